@@ -1,0 +1,149 @@
+"""The CLI: where the binary is, and the command line and environment that it gets."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from wrapper.errors import BadGateway
+from wrapper.settings import Settings
+
+# Older ones read files that a text names with @ and run texts that begin with a slash.
+OLDEST_VERSION = (2, 1, 248)
+HOW_TO_UPDATE = "pip install -r requirements-cli.txt, or npm install -g @anthropic-ai/claude-code"
+
+PASSED = (
+    *("HOME", "PATH", "LANG", "TZ", "*_PROXY", "*_proxy", "SSL_CERT_*", "NODE_EXTRA_CA_CERTS"),
+    *("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLOUD_ML_REGION", "VERTEX_*"),
+    *("CLAUDE_CODE_USE_*", "CLAUDE_CODE_SKIP_*_AUTH", "CLAUDE_CODE_OAUTH_TOKEN"),
+)
+
+QUIET = {
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+}
+# Nothing of one process may reach another, and none may act when nobody asked.
+CLOSED = {
+    "CLAUDE_CODE_HARBOR_KITE": "0",  # no socket on which processes find each other
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+}
+# One upstream request is one answer: nothing is asked again, summarised, or given to another model.
+FAITHFUL = {
+    "DISABLE_COMPACT": "1",
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+    "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+}
+# With no tools of its own, Claude Code has nothing to add to what the caller wrote.
+PLAIN = {
+    "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
+    "ENABLE_TOOL_SEARCH": "false",
+}
+# A budget below any price ends a turn after its first answer, before the CLI asks again.
+SMALLEST_BUDGET = "0.0000001"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is fixed when a process is spawned. `simple`: nothing is added to the user's text."""
+
+    name: str
+    arguments: tuple[str, ...]
+    variables: Mapping[str, str]
+    cwd: str | None = None
+    simple: bool = False
+    has_tools: bool = False
+
+
+def find_binary(settings: Settings, path: str | None) -> str:
+    """Return the claude binary: the one set, the one on *path*, or the SDK package's own.
+
+    Raises BadGateway, with the mend, when there is none.
+    """
+    if settings.claude_cli_path:
+        if not os.access(settings.claude_cli_path, os.X_OK):
+            raise BadGateway(
+                f"CLAUDE_CLI_PATH={settings.claude_cli_path} is not a program; correct it."
+            )
+        return settings.claude_cli_path
+    if found := shutil.which("claude", path=path) or _bundled():
+        return found
+    raise BadGateway(f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH.")
+
+
+def _bundled() -> str | None:
+    """Return the binary in the wheel claude-agent-sdk, which is not imported for it."""
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        binary = Path(folder, "_bundled", "claude")
+        if os.access(binary, os.X_OK):
+            return str(binary)
+    return None
+
+
+def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[str, Profile]:
+    """Return the two profiles: `agent`, with Claude Code's tools, and `plain`, without any."""
+    passed = {
+        name: value
+        for name, value in environment.items()
+        if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
+    }
+    retries = {"CLAUDE_CODE_MAX_RETRIES": str(settings.claude_code_max_retries)}
+    common = {**passed, **QUIET, **CLOSED, **FAITHFUL, **retries}
+    return {"agent": _agent(settings, common), "plain": _plain(settings, common)}
+
+
+def uses_cli_login(environment: Mapping[str, str]) -> bool:
+    """Say whether Claude Code will use a login of its own: no key and no cloud is set."""
+    others = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+    clouds = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
+    return not any(environment.get(name) for name in (*others, *clouds))
+
+
+def _agent(settings: Settings, common: Mapping[str, str]) -> Profile:
+    rules: list[str] = []
+    if settings.claude_allowed_tools:
+        rules += ["--allowedTools", settings.claude_allowed_tools]
+    if settings.claude_disallowed_tools:
+        rules += ["--disallowedTools", settings.claude_disallowed_tools]
+    tools = ["--tools", ",".join(settings.claude_tools)]
+    mode = ["--permission-mode", settings.claude_permission_mode]
+    return Profile(
+        name="agent",
+        arguments=(*_arguments(settings), *tools, *rules, *mode),
+        variables=common,
+        cwd=settings.claude_cwd or None,
+        has_tools=bool(settings.claude_tools),
+    )
+
+
+def _plain(settings: Settings, common: Mapping[str, str]) -> Profile:
+    simple = not uses_cli_login(common)
+    # Without SIMPLE, which a CLI login cannot use, the model would be told of the budget.
+    budget = ("--max-budget-usd", SMALLEST_BUDGET) if simple else ()
+    return Profile(
+        name="plain",
+        arguments=(*_arguments(settings), "--tools", "", *budget),
+        variables={**common, **PLAIN, **({"CLAUDE_CODE_SIMPLE": "1"} if simple else {})},
+        simple=simple,
+    )
+
+
+def _arguments(settings: Settings) -> tuple[str, ...]:
+    return (
+        *("--output-format", "stream-json", "--input-format", "stream-json", "--verbose"),
+        *("--include-partial-messages", "--no-session-persistence", "--strict-mcp-config"),
+        *("--setting-sources", settings.claude_setting_sources),
+    )

@@ -1,0 +1,102 @@
+"""The conversation of one turn with one process, held by the SDK. Its import costs half a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from claude_code_sdk import AssistantMessage, ClaudeCodeOptions, query
+from claude_code_sdk.types import StreamEvent
+
+from wrapper.errors import ApiError, BadGateway
+from wrapper.services.claude import frames
+from wrapper.services.claude.faults import fault_of
+from wrapper.services.claude.process import Process
+from wrapper.services.claude.reading import Reading
+from wrapper.services.claude.transport import ProcessTransport
+from wrapper.services.turn import Ended, Event, Turn
+
+# After an interrupt the result comes in a few milliseconds, or not at all.
+INTERRUPT_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Conversation:
+    """One turn on one process, which is of no further use afterwards."""
+
+    def __init__(self, process: Process, turn: Turn, ignored: Counter[str]):
+        self._process = process
+        self._turn = turn
+        self._transport = ProcessTransport(
+            process, frames.configuration(turn), frames.history(turn), ignored
+        )
+        self._reading = Reading(turn.sampling.stop)
+        self._notice = ""
+
+    @property
+    def started(self) -> bool:
+        """Say whether the model has begun to answer."""
+        return self._reading.started
+
+    def last_words(self) -> str:
+        return self._transport.last_words()
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Yield the turn's events, the last of them Ended, or raise an ApiError."""
+        try:
+            async with asyncio.timeout(None) as patience:
+                async with aclosing(self._messages()) as messages:
+                    async for message in messages:
+                        for event in self._read(message):
+                            yield event
+                        if self._reading.over and patience.when() is None:
+                            await self._transport.interrupt()
+                            now = asyncio.get_running_loop().time()
+                            patience.reschedule(now + INTERRUPT_SECONDS)
+        except TimeoutError:
+            log.warning("process %d gave no result after an interrupt", self._process.pid)
+        yield self._conclude()
+
+    async def _messages(self) -> AsyncGenerator[Any]:
+        """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway."""
+        options = ClaudeCodeOptions()
+        asking = query(prompt=self._prompts(), options=options, transport=self._transport)
+        try:
+            async for message in asking:
+                yield message
+        except ApiError:
+            raise
+        except Exception as error:
+            log.warning("process %d: %s", self._process.pid, error, exc_info=True)
+            raise BadGateway("Claude Code said what cannot be understood, or went away.") from error
+        finally:
+            # The SDK's inner generator has to come to its end by itself, in this very task:
+            # closing the outer one would leave it to the garbage collector.
+            self._transport.hang_up()
+            async for _ in asking:
+                pass
+
+    async def _prompts(self) -> AsyncIterator[dict[str, Any]]:
+        yield frames.prompt(self._turn.messages[-1])
+
+    def _read(self, message: Any) -> list[Event]:
+        if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
+            return list(self._reading.read(message.event))
+        if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
+            self._notice = " ".join(getattr(block, "text", "") for block in message.content)
+        return []
+
+    def _conclude(self) -> Ended:
+        result = self._transport.result
+        if ended := self._reading.end(result):
+            return ended
+        if result is None:
+            code = self._process.exit_code()
+            log.error("process %d ended in mid-turn with %s", self._process.pid, code)
+            raise BadGateway("Claude Code's process ended in the middle of the turn.")
+        raise fault_of(result, self._notice, self._turn.model)

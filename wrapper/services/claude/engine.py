@@ -1,0 +1,175 @@
+"""The Claude Code engine: a turn run by the official SDK on a process that is already warm."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from wrapper.errors import ApiError
+from wrapper.services.claude import cli, orphans
+from wrapper.services.claude.pool import Pool
+from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.turn import Event, Turn
+from wrapper.settings import Settings
+
+STOPPING_THREADS = 8
+# Importing the SDK costs half a second, which only an engine that is started should pay.
+CONVERSING = "wrapper.services.claude.conversing"
+
+log = logging.getLogger(__name__)
+
+
+class ClaudeEngine:
+    """Runs turns on pools of warm processes, one pool a profile.
+
+    *environment* is the gateway's own, of which the processes get the allowed part. *refused* is
+    told the reason when the CLI turns out to be one that must not serve.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        refused: Callable[[str], None] = lambda reason: None,
+    ):
+        self._settings = settings
+        self._environment = environment
+        self._profiles = cli.build_profiles(settings, environment)
+        self._credentials = _credentials_file(environment)
+        self._ignored: Counter[str] = Counter()
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._root: Path
+        self._pools: dict[str, Pool] = {}
+        self._live: set[Process] = set()
+        self._booting: set[Process] = set()
+
+    def start(self) -> None:
+        """Begin to boot processes, in the background."""
+        with self._lock:
+            if self._pools:
+                return
+            orphans.reap_abandoned()
+            self._root = orphans.make_root(os.getpid())
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+            self._booters = ThreadPoolExecutor(cores, "claude-boot")
+            self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
+            self._pools = {name: self._pool(name) for name in self._profiles}
+        self._booters.submit(importlib.import_module, CONVERSING)
+        for pool in self._pools.values():
+            pool.fill()
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event]:
+        """Yield the turn's events; see Engine."""
+        self.start()
+        process = await self._lease(turn.profile)
+        try:
+            async with aclosing(self._converse(process, turn)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._discard(process)
+
+    def health(self) -> dict[str, Any]:
+        pools = {name: pool.health() for name, pool in self._pools.items()}
+        states = {pool["status"] for pool in pools.values()}
+        status = "failing" if "failing" in states else "starting" if states != {"ready"} else "ok"
+        return {"status": status, "pools": pools, "ignored_frames": dict(self._ignored)}
+
+    def close(self) -> None:
+        """Stop every process and remove every directory."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+            booting = list(self._booting)
+        if not pools:
+            return
+        for pool in pools.values():
+            pool.close()
+        for process in booting:
+            process.kill()  # whoever boots it sees that, and discards it
+        self._booters.shutdown(cancel_futures=True)
+        for process in list(self._live):
+            self._discard(process)
+        self._stoppers.shutdown()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _pool(self, name: str) -> Pool:
+        default = name == self._settings.default_profile
+        return Pool(
+            self._settings.pool_size if default else self._settings.pool_size_other,
+            boot=lambda: self._boot(name),
+            stop=self._discard,
+            booters=self._booters,
+            refused=self._refused,
+        )
+
+    def _boot(self, name: str) -> Process:
+        profile = self._profiles[name]
+        binary = cli.find_binary(self._settings, self._environment.get("PATH"))
+        process = Process(profile, binary, self._root, self._credentials)
+        with self._lock:
+            self._live.add(process)
+            self._booting.add(process)
+            closed = not self._pools
+        try:
+            if closed:
+                raise BootFailed("The gateway is shutting down.")
+            process.boot(self._settings.boot_timeout)
+        except BaseException:
+            self._discard(process)
+            raise
+        finally:
+            self._booting.discard(process)
+        return process
+
+    def _discard(self, process: Process) -> None:
+        """Stop a process, once, in the background."""
+        with self._lock:
+            known = process in self._live
+            self._live.discard(process)
+        if known:
+            self._stoppers.submit(process.stop)
+
+    async def _lease(self, profile: str) -> Process:
+        future = self._pools[profile].lease()
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and not future.exception():
+                self._discard(future.result())
+            raise
+
+    async def _converse(self, process: Process, turn: Turn) -> AsyncGenerator[Event]:
+        """Configure the process, ask it, and yield what it answers."""
+        conversing = importlib.import_module(CONVERSING)
+        conversation = conversing.Conversation(process, turn, self._ignored)
+        try:
+            async with aclosing(conversation.events()) as events:
+                async for event in events:
+                    yield event
+        except ApiError as error:
+            if conversation.started:
+                # What the model did cannot be undone, and must not be done twice.
+                error.retry = False
+            raise
+        finally:
+            if words := conversation.last_words():
+                log.info("process %d wrote to stderr: %s", process.pid, words)
+
+
+def _credentials_file(environment: Mapping[str, str]) -> Path | None:
+    """Return where the login of Claude Code itself is kept, if that is what is used."""
+    if not cli.uses_cli_login(environment) or environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
+        return None
+    home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")
+    return Path(home, ".credentials.json")

@@ -1,0 +1,72 @@
+"""The faults: what a process reports as failed, in one table of the gateway's own errors."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from wrapper.errors import (
+    ApiError,
+    BadGateway,
+    ContextLengthExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    RateLimited,
+    RequestTooLarge,
+    UpstreamAuthentication,
+    UpstreamFailed,
+)
+
+RETRY_SECONDS = 5
+_PREFIX = re.compile(r"^(Failed to authenticate\. )?API Error: (Request rejected )?\(?(\d{3})?\)?[ ·]*")
+_PARAMETERS = ("temperature", "top_p", "stop_sequences", "max_tokens", "reasoning_effort")
+
+LOGIN = (
+    "The gateway's own login at Anthropic is missing or was refused; this is not about your key. "
+    "Its operator must set ANTHROPIC_API_KEY, or log Claude Code in."
+)
+
+
+def fault_of(result: dict[str, Any], notice: str, model: str) -> ApiError:
+    """Return the error that a failed turn's raw *result* means.
+
+    *notice* is what the CLI said in the model's place, where it ended for another reason too.
+    """
+    text = str(result.get("result") or notice)
+    reason = _PREFIX.sub("", text)
+    status = result.get("api_error_status")
+    if "Not logged in" in text:
+        return UpstreamAuthentication(LOGIN)
+    if result.get("terminal_reason") == "prompt_too_long" or "prompt is too long" in text.lower():
+        return ContextLengthExceeded(
+            f"This model's maximum context length is exceeded: {reason}", param="messages"
+        )
+    match status:
+        case 400:
+            return InvalidRequest(f"The model's API refused the request: {reason}", param=_param(reason))
+        case 401:
+            return UpstreamAuthentication(LOGIN)
+        case 403:
+            return PermissionDenied(f"The gateway's login may not do this at its provider: {reason}")
+        case 404:
+            return ModelNotFound(
+                f"The model {model!r} does not exist, or the gateway's login may not use it.",
+                param="model",
+            )
+        case 413:
+            return RequestTooLarge("The request is larger than the model's API takes.")
+        case 429:
+            return RateLimited(f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS)
+        case 529:
+            return Overloaded("The model's API is overloaded.", retry_after=RETRY_SECONDS)
+        case int() if status >= 500:
+            return UpstreamFailed(f"The model's API failed with status {status}.")
+    if not text:
+        return BadGateway("Claude Code ended the turn without an answer and without a reason.")
+    return BadGateway(f"Claude Code could not finish the answer: {reason}")
+
+
+def _param(reason: str) -> str | None:
+    return next((name for name in _PARAMETERS if name in reason), None)

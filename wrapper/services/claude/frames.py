@@ -1,0 +1,119 @@
+"""The frames: what a turn puts on a process's stdin, to configure it and to ask it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from wrapper.services.turn import Effort, Message, Sampling, Turn
+
+Frame = dict[str, Any]
+
+# The API's smallest thinking budget; it must also leave room for an answer.
+SMALLEST_THINKING = 1024
+THINKING: dict[Effort, int] = {
+    "minimal": 1024,
+    "low": 4096,
+    "medium": 10_000,
+    "high": 20_000,
+    "xhigh": 31_999,
+    "max": 31_999,
+}
+EFFORT_LEVELS = {"minimal": "low"}
+
+
+def control(request_id: str, request: Frame) -> Frame:
+    """Return a control request; its answer bears the same id."""
+    return {"type": "control_request", "request_id": request_id, "request": request}
+
+
+def configuration(turn: Turn) -> list[Frame]:
+    """Return the control requests that set a process up for *turn*.
+
+    Settings stick to a process, so that every key is said, also where it is unset.
+    """
+    sampling = turn.sampling
+    extra = extra_body(sampling)
+    variables = {
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(sampling.max_tokens) if sampling.max_tokens else "",
+        "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
+    }
+    effort = None if sampling.effort == "none" else sampling.effort
+    settings = {
+        "model": turn.model,
+        "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
+        "env": variables,
+    }
+    return [
+        control("initialize", {"subtype": "initialize", **_system_prompt(turn)}),
+        control("settings", {"subtype": "apply_flag_settings", "settings": settings}),
+        control(
+            "thinking",
+            {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": thinking_budget(turn)},
+        ),
+    ]
+
+
+def extra_body(sampling: Sampling) -> Frame:
+    """Return what is merged into the body of every upstream request."""
+    body: Frame = {}
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    # The API refuses stop texts of white space; the answer is cut at them all the same.
+    if stops := [stop for stop in sampling.stop if stop.strip()]:
+        body["stop_sequences"] = stops
+    return body
+
+
+def thinking_budget(turn: Turn) -> int | None:
+    """Return the tokens for thinking: 0 for none, None for Claude Code's own choice.
+
+    The API refuses thinking beside sampling, and a budget that max_tokens does not exceed.
+    """
+    sampling = turn.sampling
+    limit = sampling.max_tokens
+    sampled = sampling.temperature is not None or sampling.top_p is not None
+    if sampled or sampling.effort == "none" or (limit and limit <= SMALLEST_THINKING):
+        return 0
+    if sampling.effort is None:
+        return 0 if turn.profile == "plain" else None
+    room = max(SMALLEST_THINKING, limit // 2) if limit else THINKING["max"]
+    return min(THINKING[sampling.effort], room)
+
+
+def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
+    """Yield what was said before, in its true roles, and whether each is answered by a result."""
+    for index, message in enumerate(turn.messages[:-1]):
+        if message.role == "user":
+            yield {**prompt(message), "shouldQuery": False}, True
+        else:
+            said = {"id": f"msg_history{index}", "role": "assistant", "content": _content(message)}
+            yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
+
+
+def prompt(message: Message) -> Frame:
+    """Return *message* as the user's input.
+
+    `client_composed` keeps the CLI from reading files named with @ and running /commands.
+    """
+    return {
+        "type": "user",
+        "message": {"role": "user", "content": _content(message)},
+        "parent_tool_use_id": None,
+        "session_id": "",
+        "client_composed": True,
+    }
+
+
+def _content(message: Message) -> list[Frame]:
+    return [{"type": "text", "text": text} for text in message.texts]
+
+
+def _system_prompt(turn: Turn) -> Frame:
+    """Return the caller's system prompt; the plain profile's own is to say nothing."""
+    if turn.system is None:
+        return {"systemPrompt": []} if turn.profile == "plain" else {}
+    return {"systemPrompt": [turn.system] if turn.system else []}

@@ -1,0 +1,204 @@
+"""The pool: warm processes of one profile, booted before anyone asks for them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol
+
+from wrapper.errors import ApiError, BadGateway, Unavailable
+from wrapper.services.claude.process import BootFailed, Process, Refused
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Later(Protocol):
+    """Calls a function after some seconds, in another thread."""
+
+    def __call__(self, seconds: float, function: Callable[[], None]) -> None: ...
+
+
+def later(seconds: float, function: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+
+
+class Pool:
+    """Keeps *size* processes ready and boots one for each further turn that waits.
+
+    *boot* returns a process that is up; it runs in *booters*, whose threads bound how many boot
+    at once. *stop* ends one, in the background. After a failed boot the next waits, longer each time.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        boot: Callable[[], Process],
+        stop: Callable[[Process], None],
+        booters: Executor,
+        refused: Callable[[str], None] = lambda reason: None,
+        later: Later = later,
+    ):
+        self._size = size
+        self._boot = boot
+        self._stop = stop
+        self._booters = booters
+        self._on_refused = refused
+        self._later = later
+        self._lock = threading.Lock()
+        self._ready: deque[Process] = deque()
+        self._waiting: deque[Future[Process]] = deque()
+        self._booting = 0
+        self._failures = 0
+        self._pausing = False
+        self._closed = False
+        self._error: ApiError | None = None
+        self._refusal = False
+
+    def fill(self) -> None:
+        """Boot what is missing, in the background."""
+        with self._lock:
+            if self._closed or self._pausing or self._refusal:
+                return
+            wanted = self._size + len(self._waiting) - len(self._ready) - self._booting
+            self._booting += max(0, wanted)
+        for _ in range(wanted):
+            self._booters.submit(self._boot_one)
+
+    def lease(self) -> Future[Process]:
+        """Return a process to come: at once where one is ready. Cancel it to give up waiting.
+
+        The future raises an ApiError where no process can be had. A leased one is not given back.
+        """
+        future: Future[Process] = Future()
+        with self._lock:
+            process = self._take()
+            if process is None:
+                self._queue(future)
+        if process:
+            future.set_running_or_notify_cancel()
+            future.set_result(process)
+        self.fill()
+        return future
+
+    def health(self) -> dict[str, Any]:
+        with self._lock:
+            ready = sum(process.exit_code() is None for process in self._ready)
+            failing = self._error is not None
+            status = "failing" if failing else "ready" if ready or not self._size else "booting"
+            report = {"status": status, "ready": ready, "booting": self._booting}
+            return {**report, "error": self._error.message} if self._error else report
+
+    def close(self) -> None:
+        """Stop what is ready and refuse what waits; boots under way end by themselves."""
+        with self._lock:
+            self._closed = True
+            ready, self._ready = list(self._ready), deque()
+            waiting, self._waiting = list(self._waiting), deque()
+        for future in waiting:
+            _fail(future, Unavailable("The gateway is shutting down."))
+        for process in ready:
+            self._stop(process)
+
+    def _take(self) -> Process | None:
+        """Return a ready process that is alive; one that died or spoke meanwhile is dropped."""
+        while self._ready:
+            process = self._ready.popleft()
+            if process.alive_and_silent():
+                return process
+            self._stop(process)
+        return None
+
+    def _queue(self, future: Future[Process]) -> None:
+        if self._closed:
+            future.set_exception(Unavailable("The gateway is shutting down."))
+        elif self._error and not self._booting:
+            future.set_exception(self._error)
+        else:
+            self._waiting.append(future)
+
+    def _boot_one(self) -> None:
+        try:
+            process = self._boot()
+        except Refused as error:
+            self._refuse(str(error))
+        except BootFailed as error:
+            self._fail(Unavailable(f"No Claude Code process could be started: {error}"))
+        except ApiError as error:
+            self._fail(error)
+        except Exception:
+            log.exception("a boot failed in an unforeseen way")
+            self._fail(BadGateway("No Claude Code process could be started; see the log."))
+        else:
+            self._welcome(process)
+
+    def _welcome(self, process: Process) -> None:
+        with self._lock:
+            self._booting -= 1
+            self._failures, self._error = 0, None
+            future = self._next_waiting()
+            surplus = self._closed or (future is None and len(self._ready) >= self._size)
+            if future is None and not surplus:
+                self._ready.append(process)
+        if future:
+            future.set_result(process)
+        elif surplus:
+            self._stop(process)
+        self.fill()
+
+    def _next_waiting(self) -> Future[Process] | None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                return future
+        return None
+
+    def _fail(self, error: ApiError) -> None:
+        with self._lock:
+            self._booting -= 1
+            self._failures += 1
+            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 10))
+            error.retry_after = max(1, round(delay))
+            self._error = error
+            # One pause for all the boots that fail together.
+            pause, self._pausing = not self._pausing and not self._closed, True
+            waiting: list[Future[Process]] = []
+            if not self._booting:
+                waiting, self._waiting = list(self._waiting), deque()
+        if not self._closed:
+            log.error("%s (next try in %.1f s)", error.message, delay)
+        for future in waiting:
+            _fail(future, error)
+        if pause:
+            self._later(delay, self._resume)
+
+    def _resume(self) -> None:
+        with self._lock:
+            self._pausing = False
+        self.fill()
+
+    def _refuse(self, reason: str) -> None:
+        """Serve no turn any more: what was wrong with this process is wrong with all."""
+        with self._lock:
+            self._booting -= 1
+            self._refusal = True
+            self._error = BadGateway(reason, retry=False)
+            waiting, self._waiting = list(self._waiting), deque()
+            error = self._error
+        log.critical("%s", reason)
+        for future in waiting:
+            _fail(future, error)
+        self._on_refused(reason)
+
+
+def _fail(future: Future[Process], error: ApiError) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

@@ -1,0 +1,190 @@
+"""One live Claude Code process: spawned, booted, lent to one turn, stopped.
+
+It belongs to no event loop and outlives the requests' own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wrapper.services.claude import orphans
+from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
+
+READ_BYTES = 65536
+TERM_SECONDS = 3.0
+
+
+class BootFailed(Exception):
+    """Raised when a process did not come up; the message says why."""
+
+
+class Refused(BootFailed):
+    """Raised when a process came up, but must not serve; the message holds the mend."""
+
+
+class Process:
+    """A `claude` with pipes to it, in a session and in directories of its own."""
+
+    def __init__(self, profile: Profile, binary: str, root: Path, credentials: Path | None):
+        """Spawn it. Raises BootFailed when the program cannot be run."""
+        self.profile = profile
+        self.home = root / secrets.token_hex(8)
+        variables = self._furnish(profile, credentials)
+        try:
+            self._popen = subprocess.Popen(
+                [binary, *profile.arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=profile.cwd or self.home / "work",
+                env=variables,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(self.home, ignore_errors=True)
+            raise BootFailed(f"{binary} cannot be run: {error.strerror}") from None
+        self.pid = self._popen.pid
+        orphans.register(self.home, self.pid)
+
+    @property
+    def pipes(self) -> tuple[int, int, int]:
+        """Return the file descriptors of its stdin, stdout and stderr."""
+        popen = self._popen
+        assert popen.stdin and popen.stdout and popen.stderr
+        return popen.stdin.fileno(), popen.stdout.fileno(), popen.stderr.fileno()
+
+    def boot(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Wait until it answers, and look whether it may serve.
+
+        Raises BootFailed when it does not answer in time, Refused when it may not serve.
+        """
+        answer = self._ask({"subtype": "get_binary_version"}, clock() + seconds, clock)
+        check_version(str(answer.get("version", "")))
+        if _has_socket(self.pid):
+            raise Refused(
+                "Claude Code opened a socket through which other processes can reach it, although "
+                "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that heeds it: " + HOW_TO_UPDATE
+            )
+
+    def alive_and_silent(self) -> bool:
+        """Say whether it still runs and has said nothing that nobody asked for."""
+        return self._popen.poll() is None and not _readable(self.pipes[1], 0)
+
+    def exit_code(self) -> int | None:
+        return self._popen.poll()
+
+    def kill(self) -> None:
+        """End it at once; `stop` is still to be called."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it and all that it started, and remove its directories. Takes up to TERM_SECONDS."""
+        if self.profile.has_tools:
+            # Asked to end, Claude Code ends its tools' commands too, which left its group.
+            self._signal(signal.SIGTERM)
+            try:
+                self._popen.wait(TERM_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
+        self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if pipe:
+                pipe.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def _furnish(self, profile: Profile, credentials: Path | None) -> dict[str, str]:
+        """Make its directories and return its environment."""
+        config, temporary, work = (self.home / name for name in ("config", "tmp", "work"))
+        for folder in (config, temporary, work):
+            folder.mkdir(parents=True, mode=0o700)
+        # One identity for all: else each process would look like a new device upstream.
+        identity = {"userID": hashlib.sha256(self.home.parent.name.encode()).hexdigest()}
+        (config / ".claude.json").write_text(json.dumps(identity))
+        if credentials:
+            (config / ".credentials.json").symlink_to(credentials)
+        return {
+            **profile.variables,
+            "CLAUDE_CONFIG_DIR": str(config),
+            "CLAUDE_CODE_TMPDIR": str(temporary),
+            "TMPDIR": str(temporary),
+        }
+
+    def _ask(
+        self, request: Mapping[str, Any], deadline: float, clock: Callable[[], float]
+    ) -> dict[str, Any]:
+        """Send a control request and return its answer, before any loop is attached."""
+        frame = {"type": "control_request", "request_id": "boot", "request": request}
+        stdin, stdout, _ = self.pipes
+        buffer = b""
+        try:
+            os.write(stdin, json.dumps(frame).encode() + b"\n")
+            while _readable(stdout, max(0.0, deadline - clock())):
+                chunk = os.read(stdout, READ_BYTES)
+                if not chunk:
+                    raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                if (answer := _boot_answer(lines)) is not None:
+                    return answer
+        except BrokenPipeError:
+            raise BootFailed(f"Claude Code ended while starting. {self._last_words()}") from None
+        raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
+
+    def _last_words(self) -> str:
+        stderr = self.pipes[2]
+        said = os.read(stderr, READ_BYTES) if _readable(stderr, 0.2) else b""
+        return said.decode(errors="replace").strip()[-500:]
+
+
+def check_version(version: str) -> None:
+    """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
+    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
+    if numbers < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        raise Refused(
+            f"This Claude Code ({version or 'of an old version'}) is older than {oldest} and would "
+            f"read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
+        )
+
+
+def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
+    for line in lines:
+        try:
+            frame = json.loads(line)
+            if frame["type"] == "control_response":
+                return dict(frame["response"].get("response") or {})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _has_socket(pid: int) -> bool:
+    try:
+        table = Path("/proc/net/unix").read_text()
+    except OSError:
+        return False
+    return f"/{pid}.sock" in table

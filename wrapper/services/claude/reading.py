@@ -1,0 +1,131 @@
+"""The reading: what a process says in one turn, understood as events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from wrapper.errors import BadGateway
+from wrapper.services.stops import StopCutter
+from wrapper.services.turn import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
+
+Raw = dict[str, Any]
+
+ENDINGS = {
+    "end_turn": Ending.DONE,
+    "stop_sequence": Ending.DONE,
+    "pause_turn": Ending.DONE,
+    "max_tokens": Ending.LENGTH,
+    "model_context_window_exceeded": Ending.LENGTH,
+    "refusal": Ending.REFUSED,
+}
+# The CLI would ask the model to go on after these.
+CUT_SHORT = {"max_tokens"}
+
+
+class Reading:
+    """Follows the raw Messages API events of one turn's main thread.
+
+    `over` says that the answer is whole although the process may go on: it must be ended.
+    """
+
+    def __init__(self, stops: tuple[str, ...]):
+        self._cutter = StopCutter(stops)
+        self._model: str | None = None
+        self._spoke = False
+        self._broke_off = False
+        self._separate = False
+        self._stop_reason: str | None = None
+        self._usage = Usage()
+        self.over = False
+
+    @property
+    def started(self) -> bool:
+        return self._model is not None
+
+    def read(self, event: Raw) -> Iterator[Event]:
+        """Yield what one Messages API event means. Raises BadGateway where an answer restarts."""
+        match event.get("type"):
+            case "message_start":
+                yield from self._start(event["message"])
+            case "content_block_delta":
+                yield from self._delta(event["delta"])
+            case "message_delta":
+                yield from self._stop(event)
+
+    def end(self, result: Raw | None) -> Ended | None:
+        """Return how the turn ended, or None where the model did not end it.
+
+        *result* is the CLI's raw result; without it the numbers are those of the stream.
+        """
+        ending = Ending.DONE if self._cutter.hit else ENDINGS.get(self._stop_reason or "")
+        if ending is None:
+            return None
+        used, cost = _totals(result or {})
+        return Ended(ending, used if used.input or used.output else self._usage, cost)
+
+    def _start(self, message: Raw) -> Iterator[Event]:
+        if self._broke_off:
+            raise BadGateway("The answer broke off and began again; it was ended.")
+        self._usage = _add(self._usage, message.get("usage") or {})
+        self._broke_off, self._separate = False, self._spoke
+        self._stop_reason = None
+        if self._model is None:
+            self._model = str(message["model"])
+            yield Started(self._model)
+
+    def _delta(self, delta: Raw) -> Iterator[Event]:
+        if delta.get("type") == "thinking_delta" and delta.get("thinking"):
+            yield ReasoningDelta(delta["thinking"])
+        elif delta.get("type") == "text_delta" and not self.over:
+            yield from self._text(delta["text"])
+
+    def _text(self, text: str) -> Iterator[Event]:
+        if self._separate:
+            # A blank line parts what was said before a tool was used from what is said after.
+            text = "\n\n" + text
+            self._separate = False
+        self._spoke = self._broke_off = True
+        passed = self._cutter.feed(text)
+        self.over = self._cutter.hit
+        if passed:
+            yield TextDelta(passed)
+
+    def _stop(self, event: Raw) -> Iterator[Event]:
+        self._broke_off = False
+        self._usage = _output(self._usage, event.get("usage") or {})
+        self._stop_reason = event["delta"].get("stop_reason")
+        if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
+            yield TextDelta(rest)
+        self.over = self.over or self._stop_reason in CUT_SHORT
+
+
+def _totals(result: Raw) -> tuple[Usage, float | None]:
+    """Return the tokens and dollars of a process's life, which is one turn long."""
+    models = (result.get("modelUsage") or {}).values()
+    usage = Usage(
+        input=_sum(models, "inputTokens"),
+        cache_read=_sum(models, "cacheReadInputTokens"),
+        cache_creation=_sum(models, "cacheCreationInputTokens"),
+        output=_sum(models, "outputTokens"),
+        reasoning=_sum(models, "thinkingTokens"),
+    )
+    return usage, result.get("total_cost_usd")
+
+
+def _sum(models: Any, key: str) -> int:
+    return sum(model.get(key) or 0 for model in models)
+
+
+def _add(usage: Usage, said: Raw) -> Usage:
+    return Usage(
+        input=usage.input + (said.get("input_tokens") or 0),
+        cache_read=usage.cache_read + (said.get("cache_read_input_tokens") or 0),
+        cache_creation=usage.cache_creation + (said.get("cache_creation_input_tokens") or 0),
+        output=usage.output,
+    )
+
+
+def _output(usage: Usage, said: Raw) -> Usage:
+    output = usage.output + (said.get("output_tokens") or 0)
+    return Usage(usage.input, usage.cache_read, usage.cache_creation, output)

@@ -1,0 +1,169 @@
+"""The SDK's transport over a process that is already running, for the length of one turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from asyncio.streams import FlowControlMixin
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from claude_code_sdk import Transport
+
+from wrapper.errors import BadGateway
+from wrapper.services.claude.frames import Frame, control
+from wrapper.services.claude.process import Process
+
+LINE_BYTES = 64 * 1024 * 1024
+STDERR_BYTES = 4096
+# What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
+KNOWN = {
+    *("user", "assistant", "system", "result", "stream_event"),
+    *("control_request", "control_response", "control_cancel_request"),
+}
+
+
+class ProcessTransport(Transport):
+    """Attaches a process's pipes to the running loop, configures it, and lets go again.
+
+    `result` is the last raw result frame, of which the SDK drops most fields; `ignored` counts
+    the frames that were passed over, by type.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        requests: Iterable[Frame],
+        history: Iterable[tuple[Frame, bool]],
+        ignored: Counter[str],
+    ):
+        self._process = process
+        self._requests = list(requests)
+        self._history = history
+        self._ignored = ignored
+        self._greeting: asyncio.Queue[str] = asyncio.Queue()
+        self._greeted = False
+        self._transports: tuple[asyncio.BaseTransport, ...] = ()
+        self._stderr = bytearray()
+        self.result: Frame | None = None
+
+    async def connect(self) -> None:
+        """Attach and configure. Raises BadGateway when the process refuses its configuration."""
+        await self._attach()
+        for request in self._requests:
+            await self._send(request)
+        waiting = {request["request_id"] for request in self._requests}
+        while waiting:
+            waiting.discard(self._confirmed(await self._expect("control_response")))
+        for frame, answered in self._history:
+            await self._send(frame)
+            if answered:
+                await self._expect("result")
+
+    async def write(self, data: str) -> None:
+        """Write what the SDK says, but for its greeting: the process was initialized before."""
+        if self._greeted:
+            await self._write(data)
+        else:
+            self._greeted = True
+            self._greeting.put_nowait(json.loads(data)["request_id"])
+
+    async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the frames that the SDK knows, up to the result or the process's end."""
+        answer = {"subtype": "success", "request_id": await self._greeting.get(), "response": {}}
+        yield {"type": "control_response", "response": answer}
+        async for frame in self._frames():
+            yield frame
+            if frame["type"] == "result":
+                self.result = frame
+                return
+
+    async def interrupt(self) -> None:
+        """Ask Claude Code to end the turn; a result with the usage so far follows."""
+        await self._send(control("interrupt", {"subtype": "interrupt"}))
+
+    def hang_up(self) -> None:
+        """Hear no more of the process, which brings `read_messages` to its end."""
+        if self._transports:
+            self._transports[0].close()
+            self._reader.feed_eof()
+
+    async def close(self) -> None:
+        for pipe in self._transports:
+            pipe.close()
+
+    def is_ready(self) -> bool:
+        return bool(self._transports)
+
+    async def end_input(self) -> None:
+        """Keep stdin open: the process outlives its input."""
+
+    def last_words(self) -> str:
+        """Return the end of what the process wrote to stderr during the turn."""
+        return self._stderr.decode(errors="replace").strip()
+
+    async def _attach(self) -> None:
+        loop = asyncio.get_running_loop()
+        stdin, stdout, stderr = (os.fdopen(os.dup(pipe), "r+b", 0) for pipe in self._process.pipes)
+        self._reader = asyncio.StreamReader(limit=LINE_BYTES)
+        reading, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._reader), stdout
+        )
+        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), stderr)
+        writing, flow = await loop.connect_write_pipe(FlowControlMixin, stdin)
+        self._writer = asyncio.StreamWriter(writing, flow, None, loop)
+        self._transports = (reading, complaining, writing)
+
+    async def _send(self, frame: Frame) -> None:
+        await self._write(json.dumps(frame) + "\n")
+
+    async def _write(self, data: str) -> None:
+        self._writer.write(data.encode())
+        await self._writer.drain()
+
+    async def _expect(self, kind: str) -> Frame:
+        """Return the next frame of this kind. Raises BadGateway when the process ends before."""
+        async for frame in self._frames():
+            if frame["type"] == kind:
+                return frame
+        raise BadGateway("Claude Code ended while it was being configured.")
+
+    async def _frames(self) -> AsyncIterator[Frame]:
+        while line := await self._line():
+            try:
+                frame = json.loads(line)
+                kind = frame["type"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                self._ignored["unreadable"] += 1
+                continue
+            if kind in KNOWN:
+                yield frame
+            else:
+                self._ignored[str(kind)[:40]] += 1
+
+    async def _line(self) -> bytes:
+        """Return the next line, or nothing where the process has ended or floods."""
+        try:
+            return await self._reader.readline()
+        except (ValueError, ConnectionError):
+            self._ignored["too long"] += 1
+            return b""
+
+    def _confirmed(self, frame: Frame) -> str:
+        response = frame["response"]
+        if response["subtype"] == "error":
+            raise BadGateway(f"Claude Code refused its configuration: {response.get('error')}")
+        return str(response["request_id"])
+
+
+class _Tail(asyncio.Protocol):
+    """Keeps the last bytes of a pipe."""
+
+    def __init__(self, kept: bytearray):
+        self._kept = kept
+
+    def data_received(self, data: bytes) -> None:
+        self._kept += data
+        del self._kept[:-STDERR_BYTES]

@@ -1,0 +1,123 @@
+"""The conversation: a chat request's messages and parameters made into a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from wrapper.errors import InvalidRequest
+from wrapper.services.turn import Effort, Message, Sampling, Turn
+
+BLANK = "must hold more than white space: the model's API takes no blank text"
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """A message as the client sent it; `texts` are its text parts, in order."""
+
+    role: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A valid chat completion request. None stands for what was not given."""
+
+    messages: tuple[ChatMessage, ...]
+    model: str | None = None
+    profile: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    effort: Effort | None = None
+    service_tier: str | None = None
+
+
+def build_turn(request: ChatRequest, *, default_model: str, default_profile: str) -> Turn:
+    """Return the turn that *request* asks for.
+
+    Raises InvalidRequest where the conversation is one that the model's API refuses.
+    """
+    spoken = [(i, m) for i, m in enumerate(request.messages) if m.role in ("user", "assistant")]
+    _check(spoken)
+    return Turn(
+        model=request.model or default_model,
+        messages=tuple(_merge(message for _, message in spoken)),
+        system=_system(request.messages),
+        profile=request.profile or default_profile,
+        sampling=_sampling(request),
+    )
+
+
+def _check(spoken: list[tuple[int, ChatMessage]]) -> None:
+    if not spoken:
+        raise InvalidRequest("messages must hold a user message", param="messages")
+    first, last = spoken[0], spoken[-1]
+    if first[1].role == "assistant":
+        raise _refuse(first[0], "role", "the first message must be the user's")
+    if last[1].role == "assistant":
+        raise _refuse(last[0], "role", "the last message must be the user's, to be answered")
+    if not _glue(last[1].texts):
+        raise _refuse(last[0], "content", BLANK)
+
+
+def _refuse(index: int, key: str, why: str) -> InvalidRequest:
+    param = f"messages.{index}.{key}"
+    return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")
+
+
+def _system(messages: Iterable[ChatMessage]) -> str | None:
+    texts = ["".join(m.texts) for m in messages if m.role in ("system", "developer")]
+    return "\n\n".join(text for text in texts if text.strip()) if texts else None
+
+
+def _merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
+    """Yield messages whose roles alternate; blank ones, which say nothing, are left out."""
+    glued = [(m.role, texts) for m in messages if (texts := _glue(m.texts))]
+    for role, group in groupby(glued, key=lambda pair: pair[0]):
+        texts = tuple(text for _, texts in group for text in texts)
+        yield Message("user" if role == "user" else "assistant", texts)
+
+
+def _glue(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *texts* with blank ones joined to a neighbour, so that no letter is lost."""
+    glued: list[str] = []
+    before = ""
+    for text in texts:
+        if not text.strip():
+            if glued:
+                glued[-1] += text
+            else:
+                before += text
+        else:
+            glued.append(before + text)
+            before = ""
+    return tuple(glued)
+
+
+def _sampling(request: ChatRequest) -> Sampling:
+    """Return the request's sampling, less what says no more than the API's own default.
+
+    OpenAI's temperature goes to 2 and the model's to 1, where both are at their defaults.
+    """
+    temperature = _below_one(request.temperature)
+    top_p = _below_one(request.top_p)
+    thinks = request.effort not in (None, "none")
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if thinks and value is not None:
+            raise InvalidRequest(
+                f"{name} cannot be set together with reasoning_effort: the model's API "
+                "takes no sampling while it thinks",
+                param=name,
+                code="unsupported_value",
+            )
+    return Sampling(request.max_tokens, temperature, top_p, request.stop, request.effort)
+
+
+def _below_one(value: float | None) -> float | None:
+    return value if value is not None and value < 1 else None

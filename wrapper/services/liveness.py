@@ -1,0 +1,70 @@
+"""Liveness: whether a turn should go on, or its client, its time or the gateway is gone."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wrapper.errors import ClientGone, TimedOut, Unavailable
+
+CHECK_SECONDS = 0.25
+HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # without POLLRDHUP: not on Linux
+
+
+class Watch:
+    """Watches over one request. *gone* and *draining* are asked at most every CHECK_SECONDS."""
+
+    def __init__(
+        self,
+        *,
+        gone: Callable[[], bool],
+        draining: Callable[[], bool],
+        limit: float,
+        grace: float,
+        clock: Callable[[], float],
+    ):
+        self._gone = gone
+        self._draining = draining
+        self._clock = clock
+        self._limit = limit
+        self._grace = grace
+        self._deadline = clock() + limit
+        self._due = 0.0
+        self._drain_deadline: float | None = None
+
+    def check(self) -> None:
+        """Raise ClientGone, TimedOut or Unavailable when the turn must not go on."""
+        now = self._clock()
+        if now < self._due:
+            return
+        self._due = now + CHECK_SECONDS
+        if self._gone():
+            raise ClientGone("The client closed the connection.")
+        if now >= self._deadline:
+            raise TimedOut(
+                f"The turn took longer than {self._limit:g} s (MAX_TIMEOUT) and was ended.",
+                retry=False,
+            )
+        self._check_drain(now)
+
+    def _check_drain(self, now: float) -> None:
+        if self._drain_deadline is None:
+            if self._draining():
+                self._drain_deadline = now + self._grace
+        elif now >= self._drain_deadline:
+            raise Unavailable("The gateway is shutting down; the turn was ended.", retry=False)
+
+
+def connection_probe(environ: Mapping[str, Any]) -> Callable[[], bool]:
+    """Return a function that says, without waiting, whether a WSGI request's client has left.
+
+    Neither WSGI nor gunicorn tells of it; the socket does, also under TLS and with unread bytes.
+    """
+    sock: socket.socket | None = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if sock is None:
+        return lambda: False
+    poll = select.poll()
+    poll.register(sock, HUNG_UP)
+    return lambda: bool(poll.poll(0))

@@ -1,0 +1,15 @@
+"""Server-sent events, as the OpenAI API frames them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def encode(data: dict[str, Any]) -> bytes:
+    """Return *data* as one event: a line of JSON and an empty line."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"data: {text}\n\n".encode()

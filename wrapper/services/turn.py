@@ -1,0 +1,90 @@
+"""The turn: what an engine is asked to answer, and the events in which it answers.
+
+What makes turns knows nothing of Claude Code; what runs them knows nothing of OpenAI or HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one side said, in one or more texts. Neither blank nor followed by the same role."""
+
+    role: Literal["user", "assistant"]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the model is to answer; None leaves it to the model."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    effort: Effort | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A conversation that ends with the user's message, and how it is to be answered."""
+
+    model: str
+    messages: tuple[Message, ...]
+    system: str | None = None
+    profile: str = "agent"
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens, as the engine counted them. `output` includes `reasoning`."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_creation: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
+class Ending(Enum):
+    """Why a turn ended."""
+
+    DONE = "done"
+    LENGTH = "length"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Started:
+    """The model has begun to answer. `model` is the one that runs."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The turn is over. `cost_usd` is None where the engine could not say."""
+
+    ending: Ending
+    usage: Usage
+    cost_usd: float | None
+
+
+Event = Started | TextDelta | ReasoningDelta | Ended

@@ -1,0 +1,200 @@
+"""The settings: one table of names, defaults, meanings and checks, read from environment and .env."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dotenv import dotenv_values
+from environs import Env, EnvError, EnvValidationError, validate
+
+PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
+TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
+
+
+class SettingsError(Exception):
+    """Raised when settings are wrong: every mistake, each with the name of its setting."""
+
+    def __init__(self, mistakes: list[str]):
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+def _setting(
+    kind: str,
+    default: Any,
+    meaning: str,
+    check: Callable[..., Any] | None = None,
+    secret: bool = False,
+) -> Any:
+    metadata = {"kind": kind, "meaning": meaning, "check": check}
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+_positive = validate.Range(min=1)
+_not_negative = validate.Range(min=0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may choose. The environment's name of a field is its name in capitals."""
+
+    host: str = _setting("str", "127.0.0.1", "Address to listen on.")
+    port: int = _setting("int", 8000, "Port to listen on.", validate.Range(min=0, max=65535))
+    api_key: str = _setting(
+        "str",
+        "",
+        "The key that callers must send. Needed where HOST is not loopback.",
+        secret=True,
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "origins", (), "Web origins that may call: a comma-separated or JSON list."
+    )
+    default_model: str = _setting(
+        "str", "sonnet", "The model where a request names none.", validate.Length(min=1)
+    )
+    default_profile: str = _setting(
+        "str",
+        "agent",
+        "agent (with Claude Code's tools) or plain (without), where a request does not say.",
+        validate.OneOf(("agent", "plain")),
+    )
+    pool_size: int = _setting(
+        "int", 2, "Warm processes kept for the default profile.", _not_negative
+    )
+    pool_size_other: int = _setting(
+        "int", 1, "Warm processes kept for the other profile.", _not_negative
+    )
+    boot_timeout: int = _setting("int", 30, "Seconds that a process may take to start.", _positive)
+    max_concurrent_turns: int = _setting(
+        "int", 24, "Turns that may run at once; further ones get 429.", _positive
+    )
+    max_timeout: int = _setting(
+        "int", 600_000, "Milliseconds that a turn may take; then 504.", _positive
+    )
+    graceful_timeout: int = _setting(
+        "int", 30, "Seconds that running turns get at shutdown.", _positive
+    )
+    claude_cli_path: str = _setting(
+        "str", "", "The claude binary. Default: from PATH, or the one in claude-agent-sdk."
+    )
+    claude_code_max_retries: int = _setting(
+        "int", 2, "How often Claude Code asks again after 429 and 5xx.", _not_negative
+    )
+    claude_tools: tuple[str, ...] = _setting(
+        "tools", TOOLS, "Claude Code's tools for the agent profile: a list, or none."
+    )
+    claude_allowed_tools: str = _setting(
+        "str", "", "Permission rules that allow, in Claude Code's syntax."
+    )
+    claude_disallowed_tools: str = _setting(
+        "str", "", "Permission rules that deny, in Claude Code's syntax."
+    )
+    claude_permission_mode: str = _setting(
+        "str",
+        "acceptEdits",
+        f"One of {', '.join(PERMISSION_MODES)}.",
+        validate.OneOf(PERMISSION_MODES),
+    )
+    allow_bypass: bool = _setting(
+        "bool", False, "Confirms CLAUDE_PERMISSION_MODE=bypassPermissions."
+    )
+    claude_cwd: str = _setting(
+        "str", "", "Directory that agents work in. Default: an empty one for each process."
+    )
+    claude_setting_sources: str = _setting(
+        "str", "", "Claude Code's settings files to read: user, project, local. Default: none."
+    )
+    claude_env_pass: tuple[str, ...] = _setting(
+        "list", (), "Further environment variables that Claude Code may see."
+    )
+    log_level: str = _setting(
+        "str",
+        "info",
+        "debug, info, warning or error.",
+        validate.OneOf(("debug", "info", "warning", "error")),
+    )
+
+    def mistakes(self) -> list[str]:
+        """Return what is wrong between the settings, each with its mend."""
+        found = []
+        if not is_loopback(self.host) and not self.api_key:
+            found.append(
+                f"API_KEY: HOST={self.host} can be reached from other machines; "
+                "set API_KEY, or HOST=127.0.0.1"
+            )
+        if self.claude_permission_mode == "bypassPermissions" and not self.allow_bypass:
+            found.append(
+                "CLAUDE_PERMISSION_MODE: bypassPermissions lets every caller run anything; "
+                "set ALLOW_BYPASS=true if that is meant"
+            )
+        if self.claude_cwd and not os.path.isdir(self.claude_cwd):
+            found.append(f"CLAUDE_CWD: {self.claude_cwd} is not a directory; make it")
+        return found
+
+
+def load(env_file: str = ".env") -> Settings:
+    """Read the settings from the environment and, where that says nothing, from *env_file*.
+
+    Raises SettingsError with all mistakes at once.
+    """
+    env = Env(eager=False)
+    env.read_env(env_file, recurse=False)
+    env.add_parser("origins", _origins)
+    env.add_parser("tools", _tools)
+    values = {row.name: _read(env, row.name, row.default, row.metadata) for row in fields(Settings)}
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        raise SettingsError(
+            [f"{name}: {' '.join(said)}" for name, said in error.error_messages.items()]
+        ) from None
+    settings = Settings(**values)
+    if mistakes := settings.mistakes():
+        raise SettingsError(mistakes)
+    return settings
+
+
+def environment(env_file: str = ".env") -> Mapping[str, str]:
+    """Return the environment with what *env_file* adds to it; the environment wins."""
+    added = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    return {**added, **os.environ}
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host*, a name or address without port, can only mean this machine."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(env: Env, name: str, default: Any, metadata: Mapping[str, Any]) -> Any:
+    parse = getattr(env, metadata["kind"])
+    value = parse(name.upper(), default, validate=metadata["check"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
+    if isinstance(text, tuple):  # the default
+        return text
+    if not text.lstrip().startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return tuple(str(origin) for origin in json.loads(text))
+    except ValueError:
+        raise EnvError("Not a JSON list.") from None
+
+
+def _tools(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
+    if isinstance(text, tuple):  # the default
+        return text
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    return () if names == ("none",) else names

@@ -1,0 +1,106 @@
+"""The answer: a script played as the events of a Messages API stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from wrapper.testing.script import Script
+
+Event = dict[str, Any]
+Timed = tuple[float, Event]
+
+ERRORS = {
+    400: ("invalid_request_error", "scripted invalid request"),
+    401: ("authentication_error", "invalid x-api-key"),
+    403: ("permission_error", "scripted permission error"),
+    404: ("not_found_error", "scripted not found"),
+    413: ("request_too_large", "Request exceeds the maximum size"),
+    429: ("rate_limit_error", "scripted rate limit"),
+    500: ("api_error", "Internal server error"),
+    529: ("overloaded_error", "Overloaded"),
+}
+
+
+def error_body(kind: str, message: str) -> Event:
+    """Return an error in the API's shape."""
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_scripted"}
+
+
+def answer_events(script: Script, body: Event, model: str) -> Iterator[Timed]:
+    """Yield the events of the answer, each with the seconds to wait before it."""
+    if script.void:
+        return
+    yield 0.0, _start(script, body, model)
+    blocks = _blocks(script, body)
+    output = 0
+    for index, (opening, deltas) in enumerate(blocks):
+        yield 0.0, {"type": "content_block_start", "index": index, "content_block": opening}
+        for delta in deltas:
+            pause = script.pause if output else 0.0
+            yield pause, {"type": "content_block_delta", "index": index, "delta": delta}
+            output += 1
+            if output == 1 and (script.stall or script.break_status or script.cut):
+                yield from _disturb(script)
+            if output == 1 and (script.break_status or script.cut):
+                return
+        yield 0.0, {"type": "content_block_stop", "index": index}
+    yield from _stop(script, output)
+
+
+def _disturb(script: Script) -> Iterator[Timed]:
+    yield script.stall, {"type": "ping"}
+    if script.break_status:
+        kind, reason = ERRORS[script.break_status]
+        yield 0.0, error_body(kind, reason)
+
+
+def _start(script: Script, body: Event, model: str) -> Event:
+    usage = {
+        "input_tokens": count_words(body),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        **script.usage,
+        "output_tokens": 1,
+    }
+    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model}
+    message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    return {"type": "message_start", "message": message}
+
+
+def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
+    blocks: list[tuple[Event, list[Event]]] = []
+    if script.thinking and (body.get("thinking") or {}).get("type") != "disabled":
+        deltas = [
+            {"type": "thinking_delta", "thinking": script.thinking},
+            {"type": "signature_delta", "signature": "c2NyaXB0ZWQ="},
+        ]
+        blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
+    if script.tool:
+        name, arguments = script.tool
+        calls = sum(m["role"] == "assistant" for m in body["messages"])
+        use = {"type": "tool_use", "id": f"toolu_scripted{calls}", "name": name, "input": {}}
+        partial = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+        blocks.append((use, [partial]))
+    elif script.deltas:
+        deltas = [{"type": "text_delta", "text": text} for text in script.deltas]
+        blocks.append(({"type": "text", "text": ""}, deltas))
+    return blocks
+
+
+def _stop(script: Script, output: int) -> Iterator[Timed]:
+    reason = "tool_use" if script.tool else script.stop_reason or "end_turn"
+    tokens = script.usage.get("output_tokens", output)
+    delta = {"stop_reason": reason, "stop_sequence": None}
+    yield 0.0, {"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}}
+    yield 0.0, {"type": "message_stop"}
+
+
+def count_words(body: Event) -> int:
+    """Return the words of the request's texts: the scripted model's input tokens."""
+    total = 0
+    for content in [body.get("system", ""), *(m["content"] for m in body["messages"])]:
+        blocks = [{"text": content}] if isinstance(content, str) else content
+        total += sum(len(block.get("text", "").split()) for block in blocks)
+    return total

@@ -1,0 +1,138 @@
+"""A script: what the last user message asks the pretended model to do.
+
+The message holds directives in double brackets, in any order, among any other text:
+
+    [[say TEXT]]        answer exactly TEXT                [[deltas N]]      answer "w1 w2 … wN"
+    [[echo]]            answer the received body as JSON   [[think TEXT]]    think first
+    [[tool NAME {…}]]   call a tool; each further one in a round of its own
+    [[wait S]]          seconds before the first byte      [[stall S]]       seconds after the first delta
+    [[pause S]]         seconds between deltas             [[stop REASON]]   the stop_reason
+    [[error STATUS]]    refuse with this HTTP status       [[break STATUS]]  an error event in mid-stream
+    [[cut]]             drop the connection in mid-stream  [[void]]          a stream without any event
+    [[usage {…}]]       these usage numbers                [[fail N]]        with error: only the first N times
+
+A message without any of them is answered with a sentence that repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+Body = dict[str, Any]
+Event = dict[str, Any]
+
+_OPENING = re.compile(r"\[\[([a-z]+)")
+
+
+@dataclass(frozen=True)
+class Script:
+    """The directives of one request. `text` is the answer; times are seconds."""
+
+    text: str
+    deltas: tuple[str, ...]
+    tool: tuple[str, Any] | None = None
+    thinking: str = ""
+    wait: float = 0.0
+    stall: float = 0.0
+    pause: float = 0.0
+    stop_reason: str | None = None
+    error: int | None = None
+    failures: int | None = None
+    break_status: int | None = None
+    cut: bool = False
+    void: bool = False
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+def read_script(body: Body) -> Script:
+    """Return what *body*, a Messages API request, asks for."""
+    messages = body.get("messages", [])
+    at = _last_prompt(messages)
+    prompt = _texts(messages[at]) if at >= 0 else []
+    found = [pair for text in prompt for pair in _directives(text)]
+    said = dict(found)
+    text = _answer(said, prompt, body)
+    tools = [value for name, value in found if name == "tool"]
+    rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
+    status = said.get("error")
+    broken = said.get("break")
+    return Script(
+        text=text,
+        deltas=_deltas(said, text),
+        tool=_tool_call(tools[rounds]) if rounds < len(tools) else None,
+        thinking=said.get("think", ""),
+        wait=float(said.get("wait", 0)),
+        stall=float(said.get("stall", 0)),
+        pause=float(said.get("pause", 0)),
+        stop_reason=said.get("stop"),
+        error=int(status) if status else None,
+        failures=int(said["fail"]) if "fail" in said else None,
+        break_status=int(broken) if broken else None,
+        cut="cut" in said,
+        void="void" in said,
+        usage=json.loads(said.get("usage", "{}")),
+    )
+
+
+def _last_prompt(messages: list[Body]) -> int:
+    """Return the index of the last user message that holds text of the user's own."""
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at]["role"] == "user" and _texts(messages[at]):
+            return at
+    return -1
+
+
+def _texts(message: Body) -> list[str]:
+    content = message["content"]
+    if isinstance(content, str):
+        return [content]
+    texts = [block["text"] for block in content if block["type"] == "text"]
+    return [t for t in texts if not t.lstrip().startswith("<system-reminder>")]
+
+
+def _directives(text: str) -> list[tuple[str, str]]:
+    found = []
+    for match in _OPENING.finditer(text):
+        argument = _argument(text, match.end())
+        if argument is not None:
+            found.append((match[1], argument))
+    return found
+
+
+def _argument(text: str, start: int) -> str | None:
+    """Return what stands before the closing brackets; a JSON object may hold brackets."""
+    close = text.find("]]", start)
+    brace = text.find("{", start)
+    if 0 <= brace < close:
+        try:
+            end = brace + json.JSONDecoder().raw_decode(text[brace:])[1]
+        except ValueError:
+            end = close
+        close = text.find("]]", end)
+    return text[start:close].strip() if close >= 0 else None
+
+
+def _answer(said: dict[str, str], prompt: list[str], body: Body) -> str:
+    if "say" in said:
+        return said["say"]
+    if "echo" in said:
+        return json.dumps(body, ensure_ascii=False)
+    if "deltas" in said:
+        return " ".join(f"w{i}" for i in range(1, int(said["deltas"]) + 1))
+    if said:
+        return "done"
+    return f"You said: {prompt[-1] if prompt else ''}"
+
+
+def _deltas(said: dict[str, str], text: str) -> tuple[str, ...]:
+    if "echo" in said:
+        return (text,)
+    return tuple(re.findall(r"\s*\S+\s*$|\s*\S+", text))
+
+
+def _tool_call(argument: str) -> tuple[str, Any]:
+    name, _, arguments = argument.partition(" ")
+    return name, json.loads(arguments or "{}")

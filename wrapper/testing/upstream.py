@@ -1,0 +1,173 @@
+"""A scripted Anthropic Messages API on loopback, with its Bedrock and Vertex routes.
+
+It is as strict as the real one (`rules`), answers what the last user message asks for
+(`script`), strips nothing, and records every request with its raw body.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import select
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from wrapper.testing.answer import ERRORS, answer_events, error_body
+from wrapper.testing.rules import Refusal, check
+from wrapper.testing.script import Script, read_script
+
+Encoder = Callable[[dict[str, Any]], bytes]
+
+
+@dataclass
+class Recorded:
+    """One request as it came in. `ended`: "done", "refused", "aborted" or "cut"; None before."""
+
+    path: str
+    headers: dict[str, str]
+    raw: bytes
+    body: dict[str, Any] = field(default_factory=dict)
+    ended: str | None = None
+
+
+class Upstream:
+    """The scripted API: `start()` serves it in threads, `requests` is what it has seen."""
+
+    def __init__(self, port: int = 0):
+        self.requests: list[Recorded] = []
+        self._changed = threading.Condition()
+        self._server: BaseWSGIServer = make_server(
+            "127.0.0.1", port, self._app(), threaded=True, request_handler=_Handler
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> Upstream:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def clear(self) -> None:
+        with self._changed:
+            self.requests.clear()
+
+    def wait_for(self, holds: Callable[[list[Recorded]], bool], seconds: float = 10.0) -> bool:
+        """Wait until *holds* is true of the requests; return whether it came true in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: holds(self.requests), seconds)
+
+    def _app(self) -> Flask:
+        app = Flask("upstream")
+        app.post("/v1/messages")(self._messages)
+        app.post("/model/<path:model>/invoke-with-response-stream")(self._bedrock)
+        app.post("/<path:_>/publishers/anthropic/models/<model>:streamRawPredict")(self._vertex)
+        return app
+
+    def _messages(self) -> Response:
+        body = request.get_json()
+        return self._respond(body, body.get("model", ""), _sse, "text/event-stream")
+
+    def _bedrock(self, model: str) -> Response:
+        return self._respond(
+            request.get_json(), model, _aws_frame, "application/vnd.amazon.eventstream"
+        )
+
+    def _vertex(self, model: str, _: str) -> Response:
+        return self._respond(request.get_json(), model, _sse, "text/event-stream")
+
+    def _respond(
+        self, body: dict[str, Any], model: str, encode: Encoder, mimetype: str
+    ) -> Response:
+        record = Recorded(request.full_path, dict(request.headers), request.get_data(), body)
+        script = read_script(body)
+        with self._changed:
+            earlier = sum(r.raw == record.raw for r in self.requests)
+            self.requests.append(record)
+            self._changed.notify_all()
+        try:
+            check(body, model)
+            _refuse_as_asked(script, earlier)
+        except Refusal as refusal:
+            return self._refuse(record, refusal)
+        gone = _watch(request.environ)
+        if gone(script.wait):
+            self._end(record, "aborted")
+            return Response(status=499)
+        return Response(self._stream(record, script, model, encode, gone), mimetype=mimetype)
+
+    def _refuse(self, record: Recorded, refusal: Refusal) -> Response:
+        self._end(record, "refused")
+        text = json.dumps(error_body(refusal.kind, str(refusal)))
+        return Response(text, refusal.status, mimetype="application/json")
+
+    def _stream(
+        self,
+        record: Recorded,
+        script: Script,
+        model: str,
+        encode: Encoder,
+        gone: Callable[[float], bool],
+    ) -> Iterator[bytes]:
+        ended = "aborted"
+        try:
+            for pause, event in answer_events(script, record.body, model):
+                if gone(pause):
+                    return
+                yield encode(event)
+            ended = "cut" if script.cut else "done"
+            if script.cut:
+                raise ConnectionAbortedError
+        finally:
+            self._end(record, ended)
+
+    def _end(self, record: Recorded, how: str) -> None:
+        with self._changed:
+            record.ended = how
+            self._changed.notify_all()
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing: the record is the log."""
+
+
+def _refuse_as_asked(script: Script, earlier: int) -> None:
+    if script.error and (script.failures is None or earlier < script.failures):
+        kind, reason = ERRORS.get(script.error, ("api_error", f"scripted {script.error}"))
+        raise Refusal(reason, script.error, kind)
+
+
+def _watch(environ: dict[str, Any]) -> Callable[[float], bool]:
+    """Return a function that waits some seconds and says whether the client has left."""
+    poll = select.poll()
+    poll.register(environ["werkzeug.socket"], select.POLLRDHUP)
+    return lambda seconds: bool(poll.poll(seconds * 1000))
+
+
+def _sse(event: dict[str, Any]) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _aws_frame(event: dict[str, Any]) -> bytes:
+    """Return *event* as a frame of the `application/vnd.amazon.eventstream` coding."""
+    inner = base64.b64encode(json.dumps(event).encode()).decode()
+    payload = json.dumps({"bytes": inner}).encode()
+    names = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    headers = b"".join(
+        struct.pack(">B", len(k)) + k.encode() + struct.pack(">BH", 7, len(v)) + v.encode()
+        for k, v in names.items()
+    )
+    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    head = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return head + struct.pack(">I", zlib.crc32(head))
