@@ -51,7 +51,8 @@ class ApiError(Exception):
 class InvalidRequest(ApiError):
     """Raised when the request cannot be understood, or asks for what does not exist."""
 
-    status, type, code = 400, "invalid_request_error", None
+    status, type = 400, "invalid_request_error"
+    code: str | None = None
 
 
 class ContextLengthExceeded(InvalidRequest):

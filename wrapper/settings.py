@@ -1,4 +1,4 @@
-"""The settings: one table of names, defaults, meanings and checks, read from environment and .env."""
+"""The settings: one table of names, defaults, meanings and checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from dotenv import dotenv_values
 from environs import Env, EnvError, EnvValidationError, validate
@@ -150,9 +150,8 @@ def load(env_file: str = ".env") -> Settings:
     try:
         env.seal()
     except EnvValidationError as error:
-        raise SettingsError(
-            [f"{name}: {' '.join(said)}" for name, said in error.error_messages.items()]
-        ) from None
+        said = cast(Mapping[str, list[str]], error.error_messages)
+        raise SettingsError([f"{name}: {' '.join(why)}" for name, why in said.items()]) from None
     settings = Settings(**values)
     if mistakes := settings.mistakes():
         raise SettingsError(mistakes)

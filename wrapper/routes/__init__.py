@@ -1,0 +1,1 @@
+"""The routes: thin views; load, call a service, return."""

@@ -1,0 +1,1 @@
+"""The schemas: what a request may hold; they load to frozen dataclasses."""

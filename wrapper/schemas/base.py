@@ -67,4 +67,6 @@ def code_of(message: str) -> str:
         return message.code
     if message.startswith("Missing data"):
         return "missing_required_parameter"
-    return "invalid_type" if message.startswith(("Not a valid", "Invalid input")) else "invalid_value"
+    return (
+        "invalid_type" if message.startswith(("Not a valid", "Invalid input")) else "invalid_value"
+    )

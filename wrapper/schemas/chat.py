@@ -84,7 +84,8 @@ class MessageSchema(BaseSchema):
         for name in ("tool_calls", "function_call"):
             if data.get(name):
                 raise ValidationError(
-                    Coded("Not supported: this gateway has no functions.", "unsupported_value"), name
+                    Coded("Not supported: this gateway has no functions.", "unsupported_value"),
+                    name,
                 )
         if data["content"] is None:
             raise ValidationError("Must be a string or an array of parts.", "content")

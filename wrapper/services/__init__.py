@@ -1,0 +1,1 @@
+"""The services: what the gateway does, with no web framework in sight."""

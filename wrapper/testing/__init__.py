@@ -1,0 +1,1 @@
+"""What tests need: a scripted upstream, as strict as the real one."""

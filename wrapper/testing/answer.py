@@ -25,7 +25,11 @@ ERRORS = {
 
 def error_body(kind: str, message: str) -> Event:
     """Return an error in the API's shape."""
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_scripted"}
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": message},
+        "request_id": "req_scripted",
+    }
 
 
 def answer_events(script: Script, body: Event, model: str) -> Iterator[Timed]:
@@ -64,7 +68,7 @@ def _start(script: Script, body: Event, model: str) -> Event:
         **script.usage,
         "output_tokens": 1,
     }
-    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model}
+    message: Event = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model}
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     return {"type": "message_start", "message": message}
 

@@ -17,7 +17,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """What a model takes: temperature with top_p, any sampling, thinking off, inner system notes."""
+    """What a model takes: `pair` is temperature with top_p, `budget` a number for thinking."""
 
     pair: bool = False
     sampling: bool = True

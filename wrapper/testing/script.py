@@ -2,14 +2,21 @@
 
 The message holds directives in double brackets, in any order, among any other text:
 
-    [[say TEXT]]        answer exactly TEXT                [[deltas N]]      answer "w1 w2 … wN"
-    [[echo]]            answer the received body as JSON   [[think TEXT]]    think first
-    [[tool NAME {…}]]   call a tool; each further one in a round of its own
-    [[wait S]]          seconds before the first byte      [[stall S]]       seconds after the first delta
-    [[pause S]]         seconds between deltas             [[stop REASON]]   the stop_reason
-    [[error STATUS]]    refuse with this HTTP status       [[break STATUS]]  an error event in mid-stream
-    [[cut]]             drop the connection in mid-stream  [[void]]          a stream without any event
-    [[usage {…}]]       these usage numbers                [[fail N]]        with error: only the first N times
+    [[say TEXT]]          answer exactly TEXT
+    [[deltas N]]          answer "w1 w2 … wN", a delta each
+    [[echo]]              answer the received body as JSON
+    [[think TEXT]]        think first, where thinking is on
+    [[tool NAME {…}]]     call a tool; each further one in a round of its own
+    [[stop REASON]]       end with this stop_reason
+    [[usage {…}]]         report these numbers
+    [[wait S]]            let S seconds pass before the first byte
+    [[pause S]]           … between deltas
+    [[stall S]]           … after the first delta
+    [[error STATUS WHY]]  refuse with this HTTP status
+    [[fail N]]            … but only the first N times
+    [[break STATUS]]      send an error event in mid-stream
+    [[cut]]               drop the connection in mid-stream
+    [[void]]              send a stream without any event
 
 A message without any of them is answered with a sentence that repeats it.
 """
@@ -40,6 +47,7 @@ class Script:
     pause: float = 0.0
     stop_reason: str | None = None
     error: int | None = None
+    reason: str = ""
     failures: int | None = None
     break_status: int | None = None
     cut: bool = False
@@ -57,7 +65,7 @@ def read_script(body: Body) -> Script:
     text = _answer(said, prompt, body)
     tools = [value for name, value in found if name == "tool"]
     rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
-    status = said.get("error")
+    status, _, reason = said.get("error", "").partition(" ")
     broken = said.get("break")
     return Script(
         text=text,
@@ -69,6 +77,7 @@ def read_script(body: Body) -> Script:
         pause=float(said.get("pause", 0)),
         stop_reason=said.get("stop"),
         error=int(status) if status else None,
+        reason=reason,
         failures=int(said["fail"]) if "fail" in said else None,
         break_status=int(broken) if broken else None,
         cut="cut" in said,

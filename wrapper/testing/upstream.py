@@ -138,14 +138,14 @@ class Upstream:
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def log(self, type: str, message: str, *args: Any) -> None:
+    def log(self, *_: Any) -> None:
         """Say nothing: the record is the log."""
 
 
 def _refuse_as_asked(script: Script, earlier: int) -> None:
     if script.error and (script.failures is None or earlier < script.failures):
         kind, reason = ERRORS.get(script.error, ("api_error", f"scripted {script.error}"))
-        raise Refusal(reason, script.error, kind)
+        raise Refusal(script.reason or reason, script.error, kind)
 
 
 def _watch(environ: dict[str, Any]) -> Callable[[float], bool]:

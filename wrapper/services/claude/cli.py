@@ -80,7 +80,9 @@ def find_binary(settings: Settings, path: str | None) -> str:
         return settings.claude_cli_path
     if found := shutil.which("claude", path=path) or _bundled():
         return found
-    raise BadGateway(f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH.")
+    raise BadGateway(
+        f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH."
+    )
 
 
 def _bundled() -> str | None:

@@ -1,4 +1,4 @@
-"""The conversation of one turn with one process, held by the SDK. Its import costs half a second."""
+"""The conversation of one turn with one process, held by the SDK."""
 
 from __future__ import annotations
 
@@ -99,4 +99,4 @@ class Conversation:
             code = self._process.exit_code()
             log.error("process %d ended in mid-turn with %s", self._process.pid, code)
             raise BadGateway("Claude Code's process ended in the middle of the turn.")
-        raise fault_of(result, self._notice, self._turn.model)
+        raise fault_of(result, self._notice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from wrapper.errors import (
@@ -20,7 +21,9 @@ from wrapper.errors import (
 )
 
 RETRY_SECONDS = 5
-_PREFIX = re.compile(r"^(Failed to authenticate\. )?API Error: (Request rejected )?\(?(\d{3})?\)?[ ·]*")
+_PREFIX = re.compile(
+    r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
+)
 _PARAMETERS = ("temperature", "top_p", "stop_sequences", "max_tokens", "reasoning_effort")
 
 LOGIN = (
@@ -29,7 +32,27 @@ LOGIN = (
 )
 
 
-def fault_of(result: dict[str, Any], notice: str, model: str) -> ApiError:
+# What a status of the model's API means; each gets the reason that the API gave.
+STATUSES: dict[int, Callable[[str], ApiError]] = {
+    400: lambda reason: InvalidRequest(
+        f"The model's API refused the request: {reason}", param=_param(reason)
+    ),
+    401: lambda reason: UpstreamAuthentication(LOGIN),
+    403: lambda reason: PermissionDenied(
+        f"The gateway's login may not do this at its provider: {reason}"
+    ),
+    404: lambda reason: ModelNotFound(
+        "The model does not exist, or the gateway's login may not use it.", param="model"
+    ),
+    413: lambda reason: RequestTooLarge("The request is larger than the model's API takes."),
+    429: lambda reason: RateLimited(
+        f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS
+    ),
+    529: lambda reason: Overloaded("The model's API is overloaded.", retry_after=RETRY_SECONDS),
+}
+
+
+def fault_of(result: dict[str, Any], notice: str) -> ApiError:
     """Return the error that a failed turn's raw *result* means.
 
     *notice* is what the CLI said in the model's place, where it ended for another reason too.
@@ -43,26 +66,10 @@ def fault_of(result: dict[str, Any], notice: str, model: str) -> ApiError:
         return ContextLengthExceeded(
             f"This model's maximum context length is exceeded: {reason}", param="messages"
         )
-    match status:
-        case 400:
-            return InvalidRequest(f"The model's API refused the request: {reason}", param=_param(reason))
-        case 401:
-            return UpstreamAuthentication(LOGIN)
-        case 403:
-            return PermissionDenied(f"The gateway's login may not do this at its provider: {reason}")
-        case 404:
-            return ModelNotFound(
-                f"The model {model!r} does not exist, or the gateway's login may not use it.",
-                param="model",
-            )
-        case 413:
-            return RequestTooLarge("The request is larger than the model's API takes.")
-        case 429:
-            return RateLimited(f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS)
-        case 529:
-            return Overloaded("The model's API is overloaded.", retry_after=RETRY_SECONDS)
-        case int() if status >= 500:
-            return UpstreamFailed(f"The model's API failed with status {status}.")
+    if status in STATUSES:
+        return STATUSES[status](reason)
+    if isinstance(status, int):
+        return UpstreamFailed(f"The model's API failed with status {status}.")
     if not text:
         return BadGateway("Claude Code ended the turn without an answer and without a reason.")
     return BadGateway(f"Claude Code could not finish the answer: {reason}")

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "claude-gateway-"
@@ -53,10 +54,8 @@ def _reap_root(root: Path) -> None:
 
 
 def _end(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _start_time(pid: int) -> str:

@@ -34,7 +34,7 @@ class Pool:
     """Keeps *size* processes ready and boots one for each further turn that waits.
 
     *boot* returns a process that is up; it runs in *booters*, whose threads bound how many boot
-    at once. *stop* ends one, in the background. After a failed boot the next waits, longer each time.
+    at once. *stop* ends one, in the background. After each failed boot the next waits longer.
     """
 
     def __init__(

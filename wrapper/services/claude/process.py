@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,16 @@ class Process:
         except OSError as error:
             shutil.rmtree(self.home, ignore_errors=True)
             raise BootFailed(f"{binary} cannot be run: {error.strerror}") from None
-        self.pid = self._popen.pid
+        popen = self._popen
+        self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
+        self.pid = popen.pid
         orphans.register(self.home, self.pid)
 
     @property
     def pipes(self) -> tuple[int, int, int]:
         """Return the file descriptors of its stdin, stdout and stderr."""
-        popen = self._popen
-        assert popen.stdin and popen.stdout and popen.stderr
-        return popen.stdin.fileno(), popen.stdout.fileno(), popen.stderr.fileno()
+        stdin, stdout, stderr = self._files
+        return stdin.fileno(), stdout.fileno(), stderr.fileno()
 
     def boot(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Wait until it answers, and look whether it may serve.
@@ -94,22 +96,17 @@ class Process:
         if self.profile.has_tools:
             # Asked to end, Claude Code ends its tools' commands too, which left its group.
             self._signal(signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(TERM_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
         self._popen.wait()
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-            if pipe:
-                pipe.close()
+        for pipe in self._files:
+            pipe.close()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _furnish(self, profile: Profile, credentials: Path | None) -> dict[str, str]:
         """Make its directories and return its environment."""

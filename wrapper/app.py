@@ -1,0 +1,23 @@
+"""The stand-alone server: a Flask app around a Gateway."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from wrapper import logs
+from wrapper.gateway import Gateway
+from wrapper.routes.health import read_health
+from wrapper.routes.http import install_answers
+from wrapper.services.engine import Engine
+from wrapper.settings import Settings
+
+
+def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
+    """Return an app that serves the gateway under /v1, and its health at /health too."""
+    gateway = Gateway(settings, engine=engine)
+    logs.configure(gateway.settings.log_level)
+    app = Flask(__name__, static_folder=None)
+    install_answers(app)
+    app.get("/health")(read_health)
+    gateway.init_app(app)
+    return app

@@ -1,0 +1,58 @@
+"""The gateway: its parts, and how they are put into a Flask app."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Callable
+
+from flask import Flask
+from flask_cors import CORS
+
+from wrapper.routes.blueprint import build_blueprint
+from wrapper.security import Guard, cors_origins
+from wrapper.services.chat import ChatService
+from wrapper.services.claude.engine import ClaudeEngine
+from wrapper.services.engine import Engine
+from wrapper.settings import Settings, environment
+from wrapper.settings import load as load_settings
+
+EXPOSED_HEADERS = ["x-request-id", "x-cost-usd"]
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """An engine and the services and routes in front of it.
+
+    `draining` says whether the server is shutting down, and `refused` is told why Claude Code
+    must not serve; whoever runs the server may set both. Settings default to the environment's.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, engine: Engine | None = None):
+        self.settings = settings or load_settings()
+        self.draining: Callable[[], bool] = lambda: False
+        self.refused: Callable[[str], None] = lambda reason: None
+        self.engine: Engine = engine or ClaudeEngine(
+            self.settings, environment(), lambda reason: self.refused(reason)
+        )
+        self.chat = ChatService(self.engine, self.settings, draining=lambda: self.draining())
+        self.blueprint = build_blueprint(Guard(self.settings))
+
+    def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
+        """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone."""
+        app.extensions["wrapper"] = self
+        if origins := cors_origins(self.settings):
+            CORS(self.blueprint, origins=origins, expose_headers=EXPOSED_HEADERS)
+        elif self.settings.cors_origins:
+            log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
+        app.register_blueprint(self.blueprint, url_prefix=url_prefix)
+
+    def start(self) -> None:
+        """Begin to boot processes; else the first request does."""
+        self.engine.start()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Stop all processes and remove what they left."""
+        self.engine.close()

@@ -1,0 +1,16 @@
+"""Health: whether Claude Code processes are ready, and if not, why."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from wrapper.routes.http import current_gateway, reply
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/health")
+def read_health() -> Response:
+    """Report the engine's state at once; 503 only when it can serve nobody."""
+    report = current_gateway().engine.health()
+    return reply(report, 503 if report["status"] == "failing" else 200)

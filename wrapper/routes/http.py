@@ -1,0 +1,148 @@
+"""What all routes share: the request's id and caller, its JSON body, and how errors are told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from wrapper import errors
+from wrapper.errors import ApiError, InvalidRequest
+from wrapper.schemas.base import code_of, first_error
+from wrapper.security import Guard
+
+BODY_BYTES = 32 * 1024 * 1024
+JSON_TYPE = "application/json"
+
+_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+log = logging.getLogger(__name__)
+Loaded = TypeVar("Loaded")
+
+
+def install(blueprint: Blueprint, guard: Guard) -> None:
+    """Give *blueprint* the checks before each view, and the stamps and errors after it."""
+
+    @blueprint.before_request
+    def check() -> tuple[str, int] | None:
+        if request.method == "OPTIONS":
+            return "", 204
+        needs_key = request.endpoint is None or not request.endpoint.endswith(".health")
+        guard.check(request.headers, host=request.host, needs_key=needs_key)
+        return None
+
+    install_answers(blueprint)
+
+
+def install_answers(target: Blueprint | Flask) -> None:
+    """Let *target* stamp its responses and tell its errors in OpenAI's shape."""
+    target.after_request(stamp)
+    target.register_error_handler(ApiError, render)
+    target.register_error_handler(HTTPException, render_http)
+    target.register_error_handler(Exception, render_crash)
+
+
+def request_id() -> str:
+    """Return the id that the client gave this request, or a new one."""
+    if "request_id" not in g:
+        sent = request.headers.get("x-request-id", "")
+        g.request_id = sent if _ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}"
+    return cast(str, g.request_id)
+
+
+def stamp(response: Response) -> Response:
+    response.headers["x-request-id"] = request_id()
+    return response
+
+
+def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, status, headers, mimetype=JSON_TYPE)
+
+
+def render(error: ApiError) -> Response:
+    return reply(error.body(), error.status, error.headers())
+
+
+def render_http(error: HTTPException) -> Response:
+    """Tell one of Werkzeug's errors as one of ours."""
+    if error.response is not None:
+        return cast(Response, error.response)
+    match error.code:
+        case 404:
+            return render(
+                errors.UnknownUrl(f"There is nothing at {request.method} {request.path}.")
+            )
+        case 405:
+            allowed = ", ".join(cast(MethodNotAllowed, error).valid_methods or ())
+            message = f"{request.path} does not take {request.method}, but {allowed}."
+            return render(errors.MethodNotSupported(message, headers={"Allow": allowed}))
+        case 413:
+            limit = BODY_BYTES // 1024**2
+            return render(errors.RequestTooLarge(f"The body is larger than {limit} MiB."))
+        case 415:
+            return render(errors.UnsupportedMediaType(f"Send the body as {JSON_TYPE}."))
+    failed = ApiError if (error.code or 500) >= 500 else InvalidRequest
+    return render(failed(error.description or error.name))
+
+
+def render_crash(error: Exception) -> Response:
+    """Tell of a fault of our own, of which the client learns no more than its id."""
+    log.error("request %s failed", request_id(), exc_info=error)
+    return render(
+        ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)
+    )
+
+
+def load(schema: Schema) -> Any:
+    """Return what *schema* makes of the request's JSON body.
+
+    Raises UnsupportedMediaType, InvalidRequest, or Werkzeug's RequestEntityTooLarge.
+    """
+    if request.mimetype != JSON_TYPE:
+        raise errors.UnsupportedMediaType(
+            f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
+        )
+    request.max_content_length = BODY_BYTES
+    body = parse(request.get_data(cache=False))
+    try:
+        return schema.load(body)
+    except ValidationError as error:
+        param, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
+        text = f"{param}: {message}" if param else message
+        raise InvalidRequest(text, param=param or None, code=code_of(message)) from None
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
+    try:
+        text = data.decode()
+        body = json.loads(text, parse_constant=_refuse_constant)
+        if _SURROGATE.search(text):
+            json.dumps(body, ensure_ascii=False).encode()
+    except RecursionError:
+        raise InvalidRequest("The body's JSON is nested too deeply.") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("The body's JSON holds a lone surrogate, which is no text.") from None
+    except ValueError as error:
+        raise InvalidRequest(f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def current_gateway() -> Any:
+    """Return the Gateway of the app that is handling the request."""
+    return current_app.extensions["wrapper"]

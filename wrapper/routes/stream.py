@@ -1,0 +1,67 @@
+"""Streams: chunks sent as server-sent events, with heartbeats, and ended when the client is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Response
+
+from wrapper.errors import ApiError, ClientGone
+from wrapper.services import sse
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+log = logging.getLogger(__name__)
+
+
+def stream_response(
+    chunks: Iterator[dict[str, Any] | None],
+    close: Callable[[], None],
+    *,
+    heartbeat: float,
+    request_id: str,
+) -> Response:
+    """Return a response that sends *chunks* as they come; None among them is a silent moment.
+
+    *heartbeat* is how many seconds of silence are broken by a comment. *close* is called at the
+    end, whatever ends the stream.
+    """
+
+    def body() -> Iterator[bytes]:
+        try:
+            yield from _events(chunks, heartbeat)
+        except ClientGone:
+            pass
+        except ApiError as error:
+            yield sse.encode(error.body())
+        except Exception:
+            log.exception("request %s failed in mid-stream", request_id)
+            failed = ApiError(f"The gateway failed; its log says why, at {request_id}.")
+            yield sse.encode(failed.body())
+        finally:
+            close()
+
+    response = Response(body(), headers=HEADERS)
+    # A body that nobody began to read never runs its `finally`.
+    response.call_on_close(close)
+    return response
+
+
+def _events(chunks: Iterator[dict[str, Any] | None], heartbeat: float) -> Iterator[bytes]:
+    last = time.monotonic()
+    for chunk in chunks:
+        now = time.monotonic()
+        if chunk is not None:
+            last = now
+            yield sse.encode(chunk)
+        elif now - last >= heartbeat:
+            last = now
+            yield sse.PING
+    yield sse.DONE

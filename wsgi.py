@@ -1,0 +1,5 @@
+"""What a WSGI server serves: `gunicorn -c gunicorn.conf.py wsgi:app`."""
+
+from wrapper import create_app
+
+app = create_app()
