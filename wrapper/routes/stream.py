@@ -55,7 +55,8 @@ def stream_response(
 
 
 def _events(chunks: Iterator[dict[str, Any] | None], heartbeat: float) -> Iterator[bytes]:
-    last = time.monotonic()
+    # A stream that begins with silence was held back for a heartbeat's time already.
+    last = time.monotonic() - heartbeat
     for chunk in chunks:
         now = time.monotonic()
         if chunk is not None:

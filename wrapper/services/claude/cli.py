@@ -45,6 +45,8 @@ FAITHFUL = {
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
     "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    # Whether a prompt is too long is for the API to count, not for the CLI to guess.
+    "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "1000000000",
 }
 # With no tools of its own, Claude Code has nothing to add to what the caller wrote.
 PLAIN = {

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from claude_code_sdk import AssistantMessage, ClaudeCodeOptions, query
+from claude_code_sdk import AssistantMessage, ClaudeCodeOptions, SystemMessage, query
 from claude_code_sdk.types import StreamEvent
 
 from wrapper.errors import ApiError, BadGateway
@@ -87,6 +87,8 @@ class Conversation:
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
             return list(self._reading.read(message.event))
+        if isinstance(message, SystemMessage) and message.subtype.startswith("model_refusal"):
+            self._reading.refuse()
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
         return []

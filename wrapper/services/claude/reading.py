@@ -53,6 +53,10 @@ class Reading:
             case "message_delta":
                 yield from self._stop(event)
 
+    def refuse(self) -> None:
+        """Take note that the model refused: the CLI says so and keeps the API's reason back."""
+        self._stop_reason = "refusal"
+
     def end(self, result: Raw | None) -> Ended | None:
         """Return how the turn ended, or None where the model did not end it.
 
@@ -94,7 +98,7 @@ class Reading:
     def _stop(self, event: Raw) -> Iterator[Event]:
         self._broke_off = False
         self._usage = _output(self._usage, event.get("usage") or {})
-        self._stop_reason = event["delta"].get("stop_reason")
+        self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
         self.over = self.over or self._stop_reason in CUT_SHORT

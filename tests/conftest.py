@@ -1,0 +1,65 @@
+"""What live tests share: the scripted upstream and gateways in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.live.server import Server
+from wrapper.testing.upstream import Upstream
+
+
+@pytest.fixture(scope="session")
+def the_upstream() -> Iterator[Upstream]:
+    upstream = Upstream().start()
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture
+def upstream(the_upstream: Upstream) -> Upstream:
+    """The scripted API, with nothing recorded yet."""
+    the_upstream.clear()
+    return the_upstream
+
+
+@pytest.fixture(scope="session")
+def _servers(the_upstream, tmp_path_factory) -> Iterator[Callable[..., Server]]:
+    with contextlib.ExitStack() as stack:
+        numbers = itertools.count()
+
+        def start(*arguments: str, **variables: str) -> Server:
+            folder = tmp_path_factory.mktemp(f"server{next(numbers)}")
+            server = Server(folder, the_upstream.url, *arguments, **variables)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def serve(_servers) -> Iterator[Callable[..., Server]]:
+    """Start a gateway with settings of the test's own; it is stopped after the test."""
+    started: list[Server] = []
+
+    def start(*arguments: str, **variables: str) -> Server:
+        started.append(_servers(*arguments, **variables))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _gateway(_servers) -> Server:
+    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
+
+
+@pytest.fixture
+def gateway(_gateway: Server, upstream: Upstream) -> Server:
+    """A gateway that tests share, with both profiles warm and an upstream that starts clean."""
+    return _gateway

@@ -1,0 +1,330 @@
+"""Every way in which a turn can end, and what each leaves behind: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import openai
+import pytest
+
+from tests.live.server import MODEL, alive, children, command_line, eventually
+
+PROFILES = ("plain", "agent")
+SOON = 5.0  # five times what is promised
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(gateway):
+    """After each test the gateway holds what it held before: no process, file or socket more."""
+    before = gateway.at_rest()
+    yield
+    settled = eventually(lambda: (now := gateway.at_rest()) == before and now)
+    assert settled or gateway.at_rest() == before
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_length(gateway, upstream, profile, stream):
+    """At max_tokens the answer ends there: the CLI's own wish to go on is not granted."""
+    asked = "[[deltas 5]] [[stop max_tokens]]"
+    more = {"max_tokens": 5, "claude": {"profile": profile}}
+    if stream:
+        events, _ = gateway.stream(asked, stream_options={"include_usage": True}, **more)
+        text = "".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1])
+        reason, usage = events[-2]["choices"][0]["finish_reason"], events[-1]["usage"]
+    else:
+        _, body = gateway.ask(asked, **more)
+        choice, usage = body["choices"][0], body["usage"]
+        text, reason = choice["message"]["content"], choice["finish_reason"]
+    assert (text, reason) == ("w1 w2 w3 w4 w5", "length")
+    assert usage["completion_tokens"] == 5
+    assert usage["cost_usd"] > 0
+    assert len(upstream.requests) == 1 if profile == "plain" else len(upstream.requests) <= 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_refusal(gateway, upstream, profile):
+    """A refusal of the model's is told as content_filter, and asked for once."""
+    _, body = gateway.ask("[[deltas 3]] [[stop refusal]]", claude={"profile": profile})
+    choice = body["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", "w1 w2 w3")
+    assert body["usage"]["completion_tokens"] == 3
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("reason", ["stop_sequence", "model_context_window_exceeded"])
+def test_other_stops(gateway, upstream, reason):
+    """The other reasons to stop are told in OpenAI's words."""
+    _, body = gateway.ask(f"[[deltas 3]] [[stop {reason}]]", claude={"profile": "plain"})
+    expected = "stop" if reason == "stop_sequence" else "length"
+    assert body["choices"][0]["finish_reason"] == expected
+    assert len(upstream.requests) == 1
+
+
+# The upstream's status → ours, type, code, and how often the CLI asks: after a 400 or 404 it tries
+# again without what it had added to the request by itself.
+UPSTREAM_ERRORS = [
+    (400, 400, "invalid_request_error", None, {"plain": 2, "agent": 3}),
+    (401, 401, "authentication_error", "upstream_authentication_error", 1),
+    (403, 403, "permission_error", "permission_denied", 1),
+    (404, 404, "invalid_request_error", "model_not_found", 2),
+    (413, 413, "invalid_request_error", "request_too_large", 1),
+    (429, 429, "rate_limit_error", "rate_limit_exceeded", 1),
+    (500, 500, "server_error", None, 1),
+    (529, 503, "overloaded_error", "overloaded", 1),
+]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("upstream_status", "status", "kind", "code", "asked"), UPSTREAM_ERRORS)
+def test_upstream_errors(
+    gateway, upstream, upstream_status, status, kind, code, asked, stream, profile
+):
+    """An upstream error is an error with the matching status, also of a stream; never an answer."""
+    got, body = gateway.ask(
+        f"[[error {upstream_status}]]", stream=stream, claude={"profile": profile}
+    )
+    error = body["error"]
+    assert (got, error["type"], error["code"]) == (status, kind, code)
+    assert set(error) == {"message", "type", "param", "code"}
+    assert "127.0.0.1" not in error["message"]
+    assert len(upstream.requests) == (asked[profile] if isinstance(asked, dict) else asked)
+
+
+def test_retry_after(gateway):
+    """Where a retry can help, the client is told when."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "[[error 429]]"}]}
+    status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
+    assert status == 429
+    assert int(headers["retry-after"]) > 0
+    assert "x-should-retry" not in headers
+
+
+def test_sampling_that_the_model_refuses(gateway, upstream):
+    """A parameter that the model does not take is a 400 that names it."""
+    more = {"model": "claude-opus-4-7", "temperature": 0.5, "claude": {"profile": "plain"}}
+    status, body = gateway.ask("hello", **more)
+    assert (status, body["error"]["param"]) == (400, "temperature")
+    assert upstream.requests[-1].ended == "refused"
+
+
+def test_unknown_model(gateway):
+    """A model that the API does not know is OpenAI's 404."""
+    status, body = gateway.ask("hello", model="claude-nonsense-9")
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_prompt_too_long(gateway, profile):
+    """A conversation over the context window is OpenAI's context_length_exceeded."""
+    asked = "[[error 400 prompt is too long: 210000 tokens > 200000 maximum]]"
+    status, body = gateway.ask(asked, claude={"profile": profile})
+    error = body["error"]
+    assert (status, error["code"], error["param"]) == (400, "context_length_exceeded", "messages")
+    assert error["message"].startswith("This model's maximum context length is")
+
+
+def test_not_logged_in(serve, upstream):
+    """Without any login the client learns that the gateway's is missing, not its own."""
+    server = serve(ANTHROPIC_API_KEY="").wait()
+    status, body = server.ask("hello")
+    assert (status, body["error"]["code"]) == (401, "upstream_authentication_error")
+    assert "gateway's own login" in body["error"]["message"]
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("fault", ["[[cut]]", "[[break 529]]", "[[break 500]]"])
+def test_broken_off(gateway, upstream, fault, profile):
+    """An answer that breaks off is an error: as a status, or as an event and no finish_reason."""
+    asked, more = f"[[deltas 5]] {fault}", {"claude": {"profile": profile}}
+    status, body = gateway.ask(asked, **more)
+    assert status >= 500, body
+    assert len(upstream.requests) == 1
+    events, raw = gateway.stream(asked, **more)
+    assert events[1]["choices"][0]["delta"] == {"content": "w1"}
+    assert set(events[-1]["error"]) == {"message", "type", "param", "code"}
+    assert not any(e["choices"][0]["finish_reason"] for e in events[:-1])
+    assert b"[DONE]" not in raw
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_result_without_message(gateway, upstream, profile):
+    """A turn in which the model said nothing at all is an error."""
+    status, body = gateway.ask("[[void]]", claude={"profile": profile})
+    assert (status, body["error"]["type"]) == (502, "server_error")
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\t"])
+def test_blank_prompt(gateway, upstream, text):
+    """A blank prompt, which the API does not take, is refused by name and asks nobody."""
+    status, body = gateway.ask(text)
+    assert (status, body["error"]["param"]) == (400, "messages.0.content")
+    assert not upstream.requests
+
+
+def test_cli_retries(serve, upstream):
+    """The CLI asks again after an overload, as often as CLAUDE_CODE_MAX_RETRIES says."""
+    server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    status, body = server.ask("[[say at last]] [[error 529]] [[fail 1]]")
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "at last")
+    assert len(upstream.requests) == 2
+
+
+def test_retries_do_not_repeat_text(serve, upstream):
+    """A connection cut after the first words is an error also where the CLI would ask again."""
+    server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    events, _ = server.stream("[[deltas 5]] [[cut]]")
+    texts = [e["choices"][0]["delta"].get("content") for e in events if "choices" in e]
+    assert [text for text in texts if text] == ["w1"]
+    assert "error" in events[-1]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_process_killed(gateway, upstream, profile, stream):
+    """A process that is killed in mid-turn is an error that must not be tried again."""
+    warm = set(gateway.claudes())
+    body = {
+        "model": MODEL,
+        "stream": stream,
+        "messages": [{"role": "user", "content": "[[deltas 3]] [[stall 50]]"}],
+        "claude": {"profile": profile},
+    }
+    with socket.create_connection(("127.0.0.1", gateway.port), SOON) as client:
+        client.sendall(_request(body))
+        said = b""
+        while stream and b'"w1"' not in said:
+            said += client.recv(65536)
+        assert upstream.wait_for(bool)
+        os.kill(eventually(lambda: _busy(warm)), signal.SIGKILL)
+        while b"bad_gateway" not in said:
+            said += client.recv(65536)
+    if stream:
+        assert b'data: {"error":' in said
+        assert b"[DONE]" not in said
+    else:
+        assert said.startswith(b"HTTP/1.1 502 ")
+        assert b"x-should-retry: false" in said
+    assert len(upstream.requests) == 1
+
+
+def _busy(pids):
+    """Return the one process that has a connection to the upstream."""
+    for pid in pids:
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table][1:]
+        if any(row[9] in inodes and row[3] == "01" for row in rows):
+            return pid
+    return None
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("silence", ["[[wait 50]]", "[[deltas 2]] [[stall 50]]"])
+def test_timeout(timed, upstream, profile, silence):
+    """A turn that runs past MAX_TIMEOUT is ended with a 504, upstream too."""
+    status, body = timed.ask(silence, claude={"profile": profile})
+    assert (status, body["error"]["code"]) == (504, "timeout")
+    assert upstream.wait_for(lambda seen: seen[-1].ended == "aborted", SOON)
+
+
+def test_timeout_in_a_stream(timed, upstream):
+    """A stream that runs past MAX_TIMEOUT ends with the error as its last event."""
+    events, raw = timed.stream("[[deltas 2]] [[stall 50]]")
+    assert events[-1]["error"]["code"] == "timeout"
+    assert b"[DONE]" not in raw
+    assert upstream.wait_for(lambda seen: seen[-1].ended == "aborted", SOON)
+
+
+@pytest.fixture(scope="module")
+def timed(_servers):
+    return _servers(MAX_TIMEOUT="2000").wait()
+
+
+def test_errors_after_the_start_are_not_retried(gateway):
+    """Once the model has begun, what it did cannot be undone: the client must not try again."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "[[deltas 5]] [[cut]]"}]}
+    _, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
+    assert headers["x-should-retry"] == "false"
+
+
+def test_the_client_library_asks_once(gateway, upstream):
+    """The official client, which retries by itself, heeds that."""
+    client = openai.OpenAI(base_url=gateway.url, api_key="unused")
+    with client, pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "[[deltas 5]] [[cut]]"}]
+        )
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("silence", ["[[wait 50]]", "[[deltas 3]] [[stall 50]]"])
+def test_client_gone(gateway, upstream, profile, stream, silence):
+    """A client that leaves ends its turn at once, and its upstream request with it."""
+    body = {
+        "model": MODEL,
+        "stream": stream,
+        "messages": [{"role": "user", "content": silence}],
+        "claude": {"profile": profile},
+    }
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(_request(body))
+        assert upstream.wait_for(bool)
+    assert upstream.wait_for(lambda seen: seen[0].ended == "aborted", SOON)
+    assert len(upstream.requests) == 1
+
+
+def test_client_gone_while_waiting_for_a_process(serve, upstream):
+    """A client that leaves before a process was ready asks nothing of the upstream."""
+    server = serve(POOL_SIZE="0", POOL_SIZE_OTHER="0").wait()
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(_request(body))
+        assert eventually(lambda: server.health()["pools"]["agent"]["booting"])
+    server.at_rest()
+    assert not upstream.requests
+
+
+def _request(body):
+    data = json.dumps(body).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data
+
+
+def test_bash_is_ended_with_its_turn(serve, upstream):
+    """A command that a tool runs does not outlive the turn whose client has left."""
+    server = serve(CLAUDE_ALLOWED_TOOLS="Bash", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    asked = '[[tool Bash {"command": "sleep 300", "timeout": 400000}]]'
+    body = {"model": MODEL, "messages": [{"role": "user", "content": asked}]}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(_request(body))
+        assert upstream.wait_for(bool)
+        shells = eventually(lambda: _sleepers(server))
+    assert shells
+    assert eventually(lambda: not any(alive(pid) for pid in shells), SOON)
+
+
+def _sleepers(server):
+    """Return what the server's agents run for their tools."""
+    shells = [child for claude in server.claudes() for child in children(claude)]
+    return [pid for pid in shells if "sleep 300" in command_line(pid)]
+
+
+def test_heartbeats(gateway):
+    """A stream that is silent for ten seconds carries a comment, and then its answer."""
+    events, raw = gateway.stream("[[say Sorry.]] [[wait 10.6]]", claude={"profile": "plain"})
+    assert raw.startswith(b": ping\n\n")
+    assert events[1]["choices"][0]["delta"] == {"content": "Sorry."}

@@ -1,0 +1,216 @@
+"""The conversation: a chat request's messages and parameters made into a turn."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.errors import InvalidRequest
+from wrapper.services.conversation import ChatMessage, ChatRequest, build_turn
+from wrapper.services.turn import Message, Sampling
+
+
+def turn_of(*said, **parameters):
+    messages = tuple(ChatMessage(role, tuple(texts)) for role, *texts in said)
+    request = ChatRequest(messages, **parameters)
+    return build_turn(request, default_model="sonnet", default_profile="agent")
+
+
+def refusal_of(*said, **parameters):
+    with pytest.raises(InvalidRequest) as caught:
+        turn_of(*said, **parameters)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def test_simple_question():
+    """One question becomes a turn of one message, with the defaults."""
+    turn = turn_of(("user", "Hi"))
+    assert turn.messages == (Message("user", ("Hi",)),)
+    assert (turn.model, turn.profile, turn.system) == ("sonnet", "agent", None)
+    assert turn.sampling == Sampling()
+
+
+def test_asked_for_model_and_profile():
+    """A request's own model and profile go before the defaults."""
+    turn = turn_of(("user", "Hi"), model="opus", profile="plain")
+    assert (turn.model, turn.profile) == ("opus", "plain")
+
+
+def test_true_roles():
+    """Who said what is kept, in order."""
+    turn = turn_of(("user", "a"), ("assistant", "b"), ("user", "c"))
+    assert turn.messages == (
+        Message("user", ("a",)),
+        Message("assistant", ("b",)),
+        Message("user", ("c",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "messages"),
+    [
+        (
+            [("user", "a"), ("user", "b")],
+            [Message("user", ("a", "b"))],
+        ),
+        (
+            [("user", "a"), ("system", "s"), ("user", "b", "c")],
+            [Message("user", ("a", "b", "c"))],
+        ),
+        (
+            [("user", "a"), ("assistant", "b"), ("assistant", "c"), ("user", "d")],
+            [Message("user", ("a",)), Message("assistant", ("b", "c")), Message("user", ("d",))],
+        ),
+        (
+            [("user", "a"), ("assistant", ""), ("user", "b")],
+            [Message("user", ("a", "b"))],
+        ),
+        (
+            [("user", "a"), ("assistant", " \n", ""), ("user", "b")],
+            [Message("user", ("a", "b"))],
+        ),
+        (
+            [("user", "  "), ("user", "b")],
+            [Message("user", ("b",))],
+        ),
+    ],
+)
+def test_merging(said, messages):
+    """Messages of one role in a row become one message; blank ones say nothing."""
+    assert list(turn_of(*said).messages) == messages
+
+
+@pytest.mark.parametrize(
+    ("parts", "texts"),
+    [
+        (("a", "b"), ("a", "b")),
+        (("a", "\n\n", "b"), ("a\n\n", "b")),
+        (("", "a"), ("a",)),
+        (("\n", " ", "a", ""), ("\n a",)),
+        (("a", " "), ("a ",)),
+        (("  a  ",), ("  a  ",)),
+        (("/cost",), ("/cost",)),
+        (("@/etc/passwd",), ("@/etc/passwd",)),
+    ],
+)
+def test_parts(parts, texts):
+    """Blank parts are joined to a neighbour; all else is left as it was written."""
+    assert turn_of(("user", *parts)).messages == (Message("user", texts),)
+
+
+@pytest.mark.parametrize(
+    ("said", "system"),
+    [
+        ([("system", "a")], "a"),
+        ([("developer", "a")], "a"),
+        ([("system", "a", "b")], "ab"),
+        ([("system", "a"), ("developer", "b")], "a\n\nb"),
+        ([("system", "a"), ("system", " "), ("system", "b")], "a\n\nb"),
+        ([("system", "")], ""),
+        ([("system", " \n")], ""),
+        ([], None),
+    ],
+)
+def test_system(said, system):
+    """System texts are joined in order; a blank one still takes the place of the default."""
+    assert turn_of(*said, ("user", "Hi")).system == system
+
+
+def test_system_in_mid_conversation():
+    """A system message in mid-conversation is not lost."""
+    turn = turn_of(("system", "a"), ("user", "x"), ("system", "b"), ("user", "y"))
+    assert turn.system == "a\n\nb"
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        ([("system", "s")], "messages"),
+        ([("assistant", "a"), ("user", "b")], "messages.0.role"),
+        ([("system", "s"), ("assistant", "a"), ("user", "b")], "messages.1.role"),
+        ([("user", "a"), ("assistant", "b")], "messages.1.role"),
+        ([("user", "a"), ("assistant", "b"), ("system", "s")], "messages.1.role"),
+        ([("user", "")], "messages.0.content"),
+        ([("user",)], "messages.0.content"),
+        ([("user", " ", "\n\t")], "messages.0.content"),
+        ([("user", "a"), ("user", " ")], "messages.1.content"),
+    ],
+)
+def test_refused_conversations(said, param):
+    """What the model's API would refuse is refused here, by the message at fault."""
+    error = refusal_of(*said)
+    assert error.param == param
+    assert param in error.message
+
+
+def test_blank_first_message():
+    """A conversation whose first user message is blank does not begin with the assistant."""
+    try:
+        turn = turn_of(("user", " "), ("assistant", "Hello"), ("user", "Hi"))
+    except InvalidRequest as error:
+        assert error.param == "messages.0.content"
+    else:
+        assert turn.messages[0].role == "user"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, Sampling()),
+        ({"temperature": 0.0}, Sampling(temperature=0.0)),
+        ({"temperature": 0.5}, Sampling(temperature=0.5)),
+        ({"temperature": 1.0}, Sampling()),
+        ({"temperature": 1.7}, Sampling()),
+        ({"top_p": 0.0}, Sampling(top_p=0.0)),
+        ({"top_p": 1.0}, Sampling()),
+        ({"max_tokens": 7}, Sampling(max_tokens=7)),
+        ({"stop": ("a", " ")}, Sampling(stop=("a", " "))),
+        ({"effort": "high"}, Sampling(effort="high")),
+        ({"effort": "high", "temperature": 1.0}, Sampling(effort="high")),
+        ({"effort": "none", "temperature": 0.2}, Sampling(temperature=0.2, effort="none")),
+    ],
+)
+def test_sampling(given, sent):
+    """Sampling is passed on, less what says no more than the model's own default."""
+    assert turn_of(("user", "Hi"), **given).sampling == sent
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+@pytest.mark.parametrize("effort", ["minimal", "low", "medium", "high", "xhigh", "max"])
+def test_no_sampling_while_thinking(name, effort):
+    """Sampling beside reasoning is refused by its name, not dropped in silence."""
+    error = refusal_of(("user", "Hi"), effort=effort, **{name: 0.5})
+    assert (error.param, error.code) == (name, "unsupported_value")
+
+
+TEXTS = st.lists(st.text(st.sampled_from("ab \n\t")), max_size=4)
+SAID = st.tuples(st.sampled_from(["system", "developer", "user", "assistant"]), TEXTS)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(SAID, max_size=6))
+def test_no_letter_is_lost(said):
+    """Every letter of a user's message that is not blank reaches the model, in order."""
+    try:
+        turn = turn_of(*((role, *texts) for role, texts in said))
+    except InvalidRequest:
+        assume(False)
+    heard = "".join("".join(m.texts) for m in turn.messages if m.role == "user")
+    wrote = ["".join(texts) for role, texts in said if role == "user"]
+    assert heard == "".join(text for text in wrote if text.strip())
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(SAID, max_size=6))
+def test_turns_are_well_formed(said):
+    """Whatever is sent, roles alternate, no text is blank, and the user has the last word."""
+    try:
+        turn = turn_of(*((role, *texts) for role, texts in said))
+    except InvalidRequest:
+        assume(False)
+    roles = [message.role for message in turn.messages]
+    assert roles[-1] == "user"
+    assert all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert all(text.strip() for message in turn.messages for text in message.texts)
+    assert all(message.texts for message in turn.messages)

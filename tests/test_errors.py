@@ -1,0 +1,84 @@
+"""The errors: their status, type and code, in OpenAI's shape."""
+
+import pytest
+
+from wrapper import errors
+from wrapper.errors import ApiError
+
+TABLE = [
+    (errors.ApiError, 500, "server_error", "internal_error"),
+    (errors.InvalidRequest, 400, "invalid_request_error", None),
+    (errors.ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
+    (errors.InvalidApiKey, 401, "invalid_request_error", "invalid_api_key"),
+    (errors.UpstreamAuthentication, 401, "authentication_error", "upstream_authentication_error"),
+    (errors.PermissionDenied, 403, "permission_error", "permission_denied"),
+    (errors.ModelNotFound, 404, "invalid_request_error", "model_not_found"),
+    (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
+    (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),
+    (errors.ClientGone, 408, "timeout", "client_gone"),
+    (errors.RequestTooLarge, 413, "invalid_request_error", "request_too_large"),
+    (errors.UnsupportedMediaType, 415, "invalid_request_error", "unsupported_media_type"),
+    (errors.RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (errors.UpstreamFailed, 500, "server_error", None),
+    (errors.BadGateway, 502, "server_error", "bad_gateway"),
+    (errors.Overloaded, 503, "overloaded_error", "overloaded"),
+    (errors.Unavailable, 503, "server_error", "unavailable"),
+    (errors.TimedOut, 504, "timeout_error", "timeout"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "type_", "code"), TABLE)
+def test_table(kind, status, type_, code):
+    """Each error has its status, and a body of four keys."""
+    error = kind("Why.")
+    assert error.status == status
+    assert error.body() == {
+        "error": {"message": "Why.", "type": type_, "param": None, "code": code}
+    }
+    assert error.headers() == {}
+
+
+def test_table_is_whole():
+    """No error that can be raised is missing in the table above."""
+    kinds = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, ApiError)
+    }
+    assert kinds == {row[0] for row in TABLE}
+
+
+def test_param_and_code():
+    """An error may name the input at fault, and a code of its own."""
+    error = errors.InvalidRequest("Why.", param="messages.0.role", code="invalid_value").body()
+    assert (error["error"]["param"], error["error"]["code"]) == ("messages.0.role", "invalid_value")
+
+
+def test_code_of_one_error_only():
+    """A code given to one error is not that of the next one."""
+    errors.InvalidRequest("Why.", code="invalid_value")
+    assert errors.InvalidRequest("Why.").body()["error"]["code"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "headers"),
+    [
+        ({"retry_after": 7}, {"Retry-After": "7"}),
+        ({"retry_after": 0}, {"Retry-After": "0"}),
+        ({"retry": False}, {"x-should-retry": "false"}),
+        ({"retry": True}, {"x-should-retry": "true"}),
+        ({"headers": {"Allow": "POST"}}, {"Allow": "POST"}),
+        (
+            {"headers": {"Allow": "POST"}, "retry": False, "retry_after": 2},
+            {"Allow": "POST", "x-should-retry": "false", "Retry-After": "2"},
+        ),
+    ],
+)
+def test_headers(given, headers):
+    """What a client's library should do next stands in the headers."""
+    assert ApiError("Why.", **given).headers() == headers
+
+
+def test_message_is_the_exceptions_own():
+    """The message is also what a log shows of the exception."""
+    assert str(ApiError("Why.")) == "Why."

@@ -1,0 +1,170 @@
+"""Security: who may call, with a key and without one."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from werkzeug.datastructures import Headers
+
+from wrapper.errors import InvalidApiKey, PermissionDenied
+from wrapper.security import Guard, cors_origins, exposed
+from wrapper.settings import Settings
+
+KEY = "sk-right"
+
+
+def check(sent=(), *, host="localhost:8000", needs_key=True, **settings):
+    Guard(Settings(**settings)).check(Headers(dict(sent)), host=host, needs_key=needs_key)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"authorization": f"bearer {KEY}"},
+        {"Authorization": f"BEARER   {KEY} "},
+        {"X-Api-Key": KEY},
+        {"Authorization": "Basic abc", "x-api-key": KEY},
+    ],
+)
+@pytest.mark.parametrize("host", ["localhost", "gateway.example", "10.0.0.1:80"])
+def test_right_key(sent, host):
+    """The right key is let through, from any host, in both of its headers."""
+    assert check(sent, host=host, api_key=KEY) is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": KEY},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": f"Bearer {KEY}x"},
+        {"Authorization": f"Bearer {KEY[:-1]}"},
+        {"Authorization": f"Bearer {KEY.upper()}"},
+        {"Authorization": "Bearer wrong", "x-api-key": KEY},
+        {"Authorization": "Bearer \xff\xfe"},
+        {"x-api-key": "wrong"},
+        {"Cookie": f"api_key={KEY}"},
+    ],
+)
+def test_wrong_key(sent):
+    """No key or a wrong one is refused with 401 and the way to send it."""
+    with pytest.raises(InvalidApiKey) as caught:
+        check(sent, api_key=KEY)
+    assert caught.value.headers() == {"WWW-Authenticate": "Bearer"}
+    assert KEY not in caught.value.message
+
+
+@hypothesis_settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=255)))
+def test_no_other_key(sent):
+    """Whatever else a header may hold, it is refused and never echoed."""
+    assume(sent.strip() != KEY)
+    with pytest.raises(InvalidApiKey) as caught:
+        Guard(Settings(api_key=KEY)).check(
+            {"Authorization": f"Bearer {sent}"}, host="localhost", needs_key=True
+        )
+    assert len(caught.value.message) < 120
+
+
+def test_message_tells_missing_from_wrong():
+    """The message says whether there was no key or a wrong one."""
+    with pytest.raises(InvalidApiKey, match="no API key"):
+        check(api_key=KEY)
+    with pytest.raises(InvalidApiKey, match="wrong"):
+        check({"x-api-key": "other"}, api_key=KEY)
+
+
+def test_where_no_key_is_needed():
+    """What needs no key is answered without one, from any host."""
+    assert check(host="gateway.example", needs_key=False, api_key=KEY) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "app.localhost"]
+)
+def test_local_host(host):
+    """Without a key, whoever names this machine as itself is let through."""
+    assert check(host=host) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "evil.example:8000", "10.0.0.1", "0.0.0.0", "[::1", "localhost."]
+)
+@pytest.mark.parametrize("needs_key", [True, False])
+def test_foreign_host(host, needs_key):
+    """Without a key, a foreign name for this machine is refused: it may be rebound DNS."""
+    with pytest.raises(PermissionDenied):
+        check(host=host, needs_key=needs_key)
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5"])
+def test_local_origin(origin):
+    """Without a key, web pages of this machine may call."""
+    assert check({"Origin": origin}) is None
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "", "http://localhost.evil.example", "http://[::1"]
+)
+def test_foreign_origin(origin):
+    """Without a key, other web pages are refused."""
+    with pytest.raises(PermissionDenied):
+        check({"Origin": origin})
+
+
+def test_listed_origin():
+    """Without a key, a listed origin may call, and only exactly that one."""
+    origins = ("https://app.example",)
+    assert check({"Origin": "https://app.example"}, cors_origins=origins) is None
+    with pytest.raises(PermissionDenied):
+        check({"Origin": "https://app.example:444"}, cors_origins=origins)
+
+
+def test_star_lists_no_origin():
+    """Without a key, a star lets no foreign page in."""
+    with pytest.raises(PermissionDenied):
+        check({"Origin": "https://evil.example"}, cors_origins=("*",))
+
+
+def test_key_makes_origins_irrelevant():
+    """Whoever has the key may call from any page."""
+    assert check({"Origin": "https://a.example", "x-api-key": KEY}, api_key=KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("binds", "first"),
+    [
+        (["127.0.0.1:8000"], None),
+        (["localhost:8000", "[::1]:8000", "unix:/run/gateway.sock"], None),
+        ([], None),
+        (["0.0.0.0:8000"], "0.0.0.0:8000"),
+        (["[::]:8000"], "[::]:8000"),
+        ([":8000"], ":8000"),
+        (["fd://3"], "fd://3"),
+        (["127.0.0.1:1", "10.0.0.1:1", "0.0.0.0:1"], "10.0.0.1:1"),
+    ],
+)
+def test_exposed(binds, first):
+    """The first bind that other machines reach is named, and with a key none."""
+    assert exposed(binds, Settings()) == first
+    assert exposed(binds, Settings(api_key=KEY)) is None
+
+
+@pytest.mark.parametrize(
+    ("origins", "key", "given"),
+    [
+        ((), "", []),
+        (("https://a.example",), "", ["https://a.example"]),
+        (("*",), "", []),
+        (("https://a.example", "*"), "", []),
+        (("*",), KEY, ["*"]),
+    ],
+)
+def test_cors_origins(origins, key, given):
+    """All origins get CORS headers only where there is a key."""
+    assert cors_origins(Settings(cors_origins=origins, api_key=key)) == given
