@@ -6,6 +6,8 @@ import struct
 import sys
 import threading
 
+from gunicorn.arbiter import Arbiter
+
 from wrapper import security
 from wrapper.services.claude import orphans
 from wrapper.settings import SettingsError, load
@@ -85,7 +87,7 @@ def post_worker_init(worker):
     def halt(reason):
         worker.log.critical("The gateway does not start: %s", reason)
         gateway.close()
-        os._exit(worker.WORKER_BOOT_ERROR)
+        os._exit(Arbiter.WORKER_BOOT_ERROR)
 
     # In a thread of its own: it is told in one that closing the gateway waits for.
     gateway.refused = lambda reason: threading.Thread(target=halt, args=(reason,)).start()

@@ -6,7 +6,7 @@ from flask import Flask
 
 from wrapper import logs
 from wrapper.gateway import Gateway
-from wrapper.routes.health import read_health
+from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings
@@ -18,6 +18,6 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     logs.configure(gateway.settings.log_level)
     app = Flask(__name__, static_folder=None)
     install_answers(app)
-    app.get("/health")(read_health)
+    app.register_blueprint(build_root(gateway.guard))
     gateway.init_app(app)
     return app

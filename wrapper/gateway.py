@@ -37,7 +37,8 @@ class Gateway:
             self.settings, environment(), lambda reason: self.refused(reason)
         )
         self.chat = ChatService(self.engine, self.settings, draining=lambda: self.draining())
-        self.blueprint = build_blueprint(Guard(self.settings))
+        self.guard = Guard(self.settings)
+        self.blueprint = build_blueprint(self.guard)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone."""

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.live import cli
+
 ROOT = Path(__file__).parents[2]
 MODEL = "claude-sonnet-4-20250514"
 DEADLINE = 60.0
@@ -43,10 +45,9 @@ class Server:
             "ANTHROPIC_BASE_URL": upstream_url,
             "ANTHROPIC_API_KEY": "sk-test-0123456789",
             "CLAUDE_CODE_MAX_RETRIES": "0",
+            "CLAUDE_CLI_PATH": cli.current(),
             **variables,
         }
-        if found := os.environ.get("CLAUDE_CLI_PATH"):
-            environment.setdefault("CLAUDE_CLI_PATH", found)
         self._log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")]
         self.process = subprocess.Popen(

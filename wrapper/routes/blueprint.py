@@ -1,4 +1,4 @@
-"""The blueprint that holds all routes, with their checks and their errors."""
+"""The blueprints that hold all routes, with their checks and their errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ from wrapper.security import Guard
 
 def build_blueprint(guard: Guard) -> Blueprint:
     """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    blueprint = Blueprint("wrapper", __name__)
+    return _parent("wrapper", guard, chat, health)
+
+
+def build_root(guard: Guard) -> Blueprint:
+    """Return what the stand-alone server also serves at its root, where probes look for it."""
+    return _parent("wrapper_root", guard, health)
+
+
+def _parent(name: str, guard: Guard, *children: Blueprint) -> Blueprint:
+    blueprint = Blueprint(name, __name__)
     install(blueprint, guard)
-    for child in (chat, health):
+    for child in children:
         blueprint.register_blueprint(child)
     return blueprint

@@ -18,11 +18,13 @@ from typing import Any
 from wrapper.errors import ApiError
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.pool import Pool
-from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.turn import Event, Turn
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
+# How many processes are tried where one ends before it was asked anything.
+ATTEMPTS = 3
 # Importing the SDK costs half a second, which only an engine that is started should pay.
 CONVERSING = "wrapper.services.claude.conversing"
 
@@ -48,6 +50,7 @@ class ClaudeEngine:
         self._credentials = _credentials_file(environment)
         self._ignored: Counter[str] = Counter()
         self._refused = refused
+        self._untold = threading.Lock()
         self._lock = threading.Lock()
         self._root: Path
         self._pools: dict[str, Pool] = {}
@@ -72,13 +75,18 @@ class ClaudeEngine:
     async def run(self, turn: Turn) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
         self.start()
-        process = await self._lease(turn.profile)
-        try:
-            async with aclosing(self._converse(process, turn)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            self._discard(process)
+        for attempt in range(ATTEMPTS):
+            process = await self._lease(turn.profile)
+            try:
+                async with aclosing(self._converse(process, turn)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except DiedEarly:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            finally:
+                self._discard(process)
 
     def health(self) -> dict[str, Any]:
         pools = {name: pool.health() for name, pool in self._pools.items()}
@@ -110,8 +118,12 @@ class ClaudeEngine:
             boot=lambda: self._boot(name),
             stop=self._discard,
             booters=self._booters,
-            refused=self._refused,
+            refused=self._refuse,
         )
+
+    def _refuse(self, reason: str) -> None:
+        if self._untold.acquire(blocking=False):  # once, for all processes that are alike
+            self._refused(reason)
 
     def _boot(self, name: str) -> Process:
         profile = self._profiles[name]

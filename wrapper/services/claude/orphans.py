@@ -36,7 +36,7 @@ def reap_abandoned() -> None:
     """Do the same for every gateway process that is no longer there."""
     for root in _roots(f"{PREFIX}*"):
         owner = root.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+        if owner.isdigit() and not _running(int(owner)):
             _reap_root(root)
 
 
@@ -58,10 +58,21 @@ def _end(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _running(pid: int) -> bool:
+    """Say whether *pid* runs; where there is no /proc to tell, it may."""
+    stat = _stat(pid)
+    return stat[0] != "Z" if stat else not Path("/proc/self").exists()
+
+
 def _start_time(pid: int) -> str:
     """Return when *pid* started, in the kernel's ticks, or nothing where that cannot be known."""
+    stat = _stat(pid)
+    return stat[19] if stat else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the kernel's fields of *pid* from its state on, or nothing."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
+        return []

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
 
@@ -32,6 +33,10 @@ class BootFailed(Exception):
 
 class Refused(BootFailed):
     """Raised when a process came up, but must not serve; the message holds the mend."""
+
+
+class DiedEarly(BadGateway):
+    """Raised when a process ended before it was asked anything, so that another may be asked."""
 
 
 class Process:

@@ -14,7 +14,7 @@ from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude.frames import Frame, control
-from wrapper.services.claude.process import Process
+from wrapper.services.claude.process import DiedEarly, Process
 
 LINE_BYTES = 64 * 1024 * 1024
 STDERR_BYTES = 4096
@@ -50,17 +50,14 @@ class ProcessTransport(Transport):
         self.result: Frame | None = None
 
     async def connect(self) -> None:
-        """Attach and configure. Raises BadGateway when the process refuses its configuration."""
-        await self._attach()
-        for request in self._requests:
-            await self._send(request)
-        waiting = {request["request_id"] for request in self._requests}
-        while waiting:
-            waiting.discard(self._confirmed(await self._expect("control_response")))
-        for frame, answered in self._history:
-            await self._send(frame)
-            if answered:
-                await self._expect("result")
+        """Attach and configure.
+
+        Raises BadGateway when the process refuses its configuration, DiedEarly when it ends.
+        """
+        try:
+            await self._configure()
+        except OSError:
+            raise DiedEarly("Claude Code ended while it was being configured.") from None
 
     async def write(self, data: str) -> None:
         """Write what the SDK says, but for its greeting: the process was initialized before."""
@@ -104,6 +101,18 @@ class ProcessTransport(Transport):
         """Return the end of what the process wrote to stderr during the turn."""
         return self._stderr.decode(errors="replace").strip()
 
+    async def _configure(self) -> None:
+        await self._attach()
+        for request in self._requests:
+            await self._send(request)
+        waiting = {request["request_id"] for request in self._requests}
+        while waiting:
+            waiting.discard(self._confirmed(await self._expect("control_response")))
+        for frame, answered in self._history:
+            await self._send(frame)
+            if answered:
+                await self._expect("result")
+
     async def _attach(self) -> None:
         loop = asyncio.get_running_loop()
         stdin, stdout, stderr = (os.fdopen(os.dup(pipe), "r+b", 0) for pipe in self._process.pipes)
@@ -124,11 +133,11 @@ class ProcessTransport(Transport):
         await self._writer.drain()
 
     async def _expect(self, kind: str) -> Frame:
-        """Return the next frame of this kind. Raises BadGateway when the process ends before."""
+        """Return the next frame of this kind. Raises DiedEarly when the process ends before."""
         async for frame in self._frames():
             if frame["type"] == kind:
                 return frame
-        raise BadGateway("Claude Code ended while it was being configured.")
+        raise DiedEarly("Claude Code ended while it was being configured.")
 
     async def _frames(self) -> AsyncIterator[Frame]:
         while line := await self._line():

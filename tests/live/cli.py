@@ -1,0 +1,48 @@
+"""The CLIs that the tests run: the one of requirements-cli.txt, and one that is too old."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+OLD_VERSION = "2.1.197"
+
+
+def current() -> str:
+    """Return the binary under test: CLAUDE_CLI_PATH, or the one that requirements-cli.txt pins."""
+    if chosen := os.environ.get("CLAUDE_CLI_PATH"):
+        return chosen
+    spec = find_spec("claude_agent_sdk")
+    if spec is None or not spec.submodule_search_locations:
+        missing("claude-agent-sdk, whose claude binary is run")
+        raise AssertionError
+    return str(Path(spec.submodule_search_locations[0], "_bundled", "claude"))
+
+
+def version() -> str:
+    said = subprocess.run([current(), "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[0]
+
+
+def old(folder: Path) -> str:
+    """Install a CLI from before text could be passed verbatim, and return its path."""
+    binary = folder / "node_modules" / ".bin" / "claude"
+    if not binary.exists():
+        if not shutil.which("npm"):
+            missing("npm, which installs an old CLI")
+        package = f"@anthropic-ai/claude-code@{OLD_VERSION}"
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), package]
+        subprocess.run(command, check=True, capture_output=True)
+    return str(binary)
+
+
+def missing(what: str) -> None:
+    """Skip a test that needs *what*; where everything is to be there, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"there is no {what}")
+    pytest.skip(f"there is no {what}")

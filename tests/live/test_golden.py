@@ -1,0 +1,83 @@
+"""What really goes upstream: whole bodies, compared with golden files.
+
+A file is written anew by deleting it and running the test, which fails that once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.live import cli
+
+GOLDEN = Path(__file__).parent / "golden"
+CLI_VERSION = "2.1.330"
+
+# What differs from run to run and from machine to machine.
+VARIABLE = [
+    (r"cc_version=[\w.]+", "cc_version=VERSION"),
+    (r"Primary working directory: \S+/claude-gateway-[^/]+/[0-9a-f]+/work", "WORKING DIRECTORY"),
+    (r"OS Version: [^\n]+", "OS VERSION"),
+    (r"Shell: [^\n]+", "SHELL"),
+    (r"\b20\d\d-\d\d-\d\d\b", "DATE"),
+    (r'"device_id":"[0-9a-f]{64}"', '"device_id":"DEVICE"'),
+    (r'"session_id":"[0-9a-f-]{36}"', '"session_id":"SESSION"'),
+]
+
+TURNS = {
+    "plain": {"claude": {"profile": "plain"}},
+    "agent": {"claude": {"profile": "agent"}},
+    "plain-conversation": {
+        "claude": {"profile": "plain"},
+        "temperature": 0.5,
+        "stop": "END",
+        "max_tokens": 100,
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "one"},
+            {"role": "user", "content": "second"},
+        ],
+    },
+    "agent-conversation": {
+        "claude": {"profile": "agent"},
+        "max_tokens": 100,
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "one"},
+            {"role": "user", "content": "second"},
+        ],
+    },
+}
+
+
+def settled(value):
+    """Return *value* with everything variable replaced."""
+    if isinstance(value, dict):
+        return {key: settled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [settled(inner) for inner in value]
+    if isinstance(value, str):
+        for pattern, name in VARIABLE:
+            value = re.sub(pattern, name, value)
+    return value
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_upstream_body(gateway, upstream, name):
+    """The upstream body is to the letter the one that was read and found right."""
+    if cli.version() != CLI_VERSION:
+        pytest.skip(f"the golden bodies are those of Claude Code {CLI_VERSION}")
+    status, _ = gateway.ask("Hello there.", **TURNS[name])
+    assert status == 200
+    assert len(upstream.requests) == 1
+    body = settled(upstream.requests[0].body)
+    golden = GOLDEN / f"{name}.json"
+    if not golden.exists():
+        golden.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+        pytest.fail(f"{golden.name} was missing and is written now; read it")
+    assert body == json.loads(golden.read_text())

@@ -1,0 +1,259 @@
+"""Starting and stopping: what is refused, what heals, and what is left afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.live import cli
+from tests.live.server import alive, children, eventually
+
+REFUSALS = [
+    ({"HOST": "0.0.0.0"}, (), "API_KEY: HOST=0.0.0.0 can be reached from other machines"),
+    ({}, ("-b", "0.0.0.0:0"), "API_KEY: 0.0.0.0:0 can be reached from other machines"),
+    ({}, ("-w", "2"), "workers: several workers"),
+    ({"CLAUDE_PERMISSION_MODE": "bypassPermissions"}, (), "set ALLOW_BYPASS=true"),
+    ({"CLAUDE_CWD": "/nowhere/at/all"}, (), "CLAUDE_CWD: /nowhere/at/all is not a directory"),
+]
+
+
+@pytest.mark.parametrize(("variables", "arguments", "mend"), REFUSALS)
+def test_refused(serve, variables, arguments, mend):
+    """What would be unsafe does not start, and the message says what to do."""
+    server = serve(*arguments, **variables)
+    assert server.ended() != 0
+    assert mend in server.log()
+    assert "Traceback" not in server.log()
+
+
+def test_all_mistakes_at_once(serve):
+    """Every wrong setting is named in one go."""
+    server = serve(PORT="eighty", POOL_SIZE="-1", DEFAULT_PROFILE="fancy", LOG_LEVEL="loud")
+    assert server.ended() != 0
+    for name in ("PORT", "POOL_SIZE", "DEFAULT_PROFILE", "LOG_LEVEL"):
+        assert f"{name}: " in server.log()
+
+
+def test_old_cli_is_refused(serve, upstream, pytestconfig):
+    """A CLI from before text could be passed verbatim stops the start, with the mend."""
+    folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
+    server = serve(CLAUDE_CLI_PATH=cli.old(folder))
+    assert server.ended() == 3
+    assert f"({cli.OLD_VERSION}) is older than 2.1.248" in server.log()
+    assert "pip install -r requirements-cli.txt" in server.log()
+    assert not server.homes()
+    assert not upstream.requests
+
+
+def test_exposed_with_a_key(serve):
+    """With a key the gateway serves other machines too."""
+    server = serve(HOST="0.0.0.0", API_KEY="the-key").listen()
+    assert server.call("GET", "/health")[0] == 200
+
+
+def test_all_origins_without_a_key(serve):
+    """CORS_ORIGINS=* without a key is warned of, and nobody gets CORS headers."""
+    server = serve(CORS_ORIGINS='["*"]').listen()
+    assert "CORS_ORIGINS" in server.log()
+    foreign = {"Origin": "https://evil.example"}
+    status, headers, _ = server.call("GET", "/v1/health", headers=foreign)
+    assert status == 403
+    local = {"Origin": "http://localhost:3000"}
+    status, headers, _ = server.call("GET", "/v1/health", headers=local)
+    assert status == 200
+    assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8000"])
+def test_foreign_host(gateway, upstream, host):
+    """Without a key a request to another name, as by DNS rebinding, is refused."""
+    status, body = gateway.ask("hello", headers={"Host": host})
+    assert (status, body["error"]["code"]) == (403, "permission_denied")
+    assert gateway.call("GET", "/health", headers={"Host": host})[0] == 403
+    assert not upstream.requests
+
+
+def test_api_key(serve, upstream):
+    """With API_KEY set a request needs it, in either header; /health does not."""
+    server = serve(API_KEY="the-key").wait()
+    assert server.ask("hello")[0] == 401
+    assert server.ask("hello", headers={"Authorization": "Bearer wrong"})[0] == 401
+    assert not upstream.requests
+    for good in ({"Authorization": "Bearer the-key"}, {"x-api-key": "the-key"}):
+        assert server.ask("hello", headers=good)[0] == 200
+    assert server.call("GET", "/health")[0] == 200
+
+
+def test_key_is_checked_before_the_body(serve):
+    """A request without the key is answered although none of its body was sent."""
+    server = serve(API_KEY="the-key").listen()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())
+        assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_limit(gateway, chunked):
+    """A body over 32 MiB is refused while it is read, also where its length is not told."""
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {40 * 1024**2}"
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Type: application/json\r\n{length}\r\n\r\n"
+    block = b" " * 1024**2
+    piece = b"100000\r\n" + block + b"\r\n" if chunked else block
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as client:
+        client.sendall(head.encode())
+        for _ in range(33):
+            try:
+                client.sendall(piece)
+            except ConnectionError:
+                break  # it had answered before
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_health_does_not_wait(serve, tmp_path):
+    """While a CLI takes its time to start, /health says at once that processes are booting."""
+    script = tmp_path / "claude"
+    script.write_text(f'#!/bin/sh\nsleep 3\nexec {cli.current()} "$@"\n')
+    script.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(script)).listen()
+    assert eventually(lambda: server.health()["status"]) == "starting"
+    assert server.health()["pools"]["agent"] == {"status": "booting", "ready": 0, "booting": 2}
+    server.wait()
+
+
+def test_failing_boots_are_told_and_heal(serve, tmp_path):
+    """While boots fail, /health and each request say why; once the cause is gone, all is well."""
+    script = tmp_path / "claude"
+    script.write_text("#!/bin/sh\necho 'the disk is on fire' >&2\nexit 1\n")
+    script.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(script)).listen()
+    assert eventually(lambda: server.health()["status"] == "failing")
+    assert server.call("GET", "/health")[0] == 503
+    assert "the disk is on fire" in server.health()["pools"]["agent"]["error"]
+    status, body = server.ask("hello")
+    assert (status, body["error"]["code"]) == (503, "unavailable")
+    assert "the disk is on fire" in body["error"]["message"]
+    script.write_text(f'#!/bin/sh\nexec {cli.current()} "$@"\n')
+    server.wait()
+    assert server.ask("hello")[0] == 200
+
+
+def test_hanging_boots_are_ended(serve, tmp_path):
+    """A process that does not come up within BOOT_TIMEOUT is ended and told of."""
+    script = tmp_path / "claude"
+    script.write_text("#!/bin/sh\nexec sleep 1000\n")
+    script.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(script), BOOT_TIMEOUT="1").listen()
+    assert eventually(lambda: server.health()["status"] == "failing")
+    assert "did not answer in time" in server.health()["pools"]["agent"]["error"]
+
+
+def test_missing_cli(serve):
+    """A CLI that is not there is told with the way to get one."""
+    server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
+    assert eventually(lambda: server.health()["status"] == "failing")
+    status, body = server.ask("hello")
+    assert (status, body["error"]["code"]) == (502, "bad_gateway")
+    assert "CLAUDE_CLI_PATH" in body["error"]["message"]
+
+
+def test_dead_processes_are_replaced(serve):
+    """Warm processes that died are not lent to anyone."""
+    server = serve(POOL_SIZE="2", POOL_SIZE_OTHER="0").wait()
+    for pid in server.claudes():
+        os.kill(pid, signal.SIGKILL)
+    assert server.ask("hello")[0] == 200
+    server.at_rest()
+
+
+def test_too_many_turns(serve, upstream):
+    """Turns over MAX_CONCURRENT_TURNS get 429 with Retry-After, and /health answers meanwhile."""
+    server = serve(MAX_CONCURRENT_TURNS="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    first = threading.Thread(target=server.ask, args=("[[deltas 2]] [[stall 2]]",))
+    first.start()
+    assert upstream.wait_for(bool)
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    status, headers, data = server.call("POST", "/v1/chat/completions", body)
+    assert (status, json.loads(data)["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert headers["retry-after"]
+    assert server.call("GET", "/health")[0] == 200
+    first.join()
+    assert server.ask("hello")[0] == 200
+
+
+def test_sigterm_leaves_nothing(serve):
+    """After an ordinary stop there is no process and no directory."""
+    server = serve().wait()
+    server.ask("hello")
+    claudes, folder = server.claudes(), server.folder
+    assert claudes
+    assert server.stop() == 0
+    assert not any(alive(pid) for pid in claudes)
+    assert not list((folder / "tmp").iterdir())
+
+
+def test_running_turns_may_finish(serve, upstream):
+    """A turn that runs when the server is told to stop is finished within GRACEFUL_TIMEOUT."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 1.5]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    asking.join()
+    assert answers[0][1].endswith(b"data: [DONE]\n\n")
+    assert server.stop() == 0
+
+
+def test_turns_that_take_too_long_are_told(serve, upstream):
+    """A stream that does not finish within GRACEFUL_TIMEOUT ends with an error event."""
+    server = serve(GRACEFUL_TIMEOUT="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 50]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    asking.join()
+    assert answers[0][0][-1]["error"]["code"] == "unavailable"
+    assert time.monotonic() - began < 10
+    assert server.stop() == 0
+    assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
+
+
+def test_killed_worker_leaves_nothing(serve, upstream):
+    """The children of a worker that is killed are ended, and a new worker serves."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
+    before = server.claudes()
+    worker = server.worker
+    os.kill(worker, signal.SIGKILL)
+    assert eventually(lambda: not any(alive(pid) for pid in before), 25)
+    assert eventually(lambda: children(server.process.pid) not in ([], [worker]))
+    server.wait()
+    server.at_rest()
+    assert server.ask("hello")[0] == 200
+
+
+def test_killed_gateway_is_cleaned_up_by_the_next(serve, upstream):
+    """What a gateway that was killed whole has left is removed when the next one starts."""
+    first = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    left, folder = first.claudes(), first.folder / "tmp"
+    for pid in (first.process.pid, first.worker):
+        os.kill(pid, signal.SIGKILL)
+    first.process.wait()
+    second = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0", TMPDIR=str(folder)).wait()
+    assert not any(alive(pid) for pid in left)
+    assert len(list(folder.glob("claude-gateway-*"))) == 1
+    second.stop()
+    assert not list(folder.iterdir())
