@@ -1,5 +1,7 @@
 """Admission: how many turns may run at once."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -68,7 +70,8 @@ def test_releasing_twice():
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=20))
 def test_never_too_many(requests):
     """In whatever order turns come and go, places are neither lost nor made."""
-    admission, running = Admission(5), []
+    admission = Admission(5)
+    running: list[tuple[int, Callable[[], None]]] = []
     for turns, one_ends in requests:
         if one_ends and running:
             running.pop(0)[1]()

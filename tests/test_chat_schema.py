@@ -7,7 +7,7 @@ from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.chat import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.completion import Head, build_completion
 from wrapper.services.conversation import ChatMessage, ChatRequest
-from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.turn import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -303,7 +303,7 @@ def test_no_messages():
 def test_answers_may_be_sent_back():
     """The gateway's own message is accepted as history, just as it came."""
     ended = Ended(Ending.DONE, Usage(), None)
-    events = [Started("m"), ReasoningDelta("hm"), TextDelta("Hello"), ended]
+    events: list[Event] = [Started("m"), ReasoningDelta("hm"), TextDelta("Hello"), ended]
     body = build_completion(Head("id", 0), [(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))

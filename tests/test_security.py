@@ -156,7 +156,7 @@ def test_exposed(binds, first):
 
 
 @pytest.mark.parametrize(
-    ("origins", "key", "given"),
+    ("origins", "key", "allowed"),
     [
         ((), "", []),
         (("https://a.example",), "", ["https://a.example"]),
@@ -165,6 +165,6 @@ def test_exposed(binds, first):
         (("*",), KEY, ["*"]),
     ],
 )
-def test_cors_origins(origins, key, given):
+def test_cors_origins(origins, key, allowed):
     """All origins get CORS headers only where there is a key."""
-    assert cors_origins(Settings(cors_origins=origins, api_key=key)) == given
+    assert cors_origins(Settings(cors_origins=origins, api_key=key)) == allowed

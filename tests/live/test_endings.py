@@ -41,8 +41,12 @@ def test_length(gateway, upstream, profile, stream):
         text, reason = choice["message"]["content"], choice["finish_reason"]
     assert (text, reason) == ("w1 w2 w3 w4 w5", "length")
     assert usage["completion_tokens"] == 5
-    assert usage["cost_usd"] > 0
-    assert len(upstream.requests) == 1 if profile == "plain" else len(upstream.requests) <= 2
+    if profile == "plain":
+        assert usage["cost_usd"] > 0
+        assert len(upstream.requests) == 1
+    else:  # killed before it could say what the turn cost, and hardly ever too late
+        assert usage["cost_usd"] is None
+        assert len(upstream.requests) <= 2
 
 
 @pytest.mark.parametrize("profile", PROFILES)

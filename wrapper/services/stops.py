@@ -28,8 +28,9 @@ class StopCutter:
         return passed
 
     def rest(self) -> str:
-        """Return what was held back, now that nothing more comes."""
-        return "" if self.hit else self._held
+        """Return what was held back, once, now that nothing more comes."""
+        rest, self._held = self._held, ""
+        return "" if self.hit else rest
 
     def _possible(self) -> int:
         """Return the length of the longest end of the text that may begin a stop text."""

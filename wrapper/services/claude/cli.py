@@ -59,13 +59,13 @@ SMALLEST_BUDGET = "0.0000001"
 
 @dataclass(frozen=True)
 class Profile:
-    """What is fixed when a process is spawned. `simple`: nothing is added to the user's text."""
+    """What is fixed when a process is spawned. `budgeted`: it ends after its first answer."""
 
     name: str
     arguments: tuple[str, ...]
     variables: Mapping[str, str]
     cwd: str | None = None
-    simple: bool = False
+    budgeted: bool = False
     has_tools: bool = False
 
 
@@ -141,7 +141,7 @@ def _plain(settings: Settings, common: Mapping[str, str]) -> Profile:
         name="plain",
         arguments=(*_arguments(settings), "--tools", "", *budget),
         variables={**common, **PLAIN, **({"CLAUDE_CODE_SIMPLE": "1"} if simple else {})},
-        simple=simple,
+        budgeted=simple,
     )
 
 

@@ -20,8 +20,8 @@ from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.transport import ProcessTransport
 from wrapper.services.turn import Ended, Event, Turn
 
-# After an interrupt the result comes in a few milliseconds, or not at all.
-INTERRUPT_SECONDS = 2.0
+# Once the answer is whole the result comes in a few milliseconds, or not at all.
+RESULT_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Conversation:
         )
         self._reading = Reading(turn.sampling.stop)
         self._notice = ""
+        self._interrupted = False
 
     @property
     def started(self) -> bool:
@@ -54,13 +55,26 @@ class Conversation:
                     async for message in messages:
                         for event in self._read(message):
                             yield event
-                        if self._reading.over and patience.when() is None:
-                            await self._transport.interrupt()
+                        if await self._end_early() and patience.when() is None:
                             now = asyncio.get_running_loop().time()
-                            patience.reschedule(now + INTERRUPT_SECONDS)
+                            patience.reschedule(now + RESULT_SECONDS)
         except TimeoutError:
-            log.warning("process %d gave no result after an interrupt", self._process.pid)
+            log.warning("process %d gave no result after its answer", self._process.pid)
         yield self._conclude()
+
+    async def _end_early(self) -> bool:
+        """End the process where the answer is whole and it would go on; say whether it is whole.
+
+        An interrupt gets the CLI's numbers, but comes too late to spare a further request; there
+        a kill is better, and the numbers are those of the API's stream, without the cost.
+        """
+        reading = self._reading
+        if reading.went_on or (reading.limited and not self._process.profile.budgeted):
+            self._process.kill()
+        elif reading.cut and not self._interrupted:
+            self._interrupted = True
+            await self._transport.interrupt()
+        return reading.cut or reading.limited
 
     async def _messages(self) -> AsyncGenerator[Any]:
         """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway."""
@@ -73,7 +87,8 @@ class Conversation:
             raise
         except Exception as error:
             log.warning("process %d: %s", self._process.pid, error, exc_info=True)
-            raise BadGateway("Claude Code said what cannot be understood, or went away.") from error
+            what = "Claude Code said what cannot be understood, or went away."
+            raise BadGateway(what, retry=False) from error
         finally:
             # The SDK's inner generator has to come to its end by itself, in this very task:
             # closing the outer one would leave it to the garbage collector.
@@ -100,5 +115,6 @@ class Conversation:
         if result is None:
             code = self._process.exit_code()
             log.error("process %d ended in mid-turn with %s", self._process.pid, code)
-            raise BadGateway("Claude Code's process ended in the middle of the turn.")
+            # What it had done by then is not known, and must not be done twice.
+            raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
         raise fault_of(result, self._notice)

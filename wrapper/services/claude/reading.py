@@ -26,7 +26,8 @@ CUT_SHORT = {"max_tokens"}
 class Reading:
     """Follows the raw Messages API events of one turn's main thread.
 
-    `over` says that the answer is whole although the process may go on: it must be ended.
+    The answer may be whole although the process is not done: `cut`, at a stop text while the
+    model writes on, or `limited`, where the CLI would ask the model to go on, or has (`went_on`).
     """
 
     def __init__(self, stops: tuple[str, ...]):
@@ -37,14 +38,22 @@ class Reading:
         self._separate = False
         self._stop_reason: str | None = None
         self._usage = Usage()
-        self.over = False
+        self.limited = False
+        self.went_on = False
 
     @property
     def started(self) -> bool:
         return self._model is not None
 
+    @property
+    def cut(self) -> bool:
+        return self._cutter.hit
+
     def read(self, event: Raw) -> Iterator[Event]:
         """Yield what one Messages API event means. Raises BadGateway where an answer restarts."""
+        if self.cut or self.limited:
+            self.went_on = self.went_on or event.get("type") == "message_start"
+            return
         match event.get("type"):
             case "message_start":
                 yield from self._start(event["message"])
@@ -62,7 +71,7 @@ class Reading:
 
         *result* is the CLI's raw result; without it the numbers are those of the stream.
         """
-        ending = Ending.DONE if self._cutter.hit else ENDINGS.get(self._stop_reason or "")
+        ending = Ending.DONE if self.cut else ENDINGS.get(self._stop_reason or "")
         if ending is None:
             return None
         used, cost = _totals(result or {})
@@ -81,7 +90,7 @@ class Reading:
     def _delta(self, delta: Raw) -> Iterator[Event]:
         if delta.get("type") == "thinking_delta" and delta.get("thinking"):
             yield ReasoningDelta(delta["thinking"])
-        elif delta.get("type") == "text_delta" and not self.over:
+        elif delta.get("type") == "text_delta":
             yield from self._text(delta["text"])
 
     def _text(self, text: str) -> Iterator[Event]:
@@ -91,7 +100,6 @@ class Reading:
             self._separate = False
         self._spoke = self._broke_off = True
         passed = self._cutter.feed(text)
-        self.over = self._cutter.hit
         if passed:
             yield TextDelta(passed)
 
@@ -101,7 +109,7 @@ class Reading:
         self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
-        self.over = self.over or self._stop_reason in CUT_SHORT
+        self.limited = self._stop_reason in CUT_SHORT
 
 
 def _totals(result: Raw) -> tuple[Usage, float | None]:

@@ -1,0 +1,35 @@
+# What there is to do here; `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install lint test docs run
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/installed ## make the environment, and install a Claude Code where there is none
+
+# The wheel's dependencies are left out: of that package only the claude binary is used.
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-cli.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	test -n "$$CLAUDE_CLI_PATH" || $(BIN)/pip install --quiet --no-deps -r requirements-cli.txt
+	touch $@
+
+lint: install ## ruff, mypy and import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install ## all tests, on the real Claude Code and a scripted upstream
+	$(BIN)/python -m pytest
+
+docs: install ## write the settings into README.md and .env.example
+	$(BIN)/python -m wrapper.reference
+
+run: install ## serve on HOST and PORT with your own login
+	$(BIN)/gunicorn -c gunicorn.conf.py wsgi:app

@@ -1,0 +1,1 @@
+"""What is measured, as ratios and counts; run from the repository's root."""

@@ -1,0 +1,63 @@
+"""The ways to reach a model other than an API key: Amazon Bedrock and Vertex AI."""
+
+from __future__ import annotations
+
+import pytest
+
+BEDROCK = {
+    "CLAUDE_CODE_USE_BEDROCK": "1",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+    "AWS_REGION": "us-east-1",
+}
+VERTEX = {
+    "CLAUDE_CODE_USE_VERTEX": "1",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH": "1",
+    "ANTHROPIC_VERTEX_PROJECT_ID": "a-project",
+    "CLOUD_ML_REGION": "us-east5",
+}
+PROVIDERS = {
+    "bedrock": (BEDROCK, "us.anthropic.claude-sonnet-4-20250514-v1:0", "/model/us.anthropic"),
+    "vertex": (VERTEX, "claude-sonnet-4@20250514", "/publishers/anthropic/models/claude-sonnet-4"),
+}
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def provider(request, _servers, the_upstream):
+    variables, model, path = PROVIDERS[request.param]
+    urls = {f"ANTHROPIC_{request.param.upper()}_BASE_URL": the_upstream.url}
+    server = _servers(**variables, **urls, ANTHROPIC_API_KEY="", ANTHROPIC_BASE_URL="").wait()
+    return server, model, path
+
+
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+def test_answer(provider, upstream, profile):
+    """A turn goes to the provider's own route and is answered, in one request."""
+    server, model, path = provider
+    status, body = server.ask("[[deltas 3]]", model=model, claude={"profile": profile})
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "w1 w2 w3")
+    assert body["usage"]["completion_tokens"] == 3
+    (request,) = upstream.requests
+    assert path in request.path
+
+
+def test_plain_adds_nothing(provider, upstream):
+    """The plain profile sends a provider exactly what the user wrote, too."""
+    server, model, _ = provider
+    server.ask("@/etc/passwd", model=model, claude={"profile": "plain"})
+    content = upstream.requests[0].body["messages"][0]["content"]
+    assert [block["text"] for block in content] == ["@/etc/passwd"]
+
+
+def test_length(provider, upstream):
+    """max_tokens ends a provider's answer without a second request, too."""
+    server, model, _ = provider
+    asked = "[[deltas 3]] [[stop max_tokens]]"
+    _, body = server.ask(asked, model=model, max_tokens=3, claude={"profile": "plain"})
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert len(upstream.requests) == 1
+
+
+def test_error(provider):
+    """A provider's rate limit is a 429."""
+    server, model, _ = provider
+    assert server.ask("[[error 429]]", model=model)[0] == 429

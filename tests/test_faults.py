@@ -1,0 +1,119 @@
+"""The faults: what a failed turn's result means to the client."""
+
+import pytest
+
+from wrapper import errors
+from wrapper.services.claude.faults import fault_of
+
+
+def result(status=None, text="", **more):
+    return {"is_error": True, "api_error_status": status, "result": text, **more}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retry_after"),
+    [
+        (400, errors.InvalidRequest, None),
+        (401, errors.UpstreamAuthentication, None),
+        (403, errors.PermissionDenied, None),
+        (404, errors.ModelNotFound, None),
+        (413, errors.RequestTooLarge, None),
+        (429, errors.RateLimited, "5"),
+        (500, errors.UpstreamFailed, None),
+        (503, errors.UpstreamFailed, None),
+        (529, errors.Overloaded, "5"),
+        (None, errors.BadGateway, None),
+    ],
+)
+def test_statuses(status, kind, retry_after):
+    """Each status of the model's API is one of the gateway's own errors."""
+    error = fault_of(result(status, f"API Error: {status} it said so"), "")
+    assert type(error) is kind
+    assert error.headers().get("Retry-After") == retry_after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "API Error: 400 it said so",
+        "API Error: Request rejected (400) · it said so",
+        "API Error: 400 · it said so",
+        "API Error: it said so",
+        "it said so",
+    ],
+)
+def test_reason(text):
+    """The API's own reason is passed on, without what the CLI put before it."""
+    error = fault_of(result(400, text), "")
+    assert error.message.endswith("refused the request: it said so")
+
+
+def test_parameter():
+    """The parameter that the API names is named to the client."""
+    reason = "API Error: 400 `temperature` is deprecated for this model."
+    assert fault_of(result(400, reason), "").param == "temperature"
+    assert fault_of(result(400, "API Error: 400 something else"), "").param is None
+
+
+def test_unknown_model():
+    """An unknown model is told as OpenAI tells it."""
+    error = fault_of(result(404, "API Error: 404 model: nonesuch"), "")
+    assert error.body()["error"]["code"] == "model_not_found"
+    assert error.param == "model"
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        result(401, "Failed to authenticate. API Error: 401 invalid x-api-key"),
+        result(None, "Not logged in · Please run /login"),
+        result(400, "Not logged in · Please run /login"),
+    ],
+)
+def test_login(failed):
+    """A refused login is told as the gateway's own, without the CLI's advice to the client."""
+    error = fault_of(failed, "")
+    assert (error.status, error.code) == (401, "upstream_authentication_error")
+    assert "gateway's own login" in error.message
+    assert "/login" not in error.message
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        result(400, "API Error: 400 prompt is too long: 250000 tokens > 200000 maximum"),
+        result(None, "Prompt is too long"),
+        result(None, "", terminal_reason="prompt_too_long"),
+    ],
+)
+def test_context_length(failed):
+    """A conversation that is too long is told in the words that clients look for."""
+    error = fault_of(failed, "")
+    assert (error.status, error.code) == (400, "context_length_exceeded")
+    assert error.message.startswith("This model's maximum context length is")
+    assert error.param == "messages"
+
+
+def test_notice():
+    """Where the result has no text, what the CLI said in the model's place is the reason."""
+    assert fault_of({}, "Prompt is too long").code == "context_length_exceeded"
+    assert fault_of(result(429), "API Error: 429 slow down").message.endswith(": slow down")
+
+
+def test_result_goes_before_notice():
+    """A result's own text goes before what was said earlier."""
+    assert fault_of(result(None, "the reason"), "a notice").message.endswith(": the reason")
+
+
+def test_no_reason():
+    """A turn that ended without any reason is told as such."""
+    error = fault_of({}, "")
+    assert (error.status, error.code) == (502, "bad_gateway")
+    assert "without a reason" in error.message
+
+
+def test_fresh_errors():
+    """Each failed turn has an error of its own, whose marks are no other's."""
+    one, other = fault_of(result(529), ""), fault_of(result(529), "")
+    one.retry = False
+    assert other.retry is None

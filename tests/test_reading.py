@@ -1,0 +1,237 @@
+"""The reading: raw Messages API events understood as a turn's events."""
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.errors import BadGateway
+from wrapper.services.claude.reading import Reading
+from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, Usage
+
+MODEL_USAGE = {
+    "inputTokens": 10,
+    "cacheReadInputTokens": 20,
+    "cacheCreationInputTokens": 30,
+    "outputTokens": 40,
+    "thinkingTokens": 5,
+}
+
+
+def start(model="sonnet", **usage):
+    return {"type": "message_start", "message": {"model": model, "usage": usage}}
+
+
+def text(said):
+    return {"type": "content_block_delta", "delta": {"type": "text_delta", "text": said}}
+
+
+def think(said):
+    return {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": said}}
+
+
+def stop(reason, tokens=0):
+    delta = {"stop_reason": reason}
+    return {"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}}
+
+
+def read(*raw, stops=()):
+    reading = Reading(stops)
+    return reading, [event for one in raw for event in reading.read(one)]
+
+
+def said(events):
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def test_simple_answer():
+    """An answer is a start, its deltas as they came, and its end."""
+    reading, events = read(start(), text("Good "), text("day."), stop("end_turn"))
+    assert events == [Started("sonnet"), TextDelta("Good "), TextDelta("day.")]
+    assert reading.started
+    assert reading.end(None).ending is Ending.DONE
+
+
+def test_not_started():
+    """Before the first message nothing has started, and nothing has ended."""
+    reading, events = read()
+    assert (reading.started, reading.over, events) == (False, False, [])
+    assert reading.end(None) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"type": "ping"},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_stop"},
+        {"type": "a_new_one"},
+        {},
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "x"}},
+        {"type": "content_block_delta", "delta": {"type": "input_json_delta"}},
+        think(""),
+    ],
+)
+def test_passed_over(raw):
+    """What is no part of the answer's text makes no event."""
+    assert read(start(), raw)[1] == [Started("sonnet")]
+
+
+def test_thinking():
+    """Thinking is told apart from text, and no stop text is looked for in it."""
+    events = read(start(), think("hm END"), text("a"), stops=("END",))[1]
+    assert events == [Started("sonnet"), ReasoningDelta("hm END"), TextDelta("a")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending"),
+    [
+        ("end_turn", Ending.DONE),
+        ("stop_sequence", Ending.DONE),
+        ("pause_turn", Ending.DONE),
+        ("max_tokens", Ending.LENGTH),
+        ("model_context_window_exceeded", Ending.LENGTH),
+        ("refusal", Ending.REFUSED),
+    ],
+)
+def test_endings(reason, ending):
+    """Each reason of the model to stop is one of the ways in which a turn ends."""
+    assert read(start(), text("a"), stop(reason))[0].end(None).ending is ending
+
+
+@pytest.mark.parametrize("after", [[], [stop(None)]])
+def test_refusal_that_only_the_cli_tells(after):
+    """A refusal of which the CLI tells in the API's place ends the turn as one."""
+    reading, _ = read(start(), text("a"))
+    reading.refuse()
+    assert [event for raw in after for event in reading.read(raw)] == []
+    assert reading.end(None).ending is Ending.REFUSED
+
+
+@pytest.mark.parametrize("reason", ["tool_use", None, "a_new_one"])
+def test_not_ended_by_the_model(reason):
+    """An answer that the model did not end is no ended turn."""
+    reading, _ = read(start(), text("a"), stop(reason))
+    assert reading.end({"total_cost_usd": 1.0}) is None
+
+
+def test_broken_off():
+    """A stream that just stops is no ended turn."""
+    assert read(start(), text("a"))[0].end(None) is None
+
+
+def test_max_tokens_is_over():
+    """At max_tokens the answer is over, although Claude Code would go on."""
+    reading, events = read(start(), text("a E"), stop("max_tokens"), stops=("END",))
+    assert reading.over
+    assert said(events) == "a E"
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "tool_use", "refusal"])
+def test_not_over(reason):
+    """Where the process comes to its own end it is left to it."""
+    assert not read(start(), text("a"), stop(reason))[0].over
+
+
+def test_stop_text():
+    """At a stop text the answer is over, and what comes later is not heard."""
+    reading, events = read(
+        start(), text("one E"), text("ND two"), text("three"), stop("max_tokens"), stops=("END",)
+    )
+    assert said(events) == "one "
+    assert reading.over
+    assert reading.end(None).ending is Ending.DONE
+
+
+def test_held_text_comes_at_the_end():
+    """What might have begun a stop text is said when the answer ends without it."""
+    events = read(start(), text("one E"), stop("end_turn"), stops=("END",))[1]
+    assert events[-1] == TextDelta("E")
+    assert said(events) == "one E"
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(st.text("EN.", max_size=4), max_size=8))
+def test_text_is_whole(pieces):
+    """However an answer is split, all of it before the stop text is said, once."""
+    raw = [start(), *map(text, pieces), stop("end_turn")]
+    assert said(read(*raw, stops=("EN",))[1]) == "".join(pieces).split("EN")[0]
+
+
+def test_rounds():
+    """What is said before and after a tool is used is parted by a blank line."""
+    reading, events = read(
+        start(), text("Let me look."), stop("tool_use"), start(), text("It "), text("is so.")
+    )
+    assert said(events) == "Let me look.\n\nIt is so."
+    assert events.count(Started("sonnet")) == 1
+    assert reading.end(None) is None
+
+
+def test_silent_round():
+    """Where nothing was said before a tool was used, nothing is parted."""
+    events = read(start(), think("hm"), stop("tool_use"), start(), text("So."))[1]
+    assert said(events) == "So."
+
+
+def test_stop_text_over_rounds():
+    """A stop text is found even where it begins before a tool is used."""
+    raw = [start(), text("a\n"), stop("tool_use"), start(), text("b")]
+    reading, events = read(*raw, stops=("\n\n\n",))
+    assert said(events) == "a"
+    assert reading.over
+
+
+def test_held_text_is_said_once():
+    """What was held back at a pause is not said again when the answer goes on."""
+    raw = [start(), text("E"), stop("pause_turn"), start(), text("F"), stop("end_turn")]
+    assert said(read(*raw, stops=("END",))[1]) == "E\n\nF"
+
+
+def test_beginning_again():
+    """An answer that broke off and begins again is an error: it would be told twice."""
+    with pytest.raises(BadGateway, match="began again"):
+        read(start(), text("a"), start())
+
+
+def test_beginning_again_unheard():
+    """An answer that broke off before anything was said may begin again."""
+    _, events = read(start(), start(), text("a"))
+    assert events == [Started("sonnet"), TextDelta("a")]
+
+
+def test_usage_of_the_stream():
+    """Without a result, the tokens are those that the stream told, summed over the rounds."""
+    reading, _ = read(
+        start(input_tokens=5, cache_read_input_tokens=2, output_tokens=1),
+        stop("tool_use", 3),
+        start(input_tokens=7, cache_creation_input_tokens=4, output_tokens=1),
+        stop("end_turn", 8),
+    )
+    usage = Usage(input=12, cache_read=2, cache_creation=4, output=11)
+    assert reading.end(None) == Ended(Ending.DONE, usage, None)
+
+
+def test_usage_of_the_result():
+    """With a result, tokens and cost are its own, summed over the models that it names."""
+    reading, _ = read(start(input_tokens=5), stop("end_turn", 3))
+    result = {"modelUsage": {"a": MODEL_USAGE, "b": MODEL_USAGE}, "total_cost_usd": 0.25}
+    usage = Usage(input=20, cache_read=40, cache_creation=60, output=80, reasoning=10)
+    assert reading.end(result) == Ended(Ending.DONE, usage, 0.25)
+
+
+@pytest.mark.parametrize("result", [{}, {"modelUsage": None}, {"modelUsage": {"a": {}}}])
+def test_results_without_usage(result):
+    """A result without numbers leaves those of the stream, and says no cost."""
+    reading, _ = read(start(input_tokens=5), stop("end_turn", 3))
+    assert reading.end(result) == Ended(Ending.DONE, Usage(input=5, output=3), None)
+
+
+@pytest.mark.parametrize("usage", [{}, {"input_tokens": None, "output_tokens": None}])
+def test_streams_without_usage(usage):
+    """Numbers that are missing or null count as none."""
+    reading, _ = read(start(**usage), {"type": "message_delta", "delta": {}, "usage": None})
+    assert reading.end(None) is None
+    reading, _ = read(start(**usage), stop("end_turn", None))
+    assert reading.end(None).usage == Usage()

@@ -1,0 +1,213 @@
+"""The script: what a message's directives make the scripted upstream answer."""
+
+import json
+
+import pytest
+
+from wrapper.testing.answer import answer_events, count_words, error_body
+from wrapper.testing.script import Script, read_script
+
+
+def script_of(*said, **fields):
+    """Return the script of a conversation in which user and assistant take turns."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[at % 2], "content": one} for at, one in enumerate(said)]
+    return read_script({"messages": messages, **fields})
+
+
+def events_of(script, **body):
+    return list(answer_events(script, {"messages": [], **body}, "sonnet"))
+
+
+def kinds_of(timed):
+    return [event["type"] for _, event in timed]
+
+
+def test_no_directive():
+    """A message without directives is answered with a sentence that repeats it."""
+    assert script_of("Hi there").text == "You said: Hi there"
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("[[say Good day.]]", "Good day."),
+        ("Please [[say a b]] now", "a b"),
+        ("[[deltas 3]]", "w1 w2 w3"),
+        ("[[stop refusal]]", "done"),
+        ("[[SAY x]]", "You said: [[SAY x]]"),
+        ("[[say x", "You said: [[say x"),
+        ("", "You said: "),
+    ],
+)
+def test_texts(said, text):
+    """The answer's text is what the directives say."""
+    assert script_of(said).text == text
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "value"),
+    [
+        ("[[think let me see]]", "thinking", "let me see"),
+        ("[[tool Read {}]]", "tool", ("Read", {})),
+        ("[[tool Read]]", "tool", ("Read", {})),
+        ('[[tool Bash {"command":"[[ -e x ]]"}]]', "tool", ("Bash", {"command": "[[ -e x ]]"})),
+        ("[[stop max_tokens]]", "stop_reason", "max_tokens"),
+        ('[[usage {"input_tokens": 7}]]', "usage", {"input_tokens": 7}),
+        ("[[wait 0.5]]", "wait", 0.5),
+        ("[[pause 1]]", "pause", 1.0),
+        ("[[stall 2]]", "stall", 2.0),
+        ("[[error 429 slow down]]", "error", 429),
+        ("[[error 429 slow down]]", "reason", "slow down"),
+        ("[[error 529]]", "reason", ""),
+        ("[[fail 2]]", "failures", 2),
+        ("[[break 529]]", "break_status", 529),
+        ("[[cut]]", "cut", True),
+        ("[[void]]", "void", True),
+    ],
+)
+def test_directives(said, field, value):
+    """Each directive sets its field, among any other text, and no other one's default."""
+    script = script_of(f"Please {said} [[say x]]")
+    assert getattr(script, field) == value
+    assert script.text == "x"
+
+
+def test_defaults():
+    """Without directives nothing is disturbed."""
+    assert script_of("[[say x]]") == Script(text="x", deltas=("x",))
+
+
+@pytest.mark.parametrize("said", ["[[say a  b\nc]]", "[[say x ]]", "[[deltas 20]]", "one two"])
+def test_deltas(said):
+    """An answer's deltas are its words, and joined they are the answer."""
+    script = script_of(said)
+    assert "".join(script.deltas) == script.text
+    assert all(len(delta.split()) == 1 for delta in script.deltas)
+
+
+def test_echo():
+    """An echo is the received body as one delta of JSON."""
+    script = script_of("[[echo]]", system="Be brïef.")
+    assert json.loads(script.text)["system"] == "Be brïef."
+    assert script.deltas == (script.text,)
+
+
+def test_last_message_counts():
+    """Only the last user message directs the answer."""
+    assert script_of("[[say a]] [[cut]]", "a", "[[say b]]") == Script(text="b", deltas=("b",))
+
+
+def test_rounds():
+    """Each tool is called in a round of its own, and then comes the text."""
+    asked = {"role": "user", "content": "[[tool A {}]] [[tool B {}]] [[say so.]]"}
+    called = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "A"}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}
+    rounds = [[asked], [asked, called, result], [asked, called, result, called, result]]
+    scripts = [read_script({"messages": messages}) for messages in rounds]
+    assert [script.tool for script in scripts] == [("A", {}), ("B", {}), None]
+    assert scripts[2].text == "so."
+
+
+def test_reminders_are_not_the_users():
+    """What Claude Code adds to a message directs nothing."""
+    texts = ["<system-reminder>[[say no]]</system-reminder>", "[[say yes]]"]
+    content = [{"type": "text", "text": text} for text in texts]
+    assert read_script({"messages": [{"role": "user", "content": content}]}).text == "yes"
+
+
+@pytest.mark.parametrize("messages", [[], [{"role": "assistant", "content": "x"}]])
+def test_nobody_asked(messages):
+    """Without a user's message the answer repeats nothing."""
+    assert read_script({"messages": messages}).text == "You said: "
+
+
+def test_events():
+    """An answer is streamed in the order of the Messages API, with its text in deltas."""
+    timed = events_of(script_of("[[say a b]]"))
+    assert kinds_of(timed) == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    events = [event for _, event in timed]
+    assert events[0]["message"]["model"] == "sonnet"
+    assert [e["delta"]["text"] for e in events[2:4]] == ["a", " b"]
+    assert events[5]["delta"]["stop_reason"] == "end_turn"
+    assert events[5]["usage"] == {"output_tokens": 2}
+
+
+def test_thinking_comes_first():
+    """Thinking is a block of its own before the text, and absent where it is off."""
+    script = script_of("[[think hm]] [[say a]]")
+    types = [
+        event["content_block"]["type"] for _, event in events_of(script) if "content_block" in event
+    ]
+    assert types == ["thinking", "text"]
+    off = events_of(script, thinking={"type": "disabled"})
+    assert "thinking_delta" not in json.dumps(off)
+
+
+def test_tool_call():
+    """A tool's call is a block with its arguments, and the reason to stop."""
+    events = [event for _, event in events_of(script_of('[[tool Read {"a": 1}]]'))]
+    assert events[1]["content_block"]["name"] == "Read"
+    assert json.loads(events[2]["delta"]["partial_json"]) == {"a": 1}
+    assert events[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+def test_numbers():
+    """The numbers of the script are those of the answer."""
+    numbers = '{"input_tokens": 7, "cache_read_input_tokens": 3, "output_tokens": 9}'
+    events = [event for _, event in events_of(script_of(f"[[say a]] [[usage {numbers}]]"))]
+    usage = events[0]["message"]["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (7, 3)
+    assert events[-2]["usage"] == {"output_tokens": 9}
+
+
+def test_pauses():
+    """A pause comes before each delta but the first, a stall after the first."""
+    deltas = [
+        pause
+        for pause, event in events_of(script_of("[[deltas 3]] [[pause 2]]"))
+        if event["type"] == "content_block_delta"
+    ]
+    assert deltas == [0.0, 2.0, 2.0]
+    stalled = events_of(script_of("[[deltas 3]] [[stall 5]]"))
+    assert [(at, pause) for at, (pause, _) in enumerate(stalled) if pause] == [(3, 5.0)]
+
+
+def test_broken_stream():
+    """A broken stream ends with the error event of its status, after its first delta."""
+    timed = events_of(script_of("[[deltas 3]] [[break 529]]"))
+    assert kinds_of(timed)[2:] == ["content_block_delta", "ping", "error"]
+    assert timed[-1][1]["error"]["type"] == "overloaded_error"
+
+
+def test_cut_stream():
+    """A stream that is cut has no end."""
+    kinds = kinds_of(events_of(script_of("[[deltas 3]] [[cut]]")))
+    assert kinds.count("content_block_delta") == 1
+    assert "message_stop" not in kinds
+
+
+def test_void():
+    """A void stream has no events."""
+    assert events_of(script_of("[[void]]")) == []
+
+
+def test_words_are_tokens():
+    """The scripted model counts the words of all texts that it gets."""
+    content = [{"type": "text", "text": "c d"}, {"type": "tool_result", "tool_use_id": "t"}]
+    messages = [{"content": "a b"}, {"content": content}]
+    assert count_words({"messages": messages}) == 4
+    assert count_words({"messages": messages, "system": "e"}) == 5
+
+
+def test_error_body():
+    """An error has the shape of the API's."""
+    assert error_body("api_error", "Oh.")["error"] == {"type": "api_error", "message": "Oh."}

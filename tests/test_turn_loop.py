@@ -1,0 +1,162 @@
+"""The turn loop: turns run side by side for a synchronous caller, and no faster than it reads."""
+
+import asyncio
+
+import pytest
+
+from wrapper.errors import Overloaded
+from wrapper.services.engine import BUFFERED_EVENTS, TurnLoop
+from wrapper.services.turn import Ended, Ending, Started, TextDelta, Turn, Usage
+from wrapper.testing.engine import ScriptedEngine, answer
+
+ENDED = Ended(Ending.DONE, Usage(), None)
+LONG = 3600.0
+
+
+@pytest.fixture
+def play():
+    """Make a loop for one script or several; it is closed after the test."""
+    loops = []
+
+    def make(*scripts, tick=LONG, engine=None):
+        turns = [Turn(model=str(index), messages=()) for index in range(len(scripts))]
+        engine = engine or ScriptedEngine(lambda turn: scripts[int(turn.model)])
+        loops.append(TurnLoop(engine, turns, tick))
+        return loops[-1], engine
+
+    yield make
+    for loop in loops:
+        loop.close()
+
+
+def test_events_in_order(play):
+    """A turn's events come in order, each with the turn's index, and then the loop ends."""
+    loop, _ = play(answer("Hello."))
+    assert list(loop) == [(0, event) for event in answer("Hello.")]
+
+
+def test_several_turns(play):
+    """Of several turns each one's events come whole and in order."""
+    loop, engine = play(*(answer(text) for text in "abc"))
+    events = list(loop)
+    for index, text in enumerate("abc"):
+        assert [event for at, event in events if at == index] == answer(text)
+    assert len(events) == 9
+    assert engine.running == 0
+
+
+def test_side_by_side(play):
+    """A turn that is silent keeps no other one waiting."""
+    loop, _ = play([Started("slow"), LONG, ENDED], answer("quick"))
+    items = iter(loop)
+    seen = [next(items) for _ in range(4)]
+    assert [event for index, event in seen if index == 1] == answer("quick")
+
+
+def test_ticks(play):
+    """Where nothing comes, None does after each tick."""
+    loop, _ = play([Started("m"), LONG], tick=0.001)
+    items = iter(loop)
+    assert [next(items) for _ in range(4)] == [(0, Started("m")), None, None, None]
+
+
+def test_ticks_lose_nothing(play):
+    """However short a tick is, no event is lost or comes out of order."""
+    deltas = [TextDelta(str(number)) for number in range(200)]
+    loop, _ = play([Started("m"), *deltas, ENDED], tick=0.0)
+    assert [item[1] for item in loop if item] == [Started("m"), *deltas, ENDED]
+
+
+def test_errors_reach_the_caller(play):
+    """A turn's error is raised where its next event was asked for, after what came before."""
+    loop, engine = play([Started("m"), TextDelta("a"), Overloaded("Busy.")])
+    items = iter(loop)
+    assert [next(items), next(items)] == [(0, Started("m")), (0, TextDelta("a"))]
+    with pytest.raises(Overloaded, match=r"Busy\."):
+        next(items)
+    assert engine.running == 0
+
+
+def test_crashes_reach_the_caller(play):
+    """An error that nobody foresaw is raised as it is."""
+    loop, _ = play([KeyError("oops")])
+    with pytest.raises(KeyError, match="oops"):
+        list(loop)
+
+
+def test_error_of_one_of_several(play):
+    """One turn's error ends the wait for all, and closing ends the others."""
+    loop, engine = play([Started("m"), LONG], [Overloaded("Busy.")])
+    with pytest.raises(Overloaded):
+        list(loop)
+    loop.close()
+    assert engine.running == 0
+
+
+def test_nothing_runs_unasked(play):
+    """No turn begins before its first event is asked for."""
+    _, engine = play(answer("a"))
+    assert engine.turns == []
+
+
+def test_slow_readers_slow_turns(play):
+    """What is not asked for is not produced, but for what a small buffer holds."""
+    made: list[TextDelta] = []
+
+    def endless():
+        yield Started("m")
+        while True:
+            made.append(TextDelta(str(len(made))))
+            yield made[-1]
+
+    loop, _ = play(endless())
+    items = iter(loop)
+    for count in range(1000):
+        next(items)
+        assert len(made) <= count + BUFFERED_EVENTS + 2
+
+
+@pytest.mark.parametrize("read", [0, 1, 2, 50])
+def test_closing_ends_turns(play, read):
+    """Closing ends what runs, wherever it stands and whether or not anybody reads."""
+    endless = (TextDelta("x") for _ in iter(int, 1))
+    loop, engine = play(endless, [Started("m"), LONG, ENDED])
+    items = iter(loop)
+    for _ in range(read):
+        next(items)
+    loop.close()
+    assert engine.running == 0
+
+
+def test_closing_twice(play):
+    """Closing is harmless at any time, and twice."""
+    loop, engine = play(answer("a"))
+    assert len(list(loop)) == 3
+    loop.close()
+    loop.close()
+    assert engine.running == 0
+
+
+class _Lingering:
+    """An engine whose turns have something to do when they are ended, in the task they ran in."""
+
+    def __init__(self):
+        self.tasks = []
+
+    async def run(self, turn):
+        self.tasks.append(asyncio.current_task())
+        try:
+            yield Started("m")
+            await asyncio.sleep(LONG)
+        finally:
+            await asyncio.sleep(0)
+            self.tasks.append(asyncio.current_task())
+
+
+def test_turns_clean_up_in_their_task(play):
+    """A turn that is ended cleans up to the end, in the very task that it ran in."""
+    loop, engine = play([], engine=_Lingering())
+    assert next(iter(loop)) == (0, Started("m"))
+    loop.close()
+    began, ended = engine.tasks
+    assert began is ended
