@@ -55,7 +55,7 @@ def serve(_servers) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def _gateway(_servers) -> Server:
+def _gateway(_servers: Callable[..., Server]) -> Server:
     return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
 
 

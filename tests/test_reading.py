@@ -55,7 +55,8 @@ def test_simple_answer():
 def test_not_started():
     """Before the first message nothing has started, and nothing has ended."""
     reading, events = read()
-    assert (reading.started, reading.over, events) == (False, False, [])
+    assert (reading.started, events) == (False, [])
+    assert (reading.cut, reading.limited, reading.went_on) == (False, False, False)
     assert reading.end(None) is None
 
 
@@ -121,26 +122,42 @@ def test_broken_off():
     assert read(start(), text("a"))[0].end(None) is None
 
 
-def test_max_tokens_is_over():
-    """At max_tokens the answer is over, although Claude Code would go on."""
+def test_limited():
+    """At max_tokens the answer is whole, although Claude Code would go on."""
     reading, events = read(start(), text("a E"), stop("max_tokens"), stops=("END",))
-    assert reading.over
+    assert (reading.cut, reading.limited, reading.went_on) == (False, True, False)
     assert said(events) == "a E"
 
 
+def test_what_comes_after_the_limit():
+    """When Claude Code has gone on after max_tokens that is noted, and nothing of it is heard."""
+    raw = [start(), text("a"), stop("max_tokens", 3), start("other"), text("b"), stop("end_turn")]
+    reading, events = read(*raw)
+    assert reading.went_on
+    assert said(events) == "a"
+    assert reading.end(None).ending is Ending.LENGTH
+
+
 @pytest.mark.parametrize("reason", ["end_turn", "tool_use", "refusal"])
-def test_not_over(reason):
+def test_not_limited(reason):
     """Where the process comes to its own end it is left to it."""
-    assert not read(start(), text("a"), stop(reason))[0].over
+    reading, _ = read(start(), text("a"), stop(reason))
+    assert (reading.cut, reading.limited, reading.went_on) == (False, False, False)
+
+
+def test_rounds_are_no_going_on():
+    """A round after a tool was used is part of the answer."""
+    reading, _ = read(start(), text("a"), stop("tool_use"), start(), text("b"), stop("end_turn"))
+    assert not reading.went_on
 
 
 def test_stop_text():
-    """At a stop text the answer is over, and what comes later is not heard."""
+    """At a stop text the answer is cut, and what comes later is not heard."""
     reading, events = read(
         start(), text("one E"), text("ND two"), text("three"), stop("max_tokens"), stops=("END",)
     )
     assert said(events) == "one "
-    assert reading.over
+    assert (reading.cut, reading.limited, reading.went_on) == (True, False, False)
     assert reading.end(None).ending is Ending.DONE
 
 
@@ -180,7 +197,7 @@ def test_stop_text_over_rounds():
     raw = [start(), text("a\n"), stop("tool_use"), start(), text("b")]
     reading, events = read(*raw, stops=("\n\n\n",))
     assert said(events) == "a"
-    assert reading.over
+    assert reading.cut
 
 
 def test_held_text_is_said_once():

@@ -18,6 +18,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     logs.configure(gateway.settings.log_level)
     app = Flask(__name__, static_folder=None)
     install_answers(app)
+    gateway.allow_origins(app)
     app.register_blueprint(build_root(gateway.guard))
     gateway.init_app(app)
     return app

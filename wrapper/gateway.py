@@ -6,7 +6,7 @@ import atexit
 import logging
 from collections.abc import Callable
 
-from flask import Flask
+from flask import Blueprint, Flask
 from flask_cors import CORS
 
 from wrapper.routes.blueprint import build_blueprint
@@ -43,11 +43,15 @@ class Gateway:
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone."""
         app.extensions["wrapper"] = self
-        if origins := cors_origins(self.settings):
-            CORS(self.blueprint, origins=origins, expose_headers=EXPOSED_HEADERS)
-        elif self.settings.cors_origins:
+        if "*" in self.settings.cors_origins and not cors_origins(self.settings):
             log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
+        self.allow_origins(self.blueprint)
         app.register_blueprint(self.blueprint, url_prefix=url_prefix)
+
+    def allow_origins(self, target: Flask | Blueprint) -> None:
+        """Let *target* send CORS headers to the origins that may call."""
+        if origins := cors_origins(self.settings):
+            CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
 
     def start(self) -> None:
         """Begin to boot processes; else the first request does."""

@@ -37,8 +37,8 @@ class Guard:
     def _check_key(self, headers: Headers) -> None:
         scheme, _, token = (headers.get("Authorization") or "").partition(" ")
         sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key") or ""
-        # As bytes: a header may hold what is not ASCII.
-        if not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), self._key):
+        # As the bytes that were sent, which WSGI decodes as Latin-1.
+        if not hmac.compare_digest(sent.encode("latin-1", "replace"), self._key):
             what = "The API key is wrong" if sent else "There is no API key in the request"
             raise InvalidApiKey(
                 f"{what}; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",

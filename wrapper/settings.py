@@ -110,7 +110,7 @@ class Settings:
         "str", "", "Claude Code's settings files to read: user, project, local. Default: none."
     )
     claude_env_pass: tuple[str, ...] = _setting(
-        "list", (), "Further environment variables that Claude Code may see."
+        "names", (), "Further environment variables that Claude Code may see."
     )
     log_level: str = _setting(
         "str",
@@ -145,6 +145,7 @@ def load(env_file: str = ".env") -> Settings:
     env = Env(eager=False)
     env.read_env(env_file, recurse=False)
     env.add_parser("origins", _origins)
+    env.add_parser("names", _names)
     env.add_parser("tools", _tools)
     values = {row.name: _read(env, row.name, row.default, row.metadata) for row in fields(Settings)}
     try:
@@ -177,15 +178,18 @@ def is_loopback(host: str) -> bool:
 
 def _read(env: Env, name: str, default: Any, metadata: Mapping[str, Any]) -> Any:
     parse = getattr(env, metadata["kind"])
-    value = parse(name.upper(), default, validate=metadata["check"])
-    return tuple(value) if isinstance(value, list) else value
+    return parse(name.upper(), default, validate=metadata["check"])
+
+
+def _names(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
+    if isinstance(text, tuple):  # the default
+        return text
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple):  # the default
-        return text
-    if not text.lstrip().startswith("["):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(text, tuple) or not text.lstrip().startswith("["):
+        return _names(text)
     try:
         return tuple(str(origin) for origin in json.loads(text))
     except ValueError:
@@ -193,7 +197,5 @@ def _origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
 
 
 def _tools(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple):  # the default
-        return text
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    names = _names(text)
     return () if names == ("none",) else names

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ VARIABLE = [
     (r'"session_id":"[0-9a-f-]{36}"', '"session_id":"SESSION"'),
 ]
 
-TURNS = {
+TURNS: dict[str, dict[str, Any]] = {
     "plain": {"claude": {"profile": "plain"}},
     "agent": {"claude": {"profile": "agent"}},
     "plain-conversation": {

@@ -20,6 +20,7 @@ from wrapper.security import Guard
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
+TOO_DEEP = "The body's JSON is nested too deeply."
 
 _ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -119,6 +120,8 @@ def load(schema: Schema) -> Any:
     body = parse(data)
     try:
         return schema.load(body)
+    except RecursionError:
+        raise InvalidRequest(TOO_DEEP) from None
     except ValidationError as error:
         param, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
         text = f"{param}: {message}" if param else message
@@ -133,7 +136,7 @@ def parse(data: bytes) -> dict[str, Any]:
         if _SURROGATE.search(text):
             json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
-        raise InvalidRequest("The body's JSON is nested too deeply.") from None
+        raise InvalidRequest(TOO_DEEP) from None
     except UnicodeEncodeError:
         raise InvalidRequest("The body's JSON holds a lone surrogate, which is no text.") from None
     except ValueError as error:

@@ -40,7 +40,10 @@ class StrictFloat(fields.Float):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValidationError("Not a valid number.")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValidationError("Too large a number.") from None
 
 
 class StrictInt(fields.Integer):

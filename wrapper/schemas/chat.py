@@ -13,6 +13,7 @@ from wrapper.services.conversation import ChatMessage, ChatRequest
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
+MAX_TOKENS = 2**31 - 1
 
 # What this gateway does not do, with the values that ask for nothing.
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -47,7 +48,8 @@ def _part_text(index: int, part: Any) -> str:
         raise ValidationError({index: ["Not a valid object."]})
     kind = part.get("type")
     if kind not in ("text", "refusal"):
-        message = f"Parts of type {kind!r} are not supported; send text."
+        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+        message = f"Parts of type {shown} are not supported; send text."
         raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
     if not isinstance(part.get(kind), str):
         raise ValidationError({index: {kind: ["Not a valid string."]}})
@@ -69,6 +71,7 @@ class Stop(fields.Field[tuple[str, ...]]):
 class MessageSchema(BaseSchema):
     role = fields.String(required=True)
     content = Content(allow_none=True, load_default=None)
+    refusal = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
     tool_calls = fields.Raw(allow_none=True)
     function_call = fields.Raw(allow_none=True)
@@ -87,12 +90,13 @@ class MessageSchema(BaseSchema):
                     Coded("Not supported: this gateway has no functions.", "unsupported_value"),
                     name,
                 )
-        if data["content"] is None:
+        if data["content"] is None and (role != "assistant" or data.get("refusal") is None):
             raise ValidationError("Must be a string or an array of parts.", "content")
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatMessage:
-        return ChatMessage(data["role"], data["content"])
+        texts = (data["refusal"],) if data["content"] is None else data["content"]
+        return ChatMessage(data["role"], texts)
 
 
 class StreamOptionsSchema(BaseSchema):
@@ -105,7 +109,7 @@ class ClaudeSchema(BaseSchema):
     class Meta:
         unknown = RAISE
 
-    profile = fields.String(validate=OneOf(("agent", "plain")))
+    profile = fields.String(allow_none=True, validate=OneOf(("agent", "plain")))
 
 
 class ChatRequestSchema(BaseSchema):
@@ -113,8 +117,8 @@ class ChatRequestSchema(BaseSchema):
     messages = fields.List(fields.Nested(MessageSchema), required=True, validate=Length(min=1))
     stream = StrictBool()
     stream_options = fields.Nested(StreamOptionsSchema)
-    max_tokens = StrictInt(validate=Range(min=1))
-    max_completion_tokens = StrictInt(validate=Range(min=1))
+    max_tokens = StrictInt(validate=Range(1, MAX_TOKENS))
+    max_completion_tokens = StrictInt(validate=Range(1, MAX_TOKENS))
     temperature = StrictFloat(validate=Range(0, 2))
     top_p = StrictFloat(validate=Range(0, 1))
     stop = Stop()

@@ -64,6 +64,8 @@ def _check(spoken: list[tuple[int, ChatMessage]]) -> None:
         raise _refuse(last[0], "role", "the last message must be the user's, to be answered")
     if not _glue(last[1].texts):
         raise _refuse(last[0], "content", BLANK)
+    if next(m.role for _, m in spoken if _glue(m.texts)) == "assistant":
+        raise _refuse(first[0], "content", BLANK)
 
 
 def _refuse(index: int, key: str, why: str) -> InvalidRequest:

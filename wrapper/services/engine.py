@@ -14,7 +14,7 @@ CLOSING_SECONDS = 5.0
 
 
 class Engine(Protocol):
-    """Runs turns. `start` and `close` may be called more than once."""
+    """Runs turns, once started and until closed; both may be said more than once."""
 
     def start(self) -> None: ...
 
@@ -26,7 +26,7 @@ class Engine(Protocol):
         ...
 
     def health(self) -> dict[str, Any]:
-        """Return `status` (ok, starting or failing) and what it rests on, without waiting."""
+        """Return `status` (ok, starting, degraded, failing) and its reasons, without waiting."""
         ...
 
     def close(self) -> None: ...

@@ -18,10 +18,10 @@ class StopCutter:
         if self.hit:
             return ""
         self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
         if found:
             self.hit = True
-            end = min(found)
+            end = min(found)[1]  # of the stop text that was whole first
         else:
             end = len(self._held) - self._possible()
         passed, self._held = self._held[:end], self._held[end:]

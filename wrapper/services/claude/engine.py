@@ -10,12 +10,12 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from wrapper.errors import ApiError
+from wrapper.errors import ApiError, Unavailable
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
@@ -52,15 +52,16 @@ class ClaudeEngine:
         self._refused = refused
         self._untold = threading.Lock()
         self._lock = threading.Lock()
+        self._closed = False
         self._root: Path
         self._pools: dict[str, Pool] = {}
         self._live: set[Process] = set()
         self._booting: set[Process] = set()
 
     def start(self) -> None:
-        """Begin to boot processes, in the background."""
+        """Begin to boot processes, in the background; an engine that was closed stays so."""
         with self._lock:
-            if self._pools:
+            if self._pools or self._closed:
                 return
             orphans.reap_abandoned()
             self._root = orphans.make_root(os.getpid())
@@ -90,13 +91,19 @@ class ClaudeEngine:
 
     def health(self) -> dict[str, Any]:
         pools = {name: pool.health() for name, pool in self._pools.items()}
-        states = {pool["status"] for pool in pools.values()}
-        status = "failing" if "failing" in states else "starting" if states != {"ready"} else "ok"
+        states = {name: pool["status"] for name, pool in pools.items()}
+        if states.get(self._settings.default_profile) == "failing":
+            status = "failing"
+        elif "failing" in states.values():
+            status = "degraded"
+        else:
+            status = "ok" if set(states.values()) == {"ready"} else "starting"
         return {"status": status, "pools": pools, "ignored_frames": dict(self._ignored)}
 
     def close(self) -> None:
         """Stop every process and remove every directory."""
         with self._lock:
+            self._closed = True
             pools, self._pools = self._pools, {}
             booting = list(self._booting)
         if not pools:
@@ -132,9 +139,8 @@ class ClaudeEngine:
         with self._lock:
             self._live.add(process)
             self._booting.add(process)
-            closed = not self._pools
         try:
-            if closed:
+            if self._closed:
                 raise BootFailed("The gateway is shutting down.")
             process.boot(self._settings.boot_timeout)
         except BaseException:
@@ -153,13 +159,20 @@ class ClaudeEngine:
             self._stoppers.submit(process.stop)
 
     async def _lease(self, profile: str) -> Process:
-        future = self._pools[profile].lease()
+        pool = self._pools.get(profile)
+        if pool is None:
+            raise Unavailable("The gateway is shutting down.")
+        future = pool.lease()
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and not future.exception():
-                self._discard(future.result())
+            future.add_done_callback(self._discard_unwanted)
             raise
+
+    def _discard_unwanted(self, future: Future[Process]) -> None:
+        """Stop a process that came when nobody waited for it any more."""
+        if not future.cancelled() and not future.exception():
+            self._discard(future.result())
 
     async def _converse(self, process: Process, turn: Turn) -> AsyncGenerator[Event]:
         """Configure the process, ask it, and yield what it answers."""

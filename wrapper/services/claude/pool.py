@@ -90,10 +90,12 @@ class Pool:
         return future
 
     def health(self) -> dict[str, Any]:
+        """Return `status` (ready, booting, failing), the counts, and the last boot's error."""
+        self._replace_dead()
         with self._lock:
-            ready = sum(process.exit_code() is None for process in self._ready)
-            failing = self._error is not None
-            status = "failing" if failing else "ready" if ready or not self._size else "booting"
+            ready = len(self._ready)
+            status = "failing" if self._error else "booting" if self._size else "ready"
+            status = "ready" if ready else status
             report = {"status": status, "ready": ready, "booting": self._booting}
             return {**report, "error": self._error.message} if self._error else report
 
@@ -107,6 +109,17 @@ class Pool:
             _fail(future, Unavailable("The gateway is shutting down."))
         for process in ready:
             self._stop(process)
+
+    def _replace_dead(self) -> None:
+        """Drop ready processes that have died meanwhile, and boot others for them."""
+        with self._lock:
+            dead = [process for process in self._ready if process.exit_code() is not None]
+            for process in dead:
+                self._ready.remove(process)
+        for process in dead:
+            self._stop(process)
+        if dead:
+            self.fill()
 
     def _take(self) -> Process | None:
         """Return a ready process that is alive; one that died or spoke meanwhile is dropped."""
@@ -143,9 +156,11 @@ class Pool:
     def _welcome(self, process: Process) -> None:
         with self._lock:
             self._booting -= 1
-            self._failures, self._error = 0, None
-            future = self._next_waiting()
-            surplus = self._closed or (future is None and len(self._ready) >= self._size)
+            over = self._closed or self._refusal
+            if not over:
+                self._failures, self._error = 0, None
+            future = None if over else self._next_waiting()
+            surplus = over or (future is None and len(self._ready) >= self._size)
             if future is None and not surplus:
                 self._ready.append(process)
         if future:
@@ -190,10 +205,12 @@ class Pool:
         with self._lock:
             self._booting -= 1
             self._refusal = True
-            self._error = BadGateway(reason, retry=False)
+            error = self._error = BadGateway(reason, retry=False)
             waiting, self._waiting = list(self._waiting), deque()
-            error = self._error
+            ready, self._ready = list(self._ready), deque()
         log.critical("%s", reason)
+        for process in ready:
+            self._stop(process)
         for future in waiting:
             _fail(future, error)
         self._on_refused(reason)

@@ -51,10 +51,13 @@ class Reading:
 
     def read(self, event: Raw) -> Iterator[Event]:
         """Yield what one Messages API event means. Raises BadGateway where an answer restarts."""
+        kind = event.get("type")
         if self.cut or self.limited:
-            self.went_on = self.went_on or event.get("type") == "message_start"
+            self.went_on = self.went_on or kind == "message_start"
+            if kind == "message_delta" and not self.went_on:
+                self._usage = _output(self._usage, event.get("usage") or {})
             return
-        match event.get("type"):
+        match kind:
             case "message_start":
                 yield from self._start(event["message"])
             case "content_block_delta":
