@@ -110,7 +110,9 @@ class Settings:
         "str", "", "Claude Code's settings files to read: user, project, local. Default: none."
     )
     claude_env_pass: tuple[str, ...] = _setting(
-        "names", (), "Further environment variables that Claude Code may see."
+        "names",
+        (),
+        "Further environment variables for Claude Code; they win over the gateway's own.",
     )
     log_level: str = _setting(
         "str",

@@ -149,8 +149,21 @@ class Server:
             "processes": len(self.claudes()),
             "directories": len(self.homes()),
             "descriptors": len(list((proc / "fd").iterdir())),
+            "threads": len(list((proc / "task").iterdir())),
             "sockets": open_sockets(),
         }
+
+    def comes_back_to(self, before: dict[str, int]) -> bool:
+        """Say whether the server comes to hold no more than *before*, of anything in it.
+
+        A connection that its client has just closed is still counted for a moment.
+        """
+
+        def settled() -> bool:
+            now = self.at_rest()
+            return all(now[name] <= before[name] for name in before)
+
+        return bool(eventually(settled, 10))
 
 
 def children(pid: int) -> list[int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
 import openai
 import pytest
 
+from tests.live import cli
 from tests.live.server import MODEL
 
 PROFILES = ("plain", "agent")
@@ -278,3 +280,40 @@ def test_stop_texts_of_white_space(gateway, upstream):
     assert (status, said(body)) == (200, "one")
     assert body["choices"][0]["finish_reason"] == "stop"
     assert len(upstream.requests) == 1
+
+
+def test_model_is_the_one_that_ran(gateway, upstream):
+    """The answer's model is not the alias that was asked for, nor is it a default unnamed."""
+    for asked in ("sonnet", None):
+        _, body = gateway.ask("hello", model=asked)
+        assert body["model"] == upstream.requests[-1].body["model"] != asked
+        assert body["model"].startswith("claude-sonnet-")
+
+
+NOISY_CLI = """#!{python}
+import json, subprocess, sys
+real = subprocess.Popen([{cli!r}, *sys.argv[1:]], stdout=subprocess.PIPE)
+for line in real.stdout:
+    frame = json.loads(line)
+    if frame["type"] in ("system", "stream_event", "control_response"):
+        print(json.dumps({{"type": "rate_limit_event", "rate_limit_info": {{}}}}))
+        print(json.dumps({{"type": "something_new"}}))
+        print("no JSON at all")
+        print(json.dumps(["no", "object"]))
+        print(json.dumps({{**frame, "a_new_field": [1]}}), flush=True)
+    else:
+        print(line.decode(), end="", flush=True)
+"""
+
+
+def test_unknown_frames_are_ignored_and_counted(serve, tmp_path):
+    """A CLI that says what nobody knows yet is understood all the same, and /health counts it."""
+    script = tmp_path / "claude"
+    script.write_text(NOISY_CLI.format(python=sys.executable, cli=cli.current()))
+    script.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(script), POOL_SIZE_OTHER="0").wait()
+    status, body = server.ask("[[deltas 3]]")
+    assert (status, said(body)) == (200, "w1 w2 w3")
+    ignored = server.health()["ignored_frames"]
+    assert {"rate_limit_event", "something_new", "unreadable"} == set(ignored)
+    assert ignored["rate_limit_event"] > 5

@@ -13,16 +13,24 @@ import pytest
 from tests.live.server import MODEL, alive, children, command_line, eventually
 
 PROFILES = ("plain", "agent")
+CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"
 SOON = 5.0  # five times what is promised
 
 
+@pytest.fixture(scope="module")
+def held(_gateway):
+    """What the gateway holds when nothing is under way. Threads are left to a test of their own."""
+    for profile in PROFILES:
+        _gateway.ask("hello", claude={"profile": profile})
+    seen = [_gateway.at_rest() for _ in range(10)]
+    return {name: min(one[name] for one in seen) for name in seen[0] if name != "threads"}
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left(gateway):
+def _nothing_is_left(gateway, held):
     """After each test the gateway holds what it held before: no process, file or socket more."""
-    before = gateway.at_rest()
     yield
-    settled = eventually(lambda: (now := gateway.at_rest()) == before and now)
-    assert settled or gateway.at_rest() == before
+    assert gateway.comes_back_to(held)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -145,7 +153,7 @@ def test_not_logged_in(serve, upstream):
 @pytest.mark.parametrize("fault", ["[[cut]]", "[[break 529]]", "[[break 500]]"])
 def test_broken_off(gateway, upstream, fault, profile):
     """An answer that breaks off is an error: as a status, or as an event and no finish_reason."""
-    asked, more = f"[[deltas 5]] {fault}", {"claude": {"profile": profile}}
+    asked, more = f"[[deltas 5]] [[stall 0.3]] {fault}", {"claude": {"profile": profile}}
     status, body = gateway.ask(asked, **more)
     assert status >= 500, body
     assert len(upstream.requests) == 1
@@ -183,7 +191,7 @@ def test_cli_retries(serve, upstream):
 def test_retries_do_not_repeat_text(serve, upstream):
     """A connection cut after the first words is an error also where the CLI would ask again."""
     server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    events, _ = server.stream("[[deltas 5]] [[cut]]")
+    events, _ = server.stream(CUT)
     texts = [e["choices"][0]["delta"].get("content") for e in events if "choices" in e]
     assert [text for text in texts if text] == ["w1"]
     assert "error" in events[-1]
@@ -257,7 +265,7 @@ def timed(_servers):
 
 def test_errors_after_the_start_are_not_retried(gateway):
     """Once the model has begun, what it did cannot be undone: the client must not try again."""
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "[[deltas 5]] [[cut]]"}]}
+    body = {"model": MODEL, "messages": [{"role": "user", "content": CUT}]}
     _, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
     assert headers["x-should-retry"] == "false"
 
@@ -266,9 +274,7 @@ def test_the_client_library_asks_once(gateway, upstream):
     """The official client, which retries by itself, heeds that."""
     client = openai.OpenAI(base_url=gateway.url, api_key="unused")
     with client, pytest.raises(openai.InternalServerError):
-        client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "[[deltas 5]] [[cut]]"}]
-        )
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": CUT}])
     assert len(upstream.requests) == 1
 
 
@@ -332,3 +338,20 @@ def test_heartbeats(gateway):
     events, raw = gateway.stream("[[say Sorry.]] [[wait 10.6]]", claude={"profile": "plain"})
     assert raw.startswith(b": ping\n\n")
     assert events[1]["choices"][0]["delta"] == {"content": "Sorry."}
+
+
+def test_many_turns_leave_nothing(serve):
+    """After many turns of every kind there are no more threads and files than after a few."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
+
+    def work():
+        for asked in ("hello", "[[error 429]]", "[[stop max_tokens]] [[deltas 3]]", "[[cut]]"):
+            for profile in PROFILES:
+                server.ask(asked, claude={"profile": profile})
+                server.call("POST", "/v1/chat/completions", {"messages": []})
+
+    for _ in range(3):
+        work()
+    before = server.at_rest()
+    work()
+    assert server.comes_back_to(before)

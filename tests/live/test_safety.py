@@ -260,6 +260,19 @@ def test_no_instructions_are_left_for_others(serve, upstream, tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("sources", ["", "project"])
+def test_setting_sources(serve, upstream, tmp_path, sources):
+    """Claude Code's settings files count where CLAUDE_SETTING_SOURCES names them, else not."""
+    (tmp_path / ".claude").mkdir()
+    rules = {"permissions": {"deny": ["Write"]}}
+    (tmp_path / ".claude" / "settings.json").write_text(json.dumps(rules))
+    server = serve(
+        CLAUDE_CWD=str(tmp_path), CLAUDE_SETTING_SOURCES=sources, POOL_SIZE_OTHER="0"
+    ).wait()
+    server.ask(f"[[tool Write {json.dumps({'file_path': f'{tmp_path}/note', 'content': 'x'})}]]")
+    assert (tmp_path / "note").exists() is (sources == "")
+
+
 def test_one_turn_knows_nothing_of_another(gateway, upstream):
     """What one caller said is in no later request."""
     gateway.ask("The password is swordfish.")

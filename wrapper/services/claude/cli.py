@@ -53,6 +53,8 @@ PLAIN = {
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "ENABLE_TOOL_SEARCH": "false",
 }
+# The model gets exactly what the caller wrote; a CLI login is not heeded then.
+SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
 # A budget below any price ends a turn after its first answer, before the CLI asks again.
 SMALLEST_BUDGET = "0.0000001"
 
@@ -105,8 +107,9 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
         if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
     }
     retries = {"CLAUDE_CODE_MAX_RETRIES": str(settings.claude_code_max_retries)}
-    common = {**passed, **QUIET, **CLOSED, **FAITHFUL, **retries}
-    return {"agent": _agent(settings, common), "plain": _plain(settings, common)}
+    ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
+    # What an operator passes on by name opens again what is closed here.
+    return {"agent": _agent(settings, ours, passed), "plain": _plain(settings, ours, passed)}
 
 
 def uses_cli_login(environment: Mapping[str, str]) -> bool:
@@ -116,7 +119,7 @@ def uses_cli_login(environment: Mapping[str, str]) -> bool:
     return not any(environment.get(name) for name in (*others, *clouds))
 
 
-def _agent(settings: Settings, common: Mapping[str, str]) -> Profile:
+def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
     rules: list[str] = []
     if settings.claude_allowed_tools:
         rules += ["--allowedTools", settings.claude_allowed_tools]
@@ -127,20 +130,20 @@ def _agent(settings: Settings, common: Mapping[str, str]) -> Profile:
     return Profile(
         name="agent",
         arguments=(*_arguments(settings), *tools, *rules, *mode),
-        variables=common,
+        variables={**ours, **passed},
         cwd=settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
     )
 
 
-def _plain(settings: Settings, common: Mapping[str, str]) -> Profile:
-    simple = not uses_cli_login(common)
+def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    simple = not uses_cli_login(passed)
     # Without SIMPLE, which a CLI login cannot use, the model would be told of the budget.
     budget = ("--max-budget-usd", SMALLEST_BUDGET) if simple else ()
     return Profile(
         name="plain",
         arguments=(*_arguments(settings), "--tools", "", *budget),
-        variables={**common, **PLAIN, **({"CLAUDE_CODE_SIMPLE": "1"} if simple else {})},
+        variables={**ours, **PLAIN, **(SIMPLE if simple else {}), **passed},
         budgeted=simple,
     )
 

@@ -1,0 +1,117 @@
+"""The CLI: which binary is run, and with which arguments and environment."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from wrapper.errors import BadGateway
+from wrapper.services.claude.cli import build_profiles, find_binary, uses_cli_login
+from wrapper.settings import Settings
+
+KEY = {"ANTHROPIC_API_KEY": "sk-something"}
+
+
+@pytest.fixture
+def binary(tmp_path):
+    path = tmp_path / "claude"
+    path.write_text("#!/bin/sh")
+    path.chmod(0o755)
+    return path
+
+
+def test_binary_that_is_set(binary):
+    """CLAUDE_CLI_PATH is run, whatever PATH holds."""
+    assert find_binary(Settings(claude_cli_path=str(binary)), "/usr/bin") == str(binary)
+
+
+def test_binary_that_is_set_and_missing(tmp_path):
+    """A CLAUDE_CLI_PATH that is no program is told by its name."""
+    with pytest.raises(BadGateway, match="CLAUDE_CLI_PATH"):
+        find_binary(Settings(claude_cli_path=str(tmp_path / "claude")), "/usr/bin")
+
+
+def test_binary_on_path(binary):
+    """Without a setting the claude on PATH is run."""
+    assert find_binary(Settings(), str(binary.parent)) == str(binary)
+
+
+def test_plain_has_no_tools():
+    """The plain profile is spawned without tools, and ends after its first answer."""
+    plain = build_profiles(Settings(), KEY)["plain"]
+    arguments = dict(itertools.pairwise(plain.arguments))
+    assert arguments["--tools"] == ""
+    assert float(arguments["--max-budget-usd"]) < 1e-6
+    assert plain.variables["CLAUDE_CODE_SIMPLE"] == "1"
+    assert plain.budgeted
+
+
+def test_plain_with_a_cli_login():
+    """With a CLI login neither SIMPLE, which ignores it, nor the budget is used."""
+    plain = build_profiles(Settings(), {"HOME": "/home/me"})["plain"]
+    assert "--max-budget-usd" not in plain.arguments
+    assert "CLAUDE_CODE_SIMPLE" not in plain.variables
+    assert not plain.budgeted
+
+
+def test_rules_are_passed_as_they_are():
+    """Permission rules reach the CLI in its own syntax, commas and brackets included."""
+    settings = Settings(
+        claude_allowed_tools="Bash(git log:*), Edit", claude_disallowed_tools="WebFetch"
+    )
+    arguments = build_profiles(settings, KEY)["agent"].arguments
+    pairs = list(itertools.pairwise(arguments))
+    assert ("--allowedTools", "Bash(git log:*), Edit") in pairs
+    assert ("--disallowedTools", "WebFetch") in pairs
+
+
+PASSED = {
+    "HOME": "/home/me",
+    "https_proxy": "http://127.0.0.1:3128",
+    "SSL_CERT_FILE": "/etc/ssl/cert.pem",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:1",
+    "AWS_PROFILE": "me",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/key.json",
+    "CLAUDE_CODE_USE_BEDROCK": "1",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+}
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+@pytest.mark.parametrize("name", PASSED)
+def test_passed(profile, name):
+    """What Claude Code needs of the environment is passed on."""
+    assert build_profiles(Settings(), PASSED)[profile].variables[name] == PASSED[name]
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+@pytest.mark.parametrize("name", ["API_KEY", "DATABASE_URL", "LD_PRELOAD", "NODE_OPTIONS"])
+def test_not_passed(profile, name):
+    """Nothing else of the environment is."""
+    variables = build_profiles(Settings(), {**KEY, name: "x"})[profile].variables
+    assert name not in variables
+
+
+def test_opened_again():
+    """A variable that an operator passes on by name wins over what the gateway sets."""
+    settings = Settings(claude_env_pass=("CLAUDE_CODE_DISABLE_CLAUDE_MDS",))
+    environment = {**KEY, "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "0", "CLAUDE_CODE_DISABLE_CRON": "0"}
+    variables = build_profiles(settings, environment)["agent"].variables
+    assert variables["CLAUDE_CODE_DISABLE_CLAUDE_MDS"] == "0"
+    assert variables["CLAUDE_CODE_DISABLE_CRON"] == "1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "CLAUDE_CODE_USE_BEDROCK",
+        "CLAUDE_CODE_USE_VERTEX",
+    ],
+)
+def test_other_logins(name):
+    """A key or a cloud is used instead of a login of Claude Code's own."""
+    assert not uses_cli_login({name: "1"})
+    assert uses_cli_login({"CLAUDE_CODE_OAUTH_TOKEN": "t"})
