@@ -37,7 +37,10 @@ def old(folder: Path) -> str:
             missing("npm, which installs an old CLI")
         package = f"@anthropic-ai/claude-code@{OLD_VERSION}"
         command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), package]
-        subprocess.run(command, check=True, capture_output=True)
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=50)
+        except subprocess.SubprocessError as error:
+            missing(f"{package} to be had from npm ({error})")
     return str(binary)
 
 

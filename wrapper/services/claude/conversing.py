@@ -95,6 +95,7 @@ class Conversation:
             self._transport.hang_up()
             async for _ in asking:
                 pass
+            await self._transport.close()
 
     async def _prompts(self) -> AsyncIterator[dict[str, Any]]:
         yield frames.prompt(self._turn.messages[-1])

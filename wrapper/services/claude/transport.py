@@ -143,14 +143,14 @@ class ProcessTransport(Transport):
         while line := await self._line():
             try:
                 frame = json.loads(line)
-                kind = frame["type"]
+                kind = str(frame["type"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 self._ignored["unreadable"] += 1
                 continue
             if kind in KNOWN:
                 yield frame
             else:
-                self._ignored[str(kind)[:40]] += 1
+                self._ignored[kind[:40]] += 1
 
     async def _line(self) -> bytes:
         """Return the next line, or nothing where the process has ended or floods."""
