@@ -194,25 +194,39 @@ def test_surplus():
     ],
 )
 def test_failed_boots(error, kind, message):
-    """A turn that waits for a boot that fails is told why, and when to come again."""
-    world = World(0).fail(error)
+    """A turn that waits for boots that fail is told why, and when to come again."""
+    world = World(0).fail(error, error)
     future = world.pool.lease()
+    world.booters.run()
+    world.resume()
     world.booters.run()
     with pytest.raises(kind, match=message) as caught:
         future.result(0)
     assert "secret" not in caught.value.message
-    assert caught.value.headers() == {"Retry-After": "1"}
+    assert caught.value.headers() == {"Retry-After": "2"}
     health = world.pool.health()
     assert (health["status"], health["error"]) == ("failing", caught.value.message)
 
 
 def test_pause_after_a_failure():
-    """After a failure nothing is booted for a while, and turns are refused at once."""
-    world = World(1).fail().fill()
+    """After failures nothing is booted for a while, and turns are refused at once."""
+    world = World(1).fail(BootFailed("once"), BootFailed("it coughed")).fill()
+    world.resume()
+    world.booters.run()
     future = world.pool.lease()
     with pytest.raises(Unavailable, match="it coughed"):
         future.result(0)
     assert not world.booters.jobs
+
+
+def test_a_single_failure_is_waited_out():
+    """A single boot that failed refuses nobody: the turn waits for the next one."""
+    world = World(1).fail().fill()
+    future = world.pool.lease()
+    assert not future.done()
+    world.resume()
+    world.booters.run()
+    assert future.result(0) is world.made[0]
 
 
 def test_after_the_pause():

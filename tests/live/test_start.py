@@ -167,6 +167,7 @@ def test_missing_cli(serve):
 def test_dead_processes_are_replaced(serve):
     """Warm processes that died are not lent to anyone."""
     server = serve(POOL_SIZE="2", POOL_SIZE_OTHER="0").wait()
+    server.at_rest()
     for pid in server.claudes():
         os.kill(pid, signal.SIGKILL)
     assert server.ask("hello")[0] == 200

@@ -133,10 +133,14 @@ class Pool:
     def _queue(self, future: Future[Process]) -> None:
         if self._closed:
             future.set_exception(Unavailable("The gateway is shutting down."))
-        elif self._error and not self._booting:
+        elif self._error and self._hopeless():
             future.set_exception(self._error)
         else:
             self._waiting.append(future)
+
+    def _hopeless(self) -> bool:
+        """Say whether who waits may wait long: a single failed boot is soon made good."""
+        return self._refusal or (self._failures > 1 and not self._booting)
 
     def _boot_one(self) -> None:
         try:
@@ -186,7 +190,7 @@ class Pool:
             # One pause for all the boots that fail together.
             pause, self._pausing = not self._pausing and not self._closed, True
             waiting: list[Future[Process]] = []
-            if not self._booting:
+            if self._hopeless():
                 waiting, self._waiting = list(self._waiting), deque()
         if not self._closed:
             log.error("%s (next try in %.1f s)", error.message, delay)
