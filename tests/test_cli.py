@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.cli import build_profiles, find_binary, uses_cli_login
+from wrapper.services.claude.cli import build_profiles, find_binary
 from wrapper.settings import Settings
 
 KEY = {"ANTHROPIC_API_KEY": "sk-something"}
@@ -100,18 +100,3 @@ def test_opened_again():
     variables = build_profiles(settings, environment)["agent"].variables
     assert variables["CLAUDE_CODE_DISABLE_CLAUDE_MDS"] == "0"
     assert variables["CLAUDE_CODE_DISABLE_CRON"] == "1"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ANTHROPIC_API_KEY",
-        "ANTHROPIC_AUTH_TOKEN",
-        "CLAUDE_CODE_USE_BEDROCK",
-        "CLAUDE_CODE_USE_VERTEX",
-    ],
-)
-def test_other_logins(name):
-    """A key or a cloud is used instead of a login of Claude Code's own."""
-    assert not uses_cli_login({name: "1"})
-    assert uses_cli_login({"CLAUDE_CODE_OAUTH_TOKEN": "t"})

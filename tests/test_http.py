@@ -15,6 +15,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from wrapper import Gateway, create_app, errors
 from wrapper.routes.stream import stream_response
 from wrapper.services import sse
+from wrapper.services.chat import Stream
 from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
@@ -572,7 +573,9 @@ def test_crash_in_mid_stream_is_logged(caplog):
 def test_heartbeats(heartbeat, kept_alive):
     """Silence is broken by a comment, at the beginning at once and then when it lasts."""
     chunks = iter([None, None, {"a": 1}, None, {"b": 2}])
-    response = stream_response(chunks, lambda: None, heartbeat=heartbeat, request_id="r")
+    response = stream_response(
+        Stream(chunks, lambda: None, {}), heartbeat=heartbeat, request_id="r"
+    )
     first = [": ping"] if heartbeat else []
     assert frames_of(response) == [*first, *kept_alive, "data: [DONE]"]
 
@@ -590,7 +593,9 @@ def test_streams_close(chunks):
                 raise chunk
             yield chunk
 
-    response = stream_response(play(), lambda: closed.append(1), heartbeat=1.0, request_id="r")
+    response = stream_response(
+        Stream(play(), lambda: closed.append(1), {}), heartbeat=1.0, request_id="r"
+    )
     assert not closed
     assert response.get_data() is not None
     assert closed
@@ -600,7 +605,9 @@ def test_unread_streams_close():
     """A stream that was never read is closed with its response."""
     closed = []
     chunks = iter([{"a": 1}])
-    response = stream_response(chunks, lambda: closed.append(1), heartbeat=1.0, request_id="r")
+    response = stream_response(
+        Stream(chunks, lambda: closed.append(1), {}), heartbeat=1.0, request_id="r"
+    )
     response.close()
     assert closed
 

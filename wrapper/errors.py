@@ -33,6 +33,7 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.retry = retry
         self.extra_headers = headers or {}
+        self.recorded = False  # whether the log has it already
 
     def body(self) -> dict[str, Any]:
         """Return the error in OpenAI's shape, all four keys present."""

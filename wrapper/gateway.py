@@ -11,13 +11,14 @@ from flask_cors import CORS
 
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.security import Guard, cors_origins
+from wrapper.services.catalog import Catalog
 from wrapper.services.chat import ChatService
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings, environment
 from wrapper.settings import load as load_settings
 
-EXPOSED_HEADERS = ["x-request-id", "x-cost-usd"]
+EXPOSED_HEADERS = ["x-request-id", "x-cost-usd", "x-model-remapped"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,15 @@ class Gateway:
         self.engine: Engine = engine or ClaudeEngine(
             self.settings, environment(), lambda reason: self.refused(reason)
         )
-        self.chat = ChatService(self.engine, self.settings, draining=lambda: self.draining())
+        self.catalog = Catalog(
+            self.engine.models,
+            default=self.settings.default_model,
+            aliases=dict(self.settings.model_aliases),
+            remap=self.settings.legacy_models == "remap",
+        )
+        self.chat = ChatService(
+            self.engine, self.catalog, self.settings, draining=lambda: self.draining()
+        )
         self.guard = Guard(self.settings)
         self.blueprint = build_blueprint(self.guard)
 

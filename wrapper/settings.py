@@ -57,6 +57,15 @@ class Settings:
     default_model: str = _setting(
         "str", "sonnet", "The model where a request names none.", validate.Length(min=1)
     )
+    model_aliases: tuple[tuple[str, str], ...] = _setting(
+        "pairs", (), "Other names for models: gpt-4o=sonnet,gpt-4o-mini=haiku."
+    )
+    legacy_models: str = _setting(
+        "str",
+        "remap",
+        "remap (a retired model runs its family's current one) or strict (it goes upstream as is).",
+        validate.OneOf(("remap", "strict")),
+    )
     default_profile: str = _setting(
         "str",
         "agent",
@@ -121,6 +130,11 @@ class Settings:
         validate.OneOf(("debug", "info", "warning", "error")),
     )
 
+    log_format: str = _setting(
+        "str", "console", "console or json.", validate.OneOf(("console", "json"))
+    )
+    log_prompts: bool = _setting("bool", False, "Whether the log may hold what callers wrote.")
+
     def mistakes(self) -> list[str]:
         """Return what is wrong between the settings, each with its mend."""
         found = []
@@ -148,6 +162,7 @@ def load(env_file: str = ".env") -> Settings:
     env.read_env(env_file, recurse=False)
     env.add_parser("origins", _origins)
     env.add_parser("names", _names)
+    env.add_parser("pairs", _pairs)
     env.add_parser("tools", _tools)
     values = {row.name: _read(env, row.name, row.default, row.metadata) for row in fields(Settings)}
     try:
@@ -187,6 +202,15 @@ def _names(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
     if isinstance(text, tuple):  # the default
         return text
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(text: str | tuple[tuple[str, str], ...], **_: Any) -> tuple[tuple[str, str], ...]:
+    if isinstance(text, tuple):  # the default
+        return text
+    pairs = [tuple(side.strip() for side in part.partition("=")[::2]) for part in _names(text)]
+    if not all(name and target for name, target in pairs):
+        raise EnvError("Must be a list of name=model.")
+    return tuple((name, target) for name, target in pairs)
 
 
 def _origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:

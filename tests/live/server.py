@@ -45,6 +45,7 @@ class Server:
             "ANTHROPIC_BASE_URL": upstream_url,
             "ANTHROPIC_API_KEY": "sk-test-0123456789",
             "CLAUDE_CODE_MAX_RETRIES": "0",
+            "LEGACY_MODELS": "strict",
             "CLAUDE_CLI_PATH": cli.current(),
             **variables,
         }

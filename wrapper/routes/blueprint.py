@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
 from wrapper.routes.health import health
 from wrapper.routes.http import install
+from wrapper.routes.models import models
 from wrapper.security import Guard
 
 
 def build_blueprint(guard: Guard) -> Blueprint:
     """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    return _parent("wrapper", guard, chat, health)
+    return _parent("wrapper", guard, chat, models, auth, health)
 
 
 def build_root(guard: Guard) -> Blueprint:

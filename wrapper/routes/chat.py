@@ -20,10 +20,11 @@ def create_completion() -> Response:
     payload: ChatRequest = load(CHAT_REQUEST)
     service, gone = current_gateway().chat, connection_probe(request.environ)
     if not payload.stream:
-        completion = service.complete(payload, gone)
-        return reply(completion, headers=_cost(completion["usage"]["cost_usd"]))
-    chunks, close = service.stream(payload, gone)
-    return stream_response(chunks, close, heartbeat=HEARTBEAT_SECONDS, request_id=request_id())
+        answer = service.complete(payload, gone, request_id())
+        cost = _cost(answer.body["usage"]["cost_usd"])
+        return reply(answer.body, headers={**answer.notes, **cost})
+    stream = service.stream(payload, gone, request_id())
+    return stream_response(stream, heartbeat=HEARTBEAT_SECONDS, request_id=request_id())
 
 
 def _cost(dollars: float | None) -> dict[str, str]:

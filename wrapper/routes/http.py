@@ -70,6 +70,11 @@ def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str]
 
 
 def render(error: ApiError) -> Response:
+    """Tell of an error, to the client and, unless its turn has, to the log."""
+    if not error.recorded:
+        outcome = error.code or error.type
+        facts = {"id": request_id(), "path": request.path, "status": error.status}
+        log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
     return reply(error.body(), error.status, error.headers())
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
 from wrapper.services import sse
+from wrapper.services.chat import Stream
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -21,22 +22,16 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def stream_response(
-    chunks: Iterator[dict[str, Any] | None],
-    close: Callable[[], None],
-    *,
-    heartbeat: float,
-    request_id: str,
-) -> Response:
-    """Return a response that sends *chunks* as they come; None among them is a silent moment.
+def stream_response(stream: Stream, *, heartbeat: float, request_id: str) -> Response:
+    """Return a response that sends the stream's chunks as they come.
 
-    *heartbeat* is how many seconds of silence are broken by a comment. *close* is called at the
-    end, whatever ends the stream.
+    *heartbeat* is how many seconds of silence are broken by a comment. The stream is closed at
+    the end, whatever ends it.
     """
 
     def body() -> Iterator[bytes]:
         try:
-            yield from _events(chunks, heartbeat)
+            yield from _events(stream.chunks, heartbeat)
         except ClientGone:
             pass
         except ApiError as error:
@@ -46,11 +41,11 @@ def stream_response(
             failed = ApiError(f"The gateway failed; its log says why, at {request_id}.")
             yield sse.encode(failed.body())
         finally:
-            close()
+            stream.close()
 
-    response = Response(body(), headers=HEADERS)
+    response = Response(body(), headers={**HEADERS, **stream.notes})
     # A body that nobody began to read never runs its `finally`.
-    response.call_on_close(close)
+    response.call_on_close(stream.close)
     return response
 
 

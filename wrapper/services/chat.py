@@ -6,28 +6,58 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from wrapper.services.admission import Admission
+from wrapper.services.catalog import Catalog
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.record import Record
 from wrapper.services.turn import Event
 from wrapper.settings import Settings
 
 HEARTBEAT_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A whole completion. `notes`, by header name, tell where it is not quite what was asked."""
+
+    body: dict[str, Any]
+    notes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A completion's chunks, None among them where nothing came; `close` ends it at any time."""
+
+    chunks: Iterator[dict[str, Any] | None]
+    close: Callable[[], None]
+    notes: dict[str, str]
+
+
 class Run:
     """The turns of one request, under way. It must be closed, once or more often."""
 
-    def __init__(self, loop: TurnLoop, watch: Watch, release: Callable[[], None]):
+    def __init__(
+        self,
+        loop: TurnLoop,
+        watch: Watch,
+        record: Record,
+        *,
+        release: Callable[[], None],
+        notes: dict[str, str],
+    ):
         self._loop = loop
         self._watch = watch
+        self._record = record
         self._release = release
         self._items = self._watched()
         self._primed: list[tuple[int, Event] | None] = []
+        self.notes = notes
 
     def __iter__(self) -> Iterator[tuple[int, Event] | None]:
         """Yield (choice, event), or None when a while has passed without any."""
@@ -44,11 +74,19 @@ class Run:
     def close(self) -> None:
         self._loop.close()
         self._release()
+        self._record.close()
 
     def _watched(self) -> Iterator[tuple[int, Event] | None]:
-        for item in self._loop:
-            self._watch.check()
-            yield item
+        try:
+            for item in self._loop:
+                self._watch.check()
+                if item is not None:
+                    self._record.add(item[1])
+                yield item
+        except Exception as error:
+            self._record.fail(error)
+            raise
+        self._record.done()
 
 
 class ChatService:
@@ -57,6 +95,7 @@ class ChatService:
     def __init__(
         self,
         engine: Engine,
+        catalog: Catalog,
         settings: Settings,
         *,
         draining: Callable[[], bool] = lambda: False,
@@ -64,40 +103,42 @@ class ChatService:
         new_id: Callable[[], str] = lambda: f"chatcmpl-{uuid.uuid4().hex}",
     ):
         self._engine = engine
+        self._catalog = catalog
         self._settings = settings
         self._admission = Admission(settings.max_concurrent_turns)
         self._draining = draining
         self._clock = clock
         self._new_id = new_id
 
-    def complete(self, request: ChatRequest, gone: Callable[[], bool]) -> dict[str, Any]:
+    def complete(
+        self, request: ChatRequest, gone: Callable[[], bool], request_id: str = ""
+    ) -> Completion:
         """Return the whole completion; *gone* says whether its reader has left."""
-        run = self._open(request, gone)
+        run = self._open(request, gone, request_id)
         try:
-            return build_completion(self._head(request), run)
+            return Completion(build_completion(self._head(request), run), run.notes)
         finally:
             run.close()
 
     def stream(
-        self, request: ChatRequest, gone: Callable[[], bool]
-    ) -> tuple[Iterator[dict[str, Any] | None], Callable[[], None]]:
-        """Return the chunks, None among them where nothing came, and what closes the run.
+        self, request: ChatRequest, gone: Callable[[], bool], request_id: str = ""
+    ) -> Stream:
+        """Return the completion as a stream.
 
         The model has begun to answer, or has been silent for HEARTBEAT_SECONDS.
         """
-        run = self._open(request, gone)
+        run = self._open(request, gone, request_id)
         try:
             run.prime(HEARTBEAT_SECONDS, self._clock)
         except BaseException:
             run.close()
             raise
-        return build_chunks(self._head(request), run), run.close
+        return Stream(build_chunks(self._head(request), run), run.close, run.notes)
 
-    def _open(self, request: ChatRequest, gone: Callable[[], bool]) -> Run:
+    def _open(self, request: ChatRequest, gone: Callable[[], bool], request_id: str) -> Run:
+        choice = self._catalog.choose(request.model)
         turn = build_turn(
-            request,
-            default_model=self._settings.default_model,
-            default_profile=self._settings.default_profile,
+            request, model=choice.model, default_profile=self._settings.default_profile
         )
         release = self._admission.admit(request.n)
         watch = Watch(
@@ -107,7 +148,10 @@ class ChatService:
             grace=self._settings.graceful_timeout,
             clock=self._clock,
         )
-        return Run(TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS), watch, release)
+        record = Record(request_id, turn, prompts=self._settings.log_prompts, clock=self._clock)
+        loop = TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS)
+        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+        return Run(loop, watch, record, release=release, notes=notes)
 
     def _head(self, request: ChatRequest) -> Head:
         return Head(

@@ -38,15 +38,15 @@ class ChatRequest:
     service_tier: str | None = None
 
 
-def build_turn(request: ChatRequest, *, default_model: str, default_profile: str) -> Turn:
-    """Return the turn that *request* asks for.
+def build_turn(request: ChatRequest, *, model: str, default_profile: str) -> Turn:
+    """Return the turn that *request* asks for, to be run by *model*.
 
     Raises InvalidRequest where the conversation is one that the model's API refuses.
     """
     spoken = [(i, m) for i, m in enumerate(request.messages) if m.role in ("user", "assistant")]
     _check(spoken)
     return Turn(
-        model=request.model or default_model,
+        model=model,
         messages=tuple(_merge(message for _, message in spoken)),
         system=_system(request.messages),
         profile=request.profile or default_profile,

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
+from wrapper.services.catalog import Model
 from wrapper.services.turn import Event, Turn
 
 BUFFERED_EVENTS = 64
@@ -27,6 +28,17 @@ class Engine(Protocol):
 
     def health(self) -> dict[str, Any]:
         """Return `status` (ok, starting, degraded, failing) and its reasons, without waiting."""
+        ...
+
+    def models(self) -> Sequence[Model]:
+        """Return the models that the engine says it has, without waiting."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return `method`, `reason`, `ready`, `missing`, `cli` and `account`; may take seconds.
+
+        `missing` names what is missing and its mend. Nothing in it is secret or personal.
+        """
         ...
 
     def close(self) -> None: ...

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
+from wrapper.services.catalog import Model
 from wrapper.services.turn import Ended, Ending, Event, Started, TextDelta, Turn, Usage
 
 Step = Event | float | Exception
@@ -48,6 +49,14 @@ class ScriptedEngine:
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok"}
+
+    def models(self) -> list[Model]:
+        return [Model("scripted-model", "scripted-model")]
+
+    def describe(self) -> dict[str, Any]:
+        cli = {"version": None, "path": None, "error": None}
+        told = {"method": "scripted", "reason": "a test", "ready": True, "missing": []}
+        return {**told, "cli": cli, "account": {}}
 
     def close(self) -> None:
         self.started = False

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wrapper.errors import BadGateway
+from wrapper.services.credentials import uses_cli_login
 from wrapper.settings import Settings
 
 # Older ones read files that a text names with @ and run texts that begin with a slash.
@@ -110,13 +111,6 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
     ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
     # What an operator passes on by name opens again what is closed here.
     return {"agent": _agent(settings, ours, passed), "plain": _plain(settings, ours, passed)}
-
-
-def uses_cli_login(environment: Mapping[str, str]) -> bool:
-    """Say whether Claude Code will use a login of its own: no key and no cloud is set."""
-    others = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-    clouds = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
-    return not any(environment.get(name) for name in (*others, *clouds))
 
 
 def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
+from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, orphans
+from wrapper.services.claude.account import Account
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
+from wrapper.services.credentials import Login, credentials_file, detect_login, uses_cli_login
 from wrapper.services.turn import Event, Turn
 from wrapper.settings import Settings
 
@@ -47,7 +50,9 @@ class ClaudeEngine:
         self._settings = settings
         self._environment = environment
         self._profiles = cli.build_profiles(settings, environment)
-        self._credentials = _credentials_file(environment)
+        self._account = Account(self._lease_any, self._discard, self._login_stamp)
+        self._models: tuple[Model, ...] = ()
+        self._version: str | None = None
         self._ignored: Counter[str] = Counter()
         self._refused = refused
         self._untold = threading.Lock()
@@ -100,6 +105,29 @@ class ClaudeEngine:
             status = "ok" if set(states.values()) == {"ready"} else "starting"
         return {"status": status, "pools": pools, "ignored_frames": dict(self._ignored)}
 
+    def models(self) -> tuple[Model, ...]:
+        return self._models
+
+    def describe(self) -> dict[str, Any]:
+        """Return the login in force, the CLI, and what it says of its account; see Engine."""
+        login = detect_login(self._environment)
+        path, account, error = None, {}, None
+        try:
+            path = cli.find_binary(self._settings, self._environment.get("PATH"))
+            self.start()
+            account = self._account.read(self._settings.boot_timeout)
+        except (ApiError, BootFailed, TimeoutError) as failure:
+            error = str(failure) or "Claude Code did not answer in time."
+        missing = [*login.missing, *([error] if error else [])]
+        return {
+            "method": login.method,
+            "reason": login.reason,
+            "ready": not missing,
+            "missing": missing,
+            "cli": {"version": self._version, "path": self._without_home(path), "error": error},
+            "account": account,
+        }
+
     def close(self) -> None:
         """Stop every process and remove every directory."""
         with self._lock:
@@ -135,7 +163,9 @@ class ClaudeEngine:
     def _boot(self, name: str) -> Process:
         profile = self._profiles[name]
         binary = cli.find_binary(self._settings, self._environment.get("PATH"))
-        process = Process(profile, binary, self._root, self._credentials)
+        login = credentials_file(self._environment)
+        linked = login if uses_cli_login(self._environment) else None
+        process = Process(profile, binary, self._root, linked)
         with self._lock:
             self._live.add(process)
             self._booting.add(process)
@@ -148,6 +178,8 @@ class ClaudeEngine:
             raise
         finally:
             self._booting.discard(process)
+        self._version = process.version
+        self._models = tuple(_model(row) for row in process.models if row.get("value"))
         return process
 
     def _discard(self, process: Process) -> None:
@@ -159,10 +191,7 @@ class ClaudeEngine:
             self._stoppers.submit(process.stop)
 
     async def _lease(self, profile: str) -> Process:
-        pool = self._pools.get(profile)
-        if pool is None:
-            raise Unavailable("The gateway is shutting down.")
-        future = pool.lease()
+        future = self._pool_of(profile).lease()
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -173,6 +202,23 @@ class ClaudeEngine:
         """Stop a process that came when nobody waited for it any more."""
         if not future.cancelled() and not future.exception():
             self._discard(future.result())
+
+    def _lease_any(self) -> Future[Process]:
+        return self._pool_of("plain").lease()
+
+    def _pool_of(self, profile: str) -> Pool:
+        if pool := self._pools.get(profile):
+            return pool
+        raise Unavailable("The gateway is shutting down.")
+
+    def _login_stamp(self) -> tuple[Login, float]:
+        login = credentials_file(self._environment)
+        changed = login.stat().st_mtime if login.exists() else 0.0
+        return detect_login(self._environment), changed
+
+    def _without_home(self, path: str | None) -> str | None:
+        home = self._environment.get("HOME", "")
+        return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
 
     async def _converse(self, process: Process, turn: Turn) -> AsyncGenerator[Event]:
         """Configure the process, ask it, and yield what it answers."""
@@ -192,9 +238,7 @@ class ClaudeEngine:
                 log.info("process %d wrote to stderr: %s", process.pid, words)
 
 
-def _credentials_file(environment: Mapping[str, str]) -> Path | None:
-    """Return where the login of Claude Code itself is kept, if that is what is used."""
-    if not cli.uses_cli_login(environment) or environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
-        return None
-    home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")
-    return Path(home, ".credentials.json")
+def _model(row: Mapping[str, Any]) -> Model:
+    """Return one of the CLI's own models."""
+    name = str(row["value"])
+    return Model(name, str(row.get("resolvedModel") or name), str(row.get("displayName") or ""))

@@ -45,6 +45,8 @@ class Process:
     def __init__(self, profile: Profile, binary: str, root: Path, credentials: Path | None):
         """Spawn it. Raises BootFailed when the program cannot be run."""
         self.profile = profile
+        self.version = ""
+        self.models: list[dict[str, Any]] = []
         self.home = root / secrets.token_hex(8)
         variables = self._furnish(profile, credentials)
         try:
@@ -77,13 +79,43 @@ class Process:
 
         Raises BootFailed when it does not answer in time, Refused when it may not serve.
         """
-        answer = self._ask({"subtype": "get_binary_version"}, clock() + seconds, clock)
-        check_version(str(answer.get("version", "")))
+        self.version = str(
+            self.ask({"subtype": "get_binary_version"}, seconds, clock).get("version")
+        )
+        check_version(self.version)
+        self.models = self.ask({"subtype": "list_models"}, seconds, clock).get("models") or []
         if _has_socket(self.pid):
             raise Refused(
                 "Claude Code opened a socket through which other processes can reach it, although "
                 "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that heeds it: " + HOW_TO_UPDATE
             )
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> dict[str, Any]:
+        """Send a control request and return its answer, empty where the CLI refuses it.
+
+        Only while no loop is attached. Raises BootFailed when it does not answer in time.
+        """
+        deadline = clock() + seconds
+        frame = {"type": "control_request", "request_id": "boot", "request": request}
+        stdin, stdout, _ = self.pipes
+        buffer = b""
+        try:
+            os.write(stdin, json.dumps(frame).encode() + b"\n")
+            while _readable(stdout, max(0.0, deadline - clock())):
+                chunk = os.read(stdout, READ_BYTES)
+                if not chunk:
+                    raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                if (answer := _boot_answer(lines)) is not None:
+                    return answer
+        except BrokenPipeError:
+            raise BootFailed(f"Claude Code ended while starting. {self._last_words()}") from None
+        raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
 
     def alive_and_silent(self) -> bool:
         """Say whether it still runs and has said nothing that nobody asked for."""
@@ -129,26 +161,6 @@ class Process:
             "CLAUDE_CODE_TMPDIR": str(temporary),
             "TMPDIR": str(temporary),
         }
-
-    def _ask(
-        self, request: Mapping[str, Any], deadline: float, clock: Callable[[], float]
-    ) -> dict[str, Any]:
-        """Send a control request and return its answer, before any loop is attached."""
-        frame = {"type": "control_request", "request_id": "boot", "request": request}
-        stdin, stdout, _ = self.pipes
-        buffer = b""
-        try:
-            os.write(stdin, json.dumps(frame).encode() + b"\n")
-            while _readable(stdout, max(0.0, deadline - clock())):
-                chunk = os.read(stdout, READ_BYTES)
-                if not chunk:
-                    raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                if (answer := _boot_answer(lines)) is not None:
-                    return answer
-        except BrokenPipeError:
-            raise BootFailed(f"Claude Code ended while starting. {self._last_words()}") from None
-        raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
 
     def _last_words(self) -> str:
         stderr = self.pipes[2]

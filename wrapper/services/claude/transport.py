@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from asyncio.streams import FlowControlMixin
 from collections import Counter
@@ -15,6 +16,8 @@ from claude_code_sdk import Transport
 from wrapper.errors import BadGateway
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.process import DiedEarly, Process
+
+log = logging.getLogger(__name__)
 
 LINE_BYTES = 64 * 1024 * 1024
 STDERR_BYTES = 4096
@@ -126,6 +129,7 @@ class ProcessTransport(Transport):
         self._transports = (reading, complaining, writing)
 
     async def _send(self, frame: Frame) -> None:
+        log.debug("to %d", self._process.pid, extra={"frame": frame})
         await self._write(json.dumps(frame) + "\n")
 
     async def _write(self, data: str) -> None:
@@ -147,6 +151,7 @@ class ProcessTransport(Transport):
             except (ValueError, KeyError, TypeError, RecursionError):
                 self._ignored["unreadable"] += 1
                 continue
+            log.debug("from %d", self._process.pid, extra={"frame": frame})
             if kind in KNOWN:
                 yield frame
             else:

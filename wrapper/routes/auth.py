@@ -1,0 +1,15 @@
+"""The gateway's own login at the model's provider."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from wrapper.routes.http import current_gateway, reply
+
+auth = Blueprint("auth", __name__)
+
+
+@auth.get("/auth/status")
+def read_status() -> Response:
+    """Tell which login is in force and why, what Claude Code says of it, and what is missing."""
+    return reply(current_gateway().engine.describe())

@@ -1,0 +1,30 @@
+"""The models that a request may name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from wrapper.routes.http import current_gateway, reply
+from wrapper.services.catalog import Model, created
+
+models = Blueprint("models", __name__)
+
+
+@models.get("/models")
+def list_models() -> Response:
+    """List every model, alias and retired name that is served."""
+    listed = [_body(model) for model in current_gateway().catalog.models()]
+    return reply({"object": "list", "data": listed})
+
+
+@models.get("/models/<path:model_id>")
+def read_model(model_id: str) -> Response:
+    """Tell of one model; an id may hold slashes and colons."""
+    return reply(_body(current_gateway().catalog.find(model_id)))
+
+
+def _body(model: Model) -> dict[str, Any]:
+    body = {"id": model.id, "object": "model", "created": created(model.id)}
+    return {**body, "owned_by": "anthropic", "runs": model.runs, "display_name": model.title}

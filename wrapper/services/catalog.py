@@ -1,0 +1,107 @@
+"""The catalogue: which models there are, and which one a request's name means."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from wrapper.errors import ModelNotFound
+
+# The five of the first release, all retired by now, and the family whose current model follows.
+LEGACY = {
+    "claude-sonnet-4-20250514": "sonnet",
+    "claude-opus-4-20250514": "opus",
+    "claude-3-7-sonnet-20250219": "sonnet",
+    "claude-3-5-sonnet-20241022": "sonnet",
+    "claude-3-5-haiku-20241022": "haiku",
+}
+# Claude Code's aliases, which it knows before it has been asked for them.
+ALIASES = ("sonnet", "opus", "haiku")
+# What a model's own provider may know, though Claude Code does not list it.
+_PASSED = re.compile(r"claude-|.*[/:@]|(\w+\.)?anthropic\.")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by the name that requests may use. `runs` is what the name stands for."""
+
+    id: str
+    runs: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a request's name means: the `model` to run, and the retired one it replaces."""
+
+    model: str
+    remapped: str | None = None
+
+
+class Catalog:
+    """The models that are served. *reported* returns what the engine says it has, at once."""
+
+    def __init__(
+        self,
+        reported: Callable[[], Sequence[Model]],
+        *,
+        default: str,
+        aliases: Mapping[str, str],
+        remap: bool,
+    ):
+        self._reported = reported
+        self._default = default
+        self._aliases = aliases
+        self._remap = remap
+
+    def models(self) -> list[Model]:
+        """Return every model with a name of its own, each name once."""
+        return list({model.id: model for model in self._all()}.values())
+
+    def find(self, name: str) -> Model:
+        """Return the model called *name*. Raises ModelNotFound where no request could use it."""
+        for model in self.models():
+            if model.id == name:
+                return model
+        return Model(name, self.choose(name).model)
+
+    def choose(self, name: str | None) -> Choice:
+        """Return what to run for a request's *name*; None means the default.
+
+        Raises ModelNotFound for a name that is no Claude model's.
+        """
+        wanted = name or self._default
+        wanted = self._aliases.get(wanted, wanted)
+        if self._remap and wanted in LEGACY:
+            return Choice(LEGACY[wanted], remapped=wanted)
+        known = {model.id for model in self._reported()} | set(ALIASES)
+        if wanted in known or _PASSED.match(wanted):
+            return Choice(wanted)
+        raise ModelNotFound(
+            f"The model {wanted[:100]!r} is not served here; GET /v1/models lists what is, and "
+            "MODEL_ALIASES gives other names to them.",
+            param="model",
+        )
+
+    def _all(self) -> Iterator[Model]:
+        reported = self._reported()
+        yield from reported
+        for alias in ALIASES:
+            if not any(model.id == alias for model in reported):
+                yield Model(alias, alias)
+        for model in reported:
+            yield Model(model.runs, model.runs, model.title)
+        for name, family in LEGACY.items():
+            yield Model(name, family if self._remap else name)
+        for name, target in self._aliases.items():
+            yield Model(name, target)
+
+
+def created(model_id: str) -> int:
+    """Return the date in a model's id in Unix seconds; 0 where it has none."""
+    if not (found := re.search(r"(20\d\d)(\d\d)(\d\d)", model_id)):
+        return 0
+    year, month, day = map(int, found.groups())
+    return calendar.timegm((year, month, day, 0, 0, 0))

@@ -1,0 +1,64 @@
+"""The record: what there is to say about a request once it is over, in one line of the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from wrapper.errors import ApiError
+from wrapper.services.turn import Ended, Event, Started, Turn
+
+log = logging.getLogger(__name__)
+
+
+class Record:
+    """Gathers a request's figures and logs them, once. Text of the prompt only if *prompts*."""
+
+    def __init__(self, request_id: str, turn: Turn, *, prompts: bool, clock: Callable[[], float]):
+        self._clock = clock
+        self._began = clock()
+        self._facts: dict[str, Any] = {"id": request_id, "model": turn.model}
+        self._facts |= {"profile": turn.profile, "prompt_tokens": 0, "completion_tokens": 0}
+        self._outcome = ""
+        self._closed = False
+        if prompts:
+            self._facts["messages"] = [[m.role, *m.texts] for m in turn.messages]
+
+    def add(self, event: Event) -> None:
+        """Take note of an event of the request's turns."""
+        if isinstance(event, Started):
+            self._facts["model"] = event.model
+            self._facts.setdefault("first_ms", self._elapsed())
+        elif isinstance(event, Ended):
+            used = event.usage
+            self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation
+            self._facts["completion_tokens"] += used.output
+            if event.cost_usd is not None:
+                cost = self._facts.get("cost_usd", 0.0) + event.cost_usd
+                self._facts["cost_usd"] = round(cost, 9)
+
+    def done(self) -> None:
+        self._outcome = "done"
+
+    def fail(self, error: Exception) -> None:
+        """Take note that the request failed, by the code that the client is told."""
+        if isinstance(error, ApiError):
+            error.recorded = True
+        code = error.code or error.type if isinstance(error, ApiError) else None
+        self._outcome = code or "internal_error"
+
+    def close(self) -> None:
+        """Log the request; who closes it unfinished has left."""
+        if self._closed:
+            return
+        self._closed = True
+        facts = {
+            **self._facts,
+            "total_ms": self._elapsed(),
+            "outcome": self._outcome or "client_gone",
+        }
+        log.info("request", extra={"facts": facts})
+
+    def _elapsed(self) -> int:
+        return round((self._clock() - self._began) * 1000)
