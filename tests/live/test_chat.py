@@ -274,6 +274,21 @@ def test_tools_are_used_and_parted(gateway, upstream):
     assert "from-the-shell" in upstream.requests[1].raw.decode()
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_tool_activity(gateway, shown):
+    """With show_tool_use an agent's tools are told as reasoning, in both modes, else nowhere."""
+    asked = '[[tool Bash {"command": "echo at work"}]] [[say It ran.]]'
+    claude = {"show_tool_use": shown}
+    _, body = gateway.ask(asked, claude=claude, reasoning_effort="none")
+    message = body["choices"][0]["message"]
+    told = '[Bash] {"command": "echo at work"}\n'
+    assert message.get("reasoning_content") == (told if shown else None)
+    assert message["content"] == "It ran."
+    events, _ = gateway.stream(asked, claude=claude, reasoning_effort="none")
+    deltas = [event["choices"][0]["delta"] for event in events]
+    assert [d["reasoning_content"] for d in deltas if "reasoning_content" in d] == [told] * shown
+
+
 def test_stop_texts_of_white_space(gateway, upstream):
     """A stop text that the API would refuse ends the answer all the same."""
     status, body = gateway.ask("[[say one\ntwo]]", stop=["\n"], claude={"profile": "plain"})

@@ -110,6 +110,7 @@ class ClaudeSchema(BaseSchema):
         unknown = RAISE
 
     profile = fields.String(allow_none=True, validate=OneOf(("agent", "plain")))
+    show_tool_use = StrictBool(allow_none=True)
 
 
 class ChatRequestSchema(BaseSchema):
@@ -167,6 +168,7 @@ class ChatRequestSchema(BaseSchema):
             n=data.get("n", 1),
             effort=data.get("reasoning_effort"),
             service_tier=data.get("service_tier"),
+            show_tool_use=data.get("claude", {}).get("show_tool_use") or False,
         )
 
 

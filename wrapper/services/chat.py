@@ -159,5 +159,6 @@ class ChatService:
             created=int(time.time()),
             choices=request.n,
             include_usage=request.include_usage,
+            show_tool_use=request.show_tool_use,
             service_tier=request.service_tier,
         )

@@ -13,12 +13,14 @@ from wrapper.services.turn import (
     ReasoningDelta,
     Started,
     TextDelta,
+    ToolUse,
     Usage,
 )
 
 Json = dict[str, Any]
 Items = Iterable[tuple[int, Event] | None]
 
+SHOWN_CHARACTERS = 500
 FINISH_REASONS = {
     Ending.DONE: "stop",
     Ending.LENGTH: "length",
@@ -34,6 +36,7 @@ class Head:
     created: int
     choices: int = 1
     include_usage: bool = False
+    show_tool_use: bool = False
     service_tier: str | None = None
 
 
@@ -59,6 +62,8 @@ def build_completion(head: Head, items: Items) -> Json:
                 choices[index].text.append(event.text)
             case ReasoningDelta():
                 choices[index].reasoning.append(event.text)
+            case ToolUse() if head.show_tool_use:
+                choices[index].reasoning.append(describe(event))
             case Ended():
                 choices[index].ended = event
     ended = [choice.ended for choice in choices if choice.ended]
@@ -92,12 +97,23 @@ def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
                 yield _chunk(head, model, [_delta(index, {"content": event.text})])
             case ReasoningDelta():
                 yield _chunk(head, model, [_delta(index, {"reasoning_content": event.text})])
+            case ToolUse() if head.show_tool_use:
+                shown = {"reasoning_content": describe(event)}
+                yield _chunk(head, model, [_delta(index, shown)])
             case Ended():
                 ended.append(event)
                 reason = FINISH_REASONS[event.ending]
                 yield _chunk(head, model, [_delta(index, {}, reason)])
     if head.include_usage:
         yield {**_chunk(head, model, []), "usage": build_usage(ended)}
+
+
+def describe(use: ToolUse) -> str:
+    """Return a line that tells of a tool at work; long arguments are cut."""
+    told = use.arguments
+    if len(told) > SHOWN_CHARACTERS:
+        told = f"{told[:SHOWN_CHARACTERS]}…"
+    return f"[{use.name}] {told}\n"
 
 
 def build_usage(ended: Iterable[Ended]) -> Json:

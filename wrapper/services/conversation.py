@@ -36,6 +36,7 @@ class ChatRequest:
     n: int = 1
     effort: Effort | None = None
     service_tier: str | None = None
+    show_tool_use: bool = False
 
 
 def build_turn(request: ChatRequest, *, model: str, default_profile: str) -> Turn:

@@ -79,6 +79,14 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True)
+class ToolUse:
+    """The engine uses one of its own tools. `arguments` is JSON, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """The turn is over. `cost_usd` is None where the engine could not say."""
 
@@ -87,4 +95,4 @@ class Ended:
     cost_usd: float | None
 
 
-Event = Started | TextDelta | ReasoningDelta | Ended
+Event = Started | TextDelta | ReasoningDelta | ToolUse | Ended

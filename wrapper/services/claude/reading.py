@@ -7,7 +7,16 @@ from typing import Any
 
 from wrapper.errors import BadGateway
 from wrapper.services.stops import StopCutter
-from wrapper.services.turn import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.turn import (
+    Ended,
+    Ending,
+    Event,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolUse,
+    Usage,
+)
 
 Raw = dict[str, Any]
 
@@ -38,6 +47,8 @@ class Reading:
         self._separate = False
         self._stop_reason: str | None = None
         self._usage = Usage()
+        self._tool: str | None = None
+        self._arguments = ""
         self.limited = False
         self.went_on = False
 
@@ -60,6 +71,10 @@ class Reading:
         match kind:
             case "message_start":
                 yield from self._start(event["message"])
+            case "content_block_start":
+                self._open(event["content_block"])
+            case "content_block_stop":
+                yield from self._use()
             case "content_block_delta":
                 yield from self._delta(event["delta"])
             case "message_delta":
@@ -90,9 +105,20 @@ class Reading:
             self._model = str(message["model"])
             yield Started(self._model)
 
+    def _open(self, block: Raw) -> None:
+        self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
+        self._arguments = ""
+
+    def _use(self) -> Iterator[Event]:
+        if self._tool:
+            yield ToolUse(self._tool, self._arguments)
+        self._tool = None
+
     def _delta(self, delta: Raw) -> Iterator[Event]:
         if delta.get("type") == "thinking_delta" and delta.get("thinking"):
             yield ReasoningDelta(delta["thinking"])
+        elif delta.get("type") == "input_json_delta":
+            self._arguments += delta.get("partial_json") or ""
         elif delta.get("type") == "text_delta":
             yield from self._text(delta["text"])
 

@@ -65,6 +65,8 @@ class ProcessTransport(Transport):
     async def write(self, data: str) -> None:
         """Write what the SDK says, but for its greeting: the process was initialized before."""
         if self._greeted:
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("to %d", self._process.pid, extra={"frame": json.loads(data)})
             await self._write(data)
         else:
             self._greeted = True
