@@ -133,7 +133,8 @@ class Server:
 
     def homes(self) -> list[Path]:
         """Return the directories that belong to Claude Code processes."""
-        return list((self.folder / "tmp").glob("claude-gateway-*/*"))
+        notes = (self.folder / "tmp").glob("claude-gateway-*/*/pid")
+        return [note.parent for note in notes]
 
     def at_rest(self) -> dict[str, int]:
         """Wait until only warm processes are left; return what the server holds then."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.live.server import eventually
 from tests.live.test_providers import BEDROCK, VERTEX
+from tests.live.tokens import TokenEndpoint
 
 CLI_LOGIN = {
     "accessToken": "sk-ant-oat01-test-access",
@@ -18,9 +20,9 @@ CLI_LOGIN = {
 }
 
 
-def log_in(home):
+def log_in(home, valid_seconds=3600):
     (home / ".claude").mkdir(exist_ok=True)
-    login = {**CLI_LOGIN, "expiresAt": int(time.time() * 1000) + 3_600_000}
+    login = {**CLI_LOGIN, "expiresAt": int((time.time() + valid_seconds) * 1000)}
     text = json.dumps({"claudeAiOauth": login})
     (home / ".claude" / ".credentials.json").write_text(text)
     account = {"accountUuid": "an-account", "emailAddress": "me@example.com"}
@@ -102,3 +104,37 @@ def test_login_and_logout_take_effect(serve, upstream, tmp_path):
     (tmp_path / ".claude" / ".credentials.json").unlink()
     assert eventually(lambda: server.ask("hello")[0] == 401, 20)
     assert status_of(server)[0]["ready"] is False
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    endpoint = TokenEndpoint(tmp_path, valid=str(CLI_LOGIN["refreshToken"]))
+    yield endpoint
+    endpoint.close()
+
+
+def test_a_renewed_login_is_given_back(serve, upstream, tmp_path, tokens):
+    """A login that the gateway's processes renew is the one that the user's own Claude Code has.
+
+    A refresh token counts once: were the new one kept here, or lost with its process, the user
+    would be logged out, and so would the gateway's next process.
+    """
+    log_in(tmp_path, valid_seconds=-3600)
+    file = tmp_path / ".claude" / ".credentials.json"
+    server = serve(
+        ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE="3", **tokens.variables()
+    ).wait()
+    with ThreadPoolExecutor(4) as several:
+        answers = list(several.map(lambda _: server.ask("hello")[0], range(4)))
+    assert answers == [200] * 4
+    server.at_rest()
+    assert tokens.asked == [CLI_LOGIN["refreshToken"]]
+    sent = {request.headers["Authorization"] for request in upstream.requests}
+    assert sent == {"Bearer sk-ant-oat01-renewed-1"}
+    kept = json.loads(file.read_text())["claudeAiOauth"]
+    assert kept["refreshToken"] == "sk-ant-ort01-renewed-1"
+    assert file.stat().st_mode & 0o077 == 0
+    assert server.ask("hello")[0] == 200
+    assert len(tokens.asked) == 1
+    server.stop()
+    assert json.loads(file.read_text())["claudeAiOauth"] == kept

@@ -19,10 +19,11 @@ from wrapper.errors import ApiError, Unavailable
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.account import Account
+from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.credentials import Login, credentials_file, detect_login, uses_cli_login
-from wrapper.services.turn import Event, Turn
+from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
@@ -59,6 +60,7 @@ class ClaudeEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._root: Path
+        self._login: LentLogin | None = None
         self._pools: dict[str, Pool] = {}
         self._live: set[Process] = set()
         self._booting: set[Process] = set()
@@ -70,6 +72,10 @@ class ClaudeEngine:
                 return
             orphans.reap_abandoned()
             self._root = orphans.make_root(os.getpid())
+            if _keeps_login(self._environment):
+                config = self._root / "login"
+                config.mkdir(mode=0o700)
+                self._login = LentLogin(credentials_file(self._environment), config)
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
             self._booters = ThreadPoolExecutor(cores, "claude-boot")
             self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
@@ -86,6 +92,8 @@ class ClaudeEngine:
             try:
                 async with aclosing(self._converse(process, turn)) as events:
                     async for event in events:
+                        if isinstance(event, Started):
+                            self._give_login_back()
                         yield event
                 return
             except DiedEarly:
@@ -163,9 +171,8 @@ class ClaudeEngine:
     def _boot(self, name: str) -> Process:
         profile = self._profiles[name]
         binary = cli.find_binary(self._settings, self._environment.get("PATH"))
-        login = credentials_file(self._environment)
-        linked = login if uses_cli_login(self._environment) else None
-        process = Process(profile, binary, self._root, linked)
+        config = self._login.config if self._login else None
+        process = Process(profile, binary, self._root, config)
         with self._lock:
             self._live.add(process)
             self._booting.add(process)
@@ -188,7 +195,18 @@ class ClaudeEngine:
             known = process in self._live
             self._live.discard(process)
         if known:
-            self._stoppers.submit(process.stop)
+            self._stoppers.submit(self._stop, process)
+
+    def _stop(self, process: Process) -> None:
+        process.stop()
+        self._give_login_back()
+
+    def _give_login_back(self) -> None:
+        try:
+            if self._login:
+                self._login.give_back()
+        except OSError as error:
+            log.error("the renewed login could not be given back: %s", error)
 
     async def _lease(self, profile: str) -> Process:
         future = self._pool_of(profile).lease()
@@ -236,6 +254,11 @@ class ClaudeEngine:
         finally:
             if words := conversation.last_words():
                 log.info("process %d wrote to stderr: %s", process.pid, words)
+
+
+def _keeps_login(environment: Mapping[str, str]) -> bool:
+    """Say whether the login is one that Claude Code keeps in a file, and renews there."""
+    return uses_cli_login(environment) and not environment.get("CLAUDE_CODE_OAUTH_TOKEN")
 
 
 def _model(row: Mapping[str, Any]) -> Model:

@@ -42,13 +42,17 @@ class DiedEarly(BadGateway):
 class Process:
     """A `claude` with pipes to it, in a session and in directories of its own."""
 
-    def __init__(self, profile: Profile, binary: str, root: Path, credentials: Path | None):
-        """Spawn it. Raises BootFailed when the program cannot be run."""
+    def __init__(self, profile: Profile, binary: str, root: Path, config: Path | None = None):
+        """Spawn it, with a *config* directory that it shares, or one of its own.
+
+        Raises BootFailed when the program cannot be run.
+        """
         self.profile = profile
         self.version = ""
         self.models: list[dict[str, Any]] = []
         self.home = root / secrets.token_hex(8)
-        variables = self._furnish(profile, credentials)
+        self._config = config or self.home / "config"
+        variables = self._furnish(profile)
         try:
             self._popen = subprocess.Popen(
                 [binary, *profile.arguments],
@@ -139,25 +143,26 @@ class Process:
         self._popen.wait()
         for pipe in self._files:
             pipe.close()
+        (self._config / "sessions" / f"{self.pid}.json").unlink(missing_ok=True)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def _furnish(self, profile: Profile, credentials: Path | None) -> dict[str, str]:
+    def _furnish(self, profile: Profile) -> dict[str, str]:
         """Make its directories and return its environment."""
-        config, temporary, work = (self.home / name for name in ("config", "tmp", "work"))
-        for folder in (config, temporary, work):
+        temporary, work = self.home / "tmp", self.home / "work"
+        for folder in (temporary, work):
             folder.mkdir(parents=True, mode=0o700)
+        self._config.mkdir(mode=0o700, exist_ok=True)
         # One identity for all: else each process would look like a new device upstream.
         identity = {"userID": hashlib.sha256(self.home.parent.name.encode()).hexdigest()}
-        (config / ".claude.json").write_text(json.dumps(identity))
-        if credentials:
-            (config / ".credentials.json").symlink_to(credentials)
+        with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:
+            json.dump(identity, file)
         return {
             **profile.variables,
-            "CLAUDE_CONFIG_DIR": str(config),
+            "CLAUDE_CONFIG_DIR": str(self._config),
             "CLAUDE_CODE_TMPDIR": str(temporary),
             "TMPDIR": str(temporary),
         }
