@@ -107,11 +107,12 @@ def test_booting():
 
 
 def test_leasing_a_warm_one():
-    """A warm process is leased at once, each to one turn only, and replaced."""
+    """A warm process is leased at once, each to one turn only, and replaced at the next fill."""
     world = World(2).fill()
     leased = [world.pool.lease().result(0), world.pool.lease().result(0)]
     assert leased == world.made
-    world.booters.run()
+    assert not world.booters.jobs
+    world.fill()
     assert world.status() == ("ready", 2, 0)
     assert world.pool.lease().result(0) not in leased
 
@@ -153,7 +154,7 @@ def test_spoilt_processes(fault):
     setattr(world.made[0], fault, True)
     assert world.pool.lease().result(0) is world.made[1]
     assert world.stopped == [world.made[0]]
-    world.booters.run()
+    world.fill()
     assert world.status() == ("ready", 2, 0)
 
 
@@ -251,7 +252,7 @@ def test_pauses_grow():
     assert pauses == [FIRST_DELAY * 2 * 2**i for i in range(6)] + [LONGEST_DELAY] * 3
     world.fail()
     world.pool.lease().result(0)
-    world.booters.run()
+    world.fill()
     assert world.resume() == pauses[0]
 
 

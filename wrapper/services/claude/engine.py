@@ -93,7 +93,7 @@ class ClaudeEngine:
                 async with aclosing(self._converse(process, turn)) as events:
                     async for event in events:
                         if isinstance(event, Started):
-                            self._give_login_back()
+                            self._settle(turn.profile)
                         yield event
                 return
             except DiedEarly:
@@ -101,6 +101,7 @@ class ClaudeEngine:
                     raise
             finally:
                 self._discard(process)
+                self._settle(turn.profile)
 
     def health(self) -> dict[str, Any]:
         pools = {name: pool.health() for name, pool in self._pools.items()}
@@ -196,6 +197,12 @@ class ClaudeEngine:
             self._live.discard(process)
         if known:
             self._stoppers.submit(self._stop, process)
+
+    def _settle(self, profile: str) -> None:
+        """Do what had better wait until the model has begun: a boot takes the turn's CPU time."""
+        if pool := self._pools.get(profile):
+            pool.fill()
+        self._give_login_back()
 
     def _stop(self, process: Process) -> None:
         process.stop()

@@ -76,7 +76,8 @@ class Pool:
     def lease(self) -> Future[Process]:
         """Return a process to come: at once where one is ready. Cancel it to give up waiting.
 
-        The future raises an ApiError where no process can be had. A leased one is not given back.
+        The future raises an ApiError where no process can be had. A leased one is not given back;
+        its replacement is booted at the next `fill`, which can wait until it is not in the way.
         """
         future: Future[Process] = Future()
         with self._lock:
@@ -86,7 +87,8 @@ class Pool:
         if process:
             future.set_running_or_notify_cancel()
             future.set_result(process)
-        self.fill()
+        else:
+            self.fill()
         return future
 
     def health(self) -> dict[str, Any]:
