@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+URL ?= http://127.0.0.1:8000
 
-.PHONY: help install lint test docs run
+.PHONY: help install lint test bench docs run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,8 +29,20 @@ lint: install ## ruff, mypy and import-linter
 test: install ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest
 
+bench: install ## the gateway's times beside those of `claude -p` and of a bare process
+	$(BIN)/python -m bench
+
 docs: install ## write the settings into README.md and .env.example
-	$(BIN)/python -m wrapper.reference
+	$(BIN)/python -c "from pathlib import Path; from wrapper import reference; reference.write(Path())"
 
 run: install ## serve on HOST and PORT with your own login
-	$(BIN)/gunicorn -c gunicorn.conf.py wsgi:app
+	$(BIN)/python -m wrapper
+
+dev: install ## the same, started anew when the code changes
+	$(BIN)/python -m wrapper --reload
+
+demo: install ## serve a scripted model, without account and network, and say what to try
+	@$(BIN)/python -m wrapper.testing.demo
+
+smoke: install ## check a running server: make smoke URL=http://127.0.0.1:8000
+	@$(BIN)/python -m wrapper.smoke $(URL)

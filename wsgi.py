@@ -1,5 +1,10 @@
 """What a WSGI server serves: `gunicorn -c gunicorn.conf.py wsgi:app`."""
 
 from wrapper import create_app
+from wrapper.cli import commands_alone
+from wrapper.settings import SettingsError
 
-app = create_app()
+try:
+    app = create_app()
+except SettingsError as error:
+    app = commands_alone(error)

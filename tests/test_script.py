@@ -211,3 +211,21 @@ def test_words_are_tokens():
 def test_error_body():
     """An error has the shape of the API's."""
     assert error_body("api_error", "Oh.")["error"] == {"type": "api_error", "message": "Oh."}
+
+
+@pytest.mark.parametrize(
+    "content", ["a.txt\n\n<system-reminder>x", [{"type": "text", "text": "a.txt"}]]
+)
+def test_result(content):
+    """[[result]] answers what the last tool has returned, without what Claude Code adds to it."""
+    returned = {"type": "tool_result", "tool_use_id": "1", "content": content}
+    assert script_of("[[result]]", "calling", [returned]).text == "a.txt"
+    assert script_of("[[result]]").text == "done"
+    assert script_of("[[result]]", "calling", [{**returned, "content": []}]).text == "done"
+
+
+def test_ids():
+    """Each round of a turn has an id of its own: answers of one id are taken for one message."""
+    said = [{"role": "user", "content": "x"}]
+    first, second = (events_of(Script("", ()), messages=said * n)[0][1] for n in (1, 3))
+    assert first["message"]["id"] != second["message"]["id"]

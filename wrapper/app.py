@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from wrapper import logs
+from wrapper import cli, logs
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     gateway.allow_origins(app)
     app.register_blueprint(build_root(gateway.guard))
     gateway.init_app(app)
+    app.cli.add_command(cli.group)
     return app
 
 

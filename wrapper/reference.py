@@ -25,11 +25,26 @@ def settings_table() -> str:
     return head + "".join(rows)
 
 
+def written(value: Any) -> str:
+    """Return a setting's *value* as one writes it into the environment."""
+    if isinstance(value, tuple):
+        # A pair is a name and what it stands for.
+        return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def with_table(text: str) -> str:
     """Return *text*, a README, with the table between its marks brought up to date."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{settings_table()}{END}{after}"
+
+
+def write(folder: Path) -> None:
+    """Bring README.md and .env.example in *folder* up to date."""
+    readme = folder / "README.md"
+    readme.write_text(with_table(readme.read_text()))
+    (folder / ".env.example").write_text(env_example())
 
 
 def _rows() -> tuple[Field[Any], ...]:
@@ -41,16 +56,8 @@ def _meaning(row: Field[Any]) -> str:
 
 
 def _default(row: Field[Any]) -> str:
-    if isinstance(row.default, tuple):
-        return ",".join(row.default)
-    return str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
+    return written(row.default)
 
 
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
-
-
-if __name__ == "__main__":
-    readme = Path("README.md")
-    readme.write_text(with_table(readme.read_text()))
-    Path(".env.example").write_text(env_example())

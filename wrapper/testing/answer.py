@@ -68,7 +68,9 @@ def _start(script: Script, body: Event, model: str) -> Event:
         **script.usage,
         "output_tokens": 1,
     }
-    message: Event = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model}
+    # Another one each round: Claude Code takes answers of one id for parts of one message.
+    message: Event = {"id": f"msg_scripted{len(body['messages'])}", "type": "message"}
+    message |= {"role": "assistant", "model": model}
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     return {"type": "message_start", "message": message}
 

@@ -5,6 +5,7 @@ The message holds directives in double brackets, in any order, among any other t
     [[say TEXT]]          answer exactly TEXT
     [[deltas N]]          answer "w1 w2 … wN", a delta each
     [[echo]]              answer the received body as JSON
+    [[result]]            answer what the last of the tools called has returned
     [[think TEXT]]        think first, where thinking is on
     [[tool NAME {…}]]     call a tool; each further one in a round of its own
     [[stop REASON]]       end with this stop_reason
@@ -129,11 +130,22 @@ def _answer(said: dict[str, str], prompt: list[str], body: Body) -> str:
         return said["say"]
     if "echo" in said:
         return json.dumps(body, ensure_ascii=False)
+    if "result" in said:
+        return _last_result(body)
     if "deltas" in said:
         return " ".join(f"w{i}" for i in range(1, int(said["deltas"]) + 1))
     if said:
         return "done"
     return f"You said: {prompt[-1] if prompt else ''}"
+
+
+def _last_result(body: Body) -> str:
+    """Return the first text of the last tool result in the conversation."""
+    contents = [m["content"] for m in body["messages"] if not isinstance(m["content"], str)]
+    results = [block for content in contents for block in content if block["type"] == "tool_result"]
+    content = results[-1].get("content", "") if results else ""
+    text = content if isinstance(content, str) else content[0].get("text", "") if content else ""
+    return text.partition("<system-reminder>")[0].strip() or "done"
 
 
 def _deltas(said: dict[str, str], text: str) -> tuple[str, ...]:

@@ -1,0 +1,123 @@
+"""The benchmark: the gateway beside `claude -p`, a bare warm process and the upstream itself.
+
+python -m bench
+
+It exits with 1 where a target is missed and with 2 where the machine is too noisy to judge.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.contenders import (
+    BareProcess,
+    ClaudePrint,
+    Contender,
+    Gateway,
+    UpstreamDirect,
+    printed,
+)
+from bench.figures import Round
+from bench.measure import measure
+from bench.report import table
+from bench.targets import PRINT, TARGETS, missed, noises
+from bench.upstream import serving
+from tests.live import cli
+from wrapper.services.claude.cli import QUIET, build_profiles
+from wrapper.settings import Settings
+
+RESULTS = Path(__file__).with_name("results.md")
+KEY = "sk-bench-0123456789"
+ROUNDS = 15
+BURSTS = 5
+AT_ONCE = 8
+STREAMED = ("--output-format", "stream-json", "--verbose", "--include-partial-messages")
+
+
+def main() -> int:
+    with contending() as contenders:
+        single = measure(contenders, ROUNDS, 1)
+        burst = measure(contenders, BURSTS, AT_ONCE)
+    code, verdict = judge(single)
+    text = write(single, burst, verdict)
+    print(text)
+    if code != 2:
+        RESULTS.write_text(text)
+    return code
+
+
+@contextmanager
+def contending() -> Iterator[list[Contender]]:
+    """Start everything that is asked, and leave nothing of it behind."""
+    with tempfile.TemporaryDirectory() as folder, serving() as url, ExitStack() as started:
+        contenders: list[Contender] = []
+        for contender in build(Path(folder), url):
+            started.callback(contender.close)
+            contenders.append(contender)
+        yield contenders
+
+
+def build(folder: Path, url: str) -> Iterator[Contender]:
+    for name in ("gateway", "bare", "print", "home"):
+        (folder / name).mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": KEY,
+    }
+    plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
+    binary = cli.current()
+    yield Gateway(folder / "gateway", url, KEY, AT_ONCE)
+    yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
+    default = {**environment, **QUIET}
+    yield ClaudePrint("claude -p, as it comes", [binary, *STREAMED], default, folder / "print")
+    yield BareProcess(binary, plain, folder / "bare", AT_ONCE)
+    yield UpstreamDirect(url, KEY)
+
+
+def judge(rounds: Sequence[Round]) -> tuple[int, list[str]]:
+    """Return the exit status and the reasons for it, told in full sentences."""
+    if noise := noises(rounds):
+        return 2, [f"Too noisy to judge: {reason}." for reason in noise]
+    if misses := missed(rounds):
+        return 1, [f"Missed: {target}." for target in misses]
+    return 0, [f"Reached: {target}." for target in TARGETS]
+
+
+def write(single: Sequence[Round], burst: Sequence[Round], verdict: Sequence[str]) -> str:
+    """Return the text of results.md."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    return f"""# What `make bench` found
+
+{now} UTC, {os.cpu_count()} CPUs, Python {platform.python_version()}, Claude Code {cli.version()};
+`make bench`.
+
+Medians, in brackets the quartiles; ratios are taken round by round. The scripted upstream answers
+at once, in 20 deltas, so that the times are what each adds of its own. Every answer was checked.
+
+- `gateway`: profile plain, streamed, {AT_ONCE} processes warm.
+- `claude -p, plain`: with the flags and variables of that profile; the total is until it has ended.
+- `claude -p, as it comes`: with its own system prompt and tools.
+- `bare process`: warm, and configured with the gateway's own frames, which its time includes.
+- `upstream`: asked directly.
+
+## One at a time ({len(single)} rounds)
+
+{table(single)}
+{chr(10).join(verdict)}
+
+## {AT_ONCE} at once ({len(burst)} rounds, of each the median of {AT_ONCE})
+
+{table(burst)}"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

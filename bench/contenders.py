@@ -1,0 +1,235 @@
+"""The contenders: whatever answers the question, asked in one way and timed by one clock."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.answer import QUESTION, Answer, Timing, WrongAnswer
+from tests.live.server import DEADLINE, MODEL, Server, eventually
+from wrapper.services.claude import frames
+from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.process import Process
+from wrapper.services.turn import Message, Turn
+
+Json = dict[str, Any]
+
+BOOT_SECONDS = 30.0
+MESSAGES = [{"role": "user", "content": QUESTION}]
+TURN = Turn(MODEL, (Message("user", (QUESTION,)),), profile="plain")
+# Of the plain profile's flags: input is no stream here, and nobody who asks once sets a budget.
+NOT_PRINTED = ("--input-format", "--max-budget-usd")
+
+
+class Contender(Protocol):
+    """Answers the question, from several threads where it is asked so."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self) -> None:
+        """Wait until it is ready to be asked, and at rest; not timed."""
+        ...
+
+    def ask(self) -> Timing: ...
+
+    def close(self) -> None: ...
+
+
+class Gateway:
+    """The gateway under gunicorn, asked over HTTP for a stream, with *size* processes warm."""
+
+    name = "gateway"
+
+    def __init__(self, folder: Path, upstream_url: str, key: str, size: int):
+        self._size = size
+        self._server = Server(
+            folder,
+            upstream_url,
+            ANTHROPIC_API_KEY=key,
+            DEFAULT_PROFILE="plain",
+            POOL_SIZE=str(size),
+            POOL_SIZE_OTHER="0",
+        ).listen()
+
+    def prepare(self) -> None:
+        if not eventually(self._warm):
+            raise RuntimeError(f"the pool does not fill: {self._server.health()}")
+        self._server.at_rest()
+
+    def ask(self) -> Timing:
+        body = {"model": MODEL, "messages": MESSAGES, "stream": True}
+        answer = Answer()
+        for event in _post(self._server.port, "/v1/chat/completions", body, {}):
+            for choice in event.get("choices", ()):
+                answer.add(choice["delta"].get("content") or "")
+        return answer.end()
+
+    def close(self) -> None:
+        self._server.stop()
+
+    def _warm(self) -> bool:
+        pool = self._server.health()["pools"]["plain"]
+        return bool(pool["ready"] == self._size and not pool["booting"])
+
+
+class ClaudePrint:
+    """`claude -p`, started for the question; its total is until it has ended."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], variables: Mapping[str, str], folder: Path
+    ):
+        self.name = name
+        self._command = [*command, "-p", QUESTION, "--model", MODEL]
+        self._variables = variables
+        self._folder = folder
+
+    def prepare(self) -> None:
+        """Do nothing: it is cold by nature."""
+
+    def ask(self) -> Timing:
+        answer = Answer()
+        with subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=self._folder,
+            env=dict(self._variables),
+        ) as asked:
+            _hear(_frames(asked.stdout or ()), answer)
+        if asked.returncode:
+            raise WrongAnswer(f"{self.name} ended with {asked.returncode}")
+        return answer.end()
+
+    def close(self) -> None:
+        """Do nothing: it has ended."""
+
+
+class BareProcess:
+    """Warm processes of the gateway's own making, driven over their pipes; oldest first.
+
+    Its time has in it what the gateway's has: the configuration by the same frames.
+    """
+
+    name = "bare process"
+
+    def __init__(self, binary: str, profile: Profile, root: Path, size: int):
+        self._binary, self._profile, self._root = binary, profile, root
+        self._size = size
+        self._warm: deque[Process] = deque()
+
+    def prepare(self) -> None:
+        while len(self._warm) < self._size:
+            self._warm.append(Process(self._profile, self._binary, self._root))
+            self._warm[-1].boot(BOOT_SECONDS)
+
+    def ask(self) -> Timing:
+        process = self._warm.popleft()
+        try:
+            return _converse(process)
+        finally:
+            process.stop()
+
+    def close(self) -> None:
+        while self._warm:
+            self._warm.pop().stop()
+
+
+class UpstreamDirect:
+    """The scripted upstream itself, asked over HTTP for a stream."""
+
+    name = "upstream"
+
+    def __init__(self, upstream_url: str, key: str):
+        self._port = int(upstream_url.rpartition(":")[2])
+        self._headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
+
+    def prepare(self) -> None:
+        """Do nothing: it always serves."""
+
+    def ask(self) -> Timing:
+        body = {"model": MODEL, "messages": MESSAGES, "max_tokens": 1024, "stream": True}
+        answer = Answer()
+        for event in _post(self._port, "/v1/messages", body, self._headers):
+            answer.add(_text(event))
+        return answer.end()
+
+    def close(self) -> None:
+        """Do nothing: whoever started it ends it."""
+
+
+def printed(profile: Profile) -> list[str]:
+    """Return the flags that `claude -p` shares with a process of this profile."""
+    kept: list[str] = []
+    skip = False
+    for argument in profile.arguments:
+        if not skip and argument not in NOT_PRINTED:
+            kept.append(argument)
+        skip = argument in NOT_PRINTED
+    return kept
+
+
+def _post(port: int, path: str, body: Json, headers: Mapping[str, str]) -> Iterator[Json]:
+    """Send *body* on a new connection and yield the events of the answer as they come."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    sent = {"Content-Type": "application/json", **headers}
+    try:
+        connection.request("POST", path, json.dumps(body).encode(), sent)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise WrongAnswer(f"status {response.status}: {response.read()[:500]!r}")
+        while line := response.readline():
+            if line.startswith(b"data: {"):
+                yield json.loads(line[6:])
+    finally:
+        connection.close()
+
+
+def _converse(process: Process) -> Timing:
+    """Configure a warm process, ask it and time its answer, up to its result."""
+    stdin, stdout, _ = process.pipes
+    answer = Answer()
+    with os.fdopen(os.dup(stdout), "rb") as lines:
+        said = _frames(lines)
+        requests = frames.configuration(TURN)
+        _send(stdin, requests)
+        unconfirmed = {request["request_id"] for request in requests}
+        while unconfirmed:
+            unconfirmed.discard(_confirmed(next(said)))
+        _send(stdin, [frames.prompt(TURN.messages[-1])])
+        _hear(said, answer)
+    return answer.end()
+
+
+def _confirmed(frame: Json) -> str:
+    """Return the id of the request that *frame* says was done, or nothing if it is not of any."""
+    response = frame.get("response", {}) if frame["type"] == "control_response" else {}
+    return str(response.get("request_id", "")) if response.get("subtype") == "success" else ""
+
+
+def _send(descriptor: int, requests: Iterable[Json]) -> None:
+    os.write(descriptor, b"".join(json.dumps(request).encode() + b"\n" for request in requests))
+
+
+def _hear(said: Iterable[Json], answer: Answer) -> None:
+    """Add to *answer* what a process says, up to its result."""
+    for frame in said:
+        if frame["type"] == "stream_event":
+            answer.add(_text(frame["event"]))
+        if frame["type"] == "result":
+            return
+
+
+def _frames(lines: Iterable[bytes]) -> Iterator[Json]:
+    return (json.loads(line) for line in lines)
+
+
+def _text(event: Json) -> str:
+    """Return the text that a Messages API event brings."""
+    return str(event.get("delta", {}).get("text", ""))

@@ -1,0 +1,49 @@
+"""The measuring: rounds in which each contender is asked once, so that drift hits all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.answer import Timing
+from bench.contenders import Contender
+from bench.figures import Round
+
+# For what has just ended or booted to come to rest.
+SETTLE_SECONDS = 0.3
+
+
+def measure(
+    contenders: Sequence[Contender],
+    rounds: int,
+    at_once: int,
+    pause: Callable[[float], None] = time.sleep,
+) -> list[Round]:
+    """Return so many rounds, after one that is thrown away. Each begins with another contender."""
+    return [_round(_rotated(contenders, i), at_once, pause) for i in range(rounds + 1)][1:]
+
+
+def _rotated(contenders: Sequence[Contender], by: int) -> list[Contender]:
+    by %= len(contenders)
+    return [*contenders[by:], *contenders[:by]]
+
+
+def _round(contenders: Sequence[Contender], at_once: int, pause: Callable[[float], None]) -> Round:
+    timings: Round = {}
+    for contender in contenders:
+        for each in contenders:
+            each.prepare()
+        pause(SETTLE_SECONDS)
+        timings[contender.name] = sample(contender, at_once)
+    return timings
+
+
+def sample(contender: Contender, at_once: int) -> Timing:
+    """Ask *at_once* times side by side; return the medians of that."""
+    with ThreadPoolExecutor(at_once) as askers:
+        asked = [askers.submit(contender.ask) for _ in range(at_once)]
+        timings = [future.result() for future in asked]
+    first = statistics.median(timing.first for timing in timings)
+    return Timing(first, statistics.median(timing.total for timing in timings))

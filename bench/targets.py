@@ -1,0 +1,45 @@
+"""The targets: what the gateway is to reach, and whether the machine lets it be judged. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.figures import Round, ratio, seconds
+
+GATEWAY = "gateway"
+BARE = "bare process"
+PRINT = "claude -p, plain"
+# Beyond this the quartiles of a reference's own time lie too far apart.
+NOISE = 0.25
+REFERENCES = (PRINT, BARE)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The most that the gateway's time to first token may be of a reference's."""
+
+    reference: str
+    most: float
+
+    def __str__(self) -> str:
+        return f"time to first token, one at a time: at most {self.most:g} of `{self.reference}`"
+
+
+TARGETS = (Target(PRINT, 0.35), Target(BARE, 1.5))
+
+
+def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list[str]:
+    """Return the targets that the median ratio misses, each with that ratio."""
+    reached = ((target, ratio(rounds, GATEWAY, target.reference, "first")) for target in targets)
+    return [f"{t}; it is {got.median:.2f}" for t, got in reached if got.median > t.most]
+
+
+def noises(rounds: Sequence[Round]) -> list[str]:
+    """Return the references whose own time to first token varies too much to be compared with."""
+    spreads = ((name, seconds(rounds, name, "first").relative) for name in REFERENCES)
+    return [
+        f"the quartiles of `{name}` are {relative:.1%} of its median apart, beyond {NOISE:.0%}"
+        for name, relative in spreads
+        if relative > NOISE
+    ]

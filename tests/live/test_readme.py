@@ -1,0 +1,170 @@
+"""What the README tells a newcomer, done in a fresh clone with an empty home."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.live import cli
+from tests.live.server import ROOT, eventually
+
+pytestmark = pytest.mark.timeout(400)
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(
+    r"^\$ (.+(?:\n {4}.+)*)", "".join(re.findall(r"```console\n(.*?)```", README, re.S)), re.M
+)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
+URL = "http://127.0.0.1:8000"
+# Each command of the README, and the test here that runs it; the tests themselves are under way.
+RUN_BY = {
+    "make demo": "demo",
+    "make test": "this run",
+    "make run": "test_make_run",
+    ".venv/bin/flask --app wsgi gateway doctor": "test_doctor",
+    f"make smoke URL={URL}": "test_smoke",
+    "curl": "test_curl",
+}
+
+
+def bare(command):
+    """Return *command* without its comment, and what is known by its first word by that."""
+    command = command.partition("  #")[0].strip()
+    return "curl" if command.startswith("curl ") else command
+
+
+def test_every_command_is_run():
+    """There is no command in the README that no test runs."""
+    assert {bare(command) for command in COMMANDS} == set(RUN_BY)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A fresh clone, installed as the README says, and the environment of a newcomer."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    home = folder / "home"
+    home.mkdir()
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "clone")], check=True)
+    kept = ("PATH", "PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "SSL_CERT_FILE")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    # The CLI under test spares another download of 160 MB.
+    environment |= {"HOME": str(home), "CLAUDE_CLI_PATH": cli.current(), "TMPDIR": str(folder)}
+    done = subprocess.run(
+        ["make", "install"], cwd=folder / "clone", env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "clone", environment
+
+
+class Running:
+    """A command of the README that goes on until it is ended."""
+
+    def __init__(self, command, clone, **variables):
+        folder, environment = clone
+        self.lines = []
+        self.process = subprocess.Popen(
+            command.split(),
+            cwd=folder,
+            env={**environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout or ():
+            self.lines.append(line.rstrip())
+
+    def url(self):
+        """Return where it serves, once it says so."""
+        found = eventually(lambda: re.search(r"http://127\.0\.0\.1:\d+", "\n".join(self.lines)), 90)
+        assert found, self.lines
+        return found[0]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.reader.join(30)
+
+
+@pytest.fixture(scope="module")
+def demo(clone):
+    running = Running("make demo", clone)
+    yield running
+    running.stop()
+
+
+def answers(clone, *command, **variables):
+    """Return what a command prints, once it has succeeded."""
+    folder, environment = clone
+    done = subprocess.run(
+        command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_first_line(demo):
+    """The demonstration's first line says that the model is scripted."""
+    assert eventually(lambda: demo.lines)
+    assert "scripted" in demo.lines[0]
+
+
+def test_curl(demo, clone):
+    """The README's curl line is answered."""
+    (command,) = [command for command in COMMANDS if command.startswith("curl ")]
+    said = answers(clone, "sh", "-c", command.replace(URL, demo.url()))
+    assert '"content":"You said: Say hello."' in said
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_snippets(demo, clone, snippet):
+    """The README's programs print the answer."""
+    said = answers(clone, ".venv/bin/python", "-c", snippet.replace(URL, demo.url()))
+    assert "You said: Say hello." in said
+
+
+def test_smoke(demo, clone):
+    """The smoke test finds the demonstration sound."""
+    said = answers(clone, "make", "smoke", f"URL={demo.url()}")
+    assert "FAILED" not in said
+
+
+def test_doctor(clone, upstream):
+    """The doctor finds a newcomer's machine sound, given a key."""
+    account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
+    command = [".venv/bin/flask", "--app", "wsgi", "gateway", "doctor"]
+    assert "FAILED" not in answers(clone, *command, **account, PORT="0")
+    assert len(upstream.requests) == 1
+
+
+def test_make_run(clone, upstream):
+    """`make run` serves with the account that the environment names."""
+    account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
+    running = Running("make run", clone, **account, PORT="8765")
+    try:
+        url = running.url()
+        status = f"curl -sf --retry 20 --retry-connrefused --retry-delay 1 {url}/v1/auth/status"
+        assert '"method":"anthropic"' in answers(clone, "sh", "-c", status)
+    finally:
+        running.stop()
+
+
+def test_count_of_requests(clone):
+    """The command that counts the requests at max_tokens does so."""
+    assert "plain: 0 requests too many in 1 turns" in answers(
+        clone, ".venv/bin/python", "-m", "bench.length", "1"
+    )
+
+
+def test_nothing_is_written_home(clone, demo):
+    """A newcomer's home stays as it was, but for what pip keeps."""
+    home = Path(clone[1]["HOME"])
+    assert {path.name for path in home.iterdir()} <= {".cache"}

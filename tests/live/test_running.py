@@ -1,0 +1,364 @@
+"""Running: `python -m wrapper`, the demonstration, the smoke test and the doctor, for real."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import cli
+from tests.live.server import DEADLINE, MODEL, ROOT, eventually
+from wrapper.smoke import Client
+from wrapper.testing import demo
+
+KEY = "sk-test-0123456789"
+USERS_OWN = "sk-the-users-own"
+DOCTOR = ("flask", "--app", "wsgi", "gateway", "doctor")
+
+
+class Program:
+    """A program that runs in a home, a temporary and a working directory of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str):
+        self.folder = folder
+        for name in ("home", "tmp", "cwd"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": str(ROOT),
+            "CLAUDE_CODE_MAX_RETRIES": "0",
+            "CLAUDE_CLI_PATH": cli.current(),
+            **variables,
+        }
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=folder / "cwd",
+                env={name: value for name, value in environment.items() if value},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text(errors="replace")
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text(errors="replace")
+
+    def ended(self) -> int:
+        """Return the exit status once it has ended by itself."""
+        return self.process.wait(DEADLINE)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.ended()
+
+    def url(self) -> str:
+        """Return where it serves, once its processes are ready."""
+        found = eventually(lambda: re.search(r"Listening at: (http://\S+)", self.err))
+        assert found, self.err
+        assert eventually(lambda: health(found[1])["status"] == "ok"), self.err
+        return str(found[1])
+
+    def left(self) -> list[str]:
+        """Return the processes and files that it has left."""
+        mark = f"{self.folder}/".encode()
+        own = [pid for pid, seen in environments() if mark in seen and pid != self.process.pid]
+        files = [str(path) for path in (self.folder / "tmp").iterdir()]
+        return [*map(str, own), *files]
+
+
+def environments() -> Iterator[tuple[int, bytes]]:
+    """Yield what each process was started with."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(folder.name), (folder / "environ").read_bytes()
+
+
+def health(url: str) -> dict[str, str]:
+    return dict(json.loads(Client(url).call("GET", "/health")[1]))
+
+
+@pytest.fixture
+def start(tmp_path, upstream):
+    """Start a program in front of the scripted upstream; it is ended after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*arguments, **variables):
+            given = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": KEY}
+            folder = tmp_path / f"program{len(list(tmp_path.iterdir()))}"
+            program = Program(folder, *arguments, **{**given, **variables})
+            stack.callback(program.stop)
+            return program
+
+        yield begin
+
+
+@pytest.fixture
+def taken():
+    """A port that something listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_taken_port(start, taken):
+    """`python -m wrapper` serves from anywhere, on the next free port where its own is taken."""
+    program = start("wrapper", str(taken), POOL_SIZE="1", POOL_SIZE_OTHER="0")
+    url = program.url()
+    port = int(url.rpartition(":")[2])
+    assert taken < port <= taken + 20
+    first = program.err.splitlines()[0]
+    assert first == f"Port {taken} is taken; serving on {port}."
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+    assert Client(url).call("POST", "/v1/chat/completions", body)[0] == 200
+    assert program.stop() == 0
+    assert program.left() == []
+
+
+@pytest.mark.parametrize("port", ["eighty", "65536"])
+def test_no_port(start, port):
+    """A PORT that is none ends it at once with one line and exit status 2."""
+    program = start("wrapper", port)
+    assert program.ended() == 2
+    assert program.err.count("\n") == 1
+    assert repr(port) in program.err
+
+
+def test_reload(start, tmp_path):
+    """With --reload changed code is served, what is broken is told, and mending it is enough."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "wrapper", copy / "wrapper")
+    code = copy / "wrapper" / "routes" / "health.py"
+    original = code.read_text()
+    variables = {"PYTHONPATH": str(copy), "POOL_SIZE": "1", "POOL_SIZE_OTHER": "0"}
+    program = start("wrapper", "--reload", "0", **variables)
+    client = Client(program.url())
+
+    def told() -> bytes:
+        with contextlib.suppress(OSError):
+            return client.call("GET", "/health")[1]
+        return b""
+
+    code.write_text(f"{original}\nraise RuntimeError('half written')\n")
+    assert eventually(lambda: b"half written" in told()), program.err
+    code.write_text(original.replace("reply(report,", "reply({**report, 'new': True},"))
+    assert eventually(lambda: b'"new":true' in told()), program.err
+    assert program.stop() == 0
+    assert program.left() == []
+
+
+def demonstrate(start, **variables):
+    """Start the demonstration, and return it with the lines that it says are to be tried."""
+    program = start("wrapper.testing.demo", "0", **variables)
+    assert eventually(lambda: "Ctrl-C" in program.out or program.process.poll() is not None)
+    lines = [line for line in program.out.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 4, (program.out, program.err)
+    return program, lines
+
+
+def shell(line: str) -> str:
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def content(body: str) -> str:
+    return str(json.loads(body)["choices"][0]["message"]["content"])
+
+
+def test_demo(start, upstream, tmp_path):
+    """The demonstration says first that it is scripted; each line that it prints does as told."""
+    program, (question, stream, tool, error) = demonstrate(start)
+    assert program.out.splitlines()[0] == demo.FIRST_LINE
+    assert "scripted" in demo.FIRST_LINE
+    assert content(shell(question)) == "You said: Say hello."
+    said = shell(stream)
+    assert len(re.findall(r'"content":" ?w\d+"', said)) == 20
+    assert said.endswith("data: [DONE]\n\n")
+    assert content(shell(tool)) == "hello.txt"
+    refused = shell(error)
+    assert refused.startswith("HTTP/1.1 429 ")
+    assert "rate_limit_exceeded" in refused
+    assert program.err == ""
+    assert program.stop(signal.SIGINT) == 0
+    assert program.left() == []
+    assert not upstream.requests  # it has an upstream of its own
+
+
+def test_demo_heeds_nothing_of_the_users(start, tmp_path):
+    """Keys, clouds, proxies and a .env of the user's do not reach the demonstration's gateway."""
+    (tmp_path / "program0" / "cwd").mkdir(parents=True)
+    dead = "http://127.0.0.1:9"
+    (tmp_path / "program0" / "cwd" / ".env").write_text(f"API_KEY=x\nANTHROPIC_BASE_URL={dead}\n")
+    own = {"ANTHROPIC_API_KEY": USERS_OWN, "ANTHROPIC_AUTH_TOKEN": USERS_OWN, "API_KEY": "x"}
+    clouds = {"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_BEARER_TOKEN_BEDROCK": USERS_OWN}
+    proxies = {"http_proxy": dead, "https_proxy": dead, "no_proxy": "localhost,127.0.0.1"}
+    variables = {**own, **clouds, **proxies, "HOST": "0.0.0.0", "ANTHROPIC_BASE_URL": dead}
+    folder = tmp_path / "program0"
+    program = Program(folder, "wrapper.testing.demo", "0", **variables)
+    try:
+        assert eventually(lambda: "Ctrl-C" in program.out), program.err
+        question = next(line for line in program.out.splitlines() if line.startswith("curl "))
+        assert "http://127.0.0.1:" in question
+        assert content(shell(question)) == "You said: Say hello."
+        seen = [seen for pid, seen in environments() if pid != program.process.pid]
+        its = [one for one in seen if str(folder).encode() in one]
+        assert len(its) >= 4  # gunicorn, its worker, and warm processes
+        assert not any(USERS_OWN.encode() in one for one in its)
+    finally:
+        program.stop()
+    assert program.left() == []
+
+
+def test_demo_ends_in_mid_answer(start):
+    """SIGTERM ends the demonstration also while it streams, soon and without a trace."""
+    program, lines = demonstrate(start)
+    slow = lines[1].replace("[[deltas 20]] [[pause 0.2]]", "[[deltas 3]] [[stall 50]]")
+    with subprocess.Popen(slow, shell=True, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout
+        assert asking.stdout.readline().startswith(b"data: ")
+        assert program.stop(signal.SIGTERM) == 0
+        assert b"shutting down" in asking.stdout.read()
+    assert program.left() == []
+
+
+def test_demo_without_cli(start):
+    """Without a CLI the demonstration says what is wrong, and ends with nothing left."""
+    program = start("wrapper.testing.demo", "0", CLAUDE_CLI_PATH="/nowhere/claude")
+    assert program.ended() == 1
+    assert program.out == f"{demo.FIRST_LINE}\n"
+    assert "CLAUDE_CLI_PATH=/nowhere/claude is not a program" in program.err
+    assert "Traceback" not in program.err
+    assert program.left() == []
+
+
+def test_smoke(start, gateway):
+    """The smoke test is content with a server that is well, in a line for each check."""
+    program = start("wrapper.smoke", gateway.url)
+    assert program.ended() == 0
+    words = [line.split()[:2] for line in program.out.splitlines()]
+    checked = ("health", "models", "auth", "completion", "stream")
+    assert words[:5] == [["ok", name] for name in checked]
+    assert program.err == ""
+
+
+def test_smoke_of_a_broken_server(start, serve):
+    """The smoke test fails where no process can be started, and each line says why."""
+    server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
+    assert eventually(lambda: server.health()["status"] == "failing")
+    program = start("wrapper.smoke", f"http://127.0.0.1:{server.port}")
+    assert program.ended() == 1
+    failed = [line for line in program.out.splitlines() if line.startswith("FAILED")]
+    assert [line.split()[1] for line in failed] == ["health", "auth", "completion", "stream"]
+    assert all("CLAUDE_CLI_PATH=/nowhere/claude is not a program" in line for line in failed)
+
+
+def test_smoke_of_nobody(start):
+    """A server that is not there is told of in one line, without a traceback."""
+    program = start("wrapper.smoke", "http://127.0.0.1:9")
+    assert program.ended() == 1
+    assert program.out == "FAILED  http://127.0.0.1:9 cannot be reached: connection refused\n"
+    assert program.err == ""
+
+
+def examined(start, **variables):
+    """Return the doctor's exit status, and what it found by the first word of what it looked at."""
+    program = start(*DOCTOR, **{"PORT": "0", **variables})
+    status = program.ended()
+    assert "Traceback" not in program.err, program.err
+    assert program.left() == []
+    lines = [
+        re.fullmatch(r"(ok|FAILED) +(\w+)[^:]*: (.+)", line) for line in program.out.split("\n")
+    ]
+    return status, {found[2]: (found[1], found[3]) for found in lines if found}
+
+
+def test_doctor(start, upstream):
+    """Where all is well the doctor says so, with the CLI's version and the time of a turn."""
+    status, found = examined(start)
+    assert status == 0, found
+    assert {word for word, _ in found.values()} == {"ok"}
+    assert found["claude"][1].startswith(f"{cli.version()} at ")
+    assert re.search(r"answered in \d+\.\d s", found["turn"][1])
+    assert len(upstream.requests) == 1
+
+
+def test_doctor_not_logged_in(start, upstream):
+    """Without key and login the doctor says how to get one, and nothing goes upstream."""
+    status, found = examined(start, ANTHROPIC_API_KEY="")
+    assert status == 1
+    for what in ("login", "turn"):
+        assert found[what][0] == "FAILED"
+        assert "`claude /login`" in found[what][1]
+    assert found["claude"][0] == "ok"
+    assert not upstream.requests
+
+
+def test_doctor_without_cli(start):
+    """A CLI that is missing is told with the setting that names it."""
+    status, found = examined(start, CLAUDE_CLI_PATH="/nowhere/claude")
+    assert status == 1
+    assert found["claude"] == (
+        "FAILED",
+        "CLAUDE_CLI_PATH=/nowhere/claude is not a program; correct it.",
+    )
+    assert found["login"][0] == "ok"
+
+
+def test_doctor_of_a_taken_port(start, taken):
+    """A port that is taken is told."""
+    status, found = examined(start, PORT=str(taken))
+    assert status == 1
+    assert [name for name, (word, _) in found.items() if word == "FAILED"] == ["address"]
+    assert f"port {taken}: Address already in use" in found["address"][1]
+
+
+def test_doctor_without_upstream(start):
+    """A model's API that cannot be reached is told with what to check."""
+    status, found = examined(start, ANTHROPIC_BASE_URL="http://127.0.0.1:9")
+    assert status == 1
+    assert found["turn"][0] == "FAILED"
+    assert "ANTHROPIC_BASE_URL" in found["turn"][1]
+
+
+def test_doctor_of_wrong_settings(start):
+    """Wrong settings are all named, and the rest is looked at."""
+    status, found = examined(start, PORT="eighty", POOL_SIZE="-1")
+    assert status == 1
+    assert (found["PORT"][0], found["POOL_SIZE"][0]) == ("FAILED", "FAILED")
+    assert found["claude"][0] == found["login"][0] == "ok"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+def test_doctor_is_stopped(start, taken, number, status):
+    """A doctor that is told to stop while its turn is not answered leaves nothing."""
+    program = start(*DOCTOR, PORT="0", ANTHROPIC_BASE_URL=f"http://127.0.0.1:{taken}")
+    assert eventually(lambda: "login" in program.out), program.err
+    assert program.stop(number) == status
+    assert "turn" not in program.out
+    assert program.left() == []
+
+
+def test_models(start):
+    """`models` lists what Claude Code says it has, and ends everything."""
+    program = start("flask", "--app", "wsgi", "gateway", "models")
+    assert program.ended() == 0
+    assert {"sonnet", "opus", "haiku", MODEL} <= set(program.out.split())
+    assert program.left() == []

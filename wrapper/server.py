@@ -1,0 +1,149 @@
+"""The server: gunicorn's settings for the gateway, each with its reason, and its hooks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from wrapper import security
+from wrapper.services.claude import orphans
+from wrapper.settings import Settings, SettingsError, load
+
+CLIENT_SECONDS = 30
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
+
+
+def refuse(*reasons: str) -> NoReturn:
+    """Say why the server cannot start, and end."""
+    sys.exit("\n".join(("The gateway does not start:", *(f"  {reason}" for reason in reasons))))
+
+
+def configuration() -> dict[str, Any]:
+    """Return gunicorn's settings by name, after the settings of now.
+
+    Ends the program, and says why, where these are wrong.
+    """
+    try:
+        settings = load()
+    except SettingsError as error:
+        refuse(*error.mistakes)
+    return {
+        "bind": address(settings),
+        "worker_class": "gthread",
+        # What is kept in memory is kept by one process.
+        "workers": 1,
+        # A turn holds a thread; the rest answers /health and refusals when all turns are taken.
+        "threads": settings.max_concurrent_turns + 8,
+        "worker_connections": 1000,
+        # A worker's heartbeat, not a turn's time: that is MAX_TIMEOUT.
+        "timeout": 60,
+        # The turns get GRACEFUL_TIMEOUT, and then some seconds to say that they were ended.
+        "graceful_timeout": settings.graceful_timeout + 10,
+        # Longer than the idle time of most load balancers, which would else reuse a closed
+        # connection.
+        "keepalive": 75,
+        # A worker that recycles itself waits for its streams and answers nobody meanwhile.
+        "max_requests": 0,
+        # Threads and processes do not survive a fork.
+        "preload_app": False,
+        # Its socket in $HOME cannot be made in a container without one.
+        "control_socket_disable": True,
+        "worker_tmp_dir": SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else None,
+        # A module that could not be imported is none that gunicorn would watch by itself.
+        "reload_extra_files": [str(Path(__file__).parent / "**" / "*.py")],
+        "on_starting": _on_starting(settings),
+        "nworkers_changed": nworkers_changed,
+        "when_ready": when_ready,
+        "post_fork": post_fork,
+        "post_worker_init": post_worker_init,
+        "worker_exit": worker_exit,
+        "child_exit": child_exit,
+    }
+
+
+def address(settings: Settings) -> str:
+    """Return HOST and PORT as one text; an IPv6 address stands in brackets."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
+def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
+    def on_starting(server: Arbiter) -> None:
+        if server.cfg.workers > 1:
+            refuse(
+                "workers: several workers do not share what they know; use one, and more threads"
+            )
+        if exposed := security.exposed(server.cfg.bind, settings):
+            refuse(
+                f"API_KEY: {exposed} can be reached from other machines; "
+                "set API_KEY, or bind 127.0.0.1"
+            )
+
+    return on_starting
+
+
+def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
+    if new_value > 1:
+        server.log.error("several workers do not share what they know; staying with one")
+        server.num_workers = 1
+
+
+def when_ready(server: Arbiter) -> None:
+    """Bound how long a client may take to send or to read: gthread has no limits of its own.
+
+    Linux passes a listener's options on to the connections that it accepts.
+    """
+    limit = struct.pack("ll", CLIENT_SECONDS, 0)
+    for listener in server.LISTENERS:
+        if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """Forget, where code is reloaded, the modules that came with the fork: they are of before."""
+    if server.cfg.reload:
+        for name in [name for name in sys.modules if name.split(".")[0] == "wrapper"]:
+            del sys.modules[name]
+
+
+def post_worker_init(worker: Worker) -> None:
+    gateway = _gateway(worker)
+    if gateway is None:
+        return
+    gateway.draining = lambda: not worker.alive
+
+    def halt(reason: str) -> None:
+        worker.log.critical("The gateway does not start: %s", reason)
+        gateway.close()
+        os._exit(Arbiter.WORKER_BOOT_ERROR)
+
+    # In a thread of its own: it is told in one that closing the gateway waits for.
+    gateway.refused = lambda reason: threading.Thread(target=halt, args=(reason,)).start()
+    gateway.start()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    if gateway := _gateway(worker):
+        gateway.close()
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """End what a worker that was killed has left running."""
+    orphans.reap(int(worker.pid))
+
+
+def _gateway(worker: Worker) -> Any:
+    """Return the worker's gateway; there is none where its code could not be loaded."""
+    app = getattr(worker, "wsgi", None)
+    return getattr(app, "extensions", {}).get("wrapper")

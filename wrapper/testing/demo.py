@@ -1,0 +1,175 @@
+"""The demonstration: the real gateway, SDK and CLI in front of a scripted model.
+
+python -m wrapper.testing.demo [PORT]
+
+It needs no account and no network, and uses none: of the environment the gateway gets what PASSED
+names, and a home, a temporary and a working directory that go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from wrapper.__main__ import read_arguments
+from wrapper.smoke import Client
+from wrapper.testing.upstream import Upstream
+
+FIRST_LINE = "The model is scripted: it answers what the message asks for, and no Claude is asked."
+# CLAUDE_CLI_PATH says where a program lies, and nothing of whose it is.
+PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CLAUDE_CLI_PATH")
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TICK = 0.1
+READY_SECONDS = 90.0
+TOUCH_AND_LIST = '[[tool Bash {"command": "touch hello.txt"}]] [[tool Bash {"command": "ls"}]]'
+
+_LISTENING = re.compile(r"Listening at: (http://\S+)")
+
+
+class Gateway:
+    """The gateway in a process of its own, and what it has said of itself.
+
+    `url` is where it serves, once it listens.
+    """
+
+    def __init__(self, folder: Path, upstream_url: str, port: int | None):
+        self.url = ""
+        for name in ("home", "tmp", "work"):
+            (folder / name).mkdir()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "wrapper", *([] if port is None else [str(port)])],
+            cwd=folder / "work",  # where there is no .env
+            env=variables(folder, upstream_url, os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us alone to hear
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def health(self) -> str:
+        """Return its status; one that does not listen yet is starting."""
+        if not self.url:
+            return "starting"
+        try:
+            return str(json.loads(Client(self.url).call("GET", "/health")[1])["status"])
+        except (OSError, http.client.HTTPException, ValueError):
+            return "starting"
+
+    def stop(self) -> None:
+        if self.runs():
+            self._process.terminate()
+        self._process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        """Pass on what it says, but for gunicorn's own progress."""
+        for line in self._process.stderr or ():
+            if found := _LISTENING.search(line):
+                self.url = found[1]
+            if "[INFO]" not in line:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+
+
+def variables(folder: Path, upstream_url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the gateway's whole environment: nothing of the user's that leads to an account."""
+    return {
+        **{name: environment[name] for name in PASSED if name in environment},
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "HOST": "127.0.0.1",
+        "ANTHROPIC_BASE_URL": upstream_url,
+        "ANTHROPIC_API_KEY": "sk-scripted",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "GRACEFUL_TIMEOUT": "1",
+        "LOG_LEVEL": "warning",
+    }
+
+
+def examples(url: str) -> list[tuple[str, str]]:
+    """Return what can be tried, each with the line that does it."""
+    return [
+        ("A question:", _curl(url, "Say hello.")),
+        (
+            "A stream, a word every 0.2 s:",
+            _curl(url, "[[deltas 20]] [[pause 0.2]]", "-sN", stream=True),
+        ),
+        (
+            "A tool at work, and what it found:",
+            _curl(url, f"{TOUCH_AND_LIST} [[result]]", claude={"show_tool_use": True}),
+        ),
+        ("An error of the model's API:", _curl(url, "[[error 429]]", "-si")),
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until a signal comes, and return the exit status."""
+    port = read_arguments(arguments, "python -m wrapper.testing.demo", reloads=False).port
+    told: list[int] = []
+    for number in ENDING:
+        signal.signal(number, lambda number, _: told.append(number))
+    print(FIRST_LINE, flush=True)
+    with _serving(port) as gateway:
+        until = time.monotonic() + READY_SECONDS
+        while not told and gateway.runs() and gateway.health() == "starting":
+            if time.monotonic() > until:
+                break
+            time.sleep(TICK)
+        status = gateway.health()
+        if not told and (status != "ok" or not gateway.runs()):
+            print(f"The gateway does not start ({status}).", file=sys.stderr)
+            return 1
+        if not told:
+            _tell(gateway.url)
+        while not told and gateway.runs():
+            time.sleep(TICK)
+    return 0 if told else 1
+
+
+@contextlib.contextmanager
+def _serving(port: int | None) -> Iterator[Gateway]:
+    with (
+        tempfile.TemporaryDirectory(prefix="claude-demo-") as folder,
+        contextlib.ExitStack() as end,
+    ):
+        upstream = Upstream().start()
+        end.callback(upstream.stop)
+        gateway = Gateway(Path(folder), upstream.url, port)
+        end.callback(gateway.stop)
+        yield gateway
+
+
+def _tell(url: str) -> None:
+    for what, line in examples(url):
+        print(f"\n{what}\n{line}")
+    print("\nwrapper/testing/script.py says what else it can be asked. Ctrl-C ends it.", flush=True)
+
+
+def _curl(url: str, text: str, *options: str, **more: object) -> str:
+    body = json.dumps({**more, "messages": [{"role": "user", "content": text}]})
+    command = ["curl", *(options or ("-s",)), f"{url}/v1/chat/completions"]
+    header = ["-H", "Content-Type: application/json"]
+    return shlex.join([*command, *header, "-d", body])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
