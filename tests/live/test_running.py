@@ -157,9 +157,9 @@ def test_reload(start, tmp_path):
         return b""
 
     code.write_text(f"{original}\nraise RuntimeError('half written')\n")
-    assert eventually(lambda: b"half written" in told()), program.err
+    assert eventually(lambda: b"half written" in told(), 20), program.err
     code.write_text(original.replace("reply(report,", "reply({**report, 'new': True},"))
-    assert eventually(lambda: b'"new":true' in told()), program.err
+    assert eventually(lambda: b'"new":true' in told(), 20), program.err
     assert program.stop() == 0
     assert program.left() == []
 
