@@ -1,0 +1,91 @@
+"""The record: one line for each request, whatever became of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.errors import Overloaded
+from wrapper.services.record import Record
+from wrapper.services.turn import Ended, Ending, Message, Started, TextDelta, Turn, Usage
+
+TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def told(caplog):
+    """Return the facts of the one line that was logged."""
+    caplog.set_level("INFO", "wrapper.services.record")
+
+    def facts():
+        (line,) = caplog.records
+        return line.facts
+
+    return facts
+
+
+def record_of(clock=None, prompts=False):
+    return Record("req-1", TURN, prompts=prompts, clock=clock or Clock())
+
+
+def test_done(told):
+    """A request that was answered is told with what it took and what it cost."""
+    clock = Clock()
+    record = record_of(clock)
+    clock.now = 0.1
+    record.add(Started("claude-sonnet-5-5"))
+    record.add(TextDelta("Hello."))
+    for _ in range(2):
+        record.add(Ended(Ending.DONE, Usage(input=3, cache_read=4, output=5), 0.25))
+    clock.now = 0.5
+    record.done()
+    record.close()
+    assert told() == {
+        "id": "req-1",
+        "model": "claude-sonnet-5-5",
+        "profile": "plain",
+        "prompt_tokens": 14,
+        "completion_tokens": 10,
+        "first_ms": 100,
+        "cost_usd": 0.5,
+        "total_ms": 500,
+        "outcome": "done",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(Overloaded("x"), "overloaded"), (KeyError("x"), "internal_error")]
+)
+def test_failed(told, error, outcome):
+    """A request that failed is told with the code that its client got."""
+    record = record_of()
+    record.fail(error)
+    record.close()
+    assert told()["outcome"] == outcome
+
+
+def test_left(told):
+    """A request that was closed before it was done is one whose client has left."""
+    record_of().close()
+    assert told()["outcome"] == "client_gone"
+
+
+def test_once(told):
+    """However often it is closed, a request is told once."""
+    record = record_of()
+    record.close()
+    record.close()
+    assert told()["id"] == "req-1"
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_prompts(told, prompts):
+    """What the caller wrote is told only where that is asked for."""
+    record_of(prompts=prompts).close()
+    assert ("a secret" in str(told())) is prompts
