@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,8 @@ class Fake:
 class World:
     def __init__(self, fault=None):
         self.fault = fault
-        self.leased, self.discarded = [], []
+        self.leased: list[Any] = []
+        self.discarded: list[Any] = []
         self.stamp, self.now = 0, 0.0
         self.account = Account(
             self.lease, self.discarded.append, lambda: self.stamp, lambda: self.now
@@ -39,7 +41,7 @@ class World:
 
     def lease(self):
         self.leased.append(Fake(self.fault))
-        future = Future()
+        future: Future[Any] = Future()
         future.set_result(self.leased[-1])
         return future
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 CHAT = "/v1/chat/completions"
 ASKED = {"messages": [{"role": "user", "content": "Answer with the one word OK."}]}
 SECONDS = 180.0
-WHY_LENGTH = 300
+LINE_LENGTH = 300
 
 
 class Failed(Exception):
@@ -171,7 +171,7 @@ def _run_one(what: str, check: Callable[[Client], None], client: Client) -> bool
         why = f"its shape is not the one expected ({type(error).__name__}: {error})"
     took = (time.monotonic() - began) * 1000
     line = f"{'FAILED' if why else 'ok':<7} {what:<11} {took:>6.0f} ms  {' '.join(why.split())}"
-    print(line[:WHY_LENGTH].rstrip(), flush=True)
+    print(line[:LINE_LENGTH].rstrip(), flush=True)
     return not why
 
 
