@@ -35,42 +35,53 @@ class World:
         self.leased: list[Any] = []
         self.discarded: list[Any] = []
         self.stamp, self.now = 0, 0.0
-        self.account = Account(
-            self.lease, self.discarded.append, lambda: self.stamp, lambda: self.now
-        )
+        self.given_up: list[Any] = []
+        self.late = False
+        self.account = Account(self.lease, lambda: self.stamp, lambda: self.now)
+
+    def read(self):
+        fleet: Any = self
+        return self.account.read(fleet, 0.01)
+
+    def discard(self, process):
+        self.discarded.append(process)
+
+    def give_up(self, future):
+        self.given_up.append(future)
 
     def lease(self):
         self.leased.append(Fake(self.fault))
         future: Future[Any] = Future()
-        future.set_result(self.leased[-1])
+        if not self.late:
+            future.set_result(self.leased[-1])
         return future
 
 
 def test_nothing_personal_is_told():
     """Provider and subscription are told; neither the address nor the organisation is."""
     world = World()
-    assert world.account.read(1) == {"provider": "firstParty", "subscription": "Claude Max"}
+    assert world.read() == {"provider": "firstParty", "subscription": "Claude Max"}
     assert world.discarded == world.leased
 
 
 def test_asked_once():
     """A process is used up at most every FRESH_SECONDS, however often is asked."""
     world = World()
-    world.account.read(1)
+    world.read()
     world.now = FRESH_SECONDS - 1
-    world.account.read(1)
+    world.read()
     assert len(world.leased) == 1
     world.now = FRESH_SECONDS
-    world.account.read(1)
+    world.read()
     assert len(world.leased) == 2
 
 
 def test_asked_again_after_a_login():
     """A login or a logout is asked about at once."""
     world = World()
-    world.account.read(1)
+    world.read()
     world.stamp = 1
-    world.account.read(1)
+    world.read()
     assert len(world.leased) == 2
 
 
@@ -79,6 +90,15 @@ def test_a_process_that_fails():
     world = World(fault=TimeoutError())
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            world.account.read(1)
+            world.read()
     assert world.discarded == world.leased
     assert len(world.leased) == 2
+
+
+def test_a_process_that_does_not_come():
+    """A process that does not come in time is not waited for, and stopped if it comes later."""
+    world = World()
+    world.late = True
+    with pytest.raises(TimeoutError):
+        world.read()
+    assert len(world.given_up) == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
+from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.process import Process
 
 FRESH_SECONDS = 30.0
@@ -29,18 +30,16 @@ class Account:
     def __init__(
         self,
         lease: Callable[[], Future[Process]],
-        discard: Callable[[Process], None],
         stamp: Callable[[], Hashable],
         clock: Callable[[], float] = time.monotonic,
     ):
         self._lease = lease
-        self._discard = discard
         self._stamp = stamp
         self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[Hashable, float, dict[str, str]] | None = None
 
-    def read(self, seconds: float) -> dict[str, str]:
+    def read(self, fleet: Fleet, seconds: float) -> dict[str, str]:
         """Return provider, subscription, key_source and token_source, as far as there are any.
 
         Raises ApiError, BootFailed or TimeoutError when no process answers within *seconds*.
@@ -49,15 +48,20 @@ class Account:
             stamp, now = self._stamp(), self._clock()
             if self._known and self._known[0] == stamp and now - self._known[1] < FRESH_SECONDS:
                 return self._known[2]
-            account = self._ask(seconds)
+            account = self._ask(fleet, seconds)
             self._known = (stamp, now, account)
             return account
 
-    def _ask(self, seconds: float) -> dict[str, str]:
-        process = self._lease().result(seconds)
+    def _ask(self, fleet: Fleet, seconds: float) -> dict[str, str]:
+        future = self._lease()
+        try:
+            process = future.result(seconds)
+        except TimeoutError:
+            fleet.give_up(future)
+            raise
         try:
             said: dict[str, Any] = process.ask({"subtype": "initialize"}, seconds)
         finally:
-            self._discard(process)
+            fleet.discard(process)
         account = said.get("account") or {}
         return {name: str(account[key]) for key, name in TOLD.items() if account.get(key)}

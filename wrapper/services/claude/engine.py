@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import os
-import shutil
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
 from wrapper.services.catalog import Model
-from wrapper.services.claude import cli, orphans
+from wrapper.services.claude import cli
 from wrapper.services.claude.account import Account
-from wrapper.services.claude.login import LentLogin
+from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
-from wrapper.services.credentials import Login, credentials_file, detect_login, uses_cli_login
+from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
 
-STOPPING_THREADS = 8
 # How many processes are tried where one ends before it was asked anything.
 ATTEMPTS = 3
 # Importing the SDK costs half a second, which only an engine that is started should pay.
@@ -51,7 +47,7 @@ class ClaudeEngine:
         self._settings = settings
         self._environment = environment
         self._profiles = cli.build_profiles(settings, environment)
-        self._account = Account(self._lease_any, self._discard, self._login_stamp)
+        self._account = Account(self._lease_any, self._login_stamp)
         self._models: tuple[Model, ...] = ()
         self._version: str | None = None
         self._ignored: Counter[str] = Counter()
@@ -59,49 +55,38 @@ class ClaudeEngine:
         self._untold = threading.Lock()
         self._lock = threading.Lock()
         self._closed = False
-        self._root: Path
-        self._login: LentLogin | None = None
+        self._fleet: Fleet | None = None
         self._pools: dict[str, Pool] = {}
-        self._live: set[Process] = set()
-        self._booting: set[Process] = set()
 
     def start(self) -> None:
         """Begin to boot processes, in the background; an engine that was closed stays so."""
         with self._lock:
-            if self._pools or self._closed:
+            if self._fleet or self._closed:
                 return
-            orphans.reap_abandoned()
-            self._root = orphans.make_root(os.getpid())
-            if _keeps_login(self._environment):
-                config = self._root / "login"
-                config.mkdir(mode=0o700)
-                self._login = LentLogin(credentials_file(self._environment), config)
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-            self._booters = ThreadPoolExecutor(cores, "claude-boot")
-            self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
-            self._pools = {name: self._pool(name) for name in self._profiles}
-        self._booters.submit(importlib.import_module, CONVERSING)
+            self._fleet = Fleet(self._settings, self._environment)
+            self._pools = {name: self._pool(self._fleet, name) for name in self._profiles}
+        self._fleet.booters.submit(importlib.import_module, CONVERSING)
         for pool in self._pools.values():
             pool.fill()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
-        self.start()
+        fleet = self._started()
         for attempt in range(ATTEMPTS):
-            process = await self._lease(turn.profile)
+            process = await self._lease(fleet, turn.profile)
             try:
                 async with aclosing(self._converse(process, turn)) as events:
                     async for event in events:
                         if isinstance(event, Started):
-                            self._settle(turn.profile)
+                            self._settle(fleet, turn.profile)
                         yield event
                 return
             except DiedEarly:
                 if attempt == ATTEMPTS - 1:
                     raise
             finally:
-                self._discard(process)
-                self._settle(turn.profile)
+                fleet.discard(process)
+                self._settle(fleet, turn.profile)
 
     def health(self) -> dict[str, Any]:
         pools = {name: pool.health() for name, pool in self._pools.items()}
@@ -123,8 +108,7 @@ class ClaudeEngine:
         path, account, error = None, {}, None
         try:
             path = cli.find_binary(self._settings, self._environment.get("PATH"))
-            self.start()
-            account = self._account.read(self._settings.boot_timeout)
+            account = self._account.read(self._started(), self._settings.boot_timeout)
         except (ApiError, BootFailed, TimeoutError) as failure:
             error = str(failure) or "Claude Code did not answer in time."
         missing = [*login.missing, *([error] if error else [])]
@@ -141,27 +125,27 @@ class ClaudeEngine:
         """Stop every process and remove every directory."""
         with self._lock:
             self._closed = True
-            pools, self._pools = self._pools, {}
-            booting = list(self._booting)
-        if not pools:
-            return
-        for pool in pools.values():
+            fleet, pools = self._fleet, list(self._pools.values())
+            self._fleet, self._pools = None, {}
+        for pool in pools:
             pool.close()
-        for process in booting:
-            process.kill()  # whoever boots it sees that, and discards it
-        self._booters.shutdown(cancel_futures=True)
-        for process in list(self._live):
-            self._discard(process)
-        self._stoppers.shutdown()
-        shutil.rmtree(self._root, ignore_errors=True)
+        if fleet:
+            fleet.close()
 
-    def _pool(self, name: str) -> Pool:
+    def _started(self) -> Fleet:
+        """Return the fleet, at work. Raises Unavailable once the engine was closed."""
+        self.start()
+        if fleet := self._fleet:
+            return fleet
+        raise Unavailable("The gateway is shutting down.")
+
+    def _pool(self, fleet: Fleet, name: str) -> Pool:
         default = name == self._settings.default_profile
         return Pool(
             self._settings.pool_size if default else self._settings.pool_size_other,
-            boot=lambda: self._boot(name),
-            stop=self._discard,
-            booters=self._booters,
+            boot=lambda: self._boot(fleet, name),
+            stop=fleet.discard,
+            booters=fleet.booters,
             refused=self._refuse,
         )
 
@@ -169,64 +153,25 @@ class ClaudeEngine:
         if self._untold.acquire(blocking=False):  # once, for all processes that are alike
             self._refused(reason)
 
-    def _boot(self, name: str) -> Process:
-        profile = self._profiles[name]
-        binary = cli.find_binary(self._settings, self._environment.get("PATH"))
-        config = self._login.config if self._login else None
-        process = Process(profile, binary, self._root, config)
-        with self._lock:
-            self._live.add(process)
-            self._booting.add(process)
-        try:
-            if self._closed:
-                raise BootFailed("The gateway is shutting down.")
-            process.boot(self._settings.boot_timeout)
-        except BaseException:
-            self._discard(process)
-            raise
-        finally:
-            self._booting.discard(process)
+    def _boot(self, fleet: Fleet, name: str) -> Process:
+        process = fleet.boot(self._profiles[name])
         self._version = process.version
         self._models = tuple(_model(row) for row in process.models if row.get("value"))
         return process
 
-    def _discard(self, process: Process) -> None:
-        """Stop a process, once, in the background."""
-        with self._lock:
-            known = process in self._live
-            self._live.discard(process)
-        if known:
-            self._stoppers.submit(self._stop, process)
-
-    def _settle(self, profile: str) -> None:
+    def _settle(self, fleet: Fleet, profile: str) -> None:
         """Do what had better wait until the model has begun: a boot takes the turn's CPU time."""
         if pool := self._pools.get(profile):
             pool.fill()
-        self._give_login_back()
+        fleet.give_login_back()
 
-    def _stop(self, process: Process) -> None:
-        process.stop()
-        self._give_login_back()
-
-    def _give_login_back(self) -> None:
-        try:
-            if self._login:
-                self._login.give_back()
-        except OSError as error:
-            log.error("the renewed login could not be given back: %s", error)
-
-    async def _lease(self, profile: str) -> Process:
+    async def _lease(self, fleet: Fleet, profile: str) -> Process:
         future = self._pool_of(profile).lease()
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            future.add_done_callback(self._discard_unwanted)
+            fleet.give_up(future)
             raise
-
-    def _discard_unwanted(self, future: Future[Process]) -> None:
-        """Stop a process that came when nobody waited for it any more."""
-        if not future.cancelled() and not future.exception():
-            self._discard(future.result())
 
     def _lease_any(self) -> Future[Process]:
         return self._pool_of("plain").lease()
@@ -261,11 +206,6 @@ class ClaudeEngine:
         finally:
             if words := conversation.last_words():
                 log.info("process %d wrote to stderr: %s", process.pid, words)
-
-
-def _keeps_login(environment: Mapping[str, str]) -> bool:
-    """Say whether the login is one that Claude Code keeps in a file, and renews there."""
-    return uses_cli_login(environment) and not environment.get("CLAUDE_CODE_OAUTH_TOKEN")
 
 
 def _model(row: Mapping[str, Any]) -> Model:

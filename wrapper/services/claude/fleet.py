@@ -1,0 +1,114 @@
+"""The fleet: all Claude Code processes of one gateway, each booted here and stopped once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from wrapper.services.claude import cli, orphans
+from wrapper.services.claude.login import LentLogin
+from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.credentials import credentials_file, uses_cli_login
+from wrapper.settings import Settings
+
+STOPPING_THREADS = 8
+
+log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """Boots, lends a login to, and stops processes, in directories that go with it.
+
+    `booters` is where boots are to run: its threads bound how many do at once.
+    """
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]):
+        self._settings = settings
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._closed = False
+        self._live: set[Process] = set()
+        self._booting: set[Process] = set()
+        orphans.reap_abandoned()
+        self._root = orphans.make_root(os.getpid())
+        self._login = self._lend_login()
+        self.booters = ThreadPoolExecutor(_cores(), "claude-boot")
+        self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
+
+    def boot(self, profile: cli.Profile) -> Process:
+        """Return a process that is up. Raises BadGateway, BootFailed or Refused."""
+        binary = cli.find_binary(self._settings, self._environment.get("PATH"))
+        config = self._login.config if self._login else None
+        process = Process(profile, binary, self._root, config)
+        with self._lock:
+            self._live.add(process)
+            self._booting.add(process)
+        try:
+            if self._closed:
+                raise BootFailed("The gateway is shutting down.")
+            process.boot(self._settings.boot_timeout)
+        except BaseException:
+            self.discard(process)
+            raise
+        finally:
+            self._booting.discard(process)
+        return process
+
+    def discard(self, process: Process) -> None:
+        """Stop a process, once, in the background."""
+        with self._lock:
+            known = process in self._live
+            self._live.discard(process)
+        if known:
+            self._stoppers.submit(self._stop, process)
+
+    def give_up(self, future: Future[Process]) -> None:
+        """Wait for a process no more; one that comes all the same is stopped."""
+        if not future.cancel():
+            future.add_done_callback(self._discard_unwanted)
+
+    def give_login_back(self) -> None:
+        """Bring a login that Claude Code has renewed back to where it came from."""
+        try:
+            if self._login:
+                self._login.give_back()
+        except OSError as error:
+            log.error("the renewed login could not be given back: %s", error)
+
+    def close(self) -> None:
+        """Stop every process and remove every directory."""
+        with self._lock:
+            self._closed = True
+            booting = list(self._booting)
+        for process in booting:
+            process.kill()  # whoever boots it sees that, and discards it
+        self.booters.shutdown(cancel_futures=True)
+        for process in list(self._live):
+            self.discard(process)
+        self._stoppers.shutdown()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _lend_login(self) -> LentLogin | None:
+        """Lend a login that Claude Code keeps in a file, and renews there; there are others."""
+        kept = not self._environment.get("CLAUDE_CODE_OAUTH_TOKEN")
+        if not (kept and uses_cli_login(self._environment)):
+            return None
+        config = self._root / "login"
+        config.mkdir(mode=0o700)
+        return LentLogin(credentials_file(self._environment), config)
+
+    def _stop(self, process: Process) -> None:
+        process.stop()
+        self.give_login_back()
+
+    def _discard_unwanted(self, future: Future[Process]) -> None:
+        if not future.cancelled() and not future.exception():
+            self.discard(future.result())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
