@@ -2,7 +2,8 @@
 
 python -m bench [ROUNDS [BURSTS]]
 
-Fewer rounds than it has by itself are a trial, of which nothing is kept. It exits with 1 where a target is missed and with 2 where the machine is too noisy to judge.
+Fewer rounds than it has by itself are a trial, of which nothing is kept. It exits with 1 where a
+target is missed and with 2 where the machine is too noisy to judge.
 """
 
 from __future__ import annotations
