@@ -17,7 +17,8 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-cli.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -r requirements-dev.txt
-	test -n "$$CLAUDE_CLI_PATH" || $(BIN)/pip install --quiet --no-deps -r requirements-cli.txt
+	test -n "$$CLAUDE_CLI_PATH" || command -v claude > /dev/null || \
+		$(BIN)/pip install --quiet --no-deps -r requirements-cli.txt
 	touch $@
 
 lint: install ## ruff, mypy and import-linter
