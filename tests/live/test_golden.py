@@ -28,6 +28,12 @@ VARIABLE = [
     (r'"session_id":"[0-9a-f-]{36}"', '"session_id":"SESSION"'),
 ]
 
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "first"},
+    {"role": "assistant", "content": "one"},
+    {"role": "user", "content": "second"},
+]
 TURNS: dict[str, dict[str, Any]] = {
     "plain": {"claude": {"profile": "plain"}},
     "agent": {"claude": {"profile": "agent"}},
@@ -36,22 +42,12 @@ TURNS: dict[str, dict[str, Any]] = {
         "temperature": 0.5,
         "stop": "END",
         "max_tokens": 100,
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "first"},
-            {"role": "assistant", "content": "one"},
-            {"role": "user", "content": "second"},
-        ],
+        "messages": CONVERSATION,
     },
     "agent-conversation": {
         "claude": {"profile": "agent"},
         "max_tokens": 100,
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "first"},
-            {"role": "assistant", "content": "one"},
-            {"role": "user", "content": "second"},
-        ],
+        "messages": CONVERSATION,
     },
 }
 

@@ -124,6 +124,7 @@ def examples(url: str) -> list[tuple[str, str]]:
 def main(arguments: Sequence[str]) -> int:
     """Serve until a signal comes, and return the exit status."""
     port = read_arguments(arguments, "python -m wrapper.testing.demo", reloads=False).port
+    # A list, and polled: an Event set by a handler could wait for a lock that this thread holds.
     told: list[int] = []
     for number in ENDING:
         signal.signal(number, lambda number, _: told.append(number))
