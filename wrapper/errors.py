@@ -122,6 +122,12 @@ class RateLimited(ApiError):
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
+class QuotaExceeded(ApiError):
+    """Raised when the caller's budget is used up; trying again at once cannot help."""
+
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+
+
 class UpstreamFailed(ApiError):
     """Raised when the model's provider fails."""
 

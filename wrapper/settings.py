@@ -48,8 +48,11 @@ class Settings:
     api_key: str = _setting(
         "str",
         "",
-        "The key that callers must send. Needed where HOST is not loopback.",
+        "The key that callers must send. It or API_KEYS_FILE where HOST is not loopback.",
         secret=True,
+    )
+    api_keys_file: str = _setting(
+        "str", "", "A TOML file with a key and ceilings for each caller; `keys new` writes it."
     )
     cors_origins: tuple[str, ...] = _setting(
         "origins", (), "Web origins that may call: a comma-separated or JSON list."
@@ -123,6 +126,21 @@ class Settings:
         (),
         "Further environment variables for Claude Code; they win over the gateway's own.",
     )
+    usage_db: str = _setting(
+        "str",
+        "~/.local/state/claude-code-gateway/usage.db",
+        "SQLite file that keeps what was spent.",
+        validate.Length(min=1),
+    )
+    usage_required: bool = _setting(
+        "bool", False, "Whether turns stop, with 503, where spending cannot be kept."
+    )
+    redis_url: str = _setting(
+        "str",
+        "",
+        "Redis that keeps rates and spending instead, for several gateways: redis://HOST:PORT/0.",
+        secret=True,
+    )
     log_level: str = _setting(
         "str",
         "info",
@@ -135,13 +153,18 @@ class Settings:
     )
     log_prompts: bool = _setting("bool", False, "Whether the log may hold what callers wrote.")
 
+    @property
+    def needs_key(self) -> bool:
+        """Say whether callers must send a key."""
+        return bool(self.api_key or self.api_keys_file)
+
     def mistakes(self) -> list[str]:
         """Return what is wrong between the settings, each with its mend."""
         found = []
-        if not is_loopback(self.host) and not self.api_key:
+        if not is_loopback(self.host) and not self.needs_key:
             found.append(
                 f"API_KEY: HOST={self.host} can be reached from other machines; "
-                "set API_KEY, or HOST=127.0.0.1"
+                "set API_KEY or API_KEYS_FILE, or HOST=127.0.0.1"
             )
         if self.claude_permission_mode == "bypassPermissions" and not self.allow_bypass:
             found.append(

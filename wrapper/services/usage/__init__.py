@@ -1,0 +1,1 @@
+"""What was spent: kept by key, model and day, across restarts."""
