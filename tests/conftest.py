@@ -12,6 +12,14 @@ from tests.live.server import Server
 from wrapper.testing.upstream import Upstream
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory) -> Iterator[None]:
+    """Keep what is kept by default out of the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def the_upstream() -> Iterator[Upstream]:
     upstream = Upstream().start()

@@ -56,14 +56,17 @@ def test_plain_with_a_cli_login():
 
 
 def test_rules_are_passed_as_they_are():
-    """Permission rules reach the CLI in its own syntax, commas and brackets included."""
-    settings = Settings(
-        claude_allowed_tools="Bash(git log:*), Edit", claude_disallowed_tools="WebFetch"
-    )
+    """Rules that deny reach the CLI in its own syntax, commas and brackets included."""
+    settings = Settings(claude_disallowed_tools="Bash(git log:*), WebFetch")
     arguments = build_profiles(settings, KEY)["agent"].arguments
-    pairs = list(itertools.pairwise(arguments))
-    assert ("--allowedTools", "Bash(git log:*), Edit") in pairs
-    assert ("--disallowedTools", "WebFetch") in pairs
+    assert ("--disallowedTools", "Bash(git log:*), WebFetch") in itertools.pairwise(arguments)
+
+
+@pytest.mark.parametrize(("file", "cwd"), [("", "/srv/work"), ("keys.toml", None)])
+def test_a_shared_directory_is_nobodys_first(file, cwd):
+    """Where there are several callers no process starts in the directory that holds theirs."""
+    settings = Settings(claude_cwd="/srv/work", api_keys_file=file)
+    assert build_profiles(settings, KEY)["agent"].cwd == cwd
 
 
 PASSED = {

@@ -6,14 +6,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.conversation import ChatMessage, ChatRequest, build_turn
-from wrapper.services.turn import Message, Sampling
+from wrapper.services.conversation import ChatMessage, ChatRequest, Grant, build_turn
+from wrapper.services.principal import Principal
+from wrapper.services.turn import Message, Permissions, Sampling
 
 
 def turn_of(*said, **parameters):
     messages = tuple(ChatMessage(role, tuple(texts)) for role, *texts in said)
     request = ChatRequest(messages, **parameters)
-    return build_turn(request, model="sonnet", default_profile="agent")
+    return build_turn(request, model="sonnet", grant=Grant("agent"))
 
 
 def refusal_of(*said, **parameters):
@@ -31,9 +32,13 @@ def test_simple_question():
     assert turn.sampling == Sampling()
 
 
-def test_asked_for_profile():
-    """A request's own profile goes before the default."""
-    assert turn_of(("user", "Hi"), profile="plain").profile == "plain"
+def test_granted():
+    """The turn gets what was granted, to whom it was granted."""
+    grant, principal = Grant("plain", Permissions(deny=("Bash",))), Principal("alice")
+    request = ChatRequest((ChatMessage("user", ("Hi",)),), profile="agent")
+    turn = build_turn(request, model="sonnet", grant=grant, principal=principal)
+    assert (turn.profile, turn.permissions) == ("plain", grant.permissions)
+    assert turn.principal is principal
 
 
 def test_true_roles():

@@ -19,6 +19,7 @@ TABLE = [
     (errors.RequestTooLarge, 413, "invalid_request_error", "request_too_large"),
     (errors.UnsupportedMediaType, 415, "invalid_request_error", "unsupported_media_type"),
     (errors.RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (errors.QuotaExceeded, 429, "insufficient_quota", "insufficient_quota"),
     (errors.UpstreamFailed, 500, "server_error", None),
     (errors.BadGateway, 502, "server_error", "bad_gateway"),
     (errors.Overloaded, 503, "overloaded_error", "overloaded"),

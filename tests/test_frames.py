@@ -54,6 +54,7 @@ def test_everything_is_said():
         "model": "sonnet",
         "effortLevel": None,
         "env": {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "", "CLAUDE_CODE_EXTRA_BODY": ""},
+        "permissions": {"allow": [], "deny": []},
     }
     assert requests_of(turn_of())["set_max_thinking_tokens"]["max_thinking_tokens"] is None
 

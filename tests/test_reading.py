@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude.reading import Reading
-from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.turn import (
+    Ended,
+    Ending,
+    ReasoningDelta,
+    Spent,
+    Started,
+    TextDelta,
+    Usage,
+    Used,
+)
 
 MODEL_USAGE = {
     "inputTokens": 10,
@@ -36,8 +45,10 @@ def stop(reason, tokens=0):
 
 
 def read(*raw, stops=()):
+    """Return the reading of these events, and what they mean but for what they have used."""
     reading = Reading(stops)
-    return reading, [event for one in raw for event in reading.read(one)]
+    events = [event for one in raw for event in reading.read(one)]
+    return reading, [event for event in events if not isinstance(event, Used)]
 
 
 def said(events):
@@ -106,7 +117,8 @@ def test_refusal_that_only_the_cli_tells(after):
     """A refusal of which the CLI tells in the API's place ends the turn as one."""
     reading, _ = read(start(), text("a"))
     reading.refuse()
-    assert [event for raw in after for event in reading.read(raw)] == []
+    for raw in after:
+        list(reading.read(raw))
     assert reading.end(None).ending is Ending.REFUSED
 
 
@@ -252,3 +264,75 @@ def test_streams_without_usage(usage):
     assert reading.end(None) is None
     reading, _ = read(start(**usage), stop("end_turn", None))
     assert reading.end(None).usage == Usage()
+
+
+def used_of(*raw, result=None):
+    """Return all that is told of what these events used, and then of the CLI's result."""
+    reading = Reading(())
+    events = [event for one in raw for event in reading.read(one)]
+    return [*(e.spent for e in events if isinstance(e, Used)), reading.used(result).spent]
+
+
+def test_used_is_told_before_the_text():
+    """What the API has counted is told before any text is, and again after each message."""
+    reading = Reading(())
+    kinds = [
+        type(event)
+        for raw in (start(input_tokens=3, output_tokens=1), text("a"), stop("end_turn", 7))
+        for event in reading.read(raw)
+    ]
+    assert kinds == [Started, Used, TextDelta, Used]
+    told = used_of(start(input_tokens=3), text("a"), stop("tool_use", 7), start(input_tokens=4))
+    assert [spent["sonnet"].usage for spent in told] == [
+        Usage(input=3),
+        Usage(input=3, output=7),
+        Usage(input=7, output=7),
+        Usage(input=7, output=7),
+    ]
+    assert all(spent["sonnet"].cost_usd is None for spent in told)
+
+
+def test_used_is_what_the_cli_says_in_the_end():
+    """The CLI's own numbers go before those of the stream, with what they cost."""
+    told = {"modelUsage": {"sonnet": {**MODEL_USAGE, "costUSD": 0.25}}}
+    assert used_of(start(input_tokens=3), result=told)[-1] == {
+        "sonnet": Spent(Usage(10, 20, 30, 40, 5), 0.25)
+    }
+
+
+def test_one_model_by_two_names():
+    """Where one model ran, it has the name that the answer has, whatever the cloud calls it."""
+    told = {"modelUsage": {"us.anthropic.sonnet-v1:0": MODEL_USAGE}}
+    assert list(used_of(start("sonnet"), result=told)[-1]) == ["sonnet"]
+
+
+def test_several_models():
+    """A tool may use a model of its own, which is told apart."""
+    told = {"modelUsage": {"sonnet": MODEL_USAGE, "haiku": {"outputTokens": 2, "costUSD": 0.1}}}
+    spent = used_of(start("sonnet"), result=told)[-1]
+    assert spent["haiku"] == Spent(Usage(output=2), 0.1)
+    assert spent["sonnet"].usage.input == 10
+
+
+@pytest.mark.parametrize("told", [None, {}, {"modelUsage": {}}, {"modelUsage": {"m": {}}}])
+def test_a_cli_that_says_nothing(told):
+    """Without the CLI's numbers those of the stream remain, and no cost is made up."""
+    assert used_of(start(input_tokens=3), result=told)[-1] == {"sonnet": Spent(Usage(input=3))}
+    assert used_of(result=told)[-1] == {}
+
+
+def test_abandoned():
+    """A turn that nobody waits for has ended as that, unless the model had ended it already."""
+    reading, _ = read(start(), text("a"))
+    reading.abandon()
+    assert reading.end(None).ending is Ending.ABANDONED
+    reading, _ = read(start(), text("a"), stop("end_turn"))
+    reading.abandon()
+    assert reading.end(None).ending is Ending.DONE
+
+
+def test_exhausted():
+    """A turn that was stopped after its last round of tool use ends at a limit."""
+    reading, _ = read(start(), text("a"), stop("tool_use"))
+    reading.exhaust()
+    assert reading.end(None).ending is Ending.LENGTH

@@ -48,6 +48,7 @@ def test_done(told):
     record.close()
     assert told() == {
         "id": "req-1",
+        "key": "local",
         "model": "claude-sonnet-5-5",
         "profile": "plain",
         "prompt_tokens": 14,

@@ -1,5 +1,7 @@
 """Security: who may call, with a key and without one."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
@@ -8,13 +10,15 @@ from werkzeug.datastructures import Headers
 
 from wrapper.errors import InvalidApiKey, PermissionDenied
 from wrapper.security import Guard, cors_origins, exposed
+from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.settings import Settings
 
 KEY = "sk-right"
 
 
 def check(sent=(), *, host="localhost:8000", needs_key=True, **settings):
-    Guard(Settings(**settings)).check(Headers(dict(sent)), host=host, needs_key=needs_key)
+    request = SimpleNamespace(headers=Headers(dict(sent)), host=host)
+    return Guard(Settings(**settings)).check(request, needs_key)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ def check(sent=(), *, host="localhost:8000", needs_key=True, **settings):
 @pytest.mark.parametrize("host", ["localhost", "gateway.example", "10.0.0.1:80"])
 def test_right_key(sent, host):
     """The right key is let through, from any host, in both of its headers."""
-    assert check(sent, host=host, api_key=KEY) is None
+    assert check(sent, host=host, api_key=KEY) == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -63,11 +67,9 @@ def test_wrong_key(sent):
 @given(st.text(st.characters(max_codepoint=255)))
 def test_no_other_key(sent):
     """Whatever else a header may hold, it is refused and never echoed."""
-    assume(sent.strip() != KEY)
+    assume(sent.strip() != KEY and not set(sent) & set("\r\n"))
     with pytest.raises(InvalidApiKey) as caught:
-        Guard(Settings(api_key=KEY)).check(
-            {"Authorization": f"Bearer {sent}"}, host="localhost", needs_key=True
-        )
+        check({"Authorization": f"Bearer {sent}"}, api_key=KEY)
     assert len(caught.value.message) < 120
 
 
@@ -89,7 +91,7 @@ def test_where_no_key_is_needed():
 )
 def test_local_host(host):
     """Without a key, whoever names this machine as itself is let through."""
-    assert check(host=host) is None
+    assert check(host=host) == LOCAL
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_foreign_host(host, needs_key):
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5"])
 def test_local_origin(origin):
     """Without a key, web pages of this machine may call."""
-    assert check({"Origin": origin}) is None
+    assert check({"Origin": origin}) == LOCAL
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_foreign_origin(origin):
 def test_listed_origin():
     """Without a key, a listed origin may call, and only exactly that one."""
     origins = ("https://app.example",)
-    assert check({"Origin": "https://app.example"}, cors_origins=origins) is None
+    assert check({"Origin": "https://app.example"}, cors_origins=origins) == LOCAL
     with pytest.raises(PermissionDenied):
         check({"Origin": "https://app.example:444"}, cors_origins=origins)
 
@@ -133,7 +135,7 @@ def test_star_lists_no_origin():
 
 def test_key_makes_origins_irrelevant():
     """Whoever has the key may call from any page."""
-    assert check({"Origin": "https://a.example", "x-api-key": KEY}, api_key=KEY) is None
+    assert check({"Origin": "https://a.example", "x-api-key": KEY}, api_key=KEY) == DEFAULT
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,16 @@ import pytest
 
 from wrapper.errors import Overloaded
 from wrapper.services.engine import BUFFERED_EVENTS, TurnLoop
-from wrapper.services.turn import Ended, Ending, Started, TextDelta, Turn, Usage
+from wrapper.services.turn import (
+    Ended,
+    Ending,
+    Spent,
+    Started,
+    TextDelta,
+    Turn,
+    Usage,
+    Used,
+)
 from wrapper.testing.engine import ScriptedEngine, answer
 
 ENDED = Ended(Ending.DONE, Usage(), None)
@@ -18,10 +27,10 @@ def play():
     """Make a loop for one script or several; it is closed after the test."""
     loops = []
 
-    def make(*scripts, tick=LONG, engine=None):
+    def make(*scripts, tick=LONG, engine=None, patience=1.0):
         turns = [Turn(model=str(index), messages=()) for index in range(len(scripts))]
         engine = engine or ScriptedEngine(lambda turn: scripts[int(turn.model)])
-        loops.append(TurnLoop(engine, turns, tick))
+        loops.append(TurnLoop(engine, turns, tick, patience))
         return loops[-1], engine
 
     yield make
@@ -41,7 +50,7 @@ def test_several_turns(play):
     events = list(loop)
     for index, text in enumerate("abc"):
         assert [event for at, event in events if at == index] == answer(text)
-    assert len(events) == 9
+    assert len(events) == 3 * len(answer("a"))
     assert engine.running == 0
 
 
@@ -49,7 +58,7 @@ def test_side_by_side(play):
     """A turn that is silent keeps no other one waiting."""
     loop, _ = play([Started("slow"), LONG, ENDED], answer("quick"))
     items = iter(loop)
-    seen = [next(items) for _ in range(4)]
+    seen = [next(items) for _ in range(1 + len(answer("quick")))]
     assert [event for index, event in seen if index == 1] == answer("quick")
 
 
@@ -128,10 +137,49 @@ def test_closing_ends_turns(play, read):
     assert engine.running == 0
 
 
+def test_what_was_used_is_told_at_the_end(play):
+    """A turn that is ended in the middle tells what it has used, and no text that nobody reads."""
+    used = Used({"m": Spent(Usage(input=3, output=9), 0.5)})
+    engine = ScriptedEngine(
+        lambda turn: [Started("m"), TextDelta("a"), LONG], last=[TextDelta("b"), used, ENDED]
+    )
+    loop, _ = play([], engine=engine)
+    items = iter(loop)
+    assert [next(items), next(items)] == [(0, Started("m")), (0, TextDelta("a"))]
+    assert loop.close() == [(0, used), (0, ENDED)]
+    assert loop.close() == []
+
+
+def test_what_waits_to_be_read_is_not_lost(play):
+    """What a turn has used counts, also where it was told and never asked for."""
+    used = Used({"m": Spent(Usage(input=3), None)})
+    loop, _ = play([Started("m"), used, *[TextDelta("x")] * 500])
+    assert next(iter(loop)) == (0, Started("m"))
+    assert loop.close() == [(0, used)]
+
+
+class _Flooding:
+    """An engine that does not care whether anybody waits."""
+
+    running = 0
+
+    async def run(self, turn, leaving):
+        yield Started("m")
+        while True:
+            yield TextDelta("x")
+
+
+def test_an_engine_that_does_not_listen_is_ended(play):
+    """A turn that goes on although nobody waits is ended after a while."""
+    loop, _ = play([], engine=_Flooding(), patience=0.01)
+    assert next(iter(loop)) == (0, Started("m"))
+    assert loop.close() == []
+
+
 def test_closing_twice(play):
     """Closing is harmless at any time, and twice."""
     loop, engine = play(answer("a"))
-    assert len(list(loop)) == 3
+    assert len(list(loop)) == len(answer("a"))
     loop.close()
     loop.close()
     assert engine.running == 0
@@ -143,7 +191,7 @@ class _Lingering:
     def __init__(self):
         self.tasks = []
 
-    async def run(self, turn):
+    async def run(self, turn, leaving):
         self.tasks.append(asyncio.current_task())
         try:
             yield Started("m")
@@ -155,7 +203,7 @@ class _Lingering:
 
 def test_turns_clean_up_in_their_task(play):
     """A turn that is ended cleans up to the end, in the very task that it ran in."""
-    loop, engine = play([], engine=_Lingering())
+    loop, engine = play([], engine=_Lingering(), patience=0.01)
     assert next(iter(loop)) == (0, Started("m"))
     loop.close()
     began, ended = engine.tasks

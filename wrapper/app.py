@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
 
 def _configure_logs(settings: Settings) -> None:
-    secrets = [*logs.secrets_of(environment()), settings.api_key]
+    secrets = [*logs.secrets_of(environment()), settings.api_key, settings.redis_url]
     logs.configure(
         settings.log_level,
         style=settings.log_format,

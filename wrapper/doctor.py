@@ -13,6 +13,7 @@ from typing import Any
 from wrapper import errors, ports
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
+from wrapper.services.chat import Caller
 from wrapper.services.claude import cli
 from wrapper.services.claude.process import BootFailed, check_version
 from wrapper.services.conversation import ChatMessage, ChatRequest
@@ -109,7 +110,9 @@ def _login(described: Mapping[str, Any]) -> Finding:
 def _turn(gateway: Gateway) -> Finding:
     began = time.monotonic()
     try:
-        answer = gateway.chat.complete(QUESTION, lambda: time.monotonic() - began > TURN_SECONDS)
+        answer = gateway.chat.complete(
+            QUESTION, Caller(gone=lambda: time.monotonic() - began > TURN_SECONDS)
+        )
     except errors.ClientGone:  # we are its client
         why = f"there was no answer within {TURN_SECONDS:g} s"
         return Finding("turn", False, f"{why}; {_CHECK_THE_WAY}")

@@ -5,20 +5,30 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
+from wrapper.keys import KeyFile
 from wrapper.routes.blueprint import build_blueprint
-from wrapper.security import Guard, cors_origins
+from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services.catalog import Catalog
+from wrapper.services.ceilings import Ceilings
 from wrapper.services.chat import ChatService
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
+from wrapper.services.rates import open_rates
+from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings, environment
 from wrapper.settings import load as load_settings
 
 EXPOSED_HEADERS = ["x-request-id", "x-cost-usd", "x-model-remapped"]
+EXPOSED_HEADERS += [
+    f"x-ratelimit-{figure}-{what}"
+    for figure in ("limit", "remaining", "reset")
+    for what in ("requests", "tokens")
+]
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +38,17 @@ class Gateway:
 
     `draining` says whether the server is shutting down, and `refused` is told why Claude Code
     must not serve; whoever runs the server may set both. Settings default to the environment's.
+    *authenticate* says who sends a request (a flask.Request), or returns None for 401; it takes
+    the place of API_KEY and API_KEYS_FILE. Raises SettingsError.
     """
 
-    def __init__(self, settings: Settings | None = None, *, engine: Engine | None = None):
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        engine: Engine | None = None,
+        authenticate: Authenticate | None = None,
+    ):
         self.settings = settings or load_settings()
         self.draining: Callable[[], bool] = lambda: False
         self.refused: Callable[[str], None] = lambda reason: None
@@ -43,10 +61,19 @@ class Gateway:
             aliases=dict(self.settings.model_aliases),
             remap=self.settings.legacy_models == "remap",
         )
+        self.ceilings = Ceilings(self.settings, self.catalog)
+        self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.chat = ChatService(
-            self.engine, self.catalog, self.settings, draining=lambda: self.draining()
+            self.engine,
+            self.catalog,
+            self.settings,
+            ceilings=self.ceilings,
+            ledger=self.ledger,
+            rates=open_rates(self.settings),
+            draining=lambda: self.draining(),
         )
-        self.guard = Guard(self.settings)
+        self.keys = self._open_keys()
+        self.guard = Guard(self.settings, self.keys, authenticate)
         self.blueprint = build_blueprint(self.guard)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
@@ -62,6 +89,18 @@ class Gateway:
         if origins := cors_origins(self.settings):
             CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
 
+    def health(self) -> dict[str, Any]:
+        """Return the engine's health, and that of the keys and the books; without waiting."""
+        report = {**self.engine.health(), "usage": self.ledger.health()}
+        troubled = report["usage"]["status"] != "ok"
+        if self.keys:
+            error = self.keys.error
+            report["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
+            troubled = troubled or bool(error)
+        if troubled and report["status"] == "ok":
+            report["status"] = "degraded"
+        return report
+
     def start(self) -> None:
         """Begin to boot processes; else the first request does."""
         self.engine.start()
@@ -70,3 +109,8 @@ class Gateway:
     def close(self) -> None:
         """Stop all processes and remove what they left."""
         self.engine.close()
+        self.ledger.close()
+
+    def _open_keys(self) -> KeyFile | None:
+        path = self.settings.api_keys_file
+        return KeyFile(path, allow_bypass=self.settings.allow_bypass) if path else None

@@ -1,13 +1,16 @@
-"""Who is calling: who has the API key, or, without one, only this machine itself."""
+"""Who is calling: who has a key, or, where there is none, only this machine itself."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from wrapper.errors import InvalidApiKey, PermissionDenied
+from wrapper.keys import KeyFile
+from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.settings import Settings, is_loopback
 
 
@@ -17,33 +20,64 @@ class Headers(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
-class Guard:
-    """Lets a request pass, or raises the reason why not."""
+class Sent(Protocol):
+    """A request, as far as it tells who is calling."""
 
-    def __init__(self, settings: Settings):
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def host(self) -> str: ...
+
+
+# Tells who sends a request that needs a key, or None for someone unknown.
+Authenticate = Callable[[Any], Principal | None]
+
+
+class Guard:
+    """Lets a request pass, or raises the reason why not.
+
+    *authenticate*, where it is given, says who is calling, in place of all keys.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: KeyFile | None = None,
+        authenticate: Authenticate | None = None,
+    ):
         self._key = settings.api_key.encode()
+        self._keys = keys
+        self._default = replace(DEFAULT, shares=keys is not None)
+        self._authenticate = authenticate
         self._origins = frozenset(settings.cors_origins)
 
-    def check(self, headers: Headers, *, host: str, needs_key: bool = True) -> None:
-        """Check a request by its *headers* and the *host* that it names, before its body is read.
+    def check(self, request: Sent, needs_key: bool = True) -> Principal | None:
+        """Return who sends *request*, before its body is read; None where that does not matter.
 
         Raises InvalidApiKey, or PermissionDenied where a foreign web page may stand behind it.
         """
-        if not self._key:
-            self._check_local(headers, host)
-        elif needs_key:
-            self._check_key(headers)
+        if not (self._key or self._keys or self._authenticate):
+            self._check_local(request.headers, request.host)
+            return LOCAL
+        return self._identify(request) if needs_key else None
 
-    def _check_key(self, headers: Headers) -> None:
-        scheme, _, token = (headers.get("Authorization") or "").partition(" ")
-        sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key") or ""
-        # As the bytes that were sent, which WSGI decodes as Latin-1.
-        if not hmac.compare_digest(sent.encode("latin-1", "replace"), self._key):
+    def _identify(self, request: Sent) -> Principal:
+        sent = _key_in(request.headers)
+        known = self._authenticate(request) if self._authenticate else self._holder(sent)
+        if known is None:
             what = "The API key is wrong" if sent else "There is no API key in the request"
             raise InvalidApiKey(
                 f"{what}; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        return known
+
+    def _holder(self, sent: bytes) -> Principal | None:
+        """Return whose key was sent. Both places are looked at, whatever the first one says."""
+        found = self._keys.find(sent) if self._keys else None
+        is_default = hmac.compare_digest(sent, self._key)
+        return self._default if self._key and is_default else found
 
     def _check_local(self, headers: Headers, host: str) -> None:
         """Refuse what a web page can send: by another name for this machine, or across sites."""
@@ -61,7 +95,7 @@ class Guard:
 
 def exposed(binds: Iterable[str], settings: Settings) -> str | None:
     """Return the first of a server's *binds* that other machines reach without any key, if any."""
-    for bind in binds if not settings.api_key else ():
+    for bind in binds if not settings.needs_key else ():
         if not bind.startswith("unix:") and not is_loopback(_name(f"//{bind}")):
             return bind
     return None
@@ -69,9 +103,16 @@ def exposed(binds: Iterable[str], settings: Settings) -> str | None:
 
 def cors_origins(settings: Settings) -> list[str]:
     """Return the origins that get CORS headers: without a key, never all of them."""
-    if "*" in settings.cors_origins and not settings.api_key:
+    if "*" in settings.cors_origins and not settings.needs_key:
         return []
     return list(settings.cors_origins)
+
+
+def _key_in(headers: Headers) -> bytes:
+    """Return the key that was sent, as the bytes that came, which WSGI decodes as Latin-1."""
+    scheme, _, token = (headers.get("Authorization") or "").partition(" ")
+    sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key") or ""
+    return sent.encode("latin-1", "replace")
 
 
 def _name(url: str) -> str:

@@ -11,6 +11,6 @@ health = Blueprint("health", __name__)
 
 @health.get("/health")
 def read_health() -> Response:
-    """Report the engine's state at once; 503 only when it can serve nobody."""
-    report = current_gateway().engine.health()
+    """Report the state of all parts at once; 503 only when nobody can be served."""
+    report = current_gateway().health()
     return reply(report, 503 if report["status"] == "failing" else 200)

@@ -17,6 +17,7 @@ from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.schemas.base import code_of, first_error
 from wrapper.security import Guard
+from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
@@ -37,7 +38,7 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
         if request.method == "OPTIONS":
             return "", 204
         needs_key = not (request.blueprint or "").endswith(".health")
-        guard.check(request.headers, host=request.host, needs_key=needs_key)
+        g.principal = guard.check(request, needs_key)
         return None
 
     install_answers(blueprint)
@@ -49,6 +50,11 @@ def install_answers(target: Blueprint | Flask) -> None:
     target.register_error_handler(ApiError, render)
     target.register_error_handler(HTTPException, render_http)
     target.register_error_handler(Exception, render_crash)
+
+
+def principal() -> Principal:
+    """Return who is calling, in a view that needs a key."""
+    return cast(Principal, g.principal)
 
 
 def request_id() -> str:

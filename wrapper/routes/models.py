@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from wrapper.routes.http import current_gateway, reply
+from wrapper.routes.http import current_gateway, principal, reply
 from wrapper.services.catalog import Model, created
 
 models = Blueprint("models", __name__)
@@ -14,15 +14,21 @@ models = Blueprint("models", __name__)
 
 @models.get("/models")
 def list_models() -> Response:
-    """List every model, alias and retired name that is served."""
-    listed = [_body(model) for model in current_gateway().catalog.models()]
-    return reply({"object": "list", "data": listed})
+    """List every model, alias and retired name that the caller may use."""
+    gateway, caller = current_gateway(), principal()
+    listed = [
+        model for model in gateway.catalog.models() if gateway.ceilings.may_run(model.id, caller)
+    ]
+    return reply({"object": "list", "data": [_body(model) for model in listed]})
 
 
 @models.get("/models/<path:model_id>")
 def read_model(model_id: str) -> Response:
     """Tell of one model; an id may hold slashes and colons."""
-    return reply(_body(current_gateway().catalog.find(model_id)))
+    gateway = current_gateway()
+    model = gateway.catalog.find(model_id)
+    gateway.ceilings.check_model(model.id, principal())
+    return reply(_body(model))
 
 
 def _body(model: Model) -> dict[str, Any]:

@@ -55,6 +55,13 @@ class StrictInt(fields.Integer):
         return value
 
 
+def without_nulls(data: Any) -> Any:
+    """Return *data* without nulls: one means the same as absence, for every optional field."""
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if value is not None}
+
+
 def first_error(errors: Any, path: tuple[str, ...] = ()) -> tuple[str, str]:
     """Return the path (`messages.0.role`) and the message of the first of marshmallow's errors."""
     if isinstance(errors, dict):

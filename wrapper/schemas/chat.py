@@ -7,8 +7,16 @@ from typing import Any
 from marshmallow import RAISE, ValidationError, fields, post_load, pre_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from wrapper.schemas.base import BaseSchema, Coded, StrictBool, StrictFloat, StrictInt
+from wrapper.schemas.base import (
+    BaseSchema,
+    Coded,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    without_nulls,
+)
 from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.settings import PERMISSION_MODES
 
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -109,8 +117,16 @@ class ClaudeSchema(BaseSchema):
     class Meta:
         unknown = RAISE
 
-    profile = fields.String(allow_none=True, validate=OneOf(("agent", "plain")))
-    show_tool_use = StrictBool(allow_none=True)
+    profile = fields.String(validate=OneOf(("agent", "plain")))
+    show_tool_use = StrictBool()
+    allowed_tools = fields.List(fields.String())
+    disallowed_tools = fields.List(fields.String())
+    permission_mode = fields.String(validate=OneOf(PERMISSION_MODES))
+    max_turns = StrictInt(validate=Range(1, MAX_TOKENS))
+
+    @pre_load
+    def drop_nulls(self, data: Any, **_: Any) -> Any:
+        return without_nulls(data)
 
 
 class ChatRequestSchema(BaseSchema):
@@ -139,9 +155,8 @@ class ChatRequestSchema(BaseSchema):
     verbosity = fields.String(validate=OneOf(("low", "medium", "high")))
 
     @pre_load
-    def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """An explicit null means the same as absence, for every optional field."""
-        return {name: value for name, value in data.items() if value is not None}
+    def drop_nulls(self, data: Any, **_: Any) -> Any:
+        return without_nulls(data)
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def refuse(self, _: Any, original: dict[str, Any], **__: Any) -> None:
@@ -155,10 +170,12 @@ class ChatRequestSchema(BaseSchema):
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
+        claude = data.get("claude", {})
+        allowed_tools = claude.get("allowed_tools")
         return ChatRequest(
             messages=tuple(data["messages"]),
             model=data.get("model"),
-            profile=data.get("claude", {}).get("profile"),
+            profile=claude.get("profile"),
             stream=data.get("stream", False),
             include_usage=data.get("stream_options", {}).get("include_usage") or False,
             max_tokens=data.get("max_completion_tokens", data.get("max_tokens")),
@@ -168,7 +185,11 @@ class ChatRequestSchema(BaseSchema):
             n=data.get("n", 1),
             effort=data.get("reasoning_effort"),
             service_tier=data.get("service_tier"),
-            show_tool_use=data.get("claude", {}).get("show_tool_use") or False,
+            show_tool_use=claude.get("show_tool_use", False),
+            allowed_tools=None if allowed_tools is None else tuple(allowed_tools),
+            disallowed_tools=tuple(claude.get("disallowed_tools", ())),
+            permission_mode=claude.get("permission_mode"),
+            max_turns=claude.get("max_turns"),
         )
 
 

@@ -1,11 +1,13 @@
-"""Admission: how many turns may run at once."""
+"""Admission: how many turns may run at once, of all callers and of each."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from wrapper.errors import RateLimited
+from wrapper.services.principal import LOCAL, Principal
 
 
 class Admission:
@@ -13,26 +15,35 @@ class Admission:
 
     def __init__(self, places: int):
         self._places = places
-        self._free = places
+        self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def admit(self, turns: int) -> Callable[[], None]:
+    def admit(self, turns: int, principal: Principal = LOCAL) -> Callable[[], None]:
         """Take *turns* places and return what gives them back; it may be called twice.
 
-        Raises RateLimited when there are not as many.
+        Raises RateLimited when there are not as many, or when the caller has too many already.
         """
+        caller = principal.name
         with self._lock:
-            if turns > self._free:
-                raise RateLimited(
-                    f"All {self._places} turns that this gateway runs at once are taken, "
-                    f"or too few are free for {turns}; try again in a second.",
-                    retry_after=1,
-                )
-            self._free -= turns
-        taken = [turns]
+            if turns > self._places - self._taken.total():
+                raise _full(f"All {self._places} turns that this gateway runs at once", turns)
+            most = principal.concurrent_turns
+            if most is not None and turns > most - self._taken[caller]:
+                whose = f"that the key {caller!r} may run at once (concurrent_turns)"
+                raise _full(f"All {most} turns {whose}", turns)
+            self._taken[caller] += turns
+        held = [turns]
 
         def release() -> None:
             with self._lock:
-                self._free += taken.pop() if taken else 0
+                self._taken[caller] -= held.pop() if held else 0
+                self._taken += Counter()  # forgets callers that have none
 
         return release
+
+
+def _full(what: str, turns: int) -> RateLimited:
+    return RateLimited(
+        f"{what} are taken, or too few are free for {turns}; try again in a second.",
+        retry_after=1,
+    )

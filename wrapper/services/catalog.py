@@ -85,6 +85,11 @@ class Catalog:
             param="model",
         )
 
+    def resolve(self, name: str) -> str:
+        """Return what *name* runs, as far as that is known; *name* itself where it is not."""
+        wanted = self._aliases.get(name, name)
+        return next((model.runs for model in self._reported() if model.id == wanted), wanted)
+
     def _all(self) -> Iterator[Model]:
         reported = self._reported()
         yield from reported

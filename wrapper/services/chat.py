@@ -10,16 +10,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper.services.admission import Admission
+from wrapper.services.booking import Booking
 from wrapper.services.catalog import Catalog
+from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.turn import Event
+from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
 
 HEARTBEAT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who waits for an answer, under which id, and whether they have `gone`."""
+
+    principal: Principal = LOCAL
+    request_id: str = ""
+    gone: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class Run:
         loop: TurnLoop,
         watch: Watch,
         record: Record,
+        booking: Booking,
         *,
         release: Callable[[], None],
         notes: dict[str, str],
@@ -54,6 +69,7 @@ class Run:
         self._loop = loop
         self._watch = watch
         self._record = record
+        self._booking = booking
         self._release = release
         self._items = self._watched()
         self._primed: list[tuple[int, Event] | None] = []
@@ -72,7 +88,8 @@ class Run:
                 return
 
     def close(self) -> None:
-        self._loop.close()
+        for index, event in self._loop.close():
+            self._note(index, event)
         self._release()
         self._record.close()
 
@@ -81,12 +98,16 @@ class Run:
             for item in self._loop:
                 self._watch.check()
                 if item is not None:
-                    self._record.add(item[1])
+                    self._note(*item)
                 yield item
         except Exception as error:
             self._record.fail(error)
             raise
         self._record.done()
+
+    def _note(self, index: int, event: Event) -> None:
+        self._record.add(event)
+        self._booking.add(index, event)
 
 
 class ChatService:
@@ -98,6 +119,9 @@ class ChatService:
         catalog: Catalog,
         settings: Settings,
         *,
+        ceilings: Ceilings,
+        ledger: Ledger,
+        rates: Rates,
         draining: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: f"chatcmpl-{uuid.uuid4().hex}",
@@ -105,29 +129,29 @@ class ChatService:
         self._engine = engine
         self._catalog = catalog
         self._settings = settings
+        self._ceilings = ceilings
         self._admission = Admission(settings.max_concurrent_turns)
+        self._ledger = ledger
+        self._rates = rates
         self._draining = draining
         self._clock = clock
         self._new_id = new_id
 
-    def complete(
-        self, request: ChatRequest, gone: Callable[[], bool], request_id: str = ""
-    ) -> Completion:
-        """Return the whole completion; *gone* says whether its reader has left."""
-        run = self._open(request, gone, request_id)
+    def complete(self, request: ChatRequest, caller: Caller) -> Completion:
+        """Return the whole completion."""
+        run = self._open(request, caller)
         try:
-            return Completion(build_completion(self._head(request), run), run.notes)
+            body = build_completion(self._head(request), run)
         finally:
             run.close()
+        return Completion(body, {**run.notes, **self._rates.headers(caller.principal)})
 
-    def stream(
-        self, request: ChatRequest, gone: Callable[[], bool], request_id: str = ""
-    ) -> Stream:
+    def stream(self, request: ChatRequest, caller: Caller) -> Stream:
         """Return the completion as a stream.
 
         The model has begun to answer, or has been silent for HEARTBEAT_SECONDS.
         """
-        run = self._open(request, gone, request_id)
+        run = self._open(request, caller)
         try:
             run.prime(HEARTBEAT_SECONDS, self._clock)
         except BaseException:
@@ -135,23 +159,41 @@ class ChatService:
             raise
         return Stream(build_chunks(self._head(request), run), run.close, run.notes)
 
-    def _open(self, request: ChatRequest, gone: Callable[[], bool], request_id: str) -> Run:
+    def _open(self, request: ChatRequest, caller: Caller) -> Run:
+        principal = caller.principal
         choice = self._catalog.choose(request.model)
-        turn = build_turn(
-            request, model=choice.model, default_profile=self._settings.default_profile
+        grant = self._ceilings.grant(request, choice.model, principal)
+        turn = build_turn(request, model=choice.model, grant=grant, principal=principal)
+        release = self._admit(request.n, principal)
+        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+        return Run(
+            TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS),
+            self._watch(caller),
+            Record(caller.request_id, turn, prompts=self._settings.log_prompts, clock=self._clock),
+            Booking(principal, self._ledger, self._rates),
+            release=release,
+            notes={**notes, **self._rates.headers(principal)},
         )
-        release = self._admission.admit(request.n)
-        watch = Watch(
-            gone=gone,
+
+    def _admit(self, turns: int, principal: Principal) -> Callable[[], None]:
+        """Let *turns* of *principal* run, or raise why not; return what ends their stay."""
+        self._ledger.check(principal)
+        release = self._admission.admit(turns, principal)
+        try:
+            self._rates.admit(principal)
+        except BaseException:
+            release()
+            raise
+        return release
+
+    def _watch(self, caller: Caller) -> Watch:
+        return Watch(
+            gone=caller.gone,
             draining=self._draining,
             limit=self._settings.max_timeout / 1000,
             grace=self._settings.graceful_timeout,
             clock=self._clock,
         )
-        record = Record(request_id, turn, prompts=self._settings.log_prompts, clock=self._clock)
-        loop = TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS)
-        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
-        return Run(loop, watch, record, release=release, notes=notes)
 
     def _head(self, request: ChatRequest) -> Head:
         return Head(

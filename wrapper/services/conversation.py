@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.turn import Effort, Message, Sampling, Turn
+from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.turn import Effort, Message, Permissions, Sampling, Turn
 
 BLANK = "must hold more than white space: the model's API takes no blank text"
 
@@ -37,10 +38,24 @@ class ChatRequest:
     effort: Effort | None = None
     service_tier: str | None = None
     show_tool_use: bool = False
+    allowed_tools: tuple[str, ...] | None = None
+    disallowed_tools: tuple[str, ...] = ()
+    permission_mode: str | None = None
+    max_turns: int | None = None
 
 
-def build_turn(request: ChatRequest, *, model: str, default_profile: str) -> Turn:
-    """Return the turn that *request* asks for, to be run by *model*.
+@dataclass(frozen=True)
+class Grant:
+    """What a request gets of Claude Code: the profile, and what its tools may do."""
+
+    profile: str
+    permissions: Permissions = field(default_factory=Permissions)
+
+
+def build_turn(
+    request: ChatRequest, *, model: str, grant: Grant, principal: Principal = LOCAL
+) -> Turn:
+    """Return the turn that *request* asks for, as far as it was granted, to be run by *model*.
 
     Raises InvalidRequest where the conversation is one that the model's API refuses.
     """
@@ -50,8 +65,10 @@ def build_turn(request: ChatRequest, *, model: str, default_profile: str) -> Tur
         model=model,
         messages=tuple(_merge(message for _, message in spoken)),
         system=_system(request.messages),
-        profile=request.profile or default_profile,
+        profile=grant.profile,
         sampling=_sampling(request),
+        permissions=grant.permissions,
+        principal=principal,
     )
 
 

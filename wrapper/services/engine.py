@@ -8,10 +8,14 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from wrapper.services.catalog import Model
-from wrapper.services.turn import Event, Turn
+from wrapper.services.turn import Ended, Event, Started, Turn, Used
 
 BUFFERED_EVENTS = 64
+# What a turn gets to tell what it used, and then to be gone.
+LEAVING_SECONDS = 3.0
 CLOSING_SECONDS = 5.0
+
+Item = tuple[int, Event | BaseException | None]
 
 
 class Engine(Protocol):
@@ -19,10 +23,12 @@ class Engine(Protocol):
 
     def start(self) -> None: ...
 
-    def run(self, turn: Turn) -> AsyncGenerator[Event]:
+    def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events, Started first and Ended last, or raise an ApiError.
 
-        Closing the generator ends the turn and leaves nothing of it running.
+        Used comes as often as more is known, its last one before Ended or the error. Once
+        *leaving* is set nobody waits for the answer: the turn is to end soon, and to tell what it
+        has used. Closing the generator ends it at once and leaves nothing of it running.
         """
         ...
 
@@ -51,12 +57,20 @@ class TurnLoop:
     slowly slows the turns down instead of filling memory.
     """
 
-    def __init__(self, engine: Engine, turns: Sequence[Turn], tick: float):
+    def __init__(
+        self,
+        engine: Engine,
+        turns: Sequence[Turn],
+        tick: float,
+        patience: float = LEAVING_SECONDS,
+    ):
         self._loop = asyncio.new_event_loop()
-        self._events: asyncio.Queue[tuple[int, Event | BaseException | None]]
-        self._events = asyncio.Queue(BUFFERED_EVENTS)
+        self._events: asyncio.Queue[Item] = asyncio.Queue(BUFFERED_EVENTS)
         self._tick = tick
-        self._closing = False
+        self._patience = patience
+        self._leaving = asyncio.Event()
+        self._begun: set[int] = set()
+        self._late: list[tuple[int, Event]] = []
         self._tasks = [
             self._loop.create_task(self._play(engine, index, turn))
             for index, turn in enumerate(turns)
@@ -77,19 +91,41 @@ class TurnLoop:
             else:
                 yield index, event
 
-    def close(self) -> None:
-        """End what still runs; closing twice is harmless."""
+    def close(self) -> list[tuple[int, Event]]:
+        """End what still runs, and return what the turns have used that nobody has asked for.
+
+        Those that have begun get a moment to tell it. Closing twice is harmless.
+        """
         if self._loop.is_closed():
-            return
-        self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        ending = asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
-        self._loop.run_until_complete(ending)
+            return []
+        self._leaving.set()
+        self._drain()
+        self._loop.run_until_complete(self._leave())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+        self._drain()
+        return self._late
 
-    def _next(self) -> tuple[int, Event | BaseException | None] | None:
+    async def _leave(self) -> None:
+        begun = [self._tasks[index] for index in self._begun]
+        for task in set(self._tasks).difference(begun):
+            task.cancel()
+        if begun:
+            await asyncio.wait(begun, timeout=self._patience)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
+
+    def _drain(self) -> None:
+        """Keep what waits in the queue, which lets go on who waits for a place in it."""
+        while not self._events.empty():
+            self._keep(*self._events.get_nowait())
+
+    def _keep(self, index: int, event: Event | BaseException | None) -> None:
+        if isinstance(event, Used | Ended):
+            self._late.append((index, event))
+
+    def _next(self) -> Item | None:
         if self._events.empty():
             alarm = self._loop.call_later(self._tick, self._loop.stop)
             self._loop.run_forever()
@@ -102,15 +138,20 @@ class TurnLoop:
         The SDK's cancel scopes must be left in the task that entered them.
         """
         try:
-            async with aclosing(engine.run(turn)) as events:
+            async with aclosing(engine.run(turn, self._leaving)) as events:
                 async for event in events:
+                    if isinstance(event, Started):
+                        self._begun.add(index)
                     await self._put(index, event)
             await self._put(index, None)
         except Exception as error:
             await self._put(index, error)
 
     async def _put(self, index: int, item: Event | BaseException | None) -> None:
-        if self._closing:
+        if self._leaving.is_set():
+            self._keep(index, item)
+            await asyncio.sleep(0)  # so that one that floods can be ended all the same
             return
         await self._events.put((index, item))
-        self._loop.stop()
+        if not self._leaving.is_set():  # else the loop runs until all has ended
+            self._loop.stop()

@@ -18,11 +18,11 @@ def _ceiling(meaning: str, default: Any = None) -> Any:
 class Principal:
     """One caller. A ceiling of None is none; raises ValueError for a name that cannot be one.
 
-    `shares` says that there are other callers, so that a working directory is this one's own.
+    `shares` says that there are other callers, so that it gets a working directory of its own.
     """
 
     name: str
-    shares: bool = False
+    shares: bool = True
     admin: bool = _ceiling("Sees what every key has spent.", False)
     models: tuple[str, ...] | None = _ceiling("Models that may run: names, or patterns with *.")
     profile: str | None = _ceiling("plain: Claude Code's own tools are out of reach.")
@@ -41,6 +41,11 @@ class Principal:
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")
     usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC.")
 
+    @property
+    def has_budget(self) -> bool:
+        """Say whether its dollars are counted against a budget."""
+        return self.usd_per_day is not None or self.usd_per_month is not None
+
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError(
@@ -50,6 +55,6 @@ class Principal:
 
 
 # Who calls where there is no key at all, and who has the one of API_KEY.
-LOCAL = Principal("local", admin=True)
-DEFAULT = Principal("default", admin=True)
+LOCAL = Principal("local", shares=False, admin=True)
+DEFAULT = Principal("default", shares=False, admin=True)
 RESERVED = frozenset({LOCAL.name, DEFAULT.name})

@@ -18,7 +18,8 @@ class Record:
     def __init__(self, request_id: str, turn: Turn, *, prompts: bool, clock: Callable[[], float]):
         self._clock = clock
         self._began = clock()
-        self._facts: dict[str, Any] = {"id": request_id, "model": turn.model}
+        self._facts: dict[str, Any] = {"id": request_id, "key": turn.principal.name}
+        self._facts["model"] = turn.model
         self._facts |= {"profile": turn.profile, "prompt_tokens": 0, "completion_tokens": 0}
         self._outcome = ""
         self._closed = False

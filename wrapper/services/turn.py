@@ -5,9 +5,12 @@ What makes turns knows nothing of Claude Code; what runs them knows nothing of O
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
 from enum import Enum
 from typing import Literal
+
+from wrapper.services.principal import LOCAL, Principal
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -32,6 +35,20 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Permissions:
+    """What the engine's own tools may do. None leaves a thing as the engine has it.
+
+    `allow` and `deny` are rules in the engine's syntax, which a bare tool name is, too.
+    `max_turns` is how many rounds of tool use there may be.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    mode: str | None = None
+    max_turns: int | None = None
+
+
+@dataclass(frozen=True)
 class Turn:
     """A conversation that ends with the user's message, and how it is to be answered."""
 
@@ -40,6 +57,8 @@ class Turn:
     system: str | None = None
     profile: str = "agent"
     sampling: Sampling = field(default_factory=Sampling)
+    permissions: Permissions = field(default_factory=Permissions)
+    principal: Principal = LOCAL
 
 
 @dataclass(frozen=True)
@@ -53,12 +72,26 @@ class Usage:
     reasoning: int = 0
 
 
+def sum_usage(parts: Iterable[Usage]) -> Usage:
+    """Return the sum of all *parts*."""
+    return Usage(*map(sum, zip(*map(astuple, parts), strict=True)))
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one model used. `cost_usd` is None where the engine could not say, or not yet."""
+
+    usage: Usage
+    cost_usd: float | None = None
+
+
 class Ending(Enum):
-    """Why a turn ended."""
+    """Why a turn ended; an abandoned one because nobody waited for it any more."""
 
     DONE = "done"
     LENGTH = "length"
     REFUSED = "refused"
+    ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True)
@@ -87,6 +120,13 @@ class ToolUse:
 
 
 @dataclass(frozen=True)
+class Used:
+    """What the turn has used up to now, by model; it is told before what was bought is."""
+
+    spent: Mapping[str, Spent]
+
+
+@dataclass(frozen=True)
 class Ended:
     """The turn is over. `cost_usd` is None where the engine could not say."""
 
@@ -95,4 +135,4 @@ class Ended:
     cost_usd: float | None
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolUse | Ended
+Event = Started | TextDelta | ReasoningDelta | ToolUse | Used | Ended

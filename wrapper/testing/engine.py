@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from wrapper.services.catalog import Model
-from wrapper.services.turn import Ended, Ending, Event, Started, TextDelta, Turn, Usage
+from wrapper.services.turn import (
+    Ended,
+    Ending,
+    Event,
+    Spent,
+    Started,
+    TextDelta,
+    Turn,
+    Usage,
+    Used,
+)
 
 Step = Event | float | Exception
 
 
 def answer(text: str) -> list[Step]:
     """Return the steps of a turn that says *text*."""
-    ended = Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
-    return [Started("scripted-model"), TextDelta(text), ended]
+    usage, cost = Usage(input=3, output=2), 0.001
+    used = Used({"scripted-model": Spent(usage, cost)})
+    return [Started("scripted-model"), TextDelta(text), used, Ended(Ending.DONE, usage, cost)]
 
 
 class ScriptedEngine:
     """Plays *script(turn)*: an event is yielded, seconds are waited for, an error is raised.
 
-    `turns` are the turns that it was asked to run, `running` how many are under way.
+    When nobody waits for a turn any more, it plays *last* instead and ends. `turns` are the turns
+    that it was asked to run, `running` how many are under way.
     """
 
-    def __init__(self, script: Callable[[Turn], Iterable[Step]] = lambda turn: answer("Hello.")):
+    def __init__(
+        self,
+        script: Callable[[Turn], Iterable[Step]] = lambda turn: answer("Hello."),
+        last: Iterable[Event] = (),
+    ):
         self._script = script
+        self._last = last
         self.turns: list[Turn] = []
         self.running = 0
         self.started = False
@@ -33,7 +51,7 @@ class ScriptedEngine:
     def start(self) -> None:
         self.started = True
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event]:
+    async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         self.turns.append(turn)
         self.running += 1
         try:
@@ -41,8 +59,12 @@ class ScriptedEngine:
                 if isinstance(step, Exception):
                     raise step
                 if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
+                    await _wait(leaving, step)
+                if leaving.is_set():
+                    for event in self._last:
+                        yield event
+                    return
+                if not isinstance(step, float):
                     yield step
         finally:
             self.running -= 1
@@ -60,3 +82,9 @@ class ScriptedEngine:
 
     def close(self) -> None:
         self.started = False
+
+
+async def _wait(leaving: asyncio.Event, seconds: float) -> None:
+    """Wait for some seconds, or until the turn is to end."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(leaving.wait(), seconds)

@@ -114,9 +114,8 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
 
 
 def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    # What is allowed beyond the mode differs from caller to caller, and is said with each turn.
     rules: list[str] = []
-    if settings.claude_allowed_tools:
-        rules += ["--allowedTools", settings.claude_allowed_tools]
     if settings.claude_disallowed_tools:
         rules += ["--disallowedTools", settings.claude_disallowed_tools]
     tools = ["--tools", ",".join(settings.claude_tools)]
@@ -125,7 +124,8 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
         name="agent",
         arguments=(*_arguments(settings), *tools, *rules, *mode),
         variables={**ours, **passed},
-        cwd=settings.claude_cwd or None,
+        # Where there are several callers, each turn is moved into its own caller's directory.
+        cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
     )
 

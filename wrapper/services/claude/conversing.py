@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, suppress
+from typing import Any, cast
 
-from claude_code_sdk import AssistantMessage, ClaudeCodeOptions, SystemMessage, query
-from claude_code_sdk.types import StreamEvent
+from claude_code_sdk import (
+    AssistantMessage,
+    ClaudeCodeOptions,
+    HookMatcher,
+    SystemMessage,
+    query,
+)
+from claude_code_sdk.types import HookEvent, StreamEvent
 
 from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude import frames
@@ -18,7 +24,7 @@ from wrapper.services.claude.faults import fault_of
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Ended, Event, Turn
+from wrapper.services.turn import Event, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
 RESULT_SECONDS = 2.0
@@ -29,15 +35,16 @@ log = logging.getLogger(__name__)
 class Conversation:
     """One turn on one process, which is of no further use afterwards."""
 
-    def __init__(self, process: Process, turn: Turn, ignored: Counter[str]):
+    def __init__(self, process: Process, turn: Turn, workspace: str | None, ignored: Counter[str]):
         self._process = process
         self._turn = turn
         self._transport = ProcessTransport(
-            process, frames.configuration(turn), frames.history(turn), ignored
+            process, frames.configuration(turn, workspace), frames.history(turn), ignored
         )
         self._reading = Reading(turn.sampling.stop)
         self._notice = ""
         self._interrupted = False
+        self._rounds = 0
 
     @property
     def started(self) -> bool:
@@ -47,38 +54,68 @@ class Conversation:
     def last_words(self) -> str:
         return self._transport.last_words()
 
-    async def events(self) -> AsyncGenerator[Event]:
-        """Yield the turn's events, the last of them Ended, or raise an ApiError."""
+    async def events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        """Yield the turn's events, the last of them Ended, or raise an ApiError.
+
+        Once *leaving* is set the turn is interrupted, to learn what it has used.
+        """
         try:
             async with asyncio.timeout(None) as patience:
-                async with aclosing(self._messages()) as messages:
-                    async for message in messages:
-                        for event in self._read(message):
-                            yield event
-                        if await self._end_early() and patience.when() is None:
-                            now = asyncio.get_running_loop().time()
-                            patience.reschedule(now + RESULT_SECONDS)
+                watch = asyncio.create_task(self._abandon(leaving, patience))
+                try:
+                    async with aclosing(self._messages()) as messages:
+                        async for message in messages:
+                            for event in self._read(message):
+                                yield event
+                            if await self._end_early():
+                                _lose(patience)
+                finally:
+                    watch.cancel()
         except TimeoutError:
             log.warning("process %d gave no result after its answer", self._process.pid)
-        yield self._conclude()
+        for event in self._conclude():
+            yield event
+
+    async def _abandon(self, leaving: asyncio.Event, patience: asyncio.Timeout) -> None:
+        await leaving.wait()
+        self._reading.abandon()
+        _lose(patience)
+        with suppress(OSError):  # it has ended meanwhile
+            await self._interrupt()
 
     async def _end_early(self) -> bool:
         """End the process where the answer is whole and it would go on; say whether it is whole.
 
         An interrupt gets the CLI's numbers, but comes too late to spare a further request; there
-        a kill is better, and the numbers are those of the API's stream, without the cost.
+        a kill is better, and the numbers are those of the API's stream, without the cost. Where
+        dollars are counted the cost must be known, so that nothing can be hidden in such turns.
         """
         reading = self._reading
-        if reading.went_on or (reading.limited and not self._process.profile.budgeted):
+        goes_on = reading.limited and not self._process.profile.budgeted
+        if (goes_on or reading.went_on) and not self._turn.principal.has_budget:
             self._process.kill()
-        elif reading.cut and not self._interrupted:
+        elif goes_on or reading.went_on or reading.cut:
+            await self._interrupt()
+        return reading.cut or reading.limited
+
+    async def _interrupt(self) -> None:
+        if not self._interrupted:
             self._interrupted = True
             await self._transport.interrupt()
-        return reading.cut or reading.limited
+
+    async def _count_round(self, *_: object) -> Any:
+        """Stop the turn after its last round of tool use, before the model is asked again."""
+        self._rounds += 1
+        if self._rounds < (self._turn.permissions.max_turns or 0):
+            return {}
+        self._reading.exhaust()
+        return {"continue": False, "stopReason": "max_turns"}
 
     async def _messages(self) -> AsyncGenerator[Any]:
         """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway."""
-        options = ClaudeCodeOptions()
+        # The SDK is older than this hook; it passes on whatever it is given.
+        rounds = cast(HookEvent, "PostToolBatch")
+        options = ClaudeCodeOptions(hooks={rounds: [HookMatcher(hooks=[self._count_round])]})
         asking = query(prompt=self._prompts(), options=options, transport=self._transport)
         try:
             async for message in asking:
@@ -109,13 +146,22 @@ class Conversation:
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
         return []
 
-    def _conclude(self) -> Ended:
+    def _conclude(self) -> Iterator[Event]:
+        """Yield what the turn has used and how it ended, or raise the ApiError that ended it."""
         result = self._transport.result
+        yield self._reading.used(result)
         if ended := self._reading.end(result):
-            return ended
+            yield ended
+            return
         if result is None:
             code = self._process.exit_code()
             log.error("process %d ended in mid-turn with %s", self._process.pid, code)
             # What it had done by then is not known, and must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
         raise fault_of(result, self._notice)
+
+
+def _lose(patience: asyncio.Timeout) -> None:
+    """Wait for the result from now on for RESULT_SECONDS at most."""
+    if patience.when() is None:
+        patience.reschedule(asyncio.get_running_loop().time() + RESULT_SECONDS)

@@ -19,6 +19,7 @@ from wrapper.services.claude.account import Account
 from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
+from wrapper.services.claude.workspace import workspace_of
 from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
@@ -69,13 +70,13 @@ class ClaudeEngine:
         for pool in self._pools.values():
             pool.fill()
 
-    async def run(self, turn: Turn) -> AsyncGenerator[Event]:
+    async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
         fleet = self._started()
         for attempt in range(ATTEMPTS):
             process = await self._lease(fleet, turn.profile)
             try:
-                async with aclosing(self._converse(process, turn)) as events:
+                async with aclosing(self._converse(process, turn, leaving)) as events:
                     async for event in events:
                         if isinstance(event, Started):
                             self._settle(fleet, turn.profile)
@@ -190,12 +191,15 @@ class ClaudeEngine:
         home = self._environment.get("HOME", "")
         return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
 
-    async def _converse(self, process: Process, turn: Turn) -> AsyncGenerator[Event]:
+    async def _converse(
+        self, process: Process, turn: Turn, leaving: asyncio.Event
+    ) -> AsyncGenerator[Event]:
         """Configure the process, ask it, and yield what it answers."""
         conversing = importlib.import_module(CONVERSING)
-        conversation = conversing.Conversation(process, turn, self._ignored)
+        workspace = workspace_of(turn, self._settings.claude_cwd)
+        conversation = conversing.Conversation(process, turn, workspace, self._ignored)
         try:
-            async with aclosing(conversation.events()) as events:
+            async with aclosing(conversation.events(leaving)) as events:
                 async for event in events:
                     yield event
         except ApiError as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from wrapper.services.turn import Effort, Message, Sampling, Turn
+from wrapper.services.turn import Effort, Message, Permissions, Sampling, Turn
 
 Frame = dict[str, Any]
 
@@ -21,6 +21,8 @@ THINKING: dict[Effort, int] = {
     "max": 31_999,
 }
 EFFORT_LEVELS = {"minimal": "low"}
+# What the SDK calls the first hook that it is given.
+ROUND_OVER = "hook_0"
 
 
 def control(request_id: str, request: Frame) -> Frame:
@@ -28,8 +30,8 @@ def control(request_id: str, request: Frame) -> Frame:
     return {"type": "control_request", "request_id": request_id, "request": request}
 
 
-def configuration(turn: Turn) -> list[Frame]:
-    """Return the control requests that set a process up for *turn*.
+def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
+    """Return the control requests that set a process up for *turn*, in *workspace* if given.
 
     Settings stick to a process, so that every key is said, also where it is unset.
     """
@@ -44,15 +46,36 @@ def configuration(turn: Turn) -> list[Frame]:
         "model": turn.model,
         "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
         "env": variables,
+        "permissions": {
+            "allow": list(turn.permissions.allow),
+            "deny": list(turn.permissions.deny),
+        },
     }
+    first = {"subtype": "initialize", **_system_prompt(turn), **_hooks(turn.permissions)}
     return [
-        control("initialize", {"subtype": "initialize", **_system_prompt(turn)}),
+        control("initialize", first),
+        *_place(workspace, turn.permissions),
         control("settings", {"subtype": "apply_flag_settings", "settings": settings}),
         control(
             "thinking",
             {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": thinking_budget(turn)},
         ),
     ]
+
+
+def _hooks(permissions: Permissions) -> Frame:
+    """Return what lets the gateway hear of each round of tool use, where these are counted."""
+    if permissions.max_turns is None:
+        return {}
+    return {"hooks": {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}}
+
+
+def _place(workspace: str | None, permissions: Permissions) -> Iterator[Frame]:
+    if workspace:
+        trusted = {"trust_accepted": True, "trusted_directory": workspace}
+        yield control("cwd", {"subtype": "set_cwd", "path": workspace, **trusted})
+    if permissions.mode:
+        yield control("mode", {"subtype": "set_permission_mode", "mode": permissions.mode})
 
 
 def extra_body(sampling: Sampling) -> Frame:

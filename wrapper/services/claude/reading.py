@@ -12,10 +12,13 @@ from wrapper.services.turn import (
     Ending,
     Event,
     ReasoningDelta,
+    Spent,
     Started,
     TextDelta,
     ToolUse,
     Usage,
+    Used,
+    sum_usage,
 )
 
 Raw = dict[str, Any]
@@ -27,6 +30,7 @@ ENDINGS = {
     "max_tokens": Ending.LENGTH,
     "model_context_window_exceeded": Ending.LENGTH,
     "refusal": Ending.REFUSED,
+    "max_turns": Ending.LENGTH,
 }
 # The CLI would ask the model to go on after these.
 CUT_SHORT = {"max_tokens"}
@@ -49,6 +53,7 @@ class Reading:
         self._usage = Usage()
         self._tool: str | None = None
         self._arguments = ""
+        self._abandoned = False
         self.limited = False
         self.went_on = False
 
@@ -84,16 +89,36 @@ class Reading:
         """Take note that the model refused: the CLI says so and keeps the API's reason back."""
         self._stop_reason = "refusal"
 
-    def end(self, result: Raw | None) -> Ended | None:
-        """Return how the turn ended, or None where the model did not end it.
+    def exhaust(self) -> None:
+        """Take note that the turn was stopped after its last round of tool use."""
+        self._stop_reason = "max_turns"
 
-        *result* is the CLI's raw result; without it the numbers are those of the stream.
+    def abandon(self) -> None:
+        """Take note that nobody waits for the answer any more."""
+        self._abandoned = True
+
+    def used(self, result: Raw | None) -> Used:
+        """Return what the turn has used, as the CLI's raw *result* has it.
+
+        Without one, or where it says nothing, the numbers are those of the stream, without costs.
         """
+        told = (result or {}).get("modelUsage") or {}
+        spent = {model: _spent(said) for model, said in told.items()}
+        if not any(one.usage.input or one.usage.output for one in spent.values()):
+            return Used({self._model: Spent(self._usage)} if self._model else {})
+        if len(spent) == 1 and self._model:  # which a cloud may call by another name
+            spent = {self._model: next(iter(spent.values()))}
+        return Used(spent)
+
+    def end(self, result: Raw | None) -> Ended | None:
+        """Return how the turn ended, or None where neither the model nor its reader ended it."""
         ending = Ending.DONE if self.cut else ENDINGS.get(self._stop_reason or "")
+        if ending is None and self._abandoned:
+            ending = Ending.ABANDONED
         if ending is None:
             return None
-        used, cost = _totals(result or {})
-        return Ended(ending, used if used.input or used.output else self._usage, cost)
+        usage = sum_usage(one.usage for one in self.used(result).spent.values())
+        return Ended(ending, usage, (result or {}).get("total_cost_usd"))
 
     def _start(self, message: Raw) -> Iterator[Event]:
         if self._broke_off:
@@ -104,6 +129,7 @@ class Reading:
         if self._model is None:
             self._model = str(message["model"])
             yield Started(self._model)
+        yield self.used(None)
 
     def _open(self, block: Raw) -> None:
         self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
@@ -139,23 +165,19 @@ class Reading:
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
         self.limited = self._stop_reason in CUT_SHORT
+        yield self.used(None)
 
 
-def _totals(result: Raw) -> tuple[Usage, float | None]:
-    """Return the tokens and dollars of a process's life, which is one turn long."""
-    models = (result.get("modelUsage") or {}).values()
+def _spent(said: Raw) -> Spent:
+    """Return what one model used in a process's life, which is one turn long."""
     usage = Usage(
-        input=_sum(models, "inputTokens"),
-        cache_read=_sum(models, "cacheReadInputTokens"),
-        cache_creation=_sum(models, "cacheCreationInputTokens"),
-        output=_sum(models, "outputTokens"),
-        reasoning=_sum(models, "thinkingTokens"),
+        input=said.get("inputTokens") or 0,
+        cache_read=said.get("cacheReadInputTokens") or 0,
+        cache_creation=said.get("cacheCreationInputTokens") or 0,
+        output=said.get("outputTokens") or 0,
+        reasoning=said.get("thinkingTokens") or 0,
     )
-    return usage, result.get("total_cost_usd")
-
-
-def _sum(models: Any, key: str) -> int:
-    return sum(model.get(key) or 0 for model in models)
+    return Spent(usage, said.get("costUSD"))
 
 
 def _add(usage: Usage, said: Raw) -> Usage:

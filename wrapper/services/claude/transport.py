@@ -169,9 +169,12 @@ class ProcessTransport(Transport):
 
     def _confirmed(self, frame: Frame) -> str:
         response = frame["response"]
+        asked, told = str(response["request_id"]), response.get("response") or {}
         if response["subtype"] == "error":
             raise BadGateway(f"Claude Code refused its configuration: {response.get('error')}")
-        return str(response["request_id"])
+        if asked == "cwd" and told.get("status") != "ok":
+            raise BadGateway(f"Claude Code did not go to its working directory: {told}")
+        return asked
 
 
 class _Tail(asyncio.Protocol):

@@ -1,0 +1,118 @@
+"""The rates: how many requests and tokens a caller may use in a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.strategies import FixedWindowRateLimiter
+
+from wrapper.errors import RateLimited, Unavailable
+from wrapper.services.principal import Principal
+from wrapper.settings import Settings, SettingsError
+
+STORE_SECONDS = 2
+
+log = logging.getLogger(__name__)
+
+
+class Rates:
+    """Counts in windows of a minute; each begins with the caller's first request in it.
+
+    Tokens are counted once they are used, so that a window is overdrawn by no more than the turns
+    that were running. Where the store is away callers pass, unless it is *required*.
+    """
+
+    def __init__(self, store: Storage, *, required: bool, clock: Callable[[], float] = time.time):
+        self._limiter = FixedWindowRateLimiter(store)
+        self._required = required
+        self._clock = clock
+
+    def admit(self, principal: Principal) -> None:
+        """Count a request. Raises RateLimited where a limit is reached, or Unavailable."""
+        with self._reached():
+            for what, limit in _limits(principal):
+                taken = self._limiter.hit if what == "requests" else self._limiter.test
+                if not taken(limit, what, principal.name):
+                    raise self._refusal(what, limit, principal)
+
+    def spend(self, principal: Principal, tokens: int) -> None:
+        """Count *tokens* that were used. Raises Unavailable."""
+        with self._reached():
+            for what, limit in _limits(principal):
+                if what == "tokens" and tokens > 0:
+                    self._limiter.hit(limit, what, principal.name, cost=tokens)
+
+    def headers(self, principal: Principal) -> dict[str, str]:
+        """Return OpenAI's headers for the limits that *principal* has. Raises Unavailable."""
+        headers: dict[str, str] = {}
+        with self._reached():
+            for what, limit in _limits(principal):
+                left, seconds = self._state(what, limit, principal)
+                headers[f"x-ratelimit-limit-{what}"] = str(limit.amount)
+                headers[f"x-ratelimit-remaining-{what}"] = str(left)
+                headers[f"x-ratelimit-reset-{what}"] = f"{seconds}s"
+        return headers
+
+    def _state(self, what: str, limit: RateLimitItem, principal: Principal) -> tuple[int, int]:
+        """Return what is left, and in how many seconds all of it is."""
+        window = self._limiter.get_window_stats(limit, what, principal.name)
+        return window.remaining, max(0, math.ceil(window.reset_time - self._clock()))
+
+    def _refusal(self, what: str, limit: RateLimitItem, principal: Principal) -> RateLimited:
+        seconds = max(1, self._state(what, limit, principal)[1])
+        return RateLimited(
+            f"The key {principal.name!r} may use {limit.amount} {what} a minute, and has; "
+            f"try again in {seconds} s.",
+            retry_after=seconds,
+            headers=self.headers(principal),
+        )
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Let a store that cannot be reached pass, loudly, or refuse it where it is required."""
+        try:
+            yield
+        except StorageError as error:
+            why = error.storage_error
+            log.error("rates are not limited: their store (REDIS_URL) cannot be reached: %s", why)
+            if self._required:
+                raise Unavailable(
+                    "Rates cannot be counted (USAGE_REQUIRED); try again later.", retry_after=5
+                ) from None
+
+
+def open_rates(settings: Settings) -> Rates:
+    """Return the rates, kept in memory, or in Redis where that is set.
+
+    Raises SettingsError where the package for Redis is missing, or the URL is none.
+    """
+    try:
+        store = _redis(settings.redis_url) if settings.redis_url else MemoryStorage()
+    except (ConfigurationError, ValueError) as error:
+        raise SettingsError([f"REDIS_URL: {error}"]) from None
+    return Rates(store, required=settings.usage_required)
+
+
+def _redis(url: str) -> Storage:
+    return RedisStorage(
+        url,
+        wrap_exceptions=True,
+        key_prefix="claude-gateway:rates",
+        socket_timeout=STORE_SECONDS,
+        socket_connect_timeout=STORE_SECONDS,
+    )
+
+
+def _limits(principal: Principal) -> Iterator[tuple[str, RateLimitItem]]:
+    """Yield the caller's limits, the one that is only looked at first."""
+    if principal.tokens_per_minute is not None:
+        yield "tokens", RateLimitItemPerMinute(principal.tokens_per_minute)
+    if principal.requests_per_minute is not None:
+        yield "requests", RateLimitItemPerMinute(principal.requests_per_minute)
