@@ -1,4 +1,4 @@
-"""The commands: `flask --app wsgi gateway doctor|models|settings`."""
+"""The commands: `flask --app wsgi gateway doctor|models|settings|keys`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from wrapper import doctor
+from wrapper import doctor, keys_cli
 from wrapper.gateway import Gateway
 from wrapper.reference import written
 from wrapper.settings import Settings, SettingsError, environment
@@ -23,6 +23,7 @@ MASK = "********"
 MISTAKES = "wrapper.mistakes"
 
 group = AppGroup("gateway", help="Look after the gateway.")
+group.add_command(keys_cli.group)
 
 
 def commands_alone(error: SettingsError) -> Flask:

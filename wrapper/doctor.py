@@ -13,6 +13,7 @@ from typing import Any
 from wrapper import errors, ports
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
+from wrapper.keys import KeysError
 from wrapper.services.chat import Caller
 from wrapper.services.claude import cli
 from wrapper.services.claude.process import BootFailed, check_version
@@ -63,9 +64,11 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
 
 def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what is found where there can be no gateway, for the settings are wrong."""
+    in_file = isinstance(error, KeysError)  # which says itself what to do
+    mend = "" if in_file else " (a setting: correct it in the environment or in .env)"
     for mistake in error.mistakes:
         name, _, why = mistake.partition(": ")
-        yield Finding(name, False, f"{why} (a setting: correct it in the environment or in .env)")
+        yield Finding(name, False, f"{why}{mend}")
     yield installed_cli(environment)
     login = detect_login(environment)
     yield _login({"method": login.method, "reason": login.reason, "missing": login.missing})

@@ -1,4 +1,4 @@
-"""The reference: the table of settings, written out for .env.example and the README."""
+"""The reference: the tables of settings and ceilings, written out where people read them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from wrapper.schemas.keys import CEILINGS
 from wrapper.settings import Settings
-
-BEGIN, END = "<!-- settings: written by `make docs` -->\n", "<!-- end of settings -->\n"
 
 
 def env_example() -> str:
@@ -25,6 +24,12 @@ def settings_table() -> str:
     return head + "".join(rows)
 
 
+def ceilings_table() -> str:
+    """Return what a key in the keys file may be held to, as a table in Markdown."""
+    rows = (f"| `{name}` | {meaning} |\n" for name, meaning in CEILINGS.items())
+    return "| ceiling | meaning |\n| --- | --- |\n" + "".join(rows)
+
+
 def written(value: Any) -> str:
     """Return a setting's *value* as one writes it into the environment."""
     if isinstance(value, tuple):
@@ -33,17 +38,25 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def with_table(text: str) -> str:
-    """Return *text*, a README, with the table between its marks brought up to date."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{settings_table()}{END}{after}"
+def marks(what: str) -> tuple[str, str]:
+    """Return the lines of a README between which the table of *what* stands."""
+    return f"<!-- {what}: written by `make docs` -->\n", f"<!-- end of {what} -->\n"
+
+
+def with_tables(text: str) -> str:
+    """Return *text*, a README, with the tables between their marks brought up to date."""
+    for what, table in (("settings", settings_table()), ("ceilings", ceilings_table())):
+        begin, end = marks(what)
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}{table}{end}{after}"
+    return text
 
 
 def write(folder: Path) -> None:
     """Bring README.md and .env.example in *folder* up to date."""
     readme = folder / "README.md"
-    readme.write_text(with_table(readme.read_text()))
+    readme.write_text(with_tables(readme.read_text()))
     (folder / ".env.example").write_text(env_example())
 
 

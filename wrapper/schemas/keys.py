@@ -1,0 +1,134 @@
+"""The keys file's tables: one key's hash and ceilings, with their types and ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates
+from marshmallow.validate import OneOf, Range
+
+from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
+from wrapper.services.principal import RESERVED, Principal
+from wrapper.settings import PERMISSION_MODES
+
+PREFIX = "sk-"
+MOST = 2**31 - 1
+HASH = re.compile(r"[0-9a-f]{64}")
+# What may be a key or its hash, in a place where neither belongs: no message tells it.
+SECRET = re.compile(rf"\b{PREFIX}\S*|[0-9a-fA-F]{{64,}}")
+HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+
+# Everything that may stand in a key's table beside its hash, with its meaning.
+CEILINGS: Mapping[str, str] = {
+    row.name: row.metadata["meaning"]
+    for row in dataclasses.fields(Principal)
+    if "meaning" in row.metadata
+}
+
+
+class Hash(fields.String):
+    """The SHA-256 of a key, in hex digits."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        digest = value.lower() if isinstance(value, str) else ""
+        if not HASH.fullmatch(digest):
+            raise ValidationError("Must be 64 hex digits, the SHA-256 of the key.")
+        # Else a variable that was empty when it was hashed would let in who sends no key.
+        if digest == HASH_OF_NOTHING:
+            raise ValidationError("Is the hash of an empty text; hash the key.")
+        return digest
+
+
+class Names(fields.Field[tuple[str, ...]]):
+    """An array of names or rules, none of them empty; loads to a tuple."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise ValidationError('Not a valid array of strings: ["one", "other"].')
+        if not all(name.strip() and name.isprintable() for name in value):
+            raise ValidationError("Must hold texts of one line, none of them empty.")
+        return tuple(value)
+
+
+def _count() -> StrictInt:
+    return StrictInt(validate=Range(1, MOST))
+
+
+def _dollars() -> StrictFloat:
+    return StrictFloat(validate=_check_dollars)
+
+
+def _check_dollars(value: float) -> None:
+    if not 0 < value <= MOST:  # TOML has inf and nan
+        raise ValidationError(f"Must be more than 0 and at most {MOST}.")
+
+
+class KeySchema(Schema):
+    """One key's table; loads to its hash and its principal. What is not known is a mistake."""
+
+    class Meta:
+        unknown = RAISE
+
+    sha256 = Hash(
+        required=True,
+        error_messages={"required": "Is missing; it is the key's hash, as `keys new` writes it."},
+    )
+    admin = StrictBool()
+    models = Names()
+    profile = fields.String(validate=OneOf(("plain", "agent")))
+    tools = Names()
+    allowed_tools = Names()
+    disallowed_tools = Names()
+    permission_mode = fields.String(validate=OneOf(PERMISSION_MODES))
+    max_turns = _count()
+    requests_per_minute = _count()
+    tokens_per_minute = _count()
+    concurrent_turns = _count()
+    usd_per_day = _dollars()
+    usd_per_month = _dollars()
+
+    def __init__(self, name: str, *, allow_bypass: bool):
+        super().__init__()
+        self.error_messages["unknown"] = f"Is no ceiling; there are {', '.join(CEILINGS)}."
+        self._name = name
+        self._allow_bypass = allow_bypass
+
+    @validates("permission_mode")
+    def check_mode(self, value: str, data_key: str) -> None:
+        if value == "bypassPermissions" and not self._allow_bypass:
+            raise ValidationError(
+                "bypassPermissions lets this key run anything; set ALLOW_BYPASS=true if that is "
+                "meant."
+            )
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> tuple[str, Principal]:
+        return data.pop("sha256"), Principal(self._name, shares=True, **data)
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError, which says why, for a *name* that a key may not have."""
+    if SECRET.search(name):
+        raise ValueError("a name stands in logs, and this looks like a key; choose another")
+    if name in RESERVED:
+        raise ValueError(f"the name {name!r} is the gateway's own; choose another")
+    Principal(name)
+
+
+def load_key(name: str, table: Any, *, allow_bypass: bool) -> tuple[str, Principal]:
+    """Return the hash and the principal of the key *name*, whose *table* is as TOML gave it.
+
+    Raises ValidationError with a list of messages for each field, and for "" of the whole.
+    """
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ValidationError({"": [f"{error}."]}) from None
+    if not isinstance(table, dict):
+        raise ValidationError({"": ["Must be a table."]})
+    loaded: tuple[str, Principal] = KeySchema(name, allow_bypass=allow_bypass).load(table)
+    return loaded
