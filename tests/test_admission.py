@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wrapper.errors import RateLimited
 from wrapper.services.admission import Admission
+from wrapper.services.principal import Principal
 
 
 def free_places(admission, places):
@@ -64,6 +65,19 @@ def test_releasing_twice():
     release()
     release()
     assert free_places(admission, 2) == 2
+
+
+def test_each_caller_has_its_own():
+    """A caller's turns at once are counted apart, and take nothing from another's."""
+    alice, bob = (Principal(name, concurrent_turns=2) for name in ("alice", "bob"))
+    admission = Admission(5)
+    release = admission.admit(2, alice)
+    with pytest.raises(RateLimited, match=r"'alice' may run at once \(concurrent_turns\)"):
+        admission.admit(1, alice)
+    admission.admit(2, bob)
+    assert free_places(admission, 5) == 1
+    release()
+    admission.admit(2, alice)
 
 
 @hypothesis_settings(deadline=None)

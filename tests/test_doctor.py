@@ -14,7 +14,7 @@ from wrapper import create_app, doctor, errors
 from wrapper.cli import commands_alone
 from wrapper.services.credentials import HOW_TO_LOG_IN
 from wrapper.settings import Settings, SettingsError
-from wrapper.testing.engine import ScriptedEngine
+from wrapper.testing.engine import ScriptedEngine, answer
 
 CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
 
@@ -23,7 +23,7 @@ class Engine(ScriptedEngine):
     """A scripted engine that says these things of its login."""
 
     def __init__(self, *steps, cli=None, missing=()):
-        super().__init__(*([lambda turn: steps] if steps else []))
+        super().__init__(lambda turn: steps or answer("OK."))
         self.closed = False
         login = {"method": "anthropic", "reason": "ANTHROPIC_API_KEY is set"}
         self._described = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}

@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.claude import frames
-from wrapper.services.turn import Message, Sampling, Turn
+from wrapper.services.turn import Message, Permissions, Sampling, Turn
 
 USER = Message("user", ("Hi",))
 EFFORTS = ["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -193,3 +193,34 @@ def test_history():
 def test_no_history():
     """The message to be answered is no part of the history."""
     assert list(frames.history(turn_of())) == []
+
+
+def test_permissions():
+    """What tools may do is said with the settings, rules that allow and rules that deny."""
+    permissions = Permissions(allow=("Bash(ls:*)",), deny=("Write", "Bash(rm:*)"))
+    turn = Turn("sonnet", (USER,), permissions=permissions)
+    assert settings_of(turn)["permissions"] == {
+        "allow": ["Bash(ls:*)"],
+        "deny": ["Write", "Bash(rm:*)"],
+    }
+
+
+def test_place_and_mode():
+    """Directory and mode are said before the settings, where they are not the process's own."""
+    turn = Turn("sonnet", (USER,), permissions=Permissions(mode="plan"))
+    told = [frame["request"] for frame in frames.configuration(turn, "/srv/alice")]
+    assert told[1] == {
+        "subtype": "set_cwd",
+        "path": "/srv/alice",
+        "trust_accepted": True,
+        "trusted_directory": "/srv/alice",
+    }
+    assert told[2] == {"subtype": "set_permission_mode", "mode": "plan"}
+
+
+@pytest.mark.parametrize("limit", [None, 1, 5])
+def test_rounds_are_counted_where_they_are_limited(limit):
+    """The process tells of each round of tool use, but only where somebody counts."""
+    turn = Turn("sonnet", (USER,), permissions=Permissions(max_turns=limit))
+    hooks = requests_of(turn)["initialize"].get("hooks")
+    assert hooks == (limit and {"PostToolBatch": [{"hookCallbackIds": ["hook_0"]}]})

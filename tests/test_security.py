@@ -170,3 +170,51 @@ def test_exposed(binds, first):
 def test_cors_origins(origins, key, allowed):
     """All origins get CORS headers only where there is a key."""
     assert cors_origins(Settings(cors_origins=origins, api_key=key)) == allowed
+
+
+class Keys:
+    """Keys that are not in a file."""
+
+    def __init__(self, **holders):
+        self.holders = {secret.encode(): Principal(name) for name, secret in holders.items()}
+
+    def find(self, sent):
+        return self.holders.get(sent)
+
+
+def ask(guard, sent, needs_key=True, host="gateway.example"):
+    return guard.check(SimpleNamespace(headers=Headers(sent), host=host), needs_key)
+
+
+@pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
+def test_whose_key(settings):
+    """Each key of the file tells whose it is; API_KEY remains a key beside them."""
+    guard = Guard(Settings(**settings), Keys(alice="sk-a", bob="sk-b"))
+    assert ask(guard, {"x-api-key": "sk-a"}).name == "alice"
+    assert ask(guard, {"Authorization": "Bearer sk-b"}).name == "bob"
+    assert ask(guard, {}, needs_key=False) is None
+    for wrong in ({}, {"x-api-key": "sk-c"}, {"x-api-key": ""}):
+        with pytest.raises(InvalidApiKey):
+            ask(guard, wrong)
+    if settings:
+        assert ask(guard, {"x-api-key": KEY}).name == "default"
+
+
+def test_sole_or_one_of_several():
+    """The holder of API_KEY shares the working directory once there are other keys."""
+    alone, among = Guard(Settings(api_key=KEY)), Guard(Settings(api_key=KEY), Keys(alice="sk-a"))
+    assert not ask(alone, {"x-api-key": KEY}).shares
+    assert ask(among, {"x-api-key": KEY}).shares
+
+
+def test_own_authentication():
+    """A shop's own authentication takes the place of all keys, and of the checks without one."""
+    known = {"session=1": Principal("carol")}
+    guard = Guard(
+        Settings(api_key=KEY), authenticate=lambda request: known.get(request.headers.get("Cookie"))
+    )
+    assert ask(guard, {"Cookie": "session=1"}).name == "carol"
+    assert ask(guard, {"Origin": "https://evil.example"}, needs_key=False) is None
+    for unknown in ({"Cookie": "session=2"}, {"x-api-key": KEY}, {}):
+        with pytest.raises(InvalidApiKey):
+            ask(guard, unknown)

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
-from wrapper.keys import KeyFile
+from wrapper.keys import open_keys
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services.catalog import Catalog
@@ -72,7 +72,7 @@ class Gateway:
             rates=open_rates(self.settings),
             draining=lambda: self.draining(),
         )
-        self.keys = self._open_keys()
+        self.keys = open_keys(self.settings)
         self.guard = Guard(self.settings, self.keys, authenticate)
         self.blueprint = build_blueprint(self.guard)
 
@@ -110,7 +110,3 @@ class Gateway:
         """Stop all processes and remove what they left."""
         self.engine.close()
         self.ledger.close()
-
-    def _open_keys(self) -> KeyFile | None:
-        path = self.settings.api_keys_file
-        return KeyFile(path, allow_bypass=self.settings.allow_bypass) if path else None

@@ -17,7 +17,7 @@ from marshmallow import ValidationError
 
 from wrapper.schemas.keys import SECRET, load_key
 from wrapper.services.principal import Principal
-from wrapper.settings import SettingsError
+from wrapper.settings import Settings, SettingsError
 
 SETTING = "API_KEYS_FILE"
 BROKEN = f"{SETTING} is broken; the keys from before are in force; the log says why"
@@ -121,6 +121,13 @@ class KeyFile:
             return ()
         # The time of its mode, too: a file that nobody could read is mended by that.
         return now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_ino
+
+
+def open_keys(settings: Settings) -> KeyFile | None:
+    """Return the keys of API_KEYS_FILE, or None where it is not set. Raises KeysError."""
+    if not settings.api_keys_file:
+        return None
+    return KeyFile(settings.api_keys_file, allow_bypass=settings.allow_bypass)
 
 
 def read(path: Path) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from wrapper.errors import InvalidApiKey, PermissionDenied
-from wrapper.keys import KeyFile
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.settings import Settings, is_loopback
 
@@ -18,6 +17,12 @@ class Headers(Protocol):
     """A request's headers, by names in any case."""
 
     def get(self, name: str, /) -> str | None: ...
+
+
+class Keys(Protocol):
+    """Keys, each somebody's."""
+
+    def find(self, sent: bytes, /) -> Principal | None: ...
 
 
 class Sent(Protocol):
@@ -43,7 +48,7 @@ class Guard:
     def __init__(
         self,
         settings: Settings,
-        keys: KeyFile | None = None,
+        keys: Keys | None = None,
         authenticate: Authenticate | None = None,
     ):
         self._key = settings.api_key.encode()

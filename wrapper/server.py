@@ -15,6 +15,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from wrapper import security
+from wrapper.keys import open_keys
 from wrapper.services.claude import orphans
 from wrapper.settings import Settings, SettingsError, load
 
@@ -34,6 +35,7 @@ def configuration() -> dict[str, Any]:
     """
     try:
         settings = load()
+        open_keys(settings)
     except SettingsError as error:
         refuse(*error.mistakes)
     return {
@@ -85,7 +87,7 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
         if exposed := security.exposed(server.cfg.bind, settings):
             refuse(
                 f"API_KEY: {exposed} can be reached from other machines; "
-                "set API_KEY, or bind 127.0.0.1"
+                "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
             )
 
     return on_starting

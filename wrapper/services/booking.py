@@ -25,6 +25,8 @@ class Booking:
         self._principal = principal
         self._ledger = ledger
         self._rates = rates
+        # A turn over midnight stays on the day it began on, so that each day's sums are whole.
+        self._day = ledger.today()
         self._booked: dict[int, Books] = {}
 
     def add(self, index: int, event: Event) -> None:
@@ -50,7 +52,7 @@ class Booking:
         if more != Amounts():
             tokens = more.input + more.cache_read + more.cache_creation + more.output
             self._rates.spend(self._principal, tokens)
-            self._ledger.add(self._principal.name, model, more)
+            self._ledger.add(self._day, self._principal.name, model, more)
 
 
 def _books(spent: Mapping[str, Spent]) -> Books:
