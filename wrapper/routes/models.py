@@ -7,12 +7,15 @@ from typing import Any
 from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, reply
+from wrapper.routes.operation import operation
+from wrapper.schemas.answers import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Model, created
 
 models = Blueprint("models", __name__)
 
 
 @models.get("/models")
+@operation(answers={200: ModelListSchema})
 def list_models() -> Response:
     """List every model, alias and retired name that is served."""
     listed = [_body(model) for model in current_gateway().catalog.models()]
@@ -20,6 +23,7 @@ def list_models() -> Response:
 
 
 @models.get("/models/<path:model_id>")
+@operation(answers={200: ModelSchema})
 def read_model(model_id: str) -> Response:
     """Tell of one model; an id may hold slashes and colons."""
     return reply(_body(current_gateway().catalog.find(model_id)))
