@@ -1,6 +1,6 @@
 """The booking: what turns use is kept as it becomes known, and once."""
 
-from typing import Any
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.turn import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.usage.amounts import DEAREST, Amounts
+from wrapper.services.usage.ledger import Ledger
 
 ALICE = Principal("alice", tokens_per_minute=1_000_000)
 
@@ -34,9 +35,9 @@ class Books:
 
 class Desk:
     def __init__(self):
-        self.books: Any = Books()
+        self.books = Books()
         self.rates = Rates(MemoryStorage(), required=False)
-        self.booking = Booking(ALICE, self.books, self.rates)
+        self.booking = Booking(ALICE, cast(Ledger, self.books), self.rates)
 
     def tell(self, index=0, /, **spent):
         self.booking.add(index, Used({name: Spent(*one) for name, one in spent.items()}))

@@ -144,7 +144,9 @@ def test_efforts(effort):
         ("function_call", {"name": "f"}),
         ("response_format", {"type": "json_object"}),
         ("logprobs", True),
+        ("logprobs", 0),
         ("top_logprobs", 2),
+        ("top_logprobs", False),
         ("logit_bias", {"1": 2}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy"}),
@@ -283,6 +285,7 @@ def test_messages(message, texts):
             "tool_calls",
             "unsupported_value",
         ),
+        ({"role": "user", "content": "Hi", "tool_calls": 0}, "tool_calls", "unsupported_value"),
         (
             {"role": "assistant", "content": "", "function_call": {"name": "f"}},
             "function_call",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
 from wrapper.keys import open_keys
+from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services.catalog import Catalog
@@ -100,6 +101,13 @@ class Gateway:
         if troubled and report["status"] == "ok":
             report["status"] = "degraded"
         return report
+
+    def document(self, app: Flask) -> dict[str, Any]:
+        """Return the OpenAPI document of what *app* serves of the gateway, built when asked for."""
+        if "wrapper_openapi" not in app.extensions:
+            document = build_document(app, needs_key=self.guard.needs_key)
+            app.extensions["wrapper_openapi"] = document
+        return cast(dict[str, Any], app.extensions["wrapper_openapi"])
 
     def start(self) -> None:
         """Begin to boot processes; else the first request does."""

@@ -57,12 +57,17 @@ class Guard:
         self._authenticate = authenticate
         self._origins = frozenset(settings.cors_origins)
 
+    @property
+    def needs_key(self) -> bool:
+        """Say whether callers must tell who they are."""
+        return bool(self._key or self._keys or self._authenticate)
+
     def check(self, request: Sent, needs_key: bool = True) -> Principal | None:
         """Return who sends *request*, before its body is read; None where that does not matter.
 
         Raises InvalidApiKey, or PermissionDenied where a foreign web page may stand behind it.
         """
-        if not (self._key or self._keys or self._authenticate):
+        if not self.needs_key:
             self._check_local(request.headers, request.host)
             return LOCAL
         return self._identify(request) if needs_key else None

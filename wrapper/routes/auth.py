@@ -5,11 +5,14 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, reply
+from wrapper.routes.operation import operation
+from wrapper.schemas.answers import AuthStatusSchema
 
 auth = Blueprint("auth", __name__)
 
 
 @auth.get("/auth/status")
+@operation(answers={200: AuthStatusSchema})
 def read_status() -> Response:
     """Tell which login is in force and why, what Claude Code says of it, and what is missing."""
     return reply(current_gateway().engine.describe())

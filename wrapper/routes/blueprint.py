@@ -6,20 +6,24 @@ from flask import Blueprint
 
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
+from wrapper.routes.docs import docs
 from wrapper.routes.health import health
 from wrapper.routes.http import install
 from wrapper.routes.models import models
 from wrapper.security import Guard
 
+# The blueprints' names, by which an app's other routes are told from the gateway's.
+NAMES = ("wrapper", "wrapper_root")
+
 
 def build_blueprint(guard: Guard) -> Blueprint:
     """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    return _parent("wrapper", guard, chat, models, auth, health)
+    return _parent(NAMES[0], guard, chat, models, auth, health, docs)
 
 
 def build_root(guard: Guard) -> Blueprint:
-    """Return what the stand-alone server also serves at its root, where probes look for it."""
-    return _parent("wrapper_root", guard, health)
+    """Return what the stand-alone server also serves at its root, where it is looked for."""
+    return _parent(NAMES[1], guard, health, docs)
 
 
 def _parent(name: str, guard: Guard, *children: Blueprint) -> Blueprint:

@@ -5,16 +5,36 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from wrapper.routes.http import current_gateway, load, principal, reply, request_id
+from wrapper.routes.operation import operation
 from wrapper.routes.stream import stream_response
+from wrapper.schemas.answers import ChunkSchema, CompletionSchema
 from wrapper.schemas.chat import CHAT_REQUEST
 from wrapper.services.chat import HEARTBEAT_SECONDS, Caller
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.liveness import connection_probe
 
+HEADERS = {
+    "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
+    "x-model-remapped": "The retired model that was asked for, where another ran for it.",
+    "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
+    "x-ratelimit-remaining-requests": "How many of them are left.",
+    "x-ratelimit-reset-requests": "When they are all there again.",
+    "x-ratelimit-limit-tokens": "The tokens a minute that the caller's key may use.",
+    "x-ratelimit-remaining-tokens": "How many of them are left.",
+    "x-ratelimit-reset-tokens": "When they are all there again.",
+}
+
 chat = Blueprint("chat", __name__)
 
 
 @chat.post("/chat/completions")
+@operation(
+    body=CHAT_REQUEST,
+    answers={200: CompletionSchema},
+    stream=ChunkSchema,
+    errors=(401, 404, 429, 502, 503, 504),
+    headers=HEADERS,
+)
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     payload: ChatRequest = load(CHAT_REQUEST)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, reply
+from wrapper.routes.operation import operation
+from wrapper.schemas.answers import HealthSchema
 
 health = Blueprint("health", __name__)
 
 
 @health.get("/health")
+@operation(answers={200: HealthSchema, 503: HealthSchema}, needs_key=False)
 def read_health() -> Response:
     """Report the state of all parts at once; 503 only when nobody can be served."""
     report = current_gateway().health()

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
+from wrapper.routes.operation import operation_of
 from wrapper.schemas.base import code_of, first_error
 from wrapper.security import Guard
 from wrapper.services.principal import Principal
@@ -37,7 +38,7 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
     def check() -> tuple[str, int] | None:
         if request.method == "OPTIONS":
             return "", 204
-        needs_key = not (request.blueprint or "").endswith(".health")
+        needs_key = operation_of(current_app.view_functions[str(request.endpoint)]).needs_key
         g.principal = guard.check(request, needs_key)
         return None
 

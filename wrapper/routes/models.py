@@ -7,12 +7,15 @@ from typing import Any
 from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, principal, reply
+from wrapper.routes.operation import operation
+from wrapper.schemas.answers import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Model, created
 
 models = Blueprint("models", __name__)
 
 
 @models.get("/models")
+@operation(answers={200: ModelListSchema})
 def list_models() -> Response:
     """List every model, alias and retired name that the caller may use."""
     gateway, caller = current_gateway(), principal()
@@ -23,6 +26,7 @@ def list_models() -> Response:
 
 
 @models.get("/models/<path:model_id>")
+@operation(answers={200: ModelSchema})
 def read_model(model_id: str) -> Response:
     """Tell of one model; an id may hold slashes and colons."""
     gateway = current_gateway()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -23,6 +24,11 @@ class BaseSchema(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+    @classmethod
+    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON Schema of what is loaded; *told* is what the fields say of it."""
+        return told
 
 
 class StrictBool(fields.Boolean):
@@ -55,11 +61,34 @@ class StrictInt(fields.Integer):
         return value
 
 
-def without_nulls(data: Any) -> Any:
-    """Return *data* without nulls: one means the same as absence, for every optional field."""
-    if not isinstance(data, dict):
-        return data
-    return {name: value for name, value in data.items() if value is not None}
+def nullable(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of what *told* allows, or null."""
+    if "enum" in told:
+        told = {**told, "enum": [*told["enum"], None]}
+    if "type" in told:
+        return {**told, "type": [told["type"], "null"]}
+    if "$ref" in told:
+        rest = {key: value for key, value in told.items() if key != "$ref"}
+        return {**rest, "anyOf": [{"$ref": told["$ref"]}, {"type": "null"}]}
+    if "anyOf" in told:
+        return {**told, "anyOf": [*told["anyOf"], {"type": "null"}]}
+    return told
+
+
+def is_neutral(value: Any, neutral: tuple[Any, ...]) -> bool:
+    """Say whether *value* is null or one of *neutral*, where false is not 0 as it is in Python."""
+    return value is None or any(
+        value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral
+    )
+
+
+def tell_neutral(unsupported: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Return the JSON Schemas of fields that may only hold what `is_neutral`."""
+    what = "Not supported: what asks for nothing is taken, and all else refused."
+    return {
+        name: {"description": what, "enum": [*neutral, None]}
+        for name, neutral in unsupported.items()
+    }
 
 
 def first_error(errors: Any, path: tuple[str, ...] = ()) -> tuple[str, str]:

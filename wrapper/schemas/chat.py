@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import RAISE, ValidationError, fields, post_load, pre_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
@@ -13,12 +13,14 @@ from wrapper.schemas.base import (
     StrictBool,
     StrictFloat,
     StrictInt,
-    without_nulls,
+    is_neutral,
+    nullable,
+    tell_neutral,
 )
-from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.schemas.message import MessageSchema
+from wrapper.services.conversation import ChatRequest
 from wrapper.settings import PERMISSION_MODES
 
-ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
 MAX_TOKENS = 2**31 - 1
@@ -39,33 +41,37 @@ UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "session_id": (),
 }
 
+IDLE = {"description": "Checked and then left alone: Claude has nothing that it could set."}
 
-class Content(fields.Field[tuple[str, ...]]):
-    """A text, or an array of text parts; loads to the texts."""
+# What is asked of several fields at once; services.conversation holds the second.
+_OPTIONS_OF_STREAM: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"stream_options": {"type": "null"}}},
+        {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+    ]
+}
+_NO_SAMPLING: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"reasoning_effort": {"enum": ["none", None]}}},
+        {"properties": {"temperature": {"minimum": 1}, "top_p": {"minimum": 1}}},
+    ]
+}
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list):
-            raise ValidationError("Not a valid string or array of parts.")
-        return tuple(_part_text(index, part) for index, part in enumerate(value))
 
-
-def _part_text(index: int, part: Any) -> str:
-    if not isinstance(part, dict):
-        raise ValidationError({index: ["Not a valid object."]})
-    kind = part.get("type")
-    if kind not in ("text", "refusal"):
-        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
-        message = f"Parts of type {shown} are not supported; send text."
-        raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
-    if not isinstance(part.get(kind), str):
-        raise ValidationError({index: {kind: ["Not a valid string."]}})
-    return str(part[kind])
+def _means(description: str) -> dict[str, str]:
+    return {"description": description}
 
 
 class Stop(fields.Field[tuple[str, ...]]):
     """One stop text, or up to four."""
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "description": "A text that ends the answer, or up to four.",
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 4},
+        ],
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         stops = [value] if isinstance(value, str) else value
@@ -74,37 +80,6 @@ class Stop(fields.Field[tuple[str, ...]]):
         if len(stops) > 4 or not all(stops):
             raise ValidationError("Must be up to 4 texts, none of them empty.")
         return tuple(stops)
-
-
-class MessageSchema(BaseSchema):
-    role = fields.String(required=True)
-    content = Content(allow_none=True, load_default=None)
-    refusal = fields.String(allow_none=True)
-    name = fields.String(allow_none=True)
-    tool_calls = fields.Raw(allow_none=True)
-    function_call = fields.Raw(allow_none=True)
-
-    @validates_schema
-    def check(self, data: dict[str, Any], **_: Any) -> None:
-        role = data["role"]
-        if role in ("tool", "function"):
-            message = f"Messages of role {role!r} are not supported: this gateway has no functions."
-            raise ValidationError(Coded(message, "unsupported_value"), "role")
-        if role not in ROLES:
-            raise ValidationError(f"Must be one of: {', '.join(ROLES)}.", "role")
-        for name in ("tool_calls", "function_call"):
-            if data.get(name):
-                raise ValidationError(
-                    Coded("Not supported: this gateway has no functions.", "unsupported_value"),
-                    name,
-                )
-        if data["content"] is None and (role != "assistant" or data.get("refusal") is None):
-            raise ValidationError("Must be a string or an array of parts.", "content")
-
-    @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> ChatMessage:
-        texts = (data["refusal"],) if data["content"] is None else data["content"]
-        return ChatMessage(data["role"], texts)
 
 
 class StreamOptionsSchema(BaseSchema):
@@ -117,52 +92,91 @@ class ClaudeSchema(BaseSchema):
     class Meta:
         unknown = RAISE
 
-    profile = fields.String(validate=OneOf(("agent", "plain")))
-    show_tool_use = StrictBool()
-    allowed_tools = fields.List(fields.String())
-    disallowed_tools = fields.List(fields.String())
-    permission_mode = fields.String(validate=OneOf(PERMISSION_MODES))
-    max_turns = StrictInt(validate=Range(1, MAX_TOKENS))
-
-    @pre_load
-    def drop_nulls(self, data: Any, **_: Any) -> Any:
-        return without_nulls(data)
+    profile = fields.String(
+        allow_none=True,
+        validate=OneOf(("agent", "plain")),
+        metadata=_means("agent has Claude Code's tools, plain has none."),
+    )
+    show_tool_use = StrictBool(
+        allow_none=True, metadata=_means("Tells of tools at work in reasoning_content.")
+    )
+    allowed_tools = fields.List(
+        fields.String(), allow_none=True, metadata=_means("The tools that may be used, of those.")
+    )
+    disallowed_tools = fields.List(
+        fields.String(), allow_none=True, metadata=_means("Permission rules that deny.")
+    )
+    permission_mode = fields.String(
+        allow_none=True,
+        validate=OneOf(PERMISSION_MODES),
+        metadata=_means("How much tools may do unasked; no wider than the gateway's own."),
+    )
+    max_turns = StrictInt(
+        allow_none=True,
+        validate=Range(1, MAX_TOKENS),
+        metadata=_means("Rounds of tool use; the answer then ends with finish_reason length."),
+    )
 
 
 class ChatRequestSchema(BaseSchema):
-    model = fields.String(validate=Length(min=1))
-    messages = fields.List(fields.Nested(MessageSchema), required=True, validate=Length(min=1))
+    model = fields.String(validate=Length(min=1), metadata=_means("One of /models."))
+    messages = fields.List(
+        fields.Nested(MessageSchema),
+        required=True,
+        validate=Length(min=1),
+        metadata=_means(
+            "Besides those of role system and developer, the first and the last must be the "
+            "user's, and what they say more than white space."
+        ),
+    )
     stream = StrictBool()
-    stream_options = fields.Nested(StreamOptionsSchema)
-    max_tokens = StrictInt(validate=Range(1, MAX_TOKENS))
+    stream_options = fields.Nested(StreamOptionsSchema, metadata=_means("With stream only."))
+    max_tokens = StrictInt(
+        validate=Range(1, MAX_TOKENS), metadata=_means("max_completion_tokens wins over it.")
+    )
     max_completion_tokens = StrictInt(validate=Range(1, MAX_TOKENS))
-    temperature = StrictFloat(validate=Range(0, 2))
+    temperature = StrictFloat(
+        validate=Range(0, 2), metadata=_means("1 or more is sent as the model's default.")
+    )
     top_p = StrictFloat(validate=Range(0, 1))
     stop = Stop()
     n = StrictInt(validate=Range(1, MAX_CHOICES))
-    reasoning_effort = fields.String(validate=OneOf(EFFORTS))
-    claude = fields.Nested(ClaudeSchema)
-    # Checked and then left alone: Claude has nothing that they could set.
-    presence_penalty = StrictFloat(validate=Range(-2, 2))
-    frequency_penalty = StrictFloat(validate=Range(-2, 2))
-    seed = StrictInt()
-    user = fields.String()
-    safety_identifier = fields.String()
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), validate=Length(max=16))
-    store = StrictBool()
-    parallel_tool_calls = StrictBool()
-    service_tier = fields.String()
-    verbosity = fields.String(validate=OneOf(("low", "medium", "high")))
+    reasoning_effort = fields.String(
+        validate=OneOf(EFFORTS),
+        metadata=_means("Other than none, it goes with no temperature or top_p below 1."),
+    )
+    claude = fields.Nested(ClaudeSchema, metadata=_means("Claude Code's own knobs."))
+    presence_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
+    frequency_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
+    seed = StrictInt(metadata=IDLE)
+    user = fields.String(metadata=IDLE)
+    safety_identifier = fields.String(metadata=IDLE)
+    metadata = fields.Dict(
+        keys=fields.String(), values=fields.String(), validate=Length(max=16), metadata=IDLE
+    )
+    store = StrictBool(metadata=IDLE)
+    parallel_tool_calls = StrictBool(metadata=IDLE)
+    service_tier = fields.String(metadata=IDLE)
+    verbosity = fields.String(validate=OneOf(("low", "medium", "high")), metadata=IDLE)
+
+    @classmethod
+    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
+        properties = {
+            name: one if name in told["required"] else nullable(one)
+            for name, one in told["properties"].items()
+        }
+        properties |= tell_neutral(UNSUPPORTED)
+        return {**told, "properties": properties, "allOf": [_OPTIONS_OF_STREAM, _NO_SAMPLING]}
 
     @pre_load
-    def drop_nulls(self, data: Any, **_: Any) -> Any:
-        return without_nulls(data)
+    def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """An explicit null means the same as absence, for every optional field."""
+        return {name: value for name, value in data.items() if value is not None}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def refuse(self, _: Any, original: dict[str, Any], **__: Any) -> None:
         for name, neutral in UNSUPPORTED.items():
-            value = original.get(name)
-            if value is not None and value not in neutral:
+            if not is_neutral(original.get(name), neutral):
                 message = f"{name} is not supported by this gateway; leave it out."
                 raise ValidationError(Coded(message, "unsupported_parameter"), name)
         if original.get("stream_options") is not None and original.get("stream") is not True:
@@ -171,7 +185,7 @@ class ChatRequestSchema(BaseSchema):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
         claude = data.get("claude", {})
-        allowed_tools = claude.get("allowed_tools")
+        allowed = claude.get("allowed_tools")
         return ChatRequest(
             messages=tuple(data["messages"]),
             model=data.get("model"),
@@ -185,9 +199,9 @@ class ChatRequestSchema(BaseSchema):
             n=data.get("n", 1),
             effort=data.get("reasoning_effort"),
             service_tier=data.get("service_tier"),
-            show_tool_use=claude.get("show_tool_use", False),
-            allowed_tools=None if allowed_tools is None else tuple(allowed_tools),
-            disallowed_tools=tuple(claude.get("disallowed_tools", ())),
+            show_tool_use=claude.get("show_tool_use") or False,
+            allowed_tools=None if allowed is None else tuple(allowed),
+            disallowed_tools=tuple(claude.get("disallowed_tools") or ()),
             permission_mode=claude.get("permission_mode"),
             max_turns=claude.get("max_turns"),
         )

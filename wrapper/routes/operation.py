@@ -1,0 +1,47 @@
+"""The operation: what a view takes and answers, declared at the view itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from wrapper.schemas.plugin import Shape
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_KEPT_AS = "gateway_operation"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a view takes and answers; its docstring says what it does.
+
+    `answers` has a schema for each status, `stream` that of the events where a 200 may be a
+    stream. `errors` are the statuses of errors that follow neither from what it takes nor from
+    `needs_key`, `headers` its answers' own headers and their meanings.
+    """
+
+    body: Shape | None = None
+    query: Shape | None = None
+    answers: Mapping[int, Shape] = field(default_factory=dict)
+    stream: Shape | None = None
+    errors: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    needs_key: bool = True
+
+
+def operation(**declared: Any) -> Callable[[View], View]:
+    """Declare what the decorated view takes and answers, by the names of Operation's fields."""
+    kept = Operation(**declared)
+
+    def declare(view: View) -> View:
+        setattr(view, _KEPT_AS, kept)
+        return view
+
+    return declare
+
+
+def operation_of(view: Callable[..., Any]) -> Operation:
+    """Return what *view* declares; one that does not needs a key and tells of nothing."""
+    return getattr(view, _KEPT_AS, Operation())

@@ -1,0 +1,196 @@
+"""The answers: what each route sends. They tell of it; what is sent is written elsewhere."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from marshmallow import fields
+from marshmallow.validate import Equal, OneOf, Range
+
+from wrapper.schemas.base import BaseSchema
+
+REASONS = ("stop", "length", "content_filter")
+
+_THINKING = {"description": "What the model thought and, where asked for, the tools it used."}
+_TIER = {"description": "Where the request named one."}
+
+_text = partial(fields.String, required=True)
+_count = partial(fields.Integer, required=True, validate=Range(min=0))
+_seconds = partial(_count, metadata={"description": "In Unix seconds; 0 where it is not known."})
+_null = partial(fields.String, required=True, allow_none=True)
+_nested = partial(fields.Nested, required=True)
+
+
+def _always(value: str) -> fields.String:
+    return fields.String(required=True, validate=Equal(value))
+
+
+class PromptDetailsSchema(BaseSchema):
+    cached_tokens = _count()
+    cache_write_tokens = _count()
+    audio_tokens = _count()
+
+
+class CompletionDetailsSchema(BaseSchema):
+    reasoning_tokens = _count()
+    audio_tokens = _count()
+    accepted_prediction_tokens = _count()
+    rejected_prediction_tokens = _count()
+
+
+class UsageSchema(BaseSchema):
+    prompt_tokens = _count()
+    completion_tokens = _count()
+    total_tokens = _count()
+    prompt_tokens_details = _nested(PromptDetailsSchema)
+    completion_tokens_details = _nested(CompletionDetailsSchema)
+    cost_usd = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "In dollars; null where it is not known."},
+    )
+
+
+class AnswerMessageSchema(BaseSchema):
+    role = _always("assistant")
+    content = _text()
+    refusal = _null()
+    annotations = fields.List(fields.Dict(), required=True)
+    reasoning_content = fields.String(metadata=_THINKING)
+
+
+class ChoiceSchema(BaseSchema):
+    index = _count()
+    message = _nested(AnswerMessageSchema)
+    logprobs = fields.Raw(required=True, metadata={"type": "null"})
+    finish_reason = fields.String(required=True, validate=OneOf(REASONS))
+
+
+class CompletionSchema(BaseSchema):
+    id = _text()
+    object = _always("chat.completion")
+    created = _seconds()
+    model = fields.String(required=True, metadata={"description": "The model that ran."})
+    choices = fields.List(fields.Nested(ChoiceSchema), required=True)
+    usage = _nested(UsageSchema)
+    service_tier = fields.String(metadata=_TIER)
+
+
+class DeltaSchema(BaseSchema):
+    role = fields.String(validate=Equal("assistant"))
+    content = fields.String()
+    refusal = fields.String(allow_none=True)
+    reasoning_content = fields.String(metadata=_THINKING)
+
+
+class ChunkChoiceSchema(BaseSchema):
+    index = _count()
+    delta = _nested(DeltaSchema)
+    logprobs = fields.Raw(required=True, metadata={"type": "null"})
+    finish_reason = fields.String(required=True, allow_none=True, validate=OneOf(REASONS))
+
+
+class ChunkSchema(BaseSchema):
+    id = _text()
+    object = _always("chat.completion.chunk")
+    created = _seconds()
+    model = _text()
+    choices = fields.List(fields.Nested(ChunkChoiceSchema), required=True)
+    usage = fields.Nested(
+        UsageSchema,
+        allow_none=True,
+        metadata={"description": "Where it was asked for: null, and filled in the last chunk."},
+    )
+    service_tier = fields.String(metadata=_TIER)
+
+
+class ModelSchema(BaseSchema):
+    id = _text()
+    object = _always("model")
+    created = _seconds()
+    owned_by = _always("anthropic")
+    runs = fields.String(required=True, metadata={"description": "What the name stands for."})
+    display_name = _text()
+
+
+class ModelListSchema(BaseSchema):
+    object = _always("list")
+    data = fields.List(fields.Nested(ModelSchema), required=True)
+
+
+class PoolSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ready", "booting", "failing")))
+    ready = _count()
+    booting = _count()
+    error = fields.String(metadata={"description": "Why the last process did not start."})
+
+
+class KeysSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata={"description": "Why the keys from before are in force."})
+
+
+class BooksSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    unbooked = _count()
+    error = fields.String(metadata={"description": "Why spending cannot be kept."})
+
+
+class HealthSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
+    pools = fields.Dict(values=fields.Nested(PoolSchema), metadata={"description": "By profile."})
+    ignored_frames = fields.Dict(
+        values=fields.Integer(),
+        metadata={"description": "What Claude Code said that the gateway knows nothing of."},
+    )
+    keys = fields.Nested(KeysSchema, metadata={"description": "The file of keys, if there is one."})
+    usage = fields.Nested(BooksSchema, metadata={"description": "The books of what was spent."})
+
+
+class CliSchema(BaseSchema):
+    version = _null()
+    path = _null()
+    error = _null()
+
+
+class AccountSchema(BaseSchema):
+    provider = fields.String()
+    subscription = fields.String()
+    key_source = fields.String()
+    token_source = fields.String()
+
+
+class AuthStatusSchema(BaseSchema):
+    method = _text()
+    reason = _text()
+    ready = fields.Boolean(required=True)
+    missing = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What is missing, and its mend."},
+    )
+    cli = _nested(CliSchema)
+    account = _nested(AccountSchema)
+
+
+class FaultSchema(BaseSchema):
+    message = _text()
+    type = _text()
+    param = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The input at fault, as a path: messages.0.role."},
+    )
+    code = _null()
+
+
+class ErrorSchema(BaseSchema):
+    error = _nested(FaultSchema)
+
+
+class DocumentSchema(BaseSchema):
+    openapi = _text()
+    info = fields.Dict(required=True)
+    paths = fields.Dict(required=True)
+    components = fields.Dict(required=True)
+    servers = fields.List(fields.Dict(), required=True)
