@@ -57,14 +57,23 @@ def desk():
 def test_as_it_becomes_known(desk):
     """Each time more is known the books hold it, and in the end just what the engine says."""
     desk.tell(m=(Usage(input=100), None))
-    dear = 100 * DEAREST["input"]
-    assert desk.kept("m") == Amounts(requests=1, input=100, unpriced_nanos=dear)
+    assert desk.kept("m") == Amounts(requests=1, input=100)
     desk.tell(m=(Usage(input=100, output=7), None))
-    dear += 7 * DEAREST["output"]
-    assert desk.kept("m") == Amounts(requests=1, input=100, output=7, unpriced_nanos=dear)
+    assert desk.kept("m") == Amounts(requests=1, input=100, output=7)
     desk.tell(m=(Usage(90, 5, 6, 8, 2), 0.25))
+    desk.booking.close()
     assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
     assert desk.tokens() == 90 + 5 + 6 + 8
+
+
+def test_without_a_price(desk):
+    """A turn that ended without a price counts as dear as it can have been, once."""
+    desk.tell(0, m=(Usage(input=100, output=7), None))
+    desk.tell(1, m=(Usage(output=1), 0.25))
+    desk.booking.close()
+    desk.booking.close()
+    dear = 100 * DEAREST["input"] + 7 * DEAREST["output"]
+    assert desk.kept("m") == Amounts(1, 100, 0, 0, 8, nanos=250_000_000, unpriced_nanos=dear)
 
 
 def test_other_events_cost_nothing(desk):
@@ -111,6 +120,7 @@ def test_the_last_word_counts(told):
     desk = Desk()
     for index, spent in told:
         desk.tell(index, **spent)
+    desk.booking.close()
     last = dict(told)
     for model in "mno":
         spent = [turn[model] for turn in last.values() if model in turn]

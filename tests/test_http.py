@@ -16,7 +16,16 @@ from wrapper import Gateway, create_app, errors
 from wrapper.routes.stream import stream_response
 from wrapper.services import sse
 from wrapper.services.chat import Stream
-from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.principal import Principal
+from wrapper.services.turn import (
+    Ended,
+    Ending,
+    Permissions,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Usage,
+)
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
 
@@ -885,3 +894,77 @@ def test_starting_and_closing():
     gateway.close()
     gateway.close()
     assert not engine.started
+
+
+# Who is calling
+
+
+def test_own_authentication():
+    """A shop says itself who is calling, and the engine and the log hear of that."""
+    callers = {"1": Principal("carol", profile="plain"), "2": Principal("dave", models=())}
+    app = Flask("shop")
+    engine = ScriptedEngine()
+    gateway = Gateway(
+        Settings(), engine=engine, authenticate=lambda asked: callers.get(asked.cookies.get("id"))
+    )
+    gateway.init_app(app, url_prefix="/ai/v1")
+    client = app.test_client()
+    error_of(client.post("/ai/v1/chat/completions", json=ASKED), 401)
+    client.set_cookie("id", "1")
+    assert client.post("/ai/v1/chat/completions", json=ASKED).status_code == 200
+    assert engine.turns[0].principal is callers["1"]
+    assert engine.turns[0].profile == "plain"
+    beyond = {**ASKED, "claude": {"profile": "agent"}}
+    error_of(client.post("/ai/v1/chat/completions", json=beyond), 403)
+    client.set_cookie("id", "2")
+    assert client.get("/ai/v1/models").json["data"] == []
+    error_of(client.get("/ai/v1/models/sonnet"), 403)
+    assert client.get("/ai/v1/health").status_code == 200
+    assert len(engine.turns) == 1
+
+
+def test_authentication_comes_first():
+    """Whom a shop does not know is told so before the body is read."""
+    app = Flask("shop")
+    Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: None).init_app(app)
+    server = Server()
+    server.app = app
+    status, body, _ = server.send(io.BufferedReader(Unreadable()), CONTENT_LENGTH="100")
+    assert (status, body["error"]["code"]) == (401, "invalid_api_key")
+
+
+def test_claude_knobs():
+    """What a request asks for of Claude Code reaches the engine; null means it was not asked."""
+    server = Server()
+    asked = {
+        "allowed_tools": ["Read", "Bash"],
+        "disallowed_tools": ["Bash(rm:*)"],
+        "permission_mode": "plan",
+        "max_turns": 3,
+    }
+    assert server.ask(claude=asked).status_code == 200
+    permissions = server.engine.turns[0].permissions
+    assert (permissions.mode, permissions.max_turns) == ("plan", 3)
+    assert "Write" in permissions.deny
+    assert "Read" not in permissions.deny
+    assert server.ask(claude=dict.fromkeys(asked)).status_code == 200
+    assert server.engine.turns[1].permissions == Permissions()
+
+
+@pytest.mark.parametrize(
+    ("claude", "param"),
+    [
+        ({"allowed_tools": "Read"}, "claude.allowed_tools"),
+        ({"allowed_tools": [5]}, "claude.allowed_tools.0"),
+        ({"disallowed_tools": {}}, "claude.disallowed_tools"),
+        ({"disallowed_tools": ["nothing"]}, "claude.disallowed_tools.0"),
+        ({"permission_mode": "yolo"}, "claude.permission_mode"),
+        ({"max_turns": 0}, "claude.max_turns"),
+        ({"max_turns": "3"}, "claude.max_turns"),
+        ({"max_turn": 3}, "claude.max_turn"),
+        ({"profile": "plain", "allowed_tools": ["Read"]}, "claude.allowed_tools"),
+    ],
+)
+def test_wrong_knobs(claude, param):
+    """A knob that is none, or turned wrongly, is named."""
+    assert error_of(Server().ask(claude=claude), 400)["param"] == param

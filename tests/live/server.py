@@ -115,10 +115,12 @@ class Server:
         status, _, data = self.call("POST", "/v1/chat/completions", body, headers)
         return status, json.loads(data)
 
-    def stream(self, text: str, **more: Any) -> tuple[list[Any], bytes]:
+    def stream(
+        self, text: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> tuple[list[Any], bytes]:
         """Return the parsed events of a stream, without [DONE], and its raw bytes."""
         body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": text}]}
-        status, _, data = self.call("POST", "/v1/chat/completions", {**body, **more})
+        status, _, data = self.call("POST", "/v1/chat/completions", {**body, **more}, headers)
         assert status == 200, data
         lines = [line for line in data.decode().split("\n\n") if line.startswith("data: {")]
         return [json.loads(line.removeprefix("data: ")) for line in lines], data

@@ -19,7 +19,10 @@ NANOS = 1_000_000_000
 
 
 class Booking:
-    """Books for one request; its turns are told apart by their index."""
+    """Books for one request; its turns are told apart by their index. It must be closed.
+
+    Everything raises Unavailable where the books cannot be kept and must be; nothing is lost then.
+    """
 
     def __init__(self, principal: Principal, ledger: Ledger, rates: Rates):
         self._principal = principal
@@ -27,26 +30,33 @@ class Booking:
         self._rates = rates
         # A turn over midnight stays on the day it began on, so that each day's sums are whole.
         self._day = ledger.today()
+        self._spent: dict[int, Mapping[str, Spent]] = {}
         self._booked: dict[int, Books] = {}
 
     def add(self, index: int, event: Event) -> None:
-        """Book what *event* tells beyond what is booked. Raises Unavailable; it is kept then, too.
+        """Book what *event* tells beyond what is booked.
 
         What is told later may be less, or of another model: the books follow.
         """
         if not isinstance(event, Used):
             return
         before, now = self._booked.get(index, {}), _books(event.spent)
-        if self._counts(index) and now:
-            first = next(iter(now))
-            now[first] += Amounts(requests=1)
-        self._booked[index] = now
+        if now and index == next(iter(self._booked), index):  # one turn stands for the request
+            now[next(iter(now))] += Amounts(requests=1)
+        self._spent[index], self._booked[index] = event.spent, now
         for model in {**before, **now}:
             self._book(model, now.get(model, Amounts()) - before.get(model, Amounts()))
 
-    def _counts(self, index: int) -> bool:
-        """Say whether this turn stands for the request, which is counted once."""
-        return index == next(iter(self._booked), index)
+    def close(self) -> None:
+        """Book the most that it can have cost where no price was told, now that none will be.
+
+        Nothing can be hidden from a budget so; and a turn that runs is not held to be as dear.
+        """
+        while self._spent:
+            _, spent = self._spent.popitem()
+            for model, one in spent.items():
+                if one.cost_usd is None:
+                    self._book(model, Amounts(unpriced_nanos=most(_amounts(one))))
 
     def _book(self, model: str, more: Amounts) -> None:
         if more != Amounts():
@@ -60,14 +70,12 @@ def _books(spent: Mapping[str, Spent]) -> Books:
 
 
 def _amounts(spent: Spent) -> Amounts:
-    usage, cost = spent.usage, spent.cost_usd
-    amounts = Amounts(
+    usage = spent.usage
+    return Amounts(
         input=usage.input,
         cache_read=usage.cache_read,
         cache_creation=usage.cache_creation,
         output=usage.output,
         reasoning=usage.reasoning,
+        nanos=round((spent.cost_usd or 0) * NANOS),
     )
-    if cost is None:
-        return amounts + Amounts(unpriced_nanos=most(amounts))
-    return amounts + Amounts(nanos=round(cost * NANOS))

