@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Protocol
+
+# The dearest list price of what Claude Code 2.1.330 runs, in billionths of dollars a token: $30 a
+# million of input, $150 of output, $3 of cache reads, and $60 of what is cached for an hour.
+DEAREST = {"input": 30_000, "output": 150_000, "cache_read": 3_000, "cache_creation": 60_000}
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,28 @@ class Amounts:
     unpriced_nanos: int = 0
 
     def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Amounts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
 
     def __sub__(self, other: Amounts) -> Amounts:
-        return Amounts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Amounts(*(a - b for a, b in zip(self.values(), other.values(), strict=True)))
+
+    def values(self) -> tuple[int, ...]:
+        """Return the eight numbers, in the order of NAMES."""
+        numbers: tuple[int, ...] = _numbers(self)
+        return numbers
+
+
+NAMES = tuple(row.name for row in fields(Amounts))
+_numbers = attrgetter(*NAMES)
 
 
 def total(amounts: Iterable[Amounts]) -> Amounts:
     return sum(amounts, Amounts())
+
+
+def most(amounts: Amounts) -> int:
+    """Return the most that the tokens can have cost, in billionths of dollars."""
+    return sum(getattr(amounts, name) * price for name, price in DEAREST.items())
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,14 @@ class Row:
 
 
 class StoreFailed(Exception):
-    """Raised when a store cannot be read or written; the message says why, and names it."""
+    """Raised when a store cannot be read or written.
+
+    `told` says why and what to do, to anyone; the message adds *where* the store is.
+    """
+
+    def __init__(self, told: str, where: str = ""):
+        super().__init__(f"{told} ({where})" if where else told)
+        self.told = told
 
 
 class UsageStore(Protocol):
@@ -57,7 +83,10 @@ class UsageStore(Protocol):
         ...
 
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
-        """Return the rows of the days from *first* to *last*, of one key or all, in order."""
+        """Return the rows of the days from *first* to *last*, of one key or all.
+
+        They are in order of day, key and model. A row whose amounts are all 0 is left out.
+        """
         ...
 
     def close(self) -> None: ...
