@@ -1,0 +1,20 @@
+"""What was spent, by day, key and model."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from wrapper.routes.http import current_gateway, principal, reply  # type: ignore[attr-defined]
+from wrapper.schemas.base import checked
+from wrapper.schemas.usage import USAGE_QUERY
+
+usage = Blueprint("usage", __name__)
+
+
+@usage.get("/usage")
+def read_usage() -> Response:
+    """Report the days from `start` to `end`, this month's until today where nothing is said."""
+    ledger = current_gateway().ledger
+    asked = {"end": ledger.today().isoformat(), **request.args.to_dict()}
+    query = checked(USAGE_QUERY, asked)
+    return reply(ledger.report(principal(), query.start, query.end, query.key))
