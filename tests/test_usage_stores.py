@@ -17,12 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from redis import Redis
 
 from tests.live.server import ROOT
 from tests.redis_server import RedisServer
 from wrapper.services.usage.amounts import NAMES, Amounts, Row, StoreFailed, most, total
 from wrapper.services.usage.ledger import open_store
-from wrapper.services.usage.redis import RedisStore
+from wrapper.services.usage.redis import RedisStore, _Batch, _run
 from wrapper.services.usage.sqlite import SqliteStore
 from wrapper.settings import Settings
 
@@ -72,8 +73,6 @@ class RedisKind:
         return RedisStore(self.place)
 
     def wipe(self):
-        from redis import Redis
-
         with Redis.from_url(self.place) as client:
             client.flushall()
 
@@ -194,6 +193,7 @@ def test_which_rows_are_read(store):
     store.add(kept[::-1])
     assert store.read(*EVER) == kept
     assert store.read("2026-11-01", "2026-11-02") == kept[4:12]
+    assert store.read("2026-11-02", "2026-11-30") == kept[8:12]
     assert store.read("2026-11-01", "2026-12-01", "bob") == [r for r in kept[4:] if r.key == "bob"]
     assert store.read(*EVER, "carol") == []
 
@@ -470,19 +470,17 @@ def test_lost_answer(tmp_path, reads_first):
         server.stop()
 
 
-def test_batch_that_comes_late(redis_server):
-    """A batch that was given up is not carried out when it comes after all."""
-    from redis import Redis
-
-    from wrapper.services.usage.redis import _Batch, _run
-
+@pytest.mark.parametrize("came", [("void", "booked"), ("booked", "void", "void")])
+def test_batch_that_is_given_up(redis_server, came):
+    """A batch that is given up is not kept, whether it comes later or came before, and once."""
     with Redis.from_url(redis_server.url, decode_responses=True) as client:
         client.flushall()
-        batch = _Batch("one", (ROW,))
-        for state in ("void", "booked", "void"):
-            _run(client, batch, state)
+        for state in came:
+            _run(client, _Batch("one", (ROW,)), state)
     store = RedisStore(redis_server.url)
     assert store.read(*EVER) == []
+    store.add([ROW])
+    assert store.read(*EVER) == [ROW]
     store.close()
 
 

@@ -156,7 +156,7 @@ class RedisStore:
             if self._client is None:
                 try:
                     _check(self._url)
-                    # Not tried again by the client: a batch must not be sent twice.
+                    # Not tried again by the client: a caller waits for this, and TIMEOUT holds.
                     self._client = Redis.from_url(
                         self._url,
                         decode_responses=True,
