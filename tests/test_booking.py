@@ -1,5 +1,6 @@
 """The booking: what turns use is kept as it becomes known, and once."""
 
+from datetime import date
 from typing import cast
 
 import pytest
@@ -21,16 +22,17 @@ class Books:
     """A ledger that only remembers."""
 
     def __init__(self):
-        self.days = ["2026-11-30", "2026-12-01"]
+        self.days = [date(2026, 11, 30), date(2026, 12, 1)]
         self.kept = {}
 
     def today(self):
         return self.days.pop(0)
 
-    def add(self, day, key, model, amounts):
-        assert key == "alice"
-        place = self.kept.setdefault((day, model), Amounts())
-        self.kept[day, model] = place + amounts
+    def add(self, *rows):
+        for row in rows:
+            assert row.key == "alice"
+            place = (row.day, row.model)
+            self.kept[place] = self.kept.get(place, Amounts()) + row.amounts
 
 
 class Desk:

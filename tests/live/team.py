@@ -35,7 +35,7 @@ class Team:
     def limit(self, name: str, **ceilings: Any) -> None:
         """Write ceilings into the file, as an operator would."""
         document = tomlkit.parse(self.file.read_text())
-        document["keys"][name].update(ceilings)  # type: ignore[index, union-attr]
+        document["keys"][name].update(ceilings)
         fresh = self.file.with_suffix(".new")
         fresh.write_text(tomlkit.dumps(document))
         fresh.replace(self.file)

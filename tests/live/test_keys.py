@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from typing import Any
 
 import openai
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.live.server import MODEL, eventually
 from tests.live.team import Team
 
-CEILINGS = {
+CEILINGS: dict[str, dict[str, Any]] = {
     "alice": {},
     "bob": {},
     "models": {"models": ["haiku", "claude-opus-*"]},

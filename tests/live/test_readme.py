@@ -29,6 +29,10 @@ RUN_BY = {
     ".venv/bin/flask --app wsgi gateway doctor": "test_doctor",
     f"make smoke URL={URL}": "test_smoke",
     "curl": "test_curl",
+    "export API_KEYS_FILE=keys.toml": "test_keys",
+    ".venv/bin/flask --app wsgi gateway keys new alice": "test_keys",
+    ".venv/bin/flask --app wsgi gateway keys list": "test_keys",
+    ".venv/bin/flask --app wsgi gateway keys revoke alice": "test_keys",
 }
 
 
@@ -145,6 +149,14 @@ def test_doctor(clone, upstream):
     command = [".venv/bin/flask", "--app", "wsgi", "gateway", "doctor"]
     assert "FAILED" not in answers(clone, *command, **account, PORT="0")
     assert len(upstream.requests) == 1
+
+
+def test_keys(clone):
+    """The commands for keys work one after the other as the README has them."""
+    script = "\n".join(command for command in COMMANDS if "keys" in command.lower())
+    made, listed, *_ = answers(clone, "sh", "-ec", script).splitlines()
+    assert made.startswith("sk-")
+    assert listed.startswith("alice")
 
 
 def test_make_run(clone, upstream):

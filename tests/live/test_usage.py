@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import openai
 import pytest
 
-from tests.live.server import MODEL, alive, eventually
+from tests.live.server import MODEL, alive, children, eventually
 from tests.live.team import Team
 
 PLAIN = {"claude": {"profile": "plain"}}
@@ -23,7 +25,7 @@ KILL_ITSELF = '[[tool Bash {"command": "kill -9 $PPID"}]]'
 
 @pytest.fixture(scope="module")
 def _team(_servers, tmp_path_factory):
-    ceilings = {
+    ceilings: dict[str, dict[str, Any]] = {
         "alice": {},
         "bob": {},
         "chief": {"admin": True},
@@ -44,6 +46,11 @@ def team(_team, upstream):
 def spent(team, name):
     """Return the sums of what *name* has spent."""
     return team.usage(name)["total"]
+
+
+def replaced(server, worker):
+    """Say whether *worker* has gone and another one has come."""
+    return not alive(worker) and bool(set(children(server.process.pid)) - {worker})
 
 
 def begin(team, name, text, **more):
@@ -199,7 +206,7 @@ def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
     os.kill(worker, signal.SIGKILL)
     with contextlib.suppress(http.client.IncompleteRead):
         response.read()
-    assert eventually(lambda: not alive(worker) and team.server.worker != worker)
+    assert eventually(lambda: replaced(team.server, worker))
     team.server.wait()
     total = spent(team, "alice")
     assert total["requests"] == 4
@@ -228,7 +235,7 @@ def test_killed_at_the_very_moment(serve, tmp_path, upstream):
             status, _ = team.ask("alice", DEAR, **PLAIN)
             answered += status == 200
         killer.join()
-        assert eventually(lambda pid=worker: not alive(pid) and team.server.worker != pid)
+        assert eventually(functools.partial(replaced, team.server, worker))
         team.server.wait()
         assert spent(team, "alice")["completion_tokens"] >= answered
         assert spent(team, "alice")["cost_usd"] >= answered * 0.003015 - 1e-9

@@ -10,6 +10,7 @@ from wrapper.routes.docs import docs
 from wrapper.routes.health import health
 from wrapper.routes.http import install
 from wrapper.routes.models import models
+from wrapper.routes.usage import usage
 from wrapper.security import Guard
 
 # The blueprints' names, by which an app's other routes are told from the gateway's.
@@ -18,7 +19,7 @@ NAMES = ("wrapper", "wrapper_root")
 
 def build_blueprint(guard: Guard) -> Blueprint:
     """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    return _parent(NAMES[0], guard, chat, models, auth, health, docs)
+    return _parent(NAMES[0], guard, chat, models, usage, auth, health, docs)
 
 
 def build_root(guard: Guard) -> Blueprint:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.operation import operation_of
-from wrapper.schemas.base import code_of, first_error
+from wrapper.schemas.base import checked
 from wrapper.security import Guard
 from wrapper.services.principal import Principal
 
@@ -131,13 +131,9 @@ def load(schema: Schema) -> Any:
         raise RequestEntityTooLarge
     body = parse(data)
     try:
-        return schema.load(body)
+        return checked(schema, body)
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
-    except ValidationError as error:
-        param, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
-        text = f"{param}: {message}" if param else message
-        raise InvalidRequest(text, param=param or None, code=code_of(message)) from None
 
 
 def parse(data: bytes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from wrapper.errors import InvalidRequest
+
 
 class Coded(str):
     """An error message with OpenAI's `code` for it."""
@@ -91,11 +93,23 @@ def tell_neutral(unsupported: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     }
 
 
+def checked(schema: Schema, data: Any) -> Any:
+    """Return what *schema* makes of *data*. Raises InvalidRequest for the first that is wrong."""
+    try:
+        return schema.load(data)
+    except ValidationError as error:
+        param, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
+        text = f"{param}: {message}" if param else message
+        raise InvalidRequest(text, param=param or None, code=code_of(message)) from None
+
+
 def first_error(errors: Any, path: tuple[str, ...] = ()) -> tuple[str, str]:
     """Return the path (`messages.0.role`) and the message of the first of marshmallow's errors."""
     if isinstance(errors, dict):
         key = next(iter(errors))
-        step = () if key in ("_schema", "key", "value") else (str(key),)
+        # Below a dictionary's field, marshmallow says whether its key or its value is wrong.
+        side = bool(path) and key in ("key", "value")
+        step = () if key == "_schema" or side else (str(key),)
         return first_error(errors[key], (*path, *step))
     return ".".join(path), errors[0] if isinstance(errors, list) else errors
 

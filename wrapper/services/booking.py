@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.turn import Event, Spent, Used
-from wrapper.services.usage.amounts import Amounts, most
+from wrapper.services.usage.amounts import Amounts, Row, most, total
 from wrapper.services.usage.ledger import Ledger
 
 Books = dict[str, Amounts]
@@ -29,7 +29,7 @@ class Booking:
         self._ledger = ledger
         self._rates = rates
         # A turn over midnight stays on the day it began on, so that each day's sums are whole.
-        self._day = ledger.today()
+        self._day = ledger.today().isoformat()
         self._spent: dict[int, Mapping[str, Spent]] = {}
         self._booked: dict[int, Books] = {}
 
@@ -44,8 +44,9 @@ class Booking:
         if now and index == next(iter(self._booked), index):  # one turn stands for the request
             now[next(iter(now))] += Amounts(requests=1)
         self._spent[index], self._booked[index] = event.spent, now
-        for model in {**before, **now}:
-            self._book(model, now.get(model, Amounts()) - before.get(model, Amounts()))
+        nothing = Amounts()
+        more = {m: now.get(m, nothing) - before.get(m, nothing) for m in {**before, **now}}
+        self._book({model: amounts for model, amounts in more.items() if amounts != nothing})
 
     def close(self) -> None:
         """Book the most that it can have cost where no price was told, now that none will be.
@@ -54,15 +55,16 @@ class Booking:
         """
         while self._spent:
             _, spent = self._spent.popitem()
-            for model, one in spent.items():
-                if one.cost_usd is None:
-                    self._book(model, Amounts(unpriced_nanos=most(_amounts(one))))
+            unpriced = {m: _amounts(one) for m, one in spent.items() if one.cost_usd is None}
+            self._book({m: Amounts(unpriced_nanos=most(one)) for m, one in unpriced.items()})
 
-    def _book(self, model: str, more: Amounts) -> None:
-        if more != Amounts():
-            tokens = more.input + more.cache_read + more.cache_creation + more.output
+    def _book(self, more: Books) -> None:
+        if more:
+            name = self._principal.name
+            self._ledger.add(*(Row(self._day, name, model, one) for model, one in more.items()))
+            used = total(more.values())
+            tokens = used.input + used.cache_read + used.cache_creation + used.output
             self._rates.spend(self._principal, tokens)
-            self._ledger.add(self._day, self._principal.name, model, more)
 
 
 def _books(spent: Mapping[str, Spent]) -> Books:

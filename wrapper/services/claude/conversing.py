@@ -149,7 +149,8 @@ class Conversation:
     def _conclude(self) -> Iterator[Event]:
         """Yield what the turn has used and how it ended, or raise the ApiError that ended it."""
         result = self._transport.result
-        yield self._reading.used(result)
+        if (used := self._reading.used(result)).spent:
+            yield used
         if ended := self._reading.end(result):
             yield ended
             return

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from wrapper.errors import PermissionDenied, Unavailable
 from wrapper.services.principal import Principal
-from wrapper.services.usage.amounts import Amounts, Row, StoreFailed, UsageStore
+from wrapper.services.usage.amounts import Row, StoreFailed, UsageStore
 from wrapper.services.usage.backlog import Backlog
 from wrapper.services.usage.budget import Budget, budgets
 from wrapper.services.usage.redis import RedisStore
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 EVER = ("0000-01-01", "9999-12-31")
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Ledger:
     """Books into *store*. Threads may use it at once, and readers do not wait for writers.
 
@@ -30,7 +34,9 @@ class Ledger:
     the time in UTC, by which days and months begin.
     """
 
-    def __init__(self, store: UsageStore, *, required: bool, now: Callable[[], datetime]):
+    def __init__(
+        self, store: UsageStore, *, required: bool, now: Callable[[], datetime] = _utc_now
+    ):
         self._store = store
         self._required = required
         self._now = now
@@ -40,14 +46,13 @@ class Ledger:
     def today(self) -> date:
         return self._now().date()
 
-    def add(self, key: str, model: str, amounts: Amounts) -> None:
-        """Book today's *amounts*; they are kept whatever happens.
+    def add(self, *rows: Row) -> None:
+        """Book *rows*; they are kept whatever happens.
 
         Raises Unavailable where they could not be booked and that is required.
         """
-        row = Row(self.today().isoformat(), key, model, amounts)
         try:
-            self._book(row)
+            self._book(*rows)
         except StoreFailed as error:
             if self._required:
                 raise _required(error.told, retry=False) from None

@@ -1,0 +1,209 @@
+"""The Redis store: what was spent, where several gateways can keep it together."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from wrapper.services.usage.amounts import NAMES, Amounts, Row, StoreFailed
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+PREFIX = "claude-code-gateway:usage"
+# Seconds to wait for Redis; a URL may say otherwise (?socket_timeout=5).
+TIMEOUT = 2.0
+# Seconds that a batch's mark is kept: for longer than Redis should be out of reach.
+MARK = 86400
+
+# KEYS: the batch's mark, the known keys, the known months, then the hashes. ARGV: "booked" or
+# "void", the mark's life, a key and month to make known for each hash, then for each increment the
+# number of its hash, its field and itself. MULTI would leave half a batch where one increment is
+# refused, and could not tell a batch that is given up from one that is still on its way.
+BATCH = """
+local was = redis.call('GET', KEYS[1])
+if ARGV[1] == 'booked' and was then return 0 end
+if ARGV[1] == 'void' and was ~= 'booked' then
+    redis.call('SET', KEYS[1], 'void', 'EX', ARGV[2])
+    return 0
+end
+local at = 3
+for _ = 4, #KEYS do
+    redis.call('SADD', KEYS[2], ARGV[at])
+    redis.call('SADD', KEYS[3], ARGV[at + 1])
+    at = at + 2
+end
+for i = at, #ARGV, 3 do
+    local said = redis.pcall('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+    if type(said) == 'table' and said.err then
+        for j = at, i - 3, 3 do
+            local number = ARGV[j + 2]
+            local back = string.sub(number, 1, 1) == '-' and string.sub(number, 2) or '-' .. number
+            redis.call('HINCRBY', KEYS[tonumber(ARGV[j])], ARGV[j + 1], back)
+        end
+        return said
+    end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Rows that are added together, and the id by which Redis knows whether they were."""
+
+    id: str
+    rows: tuple[Row, ...]
+
+    def arguments(self, state: str) -> tuple[list[str], list[str]]:
+        """Return the script's KEYS and ARGV; to void a batch is to book its opposite."""
+        sign = -1 if state == "void" else 1
+        hashes: dict[tuple[str, str], int] = {}
+        changes: list[str] = []
+        for row in self.rows:
+            number = hashes.setdefault((row.key, row.day[:7]), len(hashes) + 4)
+            for name, value in zip(NAMES, row.amounts.values(), strict=True):
+                if value:
+                    field = f"{row.day[8:]}:{name}:{row.model}"
+                    changes += [str(number), field, str(sign * value)]
+        keys = [f"{PREFIX}:batch:{self.id}", f"{PREFIX}:keys", f"{PREFIX}:months"]
+        keys += [_hash(key, month) for key, month in hashes]
+        known = [part for pair in hashes for part in pair]
+        return keys, [state, str(MARK), *known, *changes]
+
+
+class RedisStore:
+    """A UsageStore in the Redis at *url*: a hash for each key and month. Needs redis-py.
+
+    Where an answer of Redis is lost, whether the batch was booked is not known. Such a batch is
+    made void before anything else is read or added, so that what raised was not added.
+    """
+
+    def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
+        self._url = url
+        self._new_id = new_id
+        self._lock = threading.Lock()
+        self._client: Redis | None = None
+        self._doubtful: list[_Batch] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        with self._reached() as client:
+            from redis import ResponseError
+
+            batch = _Batch(self._new_id(), tuple(rows))
+            try:
+                _run(client, batch, "booked")
+            except ResponseError:
+                raise  # Redis has answered, and booked nothing
+            except BaseException:
+                self._doubtful.append(batch)
+                raise
+
+    def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
+        with self._reached() as client:
+            months = [str(name) for name in client.smembers(f"{PREFIX}:months")]
+            months = sorted(month for month in months if first[:7] <= month <= last[:7])
+            keys = (
+                [str(name) for name in client.smembers(f"{PREFIX}:keys")] if key is None else [key]
+            )
+            wanted = [(month, name) for month in months for name in keys]
+            pipeline = client.pipeline()
+            for month, name in wanted:
+                pipeline.hgetall(_hash(name, month))
+            found = zip(wanted, pipeline.execute(), strict=True)
+            rows = [row for (month, name), kept in found for row in _rows(name, month, kept)]
+        chosen = [row for row in rows if first <= row.day <= last]
+        return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[Redis]:
+        """Give a client that owes no answer; what fails is StoreFailed, without the password."""
+        try:
+            from redis import RedisError, ResponseError
+        except ImportError:
+            mend = "pip install 'claude-code-gateway[redis]'"
+            raise StoreFailed(f"REDIS_URL: redis-py is not installed; {mend}") from None
+        client = self._connect()
+        try:
+            self._void(client)
+            yield client
+        except ResponseError as error:
+            told = f"REDIS_URL: Redis refuses: {self._masked(error)}"
+            raise StoreFailed(told) from None
+        except (RedisError, OSError) as error:
+            told = "REDIS_URL: Redis cannot be reached; start it, or mend the URL"
+            raise StoreFailed(told, self._masked(error)) from None
+
+    def _connect(self) -> Redis:
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        with self._lock:
+            if self._client is None:
+                try:
+                    _check(self._url)
+                    # Not tried again by the client: a caller waits for this, and TIMEOUT holds.
+                    self._client = Redis.from_url(
+                        self._url,
+                        decode_responses=True,
+                        socket_timeout=TIMEOUT,
+                        socket_connect_timeout=TIMEOUT,
+                        retry=Retry(NoBackoff(), 0),
+                    )
+                except ValueError:  # whose text may hold a piece of the password
+                    mend = "write redis://:PASSWORD@HOST:PORT/0, the password %-escaped"
+                    raise StoreFailed(f"REDIS_URL: this is no URL of a Redis; {mend}") from None
+            return self._client
+
+    def _void(self, client: Redis) -> None:
+        for batch in list(self._doubtful):
+            _run(client, batch, "void")
+            with contextlib.suppress(ValueError):  # another thread was quicker
+                self._doubtful.remove(batch)
+
+    def _masked(self, error: Exception) -> str:
+        text = str(error)
+        parts = urlsplit(self._url)
+        for secret in (parts.password, *parse_qs(parts.query).get("password", [])):
+            for form in (secret, unquote(secret)) if secret else ():
+                text = text.replace(form, "***")
+        return text
+
+
+def _run(client: Redis, batch: _Batch, state: str) -> None:
+    keys, arguments = batch.arguments(state)
+    client.eval(BATCH, len(keys), *keys, *arguments)
+
+
+def _check(url: str) -> None:
+    """Raise ValueError where a bare / or # of a password would be taken for the host's end."""
+    if "@" in url and "@" not in urlsplit(url).netloc:
+        raise ValueError
+
+
+def _hash(key: str, month: str) -> str:
+    return f"{PREFIX}:{month}:{key}"
+
+
+def _rows(key: str, month: str, kept: dict[str, str]) -> list[Row]:
+    """Return the rows in a month's hash, whose fields are day:amount:model."""
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for field, value in kept.items():
+        day, name, model = field.split(":", 2)
+        found[f"{month}-{day}", model][name] = int(value)
+    rows = [Row(day, key, model, Amounts(**numbers)) for (day, model), numbers in found.items()]
+    return [row for row in rows if row.amounts != Amounts()]
