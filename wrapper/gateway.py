@@ -98,7 +98,7 @@ class Gateway:
             error = self.keys.error
             report["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
             troubled = troubled or bool(error)
-        if troubled and report["status"] == "ok":
+        if troubled and report["status"] != "failing":
             report["status"] = "degraded"
         return report
 
