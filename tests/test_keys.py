@@ -20,7 +20,7 @@ from wrapper import keys
 from wrapper.keys import BROKEN, KeyFile, KeysError, hash_of
 from wrapper.schemas.keys import CEILINGS, KeySchema
 from wrapper.services.principal import Principal
-from wrapper.settings import PERMISSION_MODES, SettingsError
+from wrapper.settings import PERMISSION_MODES, Settings, SettingsError
 
 KEYS = {name: f"sk-{name}-secret" for name in ("alice", "bob", "carol")}
 HASHES = {name: hash_of(key) for name, key in KEYS.items()}
@@ -53,18 +53,18 @@ def put(path):
 
 @pytest.fixture
 def opened(path, put):
-    def opened(text, **options):
+    def opened(text, **settings):
         put(text)
-        return KeyFile(path, **options)
+        return KeyFile(path, Settings(**settings))
 
     return opened
 
 
 @pytest.fixture
 def mistakes_of(opened):
-    def mistakes_of(text, **options):
+    def mistakes_of(text, **settings):
         with pytest.raises(KeysError) as caught:
-            opened(text, **options)
+            opened(text, **settings)
         return caught.value.mistakes
 
     return mistakes_of
@@ -231,9 +231,31 @@ def test_what_is_no_file(tmp_path):
             KeyFile(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('tools = ["bash"]', "'bash'"),
+        ('tools = ["Bash(rm:*)"]', "'Bash(rm:*)'"),
+        ('tools = ["Read", "Agent"]', "'Agent'"),
+        ('disallowed_tools = ["Bash(rm:*)", "bash(rm:*)"]', "'bash(rm:*)'"),
+        ('allowed_tools = ["Bash("]', "'Bash('"),
+    ],
+)
+def test_rules_for_no_tool(mistakes_of, line, wrong):
+    """A tool that is mistyped would deny or allow nothing, and is told."""
+    (mistake,) = mistakes_of(table("alice", line))
+    assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{line.partition(' ')[0]}: {wrong}")
+
+
+def test_tools_of_the_settings(opened):
+    """Tools that the settings add may be named; so may those that they leave out."""
+    text = table("alice", 'tools = ["Bash", "Agent"]')
+    assert opened(text, claude_tools=("Agent",)).principals()[0].tools == ("Bash", "Agent")
+
+
 def test_schema_is_whole():
     """Every ceiling of a principal can be set, and nothing that is none."""
-    schema = KeySchema("x", allow_bypass=False)
+    schema = KeySchema("x")
     assert set(schema.fields) == {"sha256", *CEILINGS}
     assert set(CEILINGS) == {row.name for row in fields(Principal)} - {"name", "shares"}
 

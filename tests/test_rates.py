@@ -98,14 +98,16 @@ def test_store_away(caplog, required):
     """Where the store is away callers pass, loudly, or are told, as the setting says."""
     rates = open_rates(Settings(redis_url=NOWHERE, usage_required=required))
     alice = Principal("alice", requests_per_minute=1, tokens_per_minute=1)
-    for ask in (rates.admit, rates.headers, lambda p: rates.spend(p, 5)):
+    for ask, retry in ((rates.admit, {}), (lambda p: rates.spend(p, 5), "false")):
         caplog.clear()
         if required:
-            with pytest.raises(Unavailable, match="USAGE_REQUIRED"):
+            with pytest.raises(Unavailable, match="USAGE_REQUIRED") as caught:
                 ask(alice)
+            assert caught.value.headers() == (retry and {"x-should-retry": retry})
         else:
             ask(alice)
         assert "REDIS_URL" in caplog.text
+    assert rates.headers(alice) == {}
     rates.admit(Principal("bob"))  # who has no limits asks nobody
 
 

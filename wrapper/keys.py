@@ -51,9 +51,9 @@ class KeyFile:
     Threads may share it.
     """
 
-    def __init__(self, path: str | Path, *, allow_bypass: bool = False):
+    def __init__(self, path: str | Path, settings: Settings | None = None):
         self._path = Path(path).expanduser().absolute()
-        self._allow_bypass = allow_bypass
+        self._settings = settings
         self._lock = threading.Lock()
         self._told: tuple[Any, list[str]] = (None, [])
         # The stamp is taken before the file is read, so that it can only be too old.
@@ -111,7 +111,7 @@ class KeyFile:
         self._seen = stamp if readable or not stamp else None
 
     def _read(self) -> dict[str, Principal]:
-        return principals(document(read(self._path)), self._allow_bypass)
+        return principals(document(read(self._path)), self._settings)
 
     def _stamp(self) -> tuple[int, ...]:
         """Return what tells one state of the file from another; nothing where it is not there."""
@@ -127,7 +127,7 @@ def open_keys(settings: Settings) -> KeyFile | None:
     """Return the keys of API_KEYS_FILE, or None where it is not set. Raises KeysError."""
     if not settings.api_keys_file:
         return None
-    return KeyFile(settings.api_keys_file, allow_bypass=settings.allow_bypass)
+    return KeyFile(settings.api_keys_file, settings)
 
 
 def read(path: Path) -> str:
@@ -160,7 +160,9 @@ def document(text: str) -> dict[str, Any]:
     return found
 
 
-def principals(document: Mapping[str, Any], allow_bypass: bool) -> dict[str, Principal]:
+def principals(
+    document: Mapping[str, Any], settings: Settings | None = None
+) -> dict[str, Principal]:
     """Return whose each key is, by the keys' hashes; raises KeysError with all mistakes."""
     found: dict[str, Principal] = {}
     mistakes = [
@@ -171,7 +173,7 @@ def principals(document: Mapping[str, Any], allow_bypass: bool) -> dict[str, Pri
     for name, table in document["keys"].items():
         where = f"keys.{_shown(name)}"
         try:
-            digest, principal = load_key(name, table, allow_bypass=allow_bypass)
+            digest, principal = load_key(name, table, settings)
         except ValidationError as error:
             mistakes += _mistakes(where, error)
             continue

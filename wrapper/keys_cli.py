@@ -33,7 +33,7 @@ def list_keys() -> None:
     """Print who has a key, a line for each, with the ceilings."""
     with _file() as path:
         # Of ALLOW_BYPASS the gateway and its doctor tell; here is told what stands in the file.
-        principals = keys.KeyFile(path, allow_bypass=True).principals()
+        principals = keys.KeyFile(path).principals()
     for principal in principals:
         click.echo(_line(principal))
 

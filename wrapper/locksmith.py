@@ -92,7 +92,7 @@ def _valid(text: str) -> dict[str, Any]:
     """Return the tables of all keys by their names; raises KeysError for a broken *text*."""
     found = document(text)
     # Whether ALLOW_BYPASS is set is for the gateway to say, which knows its settings.
-    principals(found, allow_bypass=True)
+    principals(found)
     return dict(found["keys"])
 
 

@@ -17,6 +17,7 @@ from gunicorn.workers.base import Worker
 from wrapper import security
 from wrapper.keys import open_keys
 from wrapper.services.claude import orphans
+from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, load
 
 CLIENT_SECONDS = 30
@@ -36,6 +37,8 @@ def configuration() -> dict[str, Any]:
     try:
         settings = load()
         open_keys(settings)
+        if settings.redis_url:
+            open_rates(settings)
     except SettingsError as error:
         refuse(*error.mistakes)
     return {

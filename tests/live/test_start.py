@@ -19,6 +19,7 @@ REFUSALS = [
     ({}, ("-b", "0.0.0.0:0"), "API_KEY: 0.0.0.0:0 can be reached from other machines"),
     ({}, ("-w", "2"), "workers: several workers"),
     ({"CLAUDE_PERMISSION_MODE": "bypassPermissions"}, (), "set ALLOW_BYPASS=true"),
+    ({"REDIS_URL": "127.0.0.1:6379"}, (), "REDIS_URL: "),
     ({"CLAUDE_CWD": "/nowhere/at/all"}, (), "CLAUDE_CWD: /nowhere/at/all is not a directory"),
 ]
 

@@ -13,7 +13,8 @@ from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
 from wrapper.services.principal import RESERVED, Principal
-from wrapper.settings import PERMISSION_MODES
+from wrapper.services.rules import is_rule
+from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 PREFIX = "sk-"
 MOST = 2**31 - 1
@@ -68,7 +69,10 @@ def _check_dollars(value: float) -> None:
 
 
 class KeySchema(Schema):
-    """One key's table; loads to its hash and its principal. What is not known is a mistake."""
+    """One key's table; loads to its hash and its principal. What is not known is a mistake.
+
+    Without *settings* what depends on them is left to the gateway that has them.
+    """
 
     class Meta:
         unknown = RAISE
@@ -91,15 +95,25 @@ class KeySchema(Schema):
     usd_per_day = _dollars()
     usd_per_month = _dollars()
 
-    def __init__(self, name: str, *, allow_bypass: bool):
+    def __init__(self, name: str, settings: Settings | None = None):
         super().__init__()
         self.error_messages["unknown"] = f"Is no ceiling; there are {', '.join(CEILINGS)}."
         self._name = name
-        self._allow_bypass = allow_bypass
+        self._settings = settings
+
+    @validates("tools", "allowed_tools", "disallowed_tools")
+    def check_tools(self, value: tuple[str, ...], data_key: str) -> None:
+        # A rule that is mistyped would deny nothing, and nobody would know.
+        tools = sorted({*TOOLS, *self._settings.claude_tools} if self._settings else ())
+        for rule in value if tools else ():
+            if not (rule in tools if data_key == "tools" else is_rule(rule, tools)):
+                raise ValidationError(
+                    f"{rule[:80]!r} is for no tool; there are {', '.join(tools)}."
+                )
 
     @validates("permission_mode")
     def check_mode(self, value: str, data_key: str) -> None:
-        if value == "bypassPermissions" and not self._allow_bypass:
+        if value == "bypassPermissions" and self._settings and not self._settings.allow_bypass:
             raise ValidationError(
                 "bypassPermissions lets this key run anything; set ALLOW_BYPASS=true if that is "
                 "meant."
@@ -119,7 +133,7 @@ def check_name(name: str) -> None:
     Principal(name)
 
 
-def load_key(name: str, table: Any, *, allow_bypass: bool) -> tuple[str, Principal]:
+def load_key(name: str, table: Any, settings: Settings | None = None) -> tuple[str, Principal]:
     """Return the hash and the principal of the key *name*, whose *table* is as TOML gave it.
 
     Raises ValidationError with a list of messages for each field, and for "" of the whole.
@@ -130,5 +144,5 @@ def load_key(name: str, table: Any, *, allow_bypass: bool) -> tuple[str, Princip
         raise ValidationError({"": [f"{error}."]}) from None
     if not isinstance(table, dict):
         raise ValidationError({"": ["Must be a table."]})
-    loaded: tuple[str, Principal] = KeySchema(name, allow_bypass=allow_bypass).load(table)
+    loaded: tuple[str, Principal] = KeySchema(name, settings).load(table)
     return loaded

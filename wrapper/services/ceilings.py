@@ -6,7 +6,6 @@ refused by name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import NoReturn
@@ -15,14 +14,12 @@ from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
 from wrapper.services.conversation import ChatRequest, Grant
 from wrapper.services.principal import Principal
+from wrapper.services.rules import is_rule, split_rules
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 
 # How much each permission mode lets tools do when there is no one to ask.
 WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
-
-_RULE = re.compile(r"(\w+)(\(.*\))?", re.DOTALL)
-_RULES = re.compile(r"[^\s,(]+(?:\([^)]*\))?")
 
 
 class Ceilings:
@@ -31,7 +28,7 @@ class Ceilings:
     def __init__(self, settings: Settings, catalog: Catalog):
         self._settings = settings
         self._catalog = catalog
-        self._allowed_rules = tuple(_RULES.findall(settings.claude_allowed_tools))
+        self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
     def grant(self, request: ChatRequest, model: str, principal: Principal) -> Grant:
         """Return what *request*, to be run by *model*, gets.
@@ -115,8 +112,7 @@ class Ceilings:
     def _check_rules(self, rules: Iterable[str]) -> None:
         """Refuse a rule that would deny nothing: it was meant to deny something."""
         for index, rule in enumerate(rules):
-            found = _RULE.fullmatch(rule)
-            if not found or found[1] not in self._settings.claude_tools:
+            if not is_rule(rule, self._settings.claude_tools):
                 tools = ", ".join(self._settings.claude_tools) or "none"
                 why = f"{rule[:80]!r} is no rule for one of the tools here ({tools})"
                 raise _mistake(f"disallowed_tools.{index}", why)

@@ -36,7 +36,7 @@ class Rates:
 
     def admit(self, principal: Principal) -> None:
         """Count a request. Raises RateLimited where a limit is reached, or Unavailable."""
-        with self._reached():
+        with self._reached(self._required):
             for what, limit in _limits(principal):
                 taken = self._limiter.hit if what == "requests" else self._limiter.test
                 if not taken(limit, what, principal.name):
@@ -44,15 +44,15 @@ class Rates:
 
     def spend(self, principal: Principal, tokens: int) -> None:
         """Count *tokens* that were used. Raises Unavailable."""
-        with self._reached():
+        with self._reached(self._required, retry=False):
             for what, limit in _limits(principal):
                 if what == "tokens" and tokens > 0:
                     self._limiter.hit(limit, what, principal.name, cost=tokens)
 
     def headers(self, principal: Principal) -> dict[str, str]:
-        """Return OpenAI's headers for the limits that *principal* has. Raises Unavailable."""
+        """Return OpenAI's headers for the limits that *principal* has, as far as they are known."""
         headers: dict[str, str] = {}
-        with self._reached():
+        with self._reached(required=False):
             for what, limit in _limits(principal):
                 left, seconds = self._state(what, limit, principal)
                 headers[f"x-ratelimit-limit-{what}"] = str(limit.amount)
@@ -75,16 +75,17 @@ class Rates:
         )
 
     @contextlib.contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Let a store that cannot be reached pass, loudly, or refuse it where it is required."""
+    def _reached(self, required: bool, retry: bool | None = None) -> Iterator[None]:
+        """Let a store that cannot be reached pass, loudly, or raise where it is required."""
         try:
             yield
         except StorageError as error:
             why = error.storage_error
             log.error("rates are not limited: their store (REDIS_URL) cannot be reached: %s", why)
-            if self._required:
+            if required:
                 raise Unavailable(
-                    "Rates cannot be counted (USAGE_REQUIRED); try again later.", retry_after=5
+                    "Rates cannot be counted, and USAGE_REQUIRED is set; try again later.",
+                    retry=retry,
                 ) from None
 
 
