@@ -4,16 +4,18 @@ import functools
 import json
 
 import pytest
+from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
 from tests.test_http import DONE, KEY, LIMIT, USER, Server, frames_of
 from tests.test_pool import World
-from wrapper import errors
+from wrapper import Gateway, errors
 from wrapper.openapi import build_document
 from wrapper.schemas.answers import REASONS, AccountSchema
 from wrapper.services.claude.account import TOLD
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.completion import FINISH_REASONS
+from wrapper.services.principal import Principal
 from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, ToolUse, Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
@@ -150,6 +152,21 @@ def test_refused_requests(send, status):
     response = send(server)
     assert response.status_code == status
     Judge(server.app).check(response, CHAT, "post")
+
+
+@pytest.mark.parametrize(("requests", "tokens"), [(1, 9), (9, 1)])
+def test_over_the_rate(requests, tokens):
+    """An answer within a rate, and the refusal over it, have the headers of the document."""
+    app = Flask(__name__)
+    caller = Principal("alice", requests_per_minute=requests, tokens_per_minute=tokens)
+    engine = ScriptedEngine()
+    Gateway(Settings(), engine=engine, authenticate=lambda asked: caller).init_app(app)
+    asked = {"messages": [USER]}
+    for status in (200, 429):
+        response = app.test_client().post(CHAT, json=asked)
+        assert response.status_code == status
+        assert "x-ratelimit-remaining-requests" in response.headers
+        Judge(app).check(response, CHAT, "post")
 
 
 def test_full():

@@ -13,6 +13,7 @@ from flask_cors import CORS
 from wrapper.keys import open_keys
 from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
+from wrapper.routes.chat import HEADERS
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
@@ -24,12 +25,7 @@ from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings, environment
 from wrapper.settings import load as load_settings
 
-EXPOSED_HEADERS = ["x-request-id", "x-cost-usd", "x-model-remapped"]
-EXPOSED_HEADERS += [
-    f"x-ratelimit-{figure}-{what}"
-    for figure in ("limit", "remaining", "reset")
-    for what in ("requests", "tokens")
-]
+EXPOSED_HEADERS = ["x-request-id", *HEADERS]
 
 log = logging.getLogger(__name__)
 

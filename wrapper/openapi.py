@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 
 from wrapper import __version__
 from wrapper.routes.blueprint import NAMES
+from wrapper.routes.chat import RATES
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.answers import ErrorSchema
 from wrapper.schemas.plugin import Plugin, Shape
@@ -87,7 +88,8 @@ def build_document(app: Flask, *, needs_key: bool) -> Json:
         spec.components.header(name, header)
     for status, meaning in ERRORS.items():
         common = ("x-should-retry", *OF_ERRORS.get(status, ()))
-        spec.components.response(_error(status), _answer(meaning, ErrorSchema, common))
+        own = RATES if status == 429 else {}
+        spec.components.response(_error(status), _answer(meaning, ErrorSchema, common, own))
     for rule in gateway_rules(app):
         spec.path(path_of(rule), operations=_operations(app, rule, needs_key))
     return spec.to_dict()

@@ -13,15 +13,18 @@ from wrapper.services.chat import HEARTBEAT_SECONDS, Caller
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.liveness import connection_probe
 
-HEADERS = {
-    "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
-    "x-model-remapped": "The retired model that was asked for, where another ran for it.",
+RATES = {
     "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
     "x-ratelimit-remaining-requests": "How many of them are left.",
     "x-ratelimit-reset-requests": "When they are all there again.",
     "x-ratelimit-limit-tokens": "The tokens a minute that the caller's key may use.",
     "x-ratelimit-remaining-tokens": "How many of them are left.",
     "x-ratelimit-reset-tokens": "When they are all there again.",
+}
+HEADERS = {
+    "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
+    "x-model-remapped": "The retired model that was asked for, where another ran for it.",
+    **RATES,
 }
 
 chat = Blueprint("chat", __name__)
