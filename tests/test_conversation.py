@@ -199,7 +199,7 @@ CONVERSATIONS = st.tuples(QUESTIONS, st.lists(ANYTHING, max_size=5), QUESTIONS).
 def test_no_letter_is_lost(said):
     """Every letter of a user's message that is not blank reaches the model, in order."""
     turn = turn_of(*((role, *texts) for role, texts in said))
-    heard = "".join("".join(m.texts) for m in turn.messages if m.role == "user")
+    heard = "".join("".join(m.parts) for m in turn.messages if m.role == "user")
     wrote = ["".join(texts) for role, texts in said if role == "user"]
     assert heard == "".join(text for text in wrote if text.strip())
 
@@ -213,5 +213,5 @@ def test_turns_are_well_formed(said):
         ("user", "assistant")[i % 2] for i in range(len(messages))
     ]
     assert messages[-1].role == "user"
-    assert all(text.strip() for message in messages for text in message.texts)
-    assert all(message.texts for message in messages)
+    assert all(text.strip() for message in messages for text in message.parts)
+    assert all(message.parts for message in messages)

@@ -102,7 +102,7 @@ def test_effort(effort, level):
 )
 def test_extra_body(sampling, body):
     """Only what is asked for is merged into the upstream body, and no blank stop text."""
-    assert frames.extra_body(Sampling(**sampling)) == body
+    assert frames.extra_body(turn_of(**sampling)) == body
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_completion():
     assert response.json["choices"][0]["message"]["content"] == "Hello."
     assert response.headers["x-cost-usd"] == "0.001000000"
     (turn,) = server.engine.turns
-    assert (turn.model, turn.profile, turn.messages[0].texts) == ("opus", "plain", ("Hi",))
+    assert (turn.model, turn.profile, turn.messages[0].parts) == ("opus", "plain", ("Hi",))
 
 
 def test_defaults_of_the_settings():
@@ -164,7 +164,7 @@ def test_any_text(said):
     assert server.ask().json["choices"][0]["message"]["content"] == said
     assert server.stream()[1]["choices"][0]["delta"] == {"content": said}
     server.ask(messages=[{"role": "user", "content": said}])
-    assert server.engine.turns[-1].messages[0].texts == (said,)
+    assert server.engine.turns[-1].messages[0].parts == (said,)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_good_escapes(raw):
     server = Server()
     response = server.post('{"messages":[{"role":"user","content":' + raw + "}]}")
     assert response.status_code == 200
-    assert server.engine.turns[0].messages[0].texts == (json.loads(raw),)
+    assert server.engine.turns[0].messages[0].parts == (json.loads(raw),)
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def used_of(*raw, result=None):
     """Return all that is told of what these events used, and then of the CLI's result."""
     reading = Reading(())
     events = [event for one in raw for event in reading.read(one)]
-    return [*(e.spent for e in events if isinstance(e, Used)), reading.used(result).spent]
+    return [*(e.spent for e in events if isinstance(e, Used)), reading.tally.used(result).spent]
 
 
 def test_used_is_told_before_the_text():

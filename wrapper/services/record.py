@@ -24,7 +24,7 @@ class Record:
         self._outcome = ""
         self._closed = False
         if prompts:
-            self._facts["messages"] = [[m.role, *m.texts] for m in turn.messages]
+            self._facts["messages"] = [[m.role, *map(str, m.parts)] for m in turn.messages]
 
     def add(self, event: Event) -> None:
         """Take note of an event of the request's turns."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from wrapper.services.principal import LOCAL, Principal
 
@@ -16,11 +16,76 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture: `data`, in base64, of a `media_type`, or a `url` that the model's API fetches."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file: of text its `data` is the text, of application/pdf it is in base64."""
+
+    media_type: str
+    data: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that the model called. `arguments` is the text of a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the client's function returned to the call of this `id`."""
+
+    id: str
+    parts: tuple[str | Image, ...]
+
+
+# A text is just that.
+Part = str | Image | Document | Call | Result
+
+
+@dataclass(frozen=True)
 class Message:
-    """What one side said, in one or more texts. Neither blank nor followed by the same role."""
+    """What one side said, in one or more parts. Neither blank nor followed by the same role."""
 
     role: Literal["user", "assistant"]
-    texts: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the client's, which only the client can run. `parameters` is a JSON Schema."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Calling:
+    """Whether functions are to be called: as the model likes, not at all, any one, or this one."""
+
+    mode: Literal["auto", "none", "any", "one"] = "auto"
+    name: str = ""
+    parallel: bool = True
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The JSON Schema that the answer must fit, and its name."""
+
+    name: str
+    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,6 +124,9 @@ class Turn:
     sampling: Sampling = field(default_factory=Sampling)
     permissions: Permissions = field(default_factory=Permissions)
     principal: Principal = LOCAL
+    functions: tuple[Function, ...] = ()
+    calling: Calling = Calling()
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -86,11 +154,12 @@ class Spent:
 
 
 class Ending(Enum):
-    """Why a turn ended; an abandoned one because nobody waited for it any more."""
+    """Why a turn ended: with calls that the client has to run; abandoned, as nobody waited."""
 
     DONE = "done"
     LENGTH = "length"
     REFUSED = "refused"
+    CALLS = "calls"
     ABANDONED = "abandoned"
 
 
@@ -120,6 +189,23 @@ class ToolUse:
 
 
 @dataclass(frozen=True)
+class CallStarted:
+    """The model begins to call a function; calls are counted from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class CallDelta:
+    """More of a call's `arguments`."""
+
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True)
 class Used:
     """What the turn has used up to now, by model; it is told before what was bought is."""
 
@@ -135,4 +221,4 @@ class Ended:
     cost_usd: float | None
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolUse | Used | Ended
+Event = Started | TextDelta | ReasoningDelta | ToolUse | CallStarted | CallDelta | Used | Ended

@@ -20,6 +20,7 @@ from claude_code_sdk.types import HookEvent, StreamEvent
 
 from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude import frames
+from wrapper.services.claude.blocks import answer_name
 from wrapper.services.claude.faults import fault_of
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
@@ -41,7 +42,11 @@ class Conversation:
         self._transport = ProcessTransport(
             process, frames.configuration(turn, workspace), frames.history(turn), ignored
         )
-        self._reading = Reading(turn.sampling.stop)
+        self._reading = Reading(
+            turn.sampling.stop,
+            functions=frozenset(function.name for function in turn.functions),
+            answer=answer_name(turn) if turn.shape else None,
+        )
         self._notice = ""
         self._interrupted = False
         self._rounds = 0
@@ -103,19 +108,19 @@ class Conversation:
             self._interrupted = True
             await self._transport.interrupt()
 
-    async def _count_round(self, *_: object) -> Any:
+    async def _end_round(self, *_: object) -> Any:
         """Stop the turn after its last round of tool use, before the model is asked again."""
         self._rounds += 1
-        if self._rounds < (self._turn.permissions.max_turns or 0):
+        if self._rounds < (frames.last_round(self._turn) or 0):
             return {}
         self._reading.exhaust()
-        return {"continue": False, "stopReason": "max_turns"}
+        return {"continue": False, "stopReason": "the last round is over"}
 
     async def _messages(self) -> AsyncGenerator[Any]:
         """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway."""
         # The SDK is older than this hook; it passes on whatever it is given.
         rounds = cast(HookEvent, "PostToolBatch")
-        options = ClaudeCodeOptions(hooks={rounds: [HookMatcher(hooks=[self._count_round])]})
+        options = ClaudeCodeOptions(hooks={rounds: [HookMatcher(hooks=[self._end_round])]})
         asking = query(prompt=self._prompts(), options=options, transport=self._transport)
         try:
             async for message in asking:
@@ -149,7 +154,7 @@ class Conversation:
     def _conclude(self) -> Iterator[Event]:
         """Yield what the turn has used and how it ended, or raise the ApiError that ended it."""
         result = self._transport.result
-        if (used := self._reading.used(result)).spent:
+        if (used := self._reading.tally.used(result)).spent:
             yield used
         if ended := self._reading.end(result):
             yield ended

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from wrapper.services.turn import Effort, Message, Permissions, Sampling, Turn
+from wrapper.services.claude.blocks import blocks_of, forces_a_call, tools_of
+from wrapper.services.turn import Effort, Message, Turn
 
 Frame = dict[str, Any]
 
@@ -36,7 +37,7 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
     Settings stick to a process, so that every key is said, also where it is unset.
     """
     sampling = turn.sampling
-    extra = extra_body(sampling)
+    extra = extra_body(turn)
     variables = {
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(sampling.max_tokens) if sampling.max_tokens else "",
         "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
@@ -51,10 +52,9 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
             "deny": list(turn.permissions.deny),
         },
     }
-    first = {"subtype": "initialize", **_system_prompt(turn), **_hooks(turn.permissions)}
     return [
-        control("initialize", first),
-        *_place(workspace, turn.permissions),
+        control("initialize", {"subtype": "initialize", **_system_prompt(turn), **_hooks(turn)}),
+        *_place(workspace, turn.permissions.mode),
         control("settings", {"subtype": "apply_flag_settings", "settings": settings}),
         control(
             "thinking",
@@ -63,24 +63,39 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
     ]
 
 
-def _hooks(permissions: Permissions) -> Frame:
-    """Return what lets the gateway hear of each round of tool use, where these are counted."""
-    if permissions.max_turns is None:
+def _hooks(turn: Turn) -> Frame:
+    """Return what lets the gateway hear of each round of tool use, where it may end the turn."""
+    if last_round(turn) is None:
         return {}
     return {"hooks": {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}}
 
 
-def _place(workspace: str | None, permissions: Permissions) -> Iterator[Frame]:
+def last_round(turn: Turn) -> int | None:
+    """Return the round of tool use after which a turn ends, if there is one.
+
+    Functions are the client's to run, so that the first round that calls one is the last.
+    """
+    if turn.profile == "plain":
+        return 1 if turn.functions or turn.shape else None
+    return turn.permissions.max_turns
+
+
+def _place(workspace: str | None, mode: str | None) -> Iterator[Frame]:
     if workspace:
         trusted = {"trust_accepted": True, "trusted_directory": workspace}
         yield control("cwd", {"subtype": "set_cwd", "path": workspace, **trusted})
-    if permissions.mode:
-        yield control("mode", {"subtype": "set_permission_mode", "mode": permissions.mode})
+    if mode:
+        yield control("mode", {"subtype": "set_permission_mode", "mode": mode})
 
 
-def extra_body(sampling: Sampling) -> Frame:
-    """Return what is merged into the body of every upstream request."""
-    body: Frame = {}
+def extra_body(turn: Turn) -> Frame:
+    """Return what is merged into the body of every upstream request.
+
+    Functions stand there just as the client has described them: Claude Code knows nothing of them,
+    and so has nothing to cut, to rename or to run.
+    """
+    sampling = turn.sampling
+    body: Frame = tools_of(turn)
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
@@ -94,12 +109,14 @@ def extra_body(sampling: Sampling) -> Frame:
 def thinking_budget(turn: Turn) -> int | None:
     """Return the tokens for thinking: 0 for none, None for Claude Code's own choice.
 
-    The API refuses thinking beside sampling, and a budget that max_tokens does not exceed.
+    The API refuses thinking beside sampling or a forced call, and a budget that max_tokens does
+    not exceed.
     """
     sampling = turn.sampling
     limit = sampling.max_tokens
     sampled = sampling.temperature is not None or sampling.top_p is not None
-    if sampled or sampling.effort == "none" or (limit and limit <= SMALLEST_THINKING):
+    cannot = sampled or forces_a_call(turn) or bool(limit and limit <= SMALLEST_THINKING)
+    if cannot or sampling.effort == "none":
         return 0
     if sampling.effort is None:
         return 0 if turn.profile == "plain" else None
@@ -113,7 +130,8 @@ def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
         if message.role == "user":
             yield {**prompt(message), "shouldQuery": False}, True
         else:
-            said = {"id": f"msg_history{index}", "role": "assistant", "content": _content(message)}
+            content = blocks_of(message)
+            said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
             yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
 
 
@@ -124,15 +142,11 @@ def prompt(message: Message) -> Frame:
     """
     return {
         "type": "user",
-        "message": {"role": "user", "content": _content(message)},
+        "message": {"role": "user", "content": blocks_of(message)},
         "parent_tool_use_id": None,
         "session_id": "",
         "client_composed": True,
     }
-
-
-def _content(message: Message) -> list[Frame]:
-    return [{"type": "text", "text": text} for text in message.texts]
 
 
 def _system_prompt(turn: Turn) -> Frame:

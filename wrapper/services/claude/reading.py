@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from wrapper.errors import BadGateway
+from wrapper.services.claude.tally import Tally
 from wrapper.services.stops import StopCutter
 from wrapper.services.turn import (
+    CallDelta,
+    CallStarted,
     Ended,
     Ending,
     Event,
     ReasoningDelta,
-    Spent,
     Started,
     TextDelta,
     ToolUse,
-    Usage,
-    Used,
     sum_usage,
 )
 
@@ -31,6 +31,7 @@ ENDINGS = {
     "model_context_window_exceeded": Ending.LENGTH,
     "refusal": Ending.REFUSED,
     "max_turns": Ending.LENGTH,
+    "calls": Ending.CALLS,
 }
 # The CLI would ask the model to go on after these.
 CUT_SHORT = {"max_tokens"}
@@ -41,16 +42,24 @@ class Reading:
 
     The answer may be whole although the process is not done: `cut`, at a stop text while the
     model writes on, or `limited`, where the CLI would ask the model to go on, or has (`went_on`).
+    *functions* are the client's; *answer* is the tool whose input is the answer, in place of text.
+    `tally` has what was used.
     """
 
-    def __init__(self, stops: tuple[str, ...]):
+    def __init__(
+        self, stops: tuple[str, ...], functions: Collection[str] = (), answer: str | None = None
+    ):
+        self._functions = functions
+        self._answer = answer
+        self._answered = False
+        self._calls = 0
+        self.tally = Tally()
         self._cutter = StopCutter(stops)
         self._model: str | None = None
         self._spoke = False
         self._broke_off = False
         self._separate = False
         self._stop_reason: str | None = None
-        self._usage = Usage()
         self._tool: str | None = None
         self._arguments = ""
         self._abandoned = False
@@ -71,15 +80,15 @@ class Reading:
         if self.cut or self.limited:
             self.went_on = self.went_on or kind == "message_start"
             if kind == "message_delta" and not self.went_on:
-                self._usage = _output(self._usage, event.get("usage") or {})
+                self.tally.stop(event.get("usage"))
             return
         match kind:
             case "message_start":
                 yield from self._start(event["message"])
             case "content_block_start":
-                self._open(event["content_block"])
+                yield from self._open(event["content_block"])
             case "content_block_stop":
-                yield from self._use()
+                yield from self._close()
             case "content_block_delta":
                 yield from self._delta(event["delta"])
             case "message_delta":
@@ -91,24 +100,12 @@ class Reading:
 
     def exhaust(self) -> None:
         """Take note that the turn was stopped after its last round of tool use."""
-        self._stop_reason = "max_turns"
+        if self._stop_reason not in ENDINGS:
+            self._stop_reason = "max_turns"
 
     def abandon(self) -> None:
         """Take note that nobody waits for the answer any more."""
         self._abandoned = True
-
-    def used(self, result: Raw | None) -> Used:
-        """Return what the turn has used, as the CLI's raw *result* has it.
-
-        Without one, or where it says nothing, the numbers are those of the stream, without costs.
-        """
-        told = (result or {}).get("modelUsage") or {}
-        spent = {model: _spent(said) for model, said in told.items()}
-        if not any(one.usage.input or one.usage.output for one in spent.values()):
-            return Used({self._model: Spent(self._usage)} if self._model else {})
-        if len(spent) == 1 and self._model:  # which a cloud may call by another name
-            spent = {self._model: next(iter(spent.values()))}
-        return Used(spent)
 
     def end(self, result: Raw | None) -> Ended | None:
         """Return how the turn ended, or None where neither the model nor its reader ended it."""
@@ -117,35 +114,55 @@ class Reading:
             ending = Ending.ABANDONED
         if ending is None:
             return None
-        usage = sum_usage(one.usage for one in self.used(result).spent.values())
+        usage = sum_usage(one.usage for one in self.tally.used(result).spent.values())
         return Ended(ending, usage, (result or {}).get("total_cost_usd"))
 
     def _start(self, message: Raw) -> Iterator[Event]:
         if self._broke_off:
             raise BadGateway("The answer broke off and began again; it was ended.")
-        self._usage = _add(self._usage, message.get("usage") or {})
+        self.tally.start(message)
         self._broke_off, self._separate = False, self._spoke
         self._stop_reason = None
         if self._model is None:
             self._model = str(message["model"])
             yield Started(self._model)
-        yield self.used(None)
+        yield self.tally.used()
 
-    def _open(self, block: Raw) -> None:
+    def _open(self, block: Raw) -> Iterator[Event]:
         self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
         self._arguments = ""
+        self._answered = self._answered or self._answering()
+        if self._calling():
+            yield CallStarted(self._calls, str(block["id"]), str(self._tool))
 
-    def _use(self) -> Iterator[Event]:
-        if self._tool:
+    def _calling(self) -> bool:
+        return self._tool in self._functions
+
+    def _answering(self) -> bool:
+        return self._tool is not None and self._tool == self._answer
+
+    def _close(self) -> Iterator[Event]:
+        if self._calling():
+            if not self._arguments:  # of a function that takes none
+                yield CallDelta(self._calls, "{}")
+            self._calls += 1
+        elif self._tool and not self._answering():
             yield ToolUse(self._tool, self._arguments)
         self._tool = None
+
+    def _input(self, json: str) -> Iterator[Event]:
+        self._arguments += json
+        if self._calling() and json:
+            yield CallDelta(self._calls, json)
+        elif self._answering() and json:
+            yield TextDelta(json)
 
     def _delta(self, delta: Raw) -> Iterator[Event]:
         if delta.get("type") == "thinking_delta" and delta.get("thinking"):
             yield ReasoningDelta(delta["thinking"])
         elif delta.get("type") == "input_json_delta":
-            self._arguments += delta.get("partial_json") or ""
-        elif delta.get("type") == "text_delta":
+            yield from self._input(delta.get("partial_json") or "")
+        elif delta.get("type") == "text_delta" and not self._answer:
             yield from self._text(delta["text"])
 
     def _text(self, text: str) -> Iterator[Event]:
@@ -160,35 +177,15 @@ class Reading:
 
     def _stop(self, event: Raw) -> Iterator[Event]:
         self._broke_off = False
-        self._usage = _output(self._usage, event.get("usage") or {})
-        self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+        self.tally.stop(event.get("usage"))
+        self._stop_reason = self._reason(event["delta"].get("stop_reason")) or self._stop_reason
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
         self.limited = self._stop_reason in CUT_SHORT
-        yield self.used(None)
+        yield self.tally.used()
 
-
-def _spent(said: Raw) -> Spent:
-    """Return what one model used in a process's life, which is one turn long."""
-    usage = Usage(
-        input=said.get("inputTokens") or 0,
-        cache_read=said.get("cacheReadInputTokens") or 0,
-        cache_creation=said.get("cacheCreationInputTokens") or 0,
-        output=said.get("outputTokens") or 0,
-        reasoning=said.get("thinkingTokens") or 0,
-    )
-    return Spent(usage, said.get("costUSD"))
-
-
-def _add(usage: Usage, said: Raw) -> Usage:
-    return Usage(
-        input=usage.input + (said.get("input_tokens") or 0),
-        cache_read=usage.cache_read + (said.get("cache_read_input_tokens") or 0),
-        cache_creation=usage.cache_creation + (said.get("cache_creation_input_tokens") or 0),
-        output=usage.output,
-    )
-
-
-def _output(usage: Usage, said: Raw) -> Usage:
-    output = usage.output + (said.get("output_tokens") or 0)
-    return Usage(usage.input, usage.cache_read, usage.cache_creation, output)
+    def _reason(self, told: str | None) -> str | None:
+        """Return why the model stopped; to call what the client has to run is an end, too."""
+        if told != "tool_use" or not (self._calls or self._answered):
+            return told
+        return "calls" if self._calls else "end_turn"

@@ -1,0 +1,59 @@
+"""The tally: what a turn has used, by the API's stream while it runs and by the CLI at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrapper.services.turn import Spent, Usage, Used
+
+Raw = dict[str, Any]
+
+
+class Tally:
+    """Counts the messages of one turn's main thread."""
+
+    def __init__(self) -> None:
+        self._model: str | None = None
+        self._usage = Usage()
+
+    def start(self, message: Raw) -> None:
+        """Take note of the numbers that a message begins with."""
+        said, usage = message.get("usage") or {}, self._usage
+        self._model = self._model or str(message["model"])
+        self._usage = Usage(
+            input=usage.input + (said.get("input_tokens") or 0),
+            cache_read=usage.cache_read + (said.get("cache_read_input_tokens") or 0),
+            cache_creation=usage.cache_creation + (said.get("cache_creation_input_tokens") or 0),
+            output=usage.output,
+        )
+
+    def stop(self, said: Raw | None) -> None:
+        """Take note of the numbers that a message ends with."""
+        output = self._usage.output + ((said or {}).get("output_tokens") or 0)
+        usage = self._usage
+        self._usage = Usage(usage.input, usage.cache_read, usage.cache_creation, output)
+
+    def used(self, result: Raw | None = None) -> Used:
+        """Return what the turn has used, as the CLI's raw *result* has it.
+
+        Without one, or where it says nothing, the numbers are those of the stream, without costs.
+        """
+        told = (result or {}).get("modelUsage") or {}
+        spent = {model: _spent(said) for model, said in told.items()}
+        if not any(one.usage.input or one.usage.output for one in spent.values()):
+            return Used({self._model: Spent(self._usage)} if self._model else {})
+        if len(spent) == 1 and self._model:  # which a cloud may call by another name
+            spent = {self._model: next(iter(spent.values()))}
+        return Used(spent)
+
+
+def _spent(said: Raw) -> Spent:
+    """Return what one model used in a process's life, which is one turn long."""
+    usage = Usage(
+        input=said.get("inputTokens") or 0,
+        cache_read=said.get("cacheReadInputTokens") or 0,
+        cache_creation=said.get("cacheCreationInputTokens") or 0,
+        output=said.get("outputTokens") or 0,
+        reasoning=said.get("thinkingTokens") or 0,
+    )
+    return Spent(usage, said.get("costUSD"))
