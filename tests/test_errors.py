@@ -22,6 +22,7 @@ TABLE = [
     (errors.QuotaExceeded, 429, "insufficient_quota", "insufficient_quota"),
     (errors.UpstreamFailed, 500, "server_error", None),
     (errors.BadGateway, 502, "server_error", "bad_gateway"),
+    (errors.BadAnswer, 502, "server_error", "invalid_model_answer"),
     (errors.Overloaded, 503, "overloaded_error", "overloaded"),
     (errors.Unavailable, 503, "server_error", "unavailable"),
     (errors.TimedOut, 504, "timeout_error", "timeout"),

@@ -140,6 +140,12 @@ class BadGateway(ApiError):
     status, code = 502, "bad_gateway"
 
 
+class BadAnswer(ApiError):
+    """Raised when the model's answer is not what it was asked to be."""
+
+    status, code = 502, "invalid_model_answer"
+
+
 class Overloaded(ApiError):
     """Raised when the provider is overloaded."""
 

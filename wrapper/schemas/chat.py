@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from marshmallow import RAISE, ValidationError, fields, post_load, pre_load, validates_schema
@@ -17,6 +18,16 @@ from wrapper.schemas.base import (
     nullable,
     tell_neutral,
 )
+from wrapper.schemas.functions import (
+    MAX_FUNCTIONS,
+    FunctionCall,
+    FunctionSchema,
+    ResponseFormatSchema,
+    ToolChoice,
+    ToolSchema,
+    check_choice,
+    choose,
+)
 from wrapper.schemas.message import MessageSchema
 from wrapper.services.conversation import ChatRequest
 from wrapper.settings import PERMISSION_MODES
@@ -27,11 +38,6 @@ MAX_TOKENS = 2**31 - 1
 
 # What this gateway does not do, with the values that ask for nothing.
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
     "logprobs": (False,),
     "top_logprobs": (0,),
     "logit_bias": ({},),
@@ -118,6 +124,16 @@ class ClaudeSchema(BaseSchema):
     )
 
 
+def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
+    legacy = bool(data.get("functions"))
+    given = tuple(data.get("functions") or data.get("tools") or ())
+    choice = data.get("function_call" if legacy else "tool_choice")
+    # In their first form there is one call in an answer.
+    parallel = not legacy and data.get("parallel_tool_calls", True)
+    functions, calling = choose(given, choice, parallel=parallel)
+    return {"functions": functions, "calling": calling, "legacy_functions": legacy}
+
+
 class ChatRequestSchema(BaseSchema):
     model = fields.String(validate=Length(min=1), metadata=_means("One of /models."))
     messages = fields.List(
@@ -146,6 +162,12 @@ class ChatRequestSchema(BaseSchema):
         metadata=_means("Other than none, it goes with no temperature or top_p below 1."),
     )
     claude = fields.Nested(ClaudeSchema, metadata=_means("Claude Code's own knobs."))
+    tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
+    tool_choice = ToolChoice()
+    parallel_tool_calls = StrictBool()
+    functions = fields.List(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
+    function_call = FunctionCall()
+    response_format = fields.Nested(ResponseFormatSchema)
     presence_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
     frequency_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
     seed = StrictInt(metadata=IDLE)
@@ -155,7 +177,6 @@ class ChatRequestSchema(BaseSchema):
         keys=fields.String(), values=fields.String(), validate=Length(max=16), metadata=IDLE
     )
     store = StrictBool(metadata=IDLE)
-    parallel_tool_calls = StrictBool(metadata=IDLE)
     service_tier = fields.String(metadata=IDLE)
     verbosity = fields.String(validate=OneOf(("low", "medium", "high")), metadata=IDLE)
 
@@ -182,6 +203,13 @@ class ChatRequestSchema(BaseSchema):
         if original.get("stream_options") is not None and original.get("stream") is not True:
             raise ValidationError("Only allowed when stream is true.", "stream_options")
 
+    @validates_schema
+    def check_functions(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("tools") and data.get("functions"):
+            raise ValidationError("Not allowed beside tools.", "functions")
+        for functions, choice in (("tools", "tool_choice"), ("functions", "function_call")):
+            check_choice(data.get(functions) or [], data.get(choice), functions, choice)
+
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
         claude = data.get("claude", {})
@@ -204,6 +232,8 @@ class ChatRequestSchema(BaseSchema):
             disallowed_tools=tuple(claude.get("disallowed_tools") or ()),
             permission_mode=claude.get("permission_mode"),
             max_turns=claude.get("max_turns"),
+            **_functions(data),
+            shape=data.get("response_format"),
         )
 
 

@@ -207,4 +207,6 @@ class ChatService:
             include_usage=request.include_usage,
             show_tool_use=request.show_tool_use,
             service_tier=request.service_tier,
+            legacy_functions=request.legacy_functions,
+            shape=request.shape,
         )

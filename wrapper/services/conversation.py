@@ -8,7 +8,16 @@ from itertools import groupby
 
 from wrapper.errors import InvalidRequest
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.turn import Effort, Message, Permissions, Sampling, Turn
+from wrapper.services.turn import (
+    Calling,
+    Effort,
+    Function,
+    Message,
+    Permissions,
+    Sampling,
+    Shape,
+    Turn,
+)
 
 BLANK = "must hold more than white space: the model's API takes no blank text"
 
@@ -42,6 +51,10 @@ class ChatRequest:
     disallowed_tools: tuple[str, ...] = ()
     permission_mode: str | None = None
     max_turns: int | None = None
+    functions: tuple[Function, ...] = ()
+    calling: Calling = Calling()
+    legacy_functions: bool = False
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,9 @@ def build_turn(
         profile=grant.profile,
         sampling=_sampling(request),
         permissions=grant.permissions,
+        functions=request.functions,
+        calling=request.calling,
+        shape=request.shape,
         principal=principal,
     )
 
