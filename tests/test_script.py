@@ -5,6 +5,7 @@ import json
 import pytest
 
 from wrapper.testing.answer import answer_events, count_words, error_body
+from wrapper.testing.calls import sample
 from wrapper.testing.script import Script, read_script
 
 
@@ -34,6 +35,7 @@ def test_no_directive():
         ("[[say Good day.]]", "Good day."),
         ("Please [[say a b]] now", "a b"),
         ("[[deltas 3]]", "w1 w2 w3"),
+        ('[[json {"a": ["]]"]}]]', '{"a": ["]]"]}'),
         ("[[stop refusal]]", "done"),
         ("[[SAY x]]", "You said: [[SAY x]]"),
         ("[[say x", "You said: [[say x"),
@@ -229,3 +231,82 @@ def test_ids():
     said = [{"role": "user", "content": "x"}]
     first, second = (events_of(Script("", ()), messages=said * n)[0][1] for n in (1, 3))
     assert first["message"]["id"] != second["message"]["id"]
+
+
+TOOLS = [
+    {"name": "A", "input_schema": {"type": "object", "properties": {}}},
+    {
+        "name": "mcp__of__B",
+        "input_schema": {
+            "type": "object",
+            "properties": {"n": {"type": "integer"}, "o": {"type": "string"}},
+            "required": ["n"],
+        },
+    },
+]
+NAMED = {"type": "tool", "name": "mcp__of__B"}
+
+
+@pytest.mark.parametrize(
+    ("said", "choice", "call"),
+    [
+        ("[[tool A {}]]", None, ("A", {})),
+        ("[[tool C {}]]", None, ("C", {})),
+        ('[[tool B {"n": 1}]]', None, ("mcp__of__B", {"n": 1})),
+        ('[[tool B {"n": 1}]]', {"type": "auto"}, ("mcp__of__B", {"n": 1})),
+        ("[[json {}]]", {"type": "auto"}, None),
+        ("[[tool A {}]]", {"type": "none"}, None),
+        ('[[tool B {"n": 1}]]', {"type": "any"}, ("mcp__of__B", {"n": 1})),
+        ('[[json {"n": 2}]]', {"type": "any"}, ("A", {"n": 2})),
+        ("hello", {"type": "any"}, ("A", {})),
+        ("[[tool C {}]]", {"type": "any"}, ("A", {})),
+        ('[[tool A {}]] [[tool B {"n": 1}]]', NAMED, ("mcp__of__B", {"n": 1})),
+        ('[[json {"n": 2}]]', NAMED, ("mcp__of__B", {"n": 2})),
+        ("hello", NAMED, ("mcp__of__B", {"n": 0})),
+        ("hello", {"type": "tool", "name": "C"}, None),
+    ],
+)
+def test_tool_choice(said, choice, call):
+    """A forced tool is called, with the directives' arguments or the least that its schema asks."""
+    assert script_of(said, tools=TOOLS, tool_choice=choice).tool == call
+
+
+def test_forced_in_a_later_round():
+    """A forced call comes also where the directives are used up, and where others are due."""
+    forced = {"tools": TOOLS, "tool_choice": {"type": "any"}}
+    result = [{"type": "tool_result", "tool_use_id": "t"}]
+    assert script_of('[[tool B {"n": 1}]]', "calling", result, **forced).tool[1] == {"n": 1}
+    assert script_of("hello", "calling", result, **forced).tool == ("A", {})
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({}, "x"),
+        (None, None),
+        ({"type": "string", "minLength": 3}, "xxx"),
+        ({"type": "string", "enum": ["b", "a"]}, "b"),
+        ({"const": 4}, 4),
+        ({"type": "integer", "default": 5}, 5),
+        ({"type": "number", "minimum": 2}, 2),
+        ({"type": "boolean"}, False),
+        ({"type": "null"}, None),
+        ({"type": ["integer", "null"]}, 0),
+        ({"type": "array", "items": {"type": "null"}, "minItems": 2}, [None, None]),
+        ({"type": "array"}, []),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 0),
+        ({"oneOf": [{"type": "boolean"}]}, False),
+        ({"allOf": [{"$ref": "#/$defs/P"}, {"properties": {"z": {}}}]}, {"y": 0}),
+        ({"properties": {"p": {"$ref": "#/$defs/P"}}, "required": ["p"]}, {"p": {"y": 0}}),
+        ({"type": "object", "properties": {"p": {}}}, {}),
+    ],
+)
+def test_samples(schema, value):
+    """The least that a schema asks for has its required properties, each with a plain value."""
+    parts = {
+        "type": "object",
+        "properties": {"y": {"type": "integer"}},
+        "required": ["y"],
+    }
+    root = {"$defs": {"P": parts}}
+    assert sample(schema, root) == value

@@ -40,6 +40,13 @@ def png(width, height):
     return base64.b64encode(head + struct.pack(">II", width, height) + bytes(40)).decode()
 
 
+def choice(kind, *names, **fields):
+    """Return a request that offers the tools *names* with a `tool_choice` of *kind*."""
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    named = {"name": fields.pop("name")} if "name" in fields else {}
+    return body(tools=tools, tool_choice={"type": kind, **named}, **fields)
+
+
 def calls(*after):
     return body(ASKED, blocks(USE, role="assistant"), *after)
 
@@ -63,6 +70,15 @@ VALID = {
     "no thinking": (body(thinking={"type": "disabled"}), ADAPTIVE),
     "a tool": (body(tools=[{"name": "f", "input_schema": {"type": "object"}}]), USUAL),
     "a tool of the API's own": (body(tools=[{"type": "bash_1", "name": "bash"}]), USUAL),
+    "a free choice": (choice("auto", "f", thinking=THINKING), USUAL),
+    "a choice of nothing": (choice("none", "f", thinking=THINKING), USUAL),
+    "a choice of nothing among nothing": (choice("none"), USUAL),
+    "a forced choice": (choice("any", "f"), USUAL),
+    "a forced choice without thinking": (
+        choice("any", "f", thinking={"type": "disabled"}),
+        USUAL,
+    ),
+    "a named choice": (choice("tool", "f", "g", name="g"), USUAL),
     "a tool's result": (calls(blocks(RESULT, text("so?"))), USUAL),
     "an empty tool's result": (calls(blocks({**RESULT, "content": []})), USUAL),
     "a system message": (body(ASKED, {"role": "system", "content": "s"}), NEWEST),
@@ -146,6 +162,22 @@ REFUSED = {
         body(tools=[{"name": "f", "input_schema": {"type": "string"}}]),
         USUAL,
         "Input should be 'object'",
+    ),
+    "an unknown choice": (choice("required", "f"), USUAL, "tool_choice.type"),
+    "a choice of no kind": (body(tool_choice={}), USUAL, "tool_choice.type"),
+    "a free choice among nothing": (choice("auto"), USUAL, "while providing tools"),
+    "a forced choice among nothing": (choice("any"), USUAL, "while providing tools"),
+    "a choice that is not offered": (choice("tool", "f", name="g"), USUAL, "'g' not found"),
+    "a named choice without a name": (choice("tool", "f"), USUAL, "not found"),
+    "a forced choice with thinking": (
+        choice("any", "f", thinking=THINKING),
+        USUAL,
+        "forces tool use",
+    ),
+    "a named choice with adaptive thinking": (
+        choice("tool", "f", name="f", thinking={"type": "adaptive"}),
+        NEWEST,
+        "forces tool use",
     ),
     "a call without its result": (calls(ASKED), USUAL, "without `tool_result`"),
     "a result too late": (calls(ASKED, blocks(RESULT)), USUAL, "without `tool_result`|unexpected"),

@@ -67,6 +67,7 @@ def check(body: Body, model_id: str) -> None:
     _messages(body, model)
     _pairs(body["messages"])
     _tools(body)
+    _tool_choice(body)
 
 
 def find_model(model_id: str) -> Model:
@@ -208,3 +209,19 @@ def _tools(body: Body) -> None:
         schema = tool.get("input_schema", {"type": "object"})
         if schema.get("type") != "object":
             raise Refusal(f"tools.{tool['name']}.input_schema.type: Input should be 'object'")
+
+
+def _tool_choice(body: Body) -> None:
+    choice = body.get("tool_choice")
+    if choice is None:
+        return
+    kind, names = choice.get("type"), [tool["name"] for tool in body.get("tools") or []]
+    if kind not in ("auto", "any", "tool", "none"):
+        raise Refusal("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'")
+    if kind != "none" and not names:
+        raise Refusal("tool_choice: may only be specified while providing tools")
+    if kind == "tool" and choice.get("name") not in names:
+        raise Refusal(f"tool_choice: Tool '{choice.get('name')}' not found in provided tools")
+    thinking = (body.get("thinking") or {}).get("type")
+    if kind in ("any", "tool") and thinking in ("enabled", "adaptive"):
+        raise Refusal("Thinking may not be enabled when tool_choice forces tool use.")

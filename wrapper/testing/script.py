@@ -7,6 +7,7 @@ The message holds directives in double brackets, in any order, among any other t
     [[echo]]              answer the received body as JSON
     [[result]]            answer what the last of the tools called has returned
     [[think TEXT]]        think first, where thinking is on
+    [[json {…}]]          answer exactly this object: as text, or as a forced tool's arguments
     [[tool NAME {…}]]     call a tool; each further one in a round of its own
     [[stop REASON]]       end with this stop_reason
     [[usage {…}]]         report these numbers
@@ -20,6 +21,10 @@ The message holds directives in double brackets, in any order, among any other t
     [[void]]              send a stream without any event
 
 A message without any of them is answered with a sentence that repeats it.
+
+`tool_choice` is obeyed. Where it forces a call, that is the one of the directives, else the forced
+tool (of several, the first) with the object of [[json]], else with the least that its schema asks
+for. With `none` nothing is called. NAME may leave out what stands before it: `mcp__server__NAME`.
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
+
+from wrapper.testing.calls import Call, next_call
 
 Body = dict[str, Any]
 Event = dict[str, Any]
@@ -41,7 +48,7 @@ class Script:
 
     text: str
     deltas: tuple[str, ...]
-    tool: tuple[str, Any] | None = None
+    tool: Call | None = None
     thinking: str = ""
     wait: float = 0.0
     stall: float = 0.0
@@ -71,7 +78,7 @@ def read_script(body: Body) -> Script:
     return Script(
         text=text,
         deltas=_deltas(said, text),
-        tool=_tool_call(tools[rounds]) if rounds < len(tools) else None,
+        tool=next_call(tools, said.get("json"), rounds, body),
         thinking=said.get("think", ""),
         wait=float(said.get("wait", 0)),
         stall=float(said.get("stall", 0)),
@@ -128,6 +135,8 @@ def _argument(text: str, start: int) -> str | None:
 def _answer(said: dict[str, str], prompt: list[str], body: Body) -> str:
     if "say" in said:
         return said["say"]
+    if "json" in said:
+        return said["json"]
     if "echo" in said:
         return json.dumps(body, ensure_ascii=False)
     if "result" in said:
@@ -152,8 +161,3 @@ def _deltas(said: dict[str, str], text: str) -> tuple[str, ...]:
     if "echo" in said:
         return (text,)
     return tuple(re.findall(r"\s*\S+\s*$|\s*\S+", text))
-
-
-def _tool_call(argument: str) -> tuple[str, Any]:
-    name, _, arguments = argument.partition(" ")
-    return name, json.loads(arguments or "{}")
