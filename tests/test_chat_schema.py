@@ -138,11 +138,6 @@ def test_efforts(effort):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "required"),
-        ("functions", [{"name": "f"}]),
-        ("function_call", {"name": "f"}),
-        ("response_format", {"type": "json_object"}),
         ("logprobs", True),
         ("logprobs", 0),
         ("top_logprobs", 2),

@@ -5,8 +5,21 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.services.completion import Head, build_chunks, build_completion, build_usage
-from wrapper.services.turn import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.errors import BadAnswer
+from wrapper.services.completion import Head, build_chunks, build_completion
+from wrapper.services.figures import build_usage
+from wrapper.services.turn import (
+    CallDelta,
+    CallStarted,
+    Ended,
+    Ending,
+    Event,
+    ReasoningDelta,
+    Shape,
+    Started,
+    TextDelta,
+    Usage,
+)
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)
@@ -235,3 +248,78 @@ def test_streamed_is_whole(texts):
     events = [Started("m"), *map(TextDelta, texts), DONE]
     streamed = "".join(delta.get("content", "") for delta in deltas(chunks(events)))
     assert streamed == whole(events)["choices"][0]["message"]["content"] == "".join(texts)
+
+
+CALLS: list[Event] = [
+    Started("sonnet"),
+    CallStarted(0, "call_1", "f"),
+    CallDelta(0, '{"a"'),
+    CallDelta(0, ": 1}"),
+    CallStarted(1, "call_2", "g"),
+    CallDelta(1, "{}"),
+    Ended(Ending.CALLS, USAGE, 0.25),
+]
+
+
+def test_whole_calls():
+    """Calls stand in the message, whose content is null where nothing was said."""
+    (choice,) = whole(CALLS)["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert choice["message"]["tool_calls"] == [
+        {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
+        {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]
+    said = whole([CALLS[0], TextDelta("Well."), *CALLS[1:]])["choices"][0]["message"]
+    assert said["content"] == "Well."
+
+
+def test_streamed_calls():
+    """A call's id, type and name come once, in its first delta, and its arguments as they come."""
+    found = chunks(CALLS)
+    told = [delta["tool_calls"][0] for delta in deltas(found) if "tool_calls" in delta]
+    first = {"name": "f", "arguments": ""}
+    assert told[0] == {"index": 0, "id": "call_1", "type": "function", "function": first}
+    assert told[1] == {"index": 0, "function": {"arguments": '{"a"'}}
+    assert [call["index"] for call in told] == [0, 0, 0, 1, 1]
+    assert found[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_first_form():
+    """A call in the API's first form is told in that."""
+    called = [CALLS[0], *CALLS[4:]]
+    called = [CallStarted(0, "c", "g") if isinstance(e, CallStarted) else e for e in called]
+    called = [CallDelta(0, "{}") if isinstance(e, CallDelta) else e for e in called]
+    (choice,) = whole(called, legacy_functions=True)["choices"]
+    assert choice["message"]["function_call"] == {"name": "g", "arguments": "{}"}
+    assert choice["finish_reason"] == "function_call"
+    found = chunks(called, legacy_functions=True)
+    told = [delta["function_call"] for delta in deltas(found) if "function_call" in delta]
+    assert told == [{"name": "g", "arguments": ""}, {"arguments": "{}"}]
+    assert found[-1]["choices"][0]["finish_reason"] == "function_call"
+
+
+SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("tell", [whole, chunks])
+@pytest.mark.parametrize(
+    ("text", "ending", "fits"),
+    [
+        ('{"a": 1}', Ending.DONE, True),
+        ('{"a": "1"}', Ending.DONE, False),
+        ("one", Ending.DONE, False),
+        ('{"a": ', Ending.LENGTH, True),
+        ("", Ending.REFUSED, True),
+        ("", Ending.CALLS, True),
+    ],
+)
+def test_shape(tell, text, ending, fits):
+    """An answer that the model has ended fits its shape, or is an error; a cut one is told."""
+    events = [Started("sonnet"), TextDelta(text), Ended(ending, USAGE, 0.25)]
+    if fits:
+        assert tell(events, shape=SHAPE)
+    else:
+        with pytest.raises(BadAnswer, match="'number'") as caught:
+            tell(events, shape=SHAPE)
+        assert caught.value.retry is False

@@ -264,7 +264,7 @@ def test_good_escapes(raw):
         ({"model": ""}, "model", "invalid_value"),
         ({"stream": 1}, "stream", "invalid_type"),
         ({"n": 0}, "n", "invalid_value"),
-        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+        ({"tools": [{"type": "custom"}]}, "tools.0.type", "invalid_value"),
         ({"claude": {"profile": "x"}}, "claude.profile", "invalid_value"),
         ({"reasoning_effort": "low", "top_p": 0.5}, "top_p", "unsupported_value"),
         ({"temperature": 10**400}, "temperature", "invalid_value"),

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from wrapper.errors import BadGateway
 from wrapper.services.claude.reading import Reading
 from wrapper.services.turn import (
+    CallDelta,
+    CallStarted,
     Ended,
     Ending,
     ReasoningDelta,
     Spent,
     Started,
     TextDelta,
+    ToolUse,
     Usage,
     Used,
 )
@@ -336,3 +339,64 @@ def test_exhausted():
     reading, _ = read(start(), text("a"), stop("tool_use"))
     reading.exhaust()
     assert reading.end(None).ending is Ending.LENGTH
+
+
+def use(index, name, *pieces, id_="toolu_1"):
+    """Return the events of a call."""
+    block = {"type": "tool_use", "id": id_, "name": name, "input": {}}
+    yield {"type": "content_block_start", "index": index, "content_block": block}
+    for piece in pieces:
+        delta = {"type": "input_json_delta", "partial_json": piece}
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+    yield {"type": "content_block_stop", "index": index}
+
+
+def called(*raw, functions=("f", "g"), answer=None):
+    reading = Reading((), frozenset(functions), answer)
+    events = [event for one in raw for event in reading.read(one)]
+    return reading, [event for event in events if not isinstance(event, Used | Started)]
+
+
+def test_calls():
+    """Calls of the client's functions are counted from 0, whatever blocks stand between."""
+    reading, events = called(
+        start(),
+        text("Well."),
+        *use(1, "f", "", '{"a"', ": 1}", id_="toolu_a"),
+        *use(2, "g", id_="toolu_b"),
+        stop("tool_use"),
+    )
+    assert events == [
+        TextDelta("Well."),
+        CallStarted(0, "toolu_a", "f"),
+        CallDelta(0, '{"a"'),
+        CallDelta(0, ": 1}"),
+        CallStarted(1, "toolu_b", "g"),
+        CallDelta(1, "{}"),
+    ]
+    assert reading.end(None).ending is Ending.CALLS
+    reading.exhaust()
+    assert reading.end(None).ending is Ending.CALLS
+
+
+def test_tools_of_the_engines_own():
+    """What is none of the client's functions is the engine's own, and ends nothing."""
+    reading, events = called(start(), *use(0, "Bash", '{"command": "ls"}'), stop("tool_use"))
+    assert events == [ToolUse("Bash", '{"command": "ls"}')]
+    assert reading.end(None) is None
+
+
+def test_answer_in_a_shape():
+    """The input of the answer's tool is the text, and nothing else is."""
+    reading, events = called(
+        start(), text("Here:"), *use(1, "x", '{"a"', ": 1}"), stop("tool_use"), answer="x"
+    )
+    assert events == [TextDelta('{"a"'), TextDelta(": 1}")]
+    assert reading.end(None).ending is Ending.DONE
+
+
+def test_call_instead_of_an_answer():
+    """Where the model calls a function, that is what the turn ends with."""
+    reading, events = called(start(), *use(0, "f", "{}"), stop("tool_use"), answer="x")
+    assert events == [CallStarted(0, "toolu_1", "f"), CallDelta(0, "{}")]
+    assert reading.end(None).ending is Ending.CALLS

@@ -9,7 +9,7 @@ from marshmallow.validate import Equal, OneOf, Range
 
 from wrapper.schemas.base import BaseSchema
 
-REASONS = ("stop", "length", "content_filter")
+REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
 _THINKING = {"description": "What the model thought and, where asked for, the tools it used."}
 _TIER = {"description": "Where the request named one."}
@@ -51,9 +51,26 @@ class UsageSchema(BaseSchema):
     )
 
 
+class CalledSchema(BaseSchema):
+    name = _text()
+    arguments = fields.String(
+        required=True, metadata={"description": "The text of a JSON object, as the model wrote it."}
+    )
+
+
+class CallSchema(BaseSchema):
+    id = _text()
+    type = _always("function")
+    function = _nested(CalledSchema)
+
+
 class AnswerMessageSchema(BaseSchema):
     role = _always("assistant")
-    content = _text()
+    content = fields.String(
+        required=True, allow_none=True, metadata={"description": "null beside calls without text."}
+    )
+    tool_calls = fields.List(fields.Nested(CallSchema))
+    function_call = fields.Nested(CalledSchema)
     refusal = _null()
     annotations = fields.List(fields.Dict(), required=True)
     reasoning_content = fields.String(metadata=_THINKING)
@@ -76,10 +93,24 @@ class CompletionSchema(BaseSchema):
     service_tier = fields.String(metadata=_TIER)
 
 
+class CalledDeltaSchema(BaseSchema):
+    name = fields.String()
+    arguments = _text()
+
+
+class CallDeltaSchema(BaseSchema):
+    index = _count()
+    id = fields.String(metadata={"description": "In a call's first delta, as are type and name."})
+    type = fields.String(validate=Equal("function"))
+    function = _nested(CalledDeltaSchema)
+
+
 class DeltaSchema(BaseSchema):
     role = fields.String(validate=Equal("assistant"))
     content = fields.String()
     refusal = fields.String(allow_none=True)
+    tool_calls = fields.List(fields.Nested(CallDeltaSchema))
+    function_call = fields.Nested(CalledDeltaSchema)
     reasoning_content = fields.String(metadata=_THINKING)
 
 

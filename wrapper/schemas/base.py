@@ -9,6 +9,13 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from wrapper.errors import InvalidRequest
 
+MAX_INTEGER = 2**31 - 1
+
+
+def means(text: str) -> dict[str, str]:
+    """Return a field's metadata that say what it means."""
+    return {"description": text}
+
 
 class Coded(str):
     """An error message with OpenAI's `code` for it."""

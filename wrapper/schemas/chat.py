@@ -5,36 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import RAISE, ValidationError, fields, post_load, pre_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from wrapper.schemas.base import (
+    MAX_INTEGER,
     BaseSchema,
     Coded,
     StrictBool,
     StrictFloat,
     StrictInt,
     is_neutral,
+    means,
     nullable,
     tell_neutral,
 )
+from wrapper.schemas.choice import FunctionCall, ToolChoice, check_choice, choose
+from wrapper.schemas.claude import ClaudeSchema
 from wrapper.schemas.functions import (
     MAX_FUNCTIONS,
-    FunctionCall,
     FunctionSchema,
     ResponseFormatSchema,
-    ToolChoice,
     ToolSchema,
-    check_choice,
-    choose,
 )
 from wrapper.schemas.message import MessageSchema
 from wrapper.services.conversation import ChatRequest
-from wrapper.settings import PERMISSION_MODES
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
-MAX_TOKENS = 2**31 - 1
 
 # What this gateway does not do, with the values that ask for nothing.
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -64,8 +62,24 @@ _NO_SAMPLING: dict[str, Any] = {
 }
 
 
-def _means(description: str) -> dict[str, str]:
-    return {"description": description}
+def _not_empty(name: str) -> dict[str, Any]:
+    return {"properties": {name: {"type": "array", "minItems": 1}}, "required": [name]}
+
+
+_NEEDS_TOOLS: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}},
+        _not_empty("tools"),
+    ]
+}
+_NEEDS_FUNCTIONS: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"function_call": {"enum": ["none", "auto", None]}}},
+        _not_empty("functions"),
+    ]
+}
+_ONE_FORM: dict[str, Any] = {"not": {"allOf": [_not_empty("tools"), _not_empty("functions")]}}
+_RULES = [_OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM]
 
 
 class Stop(fields.Field[tuple[str, ...]]):
@@ -92,38 +106,6 @@ class StreamOptionsSchema(BaseSchema):
     include_usage = StrictBool(allow_none=True)
 
 
-class ClaudeSchema(BaseSchema):
-    """Claude Code's own knobs, which OpenAI does not have; an unknown one is a mistake."""
-
-    class Meta:
-        unknown = RAISE
-
-    profile = fields.String(
-        allow_none=True,
-        validate=OneOf(("agent", "plain")),
-        metadata=_means("agent has Claude Code's tools, plain has none."),
-    )
-    show_tool_use = StrictBool(
-        allow_none=True, metadata=_means("Tells of tools at work in reasoning_content.")
-    )
-    allowed_tools = fields.List(
-        fields.String(), allow_none=True, metadata=_means("The tools that may be used, of those.")
-    )
-    disallowed_tools = fields.List(
-        fields.String(), allow_none=True, metadata=_means("Permission rules that deny.")
-    )
-    permission_mode = fields.String(
-        allow_none=True,
-        validate=OneOf(PERMISSION_MODES),
-        metadata=_means("How much tools may do unasked; no wider than the gateway's own."),
-    )
-    max_turns = StrictInt(
-        allow_none=True,
-        validate=Range(1, MAX_TOKENS),
-        metadata=_means("Rounds of tool use; the answer then ends with finish_reason length."),
-    )
-
-
 def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
     legacy = bool(data.get("functions"))
     given = tuple(data.get("functions") or data.get("tools") or ())
@@ -135,33 +117,33 @@ def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ChatRequestSchema(BaseSchema):
-    model = fields.String(validate=Length(min=1), metadata=_means("One of /models."))
+    model = fields.String(validate=Length(min=1), metadata=means("One of /models."))
     messages = fields.List(
         fields.Nested(MessageSchema),
         required=True,
         validate=Length(min=1),
-        metadata=_means(
+        metadata=means(
             "Besides those of role system and developer, the first and the last must be the "
             "user's, and what they say more than white space."
         ),
     )
     stream = StrictBool()
-    stream_options = fields.Nested(StreamOptionsSchema, metadata=_means("With stream only."))
+    stream_options = fields.Nested(StreamOptionsSchema, metadata=means("With stream only."))
     max_tokens = StrictInt(
-        validate=Range(1, MAX_TOKENS), metadata=_means("max_completion_tokens wins over it.")
+        validate=Range(1, MAX_INTEGER), metadata=means("max_completion_tokens wins over it.")
     )
-    max_completion_tokens = StrictInt(validate=Range(1, MAX_TOKENS))
+    max_completion_tokens = StrictInt(validate=Range(1, MAX_INTEGER))
     temperature = StrictFloat(
-        validate=Range(0, 2), metadata=_means("1 or more is sent as the model's default.")
+        validate=Range(0, 2), metadata=means("1 or more is sent as the model's default.")
     )
     top_p = StrictFloat(validate=Range(0, 1))
     stop = Stop()
     n = StrictInt(validate=Range(1, MAX_CHOICES))
     reasoning_effort = fields.String(
         validate=OneOf(EFFORTS),
-        metadata=_means("Other than none, it goes with no temperature or top_p below 1."),
+        metadata=means("Other than none, it goes with no temperature or top_p below 1."),
     )
-    claude = fields.Nested(ClaudeSchema, metadata=_means("Claude Code's own knobs."))
+    claude = fields.Nested(ClaudeSchema, metadata=means("Claude Code's own knobs."))
     tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
     tool_choice = ToolChoice()
     parallel_tool_calls = StrictBool()
@@ -187,7 +169,7 @@ class ChatRequestSchema(BaseSchema):
             for name, one in told["properties"].items()
         }
         properties |= tell_neutral(UNSUPPORTED)
-        return {**told, "properties": properties, "allOf": [_OPTIONS_OF_STREAM, _NO_SAMPLING]}
+        return {**told, "properties": properties, "allOf": _RULES}
 
     @pre_load
     def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -10,14 +10,10 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load
 from marshmallow.validate import Equal, Length, OneOf, Range
 
-from wrapper.schemas.base import BaseSchema
+from wrapper.schemas.base import BaseSchema, means
 
 _count = partial(fields.Integer, required=True, validate=Range(min=0))
 _dollars = partial(fields.Float, required=True, validate=Range(min=0))
-
-
-def _means(text: str) -> dict[str, str]:
-    return {"description": text}
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,9 @@ class UsageQuery:
 class UsageQuerySchema(BaseSchema):
     """The view says the end where the caller does not."""
 
-    start = fields.Date(metadata=_means("The first day. Default: the first of the end's month."))
-    end = fields.Date(metadata=_means("The last day. Default: today, by UTC."))
-    key = fields.String(validate=Length(min=1), metadata=_means("Whose; others' only an admin."))
+    start = fields.Date(metadata=means("The first day. Default: the first of the end's month."))
+    end = fields.Date(metadata=means("The last day. Default: today, by UTC."))
+    key = fields.String(validate=Length(min=1), metadata=means("Whose; others' only an admin."))
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> UsageQuery:
@@ -52,8 +48,8 @@ class FiguresSchema(BaseSchema):
     completion_tokens = _count()
     reasoning_tokens = _count()
     total_tokens = _count()
-    cost_usd = _dollars(metadata=_means("What Claude Code says it cost."))
-    unpriced_usd = _dollars(metadata=_means("The most that it can have cost beside that."))
+    cost_usd = _dollars(metadata=means("What Claude Code says it cost."))
+    unpriced_usd = _dollars(metadata=means("The most that it can have cost beside that."))
 
 
 class UsageLineSchema(FiguresSchema):
@@ -78,7 +74,7 @@ class UsageReportSchema(BaseSchema):
         keys=fields.String(validate=OneOf(("usd_per_day", "usd_per_month"))),
         values=fields.Nested(BudgetSchema),
         required=True,
-        metadata=_means("The caller's own."),
+        metadata=means("The caller's own."),
     )
 
 

@@ -52,7 +52,7 @@ class ChatRequest:
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()
-    calling: Calling = Calling()
+    calling: Calling = field(default_factory=Calling)
     legacy_functions: bool = False
     shape: Shape | None = None
 

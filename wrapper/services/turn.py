@@ -125,7 +125,7 @@ class Turn:
     permissions: Permissions = field(default_factory=Permissions)
     principal: Principal = LOCAL
     functions: tuple[Function, ...] = ()
-    calling: Calling = Calling()
+    calling: Calling = field(default_factory=Calling)
     shape: Shape | None = None
 
 

@@ -11,6 +11,8 @@ from wrapper.testing.script import Script
 Event = dict[str, Any]
 Timed = tuple[float, Event]
 
+PIECE = 12
+
 ERRORS = {
     400: ("invalid_request_error", "scripted invalid request"),
     401: ("authentication_error", "invalid x-api-key"),
@@ -83,16 +85,25 @@ def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
             {"type": "signature_delta", "signature": "c2NyaXB0ZWQ="},
         ]
         blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
+    if script.tool and script.first:
+        said = {"type": "text_delta", "text": script.first}
+        blocks.append(({"type": "text", "text": ""}, [said]))
     if script.tool:
-        name, arguments = script.tool
-        calls = sum(m["role"] == "assistant" for m in body["messages"])
-        use = {"type": "tool_use", "id": f"toolu_scripted{calls}", "name": name, "input": {}}
-        partial = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
-        blocks.append((use, [partial]))
+        rounds = sum(m["role"] == "assistant" for m in body["messages"])
+        calls = enumerate((script.tool, *script.others))
+        blocks += [_use(f"toolu_scripted{rounds}{'_' * number}", *call) for number, call in calls]
     elif script.deltas:
         deltas = [{"type": "text_delta", "text": text} for text in script.deltas]
         blocks.append(({"type": "text", "text": ""}, deltas))
     return blocks
+
+
+def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:
+    """Return a call, its arguments in pieces; no arguments come in none, as the API has it."""
+    use = {"type": "tool_use", "id": id_, "name": name, "input": {}}
+    text = json.dumps(arguments, ensure_ascii=False) if arguments else ""
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    return use, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
 
 
 def _stop(script: Script, output: int) -> Iterator[Timed]:

@@ -29,6 +29,14 @@ def next_call(asked: list[str], answer: str | None, rounds: int, body: Body) -> 
     return wanted[0], json.loads(answer) if answer else sample(schema, schema)
 
 
+def further_calls(asked: list[str], body: Body) -> tuple[Call, ...]:
+    """Return the calls of these directives, as far as they are offered and may be made."""
+    names = [tool["name"] for tool in body.get("tools") or []]
+    wanted = _wanted(body.get("tool_choice") or {}, names)
+    calls = [_read(directive, names) for directive in asked]
+    return tuple(call for call in calls if wanted is None or call[0] in wanted)
+
+
 def sample(schema: Any, root: Body) -> Any:
     """Return a small value that fits *schema*; references in it point into *root*."""
     if not isinstance(schema, dict):

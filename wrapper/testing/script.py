@@ -9,6 +9,8 @@ The message holds directives in double brackets, in any order, among any other t
     [[think TEXT]]        think first, where thinking is on
     [[json {…}]]          answer exactly this object: as text, or as a forced tool's arguments
     [[tool NAME {…}]]     call a tool; each further one in a round of its own
+    [[together]]          … but all of them in one round
+    [[first TEXT]]        … and say this before
     [[stop REASON]]       end with this stop_reason
     [[usage {…}]]         report these numbers
     [[wait S]]            let S seconds pass before the first byte
@@ -34,7 +36,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.testing.calls import Call, next_call
+from wrapper.testing.calls import Call, further_calls, next_call
 
 Body = dict[str, Any]
 Event = dict[str, Any]
@@ -49,6 +51,8 @@ class Script:
     text: str
     deltas: tuple[str, ...]
     tool: Call | None = None
+    others: tuple[Call, ...] = ()
+    first: str = ""
     thinking: str = ""
     wait: float = 0.0
     stall: float = 0.0
@@ -79,6 +83,8 @@ def read_script(body: Body) -> Script:
         text=text,
         deltas=_deltas(said, text),
         tool=next_call(tools, said.get("json"), rounds, body),
+        others=further_calls(tools[rounds + 1 :], body) if "together" in said else (),
+        first=said.get("first", ""),
         thinking=said.get("think", ""),
         wait=float(said.get("wait", 0)),
         stall=float(said.get("stall", 0)),

@@ -1,0 +1,300 @@
+"""The client's functions and answers in a shape: what reaches the model, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pydantic
+import pytest
+
+from tests.live.server import MODEL
+
+PLACE = {
+    "type": "object",
+    "properties": {"city": {"$ref": "#/$defs/city"}, "days": {"type": "integer"}},
+    "required": ["city"],
+    "$defs": {"city": {"type": "string", "description": "Ü"}},
+}
+WEATHER = {"name": "get_weather", "description": "Tells the weather.", "parameters": PLACE}
+BASH = {"name": "Bash", "description": "Not Claude Code's.", "parameters": {}}
+READ = {"name": "Read"}
+ASKED = '[[tool get_weather {"city": "Zürich", "days": 2}]]'
+DECODED = {"city": "Zürich", "days": 2}
+
+
+def tools(*functions):
+    return [{"type": "function", "function": function} for function in functions]
+
+
+def client_of(gateway):
+    return openai.OpenAI(base_url=gateway.url, api_key="unused", max_retries=0)
+
+
+def ask(gateway, text, *functions, **more):
+    """Return status and body; a text stands for a conversation of one message."""
+    return gateway.ask(text, tools=tools(*(functions or (WEATHER,))), **more)
+
+
+def message_of(answer):
+    status, body = answer
+    assert status == 200, body
+    return body["choices"][0]["message"]
+
+
+def test_a_call(gateway, upstream):
+    """The model sees the function as it was described, and the client gets the call, priced."""
+    status, body = ask(gateway, ASKED, WEATHER, BASH, READ)
+    assert status == 200, body
+    choice = body["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert (call["type"], call["function"]["name"]) == ("function", "get_weather")
+    assert json.loads(call["function"]["arguments"]) == DECODED
+    assert body["usage"]["cost_usd"] > 0
+    sent = upstream.requests[0].body
+    nothing = {"type": "object", "properties": {}}
+    assert sent["tools"] == [
+        {"name": "get_weather", "description": "Tells the weather.", "input_schema": PLACE},
+        {"name": "Bash", "description": "Not Claude Code's.", "input_schema": nothing},
+        {"name": "Read", "input_schema": nothing},
+    ]
+    assert "tool_choice" not in sent
+    assert len(upstream.requests) == 1
+
+
+def test_streamed(gateway, upstream):
+    """Calls are streamed as they come, several in one answer, with what is said before them."""
+    asked = f'[[first Let me see.]] {ASKED} [[tool Read]] [[tool Bash {{"a": [1]}}]] [[together]]'
+    events, _ = gateway.stream(asked, tools=tools(WEATHER, BASH, READ))
+    deltas = [event["choices"][0]["delta"] for event in events]
+    pieces = [call for delta in deltas for call in delta.get("tool_calls", [])]
+    assert len(pieces) > 6
+    calls: dict[int, dict[str, str]] = {}
+    for piece in pieces:
+        function = piece["function"]
+        if "id" in piece:
+            assert piece["index"] == len(calls)
+            calls[piece["index"]] = {"name": function["name"], "arguments": ""}
+        calls[piece["index"]]["arguments"] += function["arguments"]
+    told = [(call["name"], json.loads(call["arguments"])) for call in calls.values()]
+    assert told == [("get_weather", DECODED), ("Read", {}), ("Bash", {"a": [1]})]
+    assert "".join(delta.get("content") or "" for delta in deltas) == "Let me see."
+    assert events[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    assert len({piece["id"] for piece in pieces if "id" in piece}) == 3
+    assert len(upstream.requests) == 1
+
+
+def test_a_function_never_runs_here(gateway, upstream, tmp_path):
+    """A function with a name of Claude Code's tools is the client's all the same."""
+    touched = tmp_path / "touched"
+    asked = f'[[tool Bash {{"command": "touch {touched}"}}]]'
+    (call,) = message_of(ask(gateway, asked, BASH))["tool_calls"]
+    assert call["function"]["name"] == "Bash"
+    assert not touched.exists()
+    assert len(upstream.requests) == 1
+
+
+CHOICES = [
+    ("auto", None, None),
+    ("none", {"type": "none"}, None),
+    ("required", {"type": "any"}, "get_weather"),
+    (
+        {"type": "function", "function": {"name": "Read"}},
+        {"type": "tool", "name": "Read"},
+        "Read",
+    ),
+]
+
+
+@pytest.mark.parametrize("parallel", [None, True, False])
+@pytest.mark.parametrize(("choice", "sent", "called"), CHOICES)
+def test_choice(gateway, upstream, choice, sent, called, parallel):
+    """Every tool_choice reaches the model, and so does that calls are to come one by one."""
+    message = message_of(
+        ask(gateway, "hello", WEATHER, READ, tool_choice=choice, parallel_tool_calls=parallel)
+    )
+    names = [call["function"]["name"] for call in message.get("tool_calls", [])]
+    assert names == ([called] if called else [])
+    if parallel is False and sent != {"type": "none"}:
+        sent = {**(sent or {"type": "auto"}), "disable_parallel_tool_use": True}
+    assert upstream.requests[0].body.get("tool_choice") == sent
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(("mode", "sent"), [("auto", None), ("required", {"type": "any"})])
+def test_allowed_list(gateway, upstream, mode, sent):
+    """Of a list of allowed functions the model is offered just those."""
+    allowed = {"mode": mode, "tools": tools({"name": "Read"})}
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    message_of(ask(gateway, "hello", WEATHER, READ, tool_choice=choice))
+    body = upstream.requests[0].body
+    assert [tool["name"] for tool in body["tools"]] == ["Read"]
+    assert body.get("tool_choice") == sent
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_first_form(gateway, upstream, stream):
+    """Functions in the API's first form are answered in that."""
+    more = {"functions": [WEATHER], "function_call": {"name": "get_weather"}}
+    if stream:
+        events, _ = gateway.stream(ASKED, **more)
+        deltas = [e["choices"][0]["delta"].get("function_call", {}) for e in events]
+        name = next(delta["name"] for delta in deltas if "name" in delta)
+        arguments = "".join(delta.get("arguments", "") for delta in deltas)
+        reason = events[-1]["choices"][0]["finish_reason"]
+    else:
+        status, body = gateway.ask(ASKED, **more)
+        assert status == 200, body
+        called = body["choices"][0]["message"]["function_call"]
+        name, arguments = called["name"], called["arguments"]
+        reason = body["choices"][0]["finish_reason"]
+    assert (name, json.loads(arguments), reason) == ("get_weather", DECODED, "function_call")
+    assert upstream.requests[0].body["tool_choice"] == {
+        "type": "tool",
+        "name": "get_weather",
+        "disable_parallel_tool_use": True,
+    }
+
+
+def test_many_and_long(gateway, upstream):
+    """128 functions with descriptions of 9,000 characters all arrive, whole."""
+    many = [
+        {"name": f"f{number}_{'x' * 55}", "description": "d" * 9000, "parameters": PLACE}
+        for number in range(128)
+    ]
+    message_of(ask(gateway, "hello", *many))
+    sent = upstream.requests[0].body["tools"]
+    assert [tool["name"] for tool in sent] == [one["name"] for one in many]
+    assert {tool["description"] for tool in sent} == {"d" * 9000}
+
+
+REFUSED = [
+    ({"name": "a b"}, "tools.0.function.name"),
+    ({"name": "a" * 65}, "tools.0.function.name"),
+    ({"name": "f", "parameters": {"anyOf": [PLACE]}}, "tools.0.function.parameters"),
+    ({"name": "f", "parameters": {**PLACE, "oneOf": [PLACE]}}, "tools.0.function.parameters"),
+    ({"name": "f", "parameters": {"type": "array"}}, "tools.0.function.parameters"),
+    ({"name": "f", "parameters": {**PLACE, "required": 5}}, "tools.0.function.parameters"),
+    (
+        {"name": "f", "parameters": {**PLACE, "properties": {"a": {"$ref": "http://127.0.0.1/x"}}}},
+        "tools.0.function.parameters",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "param"), REFUSED)
+def test_refused(gateway, upstream, function, param):
+    """A function that could not reach the model as it is described is refused by name."""
+    status, body = ask(gateway, "hello", function)
+    assert (status, body["error"]["param"]) == (400, param)
+    assert not upstream.requests
+
+
+def test_limit_in_a_call(gateway, upstream):
+    """A call that max_tokens cuts off ends with length, and is no whole call."""
+    status, body = ask(gateway, f"{ASKED} [[stop max_tokens]]", max_tokens=5)
+    assert status == 200
+    assert body["choices"][0]["finish_reason"] in ("length", "tool_calls")
+    assert len(upstream.requests) == 1
+
+
+class Trip(pydantic.BaseModel):
+    """What the client library makes a schema of."""
+
+    city: str
+    stops: list[str]
+
+
+SHAPE = {"name": "trip", "schema": Trip.model_json_schema()}
+FORMAT = {"type": "json_schema", "json_schema": SHAPE}
+FITS = '[[json {"city": "Zürich", "stops": ["a", "b"]}]]'
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_shape(gateway, upstream, stream):
+    """An answer in a shape is asked for in one request, and is the content, as it comes."""
+    if stream:
+        events, _ = gateway.stream(FITS, response_format=FORMAT)
+        deltas = [event["choices"][0]["delta"].get("content") or "" for event in events]
+        text, reason = "".join(deltas), events[-1]["choices"][0]["finish_reason"]
+        assert sum(map(bool, deltas)) > 2
+    else:
+        status, body = gateway.ask(FITS, response_format=FORMAT)
+        assert status == 200, body
+        message = body["choices"][0]["message"]
+        assert "tool_calls" not in message
+        text, reason = message["content"], body["choices"][0]["finish_reason"]
+    assert (json.loads(text), reason) == ({"city": "Zürich", "stops": ["a", "b"]}, "stop")
+    sent = upstream.requests[0].body
+    assert [tool["input_schema"] for tool in sent["tools"]] == [SHAPE["schema"]]
+    assert sent["tool_choice"] == {"type": "tool", "name": "trip"}
+    assert len(upstream.requests) == 1
+
+
+def test_parse(gateway):
+    """The client library's own parser is content."""
+    with client_of(gateway) as client:
+        answer = client.chat.completions.parse(
+            model=MODEL,
+            messages=[{"role": "user", "content": FITS}],
+            response_format=Trip,
+        )
+    assert answer.choices[0].message.parsed == Trip(city="Zürich", stops=["a", "b"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_misfit(gateway, upstream, stream):
+    """An answer that does not fit is an error, in mid-stream an error event; nothing is retried."""
+    asked = '[[json {"city": 5}]]'
+    if stream:
+        events, raw = gateway.stream(asked, response_format=FORMAT)
+        error = events[-1]["error"]
+        assert not raw.endswith(b"[DONE]\n\n")
+    else:
+        status, body = gateway.ask(asked, response_format=FORMAT)
+        error = body["error"]
+        assert status == 502
+    assert error["code"] == "invalid_model_answer"
+    assert "'trip'" in error["message"]
+    assert len(upstream.requests) == 1
+
+
+def test_any_object(gateway, upstream):
+    """json_object asks for an object of any kind."""
+    status, body = gateway.ask('[[json {"a": 1}]]', response_format={"type": "json_object"})
+    assert (status, json.loads(body["choices"][0]["message"]["content"])) == (200, {"a": 1})
+    assert upstream.requests[0].body["tools"][0]["input_schema"] == {"type": "object"}
+
+
+def test_shape_and_functions(gateway, upstream):
+    """With functions beside it the model calls one, or answers in the shape."""
+    called = message_of(ask(gateway, ASKED, response_format=FORMAT))
+    assert called["tool_calls"][0]["function"]["name"] == "get_weather"
+    asked = '[[tool trip {"city": "Rom", "stops": []}]]'
+    answered = message_of(ask(gateway, asked, response_format=FORMAT))
+    assert json.loads(answered["content"]) == {"city": "Rom", "stops": []}
+    assert "tool_calls" not in answered
+    for request in upstream.requests:
+        assert [tool["name"] for tool in request.body["tools"]] == ["get_weather", "trip"]
+        assert request.body["tool_choice"] == {"type": "any"}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"name": "x", "schema": {"type": "nonsense"}},
+        {"name": "x", "schema": {"type": "array"}},
+        {"name": "x y", "schema": PLACE},
+        {"schema": PLACE},
+    ],
+)
+def test_no_shape(gateway, upstream, shape):
+    """A shape that is none is refused before anything is asked."""
+    status, body = gateway.ask(
+        "hello", response_format={"type": "json_schema", "json_schema": shape}
+    )
+    assert status == 400
+    assert body["error"]["param"].startswith("response_format.json_schema")
+    assert not upstream.requests

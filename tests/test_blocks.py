@@ -1,0 +1,100 @@
+"""The blocks: what parts, functions and shapes are upstream."""
+
+import pytest
+
+from wrapper.services.claude.blocks import answer_name, blocks_of, forces_a_call, tools_of
+from wrapper.services.turn import (
+    Call,
+    Calling,
+    Document,
+    Function,
+    Image,
+    Message,
+    Result,
+    Shape,
+    Turn,
+)
+
+OBJECT = {"type": "object"}
+F = Function("f", OBJECT, "Does.")
+X = Shape("x", OBJECT)
+
+
+def turn_of(*functions, calling=None, shape=None):
+    return Turn("sonnet", (), functions=functions, calling=calling or Calling(), shape=shape)
+
+
+def test_parts():
+    """Each part is a block of its own kind, with its bytes and words untouched."""
+    parts = (
+        " a\n",
+        Image("image/png", "AAAA"),
+        Image(url="https://example.org/a.png"),
+        Document("application/pdf", "BBBB", "b.pdf"),
+        Document("text/plain", "words"),
+        Call("call_1", "f", '{"a": 1}'),
+        Result("call_1", ("done", Image("image/gif", "CCCC"))),
+    )
+    png = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    gif = {"type": "base64", "media_type": "image/gif", "data": "CCCC"}
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": "BBBB"}
+    assert blocks_of(Message("user", parts)) == [
+        {"type": "text", "text": " a\n"},
+        {"type": "image", "source": png},
+        {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
+        {"type": "document", "source": pdf, "title": "b.pdf"},
+        {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+        },
+        {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
+        {
+            "type": "tool_result",
+            "tool_use_id": "call_1",
+            "content": [{"type": "text", "text": "done"}, {"type": "image", "source": gif}],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("turn", "choice"),
+    [
+        (turn_of(F), None),
+        (turn_of(F, calling=Calling("none")), {"type": "none"}),
+        (turn_of(F, calling=Calling("any")), {"type": "any"}),
+        (turn_of(F, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=Calling("none", parallel=False)), {"type": "none"}),
+        (
+            turn_of(F, calling=Calling(parallel=False)),
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        (turn_of(shape=X), {"type": "tool", "name": "x"}),
+        (turn_of(F, shape=X), {"type": "any"}),
+        (turn_of(F, shape=X, calling=Calling("none")), {"type": "tool", "name": "x"}),
+        (turn_of(F, shape=X, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+    ],
+)
+def test_choice(turn, choice):
+    """What may and must be called is said upstream, where it is not the API's default."""
+    assert tools_of(turn).get("tool_choice") == choice
+    assert forces_a_call(turn) == ((choice or {}).get("type") in ("any", "tool"))
+
+
+def test_nothing():
+    """A turn without functions and shape says nothing of either."""
+    assert tools_of(turn_of()) == {}
+    assert not forces_a_call(turn_of())
+
+
+def test_tools():
+    """Functions stand as they were described, and the answer's tool behind them."""
+    tools = tools_of(turn_of(F, Function("g", OBJECT), shape=X))["tools"]
+    assert tools[0] == {"name": "f", "description": "Does.", "input_schema": OBJECT}
+    assert tools[1] == {"name": "g", "input_schema": OBJECT}
+    assert (tools[2]["name"], tools[2]["input_schema"]) == ("x", OBJECT)
+
+
+def test_the_answers_name_is_its_own():
+    """The tool for the answer is called like no function."""
+    assert answer_name(turn_of(shape=X)) == "x"
+    assert answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), shape=X)) == "x__"

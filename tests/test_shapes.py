@@ -1,0 +1,102 @@
+"""The shapes: which schemas can be asked for, and which answers fit."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.services.shapes import misfit, what_is_wrong
+from wrapper.services.turn import Shape
+
+OBJECT = {"type": "object"}
+PERSON = {
+    **OBJECT,
+    "properties": {"name": {"type": "string"}, "of": {"$ref": "#/$defs/age"}},
+    "required": ["name"],
+    "additionalProperties": False,
+    "$defs": {"age": {"type": "integer", "minimum": 0}},
+}
+RECURSIVE = {**OBJECT, "properties": {"inner": {"$ref": "#"}}}
+
+
+@pytest.mark.parametrize("schema", [OBJECT, PERSON, RECURSIVE, {**OBJECT, "x-own": 1}])
+def test_good_schemas(schema):
+    """An object's schema may have definitions, and refer to itself."""
+    assert what_is_wrong(schema) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({}, 'must be of type "object", not null'),
+        ({"type": "array"}, 'not "array"'),
+        ({"type": ["object", "null"]}, 'must be of type "object"'),
+        ({**OBJECT, "anyOf": [OBJECT]}, "anyOf at its top"),
+        ({**OBJECT, "properties": 5}, "no valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"type": "text"}}}, "no valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"pattern": "("}}}, "no valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"$ref": "#/$defs/no"}}}, "no valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}}, "somewhere else"),
+        ({**OBJECT, "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "somewhere else"),
+    ],
+)
+def test_bad_schemas(schema, why):
+    """A schema that could not be asked for, or leads elsewhere, is told with what is wrong."""
+    assert why in (what_is_wrong(schema) or "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ('{"name": "Ada"}', None),
+        ('{"name": "Ada", "of": 3}', None),
+        ('{"name": "Ada", "of": -3}', "of: "),
+        ('{"of": 3}', "name"),
+        ('{"name": 5}', "name: "),
+        ('{"name": "Ada", "more": 1}', "more"),
+        ("[]", "object"),
+        ("Ada", "no JSON"),
+        ("", "no JSON"),
+        ('{"name": "Ada"', "no JSON"),
+    ],
+)
+def test_misfit(answer, why):
+    """An answer fits, or it is told where it does not."""
+    told = misfit(Shape("person", PERSON), answer)
+    assert (told is None) if why is None else (why in (told or ""))
+
+
+def test_no_pattern_takes_long():
+    """A pattern made to run for ever does not, whatever the answer is."""
+    schema = {**OBJECT, "properties": {"a": {"type": "string", "pattern": "^(?=(a+)+$)(a|aa)+b$"}}}
+    began = time.monotonic()
+    misfit(Shape("slow", schema), json.dumps({"a": "a" * 50_000}))
+    assert time.monotonic() - began < 5
+
+
+def test_depth():
+    """Depth without end is told, in a schema and in an answer."""
+    deep: dict[str, object] = {"type": "object"}
+    for _ in range(3000):
+        deep = {"type": "object", "properties": {"a": deep}}
+    assert "no valid JSON Schema" in (what_is_wrong(deep) or "")
+    assert misfit(Shape("x", OBJECT), '{"a":' * 3000 + "1" + "}" * 3000) != ""
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), st.text())
+def test_whatever_is_written(schema, answer):
+    """No schema and no answer makes more of it than a sentence."""
+    for one in (schema, {**OBJECT, **schema, "type": "object"}):
+        assert what_is_wrong(one) is None or isinstance(what_is_wrong(one), str)
+    assert isinstance(misfit(Shape("x", OBJECT), answer), str | None)
