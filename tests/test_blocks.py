@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.services.claude.blocks import answer_name, blocks_of, forces_a_call, tools_of
+from wrapper.services.claude.blocks import answer_name, blocks_of, forces_a_call, names_of, tools_of
 from wrapper.services.turn import (
     Call,
     Calling,
@@ -20,8 +20,9 @@ F = Function("f", OBJECT, "Does.")
 X = Shape("x", OBJECT)
 
 
-def turn_of(*functions, calling=None, shape=None):
-    return Turn("sonnet", (), functions=functions, calling=calling or Calling(), shape=shape)
+def turn_of(*functions, calling=None, shape=None, profile="plain"):
+    calling = calling or Calling()
+    return Turn("sonnet", (), profile=profile, functions=functions, calling=calling, shape=shape)
 
 
 def test_parts():
@@ -78,6 +79,25 @@ def test_choice(turn, choice):
     """What may and must be called is said upstream, where it is not the API's default."""
     assert tools_of(turn).get("tool_choice") == choice
     assert forces_a_call(turn) == ((choice or {}).get("type") in ("any", "tool"))
+
+
+@pytest.mark.parametrize(
+    ("calling", "choice"),
+    [
+        (Calling(), {}),
+        (Calling("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
+        (Calling("any"), {"tool_choice": {"type": "any"}}),
+        (Calling("none"), {}),
+    ],
+)
+def test_agents(calling, choice):
+    """An agent's tools are not ours to say, but what must be called is."""
+    turn = turn_of(F, calling=calling, profile="agent")
+    assert tools_of(turn) == choice
+    offered = {} if calling.mode == "none" else {"mcp__client__f": "f"}
+    assert names_of(turn) == offered
+    call = Message("assistant", (Call("c", "f", "{}"),))
+    assert blocks_of(call, "mcp__client__")[0]["name"] == "mcp__client__f"
 
 
 def test_nothing():

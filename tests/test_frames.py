@@ -195,6 +195,17 @@ def test_no_history():
     assert list(frames.history(turn_of())) == []
 
 
+def test_appended_system_prompt():
+    """A system prompt can follow an agent's own; without one of its own there is none to follow."""
+    told = [
+        requests_of(Turn("sonnet", (USER,), "Be brief.", profile, appends=True))["initialize"]
+        for profile in ("agent", "plain")
+    ]
+    assert told[0]["appendSystemPrompt"] == "Be brief."
+    assert "systemPrompt" not in told[0]
+    assert told[1]["systemPrompt"] == ["Be brief."]
+
+
 def test_permissions():
     """What tools may do is said with the settings, rules that allow and rules that deny."""
     permissions = Permissions(allow=("Bash(ls:*)",), deny=("Write", "Bash(rm:*)"))

@@ -351,8 +351,8 @@ def use(index, name, *pieces, id_="toolu_1"):
     yield {"type": "content_block_stop", "index": index}
 
 
-def called(*raw, functions=("f", "g"), answer=None):
-    reading = Reading((), frozenset(functions), answer)
+def called(*raw, answer=None):
+    reading = Reading((), {"f": "f", "g": "g"}, answer)
     events = [event for one in raw for event in reading.read(one)]
     return reading, [event for event in events if not isinstance(event, Used | Started)]
 
@@ -400,3 +400,20 @@ def test_call_instead_of_an_answer():
     reading, events = called(start(), *use(0, "f", "{}"), stop("tool_use"), answer="x")
     assert events == [CallStarted(0, "toolu_1", "f"), CallDelta(0, "{}")]
     assert reading.end(None).ending is Ending.CALLS
+
+
+def test_functions_by_another_name():
+    """A function that is called otherwise upstream has its own name for the client."""
+    reading = Reading((), {"mcp__client__f": "f"})
+    raw = [start(), *use(0, "mcp__client__f", "{}"), stop("tool_use")]
+    events = [event for one in raw for event in reading.read(one)]
+    assert CallStarted(0, "toolu_1", "f") in events
+    assert reading.called
+
+
+def test_answer_that_the_engine_tells():
+    """Where the engine tells the answer in the end, nothing before it is text."""
+    reading, events = called(start(), text("Well."), *use(0, "S", "{}"), stop("x"), answer="")
+    assert events == [ToolUse("S", "{}")]
+    assert list(reading.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
+    assert reading.end(None).ending is Ending.DONE

@@ -210,6 +210,17 @@ def test_no_system_message(gateway, upstream):
     assert "software engineering" in agent[-1]["text"]
 
 
+def test_appended_system_prompt(gateway, upstream):
+    """A system message can follow an agent's own prompt instead of replacing it."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
+    claude = {"profile": "agent", "system_prompt_mode": "append"}
+    status, _ = gateway.ask("", messages=messages, claude=claude)
+    said = "\n".join(block["text"] for block in upstream.requests[0].body["system"])
+    assert status == 200
+    assert "software engineering" in said
+    assert "Be brief." in said
+
+
 def test_sampling_reaches_the_model(gateway, upstream):
     """Temperature, top_p, stop and max_tokens stand in the upstream body, and thinking does not."""
     status, _ = gateway.ask(

@@ -200,6 +200,78 @@ def test_limit_in_a_call(gateway, upstream):
     assert len(upstream.requests) == 1
 
 
+AGENT = {"profile": "agent"}
+OWN = '[[tool Bash {"command": "echo own"}]]'
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_agents_functions(gateway, upstream, stream):
+    """An agent uses its own tools, and ends at the client's functions, whatever their names."""
+    asked = f"{OWN} {ASKED}"
+    more = {"tools": tools(WEATHER, BASH), "claude": AGENT}
+    if stream:
+        events, _ = gateway.stream(asked, stream_options={"include_usage": True}, **more)
+        deltas = [e["choices"][0]["delta"] for e in events[:-1]]
+        pieces = [call for delta in deltas for call in delta.get("tool_calls", [])]
+        name = pieces[0]["function"]["name"]
+        arguments = "".join(piece["function"]["arguments"] for piece in pieces)
+        usage, reason = events[-1]["usage"], events[-2]["choices"][0]["finish_reason"]
+    else:
+        status, body = gateway.ask(asked, **more)
+        assert status == 200, body
+        choice = body["choices"][0]
+        (call,) = choice["message"]["tool_calls"]
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        usage, reason = body["usage"], choice["finish_reason"]
+    assert (name, json.loads(arguments), reason) == ("get_weather", DECODED, "tool_calls")
+    assert usage["cost_usd"] > 0
+    offered = {tool["name"]: tool for tool in upstream.requests[0].body["tools"]}
+    assert {"Bash", "Read", "mcp__client__Bash", "mcp__client__get_weather"} <= set(offered)
+    assert offered["mcp__client__get_weather"]["input_schema"] == PLACE
+    assert len(upstream.requests) == 2
+
+
+def test_agents_choice(gateway, upstream):
+    """An agent can be made to call one of the client's functions, or be offered none."""
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    called = message_of(ask(gateway, "hello", tool_choice=choice, claude=AGENT))
+    assert called["tool_calls"][0]["function"]["name"] == "get_weather"
+    sent = upstream.requests[0].body["tool_choice"]
+    assert sent == {"type": "tool", "name": "mcp__client__get_weather"}
+    said = message_of(ask(gateway, "[[say no]]", tool_choice="none", claude=AGENT))
+    assert said["content"] == "no"
+    names = {tool["name"] for tool in upstream.requests[1].body["tools"]}
+    assert "Bash" in names
+    assert not any(name.startswith("mcp__") for name in names)
+
+
+def test_agents_long_description(gateway, upstream):
+    """What an agent's model would not get whole is refused by name."""
+    function = {**WEATHER, "description": "d" * 4097}
+    status, body = ask(gateway, "hello", function, claude=AGENT)
+    assert (status, body["error"]["param"]) == (400, "tools")
+    assert "get_weather" in body["error"]["message"]
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_agents_shape(gateway, upstream, stream):
+    """An agent may use its tools before it answers in the shape; what it says else is not told."""
+    asked = f'{OWN} [[tool StructuredOutput {{"city": "Rom", "stops": []}}]]'
+    more = {"response_format": FORMAT, "claude": AGENT}
+    if stream:
+        events, _ = gateway.stream(asked, **more)
+        text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events)
+        reason = events[-1]["choices"][0]["finish_reason"]
+    else:
+        status, body = gateway.ask(asked, **more)
+        assert status == 200, body
+        text = body["choices"][0]["message"]["content"]
+        reason = body["choices"][0]["finish_reason"]
+    assert (json.loads(text), reason) == ({"city": "Rom", "stops": []}, "stop")
+    assert len(upstream.requests) == 2
+
+
 class Trip(pydantic.BaseModel):
     """What the client library makes a schema of."""
 

@@ -216,6 +216,7 @@ class ChatRequestSchema(BaseSchema):
             max_turns=claude.get("max_turns"),
             **_functions(data),
             shape=data.get("response_format"),
+            appends_system=claude.get("system_prompt_mode") == "append",
         )
 
 

@@ -20,6 +20,11 @@ class ClaudeSchema(BaseSchema):
         validate=OneOf(("agent", "plain")),
         metadata=means("agent has Claude Code's tools, plain has none."),
     )
+    system_prompt_mode = fields.String(
+        allow_none=True,
+        validate=OneOf(("replace", "append")),
+        metadata=means("Whether system messages stand in for Claude Code's own, or after it."),
+    )
     show_tool_use = StrictBool(
         allow_none=True, metadata=means("Tells of tools at work in reasoning_content.")
     )

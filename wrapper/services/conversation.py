@@ -55,6 +55,7 @@ class ChatRequest:
     calling: Calling = field(default_factory=Calling)
     legacy_functions: bool = False
     shape: Shape | None = None
+    appends_system: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def build_turn(
         functions=request.functions,
         calling=request.calling,
         shape=request.shape,
+        appends=request.appends_system,
         principal=principal,
     )
 

@@ -115,7 +115,10 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Turn:
-    """A conversation that ends with the user's message, and how it is to be answered."""
+    """A conversation that ends with the user's message, and how it is to be answered.
+
+    `appends` says that `system` is said after the engine's own system prompt, not in its place.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -127,6 +130,7 @@ class Turn:
     functions: tuple[Function, ...] = ()
     calling: Calling = field(default_factory=Calling)
     shape: Shape | None = None
+    appends: bool = False
 
 
 @dataclass(frozen=True)

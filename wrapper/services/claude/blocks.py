@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
+from wrapper.services.claude.functions import PREFIX, served
 from wrapper.services.turn import (
     Call,
+    Calling,
     Document,
     Function,
     Image,
@@ -18,27 +20,50 @@ from wrapper.services.turn import (
 )
 
 Block = dict[str, Any]
+Mode = Literal["any", "one"]
 
 
-def blocks_of(message: Message) -> list[Block]:
-    return [_block(part) for part in message.parts]
+def blocks_of(message: Message, prefix: str = "") -> list[Block]:
+    """Return the message's content; *prefix* stands before the names of the client's functions."""
+    return [_block(part, prefix) for part in message.parts]
 
 
 def tools_of(turn: Turn) -> Block:
     """Return `tools` and `tool_choice` for the body of the upstream request, as far as needed.
 
     An answer that must fit a schema is asked for as the input of a tool of its own, which the model
-    has to call: so it fits at once, in one request.
+    has to call: so it fits at once, in one request. An agent's tools are Claude Code's to name.
     """
+    if turn.profile == "agent":
+        return _choice(turn.calling, PREFIX) if served(turn) else {}
     tools = [_tool(function) for function in turn.functions]
-    if turn.shape:
-        tools.append(_answer(turn.shape, answer_name(turn)))
-    return {"tools": tools, **_choice(turn)} if tools else {}
+    if not turn.shape:
+        return {"tools": tools, **_choice(turn.calling)} if tools else {}
+    answer = answer_name(turn) or ""
+    calling = turn.calling
+    if calling.mode != "one":
+        # With functions the model may call one of them instead, before it answers.
+        may_call = turn.functions and calling.mode != "none"
+        mode: Mode = "any" if may_call else "one"
+        calling = Calling(mode, answer, calling.parallel)
+    return {"tools": [*tools, _answer(turn.shape, answer)], **_choice(calling)}
 
 
-def answer_name(turn: Turn) -> str:
-    """Return the name of the tool that the answer is asked for with; no function has it."""
-    name = turn.shape.name if turn.shape else ""
+def names_of(turn: Turn) -> dict[str, str]:
+    """Return the client's names of the functions that may be called, by their names upstream."""
+    prefix = PREFIX if served(turn) else ""
+    offered = served(turn) if turn.profile == "agent" else turn.functions
+    return {prefix + function.name: function.name for function in offered}
+
+
+def answer_name(turn: Turn) -> str | None:
+    """Return the name of the tool that an answer in a shape is asked for with; no function has it.
+
+    Of an agent Claude Code asks it itself, so that there it is empty.
+    """
+    if turn.shape is None or turn.profile == "agent":
+        return None if turn.shape is None else ""
+    name = turn.shape.name
     while any(function.name == name for function in turn.functions):
         name += "_"
     return name
@@ -46,18 +71,13 @@ def answer_name(turn: Turn) -> str:
 
 def forces_a_call(turn: Turn) -> bool:
     """Say whether the model has to call something, which it cannot while it thinks."""
-    return turn.shape is not None or turn.calling.mode in ("any", "one")
+    return tools_of(turn).get("tool_choice", {}).get("type") in ("any", "tool")
 
 
-def _choice(turn: Turn) -> Block:
-    calling = turn.calling
+def _choice(calling: Calling, prefix: str = "") -> Block:
     choice: Block = {"type": {"one": "tool"}.get(calling.mode, calling.mode)}
     if calling.mode == "one":
-        choice["name"] = calling.name
-    elif turn.shape:
-        # With functions the model may call one of them instead, before it answers.
-        may_call = turn.functions and calling.mode != "none"
-        choice = {"type": "any"} if may_call else {"type": "tool", "name": answer_name(turn)}
+        choice["name"] = prefix + calling.name
     if not calling.parallel and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return {} if choice == {"type": "auto"} else {"tool_choice": choice}
@@ -76,7 +96,7 @@ def _answer(shape: Shape, name: str) -> Block:
     }
 
 
-def _block(part: Part) -> Block:
+def _block(part: Part, prefix: str) -> Block:
     match part:
         case str():
             return {"type": "text", "text": part}
@@ -87,9 +107,10 @@ def _block(part: Part) -> Block:
             return {"type": "document", "source": _document_source(part), **titled}
         case Call():
             arguments = json.loads(part.arguments)
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
+            name = prefix + part.name
+            return {"type": "tool_use", "id": part.id, "name": name, "input": arguments}
         case Result():
-            content = [_block(inner) for inner in part.parts]
+            content = [_block(inner, prefix) for inner in part.parts]
             return {"type": "tool_result", "tool_use_id": part.id, "content": content}
 
 

@@ -49,11 +49,8 @@ FAITHFUL = {
     # Whether a prompt is too long is for the API to count, not for the CLI to guess.
     "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "1000000000",
 }
-# With no tools of its own, Claude Code has nothing to add to what the caller wrote.
-PLAIN = {
-    "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
-    "ENABLE_TOOL_SEARCH": "false",
-}
+# Functions are offered to the model at once, and not for it to look for.
+AGENT = {"ENABLE_TOOL_SEARCH": "false"}
 # The model gets exactly what the caller wrote; a CLI login is not heeded then.
 SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
 # A budget below any price ends a turn after its first answer, before the CLI asks again.
@@ -123,7 +120,7 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     return Profile(
         name="agent",
         arguments=(*_arguments(settings), *tools, *rules, *mode),
-        variables={**ours, **passed},
+        variables={**ours, **AGENT, **passed},
         # Where there are several callers, each turn is moved into its own caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
@@ -137,7 +134,7 @@ def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     return Profile(
         name="plain",
         arguments=(*_arguments(settings), "--tools", "", *budget),
-        variables={**ours, **PLAIN, **(SIMPLE if simple else {}), **passed},
+        variables={**ours, **(SIMPLE if simple else {}), **passed},
         budgeted=simple,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import aclosing, suppress
 from typing import Any, cast
 
@@ -20,8 +20,9 @@ from claude_code_sdk.types import HookEvent, StreamEvent
 
 from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude import frames
-from wrapper.services.claude.blocks import answer_name
+from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of
+from wrapper.services.claude.functions import FunctionServer, served
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.transport import ProcessTransport
@@ -39,14 +40,11 @@ class Conversation:
     def __init__(self, process: Process, turn: Turn, workspace: str | None, ignored: Counter[str]):
         self._process = process
         self._turn = turn
-        self._transport = ProcessTransport(
-            process, frames.configuration(turn, workspace), frames.history(turn), ignored
-        )
-        self._reading = Reading(
-            turn.sampling.stop,
-            functions=frozenset(function.name for function in turn.functions),
-            answer=answer_name(turn) if turn.shape else None,
-        )
+        configuration, history = frames.configuration(turn, workspace), frames.history(turn)
+        server = FunctionServer(served(turn))
+        self._transport = ProcessTransport(process, configuration, history, ignored, server)
+        self._functions = names_of(turn)
+        self._reading = Reading(turn.sampling.stop, self._functions, answer_name(turn))
         self._notice = ""
         self._interrupted = False
         self._rounds = 0
@@ -99,9 +97,13 @@ class Conversation:
         goes_on = reading.limited and not self._process.profile.budgeted
         if (goes_on or reading.went_on) and not self._turn.principal.has_budget:
             self._process.kill()
-        elif goes_on or reading.went_on or reading.cut:
+        elif goes_on or reading.went_on or reading.cut or self._waits_for_client():
             await self._interrupt()
-        return reading.cut or reading.limited
+        return reading.cut or reading.limited or self._waits_for_client()
+
+    def _waits_for_client(self) -> bool:
+        """Say whether Claude Code waits for functions that only the client can run."""
+        return self._reading.called and bool(served(self._turn))
 
     async def _interrupt(self) -> None:
         if not self._interrupted:
@@ -145,17 +147,28 @@ class Conversation:
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
             return list(self._reading.read(message.event))
+        if isinstance(message, SystemMessage) and message.subtype == "init":
+            self._check_offer(message.data.get("tools") or ())
         if isinstance(message, SystemMessage) and message.subtype.startswith("model_refusal"):
             self._reading.refuse()
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
         return []
 
+    def _check_offer(self, tools: Collection[str]) -> None:
+        """Raise BadGateway where an agent's model would not see one of the client's functions."""
+        missing = [name for name in self._functions if served(self._turn) and name not in tools]
+        if missing:
+            what = ", ".join(map(self._functions.__getitem__, missing))[:200]
+            raise BadGateway(f"Claude Code did not offer these functions: {what}.", retry=False)
+
     def _conclude(self) -> Iterator[Event]:
         """Yield what the turn has used and how it ended, or raise the ApiError that ended it."""
         result = self._transport.result
         if (used := self._reading.tally.used(result)).spent:
             yield used
+        if (answer := (result or {}).get("structured_output")) is not None:
+            yield from self._reading.answer(answer)
         if ended := self._reading.end(result):
             yield ended
             return

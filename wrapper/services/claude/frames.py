@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wrapper.services.claude.blocks import blocks_of, forces_a_call, tools_of
+from wrapper.services.claude.functions import PREFIX, SERVER, served
 from wrapper.services.turn import Effort, Message, Turn
 
 Frame = dict[str, Any]
@@ -48,12 +49,12 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
         "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
         "env": variables,
         "permissions": {
-            "allow": list(turn.permissions.allow),
+            "allow": [*turn.permissions.allow, *([f"mcp__{SERVER}"] if served(turn) else [])],
             "deny": list(turn.permissions.deny),
         },
     }
     return [
-        control("initialize", {"subtype": "initialize", **_system_prompt(turn), **_hooks(turn)}),
+        control("initialize", {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}),
         *_place(workspace, turn.permissions.mode),
         control("settings", {"subtype": "apply_flag_settings", "settings": settings}),
         control(
@@ -63,11 +64,17 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
     ]
 
 
-def _hooks(turn: Turn) -> Frame:
-    """Return what lets the gateway hear of each round of tool use, where it may end the turn."""
-    if last_round(turn) is None:
-        return {}
-    return {"hooks": {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}}
+def _asked(turn: Turn) -> Frame:
+    """Return what is asked of Claude Code itself: to tell of each round of tool use, where one may
+    be the last; and of an agent, to offer the client's functions and to answer in a shape."""
+    asked: Frame = {}
+    if last_round(turn) is not None:
+        asked["hooks"] = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
+    if served(turn):
+        asked["sdkMcpServers"] = [SERVER]
+    if turn.shape and turn.profile == "agent":
+        asked["jsonSchema"] = dict(turn.shape.schema)
+    return asked
 
 
 def last_round(turn: Turn) -> int | None:
@@ -130,9 +137,14 @@ def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
         if message.role == "user":
             yield {**prompt(message), "shouldQuery": False}, True
         else:
-            content = blocks_of(message)
+            content = blocks_of(message, _prefix(turn))
             said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
             yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
+
+
+def _prefix(turn: Turn) -> str:
+    """Return what stands before the names of the client's functions, also where none is offered."""
+    return PREFIX if turn.profile == "agent" else ""
 
 
 def prompt(message: Message) -> Frame:
@@ -151,6 +163,8 @@ def prompt(message: Message) -> Frame:
 
 def _system_prompt(turn: Turn) -> Frame:
     """Return the caller's system prompt; the plain profile's own is to say nothing."""
+    if turn.appends and turn.system and turn.profile == "agent":
+        return {"appendSystemPrompt": turn.system}
     if turn.system is None:
         return {"systemPrompt": []} if turn.profile == "plain" else {}
     return {"systemPrompt": [turn.system] if turn.system else []}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from wrapper.errors import BadGateway
@@ -42,12 +44,16 @@ class Reading:
 
     The answer may be whole although the process is not done: `cut`, at a stop text while the
     model writes on, or `limited`, where the CLI would ask the model to go on, or has (`went_on`).
-    *functions* are the client's; *answer* is the tool whose input is the answer, in place of text.
-    `tally` has what was used.
+    *functions* are the client's names by those upstream; *answer* is the tool whose input is the
+    answer, in place of text; an empty name leaves the answer to be told at the end. `tally` has
+    what was used.
     """
 
     def __init__(
-        self, stops: tuple[str, ...], functions: Collection[str] = (), answer: str | None = None
+        self,
+        stops: tuple[str, ...],
+        functions: Mapping[str, str] = MappingProxyType({}),
+        answer: str | None = None,
     ):
         self._functions = functions
         self._answer = answer
@@ -94,6 +100,16 @@ class Reading:
             case "message_delta":
                 yield from self._stop(event)
 
+    @property
+    def called(self) -> bool:
+        """Say whether the model has ended its answer with calls that the client has to run."""
+        return self._stop_reason == "calls"
+
+    def answer(self, told: Any) -> Iterator[Event]:
+        """Yield the answer as the engine has told it in the end, which ends the turn."""
+        self._stop_reason = "end_turn"
+        yield TextDelta(json.dumps(told, ensure_ascii=False))
+
     def refuse(self) -> None:
         """Take note that the model refused: the CLI says so and keeps the API's reason back."""
         self._stop_reason = "refusal"
@@ -133,7 +149,8 @@ class Reading:
         self._arguments = ""
         self._answered = self._answered or self._answering()
         if self._calling():
-            yield CallStarted(self._calls, str(block["id"]), str(self._tool))
+            name = self._functions[str(self._tool)]
+            yield CallStarted(self._calls, str(block["id"]), name)
 
     def _calling(self) -> bool:
         return self._tool in self._functions
@@ -150,19 +167,19 @@ class Reading:
             yield ToolUse(self._tool, self._arguments)
         self._tool = None
 
-    def _input(self, json: str) -> Iterator[Event]:
-        self._arguments += json
-        if self._calling() and json:
-            yield CallDelta(self._calls, json)
-        elif self._answering() and json:
-            yield TextDelta(json)
+    def _input(self, piece: str) -> Iterator[Event]:
+        self._arguments += piece
+        if self._calling() and piece:
+            yield CallDelta(self._calls, piece)
+        elif self._answering() and piece:
+            yield TextDelta(piece)
 
     def _delta(self, delta: Raw) -> Iterator[Event]:
         if delta.get("type") == "thinking_delta" and delta.get("thinking"):
             yield ReasoningDelta(delta["thinking"])
         elif delta.get("type") == "input_json_delta":
             yield from self._input(delta.get("partial_json") or "")
-        elif delta.get("type") == "text_delta" and not self._answer:
+        elif delta.get("type") == "text_delta" and self._answer is None:
             yield from self._text(delta["text"])
 
     def _text(self, text: str) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude.frames import Frame, control
+from wrapper.services.claude.functions import FunctionServer, asks_server
 from wrapper.services.claude.process import DiedEarly, Process
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,13 @@ class ProcessTransport(Transport):
         requests: Iterable[Frame],
         history: Iterable[tuple[Frame, bool]],
         ignored: Counter[str],
+        server: FunctionServer,
     ):
         self._process = process
         self._requests = list(requests)
         self._history = history
         self._ignored = ignored
+        self._server = server
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
         self._transports: tuple[asyncio.BaseTransport, ...] = ()
@@ -154,10 +157,17 @@ class ProcessTransport(Transport):
                 self._ignored["unreadable"] += 1
                 continue
             log.debug("from %d", self._process.pid, extra={"frame": frame})
-            if kind in KNOWN:
+            if asks_server(frame):
+                await self._serve(frame)
+            elif kind in KNOWN:
                 yield frame
             else:
                 self._ignored[kind[:40]] += 1
+
+    async def _serve(self, frame: Frame) -> None:
+        """Answer what Claude Code asks of the server that the client's functions come from."""
+        if answer := self._server.answer(frame):
+            await self._send(answer)
 
     async def _line(self) -> bytes:
         """Return the next line, or nothing where the process has ended or floods."""
