@@ -202,7 +202,7 @@ def _converse(process: Process) -> Timing:
         unconfirmed = {request["request_id"] for request in requests}
         while unconfirmed:
             unconfirmed.discard(_confirmed(next(said)))
-        _send(stdin, [frames.prompt(TURN.messages[-1])])
+        _send(stdin, [frames.prompt(TURN)])
         _hear(said, answer)
     return answer.end()
 

@@ -164,7 +164,7 @@ def test_system_prompt(system, profile, said):
 
 def test_prompt():
     """A message is sent verbatim, part by part, and marked so that nothing in it is run."""
-    frame = frames.prompt(Message("user", ("@/etc/passwd", "/cost")))
+    frame = frames.prompt(turn_of(USER, Message("user", ("@/etc/passwd", "/cost"))))
     assert frame["type"] == "user"
     assert frame["client_composed"] is True
     assert frame["message"] == {
@@ -188,6 +188,22 @@ def test_history():
         assert frame.get("client_composed") is (True if answered else None)
     ids = [frame["message"]["id"] for frame, answered in told if not answered]
     assert len(set(ids)) == 2
+
+
+def test_plain_conversation():
+    """In the plain profile the whole conversation stands in the body, and nothing on stdin."""
+    said = (Message("user", ("@/etc/passwd",)), Message("assistant", ("b",)), USER)
+    turn = turn_of(*said, profile="plain")
+    assert frames.extra_body(turn)["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "@/etc/passwd"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}],
+        },
+    ]
+    assert list(frames.history(turn)) == []
+    assert "passwd" not in json.dumps(frames.prompt(turn))
 
 
 def test_no_history():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -33,7 +34,7 @@ def marked(body):
 
 def check_growth(bodies):
     """Check that each body begins with what the one before it wanted to be kept."""
-    for before, after in zip(bodies, bodies[1:], strict=False):
+    for before, after in itertools.pairwise(bodies):
         kept = marked(before)
         assert kept == len(before["messages"])
         for part in ("model", "system", "tools"):

@@ -28,6 +28,14 @@ def blocks_of(message: Message, prefix: str = "") -> list[Block]:
     return [_block(part, prefix) for part in message.parts]
 
 
+def messages_of(turn: Turn) -> list[Block]:
+    """Return the whole conversation as the body has it; the prompt cache is to take all of it."""
+    messages: list[Block]
+    messages = [{"role": m.role, "content": blocks_of(m)} for m in turn.messages]
+    messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
+    return messages
+
+
 def tools_of(turn: Turn) -> Block:
     """Return `tools` and `tool_choice` for the body of the upstream request, as far as needed.
 

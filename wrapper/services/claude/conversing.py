@@ -142,7 +142,7 @@ class Conversation:
             await self._transport.close()
 
     async def _prompts(self) -> AsyncIterator[dict[str, Any]]:
-        yield frames.prompt(self._turn.messages[-1])
+        yield frames.prompt(self._turn)
 
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from wrapper.services.claude.blocks import blocks_of, forces_a_call, tools_of
+from wrapper.services.claude.blocks import blocks_of, forces_a_call, messages_of, tools_of
 from wrapper.services.claude.functions import PREFIX, SERVER, served
 from wrapper.services.turn import Effort, Message, Turn
 
@@ -23,6 +23,8 @@ THINKING: dict[Effort, int] = {
     "max": 31_999,
 }
 EFFORT_LEVELS = {"minimal": "low"}
+# It reaches no model: the body's own conversation takes its place.
+IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
 # What the SDK calls the first hook that it is given.
 ROUND_OVER = "hook_0"
 
@@ -98,11 +100,14 @@ def _place(workspace: str | None, mode: str | None) -> Iterator[Frame]:
 def extra_body(turn: Turn) -> Frame:
     """Return what is merged into the body of every upstream request.
 
-    Functions stand there just as the client has described them: Claude Code knows nothing of them,
-    and so has nothing to cut, to rename or to run.
+    In the plain profile the whole conversation stands there, and the functions, just as the client
+    has sent them: Claude Code knows nothing of them, and so has nothing to add, to cut, to shrink
+    or to run; and a long history costs no more than a short one.
     """
     sampling = turn.sampling
     body: Frame = tools_of(turn)
+    if turn.profile == "plain":
+        body["messages"] = messages_of(turn)
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
@@ -133,21 +138,21 @@ def thinking_budget(turn: Turn) -> int | None:
 
 def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
     """Yield what was said before, in its true roles, and whether each is answered by a result."""
-    for index, message in enumerate(turn.messages[:-1]):
+    for index, message in enumerate(turn.messages[:-1] if turn.profile == "agent" else ()):
         if message.role == "user":
-            yield {**prompt(message), "shouldQuery": False}, True
+            yield {**_input(message), "shouldQuery": False}, True
         else:
-            content = blocks_of(message, _prefix(turn))
+            content = blocks_of(message, PREFIX)
             said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
             yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
 
 
-def _prefix(turn: Turn) -> str:
-    """Return what stands before the names of the client's functions, also where none is offered."""
-    return PREFIX if turn.profile == "agent" else ""
+def prompt(turn: Turn) -> Frame:
+    """Return what sets the turn going: an agent's last message, or just a word."""
+    return _input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
 
 
-def prompt(message: Message) -> Frame:
+def _input(message: Message) -> Frame:
     """Return *message* as the user's input.
 
     `client_composed` keeps the CLI from reading files named with @ and running /commands.
