@@ -51,12 +51,12 @@ def test_what_is_no_query(sent, param):
 
 
 @pytest.fixture
-def client():
+def client(tmp_path):
     """An app that knows one caller, who has spent something."""
     app = Flask(__name__)
     callers = {"alice": Principal("alice", usd_per_day=5)}
     gateway = Gateway(
-        Settings(),
+        Settings(usage_db=str(tmp_path / "usage.db")),
         engine=ScriptedEngine(),
         authenticate=lambda asked: callers.get(asked.headers.get("x-api-key")),
     )
