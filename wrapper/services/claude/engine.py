@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
@@ -21,6 +22,7 @@ from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import workspace_of
 from wrapper.services.credentials import Login, credentials_file, detect_login
+from wrapper.services.supports import Supports, supports_of
 from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
 
@@ -215,4 +217,19 @@ class ClaudeEngine:
 def _model(row: Mapping[str, Any]) -> Model:
     """Return one of the CLI's own models."""
     name = str(row["value"])
-    return Model(name, str(row.get("resolvedModel") or name), str(row.get("displayName") or ""))
+    runs = str(row.get("resolvedModel") or name)
+    return Model(name, runs, str(row.get("displayName") or ""), _supports(runs, row))
+
+
+def _supports(runs: str, row: Mapping[str, Any]) -> Supports:
+    """Return what a model takes: as the CLI says, and by its family where it does not.
+
+    Where there are no levels of effort the CLI still sends a thinking budget, so that a missing
+    `supportsEffort` means nothing.
+    """
+    known = supports_of(runs)
+    return replace(
+        known,
+        reasoning_effort=bool(row.get("supportsEffort") or known.reasoning_effort),
+        thinking_off=bool(row.get("supportsThinkingOff", known.thinking_off)),
+    )
