@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper.services.catalog import Catalog, Model
-from wrapper.services.claude.engine import _model
+from wrapper.services.claude.listing import read_models
 from wrapper.services.supports import NEWEST, Supports, supports_of
 from wrapper.testing import rules
 
@@ -63,7 +63,9 @@ def test_nothing_is_sent_that_the_api_refuses(name):
 )
 def test_what_the_cli_says(row, supports):
     """What the CLI says of a model holds, and the family where it says nothing."""
-    assert _model({"value": "new", "resolvedModel": "claude-new-9", **row}).supports == supports
+    rows = [{"value": "new", "resolvedModel": "claude-new-9", **row}, {"displayName": "none"}]
+    (model,) = read_models(rows)
+    assert (model.id, model.supports) == ("new", supports)
 
 
 def supports_in(reported, model):

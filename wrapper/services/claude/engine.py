@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
@@ -18,11 +17,11 @@ from wrapper.services.catalog import Model
 from wrapper.services.claude import cli
 from wrapper.services.claude.account import Account
 from wrapper.services.claude.fleet import Fleet
+from wrapper.services.claude.listing import read_models
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import workspace_of
 from wrapper.services.credentials import Login, credentials_file, detect_login
-from wrapper.services.supports import Supports, supports_of
 from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
 
@@ -159,7 +158,7 @@ class ClaudeEngine:
     def _boot(self, fleet: Fleet, name: str) -> Process:
         process = fleet.boot(self._profiles[name])
         self._version = process.version
-        self._models = tuple(_model(row) for row in process.models if row.get("value"))
+        self._models = read_models(process.models)
         return process
 
     def _settle(self, fleet: Fleet, profile: str) -> None:
@@ -212,24 +211,3 @@ class ClaudeEngine:
         finally:
             if words := conversation.last_words():
                 log.info("process %d wrote to stderr: %s", process.pid, words)
-
-
-def _model(row: Mapping[str, Any]) -> Model:
-    """Return one of the CLI's own models."""
-    name = str(row["value"])
-    runs = str(row.get("resolvedModel") or name)
-    return Model(name, runs, str(row.get("displayName") or ""), _supports(runs, row))
-
-
-def _supports(runs: str, row: Mapping[str, Any]) -> Supports:
-    """Return what a model takes: as the CLI says, and by its family where it does not.
-
-    Where there are no levels of effort the CLI still sends a thinking budget, so that a missing
-    `supportsEffort` means nothing.
-    """
-    known = supports_of(runs)
-    return replace(
-        known,
-        reasoning_effort=bool(row.get("supportsEffort") or known.reasoning_effort),
-        thinking_off=bool(row.get("supportsThinkingOff", known.thinking_off)),
-    )
