@@ -33,7 +33,7 @@ test: install ## all tests, on the real Claude Code and a scripted upstream
 bench: install ## the gateway's times beside those of `claude -p` and of a bare process
 	$(BIN)/python -m bench
 
-docs: install ## write settings and ceilings into README.md and .env.example
+docs: install ## write parameters, ceilings and settings into README.md and .env.example
 	$(BIN)/python -c "from pathlib import Path; from wrapper import reference; reference.write(Path())"
 
 run: install ## serve on HOST and PORT with your own login

@@ -18,6 +18,7 @@ from wrapper.services.turn import (
 OBJECT = {"type": "object"}
 F = Function("f", OBJECT, "Does.")
 X = Shape("x", OBJECT)
+FREE = Shape("x", OBJECT, forced=False)
 
 
 def turn_of(*functions, calling=None, shape=None, profile="plain"):
@@ -73,6 +74,9 @@ def test_parts():
         (turn_of(F, shape=X), {"type": "any"}),
         (turn_of(F, shape=X, calling=Calling("none")), {"type": "tool", "name": "x"}),
         (turn_of(F, shape=X, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(shape=FREE), None),
+        (turn_of(F, shape=FREE), None),
+        (turn_of(F, shape=FREE, calling=Calling("none")), None),
     ],
 )
 def test_choice(turn, choice):

@@ -45,7 +45,7 @@ def test_whole_request():
         top_p=1,
         stop=["a", "b"],
         n=2,
-        reasoning_effort="low",
+        reasoning_effort="none",
         service_tier="auto",
         claude={"profile": "plain"},
     )
@@ -60,7 +60,7 @@ def test_whole_request():
         top_p=1.0,
         stop=("a", "b"),
         n=2,
-        effort="low",
+        effort="none",
         service_tier="auto",
     )
 
@@ -205,6 +205,15 @@ def test_wrong_fields(name, value, param, code):
     """A field of a wrong type or out of its range is named, with the code that fits."""
     found = mistake_in({"messages": [USER], name: value})
     assert found == (param, code or found[1])
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+@pytest.mark.parametrize("effort", EFFORTS[1:])
+def test_no_sampling_while_thinking(name, effort):
+    """Sampling beside reasoning is refused by its name, not dropped in silence."""
+    body = {"messages": [USER], "reasoning_effort": effort, name: 0.5}
+    assert mistake_in(body) == (name, "unsupported_value")
+    assert load(**{"reasoning_effort": effort, name: 1}).effort == effort
 
 
 def test_huge_numbers():

@@ -176,14 +176,6 @@ def test_sampling(given, sent):
     assert turn_of(("user", "Hi"), **given).sampling == sent
 
 
-@pytest.mark.parametrize("name", ["temperature", "top_p"])
-@pytest.mark.parametrize("effort", ["minimal", "low", "medium", "high", "xhigh", "max"])
-def test_no_sampling_while_thinking(name, effort):
-    """Sampling beside reasoning is refused by its name, not dropped in silence."""
-    error = refusal_of(("user", "Hi"), effort=effort, **{name: 0.5})
-    assert (error.param, error.code) == (name, "unsupported_value")
-
-
 BLANKS = st.text(st.sampled_from(" \n\t"), max_size=3)
 TEXTS = st.lists(st.text(st.sampled_from("ab \n\t"), max_size=5), max_size=4)
 LETTERS = st.tuples(BLANKS, st.text("ab", min_size=1), BLANKS).map(list)

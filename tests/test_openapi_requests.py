@@ -9,7 +9,7 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.test_http import USER, Server, error_of
 from wrapper.openapi import build_document
-from wrapper.schemas.chat import UNSUPPORTED
+from wrapper.schemas.parameters import PARAMETERS
 
 SERVER = Server()
 SCHEMAS = build_document(SERVER.app, needs_key=False)["components"]["schemas"]
@@ -66,7 +66,10 @@ GOOD = [
     {"messages": [{"role": "system", "content": []}, USER]},
     {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "x": {}}]}]},
     {"messages": [USER, {**FULL, "content": [{"type": "refusal", "refusal": ""}]}, USER]},
-    *({name: value} for name, neutral in UNSUPPORTED.items() for value in (*neutral, None)),
+    {"prediction": {"type": "content", "content": "x"}, "moderation": {}},
+    {"prompt_cache_key": "k", "prompt_cache_options": {}, "prompt_cache_retention": "24h"},
+    *({name: v} for name, one in PARAMETERS.items() for v in one.neutral),
+    *({name: None} for name in PARAMETERS if name != "messages"),
 ]
 BAD = [
     {"messages": None},
@@ -130,6 +133,11 @@ BAD = [
     {"store": "yes"},
     {"service_tier": False},
     {"verbosity": "loud"},
+    {"prediction": "x"},
+    {"prompt_cache_key": 1},
+    {"prompt_cache_options": []},
+    {"prompt_cache_retention": True},
+    {"moderation": "strict"},
     {"tools": [{"type": "function"}]},
     {"tool_choice": "required"},
     {"tool_choice": {"type": "function", "function": {"name": "f"}}},

@@ -417,3 +417,10 @@ def test_answer_that_the_engine_tells():
     assert events == [ToolUse("S", "{}")]
     assert list(reading.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
     assert reading.end(None).ending is Ending.DONE
+
+
+def test_answer_in_words():
+    """A model that answers in words, and not by the tool, has answered all the same."""
+    reading, events = called(start(), text('{"a"'), text(": 1}"), stop("end_turn"), answer="x")
+    assert events == [TextDelta('{"a": 1}')]
+    assert reading.end(None).ending is Ending.DONE

@@ -1,4 +1,4 @@
-"""The settings and ceilings, as .env.example and the README tell of them."""
+"""The tables of settings, ceilings and parameters, as .env.example and the README have them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from wrapper import reference
+from wrapper.schemas.parameters import PARAMETERS
 from wrapper.services.principal import Principal
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +20,7 @@ def test_env_example_is_up_to_date():
 def test_readme_is_up_to_date():
     """The README's tables are what the code says; `make docs` writes them."""
     text = (ROOT / "README.md").read_text()
-    for what in ("settings", "ceilings"):
+    for what in ("parameters", "ceilings", "settings"):
         begin, end = reference.marks(what)
         assert text.index(begin) < text.index(end)
     assert reference.with_tables(text) == text
@@ -31,3 +32,11 @@ def test_every_ceiling_is_told():
     assert (head, line) == ("| ceiling | meaning |", "| --- | --- |")
     told = [row.split("`")[1] for row in rows]
     assert told == [row.name for row in fields(Principal)][2:]  # after its name, and `shares`
+
+
+def test_every_parameter_is_told():
+    """The table of parameters has a row for each, with its kind and what asks for nothing."""
+    told = reference.parameters_table().splitlines()[2:]
+    assert sorted(row.split("`")[1] for row in told) == sorted(PARAMETERS)
+    assert any(row.startswith("| `logprobs` | refused | `false` |") for row in told)
+    assert any(row.startswith("| `seed` | without effect |  |") for row in told)

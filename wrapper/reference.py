@@ -1,12 +1,14 @@
-"""The reference: the tables of settings and ceilings, written out where people read them."""
+"""The reference: the code's tables, written out where people read them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 from wrapper.schemas.keys import CEILINGS
+from wrapper.schemas.parameters import Kind, Parameter, of_kind
 from wrapper.settings import Settings
 
 
@@ -30,12 +32,26 @@ def ceilings_table() -> str:
     return "| ceiling | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
+def parameters_table() -> str:
+    """Return the parameters of a request as a table in Markdown, by what becomes of them."""
+    rows = (
+        f"| `{name}` | {kind.value} | {_neutral(one)} | {one.meaning} |\n"
+        for kind in Kind
+        for name, one in of_kind(kind).items()
+    )
+    head = "| parameter | is | asks for nothing | meaning |\n| --- | --- | --- | --- |\n"
+    return head + "".join(rows)
+
+
 def written(value: Any) -> str:
     """Return a setting's *value* as one writes it into the environment."""
     if isinstance(value, tuple):
         # A pair is a name and what it stands for.
         return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+TABLES = {"parameters": parameters_table, "ceilings": ceilings_table, "settings": settings_table}
 
 
 def marks(what: str) -> tuple[str, str]:
@@ -45,11 +61,11 @@ def marks(what: str) -> tuple[str, str]:
 
 def with_tables(text: str) -> str:
     """Return *text*, a README, with the tables between their marks brought up to date."""
-    for what, table in (("settings", settings_table()), ("ceilings", ceilings_table())):
+    for what, table in TABLES.items():
         begin, end = marks(what)
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        text = f"{before}{begin}{table}{end}{after}"
+        text = f"{before}{begin}{table()}{end}{after}"
     return text
 
 
@@ -70,6 +86,10 @@ def _meaning(row: Field[Any]) -> str:
 
 def _default(row: Field[Any]) -> str:
     return written(row.default)
+
+
+def _neutral(parameter: Parameter) -> str:
+    return ", ".join(_code(json.dumps(value)) for value in parameter.neutral)
 
 
 def _code(text: str) -> str:

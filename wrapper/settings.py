@@ -69,6 +69,9 @@ class Settings:
         "remap (a retired model runs its family's current one) or strict (it goes upstream as is).",
         validate.OneOf(("remap", "strict")),
     )
+    strict_params: bool = _setting(
+        "bool", False, "Whether parameters without effect are refused, not just told of."
+    )
     default_profile: str = _setting(
         "str",
         "agent",

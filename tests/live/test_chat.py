@@ -11,6 +11,7 @@ import pytest
 
 from tests.live import cli
 from tests.live.server import MODEL
+from wrapper.schemas.chat import EFFORTS
 
 PROFILES = ("plain", "agent")
 
@@ -240,7 +241,7 @@ def test_sampling_reaches_the_model(gateway, upstream):
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("limit", [1, 50, 1024, 1025, 4096, None])
-@pytest.mark.parametrize("effort", [None, "none", "low", "high"])
+@pytest.mark.parametrize("effort", [None, *EFFORTS])
 def test_no_limit_makes_a_request_that_the_api_refuses(gateway, upstream, profile, limit, effort):
     """Thinking leaves room for the answer at every max_tokens and effort."""
     more = {"max_tokens": limit, "reasoning_effort": effort, "claude": {"profile": profile}}
@@ -269,11 +270,37 @@ def test_settings_do_not_stick(gateway, upstream):
     assert body["max_tokens"] > 1000
 
 
-def test_reasoning(gateway):
-    """What the model thinks is told as reasoning_content, never as the answer."""
-    _, body = gateway.ask("[[think Let me see.]] [[say Yes.]]", reasoning_effort="high")
-    message = body["choices"][0]["message"]
+THINKING = '{"output_tokens": 40, "output_tokens_details": {"thinking_tokens": 33}}'
+
+
+@pytest.mark.parametrize("model", [MODEL, "sonnet"])
+@pytest.mark.parametrize("effort", EFFORTS[1:])
+def test_reasoning(gateway, upstream, effort, model):
+    """What the model thinks is told as reasoning_content and counted, the same in both modes."""
+    asked = f"[[think Let me see.]] [[say Yes.]] [[usage {THINKING}]]"
+    more = {"model": model, "reasoning_effort": effort}
+    _, body = gateway.ask(asked, **more)
+    (choice,) = body["choices"]
+    message = choice["message"]
     assert (message["reasoning_content"], message["content"]) == ("Let me see.", "Yes.")
+    assert choice["finish_reason"] == "stop"
+    assert body["usage"]["completion_tokens"] == 40
+    assert body["usage"]["completion_tokens_details"]["reasoning_tokens"] == 33
+    *events, last = gateway.stream(asked, stream_options={"include_usage": True}, **more)[0]
+    deltas = [event["choices"][0]["delta"] for event in events]
+    for name, said in (("reasoning_content", "Let me see."), ("content", "Yes.")):
+        assert "".join(delta.get(name) or "" for delta in deltas) == said
+    assert [event["choices"][0]["finish_reason"] for event in events][-1] == "stop"
+    assert last["usage"]["completion_tokens_details"]["reasoning_tokens"] == 33
+    assert len(upstream.requests) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_reasoning(gateway, stream):
+    """Told not to think, a model that can do without tells of no thoughts."""
+    asked, more = "[[think Let me see.]] [[say Yes.]]", {"reasoning_effort": "none"}
+    told = gateway.stream(asked, **more)[0] if stream else gateway.ask(asked, **more)[1]
+    assert "reasoning_content" not in json.dumps(told)
 
 
 def test_tools_are_used_and_parted(gateway, upstream):

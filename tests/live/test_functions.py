@@ -333,6 +333,57 @@ def test_misfit(gateway, upstream, stream):
     assert len(upstream.requests) == 1
 
 
+THINKS = "sonnet"  # always
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        '[[tool trip {"city": "Rom", "stops": []}]]',
+        '[[say {"city": "Rom", "stops": []}]]',
+    ],
+)
+def test_shape_of_one_who_thinks(gateway, upstream, stream, asked):
+    """A model that always thinks cannot be made to answer in the shape, but is asked to."""
+    more = {"response_format": FORMAT, "model": THINKS}
+    if stream:
+        events, _ = gateway.stream(asked, **more)
+        text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events)
+    else:
+        status, body = gateway.ask(asked, **more)
+        assert status == 200, body
+        text = body["choices"][0]["message"]["content"]
+    assert json.loads(text) == {"city": "Rom", "stops": []}
+    assert "tool_choice" not in upstream.requests[0].body
+    assert len(upstream.requests) == 1
+
+
+def test_shape_with_effort(gateway, upstream):
+    """Who asks for thinking gets it, and the shape all the same."""
+    asked = '[[think Hm.]] [[tool trip {"city": "Rom", "stops": []}]]'
+    message = message_of(gateway.ask(asked, response_format=FORMAT, reasoning_effort="low"))
+    assert json.loads(message["content"]) == {"city": "Rom", "stops": []}
+    assert message["reasoning_content"] == "Hm."
+    assert upstream.requests[0].body["thinking"]["type"] == "enabled"
+
+
+@pytest.mark.parametrize(
+    ("more", "ignored"),
+    [
+        ({"model": THINKS, "tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "required", "reasoning_effort": "low"}, "reasoning_effort"),
+    ],
+)
+def test_thinking_beside_a_forced_call(gateway, upstream, more, ignored):
+    """What a model cannot do at once is named: of thinking and a forced call one has no effect."""
+    messages = [{"role": "user", "content": ASKED}]
+    body = {"model": MODEL, "messages": messages, "tools": tools(WEATHER), **more}
+    status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
+    assert (status, headers["x-ignored-params"]) == (200, ignored)
+    assert len(upstream.requests) == 1
+
+
 def test_any_object(gateway, upstream):
     """json_object asks for an object of any kind."""
     status, body = gateway.ask('[[json {"a": 1}]]', response_format={"type": "json_object"})

@@ -24,6 +24,8 @@ RATES = {
 HEADERS = {
     "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
     "x-model-remapped": "The retired model that was asked for, where another ran for it.",
+    "x-ignored-params": "The parameters that the request set and that had no effect.",
+    "x-clamped-params": "The parameters that were sent as the nearest that the model takes.",
     **RATES,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response
@@ -9,7 +10,7 @@ from flask import Blueprint, Response
 from wrapper.routes.http import current_gateway, principal, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.answers import ModelListSchema, ModelSchema
-from wrapper.services.catalog import Model, created
+from wrapper.services.catalog import Catalog, Model, created
 
 models = Blueprint("models", __name__)
 
@@ -22,7 +23,7 @@ def list_models() -> Response:
     listed = [
         model for model in gateway.catalog.models() if gateway.ceilings.may_run(model.id, caller)
     ]
-    return reply({"object": "list", "data": [_body(model) for model in listed]})
+    return reply({"object": "list", "data": [_body(model, gateway.catalog) for model in listed]})
 
 
 @models.get("/models/<path:model_id>")
@@ -32,9 +33,16 @@ def read_model(model_id: str) -> Response:
     gateway = current_gateway()
     model = gateway.catalog.find(model_id)
     gateway.ceilings.check_model(model.id, principal())
-    return reply(_body(model))
+    return reply(_body(model, gateway.catalog))
 
 
-def _body(model: Model) -> dict[str, Any]:
-    body = {"id": model.id, "object": "model", "created": created(model.id)}
-    return {**body, "owned_by": "anthropic", "runs": model.runs, "display_name": model.title}
+def _body(model: Model, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": created(model.id),
+        "owned_by": "anthropic",
+        "runs": model.runs,
+        "display_name": model.title,
+        "supports": asdict(catalog.supports(catalog.choose(model.id).model)),
+    }

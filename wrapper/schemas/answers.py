@@ -135,6 +135,15 @@ class ChunkSchema(BaseSchema):
     service_tier = fields.String(metadata=_TIER)
 
 
+class SupportsSchema(BaseSchema):
+    temperature = fields.Boolean(required=True)
+    top_p = fields.Boolean(required=True)
+    reasoning_effort = fields.Boolean(required=True)
+    thinking_off = fields.Boolean(
+        required=True, metadata={"description": "Whether reasoning_effort may be none."}
+    )
+
+
 class ModelSchema(BaseSchema):
     id = _text()
     object = _always("model")
@@ -142,6 +151,9 @@ class ModelSchema(BaseSchema):
     owned_by = _always("anthropic")
     runs = fields.String(required=True, metadata={"description": "What the name stands for."})
     display_name = _text()
+    supports = _nested(
+        SupportsSchema, metadata={"description": "What has an effect; else it is ignored."}
+    )
 
 
 class ModelListSchema(BaseSchema):

@@ -15,8 +15,6 @@ from wrapper.schemas.base import (
     StrictBool,
     StrictFloat,
     StrictInt,
-    is_neutral,
-    means,
     nullable,
     tell_neutral,
 )
@@ -29,25 +27,13 @@ from wrapper.schemas.functions import (
     ToolSchema,
 )
 from wrapper.schemas.message import MessageSchema
+from wrapper.schemas.parameters import PARAMETERS, Kind, asked, of_kind, refuse
 from wrapper.services.conversation import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
 
-# What this gateway does not do, with the values that ask for nothing.
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
-    "modalities": (["text"],),
-    "audio": (),
-    "web_search_options": (),
-    "session_id": (),
-}
-
-IDLE = {"description": "Checked and then left alone: Claude has nothing that it could set."}
-
-# What is asked of several fields at once; services.conversation holds the second.
+# What is asked of several fields at once.
 _OPTIONS_OF_STREAM: dict[str, Any] = {
     "anyOf": [
         {"properties": {"stream_options": {"type": "null"}}},
@@ -117,50 +103,44 @@ def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ChatRequestSchema(BaseSchema):
-    model = fields.String(validate=Length(min=1), metadata=means("One of /models."))
+    """The request. What its fields mean, and what becomes of them, is in PARAMETERS."""
+
+    model = fields.String(validate=Length(min=1))
     messages = fields.List(
         fields.Nested(MessageSchema),
         required=True,
         validate=Length(min=1),
-        metadata=means(
-            "Besides those of role system and developer, the first and the last must be the "
-            "user's, and what they say more than white space."
-        ),
     )
     stream = StrictBool()
-    stream_options = fields.Nested(StreamOptionsSchema, metadata=means("With stream only."))
-    max_tokens = StrictInt(
-        validate=Range(1, MAX_INTEGER), metadata=means("max_completion_tokens wins over it.")
-    )
+    stream_options = fields.Nested(StreamOptionsSchema)
+    max_tokens = StrictInt(validate=Range(1, MAX_INTEGER))
     max_completion_tokens = StrictInt(validate=Range(1, MAX_INTEGER))
-    temperature = StrictFloat(
-        validate=Range(0, 2), metadata=means("1 or more is sent as the model's default.")
-    )
+    temperature = StrictFloat(validate=Range(0, 2))
     top_p = StrictFloat(validate=Range(0, 1))
     stop = Stop()
     n = StrictInt(validate=Range(1, MAX_CHOICES))
-    reasoning_effort = fields.String(
-        validate=OneOf(EFFORTS),
-        metadata=means("Other than none, it goes with no temperature or top_p below 1."),
-    )
-    claude = fields.Nested(ClaudeSchema, metadata=means("Claude Code's own knobs."))
+    reasoning_effort = fields.String(validate=OneOf(EFFORTS))
+    claude = fields.Nested(ClaudeSchema)
     tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
     tool_choice = ToolChoice()
     parallel_tool_calls = StrictBool()
     functions = fields.List(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
     function_call = FunctionCall()
     response_format = fields.Nested(ResponseFormatSchema)
-    presence_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
-    frequency_penalty = StrictFloat(validate=Range(-2, 2), metadata=IDLE)
-    seed = StrictInt(metadata=IDLE)
-    user = fields.String(metadata=IDLE)
-    safety_identifier = fields.String(metadata=IDLE)
-    metadata = fields.Dict(
-        keys=fields.String(), values=fields.String(), validate=Length(max=16), metadata=IDLE
-    )
-    store = StrictBool(metadata=IDLE)
-    service_tier = fields.String(metadata=IDLE)
-    verbosity = fields.String(validate=OneOf(("low", "medium", "high")), metadata=IDLE)
+    presence_penalty = StrictFloat(validate=Range(-2, 2))
+    frequency_penalty = StrictFloat(validate=Range(-2, 2))
+    seed = StrictInt()
+    user = fields.String()
+    safety_identifier = fields.String()
+    metadata = fields.Dict(keys=fields.String(), values=fields.String(), validate=Length(max=16))
+    store = StrictBool()
+    service_tier = fields.String()
+    verbosity = fields.String(validate=OneOf(("low", "medium", "high")))
+    prediction = fields.Dict()
+    prompt_cache_key = fields.String()
+    prompt_cache_options = fields.Dict()
+    prompt_cache_retention = fields.String()
+    moderation = fields.Dict()
 
     @classmethod
     def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +148,11 @@ class ChatRequestSchema(BaseSchema):
             name: one if name in told["required"] else nullable(one)
             for name, one in told["properties"].items()
         }
-        properties |= tell_neutral(UNSUPPORTED)
+        unsupported = of_kind(Kind.REFUSED)
+        properties |= tell_neutral({name: one.neutral for name, one in unsupported.items()})
+        for name in properties.keys() - unsupported.keys():
+            told_of = {"description": PARAMETERS[name].description}
+            properties[name] = {**properties[name], **told_of}
         return {**told, "properties": properties, "allOf": _RULES}
 
     @pre_load
@@ -177,11 +161,8 @@ class ChatRequestSchema(BaseSchema):
         return {name: value for name, value in data.items() if value is not None}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def refuse(self, _: Any, original: dict[str, Any], **__: Any) -> None:
-        for name, neutral in UNSUPPORTED.items():
-            if not is_neutral(original.get(name), neutral):
-                message = f"{name} is not supported by this gateway; leave it out."
-                raise ValidationError(Coded(message, "unsupported_parameter"), name)
+    def refuse_unsupported(self, _: Any, original: dict[str, Any], **__: Any) -> None:
+        refuse(original)
         if original.get("stream_options") is not None and original.get("stream") is not True:
             raise ValidationError("Only allowed when stream is true.", "stream_options")
 
@@ -191,6 +172,18 @@ class ChatRequestSchema(BaseSchema):
             raise ValidationError("Not allowed beside tools.", "functions")
         for functions, choice in (("tools", "tool_choice"), ("functions", "function_call")):
             check_choice(data.get(functions) or [], data.get(choice), functions, choice)
+
+    @validates_schema
+    def refuse_sampled_thoughts(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("reasoning_effort", "none") == "none":
+            return
+        for name in ("temperature", "top_p"):
+            if data.get(name, 1) < 1:
+                message = (
+                    f"{name} cannot be set together with reasoning_effort: the model's API takes "
+                    "no sampling while it thinks."
+                )
+                raise ValidationError(Coded(message, "unsupported_value"), name)
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
@@ -217,6 +210,7 @@ class ChatRequestSchema(BaseSchema):
             **_functions(data),
             shape=data.get("response_format"),
             appends_system=claude.get("system_prompt_mode") == "append",
+            idle=tuple(asked(data, Kind.IDLE)),
         )
 
 

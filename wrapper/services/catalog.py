@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wrapper.errors import ModelNotFound
+from wrapper.services.supports import NEWEST, Supports, supports_of
 
 # The five of the first release, all retired by now, and the family whose current model follows.
 LEGACY = {
@@ -25,11 +26,15 @@ _PASSED = re.compile(r"claude-|.*[/:@]|(\w+\.)?anthropic\.")
 
 @dataclass(frozen=True)
 class Model:
-    """A model by the name that requests may use. `runs` is what the name stands for."""
+    """A model by the name that requests may use. `runs` is what the name stands for.
+
+    `supports` is what it takes, where the engine says so.
+    """
 
     id: str
     runs: str
     title: str = ""
+    supports: Supports | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,16 @@ class Catalog:
         """Return what *name* runs, as far as that is known; *name* itself where it is not."""
         wanted = self._aliases.get(name, name)
         return next((model.runs for model in self._reported() if model.id == wanted), wanted)
+
+    def supports(self, model: str) -> Supports:
+        """Return which parameters *model*, one to run, takes."""
+        reported = self._reported()
+        for one in reported:
+            if model in (one.id, one.runs):
+                return one.supports or supports_of(one.runs)
+        # Until the engine has said otherwise an alias stands for the newest of its family. One that
+        # it knows and does not list may run an older one, as with Bedrock and Vertex AI.
+        return NEWEST if model in ALIASES and not reported else supports_of(model)
 
     def _all(self) -> Iterator[Model]:
         reported = self._reported()

@@ -18,6 +18,7 @@ from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
+from wrapper.services.fitting import fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
@@ -167,16 +168,18 @@ class ChatService:
         principal = caller.principal
         choice = self._catalog.choose(request.model)
         grant = self._ceilings.grant(request, choice.model, principal)
-        turn = build_turn(request, model=choice.model, grant=grant, principal=principal)
+        supports = self._catalog.supports(choice.model)
+        fitted = fit(request, supports, strict=self._settings.strict_params)
+        turn = build_turn(fitted.request, model=choice.model, grant=grant, principal=principal)
         release = self._admit(request.n, principal)
-        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+        remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
         return Run(
             TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS),
             self._watch(caller),
             Record(caller.request_id, turn, prompts=self._settings.log_prompts, clock=self._clock),
             Booking(principal, self._ledger, self._rates),
             release=release,
-            notes={**notes, **self._rates.headers(principal)},
+            notes={**remapped, **fitted.notes, **self._rates.headers(principal)},
         )
 
     def _admit(self, turns: int, principal: Principal) -> Callable[[], None]:

@@ -32,7 +32,10 @@ class ChatMessage:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A valid chat completion request. None stands for what was not given."""
+    """A valid chat completion request. None stands for what was not given.
+
+    `idle` are the parameters that it sets and that have no effect with any model.
+    """
 
     messages: tuple[ChatMessage, ...]
     model: str | None = None
@@ -56,6 +59,7 @@ class ChatRequest:
     legacy_functions: bool = False
     shape: Shape | None = None
     appends_system: bool = False
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,18 +147,13 @@ def _sampling(request: ChatRequest) -> Sampling:
 
     OpenAI's temperature goes to 2 and the model's to 1, where both are at their defaults.
     """
-    temperature = _below_one(request.temperature)
-    top_p = _below_one(request.top_p)
-    thinks = request.effort not in (None, "none")
-    for name, value in (("temperature", temperature), ("top_p", top_p)):
-        if thinks and value is not None:
-            raise InvalidRequest(
-                f"{name} cannot be set together with reasoning_effort: the model's API "
-                "takes no sampling while it thinks",
-                param=name,
-                code="unsupported_value",
-            )
-    return Sampling(request.max_tokens, temperature, top_p, request.stop, request.effort)
+    return Sampling(
+        request.max_tokens,
+        _below_one(request.temperature),
+        _below_one(request.top_p),
+        request.stop,
+        request.effort,
+    )
 
 
 def _below_one(value: float | None) -> float | None:

@@ -82,10 +82,14 @@ class Calling:
 
 @dataclass(frozen=True)
 class Shape:
-    """The JSON Schema that the answer must fit, and its name."""
+    """The JSON Schema that the answer must fit, and its name.
+
+    `forced` says that the model can be made to answer so; one that thinks can only be told to.
+    """
 
     name: str
     schema: Mapping[str, Any]
+    forced: bool = True
 
 
 @dataclass(frozen=True)

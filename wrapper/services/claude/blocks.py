@@ -49,11 +49,13 @@ def tools_of(turn: Turn) -> Block:
         return {"tools": tools, **_choice(turn.calling)} if tools else {}
     answer = answer_name(turn) or ""
     calling = turn.calling
-    if calling.mode != "one":
+    if turn.shape.forced and calling.mode != "one":
         # With functions the model may call one of them instead, before it answers.
         may_call = turn.functions and calling.mode != "none"
         mode: Mode = "any" if may_call else "one"
         calling = Calling(mode, answer, calling.parallel)
+    elif calling.mode == "none":
+        tools, calling = [], Calling()
     return {"tools": [*tools, _answer(turn.shape, answer)], **_choice(calling)}
 
 
@@ -99,7 +101,8 @@ def _tool(function: Function) -> Block:
 def _answer(shape: Shape, name: str) -> Block:
     return {
         "name": name,
-        "description": "Gives your answer to the user. Call it with the answer, once.",
+        "description": "Gives your answer to the user. Always answer by calling this, once, and "
+        "write no text beside it.",
         "input_schema": dict(shape.schema),
     }
 

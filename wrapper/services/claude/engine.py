@@ -17,6 +17,7 @@ from wrapper.services.catalog import Model
 from wrapper.services.claude import cli
 from wrapper.services.claude.account import Account
 from wrapper.services.claude.fleet import Fleet
+from wrapper.services.claude.listing import read_models
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import workspace_of
@@ -157,7 +158,7 @@ class ClaudeEngine:
     def _boot(self, fleet: Fleet, name: str) -> Process:
         process = fleet.boot(self._profiles[name])
         self._version = process.version
-        self._models = tuple(_model(row) for row in process.models if row.get("value"))
+        self._models = read_models(process.models)
         return process
 
     def _settle(self, fleet: Fleet, profile: str) -> None:
@@ -210,9 +211,3 @@ class ClaudeEngine:
         finally:
             if words := conversation.last_words():
                 log.info("process %d wrote to stderr: %s", process.pid, words)
-
-
-def _model(row: Mapping[str, Any]) -> Model:
-    """Return one of the CLI's own models."""
-    name = str(row["value"])
-    return Model(name, str(row.get("resolvedModel") or name), str(row.get("displayName") or ""))

@@ -58,6 +58,7 @@ class Reading:
         self._functions = functions
         self._answer = answer
         self._answered = False
+        self._aside = ""
         self._calls = 0
         self.tally = Tally()
         self._cutter = StopCutter(stops)
@@ -181,6 +182,8 @@ class Reading:
             yield from self._input(delta.get("partial_json") or "")
         elif delta.get("type") == "text_delta" and self._answer is None:
             yield from self._text(delta["text"])
+        elif delta.get("type") == "text_delta":
+            self._aside += delta["text"]
 
     def _text(self, text: str) -> Iterator[Event]:
         if self._separate:
@@ -198,6 +201,10 @@ class Reading:
         self._stop_reason = self._reason(event["delta"].get("stop_reason")) or self._stop_reason
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
+        if self._answer and self._aside and self._stop_reason == "end_turn" and not self._answered:
+            yield TextDelta(
+                self._aside
+            )  # it did not call the tool, but may have answered all the same
         self.limited = self._stop_reason in CUT_SHORT
         yield self.tally.used()
 

@@ -1,0 +1,188 @@
+"""The parameters, through the real CLI: what reaches the model's API, and what a client is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.live.server import MODEL
+from tests.live.test_providers import BEDROCK
+from tests.test_parameters import CASES
+from wrapper.schemas.parameters import Kind, of_kind
+
+IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
+# Of each family with a rule of its own one that the CLI does not list, and two that it does.
+OLDEST, USUAL, LATE = "claude-3-5-haiku-20241022", "claude-haiku-4-5", "claude-opus-4-7"
+SAMPLED = ("temperature", "top_p")
+
+
+@pytest.fixture(scope="module")
+def strict(_servers):
+    return _servers(STRICT_PARAMS="true", POOL_SIZE="0", DEFAULT_PROFILE="agent").wait()
+
+
+def ask(server, **fields):
+    """Return status, headers and raw body of a turn of the plain profile."""
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "[[say fine]]"}],
+        "claude": {"profile": "plain"},
+        **fields,
+    }
+    return server.call("POST", "/v1/chat/completions", body)
+
+
+def told(headers):
+    return {name: headers[name] for name in (IGNORED, CLAMPED) if name in headers}
+
+
+def sent(upstream):
+    """Return the only upstream request's body, less what differs from process to process."""
+    (request,) = upstream.requests
+    return {name: value for name, value in request.body.items() if name != "metadata"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reached"),
+    [
+        ({"temperature": 0}, {"temperature": 0}),
+        ({"temperature": 0.5}, {"temperature": 0.5}),
+        ({"temperature": 1}, {"temperature": 1}),
+        ({"top_p": 0.5}, {"top_p": 0.5}),
+        ({"top_p": 1}, {"top_p": None}),
+        ({"max_tokens": 7}, {"max_tokens": 7}),
+        ({"max_completion_tokens": 8, "max_tokens": 7}, {"max_tokens": 8}),
+        ({"stop": "END"}, {"stop_sequences": ["END"]}),
+        ({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}),
+        ({"stop": []}, {"stop_sequences": None}),
+        ({"n": 1}, {}),
+        ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
+        ({"stream": True}, {"stream": True}),
+        ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
+        ({"model": USUAL}, {"model": USUAL}),
+    ],
+    ids=str,
+)
+def test_honoured(gateway, upstream, fields, reached):
+    """What is honoured stands in the only upstream request, and no header tells of a loss."""
+    status, headers, _ = ask(gateway, **fields)
+    assert (status, told(headers)) == (200, {})
+    body = sent(upstream)
+    assert {name: body.get(name) for name in reached} == reached
+
+
+IDLE = [(name, value) for name in of_kind(Kind.IDLE) for value in CASES[name].right]
+
+
+@pytest.mark.parametrize(("name", "value"), IDLE, ids=str)
+def test_without_effect(gateway, upstream, name, value):
+    """What has no effect changes nothing that reaches the model, and a header says so."""
+    ask(gateway)
+    bare = sent(upstream)
+    upstream.clear()
+    status, headers, _ = ask(gateway, **{name: value})
+    assert (status, told(headers)) == (200, {IGNORED: name})
+    assert sent(upstream) == bare
+
+
+def test_user_is_not_told(gateway, upstream):
+    """Nobody's name leaves the gateway: that field of the API is Claude Code's own."""
+    ask(gateway, user="carol@example.org", safety_identifier="carol-hashed")
+    assert "carol" not in upstream.requests[0].raw.decode()
+    assert "device_id" in upstream.requests[0].body["metadata"]["user_id"]
+
+
+@pytest.mark.parametrize("name", [*of_kind(Kind.REFUSED), *of_kind(Kind.IDLE)])
+def test_strict(strict, upstream, name):
+    """With STRICT_PARAMS what would have no effect is refused as what is refused always is."""
+    case = CASES[name]
+    status, _, data = ask(strict, **{name: (case.right or case.wrong)[0]})
+    error = json.loads(data)["error"]
+    assert (status, error["param"], error["code"]) == (400, name, "unsupported_parameter")
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("temperature", [1.2, 2])
+def test_clamped(gateway, strict, upstream, temperature, stream):
+    """A temperature above the API's most is sent as that, once, and told of; or refused."""
+    status, headers, _ = ask(gateway, temperature=temperature, stream=stream)
+    assert (status, told(headers)) == (200, {CLAMPED: "temperature"})
+    assert sent(upstream)["temperature"] == 1
+    status, _, data = ask(strict, temperature=temperature, stream=stream)
+    assert (status, json.loads(data)["error"]["param"]) == (400, "temperature")
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "fields", "ignored", "reached"),
+    [
+        ("sonnet", {"temperature": 0.5, "top_p": 0.5}, SAMPLED, {}),
+        (
+            "claude-opus-5-5",
+            {"temperature": 0, "stop": "x"},
+            SAMPLED[:1],
+            {"stop_sequences": ["x"]},
+        ),
+        (LATE, {"temperature": 0.5, "top_p": 0.5}, SAMPLED, {}),
+        (USUAL, {"temperature": 0.5, "top_p": 0.5}, SAMPLED[1:], {"temperature": 0.5}),
+        (USUAL, {"top_p": 0.5}, SAMPLED[1:], {}),
+        (OLDEST, {"temperature": 0.5, "top_p": 0.6}, (), {"temperature": 0.5, "top_p": 0.6}),
+        (OLDEST, {"reasoning_effort": "high"}, ("reasoning_effort",), {}),
+        (OLDEST, {"reasoning_effort": "none"}, (), {}),
+        (LATE, {"reasoning_effort": "none"}, (), {"thinking": {"type": "disabled"}}),
+        (LATE, {"reasoning_effort": "low"}, (), {"output_config": {"effort": "low"}}),
+        ("haiku", {"reasoning_effort": "none"}, ("reasoning_effort",), {}),
+        ("haiku", {"reasoning_effort": "max"}, (), {"output_config": {"effort": "max"}}),
+    ],
+    ids=str,
+)
+def test_by_model(gateway, strict, upstream, profile, stream, model, fields, ignored, reached):
+    """What a model does not take is left out and named, in place of the API's refusal."""
+    asked = {"model": model, "stream": stream, "claude": {"profile": profile}, **fields}
+    status, headers, data = ask(gateway, **asked)
+    names = ", ".join(ignored)
+    assert (status, told(headers)) == (200, {IGNORED: names} if names else {}), data
+    body = sent(upstream)
+    assert {name: body.get(name) for name in reached} == reached
+    assert not set(ignored) & set(body)
+    if names:
+        status, _, data = ask(strict, **asked)
+        error = json.loads(data)["error"]
+        assert (status, error["param"], error["code"]) == (400, ignored[0], "unsupported_parameter")
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("model", ["sonnet", "opus", "haiku", "fable", LATE, USUAL, OLDEST, MODEL])
+def test_models_say_it(gateway, upstream, model):
+    """A parameter is named as ignored exactly where /v1/models says that the model has none."""
+    _, _, data = gateway.call("GET", f"/v1/models/{model}")
+    supports = json.loads(data)["supports"]
+    tried: dict[str, dict[str, Any]] = {
+        "temperature": {"temperature": 0.5},
+        "top_p": {"top_p": 0.5},
+        "reasoning_effort": {"reasoning_effort": "low"},
+        "thinking_off": {"reasoning_effort": "none"},
+    }
+    for name, fields in tried.items():
+        status, headers, data = ask(gateway, model=model, **fields)
+        assert status == 200, data
+        assert (IGNORED not in told(headers)) == supports[name], name
+
+
+def test_provider(serve, upstream):
+    """A provider's ids are known by the models that they name, and its own list is heeded."""
+    urls = {"ANTHROPIC_BEDROCK_BASE_URL": upstream.url, "ANTHROPIC_BASE_URL": ""}
+    server = serve(**BEDROCK, **urls, ANTHROPIC_API_KEY="", POOL_SIZE="0").wait()
+    newest, older = "us.anthropic.claude-opus-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    for model, ignored in ((newest, "temperature, top_p"), (older, "top_p"), ("haiku", "top_p")):
+        status, headers, data = ask(server, model=model, temperature=0.5, top_p=0.5)
+        assert (status, told(headers)) == (200, {IGNORED: ignored}), data
+    _, _, data = server.call("GET", f"/v1/models/{quote(newest)}")
+    assert json.loads(data)["supports"]["temperature"] is False
+    assert [request.body.get("temperature") for request in upstream.requests] == [None, 0.5, 0.5]

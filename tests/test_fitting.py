@@ -1,0 +1,86 @@
+"""The fitting: what a model does not take is left out, named, and under STRICT_PARAMS refused."""
+
+import pytest
+
+from tests.test_http import Server, error_of
+from wrapper.errors import InvalidRequest
+from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.services.fitting import fit
+from wrapper.services.supports import NEWEST, Supports
+
+NO_EFFORT = Supports(reasoning_effort=False)
+NO_TOP_P = Supports(top_p=False)
+
+
+def asked(**parameters):
+    return ChatRequest((ChatMessage("user", ("Hi",)),), **parameters)
+
+
+@pytest.mark.parametrize(
+    ("supports", "given", "left", "ignored", "clamped"),
+    [
+        (Supports(), {"temperature": 0.0, "top_p": 0.5}, None, (), ()),
+        (Supports(), {"temperature": 1.5}, None, (), ("temperature",)),
+        (Supports(), {"effort": "none"}, None, (), ()),
+        (NO_TOP_P, {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5}, ("top_p",), ()),
+        (NO_TOP_P, {"top_p": 1}, None, (), ()),
+        (NEWEST, {"temperature": 0.0, "top_p": 0}, {}, ("temperature", "top_p"), ()),
+        (NEWEST, {"temperature": 1.0, "top_p": 1.0}, None, (), ()),
+        (NEWEST, {"temperature": 2}, {}, ("temperature",), ()),
+        (NEWEST, {"effort": "none"}, {}, ("reasoning_effort",), ()),
+        (NEWEST, {"effort": "low"}, None, (), ()),
+        (NO_EFFORT, {"effort": "low"}, {}, ("reasoning_effort",), ()),
+        (NO_EFFORT, {"effort": "none"}, None, (), ()),
+        (NEWEST, {"idle": ("seed",), "temperature": 0}, None, ("seed", "temperature"), ()),
+    ],
+)
+def test_fit(supports, given, left, ignored, clamped):
+    """What the model does not take is taken out and named; all else is left as it is."""
+    fitted = fit(asked(**given), supports, strict=False)
+    assert (fitted.ignored, fitted.clamped) == (ignored, clamped)
+    if left is not None:
+        assert fitted.request == asked(**left)
+    lost = [*ignored, *clamped]
+    assert set(fitted.notes) <= {"x-ignored-params", "x-clamped-params"}
+    assert ", ".join(lost) == ", ".join(fitted.notes.values())
+    if lost:
+        with pytest.raises(InvalidRequest) as caught:
+            fit(asked(**given), supports, strict=True)
+        assert caught.value.param == lost[0]
+    else:
+        assert fit(asked(**given), supports, strict=True) == fitted
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("claude-opus-5-5", "temperature, top_p"),
+        ("us.anthropic.claude-opus-4-7-v1:0", "temperature, top_p"),
+        ("claude-haiku-4-5", "top_p"),
+        ("claude-sonnet-4-20250514", None),
+    ],
+)
+def test_headers(model, names, stream):
+    """A client sees in a header what its model did not take."""
+    server = Server()
+    asked = {"model": model, "temperature": 0.2, "top_p": 0.3, "stream": stream}
+    response = server.ask(**asked)
+    assert (response.status_code, response.headers.get("x-ignored-params")) == (200, names)
+    sampling = server.engine.turns[0].sampling
+    told = [n for n in ("temperature", "top_p") if getattr(sampling, n) is None]
+    assert ", ".join(told) == (names or "")
+
+
+def test_remapped_and_aliased_names():
+    """What counts is the model that runs, whatever it was called."""
+    settings = {"model_aliases": (("gpt-4o", "claude-opus-5-5"),), "default_model": "gpt-4o"}
+    for asked in ({"model": "gpt-4o"}, {}):
+        response = Server(**settings).ask(temperature=0.5, **asked)
+        assert response.headers["x-ignored-params"] == "temperature"
+
+
+def test_contradiction_stays_one():
+    """Sampling beside reasoning is a 400 also where the model would not take the sampling."""
+    fields = {"model": "claude-opus-5-5", "temperature": 0.5, "reasoning_effort": "low"}
+    assert error_of(Server().ask(**fields), 400)["param"] == "temperature"

@@ -1,0 +1,129 @@
+"""The parameters: every one that OpenAI documents for a chat completion, and what becomes of it.
+
+Validation, the header x-ignored-params, the OpenAPI document and the README all read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from marshmallow import ValidationError
+
+from wrapper.schemas.base import Coded, is_neutral
+
+
+class Kind(Enum):
+    """What becomes of a parameter that asks for something."""
+
+    HONOURED = "honoured"
+    REFUSED = "refused"
+    IDLE = "without effect"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter's kind, its meaning here, and the values that, like null, ask for nothing."""
+
+    kind: Kind
+    meaning: str
+    neutral: tuple[Any, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """Return the meaning as the OpenAPI document tells it, with the kind where it matters."""
+        if self.kind is Kind.IDLE:
+            return f"Checked, and without effect. {self.meaning}"
+        return self.meaning
+
+
+def _honoured(meaning: str, *neutral: Any) -> Parameter:
+    return Parameter(Kind.HONOURED, meaning, neutral)
+
+
+def _refused(meaning: str, *neutral: Any) -> Parameter:
+    return Parameter(Kind.REFUSED, meaning, neutral)
+
+
+def _idle(meaning: str, *neutral: Any) -> Parameter:
+    return Parameter(Kind.IDLE, meaning, neutral)
+
+
+_SET_NOTHING = "Claude has nothing that it could set."
+_CACHING = "Claude Code sees to the cache by itself."
+
+PARAMETERS: dict[str, Parameter] = {
+    "model": _honoured("One of /models."),
+    "messages": _honoured(
+        "Text, of role system, developer, user or assistant. Of the last two, the first and the "
+        "last must be the user's, and what they say more than white space."
+    ),
+    "stream": _honoured("Whether the answer comes as server-sent events.", False),
+    "stream_options": _honoured("With stream only; include_usage."),
+    "max_tokens": _honoured("The most tokens of an answer; max_completion_tokens wins over it."),
+    "max_completion_tokens": _honoured("The most tokens of an answer, thinking among them."),
+    "temperature": _honoured(
+        "0 to 2. What is above 1, the model's most and its default, is sent as 1 and named in "
+        "x-clamped-params. Without effect on a model that does not take it.",
+        1,
+    ),
+    "top_p": _honoured("0 to 1. Without effect on a model that does not take it.", 1),
+    "stop": _honoured("A text that ends the answer, or up to four.", []),
+    "n": _honoured("How many answers, up to 8; each is a turn of its own.", 1),
+    "reasoning_effort": _honoured(
+        "Other than none, it goes with no temperature or top_p below 1. Without effect on a model "
+        "that does not think; none, on one that always does."
+    ),
+    "claude": _honoured("Claude Code's own knobs."),
+    "tools": _honoured("Functions of the client's, up to 128.", []),
+    "tool_choice": _honoured("Which of the tools are to be called.", "none", "auto"),
+    "parallel_tool_calls": _honoured("Whether one answer may have several calls.", True),
+    "functions": _honoured("tools, in the API's first form.", []),
+    "function_call": _honoured("tool_choice, in the API's first form.", "none", "auto"),
+    "response_format": _honoured(
+        "text, json_object, or json_schema: the answer is then checked against the schema.",
+        {"type": "text"},
+    ),
+    "logprobs": _refused("Claude tells no probabilities.", False),
+    "top_logprobs": _refused("Claude tells no probabilities.", 0),
+    "logit_bias": _refused("Claude's tokens are not OpenAI's.", {}),
+    "modalities": _refused("Answers are text.", ["text"]),
+    "audio": _refused("Answers are text."),
+    "web_search_options": _refused("The agent profile searches by itself."),
+    "session_id": _refused("There are no sessions; send the whole conversation."),
+    "presence_penalty": _idle(_SET_NOTHING, 0),
+    "frequency_penalty": _idle(_SET_NOTHING, 0),
+    "seed": _idle(_SET_NOTHING),
+    "verbosity": _idle("Ask for it in a system message.", "medium"),
+    "prediction": _idle(_SET_NOTHING),
+    "user": _idle("Where it would go, Claude Code tells of itself."),
+    "safety_identifier": _idle("Where it would go, Claude Code tells of itself."),
+    "metadata": _idle("Nothing is kept by it.", {}),
+    "store": _idle("Nothing is kept.", False),
+    "service_tier": _idle("The answer always says default.", "auto", "default"),
+    "prompt_cache_key": _idle(_CACHING),
+    "prompt_cache_options": _idle(_CACHING, {}),
+    "prompt_cache_retention": _idle(_CACHING),
+    "moderation": _idle("What the model's own provider refuses ends with content_filter."),
+}
+
+
+def of_kind(kind: Kind) -> dict[str, Parameter]:
+    """Return the parameters of *kind*, by name."""
+    return {name: one for name, one in PARAMETERS.items() if one.kind is kind}
+
+
+def asked(body: Mapping[str, Any], kind: Kind) -> Iterator[str]:
+    """Yield the parameters of *kind* that *body*, a request, sets to what is not neutral."""
+    for name, parameter in of_kind(kind).items():
+        if not is_neutral(body.get(name), parameter.neutral):
+            yield name
+
+
+def refuse(body: Mapping[str, Any]) -> None:
+    """Raise ValidationError for the first parameter in *body* that this gateway cannot honour."""
+    for name in asked(body, Kind.REFUSED):
+        why = f"{name} is not supported by this gateway; leave it out. {PARAMETERS[name].meaning}"
+        raise ValidationError(Coded(why, "unsupported_parameter"), name)

@@ -1,0 +1,89 @@
+"""The fitting: a request cut to what its model takes, and the names of what was lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from wrapper.errors import InvalidRequest
+from wrapper.services.conversation import ChatRequest
+from wrapper.services.supports import Supports
+
+# What is left alone where the model has it so by default.
+_DEFAULT = (None, 1)
+_CHOICES = {"tool_choice", "function_call"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A request without what its model does not take: `ignored`, and `clamped` to its range."""
+
+    request: ChatRequest
+    ignored: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return the names by the header that tells of them."""
+        told = {"x-ignored-params": self.ignored, "x-clamped-params": self.clamped}
+        return {header: ", ".join(names) for header, names in told.items() if names}
+
+
+def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
+    """Return *request* as a model that takes what *supports* says can be given it.
+
+    Raises InvalidRequest where anything would be lost and *strict* does not allow that.
+    """
+    untaken = tuple(_untaken(request, supports))
+    thinks = not supports.thinking_off or request.effort not in (None, "none")
+    clamped = "temperature" not in untaken and (request.temperature or 0) > 1
+    fitted = Fitted(
+        replace(
+            request,
+            temperature=None if "temperature" in untaken else request.temperature,
+            top_p=None if "top_p" in untaken else request.top_p,
+            effort=None if "reasoning_effort" in untaken else request.effort,
+            calling=replace(request.calling, mode="auto")
+            if _CHOICES & {*untaken}
+            else request.calling,
+            shape=request.shape and replace(request.shape, forced=not thinks),
+        ),
+        (*request.idle, *untaken),
+        ("temperature",) if clamped else (),
+    )
+    if strict:
+        _check(fitted)
+    return fitted
+
+
+def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
+    """Yield what the request asks for and the model does not take."""
+    if request.temperature not in _DEFAULT and not supports.temperature:
+        yield "temperature"
+    if request.top_p not in _DEFAULT and not supports.top_p:
+        yield "top_p"
+    thinks_anyway = request.effort == "none" and not supports.thinking_off
+    cannot_think = request.effort not in (None, "none") and not supports.reasoning_effort
+    # A model that thinks cannot be made to call anything.
+    forced = request.calling.mode in ("any", "one")
+    if forced and not supports.thinking_off:
+        yield "function_call" if request.legacy_functions else "tool_choice"
+    wants_both = forced and supports.thinking_off and request.effort not in (None, "none")
+    if thinks_anyway or cannot_think or wants_both:
+        yield "reasoning_effort"
+
+
+def _check(fitted: Fitted) -> None:
+    for name in fitted.ignored:
+        raise InvalidRequest(
+            f"{name}: it would have no effect here, which STRICT_PARAMS does not allow; "
+            "leave it out, or ask another model.",
+            param=name,
+            code="unsupported_parameter",
+        )
+    for name in fitted.clamped:
+        raise InvalidRequest(
+            f"{name}: it would be sent as 1, the model's most, which STRICT_PARAMS does not allow.",
+            param=name,
+            code="unsupported_value",
+        )
