@@ -4,11 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 URL ?= http://127.0.0.1:8000
+CLIENTS := tests/clients
+ENVS := $(CLIENTS)/.envs
+PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
 
-.PHONY: help install lint test bench docs run dev demo smoke
+.PHONY: help install lint test test-clients bench docs run dev demo smoke
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(VENV)/installed ## make the environment, and install a Claude Code where there is none
 
@@ -29,6 +32,23 @@ lint: install ## ruff, mypy and import-linter
 
 test: install ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest
+
+# The clients' pins conflict, so that each has an environment of its own.
+test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway
+	$(BIN)/python -m pytest -rs -o verbosity_subtests=1 $(CLIENTS)
+
+$(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet -r $<
+	touch $@
+
+$(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $< $(@D)/package.json
+	npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
 
 bench: install ## the gateway's times beside those of `claude -p` and of a bare process
 	$(BIN)/python -m bench

@@ -1,0 +1,61 @@
+"""Pydantic AI, which checks every answer against OpenAI's types again."""
+
+import asyncio
+import os
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+
+class City(BaseModel):
+    """An answer with a type."""
+
+    name: str
+    people: int
+
+
+BERN = '{"name": "Bern", "people": 134000}'
+
+
+def run(prompt, **more):
+    model = OpenAIChatModel(os.environ["CLIENT_MODEL"], provider=OpenAIProvider())
+    return Agent(model, **more).run_sync(prompt)
+
+
+def add(a: int, b: int) -> str:
+    """Add two numbers."""
+    return f"The sum is {a + b}."
+
+
+def test_answer():
+    """An agent answers, and its tokens are counted."""
+    result = run("[[say Good day.]]", instructions="Be kind.")
+    assert result.output == "Good day."
+    assert result.usage.output_tokens == 2
+
+
+def test_stream():
+    """An agent's answer is streamed."""
+
+    async def go():
+        model = OpenAIChatModel(os.environ["CLIENT_MODEL"], provider=OpenAIProvider())
+        async with Agent(model).run_stream("[[deltas 5]]") as result:
+            return [text async for text in result.stream_text(delta=True, debounce_by=None)]
+
+    assert "".join(asyncio.run(go())) == "w1 w2 w3 w4 w5"
+
+
+def test_function():
+    """The agent's function runs here, and the model is told what it returned."""
+    result = run('[[tool add {"a": 3, "b": 4}]] [[result]]', tools=[add])
+    assert result.output == "The sum is 7."
+
+
+@pytest.mark.parametrize("way", [ToolOutput, NativeOutput, PromptedOutput])
+def test_typed_output(way):
+    """A typed answer comes by a function, by a schema and by JSON mode."""
+    result = run(f"[[json {BERN}]]", output_type=way(City))
+    assert result.output == City(name="Bern", people=134000)

@@ -1,0 +1,85 @@
+// The Vercel AI SDK, with the gateway as an OpenAI-compatible provider.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateObject, generateText, stepCountIs, streamObject, streamText, tool } from "ai";
+import { z } from "zod";
+
+const provider = createOpenAICompatible({
+  name: "gateway",
+  baseURL: process.env.OPENAI_BASE_URL,
+  apiKey: process.env.OPENAI_API_KEY,
+  includeUsage: true,
+  supportsStructuredOutputs: true,
+});
+const model = provider(process.env.CLIENT_MODEL);
+const asked = (prompt, more = {}) => ({ model, prompt, maxRetries: 0, ...more });
+const schema = z.object({ name: z.string(), people: z.number() });
+const BERN = { name: "Bern", people: 134000 };
+const json = `[[json ${JSON.stringify(BERN)}]]`;
+const call = '[[tool add {"a": 3, "b": 4}]] [[result]]';
+const functions = {
+  stopWhen: stepCountIs(3),
+  tools: {
+    add: tool({
+      inputSchema: z.object({ a: z.number(), b: z.number() }),
+      execute: async ({ a, b }) => `The sum is ${a + b}.`,
+    }),
+  },
+};
+
+test("text", async () => {
+  const { text, usage, finishReason } = await generateText(asked("[[say Good day.]]"));
+  assert.deepEqual([text, usage.outputTokens, finishReason], ["Good day.", 2, "stop"]);
+});
+
+test("streamed text", async () => {
+  const result = streamText(asked("[[deltas 5]]"));
+  const texts = [];
+  for await (const text of result.textStream) texts.push(text);
+  assert.deepEqual(texts, ["w1", " w2", " w3", " w4", " w5"]);
+  assert.equal((await result.usage).outputTokens, 5);
+});
+
+test("reasoning", async () => {
+  const providerOptions = { gateway: { reasoningEffort: "high" } };
+  const more = { providerOptions };
+  const { text, reasoningText } = await generateText(asked("[[think Hm.]] [[say Yes.]]", more));
+  assert.deepEqual([reasoningText, text], ["Hm.", "Yes."]);
+});
+
+test("errors", async () => {
+  await assert.rejects(generateText(asked("[[error 429]]")), { statusCode: 429 });
+});
+
+test("error in mid-stream", async () => {
+  const errors = [];
+  const onError = ({ error }) => errors.push(error);
+  const result = streamText(asked("[[deltas 9]] [[break 529]]", { onError }));
+  await result.consumeStream();
+  assert.equal(errors.length, 1);
+});
+
+test("functions", async () => {
+  const { text, steps } = await generateText(asked(call, functions));
+  assert.deepEqual([text, steps.length], ["The sum is 7.", 2]);
+});
+
+test("functions in a stream", async () => {
+  const result = streamText(asked(call, functions));
+  assert.equal(await result.steps.then((steps) => steps.length), 2);
+  assert.equal(await result.text, "The sum is 7.");
+});
+
+test("object", async () => {
+  const { object } = await generateObject(asked(json, { schema }));
+  assert.deepEqual(object, BERN);
+});
+
+test("streamed object", async () => {
+  const result = streamObject(asked(json, { schema }));
+  for await (const part of result.partialObjectStream) assert.ok(part);
+  assert.deepEqual(await result.object, BERN);
+});

@@ -1,0 +1,139 @@
+"""Clients that people use, each in an environment of its own, against a live gateway.
+
+`make test-clients` makes the environments. A client's suite is run by its own interpreter, and each
+case of it is told as a subtest here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.live import cli
+from tests.live.server import MODEL
+
+HERE = Path(__file__).parent
+SUITES = HERE / "suites"
+MOST_SKIPPED = 0.1
+
+
+@dataclass(frozen=True)
+class Client:
+    """An environment and a suite for it. `skipped`: cases that cannot run here, each with why."""
+
+    environment: str
+    suite: str
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+CLIENTS = {
+    "openai 3": Client("openai-3", "openai_python.py"),
+    "openai 1": Client("openai-1", "openai_python.py"),
+    "langchain": Client(
+        "langchain",
+        "langchain_standard.py",
+        {
+            "test_anthropic_inputs": "Anthropic's own blocks are no part of OpenAI's API",
+            "test_audio_inputs": "Claude takes no audio",
+            "test_image_tool_message": "OpenAI's API takes texts alone as a function's result",
+            "test_pdf_inputs": "the gateway refuses documents",
+            "test_pdf_tool_message": "OpenAI's API takes texts alone as a function's result",
+        },
+    ),
+    "openai agents": Client("agents", "agents_sdk.py"),
+    "pydantic-ai": Client("pydantic-ai", "pydantic_ai_agent.py"),
+    "litellm": Client("litellm", "litellm_sdk.py"),
+    "openai for node": Client("node", "openai_node.mjs"),
+    "vercel ai": Client("node", "vercel_ai.mjs"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What became of one case: `fault` and `skipped` are None, or say why."""
+
+    name: str
+    fault: str | None
+    skipped: str | None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+def test_client(gateway, client, tmp_path, subtests):
+    """Every case of the client's suite passes, but for those that are listed as skipped."""
+    done, report = run(client, gateway.url, tmp_path)
+    cases = list(read(report))
+    assert cases, done.stdout + done.stderr
+    for case in cases:
+        with subtests.test(case.name):
+            if case.fault is not None:
+                pytest.fail(case.fault, pytrace=False)
+            if case.skipped is not None:
+                assert case.name in client.skipped, f"not listed as skipped: {case.skipped}"
+                pytest.skip(f"{case.name}: {client.skipped[case.name]}")
+    if not any(case.fault for case in cases):
+        assert done.returncode == 0, done.stdout + done.stderr
+    skipped = {case.name for case in cases if case.skipped is not None}
+    assert skipped == set(client.skipped), "what is listed as skipped is not what was skipped"
+    assert len(skipped) <= MOST_SKIPPED * len(cases)
+
+
+def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run the client's suite; return how that ended, and its report in JUnit's format."""
+    environment = HERE / ".envs" / client.environment
+    if not (environment / "installed").exists():
+        cli.missing(f"environment {client.environment}: make test-clients")
+    report = folder / "report.xml"
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "OPENAI_BASE_URL": url,
+        "OPENAI_API_KEY": "unused",
+        "CLIENT_MODEL": MODEL,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches one from the web
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = _node if client.suite.endswith(".mjs") else _python
+    done = subprocess.run(
+        command(environment, client.suite, report),
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    return done, report
+
+
+def _python(environment: Path, suite: str, report: Path) -> list[str]:
+    interpreter = str(environment / "bin" / "python")
+    options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    return [interpreter, "-m", "pytest", *options, str(SUITES / suite)]
+
+
+def _node(environment: Path, suite: str, report: Path) -> list[str]:
+    # Node looks for packages beside the file that imports them.
+    copy = shutil.copy(SUITES / suite, environment)
+    reporter = ["--test-reporter=junit", f"--test-reporter-destination={report}"]
+    return ["node", "--test", *reporter, str(copy)]
+
+
+def read(report: Path) -> Iterator[Case]:
+    """Return the cases of a report, none where there is none."""
+    if not report.exists():
+        return
+    for case in ElementTree.parse(report).iter("testcase"):
+        faults = [node for node in case if node.tag in ("failure", "error")]
+        skip = case.find("skipped")
+        yield Case(
+            name=case.get("name", ""),
+            fault=f"{faults[0].get('message')}\n{faults[0].text}" if faults else None,
+            skipped=skip.get("message", "") if skip is not None else None,
+        )
