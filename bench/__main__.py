@@ -22,13 +22,14 @@ from bench.contenders import (
     ClaudePrint,
     Contender,
     Gateway,
+    LongConversation,
     UpstreamDirect,
     printed,
 )
 from bench.figures import Round
 from bench.measure import measure
-from bench.report import table
-from bench.targets import PRINT, TARGETS, missed, noises
+from bench.report import table, times
+from bench.targets import LONG_TARGET, PRINT, TARGETS, missed, noises, too_slow
 from bench.upstream import serving
 from tests.live import cli
 from wrapper.services.claude.cli import QUIET, build_profiles
@@ -46,8 +47,9 @@ def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
     with contending() as contenders:
         single = measure(contenders, rounds, 1)
         burst = measure(contenders, bursts, AT_ONCE)
-    code, verdict = judge(single)
-    text = write(single, burst, verdict)
+        long = measure(conversations(contenders), bursts, 1)
+    code, verdict = judge(single, long)
+    text = write(single, burst, long, verdict)
     print(text)
     if code != 2 and rounds >= ROUNDS:
         RESULTS.write_text(text)
@@ -84,16 +86,27 @@ def build(folder: Path, url: str) -> Iterator[Contender]:
     yield UpstreamDirect(url, KEY)
 
 
-def judge(rounds: Sequence[Round]) -> tuple[int, list[str]]:
+def conversations(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return the gateway among the contenders, at the end of long conversations."""
+    (gateway,) = (one for one in contenders if isinstance(one, Gateway))
+    return [LongConversation(gateway, profile) for profile in ("plain", "agent")]
+
+
+def judge(rounds: Sequence[Round], long: Sequence[Round]) -> tuple[int, list[str]]:
     """Return the exit status and the reasons for it, told in full sentences."""
     if noise := noises(rounds):
         return 2, [f"Too noisy to judge: {reason}." for reason in noise]
-    if misses := missed(rounds):
+    if misses := [*missed(rounds), *too_slow(long)]:
         return 1, [f"Missed: {target}." for target in misses]
-    return 0, [f"Reached: {target}." for target in TARGETS]
+    return 0, [f"Reached: {target}." for target in (*TARGETS, LONG_TARGET)]
 
 
-def write(single: Sequence[Round], burst: Sequence[Round], verdict: Sequence[str]) -> str:
+def write(
+    single: Sequence[Round],
+    burst: Sequence[Round],
+    long: Sequence[Round],
+    verdict: Sequence[str],
+) -> str:
     """Return the text of results.md."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     return f"""# What `make bench` found
@@ -117,7 +130,10 @@ at once, in 20 deltas, so that the times are what each adds of its own. Every an
 
 ## {AT_ONCE} at once ({len(burst)} rounds, of each the median of {AT_ONCE})
 
-{table(burst)}"""
+{table(burst)}
+## At the end of a long conversation ({len(long)} rounds)
+
+{times(long)}"""
 
 
 if __name__ == "__main__":

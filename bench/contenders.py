@@ -21,6 +21,7 @@ from wrapper.services.turn import Message, Turn
 Json = dict[str, Any]
 
 BOOT_SECONDS = 30.0
+HISTORY_TURNS = 100
 MESSAGES = [{"role": "user", "content": QUESTION}]
 TURN = Turn(MODEL, (Message("user", (QUESTION,)),), profile="plain")
 # Of the plain profile's flags: input is no stream here, and nobody who asks once sets a budget.
@@ -55,7 +56,7 @@ class Gateway:
             ANTHROPIC_API_KEY=key,
             DEFAULT_PROFILE="plain",
             POOL_SIZE=str(size),
-            POOL_SIZE_OTHER="0",
+            POOL_SIZE_OTHER="1",
         ).listen()
 
     def prepare(self) -> None:
@@ -63,8 +64,9 @@ class Gateway:
             raise RuntimeError(f"the pool does not fill: {self._server.health()}")
         self._server.at_rest()
 
-    def ask(self) -> Timing:
-        body = {"model": MODEL, "messages": MESSAGES, "stream": True}
+    def ask(self, messages: Sequence[Json] = MESSAGES, profile: str = "plain") -> Timing:
+        body = {"model": MODEL, "messages": messages, "stream": True}
+        body["claude"] = {"profile": profile}
         answer = Answer()
         for event in _post(self._server.port, "/v1/chat/completions", body, {}):
             for choice in event.get("choices", ()):
@@ -75,8 +77,34 @@ class Gateway:
         self._server.stop()
 
     def _warm(self) -> bool:
-        pool = self._server.health()["pools"]["plain"]
-        return bool(pool["ready"] == self._size and not pool["booting"])
+        pools = self._server.health()["pools"]
+        booting = any(pool["booting"] for pool in pools.values())
+        ready = pools["plain"]["ready"] == self._size and pools["agent"]["ready"]
+        return bool(ready and not booting)
+
+
+class LongConversation:
+    """The same gateway, asked at the end of a conversation of HISTORY_TURNS turns."""
+
+    def __init__(self, gateway: Gateway, profile: str):
+        self._gateway = gateway
+        self._profile = profile
+        self.name = f"{profile}, {HISTORY_TURNS} turns before"
+
+    def prepare(self) -> None:
+        self._gateway.prepare()
+
+    def ask(self) -> Timing:
+        return self._gateway.ask([*_history(), *MESSAGES], self._profile)
+
+    def close(self) -> None:
+        """Do nothing: the gateway is closed by itself."""
+
+
+def _history() -> Iterator[Json]:
+    for number in range(HISTORY_TURNS):
+        yield {"role": "user", "content": f"Question {number}, of some words."}
+        yield {"role": "assistant", "content": f"Answer {number}, of some words more."}
 
 
 class ClaudePrint:

@@ -20,6 +20,17 @@ def table(rounds: Sequence[Round]) -> str:
     return HEAD + "".join(_row(rounds, name) for name in names)
 
 
+def times(rounds: Sequence[Round]) -> str:
+    """Return a table of the contenders' own times."""
+    head = "| | first token, ms | total, ms |\n| --- | --- | --- |\n"
+    rows = (
+        f"| `{name}` | {_milliseconds(seconds(rounds, name, 'first'))} "
+        f"| {_milliseconds(seconds(rounds, name, 'total'))} |\n"
+        for name in rounds[0]
+    )
+    return head + "".join(rows)
+
+
 def _row(rounds: Sequence[Round], name: str) -> str:
     cells = [
         f"`{name}`",

@@ -26,6 +26,8 @@ class Target:
         return f"time to first token, one at a time: at most {self.most:g} of `{self.reference}`"
 
 
+LONG_SECONDS = 1.2
+LONG_TARGET = f"time to first token after 100 turns: at most {LONG_SECONDS:g} s"
 TARGETS = (Target(PRINT, 0.35), Target(BARE, 1.5))
 
 
@@ -33,6 +35,16 @@ def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list
     """Return the targets that the median ratio misses, each with that ratio."""
     reached = ((target, ratio(rounds, GATEWAY, target.reference, "first")) for target in targets)
     return [f"{t}; it is {got.median:.2f}" for t, got in reached if got.median > t.most]
+
+
+def too_slow(rounds: Sequence[Round]) -> list[str]:
+    """Return the conversations that miss LONG_TARGET, each with its median."""
+    medians = {name: seconds(rounds, name, "first").median for name in rounds[0]}
+    return [
+        f"{LONG_TARGET}; {name}: {median:.2f} s"
+        for name, median in medians.items()
+        if median > LONG_SECONDS
+    ]
 
 
 def noises(rounds: Sequence[Round]) -> list[str]:

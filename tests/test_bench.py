@@ -133,16 +133,18 @@ def test_noise(reference):
 
 
 @pytest.mark.parametrize(
-    ("gateway", "cold", "status", "word"),
+    ("gateway", "cold", "long", "status", "word"),
     [
-        (0.3, [1.0, 1.0, 1.0], 0, "Reached"),
-        (0.9, [1.0, 1.0, 1.0], 1, "Missed"),
-        (0.9, [0.5, 1.0, 1.5], 2, "Too noisy"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0, "Reached"),
+        (0.9, [1.0, 1.0, 1.0], 1.0, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.3, 1, "Missed"),
+        (0.9, [0.5, 1.0, 1.5], 1.3, 2, "Too noisy"),
     ],
 )
-def test_status(gateway, cold, status, word):
+def test_status(gateway, cold, long, status, word):
     """The exit status tells reached, missed and too noisy apart; noise forbids a judgement."""
-    code, verdict = judge(rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold))
+    rounds = rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold)
+    code, verdict = judge(rounds, [{"plain, 100 turns before": Timing(long, long)}])
     assert code == status
     assert len(verdict) > 0
     assert all(sentence.startswith(word) for sentence in verdict)
