@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from wrapper.services.turn import (
@@ -18,6 +19,10 @@ from wrapper.services.turn import (
 )
 
 Block = dict[str, Any]
+
+# Ids that the API takes, and the prefix of those that stand for others.
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_HEX = "hex_"
 
 
 def blocks_of(message: Message) -> list[Block]:
@@ -87,10 +92,17 @@ def _block(part: Part) -> Block:
             return {"type": "document", "source": _document_source(part), **titled}
         case Call():
             arguments = json.loads(part.arguments)
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
+            return {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": arguments}
         case Result():
             content = [_block(inner) for inner in part.parts]
-            return {"type": "tool_result", "tool_use_id": part.id, "content": content}
+            return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
+
+
+def _id(call_id: str) -> str:
+    """Return *call_id*, or where the API would not take it another one, never that of a third."""
+    if _ID.fullmatch(call_id) and not call_id.startswith(_HEX):
+        return call_id
+    return _HEX + call_id.encode().hex()
 
 
 def _image_source(image: Image) -> Block:
