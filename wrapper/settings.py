@@ -126,6 +126,9 @@ class Settings:
         (),
         "Further environment variables for Claude Code; they win over the gateway's own.",
     )
+    strict_params: bool = _setting(
+        "bool", False, "Whether what cannot be done just as asked is refused, with 400."
+    )
     usage_db: str = _setting(
         "str",
         "~/.local/state/claude-code-gateway/usage.db",

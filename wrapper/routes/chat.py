@@ -24,6 +24,7 @@ RATES = {
 HEADERS = {
     "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
     "x-model-remapped": "The retired model that was asked for, where another ran for it.",
+    "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
     **RATES,
 }
 
