@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -88,7 +89,7 @@ ANSWERED = [result(FOREIGN), result("call_1", text("a cat"), image(noise("png"))
 URL = "https://x.test/a.png"
 SAY = text("[[say fine]]")
 
-SHAPES = {
+SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
     "a text": ([QUESTION], [("user", [SAY])]),
     **{
         kind: (

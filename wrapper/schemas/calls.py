@@ -30,7 +30,8 @@ class Arguments(fields.Field[str]):
             return "{}"
         try:
             held = json.loads(value, parse_constant=_refuse_constant)
-            json.dumps(held, ensure_ascii=False).encode()  # a lone surrogate is no text
+            # What could not be written again: 1e999, and a lone surrogate, which is no text.
+            json.dumps(held, ensure_ascii=False, allow_nan=False).encode()
         except ValueError:
             held = None
         if not isinstance(held, dict):

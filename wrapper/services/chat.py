@@ -8,9 +8,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from wrapper.errors import ApiError, InvalidRequest
+from wrapper.errors import ApiError
 from wrapper.services.admission import Admission
 from wrapper.services.booking import Booking
 from wrapper.services.catalog import Catalog
@@ -19,7 +20,7 @@ from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.liveness import CHECK_SECONDS, Watch
-from wrapper.services.pictures import inspect_pictures
+from wrapper.services.pictures import tell_shrunk
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
@@ -170,7 +171,11 @@ class ChatService:
         grant = self._ceilings.grant(request, choice.model, principal)
         turn = build_turn(request, model=choice.model, grant=grant, principal=principal)
         notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
-        notes |= self._shrunk(request, choice.model)
+        notes |= tell_shrunk(
+            request.messages,
+            partial(self._engine.shrinks, model=self._catalog.resolve(choice.model)),
+            strict=self._settings.strict_params,
+        )
         release = self._admit(request.n, principal)
         return Run(
             TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS),
@@ -180,20 +185,6 @@ class ChatService:
             release=release,
             notes={**notes, **self._rates.headers(principal)},
         )
-
-    def _shrunk(self, request: ChatRequest, model: str) -> dict[str, str]:
-        """Return what tells of pictures that the model gets smaller; strictly, refuse them."""
-        model = self._catalog.resolve(model)
-        pictures = inspect_pictures(request.messages)
-        places = [one.place for one in pictures if self._engine.shrinks(one, model)]
-        if places and self._settings.strict_params:
-            raise InvalidRequest(
-                f"{places[0]}: the model would get this picture smaller than it is; send it within "
-                "the limits that the README names, or switch STRICT_PARAMS off.",
-                param=places[0],
-                code="invalid_image",
-            )
-        return {"x-resized-images": ", ".join(places)} if places else {}
 
     def _admit(self, turns: int, principal: Principal) -> Callable[[], None]:
         """Let *turns* of *principal* run, or raise why not; return what ends their stay."""

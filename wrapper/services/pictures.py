@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -44,6 +44,24 @@ class Picture:
     width: int
     height: int
     in_result: bool = False
+
+
+def tell_shrunk(
+    messages: Iterable[ChatMessage], shrinks: Callable[[Picture], bool], *, strict: bool
+) -> dict[str, str]:
+    """Return the header that names the pictures of *messages* that the model gets smaller, if any.
+
+    Raises InvalidRequest for the first of them if *strict*, and whenever inspect_pictures does.
+    """
+    places = [picture.place for picture in inspect_pictures(messages) if shrinks(picture)]
+    if places and strict:
+        raise InvalidRequest(
+            f"{places[0]}: the model would get this picture smaller than it is; send it within "
+            "the limits that the README names, or without STRICT_PARAMS",
+            param=places[0],
+            code="invalid_image",
+        )
+    return {"x-resized-images": ", ".join(places)} if places else {}
 
 
 def inspect_pictures(messages: Iterable[ChatMessage]) -> tuple[Picture, ...]:
