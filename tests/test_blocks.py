@@ -1,6 +1,10 @@
 """The blocks: what parts, functions and shapes are upstream."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wrapper.services.claude.blocks import answer_name, blocks_of, forces_a_call, names_of, tools_of
 from wrapper.services.turn import (
@@ -122,3 +126,26 @@ def test_the_answers_name_is_its_own():
     """The tool for the answer is called like no function."""
     assert answer_name(turn_of(shape=X)) == "x"
     assert answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), shape=X)) == "x__"
+
+
+def ids_of(call_id):
+    parts = (Call(call_id, "f", "{}"), Result(call_id, ()))
+    call, result = blocks_of(Message("user", parts))
+    return call["id"], result["tool_use_id"]
+
+
+IDS = st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable())
+
+
+@given(IDS | st.from_regex(r"hex_[0-9a-f]{0,4}", fullmatch=True), IDS)
+def test_ids(one, other):
+    """Any id becomes one that the API takes, the same for call and result, and no other's."""
+    assert len(set(ids_of(one))) == 1
+    assert re.fullmatch("[a-zA-Z0-9_-]+", ids_of(one)[0])
+    assert (ids_of(one) == ids_of(other)) == (one == other)
+
+
+@pytest.mark.parametrize("call_id", ["call_abc-1", "toolu_01", "A"])
+def test_ids_that_are_taken(call_id):
+    """An id that the API takes is left as it is."""
+    assert ids_of(call_id) == (call_id, call_id)

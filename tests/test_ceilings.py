@@ -5,7 +5,8 @@ import pytest
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog, Model
 from wrapper.services.ceilings import WIDTHS, Ceilings
-from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.services.conversation import ChatRequest
+from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.turn import Permissions
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings

@@ -6,10 +6,27 @@ from marshmallow import ValidationError
 from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.chat import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.completion import Head, build_completion
-from wrapper.services.conversation import ChatMessage, ChatRequest
-from wrapper.services.turn import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.conversation import ChatRequest
+from wrapper.services.messages import ChatMessage
+from wrapper.services.turn import (
+    Call,
+    Document,
+    Ended,
+    Ending,
+    Event,
+    Image,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Usage,
+)
 
 USER = {"role": "user", "content": "Hi"}
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+PICTURE = {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "low"}}
+FILE = {"type": "file", "file": {"file_data": "a text", "filename": "a.txt"}}
 
 
 def load(**fields):
@@ -269,8 +286,21 @@ def test_messages(message, texts):
         ({"content": "Hi"}, "role", "missing_required_parameter"),
         ({"role": 7, "content": "Hi"}, "role", "invalid_type"),
         ({"role": "robot", "content": "Hi"}, "role", "invalid_value"),
-        ({"role": "tool", "tool_call_id": "c", "content": "1"}, "role", "unsupported_value"),
-        ({"role": "function", "name": "f", "content": "1"}, "role", "unsupported_value"),
+        ({"role": "tool", "content": "1"}, "tool_call_id", "missing_required_parameter"),
+        (
+            {"role": "tool", "content": "1", "tool_call_id": ""},
+            "tool_call_id",
+            "missing_required_parameter",
+        ),
+        ({"role": "tool", "content": "1", "tool_call_id": 7}, "tool_call_id", "invalid_type"),
+        ({"role": "tool", "tool_call_id": "c"}, "content", "invalid_value"),
+        (
+            {"role": "tool", "tool_call_id": "c", "content": [FILE]},
+            "content.0.type",
+            "unsupported_value",
+        ),
+        ({"role": "function", "content": "1"}, "name", "missing_required_parameter"),
+        ({"role": "function", "name": "f", "content": None}, "content", "invalid_value"),
         ({"role": "user"}, "content", "invalid_value"),
         ({"role": "user", "content": None}, "content", "invalid_value"),
         ({"role": "user", "content": 7}, "content", "invalid_type"),
@@ -279,27 +309,128 @@ def test_messages(message, texts):
         ({"role": "user", "content": [{}]}, "content.0.type", "unsupported_value"),
         ({"role": "user", "content": [{"type": "text"}]}, "content.0.text", "invalid_type"),
         (
-            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_audio"}]},
             "content.1.type",
             "unsupported_value",
         ),
-        ({"role": "user", "content": "Hi", "name": 7}, "name", "invalid_type"),
+        ({"role": "system", "content": [PICTURE]}, "content.0.type", "unsupported_value"),
         (
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},
-            "tool_calls",
-            "unsupported_value",
+            {"role": "assistant", "content": ["a", PICTURE]},
+            "content.0",
+            "invalid_type",
         ),
-        ({"role": "user", "content": "Hi", "tool_calls": 0}, "tool_calls", "unsupported_value"),
+        ({"role": "assistant", "content": [PICTURE]}, "content.0.type", "unsupported_value"),
+        ({"role": "user", "content": "Hi", "name": 7}, "name", "invalid_type"),
+        ({"role": "assistant", "tool_calls": []}, "content", "invalid_value"),
+        ({"role": "user", "content": "Hi", "tool_calls": 0}, "tool_calls", "invalid_type"),
+        ({"role": "user", "content": "Hi", "tool_calls": [CALL]}, "tool_calls", "invalid_value"),
         (
-            {"role": "assistant", "content": "", "function_call": {"name": "f"}},
+            {"role": "user", "content": "Hi", "function_call": {"name": "f"}},
             "function_call",
-            "unsupported_value",
+            "invalid_value",
         ),
     ],
 )
 def test_wrong_messages(message, param, code):
     """A message's mistake is named by the path to it."""
     assert mistake_in({"messages": [USER, message]}) == (f"messages.1.{param}", code)
+
+
+PICTURE_PART = Image(url="https://x.test/a.png")
+FILE_PART = Document("text/plain", "a text", "a.txt")
+CALLED = Call("c", "f", '{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("message", "loaded"),
+    [
+        (
+            {"role": "user", "content": [PICTURE, FILE]},
+            ChatMessage("user", (PICTURE_PART, FILE_PART)),
+        ),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [CALL], "function_call": None},
+            ChatMessage("assistant", (CALLED,)),
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": "Wait.",
+                "tool_calls": [{**CALL, "index": 0, "type": None}],
+                "refusal": None,
+                "audio": None,
+                "annotations": [],
+                "reasoning_content": "hm",
+            },
+            ChatMessage("assistant", ("Wait.", CALLED)),
+        ),
+        (
+            {"role": "assistant", "function_call": {"name": "f", "arguments": ""}},
+            ChatMessage("assistant", (Call("", "f", "{}"),)),
+        ),
+        (
+            {"role": "assistant", "content": [], "tool_calls": [], "function_call": {}},
+            ChatMessage("assistant", ()),
+        ),
+        (
+            {"role": "tool", "tool_call_id": "c", "content": "1", "name": "f"},
+            ChatMessage("tool", ("1",), "c"),
+        ),
+        (
+            {"role": "tool", "tool_call_id": "c", "content": [PICTURE]},
+            ChatMessage("tool", (PICTURE_PART,), "c"),
+        ),
+        (
+            {"role": "function", "name": "f", "content": "1", "tool_call_id": None},
+            ChatMessage("function", ("1",), "f"),
+        ),
+    ],
+)
+def test_calls_and_results(message, loaded):
+    """Calls stand after what was said, results know their call, and nulls say nothing."""
+    assert load_message(**message) == loaded
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"a": {"b": [1, "\u00e4"]}}', ' {"a": null} '])
+def test_arguments(arguments):
+    """Arguments are passed on as they were written."""
+    call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+    message = load_message(role="assistant", tool_calls=[call])
+    assert message.parts == (Call("c", "f", arguments),)
+
+
+@pytest.mark.parametrize("arguments", ["", "  ", None])
+def test_no_arguments(arguments):
+    """Blank arguments, or none, count as an empty object."""
+    call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+    assert load_message(role="assistant", tool_calls=[call]).parts == (Call("c", "f", "{}"),)
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "code"),
+    [
+        ({"id": None}, "id", "invalid_value"),
+        ({"id": ""}, "id", "invalid_value"),
+        ({"id": 7}, "id", "invalid_type"),
+        ({"type": "custom"}, "type", "unsupported_value"),
+        ({"function": None}, "function", "invalid_value"),
+        ({"function": {}}, "function.name", "missing_required_parameter"),
+        ({"function": {"name": "a b"}}, "function.name", "invalid_value"),
+        ({"function": {"name": "f\n"}}, "function.name", "invalid_value"),
+        ({"function": {"name": "f" * 129}}, "function.name", "invalid_value"),
+        ({"function": {"name": "f", "arguments": {}}}, "function.arguments", "invalid_type"),
+        *(
+            ({"function": {"name": "f", "arguments": text}}, "function.arguments", "invalid_value")
+            for text in ("[]", "1", "{", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "null")
+        ),
+    ],
+)
+def test_wrong_calls(change, param, code):
+    """A call's mistake is named by the path to it."""
+    body = {"messages": [USER, {"role": "assistant", "tool_calls": [CALL, {**CALL, **change}]}]}
+    found = mistake_in(body)
+    assert found[0] == f"messages.1.tool_calls.1.{param}"
+    assert found[1] == code
 
 
 def test_no_messages():

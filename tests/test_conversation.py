@@ -6,7 +6,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.conversation import ChatMessage, ChatRequest, Grant, build_turn
+from wrapper.services.conversation import ChatRequest, Grant, build_turn
+from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.turn import Message, Permissions, Sampling
 

@@ -4,8 +4,9 @@ import pytest
 
 from tests.test_http import Server, error_of
 from wrapper.errors import InvalidRequest
-from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.services.conversation import ChatRequest
 from wrapper.services.fitting import fit
+from wrapper.services.messages import ChatMessage
 from wrapper.services.supports import NEWEST, Supports
 
 NO_EFFORT = Supports(reasoning_effort=False)

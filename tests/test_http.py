@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.test import create_environ, run_wsgi_app
 
+from tests.pictures import part, picture, uri
 from wrapper import Gateway, create_app, errors
 from wrapper.routes.stream import stream_response
 from wrapper.services import sse
@@ -756,6 +757,54 @@ def test_failing_health(status, code):
     response = client.get("/health")
     report = json.loads(response.data)
     assert (response.status_code, report["status"], report["pools"]) == (code, status, {})
+
+
+# Pictures
+
+
+def shown(*parts, **fields):
+    return {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, *parts]}]
+    } | fields
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_resized_images(stream):
+    """Pictures that the model gets smaller are named in a header, each by its path."""
+    small, large = part(picture("png", 1000, 2)), part(picture("jpeg", 1001, 2), "jpeg")
+    response = Server().ask(**shown(large, small, large), stream=stream)
+    assert response.status_code == 200
+    told = response.headers["x-resized-images"]
+    assert told == "messages.0.content.1, messages.0.content.3"
+    assert "x-resized-images" not in Server().ask(**shown(small), stream=stream).headers
+
+
+def test_strict_images():
+    """With STRICT_PARAMS a picture that the model would get smaller is refused, by its path."""
+    server = Server(strict_params=True)
+    assert server.ask(**shown(part(picture("png", 1000, 2)))).status_code == 200
+    error = error_of(server.ask(**shown(part(picture("png", 1001, 2)))), 400)
+    assert (error["param"], error["code"]) == ("messages.0.content.1", "invalid_image")
+    assert len(server.engine.turns) == 1
+
+
+def test_broken_images():
+    """A picture that cannot be read is refused, and the engine is not asked."""
+    server = Server()
+    error = error_of(server.ask(**shown(part(picture()[:-20]))), 400)
+    path = "messages.0.content.1.image_url.url"
+    assert (error["param"], error["code"]) == (path, "invalid_image")
+    assert server.engine.turns == []
+
+
+def test_logged_images(caplog):
+    """The log of prompts tells of a picture, and does not hold it."""
+    caplog.set_level(logging.INFO)
+    url = uri(picture())
+    Server(log_prompts=True).ask(**shown({"type": "image_url", "image_url": {"url": url}}))
+    told = str([vars(record) for record in caplog.records])
+    assert "image/png" in told
+    assert url[-40:] not in told
 
 
 # Pages of other origins

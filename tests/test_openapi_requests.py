@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
+from tests.pictures import part, picture
 from tests.test_http import USER, Server, error_of
 from wrapper.openapi import build_document
 from wrapper.schemas.parameters import PARAMETERS
@@ -22,6 +23,12 @@ FULL: dict[str, Any] = {
     "annotations": [],
     "name": "n",
 }
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+LEGACY = {"role": "assistant", "function_call": {"name": "f", "arguments": None}}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "1"}
+PICTURE = {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": None}}
+FILE = {"type": "file", "file": {"file_data": "a", "filename": None, "file_id": None}}
 
 SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {}}}
 FUNCTION = {"name": "f", "description": None, "parameters": SCHEMA, "strict": True, "other": 1}
@@ -70,6 +77,13 @@ GOOD = [
     {"prompt_cache_key": "k", "prompt_cache_options": {}, "prompt_cache_retention": "24h"},
     *({name: v} for name, one in PARAMETERS.items() for v in one.neutral),
     *({name: None} for name in PARAMETERS if name != "messages"),
+    {"messages": [USER, CALLS, RESULT]},
+    {"messages": [USER, {**CALLS, "content": "a", "refusal": None}, RESULT, USER]},
+    {"messages": [USER, CALLS, {**RESULT, "content": [PICTURE], "name": "f"}]},
+    {"messages": [USER, LEGACY, {"role": "function", "name": "f", "content": "1"}]},
+    {"messages": [{"role": "user", "content": [PICTURE, FILE]}]},
+    {"messages": [{"role": "user", "content": [part(picture())]}]},
+    {"messages": [USER, {"role": "assistant", "content": "a", "function_call": {}}, USER]},
 ]
 BAD = [
     {"messages": None},
@@ -80,7 +94,22 @@ BAD = [
     {"messages": [USER, None]},
     {"messages": [USER, "Hi"]},
     {"messages": [{"content": "Hi"}]},
-    {"messages": [{"role": "tool", "content": "Hi", "tool_call_id": "c"}]},
+    {"messages": [USER, CALLS, {"role": "tool", "content": "Hi"}]},
+    {"messages": [USER, CALLS, {"role": "tool", "content": "Hi", "tool_call_id": ""}]},
+    {"messages": [USER, CALLS, {"role": "tool", "content": None, "tool_call_id": "c"}]},
+    {"messages": [USER, CALLS, {"role": "tool", "content": [FILE], "tool_call_id": "c"}]},
+    {"messages": [USER, LEGACY, {"role": "function", "content": "1"}]},
+    {"messages": [USER, {**CALLS, "tool_calls": []}, USER]},
+    {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "id": ""}]}, RESULT]},
+    {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "type": "custom"}]}, RESULT]},
+    {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "function": {}}]}, RESULT]},
+    {"messages": [USER, {**CALLS, "content": [PICTURE]}, RESULT]},
+    {"messages": [{"role": "system", "content": [PICTURE]}, USER]},
+    {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "a"}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": " "}}]}]},
+    {"messages": [{**USER, "tool_calls": [CALL]}]},
     {"messages": [{"role": None, "content": "Hi"}]},
     {"messages": [{"role": "user"}]},
     {"messages": [{"role": "user", "content": None, "refusal": "No"}]},
@@ -257,7 +286,11 @@ def test_any_number_and_word(data, name):
 )
 @settings(max_examples=400, deadline=None)
 def test_any_message(message, complete):
-    """Whatever a message holds, document and gateway judge it alike."""
+    """Whatever a message holds, document and gateway judge it alike.
+
+    That calls and results belong together is what no JSON Schema can tell.
+    """
     asked = {**message, "role": "assistant"} if complete else message
+    assume(asked.get("role") not in ("tool", "function"))
     body = {"messages": [USER, asked, USER]}
     assert is_allowed(body) == is_taken(body)

@@ -15,6 +15,7 @@ ASKED = {"role": "user", "content": "Hi"}
 ANSWERED = {"role": "assistant", "content": "Hello"}
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+TOOL = {"name": "f", "input_schema": {"type": "object"}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "1"}
 
 
@@ -48,7 +49,7 @@ def choice(kind, *names, **fields):
 
 
 def calls(*after):
-    return body(ASKED, blocks(USE, role="assistant"), *after)
+    return body(ASKED, blocks(USE, role="assistant"), *after, tools=[TOOL])
 
 
 VALID = {
@@ -182,6 +183,11 @@ REFUSED = {
     "a call without its result": (calls(ASKED), USUAL, "without `tool_result`"),
     "a result too late": (calls(ASKED, blocks(RESULT)), USUAL, "without `tool_result`|unexpected"),
     "a result of no call": (body(blocks(RESULT)), USUAL, "unexpected `tool_use_id`"),
+    "a call where there are no tools": (
+        calls(blocks(RESULT)) | {"tools": []},
+        USUAL,
+        "must define tools",
+    ),
     "a big picture": (body(blocks(picture("A" * (PICTURE_BYTES + 4)))), USUAL, "5 MB"),
     "a wide picture": (body(blocks(picture(png(8001, 1)))), USUAL, "8000 pixels"),
     "a high picture": (body(blocks(picture(png(1, 8001)))), USUAL, "8000 pixels"),

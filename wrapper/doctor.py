@@ -17,8 +17,9 @@ from wrapper.keys import KeysError
 from wrapper.services.chat import Caller
 from wrapper.services.claude import cli
 from wrapper.services.claude.process import BootFailed, check_version
-from wrapper.services.conversation import ChatMessage, ChatRequest
+from wrapper.services.conversation import ChatRequest
 from wrapper.services.credentials import HOW_TO_LOG_IN, detect_login
+from wrapper.services.messages import ChatMessage
 from wrapper.settings import Settings, SettingsError
 
 TURN_SECONDS = 90.0

@@ -70,7 +70,9 @@ class Settings:
         validate.OneOf(("remap", "strict")),
     )
     strict_params: bool = _setting(
-        "bool", False, "Whether parameters without effect are refused, not just told of."
+        "bool",
+        False,
+        "Whether what cannot be done just as asked is refused, and not only told of.",
     )
     default_profile: str = _setting(
         "str",

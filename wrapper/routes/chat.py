@@ -26,6 +26,7 @@ HEADERS = {
     "x-model-remapped": "The retired model that was asked for, where another ran for it.",
     "x-ignored-params": "The parameters that the request set and that had no effect.",
     "x-clamped-params": "The parameters that were sent as the nearest that the model takes.",
+    "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
     **RATES,
 }
 

@@ -1,96 +1,132 @@
-"""A message of a conversation, with its text or text parts."""
+"""A message of a conversation: what its role may hold, and what it must."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
 
-from wrapper.schemas.base import BaseSchema, Coded, is_neutral, tell_neutral
-from wrapper.services.conversation import ChatMessage
+from wrapper.schemas.base import BaseSchema, Coded
+from wrapper.schemas.calls import PastFunctionCallSchema, PastToolCallSchema
+from wrapper.schemas.parts import TEXTS, load_part, tell_parts
+from wrapper.services.messages import ChatMessage
+from wrapper.services.turn import Document, Image, Part
 
-ROLES = ("system", "developer", "user", "assistant")
-# The kinds of parts that are text; a part holds its text under its kind's name.
-KINDS = ("text", "refusal")
+# The kinds of parts that the content of each role may have.
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "system": TEXTS,
+    "developer": TEXTS,
+    "user": (*TEXTS, "image_url", "file"),
+    "assistant": TEXTS,
+    "tool": (*TEXTS, "image_url"),
+    "function": TEXTS,
+}
+# What a message of these roles must have beside its content.
+ANSWERS = {"tool": "tool_call_id", "function": "name"}
+CALLS = ("tool_calls", "function_call")
 
-# This gateway has no functions; these values ask for none.
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {"tool_calls": ([],), "function_call": ({},)}
+_NAME = {"description": "Taken and left out; of the role function, what was called."}
 
 
-def _part_schema(kind: str) -> dict[str, Any]:
-    properties = {"type": {"type": "string", "const": kind}, kind: {"type": "string"}}
-    return {"type": "object", "properties": properties, "required": ["type", kind]}
-
-
-class Content(fields.Field[tuple[str, ...]]):
-    """A text, or an array of text parts; loads to the texts."""
+class Content(fields.Field[tuple[Part, ...]]):
+    """A text, or an array of parts; loads to the parts."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A text, or text parts.",
-        "anyOf": [
-            {"type": "string"},
-            {"type": "array", "items": {"oneOf": [_part_schema(kind) for kind in KINDS]}},
-        ],
+        "description": "A text, or parts.",
+        "anyOf": [{"type": "string"}, tell_parts(*ROLES["user"])],
     }
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[Part, ...]:
         if isinstance(value, str):
             return (value,)
         if not isinstance(value, list):
             raise ValidationError("Not a valid string or array of parts.")
-        return tuple(_part_text(index, part) for index, part in enumerate(value))
+        return tuple(load_part(index, part) for index, part in enumerate(value))
 
 
-def _part_text(index: int, part: Any) -> str:
-    if not isinstance(part, dict):
-        raise ValidationError({index: ["Not a valid object."]})
-    kind = part.get("type")
-    if kind not in KINDS:
-        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
-        message = f"Parts of type {shown} are not supported; send text."
-        raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
-    if not isinstance(part.get(kind), str):
-        raise ValidationError({index: {kind: ["Not a valid string."]}})
-    return str(part[kind])
+def _tell_role(role: str) -> dict[str, Any]:
+    content = {"anyOf": [{"type": "string"}, tell_parts(*ROLES[role])]}
+    told: dict[str, Any] = {
+        "properties": {"role": {"const": role}, "content": content},
+        "required": ["role", "content"],
+    }
+    if role == "assistant":
+        return _tell_assistant(content)
+    told["properties"] |= {"tool_calls": {"maxItems": 0}, "function_call": {"maxProperties": 0}}
+    if needed := ANSWERS.get(role):
+        told["properties"][needed] = {"type": "string", "minLength": 1}
+        told["required"].append(needed)
+    return told
+
+
+def _tell_assistant(content: dict[str, Any]) -> dict[str, Any]:
+    content = {"anyOf": [*content["anyOf"], {"type": "null"}]}
+    held: dict[str, Any] = {
+        "content": {"type": ["string", "array"]},
+        "refusal": {"type": "string"},
+        "tool_calls": {"type": "array", "minItems": 1},
+        "function_call": {"type": "object", "minProperties": 1},
+    }
+    return {
+        "properties": {"role": {"const": "assistant"}, "content": content},
+        "required": ["role"],
+        "anyOf": [{"properties": {name: one}, "required": [name]} for name, one in held.items()],
+    }
 
 
 class MessageSchema(BaseSchema):
     role = fields.String(required=True, metadata={"enum": list(ROLES)})
     content = Content(allow_none=True, load_default=None)
     refusal = fields.String(allow_none=True)
-    name = fields.String(allow_none=True)
-    tool_calls = fields.Raw(allow_none=True)
-    function_call = fields.Raw(allow_none=True)
+    name = fields.String(allow_none=True, metadata=_NAME)
+    tool_calls = fields.List(fields.Nested(PastToolCallSchema), allow_none=True)
+    function_call = fields.Nested(PastFunctionCallSchema, allow_none=True)
+    tool_call_id = fields.String(allow_none=True)
 
     @classmethod
     def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
-        spoken = {"properties": {"content": {"type": ["string", "array"]}}}
-        refused = {"role": {"const": "assistant"}, "refusal": {"type": "string"}}
-        told["properties"] |= tell_neutral(UNSUPPORTED)
-        either = [
-            {**spoken, "required": ["content"]},
-            {"properties": refused, "required": ["refusal"]},
-        ]
-        return {**told, "anyOf": either}
+        empty = {"type": "object", "maxProperties": 0}
+        either = [*told["properties"]["function_call"]["anyOf"], empty]
+        told["properties"]["function_call"] = {"anyOf": either}
+        return {**told, "anyOf": [_tell_role(role) for role in ROLES]}
+
+    @pre_load
+    def drop_empty_call(self, data: Any, **_: Any) -> Any:
+        """An empty call is none."""
+        if not isinstance(data, dict) or data.get("function_call") != {}:
+            return data
+        return {name: value for name, value in data.items() if name != "function_call"}
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
         role = data["role"]
-        if role in ("tool", "function"):
-            message = f"Messages of role {role!r} are not supported: this gateway has no functions."
-            raise ValidationError(Coded(message, "unsupported_value"), "role")
         if role not in ROLES:
             raise ValidationError(f"Must be one of: {', '.join(ROLES)}.", "role")
-        for name, neutral in UNSUPPORTED.items():
-            if not is_neutral(data.get(name), neutral):
-                raise ValidationError(
-                    Coded("Not supported: this gateway has no functions.", "unsupported_value"),
-                    name,
-                )
-        if data["content"] is None and (role != "assistant" or data.get("refusal") is None):
+        self._check_parts(role, data["content"] or ())
+        for name in CALLS:
+            if data.get(name) and role != "assistant":
+                raise ValidationError("Only the assistant calls functions.", name)
+        if (needed := ANSWERS.get(role)) and not data.get(needed):
+            raise ValidationError("Missing data for required field.", needed)
+        held = (name for name in ("refusal", *CALLS) if data.get(name) not in (None, []))
+        if data["content"] is None and (role != "assistant" or not any(held)):
             raise ValidationError("Must be a string or an array of parts.", "content")
+
+    def _check_parts(self, role: str, parts: tuple[Part, ...]) -> None:
+        for index, part in enumerate(parts):
+            kind = {Image: "image_url", Document: "file"}.get(type(part), "text")
+            if kind not in ROLES[role]:
+                message = f"Messages of role {role!r} hold no parts of type {kind!r}."
+                raise ValidationError(
+                    {index: {"type": [Coded(message, "unsupported_value")]}}, "content"
+                )
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatMessage:
-        texts = (data["refusal"],) if data["content"] is None else data["content"]
-        return ChatMessage(data["role"], texts)
+        calls = [*(data.get("tool_calls") or []), data.get("function_call")]
+        content = data["content"]
+        if content is None:
+            content = () if data.get("refusal") is None else (data["refusal"],)
+        parts = (*content, *(call for call in calls if call))
+        return ChatMessage(data["role"], parts, data.get(ANSWERS.get(data["role"], "")) or "")

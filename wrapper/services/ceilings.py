@@ -44,7 +44,8 @@ class Ceilings:
             if request.allowed_tools:
                 raise _mistake("allowed_tools", "the profile plain has no tools; ask for agent")
             return Grant(profile)
-        return Grant(profile, self._permissions(request, principal))
+        tools = bool(self._settings.claude_tools)
+        return Grant(profile, self._permissions(request, principal), tools)
 
     def check_model(self, model: str, principal: Principal) -> None:
         """Raise PermissionDenied where *principal* may not use *model*."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from wrapper.errors import ApiError
 from wrapper.services.admission import Admission
 from wrapper.services.booking import Booking
 from wrapper.services.catalog import Catalog
@@ -20,10 +18,12 @@ from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.fitting import fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.pictures import tell_shrunk
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
-from wrapper.services.turn import Event
+from wrapper.services.run import Run
+from wrapper.services.turn import Turn
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
 
@@ -54,65 +54,6 @@ class Stream:
     chunks: Iterator[dict[str, Any] | None]
     close: Callable[[], None]
     notes: dict[str, str]
-
-
-class Run:
-    """The turns of one request, under way. It must be closed, once or more often."""
-
-    def __init__(
-        self,
-        loop: TurnLoop,
-        watch: Watch,
-        record: Record,
-        booking: Booking,
-        *,
-        release: Callable[[], None],
-        notes: dict[str, str],
-    ):
-        self._loop = loop
-        self._watch = watch
-        self._record = record
-        self._booking = booking
-        self._release = release
-        self._items = self._watched()
-        self._primed: list[tuple[int, Event] | None] = []
-        self.notes = notes
-
-    def __iter__(self) -> Iterator[tuple[int, Event] | None]:
-        """Yield (choice, event), or None when a while has passed without any."""
-        return itertools.chain(self._primed, self._items)
-
-    def prime(self, seconds: float, clock: Callable[[], float]) -> None:
-        """Wait for the first event, at most *seconds*: until then an error is still a status."""
-        until = clock() + seconds
-        for item in self._items:
-            if item is not None or clock() >= until:
-                self._primed.append(item)
-                return
-
-    def close(self) -> None:
-        with contextlib.suppress(ApiError):  # the books keep it all the same, and the log tells
-            for index, event in self._loop.close():
-                self._note(index, event)
-            self._booking.close()
-        self._release()
-        self._record.close()
-
-    def _watched(self) -> Iterator[tuple[int, Event] | None]:
-        try:
-            for item in self._loop:
-                self._watch.check()
-                if item is not None:
-                    self._note(*item)
-                yield item
-        except Exception as error:
-            self._record.fail(error)
-            raise
-        self._record.done()
-
-    def _note(self, index: int, event: Event) -> None:
-        self._record.add(event)
-        self._booking.add(index, event)
 
 
 class ChatService:
@@ -171,16 +112,23 @@ class ChatService:
         supports = self._catalog.supports(choice.model)
         fitted = fit(request, supports, strict=self._settings.strict_params)
         turn = build_turn(fitted.request, model=choice.model, grant=grant, principal=principal)
+        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+        notes |= fitted.notes | self._inspect(request, turn)
         release = self._admit(request.n, principal)
-        remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
         return Run(
             TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS),
             self._watch(caller),
             Record(caller.request_id, turn, prompts=self._settings.log_prompts, clock=self._clock),
             Booking(principal, self._ledger, self._rates),
             release=release,
-            notes={**remapped, **fitted.notes, **self._rates.headers(principal)},
+            notes={**notes, **self._rates.headers(principal)},
         )
+
+    def _inspect(self, request: ChatRequest, turn: Turn) -> dict[str, str]:
+        """Look at the request's pictures; return the header that names those that shrink."""
+        model = self._catalog.resolve(turn.model)
+        shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
+        return tell_shrunk(request.messages, shrinks, strict=self._settings.strict_params)
 
     def _admit(self, turns: int, principal: Principal) -> Callable[[], None]:
         """Let *turns* of *principal* run, or raise why not; return what ends their stay."""

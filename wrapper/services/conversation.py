@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 
-from wrapper.errors import InvalidRequest
+from wrapper.services.messages import ChatMessage, spoken_messages, system_text
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.turn import (
+    Call,
     Calling,
     Effort,
     Function,
@@ -18,16 +18,6 @@ from wrapper.services.turn import (
     Shape,
     Turn,
 )
-
-BLANK = "must hold more than white space: the model's API takes no blank text"
-
-
-@dataclass(frozen=True)
-class ChatMessage:
-    """A message as the client sent it; `texts` are its text parts, in order."""
-
-    role: str
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,10 +54,11 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a request gets of Claude Code: the profile, and what its tools may do."""
+    """What a request gets of Claude Code: the profile, what its tools may do, and if it has any."""
 
     profile: str
     permissions: Permissions = field(default_factory=Permissions)
+    tools: bool = False
 
 
 def build_turn(
@@ -77,69 +68,38 @@ def build_turn(
 
     Raises InvalidRequest where the conversation is one that the model's API refuses.
     """
-    spoken = [(i, m) for i, m in enumerate(request.messages) if m.role in ("user", "assistant")]
-    _check(spoken)
+    messages = spoken_messages(request.messages)
+    functions, calling = _functions(request, grant, messages)
     return Turn(
         model=model,
-        messages=tuple(_merge(message for _, message in spoken)),
-        system=_system(request.messages),
+        messages=messages,
+        system=system_text(request.messages),
         profile=grant.profile,
         sampling=_sampling(request),
         permissions=grant.permissions,
-        functions=request.functions,
-        calling=request.calling,
+        principal=principal,
+        functions=functions,
+        calling=calling,
         shape=request.shape,
         appends=request.appends_system,
-        principal=principal,
     )
 
 
-def _check(spoken: list[tuple[int, ChatMessage]]) -> None:
-    if not spoken:
-        raise InvalidRequest("messages must hold a user message", param="messages")
-    first, last = spoken[0], spoken[-1]
-    if first[1].role == "assistant":
-        raise _refuse(first[0], "role", "the first message must be the user's")
-    if last[1].role == "assistant":
-        raise _refuse(last[0], "role", "the last message must be the user's, to be answered")
-    if not _glue(last[1].texts):
-        raise _refuse(last[0], "content", BLANK)
-    if next(m.role for _, m in spoken if _glue(m.texts)) == "assistant":
-        raise _refuse(first[0], "content", BLANK)
+def _functions(
+    request: ChatRequest, grant: Grant, messages: Iterable[Message]
+) -> tuple[tuple[Function, ...], Calling]:
+    """Return the functions that there are, and how they are to be called.
 
-
-def _refuse(index: int, key: str, why: str) -> InvalidRequest:
-    param = f"messages.{index}.{key}"
-    return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")
-
-
-def _system(messages: Iterable[ChatMessage]) -> str | None:
-    texts = ["".join(m.texts) for m in messages if m.role in ("system", "developer")]
-    return "\n\n".join(text for text in texts if text.strip()) if texts else None
-
-
-def _merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
-    """Yield messages whose roles alternate; blank ones, which say nothing, are left out."""
-    glued = [(m.role, texts) for m in messages if (texts := _glue(m.texts))]
-    for role, group in groupby(glued, key=lambda pair: pair[0]):
-        texts = tuple(text for _, texts in group for text in texts)
-        yield Message("user" if role == "user" else "assistant", texts)
-
-
-def _glue(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return *texts* with blank ones joined to a neighbour, so that no letter is lost."""
-    glued: list[str] = []
-    before = ""
-    for text in texts:
-        if not text.strip():
-            if glued:
-                glued[-1] += text
-            else:
-                before += text
-        else:
-            glued.append(before + text)
-            before = ""
-    return tuple(glued)
+    The model's API takes no calls in the history of a request that defines no tools. Where neither
+    the request nor Claude Code has any, they are made up from those calls, not to be called again.
+    """
+    if request.functions or grant.tools:
+        return request.functions, request.calling
+    calls = [part for message in messages for part in message.parts if isinstance(part, Call)]
+    names = dict.fromkeys(call.name for call in calls)
+    if not names:
+        return (), request.calling
+    return tuple(Function(name, {"type": "object"}) for name in names), Calling("none")
 
 
 def _sampling(request: ChatRequest) -> Sampling:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from wrapper.services.catalog import Model
+from wrapper.services.pictures import Picture
 from wrapper.services.turn import Ended, Event, Started, Turn, Used
 
 BUFFERED_EVENTS = 64
@@ -38,6 +39,10 @@ class Engine(Protocol):
 
     def models(self) -> Sequence[Model]:
         """Return the models that the engine says it has, without waiting."""
+        ...
+
+    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+        """Say whether *model*, named by its full id, gets *picture* smaller than it was sent."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Image:
     """A picture: `data`, in base64, of a `media_type`, or a `url` that the model's API fetches."""
 
     media_type: str = ""
-    data: str = ""
+    data: str = field(default="", repr=False)  # else a log of prompts would hold it
     url: str = ""
 
 
@@ -29,7 +29,7 @@ class Document:
     """A file: of text its `data` is the text, of application/pdf it is in base64."""
 
     media_type: str
-    data: str
+    data: str = field(repr=False)
     title: str = ""
 
 

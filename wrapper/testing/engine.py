@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from wrapper.services.catalog import Model
+from wrapper.services.pictures import Picture
 from wrapper.services.turn import (
     Ended,
     Ending,
@@ -74,6 +75,10 @@ class ScriptedEngine:
 
     def models(self) -> list[Model]:
         return [Model("scripted-model", "scripted-model")]
+
+    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+        """Say so of pictures wider than 1000, of any model."""
+        return picture.width > 1000
 
     def describe(self) -> dict[str, Any]:
         cli = {"version": None, "path": None, "error": None}

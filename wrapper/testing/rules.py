@@ -199,6 +199,11 @@ def _pairs(messages: list[Body]) -> None:
 
 
 def _tools(body: Body) -> None:
+    kinds = {b["type"] for m in body["messages"] for b in m["content"] if isinstance(b, dict)}
+    if kinds & {"tool_use", "tool_result"} and not body.get("tools"):
+        raise Refusal(
+            "Requests which have `tool_use` or `tool_result` blocks in messages must define tools"
+        )
     names = [tool["name"] for tool in body.get("tools") or []]
     for name in names:
         if not TOOL_NAME.fullmatch(name):

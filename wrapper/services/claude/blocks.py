@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from wrapper.services.claude.functions import PREFIX, served
@@ -21,6 +22,10 @@ from wrapper.services.turn import (
 
 Block = dict[str, Any]
 Mode = Literal["any", "one"]
+
+# Ids that the API takes, and the prefix of those that stand for others.
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_HEX = "hex_"
 
 
 def blocks_of(message: Message, prefix: str = "") -> list[Block]:
@@ -118,11 +123,18 @@ def _block(part: Part, prefix: str) -> Block:
             return {"type": "document", "source": _document_source(part), **titled}
         case Call():
             arguments = json.loads(part.arguments)
-            name = prefix + part.name
-            return {"type": "tool_use", "id": part.id, "name": name, "input": arguments}
+            called = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
+            return {"type": "tool_use", **called}
         case Result():
             content = [_block(inner, prefix) for inner in part.parts]
-            return {"type": "tool_result", "tool_use_id": part.id, "content": content}
+            return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
+
+
+def _id(call_id: str) -> str:
+    """Return *call_id*, or where the API would not take it another one, never that of a third."""
+    if _ID.fullmatch(call_id) and not call_id.startswith(_HEX):
+        return call_id
+    return _HEX + call_id.encode().hex()
 
 
 def _image_source(image: Image) -> Block:

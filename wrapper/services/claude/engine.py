@@ -14,7 +14,7 @@ from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
 from wrapper.services.catalog import Model
-from wrapper.services.claude import cli
+from wrapper.services.claude import cli, shrinking
 from wrapper.services.claude.account import Account
 from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.listing import read_models
@@ -22,6 +22,7 @@ from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import workspace_of
 from wrapper.services.credentials import Login, credentials_file, detect_login
+from wrapper.services.pictures import Picture
 from wrapper.services.turn import Event, Started, Turn
 from wrapper.settings import Settings
 
@@ -103,6 +104,10 @@ class ClaudeEngine:
 
     def models(self) -> tuple[Model, ...]:
         return self._models
+
+    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+        # In plain Claude Code does not get to see them.
+        return profile == "agent" and shrinking.shrinks(picture, model)
 
     def describe(self) -> dict[str, Any]:
         """Return the login in force, the CLI, and what it says of its account; see Engine."""

@@ -1,0 +1,358 @@
+"""Every shape of message through the real CLI: what arrives is what a direct call would hold."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.live.server import MODEL
+from tests.pictures import FORMATS, noise, part, picture
+
+PROFILES = ("plain", "agent")
+LATER = "claude-opus-4-7"
+PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>").decode()
+QUESTION = {"role": "user", "content": "[[say fine]]"}
+
+
+def text(said):
+    return {"type": "text", "text": said}
+
+
+def image(data, kind="png"):
+    held = base64.b64encode(data).decode()
+    return {
+        "type": "image",
+        "source": {"type": "base64", "media_type": f"image/{kind}", "data": held},
+    }
+
+
+def use(call_id, name, arguments):
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+
+
+def result(call_id, *blocks):
+    return {"type": "tool_result", "tool_use_id": call_id, "content": list(blocks)}
+
+
+def call(call_id, name, arguments="{}"):
+    function = {"name": name, "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def without_additions(blocks):
+    """Return *blocks* less what the CLI adds: marks for the cache, and in agent its reminders."""
+    kept = []
+    for block in blocks:
+        block = {key: value for key, value in block.items() if key != "cache_control"}
+        if block["type"] == "tool_result":
+            kept.append({**block, "content": without_additions(block["content"])})
+        elif not block.get("text", "").startswith("<system-reminder>"):
+            kept.append(block)
+        elif kept and "text" in kept[-1]:  # before a reminder in a result stands a line's end
+            kept[-1]["text"] = kept[-1]["text"].removesuffix("\n")
+    return kept
+
+
+def arrived(upstream):
+    """Return the messages of the one upstream request, as pairs of role and blocks."""
+    assert len(upstream.requests) == 1
+    messages = upstream.requests[0].body["messages"]
+    return [(m["role"], without_additions(m["content"])) for m in messages]
+
+
+def ask(gateway, *messages, model=MODEL, **more):
+    """Return status, headers and parsed body of a completion."""
+    body = {"model": model, "messages": messages, **more}
+    status, headers, data = gateway.call("POST", "/v1/chat/completions", body)
+    return status, headers, json.loads(data)
+
+
+CALLED = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [call("call_1", "look", '{"at": ["ä", 1.5]}'), call("a|b:0", "wait", "")],
+}
+RESULTS = [
+    {"role": "tool", "tool_call_id": "a|b:0", "content": ""},
+    {"role": "tool", "tool_call_id": "call_1", "content": [text("a cat"), part(noise("png"))]},
+]
+FOREIGN = "hex_" + b"a|b:0".hex()
+USES = [use("call_1", "look", {"at": ["ä", 1.5]}), use(FOREIGN, "wait", {})]
+ANSWERED = [result(FOREIGN), result("call_1", text("a cat"), image(noise("png")))]
+URL = "https://x.test/a.png"
+SAY = text("[[say fine]]")
+
+SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
+    "a text": ([QUESTION], [("user", [SAY])]),
+    **{
+        kind: (
+            [{"role": "user", "content": [SAY, part(noise(kind), kind), text("b")]}],
+            [("user", [SAY, image(noise(kind), kind), text("b")])],
+        )
+        for kind in FORMATS
+    },
+    "a picture by its URL": (
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}, SAY]}],
+        [("user", [{"type": "image", "source": {"type": "url", "url": URL}}, SAY])],
+    ),
+    "a PDF": (
+        [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "file",
+                        "file": {
+                            "file_data": f"data:application/pdf;base64,{PDF}",
+                            "filename": "a.pdf",
+                        },
+                    },
+                    SAY,
+                ],
+            }
+        ],
+        [
+            (
+                "user",
+                [
+                    {
+                        "type": "document",
+                        "source": {"type": "base64", "media_type": "application/pdf", "data": PDF},
+                        "title": "a.pdf",
+                    },
+                    SAY,
+                ],
+            )
+        ],
+    ),
+    "a text file": (
+        [
+            {
+                "role": "user",
+                "content": [{"type": "file", "file": {"file_data": "@/etc/passwd"}}, SAY],
+            }
+        ],
+        [
+            (
+                "user",
+                [
+                    {
+                        "type": "document",
+                        "source": {
+                            "type": "text",
+                            "media_type": "text/plain",
+                            "data": "@/etc/passwd",
+                        },
+                    },
+                    SAY,
+                ],
+            )
+        ],
+    ),
+    "pictures said earlier": (
+        [
+            {"role": "user", "content": [part(noise("png")), text("a")]},
+            {"role": "assistant", "content": "I see."},
+            {"role": "user", "content": [part(noise("gif"), "gif")]},
+            QUESTION,
+        ],
+        [
+            ("user", [image(noise("png")), text("a")]),
+            ("assistant", [text("I see.")]),
+            ("user", [image(noise("gif"), "gif"), SAY]),
+        ],
+    ),
+    "results at the end": (
+        [QUESTION, CALLED, *RESULTS],
+        [("user", [SAY]), ("assistant", USES), ("user", ANSWERED)],
+    ),
+    "results and a question": (
+        [QUESTION, {**CALLED, "content": "Wait."}, *RESULTS, QUESTION],
+        [("user", [SAY]), ("assistant", [text("Wait."), *USES]), ("user", [*ANSWERED, SAY])],
+    ),
+    "results said earlier": (
+        [QUESTION, CALLED, *RESULTS, {"role": "assistant", "content": "A cat."}, QUESTION],
+        [
+            ("user", [SAY]),
+            ("assistant", USES),
+            ("user", ANSWERED),
+            ("assistant", [text("A cat.")]),
+            ("user", [SAY]),
+        ],
+    ),
+    "a call of the older way": (
+        [
+            QUESTION,
+            {"role": "assistant", "function_call": {"name": "f", "arguments": '{"a": 1}'}},
+            {"role": "function", "name": "f", "content": "one"},
+        ],
+        [
+            ("user", [SAY]),
+            ("assistant", [use("function_call_1", "f", {"a": 1})]),
+            ("user", [result("function_call_1", text("one"))]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(gateway, upstream, profile, shape):
+    """Each kind of content arrives as it was sent, in one request, and is answered."""
+    messages, blocks = SHAPES[shape]
+    status, headers, body = ask(gateway, *messages, claude={"profile": profile})
+    assert status == 200, body
+    assert body["choices"][0]["message"]["content"] == "fine"
+    assert arrived(upstream) == blocks
+    assert "x-resized-images" not in headers
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_functions_of_the_history(gateway, upstream, profile):
+    """With a history of calls plain defines them as tools, to be left alone; agent has its own."""
+    ask(gateway, QUESTION, CALLED, *RESULTS, claude={"profile": profile})
+    sent = upstream.requests[0].body
+    names = [tool["name"] for tool in sent["tools"]]
+    if profile == "plain":
+        assert (names, sent["tool_choice"]) == (["look", "wait"], {"type": "none"})
+    else:
+        assert "Bash" in names
+        assert "tool_choice" not in sent
+
+
+def test_agent_without_tools(serve, upstream):
+    """An agent that has no tools gets those of the history, too: the API refuses calls without."""
+    server = serve(CLAUDE_TOOLS="none", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    status, _, body = ask(server, QUESTION, CALLED, *RESULTS)
+    assert status == 200, body
+    assert [tool["name"] for tool in upstream.requests[0].body["tools"]] == ["look", "wait"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_urls_are_not_fetched(gateway, upstream, profile):
+    """A picture's URL is for the model's API alone: nobody here asks for it."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/secret.png"
+        shown = {"type": "image_url", "image_url": {"url": url}}
+        message = {"role": "user", "content": [shown, SAY]}
+        status, _, body = ask(gateway, message, claude={"profile": profile})
+        server.shutdown()
+    assert status == 200, body
+    assert asked == []
+    assert url in upstream.requests[0].raw.decode()
+
+
+# The limits that services.claude.shrinking has, as the CLI keeps them.
+
+WITHIN = [(0, 2000, 20), (0, 20, 2000), (512_000, 200, 200)]
+BEYOND = [(0, 2001, 20), (0, 20, 2001), (512_002, 200, 200)]
+PLACE = "messages.0.content.1"
+
+
+def show(gateway, data, kind="png", **more):
+    return ask(gateway, {"role": "user", "content": [SAY, part(data, kind)]}, **more)
+
+
+def pictures_of(upstream):
+    """Return each picture of the first message that arrived: its bytes."""
+    return [
+        base64.b64decode(block["source"]["data"])
+        for block in upstream.requests[0].body["messages"][0]["content"]
+        if block["type"] == "image"
+    ]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("size", "width", "height"), WITHIN)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_pictures_within_the_limits(gateway, upstream, profile, size, width, height, kind):
+    """Up to 512,000 bytes and 2000 pixels a side a picture arrives byte for byte."""
+    data = picture(kind, width, height, size)
+    status, headers, body = show(gateway, data, kind, claude={"profile": profile})
+    assert status == 200, body
+    assert pictures_of(upstream) == [data]
+    assert "x-resized-images" not in headers
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("size", "width", "height"), BEYOND)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_pictures_beyond_the_limits(gateway, upstream, profile, size, width, height, kind):
+    """A picture beyond them arrives as another one, which the answer's header tells."""
+    data = picture(kind, width, height, size)
+    status, headers, body = show(gateway, data, kind, claude={"profile": profile})
+    assert status == 200, body
+    (other,) = pictures_of(upstream)
+    assert other != data
+    assert max(Image.open(io.BytesIO(other)).size) <= 2000
+    assert headers["x-resized-images"] == PLACE
+
+
+@pytest.mark.parametrize("model", [MODEL, LATER])
+@pytest.mark.parametrize(
+    ("width", "height", "shrunk"),
+    [(1932, 1932, False), (1848, 2000, False), (1933, 1933, True), (2000, 2000, True)],
+)
+def test_pictures_for_later_models(gateway, upstream, model, width, height, shrunk):
+    """Models after 4.6 get large pictures smaller still, and that is told for them alone."""
+    data = picture("png", width, height)
+    _, headers, _ = show(gateway, data, model=model, claude={"profile": "plain"})
+    shrunk = shrunk and model == LATER
+    assert (pictures_of(upstream) != [data]) == shrunk
+    assert headers.get("x-resized-images") == (PLACE if shrunk else None)
+
+
+def test_pictures_in_the_history(gateway, upstream):
+    """Earlier pictures shrink too, and are told; in results none does."""
+    large = picture("png", 2500, 20)
+    messages = [
+        {"role": "user", "content": [SAY, part(large), part(picture())]},
+        {**CALLED, "tool_calls": [call("a", "look")]},
+        {"role": "tool", "tool_call_id": "a", "content": [part(large)]},
+    ]
+    status, headers, body = ask(gateway, *messages, claude={"profile": "plain"})
+    assert status == 200, body
+    assert headers["x-resized-images"] == PLACE
+    assert arrived(upstream)[-1] == ("user", [result("a", image(large))])
+    assert pictures_of(upstream)[1] == picture()
+
+
+def test_most_pictures(gateway, upstream):
+    """A hundred pictures arrive, each as it was sent; the CLI would leave out some of 101."""
+    many = [picture("png", 20, 10 + nth) for nth in range(101)]
+    content = [SAY, *(part(data) for data in many[:100])]
+    status, _, body = ask(
+        gateway, {"role": "user", "content": content}, claude={"profile": "plain"}
+    )
+    assert status == 200, body
+    assert pictures_of(upstream) == many[:100]
+    more = {"role": "user", "content": [*content, part(many[100])]}
+    status, _, body = ask(gateway, more, claude={"profile": "plain"})
+    assert (status, body["error"]["param"]) == (400, "messages.0.content.101")
+    assert len(upstream.requests) == 1
+
+
+def test_strict(serve, upstream):
+    """With STRICT_PARAMS what would arrive as another picture is refused, and the rest is not."""
+    server = serve(STRICT_PARAMS="true", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    status, _, body = show(server, picture("png", 2001, 20))
+    assert (status, body["error"]["param"]) == (400, PLACE)
+    assert show(server, picture("png", 2000, 20))[0] == 200
+    assert len(upstream.requests) == 1

@@ -1,0 +1,150 @@
+"""The pictures: what is taken of them, and how those that are not are refused."""
+
+import base64
+import io
+
+import pytest
+from PIL import Image as Pillow
+
+from tests.pictures import FORMATS, noise, padded, picture
+from wrapper.errors import InvalidRequest
+from wrapper.services import pictures
+from wrapper.services.messages import ChatMessage
+from wrapper.services.pictures import MOST, MOST_BASE64, Picture, inspect_pictures
+from wrapper.services.turn import Document, Image
+
+
+def image(data, kind="png"):
+    return Image(f"image/{kind}", base64.b64encode(data).decode())
+
+
+def found_in(*parts, role="user"):
+    return inspect_pictures([ChatMessage("user", ("Look",)), ChatMessage(role, parts)])
+
+
+def refusal_of(*parts):
+    with pytest.raises(InvalidRequest) as caught:
+        found_in(*parts)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def saved(mode, kind, size=(40, 30), **options):
+    held = io.BytesIO()
+    Pillow.new(mode, size).save(held, kind, **options)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_kinds(kind):
+    """Each kind is measured, in bytes and pixels, and told by its place."""
+    data = noise(kind, 60, 40)
+    assert found_in("a", image(data, kind)) == (Picture("messages.1.content.1", len(data), 60, 40),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("jpeg", saved("CMYK", "jpeg")),
+        ("jpeg", saved("RGB", "mpo", save_all=True, append_images=[Pillow.new("RGB", (4, 3))])),
+        ("png", saved("I;16", "png")),
+        ("png", saved("1", "png")),
+        ("gif", saved("P", "gif", save_all=True, append_images=[Pillow.new("P", (40, 30), 1)])),
+        ("webp", saved("RGBA", "webp", lossless=True)),
+    ],
+)
+def test_unusual_pictures(kind, data):
+    """Pictures as cameras and animators write them are taken too."""
+    assert [(one.width, one.height) for one in found_in(image(data, kind))] == [(40, 30)]
+
+
+def test_results():
+    """A picture in a tool's message is known to be one; another's is not."""
+    data = image(picture())
+    assert [one.in_result for one in found_in(data, role="tool")] == [True]
+    assert [one.in_result for one in found_in(data)] == [False]
+
+
+def test_urls_and_files():
+    """A picture that is a URL is not looked at, and a file is none."""
+    assert found_in(Image(url="http://127.0.0.1:1/a.png"), Document("text/plain", "a")) == ()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_broken_pictures(kind):
+    """A picture of which a part is missing is refused, by the path to it."""
+    data = noise(kind)
+    for broken in (data[: len(data) // 2], data[:12], data[:-9]):
+        error = refusal_of("a", image(broken, kind))
+        assert (error.param, error.code) == ("messages.1.content.1.image_url.url", "invalid_image")
+        assert " at 0x" not in error.message
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_false_kinds(kind):
+    """What a picture is must be what its media type says."""
+    other = FORMATS[FORMATS.index(kind) - 1]
+    error = refusal_of(image(picture(other), kind))
+    assert f"image/{other}" in error.message
+    assert error.code == "invalid_image"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"RIFF0000WAVE", b"<svg/>"]
+)
+def test_no_pictures(data):
+    """What is no picture at all is refused."""
+    assert refusal_of(image(data)).code == "invalid_image"
+
+
+@pytest.mark.parametrize("data", ["A", "AA AA", "ä", "AAAA\n", "====", "A" * 5])
+def test_no_base64(data):
+    """A picture that is no base64 is refused."""
+    assert refusal_of(Image("image/png", data)).code == "invalid_image"
+
+
+def test_most_bytes():
+    """The API counts 5 MiB of base64; one picture may have as many, and not more."""
+    most = MOST_BASE64 * 3 // 4
+    assert found_in(image(picture("png", size=most)))[0].size == most
+    assert "5 MiB" in refusal_of(image(picture("png", size=most + 1))).message
+
+
+@pytest.mark.parametrize("sides", [(8001, 1), (1, 8001)])
+def test_most_pixels_a_side(sides):
+    """A side may have 8000 pixels, and not more."""
+    assert len(found_in(image(picture("png", 8000, 1)), image(picture("png", 1, 8000)))) == 2
+    assert "8000" in refusal_of(image(picture("png", *sides))).message
+
+
+@pytest.mark.parametrize("side", [9500, 14000])
+def test_bombs(side):
+    """A picture that would fill the memory is refused by what its head says."""
+    error = refusal_of(image(saved("1", "png", (side, side))))
+    assert error.code == "invalid_image"
+
+
+def test_most_pixels(monkeypatch):
+    """All pictures of a request together may have only so many pixels, which bounds the work."""
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 1200)
+    small = image(picture("png", 30, 20))
+    assert len(found_in(small, small)) == 2
+    error = refusal_of(small, small, image(picture("png", 1, 1)))
+    assert error.param == "messages.1.content.2.image_url.url"
+
+
+def test_most_pictures():
+    """A request may hold 100 pictures and files; the next one is named."""
+    many = [image(picture()), Image(url="https://x.test/a.png"), Document("text/plain", "a")] * 33
+    assert len(found_in(*many, many[0])) == MOST - 66
+    error = refusal_of(*many, many[0], many[1])
+    assert error.param == "messages.1.content.100"
+    assert "100" in error.message
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("size", [200_000, 511_998, 512_000, 512_002])
+def test_padding(kind, size):
+    """The tests' own pictures are whole, and have the size that they are to have."""
+    assert len(padded(kind, picture(kind), size)) == size
+    assert found_in(image(picture(kind, size=size), kind))[0].size == size

@@ -1,0 +1,77 @@
+"""The calls: functions that the model has called, as an assistant's message tells of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields, post_load
+from marshmallow.validate import Length, Regexp
+
+from wrapper.schemas.base import BaseSchema, Coded
+from wrapper.services.turn import Call
+
+NAME = r"^[a-zA-Z0-9_-]{1,128}$"
+
+
+class Arguments(fields.Field[str]):
+    """The text of a JSON object; a blank one, or none, counts as an empty object."""
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "description": "A JSON object in a text. An empty text counts as {}.",
+        "type": "string",
+    }
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("Not a valid string.")
+        if not value.strip():
+            return "{}"
+        try:
+            held = json.loads(value, parse_constant=_refuse_constant)
+            # What could not be written again: 1e999, and a lone surrogate, which is no text.
+            json.dumps(held, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            held = None
+        if not isinstance(held, dict):
+            raise ValidationError("Must be the text of a JSON object.")
+        return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _check_type(value: str) -> None:
+    if value != "function":
+        message = f"Calls of type {value[:40]!r} are not supported; there are only functions."
+        raise ValidationError(Coded(message, "unsupported_value"))
+
+
+class PastFunctionCallSchema(BaseSchema):
+    """What is called. By itself it is a call of OpenAI's older way, which has no id."""
+
+    name = fields.String(
+        required=True,
+        validate=Regexp(
+            re.compile(NAME.replace("$", r"\Z")),
+            error="Must have 1 to 128 letters, digits, underscores and hyphens.",
+        ),
+    )
+    arguments = Arguments(allow_none=True, load_default=None)
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> Call:
+        return Call("", data["name"], data["arguments"] or "{}")
+
+
+class PastToolCallSchema(BaseSchema):
+    id = fields.String(required=True, validate=Length(min=1))
+    type = fields.String(allow_none=True, validate=_check_type, metadata={"enum": ["function"]})
+    function = fields.Nested(PastFunctionCallSchema, required=True)
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> Call:
+        called: Call = data["function"]
+        return Call(data["id"], called.name, called.arguments)

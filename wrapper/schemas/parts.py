@@ -1,0 +1,170 @@
+"""The parts: each kind of thing that a message's content may hold, made into a turn's part."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError
+
+from wrapper.schemas.base import Coded
+from wrapper.schemas.uri import DataUri, parse_data_uri
+from wrapper.services.turn import Document, Image, Part
+
+Json = dict[str, Any]
+
+TEXTS = ("text", "refusal")
+PICTURES = {
+    "image/png": "image/png",
+    "image/jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",  # which is no media type, but often written
+    "image/gif": "image/gif",
+    "image/webp": "image/webp",
+}
+PDF = "application/pdf"
+PDF_HEAD = b"%PDF-"
+
+
+def load_part(index: int, part: Any) -> Part:
+    """Return what *part* of a content is. Raises ValidationError, below *index*."""
+    if not isinstance(part, dict):
+        raise ValidationError({index: ["Not a valid object."]})
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _LOADERS:
+        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+        message = f"Parts of type {shown} are not supported; there are {', '.join(_LOADERS)}."
+        raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
+    held = part.get(kind)
+    if not isinstance(held, str if kind in TEXTS else dict):
+        what = "string" if kind in TEXTS else "object"
+        raise ValidationError({index: {kind: [f"Not a valid {what}."]}})
+    try:
+        return _LOADERS[kind](held)
+    except ValidationError as error:
+        raise ValidationError({index: {kind: error.messages}}) from None
+
+
+def tell_parts(*kinds: str) -> Json:
+    """Return the JSON Schema of an array that may hold these *kinds* of parts."""
+    return {"type": "array", "items": {"oneOf": [_tell_part(kind) for kind in kinds]}}
+
+
+def _tell_part(kind: str) -> Json:
+    properties = {"type": {"type": "string", "const": kind}, kind: _TOLD[kind]}
+    return {"type": "object", "properties": properties, "required": ["type", kind]}
+
+
+def _load_text(text: str) -> str:
+    return text
+
+
+def _load_image(held: Json) -> Image:
+    url = held.get("url")
+    if not isinstance(url, str):
+        raise ValidationError({"url": ["Not a valid string."]})
+    if uri := parse_data_uri(url):
+        return _image_of(uri)
+    # The model's API fetches it, and never this server, which could be made to ask its own network.
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _one_word(url):
+        message = "Must be an http or https URL, or data:image/png;base64,…."
+        raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+    return Image(url=url)
+
+
+def _one_word(url: str) -> bool:
+    return url.isprintable() and " " not in url
+
+
+def _image_of(uri: DataUri) -> Image:
+    media_type = PICTURES.get(uri.media_type)
+    if not media_type:
+        message = f"Must be one of {', '.join(PICTURES)}; it says {uri.media_type[:40]!r}."
+        raise ValidationError({"url": [Coded(message, "invalid_image")]})
+    if not uri.in_base64:
+        message = "Must be in base64: data:image/png;base64,…."
+        raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+    return Image(media_type, uri.data)
+
+
+def _load_file(held: Json) -> Document:
+    if held.get("file_id") is not None:
+        message = "There are no uploaded files here; send the file as file_data."
+        raise ValidationError({"file_id": [Coded(message, "unsupported_value")]})
+    title, data = held.get("filename"), held.get("file_data")
+    if title is not None and not isinstance(title, str):
+        raise ValidationError({"filename": ["Not a valid string."]})
+    if not isinstance(data, str):
+        raise ValidationError({"file_data": ["Not a valid string."]})
+    document = _document_of(data, title or "")
+    if not document.data.strip():
+        raise ValidationError({"file_data": [Coded("Must not be blank.", "invalid_file")]})
+    return document
+
+
+def _document_of(data: str, title: str) -> Document:
+    uri = parse_data_uri(data)
+    if not uri:
+        return _bare_document(data, title)
+    try:
+        content = uri.content()
+        if uri.media_type.startswith("text/"):
+            return Document("text/plain", content.decode(), title)
+    except ValueError:
+        message = "Cannot be read; send text as UTF-8, and base64 without anything around it."
+        raise ValidationError({"file_data": [Coded(message, "invalid_file")]}) from None
+    if uri.media_type != PDF or not content.startswith(PDF_HEAD):
+        message = f"Must be {PDF} or text: {uri.media_type[:40]!r} is not, or is no such file."
+        raise ValidationError({"file_data": [Coded(message, "invalid_file")]})
+    return Document(PDF, base64.b64encode(content).decode(), title)
+
+
+def _bare_document(data: str, title: str) -> Document:
+    """Return a file that comes without its type: a PDF in base64, or a text."""
+    try:
+        content = base64.b64decode(data, validate=True)
+    except ValueError:
+        content = b""
+    pdf = content.startswith(PDF_HEAD)
+    return Document(PDF if pdf else "text/plain", data, title)
+
+
+_LOADERS: Mapping[str, Callable[[Any], Part]] = {
+    "text": _load_text,
+    "refusal": _load_text,
+    "image_url": _load_image,
+    "file": _load_file,
+}
+_TOLD: Mapping[str, Json] = {
+    "text": {"type": "string"},
+    "refusal": {"type": "string"},
+    "image_url": {
+        "type": "object",
+        "properties": {
+            "url": {
+                "type": "string",
+                "description": "data:image/png;base64,… (or jpeg, gif, webp), or an http or https "
+                "URL, which the model's API fetches.",
+            }
+        },
+        "required": ["url"],
+    },
+    "file": {
+        "type": "object",
+        "properties": {
+            "file_data": {
+                "type": "string",
+                "pattern": r"\S",
+                "description": "A data URI of application/pdf or text/*, or a text as it is.",
+            },
+            "filename": {"type": ["string", "null"]},
+            "file_id": {"type": "null"},
+        },
+        "required": ["file_data"],
+    },
+}

@@ -1,0 +1,73 @@
+"""The run: the turns of one request under way, watched, recorded and booked."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+
+from wrapper.errors import ApiError
+from wrapper.services.booking import Booking
+from wrapper.services.engine import TurnLoop
+from wrapper.services.liveness import Watch
+from wrapper.services.record import Record
+from wrapper.services.turn import Event
+
+
+class Run:
+    """It must be closed, once or more often."""
+
+    def __init__(
+        self,
+        loop: TurnLoop,
+        watch: Watch,
+        record: Record,
+        booking: Booking,
+        *,
+        release: Callable[[], None],
+        notes: dict[str, str],
+    ):
+        self._loop = loop
+        self._watch = watch
+        self._record = record
+        self._booking = booking
+        self._release = release
+        self._items = self._watched()
+        self._primed: list[tuple[int, Event] | None] = []
+        self.notes = notes
+
+    def __iter__(self) -> Iterator[tuple[int, Event] | None]:
+        """Yield (choice, event), or None when a while has passed without any."""
+        return itertools.chain(self._primed, self._items)
+
+    def prime(self, seconds: float, clock: Callable[[], float]) -> None:
+        """Wait for the first event, at most *seconds*: until then an error is still a status."""
+        until = clock() + seconds
+        for item in self._items:
+            if item is not None or clock() >= until:
+                self._primed.append(item)
+                return
+
+    def close(self) -> None:
+        with contextlib.suppress(ApiError):  # the books keep it all the same, and the log tells
+            for index, event in self._loop.close():
+                self._note(index, event)
+            self._booking.close()
+        self._release()
+        self._record.close()
+
+    def _watched(self) -> Iterator[tuple[int, Event] | None]:
+        try:
+            for item in self._loop:
+                self._watch.check()
+                if item is not None:
+                    self._note(*item)
+                yield item
+        except Exception as error:
+            self._record.fail(error)
+            raise
+        self._record.done()
+
+    def _note(self, index: int, event: Event) -> None:
+        self._record.add(event)
+        self._booking.add(index, event)
