@@ -95,15 +95,14 @@ def test_choice(turn, choice):
         (Calling(), {}),
         (Calling("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
         (Calling("any"), {"tool_choice": {"type": "any"}}),
-        (Calling("none"), {}),
+        (Calling("none"), {"tool_choice": {"type": "none"}}),
     ],
 )
 def test_agents(calling, choice):
     """An agent's tools are not ours to say, but what must be called is."""
     turn = turn_of(F, calling=calling, profile="agent")
     assert tools_of(turn) == choice
-    offered = {} if calling.mode == "none" else {"mcp__client__f": "f"}
-    assert names_of(turn) == offered
+    assert names_of(turn) == {"mcp__client__f": "f"}
     call = Message("assistant", (Call("c", "f", "{}"),))
     assert blocks_of(call, "mcp__client__")[0]["name"] == "mcp__client__f"
 

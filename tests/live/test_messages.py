@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import json
 import threading
@@ -210,6 +211,11 @@ def test_shapes(gateway, upstream, profile, shape):
     status, headers, body = ask(gateway, *messages, claude={"profile": profile})
     assert status == 200, body
     assert body["choices"][0]["message"]["content"] == "fine"
+    prefix = "mcp__client__" if profile == "agent" else ""
+    for _, told in (blocks := copy.deepcopy(blocks)):
+        for block in told:
+            if block["type"] == "tool_use":  # kept apart from an agent's own tools
+                block["name"] = prefix + block["name"]
     assert arrived(upstream) == blocks
     assert "x-resized-images" not in headers
 
@@ -232,7 +238,12 @@ def test_agent_without_tools(serve, upstream):
     server = serve(CLAUDE_TOOLS="none", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     status, _, body = ask(server, QUESTION, CALLED, *RESULTS)
     assert status == 200, body
-    assert [tool["name"] for tool in upstream.requests[0].body["tools"]] == ["look", "wait"]
+    sent = upstream.requests[0].body
+    names = ["mcp__client__look", "mcp__client__wait"]
+    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (
+        names,
+        {"type": "none"},
+    )
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -283,7 +294,7 @@ def pictures_of(upstream):
 @pytest.mark.parametrize(("size", "width", "height"), WITHIN)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_pictures_within_the_limits(gateway, upstream, profile, size, width, height, kind):
-    """Up to 512,000 bytes and 2000 pixels a side a picture arrives byte for byte."""
+    """Up to 512,000 bytes and 2000 pixels a side an agent's picture arrives byte for byte."""
     data = picture(kind, width, height, size)
     status, headers, body = show(gateway, data, kind, claude={"profile": profile})
     assert status == 200, body
@@ -292,12 +303,24 @@ def test_pictures_within_the_limits(gateway, upstream, profile, size, width, hei
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("size", "width", "height"), [*BEYOND, (3_500_000, 200, 200), (0, 8000, 20)]
+)
+def test_pictures_in_plain(gateway, upstream, size, width, height, kind):
+    """In plain any picture that the API takes arrives byte for byte."""
+    data = picture(kind, width, height, size)
+    status, headers, body = show(gateway, data, kind, claude={"profile": "plain"})
+    assert status == 200, body
+    assert pictures_of(upstream) == [data]
+    assert "x-resized-images" not in headers
+
+
+@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize(("size", "width", "height"), BEYOND)
-@pytest.mark.parametrize("profile", PROFILES)
-def test_pictures_beyond_the_limits(gateway, upstream, profile, size, width, height, kind):
+def test_pictures_beyond_the_limits(gateway, upstream, size, width, height, kind):
     """A picture beyond them arrives as another one, which the answer's header tells."""
     data = picture(kind, width, height, size)
-    status, headers, body = show(gateway, data, kind, claude={"profile": profile})
+    status, headers, body = show(gateway, data, kind, claude={"profile": "agent"})
     assert status == 200, body
     (other,) = pictures_of(upstream)
     assert other != data
@@ -313,7 +336,7 @@ def test_pictures_beyond_the_limits(gateway, upstream, profile, size, width, hei
 def test_pictures_for_later_models(gateway, upstream, model, width, height, shrunk):
     """Models after 4.6 get large pictures smaller still, and that is told for them alone."""
     data = picture("png", width, height)
-    _, headers, _ = show(gateway, data, model=model, claude={"profile": "plain"})
+    _, headers, _ = show(gateway, data, model=model, claude={"profile": "agent"})
     shrunk = shrunk and model == LATER
     assert (pictures_of(upstream) != [data]) == shrunk
     assert headers.get("x-resized-images") == (PLACE if shrunk else None)
@@ -327,7 +350,7 @@ def test_pictures_in_the_history(gateway, upstream):
         {**CALLED, "tool_calls": [call("a", "look")]},
         {"role": "tool", "tool_call_id": "a", "content": [part(large)]},
     ]
-    status, headers, body = ask(gateway, *messages, claude={"profile": "plain"})
+    status, headers, body = ask(gateway, *messages, claude={"profile": "agent"})
     assert status == 200, body
     assert headers["x-resized-images"] == PLACE
     assert arrived(upstream)[-1] == ("user", [result("a", image(large))])

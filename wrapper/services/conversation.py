@@ -93,6 +93,8 @@ def _functions(
     The model's API takes no calls in the history of a request that defines no tools. Where neither
     the request nor Claude Code has any, they are made up from those calls, not to be called again.
     """
+    if grant.tools and request.calling.mode == "none":
+        return (), Calling()  # Claude Code's own tools may be called all the same
     if request.functions or grant.tools:
         return request.functions, request.calling
     calls = [part for message in messages for part in message.parts if isinstance(part, Call)]

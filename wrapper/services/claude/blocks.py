@@ -67,8 +67,7 @@ def tools_of(turn: Turn) -> Block:
 def names_of(turn: Turn) -> dict[str, str]:
     """Return the client's names of the functions that may be called, by their names upstream."""
     prefix = PREFIX if served(turn) else ""
-    offered = served(turn) if turn.profile == "agent" else turn.functions
-    return {prefix + function.name: function.name for function in offered}
+    return {prefix + function.name: function.name for function in turn.functions}
 
 
 def answer_name(turn: Turn) -> str | None:

@@ -57,8 +57,8 @@ class FunctionServer:
 
 
 def served(turn: Turn) -> tuple[Function, ...]:
-    """Return the functions that have to come from the server: an agent's, if any may be called."""
-    return turn.functions if turn.profile == "agent" and turn.calling.mode != "none" else ()
+    """Return the functions that have to come from the server, which are an agent's."""
+    return turn.functions if turn.profile == "agent" else ()
 
 
 def asks_server(frame: Frame) -> bool:
