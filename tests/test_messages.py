@@ -146,10 +146,21 @@ def test_broken_pairs(said, param):
     assert error.message.startswith(param)
 
 
-def test_prefill():
+def test_no_prefill():
     """A last message of the assistant's is refused, with what would be the way to do it."""
-    with pytest.raises(InvalidRequest, match=r"claude\.prefill is not supported yet"):
+    with pytest.raises(InvalidRequest, match=r"with claude\.prefill the model goes on from it"):
         spoken_messages([ASKED, assistant("Dear")])
+
+
+def test_prefill():
+    """Where that is asked for the last message may be the assistant's, to go on from."""
+    said = spoken_messages([ASKED, assistant("Dear")], prefill=True)
+    assert said[-1] == Message("assistant", ("Dear",))
+    assert spoken_messages([ASKED], prefill=True) == spoken_messages([ASKED])
+    for last in (assistant("Dear "), assistant(" ")):
+        with pytest.raises(InvalidRequest) as caught:
+            spoken_messages([ASKED, last], prefill=True)
+        assert caught.value.param == "messages.1.content"
 
 
 def turn_of(*said, tools=False, **more):

@@ -109,7 +109,7 @@ REFUSED = {
         "at least one message",
     ),
     "the assistant first": (body(ANSWERED, ASKED), USUAL, "first message"),
-    "the assistant last": (body(ASKED, ANSWERED), USUAL, "prefill"),
+    "the assistant last": (body(ASKED, ANSWERED), "claude-sonnet-4-6", "prefill"),
     "an unknown role": (body(ASKED, {"role": "tool", "content": "1"}), USUAL, "messages.1.role"),
     "a system message in an older model": (
         body(ASKED, {"role": "system", "content": "s"}),

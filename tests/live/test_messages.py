@@ -379,3 +379,29 @@ def test_strict(serve, upstream):
     assert (status, body["error"]["param"]) == (400, PLACE)
     assert show(server, picture("png", 2000, 20))[0] == 200
     assert len(upstream.requests) == 1
+
+
+DEAR = {"role": "assistant", "content": "Dear"}
+
+
+def test_prefill(gateway, upstream):
+    """A model that can goes on from the assistant's last message, where that is asked for."""
+    question = {"role": "user", "content": "[[say  Sir or Madam]]"}
+    status, _, body = ask(gateway, question, DEAR, claude={"prefill": True})
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "Sir or Madam"), body
+    assert arrived(upstream)[-1] == ("assistant", [text("Dear")])
+
+
+@pytest.mark.parametrize(
+    ("claude", "model", "param"),
+    [
+        ({}, MODEL, "messages.1.role"),
+        ({"prefill": True, "profile": "agent"}, MODEL, "claude.prefill"),
+        ({"prefill": True}, "claude-sonnet-4-6", None),
+    ],
+)
+def test_no_prefill(gateway, claude, model, param):
+    """Elsewhere it is a 400: unasked for, by an agent, and by a model that cannot."""
+    status, _, body = ask(gateway, QUESTION, DEAR, claude=claude, model=model)
+    assert (status, body["error"]["param"]) == (400, param)
+    assert "prefill" in body["error"]["message"]

@@ -209,6 +209,7 @@ class ChatRequestSchema(BaseSchema):
             max_turns=claude.get("max_turns"),
             **_functions(data),
             shape=data.get("response_format"),
+            prefill=claude.get("prefill") or False,
             appends_system=claude.get("system_prompt_mode") == "append",
             idle=tuple(asked(data, Kind.IDLE)),
         )

@@ -25,6 +25,10 @@ class ClaudeSchema(BaseSchema):
         validate=OneOf(("replace", "append")),
         metadata=means("Whether system messages stand in for Claude Code's own, or after it."),
     )
+    prefill = StrictBool(
+        allow_none=True,
+        metadata=means("Lets the last message be the assistant's, for the model to go on from."),
+    )
     show_tool_use = StrictBool(
         allow_none=True, metadata=means("Tells of tools at work in reasoning_content.")
     )

@@ -70,7 +70,7 @@ class Ceilings:
         if plain and request.profile == "agent":
             _refuse("claude.profile", "agent", "profile", "plain", principal)
         # Functions are the client's to run, and an answer in a shape needs none of our own.
-        plain = plain or bool(request.functions or request.shape)
+        plain = plain or bool(request.functions or request.shape or request.prefill)
         return request.profile or ("plain" if plain else self._settings.default_profile)
 
     def _permissions(self, request: ChatRequest, principal: Principal) -> Permissions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from wrapper.errors import InvalidRequest
 from wrapper.services.messages import ChatMessage, spoken_messages, system_text
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.turn import (
@@ -49,6 +50,7 @@ class ChatRequest:
     legacy_functions: bool = False
     shape: Shape | None = None
     appends_system: bool = False
+    prefill: bool = False
     idle: tuple[str, ...] = ()
 
 
@@ -68,7 +70,10 @@ def build_turn(
 
     Raises InvalidRequest where the conversation is one that the model's API refuses.
     """
-    messages = spoken_messages(request.messages)
+    messages = spoken_messages(request.messages, prefill=request.prefill)
+    if messages[-1].role == "assistant" and grant.profile == "agent":
+        why = "an agent cannot go on from a message of its own; ask for the profile plain"
+        raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
     functions, calling = _functions(request, grant, messages)
     return Turn(
         model=model,

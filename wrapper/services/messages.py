@@ -11,9 +11,10 @@ from wrapper.services.turn import Call, Image, Message, Part, Result
 
 BLANK = "must hold more than white space: the model's API takes no blank text"
 LAST = (
-    "the last message must be the user's, or the result of a call, to be answered; "
-    "claude.prefill is not supported yet"
+    "the last message must be the user's, or the result of a call, to be answered; with "
+    "claude.prefill the model goes on from it, if it can"
 )
+PREFILLED = "what the model is to go on from must be text, and not end with white space"
 ORPHAN = (
     "a message of this role must be a response to a call of the assistant's message before it, "
     "and the only one to that call"
@@ -44,14 +45,17 @@ def system_text(messages: Iterable[ChatMessage]) -> str | None:
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
 
 
-def spoken_messages(messages: Iterable[ChatMessage]) -> tuple[Message, ...]:
+def spoken_messages(
+    messages: Iterable[ChatMessage], *, prefill: bool = False
+) -> tuple[Message, ...]:
     """Return what user and assistant said, in turns. No call, result or letter is lost.
 
-    Raises InvalidRequest where the conversation is one that the model's API refuses.
+    With *prefill* the assistant's may be the last message, from which the model goes on. Raises
+    InvalidRequest where the conversation is one that the model's API refuses.
     """
     spoken = list(_name_calls((i, m) for i, m in enumerate(messages) if not _is_system(m)))
     _check_pairs(spoken)
-    _check_ends(spoken)
+    _check_ends(spoken, prefill)
     return tuple(_merge(message for _, message in spoken))
 
 
@@ -117,14 +121,17 @@ def _check_answered(asked: int, waiting: Sequence[str]) -> None:
         raise _refuse(asked, key, f"{why} {missing}")
 
 
-def _check_ends(spoken: Sequence[Numbered]) -> None:
+def _check_ends(spoken: Sequence[Numbered], prefill: bool) -> None:
     if not spoken:
         raise InvalidRequest("messages must hold a user message", param="messages")
     (start, first), (end, last) = spoken[0], spoken[-1]
     if first.role == "assistant":
         raise _refuse(start, "role", "the first message must be the user's")
-    if last.role == "assistant":
+    if last.role == "assistant" and not prefill:
         raise _refuse(end, "role", LAST)
+    text = "".join(_texts(last))
+    if last.role == "assistant" and (_calls(last) or text != text.rstrip()):
+        raise _refuse(end, "content", PREFILLED)
     if not _said(last):
         raise _refuse(end, "content", BLANK)
     if next(m.role for _, m in spoken if _said(m)) == "assistant":

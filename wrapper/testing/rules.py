@@ -17,16 +17,19 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """What a model takes: `pair` is temperature with top_p, `budget` a number for thinking."""
+    """What a model takes: `pair` is temperature with top_p, `budget` a number for thinking,
+    `prefill` an assistant's message at the end, from which it goes on.
+    """
 
     pair: bool = False
     sampling: bool = True
     budget: bool = True
     thinking_off: bool = True
     system_messages: bool = False
+    prefill: bool = False
 
 
-OLD, USUAL = Model(pair=True), Model()
+OLD, USUAL = Model(pair=True, prefill=True), Model(prefill=True)
 ADAPTIVE = Model(sampling=False, budget=False)
 NEWEST = Model(sampling=False, budget=False, thinking_off=False, system_messages=True)
 MODELS = {
@@ -38,7 +41,7 @@ MODELS = {
     "claude-sonnet-4-5": USUAL,
     "claude-haiku-4-5": USUAL,
     "claude-opus-4-5": USUAL,
-    "claude-sonnet-4-6": USUAL,
+    "claude-sonnet-4-6": Model(),
     "claude-opus-4-7": ADAPTIVE,
     "claude-sonnet-5-5": NEWEST,
     "claude-haiku-5-5": NEWEST,
@@ -126,7 +129,8 @@ def _messages(body: Body, model: Model) -> None:
         raise Refusal("messages: at least one message is required")
     if spoken[0]["role"] != "user":
         raise Refusal("messages: first message must use the user role")
-    if spoken[-1]["role"] == "assistant":
+    thinks = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+    if spoken[-1]["role"] == "assistant" and (thinks or not model.prefill):
         raise Refusal("This model does not support assistant message prefill.")
     for at, message in enumerate(spoken):
         if message["role"] not in ("user", "assistant"):
