@@ -116,10 +116,10 @@ def test_retry_after(gateway):
     assert "x-should-retry" not in headers
 
 
-def test_sampling_that_the_model_refuses(gateway, upstream):
-    """A parameter that the model does not take is a 400 that names it."""
-    more = {"model": "claude-opus-4-7", "temperature": 0.5, "claude": {"profile": "plain"}}
-    status, body = gateway.ask("hello", **more)
+def test_parameter_that_the_api_refuses(gateway, upstream):
+    """A parameter that only the model's API finds wrong is a 400 that names it."""
+    asked = "[[error 400 temperature is not supported on this model]]"
+    status, body = gateway.ask(asked, claude={"profile": "plain"})
     assert (status, body["error"]["param"]) == (400, "temperature")
     assert upstream.requests[-1].ended == "refused"
 
