@@ -86,6 +86,12 @@ class ModelNotFound(InvalidRequest):
     status, code = 404, "model_not_found"
 
 
+class SessionNotFound(InvalidRequest):
+    """Raised when the caller has no session of this id."""
+
+    status, code = 404, "session_not_found"
+
+
 class UnknownUrl(InvalidRequest):
     """Raised for a path that the gateway does not serve."""
 
@@ -102,6 +108,12 @@ class ClientGone(ApiError):
     """Raised when the client has left before its answer was whole."""
 
     status, type, code = 408, "timeout", "client_gone"
+
+
+class Conflict(InvalidRequest):
+    """Raised when a session cannot take the turn: it has another one, or is not there any more."""
+
+    status, code = 409, "session_busy"
 
 
 class RequestTooLarge(InvalidRequest):

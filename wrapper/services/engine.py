@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from wrapper.services.catalog import Model
 from wrapper.services.pictures import Picture
-from wrapper.services.turn import Ended, Event, Started, Turn, Used
+from wrapper.services.turn import Ended, Event, SessionKey, Started, Turn, Used
 
 BUFFERED_EVENTS = 64
 # What a turn gets to tell what it used, and then to be gone.
@@ -43,6 +43,14 @@ class Engine(Protocol):
 
     def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
         """Say whether *model*, named by its full id, gets *picture* smaller than it was sent."""
+        ...
+
+    def parked(self) -> Sequence[SessionKey]:
+        """Return the sessions for which something is kept that can go on, without waiting."""
+        ...
+
+    def forget(self, session: SessionKey) -> None:
+        """Drop all that is kept for a session that is gone, in the background."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -118,10 +118,23 @@ class Permissions:
 
 
 @dataclass(frozen=True)
+class SessionKey:
+    """A session's name: the `id` that its owner calls it by, and `uid`, its own for ever.
+
+    Where an owner uses the id of a session that is gone, the uid is another one.
+    """
+
+    owner: str
+    id: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class Turn:
     """A conversation that ends with the user's message, and how it is to be answered.
 
-    `appends` says that `system` is said after the engine's own system prompt, not in its place.
+    `appends` says that `system` is said after the engine's own system prompt, not in its place. For
+    a turn of a `session` the engine may keep what makes the next one quick.
     """
 
     model: str
@@ -135,6 +148,7 @@ class Turn:
     calling: Calling = field(default_factory=Calling)
     shape: Shape | None = None
     appends: bool = False
+    session: SessionKey | None = None
 
 
 @dataclass(frozen=True)
@@ -173,9 +187,13 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class Started:
-    """The model has begun to answer. `model` is the one that runs."""
+    """The model has begun to answer. `model` is the one that runs.
+
+    `resumed` says that what its session's last turn ran on goes on.
+    """
 
     model: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True)

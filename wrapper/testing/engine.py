@@ -13,6 +13,7 @@ from wrapper.services.turn import (
     Ended,
     Ending,
     Event,
+    SessionKey,
     Spent,
     Started,
     TextDelta,
@@ -79,6 +80,12 @@ class ScriptedEngine:
     def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
         """Say so of pictures wider than 1000, of any model."""
         return picture.width > 1000
+
+    def parked(self) -> list[SessionKey]:
+        return []
+
+    def forget(self, session: SessionKey) -> None:
+        """There is nothing to forget."""
 
     def describe(self) -> dict[str, Any]:
         cli = {"version": None, "path": None, "error": None}

@@ -7,7 +7,7 @@ import importlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any
@@ -23,7 +23,7 @@ from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import workspace_of
 from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.pictures import Picture
-from wrapper.services.turn import Event, Started, Turn
+from wrapper.services.turn import Event, SessionKey, Started, Turn
 from wrapper.settings import Settings
 
 # How many processes are tried where one ends before it was asked anything.
@@ -108,6 +108,12 @@ class ClaudeEngine:
     def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
         # In plain Claude Code does not get to see them.
         return profile == "agent" and shrinking.shrinks(picture, model)
+
+    def parked(self) -> Sequence[SessionKey]:
+        return ()
+
+    def forget(self, session: SessionKey) -> None:
+        pass
 
     def describe(self) -> dict[str, Any]:
         """Return the login in force, the CLI, and what it says of its account; see Engine."""

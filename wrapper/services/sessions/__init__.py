@@ -1,0 +1,1 @@
+"""The sessions: conversations that the gateway remembers, and where it keeps them."""
