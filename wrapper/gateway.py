@@ -21,6 +21,8 @@ from wrapper.services.chat import ChatService
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.services.rates import open_rates
+from wrapper.services.sessions.service import open_sessions
+from wrapper.services.sessions.store import SessionStore
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings, environment
 from wrapper.settings import load as load_settings
@@ -36,7 +38,8 @@ class Gateway:
     `draining` says whether the server is shutting down, and `refused` is told why Claude Code
     must not serve; whoever runs the server may set both. Settings default to the environment's.
     *authenticate* says who sends a request (a flask.Request), or returns None for 401; it takes
-    the place of API_KEY and API_KEYS_FILE. Raises SettingsError.
+    the place of API_KEY and API_KEYS_FILE, as *sessions* does of SESSION_STORE. Raises
+    SettingsError.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Gateway:
         settings: Settings | None = None,
         *,
         engine: Engine | None = None,
+        sessions: SessionStore | None = None,
         authenticate: Authenticate | None = None,
     ):
         self.settings = settings or load_settings()
@@ -60,6 +64,7 @@ class Gateway:
         )
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
+        self.sessions = open_sessions(self.settings, self.engine, sessions)
         self.chat = ChatService(
             self.engine,
             self.catalog,
@@ -67,6 +72,7 @@ class Gateway:
             ceilings=self.ceilings,
             ledger=self.ledger,
             rates=open_rates(self.settings),
+            sessions=self.sessions,
             draining=lambda: self.draining(),
         )
         self.keys = open_keys(self.settings)
@@ -112,5 +118,7 @@ class Gateway:
 
     def close(self) -> None:
         """Stop all processes and remove what they left."""
+        if self.sessions:
+            self.sessions.close()
         self.engine.close()
         self.ledger.close()

@@ -146,6 +146,43 @@ class Settings:
         "Redis that keeps rates and spending instead, for several gateways: redis://HOST:PORT/0.",
         secret=True,
     )
+    session_store: str = _setting(
+        "str",
+        "memory",
+        "Where sessions are kept: memory (of one worker), a Redis (redis://HOST:PORT/0), or none.",
+        secret=True,
+    )
+    session_ttl: int = _setting(
+        "int", 3600, "Seconds that a session is kept after its last turn.", _positive
+    )
+    session_wait: int = _setting(
+        "int",
+        30,
+        "Seconds that a turn waits for another one of its session; then 409.",
+        _not_negative,
+    )
+    session_max_bytes: int = _setting(
+        "int", 8 * 1024**2, "Bytes that a session may have; then 413.", _positive
+    )
+    sessions_max_bytes: int = _setting(
+        "int", 128 * 1024**2, "Bytes that all sessions in memory may have together.", _positive
+    )
+    max_sessions: int = _setting(
+        "int", 10_000, "Sessions in memory; the one unused for longest goes.", _positive
+    )
+    session_dir: str = _setting(
+        "str",
+        "~/.local/state/claude-code-gateway/sessions",
+        "Where each session's agents have a directory, unless CLAUDE_CWD is set.",
+        validate.Length(min=1),
+    )
+    max_parked: int = _setting(
+        "int", 8, "Processes that stay after a session's turn, for its next one.", _not_negative
+    )
+    parked_idle: int = _setting("int", 900, "Seconds that such a process may wait.", _positive)
+    parked_max_rss: int = _setting(
+        "int", 600, "MiB of memory that such a process may have.", _positive
+    )
     log_level: str = _setting(
         "str",
         "info",
@@ -178,6 +215,12 @@ class Settings:
             )
         if self.claude_cwd and not os.path.isdir(self.claude_cwd):
             found.append(f"CLAUDE_CWD: {self.claude_cwd} is not a directory; make it")
+        if not self.session_store.startswith(("redis://", "rediss://", "unix://")) and (
+            self.session_store not in ("memory", "none")
+        ):
+            found.append("SESSION_STORE: must be memory, none, or the URL of a Redis")
+        if self.session_max_bytes > self.sessions_max_bytes:
+            found.append("SESSION_MAX_BYTES: must not be more than SESSIONS_MAX_BYTES")
         return found
 
 

@@ -10,6 +10,7 @@ from wrapper.routes.docs import docs
 from wrapper.routes.health import health
 from wrapper.routes.http import install
 from wrapper.routes.models import models
+from wrapper.routes.sessions import sessions
 from wrapper.routes.usage import usage
 from wrapper.security import Guard
 
@@ -19,7 +20,7 @@ NAMES = ("wrapper", "wrapper_root")
 
 def build_blueprint(guard: Guard) -> Blueprint:
     """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    return _parent(NAMES[0], guard, chat, models, usage, auth, health, docs)
+    return _parent(NAMES[0], guard, chat, models, sessions, usage, auth, health, docs)
 
 
 def build_root(guard: Guard) -> Blueprint:

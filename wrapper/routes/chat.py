@@ -27,8 +27,10 @@ HEADERS = {
     "x-ignored-params": "The parameters that the request set and that had no effect.",
     "x-clamped-params": "The parameters that were sent as the nearest that the model takes.",
     "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
+    "idempotent-replayed": "Whether this is the remembered answer to what was sent before.",
     **RATES,
 }
+LONGEST_ATTEMPT = 256
 
 chat = Blueprint("chat", __name__)
 
@@ -38,14 +40,21 @@ chat = Blueprint("chat", __name__)
     body=CHAT_REQUEST,
     answers={200: CompletionSchema},
     stream=ChunkSchema,
-    errors=(401, 404, 429, 502, 503, 504),
+    errors=(401, 404, 409, 429, 502, 503, 504),
     headers=HEADERS,
 )
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     payload: ChatRequest = load(CHAT_REQUEST)
     service = current_gateway().chat
-    caller = Caller(principal(), request_id(), connection_probe(request.environ))
+    caller = Caller(
+        principal(),
+        request_id(),
+        connection_probe(request.environ),
+        attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_ATTEMPT],
+        # OpenAI's libraries count the times that they have sent it before.
+        again=request.headers.get("x-stainless-retry-count", "0") != "0",
+    )
     if not payload.stream:
         answer = service.complete(payload, caller)
         cost = _cost(answer.body["usage"]["cost_usd"])

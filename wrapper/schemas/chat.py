@@ -28,6 +28,7 @@ from wrapper.schemas.functions import (
 )
 from wrapper.schemas.message import MessageSchema
 from wrapper.schemas.parameters import PARAMETERS, Kind, asked, of_kind, refuse
+from wrapper.schemas.sessions import SessionId
 from wrapper.services.conversation import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -65,7 +66,13 @@ _NEEDS_FUNCTIONS: dict[str, Any] = {
     ]
 }
 _ONE_FORM: dict[str, Any] = {"not": {"allOf": [_not_empty("tools"), _not_empty("functions")]}}
-_RULES = [_OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM]
+_ONE_ANSWER: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"session_id": {"type": "null"}}},
+        {"properties": {"n": {"enum": [1, None]}}},
+    ]
+}
+_RULES = [_ONE_ANSWER, _OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM]
 
 
 class Stop(fields.Field[tuple[str, ...]]):
@@ -121,6 +128,7 @@ class ChatRequestSchema(BaseSchema):
     n = StrictInt(validate=Range(1, MAX_CHOICES))
     reasoning_effort = fields.String(validate=OneOf(EFFORTS))
     claude = fields.Nested(ClaudeSchema)
+    session_id = SessionId()
     tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
     tool_choice = ToolChoice()
     parallel_tool_calls = StrictBool()
@@ -174,6 +182,11 @@ class ChatRequestSchema(BaseSchema):
             check_choice(data.get(functions) or [], data.get(choice), functions, choice)
 
     @validates_schema
+    def refuse_several_answers(self, data: dict[str, Any], **_: Any) -> None:
+        if "session_id" in data and data.get("n", 1) > 1:
+            raise ValidationError("Only 1 with session_id: a session goes on from one answer.", "n")
+
+    @validates_schema
     def refuse_sampled_thoughts(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("reasoning_effort", "none") == "none":
             return
@@ -210,6 +223,7 @@ class ChatRequestSchema(BaseSchema):
             **_functions(data),
             shape=data.get("response_format"),
             prefill=claude.get("prefill") or False,
+            session_id=data.get("session_id"),
             appends_system=claude.get("system_prompt_mode") == "append",
             idle=tuple(asked(data, Kind.IDLE)),
         )

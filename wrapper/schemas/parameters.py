@@ -77,6 +77,9 @@ PARAMETERS: dict[str, Parameter] = {
         "that does not think; none, on one that always does."
     ),
     "claude": _honoured("Claude Code's own knobs."),
+    "session_id": _honoured(
+        "A name for the conversation, which the gateway then remembers: send only what is new."
+    ),
     "tools": _honoured("Functions of the client's, up to 128.", []),
     "tool_choice": _honoured("Which of the tools are to be called.", "none", "auto"),
     "parallel_tool_calls": _honoured("Whether one answer may have several calls.", True),
@@ -92,7 +95,6 @@ PARAMETERS: dict[str, Parameter] = {
     "modalities": _refused("Answers are text.", ["text"]),
     "audio": _refused("Answers are text."),
     "web_search_options": _refused("The agent profile searches by itself."),
-    "session_id": _refused("There are no sessions; send the whole conversation."),
     "presence_penalty": _idle(_SET_NOTHING, 0),
     "frequency_penalty": _idle(_SET_NOTHING, 0),
     "seed": _idle(_SET_NOTHING),

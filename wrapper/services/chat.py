@@ -1,15 +1,18 @@
-"""The chat service: a chat request admitted, made into turns, and run."""
+"""The chat service: a chat request admitted, made into turns, run, and remembered if asked."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from wrapper.errors import InvalidRequest
 from wrapper.services.admission import Admission
+from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
@@ -22,7 +25,9 @@ from wrapper.services.pictures import tell_shrunk
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
-from wrapper.services.run import Run
+from wrapper.services.run import Events, Run
+from wrapper.services.sessions.service import Asked, SessionService
+from wrapper.services.sessions.visit import Passing, Replay, Visit
 from wrapper.services.turn import Turn
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
@@ -32,11 +37,16 @@ HEARTBEAT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Caller:
-    """Who waits for an answer, under which id, and whether they have `gone`."""
+    """Who waits for an answer, under which id, and whether they have `gone`.
+
+    `attempt` is their own name of the request, and `again` says that they have sent it before.
+    """
 
     principal: Principal = LOCAL
     request_id: str = ""
     gone: Callable[[], bool] = lambda: False
+    attempt: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,7 @@ class ChatService:
         ceilings: Ceilings,
         ledger: Ledger,
         rates: Rates,
+        sessions: SessionService | None = None,
         draining: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: f"chatcmpl-{uuid.uuid4().hex}",
@@ -79,6 +90,7 @@ class ChatService:
         self._admission = Admission(settings.max_concurrent_turns)
         self._ledger = ledger
         self._rates = rates
+        self._sessions = sessions
         self._draining = draining
         self._clock = clock
         self._new_id = new_id
@@ -111,18 +123,52 @@ class ChatService:
         grant = self._ceilings.grant(request, choice.model, principal)
         supports = self._catalog.supports(choice.model)
         fitted = fit(request, supports, strict=self._settings.strict_params)
-        turn = build_turn(fitted.request, model=choice.model, grant=grant, principal=principal)
         notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
-        notes |= fitted.notes | self._inspect(request, turn)
-        release = self._admit(request.n, principal)
-        return Run(
-            TurnLoop(self._engine, [turn] * request.n, CHECK_SECONDS),
-            self._watch(caller),
-            Record(caller.request_id, turn, prompts=self._settings.log_prompts, clock=self._clock),
-            Booking(principal, self._ledger, self._rates),
-            release=release,
-            notes={**notes, **self._rates.headers(principal)},
-        )
+        watch = self._watch(caller)
+        with ExitStack() as held:
+            held.callback(self._admission.admit(request.n, principal))
+            visit = self._visit(request, caller, watch, held)
+            turn = build_turn(
+                fitted.request,
+                model=choice.model,
+                grant=grant,
+                principal=principal,
+                before=visit.before,
+                session=visit.key,
+            )
+            notes |= fitted.notes | self._inspect(request, turn)
+            self._ledger.check(principal)
+            self._rates.admit(principal)
+            return Run(
+                self._play(turn, request.n, visit),
+                watch,
+                self._record(turn, caller),
+                Booking(principal, self._ledger, self._rates),
+                answers=[Answer(request.shape) for _ in range(request.n)],
+                remember=partial(visit.remember, legacy=request.legacy_functions),
+                release=held.pop_all().close,
+                notes={**notes, **visit.notes, **self._rates.headers(principal)},
+            )
+
+    def _play(self, turn: Turn, turns: int, visit: Visit | Passing) -> Events:
+        """Return the events of *turns* turns, or of one that *visit* has had before."""
+        if visit.repeats:
+            return Replay(visit.replay())
+        return TurnLoop(self._engine, [turn] * turns, CHECK_SECONDS)
+
+    def _visit(
+        self, request: ChatRequest, caller: Caller, watch: Watch, held: ExitStack
+    ) -> Visit | Passing:
+        """Return the request's turn of its session, which *held* is to close."""
+        if request.session_id is None:
+            return Passing()
+        if self._sessions is None:
+            why = "this gateway keeps no sessions (SESSION_STORE=none)"
+            raise InvalidRequest(f"session_id: {why}; leave it out.", param="session_id")
+        asked = Asked(request.session_id, request.messages, caller.attempt, caller.again)
+        visit = self._sessions.visit(asked, caller.principal, watch)
+        held.callback(visit.close)
+        return visit
 
     def _inspect(self, request: ChatRequest, turn: Turn) -> dict[str, str]:
         """Look at the request's pictures; return the header that names those that shrink."""
@@ -130,16 +176,9 @@ class ChatService:
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         return tell_shrunk(request.messages, shrinks, strict=self._settings.strict_params)
 
-    def _admit(self, turns: int, principal: Principal) -> Callable[[], None]:
-        """Let *turns* of *principal* run, or raise why not; return what ends their stay."""
-        self._ledger.check(principal)
-        release = self._admission.admit(turns, principal)
-        try:
-            self._rates.admit(principal)
-        except BaseException:
-            release()
-            raise
-        return release
+    def _record(self, turn: Turn, caller: Caller) -> Record:
+        prompts = self._settings.log_prompts
+        return Record(caller.request_id, turn, prompts=prompts, clock=self._clock)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(
@@ -159,5 +198,4 @@ class ChatService:
             show_tool_use=request.show_tool_use,
             service_tier=request.service_tier,
             legacy_functions=request.legacy_functions,
-            shape=request.shape,
         )

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.errors import BadAnswer
+from wrapper.services.answer import Answer
 from wrapper.services.figures import build_usage
-from wrapper.services.shapes import misfit
 from wrapper.services.turn import (
     CallDelta,
     CallStarted,
@@ -16,7 +15,6 @@ from wrapper.services.turn import (
     Ending,
     Event,
     ReasoningDelta,
-    Shape,
     Started,
     TextDelta,
     ToolUse,
@@ -38,7 +36,7 @@ FINISH_REASONS = {
 class Head:
     """What all of a completion's parts repeat, and how they are told. `created` is in Unix seconds.
 
-    `legacy_functions` tells of a call in the API's first form; `shape` is what answers must fit.
+    `legacy_functions` tells of a call in the API's first form.
     """
 
     id: str
@@ -48,46 +46,27 @@ class Head:
     show_tool_use: bool = False
     service_tier: str | None = None
     legacy_functions: bool = False
-    shape: Shape | None = None
 
 
 @dataclass
 class _Choice:
-    text: list[str] = field(default_factory=list)
+    answer: Answer = field(default_factory=Answer)
     reasoning: list[str] = field(default_factory=list)
-    calls: list[Json] = field(default_factory=list)
-    ended: Ended | None = None
+
+    @property
+    def ended(self) -> Ended | None:
+        return self.answer.ended
 
     def add(self, event: Event, head: Head) -> None:
-        match event:
-            case TextDelta():
-                self.text.append(event.text)
-            case ReasoningDelta():
-                self.reasoning.append(event.text)
-            case ToolUse() if head.show_tool_use:
-                self.reasoning.append(describe(event))
-            case CallStarted():
-                self.calls.append(_call(event.id, event.name, ""))
-            case CallDelta():
-                self.calls[event.index]["function"]["arguments"] += event.arguments
-            case Ended():
-                self.ended = event
-                self._check(head.shape)
-
-    def _check(self, shape: Shape | None) -> None:
-        """Raise BadAnswer where the model has ended an answer that is not in its shape."""
-        done = self.ended and self.ended.ending is Ending.DONE
-        if shape and done and (why := misfit(shape, "".join(self.text))):
-            raise BadAnswer(
-                f"The model's answer does not fit the schema {shape.name!r}: {why}", retry=False
-            )
+        self.answer.add(event)
+        if isinstance(event, ReasoningDelta):
+            self.reasoning.append(event.text)
+        elif isinstance(event, ToolUse) and head.show_tool_use:
+            self.reasoning.append(describe(event))
 
 
 def build_completion(head: Head, items: Items) -> Json:
-    """Return the whole chat.completion that *items* tell, once they have ended.
-
-    Raises BadAnswer where one does not fit the shape that was asked for.
-    """
+    """Return the whole chat.completion that *items* tell, once they have ended."""
     model = ""
     choices = [_Choice() for _ in range(head.choices)]
     for item in items:
@@ -107,10 +86,7 @@ def build_completion(head: Head, items: Items) -> Json:
 
 
 def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
-    """Yield the chunks of a streamed completion as *items* come; None where nothing came.
-
-    Raises BadAnswer as build_completion does, in place of the chunk that would end the choice.
-    """
+    """Yield the chunks of a streamed completion as *items* come; None where nothing came."""
     model = ""
     choices = [_Choice() for _ in range(head.choices)]
     for item in items:
@@ -173,17 +149,18 @@ def describe(use: ToolUse) -> str:
 
 
 def _whole_choice(head: Head, index: int, choice: _Choice) -> Json:
-    text = "".join(choice.text)
+    text = choice.answer.text
+    calls = [_call(call.id, call.name, call.arguments) for call in choice.answer.calls]
     message: Json = {
         "role": "assistant",
-        "content": None if choice.calls and not text else text,
+        "content": None if calls and not text else text,
         "refusal": None,
         "annotations": [],
     }
-    if choice.calls and head.legacy_functions:
-        message["function_call"] = choice.calls[0]["function"]
-    elif choice.calls:
-        message["tool_calls"] = choice.calls
+    if calls and head.legacy_functions:
+        message["function_call"] = calls[0]["function"]
+    elif calls:
+        message["tool_calls"] = calls
     if choice.reasoning:
         message["reasoning_content"] = "".join(choice.reasoning)
     reason = _reason(head, choice.ended) if choice.ended else None

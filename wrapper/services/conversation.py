@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.errors import InvalidRequest
@@ -16,6 +16,7 @@ from wrapper.services.turn import (
     Message,
     Permissions,
     Sampling,
+    SessionKey,
     Shape,
     Turn,
 )
@@ -51,6 +52,7 @@ class ChatRequest:
     shape: Shape | None = None
     appends_system: bool = False
     prefill: bool = False
+    session_id: str | None = None
     idle: tuple[str, ...] = ()
 
 
@@ -64,13 +66,21 @@ class Grant:
 
 
 def build_turn(
-    request: ChatRequest, *, model: str, grant: Grant, principal: Principal = LOCAL
+    request: ChatRequest,
+    *,
+    model: str,
+    grant: Grant,
+    principal: Principal = LOCAL,
+    before: Sequence[ChatMessage] = (),
+    session: SessionKey | None = None,
 ) -> Turn:
     """Return the turn that *request* asks for, as far as it was granted, to be run by *model*.
 
-    Raises InvalidRequest where the conversation is one that the model's API refuses.
+    *before* is what was said in its *session*. Raises InvalidRequest where the conversation is one
+    that the model's API refuses.
     """
-    messages = spoken_messages(request.messages, prefill=request.prefill)
+    said = (*before, *request.messages)
+    messages = spoken_messages(said, prefill=request.prefill, known=len(before))
     if messages[-1].role == "assistant" and grant.profile == "agent":
         why = "an agent cannot go on from a message of its own; ask for the profile plain"
         raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
@@ -78,7 +88,7 @@ def build_turn(
     return Turn(
         model=model,
         messages=messages,
-        system=system_text(request.messages),
+        system=system_text(said),
         profile=grant.profile,
         sampling=_sampling(request),
         permissions=grant.permissions,
@@ -87,6 +97,7 @@ def build_turn(
         calling=calling,
         shape=request.shape,
         appends=request.appends_system,
+        session=session,
     )
 
 

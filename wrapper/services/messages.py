@@ -21,6 +21,8 @@ ORPHAN = (
 )
 # These two hold the result of a call, each in its own way.
 RESULTS = ("tool", "function")
+# What stands before the ids of calls that came without one.
+OWN_ID = "function_call_"
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,27 @@ Numbered = tuple[int, ChatMessage]
 
 def system_text(messages: Iterable[ChatMessage]) -> str | None:
     """Return what the system messages say, wherever they stand; None where there are none."""
-    texts = ["".join(_texts(m)) for m in messages if _is_system(m)]
+    texts = ["".join(_texts(m)) for m in messages if is_system(m)]
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
 
 
 def spoken_messages(
-    messages: Iterable[ChatMessage], *, prefill: bool = False
+    messages: Iterable[ChatMessage], *, prefill: bool = False, known: int = 0
 ) -> tuple[Message, ...]:
     """Return what user and assistant said, in turns. No call, result or letter is lost.
 
-    With *prefill* the assistant's may be the last message, from which the model goes on. Raises
-    InvalidRequest where the conversation is one that the model's API refuses.
+    With *prefill* the assistant's may be the last message, from which the model goes on. The first
+    *known* messages were said before the request. Raises InvalidRequest where the conversation is
+    one that the model's API refuses.
     """
-    spoken = list(_name_calls((i, m) for i, m in enumerate(messages) if not _is_system(m)))
+    numbered = enumerate(messages, -known)
+    spoken = list(_name_calls((i, m) for i, m in numbered if not is_system(m)))
     _check_pairs(spoken)
     _check_ends(spoken, prefill)
     return tuple(_merge(message for _, message in spoken))
 
 
-def _is_system(message: ChatMessage) -> bool:
+def is_system(message: ChatMessage) -> bool:
     return message.role in ("system", "developer")
 
 
@@ -74,21 +78,17 @@ def _calls(message: ChatMessage) -> list[Call]:
 def _name_calls(messages: Iterable[Numbered]) -> Iterator[Numbered]:
     """Yield *messages* with ids for the calls that have none, and for what answers them."""
     ids: dict[str, str] = {}
-    for index, message in messages:
+    for nth, (index, message) in enumerate(messages):
         if message.role == "function":
             message = replace(message, answers=ids.get(message.answers, ""))
         elif message.role == "assistant":
-            ids = {call.name: _own_id(index) for call in _calls(message) if not call.id}
+            ids = {call.name: f"{OWN_ID}{nth}" for call in _calls(message) if not call.id}
             named = tuple(
-                replace(part, id=part.id or _own_id(index)) if isinstance(part, Call) else part
+                replace(part, id=part.id or f"{OWN_ID}{nth}") if isinstance(part, Call) else part
                 for part in message.parts
             )
             message = replace(message, parts=named)
         yield index, message
-
-
-def _own_id(index: int) -> str:
-    return f"function_call_{index}"
 
 
 def _check_pairs(messages: Iterable[Numbered]) -> None:
@@ -115,7 +115,7 @@ def _check_pairs(messages: Iterable[Numbered]) -> None:
 
 def _check_answered(asked: int, waiting: Sequence[str]) -> None:
     if waiting:
-        key = "function_call" if waiting[-1] == _own_id(asked) else "tool_calls"
+        key = "function_call" if waiting[-1].startswith(OWN_ID) else "tool_calls"
         missing = ", ".join(call_id[:100] for call_id in waiting)
         why = "each call must be followed by a message with its result, which is missing for"
         raise _refuse(asked, key, f"{why} {missing}")
@@ -139,6 +139,9 @@ def _check_ends(spoken: Sequence[Numbered], prefill: bool) -> None:
 
 
 def _refuse(index: int, key: str, why: str) -> InvalidRequest:
+    if index < 0:  # what was said before is none of the request's messages
+        text = f"messages: in the session, {why}"
+        return InvalidRequest(text, param="messages", code="invalid_value")
     param = f"messages.{index}.{key}"
     return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")
 

@@ -1,29 +1,46 @@
-"""The run: the turns of one request under way, watched, recorded and booked."""
+"""The run: the turns of one request under way, watched, recorded, booked and remembered."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from wrapper.errors import ApiError
+from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
-from wrapper.services.engine import TurnLoop
 from wrapper.services.liveness import Watch
 from wrapper.services.record import Record
 from wrapper.services.turn import Event
 
 
+class Events(Protocol):
+    """The events of turns under way, each with its turn's index, and None where none came."""
+
+    def __iter__(self) -> Iterator[tuple[int, Event] | None]: ...
+
+    def close(self) -> Iterable[tuple[int, Event]]:
+        """End what still runs, and return what it has told that nobody has asked for."""
+        ...
+
+
 class Run:
-    """It must be closed, once or more often."""
+    """It must be closed, once or more often.
+
+    *answers* are what the turns' events are gathered in; each is given to *remember* at its end,
+    before the client is told of it.
+    """
 
     def __init__(
         self,
-        loop: TurnLoop,
+        loop: Events,
         watch: Watch,
         record: Record,
         booking: Booking,
         *,
+        answers: Sequence[Answer],
+        remember: Callable[[Answer], None],
         release: Callable[[], None],
         notes: dict[str, str],
     ):
@@ -31,6 +48,8 @@ class Run:
         self._watch = watch
         self._record = record
         self._booking = booking
+        self._answers = answers
+        self._remember = remember
         self._release = release
         self._items = self._watched()
         self._primed: list[tuple[int, Event] | None] = []
@@ -62,11 +81,18 @@ class Run:
                 self._watch.check()
                 if item is not None:
                     self._note(*item)
+                    self._gather(*item)
                 yield item
         except Exception as error:
             self._record.fail(error)
             raise
         self._record.done()
+
+    def _gather(self, index: int, event: Event) -> None:
+        answer = self._answers[index]
+        answer.add(event)
+        if answer.ended:
+            self._remember(answer)
 
     def _note(self, index: int, event: Event) -> None:
         self._record.add(event)

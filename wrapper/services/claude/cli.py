@@ -59,7 +59,10 @@ SMALLEST_BUDGET = "0.0000001"
 
 @dataclass(frozen=True)
 class Profile:
-    """What is fixed when a process is spawned. `budgeted`: it ends after its first answer."""
+    """What is fixed when a process is spawned, and the permission `mode` that it begins with.
+
+    `budgeted`: it ends after its first answer.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -67,6 +70,7 @@ class Profile:
     cwd: str | None = None
     budgeted: bool = False
     has_tools: bool = False
+    mode: str | None = None
 
 
 def find_binary(settings: Settings, path: str | None) -> str:
@@ -124,6 +128,7 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
         # Where there are several callers, each turn is moved into its own caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
+        mode=settings.claude_permission_mode,
     )
 
 

@@ -23,10 +23,12 @@ from wrapper.services.claude import frames
 from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of
 from wrapper.services.claude.functions import FunctionServer, served
+from wrapper.services.claude.parking import Place
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
+from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Event, Turn
+from wrapper.services.turn import Ended, Ending, Event, Message, TextDelta, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
 RESULT_SECONDS = 2.0
@@ -35,16 +37,36 @@ log = logging.getLogger(__name__)
 
 
 class Conversation:
-    """One turn on one process, which is of no further use afterwards."""
+    """One turn on one process, a fresh one or the *place* in which its session has gone on."""
 
-    def __init__(self, process: Process, turn: Turn, workspace: str | None, ignored: Counter[str]):
-        self._process = process
+    def __init__(
+        self,
+        process: Process,
+        turn: Turn,
+        workspace: str | None,
+        ignored: Counter[str],
+        place: Place | None = None,
+    ):
+        self.process = process
         self._turn = turn
-        configuration, history = frames.configuration(turn, workspace), frames.history(turn)
+        if place:
+            mode = turn.permissions.mode or process.profile.mode
+            configuration = frames.settings(turn, mode)
+        else:
+            configuration = frames.configuration(turn, workspace)
+        history = frames.history(turn, len(place.known) if place else 0)
         server = FunctionServer(served(turn))
         self._transport = ProcessTransport(process, configuration, history, ignored, server)
         self._functions = names_of(turn)
-        self._reading = Reading(turn.sampling.stop, self._functions, answer_name(turn))
+        self._reading = Reading(
+            turn.sampling.stop,
+            self._functions,
+            answer_name(turn),
+            Tally(process.result),
+            resumed=place is not None,
+        )
+        self._said: list[str] = []
+        self._ended: Ended | None = None
         self._notice = ""
         self._interrupted = False
         self._rounds = 0
@@ -53,6 +75,22 @@ class Conversation:
     def started(self) -> bool:
         """Say whether the model has begun to answer."""
         return self._reading.started
+
+    def knowledge(self) -> tuple[Message, ...] | None:
+        """Return what the process now knows of the conversation; None where it cannot go on.
+
+        It can where the turn has ended by itself. In plain each turn brings the whole conversation,
+        so that it goes on once it was emptied, and knows nothing.
+        """
+        if self._ended is None or self._interrupted or self._transport.result is None:
+            return None
+        if self._turn.profile == "plain":
+            return ()
+        if self._ended.ending is not Ending.DONE:
+            return None
+        text = "".join(self._said)
+        answer = (Message("assistant", (text,)),) if text.strip() else ()
+        return (*self._turn.messages, *answer)
 
     def last_words(self) -> str:
         return self._transport.last_words()
@@ -69,15 +107,23 @@ class Conversation:
                     async with aclosing(self._messages()) as messages:
                         async for message in messages:
                             for event in self._read(message):
-                                yield event
+                                yield self._note(event)
                             if await self._end_early():
                                 _lose(patience)
                 finally:
                     watch.cancel()
         except TimeoutError:
-            log.warning("process %d gave no result after its answer", self._process.pid)
+            log.warning("process %d gave no result after its answer", self.process.pid)
         for event in self._conclude():
-            yield event
+            yield self._note(event)
+
+    def _note(self, event: Event) -> Event:
+        if isinstance(event, TextDelta):
+            self._said.append(event.text)
+        elif isinstance(event, Ended):
+            self._ended = event
+            self.process.result = self._transport.result
+        return event
 
     async def _abandon(self, leaving: asyncio.Event, patience: asyncio.Timeout) -> None:
         await leaving.wait()
@@ -94,9 +140,9 @@ class Conversation:
         dollars are counted the cost must be known, so that nothing can be hidden in such turns.
         """
         reading = self._reading
-        goes_on = reading.limited and not self._process.profile.budgeted
+        goes_on = reading.limited and not self.process.profile.budgeted
         if (goes_on or reading.went_on) and not self._turn.principal.has_budget:
-            self._process.kill()
+            self.process.kill()
         elif goes_on or reading.went_on or reading.cut or self._waits_for_client():
             await self._interrupt()
         return reading.cut or reading.limited or self._waits_for_client()
@@ -130,7 +176,7 @@ class Conversation:
         except ApiError:
             raise
         except Exception as error:
-            log.warning("process %d: %s", self._process.pid, error, exc_info=True)
+            log.warning("process %d: %s", self.process.pid, error, exc_info=True)
             what = "Claude Code said what cannot be understood, or went away."
             raise BadGateway(what, retry=False) from error
         finally:
@@ -173,8 +219,8 @@ class Conversation:
             yield ended
             return
         if result is None:
-            code = self._process.exit_code()
-            log.error("process %d ended in mid-turn with %s", self._process.pid, code)
+            code = self.process.exit_code()
+            log.error("process %d ended in mid-turn with %s", self.process.pid, code)
             # What it had done by then is not known, and must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
         raise fault_of(result, self._notice)

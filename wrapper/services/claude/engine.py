@@ -6,10 +6,11 @@ import asyncio
 import importlib
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from wrapper.errors import ApiError, Unavailable
@@ -18,9 +19,10 @@ from wrapper.services.claude import cli, shrinking
 from wrapper.services.claude.account import Account
 from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.listing import read_models
+from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, DiedEarly, Process
-from wrapper.services.claude.workspace import workspace_of
+from wrapper.services.claude.workspace import Workspaces
 from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.pictures import Picture
 from wrapper.services.turn import Event, SessionKey, Started, Turn
@@ -57,8 +59,15 @@ class ClaudeEngine:
         self._refused = refused
         self._untold = threading.Lock()
         self._lock = threading.Lock()
+        self._running = 0
         self._closed = False
+        self._workspaces = Workspaces(
+            settings.claude_cwd,
+            settings.session_dir,
+            settings.session_ttl + settings.max_timeout / 1000,
+        )
         self._fleet: Fleet | None = None
+        self._parking: Parking | None = None
         self._pools: dict[str, Pool] = {}
 
     def start(self) -> None:
@@ -67,6 +76,7 @@ class ClaudeEngine:
             if self._fleet or self._closed:
                 return
             self._fleet = Fleet(self._settings, self._environment)
+            self._parking = self._open_parking(self._fleet)
             self._pools = {name: self._pool(self._fleet, name) for name in self._profiles}
         self._fleet.booters.submit(importlib.import_module, CONVERSING)
         for pool in self._pools.values():
@@ -75,21 +85,24 @@ class ClaudeEngine:
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
         fleet = self._started()
+        workspace = self._workspaces.of(turn)
         for attempt in range(ATTEMPTS):
-            process = await self._lease(fleet, turn.profile)
-            try:
-                async with aclosing(self._converse(process, turn, leaving)) as events:
-                    async for event in events:
-                        if isinstance(event, Started):
-                            self._settle(fleet, turn.profile)
-                        yield event
-                return
-            except DiedEarly:
-                if attempt == ATTEMPTS - 1:
-                    raise
-            finally:
-                fleet.discard(process)
-                self._settle(fleet, turn.profile)
+            with self._counted():
+                process, place = await self._lease(fleet, turn, workspace)
+                conversation = self._conversation(process, turn, workspace, place)
+                try:
+                    async with aclosing(self._converse(conversation, leaving)) as events:
+                        async for event in events:
+                            if isinstance(event, Started):
+                                self._settle(fleet, turn.profile)
+                            yield event
+                    return
+                except DiedEarly:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                finally:
+                    self._let_go(fleet, conversation, turn, workspace)
+                    self._settle(fleet, turn.profile)
 
     def health(self) -> dict[str, Any]:
         pools = {name: pool.health() for name, pool in self._pools.items()}
@@ -110,10 +123,18 @@ class ClaudeEngine:
         return profile == "agent" and shrinking.shrinks(picture, model)
 
     def parked(self) -> Sequence[SessionKey]:
-        return ()
+        return self._parking.sessions() if self._parking else ()
 
     def forget(self, session: SessionKey) -> None:
-        pass
+        fleet, parking = self._fleet, self._parking
+        if fleet and parking:
+            parking.forget(session)
+            fleet.later(self._workspaces.forget, session)
+
+    def tidy(self) -> None:
+        if self._parking:
+            self._parking.tidy()
+        self._workspaces.tidy()
 
     def describe(self) -> dict[str, Any]:
         """Return the login in force, the CLI, and what it says of its account; see Engine."""
@@ -139,7 +160,10 @@ class ClaudeEngine:
         with self._lock:
             self._closed = True
             fleet, pools = self._fleet, list(self._pools.values())
+            parking, self._parking = self._parking, None
             self._fleet, self._pools = None, {}
+        if parking:
+            parking.close()
         for pool in pools:
             pool.close()
         if fleet:
@@ -178,13 +202,69 @@ class ClaudeEngine:
             pool.fill()
         fleet.give_login_back()
 
-    async def _lease(self, fleet: Fleet, profile: str) -> Process:
-        future = self._pool_of(profile).lease()
+    async def _lease(
+        self, fleet: Fleet, turn: Turn, workspace: str | None
+    ) -> tuple[Process, Place | None]:
+        """Return the process that the turn's session has gone on in, or else a warm one."""
+        if place := await self._resume(fleet, turn, workspace):
+            return place.process, place
+        if self._parking:
+            self._parking.fit(self._free())
+        future = self._pool_of(turn.profile).lease()
         try:
-            return await asyncio.wrap_future(future)
+            return await asyncio.wrap_future(future), None
         except asyncio.CancelledError:
             fleet.give_up(future)
             raise
+
+    async def _resume(self, fleet: Fleet, turn: Turn, workspace: str | None) -> Place | None:
+        place = self._parking.take(turn, workspace) if self._parking else None
+        if place is None or place.emptied is None:
+            return place
+        try:
+            emptied = await asyncio.wrap_future(place.emptied)
+        except BaseException:
+            fleet.discard(place.process)
+            raise
+        if not emptied:
+            fleet.discard(place.process)
+        return place if emptied else None
+
+    def _let_go(self, fleet: Fleet, conversation: Any, turn: Turn, workspace: str | None) -> None:
+        """Park the process for the session's next turn, or stop it."""
+        process: Process = conversation.process
+        known = conversation.knowledge()
+        if turn.session is None or known is None or self._parking is None:
+            fleet.discard(process)
+            return
+        # What a plain one has counted keeps it from going on; an agent is to know all it knows.
+        emptied = fleet.later(process.empty) if turn.profile == "plain" else None
+        print_ = fingerprint(turn, workspace)
+        now = time.monotonic()
+        place = Place(turn.session, process, print_, known, emptied, since=now)
+        self._parking.park(place, self._free() + 1)  # it runs no more
+
+    def _free(self) -> int:
+        """Return how many processes may be parked beside those that run."""
+        return self._settings.max_concurrent_turns - self._running
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _open_parking(self, fleet: Fleet) -> Parking:
+        return Parking(
+            self._settings.max_parked,
+            idle=self._settings.parked_idle,
+            most_rss=self._settings.parked_max_rss * 1024**2,
+            discard=fleet.discard,
+        )
 
     def _lease_any(self) -> Future[Process]:
         return self._pool_of("plain").lease()
@@ -203,13 +283,14 @@ class ClaudeEngine:
         home = self._environment.get("HOME", "")
         return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
 
-    async def _converse(
-        self, process: Process, turn: Turn, leaving: asyncio.Event
-    ) -> AsyncGenerator[Event]:
-        """Configure the process, ask it, and yield what it answers."""
+    def _conversation(
+        self, process: Process, turn: Turn, workspace: str | None, place: Place | None
+    ) -> Any:
         conversing = importlib.import_module(CONVERSING)
-        workspace = workspace_of(turn, self._settings.claude_cwd)
-        conversation = conversing.Conversation(process, turn, workspace, self._ignored)
+        return conversing.Conversation(process, turn, workspace, self._ignored, place)
+
+    async def _converse(self, conversation: Any, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        """Configure the process, ask it, and yield what it answers."""
         try:
             async with aclosing(conversation.events(leaving)) as events:
                 async for event in events:
@@ -221,4 +302,4 @@ class ClaudeEngine:
             raise
         finally:
             if words := conversation.last_words():
-                log.info("process %d wrote to stderr: %s", process.pid, words)
+                log.info("process %d wrote to stderr: %s", conversation.process.pid, words)

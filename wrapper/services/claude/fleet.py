@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.login import LentLogin
@@ -16,6 +17,8 @@ from wrapper.services.credentials import credentials_file, uses_cli_login
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,10 @@ class Fleet:
             self._live.discard(process)
         if known:
             self._stoppers.submit(self._stop, process)
+
+    def later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Call a function in the background, where processes are stopped."""
+        return self._stoppers.submit(function, *arguments)
 
     def give_up(self, future: Future[Process]) -> None:
         """Wait for a process no more; one that comes all the same is stopped."""

@@ -34,10 +34,25 @@ def control(request_id: str, request: Frame) -> Frame:
     return {"type": "control_request", "request_id": request_id, "request": request}
 
 
-def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
-    """Return the control requests that set a process up for *turn*, in *workspace* if given.
+def greeting(turn: Turn) -> Frame:
+    """Return the request that a process is first set up with, of which only the first counts."""
+    return {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}
 
-    Settings stick to a process, so that every key is said, also where it is unset.
+
+def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
+    """Return the control requests that set a fresh process up for *turn*, in its *workspace*."""
+    return [
+        control("initialize", greeting(turn)),
+        *_place(workspace),
+        *settings(turn, turn.permissions.mode),
+    ]
+
+
+def settings(turn: Turn, mode: str | None) -> list[Frame]:
+    """Return the control requests that set a process up for *turn*, also where it had others.
+
+    Settings stick to a process, so that every key is said, also where it is unset. A permission
+    *mode* of None is the one that it has.
     """
     sampling = turn.sampling
     extra = extra_body(turn)
@@ -46,7 +61,7 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
         "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
     }
     effort = None if sampling.effort == "none" else sampling.effort
-    settings = {
+    flags = {
         "model": turn.model,
         "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
         "env": variables,
@@ -56,9 +71,8 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
         },
     }
     return [
-        control("initialize", {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}),
-        *_place(workspace, turn.permissions.mode),
-        control("settings", {"subtype": "apply_flag_settings", "settings": settings}),
+        *([control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []),
+        control("settings", {"subtype": "apply_flag_settings", "settings": flags}),
         control(
             "thinking",
             {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": thinking_budget(turn)},
@@ -89,12 +103,10 @@ def last_round(turn: Turn) -> int | None:
     return turn.permissions.max_turns
 
 
-def _place(workspace: str | None, mode: str | None) -> Iterator[Frame]:
+def _place(workspace: str | None) -> Iterator[Frame]:
     if workspace:
         trusted = {"trust_accepted": True, "trusted_directory": workspace}
         yield control("cwd", {"subtype": "set_cwd", "path": workspace, **trusted})
-    if mode:
-        yield control("mode", {"subtype": "set_permission_mode", "mode": mode})
 
 
 def extra_body(turn: Turn) -> Frame:
@@ -136,9 +148,12 @@ def thinking_budget(turn: Turn) -> int | None:
     return min(THINKING[sampling.effort], room)
 
 
-def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
-    """Yield what was said before, in its true roles, and whether each is answered by a result."""
-    for index, message in enumerate(turn.messages[:-1] if turn.profile == "agent" else ()):
+def history(turn: Turn, known: int = 0) -> Iterator[tuple[Frame, bool]]:
+    """Yield what was said before, in its true roles, and whether each is answered by a result.
+
+    The first *known* messages need not be said.
+    """
+    for index, message in enumerate(turn.messages[known:-1] if turn.profile == "agent" else ()):
         if message.role == "user":
             yield {**_input(message), "shouldQuery": False}, True
         else:
@@ -150,6 +165,16 @@ def history(turn: Turn) -> Iterator[tuple[Frame, bool]]:
 def prompt(turn: Turn) -> Frame:
     """Return what sets the turn going: an agent's last message, or just a word."""
     return _input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
+
+
+def emptying() -> Frame:
+    """Return what empties a process of its conversation, and of what it has counted."""
+    return {
+        "type": "user",
+        "message": {"role": "user", "content": "/clear"},
+        "parent_tool_use_id": None,
+        "session_id": "",
+    }
 
 
 def _input(message: Message) -> Frame:

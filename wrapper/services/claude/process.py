@@ -22,9 +22,11 @@ from typing import Any
 from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
+from wrapper.services.claude.frames import emptying
 
 READ_BYTES = 65536
 TERM_SECONDS = 3.0
+EMPTYING_SECONDS = 5.0
 
 
 class BootFailed(Exception):
@@ -50,6 +52,8 @@ class Process:
         self.profile = profile
         self.version = ""
         self.models: list[dict[str, Any]] = []
+        # The result of its last turn: Claude Code adds up over the life of a process.
+        self.result: dict[str, Any] | None = None
         self.home = root / secrets.token_hex(8)
         self._config = config or self.home / "config"
         variables = self._furnish(profile)
@@ -104,8 +108,27 @@ class Process:
 
         Only while no loop is attached. Raises BootFailed when it does not answer in time.
         """
-        deadline = clock() + seconds
         frame = {"type": "control_request", "request_id": "boot", "request": request}
+        return self._exchange(frame, _boot_answer, seconds, clock)
+
+    def empty(self, seconds: float = EMPTYING_SECONDS) -> bool:
+        """Empty it of its conversation; return whether that was done. Only as `ask` is."""
+        try:
+            self._exchange(emptying(), _result, seconds, time.monotonic)
+        except (BootFailed, OSError):
+            return False
+        self.result = None
+        return self.alive_and_silent()
+
+    def _exchange(
+        self,
+        frame: Mapping[str, Any],
+        find: Callable[[Sequence[bytes]], dict[str, Any] | None],
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> dict[str, Any]:
+        """Send a frame and return what *find* finds in the lines that follow."""
+        deadline = clock() + seconds
         stdin, stdout, _ = self.pipes
         buffer = b""
         try:
@@ -115,7 +138,7 @@ class Process:
                 if not chunk:
                     raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
                 *lines, buffer = (buffer + chunk).split(b"\n")
-                if (answer := _boot_answer(lines)) is not None:
+                if (answer := find(lines)) is not None:
                     return answer
         except BrokenPipeError:
             raise BootFailed(f"Claude Code ended while starting. {self._last_words()}") from None
@@ -192,6 +215,15 @@ def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
                 return dict(frame["response"].get("response") or {})
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
+    return None
+
+
+def _result(lines: Sequence[bytes]) -> dict[str, Any] | None:
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            frame = json.loads(line)
+            if frame["type"] == "result":
+                return dict(frame)
     return None
 
 

@@ -54,13 +54,16 @@ class Reading:
         stops: tuple[str, ...],
         functions: Mapping[str, str] = MappingProxyType({}),
         answer: str | None = None,
+        tally: Tally | None = None,
+        resumed: bool = False,
     ):
         self._functions = functions
         self._answer = answer
         self._answered = False
         self._aside = ""
         self._calls = 0
-        self.tally = Tally()
+        self.tally = tally or Tally()
+        self._resumed = resumed
         self._cutter = StopCutter(stops)
         self._model: str | None = None
         self._spoke = False
@@ -132,7 +135,7 @@ class Reading:
         if ending is None:
             return None
         usage = sum_usage(one.usage for one in self.tally.used(result).spent.values())
-        return Ended(ending, usage, (result or {}).get("total_cost_usd"))
+        return Ended(ending, usage, self.tally.cost(result))
 
     def _start(self, message: Raw) -> Iterator[Event]:
         if self._broke_off:
@@ -142,7 +145,7 @@ class Reading:
         self._stop_reason = None
         if self._model is None:
             self._model = str(message["model"])
-            yield Started(self._model)
+            yield Started(self._model, self._resumed)
         yield self.tally.used()
 
     def _open(self, block: Raw) -> Iterator[Event]:

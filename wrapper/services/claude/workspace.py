@@ -1,26 +1,83 @@
-"""The workspace: the directory below CLAUDE_CWD that belongs to one caller among several."""
+"""The workspaces: the directories in which agents work, where it is not their process's own."""
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import Unavailable
-from wrapper.services.turn import Turn
+from wrapper.services.turn import SessionKey, Turn
+
+# What a session is called by its store, and may name a directory.
+_UID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-def workspace_of(turn: Turn, shared: str) -> str | None:
-    """Return where *turn* is to work, made where it is missing; None where its process is.
+class Workspaces:
+    """The directories of callers, below *shared*, or of sessions, below *sessions*.
 
-    *shared* is CLAUDE_CWD, or empty where each process works in a directory of its own. Raises
-    Unavailable when the directory cannot be had.
+    *shared* is CLAUDE_CWD, or empty where each process works in a directory of its own. A session's
+    directory is kept for *seconds* of *clock* after its last turn.
     """
-    if not (shared and turn.principal.shares) or turn.profile == "plain":
-        return None
-    folder = Path(shared).resolve() / turn.principal.name
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(f"The working directory cannot be made: {error.strerror}.") from None
-    if folder.is_symlink():  # it would lead into another's
-        raise Unavailable("The working directory is a link; its operator must mend that.")
-    return str(folder)
+
+    def __init__(
+        self,
+        shared: str,
+        sessions: str,
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+    ):
+        self._shared = shared
+        self._sessions = Path(sessions).expanduser()
+        self._seconds = seconds
+        self._clock = clock
+
+    def of(self, turn: Turn) -> str | None:
+        """Return where *turn* is to work, made where it is missing; None where its process is.
+
+        Raises Unavailable when the directory cannot be had.
+        """
+        if turn.profile == "plain":
+            return None
+        if self._shared:
+            folder = Path(self._shared).resolve() / turn.principal.name
+            return self._make(folder) if turn.principal.shares else None
+        if turn.session is None:
+            return None
+        folder = self._folder(turn.session)
+        made = self._make(folder)
+        now = self._clock()
+        os.utime(folder, (now, now))
+        return made
+
+    def forget(self, session: SessionKey) -> None:
+        """Remove a session's directory; harmless where there is none."""
+        shutil.rmtree(self._folder(session), ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove the directories of sessions whose last turn is too long ago."""
+        oldest = self._clock() - self._seconds
+        with suppress(OSError):
+            for folder in os.scandir(self._sessions):
+                if folder.stat(follow_symlinks=False).st_mtime < oldest:
+                    shutil.rmtree(folder.path, ignore_errors=True)
+
+    def _folder(self, session: SessionKey) -> Path:
+        if not _UID.fullmatch(session.uid):
+            raise Unavailable("The session's store gave it a name that none can have.")
+        return self._sessions.resolve() / session.uid
+
+    def _make(self, folder: Path) -> str:
+        try:
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            why = f"The working directory cannot be made: {error.strerror}."
+            raise Unavailable(why) from None
+        if folder.is_symlink():  # it would lead into another's
+            raise Unavailable("The working directory is a link; its operator must mend that.")
+        return str(folder)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from wrapper.services.messages import ChatMessage
-from wrapper.services.sessions.codec import measure
 from wrapper.services.turn import Ending, SessionKey, Usage
 
 
@@ -57,10 +55,3 @@ class Session:
 def new_session(owner: str, id_: str, now: float) -> Session:
     """Return an empty session, which nothing knows of yet."""
     return Session(Head(SessionKey(owner, id_, uuid.uuid4().hex), now, now))
-
-
-def hold(session: Session, messages: Sequence[ChatMessage]) -> Session:
-    """Return *session* with these messages in the place of its own."""
-    size = sum(map(measure, messages))
-    head = replace(session.head, messages=len(messages), size=size)
-    return Session(head, tuple(messages))

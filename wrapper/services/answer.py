@@ -1,0 +1,91 @@
+"""The answer: what one turn's events add up to, and whether it is in the shape asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from wrapper.errors import BadAnswer
+from wrapper.services.messages import ChatMessage
+from wrapper.services.shapes import misfit
+from wrapper.services.turn import (
+    Call,
+    CallDelta,
+    CallStarted,
+    Ended,
+    Ending,
+    Event,
+    Shape,
+    Started,
+    TextDelta,
+)
+
+
+@dataclass
+class Calling:
+    """A call as it comes in."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass
+class Answer:
+    """Gathers a turn's events. What it ends with must fit *shape*, if there is one."""
+
+    shape: Shape | None = None
+    model: str = ""
+    resumed: bool = False
+    calls: list[Calling] = field(default_factory=list)
+    ended: Ended | None = None
+    _texts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    def add(self, event: Event) -> None:
+        """Raises BadAnswer where the model has ended an answer that is not in its shape."""
+        match event:
+            case Started():
+                self.model, self.resumed = event.model, event.resumed
+            case TextDelta():
+                self._texts.append(event.text)
+            case CallStarted():
+                self.calls.append(Calling(event.id, event.name))
+            case CallDelta():
+                self.calls[event.index].arguments += event.arguments
+            case Ended():
+                self.ended = event
+                self._check()
+
+    def message(self, *, legacy: bool) -> ChatMessage:
+        """Return the answer as a client sends it back, a *legacy* call without an id.
+
+        A call that was not written to its end is none. Raises BadAnswer for one that cannot be
+        sent back.
+        """
+        text = self.text
+        whole = self.ended is not None and self.ended.ending is Ending.CALLS
+        calls = [_call(call, legacy) for call in self.calls] if whole else []
+        return ChatMessage("assistant", (*([text] if text else []), *calls))
+
+    def _check(self) -> None:
+        done = self.ended and self.ended.ending is Ending.DONE
+        if self.shape and done and (why := misfit(self.shape, self.text)):
+            raise BadAnswer(
+                f"The model's answer does not fit the schema {self.shape.name!r}: {why}",
+                retry=False,
+            )
+
+
+def _call(call: Calling, legacy: bool) -> Call:
+    try:
+        sound = isinstance(json.loads(call.arguments), dict)
+    except ValueError:
+        sound = False
+    if not sound:
+        what = f"The model has called {call.name} with arguments that are no JSON object"
+        raise BadAnswer(f"{what}, which the session cannot go on from.", retry=False)
+    return Call("" if legacy else call.id, call.name, call.arguments)

@@ -1,0 +1,147 @@
+"""The parking: processes that stay after a session's turn, each for that session's next one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.services.claude import memory
+from wrapper.services.claude.frames import greeting
+from wrapper.services.claude.process import Process
+from wrapper.services.turn import Message, SessionKey, Turn
+
+Fingerprint = tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A process that waits, and what it is fit for.
+
+    `known` is the part of the conversation that it knows; where each turn brings all of it, that is
+    none. `emptied` tells, in a while, whether what it knew is out of it.
+    """
+
+    session: SessionKey
+    process: Process
+    fingerprint: Fingerprint
+    known: tuple[Message, ...] = ()
+    emptied: Future[bool] | None = None
+    since: float = 0.0
+
+
+def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
+    """Return what a process keeps from its first turn on, so that a later one must have the same:
+    whose it is, its profile, system prompt, functions, schema and directory."""
+    greeted: Mapping[str, Any] = greeting(turn)
+    fixed = (turn.principal.name, turn.profile, turn.functions, turn.shape, workspace)
+    return (*fixed, greeted)
+
+
+class Parking:
+    """At most *size* processes, for *idle* seconds of *clock*, of *most_rss* bytes of memory.
+
+    The one that has waited for longest goes first. *discard* stops one, in the background.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        idle: float,
+        most_rss: int,
+        discard: Callable[[Process], None],
+        clock: Callable[[], float] = time.monotonic,
+        resident: Callable[[int], int] = memory.resident,
+        scarce: Callable[[], bool] = memory.scarce,
+    ):
+        self._size = size
+        self._idle = idle
+        self._most_rss = most_rss
+        self._discard = discard
+        self._clock = clock
+        self._resident = resident
+        self._scarce = scarce
+        self._lock = threading.Lock()
+        self._places: dict[SessionKey, Place] = {}
+        self._closed = False
+
+    def park(self, place: Place, most: int) -> None:
+        """Keep a process, if it fits among *most* and into memory; else it is stopped."""
+        if self._scarce() or self._resident(place.process.pid) > self._most_rss:
+            self._discard(place.process)
+            return
+        with self._lock:
+            replaced = self._places.pop(place.session, None)
+            kept = not self._closed
+            if kept:
+                self._places[place.session] = place
+        for gone in (replaced, None if kept else place):
+            if gone:
+                self._discard(gone.process)
+        self.fit(most)
+
+    def take(self, turn: Turn, workspace: str | None) -> Place | None:
+        """Return the process that *turn* can go on in, if there is one; it is parked no more.
+
+        One that does not fit, has died, or has spoken without being asked is stopped.
+        """
+        if turn.session is None:
+            return None
+        with self._lock:
+            place = self._places.pop(turn.session, None)
+        if place is None:
+            return None
+        if self._fits(place, turn, workspace):
+            return place
+        self._discard(place.process)
+        return None
+
+    def fit(self, most: int) -> None:
+        """Stop those that waited for longest until there are no more than *most*."""
+        with self._lock:
+            surplus = len(self._places) - max(0, min(most, self._size))
+            self._stop(list(self._places)[: max(0, surplus)])
+
+    def tidy(self) -> None:
+        """Stop what has waited too long or has died, and the oldest one where memory is scarce."""
+        now = self._clock()
+        with self._lock:
+            self._stop(
+                [
+                    key
+                    for key, place in self._places.items()
+                    if now - place.since >= self._idle or place.process.exit_code() is not None
+                ]
+            )
+            if self._places and self._scarce():
+                self._stop([next(iter(self._places))])
+
+    def forget(self, session: SessionKey) -> None:
+        with self._lock:
+            self._stop([session] if session in self._places else [])
+
+    def sessions(self) -> tuple[SessionKey, ...]:
+        with self._lock:
+            return tuple(self._places)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._stop(list(self._places))
+
+    def _fits(self, place: Place, turn: Turn, workspace: str | None) -> bool:
+        known = place.known
+        return (
+            place.fingerprint == fingerprint(turn, workspace)
+            and len(known) < len(turn.messages)
+            and turn.messages[: len(known)] == known
+            and (place.emptied is not None or place.process.alive_and_silent())
+        )
+
+    def _stop(self, keys: list[SessionKey]) -> None:
+        for key in keys:
+            self._discard(self._places.pop(key).process)

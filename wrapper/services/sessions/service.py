@@ -1,0 +1,181 @@
+"""The session service: turns of sessions admitted one by one, and what clients ask of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.errors import Conflict, SessionNotFound
+from wrapper.services.engine import Engine
+from wrapper.services.janitor import Janitor
+from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.messages import ChatMessage
+from wrapper.services.principal import Principal
+from wrapper.services.sessions.memory import MemoryStore
+from wrapper.services.sessions.session import Head, Session, new_session
+from wrapper.services.sessions.store import SessionStore
+from wrapper.services.sessions.visit import Visit
+from wrapper.services.turn import SessionKey, Usage, sum_usage
+from wrapper.settings import Settings
+
+SWEEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is said to a session. *again*: by a client that may have been answered before."""
+
+    session_id: str
+    messages: tuple[ChatMessage, ...]
+    attempt: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What an owner's sessions come to. `oldest` and `newest` are in Unix seconds."""
+
+    sessions: int
+    turns: int
+    usage: Usage
+    cost_usd: float
+    oldest: float | None
+    newest: float | None
+    parked: int
+    resumed: int
+
+
+class SessionService:
+    """Sessions of *store*, for which *engine* keeps processes. *wait* is in seconds of *timer*."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        engine: Engine,
+        *,
+        wait: float,
+        most_bytes: int,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ):
+        self._store = store
+        self._engine = engine
+        self._wait = wait
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._timer = timer
+        self._janitor = Janitor(self.sweep, SWEEP_SECONDS)
+        self._missed: frozenset[SessionKey] = frozenset()
+
+    def visit(self, asked: Asked, principal: Principal, watch: Watch) -> Visit:
+        """Return a turn of the session, once no other one runs. It must be closed.
+
+        Raises Conflict after too long a wait, RequestTooLarge, Unavailable, or what *watch* does.
+        """
+        self._janitor.start()
+        until = self._timer() + self._wait
+        seconds = min(CHECK_SECONDS, self._wait)
+        while (claim := self._store.claim(principal.name, asked.session_id, seconds)) is None:
+            watch.check()
+            if self._timer() >= until:
+                raise Conflict(
+                    f"Another turn of this session has run for longer than {self._wait:g} s "
+                    "(SESSION_WAIT); try again when it is done.",
+                    param="session_id",
+                    retry=False,
+                )
+        try:
+            session = claim.session or new_session(principal.name, asked.session_id, self._clock())
+            visit = Visit(
+                claim,
+                session,
+                asked.messages,
+                attempt=asked.attempt,
+                again=asked.again,
+                clock=self._clock,
+            )
+            visit.check(self._most_bytes)
+        except BaseException:
+            claim.release()
+            raise
+        return visit
+
+    def heads(self, principal: Principal) -> Sequence[Head]:
+        """Return all of the caller's sessions, in the order in which they were created."""
+        return self._store.heads(principal.name)
+
+    def read(self, principal: Principal, id_: str) -> Session:
+        """Raises SessionNotFound where the caller has none of this id."""
+        if session := self._store.read(principal.name, id_):
+            return session
+        raise _missing(id_)
+
+    def delete(self, principal: Principal, id_: str) -> None:
+        """Forget a session, and what is kept for it. Raises SessionNotFound."""
+        head = self._store.delete(principal.name, id_)
+        if head is None:
+            raise _missing(id_)
+        self._engine.forget(head.key)
+
+    def stats(self, principal: Principal) -> Stats:
+        """Return what the caller's sessions come to."""
+        heads = self.heads(principal)
+        keys = {head.key for head in heads}
+        return Stats(
+            sessions=len(heads),
+            turns=sum(head.turns for head in heads),
+            usage=sum_usage((Usage(), *(head.usage for head in heads))),
+            cost_usd=sum(head.cost_usd for head in heads),
+            oldest=min((head.created for head in heads), default=None),
+            newest=max((head.created for head in heads), default=None),
+            parked=len(keys.intersection(self._engine.parked())),
+            resumed=sum(head.resumed for head in heads),
+        )
+
+    def sweep(self) -> None:
+        """Drop what the engine keeps for sessions that are gone, wherever they were ended.
+
+        One that is missed for the first time may be new, and about to be remembered.
+        """
+        self._engine.tidy()
+        missed = frozenset(key for key in self._engine.parked() if self._is_gone(key))
+        for key in missed & self._missed:
+            self._engine.forget(key)
+        self._missed = missed
+
+    def _is_gone(self, key: SessionKey) -> bool:
+        session = self._store.read(key.owner, key.id)
+        return session is None or session.head.key != key
+
+    def health(self) -> dict[str, Any]:
+        return self._store.health()
+
+    def close(self) -> None:
+        self._janitor.close()
+        self._store.close()
+
+
+def open_sessions(
+    settings: Settings, engine: Engine, store: SessionStore | None = None
+) -> SessionService | None:
+    """Return the service on *store*, or on the one of *settings*; None where there is none."""
+    store = store or _open_store(settings)
+    if store is None:
+        return None
+    return SessionService(
+        store, engine, wait=settings.session_wait, most_bytes=settings.session_max_bytes
+    )
+
+
+def _open_store(settings: Settings) -> SessionStore | None:
+    if settings.session_store == "none":
+        return None
+    return MemoryStore(
+        ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
+    )
+
+
+def _missing(id_: str) -> SessionNotFound:
+    return SessionNotFound(f"There is no session {id_[:128]!r}.", param="session_id")
