@@ -44,7 +44,7 @@ def configuration() -> dict[str, Any]:
     return {
         "bind": address(settings),
         "worker_class": "gthread",
-        # What is kept in memory is kept by one process.
+        # What is kept in memory is kept by one process, and each has warm ones of its own.
         "workers": 1,
         # A turn holds a thread; the rest answers /health and refusals when all turns are taken.
         "threads": settings.max_concurrent_turns + 8,
@@ -66,7 +66,7 @@ def configuration() -> dict[str, Any]:
         # A module that could not be imported is none that gunicorn would watch by itself.
         "reload_extra_files": [str(Path(__file__).parent / "**" / "*.py")],
         "on_starting": _on_starting(settings),
-        "nworkers_changed": nworkers_changed,
+        "nworkers_changed": _nworkers_changed(settings),
         "when_ready": when_ready,
         "post_fork": post_fork,
         "post_worker_init": post_worker_init,
@@ -83,10 +83,8 @@ def address(settings: Settings) -> str:
 
 def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
-        if server.cfg.workers > 1:
-            refuse(
-                "workers: several workers do not share what they know; use one, and more threads"
-            )
+        if server.cfg.workers > 1 and (reasons := against_workers(settings)):
+            refuse(*reasons)
         if exposed := security.exposed(server.cfg.bind, settings):
             refuse(
                 f"API_KEY: {exposed} can be reached from other machines; "
@@ -96,10 +94,29 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     return on_starting
 
 
-def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    if new_value > 1:
-        server.log.error("several workers do not share what they know; staying with one")
-        server.num_workers = 1
+def _nworkers_changed(settings: Settings) -> Callable[[Any, int, int | None], None]:
+    def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
+        if new_value > 1 and (reasons := against_workers(settings)):
+            server.log.error("staying with one worker: %s", "; ".join(reasons))
+            server.num_workers = 1
+
+    return nworkers_changed
+
+
+def against_workers(settings: Settings) -> list[str]:
+    """Return why there may be no more than one worker, each reason with its mend."""
+    found = []
+    if settings.session_store == "memory":
+        found.append(
+            "SESSION_STORE: several workers do not share a memory; set it to the URL of a Redis "
+            "(redis://HOST:PORT/0) or to none, or use one worker, with more threads"
+        )
+    if settings.api_keys_file and not settings.redis_url:
+        found.append(
+            "REDIS_URL: several workers do not count a key's rates together; set it, or use one "
+            "worker, with more threads"
+        )
+    return found
 
 
 def when_ready(server: Arbiter) -> None:

@@ -187,6 +187,12 @@ class ChatRequestSchema(BaseSchema):
             raise ValidationError("Only 1 with session_id: a session goes on from one answer.", "n")
 
     @validates_schema
+    def refuse_lost_summary(self, data: dict[str, Any], **_: Any) -> None:
+        if (data.get("claude") or {}).get("compact") and "session_id" not in data:
+            why = "Only with session_id: else the summary would be lost."
+            raise ValidationError({"compact": [why]}, "claude")
+
+    @validates_schema
     def refuse_sampled_thoughts(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("reasoning_effort", "none") == "none":
             return
@@ -224,6 +230,7 @@ class ChatRequestSchema(BaseSchema):
             shape=data.get("response_format"),
             prefill=claude.get("prefill") or False,
             session_id=data.get("session_id"),
+            compacts=claude.get("compact") or False,
             appends_system=claude.get("system_prompt_mode") == "append",
             idle=tuple(asked(data, Kind.IDLE)),
         )

@@ -29,6 +29,10 @@ class ClaudeSchema(BaseSchema):
         allow_none=True,
         metadata=means("Lets the last message be the assistant's, for the model to go on from."),
     )
+    compact = StrictBool(
+        allow_none=True,
+        metadata=means("Lets a session that is too long for the model go on from a summary."),
+    )
     show_tool_use = StrictBool(
         allow_none=True, metadata=means("Tells of tools at work in reasoning_content.")
     )

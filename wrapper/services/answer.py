@@ -12,9 +12,11 @@ from wrapper.services.turn import (
     Call,
     CallDelta,
     CallStarted,
+    Compacted,
     Ended,
     Ending,
     Event,
+    Message,
     Shape,
     Started,
     TextDelta,
@@ -39,6 +41,7 @@ class Answer:
     resumed: bool = False
     calls: list[Calling] = field(default_factory=list)
     ended: Ended | None = None
+    compacted: tuple[Message, ...] | None = None
     _texts: list[str] = field(default_factory=list)
 
     @property
@@ -50,6 +53,8 @@ class Answer:
         match event:
             case Started():
                 self.model, self.resumed = event.model, event.resumed
+            case Compacted():
+                self.compacted = event.messages
             case TextDelta():
                 self._texts.append(event.text)
             case CallStarted():

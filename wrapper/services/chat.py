@@ -128,14 +128,16 @@ class ChatService:
         with ExitStack() as held:
             held.callback(self._admission.admit(request.n, principal))
             visit = self._visit(request, caller, watch, held)
-            turn = build_turn(
-                fitted.request,
-                model=choice.model,
-                grant=grant,
-                principal=principal,
-                before=visit.before,
-                session=visit.key,
-            )
+            turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
+            if not visit.repeats:
+                turn = build_turn(
+                    fitted.request,
+                    model=choice.model,
+                    grant=grant,
+                    principal=principal,
+                    before=visit.before,
+                    session=visit.key,
+                )
             notes |= fitted.notes | self._inspect(request, turn)
             self._ledger.check(principal)
             self._rates.admit(principal)

@@ -53,6 +53,7 @@ class ChatRequest:
     appends_system: bool = False
     prefill: bool = False
     session_id: str | None = None
+    compacts: bool = False
     idle: tuple[str, ...] = ()
 
 
@@ -98,6 +99,7 @@ def build_turn(
         shape=request.shape,
         appends=request.appends_system,
         session=session,
+        compacts=request.compacts,
     )
 
 

@@ -63,6 +63,17 @@ def spoken_messages(
     return tuple(_merge(message for _, message in spoken))
 
 
+def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
+    """Yield *messages* as a client would have sent them."""
+    for message in messages:
+        rest = tuple(part for part in message.parts if not isinstance(part, Result))
+        for part in message.parts:
+            if isinstance(part, Result):
+                yield ChatMessage("tool", part.parts, part.id)
+        if rest:
+            yield ChatMessage(message.role, rest)
+
+
 def is_system(message: ChatMessage) -> bool:
     return message.role in ("system", "developer")
 

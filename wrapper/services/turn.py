@@ -134,7 +134,8 @@ class Turn:
     """A conversation that ends with the user's message, and how it is to be answered.
 
     `appends` says that `system` is said after the engine's own system prompt, not in its place. For
-    a turn of a `session` the engine may keep what makes the next one quick.
+    a turn of a `session` the engine may keep what makes the next one quick. One that `compacts` is
+    summarised where it is too long for the model.
     """
 
     model: str
@@ -149,6 +150,7 @@ class Turn:
     shape: Shape | None = None
     appends: bool = False
     session: SessionKey | None = None
+    compacts: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,17 @@ class Spent:
 
     usage: Usage
     cost_usd: float | None = None
+
+
+def add_spent(*each: Mapping[str, Spent]) -> dict[str, Spent]:
+    """Return what all of *each* used; where of one the cost is not known, it is not of the sum."""
+    sums: dict[str, Spent] = {}
+    for model, one in ((model, one) for spent in each for model, one in spent.items()):
+        known = sums.get(model, Spent(Usage(), 0.0))
+        costs = (known.cost_usd, one.cost_usd)
+        cost = None if None in costs else sum(cost or 0.0 for cost in costs)
+        sums[model] = Spent(sum_usage((known.usage, one.usage)), cost)
+    return sums
 
 
 class Ending(Enum):
@@ -247,4 +260,33 @@ class Ended:
     cost_usd: float | None
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolUse | CallStarted | CallDelta | Used | Ended
+@dataclass(frozen=True)
+class Compacted:
+    """The conversation was too long, and goes on as `messages`, before the model has begun."""
+
+    messages: tuple[Message, ...]
+
+
+Event = (
+    Started
+    | TextDelta
+    | ReasoningDelta
+    | ToolUse
+    | CallStarted
+    | CallDelta
+    | Used
+    | Ended
+    | Compacted
+)
+
+
+def beside(event: Event, spent: Mapping[str, Spent]) -> Event:
+    """Return *event* with what it tells of use increased by what was *spent* before its turn."""
+    if isinstance(event, Used):
+        return Used(add_spent(spent, event.spent))
+    if isinstance(event, Ended):
+        costs = [event.cost_usd, *(one.cost_usd for one in spent.values())]
+        cost = None if None in costs else sum(cost or 0.0 for cost in costs)
+        usage = sum_usage((event.usage, *(one.usage for one in spent.values())))
+        return Ended(event.ending, usage, cost)
+    return event

@@ -19,7 +19,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from wrapper.testing.answer import ERRORS, answer_events, error_body
+from wrapper.testing.answer import ERRORS, answer_events, count_words, error_body
 from wrapper.testing.rules import Refusal, check
 from wrapper.testing.script import Script, read_script
 
@@ -38,10 +38,14 @@ class Recorded:
 
 
 class Upstream:
-    """The scripted API: `start()` serves it in threads, `requests` is what it has seen."""
+    """The scripted API: `start()` serves it in threads, `requests` is what it has seen.
 
-    def __init__(self, port: int = 0):
+    `window` is how many tokens its models take, words here; None is without end.
+    """
+
+    def __init__(self, port: int = 0, window: int | None = None):
         self.requests: list[Recorded] = []
+        self.window = window
         self._changed = threading.Condition()
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, self._app(), threaded=True, request_handler=_Handler
@@ -95,6 +99,7 @@ class Upstream:
             self._changed.notify_all()
         try:
             check(body, model)
+            self._check_window(body)
             _refuse_as_asked(script, earlier)
         except Refusal as refusal:
             return self._refuse(record, refusal)
@@ -103,6 +108,11 @@ class Upstream:
             self._end(record, "aborted")
             return Response(status=499)
         return Response(self._stream(record, script, model, encode, gone), mimetype=mimetype)
+
+    def _check_window(self, body: dict[str, Any]) -> None:
+        tokens = count_words(body)
+        if self.window is not None and tokens > self.window:
+            raise Refusal(f"prompt is too long: {tokens} tokens > {self.window} maximum")
 
     def _refuse(self, record: Recorded, refusal: Refusal) -> Response:
         self._end(record, "refused")

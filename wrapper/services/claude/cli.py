@@ -38,9 +38,10 @@ CLOSED = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     "CLAUDE_CODE_DISABLE_CRON": "1",
 }
+COMPACT = "DISABLE_COMPACT"
 # One upstream request is one answer: nothing is asked again, summarised, or given to another model.
 FAITHFUL = {
-    "DISABLE_COMPACT": "1",
+    COMPACT: "1",
     "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
@@ -102,7 +103,10 @@ def _bundled() -> str | None:
 
 
 def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[str, Profile]:
-    """Return the two profiles: `agent`, with Claude Code's tools, and `plain`, without any."""
+    """Return the profiles: `agent`, with Claude Code's tools, and `plain`, without any.
+
+    `compacting` is plain and summarises what has become too long.
+    """
     passed = {
         name: value
         for name, value in environment.items()
@@ -111,7 +115,12 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
     retries = {"CLAUDE_CODE_MAX_RETRIES": str(settings.claude_code_max_retries)}
     ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
     # What an operator passes on by name opens again what is closed here.
-    return {"agent": _agent(settings, ours, passed), "plain": _plain(settings, ours, passed)}
+    profiles = (
+        _agent(settings, ours, passed),
+        _plain(settings, ours, passed),
+        _compacting(settings, ours, passed),
+    )
+    return {profile.name: profile for profile in profiles}
 
 
 def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
@@ -142,6 +151,12 @@ def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
         variables={**ours, **(SIMPLE if simple else {}), **passed},
         budgeted=simple,
     )
+
+
+def _compacting(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    plain = _plain(settings, ours, passed)
+    variables = {name: value for name, value in plain.variables.items() if name != COMPACT}
+    return Profile("compacting", (*_arguments(settings), "--tools", ""), variables)
 
 
 def _arguments(settings: Settings) -> tuple[str, ...]:

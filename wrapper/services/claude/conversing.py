@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, suppress
-from typing import Any, cast
+from typing import Any
 
-from claude_code_sdk import (
-    AssistantMessage,
-    ClaudeCodeOptions,
-    HookMatcher,
-    SystemMessage,
-    query,
-)
-from claude_code_sdk.types import HookEvent, StreamEvent
+from claude_code_sdk import AssistantMessage, SystemMessage
+from claude_code_sdk.types import StreamEvent
 
-from wrapper.errors import ApiError, BadGateway
+from wrapper.errors import BadGateway
 from wrapper.services.claude import frames
+from wrapper.services.claude.asking import ask
 from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of
 from wrapper.services.claude.functions import FunctionServer, served
@@ -104,7 +99,7 @@ class Conversation:
             async with asyncio.timeout(None) as patience:
                 watch = asyncio.create_task(self._abandon(leaving, patience))
                 try:
-                    async with aclosing(self._messages()) as messages:
+                    async with aclosing(self._ask()) as messages:
                         async for message in messages:
                             for event in self._read(message):
                                 yield self._note(event)
@@ -164,31 +159,8 @@ class Conversation:
         self._reading.exhaust()
         return {"continue": False, "stopReason": "the last round is over"}
 
-    async def _messages(self) -> AsyncGenerator[Any]:
-        """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway."""
-        # The SDK is older than this hook; it passes on whatever it is given.
-        rounds = cast(HookEvent, "PostToolBatch")
-        options = ClaudeCodeOptions(hooks={rounds: [HookMatcher(hooks=[self._end_round])]})
-        asking = query(prompt=self._prompts(), options=options, transport=self._transport)
-        try:
-            async for message in asking:
-                yield message
-        except ApiError:
-            raise
-        except Exception as error:
-            log.warning("process %d: %s", self.process.pid, error, exc_info=True)
-            what = "Claude Code said what cannot be understood, or went away."
-            raise BadGateway(what, retry=False) from error
-        finally:
-            # The SDK's inner generator has to come to its end by itself, in this very task:
-            # closing the outer one would leave it to the garbage collector.
-            self._transport.hang_up()
-            async for _ in asking:
-                pass
-            await self._transport.close()
-
-    async def _prompts(self) -> AsyncIterator[dict[str, Any]]:
-        yield frames.prompt(self._turn)
+    def _ask(self) -> AsyncGenerator[Any]:
+        return ask(self._transport, frames.prompt(self._turn), self._end_round)
 
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:

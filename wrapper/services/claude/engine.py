@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import Any
 
-from wrapper.errors import ApiError, Unavailable
+from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, shrinking
 from wrapper.services.claude.account import Account
@@ -25,13 +26,15 @@ from wrapper.services.claude.process import BootFailed, DiedEarly, Process
 from wrapper.services.claude.workspace import Workspaces
 from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.pictures import Picture
-from wrapper.services.turn import Event, SessionKey, Started, Turn
+from wrapper.services.turn import Compacted, Event, SessionKey, Spent, Started, Turn, Used, beside
 from wrapper.settings import Settings
 
 # How many processes are tried where one ends before it was asked anything.
 ATTEMPTS = 3
+POOLED = ("agent", "plain")
 # Importing the SDK costs half a second, which only an engine that is started should pay.
 CONVERSING = "wrapper.services.claude.conversing"
+COMPACTION = "wrapper.services.claude.compaction"
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +80,53 @@ class ClaudeEngine:
                 return
             self._fleet = Fleet(self._settings, self._environment)
             self._parking = self._open_parking(self._fleet)
-            self._pools = {name: self._pool(self._fleet, name) for name in self._profiles}
+            self._pools = {name: self._pool(self._fleet, name) for name in POOLED}
         self._fleet.booters.submit(importlib.import_module, CONVERSING)
         for pool in self._pools.values():
             pool.fill()
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
+        try:
+            async for event in self._once(turn, leaving):
+                yield event
+        except ContextLengthExceeded as error:
+            if not turn.compacts or error.retry is False:  # the model has begun
+                raise
+            async for event in self._shortened(turn, leaving):
+                yield event
+
+    async def _shortened(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        """Yield the events of *turn* after what was said before it is summarised."""
+        spent: Mapping[str, Spent] = {}
+        async for event in self._compact(turn, leaving):
+            if isinstance(event, Compacted):
+                turn = replace(turn, messages=event.messages)
+            elif isinstance(event, Used):
+                spent = event.spent
+            yield event
+        async for event in self._once(turn, leaving):
+            yield beside(event, spent)
+
+    async def _compact(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        fleet = self._started()
+        future = fleet.booters.submit(fleet.boot, self._profiles["compacting"])
+        try:
+            process = await asyncio.wrap_future(future)
+        except BootFailed as error:
+            raise Unavailable(f"No process could be started to summarise: {error}") from None
+        except asyncio.CancelledError:
+            fleet.give_up(future)
+            raise
+        compaction = importlib.import_module(COMPACTION).Compaction(process, turn, self._ignored)
+        try:
+            async with aclosing(compaction.events(leaving)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            fleet.discard(process)
+
+    async def _once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         fleet = self._started()
         workspace = self._workspaces.of(turn)
         for attempt in range(ATTEMPTS):

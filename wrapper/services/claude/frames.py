@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wrapper.services.claude.blocks import blocks_of, forces_a_call, messages_of, tools_of
 from wrapper.services.claude.functions import PREFIX, SERVER, served
-from wrapper.services.turn import Effort, Message, Turn
+from wrapper.services.turn import Call, Effort, Message, Turn
 
 Frame = dict[str, Any]
 
@@ -54,8 +54,12 @@ def settings(turn: Turn, mode: str | None) -> list[Frame]:
     Settings stick to a process, so that every key is said, also where it is unset. A permission
     *mode* of None is the one that it has.
     """
+    moved = [control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []
+    return [*moved, *_settings(turn, extra_body(turn))]
+
+
+def _settings(turn: Turn, extra: Frame) -> list[Frame]:
     sampling = turn.sampling
-    extra = extra_body(turn)
     variables = {
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(sampling.max_tokens) if sampling.max_tokens else "",
         "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
@@ -71,7 +75,6 @@ def settings(turn: Turn, mode: str | None) -> list[Frame]:
         },
     }
     return [
-        *([control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []),
         control("settings", {"subtype": "apply_flag_settings", "settings": flags}),
         control(
             "thinking",
@@ -153,7 +156,12 @@ def history(turn: Turn, known: int = 0) -> Iterator[tuple[Frame, bool]]:
 
     The first *known* messages need not be said.
     """
-    for index, message in enumerate(turn.messages[known:-1] if turn.profile == "agent" else ()):
+    return history_of(turn.messages[known:-1] if turn.profile == "agent" else ())
+
+
+def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
+    """Yield *messages* as history; see there."""
+    for index, message in enumerate(messages):
         if message.role == "user":
             yield {**_input(message), "shouldQuery": False}, True
         else:
@@ -167,11 +175,24 @@ def prompt(turn: Turn) -> Frame:
     return _input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
 
 
-def emptying() -> Frame:
-    """Return what empties a process of its conversation, and of what it has counted."""
+def compacting(turn: Turn) -> list[Frame]:
+    """Return the control requests that set a process up to summarise what *turn* goes on from.
+
+    The API takes no calls in the history of a request that defines no tools.
+    """
+    calls = [part for message in turn.messages for part in message.parts if isinstance(part, Call)]
+    names = dict.fromkeys(PREFIX + call.name for call in calls)
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    extra = {"tools": tools, "tool_choice": {"type": "none"}} if tools else {}
+    bare = Turn(turn.model, (), system=turn.system, profile="plain")
+    return [control("initialize", greeting(bare)), *_settings(bare, extra)]
+
+
+def command(text: str) -> Frame:
+    """Return one of Claude Code's own commands; never what a caller has written."""
     return {
         "type": "user",
-        "message": {"role": "user", "content": "/clear"},
+        "message": {"role": "user", "content": text},
         "parent_tool_use_id": None,
         "session_id": "",
     }

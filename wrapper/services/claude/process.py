@@ -22,7 +22,7 @@ from typing import Any
 from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
-from wrapper.services.claude.frames import emptying
+from wrapper.services.claude.frames import command
 
 READ_BYTES = 65536
 TERM_SECONDS = 3.0
@@ -114,7 +114,7 @@ class Process:
     def empty(self, seconds: float = EMPTYING_SECONDS) -> bool:
         """Empty it of its conversation; return whether that was done. Only as `ask` is."""
         try:
-            self._exchange(emptying(), _result, seconds, time.monotonic)
+            self._exchange(command("/clear"), _result, seconds, time.monotonic)
         except (BootFailed, OSError):
             return False
         self.result = None

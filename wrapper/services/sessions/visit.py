@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from wrapper.errors import RequestTooLarge
 from wrapper.services.answer import Answer
-from wrapper.services.messages import ChatMessage, is_system
+from wrapper.services.messages import ChatMessage, is_system, unspoken
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
@@ -99,8 +99,6 @@ class Visit:
     def before(self) -> tuple[ChatMessage, ...]:
         """Return what was said before. New system messages take the place of those there were."""
         known = self._session.messages
-        if self.repeats:
-            known = known[: -len(self._messages) - 1]
         if any(map(is_system, self._messages)):
             return tuple(message for message in known if not is_system(message))
         return known
@@ -108,7 +106,7 @@ class Visit:
     def check(self, most: int) -> None:
         """Raise RequestTooLarge where the session would come to hold more than *most* bytes."""
         size = self._size()
-        if size > most:
+        if size > most and not self.repeats:
             raise RequestTooLarge(
                 f"The session would come to {size} bytes, more than the {most} that one may have "
                 "(SESSION_MAX_BYTES). Begin another one, with a summary of this one.",
@@ -125,7 +123,10 @@ class Visit:
         if self.repeats or ended is None or ended.ending not in REMEMBERED:
             return
         head = self._session.head
-        said = (*self.before, *self._messages, answer.message(legacy=legacy))
+        reply = answer.message(legacy=legacy)
+        said, size = self._said(answer), self._size() + measure(reply)
+        if answer.compacted:
+            size = _measure((*said, reply))
         head = replace(
             head,
             used=self._clock(),
@@ -142,8 +143,15 @@ class Visit:
                 ended.cost_usd,
             ),
         )
-        size = self._size() + measure(said[-1])
-        self._claim.save(Session(replace(head, messages=len(said), size=size), said))
+        head = replace(head, messages=len(said) + 1, size=size)
+        self._claim.save(Session(head, (*said, reply)))
+
+    def _said(self, answer: Answer) -> tuple[ChatMessage, ...]:
+        """Return what was said up to *answer*; where it was summarised, that is the summary."""
+        said = (*self.before, *self._messages)
+        if not answer.compacted:
+            return said
+        return (*filter(is_system, said), *unspoken(answer.compacted))
 
     def replay(self) -> Iterator[Event]:
         """Yield the events of the turn that was remembered, which the client asks for again."""
