@@ -157,7 +157,7 @@ class TurnLoop:
         try:
             async with aclosing(engine.run(turn, self._leaving)) as events:
                 async for event in events:
-                    if isinstance(event, Started):
+                    if isinstance(event, Started | Used):
                         self._begun.add(index)
                     await self._put(index, event)
             await self._put(index, None)

@@ -1,0 +1,187 @@
+"""The supply: which process a turn gets, and what becomes of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.errors import Unavailable
+from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.fleet import Fleet
+from wrapper.services.claude.parking import Parking, Place, fingerprint
+from wrapper.services.claude.pool import Pool
+from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.workspace import Workspaces
+from wrapper.services.turn import Message, SessionKey, Turn
+from wrapper.settings import Settings
+
+POOLED = ("agent", "plain")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A process lent to a turn: where it is to work, and the place that its session kept in it."""
+
+    process: Process
+    workspace: str | None
+    place: Place | None
+
+
+class Supply:
+    """Warm processes, a pool a profile, and those that are parked for sessions.
+
+    *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        profiles: Mapping[str, Profile],
+        *,
+        welcome: Callable[[Process], None],
+        refused: Callable[[str], None],
+    ):
+        self._settings = settings
+        self._profiles = profiles
+        self._welcome = welcome
+        self._lock = threading.Lock()
+        self._running = 0
+        self.fleet = Fleet(settings, environment)
+        self._pools = {name: self._pool(name, refused) for name in POOLED}
+        self._parking = Parking(
+            settings.max_parked,
+            idle=settings.parked_idle,
+            most_rss=settings.parked_max_rss * 1024**2,
+            discard=self.fleet.discard,
+        )
+        self._workspaces = Workspaces(
+            settings.claude_cwd,
+            settings.session_dir,
+            settings.session_ttl + settings.max_timeout / 1000,
+        )
+
+    async def lease(self, turn: Turn) -> Lease:
+        """Return the process that the turn's session has gone on in, or else a warm one.
+
+        It must be given back. Raises an ApiError where none can be had.
+        """
+        workspace = self._workspaces.of(turn)
+        with self._lock:
+            self._running += 1
+        try:
+            if place := await self._resume(turn, workspace):
+                return Lease(place.process, workspace, place)
+            self._parking.fit(self._free())
+            return Lease(await self._await(self.warm(turn.profile)), workspace, None)
+        except BaseException:
+            self._leave()
+            raise
+
+    def give_back(self, lease: Lease, turn: Turn, known: tuple[Message, ...] | None) -> None:
+        """Park the process for the session's next turn, or stop it.
+
+        *known* is what it knows of the conversation, None where it cannot go on.
+        """
+        self._leave()
+        process = lease.process
+        if turn.session is None or known is None:
+            self.fleet.discard(process)
+            return
+        # What a plain one has counted keeps it from going on; an agent is to know all it knows.
+        emptied = self.fleet.later(process.empty) if turn.profile == "plain" else None
+        kept = fingerprint(turn, lease.workspace)
+        place = Place(turn.session, process, kept, known, emptied, since=time.monotonic())
+        self._parking.park(place, self._free())
+
+    def warm(self, profile: str) -> Future[Process]:
+        """Return a warm process to come; see Pool.lease."""
+        return self._pools[profile].lease()
+
+    async def boot(self, profile: str) -> Process:
+        """Return a process of a profile without a pool. Raises Unavailable or BadGateway."""
+        try:
+            return await self._await(
+                self.fleet.booters.submit(self.fleet.boot, self._profiles[profile])
+            )
+        except BootFailed as error:
+            raise Unavailable(f"No Claude Code process could be started: {error}") from None
+
+    def settle(self, profile: str) -> None:
+        """Do what had better wait until the model has begun: a boot takes the turn's CPU time."""
+        self._pools[profile].fill()
+        self.fleet.give_login_back()
+
+    def fill(self) -> None:
+        """Begin to boot what is missing."""
+        for pool in self._pools.values():
+            pool.fill()
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        return {name: pool.health() for name, pool in self._pools.items()}
+
+    def parked(self) -> Sequence[SessionKey]:
+        return self._parking.sessions()
+
+    def forget(self, session: SessionKey) -> None:
+        """Drop a session's process, and its directory in the background."""
+        self._parking.forget(session)
+        self.fleet.later(self._workspaces.forget, session)
+
+    def tidy(self) -> None:
+        self._parking.tidy()
+        self._workspaces.tidy()
+
+    def close(self) -> None:
+        """Stop every process and remove every directory but the sessions' own."""
+        self._parking.close()
+        for pool in self._pools.values():
+            pool.close()
+        self.fleet.close()
+
+    def _pool(self, name: str, refused: Callable[[str], None]) -> Pool:
+        default = name == self._settings.default_profile
+        return Pool(
+            self._settings.pool_size if default else self._settings.pool_size_other,
+            boot=lambda: self._boot(name),
+            stop=self.fleet.discard,
+            booters=self.fleet.booters,
+            refused=refused,
+        )
+
+    def _boot(self, name: str) -> Process:
+        process = self.fleet.boot(self._profiles[name])
+        self._welcome(process)
+        return process
+
+    async def _await(self, future: Future[Process]) -> Process:
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self.fleet.give_up(future)
+            raise
+
+    async def _resume(self, turn: Turn, workspace: str | None) -> Place | None:
+        place = self._parking.take(turn, workspace)
+        if place is None or place.emptied is None:
+            return place
+        emptied = False
+        try:
+            emptied = await asyncio.wrap_future(place.emptied)
+        finally:
+            if not emptied:
+                self.fleet.discard(place.process)
+        return place if emptied else None
+
+    def _free(self) -> int:
+        """Return how many processes may be parked beside those that run."""
+        return self._settings.max_concurrent_turns - self._running
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
