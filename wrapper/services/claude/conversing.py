@@ -45,10 +45,10 @@ class Conversation:
         self.process = process
         self._turn = turn
         if place:
-            mode = turn.permissions.mode or process.profile.mode
-            configuration = frames.settings(turn, mode)
+            configuration = frames.reconfiguration(turn, process.profile.mode, process.settings)
         else:
             configuration = frames.configuration(turn, workspace)
+        process.settings = frames.settings(turn)
         history = frames.history(turn, len(place.known) if place else 0)
         server = FunctionServer(served(turn))
         self._transport = ProcessTransport(process, configuration, history, ignored, server)

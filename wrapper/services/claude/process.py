@@ -52,6 +52,8 @@ class Process:
         self.profile = profile
         self.version = ""
         self.models: list[dict[str, Any]] = []
+        # What its last turn has set, which stays so.
+        self.settings: list[dict[str, Any]] = []
         # The result of its last turn: Claude Code adds up over the life of a process.
         self.result: dict[str, Any] | None = None
         self.home = root / secrets.token_hex(8)
