@@ -16,12 +16,14 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
+from wrapper.services.claude.listing import ask_models
 
 READ_BYTES = 65536
 TERM_SECONDS = 3.0
@@ -49,7 +51,7 @@ class Process:
         """
         self.profile = profile
         self.version = ""
-        self.models: list[dict[str, Any]] = []
+        self.models: list[Mapping[str, Any]] = []
         self.home = root / secrets.token_hex(8)
         self._config = config or self.home / "config"
         variables = self._furnish(profile)
@@ -87,7 +89,7 @@ class Process:
             self.ask({"subtype": "get_binary_version"}, seconds, clock).get("version")
         )
         check_version(self.version)
-        self.models = self.ask({"subtype": "list_models"}, seconds, clock).get("models") or []
+        self.models = ask_models(partial(self.ask, seconds=seconds, clock=clock))
         if _has_socket(self.pid):
             raise Refused(
                 "Claude Code opened a socket through which other processes can reach it, although "
