@@ -125,7 +125,7 @@ def test_what_cannot_go_on(profile):
     turn = replace(TURN, profile=profile)
     unfinished, interrupted, mute = begin(turn), ended(turn), ended(turn)
     interrupted._interrupted = True
-    mute._transport.result = None  # type: ignore[attr-defined]
+    mute._transport.result = None
     assert [one.knowledge() for one in (unfinished, interrupted, mute)] == [None] * 3
 
 

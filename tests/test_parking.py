@@ -282,7 +282,7 @@ def test_not_stopped_while_it_is_emptied(end):
 
 def test_cancelled_emptying():
     """A process whose emptying never began is stopped at once."""
-    lot, future = Lot(), Future()
+    lot, future = Lot(), Future[bool]()
     process = lot.park(known=(), emptied=future)
     future.cancel()
     lot.parking.forget(key_of())

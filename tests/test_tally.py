@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
-from wrapper.services.turn import Spent, Usage, sum_usage
+from wrapper.services.turn import Spent, Started, Usage, sum_usage
 
 NAMES = (
     *("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"),
@@ -102,10 +102,8 @@ def test_other_facts_are_left_out():
 def test_the_end_tells_of_this_turn():
     """The usage and cost of a turn's end are its own, too."""
     reading = Reading((), tally=Tally(FIRST), resumed=True)
-    (started, *_) = reading.read(
-        {"type": "message_start", "message": {"model": "opus", "usage": {}}}
-    )
-    assert started.resumed
+    start = {"type": "message_start", "message": {"model": "opus", "usage": {}}}
+    assert next(reading.read(start)) == Started("opus", resumed=True)
     stop = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}
     assert list(reading.read(stop))
     ended = reading.end(SECOND)
