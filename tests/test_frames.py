@@ -245,6 +245,25 @@ def test_place_and_mode():
     assert told[2] == {"subtype": "set_permission_mode", "mode": "plan"}
 
 
+def test_settings_of_a_process_that_goes_on():
+    """A process that goes on is told everything that may have been different, its mode too."""
+    turn = turn_of()
+    told = [frame["request"] for frame in frames.settings(turn, "default")]
+    assert told[0] == {"subtype": "set_permission_mode", "mode": "default"}
+    assert told[1:] == [frame["request"] for frame in frames.configuration(turn)[1:]]
+    assert "initialize" not in {request["subtype"] for request in told}
+
+
+def test_history_that_is_known():
+    """What a process knows is not told again; the message to be answered is no history."""
+    earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
+    said = [*earlier, Message("assistant", ("d",))]
+    turn = turn_of(*said, USER)
+    for known in range(len(said) + 1):
+        told = [frame["message"]["content"][0]["text"] for frame, _ in frames.history(turn, known)]
+        assert told == list("abcd")[known:]
+
+
 @pytest.mark.parametrize("limit", [None, 1, 5])
 def test_rounds_are_counted_where_they_are_limited(limit):
     """The process tells of each round of tool use, but only where somebody counts."""

@@ -68,12 +68,14 @@ class Run:
                 return
 
     def close(self) -> None:
-        with contextlib.suppress(ApiError):  # the books keep it all the same, and the log tells
-            for index, event in self._loop.close():
-                self._note(index, event)
-            self._booking.close()
-        self._release()
-        self._record.close()
+        try:
+            with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
+                for index, event in self._loop.close():
+                    self._note(index, event)
+                self._booking.close()
+        finally:  # else a session could never be used again
+            self._release()
+            self._record.close()
 
     def _watched(self) -> Iterator[tuple[int, Event] | None]:
         try:
