@@ -13,6 +13,7 @@ from typing import Any
 import openai
 
 from tests.live.server import MODEL, Server, alive, eventually
+from wrapper.testing.upstream import Upstream
 
 Json = dict[str, Any]
 
@@ -143,6 +144,22 @@ class Talk:
         return answer
 
 
+def say_both_ways(talk: Talk, upstream: Upstream, *said: str | Json, **more: Any) -> Answer:
+    """Say something in the session and, with all that was said before, without one.
+
+    What the model is told, what is answered and what it takes must be the same.
+    """
+    upstream.clear()
+    expected = talk.tell_all(*said, **more)
+    answer = talk.say(*said, **more)
+    without, within = (request.body for request in upstream.requests)
+    assert heard(within) == heard(without)
+    assert reminders(within) == reminders(without)
+    assert (answer.message, answer.reason) == (expected.message, expected.reason)
+    assert answer.usage == expected.usage
+    return answer
+
+
 def note(word: str) -> str:
     """Return a text that [[recall]] finds once, as its answer does not repeat it."""
     return f"remember: {word} [[say ok]]"
@@ -172,13 +189,26 @@ def heard(body: Json) -> Json:
 
 def reminders(body: Json) -> list[str]:
     """Return what Claude Code itself tells the model, wherever, without the names of paths."""
-    blocks = [block for message in body["messages"] for block in _as_blocks(message["content"])]
-    told = [block["text"] for block in blocks if _reminds(block)]
+    contents = [_as_blocks(message["content"]) for message in body["messages"]]
+    blocks = [block for content in contents for block in content]
+    held = [inner for block in blocks for inner in _as_blocks(block.get("content", []))]
+    told = [block["text"] for block in (*blocks, *held) if _reminds(block)]
     return sorted(re.sub(r" /\S+", "", text).strip() for text in told)
 
 
 def _blocks(content: str | list[Json]) -> list[Json]:
-    return [block for block in _as_blocks(content) if not _reminds(block)]
+    return [_result(block) for block in _as_blocks(content) if not _reminds(block)]
+
+
+def _result(block: Json) -> Json:
+    """Return a result without the reminders in it, and without the line's end before them."""
+    if block["type"] != "tool_result":
+        return block
+    held = [
+        {**one, "text": one["text"].rstrip()} if "text" in one else one
+        for one in _blocks(block.get("content", []))
+    ]
+    return {**block, "content": held}
 
 
 def _as_blocks(content: str | list[Json]) -> list[Json]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests import pictures
 from tests.live.server import alive, eventually
-from tests.live.talk import Json, heard, last_process, note, reminders
+from tests.live.talk import Json, heard, last_process, note, say_both_ways
 
 PROFILES = ("plain", "agent")
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -24,22 +24,6 @@ IN_SHAPE = {
     "agent": '[[tool StructuredOutput {"city": "Rom"}]]',
 }
 ECHO = '[[tool Bash {"command": "echo ran"}]] [[result]]'
-
-
-def say_both_ways(talk, upstream, *said, **more):
-    """Say something in the session and, with all that was said before, without one.
-
-    What the model is told, what is answered and what it takes must be the same.
-    """
-    upstream.clear()
-    expected = talk.tell_all(*said, **more)
-    answer = talk.say(*said, **more)
-    without, within = (request.body for request in upstream.requests)
-    assert heard(within) == heard(without)
-    assert reminders(within) == reminders(without)
-    assert (answer.message, answer.reason) == (expected.message, expected.reason)
-    assert answer.usage == expected.usage
-    return answer
 
 
 @pytest.mark.parametrize("stream", [False, True])
