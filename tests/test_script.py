@@ -319,3 +319,12 @@ def test_samples(schema, value):
     }
     root = {"$defs": {"P": parts}}
     assert sample(schema, root) == value
+
+
+def test_recall():
+    """What was to be remembered is told in its order, from texts and from what tools returned."""
+    read = {"type": "tool_result", "content": "1\tremember: c-1"}
+    found = {"type": "tool_result", "content": [{"type": "text", "text": "remember: b_2"}]}
+    said = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
+    assert script_of(*said, "done", "[[recall]]").text == "a a b c-1 b_2"
+    assert script_of("[[recall]]").text == "nothing"
