@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
-from tests.live.server import alive, children, eventually
+from tests.live.server import children, eventually
 from tests.live.talk import Talk, note
+from tests.live.team import Team
 from tests.redis_server import RedisServer
 
 ATTEMPTS = 12
@@ -30,11 +32,6 @@ def start(serve, redis):
         return serve(*arguments, **{**settings, "LOG_LEVEL": "debug", **variables}).wait()
 
     return start
-
-
-def with_home(server):
-    """Return the variables by which another gateway is on the same machine, for the same user."""
-    return {"SESSION_DIR": str(server.folder / "sessions")}
 
 
 def move(talk, server):
@@ -68,7 +65,7 @@ def test_four_workers(start):
         if number in (3, 7):
             for worker in children(server.process.pid)[:2]:
                 os.kill(worker, signal.SIGKILL)
-                assert eventually(lambda worker=worker: not alive(worker))
+                assert eventually(lambda: worker not in children(server.process.pid))  # noqa: B023
             assert eventually(lambda: len(children(server.process.pid)) == 4)
     answer = talk.say("[[recall]]")
     assert all(f"fact{number}" in answer.text for number in range(ATTEMPTS))
@@ -92,7 +89,6 @@ def test_worker_killed_in_mid_turn(start, upstream):
 
 def kill_during(talk, server, upstream):
     """Say what stalls, and kill all workers as soon as the model was asked."""
-    import threading
 
     def kill():
         assert upstream.wait_for(lambda seen: len(seen) == 1)
@@ -155,7 +151,6 @@ def test_goes_away_in_mid_turn(start, redis, upstream):
     talk.say(note("before"))
     port = redis.port
     upstream.clear()
-    import threading
 
     def stop():
         assert upstream.wait_for(lambda seen: len(seen) == 1)
@@ -172,12 +167,7 @@ def test_goes_away_in_mid_turn(start, redis, upstream):
 
 def test_owners(start, redis, tmp_path):
     """On a shared Redis, too, a session is its owner's alone."""
-    keys = tmp_path / "keys.toml"
-    keys.write_text("")
-    os.chmod(keys, 0o600)
-    from tests.live.team import Team
-
-    team = Team(lambda **more: start(**more), tmp_path, {"alice": {}, "bob": {}})
+    team = Team(start, tmp_path, {"alice": {}, "bob": {}}, REDIS_URL=redis.url)
     asked = {"session_id": "same", "claude": {"profile": "plain"}}
     assert team.ask("alice", note("hers"), **asked)[0] == 200
     status, _, body = team.call("bob", "GET", "/v1/sessions/same")
