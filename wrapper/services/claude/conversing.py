@@ -81,7 +81,8 @@ class Conversation:
             return None
         if self._turn.profile == "plain":
             return ()
-        if self._ended.ending is not Ending.DONE:
+        # What Claude Code says of plan mode, and of its end, would stay in the conversation.
+        if self._ended.ending is not Ending.DONE or self._turn.permissions.mode == "plan":
             return None
         text = "".join(self._said)
         answer = (Message("assistant", (text,)),) if text.strip() else ()
