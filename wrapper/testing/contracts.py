@@ -142,9 +142,7 @@ def _check_owners(trial: Trial) -> None:
     assert trial.store.delete(other, "one:two") is None, "another's session is not there"
     trial.check_head(trial.store.delete(other, "two"), kept[1])
     assert list(trial.store.heads(other)) == [], "another's session is in no list"
-    assert len(trial.store.heads(trial.owner)) == 2, (
-        "what is another's is not deleted with one's own"
-    )
+    assert len(trial.store.heads(trial.owner)) == 2, "one's own sessions must stay"
     trial.check_same(trial.found("two"), kept[2])
 
 
