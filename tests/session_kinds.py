@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from redis import Redis
 
 from tests.shop_store import ShopStore
 from wrapper.services.sessions.memory import MemoryStore
-from wrapper.services.sessions.redis import RedisStore
+from wrapper.services.sessions.redis import RedisClaim, RedisStore
 
-HOLD = 15.0
+HOLD = 60.0
 START = 1_700_000_000.0
 
 
@@ -71,8 +70,7 @@ class RedisKind:
         self.now += seconds
         while seconds > 0:
             step = min(seconds, HOLD / 3)
-            for key in self.keys():
-                self.client.pexpire(key, int(self.life(key) * 1000 - step * 1000))
+            self._age(step)
             for store in self.opened:
                 store.renew()
             seconds -= step
@@ -80,11 +78,21 @@ class RedisKind:
     def keys(self, kind: str = "") -> list[bytes]:
         return list(self.client.scan_iter(f"{self.prefix}:{kind}*", 1000))
 
-    def life(self, key: bytes) -> float:
-        """Return the seconds after which *key* goes by itself, as all keys must."""
-        life: Any = self.client.pttl(key)
-        assert life != -1, f"{key!r} stays for ever"
-        return float(life) / 1000
+    def bury(self, claim: RedisClaim) -> None:
+        """Forget a claim, as where the worker that has it dies."""
+        for store in self.opened:
+            store._claims.pop(claim.token, None)
+
+    def _age(self, seconds: float) -> None:
+        keys = self.keys()
+        lives = self.client.pipeline(transaction=False)
+        for key in keys:
+            lives.pttl(key)
+        shorter = self.client.pipeline(transaction=False)
+        for key, life in zip(keys, lives.execute(), strict=True):
+            assert life != -1, f"{key!r} stays for ever"
+            shorter.pexpire(key, int(life - seconds * 1000))
+        shorter.execute()
 
     def close(self) -> None:
         for store in self.opened:

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -258,18 +259,33 @@ def test_prefixes(redis, redis_server):
 
 def test_slow_turn(redis_server, redis):
     """A turn that takes longer than a lock's life keeps its session, and its claim."""
-    store = RedisStore(redis_server.url, ttl=0.5, hold=0.5, prefix=redis.prefix)
+    store = RedisStore(redis_server.url, ttl=0.5, hold=1.5, prefix=redis.prefix)
     session = remember(store)
     claim = take(store)
-    assert store.claim("alice", "one", 2) is None
+    assert store.claim("alice", "one", 2.5) is None
+    assert find(store) == claim.session
     claim.save(session)
     claim.release()
     store.close()
 
 
+@pytest.mark.parametrize("free", ["release", "delete"])
+def test_wake(redis, monkeypatch, free):
+    """A turn that waits for one of the same worker begins at once when it may."""
+    monkeypatch.setattr("wrapper.services.sessions.redis.POLL", 50)
+    store = redis.open(TTL)
+    remember(store)
+    claim = take(store)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.claim, "alice", "one", 50)
+        assert eventually(lambda: store._freed._waiters)
+        claim.release() if free == "release" else store.delete("alice", "one")
+        assert waiting.result(20)
+
+
 def claim_and_wait(url, prefix):
     """Claim a session for a turn that has no end."""
-    store = RedisStore(url, ttl=TTL, hold=1.0, prefix=prefix)
+    store = RedisStore(url, ttl=TTL, hold=1.5, prefix=prefix)
     assert store.claim("alice", "one", 0)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -389,7 +405,7 @@ def test_health_heals(server):
 
 def test_frozen(server):
     """A Redis that does not answer is away, too, and a turn that ends meanwhile raises nothing."""
-    store = RedisStore(f"{server.url}?socket_timeout=0.3", ttl=TTL, hold=1.0)
+    store = RedisStore(f"{server.url}?socket_timeout=1", ttl=TTL, hold=1.0)
     session = remember(store)
     claim = take(store)
     server.freeze()
