@@ -163,7 +163,6 @@ def test_efforts(effort):
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy"}),
         ("web_search_options", {}),
-        ("session_id", "s"),
     ],
 )
 def test_unsupported(name, value):
@@ -231,6 +230,33 @@ def test_no_sampling_while_thinking(name, effort):
     body = {"messages": [USER], "reasoning_effort": effort, name: 0.5}
     assert mistake_in(body) == (name, "unsupported_value")
     assert load(**{"reasoning_effort": effort, name: 1}).effort == effort
+
+
+@pytest.mark.parametrize("id_", ["s", "a b", "ä?#%", "...", "x" * 128])
+def test_session(id_):
+    """A session's id is any short text that can stand in a path."""
+    assert load(session_id=id_).session_id == id_
+    assert load(session_id=id_, n=1).n == 1
+
+
+@pytest.mark.parametrize(
+    "id_", ["", "x" * 129, "a/b", "/", "a\n", "\0", "\x7f", "\x9f", ".", "..", "stats"]
+)
+def test_wrong_session(id_):
+    """An id that would be too long, or something else in a path, is refused."""
+    assert mistake_in({"messages": [USER], "session_id": id_}) == ("session_id", "invalid_value")
+
+
+def test_a_session_has_one_answer():
+    """Several answers of one session are refused, as it can go on from one only."""
+    assert mistake_in({"messages": [USER], "session_id": "s", "n": 2}) == ("n", "invalid_value")
+
+
+def test_a_summary_needs_a_session():
+    """A summary that nothing would remember is refused."""
+    body = {"messages": [USER], "claude": {"compact": True}}
+    assert mistake_in(body) == ("claude.compact", "invalid_value")
+    assert load(session_id="s", claude={"compact": True}).compacts
 
 
 def test_huge_numbers():

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.errors import BadAnswer
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.figures import build_usage
 from wrapper.services.turn import (
@@ -15,7 +14,6 @@ from wrapper.services.turn import (
     Ending,
     Event,
     ReasoningDelta,
-    Shape,
     Started,
     TextDelta,
     Usage,
@@ -297,29 +295,3 @@ def test_first_form():
     told = [delta["function_call"] for delta in deltas(found) if "function_call" in delta]
     assert told == [{"name": "g", "arguments": ""}, {"arguments": "{}"}]
     assert found[-1]["choices"][0]["finish_reason"] == "function_call"
-
-
-SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})
-
-
-@pytest.mark.parametrize("tell", [whole, chunks])
-@pytest.mark.parametrize(
-    ("text", "ending", "fits"),
-    [
-        ('{"a": 1}', Ending.DONE, True),
-        ('{"a": "1"}', Ending.DONE, False),
-        ("one", Ending.DONE, False),
-        ('{"a": ', Ending.LENGTH, True),
-        ("", Ending.REFUSED, True),
-        ("", Ending.CALLS, True),
-    ],
-)
-def test_shape(tell, text, ending, fits):
-    """An answer that the model has ended fits its shape, or is an error; a cut one is told."""
-    events = [Started("sonnet"), TextDelta(text), Ended(ending, USAGE, 0.25)]
-    if fits:
-        assert tell(events, shape=SHAPE)
-    else:
-        with pytest.raises(BadAnswer, match="'number'") as caught:
-            tell(events, shape=SHAPE)
-        assert caught.value.retry is False

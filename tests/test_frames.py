@@ -1,6 +1,7 @@
 """The frames: what configures a process for a turn, and what asks it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -243,6 +244,30 @@ def test_place_and_mode():
         "trusted_directory": "/srv/alice",
     }
     assert told[2] == {"subtype": "set_permission_mode", "mode": "plan"}
+
+
+def test_settings_of_a_process_that_goes_on():
+    """A process that goes on is told what is different now, and its permission mode always."""
+    turn = turn_of()
+    told = [frame["request"] for frame in frames.reconfiguration(turn, "default", ())]
+    assert told[0] == {"subtype": "set_permission_mode", "mode": "default"}
+    assert told[1:] == [frame["request"] for frame in frames.configuration(turn)[1:]]
+    assert "initialize" not in {request["subtype"] for request in told}
+    settled = frames.settings(turn)
+    assert len(frames.reconfiguration(turn, "default", settled)) == 1
+    other = replace(turn, model="opus")
+    (_, changed) = frames.reconfiguration(other, "default", settled)
+    assert changed["request"]["settings"]["model"] == "opus"
+
+
+def test_history_that_is_known():
+    """What a process knows is not told again; the message to be answered is no history."""
+    earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
+    said = [*earlier, Message("assistant", ("d",))]
+    turn = turn_of(*said, USER)
+    for known in range(len(said) + 1):
+        told = [frame["message"]["content"][0]["text"] for frame, _ in frames.history(turn, known)]
+        assert told == list("abcd")[known:]
 
 
 @pytest.mark.parametrize("limit", [None, 1, 5])

@@ -124,7 +124,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 9, EMBEDDED: 7}[kind]
+    assert len(document["paths"]) == {CREATED: 12, EMBEDDED: 10}[kind]
 
 
 def test_paths():
@@ -134,6 +134,19 @@ def test_paths():
     (place,) = paths["/ai/v1/models/{model_id}"]["get"]["parameters"]
     assert (place["name"], place["in"], place["required"]) == ("model_id", "path", True)
     assert "/ai/v1/own" not in paths
+
+
+def test_session_ids():
+    """The document tells what a session's id may be, in the path as in the body."""
+    document = document_of(embed())
+    in_body = document["components"]["schemas"]["ChatRequest"]["properties"]["session_id"]
+    for method in ("get", "delete"):
+        told = document["paths"]["/ai/v1/sessions/{session_id}"][method]
+        (place,) = told["parameters"]
+        assert (place["name"], place["in"], place["required"]) == ("session_id", "path", True)
+        for key in ("minLength", "maxLength", "not"):
+            assert place["schema"][key] == in_body[key]
+        assert {"400", "404"} <= set(told["responses"])
 
 
 def test_undeclared_view():
@@ -209,5 +222,7 @@ def test_security(api_key):
     app = Server(api_key=api_key).app
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
         for method, told in methods.items():
-            asked = app.test_client().open(path.format(model_id="opus"), method=method, json={})
+            asked = app.test_client().open(
+                path.format(model_id="opus", session_id="s"), method=method, json={}
+            )
             assert (asked.status_code == 401) == (told["security"] != [{}]), path

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
-from tests.test_http import DONE, KEY, LIMIT, USER, Server, frames_of
+from tests.test_http import ASKED, DONE, KEY, LIMIT, LONG, USER, Server, frames_of
 from tests.test_pool import World
 from wrapper import Gateway, errors
 from wrapper.openapi import build_document
@@ -21,6 +21,8 @@ from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 
 CHAT, MODEL = "/v1/chat/completions", "/v1/models/{model_id}"
+SESSIONS, SESSION = "/v1/sessions", "/v1/sessions/{session_id}"
+STATS = "/v1/sessions/stats"
 BEGUN = (Started("m"), ReasoningDelta("Hm"), ToolUse("Bash", "ls"), TextDelta("a"))
 USED = Usage(input=1, cache_read=2, cache_creation=3, output=4, reasoning=5)
 RICH = (*BEGUN, Ended(Ending.DONE, USED, 0.5))
@@ -171,15 +173,20 @@ def test_over_the_rate(requests, tokens):
 
 def test_full():
     """That no place is free is told with when to come again."""
-    server = Server(max_concurrent_turns=1)
-    response = server.ask(n=2)
+    server = Server(Started("m"), LONG, max_concurrent_turns=1)
+    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    response = server.ask()
+    running.close()
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
     Judge(server.app).check(response, CHAT, "post")
 
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [(CHAT, "post"), ("/v1/models", "get"), (MODEL, "get"), ("/v1/auth/status", "get")],
+    [
+        *((CHAT, "post"), ("/v1/models", "get"), (MODEL, "get"), ("/v1/auth/status", "get")),
+        *((SESSIONS, "get"), (STATS, "get"), (SESSION, "get"), (SESSION, "delete")),
+    ],
 )
 def test_no_key(path, method):
     """A missing key is told as the document has it, wherever one is needed."""
@@ -194,9 +201,9 @@ def test_wrong_method():
     server = Server()
     judge = Judge(server.app)
     for path, methods in judge.document["paths"].items():
-        response = server.client.delete(path)
+        response = server.client.patch(path)
         assert response.status_code == 405
-        judge.check(response, path, *methods)
+        judge.check(response, path, next(iter(methods)))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +227,48 @@ def test_reading(path, asked, status):
     response = server.client.get(asked)
     assert response.status_code == status
     Judge(server.app).check(response, path)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_sessions(begun):
+    """What is told of sessions, of some or of none, is as the document has it."""
+    server = Server(*RICH)
+    if begun:
+        Judge(server.app).check(server.ask(session_id="s"), CHAT, "post")
+    asked = [("get", SESSIONS), ("get", STATS), ("get", SESSION), ("delete", SESSION)]
+    for method, path in asked:
+        response = server.client.open(path.format(session_id="s"), method=method)
+        assert response.status_code == (200 if begun or path != SESSION else 404)
+        Judge(server.app).check(response, path, method)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "asked"),
+    [
+        ("get", SESSIONS, f"{SESSIONS}?limit=0"),
+        ("get", SESSION, f"{SESSIONS}/.."),
+        ("delete", SESSION, f"{SESSIONS}/a%0A"),
+    ],
+)
+def test_wrong_questions_about_sessions(method, path, asked):
+    """What is wrong with a question about sessions is told as the document has it."""
+    server = Server()
+    response = server.client.open(asked, method=method)
+    assert response.status_code == 400
+    Judge(server.app).check(response, path, method)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("get", SESSIONS), ("get", STATS), ("get", SESSION), ("delete", SESSION), ("post", CHAT)],
+)
+def test_no_sessions(method, path):
+    """That no sessions are kept is told as the document has it."""
+    server = Server(session_store="none")
+    asked = {"messages": [USER], "session_id": "s"} if method == "post" else None
+    response = server.client.open(path.format(session_id="s"), method=method, json=asked)
+    assert response.status_code == 400
+    Judge(server.app).check(response, path, method)
 
 
 class _Told(ScriptedEngine):

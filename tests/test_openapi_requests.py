@@ -67,6 +67,8 @@ GOOD = [
     {"metadata": {str(i): "v" for i in range(16)}},
     {"service_tier": "auto", "verbosity": "low", "store": False, "user": "u"},
     {"unknown": {"a": [1]}, "top_k": 4},
+    {"session_id": "s", "n": 1, "claude": {"compact": True}},
+    {"session_id": None, "n": 2},
     {"messages": [USER, FULL, USER]},
     {"messages": [{**USER, "tool_calls": [], "function_call": {}, "x": 1}]},
     {"messages": [USER, {"role": "assistant", "refusal": "No"}, USER]},
@@ -194,6 +196,12 @@ BAD = [
     {"modalities": ["text", "audio"]},
     {"audio": {}},
     {"session_id": ""},
+    {"session_id": "a/b"},
+    {"session_id": "stats"},
+    {"session_id": "x" * 129},
+    {"session_id": "a\n"},
+    {"session_id": "s", "n": 2},
+    {"claude": {"compact": True}},
 ]
 
 

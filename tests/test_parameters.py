@@ -53,7 +53,10 @@ CASES = {
     "modalities": Case(wrong=(["text", "audio"], ["audio"], [], "text")),
     "audio": Case(wrong=({"voice": "alloy"}, {})),
     "web_search_options": Case(wrong=({}, {"search_context_size": "low"})),
-    "session_id": Case(wrong=("s", "")),
+    "session_id": Case(
+        ("s", "a b", "ä?#%", "x" * 128, "..."),
+        ("", "x" * 129, "a/b", "a\nb", "\x9f", ".", "..", "stats", 7, ["s"]),
+    ),
     "presence_penalty": Case((-2, 0.1, 2), (-2.1, 2.1, "0", False)),
     "frequency_penalty": Case((-2, 0.1, 2), (-2.1, 2.1, "0", False)),
     "seed": Case((0, -1, 2**70), (0.5, "1", True)),

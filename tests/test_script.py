@@ -164,11 +164,20 @@ def test_tool_call():
 
 def test_numbers():
     """The numbers of the script are those of the answer."""
-    numbers = '{"input_tokens": 7, "cache_read_input_tokens": 3, "output_tokens": 9}'
+    thought = {"thinking_tokens": 4}
+    numbers = json.dumps(
+        {
+            "input_tokens": 7,
+            "cache_read_input_tokens": 3,
+            "output_tokens": 9,
+            "output_tokens_details": thought,
+        }
+    )
     events = [event for _, event in events_of(script_of(f"[[say a]] [[usage {numbers}]]"))]
     usage = events[0]["message"]["usage"]
     assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (7, 3)
-    assert events[-2]["usage"] == {"output_tokens": 9}
+    assert (usage["output_tokens"], usage["output_tokens_details"]) == (1, None)
+    assert events[-2]["usage"] == {"output_tokens": 9, "output_tokens_details": thought}
 
 
 def test_pauses():

@@ -50,11 +50,9 @@ def events(*said):
 def test_all_is_well(capsys):
     """A server that answers as it should gets a line for each check, with its milliseconds."""
     assert smoke.run(Inside(app()))
-    *checked, last = lines(capsys)
-    assert [(line[0], line[1], line[3]) for line in checked] == [
-        ("ok", name, "ms") for name in ("health", "models", "auth", "completion", "stream")
+    assert [(line[0], line[1], line[3]) for line in lines(capsys)] == [
+        ("ok", name, "ms") for name in smoke.CHECKS
     ]
-    assert last == ["sessions:", "not", "offered"]
 
 
 def test_key_is_sent(capsys):
@@ -117,10 +115,31 @@ def test_broken(capsys, what, where, status, said, why):
 
 def test_sessions_where_they_are_offered(capsys):
     """A server with sessions has one made, read and deleted."""
-    client = Inside(app(), {("GET", "/v1/sessions"): (200, {"sessions": []})})
-    assert not smoke.run(client)  # for this one refuses to make one
-    assert "FAILED  sessions" in capsys.readouterr().out
-    assert client.asked[-1] == CHAT
+    client = Inside(app())
+    assert smoke.run(client)
+    methods = [method for method, path in client.asked if "/sessions/" in path]
+    assert methods == ["GET", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_no_sessions(capsys, status):
+    """A server that keeps no sessions, or is too old for them, is well all the same."""
+    client = Inside(app(session_store="none"))
+    if status == 404:
+        client = Inside(app(), {("GET", "/v1/sessions"): (404, {})})
+    assert smoke.run(client)
+    assert lines(capsys)[-1] == ["sessions:", "not", "offered"]
+
+
+def test_a_session_that_stays(capsys):
+    """A session that is there although it was deleted fails the check."""
+
+    class Stubborn(Inside):
+        def call(self, method, path, body=None):
+            return (200, b"{}") if "/sessions/" in path else super().call(method, path, body)
+
+    assert not smoke.run(Stubborn(app()))
+    assert "a deleted one is still there" in capsys.readouterr().out
 
 
 def test_nobody_listens(capsys):

@@ -127,7 +127,7 @@ def _operation(rule: Rule, method: str, view: Callable[..., Any], needs_key: boo
         "tags": [rule.endpoint.split(".")[-2]],
         "summary": summary,
         "description": description.strip(),
-        "parameters": [*_places(rule), *_query(declared)],
+        "parameters": [*_places(rule, declared), *_query(declared)],
         "requestBody": _body(declared),
         "responses": _responses(declared, bool(rule.arguments), needs_key),
         "security": [{name: []} for name in SCHEMES] if needs_key else [{}],
@@ -135,8 +135,10 @@ def _operation(rule: Rule, method: str, view: Callable[..., Any], needs_key: boo
     return {name: value for name, value in told.items() if value}
 
 
-def _places(rule: Rule) -> list[Json]:
+def _places(rule: Rule, declared: Operation) -> list[Json]:
     """Return the parameters in the rule's path."""
+    if declared.places:
+        return [{"in": "path", "schema": declared.places}]
     anything = {"type": "string", "minLength": 1}
     return [
         {"in": "path", "name": name, "required": True, "schema": _KINDS.get(kind, anything)}
@@ -168,7 +170,7 @@ def _statuses(declared: Operation, has_places: bool, needs_key: bool) -> set[int
     found = {403, 405, 500, *declared.errors}
     found |= {401} if needs_key else set()
     found |= {404} if has_places else set()
-    found |= {400} if declared.query else set()
+    found |= {400} if declared.query or declared.places else set()
     return found | {400, 413, 415} if declared.body else found
 
 

@@ -17,6 +17,7 @@ _KEPT_AS = "gateway_operation"
 class Operation:
     """What a view takes and answers; its docstring says what it does.
 
+    `places` has a schema of the parameters in its path, where Flask's rule does not say enough.
     `answers` has a schema for each status, `stream` that of the events where a 200 may be a
     stream. `errors` are the statuses of errors that follow neither from what it takes nor from
     `needs_key`, `headers` its answers' own headers and their meanings.
@@ -24,6 +25,7 @@ class Operation:
 
     body: Shape | None = None
     query: Shape | None = None
+    places: Shape | None = None
     answers: Mapping[int, Shape] = field(default_factory=dict)
     stream: Shape | None = None
     errors: tuple[int, ...] = ()

@@ -18,6 +18,7 @@ from wrapper.schemas.sessions import (
     SessionDeletedSchema,
     SessionListSchema,
     SessionMessagesSchema,
+    SessionPathSchema,
     SessionStatsSchema,
 )
 from wrapper.services.sessions.service import SessionService
@@ -38,7 +39,7 @@ def list_sessions() -> Response:
 
 
 @sessions.get("/sessions/stats")
-@operation(answers={200: SessionStatsSchema}, errors=(503,))
+@operation(answers={200: SessionStatsSchema}, errors=(400, 503))
 def read_stats() -> Response:
     """Tell what the caller's sessions come to."""
     stats = _service().stats(principal())
@@ -63,7 +64,7 @@ def read_stats() -> Response:
 
 
 @sessions.get("/sessions/<session_id>")
-@operation(answers={200: SessionMessagesSchema}, errors=(503,))
+@operation(places=SessionPathSchema, answers={200: SessionMessagesSchema}, errors=(503,))
 def read_session(session_id: str) -> Response:
     """Tell of one session, with all that was said."""
     session = _service().read(principal(), _checked(session_id))
@@ -72,7 +73,7 @@ def read_session(session_id: str) -> Response:
 
 
 @sessions.delete("/sessions/<session_id>")
-@operation(answers={200: SessionDeletedSchema}, errors=(503,))
+@operation(places=SessionPathSchema, answers={200: SessionDeletedSchema}, errors=(503,))
 def delete_session(session_id: str) -> Response:
     """Forget a session; a turn of it that runs goes on, and is not remembered."""
     _service().delete(principal(), _checked(session_id))

@@ -182,6 +182,7 @@ class BooksSchema(BaseSchema):
 class HealthSchema(BaseSchema):
     status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
     pools = fields.Dict(values=fields.Nested(PoolSchema), metadata={"description": "By profile."})
+    parked = fields.Integer(metadata={"description": "Processes that wait for a session's turn."})
     ignored_frames = fields.Dict(
         values=fields.Integer(),
         metadata={"description": "What Claude Code said that the gateway knows nothing of."},

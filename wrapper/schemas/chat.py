@@ -72,7 +72,16 @@ _ONE_ANSWER: dict[str, Any] = {
         {"properties": {"n": {"enum": [1, None]}}},
     ]
 }
-_RULES = [_ONE_ANSWER, _OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM]
+_NEEDS_SESSION: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"claude": {"properties": {"compact": {"enum": [False, None]}}}}},
+        {"properties": {"session_id": {"type": "string"}}, "required": ["session_id"]},
+    ]
+}
+_RULES = [
+    *(_OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM),
+    *(_ONE_ANSWER, _NEEDS_SESSION),
+]
 
 
 class Stop(fields.Field[tuple[str, ...]]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from wrapper.errors import BadAnswer
@@ -20,6 +19,7 @@ from wrapper.services.turn import (
     Shape,
     Started,
     TextDelta,
+    arguments_of,
 )
 
 
@@ -74,7 +74,7 @@ class Answer:
         text = self.text
         whole = self.ended is not None and self.ended.ending is Ending.CALLS
         calls = [_call(call, legacy) for call in self.calls] if whole else []
-        return ChatMessage("assistant", (*([text] if text else []), *calls))
+        return ChatMessage("assistant", (*([text] if text or not calls else []), *calls))
 
     def _check(self) -> None:
         done = self.ended and self.ended.ending is Ending.DONE
@@ -87,10 +87,8 @@ class Answer:
 
 def _call(call: Calling, legacy: bool) -> Call:
     try:
-        sound = isinstance(json.loads(call.arguments), dict)
+        arguments_of(call.arguments)
     except ValueError:
-        sound = False
-    if not sound:
         what = f"The model has called {call.name} with arguments that are no JSON object"
-        raise BadAnswer(f"{what}, which the session cannot go on from.", retry=False)
+        raise BadAnswer(f"{what}, which the session cannot go on from.", retry=False) from None
     return Call("" if legacy else call.id, call.name, call.arguments)

@@ -141,6 +141,7 @@ class ChatService:
             notes |= fitted.notes | self._inspect(request, turn)
             self._ledger.check(principal)
             self._rates.admit(principal)
+            notes = {**notes, **visit.notes, **self._rates.headers(principal)}
             return Run(
                 self._play(turn, request.n, visit),
                 watch,
@@ -148,8 +149,8 @@ class ChatService:
                 Booking(principal, self._ledger, self._rates),
                 answers=[Answer(request.shape) for _ in range(request.n)],
                 remember=partial(visit.remember, legacy=request.legacy_functions),
+                notes=notes,
                 release=held.pop_all().close,
-                notes={**notes, **visit.notes, **self._rates.headers(principal)},
             )
 
     def _play(self, turn: Turn, turns: int, visit: Visit | Passing) -> Events:

@@ -68,12 +68,14 @@ class Run:
                 return
 
     def close(self) -> None:
-        with contextlib.suppress(ApiError):  # the books keep it all the same, and the log tells
-            for index, event in self._loop.close():
-                self._note(index, event)
-            self._booking.close()
-        self._release()
-        self._record.close()
+        try:
+            with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
+                for index, event in self._loop.close():
+                    self._note(index, event)
+                self._booking.close()
+        finally:  # else a session could never be used again
+            self._release()
+            self._record.close()
 
     def _watched(self) -> Iterator[tuple[int, Event] | None]:
         try:
@@ -92,7 +94,11 @@ class Run:
         answer = self._answers[index]
         answer.add(event)
         if answer.ended:
-            self._remember(answer)
+            try:
+                self._remember(answer)
+            except ApiError as error:
+                error.retry = False  # the turn was had, whatever its tools have done
+                raise
 
     def _note(self, index: int, event: Event) -> None:
         self._record.add(event)

@@ -20,19 +20,18 @@ def transcribe(message: ChatMessage) -> Json:
     if message.role == "function":
         return {**said, "name": message.answers}
     calls = [part for part in message.parts if isinstance(part, Call)]
-    if calls and not calls[0].id:
-        return {**said, "function_call": _function(calls[0])}
-    if calls:
-        told = [{"id": one.id, "type": "function", "function": _function(one)} for one in calls]
-        return {**said, "tool_calls": told}
+    if told := [_call(call) for call in calls if call.id]:
+        said["tool_calls"] = told
+    if legacy := [_function(call) for call in calls if not call.id]:
+        said["function_call"] = legacy[0]
     return said
 
 
 def _content(parts: Sequence[Part]) -> Any:
-    """Return a text where there is no more than one, None beside calls, or a list of parts."""
+    """Return a text where there is just one, None beside calls, or a list of parts."""
     told = [part for part in parts if not isinstance(part, Call)]
-    if not told:
-        return None if parts else ""
+    if parts and not told:
+        return None
     if len(told) == 1 and isinstance(told[0], str):
         return told[0]
     return [_part(part) for part in told]
@@ -52,6 +51,10 @@ def _file(document: Document) -> str:
     if document.media_type != "text/plain":
         return f"data:{document.media_type};base64,{document.data}"
     return f"data:text/plain;charset=utf-8,{quote(document.data)}"
+
+
+def _call(call: Call) -> Json:
+    return {"id": call.id, "type": "function", "function": _function(call)}
 
 
 def _function(call: Call) -> Json:

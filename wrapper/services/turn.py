@@ -5,6 +5,7 @@ What makes turns knows nothing of Claude Code; what runs them knows nothing of O
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from enum import Enum
@@ -40,6 +41,20 @@ class Call:
     id: str
     name: str
     arguments: str
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """Return the arguments of a call. Raises ValueError where *text* is no JSON object, or one
+    that cannot be written again: with NaN, 1e999, or a lone surrogate, which is no text."""
+    held = json.loads(text, parse_constant=_refuse_constant)
+    json.dumps(held, ensure_ascii=False, allow_nan=False).encode()
+    if not isinstance(held, dict):
+        raise ValueError("no object")
+    return held
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Script:
     break_status: int | None = None
     cut: bool = False
     void: bool = False
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
 
 
 def read_script(body: Body) -> Script:

@@ -32,6 +32,18 @@ class Place:
     emptied: Future[bool] | None = None
     since: float = 0.0
 
+    @property
+    def emptying(self) -> bool:
+        return self.emptied is not None and not self.emptied.done()
+
+    def leave(self, discard: Callable[[Process], None]) -> None:
+        """Have the process stopped, but not while it is emptied: it would be read from after its
+        pipes were closed, by numbers that may be another process's by then."""
+        if self.emptied:
+            self.emptied.add_done_callback(lambda _: discard(self.process))
+        else:
+            discard(self.process)
+
 
 def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     """Return what a process keeps from its first turn on, so that a later one must have the same:
@@ -74,7 +86,7 @@ class Parking:
     def park(self, place: Place, most: int) -> None:
         """Keep a process, if it fits among *most* and into memory; else it is stopped."""
         if self._scarce() or self._resident(place.process.pid) > self._most_rss:
-            self._discard(place.process)
+            place.leave(self._discard)
             return
         with self._lock:
             replaced = self._places.pop(place.session, None)
@@ -83,7 +95,7 @@ class Parking:
                 self._places[place.session] = place
         for gone in (replaced, None if kept else place):
             if gone:
-                self._discard(gone.process)
+                gone.leave(self._discard)
         self.fit(most)
 
     def take(self, turn: Turn, workspace: str | None) -> Place | None:
@@ -99,7 +111,7 @@ class Parking:
             return None
         if self._fits(place, turn, workspace):
             return place
-        self._discard(place.process)
+        place.leave(self._discard)
         return None
 
     def fit(self, most: int) -> None:
@@ -141,9 +153,9 @@ class Parking:
             place.fingerprint == fingerprint(turn, workspace)
             and len(known) < len(turn.messages)
             and turn.messages[: len(known)] == known
-            and (place.emptied is not None or place.process.alive_and_silent())
+            and (place.emptying or place.process.alive_and_silent())
         )
 
     def _stop(self, keys: list[SessionKey]) -> None:
         for key in keys:
-            self._discard(self._places.pop(key).process)
+            self._places.pop(key).leave(self._discard)

@@ -175,7 +175,7 @@ class Supply:
             emptied = await asyncio.wrap_future(place.emptied)
         finally:
             if not emptied:
-                self.fleet.discard(place.process)
+                place.leave(self.fleet.discard)
         return place if emptied else None
 
     def _free(self) -> int:

@@ -85,6 +85,8 @@ class Visit:
         reply = session.head.reply
         same = reply is not None and (reply.asked, reply.attempt) == (self._asked, attempt)
         self.repeats = same and bool(again or attempt)
+        if same and not self.repeats:
+            self._forget_reply()
 
     @property
     def key(self) -> SessionKey:
@@ -171,6 +173,12 @@ class Visit:
         before, head = self.before, self._session.head
         whole = len(before) == head.messages  # else it is counted anew, which takes longer
         return (head.size if whole else _measure(before)) + _measure(self._messages)
+
+    def _forget_reply(self) -> None:
+        """Forget that the turn before asked just the same, so that when this one fails, and is
+        asked for again, it is not told what the one before was answered."""
+        self._session = replace(self._session, head=replace(self._session.head, reply=None))
+        self._claim.save(self._session)
 
     def close(self) -> None:
         self._claim.release()

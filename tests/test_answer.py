@@ -1,0 +1,145 @@
+"""The answer: what a turn's events add up to, what of it is sent back, and if it fits its shape."""
+
+import pytest
+
+from wrapper.errors import BadAnswer
+from wrapper.services.answer import Answer
+from wrapper.services.messages import ChatMessage
+from wrapper.services.turn import (
+    Call,
+    CallDelta,
+    CallStarted,
+    Compacted,
+    Ended,
+    Ending,
+    Message,
+    ReasoningDelta,
+    Shape,
+    Started,
+    TextDelta,
+    ToolUse,
+    Usage,
+    Used,
+)
+
+USAGE = Usage(input=10, output=4)
+SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})
+CALLED = (
+    CallStarted(0, "call_1", "f"),
+    CallDelta(0, '{"a"'),
+    CallStarted(1, "call_2", "g"),
+    CallDelta(0, ": 1}"),
+    CallDelta(1, "{}"),
+)
+
+
+def ended(ending=Ending.DONE):
+    return Ended(ending, USAGE, 0.25)
+
+
+def gathered(*events, shape=None):
+    answer = Answer(shape)
+    for event in events:
+        answer.add(event)
+    return answer
+
+
+def message(*events, legacy=False):
+    return gathered(Started("m"), *events).message(legacy=legacy)
+
+
+def test_nothing_yet():
+    """Before the first event there is no text, no call and no end."""
+    answer = Answer()
+    assert (answer.text, answer.calls, answer.ended, answer.resumed) == ("", [], None, False)
+
+
+def test_gathered():
+    """The texts are one, and the model, its start and its end are known."""
+    answer = gathered(Started("m", True), TextDelta("Good "), TextDelta("day."), ended())
+    assert (answer.model, answer.resumed) == ("m", True)
+    assert (answer.text, answer.ended) == ("Good day.", ended())
+
+
+def test_compacted():
+    """What the conversation was made into is known."""
+    summary = (Message("user", ("In short",)),)
+    assert gathered(Started("m")).compacted is None
+    assert gathered(Compacted(summary), Started("m"), ended()).compacted == summary
+
+
+@pytest.mark.parametrize("ending", [Ending.DONE, Ending.LENGTH])
+def test_text_is_sent_back(ending):
+    """A text goes on as the assistant's message, cut at its limit or not."""
+    assert message(TextDelta("Hi"), ended(ending)) == ChatMessage("assistant", ("Hi",))
+
+
+def test_only_what_was_said_is_sent_back():
+    """Neither thoughts nor tools at work are part of the message."""
+    aside = (ReasoningDelta("Hm"), ToolUse("Bash", "{}"), Used({}))
+    assert message(*aside, TextDelta("Hi"), ended()).parts == ("Hi",)
+
+
+def test_an_empty_answer_is_sent_back():
+    """An answer without text is a message with an empty one."""
+    assert message(ended()) == ChatMessage("assistant", ("",))
+    assert message(TextDelta(""), ended()) == ChatMessage("assistant", ("",))
+
+
+def test_calls_are_sent_back():
+    """Calls follow the text, each with its id, its name and all of its arguments."""
+    calls = (Call("call_1", "f", '{"a": 1}'), Call("call_2", "g", "{}"))
+    assert message(*CALLED, ended(Ending.CALLS)).parts == calls
+    assert message(TextDelta("Well."), *CALLED, ended(Ending.CALLS)).parts == ("Well.", *calls)
+
+
+def test_legacy_calls_have_no_id():
+    """A call in the API's first form goes on without an id."""
+    parts = message(CALLED[2], CallDelta(0, "{}"), ended(Ending.CALLS), legacy=True).parts
+    assert parts == (Call("", "g", "{}"),)
+
+
+@pytest.mark.parametrize("ending", [Ending.LENGTH, Ending.DONE])
+def test_unfinished_calls_are_none(ending):
+    """A call that was not written to its end is not part of the message."""
+    assert message(TextDelta("Well."), *CALLED[:2], ended(ending)).parts == ("Well.",)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "{", "[]", "null", "{} {}", '{"a": NaN}', '{"a": 1e999}', r'{"a": "\ud800"}']
+)
+def test_calls_that_cannot_be_sent_back(arguments):
+    """A call that the model's API would not take back is an error, and no message."""
+    events = (CallStarted(0, "c", "f"), CallDelta(0, arguments), ended(Ending.CALLS))
+    with pytest.raises(BadAnswer, match="called f") as caught:
+        message(*events)
+    assert caught.value.retry is False
+
+
+@pytest.mark.parametrize(
+    ("text", "ending", "fits"),
+    [
+        ('{"a": 1}', Ending.DONE, True),
+        ('{"a": "1"}', Ending.DONE, False),
+        ("one", Ending.DONE, False),
+        ("", Ending.DONE, False),
+        ('{"a": ', Ending.LENGTH, True),
+        ("", Ending.REFUSED, True),
+        ("", Ending.CALLS, True),
+        ("", Ending.ABANDONED, True),
+    ],
+)
+def test_shape(text, ending, fits):
+    """An answer that the model has ended fits its shape, or is an error; a cut one is told."""
+    events = (Started("m"), TextDelta(text), ended(ending))
+    if fits:
+        assert gathered(*events, shape=SHAPE).ended == ended(ending)
+        return
+    with pytest.raises(BadAnswer, match="'number'") as caught:
+        gathered(*events, shape=SHAPE)
+    assert caught.value.retry is False
+
+
+def test_without_a_shape():
+    """Where no shape is asked for, any text is an answer."""
+    assert gathered(Started("m"), TextDelta("one"), ended()).text == "one"
