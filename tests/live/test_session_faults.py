@@ -20,7 +20,6 @@ SHAPE = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": 
 FAILING = [
     ("[[error 500]]", {}),
     ("[[deltas 3]] [[stall 0.2]] [[cut]]", {}),
-    ("[[void]]", {}),
     ("[[say no object]]", {"response_format": SHAPE, "model": "sonnet"}),
 ]
 
@@ -61,16 +60,16 @@ def test_client_gone(remembering, upstream, begin, profile, first):
     assert len(talk.messages) == 2 * len(words) + 4
 
 
-@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
-def test_refusal(remembering, begin, profile, stream):
+def test_refusal(remembering, begin, profile):
     """A refusal is told and not remembered: the API would refuse all that followed."""
     talk = begin(remembering, profile)
     talk.say(note("a"))
     before = talk.messages
-    refused = talk.say("remember: b [[deltas 3]] [[stop refusal]]", stream=stream)
-    assert refused.reason == "content_filter"
-    assert talk.messages == before
+    for stream in (False, True):
+        refused = talk.say("remember: b [[deltas 3]] [[stop refusal]]", stream=stream)
+        assert refused.reason == "content_filter"
+        assert talk.messages == before
     assert talk.say(note("c")).text == "ok"
     assert talk.say("[[recall]]").text == "a c"
 
@@ -85,19 +84,18 @@ def test_length(remembering, upstream, begin, profile):
     say_both_ways(talk, upstream, "and then?")
 
 
-@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(
     ("first", "again"),
     [({}, RETRY), ({"Idempotency-Key": "k"}, {"Idempotency-Key": "k"})],
 )
-def test_retry(remembering, upstream, begin, profile, stream, first, again):
+def test_retry(remembering, upstream, begin, profile, first, again):
     """What a client sends once more because it has lost the answer is answered, not said again."""
     talk = begin(remembering, profile)
     talk.say(note("a"))
     said = talk.say(note("b"), headers=first)
     count, asked = talk.read()[1]["message_count"], len(upstream.requests)
-    for _ in range(2):
+    for stream in (False, True):
         told = talk.say(note("b"), headers=again, stream=stream)
         assert (told.message, told.reason, told.usage) == (said.message, said.reason, said.usage)
         assert told.headers["idempotent-replayed"] == "true"
@@ -219,22 +217,21 @@ def test_many_at_once(remembering, begin):
 
 
 @pytest.fixture(scope="module")
-def _hasty(_servers):
-    settings = {"SESSION_TTL": "2", "SESSION_WAIT": "1", "MAX_PARKED": "1", "LOG_LEVEL": "debug"}
-    return _servers(POOL_SIZE="1", POOL_SIZE_OTHER="1", **settings).wait()
+def _narrow(_servers):
+    return _servers(POOL_SIZE="1", POOL_SIZE_OTHER="1", SESSION_WAIT="1", MAX_PARKED="1").wait()
 
 
 @pytest.fixture
-def hasty(_hasty, upstream):
-    """A gateway that waits for nothing and keeps nothing for long."""
-    return _hasty
+def narrow(_narrow, upstream):
+    """A gateway where turns wait for a second, and one process may stay."""
+    return _narrow
 
 
-def test_wait(hasty, upstream, begin):
+def test_wait(narrow, upstream, begin):
     """A turn that has waited for SESSION_WAIT is a 409, which the client must not try again."""
-    talk = begin(hasty)
+    talk = begin(narrow)
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(talk.say, "remember: a [[stall 3]] [[say one two]]")
+        first = pool.submit(talk.say, "remember: a [[stall 4]] [[say one two]]")
         assert upstream.wait_for(bool)
         error = talk.fail(note("b"))
         assert error.status_code == 409
@@ -242,6 +239,24 @@ def test_wait(hasty, upstream, begin):
         assert error.response.headers["x-should-retry"] == "false"
         assert first.result().text == "one two"
     assert talk.say("[[recall]]").text == "a"
+
+
+def test_fewer_places_than_sessions(narrow, begin):
+    """Where fewer processes may stay than there are sessions, the last used ones' do."""
+    talks = [begin(narrow, "agent"), begin(narrow, "plain")]
+    for word in "ab":
+        for talk in talks:
+            talk.say(note(word))
+    assert [talk.say("[[recall]]").text for talk in talks] == ["a b", "a b"]
+    assert talks[0].stats()["resumed_turns"] == 0
+    assert talks[0].stats()["parked_processes"] == 1
+
+
+@pytest.fixture(scope="module")
+def hasty(_servers):
+    """A gateway that keeps no session for long."""
+    settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "LOG_LEVEL": "debug"}
+    return _servers(SESSION_TTL="2", **settings).wait()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -258,17 +273,6 @@ def test_expiry(hasty, begin, profile):
     assert eventually(lambda: not alive(process), 15)
     assert eventually(lambda: not list(place.glob("*")), 15)
     assert talk.say("[[recall]]").text == "nothing"
-
-
-def test_fewer_places_than_sessions(hasty, begin):
-    """Where fewer processes may stay than there are sessions, the last used ones' do."""
-    talks = [begin(hasty, "agent"), begin(hasty, "plain")]
-    for word in "ab":
-        for talk in talks:
-            talk.say(note(word))
-    assert [talk.say("[[recall]]").text for talk in talks] == ["a b", "a b"]
-    assert talks[0].stats()["resumed_turns"] == 0
-    assert talks[0].stats()["parked_processes"] == 1
 
 
 @pytest.mark.parametrize("profile", PROFILES)
