@@ -12,8 +12,9 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,9 +28,21 @@ from bench.contenders import (
     printed,
 )
 from bench.figures import Round
+from bench.footprint import sessions_bytes
 from bench.measure import measure
 from bench.report import table, times
-from bench.targets import LONG_TARGET, PRINT, TARGETS, missed, noises, too_slow
+from bench.sessions import LATE, LaterTurn, SessionTurn
+from bench.targets import (
+    FOOTPRINT_TARGET,
+    LONG_TARGET,
+    PRINT,
+    SESSION_TARGETS,
+    TARGETS,
+    missed,
+    noises,
+    too_large,
+    too_slow,
+)
 from bench.upstream import serving
 from tests.live import cli
 from wrapper.services.claude.cli import QUIET, build_profiles
@@ -44,20 +57,34 @@ STREAMED = ("--output-format", "stream-json", "--verbose", "--include-partial-me
 
 
 def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
-    with contending() as contenders:
+    with contending(all_alike) as contenders:
         single = measure(contenders, rounds, 1)
         burst = measure(contenders, bursts, AT_ONCE)
         long = measure(conversations(contenders), bursts, 1)
-    code, verdict = judge(single, long)
-    text = write(single, burst, long, verdict)
+    with contending(later) as contenders:
+        sessions = measure(contenders, rounds, 1)
+    found = Found(single, burst, long, sessions, sessions_bytes())
+    code, verdict = judge(found)
+    text = write(found, verdict)
     print(text)
     if code != 2 and rounds >= ROUNDS:
         RESULTS.write_text(text)
     return code
 
 
+@dataclass(frozen=True)
+class Found:
+    """All that was measured; `footprint` is in bytes."""
+
+    single: Sequence[Round]
+    burst: Sequence[Round]
+    long: Sequence[Round]
+    sessions: Sequence[Round]
+    footprint: int
+
+
 @contextmanager
-def contending() -> Iterator[list[Contender]]:
+def contending(build: Callable[[Path, str], Iterator[Contender]]) -> Iterator[list[Contender]]:
     """Start everything that is asked, and leave nothing of it behind."""
     with tempfile.TemporaryDirectory() as folder, serving() as url, ExitStack() as started:
         contenders: list[Contender] = []
@@ -67,15 +94,9 @@ def contending() -> Iterator[list[Contender]]:
         yield contenders
 
 
-def build(folder: Path, url: str) -> Iterator[Contender]:
-    for name in ("gateway", "bare", "print", "home"):
-        (folder / name).mkdir()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder / "home"),
-        "ANTHROPIC_BASE_URL": url,
-        "ANTHROPIC_API_KEY": KEY,
-    }
+def all_alike(folder: Path, url: str) -> Iterator[Contender]:
+    """Make those that answer one question by itself."""
+    environment = furnish(folder, url)
     plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
     binary = cli.current()
     yield Gateway(folder / "gateway", url, KEY, AT_ONCE)
@@ -86,28 +107,57 @@ def build(folder: Path, url: str) -> Iterator[Contender]:
     yield UpstreamDirect(url, KEY)
 
 
+def later(folder: Path, url: str) -> Iterator[Contender]:
+    """Make those that answer one question after another, and what they are compared with."""
+    environment = furnish(folder, url)
+    profiles = build_profiles(Settings(claude_code_max_retries=0), environment)
+    binary = cli.current()
+    gateway = Gateway(folder / "gateway", url, KEY, 2)
+    yield gateway
+    plain = profiles["plain"]
+    yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
+    for profile in ("agent", "plain"):
+        yield LaterTurn(binary, profiles[profile], folder / "bare")
+        yield from (SessionTurn(gateway, profile, number) for number in (2, LATE))
+
+
+def furnish(folder: Path, url: str) -> dict[str, str]:
+    """Make directories, and return the environment of whatever is asked."""
+    for name in ("gateway", "bare", "print", "home"):
+        (folder / name).mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": KEY,
+    }
+
+
 def conversations(contenders: Sequence[Contender]) -> list[Contender]:
     """Return the gateway among the contenders, at the end of long conversations."""
     (gateway,) = (one for one in contenders if isinstance(one, Gateway))
     return [LongConversation(gateway, profile) for profile in ("plain", "agent")]
 
 
-def judge(rounds: Sequence[Round], long: Sequence[Round]) -> tuple[int, list[str]]:
+def judge(found: Found) -> tuple[int, list[str]]:
     """Return the exit status and the reasons for it, told in full sentences."""
-    if noise := noises(rounds):
+    if noise := noises(found.single):
         return 2, [f"Too noisy to judge: {reason}." for reason in noise]
-    if misses := [*missed(rounds), *too_slow(long)]:
+    misses = [
+        *missed(found.single),
+        *too_slow(found.long),
+        *missed(found.sessions, SESSION_TARGETS),
+        *too_large(found.footprint),
+    ]
+    if misses:
         return 1, [f"Missed: {target}." for target in misses]
-    return 0, [f"Reached: {target}." for target in (*TARGETS, LONG_TARGET)]
+    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, FOOTPRINT_TARGET)
+    return 0, [f"Reached: {target}." for target in targets]
 
 
-def write(
-    single: Sequence[Round],
-    burst: Sequence[Round],
-    long: Sequence[Round],
-    verdict: Sequence[str],
-) -> str:
+def write(found: Found, verdict: Sequence[str]) -> str:
     """Return the text of results.md."""
+    single, burst, long, sessions = found.single, found.burst, found.long, found.sessions
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     return f"""# What `make bench` found
 
@@ -126,14 +176,23 @@ at once, in 20 deltas, so that the times are what each adds of its own. Every an
 ## One at a time ({len(single)} rounds)
 
 {table(single)}
-{chr(10).join(verdict)}
-
 ## {AT_ONCE} at once ({len(burst)} rounds, of each the median of {AT_ONCE})
 
 {table(burst)}
 ## At the end of a long conversation ({len(long)} rounds)
 
-{times(long)}"""
+{times(long)}
+## Later turns of a session ({len(sessions)} rounds)
+
+Each turn found the process of the one before it parked.
+
+{times(sessions)}
+1,000 sessions of 5 turns with short messages: {found.footprint / 1024**2:.1f} MiB.
+
+## Targets
+
+{chr(10).join(f"- {line}" for line in verdict)}
+"""
 
 
 if __name__ == "__main__":

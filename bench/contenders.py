@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -64,14 +65,26 @@ class Gateway:
             raise RuntimeError(f"the pool does not fill: {self._server.health()}")
         self._server.at_rest()
 
-    def ask(self, messages: Sequence[Json] = MESSAGES, profile: str = "plain") -> Timing:
-        body = {"model": MODEL, "messages": messages, "stream": True}
-        body["claude"] = {"profile": profile}
+    def ask(
+        self,
+        messages: Sequence[Json] = MESSAGES,
+        profile: str = "plain",
+        session_id: str | None = None,
+    ) -> Timing:
+        body: Json = {"model": MODEL, "messages": messages, "stream": True}
+        body |= {"claude": {"profile": profile}, "session_id": session_id}
         answer = Answer()
         for event in _post(self._server.port, "/v1/chat/completions", body, {}):
             for choice in event.get("choices", ()):
                 answer.add(choice["delta"].get("content") or "")
         return answer.end()
+
+    def resumed(self) -> int:
+        """Return how many turns of sessions have found a process parked."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=DEADLINE)
+        connection.request("GET", "/v1/sessions/stats")
+        with contextlib.closing(connection):
+            return int(json.load(connection.getresponse())["resumed_turns"])
 
     def close(self) -> None:
         self._server.stop()
@@ -160,7 +173,7 @@ class BareProcess:
     def ask(self) -> Timing:
         process = self._warm.popleft()
         try:
-            return _converse(process)
+            return converse(process, TURN, frames.configuration(TURN))
         finally:
             process.stop()
 
@@ -219,18 +232,17 @@ def _post(port: int, path: str, body: Json, headers: Mapping[str, str]) -> Itera
         connection.close()
 
 
-def _converse(process: Process) -> Timing:
-    """Configure a warm process, ask it and time its answer, up to its result."""
+def converse(process: Process, turn: Turn, requests: Sequence[Json]) -> Timing:
+    """Configure a process by *requests*, ask it and time its answer, up to its result."""
     stdin, stdout, _ = process.pipes
     answer = Answer()
     with os.fdopen(os.dup(stdout), "rb") as lines:
         said = _frames(lines)
-        requests = frames.configuration(TURN)
         _send(stdin, requests)
         unconfirmed = {request["request_id"] for request in requests}
         while unconfirmed:
             unconfirmed.discard(_confirmed(next(said)))
-        _send(stdin, [frames.prompt(TURN)])
+        _send(stdin, [frames.prompt(turn)])
         _hear(said, answer)
     return answer.end()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.live.server import Server
+from tests.live.talk import Talk
 from wrapper.testing.upstream import Upstream
 
 
@@ -71,3 +72,29 @@ def _gateway(_servers: Callable[..., Server]) -> Server:
 def gateway(_gateway: Server, upstream: Upstream) -> Server:
     """A gateway that tests share, with both profiles warm and an upstream that starts clean."""
     return _gateway
+
+
+@pytest.fixture(scope="session")
+def _remembering(_servers: Callable[..., Server]) -> Server:
+    # Its log tells which process was spoken to.
+    return _servers(LOG_LEVEL="debug", POOL_SIZE="2", POOL_SIZE_OTHER="2", MAX_PARKED="4").wait()
+
+
+@pytest.fixture
+def remembering(_remembering: Server, upstream: Upstream) -> Server:
+    """A gateway for sessions that tests share."""
+    return _remembering
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Talk]]:
+    """Begin a session with a gateway; it is deleted after the test."""
+    begun: list[Talk] = []
+
+    def start(server: Server, profile: str = "plain", **options: str) -> Talk:
+        begun.append(Talk(server, profile, **options))
+        return begun[-1]
+
+    yield start
+    for talk in begun:
+        talk.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.errors import RateLimited
+from wrapper.errors import InvalidRequest, RateLimited
 from wrapper.services.admission import Admission
 from wrapper.services.principal import Principal
 
@@ -45,9 +45,13 @@ def test_all_or_none():
 
 
 def test_more_than_all():
-    """A request for more places than there are is refused, also when all are free."""
-    with pytest.raises(RateLimited):
-        Admission(2).admit(3)
+    """A request for more places than there are is not to be tried again, and says what to do."""
+    admission = Admission(2)
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match=r"no more than 2 .*; ask for fewer") as caught:
+            admission.admit(3)
+        assert caught.value.param == "n"
+        admission.admit(1)
 
 
 def test_release():

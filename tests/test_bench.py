@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.__main__ import judge
+from bench.__main__ import Found, judge
 from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
 from bench.contenders import printed
 from bench.figures import Spread, ratio, seconds, spread
@@ -110,14 +110,14 @@ def test_missed(gateway, named):
     found = missed(rounds_of(gateway=[gateway], bare=[0.25], cold=[1.0]))
     assert len(found) == len(named)
     for what, name in zip(found, named, strict=True):
-        assert f"`{name}`" in what
+        assert f"of `{name}`" in what
         assert "it is" in what
 
 
 def test_missed_is_told_exactly():
     """What is said of a missed target is its meaning, its limit and the ratio."""
     rounds = rounds_of(gateway=[3.0], bare=[1.0])
-    said = "time to first token, one at a time: at most 2 of `bare process`; it is 3.00"
+    said = "time to first token, one at a time: `gateway` at most 2 of `bare process`; it is 3.00"
     assert missed(rounds, [Target(BARE, 2.0)]) == [said]
 
 
@@ -132,19 +132,31 @@ def test_noise(reference):
     assert f"`{BARE if reference == 'bare' else PRINT}`" in said
 
 
+def sessions_of(late):
+    """Return a round of later turns, in which the latest took so long."""
+    firsts = {PRINT: 1.0}
+    for profile in ("agent", "plain"):
+        firsts[f"bare process, {profile}, later turn"] = 0.1
+        firsts |= {f"session, {profile}, turn 2": 0.1, f"session, {profile}, turn 60": late}
+    return [{name: Timing(first, first) for name, first in firsts.items()}]
+
+
 @pytest.mark.parametrize(
-    ("gateway", "cold", "long", "status", "word"),
+    ("gateway", "cold", "long", "late", "size", "status", "word"),
     [
-        (0.3, [1.0, 1.0, 1.0], 1.2, 0, "Reached"),
-        (0.9, [1.0, 1.0, 1.0], 1.0, 1, "Missed"),
-        (0.3, [1.0, 1.0, 1.0], 1.3, 1, "Missed"),
-        (0.9, [0.5, 1.0, 1.5], 1.3, 2, "Too noisy"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.13, 50, 0, "Reached"),
+        (0.9, [1.0, 1.0, 1.0], 1.0, 0.1, 1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.3, 0.1, 1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.14, 1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.1, 51, 1, "Missed"),
+        (0.9, [0.5, 1.0, 1.5], 1.3, 0.1, 1, 2, "Too noisy"),
     ],
 )
-def test_status(gateway, cold, long, status, word):
+def test_status(gateway, cold, long, late, size, status, word):
     """The exit status tells reached, missed and too noisy apart; noise forbids a judgement."""
     rounds = rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold)
-    code, verdict = judge(rounds, [{"plain, 100 turns before": Timing(long, long)}])
+    lengthy = [{"plain, 100 turns before": Timing(long, long)}]
+    code, verdict = judge(Found(rounds, rounds, lengthy, sessions_of(late), size * 1024**2))
     assert code == status
     assert len(verdict) > 0
     assert all(sentence.startswith(word) for sentence in verdict)

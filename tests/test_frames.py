@@ -1,6 +1,7 @@
 """The frames: what configures a process for a turn, and what asks it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -246,12 +247,17 @@ def test_place_and_mode():
 
 
 def test_settings_of_a_process_that_goes_on():
-    """A process that goes on is told everything that may have been different, its mode too."""
+    """A process that goes on is told what is different now, and its permission mode always."""
     turn = turn_of()
-    told = [frame["request"] for frame in frames.settings(turn, "default")]
+    told = [frame["request"] for frame in frames.reconfiguration(turn, "default", ())]
     assert told[0] == {"subtype": "set_permission_mode", "mode": "default"}
     assert told[1:] == [frame["request"] for frame in frames.configuration(turn)[1:]]
     assert "initialize" not in {request["subtype"] for request in told}
+    settled = frames.settings(turn)
+    assert len(frames.reconfiguration(turn, "default", settled)) == 1
+    other = replace(turn, model="opus")
+    (_, changed) = frames.reconfiguration(other, "default", settled)
+    assert changed["request"]["settings"]["model"] == "opus"
 
 
 def test_history_that_is_known():

@@ -429,11 +429,21 @@ def test_time_limit():
 
 
 def test_capacity():
-    """Turns over the limit get 429 at once, and nothing is asked for them."""
-    server = Server(max_concurrent_turns=2)
-    response = server.ask(n=3)
+    """Turns that do not fit now get 429 at once, and nothing is asked for them."""
+    server = Server(Started("m"), LONG, max_concurrent_turns=2)
+    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    response = server.ask(n=2)
+    running.close()
     assert error_of(response, 429)["code"] == "rate_limit_exceeded"
     assert response.headers["Retry-After"] == "1"
+    assert len(server.engine.turns) == 1
+
+
+def test_more_than_the_capacity():
+    """Turns that never fit are a 400 that names n, and nothing is asked for them."""
+    server = Server(max_concurrent_turns=2)
+    error = error_of(server.ask(n=3), 400)
+    assert (error["param"], "MAX_CONCURRENT_TURNS" in error["message"]) == ("n", True)
     assert server.engine.turns == []
 
 

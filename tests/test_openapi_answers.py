@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
-from tests.test_http import DONE, KEY, LIMIT, USER, Server, frames_of
+from tests.test_http import ASKED, DONE, KEY, LIMIT, LONG, USER, Server, frames_of
 from tests.test_pool import World
 from wrapper import Gateway, errors
 from wrapper.openapi import build_document
@@ -173,8 +173,10 @@ def test_over_the_rate(requests, tokens):
 
 def test_full():
     """That no place is free is told with when to come again."""
-    server = Server(max_concurrent_turns=1)
-    response = server.ask(n=2)
+    server = Server(Started("m"), LONG, max_concurrent_turns=1)
+    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    response = server.ask()
+    running.close()
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
     Judge(server.app).check(response, CHAT, "post")
 

@@ -42,9 +42,9 @@ def think(said):
     return {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": said}}
 
 
-def stop(reason, tokens=0):
+def stop(reason, tokens=0, **usage):
     delta = {"stop_reason": reason}
-    return {"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}}
+    return {"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens, **usage}}
 
 
 def read(*raw, stops=()):
@@ -261,11 +261,12 @@ def test_results_without_usage(result):
 
 
 @pytest.mark.parametrize("usage", [{}, {"input_tokens": None, "output_tokens": None}])
-def test_streams_without_usage(usage):
+@pytest.mark.parametrize("details", [{}, {"output_tokens_details": None}])
+def test_streams_without_usage(usage, details):
     """Numbers that are missing or null count as none."""
     reading, _ = read(start(**usage), {"type": "message_delta", "delta": {}, "usage": None})
     assert reading.end(None) is None
-    reading, _ = read(start(**usage), stop("end_turn", None))
+    reading, _ = read(start(**usage), stop("end_turn", None, **details))
     assert reading.end(None).usage == Usage()
 
 
@@ -293,6 +294,18 @@ def test_used_is_told_before_the_text():
         Usage(input=7, output=7),
     ]
     assert all(spent["sonnet"].cost_usd is None for spent in told)
+
+
+def test_what_is_thought_counts_by_the_stream():
+    """Tokens of thinking are told of every message, also where the CLI never comes to say so."""
+    told = used_of(
+        start(input_tokens=3, output_tokens_details=None),
+        stop("tool_use", 7, output_tokens_details={"thinking_tokens": 5}),
+        start(input_tokens=4),
+        stop("max_tokens", 2, output_tokens_details={"thinking_tokens": 1}),
+    )
+    assert [spent["sonnet"].usage.reasoning for spent in told] == [0, 5, 5, 6, 6]
+    assert told[-1]["sonnet"].usage == Usage(input=7, output=9, reasoning=6)
 
 
 def test_used_is_what_the_cli_says_in_the_end():

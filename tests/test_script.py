@@ -164,11 +164,20 @@ def test_tool_call():
 
 def test_numbers():
     """The numbers of the script are those of the answer."""
-    numbers = '{"input_tokens": 7, "cache_read_input_tokens": 3, "output_tokens": 9}'
+    thought = {"thinking_tokens": 4}
+    numbers = json.dumps(
+        {
+            "input_tokens": 7,
+            "cache_read_input_tokens": 3,
+            "output_tokens": 9,
+            "output_tokens_details": thought,
+        }
+    )
     events = [event for _, event in events_of(script_of(f"[[say a]] [[usage {numbers}]]"))]
     usage = events[0]["message"]["usage"]
     assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (7, 3)
-    assert events[-2]["usage"] == {"output_tokens": 9}
+    assert (usage["output_tokens"], usage["output_tokens_details"]) == (1, None)
+    assert events[-2]["usage"] == {"output_tokens": 9, "output_tokens_details": thought}
 
 
 def test_pauses():
@@ -310,3 +319,12 @@ def test_samples(schema, value):
     }
     root = {"$defs": {"P": parts}}
     assert sample(schema, root) == value
+
+
+def test_recall():
+    """What was to be remembered is told in its order, from texts and from what tools returned."""
+    read = {"type": "tool_result", "content": "1\tremember: c-1"}
+    found = {"type": "tool_result", "content": [{"type": "text", "text": "remember: b_2"}]}
+    said = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
+    assert script_of(*said, "done", "[[recall]]").text == "a a b c-1 b_2"
+    assert script_of("[[recall]]").text == "nothing"

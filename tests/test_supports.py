@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper.services.catalog import Catalog, Model
-from wrapper.services.claude.listing import read_models
+from wrapper.services.claude.listing import ask_models, read_models
 from wrapper.services.supports import NEWEST, Supports, supports_of
 from wrapper.testing import rules
 
@@ -85,7 +85,32 @@ def test_names():
     assert supports_in(reported, "claude-opus-5-5") == NEWEST
 
 
-def test_unlisted_aliases():
-    """An alias is the newest until the CLI has spoken; what it does not list then may be any."""
+class Cli:
+    """Lists these names, knows what its aliases run, and answers as a CLI does."""
+
+    def __init__(self, listed, runs):
+        self._listed, self._runs, self._model = listed, runs, None
+
+    def ask(self, request):
+        match request["subtype"]:
+            case "list_models":
+                return {"models": [{"value": name} for name in self._listed]}
+            case "apply_flag_settings":
+                self._model = request["settings"]["model"]
+                return {}
+        return {"applied": {"model": self._runs[self._model]}} if self._runs else {}
+
+
+def test_aliases_that_the_cli_does_not_list():
+    """What such an alias runs is asked for, and nothing is made up where the CLI does not say."""
+    runs = {"sonnet": "claude-sonnet-4-5@20250929", "opus": "claude-opus-5-5"}
+    models = read_models(ask_models(Cli(["haiku"], runs).ask))
+    assert {model.id: model.runs for model in models} == {"haiku": "haiku", **runs}
+    assert (supports_in(models, "opus"), supports_in(models, "sonnet")) == (NEWEST, NO_TOP_P)
+    assert [model.id for model in read_models(ask_models(Cli(["haiku"], {}).ask))] == ["haiku"]
+
+
+def test_unknown_aliases():
+    """An alias is the newest until the CLI has spoken; what it does not tell of then may be any."""
     assert supports_in([], "sonnet") == NEWEST
     assert supports_in([Model("default", "claude-opus-5-5")], "sonnet") == ALL

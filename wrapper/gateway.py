@@ -93,13 +93,15 @@ class Gateway:
             CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
 
     def health(self) -> dict[str, Any]:
-        """Return the engine's health, and that of the keys and the books; without waiting."""
-        report = {**self.engine.health(), "usage": self.ledger.health()}
-        troubled = report["usage"]["status"] != "ok"
+        """Return the engine's health, and that of keys, books and sessions; without waiting."""
+        parts = {"usage": self.ledger.health()}
         if self.keys:
             error = self.keys.error
-            report["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
-            troubled = troubled or bool(error)
+            parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
+        if self.sessions:
+            parts["sessions"] = self.sessions.health()
+        report = {**self.engine.health(), **parts}
+        troubled = any(part["status"] != "ok" for part in parts.values())
         if troubled and report["status"] != "failing":
             report["status"] = "degraded"
         return report

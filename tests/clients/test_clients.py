@@ -43,7 +43,6 @@ CLIENTS = {
             "test_anthropic_inputs": "Anthropic's own blocks are no part of OpenAI's API",
             "test_audio_inputs": "Claude takes no audio",
             "test_image_tool_message": "OpenAI's API takes texts alone as a function's result",
-            "test_pdf_inputs": "the gateway refuses documents",
             "test_pdf_tool_message": "OpenAI's API takes texts alone as a function's result",
         },
     ),

@@ -139,11 +139,12 @@ class Server:
         return [note.parent for note in notes]
 
     def at_rest(self) -> dict[str, int]:
-        """Wait until only warm processes are left; return what the server holds then."""
+        """Wait until only warm and parked processes are left; return what the server holds then."""
 
         def resting() -> bool:
-            pools = self.health()["pools"].values()
-            ready = sum(pool["ready"] for pool in pools)
+            health = self.health()
+            pools = health["pools"].values()
+            ready = sum(pool["ready"] for pool in pools) + health["parked"]
             booting = sum(pool["booting"] for pool in pools)
             return not booting and ready == len(self.claudes()) == len(self.homes())
 

@@ -37,7 +37,8 @@ def _nothing_is_left(gateway, held):
 @pytest.mark.parametrize("stream", [False, True])
 def test_length(gateway, upstream, profile, stream):
     """At max_tokens the answer ends there: the CLI's own wish to go on is not granted."""
-    asked = "[[deltas 5]] [[stop max_tokens]]"
+    thought = '[[usage {"output_tokens": 5, "output_tokens_details": {"thinking_tokens": 3}}]]'
+    asked = f"[[deltas 5]] {thought} [[stop max_tokens]]"
     more = {"max_tokens": 5, "claude": {"profile": profile}}
     if stream:
         events, _ = gateway.stream(asked, stream_options={"include_usage": True}, **more)
@@ -49,6 +50,7 @@ def test_length(gateway, upstream, profile, stream):
         text, reason = choice["message"]["content"], choice["finish_reason"]
     assert (text, reason) == ("w1 w2 w3 w4 w5", "length")
     assert usage["completion_tokens"] == 5
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 3
     if profile == "plain":
         assert usage["cost_usd"] > 0
         assert len(upstream.requests) == 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from tests.live.server import MODEL
-from tests.live.test_providers import BEDROCK
 from tests.test_parameters import CASES
 from wrapper.schemas.parameters import Kind, of_kind
 
@@ -173,16 +171,3 @@ def test_models_say_it(gateway, upstream, model):
         status, headers, data = ask(gateway, model=model, **fields)
         assert status == 200, data
         assert (IGNORED not in told(headers)) == supports[name], name
-
-
-def test_provider(serve, upstream):
-    """A provider's ids are known by the models that they name, and its own list is heeded."""
-    urls = {"ANTHROPIC_BEDROCK_BASE_URL": upstream.url, "ANTHROPIC_BASE_URL": ""}
-    server = serve(**BEDROCK, **urls, ANTHROPIC_API_KEY="", POOL_SIZE="0").wait()
-    newest, older = "us.anthropic.claude-opus-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-    for model, ignored in ((newest, "temperature, top_p"), (older, "top_p"), ("haiku", "top_p")):
-        status, headers, data = ask(server, model=model, temperature=0.5, top_p=0.5)
-        assert (status, told(headers)) == (200, {IGNORED: ignored}), data
-    _, _, data = server.call("GET", f"/v1/models/{quote(newest)}")
-    assert json.loads(data)["supports"]["temperature"] is False
-    assert [request.body.get("temperature") for request in upstream.requests] == [None, 0.5, 0.5]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 import pytest
+
+from tests.live.test_parameters import IGNORED, SAMPLED, ask, told
 
 BEDROCK = {
     "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -61,3 +66,29 @@ def test_error(provider):
     """A provider's rate limit is a 429."""
     server, model, _ = provider
     assert server.ask("[[error 429]]", model=model)[0] == 429
+
+
+@pytest.mark.parametrize(
+    ("model", "ignored"),
+    [
+        ("oldest", ()),
+        ("newest", SAMPLED),
+        ("opus", SAMPLED),
+        ("sonnet", SAMPLED[1:]),
+        ("haiku", SAMPLED[1:]),
+    ],
+)
+def test_names(provider, upstream, model, ignored):
+    """A cloud's ids and aliases are known by the models that they stand for there."""
+    server, oldest, _ = provider
+    newest = oldest.partition("claude-")[0] + "claude-opus-5-5"
+    model = {"oldest": oldest, "newest": newest}.get(model, model)
+    _, _, data = server.call("GET", f"/v1/models/{quote(model)}")
+    supports = json.loads(data)["supports"]
+    assert [name for name in SAMPLED if not supports[name]] == [*ignored]
+    status, headers, data = ask(server, model=model, temperature=0.5, top_p=0.5)
+    assert (status, told(headers)) == (200, {IGNORED: ", ".join(ignored)} if ignored else {}), data
+    (request,) = upstream.requests
+    assert [request.body.get(name) for name in SAMPLED] == [
+        None if name in ignored else 0.5 for name in SAMPLED
+    ]

@@ -71,7 +71,9 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "top_p": _honoured("0 to 1. Without effect on a model that does not take it.", 1),
     "stop": _honoured("A text that ends the answer, or up to four.", []),
-    "n": _honoured("How many answers, up to 8; each is a turn of its own.", 1),
+    "n": _honoured(
+        "How many answers, up to 8 and MAX_CONCURRENT_TURNS; each is a turn of its own.", 1
+    ),
     "reasoning_effort": _honoured(
         "Other than none, it goes with no temperature or top_p below 1. Without effect on a model "
         "that does not think; none, on one that always does."

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from wrapper.errors import RateLimited
+from wrapper.errors import InvalidRequest, RateLimited
 from wrapper.services.principal import LOCAL, Principal
 
 
@@ -21,9 +21,12 @@ class Admission:
     def admit(self, turns: int, principal: Principal = LOCAL) -> Callable[[], None]:
         """Take *turns* places and return what gives them back; it may be called twice.
 
-        Raises RateLimited when there are not as many, or when the caller has too many already.
+        Raises RateLimited when there are not as many, or when the caller has too many already, and
+        InvalidRequest when there never can be.
         """
         caller = principal.name
+        if turns > self._places:
+            raise _too_many(turns, self._places)
         with self._lock:
             if turns > self._places - self._taken.total():
                 raise _full(f"All {self._places} turns that this gateway runs at once", turns)
@@ -40,6 +43,15 @@ class Admission:
                 self._taken += Counter()  # forgets callers that have none
 
         return release
+
+
+def _too_many(turns: int, places: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"n: {turns} answers were asked for, each a turn of its own, and this gateway runs no more "
+        f"than {places} turns at once (MAX_CONCURRENT_TURNS); ask for fewer, in several requests.",
+        param="n",
+        code="invalid_value",
+    )
 
 
 def _full(what: str, turns: int) -> RateLimited:

@@ -102,7 +102,7 @@ class Catalog:
             if model in (one.id, one.runs):
                 return one.supports or supports_of(one.runs)
         # Until the engine has said otherwise an alias stands for the newest of its family. One that
-        # it knows and does not list may run an older one, as with Bedrock and Vertex AI.
+        # it knows and does not tell of may run an older one, as with Bedrock and Vertex AI.
         return NEWEST if model in ALIASES and not reported else supports_of(model)
 
     def _all(self) -> Iterator[Model]:

@@ -94,7 +94,11 @@ class Run:
         answer = self._answers[index]
         answer.add(event)
         if answer.ended:
-            self._remember(answer)
+            try:
+                self._remember(answer)
+            except ApiError as error:
+                error.retry = False  # the turn was had, whatever its tools have done
+                raise
 
     def _note(self, index: int, event: Event) -> None:
         self._record.add(event)

@@ -69,6 +69,7 @@ def _start(script: Script, body: Event, model: str) -> Event:
         "cache_read_input_tokens": 0,
         **script.usage,
         "output_tokens": 1,
+        "output_tokens_details": None,
     }
     # Another one each round: Claude Code takes answers of one id for parts of one message.
     message: Event = {"id": f"msg_scripted{len(body['messages'])}", "type": "message"}
@@ -108,9 +109,11 @@ def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:
 
 def _stop(script: Script, output: int) -> Iterator[Timed]:
     reason = "tool_use" if script.tool else script.stop_reason or "end_turn"
-    tokens = script.usage.get("output_tokens", output)
+    usage = {"output_tokens": script.usage.get("output_tokens", output)}
+    if details := script.usage.get("output_tokens_details"):  # told here, when all is thought
+        usage["output_tokens_details"] = details
     delta = {"stop_reason": reason, "stop_sequence": None}
-    yield 0.0, {"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}}
+    yield 0.0, {"type": "message_delta", "delta": delta, "usage": usage}
     yield 0.0, {"type": "message_stop"}
 
 

@@ -6,6 +6,7 @@ The message holds directives in double brackets, in any order, among any other t
     [[deltas N]]          answer "w1 w2 … wN", a delta each
     [[echo]]              answer the received body as JSON
     [[result]]            answer what the last of the tools called has returned
+    [[recall]]            answer every WORD that stands as "remember: WORD" in the conversation
     [[think TEXT]]        think first, where thinking is on
     [[json {…}]]          answer exactly this object: as text, or as a forced tool's arguments
     [[tool NAME {…}]]     call a tool; each further one in a round of its own
@@ -42,6 +43,7 @@ Body = dict[str, Any]
 Event = dict[str, Any]
 
 _OPENING = re.compile(r"\[\[([a-z]+)")
+_REMEMBER = re.compile(r"remember: ([\w-]+)")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Script:
     break_status: int | None = None
     cut: bool = False
     void: bool = False
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
 
 
 def read_script(body: Body) -> Script:
@@ -147,6 +149,8 @@ def _answer(said: dict[str, str], prompt: list[str], body: Body) -> str:
         return json.dumps(body, ensure_ascii=False)
     if "result" in said:
         return _last_result(body)
+    if "recall" in said:
+        return " ".join(_remembered(body)) or "nothing"
     if "deltas" in said:
         return " ".join(f"w{i}" for i in range(1, int(said["deltas"]) + 1))
     if said:
@@ -161,6 +165,25 @@ def _last_result(body: Body) -> str:
     content = results[-1].get("content", "") if results else ""
     text = content if isinstance(content, str) else content[0].get("text", "") if content else ""
     return text.partition("<system-reminder>")[0].strip() or "done"
+
+
+def _remembered(body: Body) -> list[str]:
+    """Return the words as often as they stand in texts and results, in that order."""
+    texts = [text for message in body["messages"] for text in _said(message["content"])]
+    return [word for text in texts for word in _REMEMBER.findall(text)]
+
+
+def _said(content: str | list[Body]) -> list[str]:
+    """Return the texts of a message or of a result."""
+    if isinstance(content, str):
+        return [content]
+    texts = []
+    for block in content:
+        if block["type"] == "text":
+            texts.append(block["text"])
+        elif block["type"] == "tool_result":
+            texts += _said(block.get("content") or [])
+    return texts
 
 
 def _deltas(said: dict[str, str], text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests, chat_models
 from picture import PICTURE
 
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>"
 VALUES = {
     "a": 3,
     "answer_style": "Pirate",
@@ -59,8 +60,12 @@ def fill(schema):
 
 @pytest.fixture(autouse=True)
 def _no_web(monkeypatch):
-    """Give the tests a picture of our own in place of the one that they fetch."""
-    monkeypatch.setattr(chat_models.httpx, "get", lambda *_, **__: SimpleNamespace(content=PICTURE))
+    """Give the tests a picture and a PDF of our own in place of those that they fetch."""
+
+    def get(url, **_):
+        return SimpleNamespace(content=PDF if url.endswith(".pdf") else PICTURE)
+
+    monkeypatch.setattr(chat_models.httpx, "get", get)
 
 
 @pytest.fixture
@@ -76,6 +81,7 @@ class TestStandard(ChatModelIntegrationTests):
     model_override_value = "claude-haiku-4-5-20251001"
     supports_json_mode = True
     supports_image_inputs = True
+    supports_pdf_inputs = True
     enable_vcr_tests = True
 
     @property

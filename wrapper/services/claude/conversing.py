@@ -45,10 +45,10 @@ class Conversation:
         self.process = process
         self._turn = turn
         if place:
-            mode = turn.permissions.mode or process.profile.mode
-            configuration = frames.settings(turn, mode)
+            configuration = frames.reconfiguration(turn, process.profile.mode, process.settings)
         else:
             configuration = frames.configuration(turn, workspace)
+        process.settings = frames.settings(turn)
         history = frames.history(turn, len(place.known) if place else 0)
         server = FunctionServer(served(turn))
         self._transport = ProcessTransport(process, configuration, history, ignored, server)
@@ -81,7 +81,8 @@ class Conversation:
             return None
         if self._turn.profile == "plain":
             return ()
-        if self._ended.ending is not Ending.DONE:
+        # What Claude Code says of plan mode, and of its end, would stay in the conversation.
+        if self._ended.ending is not Ending.DONE or self._turn.permissions.mode == "plan":
             return None
         text = "".join(self._said)
         answer = (Message("assistant", (text,)),) if text.strip() else ()

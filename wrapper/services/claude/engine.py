@@ -16,11 +16,10 @@ from typing import Any
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, shrinking
-from wrapper.services.claude.account import Account
+from wrapper.services.claude.identity import Identity
 from wrapper.services.claude.listing import read_models
-from wrapper.services.claude.process import BootFailed, DiedEarly, Process
+from wrapper.services.claude.process import DiedEarly, Process
 from wrapper.services.claude.supply import Lease, Supply
-from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.services.pictures import Picture
 from wrapper.services.turn import (
     Compacted,
@@ -62,7 +61,7 @@ class ClaudeEngine:
         self._settings = settings
         self._environment = environment
         self._profiles = cli.build_profiles(settings, environment)
-        self._account = Account(self._lease_any, self._login_stamp)
+        self._identity = Identity(settings, environment, self._lease_any)
         self._models: tuple[Model, ...] = ()
         self._version: str | None = None
         self._ignored: Counter[str] = Counter()
@@ -177,23 +176,7 @@ class ClaudeEngine:
             self._supply.tidy()
 
     def describe(self) -> dict[str, Any]:
-        """Return the login in force, the CLI, and what it says of its account; see Engine."""
-        login = detect_login(self._environment)
-        path, account, error = None, {}, None
-        try:
-            path = cli.find_binary(self._settings, self._environment.get("PATH"))
-            account = self._account.read(self._started().fleet, self._settings.boot_timeout)
-        except (ApiError, BootFailed, TimeoutError) as failure:
-            error = str(failure) or "Claude Code did not answer in time."
-        missing = [*login.missing, *([error] if error else [])]
-        return {
-            "method": login.method,
-            "reason": login.reason,
-            "ready": not missing,
-            "missing": missing,
-            "cli": {"version": self._version, "path": self._without_home(path), "error": error},
-            "account": account,
-        }
+        return self._identity.describe(lambda: self._started().fleet, lambda: self._version)
 
     def close(self) -> None:
         """Stop every process and remove every directory but the sessions' own."""
@@ -220,15 +203,6 @@ class ClaudeEngine:
 
     def _lease_any(self) -> Future[Process]:
         return self._started().warm("plain")
-
-    def _login_stamp(self) -> tuple[Login, float]:
-        login = credentials_file(self._environment)
-        changed = login.stat().st_mtime if login.exists() else 0.0
-        return detect_login(self._environment), changed
-
-    def _without_home(self, path: str | None) -> str | None:
-        home = self._environment.get("HOME", "")
-        return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
 
     def _conversation(self, lease: Lease, turn: Turn) -> Any:
         conversing = importlib.import_module(CONVERSING)

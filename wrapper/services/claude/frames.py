@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from wrapper.services.claude.blocks import blocks_of, forces_a_call, messages_of, tools_of
@@ -44,18 +44,23 @@ def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
     return [
         control("initialize", greeting(turn)),
         *_place(workspace),
-        *settings(turn, turn.permissions.mode),
+        *_mode(turn.permissions.mode),
+        *settings(turn),
     ]
 
 
-def settings(turn: Turn, mode: str | None) -> list[Frame]:
-    """Return the control requests that set a process up for *turn*, also where it had others.
+def reconfiguration(turn: Turn, mode: str | None, settled: Container[Frame]) -> list[Frame]:
+    """Return the control requests that set a process up for *turn* which has had turns before.
 
-    Settings stick to a process, so that every key is said, also where it is unset. A permission
-    *mode* of None is the one that it has.
+    *mode* is the permission mode that it began with, and *settled* the settings that it has.
     """
-    moved = [control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []
-    return [*moved, *_settings(turn, extra_body(turn))]
+    anew = (frame for frame in settings(turn) if frame not in settled)
+    return [*_mode(turn.permissions.mode or mode), *anew]
+
+
+def settings(turn: Turn) -> list[Frame]:
+    """Return the settings for *turn*. They stick, so that every key is said, also where unset."""
+    return _settings(turn, extra_body(turn))
 
 
 def _settings(turn: Turn, extra: Frame) -> list[Frame]:
@@ -110,6 +115,10 @@ def _place(workspace: str | None) -> Iterator[Frame]:
     if workspace:
         trusted = {"trust_accepted": True, "trusted_directory": workspace}
         yield control("cwd", {"subtype": "set_cwd", "path": workspace, **trusted})
+
+
+def _mode(mode: str | None) -> list[Frame]:
+    return [control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []
 
 
 def extra_body(turn: Turn) -> Frame:

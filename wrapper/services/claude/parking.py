@@ -47,10 +47,12 @@ class Place:
 
 def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     """Return what a process keeps from its first turn on, so that a later one must have the same:
-    whose it is, its profile, system prompt, functions, schema and directory."""
+    whose it is, its profile, system prompt, functions, schema and directory. An agent keeps its
+    model, too: Claude Code would tell another one in the user's name that it was changed."""
     greeted: Mapping[str, Any] = greeting(turn)
+    model = turn.model if turn.profile == "agent" else None
     fixed = (turn.principal.name, turn.profile, turn.functions, turn.shape, workspace)
-    return (*fixed, greeted)
+    return (*fixed, model, greeted)
 
 
 class Parking:

@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
 from wrapper.services.claude.frames import command
+from wrapper.services.claude.listing import ask_models
 
 READ_BYTES = 65536
 TERM_SECONDS = 3.0
@@ -51,7 +53,9 @@ class Process:
         """
         self.profile = profile
         self.version = ""
-        self.models: list[dict[str, Any]] = []
+        self.models: list[Mapping[str, Any]] = []
+        # What its last turn has set, which stays so.
+        self.settings: list[dict[str, Any]] = []
         # The result of its last turn: Claude Code adds up over the life of a process.
         self.result: dict[str, Any] | None = None
         self.home = root / secrets.token_hex(8)
@@ -91,7 +95,7 @@ class Process:
             self.ask({"subtype": "get_binary_version"}, seconds, clock).get("version")
         )
         check_version(self.version)
-        self.models = self.ask({"subtype": "list_models"}, seconds, clock).get("models") or []
+        self.models = ask_models(partial(self.ask, seconds=seconds, clock=clock))
         if _has_socket(self.pid):
             raise Refused(
                 "Claude Code opened a socket through which other processes can reach it, although "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from wrapper.services.turn import Spent, Usage, Used
@@ -30,18 +31,22 @@ class Tally:
         """Take note of the numbers that a message begins with."""
         said, usage = message.get("usage") or {}, self._usage
         self._model = self._model or str(message["model"])
-        self._usage = Usage(
+        self._usage = replace(
+            usage,
             input=usage.input + (said.get("input_tokens") or 0),
             cache_read=usage.cache_read + (said.get("cache_read_input_tokens") or 0),
             cache_creation=usage.cache_creation + (said.get("cache_creation_input_tokens") or 0),
-            output=usage.output,
         )
 
     def stop(self, said: Raw | None) -> None:
         """Take note of the numbers that a message ends with."""
-        output = self._usage.output + ((said or {}).get("output_tokens") or 0)
-        usage = self._usage
-        self._usage = Usage(usage.input, usage.cache_read, usage.cache_creation, output)
+        said, usage = said or {}, self._usage
+        details = said.get("output_tokens_details") or {}
+        self._usage = replace(
+            usage,
+            output=usage.output + (said.get("output_tokens") or 0),
+            reasoning=usage.reasoning + (details.get("thinking_tokens") or 0),
+        )
 
     def used(self, result: Raw | None = None) -> Used:
         """Return what the turn has used, as the CLI's raw *result* has it.

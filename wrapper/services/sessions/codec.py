@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Call, Document, Image, Part, Result
+from wrapper.services.sessions.session import Head, Reply
+from wrapper.services.turn import Call, Document, Ending, Image, Part, Result, SessionKey, Usage
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 
 # A text is just that, and needs no name.
 KINDS = {"image": Image, "document": Document, "call": Call}
+
+
+class Unreadable(ValueError):
+    """Raised for bytes that were not written here."""
+
+
+def encode_head(head: Head) -> bytes:
+    return _encode(dump_head(head))
+
+
+def decode_head(data: bytes) -> Head:
+    """Raises Unreadable."""
+    return _decode(data, load_head)
+
+
+def encode_messages(messages: Sequence[ChatMessage]) -> bytes:
+    return _encode([*map(dump_message, messages)])
+
+
+def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
+    """Raises Unreadable."""
+    return _decode(data, lambda told: tuple(map(load_message, told)))
+
+
+def dump_head(head: Head) -> Json:
+    told = asdict(head)
+    if head.reply:
+        told["reply"]["ending"] = head.reply.ending.value
+    return told
+
+
+def load_head(told: Mapping[str, Any]) -> Head:
+    """Raises KeyError, TypeError or ValueError for what dump_head has not written."""
+    reply = told["reply"]
+    parts = {
+        "key": SessionKey(**told["key"]),
+        "usage": Usage(**told["usage"]),
+        "reply": _load_reply(reply) if reply is not None else None,
+    }
+    return Head(**{**told, **parts})
 
 
 def dump_message(message: ChatMessage) -> Json:
@@ -29,7 +71,24 @@ def load_message(told: Mapping[str, Any]) -> ChatMessage:
 
 def measure(message: ChatMessage) -> int:
     """Return the bytes that *message* takes where it is kept."""
-    return len(json.dumps(dump_message(message), ensure_ascii=False).encode())
+    return len(_encode(dump_message(message)))
+
+
+def _encode(told: Any) -> bytes:
+    # What a model writes may hold half a letter, which json.loads reads back as well.
+    return json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _decode(data: bytes, load: Callable[[Any], Found]) -> Found:
+    try:
+        return load(json.loads(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from None
+
+
+def _load_reply(told: Mapping[str, Any]) -> Reply:
+    parts = {"ending": Ending(told["ending"]), "usage": Usage(**told["usage"])}
+    return Reply(**{**told, **parts})
 
 
 def _dump_part(part: Part) -> Any:

@@ -14,6 +14,7 @@ from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
+from wrapper.services.sessions.redis import RedisStore
 from wrapper.services.sessions.session import Head, Session, new_session
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.sessions.visit import Visit
@@ -172,6 +173,8 @@ def open_sessions(
 def _open_store(settings: Settings) -> SessionStore | None:
     if settings.session_store == "none":
         return None
+    if settings.session_store != "memory":
+        return RedisStore(settings.session_store, ttl=settings.session_ttl)
     return MemoryStore(
         ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
     )

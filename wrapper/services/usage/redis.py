@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
 
+from wrapper.services.redis_link import RedisFailed, RedisLink
 from wrapper.services.usage.amounts import NAMES, Amounts, Row, StoreFailed
 
 if TYPE_CHECKING:
     from redis import Redis
 
 PREFIX = "claude-code-gateway:usage"
-# Seconds to wait for Redis; a URL may say otherwise (?socket_timeout=5).
-TIMEOUT = 2.0
 # Seconds that a batch's mark is kept: for longer than Redis should be out of reach.
 MARK = 86400
 
@@ -87,10 +84,8 @@ class RedisStore:
     """
 
     def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
-        self._url = url
+        self._link = RedisLink(url, "REDIS_URL")
         self._new_id = new_id
-        self._lock = threading.Lock()
-        self._client: Redis | None = None
         self._doubtful: list[_Batch] = []
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -123,51 +118,17 @@ class RedisStore:
         return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
 
     def close(self) -> None:
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._link.close()
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[Redis]:
-        """Give a client that owes no answer; what fails is StoreFailed, without the password."""
+        """Give a client that owes no answer; what fails is StoreFailed."""
         try:
-            from redis import RedisError, ResponseError
-        except ImportError:
-            mend = "pip install 'claude-code-gateway[redis]'"
-            raise StoreFailed(f"REDIS_URL: redis-py is not installed; {mend}") from None
-        client = self._connect()
-        try:
-            self._void(client)
-            yield client
-        except ResponseError as error:
-            told = f"REDIS_URL: Redis refuses: {self._masked(error)}"
-            raise StoreFailed(told) from None
-        except (RedisError, OSError) as error:
-            told = "REDIS_URL: Redis cannot be reached; start it, or mend the URL"
-            raise StoreFailed(told, self._masked(error)) from None
-
-    def _connect(self) -> Redis:
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        with self._lock:
-            if self._client is None:
-                try:
-                    _check(self._url)
-                    # Not tried again by the client: a caller waits for this, and TIMEOUT holds.
-                    self._client = Redis.from_url(
-                        self._url,
-                        decode_responses=True,
-                        socket_timeout=TIMEOUT,
-                        socket_connect_timeout=TIMEOUT,
-                        retry=Retry(NoBackoff(), 0),
-                    )
-                except ValueError:  # whose text may hold a piece of the password
-                    mend = "write redis://:PASSWORD@HOST:PORT/0, the password %-escaped"
-                    raise StoreFailed(f"REDIS_URL: this is no URL of a Redis; {mend}") from None
-            return self._client
+            with self._link.reached() as client:
+                self._void(client)
+                yield client
+        except RedisFailed as error:
+            raise StoreFailed(error.told, error.where) from None
 
     def _void(self, client: Redis) -> None:
         for batch in list(self._doubtful):
@@ -175,24 +136,10 @@ class RedisStore:
             with contextlib.suppress(ValueError):  # another thread was quicker
                 self._doubtful.remove(batch)
 
-    def _masked(self, error: Exception) -> str:
-        text = str(error)
-        parts = urlsplit(self._url)
-        for secret in (parts.password, *parse_qs(parts.query).get("password", [])):
-            for form in (secret, unquote(secret)) if secret else ():
-                text = text.replace(form, "***")
-        return text
-
 
 def _run(client: Redis, batch: _Batch, state: str) -> None:
     keys, arguments = batch.arguments(state)
     client.eval(BATCH, len(keys), *keys, *arguments)
-
-
-def _check(url: str) -> None:
-    """Raise ValueError where a bare / or # of a password would be taken for the host's end."""
-    if "@" in url and "@" not in urlsplit(url).netloc:
-        raise ValueError
 
 
 def _hash(key: str, month: str) -> str:

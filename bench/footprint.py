@@ -1,0 +1,59 @@
+"""The footprint: the memory that sessions with short messages take, measured in a new process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+from wrapper.services.answer import Answer
+from wrapper.services.messages import ChatMessage
+from wrapper.services.sessions.memory import MemoryStore
+from wrapper.services.sessions.session import new_session
+from wrapper.services.sessions.visit import Visit
+from wrapper.services.turn import Ended, Ending, Started, TextDelta, Usage
+from wrapper.settings import Settings
+
+SESSIONS = 1000
+TURNS = 5
+
+
+def sessions_bytes() -> int:
+    """Return by how much SESSIONS sessions of TURNS turns make a process larger."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return int(pool.apply(_fill))
+
+
+def _fill() -> int:
+    settings = Settings()
+    store = MemoryStore(
+        ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
+    )
+    before = _resident()
+    for number in range(SESSIONS):
+        for turn in range(TURNS):
+            _remember(store, f"session-{number}", turn)
+    return _resident() - before
+
+
+def _remember(store: MemoryStore, id_: str, turn: int) -> None:
+    claim = store.claim("local", id_, 0)
+    if claim is None:
+        raise RuntimeError(f"{id_} is in use")
+    session = claim.session or new_session("local", id_, 0.0)
+    said = [ChatMessage("user", (f"Question {turn} of {id_}, in some words.",))]
+    visit = Visit(claim, session, said, clock=lambda: 0.0)
+    answer = Answer()
+    for event in (
+        Started("model"),
+        TextDelta(f"Answer {turn} to {id_}, in some more words than that."),
+        Ended(Ending.DONE, Usage(input=10, output=10), 0.001),
+    ):
+        answer.add(event)
+    visit.remember(answer)
+    visit.close()
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

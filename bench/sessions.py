@@ -1,0 +1,73 @@
+"""The sessions' contenders: a later turn of a session, and one of a bare process."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from bench.answer import QUESTION, Timing, WrongAnswer
+from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse
+from tests.live.server import MODEL
+from wrapper.services.claude import frames
+from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.process import Process
+from wrapper.services.turn import Message, Turn
+
+LATE = 60
+
+
+class SessionTurn:
+    """The gateway asked in a session, for its turn of this number or, later, those after it.
+
+    Raises WrongAnswer where the turn did not find the process of the one before.
+    """
+
+    def __init__(self, gateway: Gateway, profile: str, number: int):
+        self.name = f"session, {profile}, turn {number}"
+        self._gateway = gateway
+        self._profile = profile
+        self._number = number
+        self._new_ids = (f"{profile}-{number}-{count}" for count in itertools.count())
+        self._id = ""
+        self._had = 0
+
+    def prepare(self) -> None:
+        if self._had < self._number - 1:
+            self._id = next(self._new_ids)
+            while self._had < self._number - 1:
+                self._gateway.ask(MESSAGES, self._profile, self._id)
+                self._had += 1
+        self._gateway.prepare()
+
+    def ask(self) -> Timing:
+        before = self._gateway.resumed()
+        timing = self._gateway.ask(MESSAGES, self._profile, self._id)
+        if self._gateway.resumed() != before + 1:
+            raise WrongAnswer(f"{self.name} found no process parked")
+        # Of a young session the next turn would be another one than this.
+        self._had = 0 if self._number < LATE else self._had + 1
+        return timing
+
+    def close(self) -> None:
+        """Do nothing: the gateway is closed by itself."""
+
+
+class LaterTurn:
+    """A bare process that has had turns before, configured with the gateway's own frames."""
+
+    def __init__(self, binary: str, profile: Profile, root: Path):
+        self.name = f"bare process, {profile.name}, later turn"
+        self._turn = Turn(MODEL, (Message("user", (QUESTION,)),), profile=profile.name)
+        self._process = Process(profile, binary, root)
+        self._process.boot(BOOT_SECONDS)
+        converse(self._process, self._turn, frames.configuration(self._turn))
+
+    def prepare(self) -> None:
+        if self._process.profile.budgeted and not self._process.empty():
+            raise RuntimeError(f"{self.name}: the process could not be emptied")
+
+    def ask(self) -> Timing:
+        return converse(self._process, self._turn, frames.settings(self._turn))
+
+    def close(self) -> None:
+        self._process.stop()

@@ -1,0 +1,151 @@
+"""Sessions at their model's context limit: refused as they are, or gone on with a summary."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+import pytest
+
+from tests.live.server import DEADLINE, MODEL
+
+WORDS = "word " * 300
+SUMMARY = "This session is being continued"
+
+
+class Talk:
+    """A session of one profile's, in which is asked."""
+
+    def __init__(self, gateway, profile):
+        self.gateway, self.profile = gateway, profile
+        self.path = f"/v1/sessions/long-{profile}"
+
+    def body(self, messages, **more):
+        claude = {"profile": self.profile, **more.pop("claude", {})}
+        session_id = self.path.rpartition("/")[2]
+        body = {"model": MODEL, "messages": messages, "session_id": session_id}
+        return {**body, "claude": claude, **more}
+
+    def send(self, messages, **more):
+        data = self.gateway.call("POST", "/v1/chat/completions", self.body(messages, **more))
+        return data[0], json.loads(data[2])
+
+    def ask(self, text, **more):
+        return self.send([{"role": "user", "content": text}], **more)
+
+    def said(self, text, **more):
+        status, body = self.ask(text, **more)
+        assert status == 200, body
+        return body["choices"][0]["message"]["content"]
+
+    def messages(self):
+        return json.loads(self.gateway.call("GET", self.path)[2])["messages"]
+
+    def delete(self):
+        self.gateway.call("DELETE", self.path)
+
+
+@pytest.fixture
+def limit(upstream):
+    """Let the model take so many words, until the test is over."""
+
+    def window(words):
+        upstream.window = words
+
+    yield window
+    upstream.window = None
+
+
+@pytest.fixture(params=["plain", "agent"])
+def talk(request, gateway, limit):
+    """A session that is a few words below its model's limit."""
+    talk = Talk(gateway, request.param)
+    for number in range(4):
+        status, body = talk.ask(f"[[say a{number}]] {WORDS}")
+        assert status == 200, body
+    limit(body["usage"]["prompt_tokens"] + 50)
+    yield talk
+    talk.delete()
+
+
+def test_limit(talk):
+    """At the limit the answer is a 400 of OpenAI's own code, and the session stays as it was."""
+    before = talk.messages()
+    status, body = talk.ask(f"[[say too much]] {WORDS}")
+    assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+    assert talk.messages() == before
+    assert talk.said("[[say short]]") == "short"
+
+
+def test_compact(talk, upstream):
+    """With claude.compact the session goes on with Claude Code's summary as its history."""
+    upstream.clear()
+    status, body = talk.ask(f"[[say more]] {WORDS}", claude={"compact": True})
+    assert status == 200, body
+    assert body["choices"][0]["message"]["content"] == "more"
+    # What the summary has cost is told with the turn.
+    done = [recorded for recorded in upstream.requests if recorded.ended == "done"]
+    assert body["usage"]["prompt_tokens"] > len(str(done[-1].body["messages"]).split())
+    messages = talk.messages()
+    assert SUMMARY in str(messages[0])
+    assert messages[-1] == {"role": "assistant", "content": "more"}
+    assert len(messages) < 10
+
+    upstream.clear()
+    assert talk.said("[[say after]]") == "after"
+    (sent,) = (recorded.body["messages"] for recorded in upstream.requests)
+    assert SUMMARY in str(sent[0])
+    assert "more" in str(sent)
+
+
+def test_client_leaves(talk, upstream):
+    """A client that leaves while it is summarised leaves the session as it was."""
+    before = talk.messages()
+    upstream.clear()
+    connection = http.client.HTTPConnection("127.0.0.1", talk.gateway.port, timeout=DEADLINE)
+    asked = [{"role": "user", "content": f"[[say more]] {WORDS}"}]
+    body = json.dumps(talk.body(asked, claude={"compact": True}))
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    assert upstream.wait_for(lambda seen: any("CRITICAL" in str(one.body) for one in seen))
+    connection.close()
+    assert talk.said("[[say on]]") == "on"
+    assert talk.messages()[:-2] == before
+    assert talk.gateway.at_rest()
+
+
+def test_short_one(gateway, upstream):
+    """A session that is not too long is left as it is."""
+    talk = Talk(gateway, "plain")
+    for text in ("one", "two"):
+        assert talk.said(f"[[say {text}]]", claude={"compact": True}) == text
+    talk.delete()
+    assert [len(one.body["messages"]) for one in upstream.requests] == [1, 3]
+
+
+def test_without_a_session(gateway, upstream):
+    """Without a session a summary would be lost: that is refused."""
+    status, body = gateway.ask("hello", claude={"compact": True})
+    assert (status, body["error"]["param"]) == (400, "claude.compact")
+    assert not upstream.requests
+
+
+def test_calls(gateway, upstream, limit):
+    """Calls and their results are summarised too; those still to be answered stay as they are."""
+    talk = Talk(gateway, "plain")
+    more = {"tools": [{"type": "function", "function": {"name": "weather"}}]}
+    for city in ("Rome", "Bern", "Kyiv", "Lima", "Baku", "Oslo"):
+        status, answer = talk.ask(f'[[tool weather {{"in": "{city}"}}]] {WORDS}', **more)
+        assert status == 200, answer
+        (call,) = answer["choices"][0]["message"]["tool_calls"]
+        result = {"role": "tool", "tool_call_id": call["id"], "content": f"warm {WORDS}"}
+        if city != "Oslo":
+            status, body = talk.send([result], **more)
+            assert status == 200, body
+    limit(answer["usage"]["prompt_tokens"] - 50)
+    status, answer = talk.send([result], claude={"compact": True}, **more)
+    talk.delete()
+    assert status == 200, answer
+    sent = upstream.requests[-1].body["messages"]
+    assert SUMMARY in str(sent[0])
+    assert sent[-2]["content"][-1]["name"] == "weather"
+    assert sent[-1]["content"][0]["tool_use_id"] == sent[-2]["content"][-1]["id"]

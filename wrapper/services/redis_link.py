@@ -1,0 +1,103 @@
+"""The link: the client of one Redis, whose failures are told without the password."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+# Seconds to wait for Redis; a URL may say otherwise (?socket_timeout=5).
+TIMEOUT = 2.0
+
+
+class RedisFailed(Exception):
+    """Raised when Redis is of no use.
+
+    `told` says why and what to do, to anyone; the message adds *where* it failed.
+    """
+
+    def __init__(self, told: str, where: str = ""):
+        super().__init__(f"{told} ({where})" if where else told)
+        self.told = told
+        self.where = where
+
+
+class RedisLink:
+    """Leads to the Redis at *url*, which *setting* is the name of. Needs redis-py.
+
+    Threads may use it at once. Answers are text, or bytes without *decode*.
+    """
+
+    def __init__(self, url: str, setting: str, *, decode: bool = True):
+        self._url = url
+        self._setting = setting
+        self._decode = decode
+        self._lock = threading.Lock()
+        self._client: Redis | None = None
+
+    @contextlib.contextmanager
+    def reached(self) -> Iterator[Redis]:
+        """Give the client; what fails is RedisFailed, without the password."""
+        try:
+            from redis import RedisError, ResponseError
+        except ImportError:
+            mend = "pip install 'claude-code-gateway[redis]'"
+            raise self._failed(f"redis-py is not installed; {mend}") from None
+        try:
+            yield self._connect()
+        except ResponseError as error:
+            raise self._failed(f"Redis refuses: {self._masked(error)}") from None
+        except (RedisError, OSError) as error:
+            told = "Redis cannot be reached; start it, or mend the URL"
+            raise self._failed(told, self._masked(error)) from None
+
+    def close(self) -> None:
+        """Part with Redis until it is wanted again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connect(self) -> Redis:
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        with self._lock:
+            if self._client is None:
+                try:
+                    _check(self._url)
+                    # Not tried again by the client: a caller waits for this, and TIMEOUT holds.
+                    self._client = Redis.from_url(
+                        self._url,
+                        decode_responses=self._decode,
+                        socket_timeout=TIMEOUT,
+                        socket_connect_timeout=TIMEOUT,
+                        retry=Retry(NoBackoff(), 0),
+                    )
+                except ValueError:  # whose text may hold a piece of the password
+                    mend = "write redis://:PASSWORD@HOST:PORT/0, the password %-escaped"
+                    raise self._failed(f"this is no URL of a Redis; {mend}") from None
+            return self._client
+
+    def _failed(self, told: str, where: str = "") -> RedisFailed:
+        return RedisFailed(f"{self._setting}: {told}", where)
+
+    def _masked(self, error: Exception) -> str:
+        text = str(error)
+        parts = urlsplit(self._url)
+        for secret in (parts.password, *parse_qs(parts.query).get("password", [])):
+            for form in (secret, unquote(secret)) if secret else ():
+                text = text.replace(form, "***")
+        return text
+
+
+def _check(url: str) -> None:
+    """Raise ValueError where a bare / or # of a password would be taken for the host's end."""
+    if "@" in url and "@" not in urlsplit(url).netloc:
+        raise ValueError
