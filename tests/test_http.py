@@ -535,7 +535,7 @@ def test_stream_headers():
     """A stream's headers keep caches and proxies from holding it back."""
     headers = Server().ask(stream=True).headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert "no-cache" in headers["Cache-Control"]
+    assert headers["Cache-Control"] == "no-store, no-transform"
     assert headers["X-Accel-Buffering"] == "no"
     assert "Content-Length" not in headers
 
