@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.live.server import MODEL
+from tests.live.server import DEADLINE, MODEL
 from tests.live.test_golden import GOLDEN
 from tests.live.test_messages import SAY, text
 
@@ -88,9 +89,10 @@ class Case:
 def call(url: str, body: Json) -> list[Json]:
     """Return the events of the API's answer to *body*."""
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{url}/v1/messages", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as response:
-        lines = response.read().decode().splitlines()
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=DEADLINE)
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/messages", json.dumps(body).encode(), headers)
+        lines = connection.getresponse().read().decode().splitlines()
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data:")]
 
 
