@@ -11,6 +11,7 @@ import pytest
 
 from tests.live.server import Server
 from tests.live.talk import Talk
+from tests.redis_server import RedisServer
 from wrapper.testing.upstream import Upstream
 
 
@@ -98,3 +99,11 @@ def begin() -> Iterator[Callable[..., Talk]]:
     yield start
     for talk in begun:
         talk.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
+    """A Redis that tests share."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()

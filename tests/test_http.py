@@ -535,7 +535,7 @@ def test_stream_headers():
     """A stream's headers keep caches and proxies from holding it back."""
     headers = Server().ask(stream=True).headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert "no-cache" in headers["Cache-Control"]
+    assert headers["Cache-Control"] == "no-store, no-transform"
     assert headers["X-Accel-Buffering"] == "no"
     assert "Content-Length" not in headers
 
@@ -746,7 +746,8 @@ def test_health(path, settings):
     """Health is told without a key, at the root and under the prefix."""
     client = Server(**settings).client
     response = client.get(path)
-    report = {"status": "ok", "usage": {"status": "ok", "unbooked": 0}}
+    parts = {"usage": {"status": "ok", "unbooked": 0}, "sessions": {"status": "ok"}}
+    report = {"status": "ok", **parts}
     assert (response.status_code, response.json) == (200, report)
     assert client.head(path).status_code == 200
 

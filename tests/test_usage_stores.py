@@ -42,13 +42,6 @@ amounts = st.builds(Amounts, *[st.integers(-(2**40), 2**40)] * len(NAMES))
 rows = st.builds(Row, days, keys, models, amounts)
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
-    yield server
-    server.stop()
-
-
 class SqliteKind:
     """SQLite in a directory of the test's own."""
 

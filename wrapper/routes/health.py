@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, reply
 from wrapper.routes.operation import operation
-from wrapper.schemas.answers import HealthSchema
+from wrapper.schemas.health import HealthSchema
 
 health = Blueprint("health", __name__)
 

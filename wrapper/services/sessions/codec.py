@@ -37,7 +37,7 @@ def encode_messages(messages: Sequence[ChatMessage]) -> bytes:
 
 def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
     """Raises Unreadable."""
-    return _decode(data, lambda told: tuple(map(load_message, told)))
+    return _decode(data, _load_messages)
 
 
 def dump_head(head: Head) -> Json:
@@ -84,6 +84,12 @@ def _decode(data: bytes, load: Callable[[Any], Found]) -> Found:
         return load(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from None
+
+
+def _load_messages(told: Any) -> tuple[ChatMessage, ...]:
+    if not isinstance(told, list):
+        raise TypeError("messages are a list")
+    return tuple(map(load_message, told))
 
 
 def _load_reply(told: Mapping[str, Any]) -> Reply:

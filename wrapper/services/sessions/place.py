@@ -62,7 +62,7 @@ class Place:
 
     def _unreadable(self, error: Exception) -> BadGateway:
         told = f"{SETTING}: what Redis holds of session {self.id!r} cannot be read; delete it"
-        log.error("%s (%s: %s)", told, self.hash, error)
+        log.error("%s (%s: %.200s)", told, self.hash, error)
         return BadGateway(told, code="session_unreadable", retry=False)
 
 

@@ -1,0 +1,114 @@
+"""The trial: a session store that is tried out, and what is put into it."""
+
+# ruff: noqa: S101 - whoever runs a check wants its assertions
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from wrapper.errors import Conflict
+from wrapper.services.messages import ChatMessage
+from wrapper.services.sessions.session import Head, Reply, Session, new_session
+from wrapper.services.sessions.store import Claim, SessionStore
+from wrapper.services.turn import Call, Document, Ending, Image, Result, Usage
+
+CREATED = 1_800_000_000.25
+
+PICTURE = Image("image/png", "iVBORw0KGgo=")
+# Every kind of part, in every role.
+MESSAGES = (
+    ChatMessage("system", ("Be brief.",)),
+    ChatMessage("developer", ()),
+    ChatMessage("user", ("", "Größe 🙂\u2028\x00\\\"'", PICTURE, Image(url="https://a.example/b"))),
+    ChatMessage(
+        "user", (Document("text/plain", "a\r\nb", "c.txt"), Document("application/pdf", "JV"))
+    ),
+    ChatMessage("assistant", ("Wait.", Call("call_1", "f", '{"a": [1.0]}'), Call("", "old", "{}"))),
+    ChatMessage("tool", ("1", PICTURE), "call_1"),
+    ChatMessage("function", ("2",), "old"),
+    ChatMessage("user", (Result("call_1", ("3", PICTURE)), Result("", ()))),
+)
+REPLY = Reply("digest", "attempt", "model", Ending.CALLS, Usage(1, 2, 3, 4, 5), 0.1)
+IDS = (
+    *("a", "A", " ", "a b", "a:b", "*", "?", "%", "%2F", "a%3Ab", "#&=+", "\\", "[a]", "{a}", "0"),
+    *("'\"`;--", "ü", "u\u0308", "日本", "🙂", "\u2028", "null", "-1", "x" * 128, "🙂" * 128),
+)
+
+
+class Trial:
+    """A store that is tried by an owner whom nobody has heard of."""
+
+    def __init__(self, store: SessionStore, advance: Callable[[float], object]):
+        self.store = store
+        self.advance = advance
+        self.owner = f"owner-{uuid.uuid4().hex}"
+
+    def claim(self, id_: str = "one", owner: str = "") -> Claim:
+        claim = self.store.claim(owner or self.owner, id_, 0)
+        assert claim, f"nobody has a claim to {id_!r}, which must be given at once"
+        return claim
+
+    def keep(self, id_: str = "one", *, owner: str = "", created: float = CREATED) -> Session:
+        """Remember a session by a turn of its own, and return it."""
+        session = build_session(owner or self.owner, id_, created=created)
+        claim = self.claim(id_, owner)
+        claim.save(session)
+        claim.release()
+        return session
+
+    def use(self, id_: str = "one") -> None:
+        self.claim(id_).release()
+
+    def found(self, id_: str = "one") -> Session:
+        session = self.store.read(self.owner, id_)
+        assert session, f"session {id_!r} must be there"
+        return session
+
+    def check_gone(self, id_: str = "one") -> None:
+        assert self.store.read(self.owner, id_) is None, "what is gone must not be read"
+        assert id_ not in [head.key.id for head in self.store.heads(self.owner)], "nor be listed"
+        assert self.store.delete(self.owner, id_) is None, "nor be deleted"
+        claim = self.claim(id_)
+        assert claim.session is None, "a turn after a session's end must find nothing"
+        claim.release()
+
+    def check_same(self, found: Session, kept: Session) -> None:
+        """Check that nothing but the time of use is another."""
+        self.check_head(found.head, kept)
+        assert found.messages == kept.messages, "messages must be kept as they are"
+        self.check_frozen(found)
+
+    def check_head(self, head: Head | None, kept: Session) -> None:
+        assert head, f"session {kept.head.key.id!r} must be there"
+        assert replace(head, used=kept.head.used) == kept.head, "a head must be kept as it is"
+        self.check_frozen(head)
+
+    def check_frozen(self, handed: Head | Session) -> None:
+        try:
+            hash(handed)
+        except TypeError as error:
+            raise AssertionError(f"nothing that is handed out may be changed: {error}") from None
+
+    def check_refused(self, claim: Claim, session: Session) -> Conflict:
+        """Return what is raised where *claim* is no more."""
+        try:
+            claim.save(session)
+        except Conflict as error:
+            return error
+        raise AssertionError("what is saved with a claim that is no more must raise Conflict")
+
+
+def build_session(
+    owner: str,
+    id_: str = "one",
+    *,
+    created: float = CREATED,
+    messages: tuple[ChatMessage, ...] = MESSAGES,
+) -> Session:
+    """Return a session that nothing knows of yet, with something in all that there is to it."""
+    session = new_session(owner, id_, created)
+    head = replace(session.head, messages=len(messages), size=1000, turns=3, resumed=2)
+    head = replace(head, usage=Usage(5, 4, 3, 2, 1), cost_usd=1 / 3, reply=REPLY)
+    return Session(head, messages)
