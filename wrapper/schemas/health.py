@@ -46,3 +46,9 @@ class HealthSchema(BaseSchema):
     keys = fields.Nested(KeysSchema, metadata=means("The file of keys, if there is one."))
     usage = fields.Nested(BooksSchema, metadata=means("The books of what was spent."))
     sessions = fields.Nested(StoreSchema, metadata=means("Where sessions are kept."))
+
+
+class ReadySchema(BaseSchema):
+    status = fields.String(
+        required=True, validate=OneOf(("ready", "starting", "failing", "draining"))
+    )
