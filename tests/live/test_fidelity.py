@@ -8,6 +8,7 @@ the API gives to the second, in OpenAI's words.
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -182,6 +183,7 @@ HONOURED: dict[str, list[Case]] = {
         Case({"model": None}, NEWEST),
     ],
     "messages": list(CONTENT.values()),
+    "session_id": [Case({"session_id": "new"})],
     "stream": [Case({"stream": True})],
     "stream_options": [
         Case({"stream": True, "stream_options": {"include_usage": usage}})
@@ -369,6 +371,8 @@ def ask(gateway, case, *, stream):
     modes = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     body = {"model": MODEL, "messages": [QUESTION], **case.sent, **modes}
     body["claude"] = {"profile": "plain", **(body.get("claude") or {})}
+    if body.get("session_id"):
+        body["session_id"] = uuid.uuid4().hex  # a case is a session's first turn, in either mode
     status, headers, data = gateway.call("POST", "/v1/chat/completions", body)
     assert status == 200, data
     return headers, *(folded(data) if body.get("stream") else whole(data))
