@@ -43,7 +43,7 @@ def _wire(monkeypatch):
 
 def process_of(mode="default"):
     profile = SimpleNamespace(mode=mode, budgeted=False)
-    return cast(Process, SimpleNamespace(profile=profile, result=None, pid=1))
+    return cast(Process, SimpleNamespace(profile=profile, result=None, settings=[], pid=1))
 
 
 def begin(turn=TURN, known=None, mode="default"):
