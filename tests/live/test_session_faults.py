@@ -252,41 +252,34 @@ def test_fewer_places_than_sessions(narrow, begin):
     assert talks[0].stats()["parked_processes"] == 1
 
 
-@pytest.fixture(scope="module")
-def hasty(_servers):
-    """A gateway that keeps no session for long."""
-    settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "LOG_LEVEL": "debug"}
-    return _servers(SESSION_TTL="2", **settings).wait()
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_expiry(hasty, begin, profile):
+def test_expiry(serve, begin):
     """A session expires SESSION_TTL after its last turn; process and directory go soon."""
-    place = hasty.folder / "home/.local/state/claude-code-gateway/sessions"
-    talk = begin(hasty, profile)
-    talk.say(note("a"))
-    process = talk.process
-    assert process in hasty.claudes()
-    assert bool(list(place.glob("*"))) == (profile == "agent")
-    assert eventually(lambda: talk.read()[0] == 404, 5)
-    assert talk.stats()["sessions"] == 0
-    assert eventually(lambda: not alive(process), 15)
-    assert eventually(lambda: not list(place.glob("*")), 15)
-    assert talk.say("[[recall]]").text == "nothing"
+    server = serve(SESSION_TTL="2", LOG_LEVEL="debug", POOL_SIZE="1").wait()
+    place = server.folder / "home/.local/state/claude-code-gateway/sessions"
+    talks = [begin(server, profile) for profile in PROFILES]
+    for talk in talks:
+        talk.say(note("a"))
+        assert talk.process in server.claudes()
+    assert len(list(place.iterdir())) == 1
+    assert eventually(lambda: all(talk.read()[0] == 404 for talk in talks), 5)
+    assert talks[0].stats()["sessions"] == 0
+    assert eventually(lambda: not any(alive(talk.process) for talk in talks), 15)
+    assert eventually(lambda: not any(place.iterdir()), 15)
+    assert [talk.say("[[recall]]").text for talk in talks] == ["nothing"] * 2
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_idle(serve, begin, profile):
+def test_idle(serve, begin):
     """A process that has waited for PARKED_IDLE is given back; its session is rebuilt."""
-    server = serve(PARKED_IDLE="1", DEFAULT_PROFILE=profile, POOL_SIZE_OTHER="0", POOL_SIZE="1")
-    talk = begin(server.wait(), profile)
-    talk.say(note("a"))
-    assert talk.stats()["parked_processes"] == 1
-    assert eventually(lambda: talk.stats()["parked_processes"] == 0, 10)
+    server = serve(PARKED_IDLE="1", POOL_SIZE="1").wait()
+    talks = [begin(server, profile) for profile in PROFILES]
+    for talk in talks:
+        talk.say(note("a"))
+    assert eventually(lambda: talks[0].stats()["parked_processes"] == 0, 10)
     server.at_rest()
-    assert talk.say(note("b")).text == "ok"
-    assert talk.stats()["resumed_turns"] == 0
-    assert talk.say("[[recall]]").text == "a b"
+    for talk in talks:
+        assert talk.say(note("b")).text == "ok"
+    assert talks[0].stats()["resumed_turns"] == 0
+    assert [talk.say("[[recall]]").text for talk in talks] == ["a b", "a b"]
 
 
 def test_owners(serve, upstream, tmp_path, begin):
