@@ -112,12 +112,6 @@ def test_an_agent_knows_what_was_said(texts):
     assert known == (*TURN.messages, Message("assistant", ("d",)))
 
 
-def test_an_agent_that_has_planned():
-    """What Claude Code says of plan mode would stay: such a process does not go on."""
-    turn = replace(TURN, permissions=Permissions(mode="plan"))
-    assert ended(turn).knowledge() is None
-
-
 @pytest.mark.parametrize("texts", [(), ("",), (" ", "\n")])
 def test_an_agent_that_said_nothing(texts):
     """A blank answer is none, as it is in what is stored."""

@@ -328,12 +328,17 @@ def test_a_session_about_to_be_remembered(desk):
 
 
 def test_a_session_that_was_not_remembered(desk):
-    """What is kept for a new session whose first turn failed goes."""
+    """What is kept for a new session whose first turn failed goes at once, a directory too."""
     visit = desk.visit()
-    desk.engine.kept = [visit.key]
     visit.close()
-    desk.service.sweep()
     assert desk.engine.forgotten == [visit.key]
+
+
+def test_a_later_turn_that_was_not_remembered(desk):
+    """What is kept for a session stays where a later turn fails."""
+    desk.turn()
+    desk.visit().close()
+    assert desk.engine.forgotten == []
 
 
 def test_a_later_session_of_the_same_id(desk):

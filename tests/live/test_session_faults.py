@@ -37,11 +37,17 @@ def test_failing_turn(remembering, begin, profile, asked, more):
     assert talk.say("[[recall]]").text == "a c"
 
 
-def test_failing_first_turn(remembering, begin):
-    """A session whose first turn fails does not come to be."""
-    talk = begin(remembering)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_failing_first_turn(remembering, begin, profile):
+    """A session whose first turn is not remembered does not come to be, and leaves nothing."""
+    place = remembering.folder / "home/.local/state/claude-code-gateway/sessions"
+    before = set(place.glob("*"))
+    talk = begin(remembering, profile)
     talk.fail("remember: a [[error 500]]")
+    talk.say("remember: b [[stop refusal]]")
     assert talk.read()[0] == 404
+    assert eventually(lambda: before >= set(place.glob("*")), 5)
+    assert eventually(lambda: not alive(talk.process), 5)
     assert talk.say("[[recall]]").text == "nothing"
 
 

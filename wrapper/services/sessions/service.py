@@ -17,7 +17,7 @@ from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.redis import RedisStore
 from wrapper.services.sessions.session import Head, Session, new_session
-from wrapper.services.sessions.store import SessionStore
+from wrapper.services.sessions.store import Claim, SessionStore
 from wrapper.services.sessions.visit import Visit
 from wrapper.services.turn import SessionKey, Usage, sum_usage
 from wrapper.settings import Settings
@@ -97,7 +97,7 @@ class SessionService:
                 attempt=asked.attempt,
                 again=asked.again,
                 clock=self._clock,
-                closed=partial(self._visited.discard, session.head.key),
+                closed=partial(self._leave, claim, session.head.key),
             )
             visit.check(self._most_bytes)
         except BaseException:
@@ -105,6 +105,12 @@ class SessionService:
             raise
         self._visited.add(visit.key)
         return visit
+
+    def _leave(self, claim: Claim, key: SessionKey) -> None:
+        """Let go of a turn. What was kept for a session that did not come to be is dropped."""
+        self._visited.discard(key)
+        if claim.session is None:
+            self._engine.forget(key)
 
     def heads(self, principal: Principal) -> Sequence[Head]:
         """Return all of the caller's sessions, in the order in which they were created."""
