@@ -46,8 +46,8 @@ def test_failing_first_turn(remembering, begin, profile):
     talk.fail("remember: a [[error 500]]")
     talk.say("remember: b [[stop refusal]]")
     assert talk.read()[0] == 404
-    assert eventually(lambda: before >= set(place.glob("*")), 5)
-    assert eventually(lambda: not alive(talk.process), 5)
+    assert eventually(lambda: before >= set(place.glob("*")), 20)
+    assert eventually(lambda: not alive(talk.process), 20)
     assert talk.say("[[recall]]").text == "nothing"
 
 
@@ -267,10 +267,10 @@ def test_expiry(serve, begin):
         talk.say(note("a"))
         assert talk.process in server.claudes()
     assert len(list(place.iterdir())) == 1
-    assert eventually(lambda: all(talk.read()[0] == 404 for talk in talks), 5)
+    assert eventually(lambda: all(talk.read()[0] == 404 for talk in talks), 10)
     assert talks[0].stats()["sessions"] == 0
-    assert eventually(lambda: not any(alive(talk.process) for talk in talks), 15)
-    assert eventually(lambda: not any(place.iterdir()), 15)
+    assert eventually(lambda: not any(alive(talk.process) for talk in talks), 30)
+    assert eventually(lambda: not any(place.iterdir()), 30)
     assert [talk.say("[[recall]]").text for talk in talks] == ["nothing"] * 2
 
 
@@ -280,7 +280,7 @@ def test_idle(serve, begin):
     talks = [begin(server, profile) for profile in PROFILES]
     for talk in talks:
         talk.say(note("a"))
-    assert eventually(lambda: talks[0].stats()["parked_processes"] == 0, 10)
+    assert eventually(lambda: talks[0].stats()["parked_processes"] == 0, 30)
     server.at_rest()
     for talk in talks:
         assert talk.say(note("b")).text == "ok"
