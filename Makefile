@@ -1,6 +1,7 @@
 # What there is to do here; `make help` lists it.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 URL ?= http://127.0.0.1:8000
@@ -31,7 +32,7 @@ lint: install ## ruff, mypy and import-linter
 	$(BIN)/lint-imports
 
 test: install ## all tests, on the real Claude Code and a scripted upstream
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # The clients' pins conflict, so that each has an environment of its own.
 test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -77,13 +78,12 @@ def gateway(_gateway: Server, upstream: Upstream) -> Server:
 
 @pytest.fixture(scope="session")
 def _remembering(_servers: Callable[..., Server]) -> Server:
-    # Its log tells which process was spoken to.
     return _servers(LOG_LEVEL="debug", POOL_SIZE="2", POOL_SIZE_OTHER="2", MAX_PARKED="4").wait()
 
 
 @pytest.fixture
 def remembering(_remembering: Server, upstream: Upstream) -> Server:
-    """A gateway for sessions that tests share."""
+    """A gateway for sessions that tests share; its log tells which process was spoken to."""
     return _remembering
 
 
@@ -92,7 +92,7 @@ def begin() -> Iterator[Callable[..., Talk]]:
     """Begin a session with a gateway; it is deleted after the test."""
     begun: list[Talk] = []
 
-    def start(server: Server, profile: str = "plain", **options: str) -> Talk:
+    def start(server: Server, profile: str = "plain", **options: Any) -> Talk:
         begun.append(Talk(server, profile, **options))
         return begun[-1]
 

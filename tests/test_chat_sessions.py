@@ -476,6 +476,30 @@ def test_messages_that_cannot_follow(house, stream):
     assert here.free()
 
 
+def fail(*_):
+    raise RuntimeError("a fault of our own")
+
+
+@BOTH
+def test_faults_at_the_start(house, stream, monkeypatch):
+    """A fault just before a turn begins gives place and session back."""
+    here = house()
+    monkeypatch.setattr(here.gateway.chat._rates, "headers", fail)
+    with pytest.raises(RuntimeError):
+        here.say("a", stream=stream)
+    assert here.free()
+
+
+@BOTH
+def test_faults_at_the_end(house, stream, monkeypatch):
+    """A fault while a turn is ended gives place and session back, too."""
+    here = house()
+    monkeypatch.setattr("wrapper.services.booking.Booking.close", fail)
+    with pytest.raises(RuntimeError):
+        here.say("a", stream=stream)
+    assert here.free()
+
+
 # What is asked for again
 
 

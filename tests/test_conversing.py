@@ -15,6 +15,7 @@ from wrapper.services.turn import (
     Ending,
     Message,
     Permissions,
+    Sampling,
     SessionKey,
     TextDelta,
     Turn,
@@ -43,12 +44,12 @@ def _wire(monkeypatch):
 
 def process_of(mode="default"):
     profile = SimpleNamespace(mode=mode, budgeted=False)
-    return cast(Process, SimpleNamespace(profile=profile, result=None, pid=1))
+    return cast(Process, SimpleNamespace(profile=profile, result=None, settings=[], pid=1))
 
 
-def begin(turn=TURN, known=None, mode="default"):
+def begin(turn=TURN, known=None, mode="default", process=None):
     """Return the conversation of a fresh process, or of one that has gone on and has *known*."""
-    process = process_of(mode)
+    process = process or process_of(mode)
     place = None if known is None else Place(KEY, process, (), known)
     return conversing.Conversation(process, turn, None, Counter(), place)
 
@@ -85,6 +86,18 @@ def test_the_mode_never_sticks(asked, begun):
     assert first == {"subtype": "set_permission_mode", "mode": asked or begun}
 
 
+def test_only_other_settings_are_said_again():
+    """A process that goes on is told just those settings that are not the last turn's."""
+    first = begin()
+    same = begin(known=(), process=first.process)
+    assert requests(same) == ["set_permission_mode"]
+    other = replace(TURN, sampling=Sampling(max_tokens=5000))
+    changed = begin(other, (), process=first.process)
+    assert requests(changed) == ["set_permission_mode", "apply_flag_settings"]
+    again = begin(known=(), process=first.process)
+    assert requests(again) == ["set_permission_mode", "apply_flag_settings"]
+
+
 def ended(turn=TURN, ending=Ending.DONE, texts=("d",)):
     conversation = begin(turn)
     for event in (*map(TextDelta, texts), Ended(ending, Usage(), None)):
@@ -111,6 +124,11 @@ def test_an_agent_that_said_nothing(texts):
 def test_an_agent_goes_on_after_its_own_end(ending, knows):
     """An agent goes on only where the model has ended its answer by itself."""
     assert (ended(ending=ending).knowledge() is not None) == knows
+
+
+def test_an_agent_that_has_planned():
+    """An agent that was in plan mode would remember that it was, which nothing stored tells."""
+    assert ended(replace(TURN, permissions=Permissions(mode="plan"))).knowledge() is None
 
 
 @pytest.mark.parametrize("ending", [Ending.DONE, Ending.LENGTH, Ending.CALLS])

@@ -502,13 +502,35 @@ def test_shutdown(begun):
     steps = [Started("m")] if begun else []
     server = Server(*steps, LONG, graceful_timeout=0)
     gateway = server.app.extensions["wrapper"]
-    gateway.draining = lambda: True
+    told = iter([False])  # when it is asked for, and shutting down from then on
+    gateway.draining = lambda: next(told, True)
     response = server.ask(stream=True)
     if begun:
         assert frames_of(response)[-1]["error"]["code"] == "unavailable"
     else:
         assert error_of(response, 503)["code"] == "unavailable"
     assert server.engine.running == 0
+
+
+def test_no_new_turns_at_shutdown():
+    """While it shuts down the gateway begins no turn: a client is to ask again, elsewhere."""
+    server = Server()
+    server.app.extensions["wrapper"].draining = lambda: True
+    response = server.ask()
+    assert error_of(response, 503)["code"] == "unavailable"
+    assert response.headers["Retry-After"] == "1"
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("path", ["/ready", "/v1/ready"])
+def test_ready(path):
+    """Readiness is told without a key, and is over as soon as the gateway shuts down."""
+    server = Server(api_key=KEY)
+    response = server.client.get(path)
+    assert (response.status_code, response.json) == (200, {"status": "ready"})
+    server.app.extensions["wrapper"].draining = lambda: True
+    response = server.client.get(path)
+    assert (response.status_code, response.json) == (503, {"status": "draining"})
 
 
 # Streams
@@ -535,7 +557,7 @@ def test_stream_headers():
     """A stream's headers keep caches and proxies from holding it back."""
     headers = Server().ask(stream=True).headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert "no-cache" in headers["Cache-Control"]
+    assert headers["Cache-Control"] == "no-store, no-transform"
     assert headers["X-Accel-Buffering"] == "no"
     assert "Content-Length" not in headers
 
@@ -746,7 +768,8 @@ def test_health(path, settings):
     """Health is told without a key, at the root and under the prefix."""
     client = Server(**settings).client
     response = client.get(path)
-    report = {"status": "ok", "usage": {"status": "ok", "unbooked": 0}}
+    parts = {"usage": {"status": "ok", "unbooked": 0}, "sessions": {"status": "ok"}}
+    report = {"status": "ok", **parts}
     assert (response.status_code, response.json) == (200, report)
     assert client.head(path).status_code == 200
 

@@ -11,6 +11,7 @@ from tests.test_http import ASKED, DONE, KEY, LIMIT, LONG, USER, Server, frames_
 from tests.test_pool import World
 from wrapper import Gateway, errors
 from wrapper.openapi import build_document
+from wrapper.routes.http import SECURITY
 from wrapper.schemas.answers import REASONS, AccountSchema
 from wrapper.services.claude.account import TOLD
 from wrapper.services.claude.engine import ClaudeEngine
@@ -27,7 +28,7 @@ BEGUN = (Started("m"), ReasoningDelta("Hm"), ToolUse("Bash", "ls"), TextDelta("a
 USED = Usage(input=1, cache_read=2, cache_creation=3, output=4, reasoning=5)
 RICH = (*BEGUN, Ended(Ending.DONE, USED, 0.5))
 # Headers that are the transport's, or a browser's.
-PLAIN = {"content-type", "content-length", "cache-control", "x-accel-buffering"}
+PLAIN = {"content-type", "content-length", "x-accel-buffering", *map(str.lower, SECURITY)}
 
 
 def resolve(document, told):

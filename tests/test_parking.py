@@ -141,6 +141,7 @@ PARTS = {
     ),
     "schema": (BARE, turn_of(shape=SHAPE)),
     "other schema": (turn_of(shape=SHAPE), turn_of(shape=Shape("number", {"type": "array"}))),
+    "agent's model": (BARE, replace(BARE, model="opus")),
     "max_turns": (BARE, turn_of(permissions=LIMITED)),
 }
 
@@ -176,10 +177,18 @@ def test_directory(before, after):
     ],
 )
 def test_what_may_change(fields):
-    """Sampling, permissions and the like may change, and so may the model."""
+    """Sampling, permissions and the like may change."""
     lot = Lot()
     process = lot.park()
-    assert lot.take(replace(turn_of(**fields), model="opus")) is process
+    assert lot.take(turn_of(**fields)) is process
+
+
+def test_plain_model_may_change():
+    """In plain, where Claude Code tells the model nothing, another one may go on."""
+    lot = Lot()
+    plain = turn_of(profile="plain")
+    process = lot.park(turn=plain)
+    assert lot.take(replace(plain, model="opus")) is process
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 5), (5, 3)])

@@ -134,3 +134,13 @@ def test_turns_add_up(turns):
         all_of_it += [one.usage for one in Tally(before).used(now).spent.values()]
         before = now
     assert sum_usage(all_of_it) == sum_usage(Usage(*counts) for counts in sums.values())
+
+
+def test_numbers_in_several_steps():
+    """What a message tells of its output is all of it so far, and each message adds its own."""
+    tally = Tally()
+    for told in ((1, 3), (2,)):
+        tally.start({"model": "opus", "usage": {"input_tokens": 10}})
+        for output in told:
+            tally.stop({"output_tokens": output, "output_tokens_details": {"thinking_tokens": 1}})
+    assert tally.used().spent == {"opus": Spent(Usage(input=20, output=5, reasoning=2))}

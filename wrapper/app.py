@@ -26,7 +26,8 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
 
 def _configure_logs(settings: Settings) -> None:
-    secrets = [*logs.secrets_of(environment()), settings.api_key, settings.redis_url]
+    urls = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
+    secrets = [*logs.secrets_of(environment()), settings.api_key, *urls]
     logs.configure(
         settings.log_level,
         style=settings.log_format,

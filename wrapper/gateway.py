@@ -106,6 +106,18 @@ class Gateway:
             report["status"] = "degraded"
         return report
 
+    def readiness(self) -> str:
+        """Return ready, or why turns should be sent elsewhere: draining, starting or failing.
+
+        An empty pool of a gateway that has served is no reason: its turns wait for a moment.
+        """
+        if self.draining():
+            return "draining"
+        status = self.engine.health()["status"]
+        if status == "failing":
+            return "failing"
+        return "ready" if status != "starting" or self.engine.models() else "starting"
+
     def document(self, app: Flask) -> dict[str, Any]:
         """Return the OpenAPI document of what *app* serves of the gateway, built when asked for."""
         if "wrapper_openapi" not in app.extensions:

@@ -19,6 +19,7 @@ from wrapper.keys import open_keys
 from wrapper.services.claude import orphans
 from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, load
+from wrapper.worker import DrainingWorker
 
 CLIENT_SECONDS = 30
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
@@ -43,7 +44,7 @@ def configuration() -> dict[str, Any]:
         refuse(*error.mistakes)
     return {
         "bind": address(settings),
-        "worker_class": "gthread",
+        "worker_class": "wrapper.worker.DrainingWorker",
         # What is kept in memory is kept by one process, and each has warm ones of its own.
         "workers": 1,
         # A turn holds a thread; the rest answers /health and refusals when all turns are taken.
@@ -139,11 +140,12 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
             del sys.modules[name]
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(worker: DrainingWorker) -> None:
     gateway = _gateway(worker)
     if gateway is None:
         return
-    gateway.draining = lambda: not worker.alive
+    gateway.draining = lambda: worker.draining
+    worker.busy = gateway.chat.busy
 
     def halt(reason: str) -> None:
         worker.log.critical("The gateway does not start: %s", reason)

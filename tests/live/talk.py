@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,22 +40,34 @@ class Answer:
 
 
 class Talk:
-    """A session at *server*, under the id *name*. It must be closed, which deletes it."""
+    """A session at *server*, under the id *name*. It must be closed, which deletes it.
+
+    Its turns are sent to *url*, which leads to the server, up to *retries* times more.
+    """
 
     def __init__(
-        self, server: Server, profile: str = "plain", *, key: str = "unused", name: str = ""
+        self,
+        server: Server,
+        profile: str = "plain",
+        *,
+        key: str = "unused",
+        name: str = "",
+        retries: int = 0,
+        url: str = "",
     ):
         self.id = name or f"talk-{uuid.uuid4().hex}"
         self.history: list[Json] = []
+        self.process = 0  # in which the last turn has run
         self._server = server
         self._profile = profile
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._client = openai.OpenAI(base_url=server.url, api_key=key, max_retries=0)
+        self._client = openai.OpenAI(base_url=url or server.url, api_key=key, max_retries=retries)
 
     def say(self, *said: str | Json, **more: Any) -> Answer:
         """Bring texts of the user's, or messages, into the session; they are all it gets."""
         messages = _messages(said)
         answer = self._ask(messages, session=self.id, **more)
+        self.process = last_process(self._server)
         if "idempotent-replayed" not in answer.headers:
             self.history = [*self._before(messages), *messages, answer.message]
         return answer
@@ -64,24 +77,18 @@ class Talk:
         messages = _messages(said)
         return self._ask([*self._before(messages), *messages], session=None, **more)
 
-    def fail(self, *said: str | Json, **more: Any) -> openai.APIStatusError:
+    def fail(self, *said: str | Json, **more: Any) -> Any:
         """Return the error that a turn ends with."""
         try:
             answer = self._ask(_messages(said), session=self.id, **more)
-        except openai.APIStatusError as error:
+        except openai.APIError as error:
             return error
         raise AssertionError(answer)
 
-    def body(self, *said: str | Json, **more: Any) -> Json:
-        """Return the body of a request, for who sends it by other means."""
-        claude = {"profile": self._profile, **more.pop("claude", {})}
-        return {
-            "model": MODEL,
-            "messages": _messages(said),
-            "session_id": self.id,
-            "claude": claude,
-            **more,
-        }
+    def leave(self, *said: str | Json, **more: Any) -> None:
+        """Begin a turn, and leave once the model has begun to answer it."""
+        with self._request(_messages(said), session=self.id, stream=True, **more).parse() as stream:
+            assert any(choice.delta.content for chunk in stream for choice in chunk.choices)
 
     def read(self) -> tuple[int, Json]:
         """Return what the gateway tells of the session."""
@@ -104,14 +111,15 @@ class Talk:
         return status, json.loads(data)
 
     def kill(self) -> None:
-        """Kill the process in which the last turn has ended."""
-        pid = last_process(self._server)
-        os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda: not alive(pid))
+        """Kill the process in which the last turn has run, if it has stayed."""
+        if self.process in self._server.claudes():
+            os.kill(self.process, signal.SIGKILL)
+            assert eventually(lambda: not alive(self.process))
 
     def close(self) -> None:
-        self.delete()
         self._client.close()
+        with suppress(ConnectionRefusedError):  # of a gateway that was stopped
+            self.delete()
 
     def _before(self, messages: list[Json]) -> list[Json]:
         """Return what was said; new system messages take the place of those there were."""
@@ -119,29 +127,34 @@ class Talk:
         return [one for one in self.history if not (renewed and one["role"] in SYSTEM)]
 
     def _ask(
+        self, messages: list[Json], *, session: str | None, stream: bool = False, **more: Any
+    ) -> Answer:
+        raw = self._request(messages, session=session, stream=stream, **more)
+        answer = _gathered(raw.parse()) if stream else _whole(raw.parse().model_dump())
+        answer.headers = dict(raw.headers.items())
+        return answer
+
+    def _request(
         self,
         messages: list[Json],
         *,
         session: str | None,
-        stream: bool = False,
+        stream: bool,
         headers: dict[str, str] | None = None,
         claude: Json | None = None,
         **more: Any,
-    ) -> Answer:
+    ) -> Any:
         extra: Json = {"claude": {"profile": self._profile, **(claude or {})}}
         if session is not None:
             extra["session_id"] = session
         if stream:
             more |= {"stream": True, "stream_options": {"include_usage": True}}
-        raw = self._client.chat.completions.with_raw_response.create(
+        return self._client.chat.completions.with_raw_response.create(
             messages=messages,  # type: ignore[arg-type]
             extra_body=extra,
             extra_headers=headers,
             **{"model": MODEL, **more},
         )
-        answer = _gathered(raw.parse()) if stream else _whole(raw.parse().model_dump())
-        answer.headers = dict(raw.headers.items())
-        return answer
 
 
 def say_both_ways(talk: Talk, upstream: Upstream, *said: str | Json, **more: Any) -> Answer:
@@ -166,8 +179,8 @@ def note(word: str) -> str:
 
 
 def last_process(server: Server) -> int:
-    """Return the process that was last spoken to; the server's LOG_LEVEL is debug."""
-    return int(re.findall(r" to (\d+)", server.log())[-1])
+    """Return the process that was last spoken to, 0 where the server's LOG_LEVEL is not debug."""
+    return int(("0", *re.findall(r" to (\d+)", server.log()))[-1])
 
 
 def heard(body: Json) -> Json:

@@ -42,28 +42,6 @@ def message_of(answer):
     return body["choices"][0]["message"]
 
 
-def test_a_call(gateway, upstream):
-    """The model sees the function as it was described, and the client gets the call, priced."""
-    status, body = ask(gateway, ASKED, WEATHER, BASH, READ)
-    assert status == 200, body
-    choice = body["choices"][0]
-    (call,) = choice["message"]["tool_calls"]
-    assert choice["finish_reason"] == "tool_calls"
-    assert choice["message"]["content"] is None
-    assert (call["type"], call["function"]["name"]) == ("function", "get_weather")
-    assert json.loads(call["function"]["arguments"]) == DECODED
-    assert body["usage"]["cost_usd"] > 0
-    sent = upstream.requests[0].body
-    nothing = {"type": "object", "properties": {}}
-    assert sent["tools"] == [
-        {"name": "get_weather", "description": "Tells the weather.", "input_schema": PLACE},
-        {"name": "Bash", "description": "Not Claude Code's.", "input_schema": nothing},
-        {"name": "Read", "input_schema": nothing},
-    ]
-    assert "tool_choice" not in sent
-    assert len(upstream.requests) == 1
-
-
 def test_streamed(gateway, upstream):
     """Calls are streamed as they come, several in one answer, with what is said before them."""
     asked = f'[[first Let me see.]] {ASKED} [[tool Read]] [[tool Bash {{"a": [1]}}]] [[together]]'
@@ -94,68 +72,6 @@ def test_a_function_never_runs_here(gateway, upstream, tmp_path):
     assert call["function"]["name"] == "Bash"
     assert not touched.exists()
     assert len(upstream.requests) == 1
-
-
-CHOICES = [
-    ("auto", None, None),
-    ("none", {"type": "none"}, None),
-    ("required", {"type": "any"}, "get_weather"),
-    (
-        {"type": "function", "function": {"name": "Read"}},
-        {"type": "tool", "name": "Read"},
-        "Read",
-    ),
-]
-
-
-@pytest.mark.parametrize("parallel", [None, True, False])
-@pytest.mark.parametrize(("choice", "sent", "called"), CHOICES)
-def test_choice(gateway, upstream, choice, sent, called, parallel):
-    """Every tool_choice reaches the model, and so does that calls are to come one by one."""
-    message = message_of(
-        ask(gateway, "hello", WEATHER, READ, tool_choice=choice, parallel_tool_calls=parallel)
-    )
-    names = [call["function"]["name"] for call in message.get("tool_calls", [])]
-    assert names == ([called] if called else [])
-    if parallel is False and sent != {"type": "none"}:
-        sent = {**(sent or {"type": "auto"}), "disable_parallel_tool_use": True}
-    assert upstream.requests[0].body.get("tool_choice") == sent
-    assert len(upstream.requests) == 1
-
-
-@pytest.mark.parametrize(("mode", "sent"), [("auto", None), ("required", {"type": "any"})])
-def test_allowed_list(gateway, upstream, mode, sent):
-    """Of a list of allowed functions the model is offered just those."""
-    allowed = {"mode": mode, "tools": tools({"name": "Read"})}
-    choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    message_of(ask(gateway, "hello", WEATHER, READ, tool_choice=choice))
-    body = upstream.requests[0].body
-    assert [tool["name"] for tool in body["tools"]] == ["Read"]
-    assert body.get("tool_choice") == sent
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_first_form(gateway, upstream, stream):
-    """Functions in the API's first form are answered in that."""
-    more = {"functions": [WEATHER], "function_call": {"name": "get_weather"}}
-    if stream:
-        events, _ = gateway.stream(ASKED, **more)
-        deltas = [e["choices"][0]["delta"].get("function_call", {}) for e in events]
-        name = next(delta["name"] for delta in deltas if "name" in delta)
-        arguments = "".join(delta.get("arguments", "") for delta in deltas)
-        reason = events[-1]["choices"][0]["finish_reason"]
-    else:
-        status, body = gateway.ask(ASKED, **more)
-        assert status == 200, body
-        called = body["choices"][0]["message"]["function_call"]
-        name, arguments = called["name"], called["arguments"]
-        reason = body["choices"][0]["finish_reason"]
-    assert (name, json.loads(arguments), reason) == ("get_weather", DECODED, "function_call")
-    assert upstream.requests[0].body["tool_choice"] == {
-        "type": "tool",
-        "name": "get_weather",
-        "disable_parallel_tool_use": True,
-    }
 
 
 def test_many_and_long(gateway, upstream):
@@ -359,15 +275,6 @@ def test_shape_of_one_who_thinks(gateway, upstream, stream, asked):
     assert len(upstream.requests) == 1
 
 
-def test_shape_with_effort(gateway, upstream):
-    """Who asks for thinking gets it, and the shape all the same."""
-    asked = '[[think Hm.]] [[tool trip {"city": "Rom", "stops": []}]]'
-    message = message_of(gateway.ask(asked, response_format=FORMAT, reasoning_effort="low"))
-    assert json.loads(message["content"]) == {"city": "Rom", "stops": []}
-    assert message["reasoning_content"] == "Hm."
-    assert upstream.requests[0].body["thinking"]["type"] == "enabled"
-
-
 @pytest.mark.parametrize(
     ("more", "ignored"),
     [
@@ -382,26 +289,6 @@ def test_thinking_beside_a_forced_call(gateway, upstream, more, ignored):
     status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
     assert (status, headers["x-ignored-params"]) == (200, ignored)
     assert len(upstream.requests) == 1
-
-
-def test_any_object(gateway, upstream):
-    """json_object asks for an object of any kind."""
-    status, body = gateway.ask('[[json {"a": 1}]]', response_format={"type": "json_object"})
-    assert (status, json.loads(body["choices"][0]["message"]["content"])) == (200, {"a": 1})
-    assert upstream.requests[0].body["tools"][0]["input_schema"] == {"type": "object"}
-
-
-def test_shape_and_functions(gateway, upstream):
-    """With functions beside it the model calls one, or answers in the shape."""
-    called = message_of(ask(gateway, ASKED, response_format=FORMAT))
-    assert called["tool_calls"][0]["function"]["name"] == "get_weather"
-    asked = '[[tool trip {"city": "Rom", "stops": []}]]'
-    answered = message_of(ask(gateway, asked, response_format=FORMAT))
-    assert json.loads(answered["content"]) == {"city": "Rom", "stops": []}
-    assert "tool_calls" not in answered
-    for request in upstream.requests:
-        assert [tool["name"] for tool in request.body["tools"]] == ["get_weather", "trip"]
-        assert request.body["tool_choice"] == {"type": "any"}
 
 
 @pytest.mark.parametrize(

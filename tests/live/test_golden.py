@@ -37,13 +37,6 @@ CONVERSATION = [
 TURNS: dict[str, dict[str, Any]] = {
     "plain": {"claude": {"profile": "plain"}},
     "agent": {"claude": {"profile": "agent"}},
-    "plain-conversation": {
-        "claude": {"profile": "plain"},
-        "temperature": 0.5,
-        "stop": "END",
-        "max_tokens": 100,
-        "messages": CONVERSATION,
-    },
     "agent-conversation": {
         "claude": {"profile": "agent"},
         "max_tokens": 100,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.live.talk import last_process, note, say_both_ways
+from tests.live.talk import note, say_both_ways
 
 PROFILES = ("plain", "agent")
 PLACE = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -54,11 +54,11 @@ def test_rounds(remembering, upstream, begin):
     talk = begin(remembering, "plain")
     asked = f"{ROME} [[tool get_time]] [[say done]]"
     first = talk.say(asked, tools=TOOLS)
-    process = last_process(remembering)
+    process = talk.process
     second = say_both_ways(talk, upstream, result(first.calls[0], "remember: a"), tools=TOOLS)
     assert names(second) == ["get_time"]
     assert talk.say(result(second.calls[0], "remember: b"), tools=TOOLS).text == "done"
-    assert last_process(remembering) == process
+    assert talk.process == process
     assert talk.say("[[recall]]").text == "a b"
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.live import cli
 from tests.live.server import alive, children, eventually
 
+HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [
     ({"HOST": "0.0.0.0"}, (), "API_KEY: HOST=0.0.0.0 can be reached from other machines"),
     ({}, ("-b", "0.0.0.0:0"), "API_KEY: 0.0.0.0:0 can be reached from other machines"),
@@ -212,6 +213,25 @@ def test_running_turns_may_finish(serve, upstream):
     asking.start()
     assert upstream.wait_for(bool)
     server.process.send_signal(signal.SIGTERM)
+    asking.join()
+    assert answers[0][1].endswith(b"data: [DONE]\n\n")
+    assert server.stop() == 0
+
+
+def test_others_are_told_meanwhile(serve, upstream):
+    """While running turns finish, /ready is 503 at once, and further turns get 503 to go by."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    assert server.call("GET", "/ready")[0] == 200
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 3]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    assert eventually(lambda: server.call("GET", "/ready")[0] == 503, 2)
+    status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
+    assert (status, headers["retry-after"]) == (503, "1")
     asking.join()
     assert answers[0][1].endswith(b"data: [DONE]\n\n")
     assert server.stop() == 0

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from wrapper.routes.http import current_gateway, reply
 from wrapper.routes.operation import operation
-from wrapper.schemas.answers import HealthSchema
+from wrapper.schemas.health import HealthSchema, ReadySchema
 
 health = Blueprint("health", __name__)
 
@@ -17,3 +17,11 @@ def read_health() -> Response:
     """Report the state of all parts at once; 503 only when nobody can be served."""
     report = current_gateway().health()
     return reply(report, 503 if report["status"] == "failing" else 200)
+
+
+@health.get("/ready")
+@operation(answers={200: ReadySchema, 503: ReadySchema}, needs_key=False)
+def read_readiness() -> Response:
+    """Say whether to send turns here; 503 while it starts, fails, or is shutting down."""
+    status = current_gateway().readiness()
+    return reply({"status": status}, 200 if status == "ready" else 503)

@@ -23,6 +23,13 @@ from wrapper.services.principal import Principal
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
 TOO_DEEP = "The body's JSON is nested too deeply."
+# Answers are for the program that asked, not for a browser to render, to frame or to keep.
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 _ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -67,7 +74,10 @@ def request_id() -> str:
 
 
 def stamp(response: Response) -> Response:
+    """Give *response* the headers that all have; what a view says itself stays."""
     response.headers["x-request-id"] = request_id()
+    for name, value in SECURITY.items():
+        response.headers.setdefault(name, value)
     return response
 
 

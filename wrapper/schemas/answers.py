@@ -161,36 +161,6 @@ class ModelListSchema(BaseSchema):
     data = fields.List(fields.Nested(ModelSchema), required=True)
 
 
-class PoolSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ready", "booting", "failing")))
-    ready = _count()
-    booting = _count()
-    error = fields.String(metadata={"description": "Why the last process did not start."})
-
-
-class KeysSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    error = fields.String(metadata={"description": "Why the keys from before are in force."})
-
-
-class BooksSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    unbooked = _count()
-    error = fields.String(metadata={"description": "Why spending cannot be kept."})
-
-
-class HealthSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
-    pools = fields.Dict(values=fields.Nested(PoolSchema), metadata={"description": "By profile."})
-    parked = fields.Integer(metadata={"description": "Processes that wait for a session's turn."})
-    ignored_frames = fields.Dict(
-        values=fields.Integer(),
-        metadata={"description": "What Claude Code said that the gateway knows nothing of."},
-    )
-    keys = fields.Nested(KeysSchema, metadata={"description": "The file of keys, if there is one."})
-    usage = fields.Nested(BooksSchema, metadata={"description": "The books of what was spent."})
-
-
 class CliSchema(BaseSchema):
     version = _null()
     path = _null()

@@ -28,60 +28,12 @@ from wrapper.schemas.functions import (
 )
 from wrapper.schemas.message import MessageSchema
 from wrapper.schemas.parameters import PARAMETERS, Kind, asked, of_kind, refuse
+from wrapper.schemas.rules import RULES
 from wrapper.schemas.sessions import SessionId
 from wrapper.services.conversation import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
-
-# What is asked of several fields at once.
-_OPTIONS_OF_STREAM: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"stream_options": {"type": "null"}}},
-        {"properties": {"stream": {"const": True}}, "required": ["stream"]},
-    ]
-}
-_NO_SAMPLING: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"reasoning_effort": {"enum": ["none", None]}}},
-        {"properties": {"temperature": {"minimum": 1}, "top_p": {"minimum": 1}}},
-    ]
-}
-
-
-def _not_empty(name: str) -> dict[str, Any]:
-    return {"properties": {name: {"type": "array", "minItems": 1}}, "required": [name]}
-
-
-_NEEDS_TOOLS: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}},
-        _not_empty("tools"),
-    ]
-}
-_NEEDS_FUNCTIONS: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"function_call": {"enum": ["none", "auto", None]}}},
-        _not_empty("functions"),
-    ]
-}
-_ONE_FORM: dict[str, Any] = {"not": {"allOf": [_not_empty("tools"), _not_empty("functions")]}}
-_ONE_ANSWER: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"session_id": {"type": "null"}}},
-        {"properties": {"n": {"enum": [1, None]}}},
-    ]
-}
-_NEEDS_SESSION: dict[str, Any] = {
-    "anyOf": [
-        {"properties": {"claude": {"properties": {"compact": {"enum": [False, None]}}}}},
-        {"properties": {"session_id": {"type": "string"}}, "required": ["session_id"]},
-    ]
-}
-_RULES = [
-    *(_OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM),
-    *(_ONE_ANSWER, _NEEDS_SESSION),
-]
 
 
 class Stop(fields.Field[tuple[str, ...]]):
@@ -170,7 +122,7 @@ class ChatRequestSchema(BaseSchema):
         for name in properties.keys() - unsupported.keys():
             told_of = {"description": PARAMETERS[name].description}
             properties[name] = {**properties[name], **told_of}
-        return {**told, "properties": properties, "allOf": _RULES}
+        return {**told, "properties": properties, "allOf": RULES}
 
     @pre_load
     def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

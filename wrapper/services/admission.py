@@ -18,6 +18,11 @@ class Admission:
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    def taken(self) -> int:
+        """Return how many places are taken."""
+        with self._lock:
+            return self._taken.total()
+
     def admit(self, turns: int, principal: Principal = LOCAL) -> Callable[[], None]:
         """Take *turns* places and return what gives them back; it may be called twice.
 

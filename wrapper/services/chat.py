@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wrapper.errors import InvalidRequest
+from wrapper.errors import InvalidRequest, Unavailable
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
@@ -117,7 +117,13 @@ class ChatService:
             raise
         return Stream(build_chunks(self._head(request), run), run.close, run.notes)
 
+    def busy(self) -> bool:
+        """Say whether any turn runs."""
+        return self._admission.taken() > 0
+
     def _open(self, request: ChatRequest, caller: Caller) -> Run:
+        if self._draining():
+            raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
         principal = caller.principal
         choice = self._catalog.choose(request.model)
         grant = self._ceilings.grant(request, choice.model, principal)

@@ -168,8 +168,7 @@ class ClaudeEngine:
         return self._supply.parked() if self._supply else ()
 
     def forget(self, session: SessionKey) -> None:
-        if self._supply:
-            self._supply.forget(session)
+        self._started().forget(session)
 
     def tidy(self) -> None:
         if self._supply:

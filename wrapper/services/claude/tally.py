@@ -26,10 +26,12 @@ class Tally:
         self._before = before or {}
         self._model: str | None = None
         self._usage = Usage()
+        self._ended = Usage()  # of the messages before the one under way
 
     def start(self, message: Raw) -> None:
         """Take note of the numbers that a message begins with."""
         said, usage = message.get("usage") or {}, self._usage
+        self._ended = usage
         self._model = self._model or str(message["model"])
         self._usage = replace(
             usage,
@@ -39,11 +41,11 @@ class Tally:
         )
 
     def stop(self, said: Raw | None) -> None:
-        """Take note of the numbers that a message ends with."""
-        said, usage = said or {}, self._usage
+        """Take note of the numbers that a message ends with; they may come in several steps."""
+        said, usage = said or {}, self._ended
         details = said.get("output_tokens_details") or {}
         self._usage = replace(
-            usage,
+            self._usage,
             output=usage.output + (said.get("output_tokens") or 0),
             reasoning=usage.reasoning + (details.get("thinking_tokens") or 0),
         )

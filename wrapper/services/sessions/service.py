@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wrapper.errors import Conflict, SessionNotFound
@@ -16,7 +17,7 @@ from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.redis import RedisStore
 from wrapper.services.sessions.session import Head, Session, new_session
-from wrapper.services.sessions.store import SessionStore
+from wrapper.services.sessions.store import Claim, SessionStore
 from wrapper.services.sessions.visit import Visit
 from wrapper.services.turn import SessionKey, Usage, sum_usage
 from wrapper.settings import Settings
@@ -68,7 +69,7 @@ class SessionService:
         self._clock = clock
         self._timer = timer
         self._janitor = Janitor(self.sweep, SWEEP_SECONDS)
-        self._missed: frozenset[SessionKey] = frozenset()
+        self._visited: set[SessionKey] = set()
 
     def visit(self, asked: Asked, principal: Principal, watch: Watch) -> Visit:
         """Return a turn of the session, once no other one runs. It must be closed.
@@ -96,12 +97,20 @@ class SessionService:
                 attempt=asked.attempt,
                 again=asked.again,
                 clock=self._clock,
+                closed=partial(self._leave, claim, session.head.key),
             )
             visit.check(self._most_bytes)
         except BaseException:
             claim.release()
             raise
+        self._visited.add(visit.key)
         return visit
+
+    def _leave(self, claim: Claim, key: SessionKey) -> None:
+        """Let go of a turn. What was kept for a session that did not come to be is dropped."""
+        self._visited.discard(key)
+        if claim.session is None:
+            self._engine.forget(key)
 
     def heads(self, principal: Principal) -> Sequence[Head]:
         """Return all of the caller's sessions, in the order in which they were created."""
@@ -138,13 +147,14 @@ class SessionService:
     def sweep(self) -> None:
         """Drop what the engine keeps for sessions that are gone, wherever they were ended.
 
-        One that is missed for the first time may be new, and about to be remembered.
+        A new one is there before its first turn is remembered.
         """
         self._engine.tidy()
-        missed = frozenset(key for key in self._engine.parked() if self._is_gone(key))
-        for key in missed & self._missed:
-            self._engine.forget(key)
-        self._missed = missed
+        parked = self._engine.parked()  # asked first: a turn parks before it ends
+        visited = frozenset(self._visited)
+        for key in parked:
+            if key not in visited and self._is_gone(key):
+                self._engine.forget(key)
 
     def _is_gone(self, key: SessionKey) -> bool:
         session = self._store.read(key.owner, key.id)

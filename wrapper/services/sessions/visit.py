@@ -63,7 +63,7 @@ class Visit:
     """Brings *messages* into the session that *claim* is of, *session* where it is a new one.
 
     *attempt* is the client's own name of its request, and *again* says that it may have been
-    answered before. It must be closed.
+    answered before. It must be closed, of which *closed* is told.
     """
 
     def __init__(
@@ -75,8 +75,10 @@ class Visit:
         attempt: str = "",
         again: bool = False,
         clock: Callable[[], float],
+        closed: Callable[[], None] = lambda: None,
     ):
         self._claim = claim
+        self._closed = closed
         self._session = session
         self._messages = tuple(messages)
         self._asked = _digest(messages)
@@ -181,6 +183,7 @@ class Visit:
         self._claim.save(self._session)
 
     def close(self) -> None:
+        self._closed()
         self._claim.release()
 
 

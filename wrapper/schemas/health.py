@@ -1,0 +1,54 @@
+"""The health: what is told of each of the gateway's parts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from marshmallow import fields
+from marshmallow.validate import OneOf, Range
+
+from wrapper.schemas.base import BaseSchema, means
+
+_count = partial(fields.Integer, required=True, validate=Range(min=0))
+
+
+class PoolSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ready", "booting", "failing")))
+    ready = _count()
+    booting = _count()
+    error = fields.String(metadata=means("Why the last process did not start."))
+
+
+class KeysSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=means("Why the keys from before are in force."))
+
+
+class BooksSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    unbooked = _count()
+    error = fields.String(metadata=means("Why spending cannot be kept."))
+
+
+class StoreSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=means("Why sessions cannot be had."))
+
+
+class HealthSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
+    pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=means("By profile."))
+    parked = fields.Integer(metadata=means("Processes that wait for a session's turn."))
+    ignored_frames = fields.Dict(
+        values=fields.Integer(),
+        metadata=means("What Claude Code said that the gateway knows nothing of."),
+    )
+    keys = fields.Nested(KeysSchema, metadata=means("The file of keys, if there is one."))
+    usage = fields.Nested(BooksSchema, metadata=means("The books of what was spent."))
+    sessions = fields.Nested(StoreSchema, metadata=means("Where sessions are kept."))
+
+
+class ReadySchema(BaseSchema):
+    status = fields.String(
+        required=True, validate=OneOf(("ready", "starting", "failing", "draining"))
+    )
