@@ -50,8 +50,8 @@ def closed(document):
 class Judge:
     """Holds what an app sends against its document."""
 
-    def __init__(self, app):
-        self.document = build_document(app, needs_key=True)
+    def __init__(self, app, *, needs_key=True):
+        self.document = build_document(app, needs_key=needs_key)
 
     def schema(self, path, method, status, kind):
         told = self.told(path, method, status)["content"][kind]["schema"]
