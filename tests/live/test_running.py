@@ -273,7 +273,8 @@ def test_smoke_of_a_broken_server(start, serve):
     program = start("wrapper.smoke", f"http://127.0.0.1:{server.port}")
     assert program.ended() == 1
     failed = [line for line in program.out.splitlines() if line.startswith("FAILED")]
-    assert [line.split()[1] for line in failed] == ["health", "auth", "completion", "stream"]
+    broken = ["health", "auth", "completion", "stream", "sessions"]
+    assert [line.split()[1] for line in failed] == broken
     assert all("CLAUDE_CLI_PATH=/nowhere/claude is not a program" in line for line in failed)
 
 
