@@ -63,5 +63,6 @@ class Account:
             said: dict[str, Any] = process.ask({"subtype": "initialize"}, seconds)
         finally:
             fleet.discard(process)
-        account = said.get("account") or {}
+        account = said.get("account")
+        account = account if isinstance(account, dict) else {}
         return {name: str(account[key]) for key, name in TOLD.items() if account.get(key)}

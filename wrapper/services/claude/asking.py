@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from claude_code_sdk import ClaudeCodeOptions, HookMatcher, query
@@ -18,10 +21,27 @@ Hook = Callable[..., Awaitable[Any]]
 log = logging.getLogger(__name__)
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Make a BadGateway of whatever fails because of what Claude Code has said.
+
+    Its frames are checked nowhere else: who reads one takes what should stand there.
+    """
+    try:
+        yield
+    except ApiError:
+        raise
+    except Exception as error:
+        talkative = log.isEnabledFor(logging.DEBUG)
+        log.warning("could not be understood: %s", _where(error), exc_info=talkative)
+        what = "Claude Code said what cannot be understood, or went away."
+        raise BadGateway(what, retry=False) from error
+
+
 async def ask(
     transport: ProcessTransport, prompt: Frame, after_tools: Hook | None = None
 ) -> AsyncGenerator[Any]:
-    """Yield the SDK's messages up to the result; what it cannot do becomes a BadGateway.
+    """Yield the SDK's messages up to the result; it raises what it likes where it cannot.
 
     *after_tools* is called after each round of tool use.
     """
@@ -34,12 +54,6 @@ async def ask(
     try:
         async for message in asking:
             yield message
-    except ApiError:
-        raise
-    except Exception as error:
-        log.warning("the SDK gave up: %s", error, exc_info=True)
-        what = "Claude Code said what cannot be understood, or went away."
-        raise BadGateway(what, retry=False) from error
     finally:
         # The SDK's inner generator has to come to its end by itself, in this very task:
         # closing the outer one would leave it to the garbage collector.
@@ -47,6 +61,12 @@ async def ask(
         async for _ in asking:
             pass
         await transport.close()
+
+
+def _where(error: Exception) -> str:
+    """Return what failed and where, in a line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{error!r:.300} at {Path(last.filename).name}:{last.lineno}"
 
 
 async def _once(prompt: Frame) -> AsyncIterator[Frame]:

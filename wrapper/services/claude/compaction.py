@@ -12,7 +12,7 @@ from claude_code_sdk import SystemMessage, UserMessage
 
 from wrapper.errors import ContextLengthExceeded
 from wrapper.services.claude import frames
-from wrapper.services.claude.asking import ask
+from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.functions import FunctionServer
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.tally import Tally
@@ -46,6 +46,12 @@ class Compaction:
                 "There is nothing before the last message that could be summarised.",
                 param="messages",
             )
+        with understood():
+            async with aclosing(self._events(leaving)) as events:
+                async for event in events:
+                    yield event
+
+    async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         watch = asyncio.create_task(self._abandon(leaving))
         try:
             async with aclosing(ask(self._transport, frames.command("/compact"))) as messages:

@@ -14,7 +14,7 @@ from claude_code_sdk.types import StreamEvent
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude import frames
-from wrapper.services.claude.asking import ask
+from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of
 from wrapper.services.claude.functions import FunctionServer, served
@@ -96,6 +96,12 @@ class Conversation:
 
         Once *leaving* is set the turn is interrupted, to learn what it has used.
         """
+        with understood():
+            async with aclosing(self._events(leaving)) as events:
+                async for event in events:
+                    yield event
+
+    async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         try:
             async with asyncio.timeout(None) as patience:
                 watch = asyncio.create_task(self._abandon(leaving, patience))

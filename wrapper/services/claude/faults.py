@@ -21,6 +21,7 @@ from wrapper.errors import (
 )
 
 RETRY_SECONDS = 5
+REASON_CHARACTERS = 2000
 _PREFIX = re.compile(
     r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
 )
@@ -58,7 +59,7 @@ def fault_of(result: dict[str, Any], notice: str) -> ApiError:
     *notice* is what the CLI said in the model's place, where it ended for another reason too.
     """
     text = str(result.get("result") or notice)
-    reason = _PREFIX.sub("", text)
+    reason = _PREFIX.sub("", text)[:REASON_CHARACTERS]
     status = result.get("api_error_status")
     if "Not logged in" in text:
         return UpstreamAuthentication(LOGIN)

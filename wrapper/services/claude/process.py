@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from wrapper.errors import BadGateway
 from wrapper.services.claude import orphans
 from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
 from wrapper.services.claude.frames import command
+from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
 
 READ_BYTES = 65536
@@ -89,13 +90,17 @@ class Process:
     def boot(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Wait until it answers, and look whether it may serve.
 
-        Raises BootFailed when it does not answer in time, Refused when it may not serve.
+        Raises BootFailed when it does not answer in time, or not so that it can be understood, and
+        Refused when it may not serve.
         """
-        self.version = str(
-            self.ask({"subtype": "get_binary_version"}, seconds, clock).get("version")
-        )
-        check_version(self.version)
-        self.models = ask_models(partial(self.ask, seconds=seconds, clock=clock))
+        ask = partial(self.ask, seconds=seconds, clock=clock)
+        try:
+            self.version = str(ask({"subtype": "get_binary_version"}).get("version"))
+            check_version(self.version)
+            self.models = ask_models(ask)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            what = f"Claude Code said what cannot be understood: {error!r:.200}"
+            raise BootFailed(what) from error
         if _has_socket(self.pid):
             raise Refused(
                 "Claude Code opened a socket through which other processes can reach it, although "
@@ -202,7 +207,7 @@ class Process:
 
 def check_version(version: str) -> None:
     """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
-    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
+    numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
     if numbers < OLDEST_VERSION:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise Refused(
@@ -212,23 +217,22 @@ def check_version(version: str) -> None:
 
 
 def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
-    for line in lines:
-        try:
-            frame = json.loads(line)
-            if frame["type"] == "control_response":
-                return dict(frame["response"].get("response") or {})
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
+    for frame in _frames(lines):
+        if frame["type"] == "control_response":
+            response = frame.get("response")
+            told = response.get("response") if isinstance(response, dict) else None
+            return told if isinstance(told, dict) else {}
     return None
 
 
 def _result(lines: Sequence[bytes]) -> dict[str, Any] | None:
+    return next((frame for frame in _frames(lines) if frame["type"] == "result"), None)
+
+
+def _frames(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
-            frame = json.loads(line)
-            if frame["type"] == "result":
-                return dict(frame)
-    return None
+        with suppress(ValueError):
+            yield read_frame(line)
 
 
 def _readable(descriptor: int, seconds: float) -> bool:

@@ -180,13 +180,13 @@ class Reading:
 
     def _delta(self, delta: Raw) -> Iterator[Event]:
         if delta.get("type") == "thinking_delta" and delta.get("thinking"):
-            yield ReasoningDelta(delta["thinking"])
+            yield ReasoningDelta(_as_text(delta["thinking"]))
         elif delta.get("type") == "input_json_delta":
-            yield from self._input(delta.get("partial_json") or "")
+            yield from self._input(_as_text(delta.get("partial_json") or ""))
         elif delta.get("type") == "text_delta" and self._answer is None:
-            yield from self._text(delta["text"])
+            yield from self._text(_as_text(delta["text"]))
         elif delta.get("type") == "text_delta":
-            self._aside += delta["text"]
+            self._aside += _as_text(delta["text"])
 
     def _text(self, text: str) -> Iterator[Event]:
         if self._separate:
@@ -216,3 +216,10 @@ class Reading:
         if told != "tool_use" or not (self._calls or self._answered):
             return told
         return "calls" if self._calls else "end_turn"
+
+
+def _as_text(said: Any) -> str:
+    """Return *said*. Raises TypeError where it is no text."""
+    if not isinstance(said, str):
+        raise TypeError(f"{type(said).__name__} in place of a text")
+    return said

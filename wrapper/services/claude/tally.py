@@ -13,6 +13,9 @@ COUNTED = {
     *("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"),
     *("outputTokens", "thinkingTokens", "costUSD"),
 }
+KINDS: dict[str, type] = {"costUSD": float}  # all others are whole
+# More than any turn can have used, of tokens or dollars.
+MOST = 10**12
 
 
 class Tally:
@@ -35,9 +38,9 @@ class Tally:
         self._model = self._model or str(message["model"])
         self._usage = replace(
             usage,
-            input=usage.input + (said.get("input_tokens") or 0),
-            cache_read=usage.cache_read + (said.get("cache_read_input_tokens") or 0),
-            cache_creation=usage.cache_creation + (said.get("cache_creation_input_tokens") or 0),
+            input=usage.input + _count(said, "input_tokens"),
+            cache_read=usage.cache_read + _count(said, "cache_read_input_tokens"),
+            cache_creation=usage.cache_creation + _count(said, "cache_creation_input_tokens"),
         )
 
     def stop(self, said: Raw | None) -> None:
@@ -46,8 +49,8 @@ class Tally:
         details = said.get("output_tokens_details") or {}
         self._usage = replace(
             self._usage,
-            output=usage.output + (said.get("output_tokens") or 0),
-            reasoning=usage.reasoning + (details.get("thinking_tokens") or 0),
+            output=usage.output + _count(said, "output_tokens"),
+            reasoning=usage.reasoning + _count(details, "thinking_tokens"),
         )
 
     def used(self, result: Raw | None = None) -> Used:
@@ -67,22 +70,35 @@ class Tally:
 
     def cost(self, result: Raw | None) -> float | None:
         """Return the dollars that the turn has cost, None where the CLI does not say."""
-        told = (result or {}).get("total_cost_usd")
+        told = _checked((result or {}).get("total_cost_usd"), float)
         return None if told is None else _less(told, self._before.get("total_cost_usd") or 0)
 
 
 def _growth(said: Raw, before: Raw) -> Raw:
-    numbers = {name: value for name, value in said.items() if isinstance(value, int | float)}
+    numbers = {name: _checked(said.get(name), KINDS.get(name, int)) for name in COUNTED}
     return {
         name: _less(value, before.get(name) or 0)
         for name, value in numbers.items()
-        if name in COUNTED
+        if value is not None
     }
 
 
+def _count(said: Raw, name: str) -> int:
+    """Return how many tokens *said* tells of by this name, which may be none."""
+    return int(_checked(said.get(name), int) or 0)
+
+
+def _checked(number: Any, kind: type) -> Any:
+    """Return *number*, or None for that. Raises ValueError for what nothing can be counted by."""
+    allowed = (int, kind)
+    if number is None or (type(number) in allowed and 0 <= number <= MOST):
+        return number
+    raise ValueError(f"{number!r:.40} is no count")
+
+
 def _less(value: float, before: float) -> float:
-    """Return the difference, without the dust that floats leave."""
-    return round(value - before, 12) if before else value
+    """Return the difference, without the dust that floats leave; nothing ever becomes less."""
+    return max(0, round(value - before, 12)) if before else value
 
 
 def _spent(said: Raw) -> Spent:

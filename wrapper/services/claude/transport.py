@@ -16,12 +16,14 @@ from claude_code_sdk import Transport
 from wrapper.errors import BadGateway
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.functions import FunctionServer, asks_server
+from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.process import DiedEarly, Process
 
 log = logging.getLogger(__name__)
 
 LINE_BYTES = 64 * 1024 * 1024
 STDERR_BYTES = 4096
+MOST_KINDS = 30
 # What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
 KNOWN = {
     *("user", "assistant", "system", "result", "stream_event"),
@@ -151,18 +153,22 @@ class ProcessTransport(Transport):
     async def _frames(self) -> AsyncIterator[Frame]:
         while line := await self._line():
             try:
-                frame = json.loads(line)
-                kind = str(frame["type"])
-            except (ValueError, KeyError, TypeError, RecursionError):
+                frame = read_frame(line)
+            except ValueError:
                 self._ignored["unreadable"] += 1
                 continue
             log.debug("from %d", self._process.pid, extra={"frame": frame})
             if asks_server(frame):
                 await self._serve(frame)
-            elif kind in KNOWN:
+            elif frame["type"] in KNOWN:
                 yield frame
             else:
-                self._ignored[kind[:40]] += 1
+                self._ignore(frame["type"][:40])
+
+    def _ignore(self, kind: str) -> None:
+        """Count a frame of an unknown kind, of which there must not come to be any number."""
+        known = kind in self._ignored or len(self._ignored) < MOST_KINDS
+        self._ignored[kind if known else "other"] += 1
 
     async def _serve(self, frame: Frame) -> None:
         """Answer what Claude Code asks of the server that the client's functions come from."""
