@@ -257,11 +257,14 @@ def test_pauses_grow():
 
 
 def test_one_pause_for_failures_together():
-    """Boots that fail together make one pause, after which all are tried again."""
-    world = World(3).fail(*[BootFailed("no") for _ in range(3)]).fill()
+    """Boots that fail together are one failure and make one pause; then all are tried again."""
+    world = World(3).fail(*[BootFailed("no") for _ in range(6)]).fill()
     assert len(world.pauses) == 1
-    world.resume()
+    pauses = [world.resume()]
     assert len(world.booters.jobs) == 3
+    world.booters.run()
+    pauses.append(world.resume())
+    assert pauses == [FIRST_DELAY * 2, FIRST_DELAY * 4]
 
 
 def test_failures_beside_a_success():

@@ -185,11 +185,12 @@ class Pool:
     def _fail(self, error: ApiError) -> None:
         with self._lock:
             self._booting -= 1
-            self._failures += 1
+            # Boots that fail together are one failure, and there is one pause for all of them:
+            # else a large pool would soon wait for long, and not see when all is well again.
+            self._failures += not self._pausing
             delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 10))
             error.retry_after = max(1, round(delay))
             self._error = error
-            # One pause for all the boots that fail together.
             pause, self._pausing = not self._pausing and not self._closed, True
             waiting: list[Future[Process]] = []
             if self._hopeless():

@@ -28,6 +28,8 @@ from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
 
 READ_BYTES = 65536
+# Far more than what it says where it has to be waited for: a few lines, of models and settings.
+SAID_BYTES = 8 * 1024**2
 TERM_SECONDS = 3.0
 EMPTYING_SECONDS = 5.0
 
@@ -139,13 +141,15 @@ class Process:
         """Send a frame and return what *find* finds in the lines that follow."""
         deadline = clock() + seconds
         stdin, stdout, _ = self.pipes
-        buffer = b""
+        buffer, said = b"", 0
         try:
             os.write(stdin, json.dumps(frame).encode() + b"\n")
             while _readable(stdout, max(0.0, deadline - clock())):
                 chunk = os.read(stdout, READ_BYTES)
                 if not chunk:
                     raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
+                if (said := said + len(chunk)) > SAID_BYTES:
+                    raise BootFailed("Claude Code said too much while starting.")
                 *lines, buffer = (buffer + chunk).split(b"\n")
                 if (answer := find(lines)) is not None:
                     return answer

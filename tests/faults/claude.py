@@ -1,0 +1,118 @@
+"""A crooked `claude`: it starts as the real one does, and in a turn misbehaves as it is told.
+
+What it is told stands in double brackets in the caller's text. Without any it answers "ok".
+
+    [[still]]       say nothing at all
+    [[begin]]       begin to answer, and then say nothing more
+    [[half]]        … and then half a line
+    [[leave]]       … and then half a line, and end
+    [[garbage]]     say bytes of all kinds, lines that are no frames and frames that are nobody's,
+                    and then answer
+    [[line N]]      say a line of N MiB, and then answer
+    [[flood]]       say frames without end that mean nothing
+    [[shout]]       … on stderr
+    [[babble]]      say words of an answer without end
+    [[deaf]]        begin to answer, say nothing more, and do not heed SIGTERM
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+USAGE = {"input_tokens": 1, "output_tokens": 1}
+VERSION = "2.1.330"
+
+
+def say(frame: dict[str, Any]) -> None:
+    shout(json.dumps(frame).encode() + b"\n")
+
+
+def shout(data: bytes, descriptor: int = 1) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def event(**content: Any) -> None:
+    say({"type": "stream_event", "uuid": "u", "session_id": "s", "event": content})
+
+
+def word(text: str) -> None:
+    delta = {"type": "text_delta", "text": text}
+    event(type="content_block_delta", index=0, delta=delta)
+
+
+def begin() -> None:
+    """Begin to answer, and leave a note that it has."""
+    Path(os.environ["TMPDIR"], "asked").touch()
+    say({"type": "system", "subtype": "init", "session_id": "s", "tools": []})
+    message = {"id": "m", "model": "claude-x", "usage": USAGE, "content": [], "role": "assistant"}
+    event(type="message_start", message=message)
+    event(type="content_block_start", index=0, content_block={"type": "text", "text": ""})
+    word("ok")
+
+
+def end() -> None:
+    event(type="content_block_stop", index=0)
+    event(type="message_delta", delta={"stop_reason": "end_turn"}, usage=USAGE)
+    event(type="message_stop")
+    usage = {"claude-x": {"inputTokens": 1, "outputTokens": 1, "costUSD": 0.001}}
+    numbers = {"duration_ms": 1, "duration_api_ms": 1, "num_turns": 1, "total_cost_usd": 0.001}
+    told = {"result": "ok", "usage": USAGE, "modelUsage": usage, "stop_reason": "end_turn"}
+    how = {"subtype": "success", "is_error": False, "session_id": "s"}
+    say({"type": "result", **how, **numbers, **told})
+
+
+def answer(told: str, number: int) -> None:
+    if told in ("begin", "half", "leave", "babble", "deaf"):
+        begin()
+    if told in ("half", "leave"):
+        shout(b'{"type": "stream_event", "ev')
+    while told == "flood":
+        shout(b'{"type": "nobody\'s", "of": 1}\n' * 2000)
+    while told == "shout":
+        shout(b"help! " * 10_000, 2)
+    while told == "babble":
+        word("word " * 10_000)
+    if told == "leave":
+        sys.exit(1)
+    if told in ("still", "begin", "half", "deaf"):
+        return
+    if told == "garbage":
+        shout(random.Random(1).randbytes(300_000) + b"\n")
+        shout(b'\n\n{}\n[]\nnull\n"type"\n{"type": 7}\n{"type": {}}\n' + b"[" * 100_000 + b"\n")
+    if told == "line":
+        shout(b'{"type": "nobody\'s", "of": "' + b"x" * (number * 1024**2) + b'"}\n')
+    begin()
+    end()
+
+
+def main() -> None:
+    told, number = "", 0
+    for line in sys.stdin.buffer:
+        if found := re.findall(rb"\[\[([a-z]+) ?(\d*)\]\]", line):
+            told, number = found[-1][0].decode(), int(found[-1][1] or 0)
+        if told == "deaf":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        frame = json.loads(line)
+        if frame["type"] == "control_request":
+            if frame["request"]["subtype"] == "interrupt":
+                continue
+            said = {"version": VERSION, "status": "ok", "models": [], "applied": {}}
+            about = {"subtype": "success", "request_id": frame["request_id"], "response": said}
+            say({"type": "control_response", "response": about})
+        elif frame["type"] == "user":
+            answer(told, number)
+    if told == "deaf":
+        time.sleep(1000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A client on a bare socket, which can be slow, deaf or gone at any point."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from types import TracebackType
+from typing import Any
+
+from tests.live.server import DEADLINE, MODEL, Server
+
+PATH = "/v1/chat/completions"
+
+
+def request(told: str, *, stream: bool = False, profile: str = "plain", **more: Any) -> bytes:
+    """Return the bytes of a request for a completion."""
+    messages = [{"role": "user", "content": told}]
+    body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
+    data = json.dumps({**body, **more}).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+class Client:
+    """A connection to *server*, with little room for what it does not read. It must be closed."""
+
+    def __init__(self, server: Server):
+        self.said = b""
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.settimeout(DEADLINE)
+        self._socket.connect(("127.0.0.1", server.port))
+
+    def send(self, data: bytes) -> Client:
+        self._socket.sendall(data)
+        return self
+
+    def read_until(self, text: bytes) -> bytes:
+        """Return what was said, which has come to hold *text* or was all."""
+        while text not in self.said and (more := self._socket.recv(65536)):
+            self.said += more
+        return self.said
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Leave without a farewell, as a client does that has crashed."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
