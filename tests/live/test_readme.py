@@ -185,7 +185,7 @@ def test_bench(clone):
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 1, 2), done.stderr
     for row in ("`gateway`", "`claude -p, plain`", "`bare process`", "`upstream`"):
-        assert done.stdout.count(f"| {row} |") == 2
+        assert done.stdout.count(f"| {row} |") >= 2
     assert any(word in done.stdout for word in ("Reached", "Missed", "Too noisy"))
 
 
