@@ -97,7 +97,7 @@ class Process:
         """
         ask = partial(self.ask, seconds=seconds, clock=clock)
         try:
-            self.version = str(ask({"subtype": "get_binary_version"}).get("version"))
+            self.version = str(ask({"subtype": "get_binary_version"}).get("version") or "")
             check_version(self.version)
             self.models = ask_models(ask)
         except (AttributeError, LookupError, TypeError, ValueError) as error:

@@ -1,0 +1,124 @@
+"""A CLI that says anything: each turn is over in time, and the gateway goes on as if it were not.
+
+What it says, and how it ends, follows from a seed; see babbling.py.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.live.server import MODEL, Server, eventually
+
+BABBLING = Path(__file__).with_name("babbling.py")
+PROFILES = ("plain", "agent")
+SEEDS = range(60)
+AT_ONCE = 4
+TURN_MILLISECONDS = 1500
+# Statuses that are Claude Code's fault, and what a model's API may be said to have refused.
+TOLD = {200, 400, 401, 403, 404, 413, 429, 502, 503, 504}
+
+
+def program(folder: Path) -> str:
+    """Return a babbling `claude` in *folder*."""
+    shutil.copy(BABBLING, folder / BABBLING.name)
+    script = folder / "claude"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {folder / BABBLING.name} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.fixture(scope="module")
+def babbling(_servers, tmp_path_factory) -> Server:
+    """A gateway whose `claude` babbles, and which waits for no turn for long."""
+    binary = program(tmp_path_factory.mktemp("babbling"))
+    sizes = {"POOL_SIZE": "4", "POOL_SIZE_OTHER": "4"}
+    times = {"MAX_TIMEOUT": str(TURN_MILLISECONDS), "BOOT_TIMEOUT": "20"}
+    server: Server = _servers(CLAUDE_CLI_PATH=binary, **sizes, **times).wait()
+    return server
+
+
+def outcome(server: Server, seed: int, profile: str, stream: bool) -> str:
+    """Return the status and code of a turn, after a look at whether it is told as it should be."""
+    messages = [{"role": "user", "content": f"[[seed {seed}]]"}]
+    body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
+    status, headers, data = server.call("POST", "/v1/chat/completions", body)
+    told = json.loads(data) if "json" in headers["content-type"] else last_of(data)
+    assert status in TOLD, (seed, profile, data[:500])
+    error = told.get("error")
+    if error is None:
+        assert status == 200, (seed, data[:500])
+        return "200"
+    assert set(error) == {"message", "type", "param", "code"}, (seed, error)
+    assert error["code"] != "internal_error", (seed, error)
+    return f"{status} {error['code']}"
+
+
+def last_of(data: bytes) -> dict:
+    """Return the last event of a stream; it is said to be the last one where it is no error."""
+    events = [one.removeprefix("data: ") for one in data.decode().split("\n\n")]
+    assert events.pop() == ""
+    if events[-1] == "[DONE]":
+        assert not any('"error"' in one for one in events)
+        return {}
+    return dict(json.loads(events[-1]))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_anything_said(babbling, profile, stream):
+    """Whatever the CLI says and however it ends, the turn is over in time and no crash of ours."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        told = Counter(threads.map(lambda seed: outcome(babbling, seed, profile, stream), SEEDS))
+    assert len(told) > 2, told  # else it would not have been much of a babble
+    status, body = babbling.ask("Hello.", claude={"profile": profile})
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "Hello.")
+    babbling.at_rest()  # which waits until there are no processes but those of the pools
+    assert "Traceback" not in babbling.log()
+    assert "failed in mid-stream" not in babbling.log()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"version": "9" * 5000},
+        {"version": "2.1.330", "models": 5},
+        {"version": "2.1.330", "models": ["opus"]},
+        {"version": "2.1.330", "models": [{"value": []}]},
+        {"version": "2.1.330", "models": {"value": "opus"}},
+        {"version": "2.1.330", "models": [], "applied": "opus"},
+    ],
+    ids=lambda said: repr(said)[:60],
+)
+def test_boots_that_say_anything(serve, tmp_path, said):
+    """A boot that cannot be understood has failed, with nothing left of it; a later one is well."""
+    binary = program(tmp_path)
+    (tmp_path / "boot").write_text(json.dumps(said))
+    server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="1", POOL_SIZE_OTHER="0").listen()
+    assert eventually(lambda: "cannot be understood" in server.log())
+    (tmp_path / "boot").unlink()
+    assert eventually(lambda: server.health()["status"] == "ok")
+    assert server.ask("Hello.")[0] == 200
+    server.at_rest()
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize(
+    "said", [[], 5, {}, {"version": None}, {"version": "\u00b2.\u00b2"}], ids=repr
+)
+def test_boots_without_a_version(serve, tmp_path, said):
+    """A CLI that does not say how old it is may be too old, and stops the start."""
+    binary = program(tmp_path)
+    (tmp_path / "boot").write_text(json.dumps(said))
+    server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="1", POOL_SIZE_OTHER="0")
+    assert server.ended() == 3
+    assert "is older than" in server.log()
+    assert "Traceback" not in server.log()
+    assert not server.homes()
