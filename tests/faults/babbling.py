@@ -162,7 +162,7 @@ def main() -> None:
             confirm(frame)
         elif frame["type"] == "user" and seed is None:
             say(b"".join(line(one) for one in WELL))
-        elif frame["type"] == "user":
+        elif frame["type"] == "user" and seed is not None:
             babble = Babble(seed)
             say(b"".join(babble.lines()))
             babble.end()

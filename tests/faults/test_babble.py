@@ -60,7 +60,7 @@ def outcome(server: Server, seed: int, profile: str, stream: bool) -> str:
     return f"{status} {error['code']}"
 
 
-def last_of(data: bytes) -> dict:
+def last_of(data: bytes) -> dict[str, object]:
     """Return the last event of a stream; it is said to be the last one where it is no error."""
     events = [one.removeprefix("data: ") for one in data.decode().split("\n\n")]
     assert events.pop() == ""
