@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def outcome(server: Server, seed: int, profile: str, stream: bool) -> str:
     return f"{status} {error['code']}"
 
 
-def last_of(data: bytes) -> dict[str, object]:
+def last_of(data: bytes) -> dict[str, Any]:
     """Return the last event of a stream; it is said to be the last one where it is no error."""
     events = [one.removeprefix("data: ") for one in data.decode().split("\n\n")]
     assert events.pop() == ""
