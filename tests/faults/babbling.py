@@ -153,14 +153,14 @@ def confirm(frame: Frame) -> None:
 
 
 def main() -> None:
-    seed = None
+    seed = -1
     for raw in sys.stdin.buffer:
         if found := re.search(rb"\[\[seed (\d+)\]\]", raw):
             seed = int(found[1])
         frame = json.loads(raw)
         if frame["type"] == "control_request" and frame["request"]["subtype"] != "interrupt":
             confirm(frame)
-        elif frame["type"] == "user" and seed is None:
+        elif frame["type"] == "user" and seed < 0:
             say(b"".join(line(one) for one in WELL))
         elif frame["type"] == "user" and seed is not None:
             babble = Babble(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -150,7 +151,7 @@ def parse(data: bytes) -> dict[str, Any]:
     """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
     try:
         text = data.decode()
-        body = json.loads(text, parse_constant=_refuse_constant)
+        body = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         if _SURROGATE.search(text):
             json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
@@ -162,6 +163,13 @@ def parse(data: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # which no JSON that is sent on could hold
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
 
 
 def _refuse_constant(name: str) -> None:
