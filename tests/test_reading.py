@@ -408,6 +408,13 @@ def test_answer_in_a_shape():
     assert reading.end(None).ending is Ending.DONE
 
 
+def test_empty_answer_in_a_shape():
+    """An answer that is an object without anything in it is that object, and no empty text."""
+    reading, events = called(start(), *use(0, "x"), stop("tool_use"), answer="x")
+    assert events == [TextDelta("{}")]
+    assert reading.end(None).ending is Ending.DONE
+
+
 def test_call_instead_of_an_answer():
     """Where the model calls a function, that is what the turn ends with."""
     reading, events = called(start(), *use(0, "f", "{}"), stop("tool_use"), answer="x")

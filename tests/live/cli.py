@@ -1,4 +1,4 @@
-"""The CLIs that the tests run: the one of requirements-cli.txt, and one that is too old."""
+"""The CLIs that the tests run: the one of requirements-cli.txt, and older ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-OLD_VERSION = "2.1.197"
+from wrapper.services.claude.cli import OLDEST_VERSION as OLDEST
+
+OLD_VERSION = "2.1.197"  # from before text could be passed verbatim
+OLDEST_VERSION = ".".join(map(str, OLDEST))
 
 
 def current() -> str:
@@ -31,13 +34,13 @@ def version() -> str:
     return said.stdout.split()[0]
 
 
-def old(folder: Path) -> str:
-    """Install a CLI from before text could be passed verbatim, and return its path."""
+def installed(version: str, folder: Path) -> str:
+    """Install the CLI of this *version* where it is not in *folder* yet, and return its path."""
     binary = folder / "node_modules" / ".bin" / "claude"
     if not binary.exists():
         if not shutil.which("npm"):
-            missing("npm, which installs an old CLI")
-        package = f"@anthropic-ai/claude-code@{OLD_VERSION}"
+            missing("npm, which installs an older CLI")
+        package = f"@anthropic-ai/claude-code@{version}"
         command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), package]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=50)

@@ -46,7 +46,7 @@ def test_all_mistakes_at_once(serve):
 def test_old_cli_is_refused(serve, upstream, pytestconfig):
     """A CLI from before text could be passed verbatim stops the start, with the mend."""
     folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
-    server = serve(CLAUDE_CLI_PATH=cli.old(folder))
+    server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
     assert server.ended() == 3
     assert f"({cli.OLD_VERSION}) is older than 2.1.248" in server.log()
     assert "pip install -r requirements-cli.txt" in server.log()

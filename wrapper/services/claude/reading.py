@@ -167,7 +167,10 @@ class Reading:
             if not self._arguments:  # of a function that takes none
                 yield CallDelta(self._calls, "{}")
             self._calls += 1
-        elif self._tool and not self._answering():
+        elif self._answering():
+            if not self._arguments:  # an object that holds nothing
+                yield TextDelta("{}")
+        elif self._tool:
             yield ToolUse(self._tool, self._arguments)
         self._tool = None
 
