@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -40,3 +41,12 @@ def test_every_parameter_is_told():
     assert sorted(row.split("`")[1] for row in told) == sorted(PARAMETERS)
     assert any(row.startswith("| `logprobs` | refused | `false` |") for row in told)
     assert any(row.startswith("| `seed` | without effect |  |") for row in told)
+
+
+def test_promises_are_held():
+    """Each promise in SECURITY.md names tests that hold it, and these are there."""
+    promised = (ROOT / "SECURITY.md").read_text().split("## What is promised")[1].split("\n## ")[0]
+    for promise in promised.split("\n- ")[1:]:
+        named = re.findall(r"`([\w/]*(?:\.py|/))`", promise.rpartition("(")[2])
+        assert named, promise
+        assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
