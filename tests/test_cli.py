@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -103,3 +104,27 @@ def test_opened_again():
     variables = build_profiles(settings, environment)["agent"].variables
     assert variables["CLAUDE_CODE_DISABLE_CLAUDE_MDS"] == "0"
     assert variables["CLAUDE_CODE_DISABLE_CRON"] == "1"
+
+
+def test_sandbox_on_the_command_line():
+    """The sandbox is asked for where agents are spawned, and hides secrets by their names alone."""
+    secrets = {**KEY, "AWS_SECRET_ACCESS_KEY": "aws-secret", "LANG": "C"}
+    agent = build_profiles(Settings(claude_sandbox=True), secrets)["agent"]
+    given = json.loads(dict(itertools.pairwise(agent.arguments))["--settings"])["sandbox"]
+    assert given["enabled"] is given["failIfUnavailable"] is True
+    assert given["allowUnsandboxedCommands"] is False
+    hidden = [variable["name"] for variable in given["credentials"]["envVars"]]
+    assert hidden == ["ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY"]
+    assert "secret" not in " ".join(agent.arguments)
+    assert agent.sandboxed
+    plain = build_profiles(Settings(claude_sandbox=True), secrets)["plain"]
+    assert not plain.sandboxed
+    assert "--settings" not in plain.arguments
+
+
+def test_mode_where_nothing_holds_commands():
+    """An agent's process begins in a mode that runs no command unasked."""
+    for settings, mode in ((Settings(), "default"), (Settings(claude_sandbox=True), "acceptEdits")):
+        agent = build_profiles(settings, KEY)["agent"]
+        assert dict(itertools.pairwise(agent.arguments))["--permission-mode"] == agent.mode == mode
+        assert agent.reads_only is (mode == "default")

@@ -51,12 +51,19 @@ def test_all_is_well():
     engine = Engine()
     status, lines = run("doctor", engine)
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["ok"] * 7
+    assert [line.split()[0] for line in lines] == ["ok"] * 8
     assert "2.1.300 at /bin/claude" in lines[1]
     assert lines[2] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
     assert lines[3].startswith("ok      turn: scripted-model answered in 0.")
+    assert "commands: held to commands that read; for more, set CLAUDE_SANDBOX" in lines[6]
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
+
+
+def test_what_holds_commands():
+    """The doctor says by which setting an agent's commands are held."""
+    _, lines = run("doctor", claude_sandbox=True)
+    assert "ok      commands: in Claude Code's sandbox (CLAUDE_SANDBOX)" in lines
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def mistakes_of(opened):
         ('profile = "agent"', "agent"),
         ('tools = ["Read", "Grep"]', ("Read", "Grep")),
         ("tools = []", ()),
-        ('allowed_tools = ["Bash(git status:*)"]', ("Bash(git status:*)",)),
+        ('allowed_tools = ["Edit(/srv/**)"]', ("Edit(/srv/**)",)),
         ('disallowed_tools = ["Bash(curl:*)"]', ("Bash(curl:*)",)),
         ('permission_mode = "plan"', "plan"),
         ("max_turns = 1", 1),
@@ -245,6 +245,16 @@ def test_rules_for_no_tool(mistakes_of, line, wrong):
     """A tool that is mistyped would deny or allow nothing, and is told."""
     (mistake,) = mistakes_of(table("alice", line))
     assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{line.partition(' ')[0]}: {wrong}")
+
+
+def test_rules_that_run_commands(opened, mistakes_of):
+    """A rule for Bash needs a setting that holds what it runs, or says that it is meant."""
+    text = table("alice", 'allowed_tools = ["Bash(git status:*)"]')
+    (mistake,) = mistakes_of(text)
+    assert "keys.alice.allowed_tools: 'Bash(git status:*)' would run" in mistake
+    assert "set CLAUDE_SANDBOX=true, CLAUDE_USER, or ALLOW_UNSANDBOXED_BASH=true" in mistake
+    held = opened(text, claude_sandbox=True).principals()[0]
+    assert held.allowed_tools == ("Bash(git status:*)",)
 
 
 def test_tools_of_the_settings(opened):

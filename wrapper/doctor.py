@@ -17,6 +17,7 @@ from wrapper.keys import KeysError
 from wrapper.services.chat import Caller
 from wrapper.services.claude import cli
 from wrapper.services.claude.process import BootFailed, check_version
+from wrapper.services.confinement import confinement
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.credentials import HOW_TO_LOG_IN, detect_login
 from wrapper.services.messages import ChatMessage
@@ -60,6 +61,7 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
     yield _turn(gateway) if found.good else Finding("turn", False, "not tried without the CLI")
     yield temporary_directory()
     yield _working_directory(gateway.settings.claude_cwd)
+    yield Finding("commands", True, confinement(gateway.settings).value)
     yield _port(gateway.settings)
 
 

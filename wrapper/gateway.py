@@ -18,6 +18,7 @@ from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.chat import ChatService
+from wrapper.services.claude import footing
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.services.rates import open_rates
@@ -53,6 +54,8 @@ class Gateway:
         self.settings = settings or load_settings()
         self.draining: Callable[[], bool] = lambda: False
         self.refused: Callable[[str], None] = lambda reason: None
+        if engine is None:
+            footing.check(self.settings, environment())
         self.engine: Engine = engine or ClaudeEngine(
             self.settings, environment(), lambda reason: self.refused(reason)
         )

@@ -16,9 +16,9 @@ from gunicorn.workers.base import Worker
 
 from wrapper import security
 from wrapper.keys import open_keys
-from wrapper.services.claude import orphans
+from wrapper.services.claude import footing, orphans
 from wrapper.services.rates import open_rates
-from wrapper.settings import Settings, SettingsError, load
+from wrapper.settings import Settings, SettingsError, environment, load
 from wrapper.worker import DrainingWorker
 
 CLIENT_SECONDS = 30
@@ -37,6 +37,7 @@ def configuration() -> dict[str, Any]:
     """
     try:
         settings = load()
+        footing.check(settings, environment())
         open_keys(settings)
         if settings.redis_url:
             open_rates(settings)

@@ -120,6 +120,19 @@ class Settings:
     allow_bypass: bool = _setting(
         "bool", False, "Confirms CLAUDE_PERMISSION_MODE=bypassPermissions."
     )
+    claude_sandbox: bool = _setting(
+        "bool",
+        False,
+        "Whether agents' commands run in Claude Code's sandbox, which needs bubblewrap and socat.",
+    )
+    claude_user: str = _setting(
+        "str", "", "Unix user that agents' processes run as; the gateway must be root's."
+    )
+    allow_unsandboxed_bash: bool = _setting(
+        "bool",
+        False,
+        "Whether Bash may do, without either, all that the permission rules allow.",
+    )
     claude_cwd: str = _setting(
         "str", "", "Directory that agents work in. Default: an empty one for each process."
     )

@@ -12,6 +12,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
+from wrapper.services.confinement import HOW_TO_OPEN, rules_that_open
 from wrapper.services.principal import RESERVED, Principal
 from wrapper.services.rules import is_rule
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
@@ -110,6 +111,14 @@ class KeySchema(Schema):
                 raise ValidationError(
                     f"{rule[:80]!r} is for no tool; there are {', '.join(tools)}."
                 )
+
+    @validates("allowed_tools")
+    def check_commands(self, value: tuple[str, ...], data_key: str) -> None:
+        if self._settings and (rules := rules_that_open(value, self._settings)):
+            raise ValidationError(
+                f"{', '.join(rules)[:80]!r} would run with all that the gateway's user may do; "
+                f"take it out, or {HOW_TO_OPEN}."
+            )
 
     @validates("permission_mode")
     def check_mode(self, value: str, data_key: str) -> None:

@@ -11,11 +11,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wrapper.errors import BadGateway
+from wrapper.services.claude import sandbox, unixuser
+from wrapper.services.claude.unixuser import UnixUser
+from wrapper.services.confinement import first_mode, reads_only
 from wrapper.services.credentials import uses_cli_login
 from wrapper.settings import Settings
 
 # Older ones read files that a text names with @ and run texts that begin with a slash.
 OLDEST_VERSION = (2, 1, 248)
+# Older ones take commands for harmless that print any file, such as `cat < FILE`.
+OLDEST_READ_ONLY = (2, 1, 330)
 HOW_TO_UPDATE = "pip install -r requirements-cli.txt, or npm install -g @anthropic-ai/claude-code"
 
 PASSED = (
@@ -23,6 +28,9 @@ PASSED = (
     *("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLOUD_ML_REGION", "VERTEX_*"),
     *("CLAUDE_CODE_USE_*", "CLAUDE_CODE_SKIP_*_AUTH", "CLAUDE_CODE_OAUTH_TOKEN"),
 )
+
+# Of these, what commands in the sandbox do not get to see; the proxies are replaced there.
+SECRET = ("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLAUDE_CODE_OAUTH_TOKEN")
 
 QUIET = {
     "DISABLE_AUTOUPDATER": "1",
@@ -62,7 +70,8 @@ SMALLEST_BUDGET = "0.0000001"
 class Profile:
     """What is fixed when a process is spawned, and the permission `mode` that it begins with.
 
-    `budgeted`: it ends after its first answer.
+    `budgeted`: it ends after its first answer. `reads_only`: it is to run no commands but such as
+    read. `sandboxed`: its commands run in the sandbox. `user`: whose it is, if not the gateway's.
     """
 
     name: str
@@ -72,6 +81,9 @@ class Profile:
     budgeted: bool = False
     has_tools: bool = False
     mode: str | None = None
+    reads_only: bool = False
+    sandboxed: bool = False
+    user: UnixUser | None = None
 
 
 def find_binary(settings: Settings, path: str | None) -> str:
@@ -129,15 +141,27 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     if settings.claude_disallowed_tools:
         rules += ["--disallowedTools", settings.claude_disallowed_tools]
     tools = ["--tools", ",".join(settings.claude_tools)]
-    mode = ["--permission-mode", settings.claude_permission_mode]
+    mode = first_mode(settings)
+    user = unixuser.of(settings.claude_user)
+    hidden = sorted(name for name in passed if any(fnmatchcase(name, like) for like in SECRET))
+    held = sandbox.arguments(hidden) if settings.claude_sandbox else ()
     return Profile(
         name="agent",
-        arguments=(*_arguments(settings), *tools, *rules, *mode),
-        variables={**ours, **AGENT, **passed},
+        arguments=(
+            *_arguments(settings),
+            *tools,
+            *rules,
+            *("--permission-mode", mode),
+            *held,
+        ),
+        variables={**ours, **AGENT, **passed, **({"HOME": user.home} if user else {})},
         # Where there are several callers, each turn is moved into its own caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
-        mode=settings.claude_permission_mode,
+        mode=mode,
+        reads_only=reads_only(settings),
+        sandboxed=settings.claude_sandbox,
+        user=user,
     )
 
 

@@ -20,6 +20,7 @@ from wrapper.services.claude.identity import Identity
 from wrapper.services.claude.listing import read_models
 from wrapper.services.claude.process import DiedEarly, Process
 from wrapper.services.claude.supply import Lease, Supply
+from wrapper.services.confinement import confine
 from wrapper.services.pictures import Picture
 from wrapper.services.turn import (
     Compacted,
@@ -88,6 +89,7 @@ class ClaudeEngine:
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
+        turn = confine(turn, self._settings)
         try:
             async for event in self._once(turn, leaving):
                 yield event

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.unixuser import PASSABLE
 from wrapper.services.credentials import credentials_file, uses_cli_login
 from wrapper.settings import Settings
 
@@ -38,6 +39,8 @@ class Fleet:
         self._booting: set[Process] = set()
         orphans.reap_abandoned()
         self._root = orphans.make_root(os.getpid())
+        if settings.claude_user:
+            self._root.chmod(PASSABLE)
         self._login = self._lend_login()
         self.booters = ThreadPoolExecutor(_cores(), "claude-boot")
         self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")

@@ -21,11 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude import orphans
-from wrapper.services.claude.cli import HOW_TO_UPDATE, OLDEST_VERSION, Profile
+from wrapper.services.claude import orphans, sandbox
+from wrapper.services.claude.cli import (
+    HOW_TO_UPDATE,
+    OLDEST_READ_ONLY,
+    OLDEST_VERSION,
+    Profile,
+)
 from wrapper.services.claude.frames import command
 from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
+from wrapper.services.confinement import HOW_TO_OPEN
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -74,6 +80,7 @@ class Process:
                 env=variables,
                 bufsize=0,
                 start_new_session=True,
+                **(profile.user.spawning if profile.user else {}),
             )
         except OSError as error:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -99,6 +106,7 @@ class Process:
         try:
             self.version = str(ask({"subtype": "get_binary_version"}).get("version") or "")
             check_version(self.version)
+            self._check_confinement(ask)
             self.models = ask_models(ask)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"Claude Code said what cannot be understood: {error!r:.200}"
@@ -186,6 +194,15 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
+    def _check_confinement(self, ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        if self.profile.reads_only:
+            check_read_only(self.version)
+        if self.profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
+            raise Refused(
+                "Claude Code does not take the settings of its sandbox (CLAUDE_SANDBOX). Use a "
+                "version that does: " + HOW_TO_UPDATE
+            )
+
     def _furnish(self, profile: Profile) -> dict[str, str]:
         """Make its directories and return its environment."""
         temporary, work = self.home / "tmp", self.home / "work"
@@ -196,6 +213,9 @@ class Process:
         identity = {"userID": hashlib.sha256(self.home.parent.name.encode()).hexdigest()}
         with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:
             json.dump(identity, file)
+        if profile.user:  # not what they are in: there it could put links in the gateway's way
+            mine = (temporary, work, self._config, self._config / ".claude.json")
+            profile.user.own(*mine)
         return {
             **profile.variables,
             "CLAUDE_CONFIG_DIR": str(self._config),
@@ -211,13 +231,27 @@ class Process:
 
 def check_version(version: str) -> None:
     """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
-    numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
-    if numbers < OLDEST_VERSION:
+    if _numbers(version) < OLDEST_VERSION:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise Refused(
             f"This Claude Code ({version or 'of an old version'}) is older than {oldest} and would "
             f"read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
         )
+
+
+def check_read_only(version: str) -> None:
+    """Raise Refused where a CLI of this *version* takes commands for harmless that are not."""
+    if _numbers(version) < OLDEST_READ_ONLY:
+        oldest = ".".join(map(str, OLDEST_READ_ONLY))
+        raise Refused(
+            f"This Claude Code ({version}) is older than {oldest}, and its Bash would show callers "
+            f"files that are not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of "
+            f"CLAUDE_TOOLS, or {HOW_TO_OPEN}"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper.errors import Unavailable
+from wrapper.services.claude import unixuser
 from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.parking import Parking, Place, fingerprint
@@ -64,6 +65,7 @@ class Supply:
             settings.claude_cwd,
             settings.session_dir,
             settings.session_ttl + settings.max_timeout / 1000,
+            user=unixuser.of(settings.claude_user),
         )
 
     async def lease(self, turn: Turn) -> Lease:

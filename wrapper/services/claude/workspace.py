@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import Unavailable
+from wrapper.services.claude.unixuser import PASSABLE, UnixUser
 from wrapper.services.turn import SessionKey, Turn
 
 # What a session is called by its store, and may name a directory.
@@ -21,7 +22,8 @@ class Workspaces:
     """The directories of callers, below *shared*, or of sessions, below *sessions*.
 
     *shared* is CLAUDE_CWD, or empty where each process works in a directory of its own. A session's
-    directory is kept for *seconds* of *clock* after its last turn.
+    directory is kept for *seconds* of *clock* after its last turn. *user* is whose they are, if not
+    the gateway's.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class Workspaces:
         sessions: str,
         seconds: float,
         clock: Callable[[], float] = time.time,
+        user: UnixUser | None = None,
     ):
         self._shared = shared
         self._sessions = Path(sessions).expanduser()
         self._seconds = seconds
         self._clock = clock
+        self._user = user
 
     def of(self, turn: Turn) -> str | None:
         """Return where *turn* is to work, made where it is missing; None where its process is.
@@ -73,8 +77,11 @@ class Workspaces:
 
     def _make(self, folder: Path) -> str:
         try:
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            above = PASSABLE if self._user else 0o700
+            folder.parent.mkdir(mode=above, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
+            if self._user:
+                self._user.own(folder)
         except OSError as error:
             why = f"The working directory cannot be made: {error.strerror}."
             raise Unavailable(why) from None

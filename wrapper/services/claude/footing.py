@@ -1,0 +1,105 @@
+"""The footing: whether this machine bears the confinement that the settings ask for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wrapper.errors import BadGateway
+from wrapper.services import confinement
+from wrapper.services.claude import cli, sandbox, unixuser
+from wrapper.services.claude.unixuser import UnixUser
+from wrapper.services.credentials import credentials_file, uses_cli_login
+from wrapper.settings import Settings, SettingsError
+
+
+def check(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raise SettingsError, with all mistakes, where commands would not be held as asked."""
+    found = [*confinement.mistakes(settings), *_of_user(settings, environment)]
+    if settings.claude_sandbox and not found:
+        found += _of_sandbox(settings, environment)
+    if found:
+        raise SettingsError(found)
+
+
+def _of_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield why there can be no sandbox, each with its mend."""
+    temporary = tempfile.gettempdir()
+    if len(temporary) > sandbox.LONGEST_TMPDIR:
+        yield (
+            f"TMPDIR: {temporary} is too long a path for the sandbox's sockets; set one of at most "
+            f"{sandbox.LONGEST_TMPDIR} characters"
+        )
+    if why := sandbox.why_not(environment.get("PATH"), unixuser.of(settings.claude_user)):
+        yield f"CLAUDE_SANDBOX: {why}"
+
+
+def _of_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield why CLAUDE_USER cannot be what agents run as, each with its mend."""
+    name = settings.claude_user
+    if not name:
+        return
+    try:
+        user = unixuser.find(name)
+    except KeyError:
+        yield f"CLAUDE_USER: there is no user {name}; make it: useradd --system {name}"
+        return
+    if user.uid in (0, os.geteuid()):
+        yield f"CLAUDE_USER: from {name} nothing would be kept; name a user without rights"
+    elif os.geteuid() != 0:
+        yield "CLAUDE_USER: only root can run processes as another user; start the gateway as root"
+    else:
+        yield from _out_of_reach(user, settings, environment)
+        yield from _within_reach(user, settings)
+
+
+def _out_of_reach(
+    user: UnixUser, settings: Settings, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what the user has to get to, and cannot."""
+    if uses_cli_login(environment) and not environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
+        kept = credentials_file(environment)
+        yield (
+            f"CLAUDE_USER: {user.name} cannot use the login in {kept}; "
+            "set CLAUDE_CODE_OAUTH_TOKEN (claude setup-token) or ANTHROPIC_API_KEY"
+        )
+    try:
+        binary = cli.find_binary(settings, environment.get("PATH"))
+        if not user.can("x", binary):
+            yield (
+                f"CLAUDE_CLI_PATH: {user.name} (CLAUDE_USER) cannot run {binary}; install Claude "
+                "Code where it can, or let it pass through the directories above"
+            )
+    except BadGateway:  # which is told of where processes are started
+        pass
+    for setting, folder in _folders(settings):
+        if not user.can("x", folder):
+            yield (
+                f"{setting}: {user.name} (CLAUDE_USER) cannot get into {folder}; let it pass "
+                "(chmod o+x) through all directories on the way, or set another"
+            )
+
+
+def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
+    yield "TMPDIR", Path(tempfile.gettempdir())
+    if settings.claude_cwd:
+        yield "CLAUDE_CWD", Path(settings.claude_cwd).resolve()
+    else:
+        sessions = Path(settings.session_dir).expanduser().absolute()
+        # What is not there yet will be made so that one can pass.
+        yield "SESSION_DIR", next(f for f in (sessions, *sessions.parents) if f.exists())
+
+
+def _within_reach(user: UnixUser, settings: Settings) -> Iterator[str]:
+    """Yield what of the gateway's own the user could read."""
+    files = {
+        "API_KEYS_FILE": settings.api_keys_file,
+        "USAGE_DB": settings.usage_db,
+        ".env": ".env",
+    }
+    for what, name in files.items():
+        path = Path(name).expanduser().absolute()
+        if name and path.is_file() and user.can("r", path):
+            yield f"{what}: {user.name} (CLAUDE_USER) can read {path}; chmod 600 {path}"
