@@ -49,6 +49,7 @@ class Server:
             "CLAUDE_CLI_PATH": cli.current(),
             **variables,
         }
+        self.temporary = Path(environment["TMPDIR"])
         self._log = (folder / "log").open("wb")
         command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")]
         self.process = subprocess.Popen(
@@ -135,7 +136,7 @@ class Server:
 
     def homes(self) -> list[Path]:
         """Return the directories that belong to Claude Code processes."""
-        notes = (self.folder / "tmp").glob("claude-gateway-*/*/pid")
+        notes = self.temporary.glob("claude-gateway-*/*/pid")
         return [note.parent for note in notes]
 
     def at_rest(self) -> dict[str, int]:

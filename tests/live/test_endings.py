@@ -318,7 +318,12 @@ def _request(body):
 
 def test_bash_is_ended_with_its_turn(serve, upstream):
     """A command that a tool runs does not outlive the turn whose client has left."""
-    server = serve(CLAUDE_ALLOWED_TOOLS="Bash", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    server = serve(
+        CLAUDE_ALLOWED_TOOLS="Bash",
+        ALLOW_UNSANDBOXED_BASH="true",
+        POOL_SIZE="1",
+        POOL_SIZE_OTHER="0",
+    ).wait()
     asked = '[[tool Bash {"command": "sleep 300", "timeout": 400000}]]'
     body = {"model": MODEL, "messages": [{"role": "user", "content": asked}]}
     with socket.create_connection(("127.0.0.1", server.port)) as client:

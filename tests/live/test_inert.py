@@ -36,7 +36,10 @@ def shop(request, pytestconfig, _servers, tmp_path_factory) -> tuple[Server, Pat
         cache = pytestconfig.cache.mkdir(f"claude-{cli.OLDEST_VERSION}")
         binary = cli.installed(cli.OLDEST_VERSION, cache)
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
-    return _servers(CLAUDE_CLI_PATH=binary, CLAUDE_CWD=str(folder), **sizes).wait(), folder
+    # The oldest one is refused where its Bash is to do no more than read.
+    opened = {"ALLOW_UNSANDBOXED_BASH": "true"}
+    settings = {"CLAUDE_CLI_PATH": binary, "CLAUDE_CWD": str(folder), **sizes, **opened}
+    return _servers(**settings).wait(), folder
 
 
 def probes(folder: Path) -> list[str]:

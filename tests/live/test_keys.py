@@ -25,6 +25,7 @@ CEILINGS: dict[str, dict[str, Any]] = {
     "tokens": {"tokens_per_minute": 50},
     "few": {"concurrent_turns": 1},
 }
+OPEN = {"ALLOW_UNSANDBOXED_BASH": "true"}
 TOUCH = '[[tool Bash {"command": "touch made.txt"}]]'
 PYTHON = '[[tool Bash {"command": "python3 -c 1"}]]'
 WRITE = '[[tool Write {"file_path": "made.txt", "content": "x"}]]'
@@ -35,7 +36,7 @@ FOUR_ROUNDS = "[[say end]] " + " ".join(
 
 @pytest.fixture(scope="module")
 def _team(_servers, tmp_path_factory):
-    return Team(_servers, tmp_path_factory.mktemp("team"), CEILINGS, POOL_SIZE_OTHER="2")
+    return Team(_servers, tmp_path_factory.mktemp("team"), CEILINGS, POOL_SIZE_OTHER="2", **OPEN)
 
 
 @pytest.fixture

@@ -135,6 +135,7 @@ def test_rules_allow(serve, upstream):
     """CLAUDE_ALLOWED_TOOLS allows what the permission mode would not."""
     server = serve(
         CLAUDE_ALLOWED_TOOLS="Bash(hostid:*)",
+        ALLOW_UNSANDBOXED_BASH="true",
         CLAUDE_PERMISSION_MODE="default",
         POOL_SIZE_OTHER="0",
     ).wait()
@@ -267,7 +268,10 @@ def test_setting_sources(serve, upstream, tmp_path, sources):
     rules = {"permissions": {"deny": ["Write"]}}
     (tmp_path / ".claude" / "settings.json").write_text(json.dumps(rules))
     server = serve(
-        CLAUDE_CWD=str(tmp_path), CLAUDE_SETTING_SOURCES=sources, POOL_SIZE_OTHER="0"
+        CLAUDE_CWD=str(tmp_path),
+        CLAUDE_SETTING_SOURCES=sources,
+        CLAUDE_TOOLS="Write",
+        POOL_SIZE_OTHER="0",
     ).wait()
     server.ask(f"[[tool Write {json.dumps({'file_path': f'{tmp_path}/note', 'content': 'x'})}]]")
     assert (tmp_path / "note").exists() is (sources == "")
