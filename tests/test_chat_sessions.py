@@ -102,8 +102,7 @@ class House:
 
     def free(self):
         """Say whether the session and all places can be had."""
-        admission = self.gateway.chat._admission
-        admission.admit(self.gateway.settings.max_concurrent_turns)()
+        self.gateway.admission.admit(self.gateway.settings.max_concurrent_turns)()
         claim = self.gateway.sessions._store.claim("local", "s", 0)  # type: ignore[union-attr]
         if claim:
             claim.release()
@@ -421,8 +420,8 @@ def test_too_large(house, stream):
 @BOTH
 def test_no_place(house, stream):
     """Where no place is free the session is not waited for."""
-    here = house()
-    release = here.gateway.chat._admission.admit(here.gateway.settings.max_concurrent_turns)
+    here = house(max_queue=0)
+    release = here.gateway.admission.admit(here.gateway.settings.max_concurrent_turns)
     with pytest.raises(RateLimited):
         here.say("a", stream=stream)
     release()

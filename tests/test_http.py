@@ -429,8 +429,8 @@ def test_time_limit():
 
 
 def test_capacity():
-    """Turns that do not fit now get 429 at once, and nothing is asked for them."""
-    server = Server(Started("m"), LONG, max_concurrent_turns=2)
+    """Turns that do not fit and may not wait get 429 at once, and nothing is asked for them."""
+    server = Server(Started("m"), LONG, max_concurrent_turns=2, max_queue=0)
     running = server.client.post(CHAT, json={**ASKED, "stream": True})
     response = server.ask(n=2)
     running.close()
@@ -766,10 +766,11 @@ def test_local_callers(sent):
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_health(path, settings):
     """Health is told without a key, at the root and under the prefix."""
-    client = Server(**settings).client
+    client = Server(max_concurrent_turns=3, **settings).client
     response = client.get(path)
     parts = {"usage": {"status": "ok", "unbooked": 0}, "sessions": {"status": "ok"}}
-    report = {"status": "ok", **parts}
+    turns = {"running": 0, "waiting": 0, "places": 3}
+    report = {"status": "ok", "turns": turns, **parts}
     assert (response.status_code, response.json) == (200, report)
     assert client.head(path).status_code == 200
 

@@ -174,7 +174,7 @@ def test_over_the_rate(requests, tokens):
 
 def test_full():
     """That no place is free is told with when to come again."""
-    server = Server(Started("m"), LONG, max_concurrent_turns=1)
+    server = Server(Started("m"), LONG, max_concurrent_turns=1, max_queue=0)
     running = server.client.post(CHAT, json={**ASKED, "stream": True})
     response = server.ask()
     running.close()

@@ -15,12 +15,14 @@ from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.routes.chat import HEADERS
 from wrapper.security import Authenticate, Guard, cors_origins
+from wrapper.services.admission import Admission
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.chat import ChatService
 from wrapper.services.claude import footing
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
+from wrapper.services.liveness import CHECK_SECONDS
 from wrapper.services.rates import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
@@ -65,6 +67,12 @@ class Gateway:
             aliases=dict(self.settings.model_aliases),
             remap=self.settings.legacy_models == "remap",
         )
+        self.admission = Admission(
+            self.settings.max_concurrent_turns,
+            queue=self.settings.max_queue,
+            patience=self.settings.queue_timeout,
+            tick=CHECK_SECONDS,
+        )
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
@@ -72,6 +80,7 @@ class Gateway:
             self.engine,
             self.catalog,
             self.settings,
+            admission=self.admission,
             ceilings=self.ceilings,
             ledger=self.ledger,
             rates=open_rates(self.settings),
@@ -96,14 +105,14 @@ class Gateway:
             CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
 
     def health(self) -> dict[str, Any]:
-        """Return the engine's health, and that of keys, books and sessions; without waiting."""
+        """Return the engine's health, its load, and the health of the rest; without waiting."""
         parts = {"usage": self.ledger.health()}
         if self.keys:
             error = self.keys.error
             parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
         if self.sessions:
             parts["sessions"] = self.sessions.health()
-        report = {**self.engine.health(), **parts}
+        report = {**self.engine.health(), "turns": self.admission.load(), **parts}
         troubled = any(part["status"] != "ok" for part in parts.values())
         if troubled and report["status"] != "failing":
             report["status"] = "degraded"

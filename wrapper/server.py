@@ -48,8 +48,8 @@ def configuration() -> dict[str, Any]:
         "worker_class": "wrapper.worker.DrainingWorker",
         # What is kept in memory is kept by one process, and each has warm ones of its own.
         "workers": 1,
-        # A turn holds a thread; the rest answers /health and refusals when all turns are taken.
-        "threads": settings.max_concurrent_turns + 8,
+        # Who runs or waits holds a thread; the rest answers /health and refusals meanwhile.
+        "threads": settings.max_concurrent_turns + settings.max_queue + 8,
         "worker_connections": 1000,
         # A worker's heartbeat, not a turn's time: that is MAX_TIMEOUT.
         "timeout": 60,
@@ -146,7 +146,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     if gateway is None:
         return
     gateway.draining = lambda: worker.draining
-    worker.busy = gateway.chat.busy
+    worker.busy = gateway.admission.busy
 
     def halt(reason: str) -> None:
         worker.log.critical("The gateway does not start: %s", reason)

@@ -12,8 +12,16 @@ from typing import Any, cast
 from dotenv import dotenv_values
 from environs import Env, EnvError, EnvValidationError, validate
 
+from wrapper import machine
+
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
+
+# What a process comes to hold in a long session, and what the gateway itself has.
+PROCESS_BYTES = 230 * 1024**2
+GATEWAY_BYTES = 256 * 1024**2
+# A turn mostly waits for its model; what it costs is the start of the process after it.
+TURNS_PER_CORE = 12
 
 
 class SettingsError(Exception):
@@ -88,8 +96,15 @@ class Settings:
     )
     boot_timeout: int = _setting("int", 30, "Seconds that a process may take to start.", _positive)
     max_concurrent_turns: int = _setting(
-        "int", 24, "Turns that may run at once; further ones get 429.", _positive
+        "int",
+        0,
+        "Turns that may run at once. 0: as many as memory, at 230 MiB each, and cores allow.",
+        _not_negative,
     )
+    max_queue: int = _setting(
+        "int", 64, "Requests that may wait for that; then 429.", _not_negative
+    )
+    queue_timeout: int = _setting("int", 30, "Seconds that one may wait; then 429.", _positive)
     max_timeout: int = _setting(
         "int", 600_000, "Milliseconds that a turn may take; then 504.", _positive
     )
@@ -208,10 +223,22 @@ class Settings:
     )
     log_prompts: bool = _setting("bool", False, "Whether the log may hold what callers wrote.")
 
+    def __post_init__(self) -> None:
+        if not self.max_concurrent_turns:
+            object.__setattr__(self, "max_concurrent_turns", self._capacity())
+
     @property
     def needs_key(self) -> bool:
         """Say whether callers must send a key."""
         return bool(self.api_key or self.api_keys_file)
+
+    def _capacity(self) -> int:
+        """Return how many turns this machine can run at once, beside the processes kept warm."""
+        most = TURNS_PER_CORE * machine.cores()
+        if (room := machine.memory()) is not None:
+            processes = (room - GATEWAY_BYTES) // PROCESS_BYTES
+            most = min(most, processes - self.pool_size - self.pool_size_other)
+        return max(1, most)
 
     def mistakes(self) -> list[str]:
         """Return what is wrong between the settings, each with its mend."""

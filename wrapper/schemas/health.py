@@ -35,9 +35,16 @@ class StoreSchema(BaseSchema):
     error = fields.String(metadata=means("Why sessions cannot be had."))
 
 
+class TurnsSchema(BaseSchema):
+    running = fields.Integer(required=True, metadata=means("Turns that run, of all callers."))
+    waiting = fields.Integer(required=True, metadata=means("Requests that wait for a place."))
+    places = fields.Integer(required=True, metadata=means("Turns that may run at once."))
+
+
 class HealthSchema(BaseSchema):
     status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
     pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=means("By profile."))
+    turns = fields.Nested(TurnsSchema, metadata=means("How busy it is."))
     parked = fields.Integer(metadata=means("Processes that wait for a session's turn."))
     ignored_frames = fields.Dict(
         values=fields.Integer(),

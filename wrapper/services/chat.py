@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wrapper.errors import InvalidRequest, Unavailable
+from wrapper.errors import ClientGone, InvalidRequest, Unavailable
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
@@ -75,6 +75,7 @@ class ChatService:
         catalog: Catalog,
         settings: Settings,
         *,
+        admission: Admission,
         ceilings: Ceilings,
         ledger: Ledger,
         rates: Rates,
@@ -87,7 +88,7 @@ class ChatService:
         self._catalog = catalog
         self._settings = settings
         self._ceilings = ceilings
-        self._admission = Admission(settings.max_concurrent_turns)
+        self._admission = admission
         self._ledger = ledger
         self._rates = rates
         self._sessions = sessions
@@ -117,22 +118,18 @@ class ChatService:
             raise
         return Stream(build_chunks(self._head(request), run), run.close, run.notes)
 
-    def busy(self) -> bool:
-        """Say whether any turn runs."""
-        return self._admission.taken() > 0
-
     def _open(self, request: ChatRequest, caller: Caller) -> Run:
-        if self._draining():
-            raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
+        self._check(caller)
         principal = caller.principal
         choice = self._catalog.choose(request.model)
         grant = self._ceilings.grant(request, choice.model, principal)
         supports = self._catalog.supports(choice.model)
         fitted = fit(request, supports, strict=self._settings.strict_params)
         notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
-        watch = self._watch(caller)
         with ExitStack() as held:
-            held.callback(self._admission.admit(request.n, principal))
+            check = partial(self._check, caller)
+            held.callback(self._admission.admit(request.n, principal, check))
+            watch = self._watch(caller)
             visit = self._visit(request, caller, watch, held)
             turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
             if not visit.repeats:
@@ -158,6 +155,13 @@ class ChatService:
                 notes=notes,
                 release=held.pop_all().close,
             )
+
+    def _check(self, caller: Caller) -> None:
+        """Raise Unavailable or ClientGone where no turn should begin."""
+        if self._draining():
+            raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
+        if caller.gone():
+            raise ClientGone("The client closed the connection.")
 
     def _play(self, turn: Turn, turns: int, visit: Visit | Passing) -> Events:
         """Return the events of *turns* turns, or of one that *visit* has had before."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from wrapper import machine
 from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import BootFailed, Process
@@ -42,7 +43,7 @@ class Fleet:
         if settings.claude_user:
             self._root.chmod(PASSABLE)
         self._login = self._lend_login()
-        self.booters = ThreadPoolExecutor(_cores(), "claude-boot")
+        self.booters = ThreadPoolExecutor(machine.cores(), "claude-boot")
         self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
 
     def boot(self, profile: cli.Profile) -> Process:
@@ -118,7 +119,3 @@ class Fleet:
     def _discard_unwanted(self, future: Future[Process]) -> None:
         if not future.cancelled() and not future.exception():
             self.discard(future.result())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
