@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import threading
 
 import pytest
 from flask import Flask
@@ -494,6 +495,35 @@ def test_stream_that_nobody_reads():
     again = server.client.post(CHAT, json={**ASKED, "stream": True})
     assert again.status_code == 200
     again.close()
+
+
+@pytest.fixture
+def full():
+    """A server whose one place is taken."""
+    server = Server(Started("m"), LONG, max_concurrent_turns=1)
+    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    yield server
+    running.close()
+
+
+def test_client_leaves_while_it_waits(full):
+    """Who leaves before there is a place for its turn gets none, and nothing is asked for it."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as connection:
+        threading.Timer(0.1, os.close, [writing]).start()
+        response = full.ask(environ={"werkzeug.socket": connection})
+    assert error_of(response, 408)["code"] == "client_gone"
+    assert len(full.engine.turns) == 1
+
+
+def test_shutdown_while_it_waits(full):
+    """Who waits for a place when the gateway is told to stop is told so, and to ask again."""
+    told = iter([False])  # when it is asked for, and shutting down from then on
+    full.app.extensions["wrapper"].draining = lambda: next(told, True)
+    response = full.ask()
+    assert error_of(response, 503)["code"] == "unavailable"
+    assert response.headers["Retry-After"] == "1"
+    assert len(full.engine.turns) == 1
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from wrapper import machine
 from wrapper.settings import (
     PERMISSION_MODES,
     TOOLS,
@@ -211,6 +212,27 @@ def test_every_setting_has_a_meaning():
 def test_default_tools():
     """The agent profile has Claude Code's tools unless told otherwise."""
     assert Settings().claude_tools == TOOLS
+
+
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("memory", "cores", "places"),
+    [
+        (64 * GIB, 2, 24),  # the cores are what bounds it
+        (4 * GIB, 2, 13),  # 16 processes beside the gateway, of which 3 are kept warm
+        (1 * GIB, 2, 1),
+        (GIB // 4, 2, 1),
+        (None, 1, 12),
+    ],
+)
+def test_places(monkeypatch, memory, cores, places):
+    """As many turns run at once as memory and cores allow, at least one, unless it is set."""
+    monkeypatch.setattr(machine, "memory", lambda: memory)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    assert Settings().max_concurrent_turns == places
+    assert Settings(max_concurrent_turns=99).max_concurrent_turns == 99
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,9 @@ def test_dead_processes_are_replaced(serve):
 
 
 def test_too_many_turns(serve, upstream):
-    """Turns over MAX_CONCURRENT_TURNS get 429 with Retry-After, and /health answers meanwhile."""
-    server = serve(MAX_CONCURRENT_TURNS="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    """Without a queue turns over MAX_CONCURRENT_TURNS get 429 at once, with Retry-After."""
+    few = {"MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "0"}
+    server = serve(**few, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     first = threading.Thread(target=server.ask, args=("[[deltas 2]] [[stall 2]]",))
     first.start()
     assert upstream.wait_for(bool)

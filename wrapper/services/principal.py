@@ -37,7 +37,7 @@ class Principal:
     max_turns: int | None = _ceiling("Rounds of tool use that a request may take.")
     requests_per_minute: int | None = _ceiling("Requests a minute.")
     tokens_per_minute: int | None = _ceiling("Tokens a minute, of prompts and answers together.")
-    concurrent_turns: int | None = _ceiling("Turns at once.")
+    concurrent_turns: int | None = _ceiling("Turns at once; further ones wait.")
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")
     usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC.")
 

@@ -1,0 +1,166 @@
+"""A gateway that is full: who waits is served in turn, who leaves is not, and all are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.faults.clients import Client, request
+from tests.faults.servers import ask, asked, outcome
+from tests.live.server import alive, eventually
+from tests.live.team import Team
+
+PLACES, QUEUE = 2, 3
+AT_ONCE = 2.0  # five times what an answer that waits for nothing may take
+FULL = {
+    "MAX_CONCURRENT_TURNS": str(PLACES),
+    "MAX_QUEUE": str(QUEUE),
+    "POOL_SIZE": "1",
+    "POOL_SIZE_OTHER": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def _full_gateway(_servers, crooked):
+    return _servers(CLAUDE_CLI_PATH=crooked, **FULL, QUEUE_TIMEOUT="50").wait()
+
+
+@pytest.fixture
+def crowd(_full_gateway):
+    """Clients of a gateway whose places and whose queue are full; it comes to rest afterwards."""
+    server = _full_gateway
+    server.at_rest()
+    clients = []
+    for number in range(PLACES + QUEUE):
+        clients.append(Client(server).send(request("hello [[begin]]", stream=True)))
+        assert comes_to(server, min(number + 1, PLACES), max(0, number + 1 - PLACES))
+    assert eventually(lambda: len(asked(server)) == PLACES)
+    yield Crowd(server, clients)
+    for client in clients:
+        client.close()
+    assert comes_to(server, 0, 0)
+
+
+class Crowd:
+    def __init__(self, server, clients):
+        self.server = server
+        self.running, self.waiting = clients[:PLACES], clients[PLACES:]
+
+
+def load(server):
+    turns = server.health()["turns"]
+    return turns["running"], turns["waiting"]
+
+
+def comes_to(server, running, waiting):
+    """Say whether so many turns come to run, and so many requests to wait."""
+    return eventually(lambda: load(server) == (running, waiting))
+
+
+def test_all_are_told(crowd):
+    """The next is refused and told when to come again; /health and /v1/models answer at once."""
+    server = crowd.server
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    for method, path, sent, wanted in (
+        ("POST", "/v1/chat/completions", body, 429),
+        ("GET", "/health", None, 200),
+        ("GET", "/v1/models", None, 200),
+    ):
+        began = time.monotonic()
+        status, headers, data = server.call(method, path, sent)
+        assert (status, time.monotonic() - began < AT_ONCE) == (wanted, True)
+        if status == 429:
+            assert json.loads(data)["error"]["code"] == "rate_limit_exceeded"
+            assert 1 <= int(headers["retry-after"]) <= 60
+    assert load(server) == (PLACES, QUEUE)
+
+
+def test_who_waits_is_served(crowd):
+    """A place that comes free is the first one's who waits."""
+    crowd.running[0].close()
+    assert b'"content":"ok"' in crowd.waiting[0].read_until(b'"content":"ok"')
+    assert load(crowd.server) == (PLACES, QUEUE - 1)
+
+
+def test_who_leaves_is_not(crowd):
+    """Who leaves while it waits gives up its place, and Claude Code never hears of it."""
+    server = crowd.server
+    before = set(asked(server))
+    crowd.waiting[0].reset()
+    crowd.waiting[1].close()
+    assert comes_to(server, PLACES, QUEUE - 2)
+    with ThreadPoolExecutor() as pool:
+        next_one = pool.submit(ask, server, "hello")
+        assert comes_to(server, PLACES, QUEUE - 1)
+        crowd.running[0].close()
+        crowd.waiting[2].read_until(b'"content":"ok"')
+        assert len(set(asked(server)) - before) == 1
+        crowd.waiting[2].close()
+        assert outcome(*next_one.result()) == (200, None)
+
+
+def test_those_that_run_die(crowd):
+    """Places whose processes die are given on to those that wait."""
+    for pid in asked(crowd.server):
+        os.kill(pid, signal.SIGKILL)
+    for client in crowd.waiting[:PLACES]:
+        client.read_until(b'"content":"ok"')
+    assert load(crowd.server) == (PLACES, QUEUE - PLACES)
+
+
+def test_patience(serve, crooked):
+    """Who has waited for QUEUE_TIMEOUT is told so, with when to come again."""
+    server = serve(CLAUDE_CLI_PATH=crooked, **FULL, QUEUE_TIMEOUT="1").wait()
+    with Client(server) as one, Client(server) as two:
+        for client in (one, two):
+            client.send(request("[[begin]]", stream=True)).read_until(b'"content":"ok"')
+        began = time.monotonic()
+        status, body = ask(server, "hello")
+        assert outcome(status, body) == (429, "rate_limit_exceeded")
+        assert "after 1 s (QUEUE_TIMEOUT)" in body["error"]["message"]
+        assert 1 <= time.monotonic() - began < 5
+
+
+def test_shutdown(serve, crooked):
+    """Who waits when the gateway is told to stop is told so at once, and does not begin."""
+    server = serve(CLAUDE_CLI_PATH=crooked, **FULL, GRACEFUL_TIMEOUT="2").wait()
+    clients = [Client(server).send(request("[[begin]]", stream=True)) for _ in range(PLACES + 1)]
+    assert comes_to(server, PLACES, 1)
+    assert eventually(lambda: len(asked(server)) == PLACES)
+    ran = asked(server)
+    server.process.send_signal(signal.SIGTERM)
+    said = [client.read_until(b'"unavailable"') for client in clients]
+    assert sum(one.startswith(b"HTTP/1.1 503 ") for one in said) == 1
+    assert all(b'"code":"unavailable"' in one for one in said)
+    assert server.stop() == 0
+    assert not any(alive(pid) for pid in ran)
+    for client in clients:
+        client.close()
+
+
+def test_keys_take_turns(serve, tmp_path, crooked):
+    """A key with one request does not wait for all those of another that came before."""
+    settings = {**FULL, "MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "9"}
+    team = Team(serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=crooked, **settings)
+    server = team.server
+    order = []
+
+    def turn(name):
+        order.append((name, team.ask(name, "hello", claude={"profile": "plain"})[0]))
+
+    with Client(server) as first, ThreadPoolExecutor() as pool:
+        head = f"Authorization: Bearer {team.keys['alice']}\r\nContent-Type"
+        asked_first = request("[[begin]]", stream=True).replace(b"Content-Type", head.encode(), 1)
+        first.send(asked_first).read_until(b'"content":"ok"')
+        for number, name in enumerate(("alice",) * 4 + ("bob",)):
+            pool.submit(turn, name)
+            assert comes_to(server, 1, number + 1)
+        first.close()
+    assert {status for _, status in order} == {200}
+    assert len(order) == 5
+    assert [name for name, _ in order].index("bob") <= 2  # the answers of two may cross
