@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
 from wrapper.services.booking import Booking
+from wrapper.services.meter import Unread
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.turn import Ended, Ending, Spent, Started, TextDelta, Usage, Used
@@ -39,7 +40,7 @@ class Desk:
     def __init__(self):
         self.books = Books()
         self.rates = Rates(MemoryStorage(), required=False)
-        self.booking = Booking(ALICE, cast(Ledger, self.books), self.rates)
+        self.booking = Booking(ALICE, cast(Ledger, self.books), self.rates, Unread())
 
     def tell(self, index=0, /, **spent):
         self.booking.add(index, Used({name: Spent(*one) for name, one in spent.items()}))

@@ -124,7 +124,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 14, EMBEDDED: 11}[kind]
+    assert len(document["paths"]) == {CREATED: 16, EMBEDDED: 12}[kind]
 
 
 def test_paths():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wrapper.errors import Overloaded
+from wrapper.services.meter import Unread
 from wrapper.services.record import Record
+from wrapper.services.timing import Timing
 from wrapper.services.turn import Ended, Ending, Message, Started, TextDelta, Turn, Usage
 
 TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
@@ -31,7 +33,8 @@ def told(caplog):
 
 
 def record_of(clock=None, prompts=False):
-    return Record("req-1", TURN, prompts=prompts, clock=clock or Clock())
+    timing = Timing(clock or Clock())
+    return Record("req-1", TURN, prompts=prompts, timing=timing, meter=Unread())
 
 
 def test_done(told):
@@ -53,7 +56,7 @@ def test_done(told):
         "profile": "plain",
         "prompt_tokens": 14,
         "completion_tokens": 10,
-        "first_ms": 100,
+        "first_token_ms": 100,
         "cost_usd": 0.5,
         "total_ms": 500,
         "outcome": "done",

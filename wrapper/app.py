@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app = Flask(__name__, static_folder=None)
     install_answers(app)
     gateway.allow_origins(app)
-    app.register_blueprint(build_root(gateway.guard))
+    app.register_blueprint(build_root(gateway.guard, metered=gateway.metrics is not None))
     gateway.init_app(app)
     app.cli.add_command(cli.group)
     return app

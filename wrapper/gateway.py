@@ -10,7 +10,9 @@ from typing import Any, cast
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
+from wrapper import metrics
 from wrapper.keys import open_keys
+from wrapper.metrics import Metrics
 from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.routes.chat import HEADERS
@@ -23,6 +25,7 @@ from wrapper.services.claude import footing
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.services.liveness import CHECK_SECONDS
+from wrapper.services.meter import Meter, Unread
 from wrapper.services.rates import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
@@ -73,6 +76,8 @@ class Gateway:
             patience=self.settings.queue_timeout,
             tick=CHECK_SECONDS,
         )
+        self.metrics = Metrics(self.health, self._names) if metrics.installed() else None
+        self.meter: Meter = self.metrics or Unread()
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
@@ -81,6 +86,7 @@ class Gateway:
             self.catalog,
             self.settings,
             admission=self.admission,
+            meter=self.meter,
             ceilings=self.ceilings,
             ledger=self.ledger,
             rates=open_rates(self.settings),
@@ -89,7 +95,7 @@ class Gateway:
         )
         self.keys = open_keys(self.settings)
         self.guard = Guard(self.settings, self.keys, authenticate)
-        self.blueprint = build_blueprint(self.guard)
+        self.blueprint = build_blueprint(self.guard, metered=self.metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone."""
@@ -140,11 +146,19 @@ class Gateway:
     def start(self) -> None:
         """Begin to boot processes; else the first request does."""
         self.engine.start()
+        if self.metrics:
+            self.metrics.start()
         atexit.register(self.close)
 
     def close(self) -> None:
         """Stop all processes and remove what they left."""
+        if self.metrics:
+            self.metrics.close()
         if self.sessions:
             self.sessions.close()
         self.engine.close()
         self.ledger.close()
+
+    def _names(self) -> set[str]:
+        """Return the models' names that are not a caller's own."""
+        return {name for model in self.catalog.models() for name in (model.id, model.runs)}

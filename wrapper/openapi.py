@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from wrapper import __version__
 from wrapper.routes.blueprint import NAMES
-from wrapper.routes.chat import RATES
+from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.answers import ErrorSchema
 from wrapper.schemas.plugin import Plugin, Shape
@@ -22,7 +22,7 @@ from wrapper.schemas.plugin import Plugin, Shape
 Json = dict[str, Any]
 
 TITLE = "claude-code-gateway"
-JSON_TYPE, EVENTS_TYPE = "application/json", "text/event-stream"
+JSON_TYPE, EVENTS_TYPE, TEXT_TYPE = "application/json", "text/event-stream", "text/plain"
 # Flask adds these by itself.
 IMPLIED = {"HEAD", "OPTIONS"}
 SCHEMES: dict[str, Json] = {
@@ -89,7 +89,7 @@ def build_document(app: Flask, *, needs_key: bool) -> Json:
         spec.components.header(name, header)
     for status, meaning in ERRORS.items():
         common = ("x-should-retry", *OF_ERRORS.get(status, ()))
-        own = RATES if status == 429 else {}
+        own = {**TIMING, **(RATES if status == 429 else {})}
         spec.components.response(_error(status), _answer(meaning, ErrorSchema, common, own))
     for rule in gateway_rules(app):
         spec.path(path_of(rule), operations=_operations(app, rule, needs_key))
@@ -160,6 +160,8 @@ def _responses(declared: Operation, has_places: bool, needs_key: bool) -> Json:
     found: dict[int, Any] = {status: _error(status) for status in statuses}
     for status, shape in declared.answers.items():
         found[status] = _answer(HTTPStatus(status).phrase, shape, own=declared.headers)
+    if declared.text:
+        found[200] = _answer(declared.text, TEXT, kind=TEXT_TYPE)
     if declared.stream:
         found[200]["content"][EVENTS_TYPE] = _events(declared.stream)
     return {str(status): found[status] for status in sorted(found)}
@@ -175,7 +177,11 @@ def _statuses(declared: Operation, has_places: bool, needs_key: bool) -> set[int
 
 
 def _answer(
-    meaning: str, shape: Shape, common: tuple[str, ...] = (), own: Mapping[str, str] = {}
+    meaning: str,
+    shape: Shape | Json,
+    common: tuple[str, ...] = (),
+    own: Mapping[str, str] = {},
+    kind: str = JSON_TYPE,
 ) -> Json:
     """Return a response with headers of HEADERS, and with its *own* and their meanings."""
     headers: Json = {name: name for name in ("x-request-id", *common)}
@@ -183,7 +189,7 @@ def _answer(
     return {
         "description": meaning,
         "headers": headers,
-        "content": {JSON_TYPE: {"schema": shape}},
+        "content": {kind: {"schema": shape}},
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from wrapper import security
+from wrapper import metrics, security
 from wrapper.keys import open_keys
 from wrapper.services.claude import footing, orphans
 from wrapper.services.rates import open_rates
@@ -74,6 +74,7 @@ def configuration() -> dict[str, Any]:
         "post_worker_init": post_worker_init,
         "worker_exit": worker_exit,
         "child_exit": child_exit,
+        "on_exit": on_exit,
     }
 
 
@@ -87,6 +88,8 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
         if server.cfg.workers > 1 and (reasons := against_workers(settings)):
             refuse(*reasons)
+        if server.cfg.workers > 1 and metrics.installed():
+            os.environ.setdefault(metrics.SHARED, str(orphans.make_root(os.getpid())))
         if exposed := security.exposed(server.cfg.bind, settings):
             refuse(
                 f"API_KEY: {exposed} can be reached from other machines; "
@@ -166,6 +169,12 @@ def worker_exit(server: Arbiter, worker: Worker) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """End what a worker that was killed has left running."""
     orphans.reap(int(worker.pid))
+    metrics.forget(int(worker.pid))
+
+
+def on_exit(server: Arbiter) -> None:
+    """Remove what the workers have shared."""
+    orphans.reap(os.getpid())
 
 
 def _gateway(worker: Worker) -> Any:

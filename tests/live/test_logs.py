@@ -38,7 +38,7 @@ def test_a_line_a_request(logging_json, asked, outcome, stream):
     if outcome == "done":
         assert line["completion_tokens"] == 1
         assert line["cost_usd"] > 0
-        assert 0 < line["first_ms"] <= line["total_ms"]
+        assert 0 < line["first_token_ms"] <= line["total_ms"]
         assert line["model"] == "claude-sonnet-4-20250514"
 
 

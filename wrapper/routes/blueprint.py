@@ -9,6 +9,7 @@ from wrapper.routes.chat import chat
 from wrapper.routes.docs import docs
 from wrapper.routes.health import health
 from wrapper.routes.http import install
+from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.sessions import sessions
 from wrapper.routes.usage import usage
@@ -18,14 +19,22 @@ from wrapper.security import Guard
 NAMES = ("wrapper", "wrapper_root")
 
 
-def build_blueprint(guard: Guard) -> Blueprint:
-    """Return a new parent blueprint; an app registers it under the prefix of its choice."""
-    return _parent(NAMES[0], guard, chat, models, sessions, usage, auth, health, docs)
+def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
+    """Return a new parent blueprint; an app registers it under the prefix of its choice.
+
+    *metered* says whether there are metrics.
+    """
+    own = (chat, models, sessions, usage, auth, health, docs)
+    return _parent(NAMES[0], guard, *own, *_metrics(metered))
 
 
-def build_root(guard: Guard) -> Blueprint:
+def build_root(guard: Guard, metered: bool) -> Blueprint:
     """Return what the stand-alone server also serves at its root, where it is looked for."""
-    return _parent(NAMES[1], guard, health, docs)
+    return _parent(NAMES[1], guard, health, docs, *_metrics(metered))
+
+
+def _metrics(metered: bool) -> tuple[Blueprint, ...]:
+    return (metrics,) if metered else ()
 
 
 def _parent(name: str, guard: Guard, *children: Blueprint) -> Blueprint:

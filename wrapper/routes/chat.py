@@ -21,6 +21,9 @@ RATES = {
     "x-ratelimit-remaining-tokens": "How many of them are left.",
     "x-ratelimit-reset-tokens": "When they are all there again.",
 }
+TIMING = {
+    "server-timing": "What its parts took, in milliseconds, as far as is known when it is sent."
+}
 HEADERS = {
     "x-cost-usd": "What the turns cost in dollars, where that is known and not streamed.",
     "x-model-remapped": "The retired model that was asked for, where another ran for it.",
@@ -28,6 +31,7 @@ HEADERS = {
     "x-clamped-params": "The parameters that were sent as the nearest that the model takes.",
     "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
     "idempotent-replayed": "Whether this is the remembered answer to what was sent before.",
+    **TIMING,
     **RATES,
 }
 LONGEST_ATTEMPT = 256

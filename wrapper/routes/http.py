@@ -92,6 +92,7 @@ def render(error: ApiError) -> Response:
     if not error.recorded:
         outcome = error.code or error.type
         facts = {"id": request_id(), "path": request.path, "status": error.status}
+        current_gateway().meter.failed(outcome)
         log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
     return reply(error.body(), error.status, error.headers())
 

@@ -19,8 +19,9 @@ class Operation:
 
     `places` has a schema of the parameters in its path, where Flask's rule does not say enough.
     `answers` has a schema for each status, `stream` that of the events where a 200 may be a
-    stream. `errors` are the statuses of errors that follow neither from what it takes nor from
-    `needs_key`, `headers` its answers' own headers and their meanings.
+    stream; where it is a plain text, `text` says of what. `errors` are the statuses of errors that
+    follow neither from what it takes nor from `needs_key`, `headers` its answers' own headers and
+    their meanings.
     """
 
     body: Shape | None = None
@@ -28,6 +29,7 @@ class Operation:
     places: Shape | None = None
     answers: Mapping[int, Shape] = field(default_factory=dict)
     stream: Shape | None = None
+    text: str = ""
     errors: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     needs_key: bool = True

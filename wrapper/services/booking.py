@@ -8,30 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wrapper.services.meter import Meter
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.turn import Event, Spent, Used
-from wrapper.services.usage.amounts import Amounts, Row, most, total
+from wrapper.services.usage.amounts import NANOS, Amounts, Row, most, total
 from wrapper.services.usage.ledger import Ledger
 
 Books = dict[str, Amounts]
-NANOS = 1_000_000_000
 
 
 class Booking:
     """Books for one request; its turns are told apart by their index. It must be closed.
 
+    Then *meter* is told, once, since what is booked may become less until then.
+
     Everything raises Unavailable where the books cannot be kept and must be; nothing is lost then.
     """
 
-    def __init__(self, principal: Principal, ledger: Ledger, rates: Rates):
+    def __init__(self, principal: Principal, ledger: Ledger, rates: Rates, meter: Meter):
         self._principal = principal
         self._ledger = ledger
         self._rates = rates
+        self._meter = meter
         # A turn over midnight stays on the day it began on, so that each day's sums are whole.
         self._day = ledger.today().isoformat()
         self._spent: dict[int, Mapping[str, Spent]] = {}
         self._booked: dict[int, Books] = {}
+        self._asked: dict[int, int] = {}
 
     def add(self, index: int, event: Event) -> None:
         """Book what *event* tells beyond what is booked.
@@ -40,6 +44,7 @@ class Booking:
         """
         if not isinstance(event, Used):
             return
+        self._asked[index] = event.requests
         before, now = self._booked.get(index, {}), _books(event.spent)
         if now and index == next(iter(self._booked), index):  # one turn stands for the request
             now[next(iter(now))] += Amounts(requests=1)
@@ -53,6 +58,11 @@ class Booking:
 
         Nothing can be hidden from a budget so; and a turn that runs is not held to be as dear.
         """
+        self._meter.asked(sum(self._asked.values()))
+        for books in self._booked.values():
+            for model, amounts in books.items():
+                self._meter.spent(model, amounts)
+        self._asked, self._booked = {}, {}
         while self._spent:
             _, spent = self._spent.popitem()
             unpriced = {m: _amounts(one) for m, one in spent.items() if one.cost_usd is None}

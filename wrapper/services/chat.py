@@ -21,6 +21,7 @@ from wrapper.services.conversation import ChatRequest, build_turn
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.fitting import fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.meter import Meter
 from wrapper.services.pictures import tell_shrunk
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
@@ -28,6 +29,7 @@ from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
 from wrapper.services.sessions.service import Asked, SessionService
 from wrapper.services.sessions.visit import Passing, Replay, Visit
+from wrapper.services.timing import Timing, timed
 from wrapper.services.turn import Turn
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
@@ -76,6 +78,7 @@ class ChatService:
         settings: Settings,
         *,
         admission: Admission,
+        meter: Meter,
         ceilings: Ceilings,
         ledger: Ledger,
         rates: Rates,
@@ -89,6 +92,7 @@ class ChatService:
         self._settings = settings
         self._ceilings = ceilings
         self._admission = admission
+        self._meter = meter
         self._ledger = ledger
         self._rates = rates
         self._sessions = sessions
@@ -98,27 +102,31 @@ class ChatService:
 
     def complete(self, request: ChatRequest, caller: Caller) -> Completion:
         """Return the whole completion."""
-        run = self._open(request, caller)
-        try:
-            body = build_completion(self._head(request), run)
-        finally:
-            run.close()
-        return Completion(body, {**run.notes, **self._rates.headers(caller.principal)})
+        with timed(self._clock) as timing:
+            run = self._open(request, caller, timing)
+            try:
+                body = build_completion(self._head(request), run)
+            finally:
+                run.close()
+        rates = self._rates.headers(caller.principal)
+        return Completion(body, {**run.notes, **rates, **timing.header()})
 
     def stream(self, request: ChatRequest, caller: Caller) -> Stream:
         """Return the completion as a stream.
 
         The model has begun to answer, or has been silent for HEARTBEAT_SECONDS.
         """
-        run = self._open(request, caller)
-        try:
-            run.prime(HEARTBEAT_SECONDS, self._clock)
-        except BaseException:
-            run.close()
-            raise
-        return Stream(build_chunks(self._head(request), run), run.close, run.notes)
+        with timed(self._clock) as timing:
+            run = self._open(request, caller, timing)
+            try:
+                run.prime(HEARTBEAT_SECONDS, self._clock)
+            except BaseException:
+                run.close()
+                raise
+        notes = {**run.notes, **timing.header()}
+        return Stream(build_chunks(self._head(request), run), run.close, notes)
 
-    def _open(self, request: ChatRequest, caller: Caller) -> Run:
+    def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
         self._check(caller)
         principal = caller.principal
         choice = self._catalog.choose(request.model)
@@ -127,8 +135,9 @@ class ChatService:
         fitted = fit(request, supports, strict=self._settings.strict_params)
         notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
         with ExitStack() as held:
-            check = partial(self._check, caller)
-            held.callback(self._admission.admit(request.n, principal, check))
+            with timing.queueing():
+                check = partial(self._check, caller)
+                held.callback(self._admission.admit(request.n, principal, check))
             watch = self._watch(caller)
             visit = self._visit(request, caller, watch, held)
             turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
@@ -145,11 +154,12 @@ class ChatService:
             self._ledger.check(principal)
             self._rates.admit(principal)
             notes = {**notes, **visit.notes, **self._rates.headers(principal)}
+            prompts = self._settings.log_prompts
             return Run(
                 self._play(turn, request.n, visit),
                 watch,
-                self._record(turn, caller),
-                Booking(principal, self._ledger, self._rates),
+                Record(caller.request_id, turn, prompts=prompts, timing=timing, meter=self._meter),
+                Booking(principal, self._ledger, self._rates, self._meter),
                 answers=[Answer(request.shape) for _ in range(request.n)],
                 remember=partial(visit.remember, legacy=request.legacy_functions),
                 notes=notes,
@@ -188,10 +198,6 @@ class ChatService:
         model = self._catalog.resolve(turn.model)
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         return tell_shrunk(request.messages, shrinks, strict=self._settings.strict_params)
-
-    def _record(self, turn: Turn, caller: Caller) -> Record:
-        prompts = self._settings.log_prompts
-        return Record(caller.request_id, turn, prompts=prompts, clock=self._clock)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from wrapper.errors import ApiError
+from wrapper.services.meter import Meter
+from wrapper.services.timing import Timing
 from wrapper.services.turn import Ended, Event, Started, Turn
 
 log = logging.getLogger(__name__)
 
 
 class Record:
-    """Gathers a request's figures and logs them, once. Text of the prompt only if *prompts*."""
+    """Gathers a request's figures, and logs and counts them, once.
 
-    def __init__(self, request_id: str, turn: Turn, *, prompts: bool, clock: Callable[[], float]):
-        self._clock = clock
-        self._began = clock()
+    Text of the prompt is logged only if *prompts*.
+    """
+
+    def __init__(self, request_id: str, turn: Turn, *, prompts: bool, timing: Timing, meter: Meter):
+        self._turn = turn
+        self._timing = timing
+        self._meter = meter
         self._facts: dict[str, Any] = {"id": request_id, "key": turn.principal.name}
         self._facts["model"] = turn.model
         self._facts |= {"profile": turn.profile, "prompt_tokens": 0, "completion_tokens": 0}
@@ -30,7 +35,7 @@ class Record:
         """Take note of an event of the request's turns."""
         if isinstance(event, Started):
             self._facts["model"] = event.model
-            self._facts.setdefault("first_ms", self._elapsed())
+            self._timing.started(event)
         elif isinstance(event, Ended):
             used = event.usage
             self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation
@@ -54,12 +59,12 @@ class Record:
         if self._closed:
             return
         self._closed = True
-        facts = {
-            **self._facts,
-            "total_ms": self._elapsed(),
-            "outcome": self._outcome or "client_gone",
-        }
+        timing, outcome = self._timing, self._outcome or "client_gone"
+        timing.over()
+        source = {"source": timing.source} if timing.source else {}
+        times = {f"{name}_ms": round(took * 1000) for name, took in timing.parts().items()}
+        facts = {**self._facts, **source, **times, "outcome": outcome}
         log.info("request", extra={"facts": facts})
-
-    def _elapsed(self) -> int:
-        return round((self._clock() - self._began) * 1000)
+        self._meter.timed(self._turn.profile, timing)
+        if outcome != "done":
+            self._meter.failed(outcome)

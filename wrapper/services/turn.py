@@ -214,14 +214,28 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
+class Had:
+    """How a turn came to what it runs on: `warm`, `parked` for its session, or `cold`.
+
+    `lease` are the seconds until it had that, `configure` those until that knew all it must.
+    """
+
+    source: Literal["warm", "parked", "cold"]
+    lease: float
+    configure: float
+
+
+@dataclass(frozen=True)
 class Started:
     """The model has begun to answer. `model` is the one that runs.
 
-    `resumed` says that what its session's last turn ran on goes on.
+    `resumed` says that what its session's last turn ran on goes on, `had` how the turn came to it,
+    where the engine tells.
     """
 
     model: str
     resumed: bool = False
+    had: Had | None = None
 
 
 @dataclass(frozen=True)
@@ -261,9 +275,13 @@ class CallDelta:
 
 @dataclass(frozen=True)
 class Used:
-    """What the turn has used up to now, by model; it is told before what was bought is."""
+    """What the turn has used up to now, by model; it is told before what was bought is.
+
+    `requests` is how many answers of the model's it has taken, a tool's results between each.
+    """
 
     spent: Mapping[str, Spent]
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -295,10 +313,11 @@ Event = (
 )
 
 
-def beside(event: Event, spent: Mapping[str, Spent]) -> Event:
-    """Return *event* with what it tells of use increased by what was *spent* before its turn."""
+def beside(event: Event, before: Used) -> Event:
+    """Return *event* with what it tells of use increased by what was used *before* its turn."""
+    spent = before.spent
     if isinstance(event, Used):
-        return Used(add_spent(spent, event.spent))
+        return Used(add_spent(spent, event.spent), before.requests + event.requests)
     if isinstance(event, Ended):
         costs = [event.cost_usd, *(one.cost_usd for one in spent.values())]
         cost = None if None in costs else sum(cost or 0.0 for cost in costs)

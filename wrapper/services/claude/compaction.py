@@ -17,7 +17,7 @@ from wrapper.services.claude.functions import FunctionServer
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Compacted, Event, Message, Result, Turn
+from wrapper.services.turn import Compacted, Event, Message, Result, Turn, Used
 
 
 class Compaction:
@@ -61,7 +61,7 @@ class Compaction:
             watch.cancel()
         result = self._transport.result
         if (used := Tally().used(result)).spent:
-            yield used
+            yield Used(used.spent, 1)
         if not self._summary:
             why = str((result or {}).get("result") or "it ended")[:300]
             raise ContextLengthExceeded(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -41,6 +42,7 @@ class Conversation:
         workspace: str | None,
         ignored: Counter[str],
         place: Place | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.process = process
         self._turn = turn
@@ -51,7 +53,7 @@ class Conversation:
         process.settings = frames.settings(turn)
         history = frames.history(turn, len(place.known) if place else 0)
         server = FunctionServer(served(turn))
-        self._transport = ProcessTransport(process, configuration, history, ignored, server)
+        self._transport = ProcessTransport(process, configuration, history, ignored, server, clock)
         self._functions = names_of(turn)
         self._reading = Reading(
             turn.sampling.stop,
@@ -70,6 +72,11 @@ class Conversation:
     def started(self) -> bool:
         """Say whether the model has begun to answer."""
         return self._reading.started
+
+    @property
+    def configured(self) -> float:
+        """Return when the process knew all it must, by the clock."""
+        return self._transport.configured
 
     def knowledge(self) -> tuple[Message, ...] | None:
         """Return what the process now knows of the conversation; None where it cannot go on.

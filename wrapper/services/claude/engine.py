@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -27,8 +28,8 @@ from wrapper.services.turn import (
     Ended,
     Ending,
     Event,
+    Had,
     SessionKey,
-    Spent,
     Started,
     Turn,
     Usage,
@@ -58,6 +59,7 @@ class ClaudeEngine:
         settings: Settings,
         environment: Mapping[str, str],
         refused: Callable[[str], None] = lambda reason: None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._settings = settings
         self._environment = environment
@@ -67,6 +69,7 @@ class ClaudeEngine:
         self._version: str | None = None
         self._ignored: Counter[str] = Counter()
         self._refused = refused
+        self._clock = clock
         self._untold = threading.Lock()
         self._lock = threading.Lock()
         self._closed = False
@@ -100,15 +103,18 @@ class ClaudeEngine:
                 yield event
 
     async def _once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        supply = self._started()
+        supply, began = self._started(), self._clock()
         for attempt in range(ATTEMPTS):
             lease, known = await supply.lease(turn), None
+            leased = self._clock()
             try:
                 conversation = self._conversation(lease, turn)
                 async with aclosing(self._converse(conversation, leaving)) as events:
                     async for event in events:
                         if isinstance(event, Started):
                             supply.settle(turn.profile)
+                            took = leased - began, conversation.configured - leased
+                            event = replace(event, had=Had(lease.source, *took))
                         yield event
                 known = conversation.knowledge()
                 return
@@ -121,19 +127,19 @@ class ClaudeEngine:
 
     async def _shortened(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the events of *turn* after what was said before it is summarised."""
-        spent: Mapping[str, Spent] = {}
-        yield Used(spent)  # from here on there is something to tell
+        before = Used({})
+        yield before  # from here on there is something to tell
         async for event in self._compact(turn, leaving):
             if isinstance(event, Compacted):
                 turn = replace(turn, messages=event.messages)
             elif isinstance(event, Used):
-                spent = event.spent
+                before = event
             yield event
         if leaving.is_set():
-            yield beside(Ended(Ending.ABANDONED, Usage(), 0.0), spent)
+            yield beside(Ended(Ending.ABANDONED, Usage(), 0.0), before)
             return
         async for event in self._once(turn, leaving):
-            yield beside(event, spent)
+            yield beside(event, before)
 
     async def _compact(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         supply = self._started()
@@ -208,7 +214,8 @@ class ClaudeEngine:
     def _conversation(self, lease: Lease, turn: Turn) -> Any:
         conversing = importlib.import_module(CONVERSING)
         process, workspace, place = lease.process, lease.workspace, lease.place
-        return conversing.Conversation(process, turn, workspace, self._ignored, place)
+        ignored, clock = self._ignored, self._clock
+        return conversing.Conversation(process, turn, workspace, ignored, place, clock)
 
     async def _converse(self, conversation: Any, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Configure the process, ask it, and yield what it answers."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wrapper.errors import Unavailable
 from wrapper.services.claude import unixuser
@@ -26,11 +26,19 @@ POOLED = ("agent", "plain")
 
 @dataclass(frozen=True)
 class Lease:
-    """A process lent to a turn: where it is to work, and the place that its session kept in it."""
+    """A process lent to a turn: where it is to work, and the place that its session kept in it.
+
+    `cold` says that it had to be waited for, as none was ready.
+    """
 
     process: Process
     workspace: str | None
     place: Place | None
+    cold: bool = False
+
+    @property
+    def source(self) -> Literal["warm", "parked", "cold"]:
+        return "parked" if self.place else "cold" if self.cold else "warm"
 
 
 class Supply:
@@ -80,7 +88,9 @@ class Supply:
             if place := await self._resume(turn, workspace):
                 return Lease(place.process, workspace, place)
             self._parking.fit(self._free())
-            return Lease(await self._await(self.warm(turn.profile)), workspace, None)
+            process = self.warm(turn.profile)
+            cold = not process.done()
+            return Lease(await self._await(process), workspace, None, cold)
         except BaseException:
             self._leave()
             raise

@@ -29,12 +29,14 @@ class Tally:
         self._before = before or {}
         self._model: str | None = None
         self._usage = Usage()
+        self._requests = 0
         self._ended = Usage()  # of the messages before the one under way
 
     def start(self, message: Raw) -> None:
         """Take note of the numbers that a message begins with."""
         said, usage = message.get("usage") or {}, self._usage
         self._ended = usage
+        self._requests += 1
         self._model = self._model or str(message["model"])
         self._usage = replace(
             usage,
@@ -63,10 +65,11 @@ class Tally:
         grown = {model: _growth(said, before.get(model) or {}) for model, said in told.items()}
         spent = {model: _spent(said) for model, said in grown.items() if any(said.values())}
         if not any(one.usage.input or one.usage.output for one in spent.values()):
-            return Used({self._model: Spent(self._usage)} if self._model else {})
+            stream = {self._model: Spent(self._usage)} if self._model else {}
+            return Used(stream, self._requests)
         if len(spent) == 1 and self._model:  # which a cloud may call by another name
             spent = {self._model: next(iter(spent.values()))}
-        return Used(spent)
+        return Used(spent, self._requests)
 
     def cost(self, result: Raw | None) -> float | None:
         """Return the dollars that the turn has cost, None where the CLI does not say."""

@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import time
 from asyncio.streams import FlowControlMixin
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from claude_code_sdk import Transport
@@ -35,7 +36,7 @@ class ProcessTransport(Transport):
     """Attaches a process's pipes to the running loop, configures it, and lets go again.
 
     `result` is the last raw result frame, of which the SDK drops most fields; `ignored` counts
-    the frames that were passed over, by type.
+    the frames that were passed over, by type. `configured` is when it was configured, by *clock*.
     """
 
     def __init__(
@@ -45,17 +46,20 @@ class ProcessTransport(Transport):
         history: Iterable[tuple[Frame, bool]],
         ignored: Counter[str],
         server: FunctionServer,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._process = process
         self._requests = list(requests)
         self._history = history
         self._ignored = ignored
         self._server = server
+        self._clock = clock
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
         self._transports: tuple[asyncio.BaseTransport, ...] = ()
         self._stderr = bytearray()
         self.result: Frame | None = None
+        self.configured = 0.0
 
     async def connect(self) -> None:
         """Attach and configure.
@@ -66,6 +70,7 @@ class ProcessTransport(Transport):
             await self._configure()
         except OSError:
             raise DiedEarly("Claude Code ended while it was being configured.") from None
+        self.configured = self._clock()
 
     async def write(self, data: str) -> None:
         """Write what the SDK says, but for its greeting: the process was initialized before."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Protocol
 
+# What is kept of a dollar.
+NANOS = 1_000_000_000
 # The dearest list price of what Claude Code 2.1.330 runs, in billionths of dollars a token: $30 a
 # million of input, $150 of output, $3 of cache reads, and $60 of what is cached for an hour.
 DEAREST = {"input": 30_000, "output": 150_000, "cache_read": 3_000, "cache_creation": 60_000}

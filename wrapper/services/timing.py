@@ -1,0 +1,83 @@
+"""The timing: what the parts of a request have taken, as far as it is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from wrapper.errors import ApiError
+from wrapper.services.turn import Started
+
+
+@dataclass
+class Timing:
+    """Seconds, None where they are not known or not yet.
+
+    `queue`: until there was a place. `lease`: until there was a process, had as `source` says.
+    `configure`: until that knew all it must. `first_token` and `total`: from the beginning until
+    the model answered, and until all was over.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    queue: float | None = None
+    lease: float | None = None
+    configure: float | None = None
+    first_token: float | None = None
+    total: float | None = None
+    source: str = ""
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Measure how long a place is waited for, also where that is in vain."""
+        began = self.clock()
+        try:
+            yield
+        finally:
+            self.queue = self.clock() - began
+
+    def started(self, event: Started) -> None:
+        """Take note of how a turn of the request has begun; of several the first one counts."""
+        if self.first_token is not None:
+            return
+        self.first_token = self._elapsed()
+        if had := event.had:
+            self.source, self.lease, self.configure = had.source, had.lease, had.configure
+
+    def over(self) -> None:
+        if self.total is None:
+            self.total = self._elapsed()
+
+    def parts(self) -> dict[str, float]:
+        """Return what is known, in the order in which it came about."""
+        names = ("queue", "lease", "configure", "first_token", "total")
+        known = ((name, getattr(self, name)) for name in names)
+        return {name: seconds for name, seconds in known if seconds is not None}
+
+    def header(self) -> dict[str, str]:
+        """Return the header Server-Timing, in milliseconds; none where nothing is known."""
+        told = [
+            f"{name};dur={seconds * 1000:.1f}{f';desc={self.source}' if name == 'lease' else ''}"
+            for name, seconds in self.parts().items()
+        ]
+        return {"server-timing": ", ".join(told)} if told else {}
+
+    def _elapsed(self) -> float:
+        return self.clock() - self._began
+
+
+@contextmanager
+def timed(clock: Callable[[], float]) -> Iterator[Timing]:
+    """Give a request's times, which an error that ends it tells in its headers, too."""
+    timing = Timing(clock)
+    try:
+        yield timing
+    except ApiError as error:
+        timing.over()
+        error.extra_headers |= timing.header()
+        raise
