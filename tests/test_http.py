@@ -22,6 +22,7 @@ from wrapper.services.principal import Principal
 from wrapper.services.turn import (
     Ended,
     Ending,
+    Had,
     Permissions,
     ReasoningDelta,
     Started,
@@ -524,6 +525,37 @@ def test_shutdown_while_it_waits(full):
     assert error_of(response, 503)["code"] == "unavailable"
     assert response.headers["Retry-After"] == "1"
     assert len(full.engine.turns) == 1
+
+
+def test_timing():
+    """An answer tells what its parts took: a whole one all, a stream what is known at its begin."""
+    had = Started("m", had=Had("warm", 0.001, 0.02))
+    server = Server(had, TextDelta("a"), 0.05, DONE)
+    for stream, names in ((False, ["first_token", "total"]), (True, ["first_token"])):
+        told = server.ask(stream=stream).headers["Server-Timing"]
+        parts = [part.split(";") for part in told.split(", ")]
+        assert [part[0] for part in parts] == ["queue", "lease", "configure", *names]
+        assert parts[1] == ["lease", "dur=1.0", "desc=warm"]
+        took = {part[0]: float(part[1].removeprefix("dur=")) for part in parts}
+        assert took.get("total", 1000) > 50 > took["first_token"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_timing_of_an_error(stream):
+    """An error tells what its parts took, too; a request that is none has no parts."""
+    server = Server(errors.Overloaded("Busy."))
+    told = server.ask(stream=stream).headers["Server-Timing"]
+    assert [part.partition(";")[0] for part in told.split(", ")] == ["queue", "total"]
+    assert "Server-Timing" not in server.ask(messages="?").headers
+
+
+def test_timing_of_a_refusal(full):
+    """Who waited in vain is told for how long."""
+    full.app.extensions["wrapper"].admission._patience = 0.1
+    response = full.ask()
+    error_of(response, 429)
+    waited = response.headers["Server-Timing"].split(", ")[0]
+    assert 100 <= float(waited.removeprefix("queue;dur=")) < 5000
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -8,7 +8,7 @@ from wrapper.errors import Overloaded
 from wrapper.services.meter import Unread
 from wrapper.services.record import Record
 from wrapper.services.timing import Timing
-from wrapper.services.turn import Ended, Ending, Message, Started, TextDelta, Turn, Usage
+from wrapper.services.turn import Ended, Ending, Had, Message, Started, TextDelta, Turn, Usage
 
 TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
 
@@ -42,7 +42,7 @@ def test_done(told):
     clock = Clock()
     record = record_of(clock)
     clock.now = 0.1
-    record.add(Started("claude-sonnet-5-5"))
+    record.add(Started("claude-sonnet-5-5", had=Had("parked", 0.002, 0.02)))
     record.add(TextDelta("Hello."))
     for _ in range(2):
         record.add(Ended(Ending.DONE, Usage(input=3, cache_read=4, output=5), 0.25))
@@ -56,6 +56,9 @@ def test_done(told):
         "profile": "plain",
         "prompt_tokens": 14,
         "completion_tokens": 10,
+        "source": "parked",
+        "lease_ms": 2,
+        "configure_ms": 20,
         "first_token_ms": 100,
         "cost_usd": 0.5,
         "total_ms": 500,

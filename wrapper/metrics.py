@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 from collections.abc import Callable, Collection
 from dataclasses import asdict
@@ -33,12 +33,8 @@ OTHER = "other"
 
 
 def installed() -> bool:
-    """Say whether there can be metrics."""
-    try:
-        importlib.import_module("prometheus_client")
-    except ImportError:
-        return False
-    return True
+    """Say whether there can be metrics; the library is not imported for that."""
+    return importlib.util.find_spec("prometheus_client") is not None
 
 
 def forget(pid: int) -> None:
