@@ -188,7 +188,7 @@ def test_no_tool_reaches_another_process(gateway, upstream, tool, arguments):
     [
         "ls {tmp}",
         "ls {tmp}/*/*",
-        "cat {tmp}/*/*/pid",
+        "cat {tmp}/*/lock",
         "cat {tmp}/*/*/config/.claude.json",
         "ls /proc/{pid}/root",
         "cat /proc/{pid}/environ",
