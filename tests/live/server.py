@@ -186,6 +186,7 @@ class Server:
             now = self.at_rest()
             return all(now[name] <= before[name] for name in before)
 
+        self.at_rest()  # which may take long by itself
         return bool(eventually(settled, 10))
 
 

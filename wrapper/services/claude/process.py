@@ -218,6 +218,8 @@ class Process:
             mine = (temporary, work, self._config, self._config / ".claude.json")
             profile.user.own(*mine)
         return {
+            # Claude Code keeps logs of the client's functions in a cache.
+            "XDG_CACHE_HOME": str(temporary),
             **profile.variables,
             "CLAUDE_CONFIG_DIR": str(self._config),
             "CLAUDE_CODE_TMPDIR": str(temporary),
