@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,13 +17,17 @@ from gunicorn.workers.base import Worker
 
 from wrapper import metrics, security
 from wrapper.keys import open_keys
-from wrapper.services.claude import footing, orphans
+from wrapper.services.claude import footing
+from wrapper.services.claude.root import Root
 from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, environment, load
 from wrapper.worker import DrainingWorker
 
 CLIENT_SECONDS = 30
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
+
+# What is to be removed when the server ends. It stays over a reload, which asks for all hooks anew.
+_ending = ExitStack()
 
 
 def refuse(*reasons: str) -> NoReturn:
@@ -88,13 +93,15 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
         if server.cfg.workers > 1 and (reasons := against_workers(settings)):
             refuse(*reasons)
-        if server.cfg.workers > 1 and metrics.installed():
-            os.environ.setdefault(metrics.SHARED, str(orphans.make_root(os.getpid())))
         if exposed := security.exposed(server.cfg.bind, settings):
             refuse(
                 f"API_KEY: {exposed} can be reached from other machines; "
                 "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
             )
+        if server.cfg.workers > 1 and metrics.installed() and metrics.SHARED not in os.environ:
+            root = Root()
+            _ending.callback(root.remove)
+            os.environ[metrics.SHARED] = str(root.path)
 
     return on_starting
 
@@ -167,14 +174,11 @@ def worker_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """End what a worker that was killed has left running."""
-    orphans.reap(int(worker.pid))
     metrics.forget(int(worker.pid))
 
 
 def on_exit(server: Arbiter) -> None:
-    """Remove what the workers have shared."""
-    orphans.reap(os.getpid())
+    _ending.close()
 
 
 def _gateway(worker: Worker) -> Any:

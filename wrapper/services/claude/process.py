@@ -88,7 +88,6 @@ class Process:
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
-        orphans.register(self.home, self.pid)
 
     @property
     def pipes(self) -> tuple[int, int, int]:
@@ -185,6 +184,8 @@ class Process:
                 self._popen.wait(TERM_SECONDS)
         self.kill()
         self._popen.wait()
+        if self.profile.has_tools:
+            orphans.end(self.home)
         for pipe in self._files:
             pipe.close()
         (self._config / "sessions" / f"{self.pid}.json").unlink(missing_ok=True)
@@ -217,6 +218,8 @@ class Process:
             mine = (temporary, work, self._config, self._config / ".claude.json")
             profile.user.own(*mine)
         return {
+            # Claude Code keeps logs of the client's functions in a cache.
+            "XDG_CACHE_HOME": str(temporary),
             **profile.variables,
             "CLAUDE_CONFIG_DIR": str(self._config),
             "CLAUDE_CODE_TMPDIR": str(temporary),
