@@ -62,10 +62,12 @@ class Judge:
         return resolve(self.document, operation["responses"][str(status)])
 
     def check(self, response, path, method="get"):
-        """Refuse a response whose status, headers or JSON are not in the document."""
+        """Refuse a response whose status, headers or body are not in the document."""
         schema = self.schema(path, method, response.status_code, response.mimetype)
         if response.mimetype == "text/event-stream":
             bodies = [frame for frame in frames_of(response) if isinstance(frame, dict)]
+        elif response.mimetype == "text/plain":
+            bodies = [response.text]
         else:
             bodies = [response.json]
         assert bodies
