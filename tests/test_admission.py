@@ -19,6 +19,20 @@ FEW = Principal("few", concurrent_turns=1)
 SOME = Principal("some", concurrent_turns=3)
 
 
+@pytest.fixture
+def a_world():
+    """Make a world whose callers all leave after the test."""
+    made = []
+
+    def make(*args, **options):
+        made.append(World(*args, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
 def told(places=0, running=0, waiting=0):
     return {"running": running, "waiting": waiting, "places": places}
 
@@ -64,9 +78,9 @@ def test_releasing_twice():
     assert admission.load() == told(2, running=2)
 
 
-def test_waiting():
+def test_waiting(a_world):
     """Who finds no place waits, and has the first one that is given back, at once."""
-    world = World(1)
+    world = a_world(1)
     first, second = world.ask(), world.ask()
     assert world.admission.load() == told(1, running=1, waiting=1)
     world.later(3)
@@ -76,9 +90,9 @@ def test_waiting():
     assert world.admission.load() == told(1, running=1)
 
 
-def test_busy():
+def test_busy(a_world):
     """An admission is busy as long as anybody has a place or waits for one."""
-    world = World(1)
+    world = a_world(1)
     assert not world.admission.busy()
     first, second = world.ask(), world.ask()
     second.gone = True
@@ -86,9 +100,9 @@ def test_busy():
     assert not world.admission.busy()
 
 
-def test_a_full_queue():
+def test_a_full_queue(a_world):
     """With all places taken and a full queue the next is refused at once, and told why."""
-    world = World(1, queue=2)
+    world = a_world(1, queue=2)
     world.ask()
     waiting = [world.ask(), world.ask()]
     refused = world.ask()
@@ -98,9 +112,9 @@ def test_a_full_queue():
 
 
 @pytest.mark.parametrize("patience", [1, 10, 9.9])
-def test_patience(patience):
+def test_patience(a_world, patience):
     """Who has waited for QUEUE_TIMEOUT, no shorter and no longer, is refused, and told why."""
-    world = World(1, patience=patience)
+    world = a_world(1, patience=patience)
     world.ask()
     late = world.ask()
     world.later(patience - 0.01)
@@ -112,9 +126,9 @@ def test_patience(patience):
     assert world.admission.load() == told(1, running=1)
 
 
-def test_leaving():
+def test_leaving(a_world):
     """Who leaves gives its place in the queue up within a tick, and those behind move up."""
-    world = World(1)
+    world = a_world(1)
     first, leaver, second = (world.ask() for _ in range(3))
     leaver.gone = True
     world.later(TICK)
@@ -124,9 +138,9 @@ def test_leaving():
     assert second.has
 
 
-def test_leaving_just_then():
+def test_leaving_just_then(a_world):
     """Who has left when its turn comes does not take it: the next one does."""
-    world = World(1)
+    world = a_world(1)
     first, leaver, second = (world.ask() for _ in range(3))
     leaver.gone = True
     world.end(first)
@@ -168,9 +182,9 @@ def test_callers_take_turns(principals):
         assert own == sorted(own)
 
 
-def test_nobody_keeps_others_out():
+def test_nobody_keeps_others_out(a_world):
     """Where the queue is full the last request of who has most of them there gives way."""
-    world = World(1, queue=3)
+    world = a_world(1, queue=3)
     world.ask()
     first, second, last = (world.ask(principal=ALICE) for _ in range(3))
     bob = world.ask(principal=BOB)
@@ -183,9 +197,9 @@ def test_nobody_keeps_others_out():
     assert world.waiting() == [first, bob, carol]
 
 
-def test_own_limit():
+def test_own_limit(a_world):
     """A caller at its own limit waits, and holds nobody else up meanwhile."""
-    world = World(3)
+    world = a_world(3)
     first, second = world.ask(principal=FEW), world.ask(principal=FEW)
     assert world.ask(principal=ALICE).has
     assert second.waits_for
@@ -193,9 +207,9 @@ def test_own_limit():
     assert second.has
 
 
-def test_own_limit_is_told():
+def test_own_limit_is_told(a_world):
     """Who waits in vain for its own limit is told which it is."""
-    world = World(9, patience=1)
+    world = a_world(9, patience=1)
     world.ask(principal=FEW)
     late = world.ask(principal=FEW)
     world.later(1)
@@ -203,9 +217,9 @@ def test_own_limit_is_told():
     assert "All 1 turns that the key 'few' may run at once (concurrent_turns)" in str(late.error)
 
 
-def test_a_large_request_is_not_passed():
+def test_a_large_request_is_not_passed(a_world):
     """What a large request that is next needs is kept for it, and then others go on."""
-    world = World(3)
+    world = a_world(3)
     running = [world.ask() for _ in range(3)]
     large = world.ask(3, ALICE)
     small = world.ask(1, BOB)
@@ -220,9 +234,9 @@ def test_a_large_request_is_not_passed():
     assert small.has
 
 
-def test_a_large_request_that_gives_up():
+def test_a_large_request_that_gives_up(a_world):
     """A large request that leaves lets those go at once that it held up."""
-    world = World(3, patience=5)
+    world = a_world(3, patience=5)
     for _ in range(2):
         world.ask()
     large = world.ask(3, ALICE)
@@ -240,9 +254,9 @@ def retry_of(caller):
     return seconds
 
 
-def test_when_to_come_again():
+def test_when_to_come_again(a_world):
     """Retry-After is how long the turns of before take, for all those that are before it."""
-    world = World(2, queue=2)
+    world = a_world(2, queue=2)
     for seconds in (2, 4):
         turn = world.ask()
         world.later(seconds)
@@ -252,9 +266,9 @@ def test_when_to_come_again():
     assert retry_of(world.ask()) == 5  # 3 turns of 3 seconds, in 2 places
 
 
-def test_when_to_come_again_at_first():
+def test_when_to_come_again_at_first(a_world):
     """Before any turn has ended those that run say how long they take."""
-    world = World(2, queue=0)
+    world = a_world(2, queue=0)
     world.ask()
     world.later(10)
     world.ask()
@@ -263,9 +277,9 @@ def test_when_to_come_again_at_first():
     assert retry_of(world.ask()) == LONGEST_RETRY
 
 
-def test_when_to_come_again_at_ones_own_limit():
+def test_when_to_come_again_at_ones_own_limit(a_world):
     """For a key at its own limit it is how long its own turns need."""
-    world = World(9, queue=3)
+    world = a_world(9, queue=3)
     world.ask(principal=FEW)
     world.later(4)
     for _ in range(3):
@@ -375,7 +389,7 @@ class Admitting(RuleBasedStateMachine):
             return
         while running := self.world.running():
             self.world.end(running[0])
-        self.world.later(2)
+        self.world.close()
         assert self.world.admission.load() == told(self.places)
         assert not self.world.waiting()
 

@@ -108,6 +108,12 @@ class World:
             self._settle()
         self.now = until
 
+    def close(self) -> None:
+        """Let all who wait leave."""
+        for caller in self.waiting():
+            caller.gone = True
+        self.later(TICK)
+
     def waiting(self) -> list[Caller]:
         return [caller for caller in self.callers if caller.waits_for]
 
