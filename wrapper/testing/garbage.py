@@ -17,7 +17,6 @@ line         a line of 16 MB, and then the events
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 
 Events = list[bytes]
@@ -58,7 +57,7 @@ def _split(events: Events) -> Iterator[bytes]:
 KINDS: dict[str, Callable[[Events], Iterator[bytes]]] = {
     "page": lambda events: iter((PAGE,)),
     "object": lambda events: iter((b'{"status": "ok"}',)),
-    "noise": lambda events: iter((random.Random(1).randbytes(100_000),)),
+    "noise": lambda events: iter((bytes(range(256)) * 400,)),
     "prose": _prose,
     "torn": _torn,
     "backwards": lambda events: reversed(events),
