@@ -16,12 +16,15 @@ from gunicorn.workers.base import Worker
 
 from wrapper import security
 from wrapper.keys import open_keys
+from wrapper.services import machine
 from wrapper.services.claude import footing
 from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, environment, load
 from wrapper.worker import DrainingWorker
 
 CLIENT_SECONDS = 30
+# Its connection, a loop, pipes to a process and copies of them, and those of the next process.
+DESCRIPTORS_A_TURN = 16
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
 
 
@@ -144,6 +147,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     gateway = _gateway(worker)
     if gateway is None:
         return
+    machine.make_room(worker.cfg.worker_connections + DESCRIPTORS_A_TURN * worker.cfg.threads)
     gateway.draining = lambda: worker.draining
     worker.busy = gateway.chat.busy
 

@@ -100,7 +100,10 @@ class Settings:
         "str", "", "The claude binary. Default: from PATH, or the one in claude-agent-sdk."
     )
     claude_code_max_retries: int = _setting(
-        "int", 2, "How often Claude Code asks again after 429 and 5xx.", _not_negative
+        "int",
+        2,
+        "How often Claude Code asks again after 429 and 5xx; it never waits for over 10 s.",
+        _not_negative,
     )
     claude_tools: tuple[str, ...] = _setting(
         "tools", TOOLS, "Claude Code's tools for the agent profile: a list, or none."

@@ -19,6 +19,7 @@ from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.operation import operation_of
 from wrapper.schemas.base import checked
 from wrapper.security import Guard
+from wrapper.services import machine
 from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
@@ -119,7 +120,14 @@ def render_http(error: HTTPException) -> Response:
 
 
 def render_crash(error: Exception) -> Response:
-    """Tell of a fault of our own, of which the client learns no more than its id."""
+    """Tell of a fault of our own, of which the client learns no more than its id.
+
+    What comes of the machine's lack of something is told, and may pass.
+    """
+    if short := machine.lack(error):
+        log.error("request %s failed: %s", request_id(), short.message)
+        short.retry = False  # the turn may have been had
+        return render(short)
     log.error("request %s failed", request_id(), exc_info=error)
     return render(
         ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from wrapper.errors import InvalidRequest, Unavailable
+from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
@@ -124,6 +125,7 @@ class ChatService:
     def _open(self, request: ChatRequest, caller: Caller) -> Run:
         if self._draining():
             raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
+        machine.check()
         principal = caller.principal
         choice = self._catalog.choose(request.model)
         grant = self._ceilings.grant(request, choice.model, principal)

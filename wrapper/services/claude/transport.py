@@ -9,11 +9,12 @@ import os
 from asyncio.streams import FlowControlMixin
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
+from wrapper.services import machine
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.functions import FunctionServer, asks_server
 from wrapper.services.claude.line import read_frame
@@ -53,7 +54,7 @@ class ProcessTransport(Transport):
         self._server = server
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
-        self._transports: tuple[asyncio.BaseTransport, ...] = ()
+        self._transports: list[asyncio.BaseTransport] = []
         self._stderr = bytearray()
         self.result: Frame | None = None
 
@@ -64,7 +65,9 @@ class ProcessTransport(Transport):
         """
         try:
             await self._configure()
-        except OSError:
+        except OSError as error:
+            if short := machine.lack(error):
+                raise short from None
             raise DiedEarly("Claude Code ended while it was being configured.") from None
 
     async def write(self, data: str) -> None:
@@ -125,15 +128,17 @@ class ProcessTransport(Transport):
 
     async def _attach(self) -> None:
         loop = asyncio.get_running_loop()
-        stdin, stdout, stderr = (os.fdopen(os.dup(pipe), "r+b", 0) for pipe in self._process.pipes)
+        stdin, stdout, stderr = self._process.pipes
         self._reader = asyncio.StreamReader(limit=LINE_BYTES)
         reading, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), stdout
+            lambda: asyncio.StreamReaderProtocol(self._reader), _copy(stdout)
         )
-        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), stderr)
-        writing, flow = await loop.connect_write_pipe(FlowControlMixin, stdin)
+        self._transports.append(reading)
+        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), _copy(stderr))
+        self._transports.append(complaining)
+        writing, flow = await loop.connect_write_pipe(FlowControlMixin, _copy(stdin))
+        self._transports.append(writing)
         self._writer = asyncio.StreamWriter(writing, flow, None, loop)
-        self._transports = (reading, complaining, writing)
 
     async def _send(self, frame: Frame) -> None:
         log.debug("to %d", self._process.pid, extra={"frame": frame})
@@ -191,6 +196,11 @@ class ProcessTransport(Transport):
         if asked == "cwd" and told.get("status") != "ok":
             raise BadGateway(f"Claude Code did not go to its working directory: {told}")
         return asked
+
+
+def _copy(pipe: int) -> BinaryIO:
+    """Return the pipe once more, for a transport to close."""
+    return os.fdopen(os.dup(pipe), "r+b", 0)
 
 
 class _Tail(asyncio.Protocol):

@@ -1,0 +1,66 @@
+"""The machine: which faults are its own, and what is told of them."""
+
+import errno
+import os
+import resource
+
+import pytest
+
+from wrapper.errors import Unavailable
+from wrapper.services import machine
+
+
+@pytest.fixture
+def limit():
+    """Set this process's limit of descriptors; it is as it was afterwards."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "file descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "its machine"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+    ],
+)
+def test_lacks(error, what):
+    """What the machine has too little of is told, and when to come again."""
+    told = machine.lack(error)
+    assert told is not None
+    assert (told.status, told.code) == (503, "unavailable")
+    assert f"short of {what}" in told.message or what in told.message
+    assert int(told.headers()["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EPIPE, "x"), RuntimeError("x"), ValueError()])
+def test_no_lacks(error):
+    """Any other fault is none of the machine's."""
+    assert machine.lack(error) is None
+
+
+def test_descriptors(limit):
+    """No turn is begun with what is kept for those who are told no."""
+    machine.check()
+    used = len(os.listdir("/dev/fd"))
+    limit(used + machine.SPARE_DESCRIPTORS - 1)
+    with pytest.raises(Unavailable, match="ulimit"):
+        machine.check()
+    assert machine.health()["status"] == "failing"
+    machine.make_room(used + machine.SPARE_DESCRIPTORS)
+    machine.check()
+    assert machine.health() == {"status": "ok"}
+
+
+def test_room_that_is_not_to_be_had(limit):
+    """The limit is raised as far as it may be, and never lowered."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    machine.make_room(hard + 1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    machine.make_room(1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
