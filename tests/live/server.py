@@ -111,7 +111,8 @@ class Server:
         try:
             data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if data is not None else {}
-            connection.request(method, path, data, {**sent, **(headers or {})})
+            with contextlib.suppress(BrokenPipeError):  # what was refused half-way is answered, too
+                connection.request(method, path, data, {**sent, **(headers or {})})
             response = connection.getresponse()
             said = {name.lower(): value for name, value in response.getheaders()}
             return response.status, said, response.read()
