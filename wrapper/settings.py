@@ -93,6 +93,12 @@ class Settings:
     max_timeout: int = _setting(
         "int", 600_000, "Milliseconds that a turn may take; then 504.", _positive
     )
+    client_timeout: int = _setting(
+        "int",
+        30,
+        "Seconds that a client may take to ask, or leave an answer unread; then it is left.",
+        _positive,
+    )
     graceful_timeout: int = _setting(
         "int", 30, "Seconds that running turns get at shutdown.", _positive
     )

@@ -23,6 +23,8 @@ from wrapper.services.claude.process import DiedEarly, Process
 log = logging.getLogger(__name__)
 
 LINE_BYTES = 64 * 1024 * 1024
+# What is read ahead of who asks for it, twice over at most.
+AHEAD_BYTES = 1024 * 1024
 STDERR_BYTES = 4096
 MOST_KINDS = 30
 # What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
@@ -54,6 +56,8 @@ class ProcessTransport(Transport):
         self._server = server
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
+        self._hung_up = False
+        self._files: list[BinaryIO] = []
         self._transports: list[asyncio.BaseTransport] = []
         self._stderr = bytearray()
         self.result: Frame | None = None
@@ -96,12 +100,18 @@ class ProcessTransport(Transport):
 
     def hang_up(self) -> None:
         """Hear no more of the process, which brings `read_messages` to its end."""
+        self._hung_up = True
         if self._transports:
             self._transports[0].close()
             self._reader.feed_eof()
 
     async def close(self) -> None:
-        for pipe in self._transports:
+        """Let go at once, however far it got, and whatever is still to be written."""
+        for transport in self._transports:
+            if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+                transport.abort()
+            transport.close()
+        for pipe in self._files:
             pipe.close()
 
     def is_ready(self) -> bool:
@@ -128,15 +138,17 @@ class ProcessTransport(Transport):
 
     async def _attach(self) -> None:
         loop = asyncio.get_running_loop()
-        stdin, stdout, stderr = self._process.pipes
-        self._reader = asyncio.StreamReader(limit=LINE_BYTES)
+        for pipe in self._process.pipes:
+            self._files.append(_copy(pipe))
+        stdin, stdout, stderr = self._files
+        self._reader = asyncio.StreamReader(limit=AHEAD_BYTES)
         reading, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), _copy(stdout)
+            lambda: asyncio.StreamReaderProtocol(self._reader), stdout
         )
         self._transports.append(reading)
-        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), _copy(stderr))
+        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), stderr)
         self._transports.append(complaining)
-        writing, flow = await loop.connect_write_pipe(FlowControlMixin, _copy(stdin))
+        writing, flow = await loop.connect_write_pipe(FlowControlMixin, stdin)
         self._transports.append(writing)
         self._writer = asyncio.StreamWriter(writing, flow, None, loop)
 
@@ -156,7 +168,7 @@ class ProcessTransport(Transport):
         raise DiedEarly("Claude Code ended while it was being configured.")
 
     async def _frames(self) -> AsyncIterator[Frame]:
-        while line := await self._line():
+        while (line := await self._line()) and not self._hung_up:
             try:
                 frame = read_frame(line)
             except ValueError:
@@ -182,11 +194,18 @@ class ProcessTransport(Transport):
 
     async def _line(self) -> bytes:
         """Return the next line, or nothing where the process has ended or floods."""
-        try:
-            return await self._reader.readline()
-        except (ValueError, ConnectionError):
-            self._ignored["too long"] += 1
-            return b""
+        parts: list[bytes] = []
+        while sum(map(len, parts)) <= LINE_BYTES:
+            try:
+                return b"".join((*parts, await self._reader.readuntil()))
+            except asyncio.LimitOverrunError as over:
+                parts.append(await self._reader.readexactly(over.consumed))
+            except asyncio.IncompleteReadError as last:
+                return b"".join((*parts, last.partial))
+            except ConnectionError:
+                break
+        self._ignored["too long"] += 1
+        return b""
 
     def _confirmed(self, frame: Frame) -> str:
         response = frame["response"]
