@@ -17,6 +17,7 @@ TABLE = [
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
     (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),
     (errors.ClientGone, 408, "timeout", "client_gone"),
+    (errors.RequestCut, 408, "invalid_request_error", "request_cut"),
     (errors.Conflict, 409, "invalid_request_error", "session_busy"),
     (errors.RequestTooLarge, 413, "invalid_request_error", "request_too_large"),
     (errors.UnsupportedMediaType, 415, "invalid_request_error", "unsupported_media_type"),

@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper import errors
-from wrapper.services.claude.faults import fault_of
+from wrapper.services.claude.faults import fault_of, fault_of_waiting
 
 
 def result(status=None, text="", **more):
@@ -117,3 +117,35 @@ def test_fresh_errors():
     one, other = fault_of(result(529), ""), fault_of(result(529), "")
     one.retry = False
     assert other.retry is None
+
+
+def waiting(milliseconds, status):
+    return {"retry_delay_ms": milliseconds, "error_status": status, "attempt": 1}
+
+
+@pytest.mark.parametrize("status", [429, 500, 529])
+def test_short_waits(status):
+    """Claude Code is left to wait for a moment, and to ask again."""
+    assert fault_of_waiting(waiting(10_000, status)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, errors.RateLimited), (529, errors.Overloaded), (503, errors.ApiError)],
+)
+def test_long_waits(status, kind):
+    """Who would have to wait for longer is told what is the matter, and for how long."""
+    error = fault_of_waiting(waiting(23_226, status))
+    assert isinstance(error, kind)
+    assert error.headers()["Retry-After"] == "24"
+
+
+def test_waits_for_a_connection():
+    """Where the API cannot be reached there is no status, and nothing to be told yet."""
+    assert fault_of_waiting(waiting(30_000, None)) is None
+
+
+def test_gave_up():
+    """Where Claude Code was to ask again and does not, the API asks for more than a minute."""
+    assert fault_of(result(429), "", gave_up=True).headers()["Retry-After"] == "60"
+    assert "Retry-After" not in fault_of(result(400), "", gave_up=True).headers()

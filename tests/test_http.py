@@ -340,7 +340,23 @@ def test_body_that_breaks_off():
     server = Server()
     raw = json.dumps(ASKED).encode()
     status, body, _ = server.send(io.BytesIO(raw), CONTENT_LENGTH=str(len(raw) + 5))
-    assert (status, body["error"]["type"]) == (400, "invalid_request_error")
+    assert (status, body["error"]["code"]) == (408, "request_cut")
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("how", [{"CONTENT_LENGTH": "500"}, CHUNKED])
+def test_body_that_cannot_be_read(how):
+    """A body whose sending fails half way is told so, and is no fault of the gateway's."""
+
+    class Torn(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError("no more data")
+
+        readinto = read
+
+    server = Server()
+    status, body, _ = server.send(Torn(), **how)
+    assert (status, body["error"]["code"]) == (408, "request_cut")
     assert server.engine.turns == []
 
 

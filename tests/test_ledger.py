@@ -489,3 +489,15 @@ def test_threads_and_a_flaky_store(store, clock, tmp_path):
     kept = [row.amounts for row in real.read(*EVER) if row.key != "last"]
     assert total(kept) == Amounts(320, nanos=40 * sum(range(8)))
     real.close()
+
+
+def test_looks_again(ledger, store):
+    """What waits is booked as soon as the store takes it, also where nobody asks for anything."""
+    store.fail()
+    spend(ledger, 1)
+    ledger.look_again()
+    assert ledger.health()["unbooked"] == 1
+    store.fail(False)
+    ledger.look_again()
+    assert ledger.health() == {"status": "ok", "unbooked": 0}
+    assert requests(store.read(*EVER)) == 1

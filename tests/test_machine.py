@@ -1,68 +1,66 @@
-"""The machine: its memory and cores, as the kernel's files tell of it and of a container."""
+"""The machine: which faults are its own, and what is told of them."""
 
+import errno
 import os
+import resource
 
 import pytest
 
-from wrapper.machine import cores, memory
-
-GIB = 1024**3
-HERE = len(os.sched_getaffinity(0))
+from wrapper.errors import Unavailable
+from wrapper.services import machine
 
 
 @pytest.fixture
-def machine(tmp_path):
-    """Write what the kernel tells: 8 GiB, the process's cgroups, and files with limits."""
-
-    def write(cgroups, limits):
-        proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
-        (proc / "self").mkdir(parents=True)
-        (proc / "meminfo").write_text(f"MemTotal: {8 * 1024**2} kB\nMemFree: 1 kB\n")
-        (proc / "self" / "cgroup").write_text(cgroups)
-        for path, text in limits.items():
-            file = cgroup / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{text}\n")
-        return proc, cgroup
-
-    return write
+def limit():
+    """Set this process's limit of descriptors; it is as it was afterwards."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(
-    ("cgroups", "limits", "wanted"),
+    ("error", "what"),
     [
-        ("", {}, 8 * GIB),
-        ("0::/\n", {"memory.max": 2 * GIB}, 2 * GIB),
-        ("0::/\n", {"memory.max": "max"}, 8 * GIB),
-        ("0::/\n", {"memory.max": 20 * GIB}, 8 * GIB),
-        ("0::/a/b\n", {"a/memory.max": GIB, "a/b/memory.max": "max"}, GIB),
-        ("0::/a\n", {"b/memory.max": GIB}, 8 * GIB),
-        ("0::/of/the/host\n", {"memory.max": GIB}, GIB),
-        ("5:cpu,memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": GIB}, GIB),
-        ("5:memory:/docker/1\n", {"memory/memory.limit_in_bytes": GIB}, GIB),
-        ("5:cpu:/\n", {"memory/memory.limit_in_bytes": GIB}, 8 * GIB),
+        (OSError(errno.EMFILE, "Too many open files"), "file descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "its machine"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
     ],
 )
-def test_memory(machine, cgroups, limits, wanted):
-    """The least limit holds: of the process's cgroup, of any above it, or the machine itself."""
-    assert memory(*machine(cgroups, limits)) == wanted
+def test_lacks(error, what):
+    """What the machine has too little of is told, and when to come again."""
+    told = machine.lack(error)
+    assert told is not None
+    assert (told.status, told.code) == (503, "unavailable")
+    assert f"short of {what}" in told.message or what in told.message
+    assert int(told.headers()["Retry-After"]) > 0
 
 
-def test_memory_that_is_not_told(tmp_path):
-    """Where the kernel tells nothing, neither is anything made up."""
-    assert memory(tmp_path, tmp_path) is None
+@pytest.mark.parametrize("error", [OSError(errno.EPIPE, "x"), RuntimeError("x"), ValueError()])
+def test_no_lacks(error):
+    """Any other fault is none of the machine's."""
+    assert machine.lack(error) is None
 
 
-@pytest.mark.parametrize(
-    ("quota", "wanted"),
-    [("max 100000", HERE), ("50000 100000", 1), ("100000 100000", 1), ("99900000 100000", HERE)],
-)
-def test_cores(machine, quota, wanted):
-    """A container's share of time bounds the cores, and part of one counts as one."""
-    assert cores(*machine("0::/a\n", {"a/cpu.max": quota})) == wanted
+def test_descriptors(limit):
+    """No turn is begun with what is kept for those who are told no."""
+    machine.check()
+    used = len(os.listdir("/dev/fd"))
+    limit(used + machine.SPARE_DESCRIPTORS - 1)
+    with pytest.raises(Unavailable, match="ulimit"):
+        machine.check()
+    assert machine.health()["status"] == "failing"
+    machine.make_room(used + machine.SPARE_DESCRIPTORS)
+    machine.check()
+    assert machine.health() == {"status": "ok"}
 
 
-def test_here():
-    """This machine's own numbers are of a likely size."""
-    assert cores() <= HERE
-    assert (memory() or GIB) >= GIB // 4
+def test_room_that_is_not_to_be_had(limit):
+    """The limit is raised as far as it may be, and never lowered."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    machine.make_room(hard + 1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    machine.make_room(1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard

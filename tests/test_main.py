@@ -116,7 +116,7 @@ def test_one_source_of_settings():
     ours = configuration()
     theirs = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     # These hooks are made anew each time.
-    hooks = {"on_starting", "nworkers_changed"}
+    hooks = {"on_starting", "nworkers_changed", "when_ready"}
     assert {name: theirs[name] for name in ours.keys() - hooks} == {
         name: ours[name] for name in ours.keys() - hooks
     }

@@ -349,3 +349,17 @@ def test_pause_that_ends_after_closing():
     world.pool.close()
     world.resume()
     assert not world.booters.jobs
+
+
+def test_no_thread_to_wait_in():
+    """Where a pause cannot be waited for whoever comes next tries again: none is for ever."""
+    world = World(1)
+
+    def none(seconds, function):
+        raise RuntimeError("can't start new thread")
+
+    world.pool._later = none
+    world.fail().fill()
+    assert world.pool.health()["status"] == "failing"
+    world.fill()
+    assert world.pool.health()["status"] == "ready"

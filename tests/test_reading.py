@@ -233,6 +233,31 @@ def test_beginning_again_unheard():
     assert events == [Started("sonnet"), TextDelta("a")]
 
 
+def test_beginning_again_after_an_end_without_a_reason():
+    """That Claude Code closes what broke off makes no whole answer of it."""
+    with pytest.raises(BadGateway, match="began again"):
+        read(start(), text("a"), stop(None), {"type": "message_stop"}, start(), text("a"))
+
+
+OPEN = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [text("a")],
+        [OPEN],
+        [stop("end_turn"), start()],
+        [start(), {"type": "message_stop"}, text("a")],
+        [start(), OPEN, text("a"), stop("end_turn")],
+    ],
+)
+def test_wrong_order(raw):
+    """What no model sends is an error, and no answer that is empty, half or told twice."""
+    with pytest.raises(BadGateway, match="wrong order"):
+        read(*raw)
+
+
 def test_usage_of_the_stream():
     """Without a result, the tokens are those that the stream told, summed over the rounds."""
     reading, _ = read(

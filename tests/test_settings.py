@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from wrapper import machine
+from wrapper import capacity
 from wrapper.settings import (
     PERMISSION_MODES,
     TOOLS,
@@ -229,8 +229,8 @@ GIB = 1024**3
 )
 def test_places(monkeypatch, memory, cores, places):
     """As many turns run at once as memory and cores allow, at least one, unless it is set."""
-    monkeypatch.setattr(machine, "memory", lambda: memory)
-    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(capacity, "memory", lambda: memory)
+    monkeypatch.setattr(capacity, "cores", lambda: cores)
     assert Settings().max_concurrent_turns == places
     assert Settings(max_concurrent_turns=99).max_concurrent_turns == 99
 

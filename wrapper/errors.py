@@ -110,6 +110,12 @@ class ClientGone(ApiError):
     status, type, code = 408, "timeout", "client_gone"
 
 
+class RequestCut(InvalidRequest):
+    """Raised when a body has broken off, or came too slowly."""
+
+    status, code = 408, "request_cut"
+
+
 class Conflict(InvalidRequest):
     """Raised when a session cannot take the turn: it has another one, or is not there any more."""
 

@@ -17,6 +17,7 @@ from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.routes.chat import HEADERS
 from wrapper.security import Authenticate, Guard, cors_origins
+from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
@@ -111,8 +112,8 @@ class Gateway:
             CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
 
     def health(self) -> dict[str, Any]:
-        """Return the engine's health, its load, and the health of the rest; without waiting."""
-        parts = {"usage": self.ledger.health()}
+        """Return the health of engine, machine, keys, books and sessions, and the load; at once."""
+        parts = {"machine": machine.health(), "usage": self.ledger.health()}
         if self.keys:
             error = self.keys.error
             parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}

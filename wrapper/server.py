@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -17,13 +16,18 @@ from gunicorn.workers.base import Worker
 
 from wrapper import metrics, security
 from wrapper.keys import open_keys
+from wrapper.patience import bound
+from wrapper.services import machine
 from wrapper.services.claude import footing
 from wrapper.services.claude.root import Root
 from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, environment, load
 from wrapper.worker import DrainingWorker
 
-CLIENT_SECONDS = 30
+# Its connection, a loop, pipes to a process and copies of them, and those of the next process.
+DESCRIPTORS_A_TURN = 16
+# Beside the turns': for who sends or reads slowly, for refusals, and for /health.
+SPARE_THREADS = 256
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
 
 # What is to be removed when the server ends. It stays over a reload, which asks for all hooks anew.
@@ -48,14 +52,16 @@ def configuration() -> dict[str, Any]:
             open_rates(settings)
     except SettingsError as error:
         refuse(*error.mistakes)
+    threads = settings.max_concurrent_turns + settings.max_queue + SPARE_THREADS
     return {
         "bind": address(settings),
         "worker_class": "wrapper.worker.DrainingWorker",
         # What is kept in memory is kept by one process, and each has warm ones of its own.
         "workers": 1,
-        # Who runs or waits holds a thread; the rest answers /health and refusals meanwhile.
-        "threads": settings.max_concurrent_turns + settings.max_queue + 8,
-        "worker_connections": 1000,
+        # Who runs or waits holds a thread, and so does a request that is on its way; each is made
+        # when it is needed first. A connection that is only held open needs none.
+        "threads": threads,
+        "worker_connections": threads + 1000,
         # A worker's heartbeat, not a turn's time: that is MAX_TIMEOUT.
         "timeout": 60,
         # The turns get GRACEFUL_TIMEOUT, and then some seconds to say that they were ended.
@@ -74,7 +80,7 @@ def configuration() -> dict[str, Any]:
         "reload_extra_files": [str(Path(__file__).parent / "**" / "*.py")],
         "on_starting": _on_starting(settings),
         "nworkers_changed": _nworkers_changed(settings),
-        "when_ready": when_ready,
+        "when_ready": _when_ready(settings),
         "post_fork": post_fork,
         "post_worker_init": post_worker_init,
         "worker_exit": worker_exit,
@@ -131,17 +137,13 @@ def against_workers(settings: Settings) -> list[str]:
     return found
 
 
-def when_ready(server: Arbiter) -> None:
-    """Bound how long a client may take to send or to read: gthread has no limits of its own.
+def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
+    def when_ready(server: Arbiter) -> None:
+        for listener in server.LISTENERS:
+            if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+                bound(listener.sock, settings.client_timeout)
 
-    Linux passes a listener's options on to the connections that it accepts.
-    """
-    limit = struct.pack("ll", CLIENT_SECONDS, 0)
-    for listener in server.LISTENERS:
-        if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
-            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return when_ready
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -155,8 +157,10 @@ def post_worker_init(worker: DrainingWorker) -> None:
     gateway = _gateway(worker)
     if gateway is None:
         return
+    machine.make_room(worker.cfg.worker_connections + DESCRIPTORS_A_TURN * worker.cfg.threads)
     gateway.draining = lambda: worker.draining
     worker.busy = gateway.admission.busy
+    worker.patience = gateway.settings.client_timeout
 
     def halt(reason: str) -> None:
         worker.log.critical("The gateway does not start: %s", reason)

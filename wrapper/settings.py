@@ -12,7 +12,7 @@ from typing import Any, cast
 from dotenv import dotenv_values
 from environs import Env, EnvError, EnvValidationError, validate
 
-from wrapper import machine
+from wrapper import capacity
 
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
@@ -108,6 +108,12 @@ class Settings:
     max_timeout: int = _setting(
         "int", 600_000, "Milliseconds that a turn may take; then 504.", _positive
     )
+    client_timeout: int = _setting(
+        "int",
+        30,
+        "Seconds that a client may take to ask, or leave an answer unread; then it is left.",
+        _positive,
+    )
     graceful_timeout: int = _setting(
         "int", 30, "Seconds that running turns get at shutdown.", _positive
     )
@@ -115,7 +121,10 @@ class Settings:
         "str", "", "The claude binary. Default: from PATH, or the one in claude-agent-sdk."
     )
     claude_code_max_retries: int = _setting(
-        "int", 2, "How often Claude Code asks again after 429 and 5xx.", _not_negative
+        "int",
+        2,
+        "How often Claude Code asks again after 429 and 5xx; it never waits for over 10 s.",
+        _not_negative,
     )
     claude_tools: tuple[str, ...] = _setting(
         "tools", TOOLS, "Claude Code's tools for the agent profile: a list, or none."
@@ -234,8 +243,8 @@ class Settings:
 
     def _capacity(self) -> int:
         """Return how many turns this machine can run at once, beside the processes kept warm."""
-        most = TURNS_PER_CORE * machine.cores()
-        if (room := machine.memory()) is not None:
+        most = TURNS_PER_CORE * capacity.cores()
+        if (room := capacity.memory()) is not None:
             processes = (room - GATEWAY_BYTES) // PROCESS_BYTES
             most = min(most, processes - self.pool_size - self.pool_size_other)
         return max(1, most)

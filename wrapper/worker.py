@@ -1,21 +1,60 @@
-"""The worker: gunicorn's threaded one, which goes on answering while its last turns end."""
+"""The worker: gunicorn's threaded one, which clients cannot stop, and which ends with its turns."""
 
 from __future__ import annotations
 
+import errno
+import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[attr-defined]
+
+from wrapper.patience import Ear, take_leave
+
+# How long a thread waits for a client's first word; most say it at once.
+FIRST_SECONDS = 0.05
+
+# How long nobody is let in where there is nothing to let them in with.
+PAUSE_SECONDS = 0.5
 
 
 class DrainingWorker(ThreadWorker):
     """Told to stop, it is `draining` until no turn runs, and only then deaf.
 
-    So whoever asks meanwhile is told, and need not wait for nobody. *busy* says whether turns run.
+    So whoever asks meanwhile is told, and need not wait for nobody. *busy* says whether turns run,
+    and *patience* how many seconds a client may take to ask. What gunicorn's would die of, and its
+    turns with it, it waits for to pass: a lack of descriptors where someone calls. All its threads
+    are there from the beginning, when they can still be had.
     """
 
     draining = False
+    _pause_ends = 0.0
     busy: Callable[[], bool] = staticmethod(lambda: False)
+    patience = 30
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        pool = super().get_thread_pool()
+        meeting = Barrier(self.cfg.threads + 1)
+        for _ in range(self.cfg.threads):
+            pool.submit(meeting.wait)
+        meeting.wait()
+        return pool
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            super().accept(listener)
+        except OSError as error:
+            self.log.error("nobody is let in for a moment: %s", error)
+            self._pause_ends = time.monotonic() + PAUSE_SECONDS
+            self.set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """Let callers in, or not; gunicorn asks for it again each second at least."""
+        super().set_accept_enabled(bool(enabled) and time.monotonic() >= self._pause_ends)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.draining = True
@@ -28,3 +67,40 @@ class DrainingWorker(ThreadWorker):
         super().notify()
         if self.draining and not self.busy():
             self.alive = False
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, and take leave of its client where the connection is not kept.
+
+        gunicorn has a thread wait for a client's first word, and its main thread for a client to
+        leave; a few that do neither would keep everybody else waiting.
+        """
+        if not (conn.initialized or conn.wait_for_data(FIRST_SECONDS)):
+            return _DEFER
+        kept = self._hear(conn)
+        if not kept:
+            take_leave(conn.sock)
+        return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        try:
+            return super().handle_request(req, conn)
+        except (TimeoutError, BlockingIOError) as error:
+            # To gunicorn it is a fault of its own that a client does not read.
+            raise BrokenPipeError(errno.EPIPE, "the client does not read") from error
+
+    def _hear(self, conn: Any) -> Any:
+        if self.cfg.is_ssl:
+            return super().handle(conn)
+        if conn.parser is None:
+            ear: Any = Ear(conn.sock, self.patience)
+            conn.parser = RequestParser(self.cfg, ear, conn.client)
+        ear = conn.parser.unreader.sock
+        ear.begin()
+        # What a request was too slow with would else be taken for the next one.
+        return super().handle(conn) and not ear.deaf
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Wait for who has not said anything yet as long as for who might say something more."""
+        super()._cap_keepalive(deadline)  # type: ignore[misc]
+        for conn in self.pending_conns:
+            conn.timeout = min(float(conn.timeout or 0), deadline)

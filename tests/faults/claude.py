@@ -11,12 +11,13 @@ What it is told stands in double brackets in the caller's text. Without any it a
     [[line N]]      say a line of N MiB, and then answer
     [[flood]]       say frames without end that mean nothing
     [[shout]]       … on stderr
-    [[babble]]      say words of an answer without end
+    [[babble N]]    say words of an answer, N times ten thousand, or without end
     [[deaf]]        begin to answer, say nothing more, and do not heed SIGTERM
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -50,8 +51,6 @@ def word(text: str) -> None:
 
 
 def begin() -> None:
-    """Begin to answer, and leave a note that it has."""
-    Path(os.environ["TMPDIR"], "asked").write_text(str(os.getpid()))
     say({"type": "system", "subtype": "init", "session_id": "s", "tools": []})
     message = {"id": "m", "model": "claude-x", "usage": USAGE, "content": [], "role": "assistant"}
     event(type="message_start", message=message)
@@ -70,17 +69,25 @@ def end() -> None:
     say({"type": "result", **how, **numbers, **told})
 
 
-def answer(told: str, number: int) -> None:
-    if told in ("begin", "half", "leave", "babble", "deaf"):
-        begin()
-    if told in ("half", "leave"):
-        shout(b'{"type": "stream_event", "ev')
+def run_on(told: str, number: int) -> None:
+    """Say without end, or *number* times, what is to be said so."""
     while told == "flood":
         shout(b'{"type": "nobody\'s", "of": 1}\n' * 2000)
     while told == "shout":
         shout(b"help! " * 10_000, 2)
-    while told == "babble":
-        word("word " * 10_000)
+    if told == "babble":
+        for _ in range(number) if number else itertools.count():
+            word("word " * 10_000)
+
+
+def answer(told: str, number: int) -> None:
+    """Do as it is told, and leave a note that it was asked something."""
+    Path(os.environ["TMPDIR"], "asked").write_text(str(os.getpid()))
+    if told in ("begin", "half", "leave", "babble", "deaf"):
+        begin()
+    if told in ("half", "leave"):
+        shout(b'{"type": "stream_event", "ev')
+    run_on(told, number)
     if told == "leave":
         sys.exit(1)
     if told in ("still", "begin", "half", "deaf"):
@@ -90,7 +97,8 @@ def answer(told: str, number: int) -> None:
         shout(b'\n\n{}\n[]\nnull\n"type"\n{"type": 7}\n{"type": {}}\n' + b"[" * 100_000 + b"\n")
     if told == "line":
         shout(b'{"type": "nobody\'s", "of": "' + b"x" * (number * 1024**2) + b'"}\n')
-    begin()
+    if told != "babble":
+        begin()
     end()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 from types import TracebackType
@@ -41,6 +42,12 @@ class Client:
         while text not in self.said and (more := self._socket.recv(65536)):
             self.said += more
         return self.said
+
+    def wait(self) -> bool:
+        """Wait until there is something to read; return whether there is."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(DEADLINE * 1000))
 
     def close(self) -> None:
         self._socket.close()

@@ -111,7 +111,8 @@ class Server:
         try:
             data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if data is not None else {}
-            connection.request(method, path, data, {**sent, **(headers or {})})
+            with contextlib.suppress(BrokenPipeError):  # what was refused half-way is answered, too
+                connection.request(method, path, data, {**sent, **(headers or {})})
             response = connection.getresponse()
             said = {name.lower(): value for name, value in response.getheaders()}
             return response.status, said, response.read()
@@ -171,7 +172,7 @@ class Server:
         return {
             "processes": len(self.claudes()),
             "directories": len(self.homes()),
-            "descriptors": len(list((proc / "fd").iterdir())),
+            "descriptors": len(_descriptors(proc)),
             "threads": len(list((proc / "task").iterdir())),
             "sockets": open_sockets(),
         }
@@ -220,6 +221,18 @@ def environments() -> Iterator[tuple[int, bytes]]:
 def started_for(folder: Path) -> set[int]:
     """Return the processes that were started with a path in *folder* in their environment."""
     return {pid for pid, seen in environments() if f"{folder}/".encode() in seen}
+
+
+def _descriptors(proc: Path) -> list[str]:
+    """Return what a process has open, but for its books.
+
+    Of these it keeps as many connections as threads have needed at once.
+    """
+    found = []
+    for descriptor in (proc / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(descriptor))
+    return [target for target in found if "usage.db" not in target]
 
 
 def _read(path: Path) -> str:

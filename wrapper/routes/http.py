@@ -12,13 +12,19 @@ from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from marshmallow import Schema
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+)
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.operation import operation_of
 from wrapper.schemas.base import checked
 from wrapper.security import Guard
+from wrapper.services import machine
 from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
@@ -120,7 +126,14 @@ def render_http(error: HTTPException) -> Response:
 
 
 def render_crash(error: Exception) -> Response:
-    """Tell of a fault of our own, of which the client learns no more than its id."""
+    """Tell of a fault of our own, of which the client learns no more than its id.
+
+    What comes of the machine's lack of something is told, and may pass.
+    """
+    if short := machine.lack(error):
+        log.error("request %s failed: %s", request_id(), short.message)
+        short.retry = False  # the turn may have been had
+        return render(short)
     log.error("request %s failed", request_id(), exc_info=error)
     return render(
         ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)
@@ -130,22 +143,31 @@ def render_crash(error: Exception) -> Response:
 def load(schema: Schema) -> Any:
     """Return what *schema* makes of the request's JSON body.
 
-    Raises UnsupportedMediaType, InvalidRequest, or Werkzeug's RequestEntityTooLarge.
+    Raises UnsupportedMediaType, InvalidRequest, RequestCut, or Werkzeug's RequestEntityTooLarge.
     """
     if request.mimetype != JSON_TYPE:
         raise errors.UnsupportedMediaType(
             f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
         )
-    # One byte more than is taken: at its limit Werkzeug cuts a body of untold length off.
-    request.max_content_length = BODY_BYTES + 1
-    data = request.get_data(cache=False)
-    if len(data) > BODY_BYTES:
-        raise RequestEntityTooLarge
-    body = parse(data)
+    body = parse(_read())
     try:
         return checked(schema, body)
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
+
+
+def _read() -> bytes:
+    # One byte more than is taken: at its limit Werkzeug cuts a body of untold length off.
+    request.max_content_length = BODY_BYTES + 1
+    try:
+        data = request.get_data(cache=False)
+    except (OSError, ClientDisconnected):
+        data = None
+    if data is None or len(data) < (request.content_length or 0):
+        raise errors.RequestCut("The body broke off, or came too slowly (CLIENT_TIMEOUT).")
+    if len(data) > BODY_BYTES:
+        raise RequestEntityTooLarge
+    return data
 
 
 def parse(data: bytes) -> dict[str, Any]:

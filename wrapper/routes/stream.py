@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
-from wrapper.services import sse
+from wrapper.services import machine, sse
 from wrapper.services.chat import Stream
 
 HEADERS = {
@@ -36,9 +36,11 @@ def stream_response(stream: Stream, *, heartbeat: float, request_id: str) -> Res
             pass
         except ApiError as error:
             yield sse.encode(error.body())
-        except Exception:
+        except Exception as error:
             log.exception("request %s failed in mid-stream", request_id)
-            failed = ApiError(f"The gateway failed; its log says why, at {request_id}.")
+            failed = machine.lack(error) or ApiError(
+                f"The gateway failed; its log says why, at {request_id}."
+            )
             yield sse.encode(failed.body())
         finally:
             stream.close()

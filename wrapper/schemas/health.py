@@ -19,6 +19,11 @@ class PoolSchema(BaseSchema):
     error = fields.String(metadata=means("Why the last process did not start."))
 
 
+class MachineSchema(BaseSchema):
+    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=means("What there is too little of for turns."))
+
+
 class KeysSchema(BaseSchema):
     status = fields.String(required=True, validate=OneOf(("ok", "failing")))
     error = fields.String(metadata=means("Why the keys from before are in force."))
@@ -50,6 +55,7 @@ class HealthSchema(BaseSchema):
         values=fields.Integer(),
         metadata=means("What Claude Code said that the gateway knows nothing of."),
     )
+    machine = fields.Nested(MachineSchema, metadata=means("What turns need of the machine."))
     keys = fields.Nested(KeysSchema, metadata=means("The file of keys, if there is one."))
     usage = fields.Nested(BooksSchema, metadata=means("The books of what was spent."))
     sessions = fields.Nested(StoreSchema, metadata=means("Where sessions are kept."))

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest, Unavailable
+from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
@@ -128,6 +129,7 @@ class ChatService:
 
     def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
         self._check(caller)
+        machine.check()
         principal = caller.principal
         choice = self._catalog.choose(request.model)
         grant = self._ceilings.grant(request, choice.model, principal)

@@ -12,9 +12,10 @@ from wrapper.services.pictures import Picture
 from wrapper.services.turn import Ended, Event, SessionKey, Started, Turn, Used
 
 BUFFERED_EVENTS = 64
-# What a turn gets to tell what it used, and then to be gone.
+# What a turn gets to tell what it used, and then to be gone: far more than it needs, since one that
+# is not gone by then leaves its process behind.
 LEAVING_SECONDS = 3.0
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 30.0
 
 Item = tuple[int, Event | BaseException | None]
 

@@ -18,10 +18,14 @@ The message holds directives in double brackets, in any order, among any other t
     [[pause S]]           … between deltas
     [[stall S]]           … after the first delta
     [[error STATUS WHY]]  refuse with this HTTP status
+    [[after S]]           … and say that it may be tried again in S seconds
     [[fail N]]            … but only the first N times
+    [[burst N]]           … but only the first N requests of all, each once
     [[break STATUS]]      send an error event in mid-stream
     [[cut]]               drop the connection in mid-stream
+    [[drop]]              … before the first byte
     [[void]]              send a stream without any event
+    [[garbage KIND]]      send what is no such stream; see garbage.py
 
 A message without any of them is answered with a sentence that repeats it.
 
@@ -62,10 +66,14 @@ class Script:
     stop_reason: str | None = None
     error: int | None = None
     reason: str = ""
+    after: int | None = None
     failures: int | None = None
+    burst: int | None = None
     break_status: int | None = None
     cut: bool = False
+    drop: bool = False
     void: bool = False
+    garbage: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +88,6 @@ def read_script(body: Body) -> Script:
     tools = [value for name, value in found if name == "tool"]
     rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
     status, _, reason = said.get("error", "").partition(" ")
-    broken = said.get("break")
     return Script(
         text=text,
         deltas=_deltas(said, text),
@@ -94,12 +101,20 @@ def read_script(body: Body) -> Script:
         stop_reason=said.get("stop"),
         error=int(status) if status else None,
         reason=reason,
-        failures=int(said["fail"]) if "fail" in said else None,
-        break_status=int(broken) if broken else None,
+        after=_number(said, "after"),
+        failures=_number(said, "fail"),
+        burst=_number(said, "burst"),
+        break_status=_number(said, "break"),
         cut="cut" in said,
+        drop="drop" in said,
         void="void" in said,
+        garbage=said.get("garbage", ""),
         usage=json.loads(said.get("usage", "{}")),
     )
+
+
+def _number(said: dict[str, str], name: str) -> int | None:
+    return int(said[name]) if said.get(name) else None
 
 
 def _last_prompt(messages: list[Body]) -> int:

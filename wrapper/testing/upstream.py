@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import select
+import socket
 import struct
 import threading
 import zlib
@@ -20,6 +21,7 @@ from flask import Flask, Response, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from wrapper.testing.answer import ERRORS, answer_events, count_words, error_body
+from wrapper.testing.garbage import spoil
 from wrapper.testing.rules import Refusal, check
 from wrapper.testing.script import Script, read_script
 
@@ -94,30 +96,37 @@ class Upstream:
         record = Recorded(request.full_path, dict(request.headers), request.get_data(), body)
         script = read_script(body)
         with self._changed:
-            earlier = sum(r.raw == record.raw for r in self.requests)
+            earlier = [r.raw for r in self.requests]
             self.requests.append(record)
             self._changed.notify_all()
         try:
             check(body, model)
             self._check_window(body)
-            _refuse_as_asked(script, earlier)
+            _refuse_as_asked(script, record.raw, earlier)
         except Refusal as refusal:
-            return self._refuse(record, refusal)
+            return self._refuse(record, refusal, script.after)
         gone = _watch(request.environ)
         if gone(script.wait):
             self._end(record, "aborted")
             return Response(status=499)
-        return Response(self._stream(record, script, model, encode, gone), mimetype=mimetype)
+        if script.drop:
+            self._end(record, "cut")
+            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        stream = self._stream(record, script, model, encode, gone)
+        if script.garbage:
+            mimetype, stream = spoil(script.garbage, list(stream))
+        return Response(stream, mimetype=mimetype)
 
     def _check_window(self, body: dict[str, Any]) -> None:
         tokens = count_words(body)
         if self.window is not None and tokens > self.window:
             raise Refusal(f"prompt is too long: {tokens} tokens > {self.window} maximum")
 
-    def _refuse(self, record: Recorded, refusal: Refusal) -> Response:
+    def _refuse(self, record: Recorded, refusal: Refusal, after: int | None) -> Response:
         self._end(record, "refused")
         text = json.dumps(error_body(refusal.kind, str(refusal)))
-        return Response(text, refusal.status, mimetype="application/json")
+        headers = {} if after is None else {"Retry-After": str(after)}
+        return Response(text, refusal.status, headers, mimetype="application/json")
 
     def _stream(
         self,
@@ -152,8 +161,11 @@ class _Handler(WSGIRequestHandler):
         """Say nothing: the record is the log."""
 
 
-def _refuse_as_asked(script: Script, earlier: int) -> None:
-    if script.error and (script.failures is None or earlier < script.failures):
+def _refuse_as_asked(script: Script, raw: bytes, earlier: list[bytes]) -> None:
+    over = script.failures is not None and earlier.count(raw) >= script.failures
+    if script.burst is not None:
+        over = raw in earlier or len(set(earlier)) >= script.burst
+    if script.error and not over:
         kind, reason = ERRORS.get(script.error, ("api_error", f"scripted {script.error}"))
         raise Refusal(script.reason or reason, script.error, kind)
 

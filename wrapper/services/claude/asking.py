@@ -13,6 +13,7 @@ from claude_code_sdk import ClaudeCodeOptions, HookMatcher, query
 from claude_code_sdk.types import HookEvent
 
 from wrapper.errors import ApiError, BadGateway
+from wrapper.services import machine
 from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.transport import ProcessTransport
 
@@ -32,6 +33,8 @@ def understood() -> Iterator[None]:
     except ApiError:
         raise
     except Exception as error:
+        if short := machine.lack(error):
+            raise short from error
         talkative = log.isEnabledFor(logging.DEBUG)
         log.warning("could not be understood: %s", _where(error), exc_info=talkative)
         what = "Claude Code said what cannot be understood, or went away."

@@ -47,6 +47,7 @@ CLOSED = {
     "CLAUDE_CODE_DISABLE_CRON": "1",
 }
 COMPACT = "DISABLE_COMPACT"
+RETRIES = "CLAUDE_CODE_MAX_RETRIES"
 # One upstream request is one answer: nothing is asked again, summarised, or given to another model.
 FAITHFUL = {
     COMPACT: "1",
@@ -84,6 +85,11 @@ class Profile:
     reads_only: bool = False
     sandboxed: bool = False
     user: UnixUser | None = None
+
+    @property
+    def asks_again(self) -> bool:
+        """Say whether it asks the model again, by itself, after 429 and 5xx."""
+        return self.variables.get(RETRIES, "0") != "0"
 
 
 def find_binary(settings: Settings, path: str | None) -> str:
@@ -124,7 +130,7 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
         for name, value in environment.items()
         if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
     }
-    retries = {"CLAUDE_CODE_MAX_RETRIES": str(settings.claude_code_max_retries)}
+    retries = {RETRIES: str(settings.claude_code_max_retries)}
     ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
     # What an operator passes on by name opens again what is closed here.
     profiles = (

@@ -17,7 +17,7 @@ from wrapper.errors import BadGateway
 from wrapper.services.claude import frames
 from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.blocks import answer_name, names_of
-from wrapper.services.claude.faults import fault_of
+from wrapper.services.claude.faults import fault_of, fault_of_waiting
 from wrapper.services.claude.functions import FunctionServer, served
 from wrapper.services.claude.parking import Place
 from wrapper.services.claude.process import Process
@@ -66,6 +66,7 @@ class Conversation:
         self._ended: Ended | None = None
         self._notice = ""
         self._interrupted = False
+        self._asked_again = False
         self._rounds = 0
 
     @property
@@ -179,13 +180,22 @@ class Conversation:
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
             return list(self._reading.read(message.event))
-        if isinstance(message, SystemMessage) and message.subtype == "init":
-            self._check_offer(message.data.get("tools") or ())
-        if isinstance(message, SystemMessage) and message.subtype.startswith("model_refusal"):
-            self._reading.refuse()
+        if isinstance(message, SystemMessage):
+            self._heed(message.subtype, message.data)
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
         return []
+
+    def _heed(self, subtype: str, told: dict[str, Any]) -> None:
+        if subtype == "init":
+            self._check_offer(told.get("tools") or ())
+        elif subtype.startswith("model_refusal"):
+            self._reading.refuse()
+        elif subtype == "api_retry":
+            self._asked_again = True
+            # Once the model has begun a wait costs less than what it did.
+            if not self.started and (error := fault_of_waiting(told)):
+                raise error
 
     def _check_offer(self, tools: Collection[str]) -> None:
         """Raise BadGateway where an agent's model would not see one of the client's functions."""
@@ -209,7 +219,8 @@ class Conversation:
             log.error("process %d ended in mid-turn with %s", self.process.pid, code)
             # What it had done by then is not known, and must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
-        raise fault_of(result, self._notice)
+        gave_up = self.process.profile.asks_again and not self._asked_again
+        raise fault_of(result, self._notice, gave_up=gave_up)
 
 
 def _lose(patience: asyncio.Timeout) -> None:

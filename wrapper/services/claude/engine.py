@@ -94,13 +94,15 @@ class ClaudeEngine:
         """Yield the turn's events; see Engine."""
         turn = confine(turn, self._settings)
         try:
-            async for event in self._once(turn, leaving):
-                yield event
+            async with aclosing(self._once(turn, leaving)) as events:
+                async for event in events:
+                    yield event
         except ContextLengthExceeded as error:
             if not turn.compacts or error.retry is False:  # the model has begun
                 raise
-            async for event in self._shortened(turn, leaving):
-                yield event
+            async with aclosing(self._shortened(turn, leaving)) as events:
+                async for event in events:
+                    yield event
 
     async def _once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         supply, began = self._started(), self._clock()
@@ -129,17 +131,19 @@ class ClaudeEngine:
         """Yield the events of *turn* after what was said before it is summarised."""
         before = Used({})
         yield before  # from here on there is something to tell
-        async for event in self._compact(turn, leaving):
-            if isinstance(event, Compacted):
-                turn = replace(turn, messages=event.messages)
-            elif isinstance(event, Used):
-                before = event
-            yield event
+        async with aclosing(self._compact(turn, leaving)) as events:
+            async for event in events:
+                if isinstance(event, Compacted):
+                    turn = replace(turn, messages=event.messages)
+                elif isinstance(event, Used):
+                    before = event
+                yield event
         if leaving.is_set():
             yield beside(Ended(Ending.ABANDONED, Usage(), 0.0), before)
             return
-        async for event in self._once(turn, leaving):
-            yield beside(event, before)
+        async with aclosing(self._once(turn, leaving)) as events:
+            async for event in events:
+                yield beside(event, before)
 
     async def _compact(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         supply = self._started()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,14 @@ from wrapper.errors import (
 )
 
 RETRY_SECONDS = 5
+# Whoever has to wait for longer waits at the client, which is told so: there it takes no turn's
+# place, and as long as a stream is held back the error is a status.
+LONGEST_WAIT = 10.0
+# Claude Code does not wait for longer than this, where the API asks it to; it says no number then.
+LONG_RETRY_SECONDS = 60
 REASON_CHARACTERS = 2000
+Raw = dict[str, Any]
+
 _PREFIX = re.compile(
     r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
 )
@@ -53,11 +61,30 @@ STATUSES: dict[int, Callable[[str], ApiError]] = {
 }
 
 
-def fault_of(result: dict[str, Any], notice: str) -> ApiError:
+def fault_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
     """Return the error that a failed turn's raw *result* means.
 
     *notice* is what the CLI said in the model's place, where it ended for another reason too.
+    *gave_up* says that it was to ask again, and has not.
     """
+    error = _fault_of(result, notice)
+    if gave_up and error.retry_after:
+        error.retry_after = LONG_RETRY_SECONDS
+    return error
+
+
+def fault_of_waiting(delay: Raw) -> ApiError | None:
+    """Return the error for a turn whose CLI says that it waits, None where it is worth waiting."""
+    seconds = math.ceil(delay["retry_delay_ms"] / 1000)
+    status = delay.get("error_status")
+    if seconds <= LONGEST_WAIT or not isinstance(status, int):
+        return None
+    error = _fault_of({"api_error_status": status}, f"Ask again in {seconds} s.")
+    error.retry_after = seconds
+    return error
+
+
+def _fault_of(result: Raw, notice: str) -> ApiError:
     text = str(result.get("result") or notice)
     reason = _PREFIX.sub("", text)[:REASON_CHARACTERS]
     status = result.get("api_error_status")

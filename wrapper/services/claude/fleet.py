@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from wrapper import machine
+from wrapper import capacity
 from wrapper.services.claude import cli
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import BootFailed, Process
@@ -43,7 +43,7 @@ class Fleet:
         if settings.claude_user:
             self._root.path.chmod(PASSABLE)
         self._login = self._lend_login()
-        self.booters = ThreadPoolExecutor(machine.cores(), "claude-boot")
+        self.booters = ThreadPoolExecutor(capacity.cores(), "claude-boot")
         self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
 
     def boot(self, profile: cli.Profile) -> Process:

@@ -200,12 +200,18 @@ class Pool:
         for future in waiting:
             _fail(future, error)
         if pause:
-            self._later(delay, self._resume)
+            try:
+                self._later(delay, self._resume)
+            except RuntimeError:  # no thread to wait in: whoever comes next tries again
+                self._end_pause()
 
     def _resume(self) -> None:
+        self._end_pause()
+        self.fill()
+
+    def _end_pause(self) -> None:
         with self._lock:
             self._pausing = False
-        self.fill()
 
     def _refuse(self, reason: str) -> None:
         """Serve no turn any more: what was wrong with this process is wrong with all."""

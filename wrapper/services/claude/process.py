@@ -58,7 +58,7 @@ class Process:
     def __init__(self, profile: Profile, binary: str, root: Path, config: Path | None = None):
         """Spawn it, with a *config* directory that it shares, or one of its own.
 
-        Raises BootFailed when the program cannot be run.
+        Raises BootFailed when the program cannot be run, or there is no room for it.
         """
         self.profile = profile
         self.version = ""
@@ -69,7 +69,10 @@ class Process:
         self.result: dict[str, Any] | None = None
         self.home = root / secrets.token_hex(8)
         self._config = config or self.home / "config"
-        variables = self._furnish(profile)
+        try:
+            variables = self._furnish(profile)
+        except OSError as error:
+            raise self._failed(f"{root.parent} (TMPDIR) takes nothing", error) from None
         try:
             self._popen = subprocess.Popen(
                 [binary, *profile.arguments],
@@ -83,8 +86,7 @@ class Process:
                 **(profile.user.spawning if profile.user else {}),
             )
         except OSError as error:
-            shutil.rmtree(self.home, ignore_errors=True)
-            raise BootFailed(f"{binary} cannot be run: {error.strerror}") from None
+            raise self._failed(f"{binary} cannot be run", error) from None
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
@@ -190,6 +192,11 @@ class Process:
             pipe.close()
         (self._config / "sessions" / f"{self.pid}.json").unlink(missing_ok=True)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _failed(self, what: str, error: OSError) -> BootFailed:
+        """Remove its directories and return why it could not be started."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        return BootFailed(f"{what}: {error.strerror}")
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):

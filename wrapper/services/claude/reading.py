@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wrapper.errors import BadGateway
+from wrapper.services.claude.order import Order
 from wrapper.services.claude.tally import Tally
 from wrapper.services.stops import StopCutter
 from wrapper.services.turn import (
@@ -68,6 +69,7 @@ class Reading:
         self._model: str | None = None
         self._spoke = False
         self._broke_off = False
+        self._order = Order()
         self._separate = False
         self._stop_reason: str | None = None
         self._tool: str | None = None
@@ -85,13 +87,17 @@ class Reading:
         return self._cutter.hit
 
     def read(self, event: Raw) -> Iterator[Event]:
-        """Yield what one Messages API event means. Raises BadGateway where an answer restarts."""
-        kind = event.get("type")
+        """Yield what one Messages API event means.
+
+        Raises BadGateway where an answer restarts, or where one comes that no model gives.
+        """
+        kind = str(event.get("type"))
         if self.cut or self.limited:
             self.went_on = self.went_on or kind == "message_start"
             if kind == "message_delta" and not self.went_on:
                 self.tally.stop(event.get("usage"))
             return
+        self._order.check(kind)
         match kind:
             case "message_start":
                 yield from self._start(event["message"])
@@ -202,9 +208,10 @@ class Reading:
             yield TextDelta(passed)
 
     def _stop(self, event: Raw) -> Iterator[Event]:
-        self._broke_off = False
+        reason = event["delta"].get("stop_reason")
+        self._broke_off = self._broke_off and not reason
         self.tally.stop(event.get("usage"))
-        self._stop_reason = self._reason(event["delta"].get("stop_reason")) or self._stop_reason
+        self._stop_reason = self._reason(reason) or self._stop_reason
         if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
             yield TextDelta(rest)
         if self._answer and self._aside and self._stop_reason == "end_turn" and not self._answered:

@@ -10,11 +10,12 @@ import time
 from asyncio.streams import FlowControlMixin
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
+from wrapper.services import machine
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.functions import FunctionServer, asks_server
 from wrapper.services.claude.line import read_frame
@@ -23,6 +24,8 @@ from wrapper.services.claude.process import DiedEarly, Process
 log = logging.getLogger(__name__)
 
 LINE_BYTES = 64 * 1024 * 1024
+# What is read ahead of who asks for it, twice over at most.
+AHEAD_BYTES = 1024 * 1024
 STDERR_BYTES = 4096
 MOST_KINDS = 30
 # What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
@@ -56,7 +59,9 @@ class ProcessTransport(Transport):
         self._clock = clock
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
-        self._transports: tuple[asyncio.BaseTransport, ...] = ()
+        self._hung_up = False
+        self._files: list[BinaryIO] = []
+        self._transports: list[asyncio.BaseTransport] = []
         self._stderr = bytearray()
         self.result: Frame | None = None
         self.configured = 0.0
@@ -68,7 +73,9 @@ class ProcessTransport(Transport):
         """
         try:
             await self._configure()
-        except OSError:
+        except OSError as error:
+            if short := machine.lack(error):
+                raise short from None
             raise DiedEarly("Claude Code ended while it was being configured.") from None
         self.configured = self._clock()
 
@@ -98,12 +105,18 @@ class ProcessTransport(Transport):
 
     def hang_up(self) -> None:
         """Hear no more of the process, which brings `read_messages` to its end."""
+        self._hung_up = True
         if self._transports:
             self._transports[0].close()
             self._reader.feed_eof()
 
     async def close(self) -> None:
-        for pipe in self._transports:
+        """Let go at once, however far it got, and whatever is still to be written."""
+        for transport in self._transports:
+            if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+                transport.abort()
+            transport.close()
+        for pipe in self._files:
             pipe.close()
 
     def is_ready(self) -> bool:
@@ -130,15 +143,19 @@ class ProcessTransport(Transport):
 
     async def _attach(self) -> None:
         loop = asyncio.get_running_loop()
-        stdin, stdout, stderr = (os.fdopen(os.dup(pipe), "r+b", 0) for pipe in self._process.pipes)
-        self._reader = asyncio.StreamReader(limit=LINE_BYTES)
+        for pipe in self._process.pipes:
+            self._files.append(_copy(pipe))
+        stdin, stdout, stderr = self._files
+        self._reader = asyncio.StreamReader(limit=AHEAD_BYTES)
         reading, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(self._reader), stdout
         )
+        self._transports.append(reading)
         complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), stderr)
+        self._transports.append(complaining)
         writing, flow = await loop.connect_write_pipe(FlowControlMixin, stdin)
+        self._transports.append(writing)
         self._writer = asyncio.StreamWriter(writing, flow, None, loop)
-        self._transports = (reading, complaining, writing)
 
     async def _send(self, frame: Frame) -> None:
         log.debug("to %d", self._process.pid, extra={"frame": frame})
@@ -156,7 +173,7 @@ class ProcessTransport(Transport):
         raise DiedEarly("Claude Code ended while it was being configured.")
 
     async def _frames(self) -> AsyncIterator[Frame]:
-        while line := await self._line():
+        while (line := await self._line()) and not self._hung_up:
             try:
                 frame = read_frame(line)
             except ValueError:
@@ -182,11 +199,18 @@ class ProcessTransport(Transport):
 
     async def _line(self) -> bytes:
         """Return the next line, or nothing where the process has ended or floods."""
-        try:
-            return await self._reader.readline()
-        except (ValueError, ConnectionError):
-            self._ignored["too long"] += 1
-            return b""
+        parts: list[bytes] = []
+        while sum(map(len, parts)) <= LINE_BYTES:
+            try:
+                return b"".join((*parts, await self._reader.readuntil()))
+            except asyncio.LimitOverrunError as over:
+                parts.append(await self._reader.readexactly(over.consumed))
+            except asyncio.IncompleteReadError as last:
+                return b"".join((*parts, last.partial))
+            except ConnectionError:
+                break
+        self._ignored["too long"] += 1
+        return b""
 
     def _confirmed(self, frame: Frame) -> str:
         response = frame["response"]
@@ -196,6 +220,11 @@ class ProcessTransport(Transport):
         if asked == "cwd" and told.get("status") != "ok":
             raise BadGateway(f"Claude Code did not go to its working directory: {told}")
         return asked
+
+
+def _copy(pipe: int) -> BinaryIO:
+    """Return the pipe once more, for a transport to close."""
+    return os.fdopen(os.dup(pipe), "r+b", 0)
 
 
 class _Tail(asyncio.Protocol):

@@ -52,11 +52,7 @@ class Workspaces:
             return self._make(folder) if turn.principal.shares else None
         if turn.session is None:
             return None
-        folder = self._folder(turn.session)
-        made = self._make(folder)
-        now = self._clock()
-        os.utime(folder, (now, now))
-        return made
+        return self._make(self._folder(turn.session), self._clock())
 
     def forget(self, session: SessionKey) -> None:
         """Remove a session's directory; harmless where there is none."""
@@ -75,13 +71,16 @@ class Workspaces:
             raise Unavailable("The session's store gave it a name that none can have.")
         return self._sessions.resolve() / session.uid
 
-    def _make(self, folder: Path) -> str:
+    def _make(self, folder: Path, now: float | None = None) -> str:
+        """Return *folder*, made where it is missing, and used *now* if that is said."""
         try:
             above = PASSABLE if self._user else 0o700
             folder.parent.mkdir(mode=above, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
             if self._user:
                 self._user.own(folder)
+            if now is not None:
+                os.utime(folder, (now, now), follow_symlinks=False)
         except OSError as error:
             why = f"The working directory cannot be made: {error.strerror}."
             raise Unavailable(why) from None

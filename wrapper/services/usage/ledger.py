@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from wrapper.errors import PermissionDenied, Unavailable
+from wrapper.services.janitor import Janitor
 from wrapper.services.principal import Principal
 from wrapper.services.usage.amounts import Row, StoreFailed, UsageStore
 from wrapper.services.usage.backlog import Backlog
@@ -19,6 +20,8 @@ from wrapper.services.usage.sqlite import SqliteStore
 from wrapper.settings import Settings
 
 log = logging.getLogger(__name__)
+# How soon a store that was of no use is tried again where nobody asks.
+LOOK_SECONDS = 2.0
 EVER = ("0000-01-01", "9999-12-31")
 
 
@@ -42,6 +45,7 @@ class Ledger:
         self._now = now
         self._backlog = Backlog()
         self._failure = ""  # why the store was last of no use, as anyone may be told
+        self._janitor = Janitor(self.look_again, LOOK_SECONDS)
 
     def today(self) -> date:
         return self._now().date()
@@ -109,8 +113,19 @@ class Ledger:
             return {"status": "ok", "unbooked": 0}
         return {"status": "failing", "unbooked": unbooked, "error": failure}
 
+    def look_again(self) -> None:
+        """Try a store that was of no use, so that nothing waits longer than it has to."""
+        today = self.today().isoformat()
+        with contextlib.suppress(StoreFailed):  # which log and health have told
+            if self._backlog:
+                self._backlog.book(self._store.add)
+            elif self._failure:
+                self._store.read(today, today)
+            self._worked()
+
     def close(self) -> None:
         """Book what waits, once more, and tell the log of every row that is lost."""
+        self._janitor.close()
         with contextlib.suppress(StoreFailed):  # which is logged
             self._book()
         for row in self._backlog.rows(*EVER):
@@ -121,7 +136,7 @@ class Ledger:
         try:
             self._backlog.book(self._store.add, fresh)
         except StoreFailed as error:
-            self._failure = error.told
+            self._failed(error)
             log.error("what was spent is not booked; %d rows wait: %s", len(self._backlog), error)
             raise
         self._worked()
@@ -145,11 +160,15 @@ class Ledger:
         try:
             rows = self._backlog.beside(self._store.read, first, last, key)
         except StoreFailed as error:
-            self._failure = error.told
+            self._failed(error)
             log.error("what was spent cannot be read: %s", error)
             raise
         self._worked()
         return rows
+
+    def _failed(self, error: StoreFailed) -> None:
+        self._failure = error.told
+        self._janitor.start()
 
     def _worked(self) -> None:
         """Take note that the store works; to read is no proof while something waits."""

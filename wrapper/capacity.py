@@ -1,4 +1,4 @@
-"""The machine: its memory and cores, as far as the limits of a container leave them."""
+"""The capacity: the memory and cores that there are, as far as a container's limits leave them."""
 
 from __future__ import annotations
 

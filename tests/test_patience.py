@@ -1,0 +1,125 @@
+"""Patience: what clients that are slow are granted."""
+
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+
+from wrapper.patience import LEAST_RATE, Ear, bound, take_leave
+
+SECONDS = 0.2
+
+
+class Line:
+    """A connection, an ear on its one side, and a clock that stands still unless it is set."""
+
+    def __init__(self, ours, theirs, seconds=SECONDS):
+        self.ours, self.theirs = ours, theirs
+        self.now = 100.0
+        self.ear = Ear(ours, seconds, lambda: self.now)
+        self.ear.begin()
+
+    def hear(self, said):
+        self.theirs.sendall(said)
+        return self.ear.recv(len(said))
+
+
+@pytest.fixture
+def line():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Line(ours, theirs)
+
+
+def test_hears_what_is_said(line):
+    """What is said in time is heard, also when it comes in pieces."""
+    assert [line.hear(b"a"), line.hear(b"b")] == [b"a", b"b"]
+    assert not line.ear.deaf
+
+
+def test_a_byte_at_a_time(line):
+    """A client that sends a byte now and then gets no more time for it than one that sends none."""
+    for _ in range(10):
+        assert line.hear(b"a") == b"a"
+        line.now += SECONDS / 9.99
+    assert line.hear(b"a") == b"a"  # it is there already, and costs no wait
+    assert line.ear.recv(1) == b""
+
+
+def test_time_for_much(line):
+    """A client that sends much gets as much more time as that takes at the least rate."""
+    for _ in range(10):
+        assert len(line.hear(b"a" * LEAST_RATE)) == LEAST_RATE
+        line.now += 1.0
+    line.theirs.sendall(b"a")
+    line.now += SECONDS / 2
+    assert line.ear.recv(1) == b"a"
+
+
+def test_deaf(line):
+    """Whoever was too slow once is not heard again: it would be taken for another request."""
+    assert line.ear.recv(1) == b""
+    assert line.ear.deaf
+    line.ear.begin()
+    assert line.hear(b"GET / HTTP/1.1") == b""
+
+
+def test_each_request_has_its_time(line):
+    """The time that one request took is not missed by the next."""
+    line.now += SECONDS * 0.9
+    line.ear.begin()
+    line.now += SECONDS * 0.9
+    assert line.hear(b"a") == b"a"
+    assert not line.ear.deaf
+
+
+def test_end(line):
+    """The end of what a client says is not waited out."""
+    line.theirs.shutdown(socket.SHUT_WR)
+    assert line.ear.recv(1) == b""
+    assert not line.ear.deaf
+
+
+def test_leave_of_a_client_that_leaves(line):
+    """A client that reads the end and leaves has read all of it, and is waited for no longer."""
+    line.ours.sendall(b"bye")
+    line.theirs.sendall(b"x" * 1000)
+    leave = threading.Thread(target=take_leave, args=(line.ours,))
+    leave.start()
+    with line.theirs.makefile("rb") as said:
+        assert said.read() == b"bye"
+    line.theirs.close()
+    leave.join(1.0)
+    assert not leave.is_alive()
+
+
+def test_leave_of_a_client_that_talks(line):
+    """A client that talks on is not heard without end, and then not at all."""
+    line.theirs.settimeout(5.0)
+    leave = threading.Thread(target=take_leave, args=(line.ours,))
+    leave.start()
+    with suppress(BrokenPipeError):
+        while leave.is_alive():
+            line.theirs.send(b"x" * 8192)
+    with pytest.raises(BrokenPipeError):
+        line.theirs.send(b"x")
+    leave.join(5.0)
+    assert not leave.is_alive()
+
+
+def test_leave_of_a_client_that_has_left(line):
+    """A client that is gone is no error."""
+    line.ours.close()
+    take_leave(line.ours)
+
+
+def test_bound():
+    """A connection that is accepted is bounded as its listener is."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        bound(listener, 7)
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

@@ -1,0 +1,81 @@
+"""Patience: how long a client may take to ask, to read, and to leave."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+# A client that sends all the while gets a second more for so many bytes.
+LEAST_RATE = 8192
+# What a client gets to read the end of an answer, and to leave.
+FAREWELL_SECONDS = 2.0
+FAREWELL_BYTES = 65536
+
+
+def bound(listener: socket.socket, seconds: int) -> None:
+    """Have the system leave clients that for *seconds* send nothing, or read nothing.
+
+    Linux passes a listener's options on to the connections that it accepts. SO_SNDTIMEO begins anew
+    with each write that gets some bytes out; TCP_USER_TIMEOUT does not, and needs no write.
+    """
+    limit = struct.pack("ll", seconds, 0)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+
+
+class Ear:
+    """Hears a client's requests on *sock*, each for *seconds*, and longer where much is said.
+
+    It is what gunicorn reads from. To a client that was too slow it is `deaf` from then on.
+    """
+
+    def __init__(
+        self, sock: socket.socket, seconds: float, clock: Callable[[], float] = time.monotonic
+    ):
+        self._sock = sock
+        self._seconds = seconds
+        self._clock = clock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._until = 0.0
+        self.deaf = False
+        self.gettimeout = sock.gettimeout
+        self.settimeout = sock.settimeout
+
+    def begin(self) -> None:
+        """Begin to hear another request."""
+        self._until = self._clock() + self._seconds
+
+    def recv(self, size: int) -> bytes:
+        """Return what was said, or nothing where that has taken too long."""
+        if not self._poll.poll(1000 * self._left()):
+            self.deaf = True
+        said = b"" if self.deaf else self._sock.recv(size)
+        self._until += len(said) / LEAST_RATE
+        return said
+
+    def _left(self) -> float:
+        left = max(0.0, self._until - self._clock())
+        timeout = self.gettimeout()
+        return left if timeout is None else min(left, timeout)
+
+
+def take_leave(sock: socket.socket) -> None:
+    """Hear a client out that is to read an answer's end; after it nobody is heard any more."""
+    with suppress(OSError):  # it has left
+        sock.shutdown(socket.SHUT_WR)
+        until, heard = time.monotonic() + FAREWELL_SECONDS, 0
+        while heard < FAREWELL_BYTES and (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not (said := sock.recv(4096)):
+                break
+            heard += len(said)
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

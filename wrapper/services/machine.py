@@ -1,0 +1,68 @@
+"""The machine: what turns need of it, and what a fault means that comes of its lack."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from typing import Any
+
+from wrapper.errors import Unavailable
+
+# What is kept for those who ask how it is, or are told no: a turn takes up to 16 of its own.
+SPARE_DESCRIPTORS = 48
+RETRY_SECONDS = 5
+
+DESCRIPTORS = "file descriptors; raise its limit (ulimit -n, LimitNOFILE)"
+LACKS = {
+    errno.EMFILE: DESCRIPTORS,
+    errno.ENFILE: "files that its machine lets be open",
+    errno.ENOMEM: "memory",
+    errno.ENOSPC: "room on its disk",
+    errno.EDQUOT: "room on its disk",
+}
+NO_THREAD = "can't start new thread"
+
+
+def check() -> None:
+    """Raise Unavailable where too little is left for one turn more."""
+    if _few_descriptors():
+        raise _short_of(DESCRIPTORS)
+
+
+def health() -> dict[str, Any]:
+    if _few_descriptors():
+        return {"status": "failing", "error": _short_of(DESCRIPTORS).message}
+    return {"status": "ok"}
+
+
+def lack(error: BaseException) -> Unavailable | None:
+    """Return what *error* means to a client, where it comes of something's lack; else None."""
+    if isinstance(error, MemoryError):
+        return _short_of("memory")
+    if isinstance(error, RuntimeError) and NO_THREAD in str(error):
+        return _short_of("threads, or of memory for them")
+    if isinstance(error, OSError) and error.errno in LACKS:
+        return _short_of(LACKS[error.errno])
+    return None
+
+
+def make_room(descriptors: int) -> None:
+    """Raise this process's own limit to *descriptors*, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < descriptors:
+        wanted = descriptors if hard < 0 else min(descriptors, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _few_descriptors() -> bool:
+    """Say whether few are left; False where that cannot be told."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        return 0 <= soft < len(os.listdir("/dev/fd")) + SPARE_DESCRIPTORS
+    except OSError as error:
+        return error.errno in LACKS
+
+
+def _short_of(what: str) -> Unavailable:
+    return Unavailable(f"The gateway is short of {what}.", retry_after=RETRY_SECONDS)
