@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+SOAK_SECONDS ?= 1800
 VENV := .venv
 BIN := $(VENV)/bin
 URL ?= http://127.0.0.1:8000
@@ -9,7 +10,7 @@ CLIENTS := tests/clients
 ENVS := $(CLIENTS)/.envs
 PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
 
-.PHONY: help install lint test test-clients bench docs run dev demo smoke
+.PHONY: help install lint test test-clients bench soak docs run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +54,9 @@ $(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
 
 bench: install ## the gateway's times beside those of `claude -p` and of a bare process
 	$(BIN)/python -m bench
+
+soak: install ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
+	$(BIN)/python -m bench.soak $(SOAK_SECONDS)
 
 docs: install ## write parameters, ceilings and settings into README.md and .env.example
 	$(BIN)/python -c "from pathlib import Path; from wrapper import reference; reference.write(Path())"

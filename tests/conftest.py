@@ -42,7 +42,7 @@ def _servers(the_upstream, tmp_path_factory) -> Iterator[Callable[..., Server]]:
     with contextlib.ExitStack() as stack:
         numbers = itertools.count()
 
-        def start(*arguments: str, **variables: str) -> Server:
+        def start(*arguments: str, **variables: Any) -> Server:
             folder = tmp_path_factory.mktemp(f"server{next(numbers)}")
             server = Server(folder, the_upstream.url, *arguments, **variables)
             stack.callback(server.stop)
@@ -56,7 +56,7 @@ def serve(_servers) -> Iterator[Callable[..., Server]]:
     """Start a gateway with settings of the test's own; it is stopped after the test."""
     started: list[Server] = []
 
-    def start(*arguments: str, **variables: str) -> Server:
+    def start(*arguments: str, **variables: Any) -> Server:
         started.append(_servers(*arguments, **variables))
         return started[-1]
 

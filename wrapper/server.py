@@ -17,7 +17,7 @@ from gunicorn.workers.base import Worker
 from wrapper import security
 from wrapper.keys import open_keys
 from wrapper.services import machine
-from wrapper.services.claude import footing, orphans
+from wrapper.services.claude import footing
 from wrapper.services.rates import open_rates
 from wrapper.settings import Settings, SettingsError, environment, load
 from wrapper.worker import DrainingWorker
@@ -76,7 +76,6 @@ def configuration() -> dict[str, Any]:
         "post_fork": post_fork,
         "post_worker_init": post_worker_init,
         "worker_exit": worker_exit,
-        "child_exit": child_exit,
     }
 
 
@@ -165,11 +164,6 @@ def post_worker_init(worker: DrainingWorker) -> None:
 def worker_exit(server: Arbiter, worker: Worker) -> None:
     if gateway := _gateway(worker):
         gateway.close()
-
-
-def child_exit(server: Arbiter, worker: Worker) -> None:
-    """End what a worker that was killed has left running."""
-    orphans.reap(int(worker.pid))
 
 
 def _gateway(worker: Worker) -> Any:

@@ -51,7 +51,7 @@ def word(text: str) -> None:
 
 def begin() -> None:
     """Begin to answer, and leave a note that it has."""
-    Path(os.environ["TMPDIR"], "asked").touch()
+    Path(os.environ["TMPDIR"], "asked").write_text(str(os.getpid()))
     say({"type": "system", "subtype": "init", "session_id": "s", "tools": []})
     message = {"id": "m", "model": "claude-x", "usage": USAGE, "content": [], "role": "assistant"}
     event(type="message_start", message=message)

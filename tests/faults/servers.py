@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.live.server import MODEL, Server, alive
 
-ASKED = "asked"  # the file that a crooked `claude` makes once it has been asked something
+ASKED = "asked"  # where a crooked `claude` notes its id once it has been asked something
 
 
 def program(folder: Path, *lines: str) -> str:
@@ -33,9 +33,8 @@ def asked(server: Server) -> list[int]:
     """Return the crooked processes that have been asked something."""
     found = []
     for home in server.homes():
-        with suppress(FileNotFoundError):  # it is just being removed
-            (home / "tmp" / ASKED).stat()
-            found.append(int((home / "pid").read_text().split()[0]))
+        with suppress(FileNotFoundError, ValueError):  # it is just being removed, or written
+            found.append(int((home / "tmp" / ASKED).read_text()))
     return [pid for pid in found if alive(pid)]
 
 

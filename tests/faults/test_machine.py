@@ -115,7 +115,7 @@ def test_full_disk(serve, crooked):
         assert "TMPDIR" in health["pools"]["plain"]["error"]
         assert "Traceback" not in str(health)
         # What could not be begun is not there: neither as a process nor as a directory.
-        folders = server.temporary.glob("claude-gateway-*/*")
+        folders = server.temporary.glob("claude-gateway-*/*/")
         assert len(server.claudes()) == len(list(folders)) == 1
     assert requests_booked(server) == 3
     is_well(server, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.live import cli
 ROOT = Path(__file__).parents[2]
 MODEL = "claude-sonnet-4-20250514"
 DEADLINE = 60.0
+GUNICORN = ("gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app")
+FLASK = ("flask", "--app", "wsgi", "run", "--port", "0")
 
 
 def eventually(holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
@@ -30,9 +33,16 @@ def eventually(holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
 
 
 class Server:
-    """One gunicorn with a gateway, in a home and a temporary directory of its own."""
+    """One gunicorn, or other *program*, with a gateway, and directories of its own."""
 
-    def __init__(self, folder: Path, upstream_url: str, *arguments: str, **variables: str):
+    def __init__(
+        self,
+        folder: Path,
+        upstream_url: str,
+        *arguments: str,
+        program: Sequence[str] = GUNICORN,
+        **variables: str,
+    ):
         self.folder = folder
         for name in ("home", "tmp", "cwd"):
             (folder / name).mkdir()
@@ -50,10 +60,10 @@ class Server:
             **variables,
         }
         self.temporary = Path(environment["TMPDIR"])
+        self._forks = program is GUNICORN
         self._log = (folder / "log").open("wb")
-        command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")]
         self.process = subprocess.Popen(
-            [*command, "wsgi:app", *arguments],
+            [sys.executable, "-m", *program, *arguments],
             cwd=folder / "cwd",
             env={name: value for name, value in environment.items() if value},
             stdout=self._log,
@@ -69,7 +79,9 @@ class Server:
 
     def listen(self) -> Server:
         """Wait until the server listens, without waiting for its processes."""
-        found = eventually(lambda: re.search(r"Listening at: http://\S+?:(\d+) ", self.log()))
+        found = eventually(
+            lambda: re.search(r"(?:Listening at:|Running on) http://\S+?:(\d+)\s", self.log())
+        )
         assert found, self.log()
         self.port = int(found[1])
         self.url = f"http://127.0.0.1:{self.port}/v1"
@@ -99,7 +111,8 @@ class Server:
         try:
             data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if data is not None else {}
-            connection.request(method, path, data, {**sent, **(headers or {})})
+            with contextlib.suppress(BrokenPipeError):  # what was refused half-way is answered, too
+                connection.request(method, path, data, {**sent, **(headers or {})})
             response = connection.getresponse()
             said = {name.lower(): value for name, value in response.getheaders()}
             return response.status, said, response.read()
@@ -128,16 +141,21 @@ class Server:
 
     @property
     def worker(self) -> int:
-        return children(self.process.pid)[0]
+        """Return the process that the gateway runs in: gunicorn's child, or the program itself."""
+        return children(self.process.pid)[0] if self._forks else self.process.pid
 
     def claudes(self) -> list[int]:
         """Return the process ids of the Claude Code processes that the server has started."""
         return [pid for pid in children(self.worker) if "stream-json" in command_line(pid)]
 
+    def roots(self) -> list[Path]:
+        """Return the directories of gateways' processes."""
+        return list(self.temporary.glob("claude-gateway-*"))
+
     def homes(self) -> list[Path]:
         """Return the directories that belong to Claude Code processes."""
-        notes = self.temporary.glob("claude-gateway-*/*/pid")
-        return [note.parent for note in notes]
+        works = self.temporary.glob("claude-gateway-*/*/work")
+        return [work.parent for work in works]
 
     def at_rest(self) -> dict[str, int]:
         """Wait until only warm and parked processes are left; return what the server holds then."""
@@ -169,6 +187,7 @@ class Server:
             now = self.at_rest()
             return all(now[name] <= before[name] for name in before)
 
+        self.at_rest()  # which may take long by itself
         return bool(eventually(settled, 10))
 
 
@@ -190,6 +209,18 @@ def open_sockets() -> int:
 def alive(pid: int) -> bool:
     state = _read(Path("/proc", str(pid), "stat")).rpartition(")")[2].split()
     return bool(state) and state[0] != "Z"
+
+
+def environments() -> Iterator[tuple[int, bytes]]:
+    """Yield what each process was started with."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(folder.name), (folder / "environ").read_bytes()
+
+
+def started_for(folder: Path) -> set[int]:
+    """Return the processes that were started with a path in *folder* in their environment."""
+    return {pid for pid, seen in environments() if f"{folder}/".encode() in seen}
 
 
 def _read(path: Path) -> str:

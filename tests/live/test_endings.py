@@ -10,7 +10,7 @@ import socket
 import openai
 import pytest
 
-from tests.live.server import MODEL, alive, children, command_line, eventually
+from tests.live.server import MODEL, command_line, eventually, started_for
 
 PROFILES = ("plain", "agent")
 CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"
@@ -317,27 +317,27 @@ def _request(body):
 
 
 def test_bash_is_ended_with_its_turn(serve, upstream):
-    """A command that a tool runs does not outlive the turn whose client has left."""
+    """What a tool runs, or has put into the background, does not outlive the turn it ran in."""
     server = serve(
         CLAUDE_ALLOWED_TOOLS="Bash",
         ALLOW_UNSANDBOXED_BASH="true",
         POOL_SIZE="1",
         POOL_SIZE_OTHER="0",
     ).wait()
-    asked = '[[tool Bash {"command": "sleep 300", "timeout": 400000}]]'
+    command = {"command": "setsid sleep 301 & sleep 300", "timeout": 400_000}
+    asked = f"[[tool Bash {json.dumps(command)}]]"
     body = {"model": MODEL, "messages": [{"role": "user", "content": asked}]}
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(_request(body))
         assert upstream.wait_for(bool)
-        shells = eventually(lambda: _sleepers(server))
-    assert shells
-    assert eventually(lambda: not any(alive(pid) for pid in shells), SOON)
+        assert eventually(lambda: _sleepers(server) == {"sleep 300", "sleep 301"})
+    assert eventually(lambda: not _sleepers(server), SOON)
 
 
 def _sleepers(server):
     """Return what the server's agents run for their tools."""
-    shells = [child for claude in server.claudes() for child in children(claude)]
-    return [pid for pid in shells if "sleep 300" in command_line(pid)]
+    lines = {command_line(pid).strip() for pid in started_for(server.folder)}
+    return {line for line in lines if line.startswith("sleep")}
 
 
 def test_heartbeats(gateway):

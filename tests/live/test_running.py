@@ -11,13 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live import cli
-from tests.live.server import DEADLINE, MODEL, ROOT, eventually
+from tests.live.server import DEADLINE, MODEL, ROOT, environments, eventually, started_for
 from wrapper.smoke import Client
 from wrapper.testing import demo
 
@@ -79,17 +78,9 @@ class Program:
 
     def left(self) -> list[str]:
         """Return the processes and files that it has left."""
-        mark = f"{self.folder}/".encode()
-        own = [pid for pid, seen in environments() if mark in seen and pid != self.process.pid]
+        own = started_for(self.folder) - {self.process.pid}
         files = [str(path) for path in (self.folder / "tmp").iterdir()]
         return [*map(str, own), *files]
-
-
-def environments() -> Iterator[tuple[int, bytes]]:
-    """Yield what each process was started with."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            yield int(folder.name), (folder / "environ").read_bytes()
 
 
 def health(url: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from tests.live import cli
 from tests.live.server import command_line, eventually
 
 PROFILES = ("plain", "agent")
+WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
 EMAIL, ACCOUNT = "someone@example.com", "6f1e2d3c-aaaa-bbbb-cccc-0123456789ab"
 
 
@@ -188,7 +189,7 @@ def test_no_tool_reaches_another_process(gateway, upstream, tool, arguments):
     [
         "ls {tmp}",
         "ls {tmp}/*/*",
-        "cat {tmp}/*/*/pid",
+        "cat {tmp}/*/lock",
         "cat {tmp}/*/*/config/.claude.json",
         "ls /proc/{pid}/root",
         "cat /proc/{pid}/environ",
@@ -287,6 +288,8 @@ def test_one_turn_knows_nothing_of_another(gateway, upstream):
 def test_processes_leave_nothing_in_home(gateway):
     """Claude Code writes nothing to the home directory of whoever runs the gateway."""
     gateway.ask("hello")
+    gateway.ask("[[tool weather {}]]", tools=[{"type": "function", "function": WEATHER}])
+    gateway.at_rest()
     home = gateway.folder / "home"
     left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
     books = ".local/state/claude-code-gateway/usage.db"  # which are the gateway's own

@@ -7,12 +7,11 @@ import os
 import signal
 import socket
 import threading
-import time
 
 import pytest
 
 from tests.live import cli
-from tests.live.server import alive, children, eventually
+from tests.live.server import eventually
 
 HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [
@@ -190,93 +189,3 @@ def test_too_many_turns(serve, upstream):
     assert server.call("GET", "/health")[0] == 200
     first.join()
     assert server.ask("hello")[0] == 200
-
-
-def test_sigterm_leaves_nothing(serve):
-    """After an ordinary stop there is no process and no directory."""
-    server = serve().wait()
-    server.ask("hello")
-    claudes, folder = server.claudes(), server.folder
-    assert claudes
-    assert server.stop() == 0
-    assert not any(alive(pid) for pid in claudes)
-    assert not list((folder / "tmp").iterdir())
-
-
-def test_running_turns_may_finish(serve, upstream):
-    """A turn that runs when the server is told to stop is finished within GRACEFUL_TIMEOUT."""
-    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 1.5]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
-    asking.join()
-    assert answers[0][1].endswith(b"data: [DONE]\n\n")
-    assert server.stop() == 0
-
-
-def test_others_are_told_meanwhile(serve, upstream):
-    """While running turns finish, /ready is 503 at once, and further turns get 503 to go by."""
-    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    assert server.call("GET", "/ready")[0] == 200
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 3]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
-    assert eventually(lambda: server.call("GET", "/ready")[0] == 503, 2)
-    status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
-    assert (status, headers["retry-after"]) == (503, "1")
-    asking.join()
-    assert answers[0][1].endswith(b"data: [DONE]\n\n")
-    assert server.stop() == 0
-
-
-def test_turns_that_take_too_long_are_told(serve, upstream):
-    """A stream that does not finish within GRACEFUL_TIMEOUT ends with an error event."""
-    server = serve(GRACEFUL_TIMEOUT="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 50]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    asking.join()
-    assert answers[0][0][-1]["error"]["code"] == "unavailable"
-    assert time.monotonic() - began < 10
-    assert server.stop() == 0
-    assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
-
-
-def test_killed_worker_leaves_nothing(serve, upstream):
-    """The children of a worker that is killed are ended, and a new worker serves."""
-    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
-    before = server.claudes()
-    worker = server.worker
-    os.kill(worker, signal.SIGKILL)
-    assert eventually(lambda: not any(alive(pid) for pid in before), 25)
-    assert eventually(lambda: children(server.process.pid) not in ([], [worker]))
-    server.wait()
-    server.at_rest()
-    assert server.ask("hello")[0] == 200
-
-
-def test_killed_gateway_is_cleaned_up_by_the_next(serve, upstream):
-    """What a gateway that was killed whole has left is removed when the next one starts."""
-    first = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    left, folder = first.claudes(), first.folder / "tmp"
-    for pid in (first.process.pid, first.worker):
-        os.kill(pid, signal.SIGKILL)
-    first.process.wait()
-    second = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0", TMPDIR=str(folder)).wait()
-    assert not any(alive(pid) for pid in left)
-    assert len(list(folder.glob("claude-gateway-*"))) == 1
-    second.stop()
-    assert not list(folder.iterdir())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from wrapper.services.claude import cli, orphans
+from wrapper.services.claude import cli
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.root import Root, reap_abandoned
 from wrapper.services.claude.unixuser import PASSABLE
 from wrapper.services.credentials import credentials_file, uses_cli_login
 from wrapper.settings import Settings
@@ -37,10 +38,10 @@ class Fleet:
         self._closed = False
         self._live: set[Process] = set()
         self._booting: set[Process] = set()
-        orphans.reap_abandoned()
-        self._root = orphans.make_root(os.getpid())
+        reap_abandoned()
+        self._root = Root()
         if settings.claude_user:
-            self._root.chmod(PASSABLE)
+            self._root.path.chmod(PASSABLE)
         self._login = self._lend_login()
         self.booters = ThreadPoolExecutor(_cores(), "claude-boot")
         self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
@@ -49,7 +50,8 @@ class Fleet:
         """Return a process that is up. Raises BadGateway, BootFailed or Refused."""
         binary = cli.find_binary(self._settings, self._environment.get("PATH"))
         config = self._login.config if self._login else None
-        process = Process(profile, binary, self._root, config)
+        self._guard()
+        process = Process(profile, binary, self._root.path, config)
         with self._lock:
             self._live.add(process)
             self._booting.add(process)
@@ -100,14 +102,21 @@ class Fleet:
         for process in list(self._live):
             self.discard(process)
         self._stoppers.shutdown()
-        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.remove()
+
+    def _guard(self) -> None:
+        try:
+            with self._lock:
+                self._root.guard()
+        except OSError as error:
+            raise BootFailed(f"{sys.executable} cannot be run: {error.strerror}") from None
 
     def _lend_login(self) -> LentLogin | None:
         """Lend a login that Claude Code keeps in a file, and renews there; there are others."""
         kept = not self._environment.get("CLAUDE_CODE_OAUTH_TOKEN")
         if not (kept and uses_cli_login(self._environment)):
             return None
-        config = self._root / "login"
+        config = self._root.path / "login"
         config.mkdir(mode=0o700)
         return LentLogin(credentials_file(self._environment), config)
 

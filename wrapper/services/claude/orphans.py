@@ -1,78 +1,84 @@
-"""Orphans: processes and directories of a gateway that died without cleaning up.
+"""Orphans: what runs on for a directory whose gateway is no more, and how it is ended.
 
-Each gateway process keeps what it has in a directory that bears its process id, and each
-Claude Code process writes its own id there, so that whoever comes next can end it.
+Run as a program it waits beside a gateway for that, and outlives it. So that this costs little,
+only the standard library is imported here.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
-import tempfile
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
-PREFIX = "claude-gateway-"
+# A gateway holds this file's lock while it lives; the kernel gives it up, however it ends.
+LOCK = "lock"
+SECONDS = 5.0
+PAUSE_SECONDS = 0.01
 
 
-def make_root(owner: int) -> Path:
-    """Make the directory for what the gateway process *owner* starts."""
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner}-"))
+def reap(root: Path, *, wait: bool = False) -> None:
+    """End what runs for *root* and remove it, if its gateway is dead, or when it is: *wait*.
+
+    Raises OSError where there is no such directory, or nothing that tells.
+    """
+    with (root / LOCK).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return
+        end(root)
+        shutil.rmtree(root, ignore_errors=True)
 
 
-def register(home: Path, pid: int) -> None:
-    """Note in *home* that *pid* lives there, with its start time: ids are used again."""
-    (home / "pid").write_text(f"{pid} {_start_time(pid)}")
+def end(folder: Path, seconds: float = SECONDS) -> None:
+    """Kill what was started for *folder*, in whichever session it is; give up after *seconds*.
+
+    It is known by its environment, and with it all that descends from it.
+    """
+    until = time.monotonic() + seconds
+    while (found := _started_for(folder)) and time.monotonic() < until:
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)
 
 
-def reap(owner: int) -> None:
-    """End what the dead gateway process *owner* left running, and remove its directories."""
-    for root in _roots(f"{PREFIX}{owner}-*"):
-        _reap_root(root)
+def _started_for(folder: Path) -> set[int]:
+    mark = f"{folder}/".encode()
+    parents, found = {}, set()
+    for pid in _processes():
+        with suppress(OSError):
+            process = Path("/proc", str(pid))
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                parents[pid] = int(parent)
+            if mark in (process / "environ").read_bytes():
+                found.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found & parents.keys()
 
 
-def reap_abandoned() -> None:
-    """Do the same for every gateway process that is no longer there."""
-    for root in _roots(f"{PREFIX}*"):
-        owner = root.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not _running(int(owner)):
-            _reap_root(root)
-
-
-def _roots(pattern: str) -> list[Path]:
-    found = Path(tempfile.gettempdir()).glob(pattern)
-    return [root for root in found if not root.is_symlink() and root.stat().st_uid == os.getuid()]
-
-
-def _reap_root(root: Path) -> None:
-    for note in root.glob("*/pid"):
-        pid, _, started = note.read_text().partition(" ")
-        if started and started == _start_time(int(pid)):
-            _end(int(pid))
-    shutil.rmtree(root, ignore_errors=True)
-
-
-def _end(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _running(pid: int) -> bool:
-    """Say whether *pid* runs; where there is no /proc to tell, it may."""
-    stat = _stat(pid)
-    return stat[0] != "Z" if stat else not Path("/proc/self").exists()
-
-
-def _start_time(pid: int) -> str:
-    """Return when *pid* started, in the kernel's ticks, or nothing where that cannot be known."""
-    stat = _stat(pid)
-    return stat[19] if stat else ""
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the kernel's fields of *pid* from its state on, or nothing."""
+def _processes() -> list[int]:
+    """Return the ids of all processes; none where there is no /proc."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
         return []
+
+
+def main(root: str) -> None:
+    # Whoever stops all of a service's processes at once does not mean this one: it ends by itself.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):
+        reap(Path(root), wait=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

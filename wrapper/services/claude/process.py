@@ -90,11 +90,6 @@ class Process:
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
-        try:
-            orphans.register(self.home, self.pid)
-        except OSError as error:  # unknown to its heirs it would outlive the gateway
-            self.stop()
-            raise self._failed(f"{root.parent} (TMPDIR) takes nothing", error) from None
 
     @property
     def pipes(self) -> tuple[int, int, int]:
@@ -191,6 +186,8 @@ class Process:
                 self._popen.wait(TERM_SECONDS)
         self.kill()
         self._popen.wait()
+        if self.profile.has_tools:
+            orphans.end(self.home)
         for pipe in self._files:
             pipe.close()
         (self._config / "sessions" / f"{self.pid}.json").unlink(missing_ok=True)
@@ -228,6 +225,8 @@ class Process:
             mine = (temporary, work, self._config, self._config / ".claude.json")
             profile.user.own(*mine)
         return {
+            # Claude Code keeps logs of the client's functions in a cache.
+            "XDG_CACHE_HOME": str(temporary),
             **profile.variables,
             "CLAUDE_CONFIG_DIR": str(self._config),
             "CLAUDE_CODE_TMPDIR": str(temporary),

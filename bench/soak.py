@@ -1,0 +1,208 @@
+"""The soak: mixed traffic with faults, and whether the gateway is afterwards as it was before.
+
+python -m bench.soak [SECONDS]
+
+It exits with 1 where a turn is lost, an answer wrong, or something has grown. Half an hour, as it
+has by itself, is kept in soak.log; less is a trial.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.traffic import KINDS, LEFT, Asker, Wrong
+from bench.upstream import serving
+from tests.live import cli
+from tests.live.server import Server
+from wrapper.services.claude.memory import resident
+
+LOG = Path(__file__).with_name("soak.log")
+SECONDS = 1800
+WARMING_SECONDS = 15
+CLIENTS = 6
+KILL_SECONDS = 7
+REPORTS = 10
+SETTINGS = {
+    "POOL_SIZE": "2",
+    "POOL_SIZE_OTHER": "2",
+    "MAX_PARKED": "2",
+    "MAX_CONCURRENT_TURNS": str(CLIENTS * 2),
+    "MAX_TIMEOUT": "15000",
+    "LOG_LEVEL": "warning",
+}
+MIB = 1024**2
+# By how much these may differ between two times without that anything was left: a heap is never
+# quite as it was, SQLite begins its log anew at 4 MiB, threads are kept up to a bound, Claude Code
+# has more files once it was asked something, and a connection may just be closing.
+PLAY = {"memory": 24 * MIB, "disk": 5 * MIB, "threads": 16, "inodes": 40, "descriptors": 4}
+
+
+class Tally:
+    """What became of the requests, and when Claude Code's processes were killed; thread-safe."""
+
+    def __init__(self) -> None:
+        self.ends: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self._kills: list[float] = []
+        self._lock = threading.Lock()
+
+    def add(self, end: str, fault: str = "") -> None:
+        with self._lock:
+            self.ends[end] += 1
+            if fault:
+                self.faults.append(f"{end}: {fault}")
+
+    def killed(self) -> None:
+        with self._lock:
+            self._kills.append(time.monotonic())
+
+    def any_killed(self, since: float) -> bool:
+        """Say whether a process was killed since then, so that a turn may have failed by it."""
+        with self._lock:
+            return any(kill >= since for kill in self._kills)
+
+
+def ask(server: Server, chance: random.Random, tally: Tally) -> None:
+    """Send one request of any kind, and note what became of it."""
+    kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+    began = time.monotonic()
+    try:
+        kind(Asker(server, chance))
+        tally.add("as expected")
+    except Wrong as error:
+        ended_by_kill = "bad_gateway" in str(error) and tally.any_killed(began)
+        tally.add("ended by a kill") if ended_by_kill else tally.add("wrong", str(error))
+    except LEFT as error:
+        tally.add("lost", f"{kind.__name__}: {error!r}")
+
+
+def bear(server: Server, seconds: float, seed: int, tally: Tally) -> None:
+    """Let CLIENTS ask for *seconds*, while processes are killed."""
+    until = time.monotonic() + seconds
+    over = threading.Event()
+
+    def client(number: int) -> None:
+        chance = random.Random(f"{seed} {number}")  # noqa: S311 - no secret
+        while time.monotonic() < until:
+            ask(server, chance, tally)
+
+    def killer() -> None:
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        while not over.wait(KILL_SECONDS):
+            if found := server.claudes():
+                with suppress(ProcessLookupError):
+                    tally.killed()
+                    os.kill(chance.choice(found), signal.SIGKILL)
+
+    killing = threading.Thread(target=killer)
+    killing.start()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(client, range(CLIENTS)))
+    over.set()
+    killing.join()
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the gateway holds at rest, by name."""
+
+    held: dict[str, int]
+
+    def grown(self, later: Holdings) -> list[str]:
+        """Return what *later* has more of than may be, with both numbers."""
+        return [
+            f"{name}: grown from {before:,} to {later.held[name]:,}"
+            for name, before in self.held.items()
+            if later.held[name] > before + PLAY.get(name, 0)
+        ]
+
+
+def holdings(server: Server) -> Holdings:
+    held = server.at_rest()
+    files = [path for name in ("home", "tmp", "cwd") for path in (server.folder / name).rglob("*")]
+    disk = 0
+    for path in files:
+        with suppress(OSError):
+            disk += path.lstat().st_blocks * 512
+    more = {"memory": resident(server.worker), "disk": disk, "inodes": len(files)}
+    return Holdings({**held, **more})
+
+
+@contextmanager
+def soaking() -> Iterator[Server]:
+    """Start a gateway in front of a scripted upstream, and leave nothing of them."""
+    with tempfile.TemporaryDirectory(prefix="soak") as folder, serving() as url:
+        server = Server(Path(folder), url, **SETTINGS)
+        try:
+            yield server.wait()
+        finally:
+            server.stop()
+
+
+def main(seconds: float = SECONDS) -> int:
+    with soaking() as server:
+        bear(server, WARMING_SECONDS, 0, Tally())
+        tally, seen = Tally(), [holdings(server)]
+        for part in range(REPORTS):
+            bear(server, seconds / REPORTS, part + 1, tally)
+            seen.append(holdings(server))
+            print(f"{part + 1}/{REPORTS}", *row(seen[-1]), dict(tally.ends), flush=True)
+        log = server.log()
+    faults = [*tally.faults, *seen[0].grown(seen[-1])]
+    faults += ["a traceback in the log"] if "Traceback" in log else []
+    text = write(seconds, tally, seen, faults)
+    print(text)
+    if seconds >= SECONDS:
+        LOG.write_text(text)
+    return 1 if faults else 0
+
+
+def row(seen: Holdings) -> list[str]:
+    return [f"{name} {number:,}" for name, number in seen.held.items()]
+
+
+def write(seconds: float, tally: Tally, seen: list[Holdings], faults: list[str]) -> str:
+    """Return the text of soak.log."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    names = list(seen[0].held)
+    columns = [" ".join(f"{name:>12}" for name in ("after", *names))]
+    for part, one in enumerate(seen):
+        minutes = f"{part * seconds / REPORTS / 60:.1f} min"
+        columns.append(" ".join([f"{minutes:>12}", *(f"{one.held[name]:>12,}" for name in names)]))
+    ends = [f"{number:>8,}  {end}" for end, number in sorted(tally.ends.items())]
+    return "\n".join(
+        [
+            f"{now} UTC, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
+            f"Claude Code {cli.version()}; make soak SOAK_SECONDS={seconds:g}",
+            f"{CLIENTS} clients; a process of Claude Code killed every {KILL_SECONDS} s",
+            "",
+            "What the gateway held at rest; memory and disk in bytes",
+            *columns,
+            "",
+            f"{tally.ends.total():,} requests",
+            *ends,
+            f"{tally.ends['lost']:>8,}  turns lost",
+            f"{tally.ends['wrong']:>8,}  answers wrong",
+            "",
+            *(faults or ["Nothing lost, nothing wrong, nothing grown."]),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(float, sys.argv[1:])))

@@ -1,0 +1,160 @@
+"""Deploys: told to stop, the gateway ends its turns in peace; killed, it leaves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.live.server import (
+    FLASK,
+    GUNICORN,
+    alive,
+    children,
+    command_line,
+    eventually,
+    started_for,
+)
+
+HELLO = [{"role": "user", "content": "hello"}]
+SOON = 25  # five times what is promised
+# A command that a tool runs, and one that it leaves in the background, in a session of its own.
+COMMAND = "setsid sleep 301 & sleep 300"
+
+
+@pytest.fixture
+def busy(serve, upstream):
+    """Start a gateway, and return it in mid-turn, with the processes that it has started."""
+
+    def start(program):
+        settings = {"ALLOW_UNSANDBOXED_BASH": "true", "CLAUDE_ALLOWED_TOOLS": "Bash"}
+        server = serve(program=program, POOL_SIZE="1", POOL_SIZE_OTHER="1", **settings).listen()
+        command = json.dumps({"command": COMMAND, "timeout": 400_000})
+        asking = threading.Thread(target=leave_alone, args=(server, f"[[tool Bash {command}]]"))
+        asking.start()
+        asked.append(asking)
+
+        def both():
+            found = {pid for root in server.roots() for pid in started_for(root)}
+            said = " ".join(command_line(pid) for pid in found)
+            return found if "sleep 300" in said and "sleep 301" in said else None
+
+        return server, eventually(both)
+
+    asked: list[threading.Thread] = []
+    yield start
+    for asking in asked:
+        asking.join()
+
+
+def leave_alone(server, text):
+    """Ask something, of a server that is going to be killed."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        server.ask(text)
+
+
+def test_sigterm_leaves_nothing(serve):
+    """After an ordinary stop there is no process and no directory."""
+    server = serve().wait()
+    server.ask("hello")
+    claudes, folder = server.claudes(), server.folder
+    assert claudes
+    assert server.stop() == 0
+    assert not any(alive(pid) for pid in claudes)
+    assert not list((folder / "tmp").iterdir())
+
+
+def test_running_turns_may_finish(serve, upstream):
+    """A turn that runs when the server is told to stop is finished within GRACEFUL_TIMEOUT."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 1.5]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    asking.join()
+    assert answers[0][1].endswith(b"data: [DONE]\n\n")
+    assert server.stop() == 0
+
+
+def test_others_are_told_meanwhile(serve, upstream):
+    """While running turns finish, /ready is 503 at once, and further turns get 503 to go by."""
+    server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    assert server.call("GET", "/ready")[0] == 200
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 3]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    assert eventually(lambda: server.call("GET", "/ready")[0] == 503, 2)
+    status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
+    assert (status, headers["retry-after"]) == (503, "1")
+    asking.join()
+    assert answers[0][1].endswith(b"data: [DONE]\n\n")
+    assert server.stop() == 0
+
+
+def test_turns_that_take_too_long_are_told(serve, upstream):
+    """A stream that does not finish within GRACEFUL_TIMEOUT ends with an error event."""
+    server = serve(GRACEFUL_TIMEOUT="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 50]]"))
+    )
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    asking.join()
+    assert answers[0][0][-1]["error"]["code"] == "unavailable"
+    assert time.monotonic() - began < 10
+    assert server.stop() == 0
+    assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
+
+
+def test_killed_worker(busy):
+    """What a worker has that is killed is ended soon, and a new worker serves."""
+    server, left = busy(GUNICORN)
+    worker = server.worker
+    os.kill(worker, signal.SIGKILL)
+    assert eventually(lambda: not any(alive(pid) for pid in left), SOON)
+    assert eventually(lambda: children(server.process.pid) not in ([], [worker]))
+    server.wait()
+    server.at_rest()
+    assert server.ask("hello")[0] == 200
+
+
+@pytest.mark.parametrize("program", [GUNICORN, FLASK], ids=["gunicorn", "flask run"])
+def test_killed_gateway(busy, program):
+    """A gateway that is killed as a whole leaves no process and no directory for long."""
+    server, left = busy(program)
+    for pid in {server.process.pid, server.worker}:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not any(alive(pid) for pid in left), SOON)
+    assert eventually(lambda: not server.roots(), SOON)
+
+
+def test_killed_with_its_guard(serve):
+    """What a gateway has left whose guard was killed, too, is ended when the next one starts."""
+    first = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    left, folder = first.claudes(), first.folder / "tmp"
+    guards = [pid for pid in children(first.worker) if "orphans.py" in command_line(pid)]
+    assert len(guards) == 1
+    for pid in (*guards, first.process.pid, first.worker):
+        os.kill(pid, signal.SIGKILL)
+    first.process.wait()
+    second = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0", TMPDIR=str(folder)).wait()
+    assert not any(alive(pid) for pid in left)
+    assert len(second.roots()) == 1
+    second.stop()
+    assert not list(folder.iterdir())
