@@ -222,7 +222,7 @@ def test_no_descriptors(small):
     with contextlib.ExitStack() as waiting:
         running = waiting.enter_context(Client(small))
         running.send(request("[[begin]]", stream=True)).read_until(b'"ok"')
-        with descriptors(small, 0):
+        with limited(small, resource.RLIMIT_NOFILE, 3):  # which it has, whatever it closes
             late = waiting.enter_context(Client(small))
             late.send(request("hello"))
             assert eventually(lambda: "nobody is let in" in small.log(), SOON)
