@@ -228,7 +228,7 @@ def test_no_descriptors(small):
             assert eventually(lambda: "nobody is let in" in small.log(), SOON)
             assert len(asked(small)) == 1
         assert b'"content":"ok"' in late.read_until(b'"content":"ok"')
-        assert len(asked(small)) == 1
+        assert eventually(lambda: len(asked(small)) == 1)
     is_well(small, before)
 
 
