@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wrapper.errors import Unavailable
@@ -60,6 +60,7 @@ class Supply:
             idle=settings.parked_idle,
             most_rss=settings.parked_max_rss * 1024**2,
             discard=self.fleet.discard,
+            recycle=settings.pool_recycle,
         )
         self._workspaces = Workspaces(
             settings.claude_cwd,
@@ -69,7 +70,7 @@ class Supply:
         )
 
     async def lease(self, turn: Turn) -> Lease:
-        """Return the process that the turn's session has gone on in, or else a warm one.
+        """Return the process that the turn's conversation has gone on in, or else a warm one.
 
         It must be given back. Raises an ApiError where none can be had.
         """
@@ -86,13 +87,13 @@ class Supply:
             raise
 
     def give_back(self, lease: Lease, turn: Turn, known: tuple[Message, ...] | None) -> None:
-        """Park the process for the session's next turn, or stop it.
+        """Park the process for the conversation's next turn, or for one like it, or stop it.
 
         *known* is what it knows of the conversation, None where it cannot go on.
         """
         self._leave()
         process = lease.process
-        if turn.session is None or known is None:
+        if known is None or not self._keeps(turn):
             self.fleet.discard(process)
             return
         # What a plain one has counted keeps it from going on; an agent is to know all it knows.
@@ -129,6 +130,9 @@ class Supply:
 
     def parked(self) -> Sequence[SessionKey]:
         return self._parking.sessions()
+
+    def parked_count(self) -> int:
+        return self._parking.count()
 
     def forget(self, session: SessionKey) -> None:
         """Drop a session's process, and its directory in the background."""
@@ -168,8 +172,14 @@ class Supply:
             self.fleet.give_up(future)
             raise
 
+    def _keeps(self, turn: Turn) -> bool:
+        """Say whether a turn may come that has something of *turn*'s process."""
+        return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
+
     async def _resume(self, turn: Turn, workspace: str | None) -> Place | None:
         place = self._parking.take(turn, workspace)
+        if place and not place.knows(turn):
+            place = replace(place, known=(), emptied=self.fleet.later(place.process.empty))
         if place is None or place.emptied is None:
             return place
         emptied = False
