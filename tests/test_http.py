@@ -846,9 +846,9 @@ def test_health(path, settings):
     """Health is told without a key, at the root and under the prefix."""
     client = Server(max_concurrent_turns=3, **settings).client
     response = client.get(path)
-    parts = {"usage": {"status": "ok", "unbooked": 0}, "sessions": {"status": "ok"}}
+    parts = {name: {"status": "ok"} for name in ("machine", "sessions")}
     turns = {"running": 0, "waiting": 0, "places": 3}
-    report = {"status": "ok", "turns": turns, **parts}
+    report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
     assert (response.status_code, response.json) == (200, report)
     assert client.head(path).status_code == 200
 

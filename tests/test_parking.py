@@ -1,4 +1,4 @@
-"""The parking: processes that wait for their session's next turn, and only for one that fits."""
+"""The parking: processes that wait for a further turn, and only for one that fits."""
 
 from concurrent.futures import Future
 from dataclasses import replace
@@ -54,7 +54,7 @@ def turn_of(uid="a1", messages=(*KNOWN, NEXT), **fields):
 class Lot:
     """A parking and all around it. `rss` is what each process has, by its pid."""
 
-    def __init__(self, size=MANY):
+    def __init__(self, size=MANY, recycle=False):
         self.now = 0.0
         self.rss: dict[int, int] = {}
         self.is_scarce = False
@@ -64,6 +64,7 @@ class Lot:
             idle=IDLE,
             most_rss=MOST_RSS,
             discard=self.stopped.append,
+            recycle=recycle,
             clock=lambda: self.now,
             resident=lambda pid: self.rss.get(pid, 0),
             scarce=lambda: self.is_scarce,
@@ -76,7 +77,8 @@ class Lot:
         process = Fake(pid=len(self.rss))
         self.rss[process.pid] = rss
         kept = fingerprint(turn or turn_of(uid), workspace)
-        place = Place(key_of(uid), cast(Process, process), kept, known, emptied, since=self.now)
+        session = key_of(uid) if uid else None
+        place = Place(session, cast(Process, process), kept, known, emptied, since=self.now)
         self.parking.park(place, most)
         return process
 
@@ -110,14 +112,6 @@ def test_each_session_has_its_own():
     assert lot.take(turn_of("c3")) is None
     assert lot.take(turn_of("b2")) is second
     assert lot.take(turn_of("a1")) is first
-
-
-def test_without_a_session():
-    """A turn without a session gets none."""
-    lot = Lot()
-    lot.park()
-    assert lot.take(replace(turn_of(), session=None)) is None
-    assert lot.uids() == ["a1"]
 
 
 BARE = turn_of()
@@ -236,6 +230,109 @@ def test_what_has_died_or_spoken(state):
     setattr(process, state, True)
     assert lot.take() is None
     assert lot.stopped == [process]
+
+
+# Without a session
+
+OTHER = (Message("user", ("x",)), Message("assistant", ("y",)))
+
+
+def turn_without(messages=(*KNOWN, NEXT), **fields):
+    return replace(turn_of(messages=messages, **fields), session=None)
+
+
+def test_what_a_client_sends_again():
+    """A turn that brings all that was said goes on where it was said, and only one does."""
+    lot = Lot()
+    process = lot.park(None)
+    assert lot.uids() == []
+    assert lot.parking.count() == 1
+    assert lot.take(turn_without()) is process
+    assert lot.take(turn_without()) is None
+    assert lot.stopped == []
+
+
+def test_sessions_and_others_are_kept_apart():
+    """No session's turn gets a process that is nobody's, and no other turn one of a session."""
+    lot = Lot()
+    nobodys, sessions = lot.park(None), lot.park("a1")
+    assert lot.take(turn_of("b2")) is None
+    assert lot.take(turn_without()) is nobodys
+    assert lot.take(turn_without()) is None
+    assert lot.take(turn_of("a1")) is sessions
+
+
+@pytest.mark.parametrize("messages", [KNOWN, (NEXT,), (*OTHER, NEXT), (*KNOWN[::-1], NEXT)])
+def test_what_was_not_said_is_a_miss(messages):
+    """A process that knows anything else stays for a turn that fits."""
+    lot = Lot()
+    process = lot.park(None)
+    assert lot.take(turn_without(messages)) is None
+    assert lot.stopped == []
+    assert lot.take(turn_without()) is process
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_fingerprint_without_a_session(part):
+    """A turn that differs in a part of the fingerprint gets no process, recycled or not."""
+    for recycle in (False, True):
+        before, after = (replace(turn, session=None) for turn in PARTS[part])
+        lot = Lot(recycle=recycle)
+        lot.park(None, turn=before)
+        assert lot.take(after) is None
+
+
+def test_the_one_that_knows_most():
+    """Of several that fit the one is taken that knows most, and last one that would be emptied."""
+    lot = Lot(recycle=True)
+    other = lot.park(None, known=OTHER)
+    none = lot.park(None, known=())
+    less = lot.park(None, known=(USER,))
+    most = lot.park(None)
+    taken = [lot.take(turn_without()) for _ in range(5)]
+    assert taken == [most, less, none, other, None]
+
+
+def test_one_that_is_still_being_emptied():
+    """One that was emptied already is taken before one that is being emptied."""
+    lot = Lot(recycle=True)
+    emptying = lot.park(None, known=(), emptied=emptied())
+    done = lot.park(None, known=(), emptied=emptied(True))
+    assert [lot.take(turn_without()) for _ in range(2)] == [done, emptying]
+
+
+@pytest.mark.parametrize("recycle", [False, True])
+def test_recycling(recycle):
+    """A process that knows another conversation is taken where that is allowed."""
+    lot = Lot(recycle=recycle)
+    process = lot.park(None, known=OTHER)
+    place = lot.parking.take(turn_without(), None)
+    assert bool(place) is recycle
+    if place:
+        assert place.process is process
+        assert not place.knows(turn_without())
+
+
+@pytest.mark.parametrize("state", ["dead", "spoke"])
+def test_those_that_died_or_spoke_are_passed_over(state):
+    """A process that died, or spoke although nobody asked it, is not taken."""
+    lot = Lot(recycle=True)
+    broken, well = lot.park(None), lot.park(None, known=(USER,))
+    setattr(broken, state, True)
+    assert lot.take(turn_without()) is well
+    assert lot.take(turn_without()) is None
+
+
+def test_sessions_stay_longer():
+    """Those of sessions go last, however long they have waited."""
+    lot = Lot(2)
+    lot.park("a1")
+    first, second = lot.park(None), lot.park(None)
+    assert lot.stopped == [first]
+    lot.park("b2")
+    assert lot.stopped == [first, second]
+    assert lot.uids() == ["a1", "b2"]
+    assert lot.park(None) is lot.stopped[-1]
 
 
 # Emptying

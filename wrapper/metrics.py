@@ -23,7 +23,7 @@ BUCKETS = (
 )
 PARTS = {
     "queue": "Seconds that a request waited for a place.",
-    "lease": "Seconds until a turn had a process: a warm, parked or cold one.",
+    "lease": "Seconds until a turn had a process: a warm, cold, parked or recycled one.",
     "configure": "Seconds until that process knew all it must.",
     "first_token": "Seconds from a request's beginning until the model began to answer.",
     "total": "Seconds from a request's beginning until its end.",
@@ -67,7 +67,7 @@ class Metrics:
         self._dollars = self._counter("cost_dollars", "What Claude Code said it cost.", "model")
         self._ready = self._gauge("processes_ready", "Warm processes.", "profile")
         self._booting = self._gauge("processes_booting", "Processes that start.", "profile")
-        self._parked = self._gauge("processes_parked", "Processes that wait for a session.")
+        self._parked = self._gauge("processes_parked", "Processes that wait for a further turn.")
         self._running = self._gauge("turns_running", "Turns that run.")
         self._waiting = self._gauge("requests_waiting", "Requests that wait for a place.")
         self._places = self._gauge("places", "Turns that may run at once.")

@@ -94,6 +94,11 @@ class Settings:
     pool_size_other: int = _setting(
         "int", 1, "Warm processes kept for the other profile.", _not_negative
     )
+    pool_recycle: bool = _setting(
+        "bool",
+        False,
+        "Whether a process whose turn used no tools is emptied and has further turns of its key.",
+    )
     boot_timeout: int = _setting("int", 30, "Seconds that a process may take to start.", _positive)
     max_concurrent_turns: int = _setting(
         "int",
@@ -214,7 +219,10 @@ class Settings:
         validate.Length(min=1),
     )
     max_parked: int = _setting(
-        "int", 8, "Processes that stay after a session's turn, for its next one.", _not_negative
+        "int",
+        8,
+        "Processes that stay after a turn, for what follows in its conversation.",
+        _not_negative,
     )
     parked_idle: int = _setting("int", 900, "Seconds that such a process may wait.", _positive)
     parked_max_rss: int = _setting(

@@ -169,10 +169,11 @@ class Server:
 
         assert eventually(resting), (self.health(), self.claudes(), self.homes(), self.log())
         proc = Path("/proc", str(self.worker))
+        parked = self.health()["parked"]  # which MAX_PARKED bounds
         return {
-            "processes": len(self.claudes()),
-            "directories": len(self.homes()),
-            "descriptors": len(_descriptors(proc)),
+            "processes": len(self.claudes()) - parked,
+            "directories": len(self.homes()) - parked,
+            "descriptors": len(_descriptors(proc)) - 3 * parked,
             "threads": len(list((proc / "task").iterdir())),
             "sockets": open_sockets(),
         }

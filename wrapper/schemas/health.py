@@ -50,7 +50,9 @@ class HealthSchema(BaseSchema):
     status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
     pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=means("By profile."))
     turns = fields.Nested(TurnsSchema, metadata=means("How busy it is."))
-    parked = fields.Integer(metadata=means("Processes that wait for a session's turn."))
+    parked = fields.Integer(
+        metadata=means("Processes that wait for a further turn of a conversation.")
+    )
     ignored_frames = fields.Dict(
         values=fields.Integer(),
         metadata=means("What Claude Code said that the gateway knows nothing of."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -103,12 +103,8 @@ class ChatService:
 
     def complete(self, request: ChatRequest, caller: Caller) -> Completion:
         """Return the whole completion."""
-        with timed(self._clock) as timing:
-            run = self._open(request, caller, timing)
-            try:
-                body = build_completion(self._head(request), run)
-            finally:
-                run.close()
+        with timed(self._clock) as timing, closing(self._open(request, caller, timing)) as run:
+            body = build_completion(self._head(request), run)
         rates = self._rates.headers(caller.principal)
         return Completion(body, {**run.notes, **rates, **timing.header()})
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from wrapper.services.principal import LOCAL, Principal
 
+Source = Literal["warm", "cold", "parked", "recycled"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -215,12 +216,14 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class Had:
-    """How a turn came to what it runs on: `warm`, `parked` for its session, or `cold`.
+    """How a turn came to what it runs on.
 
+    `source`: `warm`, or `cold`, where that had to be waited for; `parked` after a turn before it of
+    the conversation; or `recycled`, after one of another.
     `lease` are the seconds until it had that, `configure` those until that knew all it must.
     """
 
-    source: Literal["warm", "parked", "cold"]
+    source: Source
     lease: float
     configure: float
 

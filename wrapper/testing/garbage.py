@@ -12,7 +12,7 @@ unended      events without the last ones
 again        half the events, and then all of them
 strange      events of kinds that nobody knows, among the others
 split        half a character in a text
-line         a line of 16 MB, and then the events
+line         a line of 5 MB, and then the events
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 Events = list[bytes]
 
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Who are you?</body></html>"
-LINE_BYTES = 16 * 1000**2
+LINE_BYTES = 5 * 1000**2
 STRANGE = b'event: brand_new\ndata: {"type": "brand_new", "index": 0}\n\n'
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, suppress
@@ -18,13 +20,14 @@ from wrapper.services.claude import frames
 from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of, fault_of_waiting
+from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.functions import FunctionServer, served
 from wrapper.services.claude.parking import Place
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Ended, Ending, Event, Message, TextDelta, Turn
+from wrapper.services.turn import Ended, Ending, Event, Message, TextDelta, ToolUse, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
 RESULT_SECONDS = 2.0
@@ -33,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Conversation:
-    """One turn on one process, a fresh one or the *place* in which its session has gone on."""
+    """One turn on one process, a fresh one or the *place* in which its conversation has gone on.
+
+    *names*: what is said gets names, so that the process can be emptied of it.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,8 @@ class Conversation:
         ignored: Counter[str],
         place: Place | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        names: bool = False,
     ):
         self.process = process
         self._turn = turn
@@ -52,6 +60,9 @@ class Conversation:
             configuration = frames.configuration(turn, workspace)
         process.settings = frames.settings(turn)
         history = frames.history(turn, len(place.known) if place else 0)
+        self._prompt = frames.prompt(turn)
+        if names:
+            history = self._name(history)
         server = FunctionServer(served(turn))
         self._transport = ProcessTransport(process, configuration, history, ignored, server, clock)
         self._functions = names_of(turn)
@@ -67,7 +78,25 @@ class Conversation:
         self._notice = ""
         self._interrupted = False
         self._asked_again = False
+        self._used_tools = False
         self._rounds = 0
+
+    def _name(self, history: Iterator[tuple[Frame, bool]]) -> Iterator[tuple[Frame, bool]]:
+        """Give names to the first and the last message of the user's, and return the history.
+
+        What begins with the model's words cannot be gone back to, and gets none.
+        """
+        process, opening = self.process, next(history, None)
+        process.last = str(uuid.uuid4())
+        self._prompt = frames.named(self._prompt, process.last)
+        if opening is None:
+            process.first = process.first or process.last
+            return history
+        frame, answered = opening
+        if not process.first and answered:
+            process.first = str(uuid.uuid4())
+            frame = frames.named(frame, process.first)
+        return itertools.chain([(frame, answered)], history)
 
     @property
     def started(self) -> bool:
@@ -83,9 +112,12 @@ class Conversation:
         """Return what the process now knows of the conversation; None where it cannot go on.
 
         It can where the turn has ended by itself. In plain each turn brings the whole conversation,
-        so that it goes on once it was emptied, and knows nothing.
+        so that it goes on once it was emptied, and knows nothing. Where there is no session, a
+        process that has used tools knows more than its client, and may have left files.
         """
         if self._ended is None or self._interrupted or self._transport.result is None:
+            return None
+        if self._used_tools and self._turn.session is None:
             return None
         if self._turn.profile == "plain":
             return ()
@@ -130,6 +162,8 @@ class Conversation:
     def _note(self, event: Event) -> Event:
         if isinstance(event, TextDelta):
             self._said.append(event.text)
+        elif isinstance(event, ToolUse):
+            self._used_tools = True
         elif isinstance(event, Ended):
             self._ended = event
             self.process.result = self._transport.result
@@ -175,7 +209,7 @@ class Conversation:
         return {"continue": False, "stopReason": "the last round is over"}
 
     def _ask(self) -> AsyncGenerator[Any]:
-        return ask(self._transport, frames.prompt(self._turn), self._end_round)
+        return ask(self._transport, self._prompt, self._end_round)
 
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:

@@ -165,7 +165,7 @@ class ClaudeEngine:
             status = "degraded"
         else:
             status = "ok" if set(states.values()) == {"ready"} else "starting"
-        parked = len(self.parked())
+        parked = self._supply.parked_count() if self._supply else 0
         ignored = dict(self._ignored)
         return {"status": status, "pools": pools, "parked": parked, "ignored_frames": ignored}
 
@@ -218,8 +218,11 @@ class ClaudeEngine:
     def _conversation(self, lease: Lease, turn: Turn) -> Any:
         conversing = importlib.import_module(CONVERSING)
         process, workspace, place = lease.process, lease.workspace, lease.place
-        ignored, clock = self._ignored, self._clock
-        return conversing.Conversation(process, turn, workspace, ignored, place, clock)
+        recycled = self._settings.pool_recycle and turn.session is None
+        names = recycled and turn.profile == "agent"
+        return conversing.Conversation(
+            process, turn, workspace, self._ignored, place, self._clock, names=names
+        )
 
     async def _converse(self, conversation: Any, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Configure the process, ask it, and yield what it answers."""

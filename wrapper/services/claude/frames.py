@@ -179,6 +179,11 @@ def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
             yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
 
 
+def named(frame: Frame, name: str) -> Frame:
+    """Return a message of the user's that bears a *name*, a UUID, so that one can go back to it."""
+    return {**frame, "uuid": name}
+
+
 def prompt(turn: Turn) -> Frame:
     """Return what sets the turn going: an agent's last message, or just a word."""
     return _input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)

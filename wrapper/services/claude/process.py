@@ -67,6 +67,8 @@ class Process:
         self.settings: list[dict[str, Any]] = []
         # The result of its last turn: Claude Code adds up over the life of a process.
         self.result: dict[str, Any] | None = None
+        # The first and the last message of the user's that it was told, where these bear a name.
+        self.first = self.last = ""
         self.home = root / secrets.token_hex(8)
         self._config = config or self.home / "config"
         try:
@@ -132,13 +134,27 @@ class Process:
         return self._exchange(frame, _boot_answer, seconds, clock)
 
     def empty(self, seconds: float = EMPTYING_SECONDS) -> bool:
-        """Empty it of its conversation; return whether that was done. Only as `ask` is."""
+        """Empty it of its conversation; return whether that was done. Only as `ask` is.
+
+        Where the model sees what Claude Code knows of its conversation, that is taken back to its
+        first message: /clear would be told to the model.
+        """
         try:
-            self._exchange(command("/clear"), _result, seconds, time.monotonic)
+            done = self._clear(seconds) if self.profile.name == "plain" else self._rewind(seconds)
         except (BootFailed, OSError):
             return False
+        return done and self.alive_and_silent()
+
+    def _clear(self, seconds: float) -> bool:
+        self._exchange(command("/clear"), _result, seconds, time.monotonic)
         self.result = None
-        return self.alive_and_silent()
+        return True
+
+    def _rewind(self, seconds: float) -> bool:
+        target = {"target_message_uuid": self.first, "last_seen_user_message_uuid": self.last}
+        told = self.ask({"subtype": "rewind_conversation", **target}, seconds)
+        self.first = self.last = ""
+        return told.get("rewound") is True and told.get("precedingAssistantUuid") is None
 
     def _exchange(
         self,

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.services.claude import unixuser
@@ -18,7 +18,7 @@ from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, Process
 from wrapper.services.claude.workspace import Workspaces
-from wrapper.services.turn import Message, SessionKey, Turn
+from wrapper.services.turn import Message, SessionKey, Source, Turn
 from wrapper.settings import Settings
 
 POOLED = ("agent", "plain")
@@ -26,7 +26,7 @@ POOLED = ("agent", "plain")
 
 @dataclass(frozen=True)
 class Lease:
-    """A process lent to a turn: where it is to work, and the place that its session kept in it.
+    """A process lent to a turn: where it is to work, and the place that was kept in it.
 
     `cold` says that it had to be waited for, as none was ready.
     """
@@ -37,8 +37,10 @@ class Lease:
     cold: bool = False
 
     @property
-    def source(self) -> Literal["warm", "parked", "cold"]:
-        return "parked" if self.place else "cold" if self.cold else "warm"
+    def source(self) -> Source:
+        if self.place is None:
+            return "cold" if self.cold else "warm"
+        return "parked" if self.place.session or self.place.known else "recycled"
 
 
 class Supply:
@@ -68,6 +70,7 @@ class Supply:
             idle=settings.parked_idle,
             most_rss=settings.parked_max_rss * 1024**2,
             discard=self.fleet.discard,
+            recycle=settings.pool_recycle,
         )
         self._workspaces = Workspaces(
             settings.claude_cwd,
@@ -77,7 +80,7 @@ class Supply:
         )
 
     async def lease(self, turn: Turn) -> Lease:
-        """Return the process that the turn's session has gone on in, or else a warm one.
+        """Return the process that the turn's conversation has gone on in, or else a warm one.
 
         It must be given back. Raises an ApiError where none can be had.
         """
@@ -96,13 +99,13 @@ class Supply:
             raise
 
     def give_back(self, lease: Lease, turn: Turn, known: tuple[Message, ...] | None) -> None:
-        """Park the process for the session's next turn, or stop it.
+        """Park the process for the conversation's next turn, or for one like it, or stop it.
 
         *known* is what it knows of the conversation, None where it cannot go on.
         """
         self._leave()
         process = lease.process
-        if turn.session is None or known is None:
+        if known is None or not self._keeps(turn):
             self.fleet.discard(process)
             return
         # What a plain one has counted keeps it from going on; an agent is to know all it knows.
@@ -139,6 +142,9 @@ class Supply:
 
     def parked(self) -> Sequence[SessionKey]:
         return self._parking.sessions()
+
+    def parked_count(self) -> int:
+        return self._parking.count()
 
     def forget(self, session: SessionKey) -> None:
         """Drop a session's process, and its directory in the background."""
@@ -178,8 +184,14 @@ class Supply:
             self.fleet.give_up(future)
             raise
 
+    def _keeps(self, turn: Turn) -> bool:
+        """Say whether a turn may come that has something of *turn*'s process."""
+        return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
+
     async def _resume(self, turn: Turn, workspace: str | None) -> Place | None:
         place = self._parking.take(turn, workspace)
+        if place and not place.knows(turn):
+            place = replace(place, known=(), emptied=self.fleet.later(place.process.empty))
         if place is None or place.emptied is None:
             return place
         emptied = False

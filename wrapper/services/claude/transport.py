@@ -10,6 +10,7 @@ import time
 from asyncio.streams import FlowControlMixin
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from claude_code_sdk import Transport
@@ -23,11 +24,13 @@ from wrapper.services.claude.process import DiedEarly, Process
 
 log = logging.getLogger(__name__)
 
+REST_SECONDS = 1.0
 LINE_BYTES = 64 * 1024 * 1024
 # What is read ahead of who asks for it, twice over at most.
 AHEAD_BYTES = 1024 * 1024
 STDERR_BYTES = 4096
 MOST_KINDS = 30
+LIFECYCLE = "command_lifecycle"
 # What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
 KNOWN = {
     *("user", "assistant", "system", "result", "stream_event"),
@@ -63,6 +66,7 @@ class ProcessTransport(Transport):
         self._files: list[BinaryIO] = []
         self._transports: list[asyncio.BaseTransport] = []
         self._stderr = bytearray()
+        self._commands: set[str] = set()
         self.result: Frame | None = None
         self.configured = 0.0
 
@@ -97,6 +101,7 @@ class ProcessTransport(Transport):
             yield frame
             if frame["type"] == "result":
                 self.result = frame
+                await self._rest()
                 return
 
     async def interrupt(self) -> None:
@@ -184,8 +189,25 @@ class ProcessTransport(Transport):
                 await self._serve(frame)
             elif frame["type"] in KNOWN:
                 yield frame
+            elif frame["type"] == LIFECYCLE:
+                self._follow(frame)
             else:
                 self._ignore(frame["type"][:40])
+
+    def _follow(self, frame: Frame) -> None:
+        """Take note of where Claude Code is with a message that bears a name."""
+        name = str(frame.get("command_uuid"))
+        if frame.get("state") in ("queued", "started"):
+            self._commands.add(name)
+        else:
+            self._commands.discard(name)
+
+    async def _rest(self) -> None:
+        """Hear Claude Code say that it is done with such messages, which it does after a result."""
+        with suppress(TimeoutError, ValueError):
+            async with asyncio.timeout(REST_SECONDS):
+                while self._commands and (line := await self._line()):
+                    self._follow(read_frame(line))
 
     def _ignore(self, kind: str) -> None:
         """Count a frame of an unknown kind, of which there must not come to be any number."""
