@@ -159,16 +159,17 @@ def test_a_conversation_goes_on_in_its_process(parking, fresh, upstream):
     "changed",
     [
         ["My name is Eve.", "{answer}", "What is it?"],
-        ["My name is Ada.", "{answer} ", "What is it?"],
+        ["My name is Ada.", "{answer}!", "What is it?"],
         ["My name is Ada."],
         ["My name is Ada.", "{answer}", "Well?", "Well.", "What is it?"],
     ],
 )
 def test_any_difference_is_a_miss(parking, upstream, changed):
     """Where anything before was changed, left out or put in, another process is asked."""
-    first = Asked(parking, upstream, "My name is Ada.", profile="agent")
+    begin = f"My name is Ada. {changed}"  # which no other test says
+    first = Asked(parking, upstream, begin, profile="agent")
     answer = first.message["content"]
-    said = [text.replace("{answer}", answer) for text in changed]
+    said = [text.replace("My name is Ada.", begin).replace("{answer}", answer) for text in changed]
     then = Asked(parking, upstream, *said, profile="agent")
     later = len(said) > 3  # more may be said at the end
     assert (then.process == first.process) is later
