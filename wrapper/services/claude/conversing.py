@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 class Conversation:
     """One turn on one process, a fresh one or the *place* in which its conversation has gone on.
 
-    *names*: what is said gets names, so that the process can be emptied of it.
+    *sent* is called once its request is out. *names*: what is said gets names, so that the process
+    can be emptied of it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Conversation:
         place: Place | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
+        sent: Callable[[], None] = lambda: None,
         names: bool = False,
     ):
         self.process = process
@@ -77,6 +79,7 @@ class Conversation:
         self._ended: Ended | None = None
         self._notice = ""
         self._interrupted = False
+        self._sent = sent
         self._asked_again = False
         self._used_tools = False
         self._rounds = 0
@@ -223,6 +226,8 @@ class Conversation:
     def _heed(self, subtype: str, told: dict[str, Any]) -> None:
         if subtype == "init":
             self._check_offer(told.get("tools") or ())
+        elif subtype == "status":
+            self._sent()
         elif subtype.startswith("model_refusal"):
             self._reading.refuse()
         elif subtype == "api_retry":

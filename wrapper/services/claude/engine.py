@@ -108,16 +108,18 @@ class ClaudeEngine:
         supply, began = self._started(), self._clock()
         for attempt in range(ATTEMPTS):
             lease, known = await supply.lease(turn), None
-            leased = self._clock()
             try:
-                conversation = self._conversation(lease, turn)
-                async with aclosing(self._converse(conversation, leaving)) as events:
-                    async for event in events:
-                        if isinstance(event, Started):
-                            supply.settle(turn.profile)
-                            took = leased - began, conversation.configured - leased
-                            event = replace(event, had=Had(lease.source, *took))
-                        yield event
+                async with supply.gate.passage() as sent:
+                    leased = self._clock()
+                    conversation = self._conversation(lease, turn, sent)
+                    async with aclosing(self._converse(conversation, leaving)) as events:
+                        async for event in events:
+                            if isinstance(event, Started):
+                                sent()
+                                supply.settle()
+                                took = leased - began, conversation.configured - leased
+                                event = replace(event, had=Had(lease.source, *took))
+                            yield event
                 known = conversation.knowledge()
                 return
             except DiedEarly:
@@ -125,7 +127,7 @@ class ClaudeEngine:
                     raise
             finally:
                 supply.give_back(lease, turn, known)
-                supply.settle(turn.profile)
+                supply.settle()
 
     async def _shortened(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the events of *turn* after what was said before it is summarised."""
@@ -215,13 +217,13 @@ class ClaudeEngine:
     def _lease_any(self) -> Future[Process]:
         return self._started().warm("plain")
 
-    def _conversation(self, lease: Lease, turn: Turn) -> Any:
+    def _conversation(self, lease: Lease, turn: Turn, sent: Callable[[], None]) -> Any:
         conversing = importlib.import_module(CONVERSING)
         process, workspace, place = lease.process, lease.workspace, lease.place
         recycled = self._settings.pool_recycle and turn.session is None
         names = recycled and turn.profile == "agent"
         return conversing.Conversation(
-            process, turn, workspace, self._ignored, place, self._clock, names=names
+            process, turn, workspace, self._ignored, place, self._clock, sent=sent, names=names
         )
 
     async def _converse(self, conversation: Any, leaving: asyncio.Event) -> AsyncGenerator[Event]:

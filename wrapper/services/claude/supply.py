@@ -10,10 +10,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wrapper import capacity
 from wrapper.errors import Unavailable
 from wrapper.services.claude import unixuser
 from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.fleet import Fleet
+from wrapper.services.claude.gate import Gate
 from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import BootFailed, Process
@@ -22,6 +24,8 @@ from wrapper.services.turn import Message, SessionKey, Source, Turn
 from wrapper.settings import Settings
 
 POOLED = ("agent", "plain")
+# After this a turn's request is out, or waits for more than CPU time.
+GATE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Lease:
 class Supply:
     """Warm processes, a pool a profile, and those that are parked for sessions.
 
-    *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them.
+    *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them,
+    and `gate` what turns go through on their way to the model.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Supply:
         self._lock = threading.Lock()
         self._running = 0
         self.fleet = Fleet(settings, environment)
+        self.gate = Gate(capacity.cores(), GATE_SECONDS)
         self._pools = {name: self._pool(name, refused) for name in POOLED}
         self._parking = Parking(
             settings.max_parked,
@@ -127,9 +133,13 @@ class Supply:
         except BootFailed as error:
             raise Unavailable(f"No Claude Code process could be started: {error}") from None
 
-    def settle(self, profile: str) -> None:
-        """Do what had better wait until the model has begun: a boot takes the turn's CPU time."""
-        self._pools[profile].fill()
+    def settle(self) -> None:
+        """Do what had better wait until turns are on their way: a boot takes their CPU time.
+
+        Whoever is still to go does it later, in place of this one.
+        """
+        if self.gate.idle():
+            self.fill()
         self.fleet.give_login_back()
 
     def fill(self) -> None:
