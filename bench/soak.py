@@ -65,6 +65,7 @@ class Tally:
             self.ends[end] += 1
             if fault:
                 self.faults.append(f"{end}: {fault}")
+                print(self.faults[-1], flush=True)
 
     def killed(self) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
@@ -22,13 +21,23 @@ FIRST_SECONDS = 0.05
 PAUSE_SECONDS = 0.5
 
 
+class Threads(ThreadPoolExecutor):
+    """Threads that are made as they are needed; where none can be, those that there are do it."""
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+
+
 class DrainingWorker(ThreadWorker):
     """Told to stop, it is `draining` until no turn runs, and only then deaf.
 
     So whoever asks meanwhile is told, and need not wait for nobody. *busy* says whether turns run,
     and *patience* how many seconds a client may take to ask. What gunicorn's would die of, and its
-    turns with it, it waits for to pass: a lack of descriptors where someone calls. All its threads
-    are there from the beginning, when they can still be had.
+    turns with it, it waits for to pass: a lack of descriptors or of threads where someone calls.
     """
 
     draining = False
@@ -37,12 +46,7 @@ class DrainingWorker(ThreadWorker):
     patience = 30
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        pool = super().get_thread_pool()
-        meeting = Barrier(self.cfg.threads + 1)
-        for _ in range(self.cfg.threads):
-            pool.submit(meeting.wait)
-        meeting.wait()
-        return pool
+        return Threads(self.cfg.threads)
 
     def accept(self, listener: socket.socket) -> None:
         try:

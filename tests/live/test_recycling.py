@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ def test_a_conversation_goes_on_in_its_process(parking, fresh, upstream):
 )
 def test_any_difference_is_a_miss(parking, upstream, changed):
     """Where anything before was changed, left out or put in, another process is asked."""
-    begin = f"My name is Ada. {changed}"  # which no other test says
+    begin = f"My name is Ada {uuid.uuid4()}."  # which no other test says
     first = Asked(parking, upstream, begin, profile="agent")
     answer = first.message["content"]
     said = [text.replace("My name is Ada.", begin).replace("{answer}", answer) for text in changed]

@@ -33,7 +33,9 @@ PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CLAUDE_CLI_PATH")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 0.1
 READY_SECONDS = 90.0
-TOUCH_AND_LIST = '[[tool Bash {"command": "touch hello.txt"}]] [[tool Bash {"command": "ls"}]]'
+WRITE_AND_LIST = (
+    '[[tool Bash {"command": "echo hello > hello.txt"}]] [[tool Bash {"command": "ls"}]]'
+)
 
 _LISTENING = re.compile(r"Listening at: (http://\S+)")
 
@@ -115,7 +117,7 @@ def examples(url: str) -> list[tuple[str, str]]:
         ),
         (
             "A tool at work, and what it found:",
-            _curl(url, f"{TOUCH_AND_LIST} [[result]]", claude={"show_tool_use": True}),
+            _curl(url, f"{WRITE_AND_LIST} [[result]]", claude={"show_tool_use": True}),
         ),
         ("An error of the model's API:", _curl(url, "[[error 429]]", "-si")),
     ]
