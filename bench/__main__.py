@@ -27,9 +27,12 @@ from bench.contenders import (
     UpstreamDirect,
     printed,
 )
+from bench.cost import Cost, cost
 from bench.figures import Round
 from bench.footprint import sessions_bytes
+from bench.load import Load, load
 from bench.measure import measure
+from bench.picture import draw
 from bench.report import table, times
 from bench.sessions import LATE, LaterTurn, SessionTurn
 from bench.targets import (
@@ -38,6 +41,8 @@ from bench.targets import (
     PRINT,
     SESSION_TARGETS,
     TARGETS,
+    Check,
+    checks,
     missed,
     noises,
     too_large,
@@ -49,6 +54,7 @@ from wrapper.services.claude.cli import QUIET, build_profiles
 from wrapper.settings import Settings
 
 RESULTS = Path(__file__).with_name("results.md")
+PICTURE = RESULTS.with_suffix(".png")
 KEY = "sk-bench-0123456789"
 ROUNDS = 15
 BURSTS = 5
@@ -63,13 +69,24 @@ def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
         long = measure(conversations(contenders), bursts, 1)
     with contending(later) as contenders:
         sessions = measure(contenders, rounds, 1)
-    found = Found(single, burst, long, sessions, sessions_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        own = cost(Path(folder))
+    found = Found(single, burst, long, sessions, sessions_bytes(), under_load(), own)
     code, verdict = judge(found)
     text = write(found, verdict)
     print(text)
     if code != 2 and rounds >= ROUNDS:
         RESULTS.write_text(text)
+        draw(found.single, found.burst, found.checks, PICTURE)
     return code
+
+
+def under_load() -> Load:
+    with tempfile.TemporaryDirectory() as name, serving() as url:
+        folder = Path(name)
+        environment = furnish(folder, url)
+        plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
+        return load(folder, url, KEY, cli.current(), plain)
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,12 @@ class Found:
     long: Sequence[Round]
     sessions: Sequence[Round]
     footprint: int
+    load: Load
+    cost: Cost
+
+    @property
+    def checks(self) -> list[Check]:
+        return checks(self.burst, self.load, self.cost)
 
 
 @contextmanager
@@ -148,16 +171,18 @@ def judge(found: Found) -> tuple[int, list[str]]:
         *too_slow(found.long),
         *missed(found.sessions, SESSION_TARGETS),
         *too_large(found.footprint),
+        *(check for check in found.checks if not check.reached),
     ]
     if misses:
         return 1, [f"Missed: {target}." for target in misses]
-    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, FOOTPRINT_TARGET)
+    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, FOOTPRINT_TARGET, *found.checks)
     return 0, [f"Reached: {target}." for target in targets]
 
 
 def write(found: Found, verdict: Sequence[str]) -> str:
     """Return the text of results.md."""
     single, burst, long, sessions = found.single, found.burst, found.long, found.sessions
+    loaded = found.load
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     return f"""# What `make bench` found
 
@@ -189,10 +214,26 @@ Each turn found the process of the one before it parked.
 {times(sessions)}
 1,000 sessions of 5 turns with short messages: {found.footprint / 1024**2:.1f} MiB.
 
+## Under load, and the gateway's own cost
+
+{AT_ONCE} clients that ask one after another, profile plain: {loaded.fresh:.1f} turns a second on fresh
+processes, of {loaded.most:.1f} that the cores can do at {loaded.cpu:.2f} s of CPU for a boot and a
+turn; {loaded.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
+
+With an engine that costs nothing, under the same gunicorn:
+
+{bullets(found.checks)}
+
+![The times, and how much of what it may be each number is](results.png)
+
 ## Targets
 
-{chr(10).join(f"- {line}" for line in verdict)}
+{bullets(verdict)}
 """
+
+
+def bullets(lines: Sequence[object]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Server:
             **variables,
         }
         self.temporary = Path(environment["TMPDIR"])
-        self._forks = program is GUNICORN
+        self._forks = program[0] == "gunicorn"
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", *program, *arguments],

@@ -1,0 +1,96 @@
+"""The load: turns a second under many clients, on fresh processes and on recycled ones."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from bench.answer import EXPECTED, QUESTION, WrongAnswer
+from bench.contenders import BOOT_SECONDS, TURN, converse
+from tests.live.server import Server
+from wrapper import capacity
+from wrapper.services.claude import frames
+from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.process import Process
+
+AT_ONCE = 8
+ROUNDS = 3
+FRESH_TURNS = 24
+RECYCLED_TURNS = 120
+SETTINGS = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": str(AT_ONCE), "POOL_SIZE_OTHER": "0"}
+KINDS = {
+    "fresh": ({"MAX_PARKED": "0"}, FRESH_TURNS),
+    "recycled": ({"MAX_PARKED": str(AT_ONCE), "POOL_RECYCLE": "true"}, RECYCLED_TURNS),
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """Turns a second, and the CPU seconds of a boot and a turn on a bare process."""
+
+    fresh: float
+    recycled: float
+    cpu: float
+
+    @property
+    def most(self) -> float:
+        """Return the turns a second that the cores can do, where each needs a boot."""
+        return capacity.cores() / self.cpu
+
+
+def load(folder: Path, url: str, key: str, binary: str, profile: Profile) -> Load:
+    """Measure, round by round, with AT_ONCE clients that ask one turn after another."""
+    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    with ExitStack() as started:
+        servers = {}
+        for kind, (settings, _) in KINDS.items():
+            place = folder / kind
+            place.mkdir()
+            server = Server(place, url, ANTHROPIC_API_KEY=key, **SETTINGS, **settings)
+            started.callback(server.stop)
+            servers[kind] = server.wait()
+        for _ in range(ROUNDS):
+            for kind, (_, turns) in KINDS.items():
+                rates[kind].append(_rate(servers[kind], turns))
+    cpu = statistics.median(_cpu(binary, profile, folder))
+    fresh, recycled = (statistics.median(rates[kind]) for kind in KINDS)
+    return Load(fresh, recycled, cpu)
+
+
+def _rate(server: Server, turns: int) -> float:
+    server.at_rest()
+    began = perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        list(clients.map(lambda _: _ask(server), range(turns)))
+    return turns / (perf_counter() - began)
+
+
+def _ask(server: Server) -> None:
+    status, body = server.ask(QUESTION)
+    if status != 200 or body["choices"][0]["message"]["content"] != EXPECTED:
+        raise WrongAnswer(f"{status}: {body!r:.500}")
+
+
+def _cpu(binary: str, profile: Profile, root: Path) -> Iterator[float]:
+    """Yield what processes took that were booted, asked once, and stopped."""
+    for _ in range(ROUNDS * 2):
+        before = _children()
+        process = Process(profile, binary, root)
+        try:
+            process.boot(BOOT_SECONDS)
+            converse(process, TURN, frames.configuration(TURN))
+        finally:
+            process.stop()
+        yield _children() - before
+
+
+def _children() -> float:
+    """Return the CPU seconds of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,50 @@
+"""The picture: the times beside each other, and each number as a part of what it may be."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Round, seconds
+from bench.targets import Check
+
+WIDTH, HEIGHT = 11.0, 8.0
+
+
+def draw(
+    single: Sequence[Round], burst: Sequence[Round], checks: Sequence[Check], to: Path
+) -> None:
+    """Write the picture as a PNG."""
+    # It takes a second to import, which only whoever draws should wait for.
+    matplotlib = importlib.import_module("matplotlib")
+    matplotlib.use("Agg")
+    plots = importlib.import_module("matplotlib.pyplot")
+    figure, (above, below) = plots.subplots(2, 1, figsize=(WIDTH, HEIGHT))
+    _times(above, single, burst)
+    _parts(below, checks)
+    figure.tight_layout()
+    figure.savefig(to, dpi=100)
+
+
+def _times(axes: Any, single: Sequence[Round], burst: Sequence[Round]) -> None:
+    names = sorted(single[0], key=lambda name: seconds(single, name, "first").median)
+    for offset, rounds, label in ((0.2, single, "one at a time"), (-0.2, burst, "8 at once")):
+        middle = [seconds(rounds, name, "first").median * 1e3 for name in names]
+        places = [number + offset for number in range(len(names))]
+        bars = axes.barh(places, middle, 0.38, label=label)
+        axes.bar_label(bars, fmt=" %.0f")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_title("Time to first token, ms (medians)")
+    axes.legend()
+
+
+def _parts(axes: Any, checks: Sequence[Check]) -> None:
+    colours = ["tab:green" if check.reached else "tab:red" for check in checks]
+    parts = [check.part for check in checks]
+    bars = axes.barh(range(len(checks)), parts, color=colours)
+    axes.bar_label(bars, fmt=" %.2f")
+    axes.set_yticks(range(len(checks)), [check.what for check in checks])
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_title("As a part of what it may be")
