@@ -216,9 +216,9 @@ Each turn found the process of the one before it parked.
 
 ## Under load, and the gateway's own cost
 
-{AT_ONCE} clients that ask one after another, profile plain: {loaded.fresh:.1f} turns a second on fresh
-processes, of {loaded.most:.1f} that the cores can do at {loaded.cpu:.2f} s of CPU for a boot and a
-turn; {loaded.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
+{AT_ONCE} clients that ask one after another, profile plain: {loaded.fresh:.1f} turns a second on
+fresh processes, of {loaded.most:.1f} that the cores can do at {loaded.cpu:.2f} s of CPU for a boot
+and a turn; {loaded.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
 
 With an engine that costs nothing, under the same gunicorn:
 
