@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import os
@@ -310,6 +311,7 @@ def environment(env_file: str = ".env") -> Mapping[str, str]:
     return {**added, **os.environ}
 
 
+@functools.lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Say whether *host*, a name or address without port, can only mean this machine."""
     name = host.strip("[]").lower()

@@ -81,7 +81,9 @@ def request_id() -> str:
 
 
 def stamp(response: Response) -> Response:
-    """Give *response* the headers that all have; what a view says itself stays."""
+    """Give *response*, once, the headers that all have; what a view says itself stays."""
+    if "x-request-id" in response.headers:
+        return response
     response.headers["x-request-id"] = request_id()
     for name, value in SECURITY.items():
         response.headers.setdefault(name, value)

@@ -119,12 +119,16 @@ class TurnLoop:
         self._leaving.set()
         self._drain()
         self._loop.run_until_complete(self._leave())
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
         self._drain()
         return self._late
 
     async def _leave(self) -> None:
+        if any(not task.done() for task in self._tasks):
+            await self._end()
+        await self._loop.shutdown_asyncgens()
+
+    async def _end(self) -> None:
         begun = [self._tasks[index] for index in self._begun]
         for task in set(self._tasks).difference(begun):
             task.cancel()
