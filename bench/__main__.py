@@ -33,6 +33,7 @@ from bench.footprint import sessions_bytes
 from bench.load import Load, load
 from bench.measure import measure
 from bench.picture import draw
+from bench.promises import Promises, promises
 from bench.report import table, times
 from bench.sessions import LATE, LaterTurn, SessionTurn
 from bench.targets import (
@@ -71,7 +72,9 @@ def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
         sessions = measure(contenders, rounds, 1)
     with tempfile.TemporaryDirectory() as folder:
         own = cost(Path(folder))
-    found = Found(single, burst, long, sessions, sessions_bytes(), under_load(), own)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = promises(Path(folder))
+    found = Found(single, burst, long, sessions, sessions_bytes(), under_load(), own, kept)
     code, verdict = judge(found)
     text = write(found, verdict)
     print(text)
@@ -100,10 +103,11 @@ class Found:
     footprint: int
     load: Load
     cost: Cost
+    promises: Promises
 
     @property
     def checks(self) -> list[Check]:
-        return checks(self.burst, self.load, self.cost)
+        return checks(self.burst, self.load, self.cost, self.promises)
 
 
 @contextmanager
@@ -220,7 +224,8 @@ Each turn found the process of the one before it parked.
 fresh processes, of {loaded.most:.1f} that the cores can do at {loaded.cpu:.2f} s of CPU for a boot
 and a turn; {loaded.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
 
-With an engine that costs nothing, under the same gunicorn:
+With an engine that costs nothing, under the same gunicorn, and with 64 clients of each kind that
+send slowly, or not at all, never read, never leave, or leave at once:
 
 {bullets(found.checks)}
 

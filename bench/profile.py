@@ -46,7 +46,8 @@ def main(turns: int = TURNS) -> None:
         gateway = app.extensions["wrapper"]
         gateway.start()
         try:
-            assert eventually(lambda: gateway.health()["status"] == "ok")  # noqa: S101
+            if not eventually(lambda: gateway.health()["status"] == "ok"):
+                raise RuntimeError(str(gateway.health()))
             tell(app.test_client(), turns)
         finally:
             gateway.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.cost import PAUSE, Cost
 from bench.figures import Round, ratio, seconds
 from bench.load import Load
+from bench.promises import Promises
 
 GATEWAY = "gateway"
 BARE = "bare process"
@@ -82,8 +83,8 @@ def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list
     return [f"{t}; it is {got.median:.2f}" for t, got in reached if got.median > t.most]
 
 
-def checks(burst: Sequence[Round], load: Load, cost: Cost) -> list[Check]:
-    """Return what is to hold of a burst, under load, and of the gateway's own cost."""
+def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> list[Check]:
+    """Return what is to hold of a burst, under load, of the own cost, and under faults."""
     first = ratio(burst, GATEWAY, PRINT, "first").median
     return [
         Check(f"8 at once: first token, as a part of `{PRINT}`'s", first, BURST_MOST),
@@ -94,6 +95,8 @@ def checks(burst: Sequence[Round], load: Load, cost: Cost) -> list[Check]:
         Check("MiB resident", cost.resident / MIB, 90),
         Check("MiB more for each request that waits", cost.waiting / MIB, 1),
         Check("100 streams: 99th percentile of the gap, by the upstream's", cost.gap / PAUSE, 3),
+        Check("seconds to /health among 64 of each bad client", kept.health, 1),
+        Check("seconds until nothing of a killed gateway is left", kept.gone, 5),
     ]
 
 

@@ -9,6 +9,7 @@ from bench.cost import PAUSE, Cost
 from bench.figures import Spread, ratio, seconds, spread
 from bench.load import Load
 from bench.measure import measure, sample
+from bench.promises import Promises
 from bench.report import table
 from bench.targets import (
     BARE,
@@ -147,16 +148,17 @@ def test_noise(reference):
 
 
 LOAD = Load(fresh=4.0, recycled=16.0, cpu=capacity.cores() / 5)
+KEPT = Promises(health=1.0, gone=5.0)
 COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99 * PAUSE)
 
 
 def test_checks_are_reached_at_their_bounds():
     """A number at its bound is reached; each one beyond it is missed, and told with both."""
     burst = rounds_of(gateway=[0.2], cold=[1.0])
-    assert all(check.reached for check in checks(burst, LOAD, COST))
+    assert all(check.reached for check in checks(burst, LOAD, COST, KEPT))
     worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
     slow = Load(fresh=3.9, recycled=15.0, cpu=capacity.cores() / 5)
-    found = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse)
+    found = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
     assert not any(check.reached for check in found)
     assert all(check.part > 1 for check in found)
     assert str(found[0]).endswith("at most 0.2; it is 0.21")
@@ -189,7 +191,7 @@ def test_status(gateway, cold, long, late, size, burst, status, word):
     rounds = rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold)
     bursts = rounds_of(gateway=[burst] * 3, bare=[0.25] * 3, cold=[1.0] * 3)
     lengthy = [{"plain, 100 turns before": Timing(long, long)}]
-    found = Found(rounds, bursts, lengthy, sessions_of(late), size * 1024**2, LOAD, COST)
+    found = Found(rounds, bursts, lengthy, sessions_of(late), size * MIB, LOAD, COST, KEPT)
     code, verdict = judge(found)
     assert code == status
     assert len(verdict) > 0

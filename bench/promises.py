@@ -1,0 +1,93 @@
+"""The promises: how soon /health answers among bad clients, and how soon a killed one is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.clients import Client, request
+from tests.faults.servers import program
+from tests.live.server import ROOT, Server, alive, eventually, started_for
+
+MANY = 64
+LOOKS = 60
+LOOK_SECONDS = 0.05
+KILLS = 5
+SETTINGS = {"MAX_CONCURRENT_TURNS": str(MANY), "POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
+REFUSED = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\nmore"
+
+
+@dataclass(frozen=True)
+class Promises:
+    """Seconds: the slowest answer of /health, and the longest that a killed gateway's lasted."""
+
+    health: float
+    gone: float
+
+
+def promises(folder: Path) -> Promises:
+    """Measure both, with a `claude` that misbehaves as it is told and costs next to nothing."""
+    code = ROOT / "tests" / "faults" / "claude.py"
+    binary = program(folder, f'exec {sys.executable} -IS {code} "$@"')
+    with _served(folder / "pressed", binary) as pressed:
+        health = _health(pressed)
+    gone = []
+    for number in range(KILLS):
+        with _served(folder / f"killed{number}", binary) as killed:
+            gone.append(_gone(killed))
+    return Promises(health, max(gone))
+
+
+@contextmanager
+def _served(place: Path, binary: str) -> Iterator[Server]:
+    place.mkdir()
+    server = Server(place, "http://127.0.0.1:9", CLAUDE_CLI_PATH=binary, **SETTINGS)
+    try:
+        yield server.wait()
+    finally:
+        server.stop()
+
+
+def _health(server: Server) -> float:
+    """Return how long /health took at most, while many of each kind of client are at it."""
+    data = request("hello")
+    with ExitStack() as stack:
+
+        def come(said: bytes) -> None:
+            for _ in range(MANY):
+                stack.enter_context(Client(server)).send(said)
+
+        come(b"")  # who says nothing
+        come(data[:20])  # or not all, and will not
+        come(data[:-5])
+        come(REFUSED)  # who neither reads nor leaves
+        come(request("[[babble]]", stream=True))
+        for _ in range(MANY):
+            Client(server).send(data).reset()
+        return max(_look(server) for _ in range(LOOKS))
+
+
+def _look(server: Server) -> float:
+    began = time.perf_counter()
+    server.health()
+    took = time.perf_counter() - began
+    time.sleep(LOOK_SECONDS)
+    return took
+
+
+def _gone(server: Server) -> float:
+    """Kill the gateway as a whole; return the seconds until nothing of it is left."""
+    left = {pid for root in server.roots() for pid in started_for(root)}
+    worker = server.worker
+    began = time.perf_counter()
+    for pid in (server.process.pid, worker):
+        os.kill(pid, signal.SIGKILL)
+    if not eventually(lambda: not (server.roots() or any(alive(pid) for pid in left))):
+        raise RuntimeError("something of a killed gateway is left")
+    return time.perf_counter() - began
