@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from wrapper.errors import BadGateway, Overloaded, Unavailable
+from wrapper.services.claude.failures import BootFailed, Refused
 from wrapper.services.claude.pool import FIRST_DELAY, LONGEST_DELAY, Pool
-from wrapper.services.claude.process import BootFailed, Refused
 
 
 class Fake:

@@ -16,7 +16,8 @@ from wrapper.gateway import Gateway
 from wrapper.keys import KeysError
 from wrapper.services.chat import Caller
 from wrapper.services.claude import cli
-from wrapper.services.claude.process import BootFailed, check_version
+from wrapper.services.claude.failures import BootFailed
+from wrapper.services.claude.fitness import check_version
 from wrapper.services.confinement import confinement
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.credentials import HOW_TO_LOG_IN, detect_login

@@ -17,9 +17,10 @@ from typing import Any
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, shrinking
+from wrapper.services.claude.failures import DiedEarly
 from wrapper.services.claude.identity import Identity
 from wrapper.services.claude.listing import read_models
-from wrapper.services.claude.process import DiedEarly, Process
+from wrapper.services.claude.process import Process
 from wrapper.services.claude.supply import Lease, Supply
 from wrapper.services.confinement import confine
 from wrapper.services.pictures import Picture

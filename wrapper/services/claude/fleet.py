@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from wrapper import capacity
 from wrapper.services.claude import cli
+from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.login import LentLogin
-from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.process import Process
 from wrapper.services.claude.root import Root, reap_abandoned
 from wrapper.services.claude.unixuser import PASSABLE
 from wrapper.services.credentials import credentials_file, uses_cli_login

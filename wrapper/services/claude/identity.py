@@ -9,8 +9,9 @@ from typing import Any
 from wrapper.errors import ApiError
 from wrapper.services.claude import cli
 from wrapper.services.claude.account import Account
+from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.fleet import Fleet
-from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.process import Process
 from wrapper.services.credentials import Login, credentials_file, detect_login
 from wrapper.settings import Settings
 

@@ -10,7 +10,8 @@ from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
 from wrapper.errors import ApiError, BadGateway, Unavailable
-from wrapper.services.claude.process import BootFailed, Process, Refused
+from wrapper.services.claude.failures import BootFailed, Refused
+from wrapper.services.claude.process import Process
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0

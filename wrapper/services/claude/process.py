@@ -20,36 +20,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrapper.errors import BadGateway
-from wrapper.services.claude import orphans, sandbox
-from wrapper.services.claude.cli import (
-    HOW_TO_UPDATE,
-    OLDEST_READ_ONLY,
-    OLDEST_VERSION,
-    Profile,
-)
+from wrapper.services.claude import fitness, orphans
+from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.frames import command
 from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
-from wrapper.services.confinement import HOW_TO_OPEN
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
 SAID_BYTES = 8 * 1024**2
 TERM_SECONDS = 3.0
 EMPTYING_SECONDS = 5.0
-
-
-class BootFailed(Exception):
-    """Raised when a process did not come up; the message says why."""
-
-
-class Refused(BootFailed):
-    """Raised when a process came up, but must not serve; the message holds the mend."""
-
-
-class DiedEarly(BadGateway):
-    """Raised when a process ended before it was asked anything, so that another may be asked."""
 
 
 class Process:
@@ -108,17 +90,12 @@ class Process:
         ask = partial(self.ask, seconds=seconds, clock=clock)
         try:
             self.version = str(ask({"subtype": "get_binary_version"}).get("version") or "")
-            check_version(self.version)
-            self._check_confinement(ask)
+            fitness.check(self.profile, self.version, ask)
             self.models = ask_models(ask)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"Claude Code said what cannot be understood: {error!r:.200}"
             raise BootFailed(what) from error
-        if _has_socket(self.pid):
-            raise Refused(
-                "Claude Code opened a socket through which other processes can reach it, although "
-                "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that heeds it: " + HOW_TO_UPDATE
-            )
+        fitness.check_closed(self.pid)
 
     def ask(
         self,
@@ -218,15 +195,6 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def _check_confinement(self, ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-        if self.profile.reads_only:
-            check_read_only(self.version)
-        if self.profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
-            raise Refused(
-                "Claude Code does not take the settings of its sandbox (CLAUDE_SANDBOX). Use a "
-                "version that does: " + HOW_TO_UPDATE
-            )
-
     def _furnish(self, profile: Profile) -> dict[str, str]:
         """Make its directories and return its environment."""
         temporary, work = self.home / "tmp", self.home / "work"
@@ -255,31 +223,6 @@ class Process:
         return said.decode(errors="replace").strip()[-500:]
 
 
-def check_version(version: str) -> None:
-    """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
-    if _numbers(version) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
-        raise Refused(
-            f"This Claude Code ({version or 'of an old version'}) is older than {oldest} and would "
-            f"read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
-        )
-
-
-def check_read_only(version: str) -> None:
-    """Raise Refused where a CLI of this *version* takes commands for harmless that are not."""
-    if _numbers(version) < OLDEST_READ_ONLY:
-        oldest = ".".join(map(str, OLDEST_READ_ONLY))
-        raise Refused(
-            f"This Claude Code ({version}) is older than {oldest}, and its Bash would show callers "
-            f"files that are not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of "
-            f"CLAUDE_TOOLS, or {HOW_TO_OPEN}"
-        )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())
-
-
 def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
     for frame in _frames(lines):
         if frame["type"] == "control_response":
@@ -303,11 +246,3 @@ def _readable(descriptor: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
-
-
-def _has_socket(pid: int) -> bool:
-    try:
-        table = Path("/proc/net/unix").read_text()
-    except OSError:
-        return False
-    return f"/{pid}.sock" in table

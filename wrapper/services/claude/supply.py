@@ -14,11 +14,12 @@ from wrapper import capacity
 from wrapper.errors import Unavailable
 from wrapper.services.claude import unixuser
 from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.fleet import Fleet
 from wrapper.services.claude.gate import Gate
 from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
-from wrapper.services.claude.process import BootFailed, Process
+from wrapper.services.claude.process import Process
 from wrapper.services.claude.workspace import Workspaces
 from wrapper.services.turn import Message, SessionKey, Source, Turn
 from wrapper.settings import Settings

@@ -17,10 +17,11 @@ from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
 from wrapper.services import machine
+from wrapper.services.claude.failures import DiedEarly
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.functions import FunctionServer, asks_server
 from wrapper.services.claude.line import read_frame
-from wrapper.services.claude.process import DiedEarly, Process
+from wrapper.services.claude.process import Process
 
 log = logging.getLogger(__name__)
 
