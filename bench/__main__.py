@@ -35,7 +35,7 @@ from bench.measure import measure
 from bench.picture import draw
 from bench.promises import Promises, promises
 from bench.report import table, times
-from bench.sessions import LATE, LaterTurn, SessionTurn
+from bench.sessions import LATE, LaterTurn, SentAgain, SessionTurn
 from bench.targets import (
     FOOTPRINT_TARGET,
     LONG_TARGET,
@@ -146,6 +146,8 @@ def later(folder: Path, url: str) -> Iterator[Contender]:
     for profile in ("agent", "plain"):
         yield LaterTurn(binary, profiles[profile], folder / "bare")
         yield from (SessionTurn(gateway, profile, number) for number in (2, LATE))
+    for turns in (1, LATE):
+        yield from (SentAgain(gateway, turns, goes_on=goes_on) for goes_on in (True, False))
 
 
 def furnish(folder: Path, url: str) -> dict[str, str]:
@@ -213,7 +215,9 @@ at once, in 20 deltas, so that the times are what each adds of its own. Every an
 {times(long)}
 ## Later turns of a session ({len(sessions)} rounds)
 
-Each turn found the process of the one before it parked.
+Each turn of a session found the process of the one before it parked. "Sent again" are conversations
+without a session, of which all is sent each time: those that go on found their process, too. Their
+bodies are those of a fresh process, so that as much is read from the prompt cache.
 
 {times(sessions)}
 1,000 sessions of 5 turns with short messages: {found.footprint / 1024**2:.1f} MiB.

@@ -51,6 +51,7 @@ class Gateway:
 
     def __init__(self, folder: Path, upstream_url: str, key: str, size: int):
         self._size = size
+        self.told: dict[str, str] = {}  # the headers of its last answer
         self._server = Server(
             folder,
             upstream_url,
@@ -58,6 +59,7 @@ class Gateway:
             DEFAULT_PROFILE="plain",
             POOL_SIZE=str(size),
             POOL_SIZE_OTHER="1",
+            MAX_PARKED="16",
         ).listen()
 
     def prepare(self) -> None:
@@ -74,7 +76,7 @@ class Gateway:
         body: Json = {"model": MODEL, "messages": messages, "stream": True}
         body |= {"claude": {"profile": profile}, "session_id": session_id}
         answer = Answer()
-        for event in _post(self._server.port, "/v1/chat/completions", body, {}):
+        for event in _post(self._server.port, "/v1/chat/completions", body, {}, self.told):
             for choice in event.get("choices", ()):
                 answer.add(choice["delta"].get("content") or "")
         return answer.end()
@@ -216,13 +218,24 @@ def printed(profile: Profile) -> list[str]:
     return kept
 
 
-def _post(port: int, path: str, body: Json, headers: Mapping[str, str]) -> Iterator[Json]:
-    """Send *body* on a new connection and yield the events of the answer as they come."""
+def _post(
+    port: int,
+    path: str,
+    body: Json,
+    headers: Mapping[str, str],
+    told: dict[str, str] | None = None,
+) -> Iterator[Json]:
+    """Send *body* on a new connection and yield the events of the answer as they come.
+
+    *told* gets the answer's headers, by their names in small letters.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     sent = {"Content-Type": "application/json", **headers}
     try:
         connection.request("POST", path, json.dumps(body).encode(), sent)
         response = connection.getresponse()
+        if told is not None:
+            told.update((name.lower(), value) for name, value in response.getheaders())
         if response.status != 200:
             raise WrongAnswer(f"status {response.status}: {response.read()[:500]!r}")
         while line := response.readline():

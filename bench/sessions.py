@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from bench.answer import QUESTION, Timing, WrongAnswer
+from bench.answer import EXPECTED, QUESTION, Timing, WrongAnswer
 from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse
 from tests.live.server import MODEL
 from wrapper.services.claude import frames
@@ -50,6 +50,47 @@ class SessionTurn:
 
     def close(self) -> None:
         """Do nothing: the gateway is closed by itself."""
+
+
+class SentAgain:
+    """The gateway asked by a client without a session, that sends all again with more at its end.
+
+    It begins with so many turns before. Raises WrongAnswer where its last turn's process, if it
+    *goes_on*, was not found, or, if not, was.
+    """
+
+    def __init__(self, gateway: Gateway, turns: int, *, goes_on: bool):
+        way = "goes on" if goes_on else "begins anew"
+        self.name = f"sent again, agent, {turns} turns before, {way}"
+        self._gateway = gateway
+        self._goes_on = goes_on
+        self._count = itertools.count()
+        self._said = [*MESSAGES, {"role": "assistant", "content": EXPECTED}] * turns
+        self._said[0] = {"role": "user", "content": self.name}  # which nobody else says
+        self._begun = False
+
+    def prepare(self) -> None:
+        if self._goes_on and not self._begun:
+            self._begun = True
+            self._turn()
+        self._gateway.prepare()
+
+    def ask(self) -> Timing:
+        timing = self._turn()
+        if ("desc=parked" in self._gateway.told["server-timing"]) is not self._goes_on:
+            raise WrongAnswer(f"{self.name}: {self._gateway.told['server-timing']}")
+        return timing
+
+    def close(self) -> None:
+        """Do nothing: the gateway is closed by itself."""
+
+    def _turn(self) -> Timing:
+        if not self._goes_on:  # nobody has said this before
+            self._said[0] = {"role": "user", "content": f"{self.name}: {next(self._count)}"}
+        timing = self._gateway.ask([*self._said, *MESSAGES], "agent")
+        if self._goes_on:
+            self._said += [*MESSAGES, {"role": "assistant", "content": EXPECTED}]
+        return timing
 
 
 class LaterTurn:
