@@ -28,7 +28,6 @@ class Engine(ScriptedEngine):
         super().__init__()
         self.kept: list[SessionKey] = []
         self.forgotten: list[SessionKey] = []
-        self.tidied = 0
 
     def parked(self):
         return list(self.kept)
@@ -36,9 +35,6 @@ class Engine(ScriptedEngine):
     def forget(self, session):
         self.forgotten.append(session)
         self.kept = [key for key in self.kept if key != session]
-
-    def tidy(self):
-        self.tidied += 1
 
 
 class Patient(MemoryStore):
@@ -309,7 +305,6 @@ def test_sweeping(desk):
     desk.service.sweep()
     assert desk.engine.forgotten == [goes]
     assert desk.engine.kept == [stays]
-    assert desk.engine.tidied == 1
 
 
 def test_a_session_about_to_be_remembered(desk):

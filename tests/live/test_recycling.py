@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import uuid
 from typing import Any
 
 import pytest
 
+from tests.live.server import eventually
 from tests.live.talk import heard, last_process, reminders
 from tests.live.team import Team
 
@@ -182,3 +185,13 @@ def test_tools_are_known_to_no_client(parking, upstream):
     first = Asked(parking, upstream, text, profile="agent")
     then = Asked(parking, upstream, text, first.message["content"], "And?", profile="agent")
     assert then.process != first.process
+
+
+def test_what_has_died_is_forgotten(serve, upstream):
+    """A process that has died while it waited is not kept, also where there are no sessions."""
+    server = serve(**POOLS, SESSION_STORE="none").wait()
+    asked = Asked(server, upstream, "hello", profile="agent")
+    assert server.health()["parked"] == 1
+    os.kill(asked.process, signal.SIGKILL)
+    assert eventually(lambda: server.health()["parked"] == 0, 25)
+    server.at_rest()

@@ -54,10 +54,6 @@ class Engine(Protocol):
         """Drop all that is kept for a session that is gone, in the background."""
         ...
 
-    def tidy(self) -> None:
-        """Drop what has been kept for too long; to be called every few seconds."""
-        ...
-
     def describe(self) -> dict[str, Any]:
         """Return `method`, `reason`, `ready`, `missing`, `cli` and `account`; may take seconds.
 

@@ -87,9 +87,6 @@ class ScriptedEngine:
     def forget(self, session: SessionKey) -> None:
         """There is nothing to forget."""
 
-    def tidy(self) -> None:
-        """There is nothing to tidy."""
-
     def describe(self) -> dict[str, Any]:
         cli = {"version": None, "path": None, "error": None}
         told = {"method": "scripted", "reason": "a test", "ready": True, "missing": []}

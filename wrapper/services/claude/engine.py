@@ -185,10 +185,6 @@ class ClaudeEngine:
     def forget(self, session: SessionKey) -> None:
         self._started().forget(session)
 
-    def tidy(self) -> None:
-        if self._supply:
-            self._supply.tidy()
-
     def describe(self) -> dict[str, Any]:
         return self._identity.describe(lambda: self._started().fleet, lambda: self._version)
 

@@ -21,10 +21,12 @@ from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.workspace import Workspaces
+from wrapper.services.janitor import Janitor
 from wrapper.services.turn import Message, SessionKey, Source, Turn
 from wrapper.settings import Settings
 
 POOLED = ("agent", "plain")
+TIDY_SECONDS = 5.0
 # After this a turn's request is out, or waits for more than CPU time.
 GATE_SECONDS = 0.5
 
@@ -85,6 +87,8 @@ class Supply:
             settings.session_ttl + settings.max_timeout / 1000,
             user=unixuser.of(settings.claude_user),
         )
+        self._janitor = Janitor(self._tidy, TIDY_SECONDS)
+        self._janitor.start()
 
     async def lease(self, turn: Turn) -> Lease:
         """Return the process that the turn's conversation has gone on in, or else a warm one.
@@ -162,12 +166,13 @@ class Supply:
         self._parking.forget(session)
         self.fleet.later(self._workspaces.forget, session)
 
-    def tidy(self) -> None:
+    def _tidy(self) -> None:
         self._parking.tidy()
         self._workspaces.tidy()
 
     def close(self) -> None:
         """Stop every process and remove every directory but the sessions' own."""
+        self._janitor.close()
         self._parking.close()
         for pool in self._pools.values():
             pool.close()

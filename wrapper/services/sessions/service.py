@@ -149,7 +149,6 @@ class SessionService:
 
         A new one is there before its first turn is remembered.
         """
-        self._engine.tidy()
         parked = self._engine.parked()  # asked first: a turn parks before it ends
         visited = frozenset(self._visited)
         for key in parked:
