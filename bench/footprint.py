@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from wrapper.services.answer import Answer
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages import ChatMessage
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.session import new_session
 from wrapper.services.sessions.visit import Visit
-from wrapper.services.turn import Ended, Ending, Started, TextDelta, Usage
 from wrapper.settings import Settings
 
 SESSIONS = 1000

@@ -14,8 +14,7 @@ from tests.test_http import USER, Server
 from tests.test_openapi_answers import Judge
 from tests.test_openapi_requests import CALLS, RESULT
 from wrapper.openapi import path_of
-from wrapper.services.shapes import misfit
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
@@ -28,6 +27,7 @@ from wrapper.services.turn import (
     Usage,
     Used,
 )
+from wrapper.services.shapes import misfit
 from wrapper.testing.calls import sample
 
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"

@@ -4,23 +4,21 @@ import pytest
 
 from wrapper.errors import BadAnswer
 from wrapper.services.answer import Answer
-from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import (
-    Call,
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Compacted,
     Ended,
     Ending,
-    Message,
     ReasoningDelta,
-    Shape,
     Started,
     TextDelta,
     ToolUse,
     Usage,
     Used,
 )
+from wrapper.services.messages import ChatMessage
+from wrapper.services.turn import Call, Message, Shape
 
 USAGE = Usage(input=10, output=4)
 SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
 from wrapper.services.booking import Booking
+from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.meter import Unread
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
-from wrapper.services.turn import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.usage.amounts import DEAREST, Amounts
 from wrapper.services.usage.ledger import Ledger
 

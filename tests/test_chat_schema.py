@@ -7,19 +7,9 @@ from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.chat import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.completion import Head, build_completion
 from wrapper.services.conversation import ChatRequest
+from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import (
-    Call,
-    Document,
-    Ended,
-    Ending,
-    Event,
-    Image,
-    ReasoningDelta,
-    Started,
-    TextDelta,
-    Usage,
-)
+from wrapper.services.turn import Call, Document, Image
 
 USER = {"role": "user", "content": "Hi"}
 

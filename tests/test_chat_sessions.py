@@ -22,23 +22,21 @@ from wrapper.errors import (
 )
 from wrapper.services.chat import Caller
 from wrapper.services.conversation import ChatRequest
-from wrapper.services.liveness import CHECK_SECONDS
-from wrapper.services.messages import ChatMessage
-from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
     Ending,
-    Function,
-    Shape,
     Spent,
     Started,
     TextDelta,
-    Turn,
     Usage,
     Used,
 )
+from wrapper.services.liveness import CHECK_SECONDS
+from wrapper.services.messages import ChatMessage
+from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.turn import Function, Shape, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, Step, answer
 

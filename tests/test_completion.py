@@ -6,8 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.completion import Head, build_chunks, build_completion
-from wrapper.services.figures import build_usage
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
@@ -18,6 +17,7 @@ from wrapper.services.turn import (
     TextDelta,
     Usage,
 )
+from wrapper.services.figures import build_usage
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)

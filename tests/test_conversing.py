@@ -10,17 +10,8 @@ import pytest
 from wrapper.services.claude import conversing
 from wrapper.services.claude.parking import Place
 from wrapper.services.claude.process import Process
-from wrapper.services.turn import (
-    Ended,
-    Ending,
-    Message,
-    Permissions,
-    Sampling,
-    SessionKey,
-    TextDelta,
-    Turn,
-    Usage,
-)
+from wrapper.services.events import Ended, Ending, TextDelta, Usage
+from wrapper.services.turn import Message, Permissions, Sampling, SessionKey, Turn
 
 KEY = SessionKey("local", "s", "a1")
 EARLIER = (Message("user", ("a",)), Message("assistant", ("b",)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.test_http import ASKED, DONE, USER, Server, error_of
 from tests.test_openapi_requests import SCHEMAS
 from wrapper.schemas.parameters import PARAMETERS
-from wrapper.services.turn import Started, TextDelta
+from wrapper.services.events import Started, TextDelta
 
 SERVER = Server()
 SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,8 +11,8 @@ from tests.numbers import Numbers
 from tests.test_http import ASKED, CHAT, DONE, KEY, LONG, Server, error_of
 from wrapper import Gateway
 from wrapper.errors import Overloaded
+from wrapper.services.events import Had, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.principal import Principal
-from wrapper.services.turn import Had, Spent, Started, TextDelta, Usage, Used
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
 

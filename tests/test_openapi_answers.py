@@ -16,8 +16,16 @@ from wrapper.schemas.answers import REASONS, AccountSchema
 from wrapper.services.claude.account import TOLD
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.completion import FINISH_REASONS
+from wrapper.services.events import (
+    Ended,
+    Ending,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolUse,
+    Usage,
+)
 from wrapper.services.principal import Principal
-from wrapper.services.turn import Ended, Ending, ReasoningDelta, Started, TextDelta, ToolUse, Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

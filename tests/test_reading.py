@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
 from wrapper.services.claude.reading import Reading
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from wrapper.errors import Overloaded
+from wrapper.services.events import Ended, Ending, Had, Started, TextDelta, Usage
 from wrapper.services.meter import Unread
 from wrapper.services.record import Record
 from wrapper.services.timing import Timing
-from wrapper.services.turn import Ended, Ending, Had, Message, Started, TextDelta, Turn, Usage
+from wrapper.services.turn import Message, Turn
 
 TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
 

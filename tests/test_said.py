@@ -22,21 +22,18 @@ from wrapper.services.claude import frames
 from wrapper.services.claude.compaction import Compaction
 from wrapper.services.claude.conversing import Conversation
 from wrapper.services.claude.line import read_frame
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Compacted,
     Ended,
-    Function,
-    Message,
     ReasoningDelta,
-    Shape,
     Started,
     TextDelta,
     ToolUse,
-    Turn,
     Used,
 )
+from wrapper.services.turn import Function, Message, Shape, Turn
 
 PIPE_BYTES = 1024 * 1024
 F_SETPIPE_SZ = 1031

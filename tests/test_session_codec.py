@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
 from wrapper.services.sessions.codec import (
     Unreadable,
@@ -20,15 +21,7 @@ from wrapper.services.sessions.codec import (
     measure,
 )
 from wrapper.services.sessions.session import Head, Reply
-from wrapper.services.turn import (
-    Call,
-    Document,
-    Ending,
-    Image,
-    Result,
-    SessionKey,
-    Usage,
-)
+from wrapper.services.turn import Call, Document, Image, Result, SessionKey
 
 # Half letters, too, which a model may write though no client can send them.
 texts = st.text(st.characters(codec=None), max_size=20)

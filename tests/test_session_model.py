@@ -23,10 +23,11 @@ from wrapper.services.chat import Caller, Stream
 from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.process import Process
 from wrapper.services.conversation import ChatRequest
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
-from wrapper.services.turn import Ended, Ending, Message, Started, TextDelta, Turn, Usage
+from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

@@ -9,17 +9,9 @@ from flask import Flask
 from tests.pictures import part, picture
 from tests.test_http import CHAT, USER, Server, error_of
 from wrapper import Gateway
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.principal import Principal
-from wrapper.services.turn import (
-    CallDelta,
-    CallStarted,
-    Ended,
-    Ending,
-    SessionKey,
-    Started,
-    TextDelta,
-    Usage,
-)
+from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

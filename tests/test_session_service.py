@@ -7,12 +7,13 @@ import pytest
 
 from wrapper.errors import ClientGone, Conflict, RequestTooLarge, SessionNotFound, Unavailable
 from wrapper.services.answer import Answer
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.service import Asked, SessionService, open_sessions
-from wrapper.services.turn import Ended, Ending, SessionKey, Started, TextDelta, Usage
+from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
-from wrapper.services.turn import Spent, Started, Usage, sum_usage
+from wrapper.services.events import Spent, Started, Usage, sum_usage
 
 NAMES = (
     *("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"),

@@ -3,8 +3,8 @@
 import pytest
 
 from wrapper.errors import RateLimited
+from wrapper.services.events import Had, Started
 from wrapper.services.timing import Timing, timed
-from wrapper.services.turn import Had, Started
 
 
 class Clock:

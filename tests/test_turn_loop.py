@@ -6,16 +6,8 @@ import pytest
 
 from wrapper.errors import Overloaded
 from wrapper.services.engine import BUFFERED_EVENTS, TurnLoop
-from wrapper.services.turn import (
-    Ended,
-    Ending,
-    Spent,
-    Started,
-    TextDelta,
-    Turn,
-    Usage,
-    Used,
-)
+from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.turn import Turn
 from wrapper.testing.engine import ScriptedEngine, answer
 
 ENDED = Ended(Ending.DONE, Usage(), None)

@@ -10,22 +10,21 @@ from hypothesis import strategies as st
 
 from wrapper.errors import BadAnswer, Conflict, RequestTooLarge
 from wrapper.services.answer import Answer
-from wrapper.services.messages import ChatMessage
-from wrapper.services.sessions.codec import measure
-from wrapper.services.sessions.session import Session, new_session
-from wrapper.services.sessions.visit import Passing, Replay, Visit
-from wrapper.services.turn import (
-    Call,
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Compacted,
     Ended,
     Ending,
-    Message,
     Started,
     TextDelta,
     Usage,
 )
+from wrapper.services.messages import ChatMessage
+from wrapper.services.sessions.codec import measure
+from wrapper.services.sessions.session import Session, new_session
+from wrapper.services.sessions.visit import Passing, Replay, Visit
+from wrapper.services.turn import Call, Message
 
 USAGE = Usage(3, 4, 5, 2, 1)
 SYSTEM = ChatMessage("system", ("Be brief.",))

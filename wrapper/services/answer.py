@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wrapper.errors import BadAnswer
-from wrapper.services.messages import ChatMessage
-from wrapper.services.shapes import misfit
-from wrapper.services.turn import (
-    Call,
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Compacted,
     Ended,
     Ending,
     Event,
-    Message,
-    Shape,
     Started,
     TextDelta,
-    arguments_of,
 )
+from wrapper.services.messages import ChatMessage
+from wrapper.services.shapes import misfit
+from wrapper.services.turn import Call, Message, Shape, arguments_of
 
 
 @dataclass

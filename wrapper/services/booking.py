@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wrapper.services.events import Event, Spent, Used
 from wrapper.services.meter import Meter
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
-from wrapper.services.turn import Event, Spent, Used
 from wrapper.services.usage.amounts import NANOS, Amounts, Row, most, total
 from wrapper.services.usage.ledger import Ledger
 

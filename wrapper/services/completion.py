@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper.services.answer import Answer
-from wrapper.services.figures import build_usage
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
@@ -19,6 +18,7 @@ from wrapper.services.turn import (
     TextDelta,
     ToolUse,
 )
+from wrapper.services.figures import build_usage
 
 Json = dict[str, Any]
 Items = Iterable[tuple[int, Event] | None]

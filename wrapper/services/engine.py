@@ -8,8 +8,9 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from wrapper.services.catalog import Model
+from wrapper.services.events import Ended, Event, Started, Used
 from wrapper.services.pictures import Picture
-from wrapper.services.turn import Ended, Event, SessionKey, Started, Turn, Used
+from wrapper.services.turn import SessionKey, Turn
 
 BUFFERED_EVENTS = 64
 # What a turn gets to tell what it used, and then to be gone: far more than it needs, since one that

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wrapper.services.turn import Ended, Usage
+from wrapper.services.events import Ended, Usage
 
 Json = dict[str, Any]
 

@@ -6,9 +6,10 @@ import logging
 from typing import Any
 
 from wrapper.errors import ApiError
+from wrapper.services.events import Ended, Event, Started
 from wrapper.services.meter import Meter
 from wrapper.services.timing import Timing
-from wrapper.services.turn import Ended, Event, Started, Turn
+from wrapper.services.turn import Turn
 
 log = logging.getLogger(__name__)
 

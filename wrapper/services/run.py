@@ -10,9 +10,9 @@ from typing import Protocol
 from wrapper.errors import ApiError
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
+from wrapper.services.events import Event
 from wrapper.services.liveness import Watch
 from wrapper.services.record import Record
-from wrapper.services.turn import Event
 
 
 class Events(Protocol):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
-from wrapper.services.turn import Started
+from wrapper.services.events import Started
 
 
 @dataclass

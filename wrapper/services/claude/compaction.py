@@ -17,7 +17,8 @@ from wrapper.services.claude.functions import FunctionServer
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Compacted, Event, Message, Result, Turn, Used
+from wrapper.services.events import Compacted, Event, Used
+from wrapper.services.turn import Message, Result, Turn
 
 
 class Compaction:

@@ -27,7 +27,8 @@ from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
-from wrapper.services.turn import Ended, Ending, Event, Message, TextDelta, ToolUse, Turn
+from wrapper.services.events import Ended, Ending, Event, TextDelta, ToolUse
+from wrapper.services.turn import Message, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
 RESULT_SECONDS = 2.0

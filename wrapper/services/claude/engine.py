@@ -23,20 +23,19 @@ from wrapper.services.claude.listing import read_models
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.supply import Lease, Supply
 from wrapper.services.confinement import confine
-from wrapper.services.pictures import Picture
-from wrapper.services.turn import (
+from wrapper.services.events import (
     Compacted,
     Ended,
     Ending,
     Event,
     Had,
-    SessionKey,
     Started,
-    Turn,
     Usage,
     Used,
     beside,
 )
+from wrapper.services.pictures import Picture
+from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 
 # How many processes are tried where one ends before it was asked anything.

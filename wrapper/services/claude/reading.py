@@ -10,8 +10,7 @@ from typing import Any
 from wrapper.errors import BadGateway
 from wrapper.services.claude.order import Order
 from wrapper.services.claude.tally import Tally
-from wrapper.services.stops import StopCutter
-from wrapper.services.turn import (
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
@@ -23,6 +22,7 @@ from wrapper.services.turn import (
     ToolUse,
     sum_usage,
 )
+from wrapper.services.stops import StopCutter
 
 Raw = dict[str, Any]
 

@@ -21,8 +21,9 @@ from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.pool import Pool
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.workspace import Workspaces
+from wrapper.services.events import Source
 from wrapper.services.janitor import Janitor
-from wrapper.services.turn import Message, SessionKey, Source, Turn
+from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
 
 POOLED = ("agent", "plain")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from wrapper.services.turn import Spent, Usage, Used
+from wrapper.services.events import Spent, Usage, Used
 
 Raw = dict[str, Any]
 

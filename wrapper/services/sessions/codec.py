@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
+from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
 from wrapper.services.sessions.session import Head, Reply
-from wrapper.services.turn import Call, Document, Ending, Image, Part, Result, SessionKey, Usage
+from wrapper.services.turn import Call, Document, Image, Part, Result, SessionKey
 
 Json = dict[str, Any]
 Found = TypeVar("Found")

@@ -10,6 +10,7 @@ from typing import Any
 
 from wrapper.errors import Conflict, SessionNotFound
 from wrapper.services.engine import Engine
+from wrapper.services.events import Usage, sum_usage
 from wrapper.services.janitor import Janitor
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
@@ -19,7 +20,7 @@ from wrapper.services.sessions.redis import RedisStore
 from wrapper.services.sessions.session import Head, Session, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
 from wrapper.services.sessions.visit import Visit
-from wrapper.services.turn import SessionKey, Usage, sum_usage
+from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 
 SWEEP_SECONDS = 5.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
+from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Ending, SessionKey, Usage
+from wrapper.services.turn import SessionKey
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,21 @@ from types import MappingProxyType
 
 from wrapper.errors import RequestTooLarge
 from wrapper.services.answer import Answer
-from wrapper.services.messages import ChatMessage, is_system, unspoken
-from wrapper.services.sessions.codec import dump_message, measure
-from wrapper.services.sessions.session import Reply, Session
-from wrapper.services.sessions.store import Claim
-from wrapper.services.turn import (
-    Call,
+from wrapper.services.events import (
     CallDelta,
     CallStarted,
     Ended,
     Ending,
     Event,
-    SessionKey,
     Started,
     TextDelta,
     sum_usage,
 )
+from wrapper.services.messages import ChatMessage, is_system, unspoken
+from wrapper.services.sessions.codec import dump_message, measure
+from wrapper.services.sessions.session import Reply, Session
+from wrapper.services.sessions.store import Claim
+from wrapper.services.turn import Call, SessionKey
 
 # What is remembered. The API wants a refused turn out of the conversation, or refuses all others.
 REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS)
