@@ -78,7 +78,7 @@ def test_whoever_is_long_inside_holds_up_nobody():
     async def play():
         gate = Gate(1, 0.01)
         async with gate.passage(), asyncio.timeout(10), gate.passage():
-            assert True
+            assert not gate.idle()
         assert gate.idle()
 
     asyncio.run(play())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from dotenv import dotenv_values
-from environs import Env, EnvError, EnvValidationError, validate
+from environs import Env, EnvValidationError, validate
 
-from wrapper import capacity
+from wrapper import capacity, parsers
 
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
@@ -235,7 +234,6 @@ class Settings:
         "debug, info, warning or error.",
         validate.OneOf(("debug", "info", "warning", "error")),
     )
-
     log_format: str = _setting(
         "str", "console", "console or json.", validate.OneOf(("console", "json"))
     )
@@ -289,10 +287,10 @@ def load(env_file: str = ".env") -> Settings:
     """
     env = Env(eager=False)
     env.read_env(env_file, recurse=False)
-    env.add_parser("origins", _origins)
-    env.add_parser("names", _names)
-    env.add_parser("pairs", _pairs)
-    env.add_parser("tools", _tools)
+    env.add_parser("origins", parsers.origins)
+    env.add_parser("names", parsers.names)
+    env.add_parser("pairs", parsers.pairs)
+    env.add_parser("tools", parsers.tools)
     values = {row.name: _read(env, row.name, row.default, row.metadata) for row in fields(Settings)}
     try:
         env.seal()
@@ -326,32 +324,3 @@ def is_loopback(host: str) -> bool:
 def _read(env: Env, name: str, default: Any, metadata: Mapping[str, Any]) -> Any:
     parse = getattr(env, metadata["kind"])
     return parse(name.upper(), default, validate=metadata["check"])
-
-
-def _names(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple):  # the default
-        return text
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _pairs(text: str | tuple[tuple[str, str], ...], **_: Any) -> tuple[tuple[str, str], ...]:
-    if isinstance(text, tuple):  # the default
-        return text
-    pairs = [tuple(side.strip() for side in part.partition("=")[::2]) for part in _names(text)]
-    if not all(name and target for name, target in pairs):
-        raise EnvError("Must be a list of name=model.")
-    return tuple((name, target) for name, target in pairs)
-
-
-def _origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple) or not text.lstrip().startswith("["):
-        return _names(text)
-    try:
-        return tuple(str(origin) for origin in json.loads(text))
-    except ValueError:
-        raise EnvError("Not a JSON list.") from None
-
-
-def _tools(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    names = _names(text)
-    return () if names == ("none",) else names

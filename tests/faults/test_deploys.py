@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,16 @@ def leave_alone(server, text):
         server.ask(text)
 
 
+def stop_in_mid_answer(server, upstream, text):
+    """Tell a server to stop while it streams; return who reads that, and what will be read."""
+    answers: list[Any] = []
+    asking = threading.Thread(target=lambda: answers.append(server.stream(text)))
+    asking.start()
+    assert upstream.wait_for(bool)
+    server.process.send_signal(signal.SIGTERM)
+    return asking, answers
+
+
 def test_sigterm_leaves_nothing(serve):
     """After an ordinary stop there is no process and no directory."""
     server = serve().wait()
@@ -73,13 +84,7 @@ def test_sigterm_leaves_nothing(serve):
 def test_running_turns_may_finish(serve, upstream):
     """A turn that runs when the server is told to stop is finished within GRACEFUL_TIMEOUT."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 1.5]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 1.5]]")
     asking.join()
     assert answers[0][1].endswith(b"data: [DONE]\n\n")
     assert server.stop() == 0
@@ -89,13 +94,7 @@ def test_others_are_told_meanwhile(serve, upstream):
     """While running turns finish, /ready is 503 at once, and further turns get 503 to go by."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     assert server.call("GET", "/ready")[0] == 200
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 3]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 3]]")
     assert eventually(lambda: server.call("GET", "/ready")[0] == 503, 2)
     status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
     assert (status, headers["retry-after"]) == (503, "1")
@@ -107,13 +106,7 @@ def test_others_are_told_meanwhile(serve, upstream):
 def test_turns_that_take_too_long_are_told(serve, upstream):
     """A stream that does not finish within GRACEFUL_TIMEOUT ends with an error event."""
     server = serve(GRACEFUL_TIMEOUT="1", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(server.stream("[[deltas 3]] [[stall 50]]"))
-    )
-    asking.start()
-    assert upstream.wait_for(bool)
-    server.process.send_signal(signal.SIGTERM)
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 50]]")
     began = time.monotonic()
     asking.join()
     assert answers[0][0][-1]["error"]["code"] == "unavailable"

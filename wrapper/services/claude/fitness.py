@@ -43,22 +43,25 @@ def check_closed(pid: int) -> None:
 def check_version(version: str) -> None:
     """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
     if _numbers(version) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
         raise Refused(
-            f"This Claude Code ({version or 'of an old version'}) is older than {oldest} and would "
-            f"read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
+            f"{_older(version, OLDEST_VERSION)} and would read files that a caller's text names "
+            f"with @. Update it: {HOW_TO_UPDATE}"
         )
 
 
 def check_read_only(version: str) -> None:
     """Raise Refused where a CLI of this *version* takes commands for harmless that are not."""
     if _numbers(version) < OLDEST_READ_ONLY:
-        oldest = ".".join(map(str, OLDEST_READ_ONLY))
         raise Refused(
-            f"This Claude Code ({version}) is older than {oldest}, and its Bash would show callers "
-            f"files that are not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of "
-            f"CLAUDE_TOOLS, or {HOW_TO_OPEN}"
+            f"{_older(version, OLDEST_READ_ONLY)}, and its Bash would show callers files that are "
+            f"not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or "
+            f"{HOW_TO_OPEN}"
         )
+
+
+def _older(version: str, oldest: tuple[int, ...]) -> str:
+    said = version or "of an old version"
+    return f"This Claude Code ({said}) is older than {'.'.join(map(str, oldest))}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ class Lease:
 
 
 class Supply:
-    """Warm processes, a pool a profile, and those that are parked for sessions.
+    """Warm processes, a pool a profile, and those that are parked after a turn.
 
     *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them,
     and `gate` what turns go through on their way to the model.
@@ -167,10 +167,6 @@ class Supply:
         self._parking.forget(session)
         self.fleet.later(self._workspaces.forget, session)
 
-    def _tidy(self) -> None:
-        self._parking.tidy()
-        self._workspaces.tidy()
-
     def close(self) -> None:
         """Stop every process and remove every directory but the sessions' own."""
         self._janitor.close()
@@ -218,6 +214,10 @@ class Supply:
             if not emptied:
                 place.leave(self.fleet.discard)
         return place if emptied else None
+
+    def _tidy(self) -> None:
+        self._parking.tidy()
+        self._workspaces.tidy()
 
     def _free(self) -> int:
         """Return how many processes may be parked beside those that run."""
