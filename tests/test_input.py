@@ -12,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzzing import oblige
 from tests.test_http import ASKED, DONE, USER, Server, error_of
 from tests.test_openapi_requests import SCHEMAS
 from wrapper.schemas.parameters import PARAMETERS
 from wrapper.services.events import Started, TextDelta
 
-SERVER = Server()
+# Its model answers in the shape that it is asked for.
+SERVER = Server(script=oblige)
 SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONE = "\ud83d"
 
@@ -227,6 +229,7 @@ _parameters = st.dictionaries(_name, _json, max_size=3) | st.fixed_dictionaries(
 @example({"metadata": {"a.b": 5}})
 @example({"stop": [LONE]})
 @example({"session_id": LONE})
+@example({"response_format": {"type": "json_object"}})
 def test_parameters(parameters):
     """Parameters of any type and value are taken, or refused by their places."""
     body = {**ASKED, **parameters}
