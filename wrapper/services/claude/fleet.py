@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import capacity
@@ -20,6 +24,8 @@ from wrapper.services.credentials import credentials_file, uses_cli_login
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
+# Long enough for a process that is just being made to be known.
+LITTER_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -39,6 +45,7 @@ class Fleet:
         self._closed = False
         self._live: set[Process] = set()
         self._booting: set[Process] = set()
+        self._homes: set[Path] = set()
         reap_abandoned()
         self._root = Root()
         if settings.claude_user:
@@ -56,6 +63,7 @@ class Fleet:
         with self._lock:
             self._live.add(process)
             self._booting.add(process)
+            self._homes.add(process.home)
         try:
             if self._closed:
                 raise BootFailed("The gateway is shutting down.")
@@ -78,6 +86,15 @@ class Fleet:
     def later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Call a function in the background, where processes are stopped."""
         return self._stoppers.submit(function, *arguments)
+
+    def tidy(self) -> None:
+        """Remove what could not be removed with its process: that takes descriptors, too."""
+        latest = time.time() - LITTER_SECONDS
+        for work in self._root.path.glob("*/work"):
+            home = work.parent
+            with suppress(FileNotFoundError):
+                if home not in self._homes and home.stat().st_mtime < latest:
+                    shutil.rmtree(home, ignore_errors=True)
 
     def give_up(self, future: Future[Process]) -> None:
         """Wait for a process no more; one that comes all the same is stopped."""
@@ -123,6 +140,7 @@ class Fleet:
 
     def _stop(self, process: Process) -> None:
         process.stop()
+        self._homes.discard(process.home)
         self.give_login_back()
 
     def _discard_unwanted(self, future: Future[Process]) -> None:

@@ -218,6 +218,7 @@ class Supply:
     def _tidy(self) -> None:
         self._parking.tidy()
         self._workspaces.tidy()
+        self.fleet.tidy()
 
     def _free(self) -> int:
         """Return how many processes may be parked beside those that run."""
