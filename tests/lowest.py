@@ -14,7 +14,15 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 # What no test there needs; and schemathesis, which wants a newer jsonschema-rs than we do.
-LEFT_OUT = {"ruff", "mypy", "import-linter", "types-gunicorn", "schemathesis", "build", "setuptools"}
+LEFT_OUT = {
+    "ruff",
+    "mypy",
+    "import-linter",
+    "types-gunicorn",
+    "schemathesis",
+    "build",
+    "setuptools",
+}
 
 
 def read(name: str) -> list[Requirement]:

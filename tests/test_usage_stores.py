@@ -490,7 +490,7 @@ def test_password(tmp_path):
             RedisStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
         assert "a:long" not in str(caught.value)
         # Older clients do not greet a Redis, which then refuses what they ask.
-        with pytest.raises(StoreFailed, match="REDIS_URL: Redis (cannot be reached|refuses)"):
+        with pytest.raises(StoreFailed, match=r"REDIS_URL: Redis (cannot be reached|refuses)"):
             RedisStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
     finally:
         server.stop()

@@ -46,9 +46,7 @@ class Arguments(argparse.ArgumentParser):
         self.exit(2, f"{message}\n")
 
 
-def read_arguments(
-    arguments: Sequence[str] | None, prog: str, reloads: bool
-) -> argparse.Namespace:
+def read_arguments(arguments: Sequence[str] | None, prog: str, reloads: bool) -> argparse.Namespace:
     """Return `port` (None where none is given) and `reload`; a mistake ends with one line and 2."""
     parser = Arguments(prog, description="Serve the gateway.")
     parser.add_argument("port", nargs="?", type=_port, metavar="PORT", help="default: the setting")

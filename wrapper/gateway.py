@@ -147,7 +147,9 @@ class Gateway:
                 from wrapper.openapi import build_document
             except ImportError:
                 mend = "pip install 'claude-code-gateway[docs]'"
-                raise UnknownUrl(f"apispec is not installed, so there is no document; {mend}") from None
+                raise UnknownUrl(
+                    f"apispec is not installed, so there is no document; {mend}"
+                ) from None
             document = build_document(app, needs_key=self.guard.needs_key)
             app.extensions["wrapper_openapi"] = document
         return cast(dict[str, Any], app.extensions["wrapper_openapi"])
