@@ -42,7 +42,7 @@ test: install ## all tests, on the real Claude Code and a scripted upstream
 # Without what starts servers, and without what chance finds as well in `make test`.
 test-lowest: install $(LOWEST)/installed ## unit tests with the lowest versions that the package allows
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" \
-		$(addprefix --ignore tests/,live faults test_schemathesis.py test_input.py)
+		$(addprefix --ignore tests/,live faults test_bench.py test_input.py test_package.py test_schemathesis.py test_soak.py)
 
 $(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/lowest.py
 	rm -rf $(@D)

@@ -1,0 +1,159 @@
+"""The package: what is built, and that it serves where there is nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.live import cli
+from tests.live.server import ROOT, Server
+from tests.lowest import extras, read
+from wrapper import __version__
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME = f"claude_code_gateway-{__version__}"
+USAGE = ROOT / "tests" / "typed_usage.py"
+SECRET = "sk-nobody-may-see-this"
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    """Return what a command prints, once it has succeeded."""
+    done = subprocess.run(command, cwd=cwd, env=variables or None, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """Where the sdist lies, and the wheel that was built from it; there were secrets beside."""
+    folder = tmp_path_factory.mktemp("built")
+    clone = folder / "clone"
+    run("git", "clone", "-q", ROOT, clone, cwd=folder)
+    for name in (".env", "keys.toml", "wrapper/.env"):
+        (clone / name).write_text(SECRET)
+    run(sys.executable, "-m", "build", "--no-isolation", "-o", folder, clone, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> Path:
+    return built / f"{NAME}-py3-none-any.whl"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment that holds the wheel and what it requires, and an empty directory."""
+
+    bin: Path
+    cwd: Path
+
+    def run(self, *command: str | Path) -> str:
+        program, *arguments = command
+        home = {"HOME": str(self.cwd), "PATH": str(self.bin)}
+        return run(self.bin / program, *arguments, cwd=self.cwd, **home)
+
+    def install(self, what: str | Path, *options: str) -> None:
+        """Install *what*, a wheel."""
+        pip = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), "install"]
+        command = [*pip, "--quiet", "--no-compile", *options, str(what)]
+        done = subprocess.run(command, cwd=self.cwd, capture_output=True, text=True)
+        if done.returncode:
+            cli.missing(f"registry that has what the package requires: {done.stderr}")
+
+
+@pytest.fixture(scope="module")
+def place(wheel, tmp_path_factory) -> Place:
+    folder = tmp_path_factory.mktemp("place")
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    (folder / "cwd").mkdir()
+    made = Place(folder / "venv" / "bin", folder / "cwd")
+    made.install(wheel)
+    return made
+
+
+def modules() -> set[str]:
+    listed = run("git", "ls-files", "wrapper", cwd=ROOT).split()
+    assert len(listed) > 100
+    return set(listed)
+
+
+def test_wheel(wheel):
+    """The wheel has every module, the mark of types and the licence, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    about = {name for name in names if name.startswith(f"{NAME}.dist-info/")}
+    assert names - about == modules()
+    assert "wrapper/py.typed" in names
+    assert f"{NAME}.dist-info/licenses/LICENSE" in about
+
+
+def test_sdist(built):
+    """The source has what a server is started and set with, and neither tests nor secrets."""
+    with tarfile.open(built / f"{NAME}.tar.gz") as archive:
+        files = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        texts = {name.removeprefix(f"{NAME}/"): file.read() for name, file in files.items() if file}
+    beside = {"LICENSE", "README.md", "requirements.txt", "wsgi.py", "gunicorn.conf.py"}
+    assert texts.keys() > modules() | beside | {".env.example", "CHANGELOG.md", "SECURITY.md"}
+    assert not {name for name in texts if name.startswith("tests")}
+    assert not {name for name, text in texts.items() if SECRET.encode() in text}
+
+
+def test_requirements_agree():
+    """What the tests run with is what each extra asks for."""
+    tools = {one.name: one for one in read("requirements-dev.txt")}
+    assert extras().keys() == {"redis", "metrics", "docs"}
+    for asked in extras().values():
+        assert asked == [tools[one.name] for one in asked]
+
+
+def test_serves(place, upstream, tmp_path):
+    """Installed alone, the program answers a question from an empty directory."""
+    program = (str(place.bin / "claude-code-gateway"),)
+    server = Server(tmp_path, upstream.url, program=program, launcher=(), PYTHONPATH="")
+    try:
+        status, answer = server.wait().ask("Hello?")
+        missing = server.call("GET", "/openapi.json")
+    finally:
+        server.stop()
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "You said: Hello?")
+    assert missing[0] == 404
+    assert b"pip install 'claude-code-gateway[docs]'" in missing[2]
+
+
+def test_gunicorn(place):
+    """gunicorn takes the package's settings and app by their names."""
+    app = ("-c", "python:wrapper.gunicorn_conf", "wrapper:create_app()")
+    place.run("gunicorn", "--check-config", *app)
+
+
+def test_commands(place):
+    """Flask finds the commands by the package's name."""
+    assert "SESSION_TTL=3600" in place.run("flask", "--app", "wrapper", "gateway", "settings")
+
+
+def test_usage(place):
+    """What the package has for a shop and for its tests needs nothing that it does not require."""
+    assert place.run("python", USAGE).split("\n")[1] == __version__
+
+
+def test_types(place, tmp_path):
+    """A user's strict mypy takes the types of what is installed."""
+    options = ("--strict", "--python-executable", place.bin / "python", "--cache-dir", tmp_path)
+    said = run(sys.executable, "-m", "mypy", *options, USAGE, cwd=place.cwd)
+    assert "no issues found" in said
+
+
+def test_extras(place, wheel):
+    """With all extras nothing is in conflict, and the document and the metrics are there."""
+    place.install(f"{wheel}[{','.join(extras())}]")
+    run(sys.executable, "-m", "pip", "--python", place.bin / "python", "check", cwd=place.cwd)
+    asked = "from wrapper import create_app; client = create_app().test_client()"
+    shown = "print([client.get(path).status_code for path in ('/openapi.json', '/metrics')])"
+    assert "[200, 200]" in place.run("python", "-c", f"{asked}; {shown}")
