@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,6 @@ from wrapper import __version__
 pytestmark = pytest.mark.timeout(300)
 
 NAME = f"claude_code_gateway-{__version__}"
-USAGE = ROOT / "tests" / "typed_usage.py"
 SECRET = "sk-nobody-may-see-this"
 
 
@@ -33,7 +33,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     """Where the sdist lies, and the wheel that was built from it; there were secrets beside."""
-    folder = tmp_path_factory.mktemp("built")
+    folder: Path = tmp_path_factory.mktemp("built")
     clone = folder / "clone"
     run("git", "clone", "-q", ROOT, clone, cwd=folder)
     for name in (".env", "keys.toml", "wrapper/.env"):
@@ -43,16 +43,20 @@ def built(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(built) -> Path:
+def wheel(built: Path) -> Path:
     return built / f"{NAME}-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
 class Place:
-    """An environment that holds the wheel and what it requires, and an empty directory."""
+    """An environment that holds the wheel and what it requires, and an empty directory.
+
+    `shop` is a program of a user's.
+    """
 
     bin: Path
     cwd: Path
+    shop: Path
 
     def run(self, *command: str | Path) -> str:
         program, *arguments = command
@@ -73,7 +77,10 @@ def place(wheel, tmp_path_factory) -> Place:
     folder = tmp_path_factory.mktemp("place")
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     (folder / "cwd").mkdir()
-    made = Place(folder / "venv" / "bin", folder / "cwd")
+    (folder / "shop").mkdir()
+    shop = folder / "shop" / "shop.py"
+    shutil.copy(ROOT / "tests" / "typed_usage.py", shop)
+    made = Place(folder / "venv" / "bin", folder / "cwd", shop)
     made.install(wheel)
     return made
 
@@ -140,13 +147,14 @@ def test_commands(place):
 
 def test_usage(place):
     """What the package has for a shop and for its tests needs nothing that it does not require."""
-    assert place.run("python", USAGE).split("\n")[1] == __version__
+    shown = place.run("python", place.shop).splitlines()
+    assert shown[:3] == [__version__, "Good day.", "Good day."]
 
 
 def test_types(place, tmp_path):
     """A user's strict mypy takes the types of what is installed."""
     options = ("--strict", "--python-executable", place.bin / "python", "--cache-dir", tmp_path)
-    said = run(sys.executable, "-m", "mypy", *options, USAGE, cwd=place.cwd)
+    said = run(sys.executable, "-m", "mypy", *options, place.shop, cwd=place.cwd)
     assert "no issues found" in said
 
 

@@ -1,4 +1,4 @@
-"""A shop's own typed code around the gateway: mypy reads it, and it runs from an installed wheel."""
+"""A shop's own typed code around the gateway: mypy reads it, and it runs beside the wheel."""
 
 from __future__ import annotations
 
