@@ -9,14 +9,27 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.deployments import (
+    COMPOSE,
+    DEPLOY,
+    KUBERNETES,
+    MIB,
+    ROOT,
+    UNIT,
+    compose,
+    copied,
+    image,
+    instructions,
+    kubernetes,
+    systemd,
+)
 from tests.live.cli import missing
 from tests.nginx import CONF, Nginx
 from wrapper import capacity, server
@@ -24,97 +37,13 @@ from wrapper.routes.http import BODY_BYTES
 from wrapper.services.claude.cli import PASSED
 from wrapper.settings import Settings, load
 
-ROOT = Path(__file__).parents[1]
-DEPLOY = ROOT / "deploy"
-DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-COMPOSE = (DEPLOY / "compose.yaml").read_text()
-KUBERNETES = (DEPLOY / "kubernetes.yaml").read_text()
-UNIT = (DEPLOY / "claude-code-gateway.service").read_text()
-MIB = 1024**2
 TOOLS = "pip install -r requirements-deploy.txt"
 OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", "1.37"
 SECRET = re.compile(r"(?i)\b(api_key|password|token|secret)\w*\s*[:=]\s*['\"]?\w")
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """One way to deploy: what it sets, the seconds that it gives to stop, and the bytes of memory.
-
-    `lost` are those of the seconds that pass before the gateway is told.
-    """
-
-    variables: dict[str, str]
-    seconds: int
-    memory: int
-    text: str
-    lost: int = 0
-
-
-def number(text: str, unit: str) -> int:
-    assert text.endswith(unit), text
-    return int(text.removesuffix(unit))
-
-
-def compose() -> Deployment:
-    service = yaml.safe_load(COMPOSE)["services"]["gateway1"]
-    return Deployment(
-        service["environment"],
-        number(service["stop_grace_period"], "s"),
-        number(service["mem_limit"], "m") * MIB,
-        COMPOSE,
-    )
-
-
-def kubernetes() -> Deployment:
-    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    return Deployment(
-        {one["name"]: one.get("value", "secret") for one in container["env"]},
-        pod["terminationGracePeriodSeconds"],
-        number(container["resources"]["limits"]["memory"], "Mi") * MIB,
-        KUBERNETES,
-        lost=int(container["lifecycle"]["preStop"]["exec"]["command"][1]),
-    )
-
-
-def systemd() -> Deployment:
-    said = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.M))
-    return Deployment(
-        dict(pair.split("=") for pair in said["Environment"].split()),
-        int(said["TimeoutStopSec"]),
-        number(said["MemoryMax"], "M") * MIB,
-        UNIT,
-    )
-
-
 DEPLOYMENTS = {read.__name__: read() for read in (compose, kubernetes, systemd)}
 EACH = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
-
-
-def instructions() -> Iterator[tuple[str, str]]:
-    """Yield the Dockerfile's instructions, each with what it is told."""
-    bare = re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ")
-    for line in filter(None, bare.splitlines()):
-        word, _, told = line.partition(" ")
-        yield word, told.strip()
-
-
-def copied() -> list[Path]:
-    """Return the files and directories that the image has of the repository."""
-    told = [words.split() for word, words in instructions() if word == "COPY"]
-    return [ROOT / name for names in told for name in names[:-1]]
-
-
-def healthcheck() -> list[str]:
-    """Return the command that says whether a container of the image is healthy."""
-    (told,) = (words for word, words in instructions() if word == "HEALTHCHECK")
-    return list(json.loads(told.partition("CMD ")[2]))
-
-
-def image() -> dict[str, str]:
-    """Return what the image sets."""
-    told = " ".join(words for word, words in instructions() if word == "ENV")
-    return dict(pair.split("=") for pair in told.split())
 
 
 def check(program: str, mend: str, *arguments: str, **options: Any) -> None:
@@ -179,7 +108,9 @@ def test_memory(deployment, monkeypatch, tmp_path):
     monkeypatch.setattr(capacity, "memory", lambda: deployment.memory)
     monkeypatch.setattr(capacity, "cores", lambda: 8)
     text = re.sub(r"\n *# ", " ", deployment.text)
-    said = re.search(r"(\d+) turns at once,.*?: (256 \+ \((\d+) \+ 2 \+ 1\) × 230) = (\d+) MiB", text)
+    said = re.search(
+        r"(\d+) turns at once,.*?: (256 \+ \((\d+) \+ 2 \+ 1\) \S 230) = (\d+) MiB", text
+    )
     assert said
     settings = load()
     assert int(said[1]) == int(said[3]) == settings.max_concurrent_turns
@@ -212,7 +143,9 @@ def test_values_are_taken(deployment, monkeypatch, tmp_path):
 
 def test_ports():
     """The port that the gateway listens on is the one that it is asked at."""
-    assert image()["PORT"] == compose().variables["PORT"] == kubernetes().variables["PORT"] == "8000"
+    assert (
+        image()["PORT"] == compose().variables["PORT"] == kubernetes().variables["PORT"] == "8000"
+    )
     assert ("EXPOSE", "8000") in list(instructions())
     deployment, service = yaml.safe_load_all(KUBERNETES)
     container = deployment["spec"]["template"]["spec"]["containers"][0]

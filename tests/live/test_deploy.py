@@ -15,22 +15,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.deployments import copied, healthcheck
 from tests.faults.clients import Client, request
 from tests.faults.servers import program as script
 from tests.live.server import DEADLINE, MODEL, ROOT, eventually
 from tests.live.talk import Talk, note
 from tests.nginx import Nginx
-from tests.test_deploy import copied, healthcheck
 
 KEY = {"Authorization": "Bearer the-key"}
-SHARED = {"API_KEY": "the-key", "DEFAULT_PROFILE": "plain", "POOL_SIZE": "2", "POOL_SIZE_OTHER": "0"}
+SHARED = {
+    "API_KEY": "the-key",
+    "DEFAULT_PROFILE": "plain",
+    "POOL_SIZE": "2",
+    "POOL_SIZE_OTHER": "0",
+}
 CROOKED = ROOT / "tests" / "faults" / "claude.py"  # a claude that needs no time to start
 MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
 def start(_servers, redis_server):
-    """Start a gateway as deploy/compose.yaml does: with a key, and in a Redis what others go on with."""
+    """Start a gateway as deploy/compose.yaml does: with a key, and a Redis for all of them."""
 
     def start(**settings):
         urls = {"SESSION_STORE": redis_server.url, "REDIS_URL": redis_server.url}
@@ -137,25 +142,25 @@ def test_a_session_moves(nginx, gateways):
 
 
 def test_a_gateway_is_stopped(start, front, gateways, upstream):
-    """Where one gateway is told to stop nobody gets an error: its turns end, the other has the rest."""
+    """One gateway stops, and nobody gets an error: its turns end, the other has the rest."""
     stopped, other = start().wait(), gateways[1]
     nginx = front(stopped.port, other.port)
     under_way = []
-    said = "[[deltas 3]] [[stall 8]]"
+    said = "[[deltas 3]] [[stall 6]]"
     asking = threading.Thread(target=lambda: under_way.append(stopped.stream(said, headers=KEY)))
     asking.start()
     assert upstream.wait_for(bool)
     stopped.process.send_signal(signal.SIGTERM)
     assert eventually(lambda: stopped.call("GET", "/ready")[0] == 503)
     # A session's turns need no further process, and so are quick.
-    meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(4)]
+    meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
     assert asking.is_alive()
     asking.join()
     assert stopped.stop() == 0
-    afterwards = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(4)]
-    assert meanwhile + afterwards == [200] * 8
+    afterwards = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
+    assert meanwhile + afterwards == [200] * 6
     assert under_way[0][1].endswith(b"data: [DONE]\n\n")
-    assert len(upstream.requests) == 9
+    assert len(upstream.requests) == 7
 
 
 def test_no_turn_is_sent_twice(nginx, gateways, upstream):
@@ -186,7 +191,11 @@ def test_what_nginx_says(nginx, gateways):
     assert call(nginx, "GET", "/v1/models", **{"X-Request-ID": "mine"})[1]["x-request-id"] == "mine"
     assert re.fullmatch(r"[0-9a-f]{32}", call(nginx, "GET", "/v1/models")[1]["x-request-id"])
     assert code(call(nginx, "GET", "/v1/models", Authorization="")) == (401, "invalid_api_key")
-    assert [call(nginx, "GET", path)[0] for path in ("/ready", "/health", "/.ready")] == [200, 200, 404]
+    assert [call(nginx, "GET", path)[0] for path in ("/ready", "/health", "/.ready")] == [
+        200,
+        200,
+        404,
+    ]
 
 
 def test_nobody_is_ready(front):
@@ -195,7 +204,7 @@ def test_nobody_is_ready(front):
     answer = ask(nginx, "hello")
     assert code(answer) == (503, "unavailable")
     assert answer[1]["retry-after"] == "1"
-    status, headers, _ = answer = call(nginx, "GET", "/health")
+    _, headers, _ = answer = call(nginx, "GET", "/health")
     assert code(answer) == (502, "bad_gateway")
     assert headers["x-should-retry"] == "true"
 
