@@ -81,7 +81,7 @@ def instructions() -> Iterator[tuple[str, str]]:
 def copied() -> list[Path]:
     """Return the files and directories that the image has of the repository."""
     told = [words.split() for word, words in instructions() if word == "COPY"]
-    return [ROOT / name for names in told for name in names[:-1]]
+    return [ROOT / name for names in told if names[0] != "--from=build" for name in names[:-1]]
 
 
 def healthcheck() -> list[str]:

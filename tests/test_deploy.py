@@ -125,7 +125,7 @@ def test_settings_exist():
     deployed = [one.variables for one in DEPLOYMENTS.values()]
     names = {name for variables in (image(), *deployed) for name in variables}
     not_the_gateways = {"PIP_NO_CACHE_DIR", "PIP_DISABLE_PIP_VERSION_CHECK"}
-    not_the_gateways |= {"PIP_ROOT_USER_ACTION", "PYTHONUNBUFFERED"}
+    not_the_gateways |= {"PYTHONUNBUFFERED"}
     left = names - settings - not_the_gateways
     assert [name for name in left if not any(fnmatch.fnmatch(name, one) for one in PASSED)] == []
 

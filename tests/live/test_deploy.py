@@ -54,7 +54,7 @@ def gateways(start):
 @pytest.fixture
 def front(tmp_path):
     """Start an nginx in front of two ports; it is stopped after the test."""
-    started = []
+    started: list[Nginx] = []
 
     def start(*ports):
         folder = tmp_path / f"nginx{len(started)}"
