@@ -29,8 +29,8 @@ from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
-# An nginx that has another gateway says so with each request, and brings there what is not begun here
-# (deploy/nginx.conf). Only this one place of its own can be named by whoever sends the header.
+# An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
+# what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.
 ELSEWHERE, PLACE = "X-Elsewhere", "@elsewhere"
 TOO_DEEP = "The body's JSON is nested too deeply."
 # Answers are for the program that asked, not for a browser to render, to frame or to keep.
