@@ -12,7 +12,9 @@ import pytest
 from tests.live.server import Server
 from tests.live.talk import Talk
 from tests.redis_server import RedisServer
-from wrapper.testing.upstream import Upstream
+from wrapper.testing import Upstream
+
+pytest_plugins = ["wrapper.testing.plugin"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,20 +23,6 @@ def _home(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
-
-
-@pytest.fixture(scope="session")
-def the_upstream() -> Iterator[Upstream]:
-    upstream = Upstream().start()
-    yield upstream
-    upstream.stop()
-
-
-@pytest.fixture
-def upstream(the_upstream: Upstream) -> Upstream:
-    """The scripted API, with nothing recorded yet."""
-    the_upstream.clear()
-    return the_upstream
 
 
 @pytest.fixture(scope="session")

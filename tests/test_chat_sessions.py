@@ -83,15 +83,15 @@ class House:
         request = self.request(*messages, **fields)
         caller = caller or self.caller
         if request.stream:
-            return _read(self.gateway.chat.stream(request, caller))
-        completion = self.gateway.chat.complete(request, caller)
+            return _read(self.gateway.chat_service.stream(request, caller))
+        completion = self.gateway.chat_service.complete(request, caller)
         (choice,) = completion.body["choices"]
         text = choice["message"]["content"] or ""
         return Answered(text, choice["finish_reason"], completion.notes)
 
     def begin(self, *messages, **fields):
         """Begin a stream that is to be closed by the test."""
-        return self.gateway.chat.stream(self.request(*messages, **fields), self.caller)
+        return self.gateway.chat_service.stream(self.request(*messages, **fields), self.caller)
 
     def remembered(self, id_="s", owner="local"):
         """Return all that was said in the session, as texts; None where there is none."""
@@ -481,7 +481,7 @@ def fail(*_):
 def test_faults_at_the_start(house, stream, monkeypatch):
     """A fault just before a turn begins gives place and session back."""
     here = house()
-    monkeypatch.setattr(here.gateway.chat._rates, "headers", fail)
+    monkeypatch.setattr(here.gateway.chat_service._rates, "headers", fail)
     with pytest.raises(RuntimeError):
         here.say("a", stream=stream)
     assert here.free()

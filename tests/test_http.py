@@ -706,9 +706,8 @@ def test_crash_in_mid_stream_is_logged(caplog):
 def test_heartbeats(heartbeat, kept_alive):
     """Silence is broken by a comment, at the beginning at once and then when it lasts."""
     chunks = iter([None, None, {"a": 1}, None, {"b": 2}])
-    response = stream_response(
-        Stream(chunks, lambda: None, {}), heartbeat=heartbeat, request_id="r"
-    )
+    with Flask("app").test_request_context():
+        response = stream_response(Stream(chunks, lambda: None, {}), heartbeat)
     first = [": ping"] if heartbeat else []
     assert frames_of(response) == [*first, *kept_alive, "data: [DONE]"]
 
@@ -726,9 +725,8 @@ def test_streams_close(chunks):
                 raise chunk
             yield chunk
 
-    response = stream_response(
-        Stream(play(), lambda: closed.append(1), {}), heartbeat=1.0, request_id="r"
-    )
+    with Flask("app").test_request_context():
+        response = stream_response(Stream(play(), lambda: closed.append(1), {}))
     assert not closed
     assert response.get_data() is not None
     assert closed
@@ -738,9 +736,8 @@ def test_unread_streams_close():
     """A stream that was never read is closed with its response."""
     closed = []
     chunks = iter([{"a": 1}])
-    response = stream_response(
-        Stream(chunks, lambda: closed.append(1), {}), heartbeat=1.0, request_id="r"
-    )
+    with Flask("app").test_request_context():
+        response = stream_response(Stream(chunks, lambda: closed.append(1), {}))
     response.close()
     assert closed
 

@@ -357,7 +357,7 @@ class Sessions(RuleBasedStateMachine):
         caller = Caller(OWNERS[owner], attempt=asked.attempt, again=asked.again)
 
         def ask() -> Stream:
-            return self.gateway.chat.stream(asked.request(id_), caller)
+            return self.gateway.chat_service.stream(asked.request(id_), caller)
 
         if key in self.model.used:
             _expect(Conflict, ask)

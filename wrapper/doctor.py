@@ -117,7 +117,7 @@ def _login(described: Mapping[str, Any]) -> Finding:
 def _turn(gateway: Gateway) -> Finding:
     began = time.monotonic()
     try:
-        answer = gateway.chat.complete(
+        answer = gateway.chat_service.complete(
             QUESTION, Caller(gone=lambda: time.monotonic() - began > TURN_SECONDS)
         )
     except errors.ClientGone:  # we are its client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from flask import Blueprint, Flask
 from flask_cors import CORS
 
 from wrapper import metrics
+from wrapper.chat import Chat
+from wrapper.engines import build_engine
 from wrapper.keys import open_keys
 from wrapper.metrics import Metrics
 from wrapper.openapi import build_document
@@ -22,8 +25,6 @@ from wrapper.services.admission import Admission
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.chat import ChatService
-from wrapper.services.claude import footing
-from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.services.liveness import CHECK_SECONDS
 from wrapper.services.meter import Meter, Unread
@@ -31,9 +32,11 @@ from wrapper.services.rates import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.usage.ledger import Ledger, open_store
-from wrapper.settings import Settings, environment
+from wrapper.settings import Settings
 from wrapper.settings import load as load_settings
 
+# After GRACEFUL_TIMEOUT turns are ended, which takes them a moment.
+ENDING_SECONDS = 5.0
 EXPOSED_HEADERS = ["x-request-id", *HEADERS]
 
 log = logging.getLogger(__name__)
@@ -42,11 +45,14 @@ log = logging.getLogger(__name__)
 class Gateway:
     """An engine and the services and routes in front of it.
 
-    `draining` says whether the server is shutting down, and `refused` is told why Claude Code
-    must not serve; whoever runs the server may set both. Settings default to the environment's.
-    *authenticate* says who sends a request (a flask.Request), or returns None for 401; it takes
-    the place of API_KEY and API_KEYS_FILE, as *sessions* does of SESSION_STORE. Raises
+    `chat` asks it from within, and `blueprint` takes further views until `init_app`. `draining`
+    says whether the server is shutting down, and `refused` is told why Claude Code must not serve;
+    whoever runs the server may set both. Settings default to the environment's. *engine* takes the
+    place of WRAPPER_ENGINE, *sessions* of SESSION_STORE, and *authenticate* of API_KEY and
+    API_KEYS_FILE: it says who sends a request (a flask.Request), or returns None for 401. Raises
     SettingsError.
+
+    As a context manager it is started, and drained in the end.
     """
 
     def __init__(
@@ -60,10 +66,11 @@ class Gateway:
         self.settings = settings or load_settings()
         self.draining: Callable[[], bool] = lambda: False
         self.refused: Callable[[str], None] = lambda reason: None
-        if engine is None:
-            footing.check(self.settings, environment())
-        self.engine: Engine = engine or ClaudeEngine(
-            self.settings, environment(), lambda reason: self.refused(reason)
+        self._leaving = threading.Event()
+        self._lock = threading.Lock()
+        self._started = False
+        self.engine: Engine = engine or build_engine(
+            self.settings, lambda reason: self.refused(reason)
         )
         self.catalog = Catalog(
             self.engine.models,
@@ -82,7 +89,7 @@ class Gateway:
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
-        self.chat = ChatService(
+        self.chat_service = ChatService(
             self.engine,
             self.catalog,
             self.settings,
@@ -92,14 +99,19 @@ class Gateway:
             ledger=self.ledger,
             rates=open_rates(self.settings),
             sessions=self.sessions,
-            draining=lambda: self.draining(),
+            sender=self,
+            draining=self._drains,
         )
+        self.chat = Chat(self.chat_service, self.start)
         self.keys = open_keys(self.settings)
         self.guard = Guard(self.settings, self.keys, authenticate)
         self.blueprint = build_blueprint(self.guard, metered=self.metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
-        """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone."""
+        """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone.
+
+        Nothing is started before the first request, so the server may fork until then.
+        """
         app.extensions["wrapper"] = self
         if "*" in self.settings.cors_origins and not cors_origins(self.settings):
             log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
@@ -130,7 +142,7 @@ class Gateway:
 
         An empty pool of a gateway that has served is no reason: its turns wait for a moment.
         """
-        if self.draining():
+        if self._drains():
             return "draining"
         status = self.engine.health()["status"]
         if status == "failing":
@@ -145,20 +157,43 @@ class Gateway:
         return cast(dict[str, Any], app.extensions["wrapper_openapi"])
 
     def start(self) -> None:
-        """Begin to boot processes; else the first request does."""
+        """Begin to boot processes, once; else the first request does."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
         self.engine.start()
         if self.metrics:
             self.metrics.start()
-        atexit.register(self.close)
+        atexit.register(self.drain)
+
+    def drain(self) -> None:
+        """Let no more turns begin, those that run end within GRACEFUL_TIMEOUT, and close.
+
+        It waits for that, so a handler of a signal is to call it in another thread.
+        """
+        self._leaving.set()
+        self.admission.rest(self.settings.graceful_timeout + ENDING_SECONDS)
+        self.close()
 
     def close(self) -> None:
-        """Stop all processes and remove what they left."""
+        """Stop all processes and remove what they left, whatever runs."""
         if self.metrics:
             self.metrics.close()
         if self.sessions:
             self.sessions.close()
         self.engine.close()
         self.ledger.close()
+
+    def __enter__(self) -> Gateway:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.drain()
+
+    def _drains(self) -> bool:
+        return self._leaving.is_set() or self.draining()
 
     def _names(self) -> set[str]:
         """Return the models' names that are not a caller's own."""

@@ -14,14 +14,13 @@ from typing import Any, NoReturn
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from wrapper import metrics, security
+from wrapper import engines, metrics, security
 from wrapper.keys import open_keys
 from wrapper.patience import bound
 from wrapper.services import machine
-from wrapper.services.claude import footing
 from wrapper.services.claude.root import Root
 from wrapper.services.rates import open_rates
-from wrapper.settings import Settings, SettingsError, environment, load
+from wrapper.settings import Settings, SettingsError, load
 from wrapper.worker import DrainingWorker
 
 # Its connection, a loop, pipes to a process and copies of them, and those of the next process.
@@ -46,7 +45,7 @@ def configuration() -> dict[str, Any]:
     """
     try:
         settings = load()
-        footing.check(settings, environment())
+        engines.check(settings)
         open_keys(settings)
         if settings.redis_url:
             open_rates(settings)

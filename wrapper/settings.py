@@ -65,6 +65,12 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         "origins", (), "Web origins that may call: a comma-separated or JSON list."
     )
+    wrapper_engine: str = _setting(
+        "str",
+        "claude",
+        "What answers: claude, or the name of an engine that an installed package offers.",
+        validate.Length(min=1),
+    )
     default_model: str = _setting(
         "str", "sonnet", "The model where a request names none.", validate.Length(min=1)
     )

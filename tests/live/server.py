@@ -80,7 +80,9 @@ class Server:
     def listen(self) -> Server:
         """Wait until the server listens, without waiting for its processes."""
         found = eventually(
-            lambda: re.search(r"(?:Listening at:|Running on) http://\S+?:(\d+)\s", self.log())
+            lambda: re.search(
+                r"(?:Listening at:|Running on|Serving on) http://\S+?:(\d+)\s", self.log()
+            )
         )
         assert found, self.log()
         self.port = int(found[1])

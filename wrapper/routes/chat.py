@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from wrapper.routes.http import current_gateway, load, principal, reply, request_id
+from wrapper.routes.http import caller, current_gateway, load, reply
 from wrapper.routes.operation import operation
 from wrapper.routes.stream import stream_response
 from wrapper.schemas.answers import ChunkSchema, CompletionSchema
 from wrapper.schemas.chat import CHAT_REQUEST
-from wrapper.services.chat import HEARTBEAT_SECONDS, Caller
 from wrapper.services.conversation import ChatRequest
-from wrapper.services.liveness import connection_probe
 
 RATES = {
     "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
@@ -34,7 +32,6 @@ HEADERS = {
     **TIMING,
     **RATES,
 }
-LONGEST_ATTEMPT = 256
 
 chat = Blueprint("chat", __name__)
 
@@ -50,21 +47,12 @@ chat = Blueprint("chat", __name__)
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     payload: ChatRequest = load(CHAT_REQUEST)
-    service = current_gateway().chat
-    caller = Caller(
-        principal(),
-        request_id(),
-        connection_probe(request.environ),
-        attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_ATTEMPT],
-        # OpenAI's libraries count the times that they have sent it before.
-        again=request.headers.get("x-stainless-retry-count", "0") != "0",
-    )
-    if not payload.stream:
-        answer = service.complete(payload, caller)
-        cost = _cost(answer.body["usage"]["cost_usd"])
-        return reply(answer.body, headers={**answer.notes, **cost})
-    stream = service.stream(payload, caller)
-    return stream_response(stream, heartbeat=HEARTBEAT_SECONDS, request_id=request_id())
+    service = current_gateway().chat_service
+    if payload.stream:
+        return stream_response(service.stream(payload, caller()))
+    answer = service.complete(payload, caller())
+    cost = _cost(answer.body["usage"]["cost_usd"])
+    return reply(answer.body, headers={**answer.notes, **cost})
 
 
 def _cost(dollars: float | None) -> dict[str, str]:

@@ -25,6 +25,8 @@ from wrapper.routes.operation import operation_of
 from wrapper.schemas.base import checked
 from wrapper.security import Guard
 from wrapper.services import machine
+from wrapper.services.chat import Caller
+from wrapper.services.liveness import connection_probe
 from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
@@ -32,6 +34,7 @@ JSON_TYPE = "application/json"
 # An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
 # what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.
 ELSEWHERE, PLACE = "X-Elsewhere", "@elsewhere"
+LONGEST_ATTEMPT = 256
 TOO_DEEP = "The body's JSON is nested too deeply."
 # Answers are for the program that asked, not for a browser to render, to frame or to keep.
 SECURITY = {
@@ -49,7 +52,10 @@ Loaded = TypeVar("Loaded")
 
 
 def install(blueprint: Blueprint, guard: Guard) -> None:
-    """Give *blueprint* the checks before each view, and the stamps and errors after it."""
+    """Give *blueprint* the checks before each view, and the stamps and errors after it.
+
+    What has passed starts the gateway, where nobody has.
+    """
 
     @blueprint.before_request
     def check() -> tuple[str, int] | None:
@@ -57,6 +63,7 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
             return "", 204
         needs_key = operation_of(current_app.view_functions[str(request.endpoint)]).needs_key
         g.principal = guard.check(request, needs_key)
+        current_gateway().start()
         return None
 
     install_answers(blueprint)
@@ -73,6 +80,18 @@ def install_answers(target: Blueprint | Flask) -> None:
 def principal() -> Principal:
     """Return who is calling, in a view that needs a key."""
     return cast(Principal, g.principal)
+
+
+def caller() -> Caller:
+    """Return who waits for the answer to this request, in a view that needs a key."""
+    return Caller(
+        principal(),
+        request_id(),
+        connection_probe(request.environ),
+        attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_ATTEMPT],
+        # OpenAI's libraries count the times that they have sent it before.
+        again=request.headers.get("x-stainless-retry-count", "0") != "0",
+    )
 
 
 def request_id() -> str:

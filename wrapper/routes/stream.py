@@ -10,8 +10,9 @@ from typing import Any
 from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
+from wrapper.routes.http import request_id
 from wrapper.services import machine, sse
-from wrapper.services.chat import Stream
+from wrapper.services.chat import HEARTBEAT_SECONDS, Stream
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -22,12 +23,13 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def stream_response(stream: Stream, *, heartbeat: float, request_id: str) -> Response:
+def stream_response(stream: Stream, heartbeat: float = HEARTBEAT_SECONDS) -> Response:
     """Return a response that sends the stream's chunks as they come.
 
     *heartbeat* is how many seconds of silence are broken by a comment. The stream is closed at
     the end, whatever ends it.
     """
+    id_ = request_id()
 
     def body() -> Iterator[bytes]:
         try:
@@ -37,9 +39,9 @@ def stream_response(stream: Stream, *, heartbeat: float, request_id: str) -> Res
         except ApiError as error:
             yield sse.encode(error.body())
         except Exception as error:
-            log.exception("request %s failed in mid-stream", request_id)
+            log.exception("request %s failed in mid-stream", id_)
             failed = machine.lack(error) or ApiError(
-                f"The gateway failed; its log says why, at {request_id}."
+                f"The gateway failed; its log says why, at {id_}."
             )
             yield sse.encode(failed.body())
         finally:

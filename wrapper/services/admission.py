@@ -55,6 +55,7 @@ class Admission:
         self._clock = clock
         self._wait = wait
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
         self._running: set[_Request] = set()
         self._queues: dict[str, deque[_Request]] = {}  # by caller; the first one's turn is next
         self._lasted: deque[float] = deque(maxlen=RECENT)
@@ -69,6 +70,14 @@ class Admission:
         """Say whether anybody has a place, or waits for one."""
         with self._lock:
             return bool(self._running or self._queues)
+
+    def rest(self, seconds: float) -> bool:
+        """Wait until nobody has a place or waits for one, at most *seconds*; say whether it is so.
+
+        Nobody is kept from coming meanwhile.
+        """
+        with self._left:
+            return self._left.wait_for(lambda: not (self._running or self._queues), seconds)
 
     def admit(
         self,
@@ -142,6 +151,7 @@ class Admission:
             else:
                 self._drop(request)
             self._serve()
+            self._left.notify_all()
 
     def _drop(self, request: _Request) -> None:
         caller = request.principal.name

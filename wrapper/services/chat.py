@@ -30,6 +30,7 @@ from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
 from wrapper.services.sessions.service import Asked, SessionService
 from wrapper.services.sessions.visit import Passing, Replay, Visit
+from wrapper.services.signals import Signals
 from wrapper.services.timing import Timing, timed
 from wrapper.services.turn import Turn
 from wrapper.services.usage.ledger import Ledger
@@ -59,18 +60,40 @@ class Completion:
     body: dict[str, Any]
     notes: dict[str, str]
 
+    @property
+    def text(self) -> str:
+        """What the first choice says; nothing where it refuses, or calls functions."""
+        return self.body["choices"][0]["message"]["content"] or ""
+
 
 @dataclass(frozen=True)
 class Stream:
-    """A completion's chunks, None among them where nothing came; `close` ends it at any time."""
+    """A completion's chunks, None among them where nothing came; `close` ends it at any time.
+
+    It must be closed. Iterated over, it yields the chunks alone, and it closes itself after them,
+    as it does at the end of a `with`.
+    """
 
     chunks: Iterator[dict[str, Any] | None]
     close: Callable[[], None]
     notes: dict[str, str]
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self:
+            yield from (chunk for chunk in self.chunks if chunk is not None)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
 
 class ChatService:
-    """Answers chat requests. *draining* says whether the gateway is shutting down."""
+    """Answers chat requests. *draining* says whether the gateway is shutting down.
+
+    *sender* is in whose name signals are sent.
+    """
 
     def __init__(
         self,
@@ -84,6 +107,7 @@ class ChatService:
         ledger: Ledger,
         rates: Rates,
         sessions: SessionService | None = None,
+        sender: object = None,
         draining: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: f"chatcmpl-{uuid.uuid4().hex}",
@@ -97,6 +121,7 @@ class ChatService:
         self._ledger = ledger
         self._rates = rates
         self._sessions = sessions
+        self._sender = sender
         self._draining = draining
         self._clock = clock
         self._new_id = new_id
@@ -156,7 +181,14 @@ class ChatService:
             return Run(
                 self._play(turn, request.n, visit),
                 watch,
-                Record(caller.request_id, turn, prompts=prompts, timing=timing, meter=self._meter),
+                Record(
+                    caller.request_id,
+                    turn,
+                    prompts=prompts,
+                    timing=timing,
+                    meter=self._meter,
+                    signals=self._signals(turn, caller, visit),
+                ),
                 Booking(principal, self._ledger, self._rates, self._meter),
                 answers=[Answer(request.shape) for _ in range(request.n)],
                 remember=partial(visit.remember, legacy=request.legacy_functions),
@@ -176,6 +208,10 @@ class ChatService:
         if visit.repeats:
             return Replay(visit.replay())
         return TurnLoop(self._engine, [turn] * turns, CHECK_SECONDS)
+
+    def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
+        """Return what tells of the turn; one that was had before was told of then."""
+        return None if visit.repeats else Signals(self._sender, turn, caller.request_id)
 
     def _visit(
         self, request: ChatRequest, caller: Caller, watch: Watch, held: ExitStack

@@ -25,7 +25,7 @@ class Usage:
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Return the sum of all *parts*."""
-    return Usage(*map(sum, zip(*map(astuple, parts), strict=True)))
+    return Usage(*map(sum, zip(*map(astuple, (Usage(), *parts)), strict=True)))
 
 
 @dataclass(frozen=True)

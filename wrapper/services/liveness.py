@@ -61,7 +61,11 @@ def connection_probe(environ: Mapping[str, Any]) -> Callable[[], bool]:
     """Return a function that says, without waiting, whether a WSGI request's client has left.
 
     Neither WSGI nor gunicorn tells of it; the socket does, also under TLS and with unread bytes.
+    Waitress knows, where its channel_request_lookahead is not 0.
     """
+    if "waitress.client_disconnected" in environ:
+        told: Callable[[], bool] = environ["waitress.client_disconnected"]
+        return told
     sock: socket.socket | None = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if sock is None:
         return lambda: False

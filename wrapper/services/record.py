@@ -6,8 +6,9 @@ import logging
 from typing import Any
 
 from wrapper.errors import ApiError
-from wrapper.services.events import Ended, Event, Started
+from wrapper.services.events import Ended, Event, Started, Used
 from wrapper.services.meter import Meter
+from wrapper.services.signals import Signals
 from wrapper.services.timing import Timing
 from wrapper.services.turn import Turn
 
@@ -15,15 +16,25 @@ log = logging.getLogger(__name__)
 
 
 class Record:
-    """Gathers a request's figures, and logs and counts them, once.
+    """Gathers a request's figures, and logs, counts and tells them, once.
 
-    Text of the prompt is logged only if *prompts*.
+    Text of the prompt is logged only if *prompts*. Without *signals* nobody is told.
     """
 
-    def __init__(self, request_id: str, turn: Turn, *, prompts: bool, timing: Timing, meter: Meter):
+    def __init__(
+        self,
+        request_id: str,
+        turn: Turn,
+        *,
+        prompts: bool,
+        timing: Timing,
+        meter: Meter,
+        signals: Signals | None = None,
+    ):
         self._turn = turn
         self._timing = timing
         self._meter = meter
+        self._signals = signals
         self._facts: dict[str, Any] = {"id": request_id, "key": turn.principal.name}
         self._facts["model"] = turn.model
         self._facts |= {"profile": turn.profile, "prompt_tokens": 0, "completion_tokens": 0}
@@ -32,11 +43,19 @@ class Record:
         if prompts:
             self._facts["messages"] = [[m.role, *map(str, m.parts)] for m in turn.messages]
 
-    def add(self, event: Event) -> None:
-        """Take note of an event of the request's turns."""
+    def begin(self) -> None:
+        """Take note that the request's turns are about to run."""
+        if self._signals:
+            self._signals.begin()
+
+    def add(self, index: int, event: Event) -> None:
+        """Take note of an event of one of the request's turns."""
         if isinstance(event, Started):
             self._facts["model"] = event.model
             self._timing.started(event)
+        elif isinstance(event, Used):
+            if self._signals:
+                self._signals.use(index, event)
         elif isinstance(event, Ended):
             used = event.usage
             self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation
@@ -69,3 +88,5 @@ class Record:
         self._meter.timed(self._turn.profile, timing)
         if outcome != "done":
             self._meter.failed(outcome)
+        if self._signals:
+            self._signals.finish(outcome)

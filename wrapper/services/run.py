@@ -78,6 +78,7 @@ class Run:
             self._record.close()
 
     def _watched(self) -> Iterator[tuple[int, Event] | None]:
+        self._record.begin()
         try:
             for item in self._loop:
                 self._watch.check()
@@ -101,5 +102,5 @@ class Run:
                 raise
 
     def _note(self, index: int, event: Event) -> None:
-        self._record.add(event)
+        self._record.add(index, event)
         self._booking.add(index, event)

@@ -1,5 +1,14 @@
-"""What tests need: a scripted upstream, as strict as the real one, and the contracts."""
+"""What tests need: a scripted upstream, as strict as the real one, an engine, and the contracts."""
 
-from wrapper.testing.contracts import check_session_store
+from wrapper.testing.engine import ScriptedEngine
+from wrapper.testing.engine_contract import check_engine, say
+from wrapper.testing.store_contract import check_session_store
+from wrapper.testing.upstream import Upstream
 
-__all__ = ["check_session_store"]
+__all__ = [
+    "ScriptedEngine",
+    "Upstream",
+    "check_engine",
+    "check_session_store",
+    "say",
+]

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
+from wrapper.errors import Unavailable
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Ending, Event, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.pictures import Picture
@@ -39,11 +40,14 @@ class ScriptedEngine:
         self.turns: list[Turn] = []
         self.running = 0
         self.started = False
+        self._closed = False
 
     def start(self) -> None:
-        self.started = True
+        self.started = not self._closed
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        if self._closed:
+            raise Unavailable("The gateway is shutting down.")
         self.turns.append(turn)
         self.running += 1
         try:
@@ -83,7 +87,7 @@ class ScriptedEngine:
         return {**told, "cli": cli, "account": {}}
 
     def close(self) -> None:
-        self.started = False
+        self.started, self._closed = False, True
 
 
 async def _wait(leaving: asyncio.Event, seconds: float) -> None:

@@ -81,11 +81,19 @@ class Fleet:
             known = process in self._live
             self._live.discard(process)
         if known:
-            self._stoppers.submit(self._stop, process)
+            self.later(self._stop, process)
 
     def later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Call a function in the background, where processes are stopped."""
-        return self._stoppers.submit(function, *arguments)
+        """Call a function in the background, where processes are stopped.
+
+        When the interpreter ends there is no background any more: it is called here and now.
+        """
+        try:
+            return self._stoppers.submit(function, *arguments)
+        except RuntimeError:
+            done: Future[T] = Future()
+            done.set_result(function(*arguments))
+            return done
 
     def tidy(self) -> None:
         """Remove what could not be removed with its process: that takes descriptors, too."""

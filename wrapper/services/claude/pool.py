@@ -72,7 +72,10 @@ class Pool:
             wanted = self._size + len(self._waiting) - len(self._ready) - self._booting
             self._booting += max(0, wanted)
         for _ in range(wanted):
-            self._booters.submit(self._boot_one)
+            try:
+                self._booters.submit(self._boot_one)
+            except RuntimeError:  # no thread can be had; when the interpreter ends, never again
+                self._fail(Unavailable("No Claude Code process can be started: no thread is left."))
 
     def lease(self) -> Future[Process]:
         """Return a process to come: at once where one is ready. Cancel it to give up waiting.

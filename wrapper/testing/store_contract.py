@@ -1,4 +1,4 @@
-"""The contracts: what must hold of whatever takes the place of a part of the gateway."""
+"""The contract of session stores: what must hold of whatever keeps sessions."""
 
 # ruff: noqa: S101 - whoever runs a check wants its assertions
 

@@ -1,0 +1,48 @@
+"""Chat: completions for the code of the app itself, by the parameters of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from wrapper.schemas.base import checked
+from wrapper.schemas.chat import CHAT_REQUEST
+from wrapper.services.chat import Caller, ChatService, Completion, Stream
+from wrapper.services.conversation import ChatRequest
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+class Chat:
+    """Asks the gateway from within, in any thread: a view of the app's own, or a job.
+
+    *parameters* are those of `POST /chat/completions`, by their names there. *caller* is whose
+    limits, books and sessions they count for, by default the gateway's own. What is wrong, or goes
+    wrong, is raised as an ApiError, with the status that a client would get. *start* starts the
+    gateway.
+    """
+
+    def __init__(self, service: ChatService, start: Callable[[], None]):
+        self._service = service
+        self._start = start
+
+    def complete(
+        self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
+    ) -> Completion:
+        """Return the completion: its `text`, or all of its `body`, which is the API's."""
+        return self._service.complete(self._read(messages, parameters), caller or Caller())
+
+    def stream(
+        self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
+    ) -> Stream:
+        """Return the completion as a stream of the API's chunks, which must be closed.
+
+        It is the caller's thread that reads them, and nothing runs while it does not.
+        """
+        asked = self._read(messages, {**parameters, "stream": True})
+        return self._service.stream(asked, caller or Caller())
+
+    def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
+        request: ChatRequest = checked(CHAT_REQUEST, {**parameters, "messages": list(messages)})
+        self._start()
+        return request

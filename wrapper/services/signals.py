@@ -1,0 +1,58 @@
+"""The signals: what the code around the gateway may be told of turns, in the request's thread."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from blinker import NamedSignal, Namespace
+
+from wrapper.services.events import Used, add_spent, sum_usage
+from wrapper.services.turn import Turn
+
+_signals = Namespace()
+# Sent with `turn` (a Turn, which knows its model, profile, principal and session) and `request_id`.
+turn_started = _signals.signal("turn-started")
+# Sent with these, `usage` (a Usage), `cost_usd` (None where Claude Code could not say) and
+# `outcome`: done, client_gone, or the code of the error that the client was told.
+turn_finished = _signals.signal("turn-finished")
+
+log = logging.getLogger(__name__)
+
+
+class Signals:
+    """Sends both for the turns of one request, in the name of *sender*: a Gateway.
+
+    A request for several answers is told of once, with what all its turns have used.
+    """
+
+    def __init__(self, sender: object, turn: Turn, request_id: str):
+        self._sender = sender
+        self._facts = {"turn": turn, "request_id": request_id}
+        self._used: dict[int, Used] = {}
+        self._begun = False
+
+    def begin(self) -> None:
+        self._begun = True
+        self._send(turn_started, **self._facts)
+
+    def use(self, index: int, used: Used) -> None:
+        """Take note of what a turn has used up to now."""
+        self._used[index] = used
+
+    def finish(self, outcome: str) -> None:
+        """Tell of the end of what has begun."""
+        if self._begun and turn_finished.receivers:
+            spent = add_spent(*(used.spent for used in self._used.values())).values()
+            costs = [one.cost_usd for one in spent]
+            cost = None if None in costs else sum(cost or 0.0 for cost in costs)
+            usage = sum_usage(one.usage for one in spent)
+            self._send(turn_finished, **self._facts, usage=usage, cost_usd=cost, outcome=outcome)
+
+    def _send(self, signal: NamedSignal, **facts: Any) -> None:
+        """Send *signal*; a turn goes on whatever those who listen do."""
+        for receiver in signal.receivers_for(self._sender):
+            try:
+                receiver(self._sender, **facts)
+            except Exception:
+                log.exception("a receiver of %s failed", signal.name)

@@ -1,0 +1,154 @@
+"""The contract of engines: what must hold of whatever runs turns."""
+
+# ruff: noqa: S101 - whoever runs a check wants its assertions
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import get_args
+
+from wrapper.errors import ApiError
+from wrapper.services.catalog import Model
+from wrapper.services.engine import LEAVING_SECONDS, Engine, TurnLoop
+from wrapper.services.events import Ended, Event, Started, TextDelta, Used, sum_usage
+from wrapper.services.turn import Message, SessionKey, Turn
+
+STATES = ("ok", "starting", "degraded", "failing")
+DESCRIBED = {"method", "reason", "ready", "missing", "cli", "account"}
+NOBODY = SessionKey("nobody", "none", "0" * 32)
+# What is to be told without waiting, and what any turn may take.
+AT_ONCE = 1.0
+PATIENCE = 60.0
+TICK = 0.25
+
+
+def check_engine(make: Callable[[], Engine], turn: Turn, endless: Turn) -> None:
+    """Raise AssertionError where what *make* makes is no Engine, of which see there.
+
+    *turn* is one that is answered with text, and *endless* one that goes on, once it has begun, for
+    half a minute or more. Where both cost money, this costs some ten turns.
+    """
+    for check in (_check_life, _check_turns, _check_left):
+        engine = make()
+        try:
+            check(engine, turn, endless)
+        finally:
+            engine.close()
+
+
+def say(text: str, model: str = "sonnet", profile: str = "plain") -> Turn:
+    """Return a turn in which the user says *text*."""
+    return Turn(model, (Message("user", (text,)),), profile=profile)
+
+
+def _check_life(engine: Engine, turn: Turn, endless: Turn) -> None:
+    _check_told(engine)
+    engine.start()
+    engine.start()
+    _check_told(engine)
+    _check_answer(_play(engine, turn)[0])  # an engine may have been asked to start just now
+    _check_told(engine)
+    assert engine.models(), "an engine that has answered must know its models"
+    assert engine.health()["status"] != "failing", "an engine that answers must not say it fails"
+    assert NOBODY not in engine.parked(), "nothing is kept for a session that never was"
+    engine.forget(NOBODY)
+    described = engine.describe()
+    assert described.keys() >= DESCRIBED, f"what is described lacks {DESCRIBED - described.keys()}"
+    engine.close()
+    engine.close()
+    try:
+        _play(engine, turn)
+    except ApiError:
+        return
+    raise AssertionError("an engine that was closed must refuse a turn, by an ApiError")
+
+
+def _check_told(engine: Engine) -> None:
+    """Check that what is asked often is told at once, at any time of the engine's life."""
+    began = time.monotonic()
+    health, models, parked = engine.health(), engine.models(), engine.parked()
+    assert time.monotonic() - began < AT_ONCE, "health, models and parked must not wait"
+    assert health.get("status") in STATES, f"a health's status must be one of {STATES}"
+    assert all(isinstance(model, Model) for model in models), "models must be Models"
+    assert all(isinstance(key, SessionKey) for key in parked), "parked must be SessionKeys"
+
+
+def _check_turns(engine: Engine, turn: Turn, endless: Turn) -> None:
+    """Check turns that run side by side: in one loop, as for n answers, and in several threads."""
+    for events in _play(engine, turn, turn):
+        _check_answer(events)
+    with ThreadPoolExecutor(3) as threads:
+        for played in [threads.submit(_play, engine, turn) for _ in range(3)]:
+            _check_answer(played.result(2 * PATIENCE)[0])
+
+
+def _check_left(engine: Engine, turn: Turn, endless: Turn) -> None:
+    asyncio.run(_leave(engine, endless))
+    began = asyncio.run(_close(engine, endless))
+    assert time.monotonic() - began < LEAVING_SECONDS, "a turn that is closed must end at once"
+    _check_answer(_play(engine, turn)[0])
+
+
+async def _leave(engine: Engine, endless: Turn) -> None:
+    leaving, events, began = asyncio.Event(), [], 0.0
+    async with asyncio.timeout(PATIENCE), aclosing(engine.run(endless, leaving)) as running:
+        async for event in running:
+            events.append(event)
+            if isinstance(event, Started):
+                leaving.set()
+                began = time.monotonic()
+    assert time.monotonic() - began < LEAVING_SECONDS, (
+        f"a turn that nobody waits for must end within {LEAVING_SECONDS:g} s"
+    )
+    _check_kinds(events)
+
+
+async def _close(engine: Engine, endless: Turn) -> float:
+    leaving = asyncio.Event()
+    async with asyncio.timeout(PATIENCE), aclosing(engine.run(endless, leaving)) as running:
+        async for event in running:
+            if isinstance(event, Started):
+                break
+        began = time.monotonic()
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:  # which may be cancelled already
+        _, left = await asyncio.wait(others, timeout=AT_ONCE)
+        assert not left, f"a turn that is closed must leave nothing running: {left}"
+    return began
+
+
+def _play(engine: Engine, *turns: Turn) -> list[list[Event]]:
+    """Return the events of each turn, as the gateway asks for them."""
+    loop, until = TurnLoop(engine, turns, TICK), time.monotonic() + PATIENCE
+    events: list[list[Event]] = [[] for _ in turns]
+    try:
+        for item in loop:
+            if item is not None:
+                events[item[0]].append(item[1])
+            assert time.monotonic() < until, f"a turn must end within {PATIENCE:g} s here"
+    finally:
+        loop.close()
+    return events
+
+
+def _check_answer(events: list[Event]) -> None:
+    _check_kinds(events)
+    assert any(isinstance(event, TextDelta) and event.text for event in events), "it must speak"
+    ended = events[-1]
+    assert isinstance(ended, Ended), f"a turn's last event must be Ended, not {ended}"
+    used = [event for event in events if isinstance(event, Used)]
+    assert used, "what a turn has used must be told, before its end"
+    told = sum_usage(one.usage for one in used[-1].spent.values())
+    assert told == ended.usage, f"its end tells of {ended.usage}, and before it was told of {told}"
+
+
+def _check_kinds(events: list[Event]) -> None:
+    strange = [event for event in events if not isinstance(event, get_args(Event))]
+    assert not strange, f"these are no events: {strange}"
+    first = next((event for event in events if not isinstance(event, Used)), None)
+    assert isinstance(first, Started), f"a turn must begin with Started, not {first}"
+    ends = [event for event in events[:-1] if isinstance(event, Ended)]
+    assert not ends, "nothing may follow a turn's end"
