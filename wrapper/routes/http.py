@@ -31,6 +31,9 @@ from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
+# An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
+# what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.
+ELSEWHERE, PLACE = "X-Elsewhere", "@elsewhere"
 LONGEST_ATTEMPT = 256
 TOO_DEEP = "The body's JSON is nested too deeply."
 # Answers are for the program that asked, not for a browser to render, to frame or to keep.
@@ -121,7 +124,10 @@ def render(error: ApiError) -> Response:
         facts = {"id": request_id(), "path": request.path, "status": error.status}
         current_gateway().meter.failed(outcome)
         log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
-    return reply(error.body(), error.status, error.headers())
+    headers = error.headers()
+    if isinstance(error, errors.ShuttingDown) and request.headers.get(ELSEWHERE) == PLACE:
+        headers["X-Accel-Redirect"] = PLACE
+    return reply(error.body(), error.status, headers)
 
 
 def render_http(error: HTTPException) -> Response:

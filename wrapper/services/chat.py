@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wrapper.errors import ClientGone, InvalidRequest, Unavailable
+from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
@@ -197,9 +197,9 @@ class ChatService:
             )
 
     def _check(self, caller: Caller) -> None:
-        """Raise Unavailable or ClientGone where no turn should begin."""
+        """Raise ShuttingDown or ClientGone where no turn should begin."""
         if self._draining():
-            raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
+            raise ShuttingDown("The gateway is shutting down; ask again.", retry_after=1)
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
