@@ -71,10 +71,10 @@ def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
     with contending(later) as contenders:
         sessions = measure(contenders, rounds, 1)
     with tempfile.TemporaryDirectory() as folder:
-        own = cost(Path(folder))
+        own = cost(Path(folder), bursts)
     with tempfile.TemporaryDirectory() as folder:
-        kept = promises(Path(folder))
-    found = Found(single, burst, long, sessions, sessions_bytes(), under_load(), own, kept)
+        kept = promises(Path(folder), bursts)
+    found = Found(single, burst, long, sessions, sessions_bytes(), under_load(bursts), own, kept)
     code, verdict = judge(found)
     text = write(found, verdict)
     print(text)
@@ -84,12 +84,12 @@ def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
     return code
 
 
-def under_load() -> Load:
+def under_load(rounds: int) -> Load:
     with tempfile.TemporaryDirectory() as name, serving() as url:
         folder = Path(name)
         environment = furnish(folder, url)
         plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
-        return load(folder, url, KEY, cli.current(), plain)
+        return load(folder, url, KEY, cli.current(), plain, rounds)
 
 
 @dataclass(frozen=True)

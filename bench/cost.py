@@ -18,7 +18,6 @@ from bench.own import MODEL
 from tests.live.server import DEADLINE, ROOT, Server, eventually
 from wrapper.services.claude.memory import resident
 
-ROUNDS = 5
 REQUESTS = 1000
 CONNECTIONS = 4
 CHUNKS = 20_000
@@ -47,12 +46,12 @@ class Cost:
     gap: float
 
 
-def cost(folder: Path) -> Cost:
+def cost(folder: Path, rounds: int) -> Cost:
     """Measure all of it, on servers of its own below *folder*."""
     with _served(folder, "gateway", **SETTINGS) as gateway, _served(folder, "bare") as bare:
-        ratios = [_rate(gateway) / _rate(bare) for _ in range(ROUNDS + 1)][1:]
+        ratios = [_rate(gateway) / _rate(bare) for _ in range(rounds + 1)][1:]
         memory = resident(gateway.worker)
-        chunk = statistics.median(_chunk(gateway) for _ in range(3))
+        chunk = statistics.median(_chunk(gateway) for _ in range(rounds))
         gap = _gap(gateway)
     with _served(folder, "gateway", **SETTINGS | {"MAX_CONCURRENT_TURNS": "1"}) as full:
         waiting = _waiting(full)

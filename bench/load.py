@@ -20,7 +20,6 @@ from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.process import Process
 
 AT_ONCE = 8
-ROUNDS = 3
 FRESH_TURNS = 24
 RECYCLED_TURNS = 120
 SETTINGS = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": str(AT_ONCE), "POOL_SIZE_OTHER": "0"}
@@ -44,7 +43,7 @@ class Load:
         return capacity.cores() / self.cpu
 
 
-def load(folder: Path, url: str, key: str, binary: str, profile: Profile) -> Load:
+def load(folder: Path, url: str, key: str, binary: str, profile: Profile, rounds: int) -> Load:
     """Measure, round by round, with AT_ONCE clients that ask one turn after another."""
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     with ExitStack() as started:
@@ -55,10 +54,10 @@ def load(folder: Path, url: str, key: str, binary: str, profile: Profile) -> Loa
             server = Server(place, url, ANTHROPIC_API_KEY=key, **SETTINGS, **settings)
             started.callback(server.stop)
             servers[kind] = server.wait()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for kind, (_, turns) in KINDS.items():
                 rates[kind].append(_rate(servers[kind], turns))
-    cpu = statistics.median(_cpu(binary, profile, folder))
+    cpu = statistics.median(_cpu(binary, profile, folder, rounds))
     fresh, recycled = (statistics.median(rates[kind]) for kind in KINDS)
     return Load(fresh, recycled, cpu)
 
@@ -77,9 +76,9 @@ def _ask(server: Server) -> None:
         raise WrongAnswer(f"{status}: {body!r:.500}")
 
 
-def _cpu(binary: str, profile: Profile, root: Path) -> Iterator[float]:
+def _cpu(binary: str, profile: Profile, root: Path, rounds: int) -> Iterator[float]:
     """Yield what processes took that were booted, asked once, and stopped."""
-    for _ in range(ROUNDS * 2):
+    for _ in range(rounds):
         before = _children()
         process = Process(profile, binary, root)
         try:

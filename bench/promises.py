@@ -18,8 +18,7 @@ from tests.live.server import ROOT, Server, alive, eventually, started_for
 MANY = 64
 LOOKS = 60
 LOOK_SECONDS = 0.05
-KILLS = 5
-SETTINGS = {"MAX_CONCURRENT_TURNS": str(MANY), "POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
+SETTINGS = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
 REFUSED = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\nmore"
 
 
@@ -31,14 +30,14 @@ class Promises:
     gone: float
 
 
-def promises(folder: Path) -> Promises:
+def promises(folder: Path, rounds: int) -> Promises:
     """Measure both, with a `claude` that misbehaves as it is told and costs next to nothing."""
     code = ROOT / "tests" / "faults" / "claude.py"
     binary = program(folder, f'exec {sys.executable} -IS {code} "$@"')
     with _served(folder / "pressed", binary) as pressed:
         health = _health(pressed)
     gone = []
-    for number in range(KILLS):
+    for number in range(rounds):
         with _served(folder / f"killed{number}", binary) as killed:
             gone.append(_gone(killed))
     return Promises(health, max(gone))
