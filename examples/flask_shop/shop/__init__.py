@@ -40,7 +40,6 @@ def create_app(
     app.register_blueprint(teas.pages)
     app.register_blueprint(customers.pages)
     app.register_blueprint(facts.pages)
-    app.register_blueprint(ledger.pages)
     app.cli.add_command(newsletter.write_newsletter)
     errors.install(app)
 

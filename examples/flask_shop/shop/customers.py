@@ -45,29 +45,19 @@ def logout() -> Response:
     return redirect(url_for("teas.home"))
 
 
-def current() -> str | None:
-    """Return the name of the customer who is logged in, if any."""
-    name = session.get("customer")
-    return name if name in current_app.config["CUSTOMERS"] else None
-
-
 def authenticate(request: Request) -> Principal | None:
     """Say who sends a request to the gateway: the customer of the session's cookie.
 
     Sessions, books and limits go by the principal's name, which must be no other's: neither
     another customer's nor one of the shop's own.
     """
-    name = current()
-    if name is None:
+    name = session.get("customer")
+    if name not in current_app.config["CUSTOMERS"]:
         return None
     return Principal(
-        principal_name(name),
+        f"customer.{name}",
         profile="plain",  # Claude Code's tools are for nobody who comes from outside
         requests_per_minute=20,
         concurrent_turns=2,
         usd_per_day=0.5,
     )
-
-
-def principal_name(customer: str) -> str:
-    return f"customer.{customer}"

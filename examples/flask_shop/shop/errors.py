@@ -9,7 +9,7 @@ from wrapper.errors import ApiError
 
 
 def install(app: Flask) -> None:
-    for status in (401, 404, 405, 500):
+    for status in (404, 405, 500):
         app.register_error_handler(status, show)
     app.register_error_handler(ApiError, show_away)
 

@@ -1,14 +1,12 @@
-"""The ledger: what each turn was for whom, in a table of the shop's own, and who sees it."""
+"""The ledger: what each turn was for whom, in a table of the shop's own."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 from contextlib import closing
+from typing import Any
 
-from flask import Blueprint, abort, current_app, render_template
-
-from shop.customers import current, principal_name
 from wrapper import Gateway
 from wrapper.services.events import Usage
 from wrapper.services.signals import turn_finished
@@ -20,7 +18,6 @@ TABLE = (
 )
 
 log = logging.getLogger(__name__)
-pages = Blueprint("ledger", __name__)
 
 
 def keep(gateway: Gateway, file: str) -> None:
@@ -28,31 +25,18 @@ def keep(gateway: Gateway, file: str) -> None:
     with closing(sqlite3.connect(file)) as database, database:
         database.execute(TABLE)
 
-    def write(
-        _: Gateway,
-        *,
-        turn: Turn,
-        request_id: str,
-        usage: Usage,
-        cost_usd: float | None,
-        outcome: str,
-    ) -> None:
+    def write(_: Gateway, turn: Turn, request_id: str, usage: Usage, **told: Any) -> None:
         used = (usage.input + usage.cache_read + usage.cache_creation, usage.output)
-        line = (turn.principal.name, request_id, turn.model, *used, cost_usd, outcome)
+        line = (
+            turn.principal.name,
+            request_id,
+            turn.model,
+            *used,
+            told["cost_usd"],
+            told["outcome"],
+        )
         log.info("%s %s: %s, %s tokens in, %s out, %s USD, %s", *line)
         with closing(sqlite3.connect(file)) as database, database:
             database.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", line)
 
     turn_finished.connect(write, gateway, weak=False)
-
-
-@pages.get("/account")
-def account() -> str:
-    """Show a customer what they have used."""
-    customer = current() or abort(401, "Log in to see that.")
-    with closing(sqlite3.connect(current_app.config["DATABASE"])) as database:
-        lines = database.execute(
-            "SELECT model, input, output, usd, outcome FROM ledger WHERE name = ?",
-            (principal_name(customer),),
-        ).fetchall()
-    return render_template("account.html", lines=lines)
