@@ -6,7 +6,7 @@ import uuid
 
 from redis import Redis
 
-from tests.shop_store import ShopStore
+from shop.sessions import ShopStore
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.redis import RedisClaim, RedisStore
 

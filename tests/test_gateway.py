@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from marshmallow import Schema, fields
 
 from wrapper import Gateway, create_app
@@ -227,6 +227,37 @@ def test_own_views_are_limited():
     assert client.post("/ai/v1/summaries", json={"text": "much"}).status_code == 200
     late = client.post("/ai/v1/summaries", json={"text": "much"})
     assert (late.status_code, late.json["error"]["code"]) == (429, "rate_limit_exceeded")
+
+
+def test_own_view_that_streams_alone():
+    """A view of a shop that answers with nothing but a stream is in the document as such."""
+    gateway = build()
+
+    @gateway.blueprint.post("/streams")
+    @operation(body=Summary(), stream=Summary)
+    def stream():
+        """Answer with a stream."""
+
+    document = extended(gateway).get("/ai/v1/openapi.json").json
+    told = document["paths"]["/ai/v1/streams"]["post"]["responses"]["200"]
+    assert list(told["content"]) == ["text/event-stream"]
+    assert "x-request-id" in told["headers"]
+
+
+@pytest.mark.parametrize("status", [404, 413])
+def test_errors_beside_those_of_the_app(status):
+    """Errors of views on the blueprint are OpenAI's, whatever pages the app has for a status."""
+    gateway = build()
+    gateway.blueprint.get("/failing")(lambda: abort(status))
+    app = Flask("shop")
+    app.register_error_handler(status, lambda error: ("A page of the shop.", status))
+    app.get("/own")(lambda: abort(status))
+    gateway.init_app(app)
+    client = app.test_client()
+    refused = client.get("/v1/failing")
+    assert (refused.status_code, refused.is_json) == (status, True)
+    assert json.loads(refused.data)["error"]["type"] == "invalid_request_error"
+    assert client.get("/own").text == "A page of the shop."
 
 
 # Chosen

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from shop.sessions import ShopStore
 from tests.live.server import ROOT, eventually
 from tests.redis_server import RedisServer
 from tests.session_kinds import HOLD, MemoryKind, RedisKind, ShopKind
-from tests.shop_store import ShopStore
 from wrapper.errors import BadGateway, Conflict, RequestTooLarge, Unavailable
 from wrapper.services.sessions.memory import OVERHEAD
 from wrapper.services.sessions.redis import RedisStore
@@ -72,11 +72,10 @@ def ids(store, owner="alice"):
     return {head.key.id for head in store.heads(owner)}
 
 
-@pytest.mark.parametrize("name", ["memory", "redis", "shop"])
+@pytest.mark.parametrize("name", ["memory", "redis"])
 def test_contract(name, request):
     """Each store is what any store of sessions must be."""
-    kinds = {"memory": MemoryKind, "shop": ShopKind}
-    kind = request.getfixturevalue("redis") if name == "redis" else kinds[name]()
+    kind = request.getfixturevalue("redis") if name == "redis" else MemoryKind()
     check_session_store(kind.open, kind.advance)
 
 

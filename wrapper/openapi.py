@@ -164,7 +164,8 @@ def _responses(declared: Operation, has_places: bool, needs_key: bool) -> Json:
     if declared.text:
         found[200] = _answer(declared.text, TEXT, kind=TEXT_TYPE)
     if declared.stream:
-        found[200]["content"][EVENTS_TYPE] = _events(declared.stream)
+        whole = found.setdefault(200, _answer("OK", {}, own=declared.headers) | {"content": {}})
+        whole["content"][EVENTS_TYPE] = _events(declared.stream)
     return {str(status): found[status] for status in sorted(found)}
 
 

@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
     RequestEntityTooLarge,
+    default_exceptions,
 )
 
 from wrapper import errors
@@ -75,6 +76,8 @@ def install_answers(target: Blueprint | Flask) -> None:
     target.after_request(stamp)
     target.register_error_handler(ApiError, render)
     target.register_error_handler(HTTPException, render_http)
+    for status in default_exceptions:  # which go before those of the app around it
+        target.register_error_handler(status, render_http)
     target.register_error_handler(Exception, render_crash)
 
 

@@ -1,4 +1,4 @@
-"""A store of sessions as a shop might write it, of what the gateway offers to shops."""
+"""The sessions in SQLite: a store of the shop's own, of what the gateway offers to shops."""
 
 from __future__ import annotations
 

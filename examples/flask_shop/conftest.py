@@ -1,0 +1,55 @@
+"""What the shop's tests share: shops with a scripted engine, and a customer who is logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.security import generate_password_hash
+
+from shop import create_app
+from wrapper import Gateway
+from wrapper.settings import Settings
+from wrapper.testing import ScriptedEngine
+from wrapper.testing.engine import answer
+
+pytest_plugins = ["wrapper.testing.plugin"]
+
+PASSWORD = "in the test"
+CUSTOMERS = dict.fromkeys(("ada", "bob"), generate_password_hash(PASSWORD, "pbkdf2:sha256:1"))
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Build a shop whose model answers with *text*, or with an engine of the test's own."""
+    built: list[Gateway] = []
+
+    def make(text: str = "Customers like it.", engine: Any = None, **settings: Any) -> Flask:
+        app = create_app(
+            {"TESTING": True, "DATABASE": str(tmp_path / "shop.db"), "CUSTOMERS": CUSTOMERS},
+            settings=Settings(usage_db=str(tmp_path / "usage.db"), **settings),
+            engine=engine or ScriptedEngine(lambda turn: answer(text)),
+        )
+        built.append(app.extensions["wrapper"])
+        return app
+
+    yield make
+    for gateway in built:
+        gateway.close()
+
+
+@pytest.fixture
+def login() -> Callable[..., FlaskClient]:
+    """Return a browser in which a customer of a shop is logged in."""
+
+    def browse(app: Flask, name: str = "ada") -> FlaskClient:
+        browser = app.test_client()
+        said = browser.post("/login", data={"name": name, "password": PASSWORD})
+        assert said.status_code == 302
+        return browser
+
+    return browse

@@ -1,0 +1,30 @@
+"""The newsletter: a job that asks the gateway, without a server or a request."""
+
+from __future__ import annotations
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from shop.teas import TEAS
+from wrapper import Gateway
+from wrapper.errors import ApiError
+from wrapper.services.chat import Caller
+from wrapper.services.principal import Principal
+
+NEWSLETTER = Principal("shop.newsletter", profile="plain", usd_per_day=1)
+
+
+@click.command("write-newsletter")
+@with_appcontext
+def write_newsletter() -> None:
+    """Print this week's newsletter."""
+    gateway: Gateway = current_app.extensions["wrapper"]
+    teas = ", ".join(tea.title for tea in TEAS.values())
+    asked = [{"role": "user", "content": f"Write three sentences about our teas: {teas}."}]
+    with gateway:  # whose processes end with the job
+        try:
+            said = gateway.chat.complete(asked, caller=Caller(NEWSLETTER, "newsletter"))
+        except ApiError as error:
+            raise click.ClickException(error.message) from None
+    click.echo(said.text)
