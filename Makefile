@@ -5,12 +5,13 @@ JOBS ?= 2
 SOAK_SECONDS ?= 1800
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .envs/lowest
 URL ?= http://127.0.0.1:8000
 CLIENTS := tests/clients
 ENVS := $(CLIENTS)/.envs
 PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
 
-.PHONY: help install lint test test-clients bench soak docs run dev demo smoke
+.PHONY: help install lint test test-lowest test-clients bench soak docs run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +38,18 @@ FUZZED := tests/test_schemathesis.py
 test: install ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore $(FUZZED)
 	$(BIN)/python -m pytest $(FUZZED)
+
+# Without what starts servers, and without what chance finds as well in `make test`.
+test-lowest: install $(LOWEST)/installed ## unit tests with the lowest versions that the package allows
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" \
+		$(addprefix --ignore tests/,live faults test_bench.py test_input.py test_package.py test_schemathesis.py test_soak.py)
+
+$(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/lowest.py
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -m tests.lowest > $(@D)/requirements.txt
+	$(@D)/bin/pip install --quiet -r $(@D)/requirements.txt
+	touch $@
 
 # The clients' pins conflict, so that each has an environment of its own.
 test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from wrapper.testing.answer import answer_events, count_words, error_body
-from wrapper.testing.calls import sample
+from wrapper.testing.calls import ALWAYS, sample
 from wrapper.testing.script import Script, read_script
 
 
@@ -290,6 +290,48 @@ def test_forced_in_a_later_round():
     result = [{"type": "tool_result", "tool_use_id": "t"}]
     assert script_of('[[tool B {"n": 1}]]', "calling", result, **forced).tool[1] == {"n": 1}
     assert script_of("hello", "calling", result, **forced).tool == ("A", {})
+
+
+WARM = {
+    "name": "get_temperature",
+    "input_schema": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
+OSLO = {"city": "Oslo"}
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "call"),
+    [
+        ("What is the temperature in Oslo?", {}, ("get_temperature", OSLO)),
+        ("What is the temperature?", {}, ("get_temperature", {"city": "x"})),
+        ("What is the time in Oslo?", {}, None),
+        ("Get me a cup", {}, None),
+        ("What is the temperature in Oslo? [[say cold]]", {}, None),
+        ("What is the temperature in Oslo?", {"tool_choice": {"type": "none"}}, None),
+        ("Read this", {"tools": [{"name": "Read", "input_schema": {}}]}, None),
+        (
+            "The temperature in Oslo",
+            {"tools": [{**WARM, "name": "mcp__client__get_temperature"}]},
+            ("mcp__client__get_temperature", OSLO),
+        ),
+        ("Of Oslo", {"tools": [{**WARM, "description": f"{ALWAYS}."}]}, ("get_temperature", OSLO)),
+    ],
+)
+def test_likely_call(said, more, call):
+    """A message without directives makes the model call what it has a word of, and no more."""
+    assert script_of(said, **{"tools": [WARM], **more}).tool == call
+
+
+def test_likely_call_answered():
+    """The result of such a call is the answer; one that nobody would have made is none."""
+    result = [{"type": "tool_result", "tool_use_id": "t", "content": "4 °C"}]
+    answered = script_of("What is the temperature?", "calling", result, tools=[WARM])
+    assert (answered.tool, answered.text) == (None, "4 °C")
+    assert script_of("What?", "calling", result, tools=[WARM]).text == "You said: What?"
 
 
 @pytest.mark.parametrize(

@@ -489,7 +489,8 @@ def test_password(tmp_path):
         with pytest.raises(StoreFailed, match="invalid username-password") as caught:
             RedisStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
         assert "a:long" not in str(caught.value)
-        with pytest.raises(StoreFailed, match="REDIS_URL: Redis cannot be reached"):
+        # Older clients do not greet a Redis, which then refuses what they ask.
+        with pytest.raises(StoreFailed, match=r"REDIS_URL: Redis (cannot be reached|refuses)"):
             RedisStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
     finally:
         server.stop()

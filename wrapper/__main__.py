@@ -46,7 +46,7 @@ class Arguments(argparse.ArgumentParser):
         self.exit(2, f"{message}\n")
 
 
-def read_arguments(arguments: Sequence[str], prog: str, reloads: bool) -> argparse.Namespace:
+def read_arguments(arguments: Sequence[str] | None, prog: str, reloads: bool) -> argparse.Namespace:
     """Return `port` (None where none is given) and `reload`; a mistake ends with one line and 2."""
     parser = Arguments(prog, description="Serve the gateway.")
     parser.add_argument("port", nargs="?", type=_port, metavar="PORT", help="default: the setting")
@@ -73,7 +73,8 @@ def settle_port(chosen: int | None) -> None:
     os.environ["PORT"] = str(port)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve; *arguments* are by default the program's own."""
     asked = read_arguments(arguments, "python -m wrapper", reloads=True)
     settle_port(asked.port)
     Program(asked.reload).run()
@@ -86,4 +87,4 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -14,9 +14,9 @@ from flask_cors import CORS
 from wrapper import metrics
 from wrapper.chat import Chat
 from wrapper.engines import build_engine
+from wrapper.errors import UnknownUrl
 from wrapper.keys import open_keys
 from wrapper.metrics import Metrics
-from wrapper.openapi import build_document
 from wrapper.routes.blueprint import build_blueprint
 from wrapper.routes.chat import HEADERS
 from wrapper.security import Authenticate, Guard, cors_origins
@@ -150,8 +150,18 @@ class Gateway:
         return "ready" if status != "starting" or self.engine.models() else "starting"
 
     def document(self, app: Flask) -> dict[str, Any]:
-        """Return the OpenAPI document of what *app* serves of the gateway, built when asked for."""
+        """Return the OpenAPI document of what *app* serves of the gateway, built when asked for.
+
+        Raises UnknownUrl where apispec is not installed.
+        """
         if "wrapper_openapi" not in app.extensions:
+            try:
+                from wrapper.openapi import build_document
+            except ImportError:
+                mend = "pip install 'claude-code-gateway[docs]'"
+                raise UnknownUrl(
+                    f"apispec is not installed, so there is no document; {mend}"
+                ) from None
             document = build_document(app, needs_key=self.guard.needs_key)
             app.extensions["wrapper_openapi"] = document
         return cast(dict[str, Any], app.extensions["wrapper_openapi"])

@@ -17,7 +17,8 @@ from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.answers import ErrorSchema
-from wrapper.schemas.plugin import Plugin, Shape
+from wrapper.schemas.base import Shape
+from wrapper.schemas.plugin import Plugin
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import cli
-from tests.live.server import MODEL
+from tests.live.server import MODEL, ROOT
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites"
@@ -84,11 +84,40 @@ def test_client(gateway, client, tmp_path, subtests):
     assert len(skipped) <= MOST_SKIPPED * len(cases)
 
 
+EXAMPLES = {
+    "node.mjs": ("node", "You said: Say hello.\n"),
+    "with_langchain.py": ("langchain", "You said: Write one line about the sea.\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "environment", "shown"), [(n, *e) for n, e in EXAMPLES.items()])
+def test_example(gateway, tmp_path, name, environment, shown):
+    """The example prints the answer, as it comes."""
+    found = find(environment)
+    node = name.endswith(".mjs")
+    # Node looks for packages beside the file that imports them.
+    program = shutil.copy(ROOT / "examples" / name, found if node else tmp_path)
+    done = subprocess.run(
+        ["node" if node else str(found / "bin" / "python"), program],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPENAI_BASE_URL": gateway.url},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == (shown, 0), done.stderr
+
+
+def find(environment: str) -> Path:
+    """Return where a client's environment is."""
+    found = HERE / ".envs" / environment
+    if not (found / "installed").exists():
+        cli.missing(f"environment {environment}: make test-clients")
+    return found
+
+
 def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Run the client's suite; return how that ended, and its report in JUnit's format."""
-    environment = HERE / ".envs" / client.environment
-    if not (environment / "installed").exists():
-        cli.missing(f"environment {client.environment}: make test-clients")
+    environment = find(client.environment)
     report = folder / "report.xml"
     variables = {
         "PATH": os.environ["PATH"],
@@ -118,7 +147,7 @@ def _python(environment: Path, suite: str, report: Path) -> list[str]:
 
 
 def _node(environment: Path, suite: str, report: Path) -> list[str]:
-    # Node looks for packages beside the file that imports them.
+    # As above.
     copy = shutil.copy(SUITES / suite, environment)
     reporter = ["--test-reporter=junit", f"--test-reporter-destination={report}"]
     return ["node", "--test", *reporter, str(copy)]

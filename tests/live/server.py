@@ -41,6 +41,7 @@ class Server:
         upstream_url: str,
         *arguments: str,
         program: Sequence[str] = GUNICORN,
+        launcher: Sequence[str] = (sys.executable, "-m"),
         **variables: str,
     ):
         self.folder = folder
@@ -63,7 +64,7 @@ class Server:
         self._forks = program[0] == "gunicorn"
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *program, *arguments],
+            [*launcher, *program, *arguments],
             cwd=folder / "cwd",
             env={name: value for name, value in environment.items() if value},
             stdout=self._log,

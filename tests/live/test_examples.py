@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import subprocess
 import sys
+
+import pytest
+from PIL import Image
 
 from tests.live.server import ROOT
 
@@ -33,7 +38,58 @@ def heard(upstream):
 GROWING = [list(QUESTIONS[:count]) for count in (1, 2, 3)]
 
 
-def test_python(remembering, upstream):
+SHOWN = {
+    "python_sync.py": r"You said: What is a gateway\?\n\S+: \d+ tokens in, 6 out",
+    "streaming.py": r"You said: Count from one to ten\.\n7 tokens",
+    "functions.py": r'> get_temperature {"city": "Oslo"}\nIt is 4 °C in Oslo\.',
+    "structured_output.py": r"City\(name='Oslo', country='Oslo', people=0\)",
+}
+
+
+def test_every_example_is_run():
+    """There is no example that no test runs; the clients' environments have what some import."""
+    here = {*SHOWN, "python_async.py", "pictures.py", "curl.sh"}
+    sessions = {"session_continuity.py", "session_curl_example.sh"}
+    elsewhere = {"node.mjs", "with_langchain.py"}
+    assert {path.name for path in EXAMPLES.glob("*.*")} == here | sessions | elsewhere
+
+
+@pytest.mark.parametrize(("name", "shown"), SHOWN.items(), ids=SHOWN)
+def test_program(remembering, name, shown):
+    """The program prints what the model has answered."""
+    lines = printed(remembering, sys.executable, str(EXAMPLES / name))
+    assert re.fullmatch(shown, "\n".join(lines))
+
+
+def test_at_once(remembering):
+    """Each of the questions that are asked at once is printed with its own answer."""
+    lines = printed(remembering, sys.executable, str(EXAMPLES / "python_async.py"))
+    questions = ["What is tea?", "What is coffee?", "What is cocoa?"]
+    assert [line.removeprefix("> ") for line in lines[::2]] == questions
+    assert lines[1::2] == [f"You said: {question}" for question in questions]
+
+
+def test_pictures(remembering, upstream, tmp_path):
+    """The example's picture reaches the model, and so does the one that is named."""
+    own = tmp_path / "own.png"
+    Image.new("RGB", (8, 8), "green").save(own)
+    for arguments in ((), (str(own),)):
+        lines = printed(remembering, sys.executable, str(EXAMPLES / "pictures.py"), *arguments)
+        assert lines == ["You said: What is in this picture?"]
+    contents = [request.body["messages"][0]["content"] for request in upstream.requests]
+    sent = [block["source"]["data"] for c in contents for block in c if block["type"] == "image"]
+    assert [base64.b64decode(data) for data in sent][1:] == [own.read_bytes()]
+
+
+def test_curl(remembering):
+    """The answer is printed as JSON, and then as a stream's events to their end."""
+    whole, *events = filter(None, printed(remembering, "sh", str(EXAMPLES / "curl.sh")))
+    assert json.loads(whole)["choices"][0]["message"]["content"] == "You said: Say hello."
+    assert events[0].startswith("data: {")
+    assert events[-1] == "data: [DONE]"
+
+
+def test_session(remembering, upstream):
     """The conversation is remembered, told of and deleted."""
     lines = printed(remembering, sys.executable, str(EXAMPLES / "session_continuity.py"))
     assert [line.removeprefix("> ") for line in lines[:6:2]] == list(QUESTIONS)
@@ -42,7 +98,7 @@ def test_python(remembering, upstream):
     assert heard(upstream) == GROWING
 
 
-def test_curl(remembering, upstream):
+def test_session_with_curl(remembering, upstream):
     """Every line of curl is answered with JSON, and the conversation is remembered."""
     lines = printed(remembering, "sh", str(EXAMPLES / "session_curl_example.sh"))
     answers = [json.loads(line) for line in lines if not line.startswith(">")]

@@ -26,6 +26,8 @@ RUN_BY = {
     "make demo": "demo",
     "make test": "this run",
     "make run": "test_make_run",
+    "pip install '.[redis,metrics,docs]'": "tests/test_package.py",
+    "claude-code-gateway": "tests/test_package.py",
     ".venv/bin/flask --app wsgi gateway doctor": "test_doctor",
     f"make smoke URL={URL}": "test_smoke",
     "curl": "test_curl",

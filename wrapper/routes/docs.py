@@ -12,7 +12,7 @@ docs = Blueprint("docs", __name__)
 
 
 @docs.get("/openapi.json")
-@operation(answers={200: DocumentSchema}, needs_key=False)
+@operation(answers={200: DocumentSchema}, errors=(404,), needs_key=False)
 def read_document() -> Response:
     """Tell of every route: what it takes, and what it answers."""
     document = current_gateway().document(current_app)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from wrapper.schemas.plugin import Shape
+from wrapper.schemas.base import Shape
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from wrapper.errors import InvalidRequest
 
 MAX_INTEGER = 2**31 - 1
+Shape = Schema | type[Schema]
 
 
 def means(text: str) -> dict[str, str]:

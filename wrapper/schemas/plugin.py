@@ -6,11 +6,9 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema, fields
+from marshmallow import fields
 
-from wrapper.schemas.base import BaseSchema, nullable
-
-Shape = Schema | type[Schema]
+from wrapper.schemas.base import BaseSchema, Shape, nullable
 
 
 class Plugin(MarshmallowPlugin):

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 Body = dict[str, Any]
 Call = tuple[str, Any]
 
+# What the description says of a tool that is the form of the answer.
+ALWAYS = "Always answer by calling this"
 
-def next_call(asked: list[str], answer: str | None, rounds: int, body: Body) -> Call | None:
+
+def next_call(
+    asked: list[str], answer: str | None, rounds: int, body: Body, plain: str = ""
+) -> Call | None:
     """Return the call that *body* gets after *rounds* rounds, or None where text is due.
 
-    *asked* are the prompt's `tool` directives, *answer* is its `json` directive.
+    *asked* are the prompt's `tool` directives, *answer* is its `json` directive, and *plain* the
+    prompt where it has none.
     """
     tools = {tool["name"]: tool for tool in body.get("tools") or []}
     calls = [_read(directive, list(tools)) for directive in asked]
     due = calls[rounds : rounds + 1]
     wanted = _wanted(body.get("tool_choice") or {}, list(tools))
     if wanted is None:
-        return due[0] if due else None
+        return due[0] if due else likely_call(plain, rounds, body)
     for call in due + calls:
         if call[0] in wanted:
             return call
@@ -37,12 +44,35 @@ def further_calls(asked: list[str], body: Body) -> tuple[Call, ...]:
     return tuple(call for call in calls if wanted is None or call[0] in wanted)
 
 
-def sample(schema: Any, root: Body) -> Any:
-    """Return a small value that fits *schema*; references in it point into *root*."""
+def likely_call(text: str, rounds: int, body: Body) -> Call | None:
+    """Return the call that a model might make by itself to answer *text*, or None.
+
+    It is of the first function of whose name *text* has a word, if there was no round yet, or else
+    of the tool that is always to be called. Its texts are the last name in *text*.
+    """
+    if not text:
+        return None
+    said = set(re.findall(r"[a-z]{4,}", text.lower()))
+    word = (re.findall(r"(?<=\s)[A-Z]\w+", text) or ["x"])[-1]
+    tools = body.get("tools") or []
+    # Claude Code's own tools have capital letters.
+    fitting = [tool for tool in tools if not rounds and said & set(_own_name(tool).split("_"))]
+    always = [tool for tool in tools if ALWAYS in tool.get("description", "")]
+    for tool in fitting + always:
+        schema = tool.get("input_schema", {})
+        return tool["name"], sample(schema, schema, word)
+    return None
+
+
+def sample(schema: Any, root: Body, word: str = "x") -> Any:
+    """Return a small value that fits *schema*; references in it point into *root*.
+
+    Its texts are *word*.
+    """
     if not isinstance(schema, dict):
         return None
     if "$ref" in schema:
-        return sample(_find(schema["$ref"], root), root)
+        return sample(_find(schema["$ref"], root), root, word)
     for key in ("default", "const"):
         if key in schema:
             return schema[key]
@@ -50,25 +80,26 @@ def sample(schema: Any, root: Body) -> Any:
         return schema["enum"][0]
     for key in ("anyOf", "oneOf"):
         if schema.get(key):
-            return sample(schema[key][0], root)
+            return sample(schema[key][0], root, word)
     if schema.get("allOf"):
-        joined = [sample(part, root) for part in schema["allOf"]]
+        joined = [sample(part, root, word) for part in schema["allOf"]]
         return {k: v for part in joined if isinstance(part, dict) for k, v in part.items()}
-    return _by_type(schema, root)
+    return _by_type(schema, root, word)
 
 
-def _by_type(schema: Body, root: Body) -> Any:
+def _by_type(schema: Body, root: Body, word: str) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties", {})
-        return {name: sample(properties.get(name), root) for name in schema.get("required", [])}
+        asked = schema.get("required", [])
+        return {name: sample(properties.get(name), root, word) for name in asked}
     if kind == "array":
         item = schema.get("items", {"type": "string"})
-        return [sample(item, root) for _ in range(schema.get("minItems", 0))]
+        return [sample(item, root, word) for _ in range(schema.get("minItems", 0))]
     if kind in ("integer", "number"):
         return schema.get("minimum", 0)
-    return {"boolean": False, "null": None}.get(kind, "x" * max(1, schema.get("minLength", 1)))
+    return {"boolean": False, "null": None}.get(kind, word.ljust(schema.get("minLength", 0), "x"))
 
 
 def _find(reference: str, root: Body) -> Any:
@@ -76,6 +107,10 @@ def _find(reference: str, root: Body) -> Any:
     for name in reference.removeprefix("#").split("/")[1:]:
         found = found[name]
     return found
+
+
+def _own_name(tool: Body) -> str:
+    return str(tool["name"]).rpartition("__")[2]
 
 
 def _read(directive: str, names: list[str]) -> Call:

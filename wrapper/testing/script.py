@@ -27,7 +27,9 @@ The message holds directives in double brackets, in any order, among any other t
     [[void]]              send a stream without any event
     [[garbage KIND]]      send what is no such stream; see garbage.py
 
-A message without any of them is answered with a sentence that repeats it.
+A message without any of them is answered with a sentence that repeats it. Where it has a word of
+an offered function's name ("… the temperature in Oslo" of get_temperature), that is called first,
+with the last name in it, and its result is the answer. Where an object is wanted, that is given.
 
 `tool_choice` is obeyed. Where it forces a call, that is the one of the directives, else the forced
 tool (of several, the first) with the object of [[json]], else with the least that its schema asks
@@ -41,7 +43,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.testing.calls import Call, further_calls, next_call
+from wrapper.testing.calls import Call, further_calls, likely_call, next_call
 
 Body = dict[str, Any]
 Event = dict[str, Any]
@@ -84,14 +86,17 @@ def read_script(body: Body) -> Script:
     prompt = _texts(messages[at]) if at >= 0 else []
     found = [pair for text in prompt for pair in _directives(text)]
     said = dict(found)
-    text = _answer(said, prompt, body)
     tools = [value for name, value in found if name == "tool"]
     rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
+    plain = prompt[-1] if prompt and not said else ""
+    text = _answer(said, prompt, body)
+    if rounds and likely_call(plain, 0, body):
+        text = _last_result(body)
     status, _, reason = said.get("error", "").partition(" ")
     return Script(
         text=text,
         deltas=_deltas(said, text),
-        tool=next_call(tools, said.get("json"), rounds, body),
+        tool=next_call(tools, said.get("json"), rounds, body, plain),
         others=further_calls(tools[rounds + 1 :], body) if "together" in said else (),
         first=said.get("first", ""),
         thinking=said.get("think", ""),
