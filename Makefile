@@ -27,6 +27,11 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-cli.txt
 		$(BIN)/pip install --quiet --no-deps -r requirements-cli.txt
 	touch $@
 
+# What checks deploy/ is large, and nothing else needs it.
+$(VENV)/deploy: $(VENV)/installed requirements-deploy.txt
+	$(BIN)/pip install --quiet -r requirements-deploy.txt
+	touch $@
+
 lint: install ## ruff, mypy and import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,7 +40,7 @@ lint: install ## ruff, mypy and import-linter
 
 # Some of these tests have one name, of which several processes would run only one.
 FUZZED := tests/test_schemathesis.py
-test: install ## all tests, on the real Claude Code and a scripted upstream
+test: install $(VENV)/deploy ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore $(FUZZED)
 	$(BIN)/python -m pytest $(FUZZED)
 

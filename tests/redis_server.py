@@ -34,7 +34,7 @@ class RedisServer:
         program = shutil.which("redis-server")
         if not program:
             missing("redis-server to test with: apt-get install redis-server")
-        self.port = port or _free_port()
+        self.port = port or free_port()
         places = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         self._process = subprocess.Popen(
             [str(program), *places, "--save", "", *self._options], stdout=subprocess.PIPE
@@ -69,7 +69,7 @@ class RedisServer:
         self._process.send_signal(number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
