@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import fields
@@ -72,6 +73,14 @@ def test_settings(page):
     assert told <= known
 
 
+@EACH
+def test_targets(page):
+    """Everything that a page tells people to make is in the Makefile."""
+    told = re.findall(r"(?:^\$ |`)make ([\w-]+)", page.read_text(), re.M)
+    rules = re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    assert set(told) <= set(rules)
+
+
 def test_foreign_names_are_no_settings():
     """What is taken for a variable of others is none of the gateway's settings."""
     names = {row.name.upper() for row in fields(Settings)}
@@ -108,10 +117,11 @@ def test_errors():
 
 def test_routes():
     """The table of routes has each that the OpenAPI document has, and no other."""
-    document = create_app(Settings(), engine=ScriptedEngine()).test_client().get("/openapi.json")
+    client = create_app(Settings(), engine=ScriptedEngine()).test_client()
+    document = json.loads(client.get("/openapi.json").data)
     there = {
         f"{method.upper()} {path}"
-        for path, methods in document.json["paths"].items()
+        for path, methods in document["paths"].items()
         for method in methods
         if method in ("get", "post", "delete")
     }
