@@ -175,7 +175,7 @@ class BareProcess:
     def ask(self) -> Timing:
         process = self._warm.popleft()
         try:
-            return converse(process, TURN, frames.configuration(TURN))
+            return converse(process, TURN, frames.configuration(TURN, frames.settings(TURN)))
         finally:
             process.stop()
 

@@ -84,7 +84,7 @@ def _cpu(binary: str, profile: Profile, root: Path) -> Iterator[float]:
         process = Process(profile, binary, root)
         try:
             process.boot(BOOT_SECONDS)
-            converse(process, TURN, frames.configuration(TURN))
+            converse(process, TURN, frames.configuration(TURN, frames.settings(TURN)))
         finally:
             process.stop()
         yield _children() - before

@@ -101,7 +101,8 @@ class LaterTurn:
         self._turn = Turn(MODEL, (Message("user", (QUESTION,)),), profile=profile.name)
         self._process = Process(profile, binary, root)
         self._process.boot(BOOT_SECONDS)
-        converse(self._process, self._turn, frames.configuration(self._turn))
+        settings = frames.settings(self._turn)
+        converse(self._process, self._turn, frames.configuration(self._turn, settings))
 
     def prepare(self) -> None:
         if self._process.profile.budgeted and not self._process.empty():

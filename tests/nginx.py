@@ -60,6 +60,7 @@ class Nginx:
         return done.stdout + done.stderr + self.log()
 
     def start(self) -> Nginx:
+        assert not self.check()
         self._process = subprocess.Popen(self._command())
         assert eventually(self._listens), self.log()
         return self

@@ -3,7 +3,8 @@
 import pytest
 from marshmallow import ValidationError
 
-from wrapper.schemas.base import code_of, first_error
+from wrapper.errors import InvalidRequest
+from wrapper.schemas.base import checked, code_of, first_error
 from wrapper.schemas.chat import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.completion import Head, build_completion
 from wrapper.services.conversation import ChatRequest
@@ -461,3 +462,12 @@ def test_answers_may_be_sent_back():
     body = build_completion(Head("id", 0), [(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))
+
+
+def test_the_first_of_several_mistakes():
+    """Of several mistakes the one is told whose field comes first, in whatever order they came."""
+    wrong = {"seed": "x", "n": 0, "temperature": 9, "messages": [{"role": "user", "content": "a"}]}
+    for body in (wrong, dict(reversed(wrong.items()))):
+        with pytest.raises(InvalidRequest) as refused:
+            checked(CHAT_REQUEST, body)
+        assert refused.value.param == "temperature"

@@ -28,6 +28,7 @@ TABLE = [
     (errors.BadAnswer, 502, "server_error", "invalid_model_answer"),
     (errors.Overloaded, 503, "overloaded_error", "overloaded"),
     (errors.Unavailable, 503, "server_error", "unavailable"),
+    (errors.ShuttingDown, 503, "server_error", "unavailable"),
     (errors.TimedOut, 504, "timeout_error", "timeout"),
 ]
 

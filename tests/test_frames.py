@@ -24,7 +24,7 @@ def settings_of(turn):
 
 
 def requests_of(turn):
-    requests = [frame["request"] for frame in frames.configuration(turn)]
+    requests = [frame["request"] for frame in frames.configuration(turn, frames.settings(turn))]
     return {request["subtype"]: request for request in requests}
 
 
@@ -39,7 +39,7 @@ def test_control():
 
 def test_configuration():
     """A process is told prompt, settings and thinking, each in a request with its own id."""
-    configuration = frames.configuration(turn_of())
+    configuration = frames.configuration(turn_of(), frames.settings(turn_of()))
     assert {frame["type"] for frame in configuration} == {"control_request"}
     assert len({frame["request_id"] for frame in configuration}) == 3
     assert [frame["request"]["subtype"] for frame in configuration] == [
@@ -236,7 +236,10 @@ def test_permissions():
 def test_place_and_mode():
     """Directory and mode are said before the settings, where they are not the process's own."""
     turn = Turn("sonnet", (USER,), permissions=Permissions(mode="plan"))
-    told = [frame["request"] for frame in frames.configuration(turn, "/srv/alice")]
+    told = [
+        frame["request"]
+        for frame in frames.configuration(turn, frames.settings(turn), "/srv/alice")
+    ]
     assert told[1] == {
         "subtype": "set_cwd",
         "path": "/srv/alice",
@@ -249,14 +252,19 @@ def test_place_and_mode():
 def test_settings_of_a_process_that_goes_on():
     """A process that goes on is told what is different now, and its permission mode always."""
     turn = turn_of()
-    told = [frame["request"] for frame in frames.reconfiguration(turn, "default", ())]
+    told = [
+        frame["request"]
+        for frame in frames.reconfiguration(turn, frames.settings(turn), "default", ())
+    ]
     assert told[0] == {"subtype": "set_permission_mode", "mode": "default"}
-    assert told[1:] == [frame["request"] for frame in frames.configuration(turn)[1:]]
+    assert told[1:] == [
+        frame["request"] for frame in frames.configuration(turn, frames.settings(turn))[1:]
+    ]
     assert "initialize" not in {request["subtype"] for request in told}
     settled = frames.settings(turn)
-    assert len(frames.reconfiguration(turn, "default", settled)) == 1
+    assert len(frames.reconfiguration(turn, frames.settings(turn), "default", settled)) == 1
     other = replace(turn, model="opus")
-    (_, changed) = frames.reconfiguration(other, "default", settled)
+    (_, changed) = frames.reconfiguration(other, frames.settings(other), "default", settled)
     assert changed["request"]["settings"]["model"] == "opus"
 
 

@@ -535,6 +535,27 @@ def test_shutdown_while_it_waits(full):
     assert len(full.engine.turns) == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "led"),
+    [("@elsewhere", "@elsewhere"), (None, None), ("@other", None), ("/internal", None)],
+)
+def test_shutdown_with_another_gateway(sent, led):
+    """What is not begun at shutdown an nginx takes elsewhere that has said so, and nowhere else."""
+    server = Server()
+    server.app.extensions["wrapper"].draining = lambda: True
+    response = server.ask(headers={"X-Elsewhere": sent} if sent else {})
+    assert error_of(response, 503)["code"] == "unavailable"
+    assert response.headers.get("X-Accel-Redirect") == led
+
+
+@pytest.mark.parametrize("kind", [errors.Unavailable, errors.Overloaded])
+def test_nothing_else_goes_elsewhere(kind):
+    """An error of a turn that was begun is its client's, whatever its status."""
+    response = Server(kind("Why.")).ask(headers={"X-Elsewhere": "@elsewhere"})
+    assert error_of(response, 503)
+    assert "X-Accel-Redirect" not in response.headers
+
+
 def test_timing():
     """An answer tells what its parts took: a whole one all, a stream what is known at its begin."""
     had = Started("m", had=Had("warm", 0.001, 0.02))

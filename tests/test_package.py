@@ -159,7 +159,7 @@ def test_commands(place):
 def test_usage(place):
     """What the package has for a shop and for its tests needs nothing that it does not require."""
     shown = place.run("python", place.shop).splitlines()
-    assert shown[:3] == [__version__, "Good day.", "Good day."]
+    assert shown[:4] == [__version__, "Good day.", "Good day.", "Good day."]
 
 
 def test_types(place, tmp_path):

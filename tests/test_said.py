@@ -99,7 +99,7 @@ def confirmed(requests):
 def converse(turn, said, ignored=None):
     """Return the events of a turn whose process says *said*, frames or lines, once it is set up."""
     replayed = [{"type": "result"}] * sum(answered for _, answered in frames.history(turn, 0))
-    before = [*confirmed(frames.configuration(turn)), *replayed]
+    before = [*confirmed(frames.configuration(turn, frames.settings(turn))), *replayed]
     process: Any = Pipes(b"".join(map(line, [*before, *said])))
     conversation = Conversation(process, turn, None, Counter() if ignored is None else ignored)
     return asyncio.run(gather(conversation, process))

@@ -9,11 +9,10 @@ from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.store import SessionStore
 from wrapper.settings import Settings
-from wrapper.testing import check_session_store
-from wrapper.testing.engine import ScriptedEngine, answer
-from wrapper.testing.upstream import Upstream
+from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say
+from wrapper.testing.engine import answer
 
-QUESTION = {"messages": [{"role": "user", "content": "Hello?"}]}
+QUESTION = [{"role": "user", "content": "Hello?"}]
 
 
 def known(request: Request) -> Principal | None:
@@ -26,6 +25,11 @@ def build_shop(engine: ScriptedEngine, settings: Settings, store: SessionStore) 
     shop = Flask(__name__)
     gateway = Gateway(settings, engine=engine, sessions=store, authenticate=known)
     gateway.init_app(shop, url_prefix="/ai/v1")
+
+    @shop.get("/greeting")
+    def greet() -> str:
+        return gateway.chat.complete(QUESTION).text
+
     return shop
 
 
@@ -33,14 +37,15 @@ def open_store(ttl: float) -> MemoryStore:
     return MemoryStore(ttl=ttl, count=10, size=10**7)
 
 
-def check_store() -> None:
-    """Hold the shop's store against the contract, in real time."""
+def check_parts() -> None:
+    """Hold the shop's own store and engine against their contracts, in real time."""
     check_session_store(open_store)
+    check_engine(ScriptedEngine, say("Hello?"), say("Go on."))
 
 
 def said(app: Flask, path: str) -> str:
     """Return what a customer gets to hear."""
-    reply = app.test_client().post(path, json=QUESTION, headers={"x-customer": "ada"})
+    reply = app.test_client().post(path, json={"messages": QUESTION}, headers={"x-customer": "ada"})
     return str(reply.get_json()["choices"][0]["message"]["content"])
 
 
@@ -48,7 +53,9 @@ def main() -> None:
     engine, settings = ScriptedEngine(lambda turn: answer("Good day.")), Settings()
     print(__version__)
     print(said(create_app(settings, engine=engine), "/v1/chat/completions"))
-    print(said(build_shop(engine, settings, open_store(60)), "/ai/v1/chat/completions"))
+    shop = build_shop(engine, settings, open_store(60))
+    print(said(shop, "/ai/v1/chat/completions"))
+    print(shop.test_client().get("/greeting").text)
     print(Upstream().url)
 
 

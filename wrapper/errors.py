@@ -176,6 +176,10 @@ class Unavailable(ApiError):
     status, code = 503, "unavailable"
 
 
+class ShuttingDown(Unavailable):
+    """Raised when the gateway is shutting down, and has not begun the turn."""
+
+
 class TimedOut(ApiError):
     """Raised when a turn has run past its time limit."""
 

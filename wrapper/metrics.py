@@ -84,8 +84,8 @@ class Metrics:
 
     def timed(self, profile: str, timing: Timing) -> None:
         for part, seconds in timing.parts().items():
-            labels = {"source": timing.source} if part == "lease" else {}
-            self._times[part].labels(profile=profile, **labels).observe(seconds)
+            labels = (profile, timing.source) if part == "lease" else (profile,)
+            self._times[part].labels(*labels).observe(seconds)
 
     def failed(self, code: str) -> None:
         self._errors.labels(code=code).inc()

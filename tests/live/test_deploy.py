@@ -143,30 +143,34 @@ def test_a_session_moves(nginx, gateways):
 
 def test_a_gateway_is_stopped(start, front, gateways, upstream):
     """One gateway stops, and nobody gets an error: its turns end, the other has the rest."""
-    stopped, other = start().wait(), gateways[1]
+    stopped, other = start(MAX_CONCURRENT_TURNS="1").wait(), gateways[1]
     nginx = front(stopped.port, other.port)
     under_way = []
     said = "[[deltas 3]] [[stall 6]]"
     asking = threading.Thread(target=lambda: under_way.append(stopped.stream(said, headers=KEY)))
     asking.start()
     assert upstream.wait_for(bool)
-    stopped.process.send_signal(signal.SIGTERM)
-    assert eventually(lambda: stopped.call("GET", "/ready")[0] == 503)
-    # A session's turns need no further process, and so are quick.
-    meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
-    assert asking.is_alive()
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(ask, nginx, "hello") for _ in range(4)]  # half of them there
+        assert eventually(lambda: stopped.health()["turns"]["waiting"])
+        stopped.process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: stopped.call("GET", "/ready")[0] == 503)
+        # A session's turns need no further process, and so are quick.
+        meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
+        assert asking.is_alive()
+        meanwhile += [answer.result()[0] for answer in waiting]
     asking.join()
     assert stopped.stop() == 0
     afterwards = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
-    assert meanwhile + afterwards == [200] * 6
+    assert meanwhile + afterwards == [200] * 10
     assert under_way[0][1].endswith(b"data: [DONE]\n\n")
-    assert len(upstream.requests) == 7
+    assert len(upstream.requests) == 11
 
 
 def test_no_turn_is_sent_twice(nginx, gateways, upstream):
     """A turn whose gateway dies is an error that is not to be tried again, and no other has it."""
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(ask, nginx, "[[wait 50]]")
+        answer = pool.submit(ask, nginx, "[[wait 10]]")
         assert upstream.wait_for(bool)
         has_it = next(one for one in gateways if one.health()["turns"]["running"])
         os.kill(has_it.worker, signal.SIGKILL)

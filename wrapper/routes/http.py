@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import re
-import uuid
+import secrets
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -31,6 +31,9 @@ from wrapper.services.principal import Principal
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
+# An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
+# what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.
+ELSEWHERE, PLACE = "X-Elsewhere", "@elsewhere"
 LONGEST_ATTEMPT = 256
 TOO_DEEP = "The body's JSON is nested too deeply."
 # Answers are for the program that asked, not for a browser to render, to frame or to keep.
@@ -43,6 +46,7 @@ SECURITY = {
 
 _ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 Loaded = TypeVar("Loaded")
@@ -93,25 +97,26 @@ def caller() -> Caller:
 
 def request_id() -> str:
     """Return the id that the client gave this request, or a new one."""
-    if "request_id" not in g:
+    known: str | None = g.get("request_id")
+    if known is None:
         sent = request.headers.get("x-request-id", "")
-        g.request_id = sent if _ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}"
-    return cast(str, g.request_id)
+        known = g.request_id = sent if _ID.fullmatch(sent) else f"req_{secrets.token_hex(16)}"
+    return known
 
 
 def stamp(response: Response) -> Response:
     """Give *response*, once, the headers that all have; what a view says itself stays."""
-    if "x-request-id" in response.headers:
-        return response
-    response.headers["x-request-id"] = request_id()
-    for name, value in SECURITY.items():
-        response.headers.setdefault(name, value)
+    headers = response.headers
+    if "x-request-id" not in headers:
+        headers.add("x-request-id", request_id())
+        for name, value in SECURITY.items():
+            if name not in headers:
+                headers.add(name, value)
     return response
 
 
 def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, status, headers, mimetype=JSON_TYPE)
+    return Response(_write(data), status, headers, mimetype=JSON_TYPE)
 
 
 def render(error: ApiError) -> Response:
@@ -121,7 +126,10 @@ def render(error: ApiError) -> Response:
         facts = {"id": request_id(), "path": request.path, "status": error.status}
         current_gateway().meter.failed(outcome)
         log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
-    return reply(error.body(), error.status, error.headers())
+    headers = error.headers()
+    if isinstance(error, errors.ShuttingDown) and request.headers.get(ELSEWHERE) == PLACE:
+        headers["X-Accel-Redirect"] = PLACE
+    return reply(error.body(), error.status, headers)
 
 
 def render_http(error: HTTPException) -> Response:

@@ -119,9 +119,12 @@ def of_kind(kind: Kind) -> dict[str, Parameter]:
     return {name: one for name, one in PARAMETERS.items() if one.kind is kind}
 
 
+_OF_KIND = {kind: of_kind(kind) for kind in Kind}
+
+
 def asked(body: Mapping[str, Any], kind: Kind) -> Iterator[str]:
     """Yield the parameters of *kind* that *body*, a request, sets to what is not neutral."""
-    for name, parameter in of_kind(kind).items():
+    for name, parameter in _OF_KIND[kind].items():
         if not is_neutral(body.get(name), parameter.neutral):
             yield name
 

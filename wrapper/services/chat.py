@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wrapper.errors import ClientGone, InvalidRequest, Unavailable
+from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
@@ -110,7 +110,7 @@ class ChatService:
         sender: object = None,
         draining: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
-        new_id: Callable[[], str] = lambda: f"chatcmpl-{uuid.uuid4().hex}",
+        new_id: Callable[[], str] = lambda: f"chatcmpl-{secrets.token_hex(16)}",
     ):
         self._engine = engine
         self._catalog = catalog
@@ -142,10 +142,11 @@ class ChatService:
             run = self._open(request, caller, timing)
             try:
                 run.prime(HEARTBEAT_SECONDS, self._clock)
+                rates = self._rates.headers(caller.principal)
             except BaseException:
                 run.close()
                 raise
-        notes = {**run.notes, **timing.header()}
+        notes = {**run.notes, **rates, **timing.header()}
         return Stream(build_chunks(self._head(request), run), run.close, notes)
 
     def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
@@ -163,8 +164,9 @@ class ChatService:
                 held.callback(self._admission.admit(request.n, principal, check))
             watch = self._watch(caller)
             visit = self._visit(request, caller, watch, held)
-            turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
-            if not visit.repeats:
+            if visit.repeats:
+                turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
+            else:
                 turn = build_turn(
                     fitted.request,
                     model=choice.model,
@@ -176,7 +178,7 @@ class ChatService:
             notes |= fitted.notes | self._inspect(request, turn)
             self._ledger.check(principal)
             self._rates.admit(principal)
-            notes = {**notes, **visit.notes, **self._rates.headers(principal)}
+            notes |= visit.notes
             prompts = self._settings.log_prompts
             return Run(
                 self._play(turn, request.n, visit),
@@ -197,9 +199,9 @@ class ChatService:
             )
 
     def _check(self, caller: Caller) -> None:
-        """Raise Unavailable or ClientGone where no turn should begin."""
+        """Raise ShuttingDown or ClientGone where no turn should begin."""
         if self._draining():
-            raise Unavailable("The gateway is shutting down; ask again.", retry_after=1)
+            raise ShuttingDown("The gateway is shutting down; ask again.", retry_after=1)
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 

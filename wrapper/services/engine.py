@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from contextvars import Context
 from typing import Any, Protocol
 
+from wrapper.services import loops
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Event, Started, Used
 from wrapper.services.pictures import Picture
@@ -79,7 +81,8 @@ class TurnLoop:
         tick: float,
         patience: float = LEAVING_SECONDS,
     ):
-        self._loop = asyncio.new_event_loop()
+        self._loop = loops.lend()
+        self._closed = False
         self._events: asyncio.Queue[Item] = asyncio.Queue(BUFFERED_EVENTS)
         self._tick = tick
         self._patience = patience
@@ -111,19 +114,16 @@ class TurnLoop:
 
         Those that have begun get a moment to tell it. Closing twice is harmless.
         """
-        if self._loop.is_closed():
+        if self._closed:
             return []
         self._leaving.set()
         self._drain()
-        self._loop.run_until_complete(self._leave())
-        self._loop.close()
+        if any(not task.done() for task in self._tasks):
+            self._loop.run_until_complete(self._end())
+        self._closed = True
+        loops.give_back(self._loop)
         self._drain()
         return self._late
-
-    async def _leave(self) -> None:
-        if any(not task.done() for task in self._tasks):
-            await self._end()
-        await self._loop.shutdown_asyncgens()
 
     async def _end(self) -> None:
         begun = [self._tasks[index] for index in self._begun]
@@ -145,8 +145,11 @@ class TurnLoop:
             self._late.append((index, event))
 
     def _next(self) -> Item | None:
+        if self._closed:  # and the loop another's
+            raise RuntimeError("the turns were closed")
         if self._events.empty():
-            alarm = self._loop.call_later(self._tick, self._loop.stop)
+            # In a context of its own: the loop, which outlives the request, keeps it for a while.
+            alarm = self._loop.call_later(self._tick, self._loop.stop, context=Context())
             self._loop.run_forever()
             alarm.cancel()
         return None if self._events.empty() else self._events.get_nowait()

@@ -37,8 +37,8 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     untaken = tuple(_untaken(request, supports))
     thinks = not supports.thinking_off or request.effort not in (None, "none")
     clamped = "temperature" not in untaken and (request.temperature or 0) > 1
-    fitted = Fitted(
-        replace(
+    if untaken or request.shape:
+        request = replace(
             request,
             temperature=None if "temperature" in untaken else request.temperature,
             top_p=None if "top_p" in untaken else request.top_p,
@@ -47,10 +47,8 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
             if _CHOICES & {*untaken}
             else request.calling,
             shape=request.shape and replace(request.shape, forced=not thinks),
-        ),
-        (*request.idle, *untaken),
-        ("temperature",) if clamped else (),
-    )
+        )
+    fitted = Fitted(request, (*request.idle, *untaken), ("temperature",) if clamped else ())
     if strict:
         _check(fitted)
     return fitted

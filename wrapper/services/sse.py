@@ -8,8 +8,9 @@ from typing import Any
 PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
 
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def encode(data: dict[str, Any]) -> bytes:
     """Return *data* as one event: a line of JSON and an empty line."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+    return f"data: {_write(data)}\n\n".encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ FAMILIES: tuple[tuple[re.Pattern[str], Supports], ...] = tuple(
 )
 
 
+@lru_cache(maxsize=256)
 def supports_of(model: str) -> Supports:
     """Return what *model*, an id of Anthropic's or a provider's, takes, as far as it can be told.
 

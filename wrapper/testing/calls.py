@@ -58,10 +58,11 @@ def likely_call(text: str, rounds: int, body: Body) -> Call | None:
     # Claude Code's own tools have capital letters.
     fitting = [tool for tool in tools if not rounds and said & set(_own_name(tool).split("_"))]
     always = [tool for tool in tools if ALWAYS in tool.get("description", "")]
-    for tool in fitting + always:
-        schema = tool.get("input_schema", {})
-        return tool["name"], sample(schema, schema, word)
-    return None
+    if not fitting + always:
+        return None
+    tool = (fitting + always)[0]
+    schema = tool.get("input_schema", {})
+    return tool["name"], sample(schema, schema, word)
 
 
 def sample(schema: Any, root: Body, word: str = "x") -> Any:

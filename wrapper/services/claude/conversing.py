@@ -57,11 +57,12 @@ class Conversation:
     ):
         self.process = process
         self._turn = turn
+        settings, mode = frames.settings(turn), process.profile.mode
         if place:
-            configuration = frames.reconfiguration(turn, process.profile.mode, process.settings)
+            configuration = frames.reconfiguration(turn, settings, mode, process.settings)
         else:
-            configuration = frames.configuration(turn, workspace)
-        process.settings = frames.settings(turn)
+            configuration = frames.configuration(turn, settings, workspace)
+        process.settings = settings
         history = frames.history(turn, len(place.known) if place else 0)
         self._prompt = frames.prompt(turn)
         if names:

@@ -39,22 +39,30 @@ def greeting(turn: Turn) -> Frame:
     return {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}
 
 
-def configuration(turn: Turn, workspace: str | None = None) -> list[Frame]:
-    """Return the control requests that set a fresh process up for *turn*, in its *workspace*."""
+def configuration(
+    turn: Turn, settings: Iterable[Frame], workspace: str | None = None
+) -> list[Frame]:
+    """Return the control requests that set a fresh process up for *turn*, in its *workspace*.
+
+    *settings* are the turn's own.
+    """
     return [
         control("initialize", greeting(turn)),
         *_place(workspace),
         *_mode(turn.permissions.mode),
-        *settings(turn),
+        *settings,
     ]
 
 
-def reconfiguration(turn: Turn, mode: str | None, settled: Container[Frame]) -> list[Frame]:
+def reconfiguration(
+    turn: Turn, settings: Iterable[Frame], mode: str | None, settled: Container[Frame]
+) -> list[Frame]:
     """Return the control requests that set a process up for *turn* which has had turns before.
 
-    *mode* is the permission mode that it began with, and *settled* the settings that it has.
+    *settings* are the turn's own, *mode* is the permission mode that the process began with, and
+    *settled* the settings that it has.
     """
-    anew = (frame for frame in settings(turn) if frame not in settled)
+    anew = (frame for frame in settings if frame not in settled)
     return [*_mode(turn.permissions.mode or mode), *anew]
 
 

@@ -47,14 +47,13 @@ class Gate:
             if not future.cancel():  # it was let through just then
                 self._leave()
             raise
-        inside = [future]
 
         def leave() -> None:
-            if inside:
-                inside.clear()
+            if not late.cancelled():
+                late.cancel()
                 self._leave()
 
-        asyncio.get_running_loop().call_later(self._seconds, leave)
+        late = asyncio.get_running_loop().call_later(self._seconds, leave)
         return leave
 
     def idle(self) -> bool:
