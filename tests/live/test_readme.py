@@ -24,7 +24,7 @@ COMMANDS = re.findall(
     r"^\$ (.+(?:\n {4}.+)*)", "".join(re.findall(r"```console\n(.*?)```", PAGES, re.S)), re.M
 )
 CURLS = [command for command in COMMANDS if command.startswith("curl ")]
-SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES, re.S)  # tests/test_docs.py runs extending.md's
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES, re.S)  # test_extending.py runs the others
 URL = "http://127.0.0.1:8000"
 # Each command of theirs, and the test here that runs it; the tests themselves are under way.
 RUN_BY = {
