@@ -80,7 +80,7 @@ bench: install ## the gateway's times beside those of `claude -p` and of a bare 
 soak: install ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)
 
-docs: install ## write parameters, ceilings and settings into README.md and .env.example
+docs: install ## write parameters, ceilings, headers and settings into docs/ and .env.example
 	$(BIN)/python -c "from pathlib import Path; from wrapper import reference; reference.write(Path())"
 
 run: install ## serve on HOST and PORT with your own login

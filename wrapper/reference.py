@@ -7,6 +7,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from wrapper.routes.chat import HEADERS
 from wrapper.schemas.keys import CEILINGS
 from wrapper.schemas.parameters import Kind, Parameter, of_kind
 from wrapper.settings import Settings
@@ -51,28 +52,39 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-TABLES = {"parameters": parameters_table, "ceilings": ceilings_table, "settings": settings_table}
+def headers_table() -> str:
+    """Return the headers of a completion's answer as a table in Markdown."""
+    rows = (f"| `{name}` | {meaning} |\n" for name, meaning in HEADERS.items())
+    return "| header | meaning |\n| --- | --- |\n" + "".join(rows)
+
+
+TABLES = {
+    "parameters": parameters_table,
+    "ceilings": ceilings_table,
+    "settings": settings_table,
+    "headers": headers_table,
+}
 
 
 def marks(what: str) -> tuple[str, str]:
-    """Return the lines of a README between which the table of *what* stands."""
+    """Return the lines of a page between which the table of *what* stands."""
     return f"<!-- {what}: written by `make docs` -->\n", f"<!-- end of {what} -->\n"
 
 
 def with_tables(text: str) -> str:
-    """Return *text*, a README, with the tables between their marks brought up to date."""
+    """Return *text*, a page, with the tables that it has between marks brought up to date."""
     for what, table in TABLES.items():
         begin, end = marks(what)
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = f"{before}{begin}{table()}{end}{after}"
+        before, found, rest = text.partition(begin)
+        if found:
+            text = f"{before}{begin}{table()}{end}{rest.partition(end)[2]}"
     return text
 
 
 def write(folder: Path) -> None:
-    """Bring README.md and .env.example in *folder* up to date."""
-    readme = folder / "README.md"
-    readme.write_text(with_tables(readme.read_text()))
+    """Bring the pages of docs/ and .env.example in *folder* up to date."""
+    for page in folder.glob("docs/*.md"):
+        page.write_text(with_tables(page.read_text()))
     (folder / ".env.example").write_text(env_example())
 
 

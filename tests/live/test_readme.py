@@ -1,7 +1,8 @@
-"""What the README tells a newcomer, done in a fresh clone with an empty home."""
+"""What README and docs/ tell a newcomer, done in a fresh clone with an empty home."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,12 +17,16 @@ from tests.live.server import ROOT, eventually
 pytestmark = pytest.mark.timeout(400)
 
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+PAGES = README + API + OPERATIONS
 COMMANDS = re.findall(
-    r"^\$ (.+(?:\n {4}.+)*)", "".join(re.findall(r"```console\n(.*?)```", README, re.S)), re.M
+    r"^\$ (.+(?:\n {4}.+)*)", "".join(re.findall(r"```console\n(.*?)```", PAGES, re.S)), re.M
 )
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
+CURLS = [command for command in COMMANDS if command.startswith("curl ")]
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES, re.S)  # test_extending.py runs the others
 URL = "http://127.0.0.1:8000"
-# Each command of the README, and the test here that runs it; the tests themselves are under way.
+# Each command of theirs, and the test here that runs it; the tests themselves are under way.
 RUN_BY = {
     "make demo": "demo",
     "make test": "this run",
@@ -45,7 +50,7 @@ def bare(command):
 
 
 def test_every_command_is_run():
-    """There is no command in the README that no test runs."""
+    """There is no command in README and docs/ that no test runs."""
     assert {bare(command) for command in COMMANDS} == set(RUN_BY)
 
 
@@ -125,16 +130,21 @@ def test_first_line(demo):
     assert "scripted" in demo.lines[0]
 
 
-def test_curl(demo, clone):
-    """The README's curl line is answered."""
-    (command,) = [command for command in COMMANDS if command.startswith("curl ")]
-    said = answers(clone, "sh", "-c", command.replace(URL, demo.url()))
-    assert '"content":"You said: Say hello."' in said
+@pytest.mark.parametrize("command", CURLS)
+def test_curl(demo, clone, command):
+    """Each curl line is answered, and well."""
+    failing = command.replace("curl ", "curl -sSf ", 1).replace(URL, demo.url())
+    said = answers(clone, "sh", "-c", failing)
+    if "content" in command:
+        words = re.findall(r'"content":"([^"]*)"', said)
+        assert "".join(words) == "You said: Say hello."
+    else:
+        assert json.loads(said)
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets(demo, clone, snippet):
-    """The README's programs print the answer."""
+    """The programs print the answer."""
     said = answers(clone, ".venv/bin/python", "-c", snippet.replace(URL, demo.url()))
     assert "You said: Say hello." in said
 

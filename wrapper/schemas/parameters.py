@@ -1,6 +1,6 @@
 """The parameters: every one that OpenAI documents for a chat completion, and what becomes of it.
 
-Validation, the header x-ignored-params, the OpenAPI document and the README all read this table.
+Validation, the header x-ignored-params, the OpenAPI document and docs/ all read this table.
 """
 
 from __future__ import annotations

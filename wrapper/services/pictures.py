@@ -57,7 +57,7 @@ def tell_shrunk(
     if places and strict:
         raise InvalidRequest(
             f"{places[0]}: the model would get this picture smaller than it is; send it within "
-            "the limits that the README names, or without STRICT_PARAMS",
+            "the limits that docs/api.md names, or without STRICT_PARAMS",
             param=places[0],
             code="invalid_image",
         )
