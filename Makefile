@@ -1,7 +1,7 @@
 # What there is to do here; `make help` lists it.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 SOAK_SECONDS ?= 1800
 VENV := .venv
 BIN := $(VENV)/bin
