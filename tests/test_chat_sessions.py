@@ -20,7 +20,7 @@ from wrapper.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from wrapper.services.chat import Caller
+from wrapper.services.caller import Caller
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.events import (
     CallDelta,

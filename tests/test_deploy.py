@@ -33,7 +33,7 @@ from tests.deployments import (
 from tests.live.cli import missing
 from tests.nginx import CONF, Nginx
 from wrapper import capacity, server
-from wrapper.routes.http import BODY_BYTES
+from wrapper.routes.body import BODY_BYTES
 from wrapper.services.claude.cli import PASSED
 from wrapper.settings import Settings, load
 

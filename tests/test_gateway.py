@@ -12,14 +12,11 @@ import pytest
 from flask import Flask, abort
 from marshmallow import Schema, fields
 
-from wrapper import Gateway, create_app
+from wrapper import Caller, Gateway, Principal, Settings, create_app, turn_finished, turn_started
 from wrapper.errors import InvalidRequest, Overloaded, RateLimited, Unavailable
 from wrapper.routes import caller, load, operation, principal, reply, request_id, stream_response
-from wrapper.services.chat import Caller
 from wrapper.services.events import Started, TextDelta, Usage
-from wrapper.services.principal import Principal
-from wrapper.services.signals import turn_finished, turn_started
-from wrapper.settings import Settings, SettingsError
+from wrapper.settings import SettingsError
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.engine import answer
 
@@ -258,6 +255,25 @@ def test_errors_beside_those_of_the_app(status):
     assert (refused.status_code, refused.is_json) == (status, True)
     assert json.loads(refused.data)["error"]["type"] == "invalid_request_error"
     assert client.get("/own").text == "A page of the shop."
+
+
+@pytest.mark.parametrize("name", ["local", "default"])
+def test_reserved_names(name, caplog):
+    """A shop cannot take a caller for the gateway itself by chance: the log says why."""
+    gateway = Gateway(
+        Settings(), engine=ScriptedEngine(), authenticate=lambda asked: Principal(name)
+    )
+    assert extended(gateway).get("/ai/v1/whoami").status_code == 500
+    assert f"authenticate: '{name}' is the gateway's own name" in caplog.text
+
+
+def test_unknown_to_a_shop():
+    """Whom a shop does not know is not told of keys, which are none of its ways."""
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: None)
+    refused = extended(gateway).get("/ai/v1/whoami")
+    assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
+    assert "API key" not in refused.text
+    assert "WWW-Authenticate" not in refused.headers
 
 
 # Chosen

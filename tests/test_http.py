@@ -17,9 +17,9 @@ from tests.pictures import part, picture, uri
 from wrapper import Gateway, create_app, errors
 from wrapper.routes.stream import stream_response
 from wrapper.services import sse
-from wrapper.services.chat import Stream
 from wrapper.services.events import Ended, Ending, Had, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.principal import Principal
+from wrapper.services.told import Stream
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from wrapper import Gateway
 from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
-from wrapper.services.chat import Caller, Stream
+from wrapper.services.caller import Caller
 from wrapper.services.claude.parking import Parking, Place, fingerprint
 from wrapper.services.claude.process import Process
 from wrapper.services.conversation import ChatRequest
@@ -27,6 +27,7 @@ from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory import MemoryStore
+from wrapper.services.told import Stream
 from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine

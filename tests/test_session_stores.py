@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -298,6 +299,7 @@ def test_dead_worker(redis_server, redis):
     worker = subprocess.Popen(
         [sys.executable, "-c", code, redis_server.url, redis.prefix],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from flask import Flask, Request
 
-from wrapper import Gateway, __version__, create_app
-from wrapper.services.principal import Principal
+from wrapper import Gateway, Principal, Settings, __version__, create_app
 from wrapper.services.sessions.memory import MemoryStore
 from wrapper.services.sessions.store import SessionStore
-from wrapper.settings import Settings
 from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say
 from wrapper.testing.engine import answer
 

@@ -3,6 +3,21 @@
 __version__ = "0.1.0"
 
 from wrapper.app import create_app
+from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
+from wrapper.services.caller import Caller
+from wrapper.services.principal import Principal
+from wrapper.services.signals import turn_finished, turn_started
+from wrapper.settings import Settings
 
-__all__ = ["Gateway", "__version__", "create_app"]
+__all__ = [
+    "ApiError",
+    "Caller",
+    "Gateway",
+    "Principal",
+    "Settings",
+    "__version__",
+    "create_app",
+    "turn_finished",
+    "turn_started",
+]

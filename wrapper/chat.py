@@ -7,8 +7,10 @@ from typing import Any
 
 from wrapper.schemas.base import checked
 from wrapper.schemas.chat import CHAT_REQUEST
-from wrapper.services.chat import Caller, ChatService, Completion, Stream
+from wrapper.services.caller import Caller
+from wrapper.services.chat import ChatService
 from wrapper.services.conversation import ChatRequest
+from wrapper.services.told import Completion, Stream
 
 Messages = Sequence[Mapping[str, Any]]
 

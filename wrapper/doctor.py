@@ -14,7 +14,7 @@ from wrapper import errors, ports
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.keys import KeysError
-from wrapper.services.chat import Caller
+from wrapper.services.caller import Caller
 from wrapper.services.claude import cli
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.fitness import check_version

@@ -69,9 +69,9 @@ class Gateway:
         self._leaving = threading.Event()
         self._lock = threading.Lock()
         self._started = False
-        self.engine: Engine = engine or build_engine(
-            self.settings, lambda reason: self.refused(reason)
-        )
+        if engine is None:
+            engine = build_engine(self.settings, lambda reason: self.refused(reason))
+        self.engine = engine
         self.catalog = Catalog(
             self.engine.models,
             default=self.settings.default_model,

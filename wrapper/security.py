@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from wrapper.errors import InvalidApiKey, PermissionDenied
-from wrapper.services.principal import DEFAULT, LOCAL, Principal
+from wrapper.services.principal import DEFAULT, LOCAL, RESERVED, Principal
 from wrapper.settings import Settings, is_loopback
 
 
@@ -76,12 +76,19 @@ class Guard:
         sent = _key_in(request.headers)
         known = self._authenticate(request) if self._authenticate else self._holder(sent)
         if known is None:
-            what = "The API key is wrong" if sent else "There is no API key in the request"
-            raise InvalidApiKey(
-                f"{what}; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise self._unknown(sent)
+        if self._authenticate and known.name in RESERVED:
+            raise ValueError(f"authenticate: {known.name!r} is the gateway's own name")
         return known
+
+    def _unknown(self, sent: bytes) -> InvalidApiKey:
+        if self._authenticate:  # by what, only it knows
+            return InvalidApiKey("Who is calling is not known here.")
+        what = "The API key is wrong" if sent else "There is no API key in the request"
+        return InvalidApiKey(
+            f"{what}; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
     def _holder(self, sent: bytes) -> Principal | None:
         """Return whose key was sent. Both places are looked at, whatever the first one says."""

@@ -12,8 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import generate_password_hash
 
 from shop import create_app
-from wrapper import Gateway
-from wrapper.settings import Settings
+from wrapper import Gateway, Settings
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.engine import answer
 

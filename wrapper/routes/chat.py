@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from wrapper.routes.http import caller, current_gateway, load, reply
+from wrapper.routes.body import load
+from wrapper.routes.http import caller, current_gateway, reply
 from wrapper.routes.operation import operation
 from wrapper.routes.stream import stream_response
 from wrapper.schemas.answers import ChunkSchema, CompletionSchema

@@ -1,42 +1,35 @@
-"""What all routes share: the request's id and caller, its JSON body, and how errors are told."""
+"""What all routes share: the request's id and caller, and how answers and errors are told."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request
-from marshmallow import Schema
 from werkzeug.exceptions import (
-    ClientDisconnected,
     HTTPException,
     MethodNotAllowed,
-    RequestEntityTooLarge,
     default_exceptions,
 )
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
+from wrapper.routes.body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.operation import operation_of
-from wrapper.schemas.base import checked
 from wrapper.security import Guard
 from wrapper.services import machine
-from wrapper.services.chat import Caller
+from wrapper.services.caller import Caller
 from wrapper.services.liveness import connection_probe
 from wrapper.services.principal import Principal
 
-BODY_BYTES = 32 * 1024 * 1024
-JSON_TYPE = "application/json"
 # An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
 # what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.
 ELSEWHERE, PLACE = "X-Elsewhere", "@elsewhere"
 LONGEST_ATTEMPT = 256
-TOO_DEEP = "The body's JSON is nested too deeply."
 # Answers are for the program that asked, not for a browser to render, to frame or to keep.
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -46,11 +39,9 @@ SECURITY = {
 }
 
 _ID = re.compile(r"[\w-]{1,128}", re.ASCII)
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
-Loaded = TypeVar("Loaded")
 
 
 def install(blueprint: Blueprint, guard: Guard) -> None:
@@ -170,65 +161,6 @@ def render_crash(error: Exception) -> Response:
     return render(
         ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)
     )
-
-
-def load(schema: Schema) -> Any:
-    """Return what *schema* makes of the request's JSON body.
-
-    Raises UnsupportedMediaType, InvalidRequest, RequestCut, or Werkzeug's RequestEntityTooLarge.
-    """
-    if request.mimetype != JSON_TYPE:
-        raise errors.UnsupportedMediaType(
-            f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
-        )
-    body = parse(_read())
-    try:
-        return checked(schema, body)
-    except RecursionError:
-        raise InvalidRequest(TOO_DEEP) from None
-
-
-def _read() -> bytes:
-    # One byte more than is taken: at its limit Werkzeug cuts a body of untold length off.
-    request.max_content_length = BODY_BYTES + 1
-    try:
-        data = request.get_data(cache=False)
-    except (OSError, ClientDisconnected):
-        data = None
-    if data is None or len(data) < (request.content_length or 0):
-        raise errors.RequestCut("The body broke off, or came too slowly (CLIENT_TIMEOUT).")
-    if len(data) > BODY_BYTES:
-        raise RequestEntityTooLarge
-    return data
-
-
-def parse(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
-    try:
-        text = data.decode()
-        body = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        if _SURROGATE.search(text):
-            json.dumps(body, ensure_ascii=False).encode()
-    except RecursionError:
-        raise InvalidRequest(TOO_DEEP) from None
-    except UnicodeEncodeError:
-        raise InvalidRequest("The body's JSON holds a lone surrogate, which is no text.") from None
-    except ValueError as error:
-        raise InvalidRequest(f"The body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return body
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):  # which no JSON that is sent on could hold
-        raise ValueError(f"{digits[:20]} is too large a number")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def current_gateway() -> Any:

@@ -12,7 +12,8 @@ from flask import Response
 from wrapper.errors import ApiError, ClientGone
 from wrapper.routes.http import request_id
 from wrapper.services import machine, sse
-from wrapper.services.chat import HEARTBEAT_SECONDS, Stream
+from wrapper.services.chat import HEARTBEAT_SECONDS
+from wrapper.services.told import Stream
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",

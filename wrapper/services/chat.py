@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
+from wrapper.services.caller import Caller
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
@@ -24,7 +23,6 @@ from wrapper.services.fitting import fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.meter import Meter
 from wrapper.services.pictures import tell_shrunk
-from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
@@ -32,61 +30,12 @@ from wrapper.services.sessions.service import Asked, SessionService
 from wrapper.services.sessions.visit import Passing, Replay, Visit
 from wrapper.services.signals import Signals
 from wrapper.services.timing import Timing, timed
+from wrapper.services.told import Completion, Stream
 from wrapper.services.turn import Turn
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
 
 HEARTBEAT_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who waits for an answer, under which id, and whether they have `gone`.
-
-    `attempt` is their own name of the request, and `again` says that they have sent it before.
-    """
-
-    principal: Principal = LOCAL
-    request_id: str = ""
-    gone: Callable[[], bool] = lambda: False
-    attempt: str = ""
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A whole completion. `notes`, by header name, tell where it is not quite what was asked."""
-
-    body: dict[str, Any]
-    notes: dict[str, str]
-
-    @property
-    def text(self) -> str:
-        """What the first choice says; nothing where it refuses, or calls functions."""
-        return self.body["choices"][0]["message"]["content"] or ""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A completion's chunks, None among them where nothing came; `close` ends it at any time.
-
-    It must be closed. Iterated over, it yields the chunks alone, and it closes itself after them,
-    as it does at the end of a `with`.
-    """
-
-    chunks: Iterator[dict[str, Any] | None]
-    close: Callable[[], None]
-    notes: dict[str, str]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        with self:
-            yield from (chunk for chunk in self.chunks if chunk is not None)
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 class ChatService:

@@ -12,9 +12,9 @@ from flask import Flask
 
 from shop import customers, errors, facts, ledger, newsletter, summaries, teas
 from shop.sessions import ShopStore
-from wrapper import Gateway
+from wrapper import Gateway, Settings
 from wrapper.services.engine import Engine
-from wrapper.settings import Settings, load
+from wrapper.settings import load
 
 
 def create_app(

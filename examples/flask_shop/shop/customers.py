@@ -17,7 +17,7 @@ from flask import (
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response
 
-from wrapper.services.principal import Principal
+from wrapper import Principal
 
 # A real shop has a table of these hashes, which nobody's password stands beside.
 DEMONSTRATION = {"ada": generate_password_hash("earl grey")}

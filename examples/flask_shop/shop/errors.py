@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
 
-from wrapper.errors import ApiError
+from wrapper import ApiError
 
 
 def install(app: Flask) -> None:

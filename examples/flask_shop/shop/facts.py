@@ -8,9 +8,7 @@ from typing import Any
 from flask import Blueprint, current_app
 
 from shop.teas import Tea, find
-from wrapper import Gateway
-from wrapper.services.chat import Caller
-from wrapper.services.principal import Principal
+from wrapper import Caller, Gateway, Principal
 
 FACTS = Principal("shop.facts", profile="plain", usd_per_day=1)
 SHAPE = {

@@ -7,9 +7,8 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from wrapper import Gateway
+from wrapper import Gateway, turn_finished
 from wrapper.services.events import Usage
-from wrapper.services.signals import turn_finished
 from wrapper.services.turn import Turn
 
 TABLE = (

@@ -7,10 +7,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from shop.teas import TEAS
-from wrapper import Gateway
-from wrapper.errors import ApiError
-from wrapper.services.chat import Caller
-from wrapper.services.principal import Principal
+from wrapper import ApiError, Caller, Gateway, Principal
 
 NEWSLETTER = Principal("shop.newsletter", profile="plain", usd_per_day=1)
 

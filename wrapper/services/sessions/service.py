@@ -172,7 +172,8 @@ def open_sessions(
     settings: Settings, engine: Engine, store: SessionStore | None = None
 ) -> SessionService | None:
     """Return the service on *store*, or on the one of *settings*; None where there is none."""
-    store = store or _open_store(settings)
+    if store is None:
+        store = _open_store(settings)
     if store is None:
         return None
     return SessionService(
