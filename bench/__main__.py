@@ -1,6 +1,6 @@
 """The benchmark: the gateway beside `claude -p`, a bare warm process and the upstream itself.
 
-python -m bench [ROUNDS [BURSTS]]
+python -m bench [ROUNDS [BURSTS [AT_ONCE]]]
 
 Fewer rounds than it has by itself are a trial, of which nothing is kept. It exits with 1 where a
 target is missed and with 2 where the machine is too noisy to judge.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.contenders import (
@@ -63,10 +64,10 @@ AT_ONCE = 8
 STREAMED = ("--output-format", "stream-json", "--verbose", "--include-partial-messages")
 
 
-def main(rounds: int = ROUNDS, bursts: int = BURSTS) -> int:
-    with contending(all_alike) as contenders:
+def main(rounds: int = ROUNDS, bursts: int = BURSTS, at_once: int = AT_ONCE) -> int:
+    with contending(partial(all_alike, at_once)) as contenders:
         single = measure(contenders, rounds, 1)
-        burst = measure(contenders, bursts, AT_ONCE)
+        burst = measure(contenders, bursts, at_once)
         long = measure(conversations(contenders), bursts, 1)
     with contending(later) as contenders:
         sessions = measure(contenders, rounds, 1)
@@ -121,16 +122,16 @@ def contending(build: Callable[[Path, str], Iterator[Contender]]) -> Iterator[li
         yield contenders
 
 
-def all_alike(folder: Path, url: str) -> Iterator[Contender]:
-    """Make those that answer one question by itself."""
+def all_alike(at_once: int, folder: Path, url: str) -> Iterator[Contender]:
+    """Make those that answer one question by itself, as often as *at_once*."""
     environment = furnish(folder, url)
     plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
     binary = cli.current()
-    yield Gateway(folder / "gateway", url, KEY, AT_ONCE)
+    yield Gateway(folder / "gateway", url, KEY, at_once)
     yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
     default = {**environment, **QUIET}
     yield ClaudePrint("claude -p, as it comes", [binary, *STREAMED], default, folder / "print")
-    yield BareProcess(binary, plain, folder / "bare", AT_ONCE)
+    yield BareProcess(binary, plain, folder / "bare", at_once)
     yield UpstreamDirect(url, KEY)
 
 

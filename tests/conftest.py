@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +96,15 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     yield server
     server.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody is left alone with it in the end."""
+    items.sort(key=lambda item: _weight(item.path), reverse=True)
+
+
+def _weight(path: Path) -> int:
+    """Return how long a file's tests take, roughly: a newcomer's most, then what has servers."""
+    newcomers = path.name in ("test_readme.py", "test_package.py")
+    return newcomers + (path.parent.name in ("live", "faults"))

@@ -20,7 +20,7 @@ from wrapper.services.events import Started, TextDelta
 
 # Its model answers in the shape that it is asked for.
 SERVER = Server(script=oblige)
-SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONE = "\ud83d"
 
 _letters = st.characters(codec="utf-8")

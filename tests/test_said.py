@@ -50,7 +50,7 @@ TURNS = {
     "plain in a shape": Turn("m", HI, profile="plain", shape=SHAPE),
     "that goes on": Turn("m", LONGER),
 }
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Pipes:

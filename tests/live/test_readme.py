@@ -193,7 +193,7 @@ def test_count_of_requests(clone):
 def test_bench(clone):
     """The benchmark measures all that it names, and judges it."""
     folder, environment = clone
-    command = [".venv/bin/python", "-m", "bench", "1", "1"]
+    command = [".venv/bin/python", "-m", "bench", "1", "1", "2"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 1, 2), done.stderr
     for row in ("`gateway`", "`claude -p, plain`", "`bare process`", "`upstream`"):
