@@ -53,7 +53,7 @@ $(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(BIN)/python -m tests.lowest > $(@D)/requirements.txt
-	$(@D)/bin/pip install --quiet -r $(@D)/requirements.txt
+	$(@D)/bin/pip install --quiet --no-compile -r $(@D)/requirements.txt
 	touch $@
 
 # The clients' pins conflict, so that each has an environment of its own.
@@ -63,7 +63,7 @@ test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/insta
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet -r $<
+	$(@D)/bin/pip install --quiet --no-compile -r $<
 	touch $@
 
 $(ENVS)/node/installed: $(CLIENTS)/requirements/node.json

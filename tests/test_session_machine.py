@@ -195,12 +195,12 @@ class RedisMachine(Machine):
 
 def test_memory():
     """The store in memory remembers what it must and drops what it must, whatever comes when."""
-    settings = hypothesis_settings(max_examples=100, stateful_step_count=40, deadline=None)
+    settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(MemoryMachine, settings=settings)
 
 
 def test_redis(redis_server):
     """So does Redis for two workers, of which any may die in a turn."""
-    settings = hypothesis_settings(max_examples=40, stateful_step_count=30, deadline=None)
+    settings = hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None)
     RedisMachine.url = redis_server.url
     run_state_machine_as_test(RedisMachine, settings=settings)

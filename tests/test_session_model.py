@@ -400,7 +400,7 @@ def _expect(kind: type[ApiError], call: Callable[[], Any]) -> None:
 
 
 Sessions.TestCase.settings = hypothesis_settings(
-    deadline=None, max_examples=60, stateful_step_count=30
+    deadline=None, max_examples=40, stateful_step_count=30
 )
 # It is quick where all is well; to make a failure small takes a while.
 TestSessions = pytest.mark.timeout(300)(Sessions.TestCase)

@@ -262,7 +262,7 @@ def test_timeout_in_a_stream(timed, upstream):
 
 @pytest.fixture(scope="module")
 def timed(_servers):
-    return _servers(MAX_TIMEOUT="2000").wait()
+    return _servers(MAX_TIMEOUT="4000").wait()
 
 
 def test_errors_after_the_start_are_not_retried(gateway):
