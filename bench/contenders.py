@@ -88,6 +88,11 @@ class Gateway:
         with contextlib.closing(connection):
             return int(json.load(connection.getresponse())["resumed_turns"])
 
+    def forget(self, session_id: str) -> None:
+        status, _, data = self._server.call("DELETE", f"/v1/sessions/{session_id}")
+        if status != 200:
+            raise WrongAnswer(f"{session_id}: {data!r}")
+
     def close(self) -> None:
         self._server.stop()
 

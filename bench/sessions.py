@@ -44,8 +44,10 @@ class SessionTurn:
         timing = self._gateway.ask(MESSAGES, self._profile, self._id)
         if self._gateway.resumed() != before + 1:
             raise WrongAnswer(f"{self.name} found no process parked")
-        # Of a young session the next turn would be another one than this.
-        self._had = 0 if self._number < LATE else self._had + 1
+        self._had += 1
+        if self._number < LATE:  # of a young session the next turn would be another one than this
+            self._gateway.forget(self._id)  # whose process would take the place of others
+            self._had = 0
         return timing
 
     def close(self) -> None:
