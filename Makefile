@@ -41,7 +41,7 @@ lint: install ## ruff, mypy and import-linter
 # Some of these tests have one name, of which several processes would run only one.
 FUZZED := tests/test_schemathesis.py
 test: install $(VENV)/deploy ## all tests, on the real Claude Code and a scripted upstream
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore $(FUZZED)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZED)
 	$(BIN)/python -m pytest $(FUZZED)
 
 # Without what starts servers, and without what chance finds as well in `make test`.
