@@ -190,17 +190,6 @@ def test_count_of_requests(clone):
     )
 
 
-def test_bench(clone):
-    """The benchmark measures all that it names, and judges it."""
-    folder, environment = clone
-    command = [".venv/bin/python", "-m", "bench", "1", "1", "2"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode in (0, 1, 2), done.stderr
-    for row in ("`gateway`", "`claude -p, plain`", "`bare process`", "`upstream`"):
-        assert done.stdout.count(f"| {row} |") >= 2
-    assert any(word in done.stdout for word in ("Reached", "Missed", "Too noisy"))
-
-
 def test_nothing_is_written_home(clone, demo):
     """Claude Code leaves nothing in a newcomer's home."""
     names = [path.name for path in Path(clone[1]["HOME"]).iterdir()]

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.live import cli
-from tests.live.server import eventually
+from tests.live.server import DEADLINE, eventually
 
 HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [
@@ -109,7 +109,7 @@ def test_body_limit(gateway, chunked):
     head += f"Content-Type: application/json\r\n{length}\r\n\r\n"
     block = b" " * 1024**2
     piece = b"100000\r\n" + block + b"\r\n" if chunked else block
-    with socket.create_connection(("127.0.0.1", gateway.port), 10) as client:
+    with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as client:
         client.sendall(head.encode())
         for _ in range(33):
             try:

@@ -97,7 +97,6 @@ def test_sigterm(served, upstream, tmp_path):
     assert b"data: [DONE]" in stream.read()
     connection.close()
     assert process.wait(DEADLINE) == 0
-    assert upstream.requests[-1].ended == "done"
     assert not [pid for pid in processes if Path("/proc", str(pid)).exists()]
     assert not list(tmp_path.glob("claude-gateway-*"))
 
