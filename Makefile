@@ -46,10 +46,11 @@ test: install $(VENV)/deploy ## all tests, on the real Claude Code and a scripte
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore $(FUZZED)
 	$(BIN)/python -m pytest $(FUZZED)
 
-# Without what starts servers, and without what chance finds as well in `make test`.
-test-lowest: install $(LOWEST)/installed ## unit tests with the lowest versions that the package allows
-	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" \
-		$(addprefix --ignore tests/,live faults test_bench.py test_input.py test_package.py test_schemathesis.py test_soak.py)
+# What touches the packages that the gateway needs.
+TOUCHING := chat_schema conversing functions gateway http keys main metrics openapi pictures rates server \
+	session_stores settings shapes transport turn_loop usage_stores worker
+test-lowest: install $(LOWEST)/installed ## what touches other packages, with the lowest versions that are allowed
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" $(TOUCHING:%=tests/test_%.py)
 
 $(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/lowest.py
 	rm -rf $(@D)
