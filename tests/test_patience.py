@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from wrapper.patience import LEAST_RATE, Ear, bound, take_leave
+from wrapper.patience import LEAST_RATE, SEND_BYTES, Ear, bound, take_leave
 
 SECONDS = 0.2
 
@@ -123,3 +123,20 @@ def test_bound():
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+def test_little_is_kept():
+    """Of an answer that nobody reads the system takes little, whatever it has room for."""
+    with socket.socket() as listener, socket.socket() as client:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        bound(listener, 7)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listener.getsockname())
+        with listener.accept()[0] as accepted:
+            accepted.setblocking(False)
+            kept = 0
+            with suppress(BlockingIOError):
+                while kept < 8 * SEND_BYTES:
+                    kept += accepted.send(b"x" * 4096)
+    assert kept <= 2 * SEND_BYTES  # Linux doubles what it is told

@@ -11,13 +11,16 @@ from contextlib import suppress
 
 # A client that sends all the while gets a second more for so many bytes.
 LEAST_RATE = 8192
+# What the system keeps of an answer that is not read, in place of megabytes: enough for a distant
+# client, and little enough that Claude Code is soon kept waiting for one that does not read.
+SEND_BYTES = 128 * 1024
 # What a client gets to read the end of an answer, and to leave.
 FAREWELL_SECONDS = 2.0
 FAREWELL_BYTES = 65536
 
 
 def bound(listener: socket.socket, seconds: int) -> None:
-    """Have the system leave clients that for *seconds* send nothing, or read nothing.
+    """Have the system leave clients that for *seconds* send or read nothing, and keep little for them.
 
     Linux passes a listener's options on to the connections that it accepts. SO_SNDTIMEO begins anew
     with each write that gets some bytes out; TCP_USER_TIMEOUT does not, and needs no write.
@@ -25,6 +28,7 @@ def bound(listener: socket.socket, seconds: int) -> None:
     limit = struct.pack("ll", seconds, 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)

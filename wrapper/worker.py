@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import errno
+import selectors
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
-from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[attr-defined]
+from gunicorn.workers.gthread import ThreadWorker
 
 from wrapper.patience import Ear, take_leave
-
-# How long a thread waits for a client's first word; most say it at once.
-FIRST_SECONDS = 0.05
 
 # How long nobody is let in where there is nothing to let them in with.
 PAUSE_SECONDS = 0.5
@@ -56,6 +55,20 @@ class DrainingWorker(ThreadWorker):
             self._pause_ends = time.monotonic() + PAUSE_SECONDS
             self.set_accept_enabled(False)
 
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a request to a thread, once its client has said the first word of it.
+
+        gunicorn has a thread wait for that word; many that do not say it would take the threads.
+        """
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        heard = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, heard)
+
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Let callers in, or not; gunicorn asks for it again each second at least."""
         super().set_accept_enabled(bool(enabled) and time.monotonic() >= self._pause_ends)
@@ -75,11 +88,9 @@ class DrainingWorker(ThreadWorker):
     def handle(self, conn: Any) -> Any:
         """Answer a request, and take leave of its client where the connection is not kept.
 
-        gunicorn has a thread wait for a client's first word, and its main thread for a client to
-        leave; a few that do neither would keep everybody else waiting.
+        gunicorn has its main thread wait for a client to leave; a few that do not would keep
+        everybody else waiting.
         """
-        if not (conn.initialized or conn.wait_for_data(FIRST_SECONDS)):
-            return _DEFER
         kept = self._hear(conn)
         if not kept:
             take_leave(conn.sock)

@@ -154,6 +154,12 @@ def test_boots_that_fail_for_a_while(serve, tmp_path, crooked):
     server.at_rest()
 
 
+def test_boots_that_are_soon_done(serve, crooked):
+    """However soon processes are up: a gateway is ready once it has loaded the SDK."""
+    server = serve(CLAUDE_CLI_PATH=crooked, PYTHONPROFILEIMPORTTIME="1").wait()
+    assert " claude_code_sdk\n" in server.log()
+
+
 def test_boots_that_take_long(serve, tmp_path, crooked):
     """Turns wait for processes that take their time, and for no more of them than there are."""
     server = serve(

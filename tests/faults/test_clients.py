@@ -159,6 +159,15 @@ def test_say_nothing_and_stay(trodden):
         assert is_well(trodden)
 
 
+def test_silence_takes_no_thread(serve, crooked):
+    """Clients that have not said a word yet cost no thread, however many they are."""
+    server = serve(CLAUDE_CLI_PATH=crooked, POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
+    threads = server.at_rest()["threads"]
+    with many(server):
+        assert is_well(server)
+        assert server.at_rest()["threads"] < threads + MANY / 2
+
+
 def test_never_read_a_stream(trodden):
     """Clients that do not read their streams are left after CLIENT_TIMEOUT; the turns are ended."""
     before = lasting(trodden)

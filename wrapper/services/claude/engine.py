@@ -74,6 +74,7 @@ class ClaudeEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._supply: Supply | None = None
+        self._importing: Future[object] | None = None
 
     def start(self) -> None:
         """Begin to boot processes, in the background; an engine that was closed stays so."""
@@ -87,7 +88,7 @@ class ClaudeEngine:
                 welcome=self._welcome,
                 refused=self._refuse,
             )
-        supply.fleet.booters.submit(importlib.import_module, CONVERSING)
+        self._importing = supply.fleet.booters.submit(importlib.import_module, CONVERSING)
         supply.fill()
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
@@ -166,7 +167,8 @@ class ClaudeEngine:
         elif "failing" in states.values():
             status = "degraded"
         else:
-            status = "ok" if set(states.values()) == {"ready"} else "starting"
+            imported = self._importing is not None and self._importing.done()
+            status = "ok" if imported and set(states.values()) == {"ready"} else "starting"
         parked = self._supply.parked_count() if self._supply else 0
         ignored = dict(self._ignored)
         return {"status": status, "pools": pools, "parked": parked, "ignored_frames": ignored}
