@@ -20,7 +20,7 @@ FAREWELL_BYTES = 65536
 
 
 def bound(listener: socket.socket, seconds: int) -> None:
-    """Have the system leave clients that for *seconds* send or read nothing, and keep little for them.
+    """Have the system leave who for *seconds* send or read nothing, and keep little for it.
 
     Linux passes a listener's options on to the connections that it accepts. SO_SNDTIMEO begins anew
     with each write that gets some bytes out; TCP_USER_TIMEOUT does not, and needs no write.
