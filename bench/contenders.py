@@ -180,7 +180,7 @@ class BareProcess:
     def ask(self) -> Timing:
         process = self._warm.popleft()
         try:
-            return converse(process, TURN, frames.configuration(TURN, frames.settings(TURN)))
+            return converse(process, TURN, opening(process, TURN))
         finally:
             process.stop()
 
@@ -248,6 +248,11 @@ def _post(
                 yield json.loads(line[6:])
     finally:
         connection.close()
+
+
+def opening(process: Process, turn: Turn) -> list[Json]:
+    """Return the frames by which the gateway would set up a fresh process."""
+    return frames.configuration(turn, frames.settings(turn), greeted=process.greeted)
 
 
 def converse(process: Process, turn: Turn, requests: Sequence[Json]) -> Timing:

@@ -12,10 +12,9 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.answer import EXPECTED, QUESTION, WrongAnswer
-from bench.contenders import BOOT_SECONDS, TURN, converse
+from bench.contenders import BOOT_SECONDS, TURN, converse, opening
 from tests.live.server import Server
 from wrapper import capacity
-from wrapper.services.claude import frames
 from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.process import Process
 
@@ -83,7 +82,7 @@ def _cpu(binary: str, profile: Profile, root: Path, rounds: int) -> Iterator[flo
         process = Process(profile, binary, root)
         try:
             process.boot(BOOT_SECONDS)
-            converse(process, TURN, frames.configuration(TURN, frames.settings(TURN)))
+            converse(process, TURN, opening(process, TURN))
         finally:
             process.stop()
         yield _children() - before

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from bench.answer import EXPECTED, QUESTION, Timing, WrongAnswer
-from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse
+from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse, opening
 from tests.live.server import MODEL
 from wrapper.services.claude import frames
 from wrapper.services.claude.cli import Profile
@@ -103,8 +103,7 @@ class LaterTurn:
         self._turn = Turn(MODEL, (Message("user", (QUESTION,)),), profile=profile.name)
         self._process = Process(profile, binary, root)
         self._process.boot(BOOT_SECONDS)
-        settings = frames.settings(self._turn)
-        converse(self._process, self._turn, frames.configuration(self._turn, settings))
+        converse(self._process, self._turn, opening(self._process, self._turn))
 
     def prepare(self) -> None:
         if self._process.profile.budgeted and not self._process.empty():

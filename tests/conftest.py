@@ -15,6 +15,9 @@ from tests.live.talk import Talk
 from tests.redis_server import RedisServer
 from wrapper.testing import Upstream
 
+# Boots are most of what the tests cost, and most of them need no more.
+LEAN = {"POOL_SIZE": "1", "POOL_REHEARSE": "false"}
+
 pytest_plugins = ["wrapper.testing.plugin"]
 
 
@@ -33,7 +36,7 @@ def _servers(the_upstream, tmp_path_factory) -> Iterator[Callable[..., Server]]:
 
         def start(*arguments: str, **variables: Any) -> Server:
             folder = tmp_path_factory.mktemp(f"server{next(numbers)}")
-            server = Server(folder, the_upstream.url, *arguments, **variables)
+            server = Server(folder, the_upstream.url, *arguments, **{**LEAN, **variables})
             stack.callback(server.stop)
             return server
 
@@ -56,7 +59,7 @@ def serve(_servers) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture(scope="session")
 def _gateway(_servers: Callable[..., Server]) -> Server:
-    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
+    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2", POOL_REHEARSE="true").wait()
 
 
 @pytest.fixture

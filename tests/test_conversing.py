@@ -35,7 +35,8 @@ def _wire(monkeypatch):
 
 def process_of(mode="default"):
     profile = SimpleNamespace(mode=mode, budgeted=False)
-    return cast(Process, SimpleNamespace(profile=profile, result=None, settings=[], pid=1))
+    process = SimpleNamespace(profile=profile, result=None, settings=[], pid=1, greeted=False)
+    return cast(Process, process)
 
 
 def begin(turn=TURN, known=None, mode="default", process=None):

@@ -58,7 +58,7 @@ class Pipes:
 
     def __init__(self, said):
         self.profile = SimpleNamespace(mode=None, budgeted=False)
-        self.settings, self.result, self.pid = [], None, 4711
+        self.settings, self.result, self.pid, self.greeted = [], None, 4711, False
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)
         fcntl.fcntl(out, F_SETPIPE_SZ, PIPE_BYTES)

@@ -100,6 +100,12 @@ class Settings:
     pool_size_other: int = _setting(
         "int", 1, "Warm processes kept for the other profile.", _not_negative
     )
+    pool_rehearse: bool = _setting(
+        "bool",
+        True,
+        "Whether a warm process of the profile plain goes through a turn in which nothing is sent, "
+        "when there is time: its own is quick then.",
+    )
     pool_recycle: bool = _setting(
         "bool",
         False,

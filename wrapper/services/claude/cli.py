@@ -71,8 +71,9 @@ SMALLEST_BUDGET = "0.0000001"
 class Profile:
     """What is fixed when a process is spawned, and the permission `mode` that it begins with.
 
-    `budgeted`: it ends after its first answer. `reads_only`: it is to run no commands but such as
-    read. `sandboxed`: its commands run in the sandbox. `user`: whose it is, if not the gateway's.
+    `budgeted`: it ends after its first answer. `alike`: all its turns take the same greeting.
+    `reads_only`: it is to run no commands but such as read. `sandboxed`: its commands run in the
+    sandbox. `user`: whose it is, if not the gateway's.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Profile:
     cwd: str | None = None
     budgeted: bool = False
     has_tools: bool = False
+    alike: bool = False
     mode: str | None = None
     reads_only: bool = False
     sandboxed: bool = False
@@ -180,6 +182,7 @@ def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
         arguments=(*_arguments(settings), "--tools", "", *budget),
         variables={**ours, **(SIMPLE if simple else {}), **passed},
         budgeted=simple,
+        alike=True,
     )
 
 

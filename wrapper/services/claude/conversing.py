@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 from claude_code_sdk import AssistantMessage, SystemMessage
@@ -22,6 +23,7 @@ from wrapper.services.claude.blocks import answer_name, names_of
 from wrapper.services.claude.faults import fault_of, fault_of_waiting
 from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.functions import FunctionServer, served
+from wrapper.services.claude.greeting import last_round
 from wrapper.services.claude.parking import Place
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
@@ -56,12 +58,14 @@ class Conversation:
         names: bool = False,
     ):
         self.process = process
+        if process.greeted:  # a late prompt is refused for some names that are not a model's own
+            turn = replace(turn, model=process.own_name(turn.model))
         self._turn = turn
         settings, mode = frames.settings(turn), process.profile.mode
         if place:
             configuration = frames.reconfiguration(turn, settings, mode, process.settings)
         else:
-            configuration = frames.configuration(turn, settings, workspace)
+            configuration = frames.configuration(turn, settings, workspace, greeted=process.greeted)
         process.settings = settings
         history = frames.history(turn, len(place.known) if place else 0)
         self._prompt = frames.prompt(turn)
@@ -208,7 +212,7 @@ class Conversation:
     async def _end_round(self, *_: object) -> Any:
         """Stop the turn after its last round of tool use, before the model is asked again."""
         self._rounds += 1
-        if self._rounds < (frames.last_round(self._turn) or 0):
+        if self._rounds < (last_round(self._turn) or 0):
             return {}
         self._reading.exhaust()
         return {"continue": False, "stopReason": "the last round is over"}

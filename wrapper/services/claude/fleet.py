@@ -54,8 +54,11 @@ class Fleet:
         self.booters = ThreadPoolExecutor(capacity.cores(), "claude-boot")
         self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
 
-    def boot(self, profile: cli.Profile) -> Process:
-        """Return a process that is up. Raises BadGateway, BootFailed or Refused."""
+    def boot(self, profile: cli.Profile, at_leisure: Callable[[], bool] = lambda: False) -> Process:
+        """Return a process that is up, and has rehearsed its turn if that can be done *at_leisure*.
+
+        Raises BadGateway, BootFailed or Refused.
+        """
         binary = cli.find_binary(self._settings, self._environment.get("PATH"))
         config = self._login.config if self._login else None
         self._guard()
@@ -68,6 +71,8 @@ class Fleet:
             if self._closed:
                 raise BootFailed("The gateway is shutting down.")
             process.boot(self._settings.boot_timeout)
+            if process.greeted and at_leisure():
+                process.rehearse(self._settings.boot_timeout)
         except BaseException:
             self.discard(process)
             raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from wrapper.services.claude.blocks import blocks_of, forces_a_call, messages_of, tools_of
 from wrapper.services.claude.functions import PREFIX, SERVER, served
+from wrapper.services.claude.greeting import greeting, late_prompt
 from wrapper.services.turn import Call, Effort, Message, Turn
 
 Frame = dict[str, Any]
@@ -25,8 +26,6 @@ THINKING: dict[Effort, int] = {
 EFFORT_LEVELS = {"minimal": "low"}
 # It reaches no model: the body's own conversation takes its place.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
-# What the SDK calls the first hook that it is given.
-ROUND_OVER = "hook_0"
 
 
 def control(request_id: str, request: Frame) -> Frame:
@@ -34,23 +33,21 @@ def control(request_id: str, request: Frame) -> Frame:
     return {"type": "control_request", "request_id": request_id, "request": request}
 
 
-def greeting(turn: Turn) -> Frame:
-    """Return the request that a process is first set up with, of which only the first counts."""
-    return {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}
-
-
 def configuration(
-    turn: Turn, settings: Iterable[Frame], workspace: str | None = None
+    turn: Turn, settings: Iterable[Frame], workspace: str | None = None, *, greeted: bool = False
 ) -> list[Frame]:
     """Return the control requests that set a fresh process up for *turn*, in its *workspace*.
 
-    *settings* are the turn's own.
+    *settings* are the turn's own. The process was *greeted* early, or not yet.
     """
+    first = [] if greeted else [control("initialize", greeting(turn))]
+    late = late_prompt(turn) if greeted else None
     return [
-        control("initialize", greeting(turn)),
+        *first,
         *_place(workspace),
         *_mode(turn.permissions.mode),
         *settings,
+        *([control("prompt", late)] if late else []),
     ]
 
 
@@ -94,29 +91,6 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
             {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": thinking_budget(turn)},
         ),
     ]
-
-
-def _asked(turn: Turn) -> Frame:
-    """Return what is asked of Claude Code itself: to tell of each round of tool use, where one may
-    be the last; and of an agent, to offer the client's functions and to answer in a shape."""
-    asked: Frame = {}
-    if last_round(turn) is not None:
-        asked["hooks"] = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
-    if served(turn):
-        asked["sdkMcpServers"] = [SERVER]
-    if turn.shape and turn.profile == "agent":
-        asked["jsonSchema"] = dict(turn.shape.schema)
-    return asked
-
-
-def last_round(turn: Turn) -> int | None:
-    """Return the round of tool use after which a turn ends, if there is one.
-
-    Functions are the client's to run, so that the first round that calls one is the last.
-    """
-    if turn.profile == "plain":
-        return 1 if turn.functions or turn.shape else None
-    return turn.permissions.max_turns
 
 
 def _place(workspace: str | None) -> Iterator[Frame]:
@@ -180,7 +154,7 @@ def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
     """Yield *messages* as history; see there."""
     for index, message in enumerate(messages):
         if message.role == "user":
-            yield {**_input(message), "shouldQuery": False}, True
+            yield {**user_input(message), "shouldQuery": False}, True
         else:
             content = blocks_of(message, PREFIX)
             said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
@@ -194,7 +168,7 @@ def named(frame: Frame, name: str) -> Frame:
 
 def prompt(turn: Turn) -> Frame:
     """Return what sets the turn going: an agent's last message, or just a word."""
-    return _input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
+    return user_input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
 
 
 def compacting(turn: Turn) -> list[Frame]:
@@ -220,7 +194,7 @@ def command(text: str) -> Frame:
     }
 
 
-def _input(message: Message) -> Frame:
+def user_input(message: Message) -> Frame:
     """Return *message* as the user's input.
 
     `client_composed` keeps the CLI from reading files named with @ and running /commands.
@@ -232,12 +206,3 @@ def _input(message: Message) -> Frame:
         "session_id": "",
         "client_composed": True,
     }
-
-
-def _system_prompt(turn: Turn) -> Frame:
-    """Return the caller's system prompt; the plain profile's own is to say nothing."""
-    if turn.appends and turn.system and turn.profile == "agent":
-        return {"appendSystemPrompt": turn.system}
-    if turn.system is None:
-        return {"systemPrompt": []} if turn.profile == "plain" else {}
-    return {"systemPrompt": [turn.system] if turn.system else []}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper.services.claude import memory
-from wrapper.services.claude.frames import greeting
+from wrapper.services.claude.greeting import greeting
 from wrapper.services.claude.process import Process
 from wrapper.services.turn import Message, SessionKey, Turn
 

@@ -95,6 +95,10 @@ class Pool:
             self.fill()
         return future
 
+    def awaited(self) -> bool:
+        """Say whether someone waits for a process."""
+        return bool(self._waiting)
+
     def health(self) -> dict[str, Any]:
         """Return `status` (ready, booting, failing), the counts, and the last boot's error."""
         self._replace_dead()

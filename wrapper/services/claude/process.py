@@ -20,12 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrapper.services.claude import fitness, orphans
+from wrapper.services.claude import fitness, orphans, rehearsal
 from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.frames import command
+from wrapper.services.claude.greeting import HEED_LATE_PROMPTS, early_greeting
 from wrapper.services.claude.line import read_frame
-from wrapper.services.claude.listing import ask_models
+from wrapper.services.claude.listing import ask_models, read_models
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -44,6 +45,8 @@ class Process:
         """
         self.profile = profile
         self.version = ""
+        # Whether it was greeted while it booted, for whatever turn comes.
+        self.greeted = False
         self.models: list[Mapping[str, Any]] = []
         # What its last turn has set, which stays so.
         self.settings: list[dict[str, Any]] = []
@@ -92,10 +95,25 @@ class Process:
             self.version = str(ask({"subtype": "get_binary_version"}).get("version") or "")
             fitness.check(self.profile, self.version, ask)
             self.models = ask_models(ask)
+            if self.profile.alike and self.version in HEED_LATE_PROMPTS:
+                self.greeted = bool(ask(early_greeting()))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"Claude Code said what cannot be understood: {error!r:.200}"
             raise BootFailed(what) from error
         fitness.check_closed(self.pid)
+
+    def rehearse(self, seconds: float) -> None:
+        """Have it go through a turn in which nothing is sent; one that was greeted, and as `ask`.
+
+        Raises BootFailed when it does not come to the end of that in time.
+        """
+        self.ask(rehearsal.heading(rehearsal.UNSENDABLE), seconds)
+        self.result = self._exchange(rehearsal.PROMPT, _result, seconds, time.monotonic)
+        self.ask(rehearsal.heading(self.profile.variables.get(rehearsal.HEADERS, "")), seconds)
+
+    def own_name(self, model: str) -> str:
+        """Return what *model* is by its own name, as far as it has said."""
+        return next((one.runs for one in read_models(self.models) if one.id == model), model)
 
     def ask(
         self,

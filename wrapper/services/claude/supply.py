@@ -186,9 +186,14 @@ class Supply:
         )
 
     def _boot(self, name: str) -> Process:
-        process = self.fleet.boot(self._profiles[name])
+        process = self.fleet.boot(self._profiles[name], lambda: self._at_leisure(name))
         self._welcome(process)
         return process
+
+    def _at_leisure(self, name: str) -> bool:
+        """Say whether nobody waits for such a process, or for the CPU time that it takes."""
+        unhurried = self.gate.idle() and not self._pools[name].awaited()
+        return self._settings.pool_rehearse and unhurried
 
     async def _await(self, future: Future[Process]) -> Process:
         try:
