@@ -124,7 +124,7 @@ def test_health_does_not_wait(serve, tmp_path):
     script = tmp_path / "claude"
     script.write_text(f'#!/bin/sh\nsleep 3\nexec {cli.current()} "$@"\n')
     script.chmod(0o755)
-    server = serve(CLAUDE_CLI_PATH=str(script)).listen()
+    server = serve(CLAUDE_CLI_PATH=str(script), POOL_SIZE="2").listen()
     assert eventually(lambda: server.health()["status"]) == "starting"
     assert server.health()["pools"]["agent"] == {"status": "booting", "ready": 0, "booting": 2}
     server.wait()
