@@ -49,7 +49,7 @@ class Cost:
 def cost(folder: Path, rounds: int) -> Cost:
     """Measure all of it, on servers of its own below *folder*."""
     with _served(folder, "gateway", **SETTINGS) as gateway, _served(folder, "bare") as bare:
-        ratios = [_rate(gateway) / _rate(bare) for _ in range(rounds + 1)][1:]
+        ratios = [_rate(gateway) / _rate(bare) for _ in range(2 * rounds + 1)][1:]
         memory = resident(gateway.worker)
         chunk = statistics.median(_chunk(gateway) for _ in range(rounds))
         gap = _gap(gateway)

@@ -37,6 +37,7 @@ def _times(axes: Any, single: Sequence[Round], burst: Sequence[Round]) -> None:
         axes.bar_label(bars, fmt=" %.0f")
     axes.set_yticks(range(len(names)), names)
     axes.set_title("Time to first token, ms (medians)")
+    axes.margins(x=0.1)
     axes.legend()
 
 
@@ -46,5 +47,6 @@ def _parts(axes: Any, checks: Sequence[Check]) -> None:
     bars = axes.barh(range(len(checks)), parts, color=colours)
     axes.bar_label(bars, fmt=" %.2f")
     axes.set_yticks(range(len(checks)), [check.what for check in checks])
+    axes.margins(x=0.1)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_title("As a part of what it may be")

@@ -172,6 +172,15 @@ def test_boots_that_take_long(serve, tmp_path, crooked):
     server.at_rest()
 
 
+def test_rehearsals_that_fail(serve, tmp_path, crooked):
+    """A process that cannot rehearse is replaced by one that need not."""
+    deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {crooked} \"$@\""
+    variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
+    server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
+    assert "no process rehearses its turn any more (POOL_REHEARSE)" in server.log()
+    assert server.log().count("did not answer in time") == 1
+
+
 def test_boots_that_flood(serve, tmp_path):
     """A process that says no end of nothing while it starts is ended, and is not kept in memory."""
     settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "BOOT_TIMEOUT": "10"}

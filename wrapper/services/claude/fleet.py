@@ -43,6 +43,7 @@ class Fleet:
         self._environment = environment
         self._lock = threading.Lock()
         self._closed = False
+        self._rehearses = settings.pool_rehearse
         self._live: set[Process] = set()
         self._booting: set[Process] = set()
         self._homes: set[Path] = set()
@@ -71,14 +72,23 @@ class Fleet:
             if self._closed:
                 raise BootFailed("The gateway is shutting down.")
             process.boot(self._settings.boot_timeout)
-            if process.greeted and at_leisure():
-                process.rehearse(self._settings.boot_timeout)
+            if self._rehearses and process.greeted and at_leisure():
+                self._rehearse(process)
         except BaseException:
             self.discard(process)
             raise
         finally:
             self._booting.discard(process)
         return process
+
+    def _rehearse(self, process: Process) -> None:
+        """Have it rehearse; after one that cannot none does: they are of use without, too."""
+        try:
+            process.rehearse(self._settings.boot_timeout)
+        except BootFailed as error:
+            self._rehearses = False
+            log.warning("no process rehearses its turn any more (POOL_REHEARSE): %s", error)
+            raise
 
     def discard(self, process: Process) -> None:
         """Stop a process, once, in the background."""

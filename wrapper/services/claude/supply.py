@@ -192,8 +192,7 @@ class Supply:
 
     def _at_leisure(self, name: str) -> bool:
         """Say whether nobody waits for such a process, or for the CPU time that it takes."""
-        unhurried = self.gate.idle() and not self._pools[name].awaited()
-        return self._settings.pool_rehearse and unhurried
+        return self.gate.idle() and not self._pools[name].awaited()
 
     async def _await(self, future: Future[Process]) -> Process:
         try:
