@@ -202,8 +202,8 @@ at once, in 20 deltas, so that the times are what each adds of its own. Every an
 - `gateway`: profile plain, streamed, {AT_ONCE} processes warm.
 - `claude -p, plain`: with the flags and variables of that profile; the total is until it has ended.
 - `claude -p, as it comes`: with its own system prompt and tools.
-- `bare process`: warm, and configured with the gateway's own frames, which its time includes; it has
-  not rehearsed its turn.
+- `bare process`: warm, and configured with the gateway's own frames, which its time includes; it
+  has not rehearsed its turn.
 - `upstream`: asked directly.
 
 ## One at a time ({len(single)} rounds)

@@ -177,8 +177,7 @@ def test_rehearsals_that_fail(serve, tmp_path, crooked):
     deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {crooked} \"$@\""
     variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
     server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
-    assert "no process rehearses its turn any more (POOL_REHEARSE)" in server.log()
-    assert server.log().count("did not answer in time") == 1
+    assert server.log().count("no process rehearses its turn any more (POOL_REHEARSE)") == 1
 
 
 def test_boots_that_flood(serve, tmp_path):
