@@ -32,7 +32,7 @@ def parking(_servers):
 
 @pytest.fixture(scope="module")
 def _recycling(_servers):
-    return _servers(**POOLS, POOL_RECYCLE="true").wait()
+    return _servers(**POOLS, POOL_RECYCLE="true", POOL_REHEARSE="true").wait()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from wrapper.services.claude.cli import build_profiles
 from wrapper.services.claude.conversing import Conversation
 from wrapper.services.claude.greeting import HEED_LATE_PROMPTS
 from wrapper.services.claude.process import Process
+from wrapper.services.claude.rehearsal import rehearse
 from wrapper.services.claude.supply import Supply
 from wrapper.services.events import Ended, Usage
 from wrapper.services.turn import Calling, Function, Message, Turn
@@ -106,7 +107,7 @@ def sent(upstream) -> list[Any]:
 def test_the_same_upstream(booted, upstream, profile, turn):
     """What goes upstream is to the letter what goes there from a process that knew its turn."""
     usual, ready = booted(replace(profile, alike=False)), booted(profile)
-    ready.rehearse(SECONDS)
+    rehearse(ready, SECONDS)
     assert ready.greeted
     assert not usual.greeted
     assert not upstream.requests
@@ -121,7 +122,7 @@ def test_the_same_upstream(booted, upstream, profile, turn):
 def test_costs_nothing(booted, upstream, profile):
     """What was rehearsed is neither asked of the model nor counted as used."""
     process = booted(profile)
-    process.rehearse(SECONDS)
+    rehearse(process, SECONDS)
     assert process.alive_and_silent()
     assert not upstream.requests
     *_, ended = run(process, PLAIN)

@@ -18,6 +18,7 @@ from wrapper.services.claude import cli
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import Process
+from wrapper.services.claude.rehearsal import rehearse
 from wrapper.services.claude.root import Root, reap_abandoned
 from wrapper.services.claude.unixuser import PASSABLE
 from wrapper.services.credentials import credentials_file, uses_cli_login
@@ -84,10 +85,11 @@ class Fleet:
     def _rehearse(self, process: Process) -> None:
         """Have it rehearse; after one that cannot none does: they are of use without, too."""
         try:
-            process.rehearse(self._settings.boot_timeout)
+            rehearse(process, self._settings.boot_timeout)
         except BootFailed as error:
-            self._rehearses = False
-            log.warning("no process rehearses its turn any more (POOL_REHEARSE): %s", error)
+            if not self._closed:
+                self._rehearses = False
+                log.warning("no process rehearses its turn any more (POOL_REHEARSE): %s", error)
             raise
 
     def discard(self, process: Process) -> None:

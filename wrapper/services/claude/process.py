@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrapper.services.claude import fitness, orphans, rehearsal
+from wrapper.services.claude import fitness, orphans
 from wrapper.services.claude.cli import Profile
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.frames import command
@@ -102,15 +102,6 @@ class Process:
             raise BootFailed(what) from error
         fitness.check_closed(self.pid)
 
-    def rehearse(self, seconds: float) -> None:
-        """Have it go through a turn in which nothing is sent; one that was greeted, and as `ask`.
-
-        Raises BootFailed when it does not come to the end of that in time.
-        """
-        self.ask(rehearsal.heading(rehearsal.UNSENDABLE), seconds)
-        self.result = self._exchange(rehearsal.PROMPT, _result, seconds, time.monotonic)
-        self.ask(rehearsal.heading(self.profile.variables.get(rehearsal.HEADERS, "")), seconds)
-
     def own_name(self, model: str) -> str:
         """Return what *model* is by its own name, as far as it has said."""
         return next((one.runs for one in read_models(self.models) if one.id == model), model)
@@ -128,6 +119,10 @@ class Process:
         frame = {"type": "control_request", "request_id": "boot", "request": request}
         return self._exchange(frame, _boot_answer, seconds, clock)
 
+    def tell(self, frame: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Send it a message of the user's and return the result; else as `ask`."""
+        return self._exchange(frame, _result, seconds, time.monotonic)
+
     def empty(self, seconds: float = EMPTYING_SECONDS) -> bool:
         """Empty it of its conversation; return whether that was done. Only as `ask` is.
 
@@ -141,7 +136,7 @@ class Process:
         return done and self.alive_and_silent()
 
     def _clear(self, seconds: float) -> bool:
-        self._exchange(command("/clear"), _result, seconds, time.monotonic)
+        self.tell(command("/clear"), seconds)
         self.result = None
         return True
 
