@@ -11,7 +11,7 @@ CLIENTS := tests/clients
 ENVS := $(CLIENTS)/.envs
 PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
 
-.PHONY: help install lint test test-lowest test-clients bench soak docs run dev demo smoke
+.PHONY: help install lint test fuzz test-lowest test-clients bench soak docs run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,9 +41,13 @@ lint: install ## ruff, mypy and import-linter
 # Some of these tests have one name, of which several processes would run only one. What fails beside
 # others is tried once more by itself: a machine that is full keeps no deadline.
 FUZZED := tests/test_schemathesis.py
-test: install $(VENV)/deploy ## all tests, on the real Claude Code and a scripted upstream
+FUZZ ?= fuzz
+test: install $(VENV)/deploy $(FUZZ) ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZED) || \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore $(FUZZED)
+
+# It counts its requests, which are to be made by one process.
+fuzz: install
 	$(BIN)/python -m pytest $(FUZZED)
 
 # What touches the packages that the gateway needs.

@@ -17,7 +17,6 @@ from wrapper.testing import Upstream
 
 # Boots are most of what the tests cost, and most of them need no more.
 LEAN = {"POOL_SIZE": "1", "POOL_REHEARSE": "false"}
-AS_IT_COMES = {"POOL_SIZE": "2", "POOL_REHEARSE": "true"}
 
 pytest_plugins = ["wrapper.testing.plugin"]
 
@@ -60,7 +59,7 @@ def serve(_servers) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture(scope="session")
 def _gateway(_servers: Callable[..., Server]) -> Server:
-    return _servers(**AS_IT_COMES, POOL_SIZE_OTHER="2").wait()
+    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
 
 
 @pytest.fixture
@@ -71,7 +70,8 @@ def gateway(_gateway: Server, upstream: Upstream) -> Server:
 
 @pytest.fixture(scope="session")
 def _remembering(_servers: Callable[..., Server]) -> Server:
-    return _servers(**AS_IT_COMES, LOG_LEVEL="debug", POOL_SIZE_OTHER="2", MAX_PARKED="4").wait()
+    pools = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "POOL_REHEARSE": "true"}
+    return _servers(**pools, LOG_LEVEL="debug", MAX_PARKED="4").wait()
 
 
 @pytest.fixture

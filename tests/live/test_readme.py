@@ -65,6 +65,7 @@ def clone(tmp_path_factory):
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     # The CLI under test spares another download of 160 MB.
     environment |= {"HOME": str(home), "CLAUDE_CLI_PATH": cli.current(), "TMPDIR": str(folder)}
+    environment["PIP_NO_COMPILE"] = "1"  # most of it is used once here, or never
     done = subprocess.run(
         ["make", "install"], cwd=folder / "clone", env=environment, capture_output=True, text=True
     )
