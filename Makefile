@@ -29,7 +29,7 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-cli.txt
 
 # What checks deploy/ is large, and nothing else needs it.
 $(VENV)/deploy: $(VENV)/installed requirements-deploy.txt
-	$(BIN)/pip install --quiet -r requirements-deploy.txt
+	$(BIN)/pip install --quiet --no-compile -r requirements-deploy.txt
 	touch $@
 
 lint: install ## ruff, mypy and import-linter

@@ -15,7 +15,7 @@ from tests.live.talk import Talk
 from tests.redis_server import RedisServer
 from wrapper.testing import Upstream
 
-# Boots are most of what the tests cost, and most of them need no more.
+# Boots are most of what the tests cost, and most of them need no more than this.
 LEAN = {"POOL_SIZE": "1", "POOL_REHEARSE": "false"}
 
 pytest_plugins = ["wrapper.testing.plugin"]
@@ -70,8 +70,7 @@ def gateway(_gateway: Server, upstream: Upstream) -> Server:
 
 @pytest.fixture(scope="session")
 def _remembering(_servers: Callable[..., Server]) -> Server:
-    pools = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "POOL_REHEARSE": "true"}
-    return _servers(**pools, LOG_LEVEL="debug", MAX_PARKED="4").wait()
+    return _servers(LOG_LEVEL="debug", POOL_SIZE="2", POOL_SIZE_OTHER="2", MAX_PARKED="4").wait()
 
 
 @pytest.fixture

@@ -54,8 +54,10 @@ TURNS = {
 
 # What differs by provider is less what stands in a body than where it goes.
 CASES = [
-    *((way, name) for way in ("a key", "a CLI login") for name in TURNS),
-    *((way, name) for way in ("Bedrock", "Vertex AI") for name in ("a prompt", "an alias")),
+    *(("a key", name) for name in TURNS),
+    *(("a CLI login", name) for name in ("a prompt", "a function")),
+    ("Bedrock", "a prompt"),
+    ("Vertex AI", "an alias"),
 ]
 
 
