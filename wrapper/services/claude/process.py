@@ -26,7 +26,7 @@ from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.frames import command
 from wrapper.services.claude.greeting import HEED_LATE_PROMPTS, early_greeting
 from wrapper.services.claude.line import read_frame
-from wrapper.services.claude.listing import ask_models, read_models
+from wrapper.services.claude.listing import ask_models
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -104,7 +104,8 @@ class Process:
 
     def own_name(self, model: str) -> str:
         """Return what *model* is by its own name, as far as it has said."""
-        return next((one.runs for one in read_models(self.models) if one.id == model), model)
+        told = (row.get("resolvedModel") for row in self.models if row.get("value") == model)
+        return str(next(told, None) or model)
 
     def ask(
         self,
