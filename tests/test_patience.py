@@ -1,12 +1,11 @@
 """Patience: what clients that are slow are granted."""
 
 import socket
-import threading
 from contextlib import suppress
 
 import pytest
 
-from wrapper.patience import LEAST_RATE, SEND_BYTES, Ear, bound, take_leave
+from wrapper.patience import LEAST_RATE, SEND_BYTES, Ear, bound
 
 SECONDS = 0.2
 
@@ -79,39 +78,6 @@ def test_end(line):
     line.theirs.shutdown(socket.SHUT_WR)
     assert line.ear.recv(1) == b""
     assert not line.ear.deaf
-
-
-def test_leave_of_a_client_that_leaves(line):
-    """A client that reads the end and leaves has read all of it, and is waited for no longer."""
-    line.ours.sendall(b"bye")
-    line.theirs.sendall(b"x" * 1000)
-    leave = threading.Thread(target=take_leave, args=(line.ours,))
-    leave.start()
-    with line.theirs.makefile("rb") as said:
-        assert said.read() == b"bye"
-    line.theirs.close()
-    leave.join(1.0)
-    assert not leave.is_alive()
-
-
-def test_leave_of_a_client_that_talks(line):
-    """A client that talks on is not heard without end, and then not at all."""
-    line.theirs.settimeout(5.0)
-    leave = threading.Thread(target=take_leave, args=(line.ours,))
-    leave.start()
-    with suppress(BrokenPipeError):
-        while leave.is_alive():
-            line.theirs.send(b"x" * 8192)
-    with pytest.raises(BrokenPipeError):
-        line.theirs.send(b"x")
-    leave.join(5.0)
-    assert not leave.is_alive()
-
-
-def test_leave_of_a_client_that_has_left(line):
-    """A client that is gone is no error."""
-    line.ours.close()
-    take_leave(line.ours)
 
 
 def test_bound():

@@ -1,4 +1,4 @@
-"""Patience: how long a client may take to ask, to read, and to leave."""
+"""Patience: how long a client may take to ask and to read."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 # A client that sends all the while gets a second more for so many bytes.
 LEAST_RATE = 8192
 # What the system keeps of an answer that is not read, in place of megabytes: enough for a distant
 # client, and little enough that Claude Code is soon kept waiting for one that does not read.
 SEND_BYTES = 128 * 1024
-# What a client gets to read the end of an answer, and to leave.
-FAREWELL_SECONDS = 2.0
-FAREWELL_BYTES = 65536
 
 
 def bound(listener: socket.socket, seconds: int) -> None:
@@ -52,6 +48,7 @@ class Ear:
         self.deaf = False
         self.gettimeout = sock.gettimeout
         self.settimeout = sock.settimeout
+        self.sendall = sock.sendall
 
     def begin(self) -> None:
         """Begin to hear another request."""
@@ -69,17 +66,3 @@ class Ear:
         left = max(0.0, self._until - self._clock())
         timeout = self.gettimeout()
         return left if timeout is None else min(left, timeout)
-
-
-def take_leave(sock: socket.socket) -> None:
-    """Hear a client out that is to read an answer's end; after it nobody is heard any more."""
-    with suppress(OSError):  # it has left
-        sock.shutdown(socket.SHUT_WR)
-        until, heard = time.monotonic() + FAREWELL_SECONDS, 0
-        while heard < FAREWELL_BYTES and (left := until - time.monotonic()) > 0:
-            sock.settimeout(left)
-            if not (said := sock.recv(4096)):
-                break
-            heard += len(said)
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)

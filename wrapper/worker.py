@@ -7,17 +7,20 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
-from wrapper.patience import Ear, take_leave
+from wrapper.lingering import LingeringClose
+from wrapper.patience import Ear
+from wrapper.request_parser import Parser
 
 # How long nobody is let in where there is nothing to let them in with.
 PAUSE_SECONDS = 0.5
+# How long a thread waits for the rest of a request that is answered already.
+DRAIN_SECONDS = 1.0
 
 
 class Threads(ThreadPoolExecutor):
@@ -43,6 +46,7 @@ class DrainingWorker(ThreadWorker):
     _pause_ends = 0.0
     busy: Callable[[], bool] = staticmethod(lambda: False)
     patience = 30
+    _lingering: LingeringClose
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         return Threads(self.cfg.threads)
@@ -85,16 +89,45 @@ class DrainingWorker(ThreadWorker):
         if self.draining and not self.busy():
             self.alive = False
 
-    def handle(self, conn: Any) -> Any:
-        """Answer a request, and take leave of its client where the connection is not kept.
+    def run(self) -> None:
+        self._lingering = LingeringClose(self.poller, self._close)
+        super().run()
+
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        super().wait_for_and_dispatch_events(self._lingering.timeout(timeout or 0.0))
+        self._lingering.tick()
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Keep a connection that stays open, or close it, in the main thread without waiting.
 
         gunicorn has its main thread wait for a client to leave; a few that do not would keep
         everybody else waiting.
         """
-        kept = self._hear(conn)
-        if not kept:
-            take_leave(conn.sock)
-        return kept
+        if fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._lingering.add(conn)
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        """Drain what the app left of a short body; gunicorn lets that hold a thread for longer."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        return bool(keepalive) and bool(conn.parser.finish_body(deadline=deadline))
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request in a thread; return whether the connection stays open."""
+        if self.cfg.is_ssl:
+            return super().handle(conn)
+        if conn.parser is None:
+            heard: Any = Ear(conn.sock, self.patience)
+            conn.parser = Parser(self.cfg, heard, conn.client)
+        ear = conn.parser.unreader.sock
+        ear.begin()
+        # What a request was too slow with would else be taken for the next one.
+        return super().handle(conn) and not ear.deaf
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         try:
@@ -102,17 +135,6 @@ class DrainingWorker(ThreadWorker):
         except (TimeoutError, BlockingIOError) as error:
             # To gunicorn it is a fault of its own that a client does not read.
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from error
-
-    def _hear(self, conn: Any) -> Any:
-        if self.cfg.is_ssl:
-            return super().handle(conn)
-        if conn.parser is None:
-            ear: Any = Ear(conn.sock, self.patience)
-            conn.parser = RequestParser(self.cfg, ear, conn.client)
-        ear = conn.parser.unreader.sock
-        ear.begin()
-        # What a request was too slow with would else be taken for the next one.
-        return super().handle(conn) and not ear.deaf
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Wait for who has not said anything yet as long as for who might say something more."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.clients import Client, request
+from tests.faults.clients import PATH, Client, request
 from tests.faults.servers import ask, asked, lasting, outcome
 from tests.live.server import alive, eventually
 
@@ -147,6 +148,32 @@ def test_send_slowly(trodden):
         heads, bodies = clients[::2], clients[1::2]
         assert {client.read_until(b"request_cut")[:13] for client in bodies} == {b"HTTP/1.1 408 "}
         assert {client.read_until(b"anything") for client in heads} == {b""}
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/nothing"])
+def test_send_too_much(trodden, path):
+    """Clients that write everything before they read get their answer soon; nobody waits for it."""
+    body = bytes(48 * 1024**2)
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(trodden.call, "POST", path, body) for _ in range(8)]
+        assert is_well(trodden)
+        statuses = {answer.result()[0] for answer in answers}
+    assert statuses == {413 if path == PATH else 404}
+    assert time.monotonic() - began < SOON
+
+
+def test_send_without_end(trodden):
+    """A client that sends chunks without end is answered and cut off."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    chunk = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+    began = time.monotonic()
+    with Client(trodden) as client:
+        client.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        with pytest.raises(BrokenPipeError):
+            while time.monotonic() - began < SOON:
+                client.send(chunk)
+        assert client.read_until(b"request_too_large").startswith(b"HTTP/1.1 413 ")
 
 
 def test_say_nothing_and_stay(trodden):

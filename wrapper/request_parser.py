@@ -1,0 +1,64 @@
+"""The request parser: gunicorn's, which knows what of a body is unread when the answer begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.http.body import Body, ChunkedReader, EOFReader, LengthReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
+
+# An unread body up to this length is drained for the next request; beyond it, the answer says
+# `Connection: close`.
+DRAIN_BYTES = 64 * 1024
+
+
+class _Continue:
+    """A body's *reader* that sends `100 Continue` when it is first read, and so maybe never."""
+
+    def __init__(self, reader: Any, sock: Any):
+        self.reader = reader
+        self.begun = False
+        self._sock = sock
+
+    def read(self, size: int) -> bytes:
+        if not self.begun:
+            self.begun = True
+            self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return bytes(self.reader.read(size))
+
+
+class _Request(Request):
+    body: Any
+    unreader: Any
+    _expected_100_continue: bool
+
+    def set_body_reader(self) -> None:
+        super().set_body_reader()
+        if isinstance(self.body.reader, EOFReader):  # a request without a length has no body
+            self.body = Body(LengthReader(self.unreader, 0))
+        if self._expected_100_continue:
+            self._expected_100_continue = False  # else gunicorn sends it before the key is checked
+            self.body.reader = _Continue(self.body.reader, self.unreader.sock)
+
+    def should_close(self) -> bool:
+        return bool(super().should_close()) or self._unfinished()
+
+    def _unfinished(self) -> bool:
+        """Say whether the next request's start cannot be reached soon."""
+        if self.unreader.sock.deaf or getattr(self.body, "failed", False):
+            return True
+        reader = self.body.reader
+        if isinstance(reader, _Continue):
+            if not reader.begun:  # the client may or may not send its body now
+                return True
+            reader = reader.reader
+        if isinstance(reader, ChunkedReader):
+            return reader.parser is not None
+        return int(reader.length) > DRAIN_BYTES
+
+
+class Parser(RequestParser):
+    """Parses the requests of a connection."""
+
+    mesg_class = _Request
