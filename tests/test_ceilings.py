@@ -8,7 +8,7 @@ from wrapper.services.ceilings import WIDTHS, Ceilings
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.turn import Permissions
+from wrapper.services.turn import Call, Calling, Function, Permissions, Shape
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 MODELS = [
@@ -17,13 +17,29 @@ MODELS = [
     Model("opus", "claude-opus-5-5"),
 ]
 HI = (ChatMessage("user", ("Hi",)),)
+CALLED = ChatMessage("assistant", (Call("c", "f", "{}"),))
+# What each says that the client has its own part in the answer.
+CLIENTS = {
+    "functions": {"functions": (Function("f", {}),)},
+    "functions that may not be called": {
+        "functions": (Function("f", {}),),
+        "calling": Calling("none"),
+    },
+    "no calls": {"calling": Calling("none")},
+    "a schema": {"shape": Shape("s", {})},
+    "a beginning": {"prefill": True},
+    "a call": {"messages": (*HI, CALLED)},
+    "a result": {"messages": (ChatMessage("tool", ("42",), "c"), *HI)},
+    "an old result": {"messages": (*HI, ChatMessage("function", ("42",), "f"))},
+}
 
 
 def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
     """Return what is granted of what is *asked*, or raise."""
     settings = Settings(**dict(settings))
     catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
-    return Ceilings(settings, catalog).grant(ChatRequest(HI, **asked), model, principal)
+    request = ChatRequest(**{"messages": HI, **asked})
+    return Ceilings(settings, catalog).grant(request, model, principal)
 
 
 def refused(principal=LOCAL, **asked):
@@ -82,6 +98,14 @@ def test_profile(most, asked, default, gets):
     """What is not asked for is the default, or what the key has where that is less."""
     settings = {"default_profile": default}
     assert grant(key(profile=most), settings=settings, profile=asked).profile == gets
+
+
+@pytest.mark.parametrize("clients", CLIENTS.values(), ids=CLIENTS)
+def test_the_clients_own(clients):
+    """A conversation in which the client runs functions is no agent's, unless it asks for one."""
+    assert grant(**clients).profile == "plain"
+    assert grant(key(profile="agent"), **clients).profile == "plain"
+    assert grant(profile="agent", **clients).profile == "agent"
 
 
 def test_profile_beyond():

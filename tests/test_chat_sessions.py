@@ -36,7 +36,7 @@ from wrapper.services.events import (
 from wrapper.services.liveness import CHECK_SECONDS
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.turn import Function, Shape, Turn
+from wrapper.services.turn import Call, Function, Shape, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, Step, answer
 
@@ -548,3 +548,81 @@ def test_a_retry_waits_for_the_first_attempt(house):
     retry.join(20)
     assert [one.notes.get("idempotent-replayed") for one in told] == ["true"]
     assert len(here.engine.turns) == 1
+
+
+# What the requests before have set
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"functions": (Function("f", {}),)},
+        {"shape": SHAPE},
+        {"profile": "plain"},
+        {"caller": Caller(replace(LOCAL, profile="plain"))},
+    ],
+)
+def test_a_plain_session_stays_plain(house, stream, first):
+    """A session that has once been plain gives no request an agent that does not ask for one."""
+    here = house(lambda turn: answer('{"a": 1}'))
+    here.say("a", stream=stream, **first)
+    here.say("b", stream=stream)
+    here.say("c", stream=stream, profile="agent")
+    here.say("d", stream=stream)
+    assert [turn.profile for turn in here.engine.turns] == ["plain", "plain", "agent", "agent"]
+
+
+@BOTH
+def test_calls_in_a_session(house, stream):
+    """The result of a call, brought without its function, makes no agent; nor does what follows."""
+    here = house()
+    here.plays(Started("m"), CallStarted(0, "c", "f"), CallDelta(0, "{}"), ended(Ending.CALLS))
+    here.say("a", stream=stream, functions=(Function("f", {}),))
+    here.plays(*answer("Yes."))
+    here.say(ChatMessage("tool", ("42",), "c"), stream=stream)
+    here.say("b", stream=stream)
+    assert {turn.profile for turn in here.engine.turns} == {"plain"}
+
+
+def test_calls_of_a_session_that_was_agents(house):
+    """Calls that a client tells of in an agent's session make it plain from there on."""
+    here = house()
+    here.say("a")
+    told = (ChatMessage("assistant", (Call("c", "f", "{}"),)), ChatMessage("tool", ("42",), "c"))
+    here.say("b", *told)
+    here.say("c")
+    assert [turn.profile for turn in here.engine.turns] == ["agent", "plain", "plain"]
+
+
+@BOTH
+def test_an_agent_that_was_narrowed(house, stream):
+    """What an agent's session may not do stays so for requests that leave it out."""
+    here = house()
+    narrow = {"allowed_tools": ("Read", "Bash"), "disallowed_tools": ("Bash(rm:*)",)}
+    here.say("a", stream=stream, permission_mode="plan", max_turns=2, **narrow)
+    here.say("b", stream=stream)
+    first, second = here.engine.turns
+    assert second.permissions == first.permissions
+    assert first.permissions.mode == "plan"
+
+
+def test_a_session_keeps_its_model(house):
+    """A request that names no model runs that of its session, also where the default is denied."""
+    here = house()
+    caller = Caller(replace(LOCAL, models=("haiku",)))
+    here.say("a", caller=caller, model="haiku")
+    here.say("b", caller=caller)
+    assert [turn.model for turn in here.engine.turns] == ["haiku", "haiku"]
+
+
+def test_a_failed_turn_sets_nothing(house):
+    """A turn that is not remembered leaves its session's options as they were."""
+    here = house()
+    here.say("a")
+    here.plays(Overloaded("Busy."))
+    with pytest.raises(Overloaded):
+        here.say("b", profile="plain", model="haiku")
+    here.plays(*answer("Yes."))
+    here.say("c")
+    assert (here.engine.turns[-1].profile, here.engine.turns[-1].model) == ("agent", "sonnet")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
+from wrapper.services.options import Options
 from wrapper.services.sessions.codec import (
     Unreadable,
     decode_head,
@@ -38,6 +39,17 @@ usages = st.builds(Usage, *[counts] * 5)
 replies = st.builds(
     Reply, texts, texts, texts, st.sampled_from(Ending), usages, st.none() | dollars
 )
+names = st.lists(texts, max_size=3).map(tuple)
+switches = st.none() | st.booleans()
+options = st.builds(
+    Options,
+    *[st.none() | texts] * 2,
+    switches,
+    *[st.none() | names] * 2,
+    st.none() | texts,
+    st.none() | counts,
+    switches,
+)
 heads = st.builds(
     Head,
     st.builds(SessionKey, texts, texts, texts),
@@ -47,6 +59,7 @@ heads = st.builds(
     usages,
     dollars,
     st.none() | replies,
+    options,
 )
 # JSON that is much like what is written.
 words = st.sampled_from(["key", "usage", "reply", "role", "parts", "answers", "image", "result"])
@@ -73,6 +86,13 @@ def test_heads(head):
     found = decode_head(encode_head(head))
     assert found == head
     assert hash(found) == hash(head)
+
+
+def test_head_without_options():
+    """A head that an older gateway has written is read, and has set nothing."""
+    written = json.loads(encode_head(Head(SessionKey("o", "s", "u"), 0.0, 0.0)))
+    del written["options"]
+    assert decode_head(json.dumps(written).encode()).options == Options()
 
 
 @hypothesis_settings(deadline=None)

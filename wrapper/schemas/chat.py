@@ -177,7 +177,8 @@ class ChatRequestSchema(BaseSchema):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
         claude = data.get("claude", {})
-        allowed = claude.get("allowed_tools")
+        allowed, denied = claude.get("allowed_tools"), claude.get("disallowed_tools")
+        mode = claude.get("system_prompt_mode")
         return ChatRequest(
             messages=tuple(data["messages"]),
             model=data.get("model"),
@@ -193,15 +194,15 @@ class ChatRequestSchema(BaseSchema):
             service_tier=data.get("service_tier"),
             show_tool_use=claude.get("show_tool_use") or False,
             allowed_tools=None if allowed is None else tuple(allowed),
-            disallowed_tools=tuple(claude.get("disallowed_tools") or ()),
+            disallowed_tools=None if denied is None else tuple(denied),
             permission_mode=claude.get("permission_mode"),
             max_turns=claude.get("max_turns"),
             **_functions(data),
             shape=data.get("response_format"),
             prefill=claude.get("prefill") or False,
             session_id=data.get("session_id"),
-            compacts=claude.get("compact") or False,
-            appends_system=claude.get("system_prompt_mode") == "append",
+            compacts=claude.get("compact"),
+            appends_system=None if mode is None else mode == "append",
             idle=tuple(asked(data, Kind.IDLE)),
         )
 

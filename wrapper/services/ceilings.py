@@ -69,20 +69,20 @@ class Ceilings:
         plain = principal.profile == "plain"
         if plain and request.profile == "agent":
             _refuse("claude.profile", "agent", "profile", "plain", principal)
-        # Functions are the client's to run, and an answer in a shape needs none of our own.
-        plain = plain or bool(request.functions or request.shape or request.prefill)
+        plain = plain or request.wants_plain
         return request.profile or ("plain" if plain else self._settings.default_profile)
 
     def _permissions(self, request: ChatRequest, principal: Principal) -> Permissions:
         usable = self._tools(request, principal)
-        self._check_rules(request.disallowed_tools)
+        denied = request.disallowed_tools or ()
+        self._check_rules(denied)
         allowed = principal.allowed_tools
         return Permissions(
             allow=self._allowed_rules if allowed is None else allowed,
             deny=(
                 *(tool for tool in self._settings.claude_tools if tool not in usable),
                 *(principal.disallowed_tools or ()),
-                *request.disallowed_tools,
+                *denied,
             ),
             mode=self._mode(request, principal),
             max_turns=_max_turns(request, principal),

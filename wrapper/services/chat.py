@@ -14,15 +14,17 @@ from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
 from wrapper.services.caller import Caller
-from wrapper.services.catalog import Catalog
+from wrapper.services.catalog import Catalog, Choice
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
-from wrapper.services.conversation import ChatRequest, build_turn
+from wrapper.services.conversation import ChatRequest, Grant, build_turn
 from wrapper.services.engine import Engine, TurnLoop
-from wrapper.services.fitting import fit
+from wrapper.services.fitting import Fitted, fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.meter import Meter
+from wrapper.services.options import options_of
 from wrapper.services.pictures import tell_shrunk
+from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
@@ -102,17 +104,16 @@ class ChatService:
         self._check(caller)
         machine.check()
         principal = caller.principal
-        choice = self._catalog.choose(request.model)
-        grant = self._ceilings.grant(request, choice.model, principal)
-        supports = self._catalog.supports(choice.model)
-        fitted = fit(request, supports, strict=self._settings.strict_params)
-        notes = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+        if request.model or not request.session_id:  # else its session may name another model
+            self._fit(request, principal)
         with ExitStack() as held:
             with timing.queueing():
                 check = partial(self._check, caller)
                 held.callback(self._admission.admit(request.n, principal, check))
             watch = self._watch(caller)
             visit = self._visit(request, caller, watch, held)
+            request = visit.options.fill(request)
+            choice, grant, fitted = self._fit(request, principal)
             if visit.repeats:
                 turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
             else:
@@ -124,7 +125,9 @@ class ChatService:
                     before=visit.before,
                     session=visit.key,
                 )
-            notes |= fitted.notes | self._inspect(request, turn)
+            notes = fitted.notes | self._inspect(request, turn)
+            if choice.remapped:
+                notes["x-model-remapped"] = choice.remapped
             self._ledger.check(principal)
             self._rates.admit(principal)
             notes |= visit.notes
@@ -142,10 +145,21 @@ class ChatService:
                 ),
                 Booking(principal, self._ledger, self._rates, self._meter),
                 answers=[Answer(request.shape) for _ in range(request.n)],
-                remember=partial(visit.remember, legacy=request.legacy_functions),
+                remember=partial(
+                    visit.remember,
+                    legacy=request.legacy_functions,
+                    options=options_of(request, grant.profile),
+                ),
                 notes=notes,
                 release=held.pop_all().close,
             )
+
+    def _fit(self, request: ChatRequest, principal: Principal) -> tuple[Choice, Grant, Fitted]:
+        """Return the model for *request*, what it is granted, and it as that model takes it."""
+        choice = self._catalog.choose(request.model)
+        grant = self._ceilings.grant(request, choice.model, principal)
+        supports = self._catalog.supports(choice.model)
+        return choice, grant, fit(request, supports, strict=self._settings.strict_params)
 
     def _check(self, caller: Caller) -> None:
         """Raise ShuttingDown or ClientGone where no turn should begin."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.messages import ChatMessage, spoken_messages, system_text
+from wrapper.services.messages import ChatMessage, has_calls, spoken_messages, system_text
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.turn import (
     Call,
@@ -43,18 +43,28 @@ class ChatRequest:
     service_tier: str | None = None
     show_tool_use: bool = False
     allowed_tools: tuple[str, ...] | None = None
-    disallowed_tools: tuple[str, ...] = ()
+    disallowed_tools: tuple[str, ...] | None = None
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()
     calling: Calling = field(default_factory=Calling)
     legacy_functions: bool = False
     shape: Shape | None = None
-    appends_system: bool = False
+    appends_system: bool | None = None
     prefill: bool = False
     session_id: str | None = None
-    compacts: bool = False
+    compacts: bool | None = None
     idle: tuple[str, ...] = ()
+
+    @property
+    def wants_plain(self) -> bool:
+        """Say whether the client has its own part in the answer, which no agent is to play.
+
+        It runs functions, has run some, forbids calls, or says how the answer looks or begins.
+        """
+        forbids = self.calling.mode == "none"
+        own = self.functions or forbids or self.shape or self.prefill
+        return bool(own) or has_calls(self.messages)
 
 
 @dataclass(frozen=True)
@@ -97,9 +107,9 @@ def build_turn(
         functions=functions,
         calling=calling,
         shape=request.shape,
-        appends=request.appends_system,
+        appends=bool(request.appends_system),
         session=session,
-        compacts=request.compacts,
+        compacts=bool(request.compacts),
     )
 
 

@@ -74,6 +74,11 @@ def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
             yield ChatMessage(message.role, rest)
 
 
+def has_calls(messages: Iterable[ChatMessage]) -> bool:
+    """Say whether *messages* hold a call of a function of the client's, or the result of one."""
+    return any(message.role in RESULTS or _calls(message) for message in messages)
+
+
 def is_system(message: ChatMessage) -> bool:
     return message.role in ("system", "developer")
 

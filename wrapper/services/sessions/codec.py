@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
+from wrapper.services.options import Options
 from wrapper.services.sessions.session import Head, Reply
 from wrapper.services.turn import Call, Document, Image, Part, Result, SessionKey
 
@@ -55,6 +56,7 @@ def load_head(told: Mapping[str, Any]) -> Head:
         "key": SessionKey(**told["key"]),
         "usage": Usage(**told["usage"]),
         "reply": _load_reply(reply) if reply is not None else None,
+        "options": _load_options(told.get("options", {})),
     }
     return Head(**{**told, **parts})
 
@@ -96,6 +98,11 @@ def _load_messages(told: Any) -> tuple[ChatMessage, ...]:
 def _load_reply(told: Mapping[str, Any]) -> Reply:
     parts = {"ending": Ending(told["ending"]), "usage": Usage(**told["usage"])}
     return Reply(**{**told, **parts})
+
+
+def _load_options(told: Mapping[str, Any]) -> Options:
+    lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    return Options(**{**told, **lists})
 
 
 def _dump_part(part: Part) -> Any:

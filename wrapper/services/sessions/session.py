@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages import ChatMessage
+from wrapper.services.options import Options
 from wrapper.services.turn import SessionKey
 
 
@@ -30,7 +31,8 @@ class Head:
     """What there is to say of a session without its messages.
 
     Times are in Unix seconds, `size` in bytes. `turns` counts those that were remembered, `resumed`
-    those among them that found a process parked. `cost_usd` is as far as it was told.
+    those among them that found a process parked. `cost_usd` is as far as it was told. `options`
+    are those of its last turn.
     """
 
     key: SessionKey
@@ -43,6 +45,7 @@ class Head:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     reply: Reply | None = None
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from wrapper.services.events import (
     TextDelta,
     sum_usage,
 )
-from wrapper.services.messages import ChatMessage, is_system, unspoken
+from wrapper.services.messages import ChatMessage, has_calls, is_system, unspoken
+from wrapper.services.options import Options
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
@@ -34,11 +35,14 @@ class Passing:
     """The turn of a request without a session: nothing was said before, nothing is remembered."""
 
     key: SessionKey | None = None
+    options = Options()
     before: tuple[ChatMessage, ...] = ()
     notes: Mapping[str, str] = MappingProxyType({})
     repeats = False
 
-    def remember(self, answer: Answer, *, legacy: bool = False) -> None:
+    def remember(
+        self, answer: Answer, *, legacy: bool = False, options: Options | None = None
+    ) -> None:
         """There is nothing to remember it in."""
 
     def replay(self) -> Iterator[Event]:
@@ -106,6 +110,14 @@ class Visit:
             return tuple(message for message in known if not is_system(message))
         return known
 
+    @property
+    def options(self) -> Options:
+        """Return what the session's requests have set. Calls of the client's keep it plain."""
+        options = self._session.head.options
+        if options.profile is None and has_calls(self._session.messages):
+            return replace(options, profile="plain")
+        return options
+
     def check(self, most: int) -> None:
         """Raise RequestTooLarge where the session would come to hold more than *most* bytes."""
         size = self._size()
@@ -117,8 +129,10 @@ class Visit:
                 code="session_too_large",
             )
 
-    def remember(self, answer: Answer, *, legacy: bool = False) -> None:
-        """Remember the messages and their *answer*, unless the turn was one to leave out.
+    def remember(
+        self, answer: Answer, *, legacy: bool = False, options: Options | None = None
+    ) -> None:
+        """Remember the messages, their *answer* and *options*, unless the turn is to be left out.
 
         Raises Conflict or Unavailable where that cannot be, or BadAnswer.
         """
@@ -146,7 +160,7 @@ class Visit:
                 ended.cost_usd,
             ),
         )
-        head = replace(head, messages=len(said) + 1, size=size)
+        head = replace(head, messages=len(said) + 1, size=size, options=options or head.options)
         self._claim.save(Session(head, (*said, reply)))
 
     def _said(self, answer: Answer) -> tuple[ChatMessage, ...]:

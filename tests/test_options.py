@@ -1,0 +1,69 @@
+"""The options of a session: what holds when a later request leaves it out."""
+
+import pytest
+
+from wrapper.services.conversation import ChatRequest
+from wrapper.services.messages import ChatMessage
+from wrapper.services.options import Options, options_of
+from wrapper.services.turn import Function
+
+HI = (ChatMessage("user", ("Hi",)),)
+SET = {
+    "model": "opus",
+    "profile": "agent",
+    "appends_system": True,
+    "allowed_tools": ("Read",),
+    "disallowed_tools": ("Bash",),
+    "permission_mode": "plan",
+    "max_turns": 2,
+    "compacts": True,
+}
+OTHERS = {
+    "model": "haiku",
+    "profile": "plain",
+    "appends_system": False,
+    "allowed_tools": (),
+    "disallowed_tools": (),
+    "permission_mode": "default",
+    "max_turns": 9,
+    "compacts": False,
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_kept(name):
+    """What a request of the session has set holds for the next one that does not set it."""
+    kept = options_of(ChatRequest(HI, **{name: SET[name]}), "agent")
+    assert getattr(kept.fill(ChatRequest(HI)), name) == SET[name]
+
+
+@pytest.mark.parametrize("name", SET)
+def test_reset(name):
+    """What a request sets itself is what it gets, whatever was set before."""
+    asked = ChatRequest(HI, **{name: OTHERS[name]})
+    assert getattr(Options(**SET).fill(asked), name) == OTHERS[name]
+
+
+def test_all_that_is_kept_is_tested():
+    """Every option is among those that are tested here."""
+    assert set(SET) == set(OTHERS) == set(vars(Options()))
+
+
+def test_plain_stays():
+    """A turn that was plain for any reason keeps its session plain; an agent's does not."""
+    assert options_of(ChatRequest(HI), "plain").profile == "plain"
+    assert options_of(ChatRequest(HI), "agent").profile is None
+
+
+@pytest.mark.parametrize("asked", [{"profile": "plain"}, {"functions": (Function("f", {}),)}])
+def test_plain_has_no_tools_to_allow(asked):
+    """A turn that is plain is not refused for tools that an agent before it was allowed."""
+    kept = Options(allowed_tools=("Read",), permission_mode="plan")
+    filled = kept.fill(ChatRequest(HI, **asked))
+    assert (filled.allowed_tools, filled.permission_mode) == (None, "plan")
+
+
+def test_nothing_kept():
+    """A request of a new session is left as it is."""
+    asked = ChatRequest(HI, **SET)
+    assert Options().fill(asked) is asked
