@@ -128,6 +128,6 @@ def test_functions_make_it_plain():
     given = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "no"}}}}
     error = refusal(tools=[{"type": "function", "function": given}])
     assert error.code == "invalid_function_parameters"
-    assert "is no valid JSON Schema" in error.message
+    assert "is not a valid JSON Schema" in error.message
     with pytest.raises(ValidationError):
         load(tools=[{"type": "function", "function": given}])

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.services.shapes import misfit, what_is_wrong
+from wrapper.errors import SchemaTooCostly
+from wrapper.services import shapes
+from wrapper.services.shapes import (
+    CHECK_SECONDS,
+    COMPILE_SECONDS,
+    MOST_BYTES,
+    misfit,
+    what_is_wrong,
+)
 from wrapper.services.turn import Shape
 
 OBJECT = {"type": "object"}
@@ -35,10 +43,10 @@ def test_good_schemas(schema):
         ({"type": "array"}, 'not "array"'),
         ({"type": ["object", "null"]}, 'must be of type "object"'),
         ({**OBJECT, "anyOf": [OBJECT]}, "anyOf at its top"),
-        ({**OBJECT, "properties": 5}, "no valid JSON Schema"),
-        ({**OBJECT, "properties": {"a": {"type": "text"}}}, "no valid JSON Schema"),
-        ({**OBJECT, "properties": {"a": {"pattern": "("}}}, "no valid JSON Schema"),
-        ({**OBJECT, "properties": {"a": {"$ref": "#/$defs/no"}}}, "no valid JSON Schema"),
+        ({**OBJECT, "properties": 5}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"type": "text"}}}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"pattern": "("}}}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"$ref": "#/$defs/no"}}}, "not a valid JSON Schema"),
         ({**OBJECT, "properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}}, "somewhere else"),
         ({**OBJECT, "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "somewhere else"),
     ],
@@ -58,9 +66,9 @@ def test_bad_schemas(schema, why):
         ('{"name": 5}', "name: "),
         ('{"name": "Ada", "more": 1}', "more"),
         ("[]", "object"),
-        ("Ada", "no JSON"),
-        ("", "no JSON"),
-        ('{"name": "Ada"', "no JSON"),
+        ("Ada", "not JSON"),
+        ("", "not JSON"),
+        ('{"name": "Ada"', "not JSON"),
     ],
 )
 def test_misfit(answer, why):
@@ -82,8 +90,60 @@ def test_depth():
     deep: dict[str, object] = {"type": "object"}
     for _ in range(3000):
         deep = {"type": "object", "properties": {"a": deep}}
-    assert "no valid JSON Schema" in (what_is_wrong(deep) or "")
+    assert "not a valid JSON Schema" in (what_is_wrong(deep) or "")
     assert misfit(Shape("x", OBJECT), '{"a":' * 3000 + "1" + "}" * 3000) != ""
+
+
+def doubling(levels=34, **more):
+    """Return a schema that takes twice as long with each level."""
+    shapes = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    last = {f"d{levels}": {"type": "object"}}
+    return {**OBJECT, "$defs": {**shapes, **last}, **more}
+
+
+def test_costly_schemas():
+    """A schema whose check does not end is refused with the limit that it exceeds."""
+    why = what_is_wrong(doubling(**{"$ref": "#/$defs/d0"})) or ""
+    assert f"takes more than {COMPILE_SECONDS} s of CPU time" in why
+
+
+# What makes the check of an answer take time without end, at the answer's own cost or the schema's.
+ITEMS = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}
+COSTLY = [
+    (doubling(properties={"x": {"$ref": "#/$defs/d0"}}), '{"x": {"x": 1}}'),
+    (
+        {
+            **OBJECT,
+            "$defs": {"a": {"anyOf": [{"type": "integer"}, ITEMS]}},
+            "properties": {"x": {"$ref": "#/$defs/a"}},
+        },
+        '{"x": ' + "[" * 60 + '""' + "]" * 60 + "}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "answer"), COSTLY)
+def test_costly_answers(schema, answer):
+    """A check of an answer that does not end is stopped, and named with its limit."""
+    assert what_is_wrong(schema) is None
+    with pytest.raises(SchemaTooCostly) as caught:
+        misfit(Shape("slow", schema), answer)
+    assert f"takes more than {CHECK_SECONDS} s of CPU time" in caught.value.message
+    assert (caught.value.param, caught.value.code) == ("response_format", "schema_too_costly")
+
+
+def test_large_schemas():
+    """A schema may have so many bytes, and not more."""
+    schema = {**OBJECT, "description": "x" * MOST_BYTES}
+    assert f"{MOST_BYTES} is the most" in (what_is_wrong(schema) or "")
+
+
+def test_schemas_are_remembered(monkeypatch):
+    """A schema that was checked is not checked again, whatever was found."""
+    schema = {**OBJECT, "title": "remembered"}
+    assert what_is_wrong(schema) is None
+    monkeypatch.setattr(shapes, "offload", None)
+    assert what_is_wrong(dict(schema)) is None
 
 
 json_values = st.recursive(

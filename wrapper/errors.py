@@ -62,6 +62,12 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class SchemaTooCostly(InvalidRequest):
+    """Raised when an answer cannot be checked against its schema within the limits."""
+
+    code = "schema_too_costly"
+
+
 class InvalidApiKey(InvalidRequest):
     """Raised when the caller's key is missing or wrong."""
 
@@ -138,6 +144,12 @@ class RateLimited(ApiError):
     """Raised when the provider's rate limit, or the gateway's own capacity, is used up."""
 
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class ChecksBusy(RateLimited):
+    """Raised when too many costly checks of schemas and images are running."""
+
+    code = "checks_busy"
 
 
 class QuotaExceeded(ApiError):

@@ -28,6 +28,7 @@ from wrapper.services.chat import ChatService
 from wrapper.services.engine import Engine
 from wrapper.services.liveness import CHECK_SECONDS
 from wrapper.services.meter import Meter, Unread
+from wrapper.services.offload import offload
 from wrapper.services.rates import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
@@ -173,6 +174,7 @@ class Gateway:
                 return
             self._started = True
         self.engine.start()
+        offload.start()
         if self.metrics:
             self.metrics.start()
         atexit.register(self.drain)

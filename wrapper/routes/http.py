@@ -24,6 +24,7 @@ from wrapper.security import Guard
 from wrapper.services import machine
 from wrapper.services.caller import Caller
 from wrapper.services.liveness import connection_probe
+from wrapper.services.offload import caller_name
 from wrapper.services.principal import Principal
 
 # An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
@@ -56,6 +57,7 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
             return "", 204
         needs_key = operation_of(current_app.view_functions[str(request.endpoint)]).needs_key
         g.principal = guard.check(request, needs_key)
+        caller_name.set(g.principal.name if g.principal else "")
         current_gateway().start()
         return None
 

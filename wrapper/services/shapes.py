@@ -1,62 +1,85 @@
 """The shapes: JSON Schemas that callers write, and whether an answer fits one.
 
-Schemas are not trusted: none leads to another place, and none makes a check take long.
+Schemas are not trusted: none leads to another place, and no check takes longer than its limit of
+CPU time, in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from hashlib import sha256
+from threading import Lock
+from typing import Any
 
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
+from cachetools import LRUCache, cached
 
+from wrapper.errors import SchemaTooCostly
+from wrapper.services.offload import Exceeded, Job, offload
+from wrapper.services.offload_server import MEMORY
 from wrapper.services.turn import Shape
 
-BACKTRACKS = 100_000
-TOLD_CHARACTERS = 300
+MOST_BYTES = 256 * 1024
+COMPILE_SECONDS = 0.25
+CHECK_SECONDS = 1.0
 # What the model's API takes at the top of no tool's schema.
 NOT_AT_TOP = ("anyOf", "oneOf", "allOf")
 
+TOO_COSTLY = (
+    f"takes more than {{}} s of CPU time or {MEMORY // 1024**2} MiB of memory to check; "
+    "make it smaller or simpler"
+)
+
 
 def what_is_wrong(schema: Mapping[str, Any]) -> str | None:
-    """Return why *schema* cannot describe an object that a model is to write; None if it can."""
+    """Return why *schema* cannot describe an object that a model is to write; None if it can.
+
+    Raises ChecksBusy where too many costly checks run.
+    """
     if schema.get("type") != "object":
         return f'must be of type "object", not {json.dumps(schema.get("type"))[:40]}'
     if found := [name for name in NOT_AT_TOP if name in schema]:
         return f"must not have {found[0]} at its top: the model's API does not take it"
     try:
-        _validator(schema)
-    except (ValueError, RecursionError) as error:
-        return f"is no valid JSON Schema: {_told(error)}"
-    return None
+        return _compiled(_text(schema))
+    except RecursionError:
+        return "is not a valid JSON Schema: it is nested too deeply"
 
 
-def misfit(shape: Shape, text: str) -> str | None:
-    """Return why *text*, an answer, does not fit *shape*; None where it does."""
+def misfit(shape: Shape, text: str, *, param: str = "response_format") -> str | None:
+    """Return why *text*, an answer, does not fit *shape*; None where it does.
+
+    Raises SchemaTooCostly, which names *param*, where the check exceeds its limit, and ChecksBusy
+    where too many costly checks run.
+    """
+    schema = _text(shape.schema)
+    body = schema + text.encode(errors="surrogatepass")
     try:
-        answer = json.loads(text)
-        error = next(iter(_validator(shape.schema).iter_errors(answer)), None)
-    except (ValueError, RecursionError) as failure:
-        return f"it is no JSON: {_told(failure)}"
-    if error is None:
-        return None
-    where = ".".join(map(str, error.instance_path))
-    return f"{where}: {_told(error)}" if where else _told(error)
+        result: str | None = offload.run(
+            Job("check", body, CHECK_SECONDS, options={"size": len(schema)})
+        )
+    except Exceeded:
+        raise SchemaTooCostly(
+            f"{param}: the schema {shape.name!r} {TOO_COSTLY.format(CHECK_SECONDS)}. The model "
+            "has answered, but whether the answer fits the schema is not known.",
+            param=param,
+            retry=False,
+        ) from None
+    return result
 
 
-def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator(
-        dict(schema),
-        retriever=_refuse_reference,
-        pattern_options=FancyRegexOptions(backtrack_limit=BACKTRACKS),
-    )
+def _text(schema: Mapping[str, Any]) -> bytes:
+    return json.dumps(schema, separators=(",", ":")).encode()
 
 
-def _refuse_reference(uri: str) -> NoReturn:
-    raise ValueError(f"{uri[:80]} is somewhere else; put what it refers to into $defs")
-
-
-def _told(error: Exception) -> str:
-    message = error.message if isinstance(error, ValidationError) else str(error)
-    return message.partition("\n")[0][:TOLD_CHARACTERS]
+# Programs send the same schemas again with each request.
+@cached(LRUCache(1024), key=lambda text: sha256(text).digest(), lock=Lock())
+def _compiled(schema: bytes) -> str | None:
+    """Return why *schema* is not to be used; None if it is."""
+    if len(schema) > MOST_BYTES:
+        return f"has {len(schema)} bytes as JSON, and {MOST_BYTES} is the most"
+    try:
+        reason = offload.run(Job("compile", schema, COMPILE_SECONDS))
+    except Exceeded:
+        return TOO_COSTLY.format(COMPILE_SECONDS)
+    return reason and f"is not a valid JSON Schema: {reason}"

@@ -1,0 +1,4 @@
+"""Placeholder."""
+
+
+def decode(body: bytes) -> None: ...
