@@ -570,7 +570,7 @@ def test_a_plain_session_stays_plain(house, stream, first):
     here.say("b", stream=stream)
     here.say("c", stream=stream, profile="agent")
     here.say("d", stream=stream)
-    assert [turn.profile for turn in here.engine.turns] == ["plain", "plain", "agent", "agent"]
+    assert [turn.profile for turn in here.engine.turns] == ["plain", "plain", "agent", "plain"]
 
 
 @BOTH
@@ -597,14 +597,15 @@ def test_calls_of_a_session_that_was_agents(house):
 
 @BOTH
 def test_an_agent_that_was_narrowed(house, stream):
-    """What an agent's session may not do stays so for requests that leave it out."""
+    """What an agent may not do from its session's beginning holds for requests that do not say."""
     here = house()
     narrow = {"allowed_tools": ("Read", "Bash"), "disallowed_tools": ("Bash(rm:*)",)}
     here.say("a", stream=stream, permission_mode="plan", max_turns=2, **narrow)
-    here.say("b", stream=stream)
-    first, second = here.engine.turns
-    assert second.permissions == first.permissions
-    assert first.permissions.mode == "plan"
+    here.say("b", stream=stream, permission_mode="default")
+    here.say("c", stream=stream)
+    first, second, third = here.engine.turns
+    assert [turn.permissions.mode for turn in here.engine.turns] == ["plan", "default", "plan"]
+    assert first.permissions.deny == second.permissions.deny == third.permissions.deny
 
 
 def test_a_session_keeps_its_model(house):

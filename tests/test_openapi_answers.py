@@ -223,7 +223,7 @@ def test_wrong_method():
         ("/v1/models", "/v1/models", 200),
         (MODEL, "/v1/models/sonnet", 200),
         (MODEL, "/v1/models/claude-3-5-haiku-20241022", 200),
-        (MODEL, "/v1/models/us.anthropic.claude-x-v1:0/y", 200),
+        (MODEL, "/v1/models/anthropic/claude-x", 200),
         (MODEL, "/v1/models/gpt-4", 404),
         ("/v1/auth/status", "/v1/auth/status", 200),
         ("/health", "/health", 200),

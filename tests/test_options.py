@@ -1,5 +1,7 @@
 """The options of a session: what holds when a later request leaves it out."""
 
+from typing import Any
+
 import pytest
 
 from wrapper.services.conversation import ChatRequest
@@ -8,7 +10,7 @@ from wrapper.services.options import Options, options_of
 from wrapper.services.turn import Function
 
 HI = (ChatMessage("user", ("Hi",)),)
-SET = {
+SET: dict[str, Any] = {
     "model": "opus",
     "profile": "agent",
     "appends_system": True,
@@ -18,7 +20,7 @@ SET = {
     "max_turns": 2,
     "compacts": True,
 }
-OTHERS = {
+OTHERS: dict[str, Any] = {
     "model": "haiku",
     "profile": "plain",
     "appends_system": False,
@@ -32,7 +34,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", SET)
 def test_kept(name):
-    """What a request of the session has set holds for the next one that does not set it."""
+    """What the first request of a session has set holds for one that does not set it."""
     kept = options_of(ChatRequest(HI, **{name: SET[name]}), "agent")
     assert getattr(kept.fill(ChatRequest(HI)), name) == SET[name]
 
@@ -49,14 +51,22 @@ def test_all_that_is_kept_is_tested():
     assert set(SET) == set(OTHERS) == set(vars(Options()))
 
 
-def test_plain_stays():
-    """A turn that was plain for any reason keeps its session plain; an agent's does not."""
-    assert options_of(ChatRequest(HI), "plain").profile == "plain"
-    assert options_of(ChatRequest(HI), "agent").profile is None
+@pytest.mark.parametrize("first", [Options(), Options(profile="agent")])
+def test_plain_stays(first):
+    """A turn that was plain for any reason keeps its session plain; an agent's changes nothing."""
+    plain = first.after(options_of(ChatRequest(HI), "plain"))
+    assert plain.profile == "plain"
+    agents = options_of(ChatRequest(HI, profile="agent"), "agent")
+    assert (plain.after(agents), first.after(agents)) == (plain, first)
+
+
+def test_the_turns_own():
+    """What a later request sets is for its own turn."""
+    assert Options(max_turns=2).after(Options(**SET)) == Options(max_turns=2)
 
 
 @pytest.mark.parametrize("asked", [{"profile": "plain"}, {"functions": (Function("f", {}),)}])
-def test_plain_has_no_tools_to_allow(asked):
+def test_plain_has_no_tools_to_allow(asked: dict[str, Any]):
     """A turn that is plain is not refused for tools that an agent before it was allowed."""
     kept = Options(allowed_tools=("Read",), permission_mode="plan")
     filled = kept.fill(ChatRequest(HI, **asked))

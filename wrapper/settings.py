@@ -91,8 +91,8 @@ class Settings:
     default_profile: str = _setting(
         "str",
         "agent",
-        "agent (with Claude Code's tools) or plain (without), where a request does not say; plain for "
-        "chat interfaces and clients with tools of their own.",
+        "agent (with Claude Code's tools) or plain (without), where a request does not say; plain "
+        "for chat interfaces and clients with tools of their own.",
         validate.OneOf(("agent", "plain")),
     )
     pool_size: int = _setting(

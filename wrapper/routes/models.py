@@ -20,10 +20,13 @@ models = Blueprint("models", __name__)
 def list_models() -> Response:
     """List every model, alias and retired name that the caller may use."""
     gateway, caller = current_gateway(), principal()
+    catalog: Catalog = gateway.catalog
     listed = [
-        model for model in gateway.catalog.models() if gateway.ceilings.may_run(model.id, caller)
+        model
+        for model in catalog.models()
+        if gateway.ceilings.may_run(catalog.choose(model.id).model, caller)
     ]
-    return reply({"object": "list", "data": [_body(model, gateway.catalog) for model in listed]})
+    return reply({"object": "list", "data": [_body(model, catalog) for model in listed]})
 
 
 @models.get("/models/<path:model_id>")
@@ -32,7 +35,7 @@ def read_model(model_id: str) -> Response:
     """Tell of one model; an id may hold slashes and colons."""
     gateway = current_gateway()
     model = gateway.catalog.find(model_id)
-    gateway.ceilings.check_model(model.id, principal())
+    gateway.ceilings.check_model(gateway.catalog.choose(model_id).model, principal())
     return reply(_body(model, gateway.catalog))
 
 
@@ -43,6 +46,7 @@ def _body(model: Model, catalog: Catalog) -> dict[str, Any]:
         "created": created(model.id),
         "owned_by": "anthropic",
         "runs": model.runs,
+        "name": model.name,
         "display_name": model.title,
         "supports": asdict(catalog.supports(catalog.choose(model.id).model)),
     }

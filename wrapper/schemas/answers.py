@@ -150,6 +150,7 @@ class ModelSchema(BaseSchema):
     created = _seconds()
     owned_by = _always("anthropic")
     runs = fields.String(required=True, metadata={"description": "What the name stands for."})
+    name = fields.String(required=True, metadata={"description": "What to show to people."})
     display_name = _text()
     supports = _nested(
         SupportsSchema, metadata={"description": "What has an effect; else it is ignored."}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wrapper.errors import ModelNotFound
+from wrapper.services.model_names import is_claude, spellings
 from wrapper.services.supports import NEWEST, Supports, supports_of
 
 # The five of the first release, all retired by now, and the family whose current model follows.
@@ -20,13 +21,13 @@ LEGACY = {
 }
 # Claude Code's aliases, which it knows before it has been asked for them.
 ALIASES = ("sonnet", "opus", "haiku")
-# What a model's own provider may know, though Claude Code does not list it.
-_PASSED = re.compile(r"claude-|.*[/:@]|(\w+\.)?anthropic\.")
+# Claude Code's name for the model that it would choose itself.
+DEFAULT = "default"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model by the name that requests may use. `runs` is what the name stands for.
+    """A model by the `id` that requests may use. `runs` is what the name stands for.
 
     `supports` is what it takes, where the engine says so.
     """
@@ -35,6 +36,11 @@ class Model:
     runs: str
     title: str = ""
     supports: Supports | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what to show: an alias has its title, and a model's own id stands for itself."""
+        return self.id if self.id == self.runs else self.title or self.id
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,12 @@ class Catalog:
         self._remap = remap
 
     def models(self) -> list[Model]:
-        """Return every model with a name of its own, each name once."""
-        return list({model.id: model for model in self._all()}.values())
+        """Return every model that has a name, each name once, and Claude Code's default last.
+
+        Clients take the first model of the list where their user chooses none.
+        """
+        models = {model.id: model for model in self._all()}
+        return sorted(models.values(), key=_is_default)
 
     def find(self, name: str) -> Model:
         """Return the model called *name*. Raises ModelNotFound where no request could use it."""
@@ -78,17 +88,29 @@ class Catalog:
         Raises ModelNotFound for a name that is no Claude model's.
         """
         wanted = name or self._default
-        wanted = self._aliases.get(wanted, wanted)
-        if self._remap and wanted in LEGACY:
-            return Choice(LEGACY[wanted], remapped=wanted)
-        known = {model.id for model in self._reported()} | set(ALIASES)
-        if wanted in known or _PASSED.match(wanted):
-            return Choice(wanted)
+        for spelling in spellings(wanted):
+            if choice := self._choose(spelling):
+                return choice
         raise ModelNotFound(
             f"The model {wanted[:100]!r} is not served here; GET /v1/models lists what is, and "
             "MODEL_ALIASES gives other names to them.",
             param="model",
         )
+
+    def _choose(self, name: str) -> Choice | None:
+        """Return what to run for exactly this *name*. The operator's own names go as they are."""
+        wanted = self._aliases.get(name, name)
+        if self._remap and wanted in LEGACY:
+            return Choice(LEGACY[wanted], remapped=wanted)
+        if is_claude(wanted) or wanted in ALIASES or self._is_named(wanted):
+            return Choice(wanted)
+        return None
+
+    def _is_named(self, name: str) -> bool:
+        """Say whether Claude Code or the operator names a model so."""
+        if name == self._default or name in self._aliases.values():
+            return True
+        return any(name in (model.id, model.runs) for model in self._reported())
 
     def resolve(self, name: str) -> str:
         """Return what *name* runs, as far as that is known; *name* itself where it is not."""
@@ -106,17 +128,22 @@ class Catalog:
         return NEWEST if model in ALIASES and not reported else supports_of(model)
 
     def _all(self) -> Iterator[Model]:
+        """Yield the models, of which the last one with a name is the one that has it."""
         reported = self._reported()
+        for model in sorted(reported, key=_is_default):
+            yield Model(model.runs, model.runs, "" if _is_default(model) else model.title)
         yield from reported
         for alias in ALIASES:
             if not any(model.id == alias for model in reported):
                 yield Model(alias, alias)
-        for model in reported:
-            yield Model(model.runs, model.runs, model.title)
         for name, family in LEGACY.items():
             yield Model(name, family if self._remap else name)
         for name, target in self._aliases.items():
             yield Model(name, target)
+
+
+def _is_default(model: Model) -> bool:
+    return model.id == DEFAULT
 
 
 def created(model_id: str) -> int:

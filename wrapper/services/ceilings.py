@@ -59,7 +59,8 @@ class Ceilings:
             return True
         runs = self._catalog.resolve(model)
         return any(
-            fnmatchcase(model, allowed)
+            model == allowed  # whose brackets, as in sonnet[1m], are none of a pattern's
+            or fnmatchcase(model, allowed)
             or fnmatchcase(runs, allowed)
             or runs == self._catalog.resolve(allowed)
             for allowed in principal.models

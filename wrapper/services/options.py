@@ -1,4 +1,4 @@
-"""The options: how a session is run, as its requests have set it; each holds until it is reset."""
+"""The options: how a session began to be run, which holds for requests that do not say."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from wrapper.services.conversation import ChatRequest
 
 @dataclass(frozen=True)
 class Options:
-    """What the requests of a session have set so far; None stands for what none of them has set.
+    """What the first request of a session has set; None stands for what it has not.
 
-    They decide what an agent may do, so a request that leaves one out must not widen it.
+    They decide what an agent may do, so a later request that leaves one out must not widen it. What
+    a later request sets is for its own turn.
     """
 
     model: str | None = None
@@ -35,11 +36,15 @@ class Options:
             kept.pop("allowed_tools", None)
         return replace(request, **kept) if kept else request
 
+    def after(self, later: Options) -> Options:
+        """Return what holds after another turn. Once that was plain for any reason, plain stays."""
+        return replace(self, profile="plain") if later.profile == "plain" else self
+
+
+NO_OPTIONS = Options()
+
 
 def options_of(request: ChatRequest, profile: str) -> Options:
-    """Return what a session keeps of *request*, which ran with *profile*.
-
-    A turn that was plain for any reason keeps the session plain.
-    """
+    """Return the options of a turn: what *request* sets, and the *profile* if that was plain."""
     kept = Options(**{one.name: getattr(request, one.name) for one in fields(Options)})
     return replace(kept, profile="plain") if profile == "plain" else kept

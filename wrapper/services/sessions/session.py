@@ -32,7 +32,7 @@ class Head:
 
     Times are in Unix seconds, `size` in bytes. `turns` counts those that were remembered, `resumed`
     those among them that found a process parked. `cost_usd` is as far as it was told. `options`
-    are those of its last turn.
+    are those that hold for its next turn.
     """
 
     key: SessionKey

@@ -21,7 +21,7 @@ from wrapper.services.events import (
     sum_usage,
 )
 from wrapper.services.messages import ChatMessage, has_calls, is_system, unspoken
-from wrapper.services.options import Options
+from wrapper.services.options import NO_OPTIONS, Options
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
@@ -35,13 +35,13 @@ class Passing:
     """The turn of a request without a session: nothing was said before, nothing is remembered."""
 
     key: SessionKey | None = None
-    options = Options()
+    options = NO_OPTIONS
     before: tuple[ChatMessage, ...] = ()
     notes: Mapping[str, str] = MappingProxyType({})
     repeats = False
 
     def remember(
-        self, answer: Answer, *, legacy: bool = False, options: Options | None = None
+        self, answer: Answer, *, legacy: bool = False, options: Options = NO_OPTIONS
     ) -> None:
         """There is nothing to remember it in."""
 
@@ -130,7 +130,7 @@ class Visit:
             )
 
     def remember(
-        self, answer: Answer, *, legacy: bool = False, options: Options | None = None
+        self, answer: Answer, *, legacy: bool = False, options: Options = NO_OPTIONS
     ) -> None:
         """Remember the messages, their *answer* and *options*, unless the turn is to be left out.
 
@@ -160,8 +160,13 @@ class Visit:
                 ended.cost_usd,
             ),
         )
-        head = replace(head, messages=len(said) + 1, size=size, options=options or head.options)
+        head = replace(head, messages=len(said) + 1, size=size, options=self._kept(options))
         self._claim.save(Session(head, (*said, reply)))
+
+    def _kept(self, options: Options) -> Options:
+        """Return the session's options after a turn with *options*."""
+        head = self._session.head
+        return head.options.after(options) if head.turns else options
 
     def _said(self, answer: Answer) -> tuple[ChatMessage, ...]:
         """Return what was said up to *answer*; where it was summarised, that is the summary."""
