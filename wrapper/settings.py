@@ -88,6 +88,12 @@ class Settings:
         False,
         "Whether what cannot be done just as asked is refused, and not only told of.",
     )
+    retry_bad_answers: bool = _setting(
+        "bool",
+        True,
+        "Whether a model is asked once more, within the turn, where its answer lacks the call or "
+        "the JSON that was demanded.",
+    )
     default_profile: str = _setting(
         "str",
         "agent",

@@ -133,6 +133,14 @@ class ChunkSchema(BaseSchema):
         metadata={"description": "Where it was asked for: null, and filled in the last chunk."},
     )
     service_tier = fields.String(metadata=_TIER)
+    notes = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "In a choice's last chunk, where there is anything to tell: what the "
+            "headers x-retried-params, x-unmet-params and x-adapted-params tell of whole answers."
+        },
+    )
 
 
 class SupportsSchema(BaseSchema):

@@ -101,4 +101,5 @@ class ResponseFormatSchema(BaseSchema):
         if "json_schema" not in data:
             raise ValidationError("Missing data for required field.", "json_schema")
         told = data["json_schema"]
-        return Shape(told["name"], told.get("schema") or ANY_OBJECT.schema)
+        schema = told.get("schema") or ANY_OBJECT.schema
+        return Shape(told["name"], schema, strict=bool(told.get("strict")))

@@ -1,4 +1,4 @@
-"""The answer: what one turn's events add up to, and whether it is in the shape asked for."""
+"""The answer: what one turn's events add up to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wrapper.services.events import (
     Event,
     Started,
     TextDelta,
+    Unfit,
 )
 from wrapper.services.messages import ChatMessage
-from wrapper.services.shapes import misfit
-from wrapper.services.turn import Call, Message, Shape, arguments_of
+from wrapper.services.turn import Call, Message, arguments_of
 
 
 @dataclass
@@ -31,14 +31,14 @@ class Calling:
 
 @dataclass
 class Answer:
-    """Gathers a turn's events. What it ends with must fit *shape*, if there is one."""
+    """Gathers a turn's events."""
 
-    shape: Shape | None = None
     model: str = ""
     resumed: bool = False
     calls: list[Calling] = field(default_factory=list)
     ended: Ended | None = None
     compacted: tuple[Message, ...] | None = None
+    unfit: Unfit | None = None
     _texts: list[str] = field(default_factory=list)
 
     @property
@@ -46,7 +46,7 @@ class Answer:
         return "".join(self._texts)
 
     def add(self, event: Event) -> None:
-        """Raises BadAnswer where the model has ended an answer that is not in its shape."""
+        """Raises BadAnswer where the turn has ended with an answer that cannot be used."""
         match event:
             case Started():
                 self.model, self.resumed = event.model, event.resumed
@@ -58,9 +58,12 @@ class Answer:
                 self.calls.append(Calling(event.id, event.name))
             case CallDelta():
                 self.calls[event.index].arguments += event.arguments
+            case Unfit():
+                self.unfit = event
             case Ended():
                 self.ended = event
-                self._check()
+                if self.unfit:
+                    raise BadAnswer(self.unfit.why, retry=False)
 
     def message(self, *, legacy: bool) -> ChatMessage:
         """Return the answer as a client sends it back, a *legacy* call without an id.
@@ -72,14 +75,6 @@ class Answer:
         whole = self.ended is not None and self.ended.ending is Ending.CALLS
         calls = [_call(call, legacy) for call in self.calls] if whole else []
         return ChatMessage("assistant", (*([text] if text or not calls else []), *calls))
-
-    def _check(self) -> None:
-        done = self.ended and self.ended.ending is Ending.DONE
-        if self.shape and done and (why := misfit(self.shape, self.text)):
-            raise BadAnswer(
-                f"The model's answer does not fit the schema {self.shape.name!r}: {why}",
-                retry=False,
-            )
 
 
 def _call(call: Calling, legacy: bool) -> Call:

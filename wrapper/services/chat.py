@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
-from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
+from wrapper.errors import ApiError, ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
@@ -18,6 +18,7 @@ from wrapper.services.catalog import Catalog, Choice
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest, Grant, build_turn
+from wrapper.services.correction import Correcting
 from wrapper.services.engine import Engine, TurnLoop
 from wrapper.services.fitting import Fitted, fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
@@ -133,7 +134,7 @@ class ChatService:
             notes |= visit.notes
             prompts = self._settings.log_prompts
             return Run(
-                self._play(turn, request.n, visit),
+                self._play(turn, request, visit, caller),
                 watch,
                 Record(
                     caller.request_id,
@@ -144,7 +145,7 @@ class ChatService:
                     signals=self._signals(turn, caller, visit),
                 ),
                 Booking(principal, self._ledger, self._rates, self._meter),
-                answers=[Answer(request.shape) for _ in range(request.n)],
+                answers=[Answer() for _ in range(request.n)],
                 remember=partial(
                     visit.remember,
                     legacy=request.legacy_functions,
@@ -168,11 +169,28 @@ class ChatService:
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(self, turn: Turn, turns: int, visit: Visit | Passing) -> Events:
-        """Return the events of *turns* turns, or of one that *visit* has had before."""
+    def _play(
+        self, turn: Turn, request: ChatRequest, visit: Visit | Passing, caller: Caller
+    ) -> Events:
+        """Return the events of the request's turns, or of one that *visit* has had before."""
         if visit.repeats:
             return Replay(visit.replay())
-        return TurnLoop(self._engine, [turn] * turns, CHECK_SECONDS)
+        correcting = Correcting(
+            self._engine,
+            choice=request.choice_param,
+            streams=request.stream,
+            may_ask=partial(self._may_ask_again, caller),
+        )
+        return TurnLoop(correcting, [turn] * request.n, CHECK_SECONDS)
+
+    def _may_ask_again(self, caller: Caller) -> bool:
+        """Say whether a turn may cost another request: nobody has left, or spent all he may."""
+        try:
+            self._check(caller)
+            self._ledger.check(caller.principal)
+        except ApiError:
+            return False
+        return self._settings.retry_bad_answers
 
     def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
         """Return what tells of the turn; one that was had before was told of then."""

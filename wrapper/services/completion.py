@@ -13,10 +13,12 @@ from wrapper.services.events import (
     Ended,
     Ending,
     Event,
+    Noted,
     ReasoningDelta,
     Started,
     TextDelta,
     ToolUse,
+    add_note,
 )
 from wrapper.services.figures import build_usage
 
@@ -52,6 +54,7 @@ class Head:
 class _Choice:
     answer: Answer = field(default_factory=Answer)
     reasoning: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> Ended | None:
@@ -63,6 +66,8 @@ class _Choice:
             self.reasoning.append(event.text)
         elif isinstance(event, ToolUse) and head.show_tool_use:
             self.reasoning.append(describe(event))
+        elif isinstance(event, Noted):
+            self.notes = add_note(self.notes, event)
 
 
 def build_completion(head: Head, items: Items) -> Json:
@@ -86,7 +91,10 @@ def build_completion(head: Head, items: Items) -> Json:
 
 
 def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
-    """Yield the chunks of a streamed completion as *items* come; None where nothing came."""
+    """Yield the chunks of a streamed completion as *items* come; None where nothing came.
+
+    What a whole completion's headers would tell of a choice stands in its last chunk, as `notes`.
+    """
     model = ""
     choices = [_Choice() for _ in range(head.choices)]
     for item in items:
@@ -101,7 +109,9 @@ def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
                 yield _chunk(head, model, [_delta(each, delta)])
         choices[index].add(event, head)
         if (told := _told(head, event)) is not None:
-            yield _chunk(head, model, [_delta(index, *told)])
+            notes = choices[index].notes if isinstance(event, Ended) else {}
+            chunk = _chunk(head, model, [_delta(index, *told)])
+            yield {**chunk, "notes": notes} if notes else chunk
     if head.include_usage:
         usage = build_usage(choice.ended for choice in choices if choice.ended)
         yield {**_chunk(head, model, []), "usage": usage}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages import ChatMessage, has_calls, spoken_messages, system_text
 from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.reminders import reminder_to_call, with_reminder
 from wrapper.services.turn import (
     Call,
     Calling,
@@ -66,6 +67,11 @@ class ChatRequest:
         own = self.functions or forbids or self.shape or self.prefill
         return bool(own) or has_calls(self.messages)
 
+    @property
+    def choice_param(self) -> str:
+        """Return the parameter that says which function is to be called."""
+        return "function_call" if self.legacy_functions else "tool_choice"
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -96,6 +102,8 @@ def build_turn(
         why = "an agent cannot go on from a message of its own; ask for the profile plain"
         raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
     functions, calling = _functions(request, grant, messages)
+    if calling.demands and not calling.forced:
+        messages = with_reminder(messages, reminder_to_call(functions, calling))
     return Turn(
         model=model,
         messages=messages,

@@ -23,10 +23,8 @@ CLOSING_SECONDS = 30.0
 Item = tuple[int, Event | BaseException | None]
 
 
-class Engine(Protocol):
-    """Runs turns, once started and until closed; both may be said more than once."""
-
-    def start(self) -> None: ...
+class Runner(Protocol):
+    """Runs turns."""
 
     def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events, Started first and Ended last, or raise an ApiError.
@@ -36,6 +34,12 @@ class Engine(Protocol):
         has used. Closing the generator ends it at once and leaves nothing of it running.
         """
         ...
+
+
+class Engine(Runner, Protocol):
+    """Runs turns, once started and until closed; both may be said more than once."""
+
+    def start(self) -> None: ...
 
     def health(self) -> dict[str, Any]:
         """Return `status` (ok, starting, degraded, failing) and its reasons, without waiting."""
@@ -76,7 +80,7 @@ class TurnLoop:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runner,
         turns: Sequence[Turn],
         tick: float,
         patience: float = LEAVING_SECONDS,
@@ -154,7 +158,7 @@ class TurnLoop:
             alarm.cancel()
         return None if self._events.empty() else self._events.get_nowait()
 
-    async def _play(self, engine: Engine, index: int, turn: Turn) -> None:
+    async def _play(self, engine: Runner, index: int, turn: Turn) -> None:
         """Put a turn's events into the queue, all in this one task.
 
         The SDK's cancel scopes must be left in the task that entered them.

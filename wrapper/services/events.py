@@ -146,6 +146,27 @@ class Compacted:
     messages: tuple[Message, ...]
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Something that the client is told about its answer: the header's `name`, and a parameter."""
+
+    name: Literal["x-adapted-params", "x-retried-params", "x-unmet-params"]
+    param: str
+
+
+def add_note(notes: Mapping[str, str], noted: Noted) -> dict[str, str]:
+    """Return *notes*, by header name, with what *noted* adds."""
+    known = filter(None, notes.get(noted.name, "").split(", "))
+    return {**notes, noted.name: ", ".join(dict.fromkeys((*known, noted.param)))}
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """The answer is none that the client can use, which is an error once the turn has ended."""
+
+    why: str
+
+
 Event = (
     Started
     | TextDelta
@@ -156,6 +177,8 @@ Event = (
     | Used
     | Ended
     | Compacted
+    | Noted
+    | Unfit
 )
 
 

@@ -11,21 +11,28 @@ from wrapper.services.supports import Supports
 
 # What is left alone where the model has it so by default.
 _DEFAULT = (None, 1)
-_CHOICES = {"tool_choice", "function_call"}
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A request without what its model does not take: `ignored`, and `clamped` to its range."""
+    """A request without what its model does not take: `ignored`, and `clamped` to its range.
+
+    What is `adapted` the model is only asked for in words.
+    """
 
     request: ChatRequest
     ignored: tuple[str, ...] = ()
     clamped: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
 
     @property
     def notes(self) -> dict[str, str]:
         """Return the names by the header that tells of them."""
-        told = {"x-ignored-params": self.ignored, "x-clamped-params": self.clamped}
+        told = {
+            "x-ignored-params": self.ignored,
+            "x-clamped-params": self.clamped,
+            "x-adapted-params": self.adapted,
+        }
         return {header: ", ".join(names) for header, names in told.items() if names}
 
 
@@ -37,18 +44,22 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     untaken = tuple(_untaken(request, supports))
     thinks = not supports.thinking_off or request.effort not in (None, "none")
     clamped = "temperature" not in untaken and (request.temperature or 0) > 1
-    if untaken or request.shape:
+    asked = request.calling.demands and not supports.thinking_off
+    if untaken or asked or request.shape:
         request = replace(
             request,
             temperature=None if "temperature" in untaken else request.temperature,
             top_p=None if "top_p" in untaken else request.top_p,
             effort=None if "reasoning_effort" in untaken else request.effort,
-            calling=replace(request.calling, mode="auto")
-            if _CHOICES & {*untaken}
-            else request.calling,
+            calling=replace(request.calling, forced=not asked),
             shape=request.shape and replace(request.shape, forced=not thinks),
         )
-    fitted = Fitted(request, (*request.idle, *untaken), ("temperature",) if clamped else ())
+    fitted = Fitted(
+        request,
+        (*request.idle, *untaken),
+        ("temperature",) if clamped else (),
+        (request.choice_param,) if asked else (),
+    )
     if strict:
         _check(fitted)
     return fitted
@@ -62,11 +73,9 @@ def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
         yield "top_p"
     thinks_anyway = request.effort == "none" and not supports.thinking_off
     cannot_think = request.effort not in (None, "none") and not supports.reasoning_effort
-    # A model that thinks cannot be made to call anything.
-    forced = request.calling.mode in ("any", "one")
-    if forced and not supports.thinking_off:
-        yield "function_call" if request.legacy_functions else "tool_choice"
-    wants_both = forced and supports.thinking_off and request.effort not in (None, "none")
+    # A model cannot both think and be made to call something.
+    thinks = request.effort not in (None, "none")
+    wants_both = request.calling.demands and supports.thinking_off and thinks
     if thinks_anyway or cannot_think or wants_both:
         yield "reasoning_effort"
 
@@ -84,4 +93,11 @@ def _check(fitted: Fitted) -> None:
             f"{name}: it would be sent as 1, the model's most, which STRICT_PARAMS does not allow.",
             param=name,
             code="unsupported_value",
+        )
+    for name in fitted.adapted:
+        raise InvalidRequest(
+            f"{name}: this model cannot be made to call a function, only asked to, which "
+            "STRICT_PARAMS does not allow; ask another model.",
+            param=name,
+            code="unsupported_parameter",
         )

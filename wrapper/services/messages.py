@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.turn import Call, Image, Message, Part, Result
+from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
 
 BLANK = "must hold more than white space: the model's API takes no blank text"
 LAST = (
@@ -66,7 +66,7 @@ def spoken_messages(
 def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
     """Yield *messages* as a client would have sent them."""
     for message in messages:
-        rest = tuple(part for part in message.parts if not isinstance(part, Result))
+        rest = tuple(part for part in message.parts if not isinstance(part, Result | Reminder))
         for part in message.parts:
             if isinstance(part, Result):
                 yield ChatMessage("tool", part.parts, part.id)

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from wrapper.errors import ApiError
-from wrapper.services.events import Ended, Event, Started, Used
+from wrapper.services.events import Ended, Event, Noted, Started, Used
 from wrapper.services.meter import Meter
 from wrapper.services.signals import Signals
 from wrapper.services.timing import Timing
@@ -56,6 +56,8 @@ class Record:
         elif isinstance(event, Used):
             if self._signals:
                 self._signals.use(index, event)
+        elif isinstance(event, Noted):
+            self._facts[event.name.removeprefix("x-").replace("-", "_")] = event.param
         elif isinstance(event, Ended):
             used = event.usage
             self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation

@@ -10,7 +10,7 @@ from typing import Protocol
 from wrapper.errors import ApiError
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
-from wrapper.services.events import Event
+from wrapper.services.events import Event, Noted, add_note
 from wrapper.services.liveness import Watch
 from wrapper.services.record import Record
 
@@ -29,7 +29,7 @@ class Run:
     """It must be closed, once or more often.
 
     *answers* are what the turns' events are gathered in; each is given to *remember* at its end,
-    before the client is told of it.
+    before the client is told of it. `notes`, by header name, grow as the turns run.
     """
 
     def __init__(
@@ -92,6 +92,8 @@ class Run:
         self._record.done()
 
     def _gather(self, index: int, event: Event) -> None:
+        if isinstance(event, Noted):
+            self.notes = add_note(self.notes, event)
         answer = self._answers[index]
         answer.add(event)
         if answer.ended:

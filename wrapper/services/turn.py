@@ -33,6 +33,10 @@ class Document:
     title: str = ""
 
 
+class Reminder(str):
+    """A text that the gateway adds to what the user said; no client and no session sees it."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A function that the model called. `arguments` is the text of a JSON object."""
@@ -87,11 +91,20 @@ class Function:
 
 @dataclass(frozen=True)
 class Calling:
-    """Whether functions are to be called: as the model likes, not at all, any one, or this one."""
+    """Whether functions are to be called: as the model likes, not at all, any one, or this one.
+
+    `forced` says that the model can be made to call; one that thinks can only be asked to.
+    """
 
     mode: Literal["auto", "none", "any", "one"] = "auto"
     name: str = ""
     parallel: bool = True
+    forced: bool = True
+
+    @property
+    def demands(self) -> bool:
+        """Say whether an answer must hold a call."""
+        return self.mode in ("any", "one")
 
 
 @dataclass(frozen=True)
@@ -99,11 +112,13 @@ class Shape:
     """The JSON Schema that the answer must fit, and its name.
 
     `forced` says that the model can be made to answer so; one that thinks can only be told to.
+    An answer that does not fit is an error where `strict`, else it is passed on if it is JSON.
     """
 
     name: str
     schema: Mapping[str, Any]
     forced: bool = True
+    strict: bool = False
 
 
 @dataclass(frozen=True)

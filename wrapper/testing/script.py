@@ -11,6 +11,8 @@ The message holds directives in double brackets, in any order, among any other t
     [[json {…}]]          answer exactly this object: as text, or as a forced tool's arguments
     [[tool NAME {…}]]     call a tool; each further one in a round of its own
     [[together]]          … but all of them in one round
+    [[later]]             … but answer with text first, and call when asked once more
+    [[again TEXT]]        answer this when asked once more
     [[first TEXT]]        … and say this before
     [[stop REASON]]       end with this stop_reason
     [[usage {…}]]         report these numbers
@@ -48,6 +50,7 @@ from wrapper.testing.calls import Call, further_calls, likely_call, next_call
 Body = dict[str, Any]
 Event = dict[str, Any]
 
+REMINDER = "<system-reminder>"
 _OPENING = re.compile(r"\[\[([a-z]+)")
 _REMEMBER = re.compile(r"remember: ([\w-]+)")
 
@@ -84,10 +87,12 @@ def read_script(body: Body) -> Script:
     messages = body.get("messages", [])
     at = _last_prompt(messages)
     prompt = _texts(messages[at]) if at >= 0 else []
-    found = [pair for text in prompt for pair in _directives(text)]
+    asked_again = _asks_again(messages)
+    found = _heed([pair for text in prompt for pair in _directives(text)], asked_again)
     said = dict(found)
     tools = [value for name, value in found if name == "tool"]
     rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
+    rounds = max(0, rounds - asked_again)
     plain = prompt[-1] if prompt and not said else ""
     text = _answer(said, prompt, body)
     if rounds and likely_call(plain, 0, body):
@@ -130,12 +135,28 @@ def _last_prompt(messages: list[Body]) -> int:
     return -1
 
 
+def _asks_again(messages: list[Body]) -> bool:
+    """Say whether the last message asks for another answer than the one before it."""
+    content = messages[-1]["content"] if messages else ""
+    texts = [] if isinstance(content, str) else [block.get("text", "") for block in content]
+    return any("that answer" in text.lower() for text in texts if text.startswith(REMINDER))
+
+
+def _heed(found: list[tuple[str, str]], asked_again: bool) -> list[tuple[str, str]]:
+    """Return the directives as they stand for the first answer, or for the one after it."""
+    if asked_again:
+        again = [value for name, value in found if name == "again"]
+        return [*found, *(("say", value) for value in again), *(("json", value) for value in again)]
+    later = any(name == "later" for name, _ in found)
+    return [pair for pair in found if not (later and pair[0] == "tool")]
+
+
 def _texts(message: Body) -> list[str]:
     content = message["content"]
     if isinstance(content, str):
         return [content]
     texts = [block["text"] for block in content if block["type"] == "text"]
-    return [t for t in texts if not t.lstrip().startswith("<system-reminder>")]
+    return [t for t in texts if not t.lstrip().startswith(REMINDER)]
 
 
 def _directives(text: str) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from wrapper.services.turn import (
     Image,
     Message,
     Part,
+    Reminder,
     Result,
     Shape,
     Turn,
@@ -34,10 +35,18 @@ def blocks_of(message: Message, prefix: str = "") -> list[Block]:
 
 
 def messages_of(turn: Turn) -> list[Block]:
-    """Return the whole conversation as the body has it; the prompt cache is to take all of it."""
+    """Return the whole conversation as the body has it; the prompt cache is to take all of it.
+
+    A reminder is left out of the cache, since the next request's conversation does not hold it.
+    """
     messages: list[Block]
     messages = [{"role": m.role, "content": blocks_of(m)} for m in turn.messages]
-    messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
+    said, blocks = turn.messages[-1].parts, messages[-1]["content"]
+    lasting = [at for at, part in enumerate(said) if not isinstance(part, Reminder)]
+    if lasting:
+        blocks[lasting[-1]]["cache_control"] = {"type": "ephemeral"}
+    elif len(messages) > 1:
+        messages[-2]["content"][-1]["cache_control"] = {"type": "ephemeral"}
     return messages
 
 
@@ -89,8 +98,9 @@ def forces_a_call(turn: Turn) -> bool:
 
 
 def _choice(calling: Calling, prefix: str = "") -> Block:
-    choice: Block = {"type": {"one": "tool"}.get(calling.mode, calling.mode)}
-    if calling.mode == "one":
+    mode = "auto" if calling.demands and not calling.forced else calling.mode
+    choice: Block = {"type": {"one": "tool"}.get(mode, mode)}
+    if mode == "one":
         choice["name"] = prefix + calling.name
     if not calling.parallel and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True

@@ -1,0 +1,79 @@
+"""The correction: a turn whose answer is not what was demanded is asked once more, as one turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from wrapper.errors import ApiError
+from wrapper.services.demand import Attempt, Fault, makes_demands
+from wrapper.services.engine import Runner
+from wrapper.services.events import Compacted, Event, Noted, Started, beside
+from wrapper.services.turn import Turn
+
+log = logging.getLogger(__name__)
+
+
+class Correcting:
+    """Runs turns on *engine*, and looks at their answers.
+
+    *choice* is the request's parameter for what is to be called, and *streams* says that its answer
+    is passed on as it comes. *may_ask* says, at any time, whether the model may be asked again.
+    """
+
+    def __init__(self, engine: Runner, *, choice: str, streams: bool, may_ask: Callable[[], bool]):
+        self._engine = engine
+        self._choice = choice
+        self._streams = streams
+        self._may_ask = may_ask
+
+    async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        """Yield the turn's events as Engine does; what both requests have used is one sum."""
+        if not makes_demands(turn):
+            async with aclosing(self._engine.run(turn, leaving)) as events:
+                async for event in events:
+                    yield event
+            return
+        first = Attempt(turn, self._choice, self._streams)
+        async with aclosing(self._play(first, leaving)) as events:
+            async for event in events:
+                yield event
+        fault = first.fault()
+        if fault and fault.mends and first.may_be_replaced() and await self._allowed(leaving):
+            async with aclosing(self._again(first, fault, leaving)) as events:
+                async for event in events:
+                    yield event
+            return
+        for event in first.rest(fault):
+            yield event
+
+    async def _again(
+        self, first: Attempt, fault: Fault, leaving: asyncio.Event
+    ) -> AsyncGenerator[Event]:
+        """Yield what comes of a second request; the first answer, where that one fails."""
+        yield Noted("x-retried-params", fault.param)
+        second = Attempt(first.correction(fault), self._choice, self._streams)
+        try:
+            async with aclosing(self._play(second, leaving)) as events:
+                async for event in events:
+                    if not isinstance(event, Started | Compacted):
+                        yield beside(event, first.used)
+        except ApiError as error:
+            if second.passed:
+                raise
+            log.warning("the model could not be asked once more: %s", error)
+        answer, before = (second, first.used) if second.ended else (first, second.used)
+        for event in answer.rest(answer.fault(), retried=True):
+            yield beside(event, before)
+
+    async def _play(self, attempt: Attempt, leaving: asyncio.Event) -> AsyncGenerator[Event]:
+        async with aclosing(self._engine.run(attempt.turn, leaving)) as events:
+            async for event in events:
+                for passed in attempt.add(event):
+                    yield passed
+
+    async def _allowed(self, leaving: asyncio.Event) -> bool:
+        await asyncio.sleep(0)  # until what the turn has used is booked
+        return not leaving.is_set() and self._may_ask()

@@ -1,0 +1,71 @@
+"""The reminders: what the gateway tells the model in words where it cannot make it do a thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wrapper.services.turn import Calling, Function, Message, Part, Reminder
+
+
+def reminder_to_call(functions: Sequence[Function], calling: Calling) -> Reminder:
+    """Return the request to call what *calling* demands."""
+    return _reminder(
+        f"Answer this message by calling {_whom(functions, calling)}. The application that sent it "
+        "takes no other answer; write no text beside the call."
+    )
+
+
+def reminder_of_call(functions: Sequence[Function], calling: Calling) -> Reminder:
+    """Return the same for a model that has answered without such a call."""
+    return _reminder(
+        f"That answer had no call of {_whom(functions, calling)}, so the application cannot use "
+        "it. Answer again, now with the call and nothing else; do not mention this reminder."
+    )
+
+
+def reminder_of_shape(why: str) -> Reminder:
+    """Return the request to answer in the demanded form, after an answer that is not for *why*."""
+    return _reminder(
+        f"The application cannot use that answer: {why}. Give the whole answer again, in the form "
+        "that was asked for and nothing else; do not mention this reminder."
+    )
+
+
+def with_reminder(messages: tuple[Message, ...], reminder: Reminder) -> tuple[Message, ...]:
+    """Return *messages* with *reminder* at the end of the user's last message.
+
+    Where the model is to go on from its own words nothing can be added.
+    """
+    last = messages[-1]
+    if last.role != "user":
+        return messages
+    return (*messages[:-1], replace(last, parts=(*last.parts, reminder)))
+
+
+def corrected(
+    messages: tuple[Message, ...], answer: tuple[Part, ...], said: tuple[Part, ...]
+) -> tuple[Message, ...]:
+    """Return *messages* followed by the model's *answer*, if any, and what is *said* to it."""
+    last = messages[-1]
+    if answer and last.role == "assistant":
+        messages = (*messages[:-1], replace(last, parts=(*last.parts, *answer)))
+    elif answer:
+        messages = (*messages, Message("assistant", answer))
+    if messages[-1].role == "user":
+        return (*messages[:-1], replace(messages[-1], parts=(*messages[-1].parts, *said)))
+    return (*messages, Message("user", said))
+
+
+def _whom(functions: Sequence[Function], calling: Calling) -> str:
+    if calling.mode == "one":
+        return f"the function {calling.name}"
+    names = ", ".join(function.name for function in functions)
+    if len(functions) == 1:
+        return f"the function {names}"
+    return f"{'one or more' if calling.parallel else 'exactly one'} of these functions: {names}"
+
+
+def _reminder(text: str) -> Reminder:
+    # Claude knows by these tags that the user has not written it.
+    return Reminder(f"<system-reminder>\n{text}\n</system-reminder>")
