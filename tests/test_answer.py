@@ -1,4 +1,4 @@
-"""The answer: what a turn's events add up to, what of it is sent back, and if it fits its shape."""
+"""The answer: what a turn's events add up to, and what of it is sent back."""
 
 import pytest
 
@@ -14,14 +14,14 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
+    Unfit,
     Usage,
     Used,
 )
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Call, Message, Shape
+from wrapper.services.turn import Call, Message
 
 USAGE = Usage(input=10, output=4)
-SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})
 CALLED = (
     CallStarted(0, "call_1", "f"),
     CallDelta(0, '{"a"'),
@@ -35,8 +35,8 @@ def ended(ending=Ending.DONE):
     return Ended(ending, USAGE, 0.25)
 
 
-def gathered(*events, shape=None):
-    answer = Answer(shape)
+def gathered(*events):
+    answer = Answer()
     for event in events:
         answer.add(event)
     return answer
@@ -114,30 +114,9 @@ def test_calls_that_cannot_be_sent_back(arguments):
     assert caught.value.retry is False
 
 
-@pytest.mark.parametrize(
-    ("text", "ending", "fits"),
-    [
-        ('{"a": 1}', Ending.DONE, True),
-        ('{"a": "1"}', Ending.DONE, False),
-        ("one", Ending.DONE, False),
-        ("", Ending.DONE, False),
-        ('{"a": ', Ending.LENGTH, True),
-        ("", Ending.REFUSED, True),
-        ("", Ending.CALLS, True),
-        ("", Ending.ABANDONED, True),
-    ],
-)
-def test_shape(text, ending, fits):
-    """An answer that the model has ended fits its shape, or is an error; a cut one is told."""
-    events = (Started("m"), TextDelta(text), ended(ending))
-    if fits:
-        assert gathered(*events, shape=SHAPE).ended == ended(ending)
-        return
-    with pytest.raises(BadAnswer, match="'number'") as caught:
-        gathered(*events, shape=SHAPE)
-    assert caught.value.retry is False
-
-
-def test_without_a_shape():
-    """Where no shape is asked for, any text is an answer."""
-    assert gathered(Started("m"), TextDelta("one"), ended()).text == "one"
+def test_unfit():
+    """An answer that cannot be used is an error once the turn has ended, and not before."""
+    answer = gathered(Started("m"), TextDelta("one"), Unfit("It is no number."))
+    with pytest.raises(BadAnswer, match="no number") as caught:
+        answer.add(ended())
+    assert (caught.value.retry, answer.ended) == (False, ended())

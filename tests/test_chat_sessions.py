@@ -43,7 +43,8 @@ from wrapper.testing.engine import ScriptedEngine, Step, answer
 USAGE = Usage(input=3, output=2)
 LONG = 3600.0
 BOTH = pytest.mark.parametrize("stream", [False, True])
-SHAPE = Shape("number", {"type": "object", "properties": {"a": {"type": "integer"}}})
+NUMBER = {"type": "object", "properties": {"a": {"type": "integer"}}}
+SHAPE = Shape("number", NUMBER, strict=True)
 
 
 def user(text):

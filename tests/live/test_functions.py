@@ -195,7 +195,7 @@ class Trip(pydantic.BaseModel):
     stops: list[str]
 
 
-SHAPE = {"name": "trip", "schema": Trip.model_json_schema()}
+SHAPE = {"name": "trip", "schema": Trip.model_json_schema(), "strict": True}
 FORMAT = {"type": "json_schema", "json_schema": SHAPE}
 FITS = '[[json {"city": "Zürich", "stops": ["a", "b"]}]]'
 
@@ -234,7 +234,10 @@ def test_parse(gateway):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_misfit(gateway, upstream, stream):
-    """An answer that does not fit is an error, in mid-stream an error event; nothing is retried."""
+    """An answer that does not fit is an error, in mid-stream an error event.
+
+    It is asked for once more, where nothing of it was passed on.
+    """
     asked = '[[json {"city": 5}]]'
     if stream:
         events, raw = gateway.stream(asked, response_format=FORMAT)
@@ -246,7 +249,7 @@ def test_misfit(gateway, upstream, stream):
         assert status == 502
     assert error["code"] == "invalid_model_answer"
     assert "'trip'" in error["message"]
-    assert len(upstream.requests) == 1
+    assert len(upstream.requests) == (1 if stream else 2)
 
 
 THINKS = "sonnet"  # always
@@ -275,20 +278,77 @@ def test_shape_of_one_who_thinks(gateway, upstream, stream, asked):
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("more", "ignored"),
-    [
-        ({"model": THINKS, "tool_choice": "required"}, "tool_choice"),
-        ({"tool_choice": "required", "reasoning_effort": "low"}, "reasoning_effort"),
-    ],
-)
-def test_thinking_beside_a_forced_call(gateway, upstream, more, ignored):
-    """What a model cannot do at once is named: of thinking and a forced call one has no effect."""
-    messages = [{"role": "user", "content": ASKED}]
+def call(gateway, text, **more):
+    """Return the headers and the body of a completion with a function."""
+    messages = [{"role": "user", "content": text}]
     body = {"model": MODEL, "messages": messages, "tools": tools(WEATHER), **more}
-    status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
-    assert (status, headers["x-ignored-params"]) == (200, ignored)
+    status, headers, data = gateway.call("POST", "/v1/chat/completions", body)
+    assert status == 200, data
+    return headers, json.loads(data)
+
+
+def test_thinking_beside_a_forced_call(gateway, upstream):
+    """What a model cannot do at once is named: beside a forced call it does not think."""
+    headers, _ = call(gateway, ASKED, tool_choice="required", reasoning_effort="low")
+    assert headers["x-ignored-params"] == "reasoning_effort"
     assert len(upstream.requests) == 1
+
+
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+@pytest.mark.parametrize("choice", ["required", NAMED])
+def test_a_call_of_one_who_thinks(gateway, upstream, choice, profile):
+    """A model that cannot be forced is told what to call, and asked once more where it did not."""
+    more = {"model": THINKS, "tool_choice": choice, "claude": {"profile": profile}}
+    headers, body = call(gateway, f"[[say No.]] [[later]] {ASKED}", **more)
+    message = body["choices"][0]["message"]
+    (called,) = message["tool_calls"]
+    assert (message["content"], json.loads(called["function"]["arguments"])) == (None, DECODED)
+    assert headers["x-adapted-params"] == headers["x-retried-params"] == "tool_choice"
+    first, second = (request.body for request in upstream.requests)
+    assert "tool_choice" not in first
+    assert body["usage"]["prompt_tokens"] > 0
+    assert second["messages"][-2]["content"][0]["text"] == "No."
+    texts = [block["text"] for m in first["messages"] for block in m["content"]]
+    assert any("calling the function get_weather" in text for text in texts)
+    if profile == "plain":
+        blocks = first["messages"][-1]["content"]
+        assert ["cache_control" in block for block in blocks] == [True, False]
+        assert second["messages"][0]["content"][1:] == blocks[1:]
+
+
+def test_a_stream_of_one_who_thinks(gateway, upstream):
+    """What was said before the model was asked once more does not reach the stream."""
+    more = {"model": THINKS, "tool_choice": "required", "tools": tools(WEATHER)}
+    options = {"stream_options": {"include_usage": True}}
+    events, _ = gateway.stream(f"[[say No.]] [[later]] {ASKED}", **more, **options)
+    deltas = [e["choices"][0]["delta"] for e in events[:-1]]
+    assert "".join(delta.get("content") or "" for delta in deltas) == ""
+    assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
+    assert events[-2]["notes"] == {"x-retried-params": "tool_choice"}
+    assert events[-1]["usage"]["cost_usd"] > 0
+    assert len(upstream.requests) == 2
+
+
+def test_a_shape_asked_for_once_more(gateway, upstream):
+    """A strict answer that does not fit is asked for again, with the reason."""
+    asked = '[[json {"city": 5}]] [[again {"city": "Rom", "stops": []}]]'
+    headers, body = call(gateway, asked, response_format=FORMAT, tools=[])
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"city": "Rom", "stops": []}
+    assert headers["x-retried-params"] == "response_format"
+    reminder = upstream.requests[1].body["messages"][-1]["content"][-1]["text"]
+    assert "stops" in reminder
+
+
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+def test_a_fenced_answer(gateway, profile):
+    """An answer of words alone is taken where they hold the JSON, without its fence."""
+    asked = '[[say ```json\n{"city": "Rom", "stops": []}\n```]]'
+    more = {"response_format": FORMAT, "model": THINKS, "tools": []}
+    _, body = call(gateway, asked, claude={"profile": profile}, **more)
+    assert body["choices"][0]["message"]["content"] == '{"city": "Rom", "stops": []}'
 
 
 @pytest.mark.parametrize(

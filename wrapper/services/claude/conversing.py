@@ -256,6 +256,8 @@ class Conversation:
             yield used
         if (answer := (result or {}).get("structured_output")) is not None:
             yield from self._reading.answer(answer)
+        else:
+            yield from self._reading.answer_in_words()
         if ended := self._reading.end(result):
             yield ended
             return

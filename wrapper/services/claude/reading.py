@@ -62,6 +62,7 @@ class Reading:
         self._answer = answer
         self._answered = False
         self._aside = ""
+        self._words = ""
         self._calls = 0
         self.tally = tally or Tally()
         self._resumed = resumed
@@ -120,6 +121,14 @@ class Reading:
         self._stop_reason = "end_turn"
         yield TextDelta(json.dumps(told, ensure_ascii=False))
 
+    def answer_in_words(self) -> Iterator[Event]:
+        """Yield the words that the model ended with, where the engine has not told its answer.
+
+        Claude Code asks it again then; what it says to that is no answer to the user.
+        """
+        if self._words.strip() and self._stop_reason == "end_turn":
+            yield TextDelta(self._words)
+
     def refuse(self) -> None:
         """Take note that the model refused: the CLI says so and keeps the API's reason back."""
         self._stop_reason = "refusal"
@@ -147,6 +156,7 @@ class Reading:
         if self._broke_off:
             raise BadGateway("The answer broke off and began again; it was ended.")
         self.tally.start(message)
+        self._aside = ""
         self._broke_off, self._separate = False, self._spoke
         self._stop_reason = None
         if self._model is None:
@@ -218,6 +228,8 @@ class Reading:
             yield TextDelta(
                 self._aside
             )  # it did not call the tool, but may have answered all the same
+        if self._answer == "" and reason == "end_turn":
+            self._words = self._words or self._aside
         self.limited = self._stop_reason in CUT_SHORT
         yield self.tally.used()
 
