@@ -116,7 +116,9 @@ def test_calls_that_cannot_be_sent_back(arguments):
 
 def test_unfit():
     """An answer that cannot be used is an error once the turn has ended, and not before."""
-    answer = gathered(Started("m"), TextDelta("one"), Unfit("It is no number."))
+    answer = gathered(
+        Started("m"), TextDelta("one"), Unfit(BadAnswer("It is no number.", retry=False))
+    )
     with pytest.raises(BadAnswer, match="no number") as caught:
         answer.add(ended())
     assert (caught.value.retry, answer.ended) == (False, ended())

@@ -1,12 +1,20 @@
 """The blocks: what parts, functions and shapes are upstream."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.services.claude.blocks import answer_name, blocks_of, forces_a_call, names_of, tools_of
+from wrapper.services.claude.blocks import (
+    answer_name,
+    blocks_of,
+    forces_a_call,
+    messages_of,
+    names_of,
+    tools_of,
+)
 from wrapper.services.turn import (
     Call,
     Calling,
@@ -14,6 +22,7 @@ from wrapper.services.turn import (
     Function,
     Image,
     Message,
+    Reminder,
     Result,
     Shape,
     Turn,
@@ -78,6 +87,12 @@ def test_parts():
         (turn_of(F, shape=X), {"type": "any"}),
         (turn_of(F, shape=X, calling=Calling("none")), {"type": "tool", "name": "x"}),
         (turn_of(F, shape=X, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=Calling("any", forced=False)), None),
+        (turn_of(F, calling=Calling("one", "f", forced=False)), None),
+        (
+            turn_of(F, calling=Calling("any", parallel=False, forced=False)),
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
         (turn_of(shape=FREE), None),
         (turn_of(F, shape=FREE), None),
         (turn_of(F, shape=FREE, calling=Calling("none")), None),
@@ -96,6 +111,7 @@ def test_choice(turn, choice):
         (Calling("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
         (Calling("any"), {"tool_choice": {"type": "any"}}),
         (Calling("none"), {"tool_choice": {"type": "none"}}),
+        (Calling("one", "f", forced=False), {}),
     ],
 )
 def test_agents(calling, choice):
@@ -105,6 +121,37 @@ def test_agents(calling, choice):
     assert names_of(turn) == {"mcp__client__f": "f"}
     call = Message("assistant", (Call("c", "f", "{}"),))
     assert blocks_of(call, "mcp__client__")[0]["name"] == "mcp__client__f"
+
+
+CACHED = {"type": "ephemeral"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "at"),
+    [
+        ([Message("user", ("a", "b"))], (0, 1)),
+        ([Message("user", ("a", Reminder("r")))], (0, 0)),
+        ([Message("user", ("a", Reminder("r"), Reminder("r")))], (0, 0)),
+        (
+            [
+                Message("user", ("a", Reminder("r"))),
+                Message("assistant", ("b",)),
+                Message("user", (Reminder("r"),)),
+            ],
+            (1, 0),
+        ),
+    ],
+)
+def test_cache(messages, at):
+    """The cache takes the conversation to its end, without reminders, which do not stay in it."""
+    told = messages_of(replace(turn_of(), messages=tuple(messages)))
+    marked = [
+        (i, j)
+        for i, message in enumerate(told)
+        for j, block in enumerate(message["content"])
+        if block.get("cache_control") == CACHED
+    ]
+    assert marked == [at]
 
 
 def test_nothing():

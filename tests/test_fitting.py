@@ -1,5 +1,7 @@
 """The fitting: what a model does not take is left out, named, and under STRICT_PARAMS refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.test_http import Server, error_of
@@ -8,6 +10,7 @@ from wrapper.services.conversation import ChatRequest
 from wrapper.services.fitting import fit
 from wrapper.services.messages import ChatMessage
 from wrapper.services.supports import NEWEST, Supports
+from wrapper.services.turn import Calling
 
 NO_EFFORT = Supports(reasoning_effort=False)
 NO_TOP_P = Supports(top_p=False)
@@ -32,6 +35,8 @@ def asked(**parameters):
         (NEWEST, {"effort": "low"}, None, (), ()),
         (NO_EFFORT, {"effort": "low"}, {}, ("reasoning_effort",), ()),
         (NO_EFFORT, {"effort": "none"}, None, (), ()),
+        (NEWEST, {"calling": Calling("auto")}, None, (), ()),
+        (Supports(), {"calling": Calling("any")}, None, (), ()),
         (NEWEST, {"idle": ("seed",), "temperature": 0}, None, ("seed", "temperature"), ()),
     ],
 )
@@ -50,6 +55,20 @@ def test_fit(supports, given, left, ignored, clamped):
         assert caught.value.param == lost[0]
     else:
         assert fit(asked(**given), supports, strict=True) == fitted
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("calling", [Calling("any"), Calling("one", "f")])
+def test_a_demanded_call(calling, legacy):
+    """A call that the model cannot be forced to is only asked for; who is strict gets a 400."""
+    request = asked(calling=calling, legacy_functions=legacy)
+    fitted = fit(request, NEWEST, strict=False)
+    name = "function_call" if legacy else "tool_choice"
+    assert fitted.notes == {"x-adapted-params": name}
+    assert fitted.request.calling == replace(calling, forced=False)
+    with pytest.raises(InvalidRequest) as caught:
+        fit(request, NEWEST, strict=True)
+    assert caught.value.param == name
 
 
 @pytest.mark.parametrize("stream", [False, True])

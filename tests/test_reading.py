@@ -469,3 +469,19 @@ def test_answer_in_words():
     reading, events = called(start(), text('{"a"'), text(": 1}"), stop("end_turn"), answer="x")
     assert events == [TextDelta('{"a": 1}')]
     assert reading.end(None).ending is Ending.DONE
+
+
+def test_answer_in_words_that_the_engine_asks_again_for():
+    """Where the engine has told no answer, the words before it asked again are the answer."""
+    reading, events = called(
+        start(), text("{}"), stop("end_turn"), start(), text("I have."), stop("end_turn"), answer=""
+    )
+    assert events == []
+    assert list(reading.answer_in_words()) == [TextDelta("{}")]
+
+
+def test_no_answer_in_words():
+    """Words beside a tool are no answer, and neither are those of a model that was cut short."""
+    for reason in ("tool_use", "max_tokens"):
+        reading, _ = called(start(), text("{}"), stop(reason), answer="")
+        assert list(reading.answer_in_words()) == []

@@ -374,3 +374,18 @@ def test_recall():
     said = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
     assert script_of(*said, "done", "[[recall]]").text == "a a b c-1 b_2"
     assert script_of("[[recall]]").text == "nothing"
+
+
+REMINDED = [{"type": "text", "text": "<system-reminder>\nThat answer had no call."}]
+F = {"tools": [{"name": "f", "input_schema": {"type": "object"}}]}
+
+
+def test_asked_once_more():
+    """A model that calls later answers with text until it is asked once more."""
+    said = '[[say No.]] [[later]] [[tool f {"a": 1}]]'
+    first = script_of(said, **F)
+    assert (first.text, first.tool) == ("No.", None)
+    again = script_of(said, "No.", REMINDED, **F)
+    assert again.tool == ("f", {"a": 1})
+    assert script_of('[[say No.]] [[again {"a": 1}]]', "No.", REMINDED).text == '{"a": 1}'
+    assert script_of('[[say No.]] [[again {"a": 1}]]').text == "No."

@@ -63,7 +63,7 @@ class Answer:
             case Ended():
                 self.ended = event
                 if self.unfit:
-                    raise BadAnswer(self.unfit.why, retry=False)
+                    raise self.unfit.error
 
     def message(self, *, legacy: bool) -> ChatMessage:
         """Return the answer as a client sends it back, a *legacy* call without an id.

@@ -41,7 +41,7 @@ class Correcting:
             async for event in events:
                 yield event
         fault = first.fault()
-        if fault and fault.mends and first.may_be_replaced() and await self._allowed(leaving):
+        if fault and await self._is_worth(first, fault, leaving):
             async with aclosing(self._again(first, fault, leaving)) as events:
                 async for event in events:
                     yield event
@@ -54,7 +54,8 @@ class Correcting:
     ) -> AsyncGenerator[Event]:
         """Yield what comes of a second request; the first answer, where that one fails."""
         yield Noted("x-retried-params", fault.param)
-        second = Attempt(first.correction(fault), self._choice, self._streams)
+        assert fault.reminder  # noqa: S101 - else it is not worth it
+        second = Attempt(first.correction(fault.reminder), self._choice, self._streams)
         try:
             async with aclosing(self._play(second, leaving)) as events:
                 async for event in events:
@@ -65,7 +66,7 @@ class Correcting:
                 raise
             log.warning("the model could not be asked once more: %s", error)
         answer, before = (second, first.used) if second.ended else (first, second.used)
-        for event in answer.rest(answer.fault(), retried=True):
+        for event in answer.rest(answer.fault()):
             yield beside(event, before)
 
     async def _play(self, attempt: Attempt, leaving: asyncio.Event) -> AsyncGenerator[Event]:
@@ -74,6 +75,9 @@ class Correcting:
                 for passed in attempt.add(event):
                     yield passed
 
-    async def _allowed(self, leaving: asyncio.Event) -> bool:
+    async def _is_worth(self, first: Attempt, fault: Fault, leaving: asyncio.Event) -> bool:
+        """Say whether *fault* is to be mended by another request, and may be."""
+        if fault.reminder is None or not first.may_be_replaced():
+            return False
         await asyncio.sleep(0)  # until what the turn has used is booked
         return not leaving.is_set() and self._may_ask()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from wrapper.errors import ApiError, BadAnswer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -26,7 +27,7 @@ from wrapper.services.events import (
 )
 from wrapper.services.reminders import corrected, reminder_of_call, reminder_of_shape
 from wrapper.services.shapes import misfit
-from wrapper.services.turn import Call, Message, Part, Reminder, Result, Turn, arguments_of
+from wrapper.services.turn import Call, Message, Part, Reminder, Result, Shape, Turn, arguments_of
 
 NOT_RUN = "This call was not run."
 FENCED = re.compile(r"\s*```[a-zA-Z]*[ \t]*\r?\n(.*)\n[ \t]*```\s*", re.DOTALL)
@@ -34,16 +35,14 @@ FENCED = re.compile(r"\s*```[a-zA-Z]*[ \t]*\r?\n(.*)\n[ \t]*```\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Fault:
-    """What an answer lacks: the parameter that asks for it, why, and how the model is told so.
+    """What an answer lacks: the parameter that asks for it, and the *reminder* that says so.
 
-    A `fatal` one leaves nothing that the client can use. One that `mends` is worth another request.
+    Without a reminder it is not worth another request. With an *error* the answer is of no use.
     """
 
     param: str
-    why: str
-    reminder: Reminder
-    fatal: bool = False
-    mends: bool = True
+    reminder: Reminder | None = None
+    error: ApiError | None = None
 
 
 def makes_demands(turn: Turn) -> bool:
@@ -105,14 +104,10 @@ class Attempt:
         turn = self.turn
         if turn.calling.demands and not self.called:
             reminder = reminder_of_call(turn.functions, turn.calling)
-            return Fault(self.choice, "the model has not called it", reminder)
+            return Fault(self.choice, reminder)
         if turn.shape is None or ending is not Ending.DONE:
             return None
-        text = self._answer()
-        if (why := misfit(turn.shape, text)) is None:
-            return None
-        fatal = turn.shape.strict or not _is_json(text)
-        return Fault("response_format", why, reminder_of_shape(why), fatal, fatal)
+        return _misfit(turn.shape, self._answer())
 
     def may_be_replaced(self) -> bool:
         """Say whether another answer may take the place of this one.
@@ -123,7 +118,7 @@ class Attempt:
         agent = self.turn.profile == "agent"
         return not (self.passed or self.used_tools or (agent and self.turn.shape))
 
-    def rest(self, fault: Fault | None, *, retried: bool = False) -> Iterator[Event]:
+    def rest(self, fault: Fault | None) -> Iterator[Event]:
         """Yield what was held back, what the client is told of *fault*, and the end."""
         held, self._held = self._held, []
         if held and self.turn.shape and self.ended and self.ended.ending is Ending.DONE:
@@ -131,23 +126,21 @@ class Attempt:
         yield from held
         if self._dropped:
             yield Noted("x-adapted-params", "parallel_tool_calls")
-        if fault and fault.fatal:
-            shape = self.turn.shape.name if self.turn.shape else ""
-            also = ", also when it was asked once more" if retried else ""
-            yield Unfit(f"The model's answer does not fit the schema {shape!r}{also}: {fault.why}")
+        if fault and fault.error:
+            yield Unfit(fault.error)
         elif fault:
             yield Noted("x-unmet-params", fault.param)
         if self.ended:
             yield self.ended
 
-    def correction(self, fault: Fault) -> Turn:
-        """Return the turn that asks for the answer again: the conversation, it, and its fault."""
+    def correction(self, reminder: Reminder) -> Turn:
+        """Return the turn that asks for another answer: the conversation, this one, *reminder*."""
         text = "".join(self._texts)
         calls = [call for call in self._calls.values() if _is_whole(call)]
         said: tuple[Part, ...] = (*([text] if text.strip() else []), *calls)
         results = tuple(Result(call.id, (NOT_RUN,)) for call in calls)
         messages = self.compacted or self.turn.messages
-        messages = corrected(messages, said, (*results, fault.reminder))
+        messages = corrected(messages, said, (*results, reminder))
         return replace(self.turn, messages=messages, compacts=False)
 
     def _add_text(self, event: TextDelta) -> list[Event]:
@@ -207,6 +200,20 @@ class Attempt:
         text = "".join(self._texts)
         fenced = FENCED.fullmatch(text)
         return (fenced[1] if fenced else text).strip()
+
+
+def _misfit(shape: Shape, text: str) -> Fault | None:
+    """Return how *text* does not fit *shape*; it is of no use where it may not differ from it."""
+    try:
+        why = misfit(shape, text)
+    except ApiError as error:  # whether it fits cannot be known
+        return Fault("response_format", error=error)
+    if why is None:
+        return None
+    if not shape.strict and _is_json(text):
+        return Fault("response_format")
+    what = f"The model's answer does not fit the schema {shape.name!r}: {why}"
+    return Fault("response_format", reminder_of_shape(why), BadAnswer(what, retry=False))
 
 
 def _is_json(text: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from enum import Enum
 from typing import Literal
 
+from wrapper.errors import ApiError
 from wrapper.services.turn import Message
 
 Source = Literal["warm", "cold", "parked", "recycled"]
@@ -162,9 +163,9 @@ def add_note(notes: Mapping[str, str], noted: Noted) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Unfit:
-    """The answer is none that the client can use, which is an error once the turn has ended."""
+    """The answer is none that the client can use: the *error* it is once the turn has ended."""
 
-    why: str
+    error: ApiError
 
 
 Event = (

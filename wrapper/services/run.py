@@ -95,7 +95,11 @@ class Run:
         if isinstance(event, Noted):
             self.notes = add_note(self.notes, event)
         answer = self._answers[index]
-        answer.add(event)
+        try:
+            answer.add(event)
+        except ApiError as error:
+            error.extra_headers |= self.notes
+            raise
         if answer.ended:
             try:
                 self._remember(answer)
