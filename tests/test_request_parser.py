@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -21,7 +22,7 @@ class Client:
     def __init__(self, ours, theirs):
         self.sock = theirs
         self.sock.settimeout(5.0)
-        ear = Ear(ours, 5.0)
+        ear: Any = Ear(ours, 5.0)
         ear.begin()
         self._parser = Parser(Config(), ear, ("127.0.0.1", 1))
 

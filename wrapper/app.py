@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from flask import Flask
 
-from wrapper import cli, logs
+from wrapper import cli, log_setup
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
 from wrapper.services.engine import Engine
-from wrapper.settings import Settings, environment
+from wrapper.settings import Settings
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
     """Return an app that serves the gateway under /v1, and its health at /health too."""
     gateway = Gateway(settings, engine=engine)
-    _configure_logs(gateway.settings)
+    log_setup.configure(gateway.settings)
     app = Flask(__name__, static_folder=None)
     install_answers(app)
     gateway.allow_origins(app)
@@ -23,14 +23,3 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     gateway.init_app(app)
     app.cli.add_command(cli.group)
     return app
-
-
-def _configure_logs(settings: Settings) -> None:
-    urls = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
-    secrets = [*logs.secrets_of(environment()), settings.api_key, *urls]
-    logs.configure(
-        settings.log_level,
-        style=settings.log_format,
-        prompts=settings.log_prompts,
-        secrets=[secret for secret in secrets if secret],
-    )

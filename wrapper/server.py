@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from wrapper import engines, metrics, security
+from wrapper import engines, log_setup, metrics, security
 from wrapper.keys import open_keys
 from wrapper.patience import bound
 from wrapper.services import machine
@@ -74,6 +74,7 @@ def configuration() -> dict[str, Any]:
         "preload_app": False,
         # Its socket in $HOME cannot be made in a container without one.
         "control_socket_disable": True,
+        "logger_class": log_setup.server_logger(settings),
         "worker_tmp_dir": SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else None,
         # A module that could not be imported is none that gunicorn would watch by itself.
         "reload_extra_files": [str(Path(__file__).parent / "**" / "*.py")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 
 import pytest
@@ -50,6 +52,78 @@ def test_frames(logging_json):
     assert PROMPT not in logging_json.log()
     assert "xylophone" not in logging_json.log()
     assert "sk-test" not in logging_json.log()
+
+
+def conversation(secret, answer):
+    """Return a request with a different secret in each field that takes a text of any kind."""
+    call = {
+        "id": f"call_{secret()}",
+        "type": "function",
+        "function": {"name": "look", "arguments": json.dumps({secret(): secret()})},
+    }
+    schema = {"type": "object", "title": secret(), "properties": {secret(): {"enum": [secret()]}}}
+    function = {"name": "look", "description": secret(), "parameters": schema}
+    text = {"type": "text", "text": secret()}
+    data = base64.b64encode(secret().encode()).decode()
+    file = {"filename": f"{secret()}.txt", "file_data": f"data:text/plain;base64,{data}"}
+    return {
+        "messages": [
+            {"role": "system", "content": secret()},
+            {"role": "user", "name": f"n{secret()}", "content": [text]},
+            {"role": "assistant", "content": secret(), "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": secret()},
+            {"role": "user", "content": [{"type": "file", "file": file}, text]},
+            {"role": "user", "content": f"{answer} {secret()}"},
+        ],
+        "tools": [{"type": "function", "function": function}],
+        "stop": [secret()],
+        "user": secret(),
+        "metadata": {secret(): secret()},
+    }
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_no_words_at_debug_level(logging_json, remembering, format_):
+    """Nothing that a caller, a model, a tool or a file says is in the log, at any level."""
+    server = logging_json if format_ == "json" else remembering
+    numbers = itertools.count(1000)
+    prefix = f"canary{format_}"
+
+    def secret():
+        return f"{prefix}{next(numbers)}"
+
+    def ask(answer, **more):
+        return server.ask("", **{**conversation(secret, answer), **more})[0]
+
+    file = server.folder / f"{secret()}.txt"
+    file.write_text(secret())
+    shape = {"name": "shape", "schema": {"type": "object", "required": [secret()]}, "strict": True}
+    statuses = []
+    for said in (
+        f"[[say {secret()}]]",
+        f'[[tool look {{"{secret()}": "{secret()}"}}]]',
+        f"[[think {secret()}]] [[say x]]",
+        f"[[error 400 {secret()}]]",
+        f"[[error 500 {secret()}]]",
+        f"[[stop {secret()}]]",
+    ):
+        statuses.append(ask(said))
+    assert statuses == [200, 200, 200, 400, 500, 502]
+    ask(
+        f'[[json {{"{secret()}": "{secret()}"}}]]',
+        response_format={"type": "json_schema", "json_schema": shape},
+    )
+    ask("[[say x]]", temperature=secret(), **{secret(): secret()})
+    for command in (f"cat {file}", f"nothing {secret()}", f"echo {secret()}"):
+        server.ask(f"[[tool Bash {json.dumps({'command': command})}]] [[say {secret()}]]")
+    server.ask(f"[[tool Read {json.dumps({'file_path': str(file)})}]] [[say {secret()}]]")
+    server.ask(secret(), session_id=f"logged-{format_}", claude={"allowed_tools": [secret()]})
+    server.ask(secret(), session_id=f"logged-{format_}", claude={"prefill": secret()})
+    server.call("POST", "/v1/chat/completions", b'{"messages": "' + secret().encode())
+    server.call("POST", f"/v1/chat/completions?{secret()}={secret()}", {secret(): secret()})
+    assert eventually(lambda: server.log().count("request") > 10)
+    found = [line for line in server.log().splitlines() if prefix in line]
+    assert found == []
 
 
 @pytest.mark.parametrize("prompts", ["true", "false"])

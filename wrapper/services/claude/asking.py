@@ -13,6 +13,7 @@ from claude_code_sdk import ClaudeCodeOptions, HookMatcher, query
 from claude_code_sdk.types import HookEvent
 
 from wrapper.errors import ApiError, BadGateway
+from wrapper.redaction import Redacted
 from wrapper.services import machine
 from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.transport import ProcessTransport
@@ -36,7 +37,12 @@ def understood() -> Iterator[None]:
         if short := machine.lack(error):
             raise short from error
         talkative = log.isEnabledFor(logging.DEBUG)
-        log.warning("could not be understood: %s", _where(error), exc_info=talkative)
+        log.warning(
+            "could not be understood: %s at %s",
+            Redacted(error),
+            _place(error),
+            exc_info=talkative,
+        )
         what = "Claude Code said what cannot be understood, or went away."
         raise BadGateway(what, retry=False) from error
 
@@ -66,10 +72,10 @@ async def ask(
         await transport.close()
 
 
-def _where(error: Exception) -> str:
-    """Return what failed and where, in a line."""
+def _place(error: Exception) -> str:
+    """Return the file and line that raised *error*."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{error!r:.300} at {Path(last.filename).name}:{last.lineno}"
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 async def _once(prompt: Frame) -> AsyncIterator[Frame]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
+from wrapper.redaction import Redacted
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, shrinking
 from wrapper.services.claude.failures import DiedEarly
@@ -237,4 +238,5 @@ class ClaudeEngine:
             raise
         finally:
             if words := conversation.last_words():
-                log.info("process %d wrote to stderr: %s", conversation.process.pid, words)
+                pid = conversation.process.pid
+                log.info("process %d wrote to stderr: %s", pid, Redacted(words))

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
+from wrapper.redaction import Redacted
 from wrapper.services import machine
 from wrapper.services.claude.failures import DiedEarly
 from wrapper.services.claude.frames import Frame, control
@@ -88,7 +89,7 @@ class ProcessTransport(Transport):
         """Write what the SDK says, but for its greeting: the process was initialized before."""
         if self._greeted:
             if log.isEnabledFor(logging.DEBUG):
-                log.debug("to %d", self._process.pid, extra={"frame": json.loads(data)})
+                log.debug("to %d", self._process.pid, extra={"frame": Redacted(json.loads(data))})
             await self._write(data)
         else:
             self._greeted = True
@@ -164,7 +165,7 @@ class ProcessTransport(Transport):
         self._writer = asyncio.StreamWriter(writing, flow, None, loop)
 
     async def _send(self, frame: Frame) -> None:
-        log.debug("to %d", self._process.pid, extra={"frame": frame})
+        log.debug("to %d", self._process.pid, extra={"frame": Redacted(frame)})
         await self._write(json.dumps(frame) + "\n")
 
     async def _write(self, data: str) -> None:
@@ -185,7 +186,7 @@ class ProcessTransport(Transport):
             except ValueError:
                 self._ignored["unreadable"] += 1
                 continue
-            log.debug("from %d", self._process.pid, extra={"frame": frame})
+            log.debug("from %d", self._process.pid, extra={"frame": Redacted(frame)})
             if asks_server(frame):
                 await self._serve(frame)
             elif frame["type"] in KNOWN:

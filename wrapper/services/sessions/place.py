@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from wrapper.errors import BadGateway
+from wrapper.redaction import Redacted
 from wrapper.services.sessions.codec import Unreadable, decode_head, decode_messages
 from wrapper.services.sessions.session import Head, Session
 
@@ -62,7 +63,7 @@ class Place:
 
     def _unreadable(self, error: Exception) -> BadGateway:
         told = f"{SETTING}: what Redis holds of session {self.id!r} cannot be read; delete it"
-        log.error("%s (%s: %.200s)", told, self.hash, error)
+        log.error("%s (%s: %s)", told, self.hash, Redacted(error))
         return BadGateway(told, code="session_unreadable", retry=False)
 
 
