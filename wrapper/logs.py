@@ -114,7 +114,9 @@ class Formatter(logging.Formatter):
 
 
 def configure(level: str, formatter: logging.Formatter, *, prompts: bool = False) -> None:
-    """Write the log to stderr from *level* on, as *formatter* does."""
+    """Write the log to stderr from *level* on, as *formatter* does, unless it is set up already."""
+    if logging.root.handlers:
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     # What libraries say at debug level holds bodies and headers.
