@@ -32,7 +32,8 @@ class Chat:
         self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
     ) -> Completion:
         """Return the completion: its `text`, or all of its `body`, which is the API's."""
-        return self._service.complete(self._read(messages, parameters), caller or Caller())
+        who = self._service.admit(caller or Caller())
+        return self._service.complete(self._read(messages, parameters), who)
 
     def stream(
         self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
@@ -41,8 +42,9 @@ class Chat:
 
         It is the caller's thread that reads them, and nothing runs while it does not.
         """
+        who = self._service.admit(caller or Caller())
         asked = self._read(messages, {**parameters, "stream": True})
-        return self._service.stream(asked, caller or Caller())
+        return self._service.stream(asked, who)
 
     def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
         request: ChatRequest = checked(CHAT_REQUEST, {**parameters, "messages": list(messages)})

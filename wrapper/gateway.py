@@ -89,6 +89,7 @@ class Gateway:
         self.meter: Meter = self.metrics or Unread()
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
+        self.rates = open_rates(self.settings)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
         self.chat_service = ChatService(
             self.engine,
@@ -98,7 +99,7 @@ class Gateway:
             meter=self.meter,
             ceilings=self.ceilings,
             ledger=self.ledger,
-            rates=open_rates(self.settings),
+            rates=self.rates,
             sessions=self.sessions,
             sender=self,
             draining=self._drains,

@@ -172,7 +172,7 @@ def _responses(declared: Operation, has_places: bool, needs_key: bool) -> Json:
 def _statuses(declared: Operation, has_places: bool, needs_key: bool) -> set[int]:
     """Return the statuses of the errors that an operation may answer."""
     found = {403, 405, 500, *declared.errors}
-    found |= {401} if needs_key else set()
+    found |= {401, 429} if needs_key else set()
     found |= {404} if has_places else set()
     found |= {400} if declared.query or declared.places else set()
     return found | {400, 413, 415} if declared.body else found

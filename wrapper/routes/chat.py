@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from wrapper.routes.body import load
-from wrapper.routes.http import caller, current_gateway, reply
+from wrapper.routes.http import admitted, current_gateway, reply
 from wrapper.routes.operation import operation
 from wrapper.routes.stream import stream_response
 from wrapper.schemas.answers import ChunkSchema, CompletionSchema
@@ -47,14 +47,16 @@ chat = Blueprint("chat", __name__)
     stream=ChunkSchema,
     errors=(401, 404, 409, 429, 502, 503, 504),
     headers=HEADERS,
+    turns=True,
 )
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
+    who = admitted()
     payload: ChatRequest = load(CHAT_REQUEST)
     service = current_gateway().chat_service
     if payload.stream:
-        return stream_response(service.stream(payload, caller()))
-    answer = service.complete(payload, caller())
+        return stream_response(service.stream(payload, who))
+    answer = service.complete(payload, who)
     cost = _cost(answer.body["usage"]["cost_usd"])
     return reply(answer.body, headers={**answer.notes, **cost})
 

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -55,9 +55,11 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
     def check() -> tuple[str, int] | None:
         if request.method == "OPTIONS":
             return "", 204
-        needs_key = operation_of(current_app.view_functions[str(request.endpoint)]).needs_key
-        g.principal = guard.check(request, needs_key)
+        declared = operation_of(current_app.view_functions[str(request.endpoint)])
+        g.principal = guard.check(request, declared.needs_key)
         caller_name.set(g.principal.name if g.principal else "")
+        if declared.needs_key and not declared.turns:
+            current_gateway().rates.read(principal())
         current_gateway().start()
         return None
 
@@ -91,6 +93,17 @@ def caller() -> Caller:
     )
 
 
+def admitted() -> Caller:
+    """Return who waits for the answer, once their rate and budget allow a request for turns.
+
+    To be called before the body is read. Whatever becomes of the request, it is counted, and its
+    answer tells the state of the rates.
+    """
+    g.counted = True
+    admit: Callable[[Caller], Caller] = current_gateway().chat_service.admit
+    return admit(caller())
+
+
 def request_id() -> str:
     """Return the id that the client gave this request, or a new one."""
     known: str | None = g.get("request_id")
@@ -122,10 +135,16 @@ def render(error: ApiError) -> Response:
         facts = {"id": request_id(), "path": request.path, "status": error.status}
         current_gateway().meter.failed(outcome)
         log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
-    headers = error.headers()
+    headers = {**_rates(), **error.headers()}
     if isinstance(error, errors.ShuttingDown) and request.headers.get(ELSEWHERE) == PLACE:
         headers["X-Accel-Redirect"] = PLACE
     return reply(error.body(), error.status, headers)
+
+
+def _rates() -> dict[str, str]:
+    """Return the headers of the rates that the request was counted against."""
+    known: dict[str, str] = current_gateway().rates.headers(principal()) if "counted" in g else {}
+    return known
 
 
 def render_http(error: HTTPException) -> Response:

@@ -21,7 +21,8 @@ class Operation:
     `answers` has a schema for each status, `stream` that of the events where a 200 may be a
     stream; where it is a plain text, `text` says of what. `errors` are the statuses of errors that
     follow neither from what it takes nor from `needs_key`, `headers` its answers' own headers and
-    their meanings.
+    their meanings. `turns` says that it runs turns, and counts its requests against rate and budget
+    itself.
     """
 
     body: Shape | None = None
@@ -33,6 +34,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     needs_key: bool = True
+    turns: bool = False
 
 
 def operation(**declared: Any) -> Callable[[View], View]:

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 
 from wrapper.errors import ApiError, ClientGone, InvalidRequest, ShuttingDown
@@ -14,18 +15,17 @@ from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
 from wrapper.services.caller import Caller
-from wrapper.services.catalog import Catalog, Choice
+from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
-from wrapper.services.conversation import ChatRequest, Grant, build_turn
+from wrapper.services.conversation import ChatRequest
 from wrapper.services.correction import Correcting
+from wrapper.services.draft import Draft, draft
 from wrapper.services.engine import Engine, TurnLoop
-from wrapper.services.fitting import Fitted, fit
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.meter import Meter
 from wrapper.services.options import options_of
 from wrapper.services.pictures import tell_shrunk
-from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
@@ -78,6 +78,21 @@ class ChatService:
         self._clock = clock
         self._new_id = new_id
 
+    def admit(self, caller: Caller) -> Caller:
+        """Count a request against its key's rate and check the key's budget.
+
+        This needs no part of the request's body, so it comes before the body is read. Raises
+        RateLimited, QuotaExceeded or Unavailable. A request that may be the repetition of one that
+        was answered costs nothing then, so its budget is checked later.
+        """
+        if caller.admitted:
+            return caller
+        self._check(caller)
+        self._rates.admit(caller.principal)
+        if not caller.may_repeat:
+            self._ledger.check(caller.principal)
+        return replace(caller, admitted=True)
+
     def complete(self, request: ChatRequest, caller: Caller) -> Completion:
         """Return the whole completion."""
         with timed(self._clock) as timing, closing(self._open(request, caller, timing)) as run:
@@ -102,65 +117,56 @@ class ChatService:
         return Stream(build_chunks(self._head(request), run), run.close, notes)
 
     def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
-        self._check(caller)
+        """Check the request, cheapest check first, and return the run of its turns."""
+        caller = self.admit(caller)
         machine.check()
-        principal = caller.principal
-        if request.model or not request.session_id:  # else its session may name another model
-            self._fit(request, principal)
+        early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
             with timing.queueing():
                 check = partial(self._check, caller)
-                held.callback(self._admission.admit(request.n, principal, check))
+                held.callback(self._admission.admit(request.n, caller.principal, check))
             watch = self._watch(caller)
             visit = self._visit(request, caller, watch, held)
             request = visit.options.fill(request)
-            choice, grant, fitted = self._fit(request, principal)
-            if visit.repeats:
-                turn = Turn(choice.model, (), profile=grant.profile, principal=principal)
-            else:
-                turn = build_turn(
-                    fitted.request,
-                    model=choice.model,
-                    grant=grant,
-                    principal=principal,
-                    before=visit.before,
-                    session=visit.key,
-                )
-            notes = fitted.notes | self._inspect(request, turn)
-            if choice.remapped:
-                notes["x-model-remapped"] = choice.remapped
-            self._ledger.check(principal)
-            self._rates.admit(principal)
-            notes |= visit.notes
-            prompts = self._settings.log_prompts
+            drafted = self._draft(request, caller) if visit.key or not early else early
+            turn = drafted.empty() if visit.repeats else drafted.build(visit.before, visit.key)
+            if not visit.repeats:  # other turns of the key may have spent the budget meanwhile
+                self._ledger.check(caller.principal)
+            notes = {**drafted.notes, **self._inspect(request, turn), **visit.notes}
+            record = Record(
+                caller.request_id,
+                turn,
+                prompts=self._settings.log_prompts,
+                timing=timing,
+                meter=self._meter,
+                signals=self._signals(turn, caller, visit),
+            )
             return Run(
                 self._play(turn, request, visit, caller),
                 watch,
-                Record(
-                    caller.request_id,
-                    turn,
-                    prompts=prompts,
-                    timing=timing,
-                    meter=self._meter,
-                    signals=self._signals(turn, caller, visit),
-                ),
-                Booking(principal, self._ledger, self._rates, self._meter),
+                record,
+                Booking(caller.principal, self._ledger, self._rates, self._meter),
                 answers=[Answer() for _ in range(request.n)],
                 remember=partial(
                     visit.remember,
                     legacy=request.legacy_functions,
-                    options=options_of(request, grant.profile),
+                    options=options_of(request, turn.profile),
                 ),
                 notes=notes,
                 release=held.pop_all().close,
             )
 
-    def _fit(self, request: ChatRequest, principal: Principal) -> tuple[Choice, Grant, Fitted]:
-        """Return the model for *request*, what it is granted, and it as that model takes it."""
-        choice = self._catalog.choose(request.model)
-        grant = self._ceilings.grant(request, choice.model, principal)
-        supports = self._catalog.supports(choice.model)
-        return choice, grant, fit(request, supports, strict=self._settings.strict_params)
+    def _draft(self, request: ChatRequest, caller: Caller) -> Draft:
+        drafted = draft(
+            request,
+            caller.principal,
+            catalog=self._catalog,
+            ceilings=self._ceilings,
+            strict=self._settings.strict_params,
+        )
+        if request.session_id is None and caller.may_repeat:  # only sessions repeat answers
+            self._ledger.check(caller.principal)
+        return drafted
 
     def _check(self, caller: Caller) -> None:
         """Raise ShuttingDown or ClientGone where no turn should begin."""

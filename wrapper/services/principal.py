@@ -35,7 +35,9 @@ class Principal:
     )
     permission_mode: str | None = _ceiling("The widest permission mode that may be asked for.")
     max_turns: int | None = _ceiling("Rounds of tool use that a request may take.")
-    requests_per_minute: int | None = _ceiling("Requests a minute.")
+    requests_per_minute: int | None = _ceiling(
+        "Requests for turns a minute, refused ones included."
+    )
     tokens_per_minute: int | None = _ceiling("Tokens a minute, of prompts and answers together.")
     concurrent_turns: int | None = _ceiling("Turns at once; further ones wait.")
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")

@@ -18,6 +18,9 @@ from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
 STORE_SECONDS = 2
+# A key with few turns a minute may still look at its models, sessions and spending.
+LEAST_READS = 60
+NAMES = {"requests": "requests", "tokens": "tokens", "reads": "requests without a turn"}
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +38,21 @@ class Rates:
         self._clock = clock
 
     def admit(self, principal: Principal) -> None:
-        """Count a request. Raises RateLimited where a limit is reached, or Unavailable."""
+        """Count a request for turns. Raises RateLimited at a limit, or Unavailable."""
         with self._reached(self._required):
             for what, limit in _limits(principal):
                 taken = self._limiter.hit if what == "requests" else self._limiter.test
                 if not taken(limit, what, principal.name):
                     raise self._refusal(what, limit, principal)
+
+    def read(self, principal: Principal) -> None:
+        """Count a request that runs no turn, in a window of its own. Raises RateLimited."""
+        if (most := principal.requests_per_minute) is None:
+            return
+        limit = RateLimitItemPerMinute(max(most, LEAST_READS))
+        with self._reached(required=False):
+            if not self._limiter.hit(limit, "reads", principal.name):
+                raise self._refusal("reads", limit, principal)
 
     def spend(self, principal: Principal, tokens: int) -> None:
         """Count *tokens* that were used. Raises Unavailable."""
@@ -68,7 +80,7 @@ class Rates:
     def _refusal(self, what: str, limit: RateLimitItem, principal: Principal) -> RateLimited:
         seconds = max(1, self._state(what, limit, principal)[1])
         return RateLimited(
-            f"The key {principal.name!r} may use {limit.amount} {what} a minute, and has; "
+            f"The key {principal.name!r} may use {limit.amount} {NAMES[what]} a minute, and has; "
             f"try again in {seconds} s.",
             retry_after=seconds,
             headers=self.headers(principal),
