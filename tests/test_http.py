@@ -354,7 +354,13 @@ def test_body_that_cannot_be_read(how):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("POST", "/v1"), ("GET", "/v1/nothing"), ("POST", f"{CHAT}/"), ("GET", "/chat")],
+    [
+        ("GET", "/"),
+        ("POST", "/v1"),
+        ("GET", "/v1/nothing"),
+        ("POST", f"{CHAT}/x"),
+        ("GET", "/chat"),
+    ],
 )
 def test_unknown_url(method, path):
     """A path that nothing is at is told in OpenAI's shape."""

@@ -49,6 +49,8 @@ def test_every_response(name):
     response = get()
     assert response.status_code == status
     assert missing(response) == []
+    (milliseconds,) = response.headers.getlist("openai-processing-ms")
+    assert 0 <= int(milliseconds) < 60_000
 
 
 def test_said_once():

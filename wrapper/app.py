@@ -6,10 +6,16 @@ from flask import Flask
 
 from wrapper import cli, log_setup
 from wrapper.gateway import Gateway
+from wrapper.paths import Paths
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
+from wrapper.routes.unserved import UNSERVED
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings
+
+PREFIX = "/v1"
+# What clients ask for at the root whose base URL lacks the prefix.
+RESOURCES = ("chat", "models", "sessions", "usage", "auth", *UNSERVED)
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
@@ -20,6 +26,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     install_answers(app)
     gateway.allow_origins(app)
     app.register_blueprint(build_root(gateway.guard, metered=gateway.metrics is not None))
-    gateway.init_app(app)
+    gateway.init_app(app, PREFIX)
     app.cli.add_command(cli.group)
+    app.wsgi_app = Paths(app.wsgi_app, PREFIX, RESOURCES)  # type: ignore[method-assign]
     return app

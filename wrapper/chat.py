@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wrapper.schemas.base import checked
-from wrapper.schemas.chat import CHAT_REQUEST
+from wrapper.schemas.chat import ChatRequestSchema
 from wrapper.services.caller import Caller
 from wrapper.services.chat import ChatService
 from wrapper.services.conversation import ChatRequest
@@ -20,12 +20,13 @@ class Chat:
 
     *parameters* are those of `POST /chat/completions`, by their names there. *caller* is whose
     limits, books and sessions they count for, by default the gateway's own. What is wrong, or goes
-    wrong, is raised as an ApiError, with the status that a client would get. *start* starts the
-    gateway.
+    wrong, is raised as an ApiError, with the status that a client would get. *schema* reads the
+    parameters, and *start* starts the gateway.
     """
 
-    def __init__(self, service: ChatService, start: Callable[[], None]):
+    def __init__(self, service: ChatService, schema: ChatRequestSchema, start: Callable[[], None]):
         self._service = service
+        self._schema = schema
         self._start = start
 
     def complete(
@@ -47,6 +48,6 @@ class Chat:
         return self._service.stream(asked, who)
 
     def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
-        request: ChatRequest = checked(CHAT_REQUEST, {**parameters, "messages": list(messages)})
+        request: ChatRequest = checked(self._schema, {**parameters, "messages": list(messages)})
         self._start()
         return request

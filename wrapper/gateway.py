@@ -17,8 +17,10 @@ from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
 from wrapper.keys import open_keys
 from wrapper.metrics import Metrics
-from wrapper.routes.blueprint import build_blueprint
+from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
+from wrapper.routes.http import PROCESSING
+from wrapper.schemas.chat import ChatRequestSchema
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services import machine
 from wrapper.services.admission import Admission
@@ -38,7 +40,7 @@ from wrapper.settings import load as load_settings
 
 # After GRACEFUL_TIMEOUT turns are ended, which takes them a moment.
 ENDING_SECONDS = 5.0
-EXPOSED_HEADERS = ["x-request-id", *HEADERS]
+EXPOSED_HEADERS = ["x-request-id", PROCESSING, *HEADERS]
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,8 @@ class Gateway:
             sender=self,
             draining=self._drains,
         )
-        self.chat = Chat(self.chat_service, self.start)
+        self.chat_schema = ChatRequestSchema(ignored=self.settings.ignore_params)
+        self.chat = Chat(self.chat_service, self.chat_schema, self.start)
         self.keys = open_keys(self.settings)
         self.guard = Guard(self.settings, self.keys, authenticate)
         self.blueprint = build_blueprint(self.guard, metered=self.metrics is not None)
@@ -117,8 +120,9 @@ class Gateway:
         app.extensions["wrapper"] = self
         if "*" in self.settings.cors_origins and not cors_origins(self.settings):
             log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
-        self.allow_origins(self.blueprint)
-        app.register_blueprint(self.blueprint, url_prefix=url_prefix)
+        for blueprint in (self.blueprint, build_unserved(self.guard)):
+            self.allow_origins(blueprint)
+            app.register_blueprint(blueprint, url_prefix=url_prefix)
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Let *target* send CORS headers to the origins that may call."""

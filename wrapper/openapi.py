@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 from wrapper import __version__
 from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
+from wrapper.routes.http import PROCESSING, PROCESSING_MEANS
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.answers import ErrorSchema
 from wrapper.schemas.base import Shape
@@ -37,6 +38,11 @@ HEADERS: dict[str, Json] = {
         "required": True,
         "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"},
     },
+    "openai-processing-ms": {
+        "description": PROCESSING_MEANS,
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "x-should-retry": {
         "description": "Whether to try again by itself; false once the model has begun.",
         "schema": {**TEXT, "enum": ["true", "false"]},
@@ -48,6 +54,7 @@ HEADERS: dict[str, Json] = {
     "Allow": {"description": "What the path does take.", "schema": TEXT},
     "WWW-Authenticate": {"description": "Where it is the caller's key.", "schema": TEXT},
 }
+OF_ALL = ("x-request-id", PROCESSING)
 # What an error of each status means.
 ERRORS = {
     400: "What was sent is not valid, or the model's API refuses it.",
@@ -186,7 +193,7 @@ def _answer(
     kind: str = JSON_TYPE,
 ) -> Json:
     """Return a response with headers of HEADERS, and with its *own* and their meanings."""
-    headers: Json = {name: name for name in ("x-request-id", *common)}
+    headers: Json = {name: name for name in (*OF_ALL, *common)}
     headers |= {name: {"description": text, "schema": TEXT} for name, text in own.items()}
     return {
         "description": meaning,

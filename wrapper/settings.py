@@ -15,6 +15,13 @@ from environs import Env, EnvValidationError, validate
 from wrapper import capacity, parsers
 
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
+# Parameters without which an answer is still one to what was asked.
+IGNORABLE = (
+    *("audio", "frequency_penalty", "logit_bias", "logprobs", "metadata", "modalities"),
+    *("moderation", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options"),
+    *("prompt_cache_retention", "reasoning_effort", "safety_identifier", "seed", "service_tier"),
+    *("store", "temperature", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"),
+)
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
 
 # What a process comes to hold in a long session, and what the gateway itself has.
@@ -93,6 +100,12 @@ class Settings:
         True,
         "Whether a model is asked once more, within the turn, where its answer lacks the call or "
         "the JSON that was demanded.",
+    )
+    ignore_params: tuple[str, ...] = _setting(
+        "names",
+        (),
+        "Parameters that are named in x-ignored-params instead of causing a 400, such as "
+        "logprobs,logit_bias.",
     )
     default_profile: str = _setting(
         "str",
@@ -294,6 +307,11 @@ class Settings:
             self.session_store not in ("memory", "none")
         ):
             found.append("SESSION_STORE: must be memory, none, or the URL of a Redis")
+        if unknown := [name for name in self.ignore_params if name not in IGNORABLE]:
+            found.append(
+                f"IGNORE_PARAMS: {', '.join(unknown)[:200]} cannot be ignored, but only "
+                f"{', '.join(IGNORABLE)}"
+            )
         if self.session_max_bytes > self.sessions_max_bytes:
             found.append("SESSION_MAX_BYTES: must not be more than SESSIONS_MAX_BYTES")
         return found

@@ -12,6 +12,7 @@ from wrapper.routes.http import install
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.sessions import sessions
+from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
 from wrapper.security import Guard
 
@@ -31,6 +32,11 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
 def build_root(guard: Guard, metered: bool) -> Blueprint:
     """Return what the stand-alone server also serves at its root, where it is looked for."""
     return _parent(NAMES[1], guard, health, docs, *_metrics(metered))
+
+
+def build_unserved(guard: Guard) -> Blueprint:
+    """Return what tells what is not served, under the prefix of the other; no document has it."""
+    return _parent("gateway_unserved", guard, unserved)
 
 
 def _metrics(metered: bool) -> tuple[Blueprint, ...]:

@@ -51,9 +51,9 @@ chat = Blueprint("chat", __name__)
 )
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
-    who = admitted()
-    payload: ChatRequest = load(CHAT_REQUEST)
-    service = current_gateway().chat_service
+    who, gateway = admitted(), current_gateway()
+    payload: ChatRequest = load(gateway.chat_schema)
+    service = gateway.chat_service
     if payload.stream:
         return stream_response(service.stream(payload, who))
     answer = service.complete(payload, who)

@@ -6,10 +6,11 @@ import json
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request, url_for
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -39,6 +40,10 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 
+CHAT_ENDPOINT = "wrapper.chat.create_completion"
+# OpenAI's name for it.
+PROCESSING = "openai-processing-ms"
+PROCESSING_MEANS = "Milliseconds until the answer was ready, or until a stream began."
 _ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -50,6 +55,8 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
 
     What has passed starts the gateway, where nobody has.
     """
+
+    install_answers(blueprint)
 
     @blueprint.before_request
     def check() -> tuple[str, int] | None:
@@ -63,17 +70,21 @@ def install(blueprint: Blueprint, guard: Guard) -> None:
         current_gateway().start()
         return None
 
-    install_answers(blueprint)
-
 
 def install_answers(target: Blueprint | Flask) -> None:
     """Let *target* stamp its responses and tell its errors in OpenAI's shape."""
+    target.before_request(begin)
     target.after_request(stamp)
     target.register_error_handler(ApiError, render)
     target.register_error_handler(HTTPException, render_http)
     for status in default_exceptions:  # which go before those of the app around it
         target.register_error_handler(status, render_http)
     target.register_error_handler(Exception, render_crash)
+
+
+def begin() -> None:
+    """Take note of when a request's processing begins."""
+    g.setdefault("began", time.monotonic())
 
 
 def principal() -> Principal:
@@ -118,10 +129,17 @@ def stamp(response: Response) -> Response:
     headers = response.headers
     if "x-request-id" not in headers:
         headers.add("x-request-id", request_id())
+        headers.add(PROCESSING, _elapsed_ms())
         for name, value in SECURITY.items():
             if name not in headers:
                 headers.add(name, value)
     return response
+
+
+def _elapsed_ms() -> int:
+    """Return the whole milliseconds since the request's processing began."""
+    now = time.monotonic()
+    return int(1000 * (now - g.get("began", now)))
 
 
 def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:
@@ -153,9 +171,9 @@ def render_http(error: HTTPException) -> Response:
         return cast(Response, error.response)
     match error.code:
         case 404:
-            return render(
-                errors.UnknownUrl(f"There is nothing at {request.method} {request.path}.")
-            )
+            chat = url_for(CHAT_ENDPOINT)
+            what = f"There is nothing at {request.method} {request.path[:200]}"
+            return render(errors.UnknownUrl(f"{what}; chat completions are at POST {chat}."))
         case 405:
             allowed = ", ".join(cast(MethodNotAllowed, error).valid_methods or ())
             message = f"{request.path} does not take {request.method}, but {allowed}."

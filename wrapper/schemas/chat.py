@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from wrapper.schemas.functions import (
     ToolSchema,
 )
 from wrapper.schemas.message import MessageSchema
-from wrapper.schemas.parameters import PARAMETERS, Kind, asked, of_kind, refuse
+from wrapper.schemas.parameters import PARAMETERS, Kind, asked, drop, of_kind, refuse
 from wrapper.schemas.rules import RULES
 from wrapper.schemas.sessions import SessionId
 from wrapper.services.conversation import ChatRequest
@@ -72,7 +73,14 @@ def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ChatRequestSchema(BaseSchema):
-    """The request. What its fields mean, and what becomes of them, is in PARAMETERS."""
+    """The request. What its fields mean, and what becomes of them, is in PARAMETERS.
+
+    The parameters *ignored* are left out, whatever a request sets them to.
+    """
+
+    def __init__(self, *, ignored: Collection[str] = (), **options: Any):
+        super().__init__(**options)
+        self._ignored = ignored
 
     model = fields.String(validate=Length(min=1))
     messages = fields.List(
@@ -129,9 +137,11 @@ class ChatRequestSchema(BaseSchema):
         """Load by those fields only that *data* has: each costs its time, be it given or not."""
         if self.only is not None or not isinstance(data, dict):
             return super().load(data, **options)
+        data, dropped = drop(data, self._ignored)
         known = self.load_fields.items()
         given = tuple(name for name, field in known if field.required or name in data)
-        return _narrowed(given).load(data, **options)
+        request = _narrowed(given).load(data, **options)
+        return replace(request, dropped=dropped) if dropped else request
 
     @pre_load
     def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Validation, the header x-ignored-params, the OpenAPI document and docs/ all read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -127,6 +127,17 @@ def asked(body: Mapping[str, Any], kind: Kind) -> Iterator[str]:
     for name, parameter in _OF_KIND[kind].items():
         if not is_neutral(body.get(name), parameter.neutral):
             yield name
+
+
+def drop(
+    body: Mapping[str, Any], names: Collection[str]
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return *body* without the parameters *names*, and those of them that asked for something."""
+    held = [name for name in names if name in body]
+    if not held:
+        return body, ()
+    dropped = (name for name in held if not is_neutral(body[name], PARAMETERS[name].neutral))
+    return {name: value for name, value in body.items() if name not in held}, tuple(dropped)
 
 
 def refuse(body: Mapping[str, Any]) -> None:

@@ -27,7 +27,8 @@ from wrapper.services.turn import (
 class ChatRequest:
     """A valid chat completion request. None stands for what was not given.
 
-    `idle` are the parameters that it sets and that have no effect with any model.
+    `idle` are the parameters that it sets and that have no effect with any model, `dropped` those
+    that the operator has the gateway ignore.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -56,6 +57,7 @@ class ChatRequest:
     session_id: str | None = None
     compacts: bool | None = None
     idle: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def wants_plain(self) -> bool:

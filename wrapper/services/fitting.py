@@ -62,7 +62,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     )
     if strict:
         _check(fitted)
-    return fitted
+    return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 
 def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
