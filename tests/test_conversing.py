@@ -34,7 +34,7 @@ def _wire(monkeypatch):
 
 
 def process_of(mode="default"):
-    profile = SimpleNamespace(mode=mode, budgeted=False)
+    profile = SimpleNamespace(mode=mode, budgeted=False, reads_only=False)
     process = SimpleNamespace(profile=profile, result=None, settings=[], pid=1, greeted=False)
     return cast(Process, process)
 

@@ -57,7 +57,7 @@ class Pipes:
     """A process that has said its last, of these *bytes*."""
 
     def __init__(self, said):
-        self.profile = SimpleNamespace(mode=None, budgeted=False)
+        self.profile = SimpleNamespace(mode=None, budgeted=False, reads_only=False)
         self.settings, self.result, self.pid, self.greeted = [], None, 4711, False
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)

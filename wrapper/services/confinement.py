@@ -13,20 +13,14 @@ from wrapper.settings import Settings
 
 # The tools that run commands; "default" is Claude Code's word for all that it has.
 SHELLS = frozenset({"Bash", "Monitor", "PowerShell", "REPL", "default"})
-# The modes in which Claude Code runs commands that write.
-_WIDE = ("acceptEdits", "bypassPermissions")
+# The modes in which Claude Code decides on commands by itself. In `default` it asks the gateway,
+# which allows what only reads, so that this is as strict as `dontAsk`.
+_UNASKED = ("acceptEdits", "bypassPermissions", "dontAsk")
 _WRITERS = frozenset({"Write", "Edit", "NotebookEdit", "default"})
 HOW_TO_OPEN = "set CLAUDE_SANDBOX=true, CLAUDE_USER, or ALLOW_UNSANDBOXED_BASH=true"
 
 # What acceptEdits lets file tools do. That mode itself would also run touch, rm, cp and the like.
 EDITS = ("Edit(./**)",)
-# Commands that Claude Code takes for ones that read only what they name, and that then read any
-# file: xargs those that it is told of, wc and du the lists that --files0-from names. Quotes and
-# backslashes would hide that word.
-LEAKS = (
-    *("Bash(xargs:*)", "Bash(docker:*)"),
-    *(f"Bash({name} {word})" for name in ("wc", "du") for word in ("*--f*", '*"*', "*'*", r"*\\*")),
-)
 
 
 class Confinement(Enum):
@@ -51,14 +45,14 @@ def confinement(settings: Settings) -> Confinement:
 
 
 def reads_only(settings: Settings) -> bool:
-    """Say whether commands are held to those that Claude Code takes for reading."""
+    """Say whether only commands run that are known to read (services.readonly)."""
     return confinement(settings) is Confinement.READ_ONLY
 
 
 def first_mode(settings: Settings) -> str:
     """Return the permission mode that an agent's process begins with."""
     mode = settings.claude_permission_mode
-    return "default" if reads_only(settings) and mode in _WIDE else mode
+    return "default" if reads_only(settings) and mode in _UNASKED else mode
 
 
 def confine(turn: Turn, settings: Settings) -> Turn:
@@ -79,8 +73,7 @@ def confine(turn: Turn, settings: Settings) -> Turn:
     held = replace(
         given,
         allow=(*given.allow, *edits),
-        deny=(*given.deny, *LEAKS),
-        mode="default" if given.mode in _WIDE else given.mode,
+        mode="default" if given.mode in _UNASKED else given.mode,
     )
     return replace(turn, permissions=held)
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude import sandbox, unixuser
+from wrapper.services.claude import permissions, sandbox, unixuser
 from wrapper.services.claude.unixuser import UnixUser
 from wrapper.services.confinement import first_mode, reads_only
 from wrapper.services.credentials import uses_cli_login
@@ -152,7 +152,10 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     mode = first_mode(settings)
     user = unixuser.of(settings.claude_user)
     hidden = sorted(name for name in passed if any(fnmatchcase(name, like) for like in SECRET))
-    held = sandbox.arguments(hidden) if settings.claude_sandbox else ()
+    if settings.claude_sandbox:
+        held = sandbox.arguments(hidden)
+    else:
+        held = permissions.arguments() if reads_only(settings) else ()
     return Profile(
         name="agent",
         arguments=(

@@ -25,6 +25,7 @@ from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.functions import FunctionServer, served
 from wrapper.services.claude.greeting import last_round
 from wrapper.services.claude.parking import Place
+from wrapper.services.claude.permissions import PermissionServer
 from wrapper.services.claude.process import Process
 from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
@@ -72,7 +73,11 @@ class Conversation:
         if names:
             history = self._name(history)
         server = FunctionServer(served(turn))
-        self._transport = ProcessTransport(process, configuration, history, ignored, server, clock)
+        asked = process.profile.reads_only
+        permissions = PermissionServer(workspace or process.directory) if asked else None
+        self._transport = ProcessTransport(
+            process, configuration, history, ignored, server, clock, permissions
+        )
         self._functions = names_of(turn)
         self._reading = Reading(
             turn.sampling.stop,

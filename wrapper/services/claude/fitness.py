@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wrapper.services.claude import sandbox
+from wrapper.services.claude import permissions, sandbox
 from wrapper.services.claude.cli import (
     HOW_TO_UPDATE,
     OLDEST_READ_ONLY,
@@ -24,6 +24,11 @@ def check(profile: Profile, version: str, ask: Ask) -> None:
     check_version(version)
     if profile.reads_only:
         check_read_only(version)
+        if not permissions.in_force(ask({"subtype": "get_settings"})):
+            raise Refused(
+                "Claude Code does not ask the gateway before it runs a command. Use a version that "
+                f"does: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}"
+            )
     if profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
         raise Refused(
             "Claude Code does not take the settings of its sandbox (CLAUDE_SANDBOX). Use a "

@@ -66,7 +66,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=profile.cwd or self.home / "work",
+                cwd=self.directory,
                 env=variables,
                 bufsize=0,
                 start_new_session=True,
@@ -77,6 +77,11 @@ class Process:
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
+
+    @property
+    def directory(self) -> str:
+        """Return the directory that it was started in."""
+        return self.profile.cwd or str(self.home / "work")
 
     @property
     def pipes(self) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from wrapper.services.claude.failures import DiedEarly
 from wrapper.services.claude.frames import Frame, control
 from wrapper.services.claude.functions import FunctionServer, asks_server
 from wrapper.services.claude.line import read_frame
+from wrapper.services.claude.permissions import PermissionServer, asks_permission
 from wrapper.services.claude.process import Process
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class ProcessTransport(Transport):
         ignored: Counter[str],
         server: FunctionServer,
         clock: Callable[[], float] = time.monotonic,
+        permissions: PermissionServer | None = None,
     ):
         self._process = process
         self._requests = list(requests)
@@ -62,6 +64,7 @@ class ProcessTransport(Transport):
         self._ignored = ignored
         self._server = server
         self._clock = clock
+        self._permissions = permissions
         self._greeting: asyncio.Queue[str] = asyncio.Queue()
         self._greeted = False
         self._hung_up = False
@@ -189,6 +192,8 @@ class ProcessTransport(Transport):
             log.debug("from %d", self._process.pid, extra={"frame": Redacted(frame)})
             if asks_server(frame):
                 await self._serve(frame)
+            elif self._permissions and asks_permission(frame):
+                await self._send(self._permissions.answer(frame))
             elif frame["type"] in KNOWN:
                 yield frame
             elif frame["type"] == LIFECYCLE:

@@ -1,0 +1,1 @@
+"""Read-only commands: which shell commands an agent may run where nothing else confines them."""
