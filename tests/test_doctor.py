@@ -55,7 +55,7 @@ def test_all_is_well():
     assert "2.1.300 at /bin/claude" in lines[1]
     assert lines[2] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
     assert lines[3].startswith("ok      turn: scripted-model answered in 0.")
-    assert "commands: held to commands that read; for more, set CLAUDE_SANDBOX" in lines[6]
+    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
 

@@ -190,6 +190,13 @@ AROUND = (
     "echo $ANTHROPIC_API_KEY",
     "xargs -a /proc/self/environ echo",
     "wc --files0-from=/proc/self/en'v'iron",
+    "tree --fromfile {keys}",
+    "grep -R sha256 link",
+    "rg -L sha256",
+    "cat .*/*/keys.toml",
+    "cat link/keys.toml",
+    "find . -exec cat {keys} ;",
+    "cd link && cat keys.toml",
 )
 
 
@@ -211,10 +218,29 @@ def test_only_reading_commands_run(house, mode):
 def test_no_way_around_the_checks(house, command):
     """With nothing set a command that would read elsewhere by a trick is denied."""
     held = house("nothing")
-    said = held.run(command.format(**held.places()))
+    link = Path(held.run("pwd", session_id="around").split("\n")[0], "link")
+    if not link.is_symlink():
+        link.symlink_to(held.places()["keys"].parent)
+    said = held.run(command.format(**held.places()), session_id="around")
     assert "sha256" not in said
     assert KEY not in said
-    assert "denied" in said or "approval" in said or "blocked" in said or "can't be" in said, said
+    assert "denied" in said or "No such file" in said, said
+
+
+@pytest.mark.parametrize("mode", ["plan", "default", "dontAsk", "acceptEdits"])
+def test_useful_commands_run(house, mode):
+    """With nothing set an agent lists, searches and reads its files, in any mode."""
+    held = house("nothing")
+    more = {"session_id": f"useful-{mode}", "claude": {"permission_mode": mode}}
+    work = Path(held.run("pwd", **more).split("\n")[0])
+    (work / "sub").mkdir()
+    (work / "sub" / "a b.txt").write_text("one\ntwo\n")
+    (work / "link").symlink_to("/etc/passwd")
+    assert held.run("cd sub && grep -c two *.txt", **more) == "1"
+    told = held.run(
+        "ls sub/*; rg -n tw; cat 'sub/a b.txt' | tail -n 1; find . -name '*.txt'", **more
+    )
+    assert told == "sub/a b.txt\nsub/a b.txt:2:two\ntwo\n./sub/a b.txt"
 
 
 def test_reading_and_editing_stay(house):

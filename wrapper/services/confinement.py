@@ -27,7 +27,7 @@ class Confinement(Enum):
     """What commands are held by, and what is said of that."""
 
     NO_COMMANDS = "no tool runs commands"
-    READ_ONLY = f"held to commands that read; for more, {HOW_TO_OPEN}"
+    READ_ONLY = f"a short list of commands that read (SECURITY.md); for more, {HOW_TO_OPEN}"
     SANDBOX = "in Claude Code's sandbox (CLAUDE_SANDBOX)"
     USER = "as a Unix user of its own (CLAUDE_USER)"
     OPEN = "all that the gateway's user may do (ALLOW_UNSANDBOXED_BASH)"

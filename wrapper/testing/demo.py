@@ -34,7 +34,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 0.1
 READY_SECONDS = 90.0
 WRITE_AND_LIST = (
-    '[[tool Bash {"command": "echo hello > hello.txt"}]] [[tool Bash {"command": "ls"}]]'
+    '[[tool Write {"file_path": "hello.txt", "content": "hello"}]] [[tool Bash {"command": "ls"}]]'
 )
 
 _LISTENING = re.compile(r"Listening at: (http://\S+)")

@@ -41,7 +41,7 @@ class PermissionServer:
         tool, given = request.get("tool_name"), request.get("input") or {}
         if tool != "Bash":
             why = request.get("decision_reason") or "no permission rule allows it"
-            raise Denied(f"{tool} was denied: {why}. There is nobody to ask for permission.")
+            raise Denied(f"{tool} was denied: {why}, and nobody can be asked for it.")
         try:
             command = read_only(str(given.get("command")), self._root)
         except (Denied, OSError) as reason:
