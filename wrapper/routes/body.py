@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from wrapper import errors
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import checked
+from wrapper.services.precision import read_number
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
@@ -56,7 +56,7 @@ def parse(data: bytes) -> dict[str, Any]:
     """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
     try:
         text = data.decode()
-        body = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        body = json.loads(text, parse_constant=_refuse_constant, parse_float=read_number)
         if _SURROGATE.search(text):
             json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
@@ -68,13 +68,6 @@ def parse(data: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):  # which no JSON that is sent on could hold
-        raise ValueError(f"{digits[:20]} is too large a number")
-    return number
 
 
 def _refuse_constant(name: str) -> None:

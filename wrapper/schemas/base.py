@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -54,7 +55,7 @@ class StrictFloat(fields.Float):
     """A number, and neither a text nor a boolean."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
             raise ValidationError("Not a valid number.")
         try:
             return float(value)

@@ -10,7 +10,9 @@ from marshmallow import ValidationError, fields, post_load
 from marshmallow.validate import Equal, OneOf
 
 from wrapper.schemas.base import BaseSchema, Coded, StrictBool
-from wrapper.services.shapes import NOT_AT_TOP, what_is_wrong
+from wrapper.services.model_schema import ModelSchema, adapt, state_in_schema, state_original
+from wrapper.services.object_schema import NoObject
+from wrapper.services.shapes import what_is_wrong
 from wrapper.services.turn import Function, Shape
 
 NAME = "^[a-zA-Z0-9_-]{1,64}$"
@@ -19,29 +21,26 @@ NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 ANY_OBJECT = Shape("json_object", {"type": "object"})
 
 
-class Parameters(fields.Field[Mapping[str, Any]]):
+class Parameters(fields.Field[ModelSchema]):
     """A JSON Schema of an object; an empty one is that of no parameters."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A JSON Schema, without references to elsewhere. {} means no parameters.",
-        "anyOf": [
-            {
-                "type": "object",
-                "properties": {"type": {"const": "object"}},
-                "required": ["type"],
-                "not": {"anyOf": [{"required": [name]} for name in NOT_AT_TOP]},
-            },
-            {"type": "object", "maxProperties": 0},
-        ],
+        "description": "A JSON Schema that accepts objects, without references to elsewhere. {} "
+        "means no parameters.",
+        "type": ["object", "boolean"],
     }
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise ValidationError("Not a valid JSON Schema object.")
-        schema = value or NO_PARAMETERS
-        if why := what_is_wrong(schema):
-            raise ValidationError(Coded(f"The schema {why}.", "invalid_function_parameters"))
-        return schema
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> ModelSchema:
+        if not isinstance(value, (dict, bool)):
+            raise ValidationError("Not a valid JSON Schema.")
+        schema = NO_PARAMETERS if value == {} else value
+        try:
+            why = None if isinstance(schema, bool) else what_is_wrong(schema)
+            if why is None:
+                return adapt(schema)
+        except NoObject as error:
+            why = str(error)
+        raise ValidationError(Coded(f"The schema {why}.", "invalid_function_parameters"))
 
 
 def _name() -> fields.String:
@@ -61,8 +60,9 @@ class FunctionSchema(BaseSchema):
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Function:
-        described = data.get("description") or ""
-        return Function(data["name"], data.get("parameters") or NO_PARAMETERS, described)
+        adapted = data.get("parameters") or ModelSchema(NO_PARAMETERS)
+        schema, described = state_original(adapted, data.get("description") or "")
+        return Function(data["name"], schema, described, adapted.original)
 
 
 class ToolSchema(BaseSchema):
@@ -101,5 +101,6 @@ class ResponseFormatSchema(BaseSchema):
         if "json_schema" not in data:
             raise ValidationError("Missing data for required field.", "json_schema")
         told = data["json_schema"]
-        schema = told.get("schema") or ANY_OBJECT.schema
-        return Shape(told["name"], schema, strict=bool(told.get("strict")))
+        adapted = told.get("schema") or ModelSchema(ANY_OBJECT.schema)
+        schema, strict = state_in_schema(adapted), bool(told.get("strict"))
+        return Shape(told["name"], schema, strict=strict, original=adapted.original)

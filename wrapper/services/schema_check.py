@@ -6,6 +6,7 @@ It runs in a child of the offload's fork server, which ends it where it takes to
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
@@ -20,7 +21,7 @@ def compile_schema(body: bytes) -> str | None:
     An empty object is checked against it too: what takes too long for that does so for all.
     """
     try:
-        _validator(json.loads(body)).is_valid({})
+        _validator(json.loads(body, parse_float=Decimal)).is_valid({})
     except (ValueError, RecursionError) as error:
         return _reason(error)
     return None
@@ -32,11 +33,11 @@ def check_answer(body: bytes, size: int) -> str | None:
     Return None if it fits.
     """
     try:
-        answer = json.loads(body[size:], parse_constant=_refuse_constant)
+        answer = json.loads(body[size:], parse_constant=_refuse_constant, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         return f"it is not JSON: {_reason(error)}"
     try:
-        _validator(json.loads(body[:size])).validate(answer)
+        _validator(json.loads(body[:size], parse_float=Decimal)).validate(answer)
     except ValidationError as error:
         where = ".".join(map(str, error.instance_path))
         return f"{where}: {_reason(error)}" if where else _reason(error)

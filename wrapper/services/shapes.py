@@ -6,7 +6,6 @@ CPU time, in a process of its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from threading import Lock
@@ -17,13 +16,12 @@ from cachetools import LRUCache, cached
 from wrapper.errors import SchemaTooCostly
 from wrapper.services.offload import Exceeded, Job, offload
 from wrapper.services.offload_server import MEMORY
+from wrapper.services.precision import write_exact
 from wrapper.services.turn import Shape
 
 MOST_BYTES = 256 * 1024
 COMPILE_SECONDS = 0.25
 CHECK_SECONDS = 1.0
-# What the model's API takes at the top of no tool's schema.
-NOT_AT_TOP = ("anyOf", "oneOf", "allOf")
 
 TOO_COSTLY = (
     f"takes more than {{}} s of CPU time or {MEMORY // 1024**2} MiB of memory to check; "
@@ -32,14 +30,10 @@ TOO_COSTLY = (
 
 
 def what_is_wrong(schema: Mapping[str, Any]) -> str | None:
-    """Return why *schema* cannot describe an object that a model is to write; None if it can.
+    """Return why no answer can be checked against *schema*; None if one can.
 
     Raises ChecksBusy where too many costly checks run.
     """
-    if schema.get("type") != "object":
-        return f'must be of type "object", not {json.dumps(schema.get("type"))[:40]}'
-    if found := [name for name in NOT_AT_TOP if name in schema]:
-        return f"must not have {found[0]} at its top: the model's API does not take it"
     try:
         return _compiled(_text(schema))
     except RecursionError:
@@ -52,7 +46,7 @@ def misfit(shape: Shape, text: str, *, param: str = "response_format") -> str | 
     Raises SchemaTooCostly, which names *param*, where the check exceeds its limit, and ChecksBusy
     where too many costly checks run.
     """
-    schema = _text(shape.schema)
+    schema = _text(shape.exact)
     body = schema + text.encode(errors="surrogatepass")
     try:
         result: str | None = offload.run(
@@ -69,7 +63,7 @@ def misfit(shape: Shape, text: str, *, param: str = "response_format") -> str | 
 
 
 def _text(schema: Mapping[str, Any]) -> bytes:
-    return json.dumps(schema, separators=(",", ":")).encode()
+    return write_exact(schema).encode()
 
 
 # Programs send the same schemas again with each request.

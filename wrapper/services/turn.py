@@ -82,11 +82,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the client's, which only the client can run. `parameters` is a JSON Schema."""
+    """A function of the client's, which only the client can run. `parameters` is a JSON Schema.
+
+    Where the model cannot get the schema that the client wrote, that is the `original`, and
+    `parameters` accept more.
+    """
 
     name: str
     parameters: Mapping[str, Any]
     description: str = ""
+    original: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,12 @@ class Shape:
     schema: Mapping[str, Any]
     forced: bool = True
     strict: bool = False
+    original: Mapping[str, Any] | None = None
+
+    @property
+    def exact(self) -> Mapping[str, Any]:
+        """Return the schema as the client wrote it; the model may have one that accepts more."""
+        return self.schema if self.original is None else self.original
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,8 @@ def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:
     """Return a call, its arguments in pieces; no arguments come in none, as the API has it."""
     use = {"type": "tool_use", "id": id_, "name": name, "input": {}}
     text = json.dumps(arguments, ensure_ascii=False) if arguments else ""
+    if isinstance(arguments, str):  # written by hand, for digits that a double does not hold
+        text = arguments
     pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     return use, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
 

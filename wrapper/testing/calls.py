@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from wrapper.services.precision import is_exact
+
 Body = dict[str, Any]
 Call = tuple[str, Any]
 
@@ -33,7 +35,7 @@ def next_call(
     if not wanted:
         return None
     schema = tools[wanted[0]].get("input_schema", {})
-    return wanted[0], json.loads(answer) if answer else sample(schema, schema)
+    return wanted[0], as_written(answer) if answer else sample(schema, schema)
 
 
 def further_calls(asked: list[str], body: Body) -> tuple[Call, ...]:
@@ -120,7 +122,13 @@ def _read(directive: str, names: list[str]) -> Call:
     longer = [full for full in names if full.endswith(f"__{name}")]
     if name not in names and len(longer) == 1:
         name = longer[0]
-    return name, json.loads(arguments or "{}")
+    return name, as_written(arguments or "{}")
+
+
+def as_written(text: str) -> Any:
+    """Return the value of *text*, or *text* itself where its numbers need more than a double."""
+    value = json.loads(text)
+    return value if is_exact(text) else text
 
 
 def _wanted(choice: Body, names: list[str]) -> list[str] | None:

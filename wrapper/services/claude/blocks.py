@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Literal
 
 from wrapper.services.claude.functions import PREFIX, served
+from wrapper.services.precision import exact_object
 from wrapper.services.turn import (
     Call,
     Calling,
@@ -131,7 +131,7 @@ def _block(part: Part, prefix: str) -> Block:
             titled = {"title": part.title} if part.title else {}
             return {"type": "document", "source": _document_source(part), **titled}
         case Call():
-            arguments = json.loads(part.arguments)
+            arguments, _ = exact_object(part.arguments)
             called = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
             return {"type": "tool_use", **called}
         case Result():

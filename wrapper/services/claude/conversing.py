@@ -31,6 +31,7 @@ from wrapper.services.claude.reading import Reading
 from wrapper.services.claude.tally import Tally
 from wrapper.services.claude.transport import ProcessTransport
 from wrapper.services.events import Ended, Ending, Event, TextDelta, ToolUse
+from wrapper.services.precision import is_exact
 from wrapper.services.turn import Message, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
@@ -139,6 +140,8 @@ class Conversation:
         if self._ended.ending is not Ending.DONE or self._turn.permissions.mode == "plan":
             return None
         text = "".join(self._said)
+        if self._turn.shape and not is_exact(text):
+            return None  # it knows its own answer with other numbers
         answer = (Message("assistant", (text,)),) if text.strip() else ()
         return (*self._turn.messages, *answer)
 

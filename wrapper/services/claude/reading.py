@@ -22,6 +22,7 @@ from wrapper.services.events import (
     ToolUse,
     sum_usage,
 )
+from wrapper.services.precision import is_exact, is_read_as
 from wrapper.services.stops import StopCutter
 
 Raw = dict[str, Any]
@@ -36,6 +37,8 @@ ENDINGS = {
     "max_turns": Ending.LENGTH,
     "calls": Ending.CALLS,
 }
+# The tool that an agent answers with where its answer must be in a shape.
+STRUCTURED = "StructuredOutput"
 # The CLI would ask the model to go on after these.
 CUT_SHORT = {"max_tokens"}
 
@@ -63,6 +66,7 @@ class Reading:
         self._answered = False
         self._aside = ""
         self._words = ""
+        self._written = ""
         self._calls = 0
         self.tally = tally or Tally()
         self._resumed = resumed
@@ -117,9 +121,15 @@ class Reading:
         return self._stop_reason == "calls"
 
     def answer(self, told: Any) -> Iterator[Event]:
-        """Yield the answer as the engine has told it in the end, which ends the turn."""
+        """Yield the answer as the engine has told it in the end, which ends the turn.
+
+        Where its numbers have lost digits on the way, it is told as the model has written it.
+        """
         self._stop_reason = "end_turn"
-        yield TextDelta(json.dumps(told, ensure_ascii=False))
+        text = json.dumps(told, ensure_ascii=False)
+        if self._written and not is_exact(self._written):
+            text = self._written if is_read_as(json.loads(self._written), told) else text
+        yield TextDelta(text)
 
     def answer_in_words(self) -> Iterator[Event]:
         """Yield the words that the model ended with, where the engine has not told its answer.
@@ -187,6 +197,8 @@ class Reading:
             if not self._arguments:  # an object that holds nothing
                 yield TextDelta("{}")
         elif self._tool:
+            if self._tool == STRUCTURED:
+                self._written = self._arguments
             yield ToolUse(self._tool, self._arguments)
         self._tool = None
 

@@ -1,0 +1,49 @@
+"""A JSON Schema without the numbers that JavaScript would change; words state them instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wrapper.services.precision import changes, is_suspect, reorders, write_exact
+from wrapper.services.subschemas import Schema, holds_schemas, map_schemas
+
+# What stands for a Decimal where it is only looked for.
+_LONG = 10**16
+
+
+def keep_exact(schema: Schema) -> Schema:
+    """Return *schema* in a form that JavaScript leaves alone; *schema* itself if it is one.
+
+    A keyword with a number that JavaScript would change is left out, and the description states
+    it exactly. So the model learns all that must hold, and reads no wrong number.
+    """
+    if not is_suspect(json.dumps(schema, default=lambda _: _LONG)):
+        return schema
+    changed: Schema = map_schemas(schema, _state_exactly)
+    return schema if changed == schema else changed
+
+
+def describe(schema: Schema, sentence: str) -> Schema:
+    """Return *schema* with *sentence* at the end of its description."""
+    described = schema.get("description")
+    before = f"{described}\n\n" if isinstance(described, str) and described else ""
+    return {**schema, "description": before + sentence}
+
+
+def _state_exactly(schema: Schema) -> Schema:
+    lost = {
+        name: value for name, value in schema.items() if not holds_schemas(name) and changes(value)
+    }
+    properties = schema.get("properties")
+    kept: Schema = {name: value for name, value in schema.items() if name not in lost}
+    if lost:
+        kept = describe(kept, f"It must also match this JSON Schema: {write_exact(lost)}")
+    if isinstance(properties, Mapping) and reorders(properties):
+        kept = describe(kept, f"Write its properties in this order: {_names(properties)}")
+    return kept
+
+
+def _names(properties: Mapping[str, Any]) -> str:
+    return json.dumps([*properties], ensure_ascii=False)

@@ -1,0 +1,186 @@
+"""The JSON values that JavaScript changes, and a form of them that it leaves alone.
+
+Claude Code is written in JavaScript, which reads every number as a double: long integers and long
+decimals lose digits, and -0 loses its sign. It also moves keys that look like array indexes to the
+front of their object. Texts pass through it unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+# The name of the property that holds an object's keys in their order.
+KEY_ORDER = "keys in order"
+
+# Longer numbers are not worth the work of comparing them.
+_DIGITS = 400
+# JavaScript writes larger integers with an exponent.
+_LARGEST = 10**21
+# What a JSON text holds if JavaScript may change it; most texts hold none of it.
+_SUSPECT = re.compile(r'[0-9.]{16}|[0-9][eE]|-0|"[0-9]{1,10}"\s*:')
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+_LARGEST_INDEX = 2**32 - 2
+
+
+def is_suspect(text: str) -> bool:
+    """Return whether JavaScript may change a value in *text*, a JSON text; quick, and often so."""
+    return _SUSPECT.search(text) is not None
+
+
+def changes_number(digits: str) -> bool:
+    """Return whether JavaScript changes the value of *digits*, a JSON number, or its sign."""
+    if len(digits) > _DIGITS:
+        return True
+    number = float(digits)
+    if not math.isfinite(number):
+        return True
+    mantissa = re.split("[eE]", digits)[0]
+    if number == 0:
+        return digits.startswith("-") or mantissa.strip("0.") != ""
+    if mantissa == digits and "." not in digits and abs(number) >= _LARGEST:
+        return True
+    return Decimal(repr(number)) != Decimal(digits)
+
+
+def reorders(keys: Iterable[str]) -> bool:
+    """Return whether JavaScript changes the order of an object's *keys*."""
+    keys = list(keys)
+    indexes = [int(key) for key in keys if _is_index(key)]
+    return any(map(_is_index, keys[len(indexes) :])) or indexes != sorted(indexes)
+
+
+def changes(value: Any) -> bool:
+    """Return whether JavaScript changes *value*, a parsed JSON value, in which what Python's own
+    numbers cannot hold is a Decimal."""
+    match value:
+        case bool() | str() | None:
+            return False
+        case int():
+            return abs(value) >= 2**53 and (abs(value) >= _LARGEST or changes_number(str(value)))
+        case float():
+            return value == 0 and math.copysign(1, value) < 0
+        case Mapping():
+            return reorders(value) or any(map(changes, value.values()))
+        case list() | tuple():
+            return any(map(changes, value))
+    return True
+
+
+def is_exact(text: str) -> bool:
+    """Return whether JavaScript leaves the value of *text* as it is; also where it is no JSON."""
+    if not is_suspect(text):
+        return True
+    try:
+        return not _read_exact(text)[1]
+    except (ValueError, RecursionError):
+        return True
+
+
+def exact_object(text: str) -> tuple[dict[str, Any], bool]:
+    """Return the object in *text* in a form that JavaScript leaves alone; whether that changed it.
+
+    A number that JavaScript would change becomes a text of its digits. An object whose keys it
+    would reorder gets a property, KEY_ORDER, that lists them.
+    """
+    if not is_suspect(text):
+        held: dict[str, Any] = json.loads(text)
+        return held, False
+    held, changed = _read_exact(text)
+    return held, changed
+
+
+def is_read_as(written: Any, read: Any) -> bool:
+    """Return whether *read* is what JavaScript makes of *written*; both are parsed JSON values."""
+    match written:
+        case Mapping():
+            return (
+                isinstance(read, Mapping)
+                and written.keys() == read.keys()
+                and all(is_read_as(value, read[key]) for key, value in written.items())
+            )
+        case list():
+            return (
+                isinstance(read, list)
+                and len(written) == len(read)
+                and all(map(is_read_as, written, read))
+            )
+        case bool() | str() | None:
+            return type(read) is type(written) and bool(read == written)
+    number = _as_double(written)
+    if math.isinf(number):
+        return read is None
+    return isinstance(read, (int, float)) and _as_double(read) == number
+
+
+def _as_double(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _read_exact(text: str) -> tuple[Any, bool]:
+    changed: list[bool] = []
+
+    def read(digits: str) -> float | int | str:
+        if changes_number(digits):
+            changed.append(True)
+            return digits
+        return float(digits) if set(digits) & set(".eE") else int(digits)
+
+    def read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        held = dict(pairs)
+        if not reorders(held):
+            return held
+        changed.append(True)
+        name = KEY_ORDER
+        while name in held:
+            name += "_"
+        return {**held, name: list(held)}
+
+    held = json.loads(text, parse_int=read, parse_float=read, object_pairs_hook=read_pairs)
+    return held, bool(changed)
+
+
+def write_exact(value: Any) -> str:
+    """Return *value* as JSON, its Decimals as numbers with all their digits."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        return _write(value)
+
+
+def _write(value: Any) -> str:
+    match value:
+        case Mapping():
+            pairs = (f"{_write(key)}: {_write(one)}" for key, one in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_write, value))}]"
+        case Decimal():
+            return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_number(digits: str) -> float | Decimal:
+    """Return the number of *digits*, as a Decimal where a float would not hold all of them.
+
+    Raises ValueError for one that no float comes near to.
+    """
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    if len(digits) <= 15 and abs(number) > 1e-300:
+        return number
+    if number == 0 and re.split("[eE]", digits)[0].strip("-0."):
+        raise ValueError(f"{digits[:20]} is too small a number")
+    return Decimal(digits) if number and changes_number(digits) else number
+
+
+def _is_index(key: str) -> bool:
+    return _INDEX.fullmatch(key) is not None and int(key) <= _LARGEST_INDEX
