@@ -181,6 +181,7 @@ BAD = [
     {"tools": [{"type": "function", "function": {"name": "a b"}}]},
     {"tools": [{"type": "function", "function": {**FUNCTION, "parameters": {"type": "array"}}}]},
     {"tools": [{"type": "function", "function": {**FUNCTION, "parameters": {"anyOf": []}}}]},
+    {"tools": [{"type": "function", "function": {**FUNCTION, "parameters": False}}]},
     {"functions": [{"description": "no name"}]},
     {"functions": [FUNCTION], "function_call": "required"},
     {"function_call": {"name": "f"}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -70,6 +70,17 @@ def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
     parallel = not legacy and data.get("parallel_tool_calls", True)
     functions, calling = choose(given, choice, parallel=parallel)
     return {"functions": functions, "calling": calling, "legacy_functions": legacy}
+
+
+def _adapted(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the places of the schemas that the model gets in another form."""
+    for name, place in (("tools", "function.parameters"), ("functions", "parameters")):
+        for index, function in enumerate(data.get(name) or ()):
+            if function.original is not None:
+                yield f"{name}.{index}.{place}"
+    shape = data.get("response_format")
+    if shape and shape.original is not None:
+        yield "response_format.json_schema.schema"
 
 
 class ChatRequestSchema(BaseSchema):
@@ -214,6 +225,7 @@ class ChatRequestSchema(BaseSchema):
             compacts=claude.get("compact"),
             appends_system=None if mode is None else mode == "append",
             idle=tuple(asked(data, Kind.IDLE)),
+            adapted=tuple(_adapted(data)),
         )
 
 

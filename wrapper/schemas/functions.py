@@ -27,7 +27,22 @@ class Parameters(fields.Field[ModelSchema]):
     json_schema: ClassVar[dict[str, Any]] = {
         "description": "A JSON Schema that accepts objects, without references to elsewhere. {} "
         "means no parameters.",
-        "type": ["object", "boolean"],
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "type": {
+                        "anyOf": [
+                            {"const": "object"},
+                            {"type": "array", "contains": {"const": "object"}},
+                        ]
+                    },
+                    "$ref": {"type": "string"},
+                    **dict.fromkeys(("anyOf", "oneOf", "allOf"), {"type": "array", "minItems": 1}),
+                },
+            },
+            {"const": True},
+        ],
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> ModelSchema:

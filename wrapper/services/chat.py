@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,9 @@ from wrapper.services.conversation import ChatRequest
 from wrapper.services.correction import Correcting
 from wrapper.services.draft import Draft, draft
 from wrapper.services.engine import Engine, TurnLoop
+from wrapper.services.exact_history import tell_adapted
 from wrapper.services.liveness import CHECK_SECONDS, Watch
+from wrapper.services.messages import ChatMessage
 from wrapper.services.meter import Meter
 from wrapper.services.options import options_of
 from wrapper.services.pictures import tell_shrunk
@@ -132,7 +134,7 @@ class ChatService:
             turn = drafted.empty() if visit.repeats else drafted.build(visit.before, visit.key)
             if not visit.repeats:  # other turns of the key may have spent the budget meanwhile
                 self._ledger.check(caller.principal)
-            notes = {**drafted.notes, **self._inspect(request, turn), **visit.notes}
+            notes = {**drafted.notes, **self._inspect(request, turn, visit.before), **visit.notes}
             record = Record(
                 caller.request_id,
                 turn,
@@ -216,11 +218,15 @@ class ChatService:
         held.callback(visit.close)
         return visit
 
-    def _inspect(self, request: ChatRequest, turn: Turn) -> dict[str, str]:
-        """Look at the request's pictures; return the header that names those that shrink."""
+    def _inspect(
+        self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage]
+    ) -> dict[str, str]:
+        """Return the headers that name the pictures that shrink and the calls that change."""
         model = self._catalog.resolve(turn.model)
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
-        return tell_shrunk(request.messages, shrinks, strict=self._settings.strict_params)
+        strict = self._settings.strict_params
+        shrunk = tell_shrunk(request.messages, shrinks, strict=strict)
+        return shrunk | tell_adapted(request.messages, before, strict=strict)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(

@@ -28,7 +28,8 @@ class ChatRequest:
     """A valid chat completion request. None stands for what was not given.
 
     `idle` are the parameters that it sets and that have no effect with any model, `dropped` those
-    that the operator has the gateway ignore.
+    that the operator has the gateway ignore, and `adapted` the schemas in it that the model gets in
+    another form.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -58,6 +59,7 @@ class ChatRequest:
     compacts: bool | None = None
     idle: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
 
     @property
     def wants_plain(self) -> bool:

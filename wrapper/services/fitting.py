@@ -17,7 +17,7 @@ _DEFAULT = (None, 1)
 class Fitted:
     """A request without what its model does not take: `ignored`, and `clamped` to its range.
 
-    What is `adapted` the model is only asked for in words.
+    What is `adapted` the model gets in another form, or in words.
     """
 
     request: ChatRequest
@@ -58,7 +58,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
         request,
         (*request.idle, *untaken),
         ("temperature",) if clamped else (),
-        (request.choice_param,) if asked else (),
+        (*request.adapted, *((request.choice_param,) if asked else ())),
     )
     if strict:
         _check(fitted)
@@ -91,6 +91,14 @@ def _check(fitted: Fitted) -> None:
     for name in fitted.clamped:
         raise InvalidRequest(
             f"{name}: it would be sent as 1, the model's most, which STRICT_PARAMS does not allow.",
+            param=name,
+            code="unsupported_value",
+        )
+    for name in fitted.request.adapted:
+        raise InvalidRequest(
+            f"{name}: the model would get this schema in another form, which STRICT_PARAMS does "
+            "not allow: it has anyOf, oneOf, allOf or $ref at its top, or numbers that a double "
+            "does not hold.",
             param=name,
             code="unsupported_value",
         )

@@ -114,7 +114,7 @@ def is_read_as(written: Any, read: Any) -> bool:
     number = _as_double(written)
     if math.isinf(number):
         return read is None
-    return isinstance(read, (int, float)) and _as_double(read) == number
+    return type(read) in (int, float) and _as_double(read) == number
 
 
 def _as_double(number: float) -> float:
