@@ -104,7 +104,7 @@ def test_unfinished_calls_are_none(ending):
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "{", "[]", "null", "{} {}", '{"a": NaN}', '{"a": 1e999}', r'{"a": "\ud800"}']
+    "arguments", ["", "{", "[]", "null", "{} {}", '{"a": NaN}', r'{"a": "\ud800"}']
 )
 def test_calls_that_cannot_be_sent_back(arguments):
     """A call that the model's API would not take back is an error, and no message."""

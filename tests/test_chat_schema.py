@@ -438,7 +438,7 @@ def test_no_arguments(arguments):
         ({"function": {"name": "f", "arguments": {}}}, "function.arguments", "invalid_type"),
         *(
             ({"function": {"name": "f", "arguments": text}}, "function.arguments", "invalid_value")
-            for text in ("[]", "1", "{", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "null")
+            for text in ("[]", "1", "{", '{"a": NaN}', '{"a": "\\ud800"}', "null")
         ),
     ],
 )

@@ -148,8 +148,8 @@ def test_every_digit_arrives(text):
     """Whatever the arguments of a call are, their digits, signs and order pass JavaScript."""
     held, _ = exact_object(text)
     arrived = through_javascript(json.loads(json.dumps(held)))
-    digits = {"parse_int": lambda said: (said,), "parse_float": lambda said: (said,)}
-    assert equal(json.loads(text, **digits), arrived)
+    written = json.loads(text, parse_int=lambda said: (said,), parse_float=lambda said: (said,))
+    assert equal(written, arrived)
 
 
 def parse(text):

@@ -18,6 +18,7 @@ from wrapper.services.turn import Function, Shape
 NAME = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_FUNCTIONS = 128
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
+SEVERAL = {"type": "array", "minItems": 1}
 ANY_OBJECT = Shape("json_object", {"type": "object"})
 
 
@@ -38,7 +39,7 @@ class Parameters(fields.Field[ModelSchema]):
                         ]
                     },
                     "$ref": {"type": "string"},
-                    **dict.fromkeys(("anyOf", "oneOf", "allOf"), {"type": "array", "minItems": 1}),
+                    **dict.fromkeys(("anyOf", "oneOf", "allOf"), SEVERAL),
                 },
             },
             {"const": True},

@@ -13,8 +13,8 @@ from functools import reduce
 from typing import Any
 
 from wrapper.services.schema_parts import accepts_all, all_of, any_of, parts_of, plain
-from wrapper.services.schema_references import find, without_lost_reference, without_unused
-from wrapper.services.subschemas import Part, Schema, count_values, map_schemas
+from wrapper.services.schema_references import find, mend_references, without_unused
+from wrapper.services.subschemas import Part, Schema, count_values, types_of
 
 COMPOSED = ("anyOf", "oneOf", "allOf", "$ref", "$dynamicRef")
 # Beside a composition these are folded as well, or mean something else once it is gone.
@@ -97,7 +97,7 @@ class _Folder:
         limit = 4 * self._size + 1000
         if count_values(folded, limit) >= limit:
             raise _TooComplex
-        return without_unused(map_schemas(folded, without_lost_reference))
+        return without_unused(mend_references(folded, self._root))
 
     def _join(self, found: _Object) -> dict[str, Any]:
         kept = {name: value for name, value in self._root.items() if name not in _FOLDED}
@@ -116,7 +116,7 @@ class _Folder:
             raise _TooComplex
         if isinstance(schema, bool):
             return ANY if schema else None
-        if "object" not in _types(schema):
+        if "object" not in types_of(schema):
             return None
         parts = [_own(schema), self._literal(schema)]
         if "$ref" in schema:
@@ -196,11 +196,6 @@ class _Folder:
         self._steps -= steps
         if self._steps < 0:
             raise _TooComplex
-
-
-def _types(schema: Schema) -> Sequence[str]:
-    kind = schema.get("type", "object")
-    return [kind] if isinstance(kind, str) else kind
 
 
 def _own(schema: Schema) -> _Object:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from wrapper.services.subschemas import Part, Schema
+from wrapper.services.subschemas import Part, Schema, map_schemas, types_of
 
 
 def find(root: Schema, reference: str) -> Part:
@@ -23,11 +23,29 @@ def find(root: Schema, reference: str) -> Part:
     return found if isinstance(found, (Mapping, bool)) else True
 
 
-def without_lost_reference(schema: Schema) -> Schema:
-    """Return *schema*, or one that accepts all, if it refers to what folding has moved."""
-    reference = schema.get("$ref", "#")
-    kept = reference == "#" or str(reference).startswith(("#/$defs/", "#/definitions/"))
-    return schema if kept and "$dynamicRef" not in schema else {}
+def mend_references(schema: Schema, root: Schema) -> Schema:
+    """Return *schema*, to which *root* was folded, with references that accept what they did.
+
+    Those into *root* itself, but for its definitions, accept all: what they point to has moved.
+    """
+    others = [kind for kind in types_of(root) if kind != "object"]
+    again: Schema = {"$ref": "#"}
+    if others:  # which the folded root does not accept any more
+        again = {"anyOf": [again, {"type": others}]}
+    mended: Schema = map_schemas(schema, lambda one: _mend(one, again))
+    return mended
+
+
+def _mend(schema: Schema, again: Schema) -> Schema:
+    reference = schema.get("$ref")
+    if "$dynamicRef" in schema:
+        return {}
+    if reference is None or str(reference).startswith(("#/$defs/", "#/definitions/")):
+        return schema
+    if reference != "#":
+        return {}
+    rest = {name: value for name, value in schema.items() if name != "$ref"}
+    return {**rest, **again} if again.keys().isdisjoint(rest) else {}
 
 
 def without_unused(schema: Schema) -> Schema:

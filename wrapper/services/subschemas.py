@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -17,6 +17,7 @@ ONE = {
 }
 LISTS = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
 MAPS = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+TYPES = ("array", "boolean", "null", "number", "object", "string")
 
 
 def map_schemas(schema: Any, change: Callable[[Schema], Schema]) -> Any:
@@ -32,6 +33,12 @@ def _map_value(name: str, value: Any, change: Callable[[Schema], Schema]) -> Any
     if name in LISTS and isinstance(value, list):
         return [map_schemas(one, change) for one in value]
     return map_schemas(value, change) if name in ONE else value
+
+
+def types_of(schema: Schema) -> Sequence[str]:
+    """Return the types of values that *schema* may accept."""
+    kind = schema.get("type", TYPES)
+    return [kind] if isinstance(kind, str) else kind
 
 
 def holds_schemas(name: str) -> bool:

@@ -47,10 +47,13 @@ class Call:
 
 
 def arguments_of(text: str) -> dict[str, Any]:
-    """Return the arguments of a call. Raises ValueError where *text* is no JSON object, or one
-    that cannot be written again: with NaN, 1e999, or a lone surrogate, which is no text."""
-    held = json.loads(text, parse_constant=_refuse_constant)
-    json.dumps(held, ensure_ascii=False, allow_nan=False).encode()
+    """Return the arguments of a call, each number in them as a text of its digits.
+
+    Raises ValueError where *text* is no JSON object, or one that cannot be written again: with NaN,
+    or with a lone surrogate, which is no text.
+    """
+    held = json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+    json.dumps(held, ensure_ascii=False).encode()
     if not isinstance(held, dict):
         raise ValueError("no object")
     return held

@@ -1,0 +1,200 @@
+"""Digits and compositions: numbers and schemas that Claude Code would change reach the model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.live.server import MODEL
+
+PROFILES = ("plain", "agent")
+DIGITS = ("1234567890123456789", "0.12345678901234567890", "-0.0", "1e400", "4.9e-324", "1" * 40)
+ARGUMENTS = f'{{"ids": [{", ".join(DIGITS)}], "by": {{"10": 1, "9": 2}}, "one": 1.0, "tax": 19.90}}'
+ARRIVED = {
+    "ids": [*DIGITS],
+    "by": {"9": 2, "10": 1, "keys in order": ["10", "9"]},
+    "one": 1,
+    "tax": 19.9,
+}
+FUNCTION = {"name": "f", "parameters": {"type": "object"}}
+TOOLS = [{"type": "function", "function": FUNCTION}]
+FORMS = {
+    "tool_calls": (
+        {"tool_calls": [{"id": "c", "type": "function", "function": {**FUNCTION}}]},
+        {"role": "tool", "tool_call_id": "c", "content": "[[say ok]]"},
+        {"tools": TOOLS},
+        "messages.1.tool_calls.0.function.arguments",
+    ),
+    "function_call": (
+        {"function_call": {"name": "f", "arguments": ARGUMENTS}},
+        {"role": "function", "name": "f", "content": "[[say ok]]"},
+        {"functions": [FUNCTION]},
+        "messages.1.function_call.arguments",
+    ),
+}
+FORMS["tool_calls"][0]["tool_calls"][0]["function"] = {"name": "f", "arguments": ARGUMENTS}
+
+
+def post(gateway, body, **more):
+    """Return status, headers and body of a completion; *body* may be JSON text."""
+    data = body if isinstance(body, bytes) else json.dumps({"model": MODEL, **body, **more})
+    data = data.encode() if isinstance(data, str) else data
+    status, headers, answer = gateway.call("POST", "/v1/chat/completions", data)
+    assert status == 200, answer
+    return headers, json.loads(answer)["choices"][0]["message"]
+
+
+def calls_in(recorded):
+    """Return the inputs of the calls that the model is told of."""
+    blocks = [
+        block
+        for message in recorded.body["messages"]
+        for block in message["content"]
+        if isinstance(block, dict)
+    ]
+    return [block["input"] for block in blocks if block["type"] == "tool_use"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("form", FORMS)
+def test_history(gateway, upstream, form, profile):
+    """The digits, signs and order in earlier calls reach the model, and a header names them."""
+    call, result, functions, path = FORMS[form]
+    user = {"role": "user", "content": "hi"}
+    messages = [user, {"role": "assistant", "content": None, **call}, result]
+    headers, _ = post(gateway, {"messages": messages, "claude": {"profile": profile}, **functions})
+    assert headers["x-adapted-messages"] == path
+    assert calls_in(upstream.requests[-1]) == [ARRIVED]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_session(remembering, upstream, begin, profile):
+    """In a session, too, the model reads the digits that it has written."""
+    talk = begin(remembering, profile)
+    answer = talk.say(f"[[tool f {ARGUMENTS}]] [[result]]", tools=TOOLS)
+    (call,) = answer.message["tool_calls"]
+    assert call["function"]["arguments"] == ARGUMENTS
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "done"}
+    talk.say(result, tools=TOOLS)
+    assert calls_in(upstream.requests[-1]) == [ARRIVED]
+
+
+BIG = f'{{"type": "integer", "enum": [{DIGITS[0]}, 7], "minimum": 9007199254740993}}'
+LONG = f'{{"type": "number", "multipleOf": {DIGITS[1]}}}'
+SCHEMA = f'{{"type": "object", "properties": {{"id": {BIG}, "part": {LONG}}}, "required": ["id"]}}'
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_schema(gateway, upstream, profile):
+    """The numbers of a schema reach the model in words, and no other number in their place."""
+    function = f'{{"type": "function", "function": {{"name": "f", "parameters": {SCHEMA}}}}}'
+    body = (
+        f'{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "[[say ok]]"}}], '
+        f'"claude": {{"profile": "{profile}"}}, "tools": [{function}]}}'
+    )
+    headers, _ = post(gateway, body.encode())
+    assert headers["x-adapted-params"] == "tools.0.function.parameters"
+    tools = upstream.requests[-1].body["tools"]
+    (schema,) = (tool["input_schema"] for tool in tools if tool["name"].endswith("f"))
+    told = schema["properties"]
+    assert told["id"].keys() == told["part"].keys() == {"type", "description"}
+    assert f'"enum": [{DIGITS[0]}, 7], "minimum": 9007199254740993' in told["id"]["description"]
+    assert f'"multipleOf": {DIGITS[1]}' in told["part"]["description"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_answer(gateway, profile, stream):
+    """An answer in a shape keeps its digits, and is checked by the schema with all of them."""
+    answer = f'{{"id": {DIGITS[0]}, "9": {DIGITS[1]}, "10": 1e5}}'
+    shape = f'{{"type": "json_schema", "json_schema": {{"name": "x", "schema": {SCHEMA}}}}}'
+    asked = f"[[tool StructuredOutput {answer}]]" if profile == "agent" else f"[[json {answer}]]"
+    body = (
+        f'{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "{{}}"}}], "claude": '
+        f'{{"profile": "{profile}"}}, "stream": {json.dumps(stream)}, "response_format": {shape}}}'
+    ).replace('"{}"', json.dumps(asked))
+    if not stream:
+        assert post(gateway, body.encode())[1]["content"] == answer
+        return
+    _, _, raw = gateway.call("POST", "/v1/chat/completions", body.encode())
+    events = [json.loads(line[6:]) for line in raw.decode().split("\n\n") if line[6:7] == "{"]
+    assert "".join(e["choices"][0]["delta"].get("content") or "" for e in events) == answer
+
+
+def test_an_agents_own_answer(remembering, upstream, begin):
+    """An agent that goes on from its answer in a shape reads that with its digits."""
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    talk = begin(remembering, "agent")
+    answer = f'{{"id": {DIGITS[0]}}}'
+    said = talk.say(f"[[tool StructuredOutput {answer}]]", response_format=shape)
+    assert said.message["content"] == answer
+    talk.say("[[tool StructuredOutput {}]]", response_format=shape)
+    assert DIGITS[0] in upstream.requests[-1].raw.decode()
+    assert "1234567890123456800" not in upstream.requests[-1].raw.decode()
+
+
+CAT = {
+    "type": "object",
+    "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
+    "required": ["kind", "lives"],
+}
+DOG = {"type": "object", "properties": {"kind": {"const": "dog"}}, "required": ["kind"]}
+COMPOSED = {
+    "any": {"anyOf": [CAT, DOG]},
+    "one": {"oneOf": [CAT, DOG, {"type": "null"}]},
+    "all": {"allOf": [CAT, {"required": ["name"], "properties": {"name": True}}]},
+    "ref": {"$ref": "#/$defs/Cat", "$defs": {"Cat": CAT}},
+    "both": {"type": "object", "properties": {"id": {}}, "anyOf": [CAT, DOG]},
+    "same": {"enum": [{"kind": "cat"}, {"kind": "dog"}]},
+}
+LOOSE = {
+    "none": {"description": "Anything."},
+    "null": {"type": ["object", "null"], "properties": {"kind": {"type": "string"}}},
+    "true": True,
+    "empty": {},
+    "odd": {"type": "object", "properties": {"kind": True, "never": False}},
+    "usual": CAT,
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_compositions(gateway, upstream, profile):
+    """Compositions at the top are folded into objects, and no function takes another one along."""
+    given = COMPOSED | LOOSE
+    tools = [
+        {"type": "function", "function": {"name": name, "description": "D.", "parameters": schema}}
+        for name, schema in given.items()
+    ]
+    asked = {"messages": [{"role": "user", "content": '[[tool any {"kind": "dog"}]]'}]}
+    headers, answer = post(gateway, asked, tools=tools, claude={"profile": profile})
+    assert answer["tool_calls"][0]["function"] == {"name": "any", "arguments": '{"kind": "dog"}'}
+    named = headers["x-adapted-params"].split(", ")
+    assert named == [f"tools.{at}.function.parameters" for at in range(len(COMPOSED))]
+    own = upstream.requests[-1].body["tools"]
+    sent = {tool["name"].removeprefix("mcp__client__"): tool for tool in own}
+    assert sent.keys() >= given.keys()
+    for name in given:
+        schema = sent[name]["input_schema"]
+        assert schema["type"] == "object"
+        assert not {"anyOf", "oneOf", "allOf", "$ref"} & schema.keys()
+    for name, schema in COMPOSED.items():
+        described = sent[name]["description"]
+        assert described.startswith("D.\n\n")
+        assert json.loads(described.partition("Schema: ")[2]) == schema
+    assert sent["any"]["input_schema"]["properties"]["kind"] == {"enum": ["cat", "dog"]}
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("schema", [COMPOSED["one"], COMPOSED["ref"]], ids=["oneOf", "$ref"])
+def test_a_composed_answer(gateway, upstream, schema, profile):
+    """The answer may be in a composed shape, too, which the original schema checks."""
+    shape = {"type": "json_schema", "json_schema": {"name": "pet", "schema": schema}}
+    answer = '{"kind": "cat", "lives": 9}'
+    asked = f"[[tool StructuredOutput {answer}]]" if profile == "agent" else f"[[json {answer}]]"
+    body = {"messages": [{"role": "user", "content": asked}], "response_format": shape}
+    headers, said = post(gateway, body, claude={"profile": profile})
+    assert json.loads(said["content"]) == json.loads(answer)
+    assert headers["x-adapted-params"] == "response_format.json_schema.schema"
+    assert "must also match" in upstream.requests[-1].raw.decode()
