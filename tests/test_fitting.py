@@ -104,3 +104,62 @@ def test_contradiction_stays_one():
     """Sampling beside reasoning is a 400 also where the model would not take the sampling."""
     fields = {"model": "claude-opus-5-5", "temperature": 0.5, "reasoning_effort": "low"}
     assert error_of(Server().ask(**fields), 400)["param"] == "temperature"
+
+
+LONG = 1234567890123456789
+UNION = {"anyOf": [{"properties": {"a": {"const": LONG}}}, {"type": "null"}]}
+CALLED = {
+    "role": "assistant",
+    "tool_calls": [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": f'{{"a": {LONG}}}'}}
+    ],
+}
+ADAPTED: list[tuple[dict[str, object], str, str]] = [
+    (
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": UNION}}]},
+        "x-adapted-params",
+        "tools.0.function.parameters",
+    ),
+    (
+        {"functions": [{"name": "e"}, {"name": "f", "parameters": UNION}]},
+        "x-adapted-params",
+        "functions.1.parameters",
+    ),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": UNION}}},
+        "x-adapted-params",
+        "response_format.json_schema.schema",
+    ),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                CALLED,
+                {"role": "tool", "tool_call_id": "c", "content": "done"},
+            ]
+        },
+        "x-adapted-messages",
+        "messages.1.tool_calls.0.function.arguments",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "header", "path"), ADAPTED)
+def test_adapted(fields, header, path):
+    """What the model gets in another form is named, and refused by name under STRICT_PARAMS."""
+    response = Server().ask(**fields)
+    assert response.headers.get(header) == path
+    error = error_of(Server(strict_params=True).ask(**fields), 400)
+    assert (error["param"], error["code"]) == (path, "unsupported_value")
+    assert "STRICT_PARAMS" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "array"}, False, {"anyOf": [{"type": "string"}]}, {"oneOf": []}, "x"],
+)
+def test_no_form_is_right(schema):
+    """A schema that no form can stand in for is refused by its place."""
+    function = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    error = error_of(Server().ask(tools=[function]), 400)
+    assert error["param"] == "tools.0.function.parameters"
