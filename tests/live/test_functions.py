@@ -90,7 +90,6 @@ REFUSED = [
     ({"name": "a b"}, "tools.0.function.name"),
     ({"name": "a" * 65}, "tools.0.function.name"),
     ({"name": "f", "parameters": {"anyOf": [PLACE]}}, "tools.0.function.parameters"),
-    ({"name": "f", "parameters": {**PLACE, "oneOf": [PLACE]}}, "tools.0.function.parameters"),
     ({"name": "f", "parameters": {"type": "array"}}, "tools.0.function.parameters"),
     ({"name": "f", "parameters": {**PLACE, "required": 5}}, "tools.0.function.parameters"),
     (
