@@ -120,11 +120,11 @@ def test_listed_once():
 
 
 def test_listed_in_order():
-    """Models by their own ids come first and Claude Code's default last; names tell all apart."""
+    """Models' own ids come first, the default one's before all, and Claude Code's default last."""
     reported = [Model("default", "claude-opus-5-5", "Default (recommended)"), *REPORTED]
-    models = catalog(reported, aliases={"gpt-4o": "sonnet"}).models()
+    models = catalog(reported, default="fable", aliases={"gpt-4o": "sonnet"}).models()
     ids = [model.id for model in models]
-    assert ids[:3] == ["claude-sonnet-5-5", "claude-fable-5-2", "claude-opus-5-5"]
+    assert ids[:3] == ["claude-fable-5-2", "claude-sonnet-5-5", "claude-opus-5-5"]
     assert ids[-1] == "default"
     assert len({model.name for model in models}) == len(models)
     names = {model.id: model.name for model in models}

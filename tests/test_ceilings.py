@@ -8,7 +8,7 @@ from wrapper.services.ceilings import WIDTHS, Ceilings
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.turn import Call, Calling, Function, Permissions, Shape
+from wrapper.services.turn import Call, Calling, Function, Permissions, Result, Shape
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 MODELS = [
@@ -30,6 +30,7 @@ CLIENTS = {
     "a beginning": {"prefill": True},
     "a call": {"messages": (*HI, CALLED)},
     "a result": {"messages": (ChatMessage("tool", ("42",), "c"), *HI)},
+    "a result among parts": {"messages": (ChatMessage("user", ("a", Result("c", ("42",)))),)},
     "an old result": {"messages": (*HI, ChatMessage("function", ("42",), "f"))},
 }
 

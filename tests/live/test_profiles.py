@@ -9,6 +9,7 @@ HI = {"role": "user", "content": "hello"}
 BYE = {"role": "user", "content": "And now?"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+USE = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "42"}
 OLD = [
     {"role": "assistant", "content": None, "function_call": CALL["function"]},
@@ -28,6 +29,31 @@ REQUESTS = {
 }
 
 
+def called_with(arguments):
+    function = {"name": "look", "arguments": arguments}
+    return {**CALLS, "tool_calls": [{**CALL, "function": function}]}
+
+
+# Whether these are taken or refused, they are no agent's.
+ODD = {
+    "no arguments": [HI, called_with("null"), RESULT],
+    "cut arguments": [HI, called_with('{"a'), RESULT],
+    "call last": [HI, CALLS],
+    "result alone": [RESULT],
+    "result without a call": [HI, RESULT, BYE],
+    "call without a result": [HI, CALLS, BYE],
+    "same id twice": [HI, CALLS, RESULT, CALLS, RESULT],
+    "Anthropic's parts": [
+        HI,
+        {"role": "assistant", "content": [USE]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "42"}],
+        },
+    ],
+}
+
+
 def offered(upstream):
     """Return the names of the tools that the model was offered in each of its requests."""
     return [{tool["name"] for tool in r.body.get("tools", ())} for r in upstream.requests]
@@ -38,6 +64,13 @@ def test_no_agent(gateway, upstream, asked):
     """The model is not offered Bash."""
     gateway.ask("", **asked)
     assert upstream.requests
+    assert not any("Bash" in names for names in offered(upstream))
+
+
+@pytest.mark.parametrize("messages", ODD.values(), ids=ODD)
+def test_no_agent_for_odd_calls(gateway, upstream, messages):
+    """The model is not offered Bash for calls in odd forms, whatever becomes of them."""
+    gateway.ask("", messages=messages)
     assert not any("Bash" in names for names in offered(upstream))
 
 

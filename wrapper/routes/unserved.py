@@ -12,8 +12,8 @@ from wrapper.routes.http import CHAT_ENDPOINT
 # By the first segment of a path: why there is nothing, and what to use. {} is the path of chat
 # completions.
 UNSERVED = {
-    "embeddings": "Claude has no embeddings; use an embedding model of another provider, or one "
-    "that runs locally, and set the base URL for embeddings to its.",
+    "embeddings": "Claude has no embeddings; use an embedding model of another provider, such as "
+    "Voyage AI, or a local one, and set the base URL for embeddings to its.",
     "audio": "Claude neither hears nor speaks; use a speech service, and send its text to {}.",
     "images": "Claude makes no images; use an image model of another provider. Claude can look at "
     "images: send them as image_url parts to {}.",

@@ -68,9 +68,10 @@ class Catalog:
         self._remap = remap
 
     def models(self) -> list[Model]:
-        """Return every model that has a name, each name once, and Claude Code's default last.
+        """Return every model that has a name, each name once.
 
-        Clients take the first model of the list where their user chooses none.
+        Clients take the first one where their user chooses none, so DEFAULT_MODEL's is the first.
+        Claude Code's own default, which may be its dearest model, is the last.
         """
         models = {model.id: model for model in self._all()}
         return sorted(models.values(), key=_is_default)
@@ -130,7 +131,8 @@ class Catalog:
     def _all(self) -> Iterator[Model]:
         """Yield the models, of which the last one with a name is the one that has it."""
         reported = self._reported()
-        for model in sorted(reported, key=_is_default):
+        first = self.resolve(self._default)
+        for model in sorted(reported, key=lambda one: (_is_default(one), one.runs != first)):
             yield Model(model.runs, model.runs, "" if _is_default(model) else model.title)
         yield from reported
         for alias in ALIASES:

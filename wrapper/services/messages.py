@@ -76,7 +76,10 @@ def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
 
 def has_calls(messages: Iterable[ChatMessage]) -> bool:
     """Say whether *messages* hold a call of a function of the client's, or the result of one."""
-    return any(message.role in RESULTS or _calls(message) for message in messages)
+    return any(
+        message.role in RESULTS or any(isinstance(part, (Call, Result)) for part in message.parts)
+        for message in messages
+    )
 
 
 def is_system(message: ChatMessage) -> bool:
