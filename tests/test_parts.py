@@ -1,10 +1,12 @@
 """The parts: what each kind becomes, and how one that cannot be used is refused."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 from marshmallow import ValidationError
 
+from tests.pictures import FORMATS, picture
 from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.parts import load_part
 from wrapper.schemas.uri import DataUri, parse_data_uri
@@ -84,6 +86,74 @@ def test_files(data, document):
     assert load("file", {"file_data": data, "filename": "n", "file_id": None}) == document
 
 
+@pytest.mark.parametrize(
+    ("data", "document"),
+    [
+        (f"data:text/plain;base64,{b64(PDF)}", Document("application/pdf", b64(PDF))),
+        (f"data:;base64,{b64(PDF)}", Document("application/pdf", b64(PDF))),
+        (f"data:application/pdf;base64,{b64(b'a text')}", Document("text/plain", "a text")),
+    ],
+)
+def test_files_of_another_type(data, document):
+    """A file is what its bytes are, whatever its label says, and that is noted."""
+    loaded = load("file", {"file_data": data})
+    assert (loaded, loaded.corrected) == (document, True)
+
+
+@pytest.mark.parametrize("label", ["application/json", "application/octet-stream", "", "text/csv"])
+def test_text_files(label):
+    """Text is text, whatever label programs give it."""
+    loaded = load("file", {"file_data": f"data:{label};base64,{b64(b'[1]')}"})
+    assert (loaded, loaded.corrected) == (Document("text/plain", "[1]"), False)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("label", ["image/bmp", "application/octet-stream", "", "image/png "])
+def test_images_of_another_type(kind, label):
+    """An image is what its bytes are, whatever its label says, and that is noted."""
+    data = b64(picture(kind))
+    loaded = load("image_url", {"url": f"data:{label};base64,{data}"})
+    right = label.strip() == f"image/{kind}"
+    assert (loaded, loaded.corrected) == (Image(f"image/{kind}", data), not right)
+
+
+def test_pdf_as_image():
+    """A PDF that is sent as an image is one."""
+    loaded = load("image_url", {"url": f"data:application/pdf;base64,{b64(PDF)}"})
+    assert (loaded, loaded.corrected) == (Document("application/pdf", b64(PDF)), False)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        base64.encodebytes,
+        base64.urlsafe_b64encode,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+        lambda data: b" " + base64.b64encode(data) + b"\r\n",
+        lambda data: quote(base64.b64encode(data), safe="").encode(),
+        lambda data: base64.b64encode(data) + b"==",
+    ],
+)
+@pytest.mark.parametrize("size", [500, 501, 502])
+def test_base64_of_any_style(write, size):
+    """Base64 is taken as programs write it, and sent on as its standard has it."""
+    data = picture("jpeg", size=len(picture("jpeg")) + size)
+    text = write(data).decode()
+    url = f"data:image/jpeg;base64,{text}"
+    assert load("image_url", {"url": url}) == Image("image/jpeg", b64(data))
+    pdf = PDF + data
+    for sent in (write(pdf).decode(), f"data:application/pdf; base64, {write(pdf).decode()}"):
+        assert load("file", {"file_data": sent}) == Document("application/pdf", b64(pdf))
+
+
+def test_metadata_with_a_wrong_checksum():
+    """Of a PNG the metadata whose checksum is wrong is left out, and that is noted."""
+    data = picture("png")
+    wrong = data[:33] + b"\0\0\0\x03tEXta\0bXXXX" + data[33:]
+    loaded = load("image_url", {"url": f"data:image/png;base64,{b64(wrong)}"})
+    assert (loaded, loaded.corrected) == (Image("image/png", b64(data)), True)
+
+
 def test_untitled_file():
     """A file needs no name."""
     assert load("file", {"file_data": "a", "filename": None}) == Document("text/plain", "a")
@@ -102,9 +172,9 @@ def test_untitled_file():
             for data in (
                 *("", " \n", "data:text/plain,", "data:text/plain;base64,/w=="),
                 *("data:text/plain;base64,A", "data:application/pdf;base64,A"),
-                f"data:application/pdf;base64,{b64(b'no PDF')}",
-                f"data:application/zip;base64,{b64(b'PK')}",
-                f"data:image/png;base64,{b64(PDF)}",
+                "data:application/pdf;base64," + b64(b"no text\xff"),
+                f"data:application/zip;base64,{b64(bytes(4))}",
+                f"data:application/pdf;base64,{b64(picture())}",
             )
         ),
     ],

@@ -2,15 +2,26 @@
 
 import base64
 import io
+import random
+import struct
+import zlib
+from dataclasses import replace
 
 import pytest
 from PIL import Image as Pillow
 
 from tests.pictures import FORMATS, noise, padded, picture
-from wrapper.errors import InvalidRequest
+from wrapper.errors import ClientGone, InvalidRequest
 from wrapper.services import pictures
 from wrapper.services.messages import ChatMessage
-from wrapper.services.pictures import MOST, MOST_BASE64, Picture, inspect_pictures
+from wrapper.services.pictures import (
+    MOST,
+    MOST_BASE64,
+    MOST_SCANS,
+    Picture,
+    check_pictures,
+    inspect_pictures,
+)
 from wrapper.services.turn import Document, Image
 
 
@@ -80,21 +91,85 @@ def test_broken_pictures(kind):
         assert " at 0x" not in error.message
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_false_kinds(kind):
-    """What a picture is must be what its media type says."""
-    other = FORMATS[FORMATS.index(kind) - 1]
-    error = refusal_of(image(picture(other), kind))
-    assert f"image/{other}" in error.message
-    assert error.code == "invalid_image"
+def text_chunk(name, body):
+    held = name + body
+    return struct.pack(">I", len(body)) + held + struct.pack(">I", zlib.crc32(held))
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"RIFF0000WAVE", b"<svg/>"]
+    "chunk",
+    [
+        text_chunk(b"tEXt", b"workflow\0" + b"x" * 3_000_000),
+        text_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000))),
+        text_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000))),
+        text_chunk(b"iTXt", b"a\0\1\0\0\0" + b"not compressed"),
+        text_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 400,
+        b"\0\0\0\x03tEXta\0bXXXX",
+    ],
 )
-def test_no_pictures(data):
-    """What is no picture at all is refused."""
-    assert refusal_of(image(data)).code == "invalid_image"
+def test_metadata(chunk):
+    """A PNG's metadata may be large, compressed or wrong: it is not read."""
+    data = picture("png")
+    assert found_in(image(data[:33] + chunk + data[33:]))[0].width == 30
+
+
+def test_wrong_pixels():
+    """A PNG's pixels have to be as their checksum says."""
+    data = picture("png")
+    at = data.index(b"IDAT") + 6
+    wrong = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    assert "IDAT" in refusal_of(image(wrong)).message
+
+
+def progressive(scans, side=64):
+    """Return a progressive JPEG that has its last scan more often, to *scans* in all."""
+    held = io.BytesIO()
+    pixels = random.Random(0).randbytes(side * side * 3)
+    Pillow.frombytes("RGB", (side, side), pixels).save(held, "jpeg", progressive=True)
+    data = held.getvalue()
+    before, last = data[: data.rindex(b"\xff\xda")], data[data.rindex(b"\xff\xda") : -2]
+    return before + last * (scans - before.count(b"\xff\xda")) + data[-2:]
+
+
+def test_scans():
+    """A JPEG may have 100 scans, and not more: each is as much work as the whole picture."""
+    assert found_in(image(progressive(MOST_SCANS), "jpeg"))[0].width == 64
+    assert f"{MOST_SCANS} is the most" in refusal_of(image(progressive(101), "jpeg")).message
+
+
+def test_scans_in_metadata():
+    """What stands in a JPEG's metadata is no scan of its own."""
+    data = picture("jpeg")
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2002) + b"\xff\xda" * 1000
+    assert found_in(image(data[:2] + thumbnail + data[2:], "jpeg"))[0].width == 30
+
+
+def test_time(monkeypatch):
+    """A picture that takes longer to read than it may is refused with the limit."""
+    monkeypatch.setattr(pictures, "SECONDS", 0.05)
+    monkeypatch.setattr(pictures, "SECONDS_A_PIXEL", 0)
+    error = refusal_of(image(progressive(60, side=500), "jpeg"))
+    assert error.code == "invalid_image"
+    assert "takes more than 0.05 s of CPU time" in error.message
+
+
+def test_client_leaves():
+    """No picture is read any more when the client has gone."""
+    message = ChatMessage("user", (image(picture()),))
+    with pytest.raises(ClientGone):
+        inspect_pictures([message], lambda: True)
+
+
+def test_corrected_files():
+    """The header names what was not as it said it was; STRICT_PARAMS refuses it."""
+    wrong = replace(image(picture()), corrected=True)
+    document = Document("text/plain", "a", corrected=True)
+    messages = [ChatMessage("user", ("Look", wrong, image(picture()), document))]
+    headers = check_pictures(messages, lambda picture: False, strict=False)
+    assert headers == {"x-corrected-files": "messages.0.content.1, messages.0.content.3"}
+    with pytest.raises(InvalidRequest) as caught:
+        check_pictures(messages, lambda picture: False, strict=True)
+    assert caught.value.param == "messages.0.content.1"
 
 
 @pytest.mark.parametrize("data", ["A", "AA AA", "ä", "AAAA\n", "====", "A" * 5])

@@ -113,8 +113,8 @@ VALUES: st.SearchStrategy[Any] = st.dictionaries(
 )
 CALLS = st.builds(Call, TEXT.filter(bool), NAME, VALUES.map(json.dumps))
 LEGACY_CALLS = st.builds(Call, st.just(""), NAME, VALUES.map(json.dumps))
-BYTES = st.binary(max_size=30).map(lambda data: base64.b64encode(data).decode())
-IMAGES = st.builds(Image, st.sampled_from(["image/png", "image/jpeg"]), BYTES) | st.just(LINK)
+GIFS = st.binary(max_size=30).map(lambda data: base64.b64encode(b"GIF89a" + data).decode())
+IMAGES = st.builds(Image, st.just("image/gif"), GIFS) | st.just(LINK)
 PDFS = st.binary(max_size=30).map(lambda data: base64.b64encode(b"%PDF-" + data).decode())
 DOCUMENTS = st.builds(Document, st.just("application/pdf"), PDFS, TEXT) | st.builds(
     Document, st.just("text/plain"), TEXT.filter(str.strip), TEXT

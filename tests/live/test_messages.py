@@ -6,7 +6,9 @@ import base64
 import copy
 import io
 import json
+import struct
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -306,6 +308,47 @@ def test_pictures_in_plain(gateway, upstream, size, width, height, kind):
     assert status == 200, body
     assert pictures_of(upstream) == [data]
     assert "x-resized-images" not in headers
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_mislabelled_pictures(gateway, upstream, profile):
+    """A picture of another type than it says, in base64 of another style, arrives as what it is."""
+    data = noise("jpeg")
+    text = base64.encodebytes(data).decode().rstrip("=\n").replace("+", "-").replace("/", "_")
+    shown = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}
+    message = {"role": "user", "content": [SAY, shown]}
+    status, headers, body = ask(gateway, message, claude={"profile": profile})
+    assert status == 200, body
+    assert pictures_of(upstream) == [data]
+    assert '"media_type":"image/jpeg"' in upstream.requests[0].raw.decode()
+    assert headers["x-corrected-files"] == PLACE
+
+
+def _metadata(body, name=b"tEXt"):
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("metadata", "corrected"),
+    [
+        (_metadata(b"workflow\0" + b"{}" * 1_500_000), False),
+        (_metadata(b"a\0\0" + zlib.compress(bytes(50_000_000)), b"zTXt"), False),
+        (_metadata(b"a\0b")[:-4] + bytes(4), True),
+    ],
+)
+def test_metadata_of_pictures(gateway, upstream, profile, metadata, corrected):
+    """A picture arrives whatever its metadata is like, and without what has a wrong checksum."""
+    data = picture("png")
+    sent = data[:33] + metadata + data[33:]
+    status, headers, body = show(gateway, sent, claude={"profile": profile})
+    assert status == 200, body
+    (arrived,) = pictures_of(upstream)
+    if len(sent) <= 512_000 or profile == "plain":
+        assert arrived == (data if corrected else sent)
+    else:
+        assert Image.open(io.BytesIO(arrived)).size == (30, 20)
+    assert headers.get("x-corrected-files") == (PLACE if corrected else None)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -33,6 +33,8 @@ HEADERS = {
     "x-retried-params": "The parameters for which it was asked once more; see `notes` in streams.",
     "x-unmet-params": "The parameters that the answer does not do what they ask for.",
     "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
+    "x-corrected-files": "The pictures and files, by their paths, whose bytes are of another type "
+    "than they said, and pictures with a wrong checksum in their metadata.",
     "idempotent-replayed": "Whether this is the remembered answer to what was sent before.",
     **TIMING,
     **RATES,

@@ -11,20 +11,12 @@ from marshmallow import ValidationError
 
 from wrapper.schemas.base import Coded
 from wrapper.schemas.uri import DataUri, parse_data_uri
+from wrapper.services.attachments import kind_of, load_bare_file, load_file, load_image
 from wrapper.services.turn import Document, Image, Part
 
 Json = dict[str, Any]
 
 TEXTS = ("text", "refusal")
-PICTURES = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",  # which is no media type, but often written
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
-PDF = "application/pdf"
-PDF_HEAD = b"%PDF-"
 
 
 def load_part(index: int, part: Any) -> Part:
@@ -60,7 +52,7 @@ def _load_text(text: str) -> str:
     return text
 
 
-def _load_image(held: Json) -> Image:
+def _load_image(held: Json) -> Image | Document:
     url = held.get("url")
     if not isinstance(url, str):
         raise ValidationError({"url": ["Not a valid string."]})
@@ -81,15 +73,17 @@ def _one_word(url: str) -> bool:
     return url.isprintable() and " " not in url
 
 
-def _image_of(uri: DataUri) -> Image:
-    media_type = PICTURES.get(uri.media_type)
-    if not media_type:
-        message = f"Must be one of {', '.join(PICTURES)}; it says {uri.media_type[:40]!r}."
-        raise ValidationError({"url": [Coded(message, "invalid_image")]})
-    if not uri.in_base64:
+def _image_of(uri: DataUri) -> Image | Document:
+    data = uri.data if uri.in_base64 else base64.b64encode(uri.content()).decode()
+    if not uri.in_base64 and not kind_of(uri.content()):
         message = "Must be in base64: data:image/png;base64,…."
         raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
-    return Image(media_type, uri.data)
+    try:
+        return load_image(uri.media_type, data)
+    except ValueError as error:
+        raise ValidationError(
+            {"url": [Coded(f"The picture cannot be taken: {error}.", "invalid_image")]}
+        ) from None
 
 
 def _load_file(held: Json) -> Document:
@@ -110,28 +104,13 @@ def _load_file(held: Json) -> Document:
 def _document_of(data: str, title: str) -> Document:
     uri = parse_data_uri(data)
     if not uri:
-        return _bare_document(data, title)
+        return load_bare_file(data, title)
     try:
-        content = uri.content()
-        if uri.media_type.startswith("text/"):
-            return Document("text/plain", content.decode(), title)
-    except ValueError:
-        message = "Cannot be read; send text as UTF-8, and base64 without anything around it."
-        raise ValidationError({"file_data": [Coded(message, "invalid_file")]}) from None
-    if uri.media_type != PDF or not content.startswith(PDF_HEAD):
-        message = f"Must be {PDF} or text: {uri.media_type[:40]!r} is not, or is no such file."
-        raise ValidationError({"file_data": [Coded(message, "invalid_file")]})
-    return Document(PDF, base64.b64encode(content).decode(), title)
-
-
-def _bare_document(data: str, title: str) -> Document:
-    """Return a file that comes without its type: a PDF in base64, or a text."""
-    try:
-        content = base64.b64decode(data, validate=True)
-    except ValueError:
-        content = b""
-    pdf = content.startswith(PDF_HEAD)
-    return Document(PDF if pdf else "text/plain", data, title)
+        return load_file(uri.media_type, uri.content(), title)
+    except ValueError as error:
+        raise ValidationError(
+            {"file_data": [Coded(f"The file cannot be taken: {error}.", "invalid_file")]}
+        ) from None
 
 
 _LOADERS: Mapping[str, Callable[[Any], Part]] = {

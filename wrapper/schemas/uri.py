@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-_HEAD = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
+from wrapper.services.attachments import decode_base64, normal_base64
+
+_HEAD = re.compile(r"\s*data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 # In this many of its first characters a head ends, or it is none.
 _LONGEST_HEAD = 300
 
@@ -24,7 +25,7 @@ class DataUri:
         """Return the bytes that it holds. Raises ValueError where they cannot be read."""
         if not self.in_base64:
             return unquote_to_bytes(self.data)
-        return base64.b64decode(self.data, validate=True)
+        return decode_base64(normal_base64(self.data))
 
 
 def parse_data_uri(text: str) -> DataUri | None:
@@ -32,5 +33,5 @@ def parse_data_uri(text: str) -> DataUri | None:
     head = _HEAD.match(text[:_LONGEST_HEAD])
     if not head:
         return None
-    parameters = head[2].lower().split(";")
-    return DataUri(head[1].lower(), "base64" in parameters, text[head.end() :])
+    parameters = [parameter.strip() for parameter in head[2].lower().split(";")]
+    return DataUri(head[1].strip().lower(), "base64" in parameters, text[head.end() :])

@@ -27,7 +27,7 @@ from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
 from wrapper.services.meter import Meter
 from wrapper.services.options import options_of
-from wrapper.services.pictures import tell_shrunk
+from wrapper.services.pictures import check_pictures
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
@@ -134,7 +134,8 @@ class ChatService:
             turn = drafted.empty() if visit.repeats else drafted.build(visit.before, visit.key)
             if not visit.repeats:  # other turns of the key may have spent the budget meanwhile
                 self._ledger.check(caller.principal)
-            notes = {**drafted.notes, **self._inspect(request, turn, visit.before), **visit.notes}
+            inspected = self._inspect(request, turn, visit.before, caller)
+            notes = {**drafted.notes, **inspected, **visit.notes}
             record = Record(
                 caller.request_id,
                 turn,
@@ -219,14 +220,14 @@ class ChatService:
         return visit
 
     def _inspect(
-        self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage]
+        self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage], caller: Caller
     ) -> dict[str, str]:
-        """Return the headers that name the pictures that shrink and the calls that change."""
+        """Return the headers that name the pictures and the calls that change."""
         model = self._catalog.resolve(turn.model)
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         strict = self._settings.strict_params
-        shrunk = tell_shrunk(request.messages, shrinks, strict=strict)
-        return shrunk | tell_adapted(request.messages, before, strict=strict)
+        changed = check_pictures(request.messages, shrinks, strict=strict, gone=caller.gone)
+        return changed | tell_adapted(request.messages, before, strict=strict)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(

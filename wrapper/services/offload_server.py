@@ -23,6 +23,7 @@ HEAD = struct.Struct(">II")
 TASKS = {
     "compile": ("wrapper.services.schema_check", "compile_schema"),
     "check": ("wrapper.services.schema_check", "check_answer"),
+    "measure": ("wrapper.services.image_check", "measure"),
     "decode": ("wrapper.services.image_check", "decode"),
 }
 # How many bytes of address space a child has, of which some 50 MiB are taken by its code.

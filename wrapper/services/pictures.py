@@ -1,35 +1,35 @@
 """The pictures: those of a conversation, held against what the model's API takes of them.
 
-A picture that cannot be read would be left out without a word, so each is read here first.
+A picture that cannot be read would be left out without a word, so each is read here first, in a
+child process that can be stopped.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
-
-from wrapper.errors import InvalidRequest
+from wrapper.errors import ClientGone, InvalidRequest
+from wrapper.services.attachments import decode_base64
 from wrapper.services.messages import ChatMessage
+from wrapper.services.offload import Exceeded, Job, offload
 from wrapper.services.turn import Document, Image
 
 MOST = 100
 MOST_BASE64 = 5 * 1024**2
 MOST_PIXELS_A_SIDE = 8000
-# All of a request's pictures together; reading so many takes 1 s to 10 s, by their format.
+# All of a request's pictures together.
 MOST_PIXELS = 256_000_000
+# Most progressive JPEGs have 10 scans, each of which is as much work as the whole picture.
+MOST_SCANS = 100
 
-FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-
-# A picture that is being read takes 4 bytes a pixel, so that large ones are read one at a time.
-_LARGE = 4_000_000
-_one_large = threading.Lock()
+# The CPU time that reading a picture may take. It takes some 20 ns a pixel.
+SECONDS = 0.25
+SECONDS_A_PIXEL = 150e-9
+# A picture that is being read takes 4 bytes a pixel, and a progressive JPEG 6 more.
+LARGE_PIXELS = 4_000_000
+LARGE_MEMORY = 1024**3
 
 
 @dataclass(frozen=True)
@@ -46,28 +46,41 @@ class Picture:
     in_result: bool = False
 
 
-def tell_shrunk(
-    messages: Iterable[ChatMessage], shrinks: Callable[[Picture], bool], *, strict: bool
+def check_pictures(
+    messages: Iterable[ChatMessage],
+    shrinks: Callable[[Picture], bool],
+    *,
+    strict: bool,
+    gone: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
-    """Return the header that names the pictures of *messages* that the model gets smaller, if any.
+    """Return the headers that name the pictures and files of *messages* that are not as sent.
 
     Raises InvalidRequest for the first of them if *strict*, and whenever inspect_pictures does.
     """
-    places = [picture.place for picture in inspect_pictures(messages) if shrinks(picture)]
-    if places and strict:
-        raise InvalidRequest(
-            f"{places[0]}: the model would get this picture smaller than it is; send it within "
-            "the limits that docs/api.md names, or without STRICT_PARAMS",
-            param=places[0],
-            code="invalid_image",
-        )
-    return {"x-resized-images": ", ".join(places)} if places else {}
+    messages = list(messages)
+    pictures = inspect_pictures(messages, gone)
+    shrunk = [picture.place for picture in pictures if shrinks(picture)]
+    corrected = [place for place, file, _ in _files(messages) if file.corrected]
+    if strict:
+        _refuse(shrunk, "the model would get this picture smaller than it is")
+        _refuse(corrected, "this is not of the type that it says, or has a wrong checksum")
+    told = {"x-resized-images": shrunk, "x-corrected-files": corrected}
+    return {header: ", ".join(places) for header, places in told.items() if places}
 
 
-def inspect_pictures(messages: Iterable[ChatMessage]) -> tuple[Picture, ...]:
+def _refuse(places: list[str], why: str) -> None:
+    for place in places:
+        mend = "send it as docs/api.md says, or without STRICT_PARAMS"
+        raise InvalidRequest(f"{place}: {why}; {mend}", param=place, code="invalid_image")
+
+
+def inspect_pictures(
+    messages: Iterable[ChatMessage], gone: Callable[[], bool] = lambda: False
+) -> tuple[Picture, ...]:
     """Return the pictures of *messages*, those aside that are URLs.
 
-    Raises InvalidRequest for the first that the model's API would not take, or not as it is.
+    Raises InvalidRequest for the first that the model's API would not take, or not as it is,
+    ClientGone, and ChecksBusy where too many costly checks run.
     """
     found = list(_files(messages))
     if len(found) > MOST:
@@ -77,8 +90,10 @@ def inspect_pictures(messages: Iterable[ChatMessage]) -> tuple[Picture, ...]:
     pictures: list[Picture] = []
     for place, file, in_result in found:
         if isinstance(file, Image) and not file.url:
+            if gone():
+                raise ClientGone("The client closed the connection.")
             room = MOST_PIXELS - sum(one.width * one.height for one in pictures)
-            pictures.append(_inspect(place, file, in_result, room))
+            pictures.append(_inspect(place, file, in_result, room, gone))
     return tuple(pictures)
 
 
@@ -89,14 +104,19 @@ def _files(messages: Iterable[ChatMessage]) -> Iterator[tuple[str, Image | Docum
                 yield f"messages.{index}.content.{nth}", part, message.role == "tool"
 
 
-def _inspect(place: str, image: Image, in_result: bool, room: int) -> Picture:
+def _inspect(
+    place: str, image: Image, in_result: bool, room: int, gone: Callable[[], bool]
+) -> Picture:
     param = f"{place}.image_url.url"
     try:
         data = _decode(image.data)
-        _check_kind(data, image.media_type)
-        width, height = _measure(data, image.media_type)
+        head = _run(Job("measure", data, SECONDS, {"media_type": image.media_type}), gone)
+        if "broken" in head:
+            raise ValueError(f"the picture is broken: {head['broken']}")
+        width, height = head["width"], head["height"]
         _check_sides(width, height, room)
-        _read(data, image.media_type, width * height)
+        _check_scans(head["scans"])
+        _read(data, image.media_type, width * height, gone)
     except ValueError as error:
         message = f"{param}: {error}"
         raise InvalidRequest(message, param=param, code="invalid_image") from None
@@ -109,29 +129,7 @@ def _decode(text: str) -> bytes:
         raise ValueError(
             f"the picture has {len(text)} bytes in base64, and {limit} MiB is the most"
         )
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise ValueError("the picture is no base64") from None
-
-
-def _check_kind(data: bytes, media_type: str) -> None:
-    kind = kind_of(data)
-    if kind != media_type:
-        raise ValueError(f"the picture is {kind or 'of no kind known here'}, and not {media_type}")
-
-
-def kind_of(data: bytes) -> str | None:
-    """Return the media type of a picture by its first bytes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None
+    return decode_base64(text)
 
 
 def _check_sides(width: int, height: int, room: int) -> None:
@@ -143,33 +141,24 @@ def _check_sides(width: int, height: int, room: int) -> None:
         raise ValueError(f"with this picture they have more than {MOST_PIXELS} pixels together")
 
 
-def _measure(data: bytes, media_type: str) -> tuple[int, int]:
-    """Return the sides that the picture's head names, of which nothing else is read."""
-    try:
-        with _open(data, media_type) as picture:
-            return picture.size
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise ValueError("the picture has too many pixels") from None
-    except Exception as error:
-        raise _broken(error) from None
+def _check_scans(scans: int) -> None:
+    if scans > MOST_SCANS:
+        raise ValueError(f"the picture has {scans} scans, and {MOST_SCANS} is the most")
 
 
-def _read(data: bytes, media_type: str, pixels: int) -> None:
+def _read(data: bytes, media_type: str, pixels: int, gone: Callable[[], bool]) -> None:
     """Read the whole picture, or raise ValueError."""
+    seconds = SECONDS + pixels * SECONDS_A_PIXEL
+    job = Job("decode", data, seconds, {"media_type": media_type})
+    if pixels > LARGE_PIXELS:
+        job = replace(job, memory=LARGE_MEMORY, heavy=True)
+    if broken := _run(job, gone):
+        raise ValueError(f"the picture is broken: {broken}")
+
+
+def _run(job: Job, gone: Callable[[], bool]) -> Any:
     try:
-        with _open(data, media_type) as picture:
-            picture.verify()
-        with _one_large if pixels > _LARGE else nullcontext(), _open(data, media_type) as picture:
-            picture.load()
-    except Exception as error:
-        raise _broken(error) from None
-
-
-def _broken(error: Exception) -> ValueError:
-    """Return what tells that a picture is broken: Pillow raises what it happens to come upon."""
-    known = not isinstance(error, UnidentifiedImageError)  # which tells of an address in memory
-    return ValueError(f"the picture is broken: {error if known else 'its head says nothing'}")
-
-
-def _open(data: bytes, media_type: str) -> Pillow.Image:
-    return Pillow.open(io.BytesIO(data), formats=(FORMATS[media_type],))
+        return offload.run(job, gone)
+    except Exceeded:
+        limit = f"{job.cpu:.2f} s of CPU time or {job.memory // 1024**2} MiB of memory"
+        raise ValueError(f"reading the picture takes more than {limit}") from None

@@ -17,20 +17,28 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 @dataclass(frozen=True)
 class Image:
-    """A picture: `data`, in base64, of a `media_type`, or a `url` that the model's API fetches."""
+    """A picture: `data`, in base64, of a `media_type`, or a `url` that the model's API fetches.
+
+    `corrected` says that the caller sent it with another type, or with a wrong checksum.
+    """
 
     media_type: str = ""
     data: str = field(default="", repr=False)  # else a log of prompts would hold it
     url: str = ""
+    corrected: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file: of text its `data` is the text, of application/pdf it is in base64."""
+    """A file: of text its `data` is the text, of application/pdf it is in base64.
+
+    `corrected` says that the caller sent it with another type.
+    """
 
     media_type: str
     data: str = field(repr=False)
     title: str = ""
+    corrected: bool = field(default=False, compare=False, repr=False)
 
 
 class Reminder(str):

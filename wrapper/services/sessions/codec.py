@@ -111,7 +111,9 @@ def _dump_part(part: Part) -> Any:
             return part
         case Result():
             return {"result": {"id": part.id, "parts": [_dump_part(one) for one in part.parts]}}
-    return {type(part).__name__.lower(): asdict(part)}
+    # How a caller labelled an attachment matters only to the request that brought it.
+    fields = {name: value for name, value in asdict(part).items() if name != "corrected"}
+    return {type(part).__name__.lower(): fields}
 
 
 def _load_part(told: Any) -> Part:
