@@ -17,6 +17,7 @@ TABLE = [
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
     (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),
     (errors.ClientGone, 408, "timeout", "client_gone"),
+    (errors.MalformedRequest, 400, "invalid_request_error", "malformed_request"),
     (errors.RequestCut, 408, "invalid_request_error", "request_cut"),
     (errors.SchemaTooCostly, 400, "invalid_request_error", "schema_too_costly"),
     (errors.Conflict, 409, "invalid_request_error", "session_busy"),

@@ -352,6 +352,38 @@ def test_body_that_cannot_be_read(how):
     assert server.engine.turns == []
 
 
+def test_body_that_is_malformed():
+    """A body that the server cannot decode is the client's fault, whatever the server raises."""
+
+    class Malformed(io.BytesIO):
+        def read(self, size=-1):
+            raise LookupError("no chunk")
+
+        readinto = read
+
+    server = Server()
+    status, body, _ = server.send(Malformed(), **CHUNKED)
+    assert (status, body["error"]["code"]) == (400, "malformed_request")
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("path", ["/v1//chat/completions", "//v1/chat///completions"])
+def test_doubled_slashes(path):
+    """Doubled slashes are served as single ones, once the key is checked."""
+    server = Server(api_key=KEY)
+    sent = {"environ_overrides": {"PATH_INFO": path}}
+    error_of(server.post(ASKED, **sent), 401)
+    assert server.post(ASKED, **sent, headers={"x-api-key": KEY}).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("///health", 200), ("//evil.example//", 404)])
+def test_doubled_slashes_at_the_root(path, status):
+    """At the root, too, there is an answer and no redirect."""
+    response = Server().client.get("/", environ_overrides={"PATH_INFO": path})
+    assert response.status_code == status
+    assert response.mimetype == "application/json"
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -1051,6 +1083,13 @@ def test_mounting_changes_nothing_else(mounted):
     own, missing = mounted.get("/own"), mounted.get("/nothing")
     assert (own.text, missing.status_code, missing.mimetype) == ("own", 404, "text/html")
     assert "x-request-id" not in own.headers
+
+
+def test_doubled_slashes_of_others(mounted):
+    """Only the gateway's own paths are changed, not those of the app."""
+    assert mounted.post("/ai//chat/completions", json=ASKED).status_code == 200
+    redirect = mounted.get("/", environ_overrides={"PATH_INFO": "/own//x"})
+    assert redirect.mimetype == "text/html"
 
 
 def test_gateways_do_not_mix():

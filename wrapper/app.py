@@ -9,6 +9,7 @@ from wrapper.gateway import Gateway
 from wrapper.paths import Paths
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
+from wrapper.routes.slashes import SingleSlashes
 from wrapper.routes.unserved import UNSERVED
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings
@@ -28,5 +29,6 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app.register_blueprint(build_root(gateway.guard, metered=gateway.metrics is not None))
     gateway.init_app(app, PREFIX)
     app.cli.add_command(cli.group)
-    app.wsgi_app = Paths(app.wsgi_app, PREFIX, RESOURCES)  # type: ignore[method-assign]
+    paths = Paths(app.wsgi_app, PREFIX, RESOURCES)
+    app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]
     return app

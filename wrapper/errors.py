@@ -116,6 +116,12 @@ class ClientGone(ApiError):
     status, type, code = 408, "timeout", "client_gone"
 
 
+class MalformedRequest(InvalidRequest):
+    """Raised when a request is not valid HTTP; the server may choose a closer status."""
+
+    code = "malformed_request"
+
+
 class RequestCut(InvalidRequest):
     """Raised when a body has broken off, or came too slowly."""
 

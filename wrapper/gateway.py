@@ -20,6 +20,7 @@ from wrapper.metrics import Metrics
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
 from wrapper.routes.http import PROCESSING
+from wrapper.routes.slashes import SingleSlashes
 from wrapper.schemas.chat import ChatRequestSchema
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services import machine
@@ -123,6 +124,7 @@ class Gateway:
         for blueprint in (self.blueprint, build_unserved(self.guard)):
             self.allow_origins(blueprint)
             app.register_blueprint(blueprint, url_prefix=url_prefix)
+        app.wsgi_app = SingleSlashes(app.wsgi_app, url_prefix)  # type: ignore[method-assign]
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Let *target* send CORS headers to the origins that may call."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.http.body import Body, ChunkedReader, EOFReader, LengthReader
+from gunicorn.http.errors import InvalidChunkSize
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
 # An unread body up to this length is drained for the next request; beyond it, the answer says
 # `Connection: close`.
 DRAIN_BYTES = 64 * 1024
+MOST_CHUNKS = 65_536
 
 
 class _Continue:
@@ -28,6 +30,18 @@ class _Continue:
         return bytes(self.reader.read(size))
 
 
+class _ChunkedReader(ChunkedReader):
+    """Reads a body in chunks, of which each costs time, however small it is."""
+
+    _chunks = 0
+
+    def parse_chunk_size(self, unreader: Any, data: Any = None) -> Any:
+        self._chunks += 1
+        if self._chunks > MOST_CHUNKS:
+            raise InvalidChunkSize(b"more than %d chunks" % MOST_CHUNKS)
+        return super().parse_chunk_size(unreader, data)
+
+
 class _Request(Request):
     body: Any
     unreader: Any
@@ -37,6 +51,8 @@ class _Request(Request):
         super().set_body_reader()
         if isinstance(self.body.reader, EOFReader):  # a request without a length has no body
             self.body = Body(LengthReader(self.unreader, 0))
+        elif isinstance(self.body.reader, ChunkedReader):
+            self.body = Body(_ChunkedReader(self, self.unreader))
         if self._expected_100_continue:
             self._expected_100_continue = False  # else gunicorn sends it before the key is checked
             self.body.reader = _Continue(self.body.reader, self.unreader.sock)

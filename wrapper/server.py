@@ -74,6 +74,8 @@ def configuration() -> dict[str, Any]:
         "preload_app": False,
         # Its socket in $HOME cannot be made in a container without one.
         "control_socket_disable": True,
+        # A header SCRIPT_NAME would else move the path, for whoever can reach the server.
+        "forwarder_headers": "",
         "logger_class": log_setup.server_logger(settings),
         "worker_tmp_dir": SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else None,
         # A module that could not be imported is none that gunicorn would watch by itself.

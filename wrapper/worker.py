@@ -8,12 +8,14 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from wrapper.lingering import LingeringClose
+from wrapper.malformed import error_for, response
 from wrapper.patience import Ear
 from wrapper.request_parser import Parser
 
@@ -107,6 +109,18 @@ class DrainingWorker(ThreadWorker):
             super().finish_request(conn, fs)
         else:
             self._lingering.add(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what gunicorn cannot parse in OpenAI's shape; gunicorn sends a page of HTML."""
+        error = error_for(exc)
+        id_, data = response(error)
+        if error.status == 500:
+            self.log.error("request %s failed", id_, exc_info=exc)
+        else:  # the reason may quote a key or a body
+            kind = type(exc).__name__
+            self.log.info("refused request %s: %s, status %d", id_, kind, error.status)
+        with suppress(OSError):
+            client.sendall(data)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
         """Drain what the app left of a short body; gunicorn lets that hold a thread for longer."""

@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -35,6 +36,12 @@ class Client:
 
     def send(self, data: bytes) -> Client:
         self._socket.sendall(data)
+        return self
+
+    def finish(self) -> Client:
+        """Say that nothing more is sent."""
+        with suppress(OSError):  # it was refused, and reset
+            self._socket.shutdown(socket.SHUT_WR)
         return self
 
     def read_until(self, text: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import request
 from marshmallow import Schema
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
@@ -45,6 +45,11 @@ def _read() -> bytes:
         data = request.get_data(cache=False)
     except (OSError, ClientDisconnected):
         data = None
+    except (HTTPException, MemoryError):
+        raise
+    except Exception as error:  # of malformed chunks, and each server has its own
+        kind = type(error).__name__
+        raise errors.MalformedRequest(f"The body is malformed ({kind}).") from error
     if data is None or len(data) < (request.content_length or 0):
         raise errors.RequestCut("The body broke off, or came too slowly (CLIENT_TIMEOUT).")
     if len(data) > BODY_BYTES:
