@@ -45,7 +45,7 @@ MALFORMED = {
 
 
 def said(server, data, finish=False):
-    """Return status, head and parsed body of the answer to *data*, which may be all that is sent."""
+    """Return status, head and parsed body of the answer to *data*, maybe all that is sent."""
     with Client(server) as client:
         client.send(data)
         if finish:
