@@ -389,3 +389,15 @@ def test_asked_once_more():
     assert again.tool == ("f", {"a": 1})
     assert script_of('[[say No.]] [[again {"a": 1}]]', "No.", REMINDED).text == '{"a": 1}'
     assert script_of('[[say No.]] [[again {"a": 1}]]').text == "No."
+
+
+@pytest.mark.parametrize(
+    "demand", ["calling the function f.", "a call of one or more of these functions: f, g."]
+)
+def test_a_demand_in_words(demand):
+    """A message without directives gets the call that a reminder asks for."""
+    functions = [{"name": name, "input_schema": {"type": "object"}} for name in ("g", "f")]
+    reminder = {"type": "text", "text": f"<system-reminder>\nAnswer by {demand}"}
+    prompt = [{"type": "text", "text": "Well?"}, reminder]
+    assert script_of(prompt, tools=functions).tool == ("f", {})
+    assert script_of("Well?", tools=functions).tool is None

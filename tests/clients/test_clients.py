@@ -21,6 +21,8 @@ from tests.live.server import MODEL, ROOT
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites"
+# A model that always thinks, so that it cannot be forced to call anything.
+THINKS = "claude-sonnet-5-5"
 MOST_SKIPPED = 0.1
 
 
@@ -46,12 +48,16 @@ CLIENTS = {
             "test_pdf_tool_message": "OpenAI's API takes texts alone as a function's result",
         },
     ),
+    "langchain agents": Client("langchain", "langchain_agent.py"),
     "langgraph": Client("langchain", "langgraph_agents.py"),
     "openai agents": Client("agents", "agents_sdk.py"),
     "autogen": Client("autogen", "autogen_agents.py"),
     "lm-eval": Client("lm-eval", "lm_eval_tasks.py"),
     "pydantic-ai": Client("pydantic-ai", "pydantic_ai_agent.py"),
     "litellm": Client("litellm", "litellm_sdk.py"),
+    "semantic kernel": Client("semantic-kernel", "semantic_kernel_agent.py"),
+    "smolagents": Client("smolagents", "smolagents_agent.py"),
+    "strands": Client("strands", "strands_agent.py"),
     "openai for node": Client("node", "openai_node.mjs"),
     "vercel ai": Client("node", "vercel_ai.mjs"),
 }
@@ -128,6 +134,7 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
         "OPENAI_BASE_URL": url,
         "OPENAI_API_KEY": "unused",
         "CLIENT_MODEL": MODEL,
+        "CLIENT_THINKS": THINKS,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches one from the web
         "PYTHONDONTWRITEBYTECODE": "1",
     }

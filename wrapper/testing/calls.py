@@ -11,6 +11,8 @@ from wrapper.services.precision import is_exact
 Body = dict[str, Any]
 Call = tuple[str, Any]
 
+# How a reminder names the function that is to be called, or the first of several.
+_DEMAND = re.compile(r"call(?:ing| of) (?:the function|[a-z ]+ of these functions:) ([\w-]+)")
 # What the description says of a tool that is the form of the answer.
 ALWAYS = "Always answer by calling this"
 
@@ -49,8 +51,9 @@ def further_calls(asked: list[str], body: Body) -> tuple[Call, ...]:
 def likely_call(text: str, rounds: int, body: Body) -> Call | None:
     """Return the call that a model might make by itself to answer *text*, or None.
 
-    It is of the first function of whose name *text* has a word, if there was no round yet, or else
-    of the tool that is always to be called. Its texts are the last name in *text*.
+    It is of the function that a reminder asks for; or of the first one of whose name *text* has a
+    word, if there was no round yet; or else of the tool that is always to be called. Its texts are
+    the last name in *text*.
     """
     if not text:
         return None
@@ -60,9 +63,10 @@ def likely_call(text: str, rounds: int, body: Body) -> Call | None:
     # Claude Code's own tools have capital letters.
     fitting = [tool for tool in tools if not rounds and said & set(_own_name(tool).split("_"))]
     always = [tool for tool in tools if ALWAYS in tool.get("description", "")]
-    if not fitting + always:
+    demanded = [tool for tool in tools if _own_name(tool) == _demanded(body)]
+    if not demanded + fitting + always:
         return None
-    tool = (fitting + always)[0]
+    tool = (demanded + fitting + always)[0]
     schema = tool.get("input_schema", {})
     return tool["name"], sample(schema, schema, word)
 
@@ -110,6 +114,15 @@ def _find(reference: str, root: Body) -> Any:
     for name in reference.removeprefix("#").split("/")[1:]:
         found = found[name]
     return found
+
+
+def _demanded(body: Body) -> str | None:
+    """Return the name of the function that a reminder in the last message asks for."""
+    content = body["messages"][-1]["content"] if body.get("messages") else ""
+    texts = [] if isinstance(content, str) else [block.get("text", "") for block in content]
+    reminders = (text for text in texts if text.startswith("<system-reminder>"))
+    found = [_DEMAND.search(text) for text in reminders]
+    return next((match[1] for match in found if match), None)
 
 
 def _own_name(tool: Body) -> str:
