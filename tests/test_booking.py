@@ -13,8 +13,9 @@ from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Us
 from wrapper.services.meter import Unread
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
-from wrapper.services.usage.amounts import DEAREST, Amounts
+from wrapper.services.usage.amounts import Amounts
 from wrapper.services.usage.ledger import Ledger
+from wrapper.services.usage.prices import DEAREST
 
 ALICE = Principal("alice", tokens_per_minute=1_000_000)
 
@@ -60,9 +61,10 @@ def desk():
 def test_as_it_becomes_known(desk):
     """Each time more is known the books hold it, and in the end just what the engine says."""
     desk.tell(m=(Usage(input=100), None))
-    assert desk.kept("m") == Amounts(requests=1, input=100)
+    assert desk.kept("m") == Amounts(requests=1, input=100, unpriced_nanos=100 * DEAREST)
     desk.tell(m=(Usage(input=100, output=7), None))
-    assert desk.kept("m") == Amounts(requests=1, input=100, output=7)
+    dear = 100 * DEAREST + 7 * 5 * DEAREST
+    assert desk.kept("m") == Amounts(requests=1, input=100, output=7, unpriced_nanos=dear)
     desk.tell(m=(Usage(90, 5, 6, 8, 2), 0.25))
     desk.booking.close()
     assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
@@ -75,7 +77,7 @@ def test_without_a_price(desk):
     desk.tell(1, m=(Usage(output=1), 0.25))
     desk.booking.close()
     desk.booking.close()
-    dear = 100 * DEAREST["input"] + 7 * DEAREST["output"]
+    dear = 100 * DEAREST + 7 * 5 * DEAREST
     assert desk.kept("m") == Amounts(1, 100, 0, 0, 8, nanos=250_000_000, unpriced_nanos=dear)
 
 

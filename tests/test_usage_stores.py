@@ -21,7 +21,7 @@ from redis import Redis
 
 from tests.live.server import ROOT
 from tests.redis_server import RedisServer
-from wrapper.services.usage.amounts import NAMES, Amounts, Row, StoreFailed, most, total
+from wrapper.services.usage.amounts import NAMES, Amounts, Row, StoreFailed, total
 from wrapper.services.usage.ledger import open_store
 from wrapper.services.usage.redis import RedisStore, _Batch, _run
 from wrapper.services.usage.sqlite import SqliteStore
@@ -154,12 +154,6 @@ def unwritable(folder):
         if root:
             os.seteuid(0)
         folder.chmod(0o700)
-
-
-def test_most():
-    """A token without a price counts at the dearest of its sort."""
-    assert most(Amounts(1, 1_000_000)) == 30 * 10**9
-    assert most(Amounts(1, 1, 10, 100, 1000)) == 30_000 + 30_000 + 6_000_000 + 150_000_000
 
 
 def test_every_amount(store):

@@ -214,6 +214,12 @@ class Settings:
     usage_required: bool = _setting(
         "bool", False, "Whether turns stop, with 503, where spending cannot be kept."
     )
+    budget_max_turns: int = _setting(
+        "int",
+        50,
+        "Rounds of tool use of a request whose key has a budget, where neither says how many.",
+        _positive,
+    )
     redis_url: str = _setting(
         "str",
         "",

@@ -19,6 +19,8 @@ from tests.live.server import MODEL, alive, children, eventually
 from tests.live.team import Team
 
 PLAIN = {"claude": {"profile": "plain"}}
+ROUNDS = " ".join(f'[[tool Bash {{"command": "echo {number}"}}]]' for number in range(9))
+LOOP = f'[[say end]] [[first on]] [[usage {{"input_tokens": 1000}}]] {ROUNDS}'  # $0.003 a round
 DEAR = '[[say done]] [[usage {"input_tokens": 1000}]]'  # $0.003015
 
 
@@ -32,6 +34,9 @@ def _team(_servers, tmp_path_factory):
         "month": {"usd_per_month": 0.003},
         "eight": {"usd_per_day": 0.001},
         "short": {"usd_per_day": 100},
+        "loop": {"usd_per_day": 0.01},
+        "loop-streamed": {"usd_per_day": 0.01},
+        "loops": {"usd_per_day": 0.01},
     }
     return Team(_servers, tmp_path_factory.mktemp("team"), ceilings, POOL_SIZE="3")
 
@@ -115,6 +120,37 @@ def test_budget(team, upstream, name, budget):
     assert len(upstream.requests) == 1
     told = team.usage(name)["budgets"][budget]
     assert (told["limit_usd"], told["spent_usd"]) == (0.003, pytest.approx(0.003015))
+
+
+@pytest.mark.parametrize(("name", "stream"), [("loop", False), ("loop-streamed", True)])
+def test_a_budget_ends_a_turn(team, upstream, name, stream):
+    """An agent is not asked again once the budget is spent; its answer says so and can be used."""
+    if stream:
+        events = team.server.stream(LOOP, headers=team.header(name))[0]
+        (last,) = [event for event in events if event["choices"][0]["finish_reason"]]
+        reason, notes = last["choices"][0]["finish_reason"], last["notes"]
+    else:
+        status, notes, body = team.post(name, LOOP)
+        assert status == 200, body
+        assert body["choices"][0]["message"]["content"] == "on\n\n" * 3 + "on"
+        assert body["usage"]["cost_usd"] == pytest.approx(0.012, rel=0.1)
+        reason = body["choices"][0]["finish_reason"]
+    assert (reason, notes["x-ended-early"]) == ("length", "insufficient_quota")
+    assert len(upstream.requests) == 4
+    told = spent(team, name)
+    assert told["cost_usd"] == pytest.approx(0.012, rel=0.1)
+    assert told["unpriced_usd"] == 0
+    assert team.ask(name, "hello")[1]["error"]["code"] == "insufficient_quota"
+
+
+def test_turns_at_once_share_a_budget(team, upstream):
+    """Agents of one key that run at once overspend by no more than a request each."""
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: team.ask("loops", LOOP), range(3)))
+    ran = [body for status, body in answers if status == 200]
+    assert {body["choices"][0]["finish_reason"] for body in ran} == {"length"}
+    assert 4 <= len(upstream.requests) <= 6
+    assert spent(team, "loops")["cost_usd"] <= 0.01 + 3 * 0.0032
 
 
 def test_eight_at_once(team, upstream):

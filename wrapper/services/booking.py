@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.services.events import Event, Spent, Used
 from wrapper.services.meter import Meter
 from wrapper.services.principal import Principal
 from wrapper.services.rates import Rates
-from wrapper.services.usage.amounts import NANOS, Amounts, Row, most, total
+from wrapper.services.usage.amounts import NANOS, Amounts, Row, total
 from wrapper.services.usage.ledger import Ledger
+from wrapper.services.usage.prices import most
 
 Books = dict[str, Amounts]
 
@@ -33,40 +35,55 @@ class Booking:
         self._meter = meter
         # A turn over midnight stays on the day it began on, so that each day's sums are whole.
         self._day = ledger.today().isoformat()
-        self._spent: dict[int, Mapping[str, Spent]] = {}
         self._booked: dict[int, Books] = {}
         self._asked: dict[int, int] = {}
 
     def add(self, index: int, event: Event) -> None:
         """Book what *event* tells beyond what is booked.
 
-        What is told later may be less, or of another model: the books follow.
+        What is told later may be less, or of another model: the books follow. Until a price is told
+        it is the most that it can be, so that nothing is hidden from a budget meanwhile, and turns
+        that run at once heed each other. Raises QuotaExceeded where a turn has asked the model
+        again although the budget was spent.
         """
         if not isinstance(event, Used):
             return
+        went_on = 0 < self._asked.get(index, 0) < event.requests
+        refusal = self._refusal() if went_on else None
         self._asked[index] = event.requests
         before, now = self._booked.get(index, {}), _books(event.spent)
         if now and index == next(iter(self._booked), index):  # one turn stands for the request
             now[next(iter(now))] += Amounts(requests=1)
-        self._spent[index], self._booked[index] = event.spent, now
+        self._booked[index] = now
         nothing = Amounts()
         more = {m: now.get(m, nothing) - before.get(m, nothing) for m in {**before, **now}}
         self._book({model: amounts for model, amounts in more.items() if amounts != nothing})
+        if refusal:
+            raise refusal
+
+    def may_go_on(self) -> bool:
+        """Say whether the key's budget allows that the model is asked again."""
+        return self._refusal() is None
 
     def close(self) -> None:
-        """Book the most that it can have cost where no price was told, now that none will be.
-
-        Nothing can be hidden from a budget so; and a turn that runs is not held to be as dear.
-        """
+        """Tell the meter; no more will be booked."""
         self._meter.asked(sum(self._asked.values()))
         for books in self._booked.values():
             for model, amounts in books.items():
                 self._meter.spent(model, amounts)
         self._asked, self._booked = {}, {}
-        while self._spent:
-            _, spent = self._spent.popitem()
-            unpriced = {m: _amounts(one) for m, one in spent.items() if one.cost_usd is None}
-            self._book({m: Amounts(unpriced_nanos=most(one)) for m, one in unpriced.items()})
+
+    def _refusal(self) -> QuotaExceeded | None:
+        if not self._principal.has_budget:
+            return None
+        try:
+            self._ledger.check(self._principal)
+        except QuotaExceeded as error:
+            error.retry = False
+            return error
+        except Unavailable:  # which `_book` raises, too, where it is to end the turn
+            return None
+        return None
 
     def _book(self, more: Books) -> None:
         if more:
@@ -78,12 +95,12 @@ class Booking:
 
 
 def _books(spent: Mapping[str, Spent]) -> Books:
-    return {model: _amounts(one) for model, one in spent.items()}
+    return {model: _amounts(model, one) for model, one in spent.items()}
 
 
-def _amounts(spent: Spent) -> Amounts:
+def _amounts(model: str, spent: Spent) -> Amounts:
     usage = spent.usage
-    return Amounts(
+    amounts = Amounts(
         input=usage.input,
         cache_read=usage.cache_read,
         cache_creation=usage.cache_creation,
@@ -91,3 +108,6 @@ def _amounts(spent: Spent) -> Amounts:
         reasoning=usage.reasoning,
         nanos=round((spent.cost_usd or 0) * NANOS),
     )
+    if spent.cost_usd is not None:
+        return amounts
+    return amounts + Amounts(unpriced_nanos=most(model, amounts))

@@ -86,7 +86,7 @@ class Ceilings:
                 *denied,
             ),
             mode=self._mode(request, principal),
-            max_turns=_max_turns(request, principal),
+            max_turns=self._max_turns(request, principal),
         )
 
     def _tools(self, request: ChatRequest, principal: Principal) -> frozenset[str]:
@@ -113,6 +113,14 @@ class Ceilings:
         mode = asked or most
         return None if mode == ours else mode
 
+    def _max_turns(self, request: ChatRequest, principal: Principal) -> int | None:
+        asked, most = request.max_turns, principal.max_turns
+        if asked is not None and most is not None and asked > most:
+            _refuse("claude.max_turns", asked, "max_turns", most, principal)
+        if most is None and principal.has_budget:
+            most = self._settings.budget_max_turns
+        return asked if asked is not None else most
+
     def _check_rules(self, rules: Iterable[str]) -> None:
         """Refuse a rule that would deny nothing: it was meant to deny something."""
         for index, rule in enumerate(rules):
@@ -120,13 +128,6 @@ class Ceilings:
                 tools = ", ".join(self._settings.claude_tools) or "none"
                 why = f"{rule[:80]!r} is no rule for one of the tools here ({tools})"
                 raise _mistake(f"disallowed_tools.{index}", why)
-
-
-def _max_turns(request: ChatRequest, principal: Principal) -> int | None:
-    asked, most = request.max_turns, principal.max_turns
-    if asked is not None and most is not None and asked > most:
-        _refuse("claude.max_turns", asked, "max_turns", most, principal)
-    return asked if asked is not None else most
 
 
 def _refuse(param: str, asked: object, named: str, most: object, principal: Principal) -> NoReturn:

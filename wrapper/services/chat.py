@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 
-from wrapper.errors import ApiError, ClientGone, InvalidRequest, ShuttingDown
+from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
@@ -144,11 +144,12 @@ class ChatService:
                 meter=self._meter,
                 signals=self._signals(turn, caller, visit),
             )
+            booking = Booking(caller.principal, self._ledger, self._rates, self._meter)
             return Run(
-                self._play(turn, request, visit, caller),
+                self._play(turn, request, visit, caller, booking),
                 watch,
                 record,
-                Booking(caller.principal, self._ledger, self._rates, self._meter),
+                booking,
                 answers=[Answer() for _ in range(request.n)],
                 remember=partial(
                     visit.remember,
@@ -179,7 +180,12 @@ class ChatService:
             raise ClientGone("The client closed the connection.")
 
     def _play(
-        self, turn: Turn, request: ChatRequest, visit: Visit | Passing, caller: Caller
+        self,
+        turn: Turn,
+        request: ChatRequest,
+        visit: Visit | Passing,
+        caller: Caller,
+        booking: Booking,
     ) -> Events:
         """Return the events of the request's turns, or of one that *visit* has had before."""
         if visit.repeats:
@@ -188,18 +194,15 @@ class ChatService:
             self._engine,
             choice=request.choice_param,
             streams=request.stream,
-            may_ask=partial(self._may_ask_again, caller),
+            may_ask=partial(self._may_ask_again, caller, booking),
         )
-        return TurnLoop(correcting, [turn] * request.n, CHECK_SECONDS)
+        turn = replace(turn, may_go_on=booking.may_go_on)
+        return TurnLoop(correcting, [turn] * request.n, CHECK_SECONDS, note=booking.add)
 
-    def _may_ask_again(self, caller: Caller) -> bool:
+    def _may_ask_again(self, caller: Caller, booking: Booking) -> bool:
         """Say whether a turn may cost another request: nobody has left, or spent all he may."""
-        try:
-            self._check(caller)
-            self._ledger.check(caller.principal)
-        except ApiError:
-            return False
-        return self._settings.retry_bad_answers
+        leaves = self._draining() or caller.gone()
+        return self._settings.retry_bad_answers and not leaves and booking.may_go_on()
 
     def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
         """Return what tells of the turn; one that was had before was told of then."""

@@ -29,6 +29,7 @@ SHOWN_CHARACTERS = 500
 FINISH_REASONS = {
     Ending.DONE: "stop",
     Ending.LENGTH: "length",
+    Ending.BUDGET: "length",
     Ending.REFUSED: "content_filter",
     Ending.CALLS: "tool_calls",
 }

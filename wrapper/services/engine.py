@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import Context
 from typing import Any, Protocol
@@ -75,7 +75,8 @@ class TurnLoop:
     """One request's event loop, in which its turns run side by side.
 
     The loop moves only while the caller asks for the next event, so a caller that reads
-    slowly slows the turns down instead of filling memory.
+    slowly slows the turns down instead of filling memory. *note* is called with each event before
+    its turn goes on.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class TurnLoop:
         turns: Sequence[Turn],
         tick: float,
         patience: float = LEAVING_SECONDS,
+        note: Callable[[int, Event], None] = lambda index, event: None,
     ):
         self._loop = loops.lend()
         self._closed = False
         self._events: asyncio.Queue[Item] = asyncio.Queue(BUFFERED_EVENTS)
         self._tick = tick
         self._patience = patience
+        self._note = note
         self._leaving = asyncio.Event()
         self._begun: set[int] = set()
         self._late: list[tuple[int, Event]] = []
@@ -166,6 +169,7 @@ class TurnLoop:
         try:
             async with aclosing(engine.run(turn, self._leaving)) as events:
                 async for event in events:
+                    self._note(index, event)
                     if isinstance(event, Started | Used):
                         self._begun.add(index)
                     await self._put(index, event)

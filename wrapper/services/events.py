@@ -49,13 +49,16 @@ def add_spent(*each: Mapping[str, Spent]) -> dict[str, Spent]:
 
 
 class Ending(Enum):
-    """Why a turn ended: with calls that the client has to run; abandoned, as nobody waited."""
+    """Why a turn ended: with calls that the client has to run; abandoned, as nobody waited; before
+    the model was asked again, since the key's budget is spent.
+    """
 
     DONE = "done"
     LENGTH = "length"
     REFUSED = "refused"
     CALLS = "calls"
     ABANDONED = "abandoned"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class Compacted:
 class Noted:
     """Something that the client is told about its answer: the header's `name`, and a parameter."""
 
-    name: Literal["x-adapted-params", "x-retried-params", "x-unmet-params"]
+    name: Literal["x-adapted-params", "x-retried-params", "x-unmet-params", "x-ended-early"]
     param: str
 
 

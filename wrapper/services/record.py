@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from wrapper.errors import ApiError
-from wrapper.services.events import Ended, Event, Noted, Started, Used
+from wrapper.errors import ApiError, QuotaExceeded
+from wrapper.services.events import Ended, Ending, Event, Noted, Started, Used
 from wrapper.services.meter import Meter
 from wrapper.services.signals import Signals
 from wrapper.services.timing import Timing
@@ -59,6 +59,8 @@ class Record:
         elif isinstance(event, Noted):
             self._facts[event.name.removeprefix("x-").replace("-", "_")] = event.param
         elif isinstance(event, Ended):
+            if event.ending is Ending.BUDGET:
+                self._outcome = str(QuotaExceeded.code)
             used = event.usage
             self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation
             self._facts["completion_tokens"] += used.output
@@ -67,7 +69,7 @@ class Record:
                 self._facts["cost_usd"] = round(cost, 9)
 
     def done(self) -> None:
-        self._outcome = "done"
+        self._outcome = self._outcome or "done"
 
     def fail(self, error: Exception) -> None:
         """Take note that the request failed, by the code that the client is told."""

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from wrapper.errors import ApiError
+from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.services.answer import Answer
 from wrapper.services.booking import Booking
-from wrapper.services.events import Event, Noted, add_note
+from wrapper.services.events import Ended, Ending, Event, Noted, add_note
 from wrapper.services.liveness import Watch
 from wrapper.services.record import Record
 
@@ -71,7 +71,7 @@ class Run:
         try:
             with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
                 for index, event in self._loop.close():
-                    self._note(index, event)
+                    self._record.add(index, event)
                 self._booking.close()
         finally:  # else a session could never be used again
             self._release()
@@ -83,7 +83,8 @@ class Run:
             for item in self._loop:
                 self._watch.check()
                 if item is not None:
-                    self._note(*item)
+                    yield from self._ended_early(*item)
+                    self._record.add(*item)
                     self._gather(*item)
                 yield item
         except Exception as error:
@@ -107,6 +108,9 @@ class Run:
                 error.retry = False  # the turn was had, whatever its tools have done
                 raise
 
-    def _note(self, index: int, event: Event) -> None:
-        self._record.add(index, event)
-        self._booking.add(index, event)
+    def _ended_early(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
+        """Yield what names the reason, before the end of a turn that could not go on."""
+        if isinstance(event, Ended) and event.ending is Ending.BUDGET:
+            noted = Noted("x-ended-early", str(QuotaExceeded.code))
+            self._gather(index, noted)
+            yield index, noted

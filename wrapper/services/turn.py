@@ -6,7 +6,7 @@ What makes turns knows nothing of Claude Code; what runs them knows nothing of O
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -180,6 +180,10 @@ class SessionKey:
     uid: str
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Turn:
     """A conversation that ends with the user's message, and how it is to be answered.
@@ -187,6 +191,10 @@ class Turn:
     `appends` says that `system` is said after the engine's own system prompt, not in its place. For
     a turn of a `session` the engine may keep what makes the next one quick. One that `compacts` is
     summarised where it is too long for the model.
+
+    An engine that asks the model several times calls `may_go_on` before each time but the first,
+    once it has told what was used until then, and ends the turn with Ending.BUDGET where that
+    returns False.
     """
 
     model: str
@@ -202,3 +210,4 @@ class Turn:
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False
+    may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)

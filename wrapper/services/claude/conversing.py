@@ -36,6 +36,7 @@ from wrapper.services.turn import Message, Turn
 
 # Once the answer is whole the result comes in a few milliseconds, or not at all.
 RESULT_SECONDS = 2.0
+READING_SECONDS = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -218,12 +219,25 @@ class Conversation:
             await self._transport.interrupt()
 
     async def _end_round(self, *_: object) -> Any:
-        """Stop the turn after its last round of tool use, before the model is asked again."""
+        """Stop the turn before the model is asked again, if that was its last round of tool use or
+        its key's budget is spent."""
         self._rounds += 1
-        if self._rounds < (last_round(self._turn) or 0):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESULT_SECONDS):
+                while self._reading.answering:  # until then what it used is not known
+                    await asyncio.sleep(READING_SECONDS)
+        lacking = self._lacking()
+        if not lacking:
             return {}
-        self._reading.exhaust()
-        return {"continue": False, "stopReason": "the last round is over"}
+        self._reading.exhaust(lacking)
+        return {"continue": False, "stopReason": f"there is no more of: {lacking}"}
+
+    def _lacking(self) -> str:
+        """Return what the turn would need to ask the model again and does not have."""
+        most = last_round(self._turn)
+        if most is not None and self._rounds >= most:
+            return "max_turns"
+        return "" if self._turn.may_go_on() else "budget"
 
     def _ask(self) -> AsyncGenerator[Any]:
         return ask(self._transport, self._prompt, self._end_round)

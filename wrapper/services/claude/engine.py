@@ -145,6 +145,10 @@ class ClaudeEngine:
         if leaving.is_set():
             yield beside(Ended(Ending.ABANDONED, Usage(), 0.0), before)
             return
+        if not turn.may_go_on():
+            yield Started(turn.model)
+            yield beside(Ended(Ending.BUDGET, Usage(), 0.0), before)
+            return
         async with aclosing(self._once(turn, leaving)) as events:
             async for event in events:
                 yield beside(event, before)

@@ -54,7 +54,7 @@ def _asked(turn: Turn) -> dict[str, Any]:
     """Return what is asked of Claude Code itself: to tell of each round of tool use, where one may
     be the last; and of an agent, to offer the client's functions and to answer in a shape."""
     asked: dict[str, Any] = {}
-    if last_round(turn) is not None:
+    if last_round(turn) is not None or turn.principal.has_budget:
         asked["hooks"] = AFTER_TOOLS
     if served(turn):
         asked["sdkMcpServers"] = [SERVER]

@@ -35,6 +35,7 @@ ENDINGS = {
     "model_context_window_exceeded": Ending.LENGTH,
     "refusal": Ending.REFUSED,
     "max_turns": Ending.LENGTH,
+    "budget": Ending.BUDGET,
     "calls": Ending.CALLS,
 }
 # The tool that an agent answers with where its answer must be in a shape.
@@ -143,10 +144,15 @@ class Reading:
         """Take note that the model refused: the CLI says so and keeps the API's reason back."""
         self._stop_reason = "refusal"
 
-    def exhaust(self) -> None:
-        """Take note that the turn was stopped after its last round of tool use."""
+    @property
+    def answering(self) -> bool:
+        """Say whether the model is in the middle of an answer that is being read."""
+        return self.started and self._stop_reason is None and not self.cut
+
+    def exhaust(self, what: str) -> None:
+        """Take note that the model is not asked again, for lack of *what*: max_turns or budget."""
         if self._stop_reason not in ENDINGS:
-            self._stop_reason = "max_turns"
+            self._stop_reason = what
 
     def abandon(self) -> None:
         """Take note that nobody waits for the answer any more."""

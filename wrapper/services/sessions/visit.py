@@ -28,7 +28,7 @@ from wrapper.services.sessions.store import Claim
 from wrapper.services.turn import Call, SessionKey
 
 # What is remembered. The API wants a refused turn out of the conversation, or refuses all others.
-REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS)
+REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS, Ending.BUDGET)
 
 
 class Passing:

@@ -9,9 +9,6 @@ from typing import Protocol
 
 # What is kept of a dollar.
 NANOS = 1_000_000_000
-# The dearest list price of what Claude Code 2.1.330 runs, in billionths of dollars a token: $30 a
-# million of input, $150 of output, $3 of cache reads, and $60 of what is cached for an hour.
-DEAREST = {"input": 30_000, "output": 150_000, "cache_read": 3_000, "cache_creation": 60_000}
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class Amounts:
     """Requests, tokens and billionths of dollars; they are added up, and may be negative.
 
     `nanos` is what the engine said a turn cost. `unpriced_nanos` is the most that the tokens can
-    have cost of which it has not said so, or not yet.
+    have cost of which it has not said so, or not yet, because their turn still runs.
     """
 
     requests: int = 0
@@ -49,11 +46,6 @@ _numbers = attrgetter(*NAMES)
 
 def total(amounts: Iterable[Amounts]) -> Amounts:
     return sum(amounts, Amounts())
-
-
-def most(amounts: Amounts) -> int:
-    """Return the most that the tokens can have cost, in billionths of dollars."""
-    return sum(getattr(amounts, name) * price for name, price in DEAREST.items())
 
 
 @dataclass(frozen=True)
