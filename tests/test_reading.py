@@ -375,7 +375,7 @@ def test_abandoned():
 def test_exhausted():
     """A turn that was stopped after its last round of tool use ends at a limit."""
     reading, _ = read(start(), text("a"), stop("tool_use"))
-    reading.exhaust()
+    reading.exhaust("max_turns")
     assert reading.end(None).ending is Ending.LENGTH
 
 
@@ -413,7 +413,7 @@ def test_calls():
         CallDelta(1, "{}"),
     ]
     assert reading.end(None).ending is Ending.CALLS
-    reading.exhaust()
+    reading.exhaust("max_turns")
     assert reading.end(None).ending is Ending.CALLS
 
 
