@@ -31,7 +31,7 @@ HEADERS = {
     "x-adapted-params": "The parameters that the model gets in another form, or only in words.",
     "x-adapted-messages": "What of the messages, by paths, the model gets in another form.",
     "x-retried-params": "The parameters for which it was asked once more; see `notes` in streams.",
-    "x-ended-early": "insufficient_quota, where the key's budget was spent before the turn was over.",
+    "x-ended-early": "insufficient_quota, if the key's budget ran out before the turn was over.",
     "x-unmet-params": "The parameters that the answer does not do what they ask for.",
     "x-resized-images": "The pictures, by their paths, that the model gets smaller than sent.",
     "x-corrected-files": "The pictures and files, by their paths, whose bytes are of another type "
