@@ -422,3 +422,58 @@ def test_a_session_knows_nothing_of_it():
     first, answer, _ = server.engine.turns[2].messages
     assert not [part for part in first.parts if isinstance(part, Reminder)]
     assert answer.parts == (Call("id0", "f", '{"x": 1}'),)
+
+
+UNION = {"anyOf": [{"required": ["a"]}, {"required": ["x"], "properties": {"x": {"const": 2}}}]}
+LOOSE = Function("f", {"type": "object"}, original=UNION)
+KEPT = Function("f", {"type": "object"}, original=UNION, strict=True)
+
+
+def calling(*arguments):
+    calls = [
+        event
+        for index, text in enumerate(arguments)
+        for event in (CallStarted(index, f"id{index}", "f"), CallDelta(index, text))
+    ]
+    return [Started("m"), *calls, used(), ended(Ending.CALLS)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "notes"),
+    [('{"a": 1}', []), ('{"x": 2}', []), ('{"x": 1}', [(UNMET, "tools")])],
+)
+@pytest.mark.parametrize("streams", [False, True])
+def test_arguments(streams, arguments, notes):
+    """Arguments that the original schema does not accept are passed on, and named."""
+    played = Played(turn(functions=(LOOSE, G)), calling(arguments), streams=streams)
+    assert played.of(CallDelta) == [CallDelta(0, arguments)]
+    assert played.notes == notes
+    assert played.events[-1] == ended(Ending.CALLS)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_strict_arguments(streams):
+    """A strict function is called once more where the arguments do not match its original."""
+    first, second = calling('{"a": 1}', '{"x": 1}'), calling('{"x": 2}')
+    played = Played(turn(functions=(KEPT,)), first, second, streams=streams)
+    assert played.of(CallDelta) == [CallDelta(0, '{"x": 2}')]
+    assert played.calls == [(0, "f")]
+    assert played.notes == [(RETRIED, "tools")]
+    said_again = played.engine.turns[1].messages
+    assert said_again[1].parts == (Call("id0", "f", '{"a": 1}'), Call("id1", "f", '{"x": 1}'))
+    assert "arguments of that call of f do not match" in str(said_again[2].parts[-1])
+
+
+def test_strict_arguments_that_never_match():
+    """After a second call that does not match either the client gets that one, and is told."""
+    played = Played(turn(functions=(KEPT,)), calling('{"x": 1}'), calling('{"x": 3}'))
+    assert played.of(CallDelta) == [CallDelta(0, '{"x": 3}')]
+    assert played.notes == [(RETRIED, "tools"), (UNMET, "tools")]
+
+
+def test_strict_arguments_behind_another_call():
+    """A call of another function than the demanded one is not passed on beside it."""
+    events = [Started("m"), CallStarted(0, "i", "g"), CallDelta(0, "{}")]
+    events += [CallStarted(1, "j", "f"), CallDelta(1, '{"a": 1}'), used(), ended(Ending.CALLS)]
+    asked = turn(functions=(KEPT, G), calling=Calling("one", "f"))
+    assert Played(asked, events).calls == [(0, "f")]

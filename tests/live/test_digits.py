@@ -188,6 +188,21 @@ def test_compositions(gateway, upstream, profile):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+def test_calls_of_compositions(gateway, upstream, profile):
+    """A call that the original does not accept is named; of a strict function it is made again."""
+    call = '[[tool any {"kind": "cow"}]]'
+    function = {"name": "any", "parameters": COMPOSED["any"]}
+    for strict, named in ((False, "x-unmet-params"), (True, "x-retried-params")):
+        tools = [{"type": "function", "function": {**function, "strict": strict}}]
+        asked = {"messages": [{"role": "user", "content": call}], "tools": tools}
+        headers, answer = post(gateway, asked, claude={"profile": profile})
+        assert headers[named] == "tools"
+        assert answer["tool_calls"][0]["function"]["arguments"] == '{"kind": "cow"}'
+    assert len(upstream.requests) == 3
+    assert "do not match its JSON Schema" in upstream.requests[2].raw.decode()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("schema", [COMPOSED["one"], COMPOSED["ref"]], ids=["oneOf", "$ref"])
 def test_a_composed_answer(gateway, upstream, schema, profile):
     """The answer may be in a composed shape, too, which the original schema checks."""

@@ -78,7 +78,8 @@ class FunctionSchema(BaseSchema):
     def build(self, data: dict[str, Any], **_: Any) -> Function:
         adapted = data.get("parameters") or ModelSchema(NO_PARAMETERS)
         schema, described = state_original(adapted, data.get("description") or "")
-        return Function(data["name"], schema, described, adapted.original)
+        strict = adapted.original is not None and bool(data.get("strict"))
+        return Function(data["name"], schema, described, adapted.original, strict)
 
 
 class ToolSchema(BaseSchema):

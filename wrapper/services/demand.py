@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from wrapper.errors import ApiError, BadAnswer
+from wrapper.services.argument_check import checks_calls, find_misfit
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -48,9 +49,8 @@ class Fault:
 def makes_demands(turn: Turn) -> bool:
     """Say whether the answers to *turn* have to be looked at."""
     calling = turn.calling
-    return (
-        turn.shape is not None or calling.demands or bool(turn.functions and not calling.parallel)
-    )
+    one_call = bool(turn.functions and not calling.parallel)
+    return turn.shape is not None or calling.demands or one_call or checks_calls(turn.functions)
 
 
 @dataclass
@@ -105,9 +105,9 @@ class Attempt:
         if turn.calling.demands and not self.called:
             reminder = reminder_of_call(turn.functions, turn.calling)
             return Fault(self.choice, reminder)
-        if turn.shape is None or ending is not Ending.DONE:
-            return None
-        return _misfit(turn.shape, self._answer())
+        if ending is Ending.CALLS:
+            return self._misfit_call()
+        return _misfit(turn.shape, self._answer()) if turn.shape else None
 
     def may_be_replaced(self) -> bool:
         """Say whether another answer may take the place of this one.
@@ -176,24 +176,39 @@ class Attempt:
         calling = self.turn.calling
         self._calls[event.index] = Call(event.id, event.name, "")
         if calling.mode == "one" and event.name != calling.name:
-            self._held.append(event)
+            if not self.called:
+                self._held.append(event)
             return []
         if self.called and not calling.parallel:
             self._dropped = True
             return []
-        before = self._release()
         number = self._numbers[event.index] = self.called
         self.called += 1
-        return [*before, replace(event, index=number)]
+        return self._pass_call(replace(event, index=number))
 
     def _add_arguments(self, event: CallDelta) -> list[Event]:
         call = self._calls[event.index]
         self._calls[event.index] = replace(call, arguments=call.arguments + event.arguments)
         if event.index in self._numbers:
-            return [replace(event, index=self._numbers[event.index])]
+            return self._pass_call(replace(event, index=self._numbers[event.index]))
         if not self.called:
             self._held.append(event)
         return []
+
+    def _pass_call(self, event: CallStarted | CallDelta) -> list[Event]:
+        """Return *event* and what was held back before it; a call may have to be made again."""
+        if checks_calls(self.turn.functions, strict=True):
+            if isinstance(event, CallStarted) and self.called == 1:
+                self._held = [one for one in self._held if isinstance(one, TextDelta)]
+            self._held.append(event)
+            return []
+        return [*([] if self.passed else self._release()), event]
+
+    def _misfit_call(self) -> Fault | None:
+        param = "functions" if self.choice == "function_call" else "tools"
+        calls = (self._calls[index] for index in self._numbers)
+        found = find_misfit(self.turn.functions, calls, param)
+        return Fault(param, found.reminder) if found else None
 
     def _answer(self) -> str:
         """Return the answer in a shape, without the fence and the white space around it."""

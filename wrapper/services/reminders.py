@@ -32,6 +32,14 @@ def reminder_of_shape(why: str) -> Reminder:
     )
 
 
+def reminder_of_arguments(name: str, why: str) -> Reminder:
+    """Return the request to call function *name* again, with arguments that match its schema."""
+    return _reminder(
+        f"The arguments of that call of {name} do not match its JSON Schema: {why}. Make your "
+        "calls again, now with arguments that match; do not mention this reminder."
+    )
+
+
 def with_reminder(messages: tuple[Message, ...], reminder: Reminder) -> tuple[Message, ...]:
     """Return *messages* with *reminder* at the end of the user's last message.
 

@@ -96,13 +96,14 @@ class Function:
     """A function of the client's, which only the client can run. `parameters` is a JSON Schema.
 
     Where the model cannot get the schema that the client wrote, that is the `original`, and
-    `parameters` accept more.
+    `parameters` accept more. Of one that is `strict` the client expects no other arguments.
     """
 
     name: str
     parameters: Mapping[str, Any]
     description: str = ""
     original: Mapping[str, Any] | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""The check of calls by the schemas that the model did not get as the client wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wrapper.errors import ApiError
+from wrapper.services.reminders import reminder_of_arguments
+from wrapper.services.shapes import misfit
+from wrapper.services.turn import Call, Function, Reminder, Shape
+
+
+@dataclass(frozen=True)
+class MisfitCall:
+    """A call whose arguments do not match the original schema of its function.
+
+    The *reminder* says so to the model. There is one if the function is strict: the client was
+    promised arguments that match.
+    """
+
+    reminder: Reminder | None = None
+
+
+def checks_calls(functions: Iterable[Function], *, strict: bool = False) -> bool:
+    """Return whether calls of *functions* are checked; only the strict ones if *strict*."""
+    return any(one.original is not None and (one.strict or not strict) for one in functions)
+
+
+def find_misfit(
+    functions: Sequence[Function], calls: Iterable[Call], param: str
+) -> MisfitCall | None:
+    """Return the first of *calls* that does not match the original schema of its function.
+
+    A call whose check takes too long counts as one, without a reminder.
+    """
+    checked = {one.name: one for one in functions if one.original is not None}
+    for call in calls:
+        if function := checked.get(call.name):
+            shape = Shape(call.name, function.parameters, original=function.original)
+            try:
+                why = misfit(shape, call.arguments, param=param)
+            except ApiError:
+                return MisfitCall()
+            if why is not None:
+                return MisfitCall(
+                    reminder_of_arguments(call.name, why) if function.strict else None
+                )
+    return None
