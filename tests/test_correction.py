@@ -461,7 +461,7 @@ def test_strict_arguments(streams):
     assert played.notes == [(RETRIED, "tools")]
     said_again = played.engine.turns[1].messages
     assert said_again[1].parts == (Call("id0", "f", '{"a": 1}'), Call("id1", "f", '{"x": 1}'))
-    assert "arguments of that call of f do not match" in str(said_again[2].parts[-1])
+    assert "the arguments of f do not match its JSON Schema: " in str(said_again[2].parts[-1])
 
 
 def test_strict_arguments_that_never_match():

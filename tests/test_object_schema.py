@@ -59,6 +59,14 @@ class Node(pydantic.BaseModel):
     next: "Node | None" = None
 
 
+# As zod-to-json-schema and OpenAI's libraries write them.
+ZOD = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "$ref": "#/definitions/pet",
+    "definitions": {"pet": {"anyOf": [CAT, {"$ref": "#/definitions/dog"}]}, "dog": DOG},
+}
+
+
 PETS = {"kind": {"enum": ["cat", "dog"]}, "lives": {"type": "integer"}, "name": {"type": "string"}}
 FOLDED = [
     ({}, {**OBJECT, "properties": {}}),
@@ -68,6 +76,16 @@ FOLDED = [
     (
         {"anyOf": [CAT, DOG]},
         {**OBJECT, "properties": PETS, "required": ["kind"], "additionalProperties": False},
+    ),
+    (
+        ZOD,
+        {
+            "$schema": ZOD["$schema"],
+            **OBJECT,
+            "properties": PETS,
+            "required": ["kind"],
+            "additionalProperties": False,
+        },
     ),
     (
         {"oneOf": [CAT, {"type": "null"}, {"type": "array"}]},

@@ -35,8 +35,9 @@ def reminder_of_shape(why: str) -> Reminder:
 def reminder_of_arguments(name: str, why: str) -> Reminder:
     """Return the request to call function *name* again, with arguments that match its schema."""
     return _reminder(
-        f"The arguments of that call of {name} do not match its JSON Schema: {why}. Make your "
-        "calls again, now with arguments that match; do not mention this reminder."
+        f"The application cannot use that answer: the arguments of {name} do not match its JSON "
+        f"Schema: {why}. Make your calls again, now with arguments that match; do not mention this "
+        "reminder."
     )
 
 
