@@ -996,7 +996,7 @@ def test_preflight(settings):
 
 def test_options_without_cors():
     """OPTIONS is answered with 204 also where no origin is allowed, and allows none."""
-    response = Server(api_key=KEY).client.options(CHAT, headers={"Origin": APP})
+    response = Server(cors_origins=("none",)).client.options(CHAT, headers={"Origin": APP})
     assert response.status_code == 204
     assert allowed_origin(response) is None
 
@@ -1042,6 +1042,47 @@ def test_unlisted_origin():
         headers={"Origin": "https://evil.example", "x-api-key": KEY}
     )
     assert allowed_origin(response) is None
+
+
+def test_every_origin_with_a_key():
+    """Where there is a key, pages of all origins may call by default, and no cookies are sent."""
+    response = Server(api_key=KEY).ask(headers={"Origin": APP, "x-api-key": KEY})
+    assert allowed_origin(response) == "*"
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    closed = Server(api_key=KEY, cors_origins=("none",))
+    assert allowed_origin(closed.ask(headers={"Origin": APP, "x-api-key": KEY})) is None
+
+
+@pytest.mark.parametrize(
+    ("origins", "key", "allowed"),
+    [((), "", None), ((APP,), "", "true"), ((), KEY, "true"), (("none",), KEY, None)],
+)
+def test_private_network(origins, key, allowed):
+    """A page may ask for a private network's gateway where its origin is allowed."""
+    asked = {
+        "Origin": APP,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    server = Server(cors_origins=origins, api_key=key)
+    response = server.client.options(CHAT, headers=asked)
+    assert response.headers.get("Access-Control-Allow-Private-Network") == allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://sub.example.com", True),
+        ("https://xexample.com.evil.test", False),
+        ("http://[::1]:3000", True),
+        ("http://[::1]:3001", False),
+    ],
+)
+def test_cors_patterns(origin, allowed):
+    """A star is a host's first label, and nothing else has a meaning of its own."""
+    server = Server(cors_origins=("https://*.example.com", "http://[::1]:3000"), api_key=KEY)
+    response = server.ask(headers={"Origin": origin, "x-api-key": KEY})
+    assert allowed_origin(response) == (origin if allowed else None)
 
 
 def test_star_needs_a_key():

@@ -1,5 +1,6 @@
 """Security: who may call, with a key and without one."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
 from wrapper.errors import InvalidApiKey, PermissionDenied
+from wrapper.origins import pattern
 from wrapper.security import Guard, cors_origins, exposed
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.settings import Settings
@@ -161,15 +163,46 @@ def test_exposed(binds, first):
     ("origins", "key", "allowed"),
     [
         ((), "", []),
-        (("https://a.example",), "", ["https://a.example"]),
         (("*",), "", []),
-        (("https://a.example", "*"), "", []),
-        (("*",), KEY, ["*"]),
+        (("none",), "", []),
+        ((), KEY, "*"),
+        (("*",), KEY, "*"),
+        (("https://a.example", "*"), KEY, "*"),
+        (("none",), KEY, []),
     ],
 )
 def test_cors_origins(origins, key, allowed):
-    """All origins get CORS headers only where there is a key."""
+    """All origins get CORS headers by default where there is a key, and nowhere else."""
     assert cors_origins(Settings(cors_origins=origins, api_key=key)) == allowed
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_cors_origins_that_are_listed(key):
+    """Listed origins get CORS headers with a key and without."""
+    found = cors_origins(Settings(cors_origins=("https://a.example",), api_key=key))
+    assert [one.pattern for one in found if isinstance(one, re.Pattern)] == [
+        pattern("https://a.example").pattern
+    ]
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin", "same-site", "anything"])
+def test_local_pages(site):
+    """Without a key, what a browser does for itself or for a page of this machine is served."""
+    assert check({"Sec-Fetch-Site": site}) == LOCAL
+
+
+def test_cross_site():
+    """Without a key, a foreign page may not even send what names no origin."""
+    with pytest.raises(PermissionDenied):
+        check({"Sec-Fetch-Site": "cross-site"})
+    assert check({"Sec-Fetch-Site": "cross-site", "x-api-key": KEY}, api_key=KEY) == DEFAULT
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:3000", "https://app.example"])
+def test_cross_site_by_name(origin):
+    """Without a key, a page of this machine's, or a listed one, may be another site."""
+    sent = {"Sec-Fetch-Site": "cross-site", "Origin": origin}
+    assert check(sent, cors_origins=("https://app.example",)) == LOCAL
 
 
 class Keys:

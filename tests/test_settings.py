@@ -71,7 +71,7 @@ def test_values(set_env, no_file, name, text, value):
     assert getattr(load(no_file), name.lower()) == value
 
 
-@pytest.mark.parametrize("name", ["CORS_ORIGINS", "CLAUDE_TOOLS", "CLAUDE_ENV_PASS"])
+@pytest.mark.parametrize("name", ["CLAUDE_TOOLS", "CLAUDE_ENV_PASS"])
 def test_lists_may_hold_spaces(set_env, no_file, name):
     """Spaces after the commas of a list belong to no name in it."""
     set_env(**{name: "ONE, TWO"})
@@ -97,6 +97,9 @@ def test_lists_may_hold_spaces(set_env, no_file, name):
         ("ALLOW_BYPASS", "perhaps"),
         ("CLAUDE_PERMISSION_MODE", "yolo"),
         ("CORS_ORIGINS", '["https://a.example"'),
+        ("CORS_ORIGINS", "https://a.example/"),
+        ("CORS_ORIGINS", "https://.*"),
+        ("CORS_ORIGINS", "none,https://a.example"),
         ("LOG_LEVEL", "loud"),
     ],
 )

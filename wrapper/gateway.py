@@ -119,7 +119,7 @@ class Gateway:
         Nothing is started before the first request, so the server may fork until then.
         """
         app.extensions["wrapper"] = self
-        if "*" in self.settings.cors_origins and not cors_origins(self.settings):
+        if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":
             log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
         for blueprint in (self.blueprint, build_unserved(self.guard)):
             self.allow_origins(blueprint)
@@ -129,7 +129,14 @@ class Gateway:
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Let *target* send CORS headers to the origins that may call."""
         if origins := cors_origins(self.settings):
-            CORS(target, origins=origins, expose_headers=EXPOSED_HEADERS)
+            CORS(
+                target,
+                origins=origins,
+                expose_headers=EXPOSED_HEADERS,
+                send_wildcard=True,
+                always_send=False,
+                allow_private_network=True,
+            )
 
     def health(self) -> dict[str, Any]:
         """Return the health of engine, machine, keys, books and sessions, and the load; at once."""

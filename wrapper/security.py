@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from wrapper import origins
 from wrapper.errors import InvalidApiKey, PermissionDenied
 from wrapper.services.principal import DEFAULT, LOCAL, RESERVED, Principal
 from wrapper.settings import Settings, is_loopback
@@ -55,7 +57,7 @@ class Guard:
         self._keys = keys
         self._default = replace(DEFAULT, shares=keys is not None)
         self._authenticate = authenticate
-        self._origins = frozenset(settings.cors_origins)
+        self._origins = origins.patterns(settings.cors_origins)
 
     @property
     def needs_key(self) -> bool:
@@ -104,10 +106,18 @@ class Guard:
                 "set API_KEY to serve other names."
             )
         origin = headers.get("Origin")
-        if origin is not None and origin not in self._origins and not is_loopback(_name(origin)):
+        # Other ports of localhost are same-site; so is what is typed into a browser, or no browser.
+        foreign = headers.get("Sec-Fetch-Site") == "cross-site" if origin is None else True
+        if foreign and not (origin and self._may_call(origin)):
+            page = f"of {origin!r}" if origin else "of another site (Sec-Fetch-Site: cross-site)"
             raise PermissionDenied(
-                f"Without an API key this gateway refuses calls from web pages of {origin!r}."
+                f"Without an API key this gateway refuses calls from web pages {page}; "
+                "name the page's origin in CORS_ORIGINS, or set API_KEY."
             )
+
+    def _may_call(self, origin: str) -> bool:
+        listed = any(pattern.match(origin) for pattern in self._origins)
+        return listed or is_loopback(_name(origin))
 
 
 def exposed(binds: Iterable[str], settings: Settings) -> str | None:
@@ -118,11 +128,12 @@ def exposed(binds: Iterable[str], settings: Settings) -> str | None:
     return None
 
 
-def cors_origins(settings: Settings) -> list[str]:
-    """Return the origins that get CORS headers: without a key, never all of them."""
-    if "*" in settings.cors_origins and not settings.needs_key:
-        return []
-    return list(settings.cors_origins)
+def cors_origins(settings: Settings) -> str | list[re.Pattern[str]]:
+    """Return the origins that get CORS headers: by default all where there is a key, else none."""
+    every = origins.ANY in settings.cors_origins or not settings.cors_origins
+    if every and settings.needs_key:
+        return origins.ANY
+    return origins.patterns(settings.cors_origins)
 
 
 def _key_in(headers: Headers) -> bytes:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError, validate
 
-from wrapper import capacity, parsers
+from wrapper import capacity, origins, parsers
 
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 # Parameters without which an answer is still one to what was asked.
@@ -70,7 +70,11 @@ class Settings:
         "str", "", "A TOML file with a key and ceilings for each caller; `keys new` writes it."
     )
     cors_origins: tuple[str, ...] = _setting(
-        "origins", (), "Web origins that may call: a comma-separated or JSON list."
+        "origins",
+        (),
+        "Web origins that may call: a comma-separated or JSON list, or none. By default * (all) "
+        "where there is a key, and none where there is not. The first label of a host, and a port, "
+        "may be *.",
     )
     wrapper_engine: str = _setting(
         "str",
@@ -313,6 +317,7 @@ class Settings:
             self.session_store not in ("memory", "none")
         ):
             found.append("SESSION_STORE: must be memory, none, or the URL of a Redis")
+        found.extend(self._wrong_origins())
         if unknown := [name for name in self.ignore_params if name not in IGNORABLE]:
             found.append(
                 f"IGNORE_PARAMS: {', '.join(unknown)[:200]} cannot be ignored, but only "
@@ -321,6 +326,15 @@ class Settings:
         if self.session_max_bytes > self.sessions_max_bytes:
             found.append("SESSION_MAX_BYTES: must not be more than SESSIONS_MAX_BYTES")
         return found
+
+    def _wrong_origins(self) -> Iterator[str]:
+        if origins.NONE in self.cors_origins and len(self.cors_origins) > 1:
+            yield "CORS_ORIGINS: none stands alone; leave it out, or the others"
+        for origin in self.cors_origins:
+            try:
+                origins.patterns([origin])
+            except ValueError as error:
+                yield f"CORS_ORIGINS: {error}"
 
 
 def load(env_file: str = ".env") -> Settings:

@@ -1,0 +1,48 @@
+"""Origins: which web pages CORS_ORIGINS names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+ANY = "*"
+NONE = "none"
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+HIGHEST_PORT = 65535
+
+_LABEL = "[a-z0-9]([a-z0-9_-]*[a-z0-9])?"
+_ORIGIN = re.compile(
+    rf"(?P<scheme>[a-z][a-z0-9+.-]*)://"
+    rf"(?P<host>(\*\.)?{_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\])"
+    r"(:(?P<port>[0-9]{1,5}|\*))?"
+)
+
+
+def pattern(origin: str) -> re.Pattern[str]:
+    """Return what matches *origin*, in which `*` may stand as first label or as port.
+
+    Raises ValueError, with what to write, for anything else.
+    """
+    parts = _ORIGIN.fullmatch(origin.lower())
+    if not parts or int((parts["port"] or "0").replace(ANY, "0")) > HIGHEST_PORT:
+        raise ValueError(
+            f"{origin[:200]!r} is no origin; write scheme://host or scheme://host:port, without a "
+            "path, in ASCII; only the host's first label and the port may be *"
+        )
+    scheme, host, port = parts["scheme"], parts["host"], parts["port"]
+    label, _, rest = host.rpartition("*.")
+    name = f"{_LABEL}[.]{re.escape(rest)}" if host.startswith("*.") else re.escape(label + rest)
+    number = _port(port, DEFAULT_PORTS.get(scheme))
+    return re.compile(rf"\A{re.escape(scheme)}://{name}{number}\Z", re.IGNORECASE | re.ASCII)
+
+
+def patterns(origins: Iterable[str]) -> list[re.Pattern[str]]:
+    """Return what matches each of *origins*, which are not `*` or `none`."""
+    return [pattern(origin) for origin in origins if origin not in (ANY, NONE)]
+
+
+def _port(port: str | None, default: str | None) -> str:
+    """Return what matches *port* as browsers write it, which leave the *default* out."""
+    if port == ANY:
+        return "(:[0-9]{1,5})?"
+    return "" if port in (None, default) else f":{port}"
