@@ -70,8 +70,11 @@ test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/insta
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --no-compile -r $<
+	$(@D)/bin/pip install --quiet --no-compile $(PIP_OPTIONS) -r $<
 	touch $@
+
+# Its own dependencies are several gigabytes, for models that it does not run here.
+$(ENVS)/open-webui/installed: PIP_OPTIONS := --no-deps
 
 $(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
 	rm -rf $(@D)

@@ -53,6 +53,7 @@ CLIENTS = {
     "openai agents": Client("agents", "agents_sdk.py"),
     "autogen": Client("autogen", "autogen_agents.py"),
     "lm-eval": Client("lm-eval", "lm_eval_tasks.py"),
+    "open webui": Client("open-webui", "open_webui_server.py"),
     "pydantic-ai": Client("pydantic-ai", "pydantic_ai_agent.py"),
     "litellm": Client("litellm", "litellm_sdk.py"),
     "semantic kernel": Client("semantic-kernel", "semantic_kernel_agent.py"),

@@ -1,12 +1,10 @@
-"""LangGraph's ready-made agent, and LangChain's own on top of it."""
+"""LangGraph's ready-made agent, and conversations as LangGraph keeps them."""
 
 import operator
 import os
 import warnings
 
 import pytest
-from langchain.agents import create_agent
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -55,14 +53,6 @@ def test_react_agent():
     """The agent's function runs here, and the model is told what it returned."""
     result = ask(create_react_agent(model(), [add]), f"{CALL} [[result]]")
     assert result["messages"][-1].content == "The sum is 7."
-
-
-@pytest.mark.parametrize("strategy", [ToolStrategy, ProviderStrategy])
-def test_agent_in_a_shape(strategy):
-    """LangChain's agent gets its answer in a shape, by a forced call or by a response format."""
-    agent = create_agent(model(), [add], response_format=strategy(Sum))
-    result = ask(agent, CALL + ' [[tool Sum {"parts": [3, 4], "total": 7}]]')
-    assert result["structured_response"] == Sum(parts=[3, 4], total=7)
 
 
 def test_greeting_first():
