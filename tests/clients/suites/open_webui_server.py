@@ -1,15 +1,14 @@
 """Open WebUI's own server, with the gateway as its only connection."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 DEADLINE = 200
@@ -55,7 +54,7 @@ class Site:
         """Wait until it serves."""
         until = time.monotonic() + DEADLINE
         while time.monotonic() < until and self._process.poll() is None:
-            with suppress(OSError):
+            with suppress(httpx.TransportError):
                 return self.call("/health")
             time.sleep(0.2)
         raise AssertionError(self._log.read_text())
@@ -64,11 +63,10 @@ class Site:
         self._token = self.call("/api/v1/auths/signin", {"email": "", "password": ""})["token"]
 
     def call(self, path, body=None):
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        method = "GET" if body is None else "POST"
+        response = httpx.request(method, self._url + path, json=body, headers=headers, timeout=60)
+        return response.raise_for_status().json()
 
     def chat(self, *messages):
         """Return the answer to messages, each a role and a text."""
