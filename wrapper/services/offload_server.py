@@ -131,8 +131,8 @@ def _limit(cpu: float, memory: int) -> None:
 def _run(task: Task, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"result": task(body, **options)}
-    except MemoryError:
-        return {"exceeded": "memory"}
+    except (MemoryError, RecursionError):
+        return {"exceeded": True}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,28 @@ import json
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
+from jsonschema_rs import (
+    Draft202012Validator,
+    FancyRegexOptions,
+    ValidationError,
+    ValidationErrorKind,
+)
 
-BACKTRACKS = 100_000
+from wrapper.services.ecma_regex import translate
+
+# More steps of a pattern than this exceed the limit, as too much CPU time does.
+BACKTRACKS = 10_000_000
 TOLD_CHARACTERS = 300
+TOO_MANY_STEPS = (
+    ValidationErrorKind.BacktrackLimitExceeded,
+    ValidationErrorKind.RegexEngineFailure,
+)
+# Keywords whose values are no schemas, and those whose values are schemas by names.
+VALUES = ("const", "enum", "default", "examples")
+MAPS = (
+    *("properties", "patternProperties", "$defs", "definitions"),
+    *("dependentSchemas", "dependencies", "dependentRequired"),
+)
 
 
 def compile_schema(body: bytes) -> str | None:
@@ -21,37 +39,73 @@ def compile_schema(body: bytes) -> str | None:
     An empty object is checked against it too: what takes too long for that does so for all.
     """
     try:
-        _validator(json.loads(body, parse_float=Decimal)).is_valid({})
+        _validator(json.loads(body, parse_float=Decimal), {}).is_valid({})
     except (ValueError, RecursionError) as error:
-        return _reason(error)
+        return _first_line(error)
     return None
 
 
 def check_answer(body: bytes, size: int) -> str | None:
     """Return why an answer does not fit a JSON Schema, which is the first *size* bytes of *body*.
 
-    Return None if it fits.
+    Return None if it fits. Raises RecursionError where a pattern takes too many steps.
     """
     try:
         answer = json.loads(body[size:], parse_constant=_refuse_constant, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        return f"it is not JSON: {_reason(error)}"
+        return f"it is not JSON: {_first_line(error)}"
+    patterns: dict[str, str] = {}
     try:
-        _validator(json.loads(body[:size], parse_float=Decimal)).validate(answer)
+        _validator(json.loads(body[:size], parse_float=Decimal), patterns).validate(answer)
     except ValidationError as error:
-        where = ".".join(map(str, error.instance_path))
-        return f"{where}: {_reason(error)}" if where else _reason(error)
+        return _reason(error, patterns)
     except (ValueError, RecursionError) as error:
-        return _reason(error)
+        return _first_line(error)
     return None
 
 
-def _validator(schema: dict[str, Any]) -> Draft202012Validator:
+def _validator(schema: dict[str, Any], patterns: dict[str, str]) -> Draft202012Validator:
+    """Return a validator, and add its patterns to *patterns*, by what became of them."""
     return Draft202012Validator(
-        schema,
+        _translated(schema, patterns),
         retriever=_refuse_reference,
         pattern_options=FancyRegexOptions(backtrack_limit=BACKTRACKS),
     )
+
+
+def _translated(schema: Any, patterns: dict[str, str]) -> Any:
+    """Return *schema* with its regular expressions in the library's own syntax."""
+    if isinstance(schema, list):
+        return [_translated(inner, patterns) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _keyword(name, value, patterns) for name, value in schema.items()}
+
+
+def _keyword(name: str, value: Any, patterns: dict[str, str]) -> Any:
+    if name in VALUES:
+        return value
+    if name == "pattern" and isinstance(value, str):
+        return _pattern(value, patterns)
+    if name not in MAPS or not isinstance(value, dict):
+        return _translated(value, patterns)
+    inner = {key: _translated(schema, patterns) for key, schema in value.items()}
+    return _by_pattern(inner, patterns) if name == "patternProperties" else inner
+
+
+def _by_pattern(schemas: dict[str, Any], patterns: dict[str, str]) -> dict[str, Any]:
+    """Return *schemas* by their translated patterns, of which two may be one."""
+    found: dict[str, Any] = {}
+    for pattern, schema in schemas.items():
+        key = _pattern(pattern, patterns)
+        found[key] = {"allOf": [found[key], schema]} if key in found else schema
+    return found
+
+
+def _pattern(pattern: str, patterns: dict[str, str]) -> str:
+    translated = translate(pattern)
+    patterns[translated] = pattern
+    return translated
 
 
 def _refuse_reference(uri: str) -> NoReturn:
@@ -62,6 +116,17 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: ValidationError, patterns: dict[str, str]) -> str:
+    if isinstance(error.kind, TOO_MANY_STEPS):
+        raise RecursionError
+    message = error.message
+    if isinstance(error.kind, ValidationErrorKind.Pattern):
+        message = f"it does not match the pattern {patterns[error.kind.pattern]!r}"
+    where = ".".join(map(str, error.instance_path))
+    text = message.partition("\n")[0][:TOLD_CHARACTERS]
+    return f"{where}: {text}" if where else text
+
+
+def _first_line(error: Exception) -> str:
     message = error.message if isinstance(error, ValidationError) else str(error)
     return message.partition("\n")[0][:TOLD_CHARACTERS]

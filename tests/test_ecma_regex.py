@@ -1,0 +1,255 @@
+"""ECMAScript's regular expressions: what they match, as JavaScript says."""
+
+import json
+
+import pytest
+
+from wrapper.services.ecma_regex import translate
+from wrapper.services.schema_check import check_answer, compile_schema
+
+
+def fits(schema, answer):
+    """Return None, or why *answer* does not fit *schema*."""
+    body = json.dumps(schema).encode()
+    return check_answer(body + json.dumps(answer).encode(), len(body))
+
+
+# Each pattern with a text, as Node 20 has it: with the flag u where it takes the pattern so.
+MATCHES = [
+    ("\\d", "3"),
+    ("^\\W$", "\xe4"),
+    ("\\D", "\u0663"),
+    ("^\\s$", "\ufeff"),
+    ("^\\s$", "\xa0"),
+    ("^\\s$", "\u2028"),
+    ("^\\S$", "\x85"),
+    ("^.$", "\x85"),
+    ("^.$", "\U0001f600"),
+    ("a\\/b", "a/b"),
+    ("[\\/]", "/"),
+    ("\\cA", "\x01"),
+    ("\\cj", "\n"),
+    ("^[\\cA]$", "\x01"),
+    ("(?<y>\\d{4})-\\k<y>", "2020-2020"),
+    ("(?<y>a)(?<z>b)", "ab"),
+    ("(a)\\1", "aa"),
+    ("\\p{L}", "\xe4"),
+    ("\\p{Letter}", "\xe4"),
+    ("\\p{Lu}", "\xc4"),
+    ("\\p{Script=Greek}", "\u03b1"),
+    ("\\p{sc=Greek}", "\u03b1"),
+    ("\\p{scx=Greek}", "\u03b1"),
+    ("\\p{Script_Extensions=Greek}", "\u03b1"),
+    ("\\P{L}", "1"),
+    ("\\p{ASCII}", "a"),
+    ("\\p{Any}", "a"),
+    ("\\p{Emoji}", "\U0001f600"),
+    ("\\p{Emoji_Presentation}", "\U0001f600"),
+    ("\\p{Extended_Pictographic}", "\U0001f600"),
+    ("\\p{gc=Lu}", "A"),
+    ("\\p{General_Category=Uppercase_Letter}", "A"),
+    ("^\\p{Alphabetic}+$", "\xe4b"),
+    ("\\p{ID_Start}", "a"),
+    ("\\p{White_Space}", " "),
+    ("(?<=a)b", "ab"),
+    ("(?<=a+)b", "aab"),
+    ("(?<=a|bc)d", "bcd"),
+    ("(?=a)a", "a"),
+    ("(?!a)b", "b"),
+    ("\\u0041", "A"),
+    ("\\u{1F600}", "\U0001f600"),
+    ("^\\u{1F600}$", "\U0001f600"),
+    ("\\uD83D\\uDE00", "\U0001f600"),
+    ("\\x41", "A"),
+    ("[^]", "\n"),
+    ("^[\\b]$", "\x08"),
+    ("\\bfoo\\b", "a foo b"),
+    ("\\B\xe4", "\xe4"),
+    ("[[]", "["),
+    ("[[a]", "["),
+    ("[a[b]", "["),
+    ("[[a]]", "a]"),
+    ("^[a&&b]$", "a"),
+    ("^[a&&b]$", "&"),
+    ("^[+--]$", ","),
+    ("^[a~~b]$", "~"),
+    ("^[a||b]$", "|"),
+    ("[[:alpha:]]", ":]"),
+    ("a{,3}", "a{,3}"),
+    ("^a{2,3}$", "aa"),
+    ("^a{2,}$", "aaa"),
+    ("a{", "a{"),
+    ("{a}", "{a}"),
+    ("]", "]"),
+    ("}", "}"),
+    ("\\-", "-"),
+    ("[\\-]", "-"),
+    ("[a\\-z]", "-"),
+    ("\\_", "_"),
+    ("\\@", "@"),
+    ("\\a", "a"),
+    ("\\e", "e"),
+    ("\\A", "A"),
+    ("\\z", "z"),
+    ("\\Z", "Z"),
+    ("\\h", "h"),
+    ("\\G", "G"),
+    ("\\K", "K"),
+    ("\\R", "R"),
+    ("\\X", "X"),
+    ("\\0", "\x00"),
+    ("\\n", "\n"),
+    ("\\t\\r\\f\\v", "\t\r\x0c\x0b"),
+    ("[\\w-]", "-"),
+    ("[\\w-.]", "-"),
+    ("^[\\w.-]+@[\\w.-]+$", "a.b@c-d"),
+    ("[\\d-x]", "-"),
+    ("[\\s\\S]", "\n"),
+    ("[\\D]", "a"),
+    ("^[^\\d]$", "\u0663"),
+    ("^[^\\w]$", "\xe4"),
+    ("\\$", "$"),
+    ("\\^a", "^a"),
+    ("\\.", "."),
+    ("a|b", "b"),
+    ("", "x"),
+    ("^$", ""),
+    ("(a)?\\1b", "b"),
+    ("\\1(a)", "a"),
+    ("(?:a)", "a"),
+    ("^(?:(a)|b)*$", "ab"),
+    ("^[A-Z]{2}\\d{6}$", "AB123456"),
+    ("^\\+?[1-9]\\d{1,14}$", "+491701234567"),
+    ("#", "#"),
+    (" a", " a"),
+    ("a#b", "a#b"),
+    ("\\#", "#"),
+    ("\\ ", " "),
+    ("\\'", "'"),
+    ('\\"', '"'),
+    ("\\:", ":"),
+    ("\\=", "="),
+    ("\\,", ","),
+    ("\\&", "&"),
+    ("\\%", "%"),
+    ("\\!", "!"),
+    ("\\~", "~"),
+    ("\\`", "`"),
+    ("\\<", "<"),
+    ("\\>", ">"),
+    ("\\;", ";"),
+    ("\\\xe9", "\xe9"),
+    ("[\\p{L}\\d]", "\xe4"),
+    ("[^\\p{L}]", "1"),
+    ("^[\\u4e00-\\u9fa5]+$", "\u4e2d\u6587"),
+    ("[\\x00-\\x1f]", "\x01"),
+    ("(?<$x>a)", "a"),
+    ("\\p", "p"),
+    ("\\d+(?=%)", "10%"),
+    ("^(?:[01]\\d|2[0-3]):[0-5]\\d$", "23:59"),
+    ("[\U0001f600]", "\U0001f600"),
+    ("^[^x]$", "\U0001f600"),
+    ("\\u", "u"),
+    ("\\u00", "u00"),
+    ("\\x4", "x4"),
+]
+MISSES = [
+    ("\\d", "\u0663"),
+    ("^\\w$", "\xe4"),
+    ("^\\s$", "\x85"),
+    ("^\\s$", "\u180e"),
+    ("^\\s$", "\x1c"),
+    ("a$", "a\n"),
+    ("^a$", "b\na"),
+    ("^.$", "\r"),
+    ("^.$", "\u2028"),
+    ("^.$", "\n"),
+    ("^..$", "\U0001f600"),
+    ("(?<!a)b", "ab"),
+    ("^(?!.*foo)", "xfoo"),
+    ("[]", "a"),
+    ("\\b\xe4", "\xe4"),
+    ("\xe4\\b", "\xe4"),
+    ("[[a]]", "a"),
+    ("[[:alpha:]]", "a"),
+    ("[a\\-z]", "b"),
+    ("\\Qa.b\\E", "a.b"),
+    ("^\\S+$", "a b"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text"), MATCHES)
+def test_matches(pattern, text):
+    """A pattern matches what JavaScript's matches."""
+    assert fits({"pattern": pattern}, text) is None
+
+
+@pytest.mark.parametrize(("pattern", "text"), MISSES)
+def test_misses(pattern, text):
+    """A pattern does not match what JavaScript's does not match."""
+    assert fits({"pattern": pattern}, text) == f"it does not match the pattern {pattern!r}"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[a--b]$",
+        "(?i)a",
+        "(?s).",
+        "(?m)^b",
+        "(?x) a",
+        "(?P<n>a)",
+        "(?>a)",
+        "a++",
+        "a*+",
+        "(?#c)a",
+        "(?(1)a)",
+        "[z-a]",
+        "a**",
+        "(",
+        "a)",
+        "[a",
+        "*a",
+        "\\",
+        "(?<a>.)\\k<b>",
+        "\\u{110000}",
+        "a\\",
+        "[a\\",
+    ],
+)
+def test_no_patterns(pattern):
+    """What JavaScript does not take, though other languages may, is refused by name."""
+    with pytest.raises(ValueError, match="pattern"):
+        translate(pattern)
+    reason = compile_schema(json.dumps({"properties": {"a": {"pattern": pattern}}}).encode())
+    assert "pattern" in (reason or "")
+
+
+def test_patterns_of_properties():
+    """Names of properties are matched by the same patterns, of which two may mean the same."""
+    schema = {
+        "patternProperties": {r"^\d$": {"type": "integer"}, "^[0-9]$": {"minimum": 5}},
+        "additionalProperties": False,
+    }
+    assert fits(schema, {"7": 7}) is None
+    assert "minimum" in (fits(schema, {"3": 3}) or "")
+    assert "integer" in (fits(schema, {"7": "x"}) or "")
+    assert fits(schema, {"\u0663": 7})
+
+
+def test_what_is_no_pattern():
+    """Nothing else that is called a pattern, or looks like one, is changed."""
+    schema = {
+        "properties": {"pattern": {"const": {"pattern": "("}}, "a": {"enum": [{"pattern": "\\d"}]}},
+        "required": ["pattern"],
+        "examples": [{"pattern": "("}],
+    }
+    assert fits(schema, {"pattern": {"pattern": "("}, "a": {"pattern": "\\d"}}) is None
+    assert fits(schema, {"pattern": {"pattern": "x"}})
+
+
+def test_steps():
+    """A pattern that takes too many steps is no misfit: whether the text fits is not known."""
+    schema = {"pattern": r"^(?=(a+)+$)(?:a|aa)+b$|^(a+)+\2c$"}
+    with pytest.raises(RecursionError):
+        fits(schema, "a" * 5000)
