@@ -275,6 +275,13 @@ def test_bounded(build):
     assert len(json.dumps(folded)) < 10 * len(json.dumps(schema)) + 10_000
 
 
+def test_references_of_another_document():
+    """A schema with an $id of its own has its own definitions."""
+    inner = {"$id": "inner", "$ref": "#/$defs/a", "$defs": {"a": OBJECT}}
+    schema = {"anyOf": [inner], "$defs": {"a": {"type": "object", "required": ["x"]}}}
+    assert fold(schema) == {**OBJECT, "properties": {}}
+
+
 def test_circles():
     """References that lead in circles end, and ask nothing where they do."""
     schema = {"anyOf": [{"$ref": "#"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#"}}}

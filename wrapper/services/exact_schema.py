@@ -11,6 +11,7 @@ from wrapper.services.subschemas import Schema, holds_schemas, map_schemas
 
 # What stands for a Decimal where it is only looked for.
 _LONG = 10**16
+_write = json.JSONEncoder(default=lambda _: _LONG).encode
 
 
 def keep_exact(schema: Schema) -> Schema:
@@ -19,7 +20,7 @@ def keep_exact(schema: Schema) -> Schema:
     A keyword with a number that JavaScript would change is left out, and the description states
     it exactly. So the model learns all that must hold, and reads no wrong number.
     """
-    if not is_suspect(json.dumps(schema, default=lambda _: _LONG)):
+    if not is_suspect(_write(schema)):
         return schema
     changed: Schema = map_schemas(schema, _state_exactly)
     return schema if changed == schema else changed

@@ -21,8 +21,12 @@ KEY_ORDER = "keys in order"
 _DIGITS = 400
 # JavaScript writes larger integers with an exponent.
 _LARGEST = 10**21
-# What a JSON text holds if JavaScript may change it; most texts hold none of it.
-_SUSPECT = re.compile(r'[0-9.]{16}|[0-9][eE]|-0|"[0-9]{1,10}"\s*:')
+# What a JSON text holds if JavaScript may change it: 16 digits, an exponent, -0, or a numeric key.
+# Most texts hold none of them. That it begins with a set of characters makes the search quick.
+_SUSPECT = re.compile(
+    r"""[-0-9"](?:(?<=[0-9])(?:[eE]|[0-9.]{15})|(?<=-)0|(?<=")[0-9]{1,10}"\s*:)"""
+)
+_PLAIN = re.compile("-?[0-9]+(?:[.][0-9]+)?")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 
@@ -34,9 +38,13 @@ def is_suspect(text: str) -> bool:
 
 def changes_number(digits: str) -> bool:
     """Return whether JavaScript changes the value of *digits*, a JSON number, or its sign."""
+    if len(digits) <= 15 and _PLAIN.fullmatch(digits):  # as most numbers are
+        return digits.startswith("-") and float(digits) == 0
     if len(digits) > _DIGITS:
         return True
     number = float(digits)
+    if repr(number) == digits:
+        return False
     if not math.isfinite(number):
         return True
     mantissa = re.split("[eE]", digits)[0]
@@ -175,7 +183,7 @@ def read_number(digits: str) -> float | Decimal:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits[:20]} is too large a number")
-    if len(digits) <= 15 and abs(number) > 1e-300:
+    if repr(number) == digits or (len(digits) <= 15 and abs(number) > 1e-300):
         return number
     if number == 0 and re.split("[eE]", digits)[0].strip("-0."):
         raise ValueError(f"{digits[:20]} is too small a number")
