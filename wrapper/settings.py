@@ -24,6 +24,10 @@ IGNORABLE = (
 )
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
 
+SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
+# Another user can go through all directories above this one.
+SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway/sessions"
+
 # What a process comes to hold in a long session, and what the gateway itself has.
 PROCESS_BYTES = 230 * 1024**2
 GATEWAY_BYTES = 256 * 1024**2
@@ -256,9 +260,9 @@ class Settings:
     )
     session_dir: str = _setting(
         "str",
-        "~/.local/state/claude-code-gateway/sessions",
-        "Where each session's agents have a directory, unless CLAUDE_CWD is set.",
-        validate.Length(min=1),
+        "",
+        "Where each session's agents have a directory, unless CLAUDE_CWD is set. Default: "
+        f"{SESSION_DIR}; with CLAUDE_USER {SESSION_DIR_OF_USER}.",
     )
     max_parked: int = _setting(
         "int",
@@ -284,6 +288,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.max_concurrent_turns:
             object.__setattr__(self, "max_concurrent_turns", self._capacity())
+        if not self.session_dir:
+            chosen = SESSION_DIR_OF_USER if self.claude_user else SESSION_DIR
+            object.__setattr__(self, "session_dir", chosen)
 
     @property
     def needs_key(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import capacity
-from wrapper.services.claude import cli
+from wrapper.services.claude import cli, orphans
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.login import LentLogin
 from wrapper.services.claude.process import Process
@@ -119,7 +118,7 @@ class Fleet:
             home = work.parent
             with suppress(FileNotFoundError):
                 if home not in self._homes and home.stat().st_mtime < latest:
-                    shutil.rmtree(home, ignore_errors=True)
+                    orphans.remove(home)
 
     def give_up(self, future: Future[Process]) -> None:
         """Wait for a process no more; one that comes all the same is stopped."""

@@ -11,6 +11,7 @@ from wrapper.errors import BadGateway
 from wrapper.services import confinement
 from wrapper.services.claude import cli, sandbox, unixuser
 from wrapper.services.claude.unixuser import UnixUser
+from wrapper.services.claude.workspace import make_parent
 from wrapper.services.credentials import credentials_file, uses_cli_login
 from wrapper.settings import Settings, SettingsError
 
@@ -75,11 +76,23 @@ def _out_of_reach(
     except BadGateway:  # which is told of where processes are started
         pass
     for setting, folder in _folders(settings):
+        try:
+            if setting == "SESSION_DIR":  # made by others, it could be one to be shut out of
+                make_parent(folder, user)
+        except OSError as error:
+            yield f"{setting}: {folder} cannot be made ({error.strerror}); set another"
+            continue
         if not user.can("x", folder):
             yield (
                 f"{setting}: {user.name} (CLAUDE_USER) cannot get into {folder}; let it pass "
-                "(chmod o+x) through all directories on the way, or set another"
+                f"(chmod o+x {_shut(user, folder)}), or set another"
             )
+
+
+def _shut(user: UnixUser, folder: Path) -> Path:
+    """Return the first directory on the way to *folder* that the user cannot go through."""
+    way = (*reversed(folder.parents), folder)
+    return next(one for one in way if not user.can("x", one))
 
 
 def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -87,9 +100,7 @@ def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
     if settings.claude_cwd:
         yield "CLAUDE_CWD", Path(settings.claude_cwd).resolve()
     else:
-        sessions = Path(settings.session_dir).expanduser().absolute()
-        # What is not there yet will be made so that one can pass.
-        yield "SESSION_DIR", next(f for f in (sessions, *sessions.parents) if f.exists())
+        yield "SESSION_DIR", Path(settings.session_dir).expanduser().absolute()
 
 
 def _within_reach(user: UnixUser, settings: Settings) -> Iterator[str]:

@@ -39,7 +39,10 @@ class LentLogin:
         handle, name = tempfile.mkstemp(dir=self._original.parent, prefix=".renewed-")
         os.close(handle)
         try:
-            shutil.copyfile(self._lent, name)
+            # Where a link has taken its place meanwhile nothing is brought back.
+            lent = os.open(self._lent, os.O_RDONLY | os.O_NOFOLLOW)
+            with open(lent, "rb") as source, open(name, "wb") as target:
+                shutil.copyfileobj(source, target)
             os.replace(name, self._original)
         except OSError:
             with suppress(OSError):

@@ -8,31 +8,87 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
+import secrets
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # A gateway holds this file's lock while it lives; the kernel gives it up, however it ends.
 LOCK = "lock"
 SECONDS = 5.0
 PAUSE_SECONDS = 0.01
+# How deep directories may be that are removed.
+DEEPEST = 100_000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def reap(root: Path, *, wait: bool = False) -> None:
     """End what runs for *root* and remove it, if its gateway is dead, or when it is: *wait*.
 
-    Raises OSError where there is no such directory, or nothing that tells.
+    Raises OSError where there is no such directory of this user's, or nothing that tells.
     """
-    with (root / LOCK).open("rb") as lock:
+    with opened(root) as folder:
+        if os.fstat(folder).st_uid != os.getuid():
+            raise PermissionError(f"{root} is another user's")
+        lock = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    with os.fdopen(lock, "rb"):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return
         end(root)
-        shutil.rmtree(root, ignore_errors=True)
+        remove(root)
+
+
+@contextmanager
+def opened(folder: str | Path, above: int | None = None) -> Iterator[int]:
+    """Open a directory, named from the descriptor *above* if there is one; a link is none."""
+    descriptor = os.open(folder, _DIRECTORY, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def remove(folder: Path) -> None:
+    """Remove *folder* and all that is in it, following no link; what cannot be removed stays.
+
+    It may be deeper than this process has descriptors, or its stack room for calls: directories are
+    moved up before they are removed.
+    """
+    with suppress(OSError):
+        with opened(folder) as top:
+            for _ in range(DEEPEST):
+                if not _remove_level(top):
+                    break
+        folder.rmdir()
+
+
+def _remove_level(top: int) -> bool:
+    """Remove what is in a directory, of its directories one level; say whether one was removed."""
+    removed = False
+    for name in _remove_files(top):
+        with suppress(OSError):
+            with opened(name, top) as inner:
+                for below in _remove_files(inner):
+                    os.rename(below, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)
+            os.rmdir(name, dir_fd=top)
+            removed = True
+    return removed
+
+
+def _remove_files(folder: int) -> list[str]:
+    """Remove what is in a directory but is none itself; return the names of its directories."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if not is_directory:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+    return [name for name, is_directory in found if is_directory]
 
 
 def end(folder: Path, seconds: float = SECONDS) -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -27,6 +26,7 @@ from wrapper.services.claude.frames import command
 from wrapper.services.claude.greeting import HEED_LATE_PROMPTS, early_greeting
 from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
+from wrapper.services.claude.unixuser import PASSABLE
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -55,6 +55,7 @@ class Process:
         # The first and the last message of the user's that it was told, where these bear a name.
         self.first = self.last = ""
         self.home = root / secrets.token_hex(8)
+        self._shared_config = config
         self._config = config or self.home / "config"
         try:
             variables = self._furnish(profile)
@@ -202,13 +203,23 @@ class Process:
             orphans.end(self.home)
         for pipe in self._files:
             pipe.close()
-        (self._config / "sessions" / f"{self.pid}.json").unlink(missing_ok=True)
-        shutil.rmtree(self.home, ignore_errors=True)
+        if self._shared_config:
+            self._leave_config(self._shared_config)
+        orphans.remove(self.home)
 
     def _failed(self, what: str, error: OSError) -> BootFailed:
         """Remove its directories and return why it could not be started."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        orphans.remove(self.home)
         return BootFailed(f"{what}: {error.strerror}")
+
+    def _leave_config(self, config: Path) -> None:
+        """Remove the file that Claude Code keeps of a process in a directory shared by several."""
+        with (
+            suppress(OSError),
+            orphans.opened(config) as folder,
+            orphans.opened("sessions", folder) as sessions,
+        ):
+            os.unlink(f"{self.pid}.json", dir_fd=sessions)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
@@ -219,14 +230,16 @@ class Process:
         temporary, work = self.home / "tmp", self.home / "work"
         for folder in (temporary, work):
             folder.mkdir(parents=True, mode=0o700)
+        # Whatever the umask is; what it is in stays the gateway's, where it could put links.
+        self.home.chmod(PASSABLE if profile.user else 0o700)
         self._config.mkdir(mode=0o700, exist_ok=True)
         # One identity for all: else each process would look like a new device upstream.
         identity = {"userID": hashlib.sha256(self.home.parent.name.encode()).hexdigest()}
         with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:
             json.dump(identity, file)
-        if profile.user:  # not what they are in: there it could put links in the gateway's way
-            mine = (temporary, work, self._config, self._config / ".claude.json")
-            profile.user.own(*mine)
+        if profile.user:
+            mine = () if self._shared_config else (self._config / ".claude.json", self._config)
+            profile.user.own(*mine, temporary, work)
         return {
             # Claude Code keeps logs of the client's functions in a cache.
             "XDG_CACHE_HOME": str(temporary),

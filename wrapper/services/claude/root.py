@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,7 +49,7 @@ class Root:
 
     def remove(self) -> None:
         """Remove it, and its guard with it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        orphans.remove(self.path)
         self._lock.close()
         if self._guard:
             try:

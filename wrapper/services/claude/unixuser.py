@@ -28,7 +28,10 @@ class UnixUser:
         return {"user": self.uid, "group": self.gid, "extra_groups": self.groups}
 
     def own(self, *paths: Path) -> None:
-        """Give it *paths*; what a link among them leads to stays whose it is."""
+        """Give it *paths*; what a link among them leads to stays whose it is.
+
+        What is in a directory is to be given before it, as the user may put another file there.
+        """
         for path in paths:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 

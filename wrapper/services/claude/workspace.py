@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import Unavailable
+from wrapper.services.claude import orphans
 from wrapper.services.claude.unixuser import PASSABLE, UnixUser
 from wrapper.services.turn import SessionKey, Turn
 
@@ -56,7 +56,7 @@ class Workspaces:
 
     def forget(self, session: SessionKey) -> None:
         """Remove a session's directory; harmless where there is none."""
-        shutil.rmtree(self._folder(session), ignore_errors=True)
+        orphans.remove(self._folder(session))
 
     def tidy(self) -> None:
         """Remove the directories of sessions whose last turn is too long ago."""
@@ -64,7 +64,7 @@ class Workspaces:
         with suppress(OSError):
             for folder in os.scandir(self._sessions):
                 if folder.stat(follow_symlinks=False).st_mtime < oldest:
-                    shutil.rmtree(folder.path, ignore_errors=True)
+                    orphans.remove(Path(folder.path))
 
     def _folder(self, session: SessionKey) -> Path:
         if not _UID.fullmatch(session.uid):
@@ -74,16 +74,30 @@ class Workspaces:
     def _make(self, folder: Path, now: float | None = None) -> str:
         """Return *folder*, made where it is missing, and used *now* if that is said."""
         try:
-            above = PASSABLE if self._user else 0o700
-            folder.parent.mkdir(mode=above, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if self._user:
-                self._user.own(folder)
-            if now is not None:
-                os.utime(folder, (now, now), follow_symlinks=False)
+            make_parent(folder.parent, self._user)
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            with orphans.opened(folder) as descriptor:
+                if self._user:
+                    os.fchown(descriptor, self._user.uid, self._user.gid)
+                if now is not None:
+                    os.utime(descriptor, (now, now))
         except OSError as error:
-            why = f"The working directory cannot be made: {error.strerror}."
+            if folder.is_symlink():  # it would lead into another's
+                why = "The working directory is a link; its operator must mend that."
+            else:
+                why = f"The working directory cannot be made: {error.strerror}."
             raise Unavailable(why) from None
-        if folder.is_symlink():  # it would lead into another's
-            raise Unavailable("The working directory is a link; its operator must mend that.")
         return str(folder)
+
+
+def make_parent(folder: Path, user: UnixUser | None) -> None:
+    """Make the directory that workspaces are in, where it is missing, and those above it.
+
+    Whatever the umask is, *user* can go through those that are made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+        if user:
+            one.chmod(PASSABLE)
