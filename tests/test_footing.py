@@ -11,6 +11,7 @@ import pytest
 
 from tests.live import cli as clis
 from wrapper.services.claude import footing, sandbox, unixuser
+from wrapper.services.usage.sqlite import SqliteStore
 from wrapper.settings import Settings, SettingsError
 
 KEY = {"ANTHROPIC_API_KEY": "sk-something", "PATH": "/usr/bin:/bin"}
@@ -161,6 +162,27 @@ def test_directories_out_of_reach(nobody, place, setting):
         below.mkdir()
     (mistake,) = nobody(**{setting: str(below)})
     assert mistake.startswith(f"{setting.upper()}: nobody (CLAUDE_USER) cannot get into")
+    assert f"(chmod o+x {place / 'shut'})" in mistake
+
+
+def test_a_directory_that_the_gateway_itself_would_shut(nobody, place):
+    """A first start finds what a second one would: the books beside sessions do not shut them."""
+    given = {
+        "session_dir": str(place / "state" / "sessions"),
+        "usage_db": str(place / "state" / "usage.db"),
+    }
+    assert nobody(**given) == []
+    SqliteStore(given["usage_db"]).add([])
+    assert nobody(**given) == []
+    assert unixuser.find("nobody").can("x", given["session_dir"])
+
+
+def test_a_directory_that_cannot_be_made(nobody, place):
+    """A directory for sessions that cannot be made is told, with the setting."""
+    (place / "file").write_text("")
+    (mistake,) = nobody(session_dir=str(place / "file" / "sessions"))
+    assert mistake.startswith("SESSION_DIR: ")
+    assert "cannot be made" in mistake
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 
@@ -145,3 +146,68 @@ def test_guard(root, spawn, locked):
 def _waits_for_lock(pid):
     with open("/proc/locks") as locks:
         return any("->" in line and f" {pid} " in line for line in locks)
+
+
+def test_links_in_a_dead_gateways_place(root, tmp_path):
+    """Neither a link to a directory nor a link in place of the lock is followed."""
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to(root)
+    other.mkdir()
+    (other / orphans.LOCK).symlink_to(root / orphans.LOCK)
+    for folder in (link, other):
+        with pytest.raises(OSError):  # noqa: PT011 - which one is the kernel's to say
+            orphans.reap(folder)
+    assert root.exists()
+    assert other.exists()
+
+
+def test_another_users_directory(root, monkeypatch):
+    """A directory that another user has made is left alone."""
+    monkeypatch.setattr(os, "getuid", lambda: root.stat().st_uid + 1)
+    with pytest.raises(PermissionError):
+        orphans.reap(root)
+    assert root.exists()
+
+
+# Removal
+
+
+def make_deep(folder, levels):
+    """Make directories in one another, deeper than any path can say."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=descriptor)
+        inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.symlink("/", "link", dir_fd=descriptor)
+    os.close(descriptor)
+
+
+def test_removal_of_any_depth(tmp_path):
+    """What an agent has nested deeper than calls or descriptors go is removed all the same."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    make_deep(folder, 3000)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, before[1]))
+    try:
+        orphans.remove(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert not folder.exists()
+
+
+def test_removal_follows_no_link(tmp_path):
+    """Links are removed, at the top and below, and what they lead to is not."""
+    target, folder = tmp_path / "target", tmp_path / "folder"
+    for one in (target, folder / "sub"):
+        one.mkdir(parents=True)
+    (target / "kept").write_text("kept")
+    (folder / "sub" / "link").symlink_to(target)
+    (folder / "file").symlink_to(target / "kept")
+    (tmp_path / "top").symlink_to(target)
+    for one in (folder, tmp_path / "top", tmp_path / "none", target / "kept"):
+        orphans.remove(one)
+    assert not folder.exists()
+    assert (target / "kept").read_text() == "kept"

@@ -261,3 +261,16 @@ def test_places(monkeypatch, memory, cores, places):
 def test_loopback(host, local):
     """Only names and addresses that mean this machine itself are loopback."""
     assert is_loopback(host) is local
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "~/.local/state/claude-code-gateway/sessions"),
+        ({"claude_user": "agents"}, "/var/lib/claude-code-gateway/sessions"),
+        ({"claude_user": "agents", "session_dir": "/srv/sessions"}, "/srv/sessions"),
+    ],
+)
+def test_where_sessions_work(given, expected):
+    """Sessions work below the gateway's state, or where another user can get to."""
+    assert Settings(**given).session_dir == expected

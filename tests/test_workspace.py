@@ -1,10 +1,14 @@
 """The workspaces: directories for each of several callers, and for each session."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from tests.live import cli
 from wrapper.errors import Unavailable
+from wrapper.services.claude import unixuser
 from wrapper.services.claude.workspace import Workspaces
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.services.turn import SessionKey, Turn
@@ -174,3 +178,42 @@ def test_links(tmp_path):
     workspaces.tidy()
     workspaces.forget(key_of())
     assert (target / "file").read_text() == "x"
+
+
+# Another user's
+
+
+@pytest.fixture
+def nobody():
+    if os.geteuid() != 0:
+        cli.missing("right to give files to another user: be root")
+    return unixuser.find("nobody")
+
+
+def test_a_way_for_the_user(nobody):
+    """The user gets into its directory through those that are made, whatever the umask is."""
+    before = os.umask(0o077)
+    try:
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            Path(name).chmod(0o711)
+            sessions = Path(name, "state", "sessions")
+            made = Workspaces("", str(sessions), KEPT, user=nobody).of(session_turn())
+            assert nobody.can("w", str(made))
+            assert not nobody.can("r", sessions)
+            assert not nobody.can("w", sessions)
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_nothing_is_given_away(tmp_path, nobody, kind):
+    """What stands in a directory's place, a link or another file, stays whose it is."""
+    target, place = tmp_path / "target", tmp_path / "alice"
+    target.mkdir()
+    if kind == "link":
+        place.symlink_to(target)
+    else:
+        place.write_text("another's")
+    with pytest.raises(Unavailable, match="working directory"):
+        Workspaces(str(tmp_path), "/nowhere", KEPT, user=nobody).of(turn_of(Principal("alice")))
+    assert target.stat().st_uid == place.lstat().st_uid == 0

@@ -18,6 +18,7 @@ from tests.live import cli
 from tests.live.server import Server, alive, eventually
 from tests.live.team import Team
 from wrapper.services.claude import sandbox, unixuser
+from wrapper.settings import SESSION_DIR_OF_USER
 
 NOBODY = "nobody"
 KEY = "sk-test-0123456789"
@@ -316,6 +317,34 @@ def test_user_of_its_own(house):
     held.server.at_rest()
     owners = {pid: os.stat(f"/proc/{pid}").st_uid for pid in held.server.claudes()}
     assert set(owners.values()) == {0, uid}
+
+
+def works_as_nobody(server: Server, session: str) -> None:
+    """Have a session's agent make a file, see whose it is and where, and delete the session."""
+    asked = '[[tool Bash {"command": "id -un; pwd; touch made"}]] [[result]]'
+    status, body = server.ask(asked, session_id=session)
+    assert status == 200, body
+    user, name = body["choices"][0]["message"]["content"].split("\n")[:2]
+    work = Path(name)
+    assert (user, work.parent) == (NOBODY, Path(SESSION_DIR_OF_USER))
+    assert (work / "made").stat().st_uid == unixuser.find(NOBODY).uid
+    assert server.call("DELETE", f"/v1/sessions/{session}")[0] == 200
+    assert eventually(lambda: not work.exists(), 5)
+
+
+def test_another_user_with_default_paths(the_upstream):
+    """CLAUDE_USER works without further settings of paths, at the first start and after it."""
+    needs("user")
+    with tempfile.TemporaryDirectory(prefix="h-", dir="/tmp") as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o711)
+        own = {"CLAUDE_CLI_PATH": runnable(folder), "HOME": str(folder), **KINDS["user"]}
+        for start in ("first", "second"):
+            (folder / start).mkdir()
+            server = Server(folder / start, the_upstream.url, POOL_SIZE="1", **own)
+            stack.callback(server.stop)
+            works_as_nobody(server.wait(), start)
+            server.stop()
 
 
 def test_nothing_of_another_user_is_left(the_upstream):
