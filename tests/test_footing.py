@@ -217,3 +217,39 @@ def test_what_is_given_away(place):
     user.own(link)
     assert link.lstat().st_uid == user.uid
     assert kept.stat().st_uid == 0
+
+
+@pytest.mark.parametrize("setting", ["claude_cli_path", "usage_db", "session_dir", "tmp", "cwd"])
+def test_what_the_user_could_replace(nobody, place, setting, monkeypatch):
+    """What root runs, reads or writes may not lie where the user can put something else."""
+    theirs = place / "theirs"
+    theirs.mkdir()
+    program(theirs, "claude", "true")
+    os.chown(theirs, unixuser.find("nobody").uid, -1)
+    theirs.chmod(0o755)
+    given = {
+        "claude_cli_path": {"claude_cli_path": str(theirs / "claude")},
+        "usage_db": {"usage_db": str(theirs / "deep" / "usage.db")},
+        "session_dir": {"session_dir": str(theirs / "sessions")},
+    }.get(setting, {})
+    if setting == "tmp":
+        monkeypatch.setattr(tempfile, "tempdir", str(theirs))
+    if setting == "cwd":
+        monkeypatch.chdir(theirs)
+    name = {"tmp": "TMPDIR", "cwd": ".env"}.get(setting, setting.upper())
+    (mistake,) = nobody(**given)
+    assert mistake.startswith(f"{name}: nobody (CLAUDE_USER) can write to {theirs}")
+    theirs.chmod(0o1777)
+    os.chown(theirs, 0, 0)
+    assert nobody(**given) == []
+
+
+def test_a_link_to_what_the_user_could_replace(nobody, place):
+    """A program behind a link counts where it really is."""
+    theirs = place / "theirs"
+    theirs.mkdir()
+    program(theirs, "claude", "true")
+    os.chown(theirs / "claude", unixuser.find("nobody").uid, -1)
+    (place / "link").symlink_to(theirs / "claude")
+    (mistake,) = nobody(claude_cli_path=str(place / "link"))
+    assert f"can write to {place / 'link'}" in mistake

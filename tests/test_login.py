@@ -69,3 +69,18 @@ def test_home_that_cannot_be_written(places):
     away.rename(original.parent)
     login.give_back()
     assert original.read_text() == "new"
+
+
+def test_a_link_to_another_file(places, tmp_path):
+    """A link that has taken the login's place is not copied from."""
+    original, config, lent = places
+    original.write_text("old")
+    other = tmp_path / "other"
+    other.write_text("another file")
+    login = LentLogin(original, config)
+    lent.unlink()
+    lent.symlink_to(other)
+    with pytest.raises(OSError, match="symbolic links"):
+        login._restore()
+    assert original.read_text() == "old"
+    assert list(original.parent.iterdir()) == [original]

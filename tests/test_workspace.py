@@ -217,3 +217,16 @@ def test_nothing_is_given_away(tmp_path, nobody, kind):
     with pytest.raises(Unavailable, match="working directory"):
         Workspaces(str(tmp_path), "/nowhere", KEPT, user=nobody).of(turn_of(Principal("alice")))
     assert target.stat().st_uid == place.lstat().st_uid == 0
+
+
+def test_a_directory_that_became_a_link(tmp_path, nobody):
+    """Where an agent has put a link in the place of CLAUDE_CWD, nothing is made behind it."""
+    shared, target = tmp_path / "shared", tmp_path / "target"
+    shared.mkdir()
+    target.mkdir()
+    workspaces = Workspaces(str(shared), "/nowhere", KEPT, user=nobody)
+    shared.rmdir()
+    shared.symlink_to(target)
+    with pytest.raises(Unavailable, match="working directory"):
+        workspaces.of(turn_of(Principal("alice")))
+    assert not list(target.iterdir())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import BadGateway
@@ -54,6 +57,7 @@ def _of_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str
     else:
         yield from _out_of_reach(user, settings, environment)
         yield from _within_reach(user, settings)
+        yield from _replaceable(user, settings, environment)
 
 
 def _out_of_reach(
@@ -114,3 +118,37 @@ def _within_reach(user: UnixUser, settings: Settings) -> Iterator[str]:
         path = Path(name).expanduser().absolute()
         if name and path.is_file() and user.can("r", path):
             yield f"{what}: {user.name} (CLAUDE_USER) can read {path}; chmod 600 {path}"
+
+
+def _replaceable(
+    user: UnixUser, settings: Settings, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what the user could put something else in the place of, which root would then use."""
+    used = {
+        "API_KEYS_FILE": settings.api_keys_file,
+        "USAGE_DB": settings.usage_db,
+        ".env": ".env",
+        "TMPDIR": tempfile.gettempdir(),
+        "SESSION_DIR": "" if settings.claude_cwd else settings.session_dir,
+    }
+    with suppress(BadGateway):
+        used["CLAUDE_CLI_PATH"] = cli.find_binary(settings, environment.get("PATH"))
+    can_replace = functools.cache(functools.partial(_can_replace, user))
+    for what, name in used.items():
+        path = Path(name).expanduser().absolute()
+        way = (path, *path.parents, path.resolve(), *path.resolve().parents) if name else ()
+        if place := next(filter(can_replace, way), None):
+            yield (
+                f"{what}: {user.name} (CLAUDE_USER) can write to {place}, and so replace {path}; "
+                "take that right away (chown root, chmod go-w), or set another path"
+            )
+
+
+def _can_replace(user: UnixUser, place: Path) -> bool:
+    """Say whether the user can change what is at *place*.
+
+    In a directory like /tmp nobody can replace what is another user's.
+    """
+    if not place.exists() or place.stat().st_mode & stat.S_ISVTX:
+        return False
+    return user.can("w", place)

@@ -45,9 +45,16 @@ def reap(root: Path, *, wait: bool = False) -> None:
 
 @contextmanager
 def opened(folder: str | Path, above: int | None = None) -> Iterator[int]:
-    """Open a directory, named from the descriptor *above* if there is one; a link is none."""
-    descriptor = os.open(folder, _DIRECTORY, dir_fd=above)
+    """Open a directory, named from the descriptor *above* if there is one, and no link.
+
+    A whole path may have no link anywhere: who can write above could lead it elsewhere.
+    """
+    first, *names = [folder] if above is not None else Path(folder).absolute().parts
+    descriptor = os.open(first, _DIRECTORY, dir_fd=above)
     try:
+        for name in names:
+            upper, descriptor = descriptor, os.open(name, _DIRECTORY, dir_fd=descriptor)
+            os.close(upper)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -59,12 +66,12 @@ def remove(folder: Path) -> None:
     It may be deeper than this process has descriptors, or its stack room for calls: directories are
     moved up before they are removed.
     """
-    with suppress(OSError):
-        with opened(folder) as top:
+    with suppress(OSError), opened(folder.parent) as above:
+        with opened(folder.name, above) as top:
             for _ in range(DEEPEST):
                 if not _remove_level(top):
                     break
-        folder.rmdir()
+        os.rmdir(folder.name, dir_fd=above)
 
 
 def _remove_level(top: int) -> bool:

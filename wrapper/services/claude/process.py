@@ -5,7 +5,6 @@ It belongs to no event loop and outlives the requests' own.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -21,12 +20,12 @@ from typing import Any
 
 from wrapper.services.claude import fitness, orphans
 from wrapper.services.claude.cli import Profile
+from wrapper.services.claude.directories import Directories
 from wrapper.services.claude.failures import BootFailed
 from wrapper.services.claude.frames import command
 from wrapper.services.claude.greeting import HEED_LATE_PROMPTS, early_greeting
 from wrapper.services.claude.line import read_frame
 from wrapper.services.claude.listing import ask_models
-from wrapper.services.claude.unixuser import PASSABLE
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -55,10 +54,9 @@ class Process:
         # The first and the last message of the user's that it was told, where these bear a name.
         self.first = self.last = ""
         self.home = root / secrets.token_hex(8)
-        self._shared_config = config
-        self._config = config or self.home / "config"
+        self._directories = Directories(self.home, config)
         try:
-            variables = self._furnish(profile)
+            variables = self._directories.make(profile)
         except OSError as error:
             raise self._failed(f"{root.parent} (TMPDIR) takes nothing", error) from None
         try:
@@ -203,51 +201,16 @@ class Process:
             orphans.end(self.home)
         for pipe in self._files:
             pipe.close()
-        if self._shared_config:
-            self._leave_config(self._shared_config)
-        orphans.remove(self.home)
+        self._directories.remove(self.pid)
 
     def _failed(self, what: str, error: OSError) -> BootFailed:
         """Remove its directories and return why it could not be started."""
-        orphans.remove(self.home)
+        self._directories.remove()
         return BootFailed(f"{what}: {error.strerror}")
-
-    def _leave_config(self, config: Path) -> None:
-        """Remove the file that Claude Code keeps of a process in a directory shared by several."""
-        with (
-            suppress(OSError),
-            orphans.opened(config) as folder,
-            orphans.opened("sessions", folder) as sessions,
-        ):
-            os.unlink(f"{self.pid}.json", dir_fd=sessions)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-
-    def _furnish(self, profile: Profile) -> dict[str, str]:
-        """Make its directories and return its environment."""
-        temporary, work = self.home / "tmp", self.home / "work"
-        for folder in (temporary, work):
-            folder.mkdir(parents=True, mode=0o700)
-        # Whatever the umask is; what it is in stays the gateway's, where it could put links.
-        self.home.chmod(PASSABLE if profile.user else 0o700)
-        self._config.mkdir(mode=0o700, exist_ok=True)
-        # One identity for all: else each process would look like a new device upstream.
-        identity = {"userID": hashlib.sha256(self.home.parent.name.encode()).hexdigest()}
-        with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:
-            json.dump(identity, file)
-        if profile.user:
-            mine = () if self._shared_config else (self._config / ".claude.json", self._config)
-            profile.user.own(*mine, temporary, work)
-        return {
-            # Claude Code keeps logs of the client's functions in a cache.
-            "XDG_CACHE_HOME": str(temporary),
-            **profile.variables,
-            "CLAUDE_CONFIG_DIR": str(self._config),
-            "CLAUDE_CODE_TMPDIR": str(temporary),
-            "TMPDIR": str(temporary),
-        }
 
     def _last_words(self) -> str:
         stderr = self.pipes[2]

@@ -22,7 +22,7 @@ class Root:
 
     def __init__(self) -> None:
         # Only what is locked bears the name, so that nobody takes it for a dead gateway's.
-        new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+        new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}")).resolve()
         lock = new / orphans.LOCK
         lock.touch(0o600)  # else a user that may pass through could hold it
         self._lock = lock.open("rb")
@@ -67,7 +67,7 @@ def reap_abandoned() -> None:
 
 
 def _roots() -> Iterator[Path]:
-    for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for root in Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*"):
         with suppress(OSError):
             if not root.is_symlink() and root.stat().st_uid == os.getuid():
                 yield root

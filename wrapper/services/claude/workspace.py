@@ -34,8 +34,9 @@ class Workspaces:
         clock: Callable[[], float] = time.time,
         user: UnixUser | None = None,
     ):
-        self._shared = shared
-        self._sessions = Path(sessions).expanduser()
+        # Resolved once: no link that an agent makes later is followed.
+        self._shared = Path(shared).resolve() if shared else None
+        self._sessions = Path(sessions).expanduser().resolve()
         self._seconds = seconds
         self._clock = clock
         self._user = user
@@ -48,7 +49,7 @@ class Workspaces:
         if turn.profile == "plain":
             return None
         if self._shared:
-            folder = Path(self._shared).resolve() / turn.principal.name
+            folder = self._shared / turn.principal.name
             return self._make(folder) if turn.principal.shares else None
         if turn.session is None:
             return None
@@ -69,19 +70,17 @@ class Workspaces:
     def _folder(self, session: SessionKey) -> Path:
         if not _UID.fullmatch(session.uid):
             raise Unavailable("The session's store gave it a name that none can have.")
-        return self._sessions.resolve() / session.uid
+        return self._sessions / session.uid
 
     def _make(self, folder: Path, now: float | None = None) -> str:
         """Return *folder*, made where it is missing, and used *now* if that is said."""
         try:
             make_parent(folder.parent, self._user)
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            with orphans.opened(folder) as descriptor:
-                if self._user:
-                    os.fchown(descriptor, self._user.uid, self._user.gid)
-                if now is not None:
-                    os.utime(descriptor, (now, now))
+            with orphans.opened(folder.parent) as above:
+                with suppress(FileExistsError):
+                    os.mkdir(folder.name, 0o700, dir_fd=above)
+                with orphans.opened(folder.name, above) as descriptor:
+                    self._settle(descriptor, now)
         except OSError as error:
             if folder.is_symlink():  # it would lead into another's
                 why = "The working directory is a link; its operator must mend that."
@@ -89,6 +88,13 @@ class Workspaces:
                 why = f"The working directory cannot be made: {error.strerror}."
             raise Unavailable(why) from None
         return str(folder)
+
+    def _settle(self, folder: int, now: float | None) -> None:
+        """Give the user an open directory, and say when it was used."""
+        if self._user:
+            os.fchown(folder, self._user.uid, self._user.gid)
+        if now is not None:
+            os.utime(folder, (now, now))
 
 
 def make_parent(folder: Path, user: UnixUser | None) -> None:
