@@ -258,6 +258,14 @@ def _wide():
     return {"anyOf": [*each]}
 
 
+def _many_required():
+    return {"anyOf": [{"required": [f"a{n}" for n in range(300)]} for _ in range(100)]}
+
+
+def _one_by_one():
+    return {"allOf": [{"required": [f"a{n}"]} for n in range(8000)]}
+
+
 def _deep():
     schema = CAT
     for _ in range(150):
@@ -265,7 +273,7 @@ def _deep():
     return schema
 
 
-@pytest.mark.parametrize("build", [_doubling, _growing, _wide, _deep])
+@pytest.mark.parametrize("build", [_doubling, _growing, _wide, _deep, _many_required, _one_by_one])
 def test_bounded(build):
     """No schema takes long to fold, or becomes much larger."""
     schema = build()

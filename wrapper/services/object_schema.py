@@ -25,8 +25,10 @@ _FOLDED = {
 }
 MAX_DEPTH = 24
 # The work that folding may take, in values looked at, beyond a few looks at each of the original's.
-MAX_STEPS = 200_000
+MAX_STEPS = 100_000
 LOOKS = 20
+# What it costs to read a schema, in looks.
+READING = 10
 
 
 class NoObject(ValueError):
@@ -111,7 +113,7 @@ class _Folder:
 
     def _read(self, schema: Part, depth: int) -> _Object | None:
         """Return what *schema* asks of an object; None where it accepts none."""
-        self._count_steps(1)
+        self._count_steps(READING)
         if depth > MAX_DEPTH:
             raise _TooComplex
         if isinstance(schema, bool):
@@ -153,9 +155,9 @@ class _Folder:
         if one is None or other is None:
             return None
         names = dict.fromkeys((*one.properties, *other.properties))
-        self._count_steps(len(names))
-        parts = {name: self._all(one.of(name), other.of(name)) for name in names}
         required = tuple(dict.fromkeys((*one.required, *other.required)))
+        self._count_steps(len(names) + len(required))
+        parts = {name: self._all(one.of(name), other.of(name)) for name in names}
         if any(parts.get(name) is False for name in required):
             return None
         properties = {name: part for name, part in parts.items() if part is not False}
@@ -166,12 +168,10 @@ class _Folder:
         if len(several) < 2:
             return several[0] if several else None
         names = dict.fromkeys(name for one in several for name in one.properties)
-        self._count_steps(len(names) * len(several))
+        self._count_steps(len(names) * len(several) // 4)
         properties = {name: self._any([one.of(name) for one in several]) for name in names}
-        first, *rest = several
-        required = tuple(
-            name for name in first.required if all(name in one.required for one in rest)
-        )
+        shared = set(several[0].required).intersection(*(one.required for one in several))
+        required = tuple(name for name in several[0].required if name in shared)
         others = self._any([one.others for one in several])
         return _Object(properties, required, True if accepts_all(others) else others)
 
