@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
+from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 from wrapper.schemas.base import checked
 from wrapper.services.precision import read_number
 
@@ -59,6 +60,8 @@ def _read() -> bytes:
 
 def parse(data: bytes) -> dict[str, Any]:
     """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
+    if has_too_many_values(data):
+        raise InvalidRequest(f"The body's JSON holds more than {MOST_VALUES} values; send fewer.")
     try:
         text = data.decode()
         body = json.loads(text, parse_constant=_refuse_constant, parse_float=read_number)
