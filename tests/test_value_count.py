@@ -6,6 +6,7 @@ import pytest
 
 from wrapper.errors import InvalidRequest
 from wrapper.routes.body import parse
+from wrapper.services.turn import arguments_of
 from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 
 
@@ -20,6 +21,13 @@ def test_many_values(value):
     assert parse(body(MOST_VALUES // made - 2).encode())
     with pytest.raises(InvalidRequest, match=str(MOST_VALUES)):
         parse(body(MOST_VALUES).encode())
+
+
+def test_arguments():
+    """The arguments of an earlier call are bounded likewise."""
+    assert arguments_of('{"a": [' + "1," * 1000 + "1]}")
+    with pytest.raises(ValueError, match=str(MOST_VALUES)):
+        arguments_of('{"a": [' + "1," * MOST_VALUES + "1]}")
 
 
 def test_many_names():

@@ -12,9 +12,9 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
-from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 from wrapper.schemas.base import checked
 from wrapper.services.precision import read_number
+from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"

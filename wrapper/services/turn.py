@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -58,8 +59,10 @@ def arguments_of(text: str) -> dict[str, Any]:
     """Return the arguments of a call, each number in them as a text of its digits.
 
     Raises ValueError where *text* is no JSON object, or one that cannot be written again: with NaN,
-    or with a lone surrogate, which is no text.
+    or with a lone surrogate, which is no text. The same holds for one of too many values.
     """
+    if len(text) > MOST_VALUES and has_too_many_values(text.encode(errors="surrogatepass")):
+        raise ValueError(f"more than {MOST_VALUES} values")
     held = json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
     json.dumps(held, ensure_ascii=False).encode()
     if not isinstance(held, dict):
