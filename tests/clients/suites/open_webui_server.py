@@ -54,7 +54,7 @@ class Site:
         """Wait until it serves."""
         until = time.monotonic() + DEADLINE
         while time.monotonic() < until and self._process.poll() is None:
-            with suppress(httpx.TransportError):
+            with suppress(httpx.ConnectError):
                 return self.call("/health")
             time.sleep(0.2)
         raise AssertionError(self._log.read_text())
@@ -63,7 +63,7 @@ class Site:
         self._token = self.call("/api/v1/auths/signin", {"email": "", "password": ""})["token"]
 
     def call(self, path, body=None):
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         method = "GET" if body is None else "POST"
         response = httpx.request(method, self._url + path, json=body, headers=headers, timeout=60)
         return response.raise_for_status().json()
