@@ -224,6 +224,39 @@ def test_no_json_object(raw):
     assert server.engine.turns == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [
+        ('{"model":"a","messages":[],"model":"b"}', "model"),
+        ('{"messages":[{"role":"user","content":"a","role":"user"}]}', "messages.0.role"),
+        (
+            '{"messages":[{"role":"user","content":[{"text":1,"text":1}]}]}',
+            "messages.0.content.0.text",
+        ),
+        (
+            '{"tools":[{"function":{"parameters":{"properties":{"a":1,"a":1}}}}]}',
+            "tools.0.function.parameters.properties.a",
+        ),
+        ('{"a":{"b":1,"\\u0062":2}}', "a.b"),
+        ('{"a":{"b":1,"b":2},"a":{}}', "a"),
+        ('{"":1,"":2}', ""),
+    ],
+)
+def test_a_name_that_stands_twice(raw, param):
+    """A name that an object has twice is refused by its path: readers differ in what it means."""
+    server = Server()
+    error = error_of(server.post(raw), 400)
+    assert (error["code"], error["param"]) == ("duplicate_name", param)
+    assert server.engine.turns == []
+
+
+def test_a_name_that_stands_twice_in_much():
+    """The path of a repeated name is not searched for without end."""
+    names = ",".join(f'"{number}":[]' for number in range(150_000))
+    error = error_of(Server().post('{"a":{"b":{' + names + ',"0":1}}}'), 400)
+    assert error["code"] == "duplicate_name"
+
+
 @pytest.mark.parametrize("raw", ['"\\ud83d\\ude00"', '"\\\\ud800"', '"a\\u0000b"'])
 def test_good_escapes(raw):
     """Escapes that make text are no lone surrogates."""

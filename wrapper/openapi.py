@@ -30,6 +30,7 @@ IMPLIED = {"HEAD", "OPTIONS"}
 SCHEMES: dict[str, Json] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "api-key": {"type": "apiKey", "in": "header", "name": "api-key"},
 }
 TEXT = {"type": "string"}
 HEADERS: dict[str, Json] = {

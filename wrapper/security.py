@@ -88,7 +88,7 @@ class Guard:
             return InvalidApiKey("Who is calling is not known here.")
         what = "The API key is wrong" if sent else "There is no API key in the request"
         return InvalidApiKey(
-            f"{what}; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
+            f"{what}; send it as 'Authorization: Bearer KEY', 'x-api-key: KEY' or 'api-key: KEY'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
@@ -139,7 +139,10 @@ def cors_origins(settings: Settings) -> str | list[re.Pattern[str]]:
 def _key_in(headers: Headers) -> bytes:
     """Return the key that was sent, as the bytes that came, which WSGI decodes as Latin-1."""
     scheme, _, token = (headers.get("Authorization") or "").partition(" ")
-    sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key") or ""
+    if scheme.lower() == "bearer":
+        sent = token.strip()
+    else:  # as Anthropic's clients and as Azure's send it
+        sent = headers.get("x-api-key") or headers.get("api-key") or ""
     return sent.encode("latin-1", "replace")
 
 

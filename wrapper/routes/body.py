@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
+from wrapper.routes.unique_names import UniqueNames
 from wrapper.schemas.base import checked
 from wrapper.services.precision import read_number
 from wrapper.services.value_count import MOST_VALUES, has_too_many_values
@@ -59,12 +60,21 @@ def _read() -> bytes:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written."""
+    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written.
+
+    No object in it may have a name twice: each reader would take another of the values.
+    """
     if has_too_many_values(data):
         raise InvalidRequest(f"The body's JSON holds more than {MOST_VALUES} values; send fewer.")
+    pairs = UniqueNames()
     try:
         text = data.decode()
-        body = json.loads(text, parse_constant=_refuse_constant, parse_float=read_number)
+        body = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=read_number,
+            object_pairs_hook=pairs.read,
+        )
         if _SURROGATE.search(text):
             json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
@@ -75,6 +85,9 @@ def parse(data: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if (place := pairs.repeated(body)) is not None:
+        message = f"The name {place!r} stands twice in its JSON object; send it once."
+        raise InvalidRequest(message, param=place, code="duplicate_name")
     return body
 
 
