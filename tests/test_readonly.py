@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from wrapper.services.readonly.commands import COMMANDS, OTHERS
 from wrapper.services.readonly.files import MOST_ENTRIES, MOST_MATCHES
+from wrapper.services.readonly.find import EXPRESSIONS
 from wrapper.services.readonly.line import read_only
 from wrapper.services.readonly.syntax import LONGEST, Denied
 
@@ -167,6 +169,11 @@ ATTACKS = [
     *("jq --rawfile a {secret} .", "jq -n env", 'jq -n \'import "x" as $d; $d\''),
     *("sort --random-source={secret} a.txt", "column {secret}", "paste {secret}"),
     "comm {secret} a.txt",
+    *("echo {secret} | command xargs cat", "for i in 1; do echo {secret} | xargs tail; done"),
+    *("wc -\\-files0-from={secret}", 'du -"-files0-from={secret}"'),
+    *("timeout 5 du --files0={secret}", "git grep --no-index sha {secret}", "echo $SECRET"),
+    "head -c 9 /proc/self/root{secret}",
+    *("xargs -a /proc/self/environ echo", "wc --files0-from=/proc/self/en'v'iron"),
     # programs that commands run
     *("find . -exec cat {secret} ;", "find . -execdir id +", "find . -ok id ;"),
     *("find . -okdir id ;", "sort --compress-program=id a.txt", "rg --pre id .", "rg --pre=id ."),
@@ -207,6 +214,38 @@ ATTACKS = [
 def test_attacks(work, outside):
     """What could print another file, write, run a program or show the machine is denied."""
     assert allowed(ATTACKS, work, outside) == []
+
+
+WORDS = (
+    *("a.txt", "sub", ".", "..", "link", "dirlink", "inner", "*", "*/*", ".*", "-", "--", "sub/up"),
+    *("../outside/secret", "1", "+2", "'%s'", "-e", "--follow", "-R", "-L", "'*.txt'", "d", "''"),
+)
+
+
+def at_random(chance: random.Random) -> str:
+    """Return a command with options that it has, and any words among them."""
+    name = chance.choice([*COMMANDS, "find"])
+    options = list(EXPRESSIONS if name == "find" else COMMANDS[name].options)
+    words = [*chance.sample(options, min(len(options), chance.randint(0, 3)))]
+    for _ in range(chance.randint(0, 4)):
+        words.insert(chance.randint(0, len(words)), chance.choice(WORDS))
+    return " ".join([name, *words])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_comes_of_chance(work, seed):
+    """Whatever words stand together, what runs shows nothing from elsewhere and writes nothing."""
+    chance = random.Random(seed)
+    lines: list[str] = []
+    while len(lines) < 100:
+        with suppress(Denied):
+            lines.append(read_only(at_random(chance), str(work)))
+    before = sorted(path.name for path in work.parent.rglob("*"))
+    script = "\n".join([*lines, "echo the end"])
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, input=b"", timeout=60)
+    assert ran.stdout.endswith(b"the end\n")
+    assert SECRET.encode() not in ran.stdout + ran.stderr
+    assert sorted(path.name for path in work.parent.rglob("*")) == before
 
 
 def test_words_stay_as_they_are(work):

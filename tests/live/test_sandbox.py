@@ -165,38 +165,17 @@ def test_what_can_be_read(house, kind, attempt):
 
 
 # Commands that Claude Code lets run unasked in one mode or another, and some that it never does.
-WRITING = ("touch made", "mkdir made", "cp here made", "mv here made", "ln -s here made")
-RUNNING = (
-    "python3 -c 1",
-    "hostid",
-    "sed -i s/a/b/ here",
-    "rm here",
-    "tee made < here",
-    "bash -c id",
-)
-# Ways around Claude Code's own checks of what a command reads.
+WRITING = ("touch made", "ln -s here made", "rm here", "python3 -c 1", "echo a > made", "env")
+# Ways around Claude Code's own checks of what a command reads; more are in test_readonly.py.
 AROUND = (
     "echo {keys} | xargs head",
-    "echo {keys} | command xargs cat",
-    "for i in 1; do echo {keys} | xargs tail; done",
-    "wc --files0-from={keys}",
     "wc --fi''les0-from={keys}",
-    "wc -\\-files0-from={keys}",
-    'du -"-files0-from={keys}"',
-    "timeout 5 du --files0={keys}",
     "cat < {keys}",
-    "git grep --no-index sha {keys}",
-    "tac {keys}",
     "head -c 900 /proc/self/root{keys}",
-    "echo $ANTHROPIC_API_KEY",
-    "xargs -a /proc/self/environ echo",
-    "wc --files0-from=/proc/self/en'v'iron",
     "tree --fromfile {keys}",
     "grep -R sha256 link",
     "rg -L sha256",
     "cat .*/*/keys.toml",
-    "cat link/keys.toml",
-    "find . -exec cat {keys} ;",
     "cd link && cat keys.toml",
 )
 
@@ -208,7 +187,7 @@ def test_only_reading_commands_run(house, mode):
     more = {"session_id": f"mode-{mode}", "claude": {"permission_mode": mode}}
     work = Path(held.run("pwd", **more).split("\n")[0])
     (work / "here").write_text("a")
-    for command in (*WRITING, *RUNNING):
+    for command in WRITING:
         said = held.run(command, **more)
         assert "approval" in said or "denied" in said, (command, said)
     assert (work / "here").read_text() == "a"
