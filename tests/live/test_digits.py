@@ -248,3 +248,27 @@ def test_a_composed_answer(gateway, upstream, schema, profile):
     assert json.loads(said["content"]) == json.loads(answer)
     assert headers["x-adapted-params"] == "response_format.json_schema.schema"
     assert "must also match" in upstream.requests[-1].raw.decode()
+
+
+def test_an_agents_answer_in_todays_json_schema(gateway, upstream):
+    """An agent can answer by a schema with what Claude Code does not know, and that is checked."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "pair": {"type": "array", "prefixItems": [{"type": "integer"}], "items": False},
+            "id": {"$ref": "#id", "x-own": 1},
+        },
+        "patternProperties": {"^x": True},
+        "unevaluatedProperties": False,
+        "$defs": {"id": {"$anchor": "id", "type": "integer", "nullable": True}},
+    }
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    answer = '{"pair": [1], "id": 2}'
+    more = {"response_format": shape, "claude": {"profile": "agent"}}
+    fits, other = (f"[[tool StructuredOutput {one}]]" for one in (answer, '{"pair": [1, 2]}'))
+    headers, said = post(gateway, {"messages": [{"role": "user", "content": fits}]}, **more)
+    assert said["content"] == answer
+    assert headers["x-adapted-params"] == "response_format.json_schema.schema"
+    headers, _ = post(gateway, {"messages": [{"role": "user", "content": other}]}, **more)
+    assert headers["x-unmet-params"] == "response_format"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.conversation import ChatRequest, Grant, build_turn
+from wrapper.services.draft7_schema import as_draft_7
 from wrapper.services.fitting import fit
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.turn import SessionKey, Turn
+
+SHAPE_PARAM = "response_format.json_schema.schema"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def draft(
     """
     choice = catalog.choose(request.model)
     grant = ceilings.grant(request, choice.model, principal)
+    if grant.profile == "agent":
+        request = _for_agent(request)
     fitted = fit(request, catalog.supports(choice.model), strict=strict)
     remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
     notes = {**remapped, **fitted.notes}
@@ -62,3 +67,14 @@ def draft(
     if request.session_id is None:
         drafted.build()
     return drafted
+
+
+def _for_agent(request: ChatRequest) -> ChatRequest:
+    """Return *request* with the schema of its answer as Claude Code takes it from an agent."""
+    shape = request.shape
+    if shape is None:
+        return request
+    schema, lost = as_draft_7(shape.schema)
+    adapted = dict.fromkeys((*request.adapted, *((SHAPE_PARAM,) if lost else ())))
+    shape = replace(shape, schema=schema, original=shape.exact)
+    return replace(request, shape=shape, adapted=tuple(adapted))
