@@ -15,6 +15,11 @@ def stays():
     return False
 
 
+def count(share, name):
+    """Return how many jobs of *name* wait."""
+    return sum(waiter.caller == name for waiter in list(share._waiting))
+
+
 @contextmanager
 def waiting(share, name, served):
     """Let *name* wait for a slot, and add it to *served* when it gets one."""
@@ -23,12 +28,31 @@ def waiting(share, name, served):
         with share.slot(name, stays):
             served.append(name)
 
-    before = len(share._waiting)
+    before = count(share, name)
     thread = threading.Thread(target=wait)
     thread.start()
-    assert eventually(lambda: len(share._waiting) > before)
+    assert eventually(lambda: count(share, name) > before)
     yield
     thread.join()
+
+
+@contextmanager
+def refused(share, name):
+    """Let *name* wait for a slot until it is refused."""
+    caught: list[Exception] = []
+
+    def wait():
+        with pytest.raises(ChecksBusy) as raised, share.slot(name, stays):
+            pass
+        caught.append(raised.value)
+
+    before = count(share, name)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert eventually(lambda: count(share, name) > before)
+    yield
+    thread.join()
+    assert caught
 
 
 def test_least_used_first():
@@ -60,6 +84,33 @@ def test_full_queue():
     with share.slot("a", stays), pytest.raises(ChecksBusy) as caught, share.slot("b", stays):
         pass
     assert (caught.value.code, caught.value.retry_after) == ("checks_busy", 5)
+
+
+def test_nobody_fills_the_queue():
+    """Where one caller's jobs fill the queue, the newest of those is refused for another caller."""
+    share = FairShare(1, queue=2, patience=60)
+    served: list[str] = []
+    with share.slot("other", stays):
+        first, calm = (waiting(share, name, served) for name in ("busy", "calm"))
+        first.__enter__()
+        with refused(share, "busy"):
+            calm.__enter__()
+    first.__exit__(None, None, None)
+    calm.__exit__(None, None, None)
+    assert sorted(served) == ["busy", "calm"]
+
+
+def test_nobody_holds_all_slots():
+    """One caller's jobs leave a slot for other callers, however many wait."""
+    share = FairShare(2, queue=9, patience=60)
+    served: list[str] = []
+    with share.slot("busy", stays):
+        second = waiting(share, "busy", served)
+        second.__enter__()
+        with share.slot("calm", stays):
+            assert served == []
+    second.__exit__(None, None, None)
+    assert served == ["busy"]
 
 
 def test_patience():
