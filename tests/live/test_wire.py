@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 
@@ -64,6 +65,21 @@ def test_any_bytes_get_json(gateway, data, status):
     assert b"nosniff" in head
     assert status == 200 or set(body["error"]) == {"message", "type", "param", "code"}
     assert "Traceback" not in gateway.log()
+
+
+def test_compressed(gateway):
+    """A compressed body is read through the real server, too; one of an unknown coding is not."""
+    head, _, body = request("hello", max_tokens=0).partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    packed = gzip.compress(body)
+    for coding, status, param in ((b"gzip", 400, "max_tokens"), (b"br", 415, None)):
+        more = [
+            b"Content-Encoding: " + coding,
+            b"Content-Length: %d" % len(packed),
+            b"Connection: close",
+        ]
+        told, _, answer = said(gateway, b"\r\n".join([*lines, *more, b"", packed]))
+        assert (told, answer["error"]["param"]) == (status, param)
 
 
 def test_garbled_requests(gateway):

@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
+from wrapper.routes.content_coding import codings, expand
 from wrapper.routes.unique_names import UniqueNames
 from wrapper.schemas.base import checked
 from wrapper.services.precision import read_number
@@ -27,13 +28,15 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def load(schema: Schema) -> Any:
     """Return what *schema* makes of the request's JSON body.
 
-    Raises UnsupportedMediaType, InvalidRequest, RequestCut, or Werkzeug's RequestEntityTooLarge.
+    Raises UnsupportedMediaType, InvalidRequest (or MalformedRequest or RequestCut), or Werkzeug's
+    RequestEntityTooLarge.
     """
     if request.mimetype != JSON_TYPE:
         raise errors.UnsupportedMediaType(
             f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
         )
-    body = parse(_read())
+    applied = codings(request.headers.get("Content-Encoding", ""))
+    body = parse(expand(_read(), applied, BODY_BYTES))
     try:
         return checked(schema, body)
     except RecursionError:

@@ -8,7 +8,7 @@ from typing import Any
 
 LONGEST = 200
 # How much of a body is searched for the path; beyond it, the name alone is told.
-MOST_VALUES = 100_000
+MOST_SEARCHED = 50_000
 
 
 class UniqueNames:
@@ -30,7 +30,7 @@ class UniqueNames:
             return None
         object_, name = self._found
         path = next(
-            (path for path, value in islice(_walk(body), MOST_VALUES) if value is object_), ()
+            (path for path, value in islice(_walk(body), MOST_SEARCHED) if value is object_), ()
         )
         return ".".join((*path, name))[:LONGEST]
 
