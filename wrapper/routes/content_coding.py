@@ -22,7 +22,7 @@ STEP_BYTES = 64 * 1024
 MOST_PARTS = 1000
 MOST_CODINGS = 4
 # RFC 9659: what a decoder of this coding must have memory for, 8 MiB.
-ZSTD_WINDOW = {zstd.DecompressionParameter.window_log_max: 23}
+ZSTD_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 
 _zstd = partial(zstd.ZstdDecompressor, options=ZSTD_WINDOW)
 _gzip = partial(zlib.decompressobj, zlib.MAX_WBITS + 16)
