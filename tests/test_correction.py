@@ -6,8 +6,10 @@ from contextlib import aclosing
 
 import pytest
 
+from tests.test_chat_sessions import House
 from tests.test_http import Server, error_of
 from wrapper.errors import Overloaded
+from wrapper.services.caller import Caller
 from wrapper.services.correction import Correcting
 from wrapper.services.events import (
     CallDelta,
@@ -25,6 +27,7 @@ from wrapper.services.events import (
     Usage,
     Used,
 )
+from wrapper.services.principal import Principal
 from wrapper.services.turn import (
     Call,
     Calling,
@@ -74,20 +77,12 @@ def called(*names, before=()):
 class Played:
     """What comes of a turn whose attempts are answered with *scripts*, one after another."""
 
-    def __init__(self, asked, *scripts, streams=False, may_ask=True):
+    def __init__(self, asked, *scripts, streams=False, retries=True):
         left = list(scripts)
         self.engine = ScriptedEngine(lambda turn: left.pop(0))
-        self.allowed = 0
-        self.may_ask = may_ask
         self.events, self.error = [], None
-        correcting = Correcting(
-            self.engine, choice="tool_choice", streams=streams, may_ask=self._may_ask
-        )
+        correcting = Correcting(self.engine, "tool_choice", streams, retries)
         asyncio.run(self._play(correcting, asked))
-
-    def _may_ask(self):
-        self.allowed += 1
-        return self.may_ask
 
     async def _play(self, correcting, asked):
         try:
@@ -201,11 +196,12 @@ def test_answers_that_are_cut_short(asked, ending):
     assert (played.text, played.notes, played.events[-1].ending) == ("Well", [], ending)
 
 
-def test_who_may_not_ask_again():
+@pytest.mark.parametrize("retries", [True, False])
+def test_who_may_not_ask_again(retries):
     """Where a further request is not allowed the first answer is the last one."""
-    played = Played(turn(functions=(F,), calling=ANY), said("No."), may_ask=False)
+    asked = turn(functions=(F,), calling=ANY, may_go_on=lambda: not retries)
+    played = Played(asked, said("No."), retries=retries)
     assert (played.text, played.notes) == ("No.", [(UNMET, "tool_choice")])
-    assert played.allowed == 1
 
 
 def test_tools_are_not_used_twice():
@@ -277,15 +273,15 @@ def test_a_shape_asked_for_once_more(shape, first, streams):
     assert ("JSON" if first == "One." else "integer") in str(reply.parts[0])
 
 
-@pytest.mark.parametrize("may_ask", [True, False])
+@pytest.mark.parametrize("retries", [True, False])
 @pytest.mark.parametrize("shape", [STRICT, LENIENT])
-def test_no_answer_in_shape(shape, may_ask):
+def test_no_answer_in_shape(shape, retries):
     """An answer that is no JSON, also when it is asked for again, is an error for the client."""
-    played = Played(turn(shape=shape), said("One."), said("Two."), may_ask=may_ask)
+    played = Played(turn(shape=shape), said("One."), said("Two."), retries=retries)
     (unfit,) = played.of(Unfit)
     assert "'number'" in unfit.error.message
     assert unfit.error.retry is False
-    assert len(played.engine.turns) == 1 + may_ask
+    assert len(played.engine.turns) == 1 + retries
     assert played.events[-1].ending is Ending.DONE
 
 
@@ -374,6 +370,15 @@ def test_strict_params():
     """Under STRICT_PARAMS a demand that cannot be enforced is refused."""
     fields = {"model": THINKS, "tools": TOOLS, "tool_choice": "required"}
     assert error_of(Server(strict_params=True).ask(**fields), 400)["param"] == "tool_choice"
+
+
+def test_a_spent_budget(tmp_path):
+    """Who has spent the budget on the first answer is not asked for more."""
+    house = House(lambda turn: said("No."), usage_db=str(tmp_path / "usage.db"))
+    house.caller = Caller(Principal("local", usd_per_day=0.4))
+    fields = {"functions": (F,), "calling": Calling("any"), "model": THINKS, "session_id": None}
+    assert house.say("Hi", **fields).notes[UNMET] == "tool_choice"
+    assert len(house.engine.turns) == 1
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -477,3 +482,21 @@ def test_strict_arguments_behind_another_call():
     events += [CallStarted(1, "j", "f"), CallDelta(1, '{"a": 1}'), used(), ended(Ending.CALLS)]
     asked = turn(functions=(KEPT, G), calling=Calling("one", "f"))
     assert Played(asked, events).calls == [(0, "f")]
+
+
+def test_strict_arguments_after_streamed_words():
+    """A stream keeps what was said before a call whose arguments are asked for again."""
+    first, second = calling('{"x": 1}'), calling('{"x": 2}')
+    first.insert(1, TextDelta("Let me see."))
+    second.insert(1, TextDelta("Sorry."))
+    played = Played(turn(functions=(KEPT,)), first, second, streams=True)
+    assert played.text == "Let me see."
+    assert played.of(CallDelta) == [CallDelta(0, '{"x": 2}')]
+
+
+def test_words_in_place_of_strict_arguments():
+    """Where the model then answers in words, these follow those that were streamed before."""
+    first = calling('{"x": 1}')
+    first.insert(1, TextDelta("Let me see."))
+    played = Played(turn(functions=(KEPT,)), first, said("I", " cannot."), streams=True)
+    assert (played.text, played.calls) == ("Let me see.\n\nI cannot.", [])

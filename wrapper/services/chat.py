@@ -20,8 +20,9 @@ from wrapper.services.ceilings import Ceilings
 from wrapper.services.completion import Head, build_chunks, build_completion
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.correction import Correcting
+from wrapper.services.demand import makes_demands
 from wrapper.services.draft import Draft, draft
-from wrapper.services.engine import Engine, TurnLoop
+from wrapper.services.engine import Engine, Runner, TurnLoop
 from wrapper.services.exact_history import tell_adapted
 from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
@@ -146,7 +147,7 @@ class ChatService:
             )
             booking = Booking(caller.principal, self._ledger, self._rates, self._meter)
             return Run(
-                self._play(turn, request, visit, caller, booking),
+                self._play(turn, request, visit, booking),
                 watch,
                 record,
                 booking,
@@ -184,25 +185,17 @@ class ChatService:
         turn: Turn,
         request: ChatRequest,
         visit: Visit | Passing,
-        caller: Caller,
         booking: Booking,
     ) -> Events:
         """Return the events of the request's turns, or of one that *visit* has had before."""
         if visit.repeats:
             return Replay(visit.replay())
-        correcting = Correcting(
-            self._engine,
-            choice=request.choice_param,
-            streams=request.stream,
-            may_ask=partial(self._may_ask_again, caller, booking),
-        )
+        runner: Runner = self._engine
+        if makes_demands(turn):
+            retries = self._settings.retry_bad_answers
+            runner = Correcting(runner, request.choice_param, request.stream, retries)
         turn = replace(turn, may_go_on=booking.may_go_on)
-        return TurnLoop(correcting, [turn] * request.n, CHECK_SECONDS, note=booking.add)
-
-    def _may_ask_again(self, caller: Caller, booking: Booking) -> bool:
-        """Say whether a turn may cost another request: nobody has left, or spent all he may."""
-        leaves = self._draining() or caller.gone()
-        return self._settings.retry_bad_answers and not leaves and booking.may_go_on()
+        return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=booking.add)
 
     def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
         """Return what tells of the turn; one that was had before was told of then."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from wrapper.errors import ApiError
-from wrapper.services.demand import Attempt, Fault, makes_demands
+from wrapper.services.attempt import Attempt
+from wrapper.services.demand import Fault
 from wrapper.services.engine import Runner
 from wrapper.services.events import Compacted, Event, Noted, Started, beside
 from wrapper.services.turn import Turn
@@ -20,28 +21,23 @@ class Correcting:
     """Runs turns on *engine*, and looks at their answers.
 
     *choice* is the request's parameter for what is to be called, and *streams* says that its answer
-    is passed on as it comes. *may_ask* says, at any time, whether the model may be asked again.
+    is passed on as it comes. Unless it *retries*, no model is asked once more.
     """
 
-    def __init__(self, engine: Runner, *, choice: str, streams: bool, may_ask: Callable[[], bool]):
+    def __init__(self, engine: Runner, choice: str, streams: bool, retries: bool):
         self._engine = engine
         self._choice = choice
         self._streams = streams
-        self._may_ask = may_ask
+        self._retries = retries
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events as Engine does; what both requests have used is one sum."""
-        if not makes_demands(turn):
-            async with aclosing(self._engine.run(turn, leaving)) as events:
-                async for event in events:
-                    yield event
-            return
         first = Attempt(turn, self._choice, self._streams)
         async with aclosing(self._play(first, leaving)) as events:
             async for event in events:
                 yield event
         fault = first.fault()
-        if fault and await self._is_worth(first, fault, leaving):
+        if fault and self._is_worth(first, fault, leaving):
             async with aclosing(self._again(first, fault, leaving)) as events:
                 async for event in events:
                     yield event
@@ -55,14 +51,15 @@ class Correcting:
         """Yield what comes of a second request; the first answer, where that one fails."""
         yield Noted("x-retried-params", fault.param)
         assert fault.reminder  # noqa: S101 - else it is not worth it
-        second = Attempt(first.correction(fault.reminder), self._choice, self._streams)
+        asked = first.correction(fault.reminder)
+        second = Attempt(asked, self._choice, self._streams, later=first.spoke)
         try:
             async with aclosing(self._play(second, leaving)) as events:
                 async for event in events:
                     if not isinstance(event, Started | Compacted):
                         yield beside(event, first.used)
         except ApiError as error:
-            if second.passed:
+            if second.spoke or second.called:
                 raise
             log.warning("the model could not be asked once more: %s", error)
         answer, before = (second, first.used) if second.ended else (first, second.used)
@@ -75,9 +72,7 @@ class Correcting:
                 for passed in attempt.add(event):
                     yield passed
 
-    async def _is_worth(self, first: Attempt, fault: Fault, leaving: asyncio.Event) -> bool:
+    def _is_worth(self, first: Attempt, fault: Fault, leaving: asyncio.Event) -> bool:
         """Say whether *fault* is to be mended by another request, and may be."""
-        if fault.reminder is None or not first.may_be_replaced():
-            return False
-        await asyncio.sleep(0)  # until what the turn has used is booked
-        return not leaving.is_set() and self._may_ask()
+        mends = fault.reminder is not None and first.may_be_replaced()
+        return self._retries and mends and not leaving.is_set() and first.turn.may_go_on()
