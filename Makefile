@@ -86,6 +86,7 @@ $(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
 bench: install ## the gateway's times beside those of `claude -p` and of a bare process
 	$(BIN)/pip install --quiet -r requirements-bench.txt
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.hostile
 
 soak: install ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import random
 import socket
@@ -10,8 +11,10 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from bench.hostile import bodies, costly_image
 from tests.faults.clients import Client, request
 from tests.live.server import MODEL, Server
 
@@ -19,6 +22,8 @@ Json = dict[str, Any]
 
 PROFILES = ("plain", "agent")
 SLOW_SECONDS = 2.0
+# A costly image may be read in the end; the rest is refused, or has to come again.
+ENDS_OF_COSTLY = (200, 400, 413, 429)
 WORD = {
     "type": "object",
     "properties": {"word": {"type": "string"}},
@@ -189,6 +194,19 @@ def send_nonsense(asker: Asker) -> None:
         raise Wrong(f"{status} {data!r:.200} in place of a 400")
 
 
+def send_what_is_costly(asker: Asker) -> None:
+    kinds = itertools.islice(bodies(_costly_image()), 4)
+    body = asker.chance.choice(list(kinds))
+    status, _, data = asker.server.call("POST", "/v1/chat/completions", body)
+    if status not in ENDS_OF_COSTLY:
+        raise Wrong(f"{status} {data!r:.200} in place of one of {ENDS_OF_COSTLY}")
+
+
+@lru_cache
+def _costly_image() -> str:
+    return costly_image()
+
+
 # Each kind with how often it comes among the others.
 KINDS: dict[Callable[[Asker], None], int] = {
     say: 8,
@@ -210,5 +228,6 @@ KINDS: dict[Callable[[Asker], None], int] = {
     leave_without_a_farewell: 2,
     send_slowly: 1,
     send_nonsense: 1,
+    send_what_is_costly: 1,
 }
 LEFT = (OSError, http.client.HTTPException, socket.timeout)

@@ -7,23 +7,25 @@ import time
 
 from wrapper.services.shapes import CHECK_SECONDS
 
-LEVELS = 34
+LEVELS = 60
 
 
 def _doubling():
-    """Return a schema whose check takes twice as long with each level."""
-    shapes = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(LEVELS)}
-    properties = {"x": {"$ref": "#/$defs/d0"}}
-    schema = {"type": "object", "properties": properties, "$defs": shapes | {f"d{LEVELS}": {}}}
+    """Return a format whose check takes twice as long with each level of the answer."""
+    again = {"anyOf": [{"$ref": "#/$defs/a"}] * 2}
+    lists = {"anyOf": [{"type": "integer"}, {"type": "array", "items": again}]}
+    properties = {"x": {"$ref": "#/$defs/a"}}
+    schema = {"type": "object", "properties": properties, "$defs": {"a": lists}}
     return {"type": "json_schema", "json_schema": {"name": "slow", "schema": schema}}
 
 
 def test_costly_schema(gateway):
     """A schema that cannot be checked ends in an error that says so, and /health answers on."""
     answers = []
+    told = '{"x": ' + "[" * LEVELS + '""' + "]" * LEVELS + "}"
 
     def ask():
-        answers.append(gateway.ask('[[json {"x": 1}]]', response_format=_doubling()))
+        answers.append(gateway.ask(f"[[json {told}]]", response_format=_doubling()))
 
     thread = threading.Thread(target=ask)
     thread.start()

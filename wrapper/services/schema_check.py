@@ -17,6 +17,7 @@ from jsonschema_rs import (
 )
 
 from wrapper.services.ecma_regex import translate
+from wrapper.services.schema_cost import is_too_costly
 
 # More steps of a pattern than this exceed the limit, as too much CPU time does.
 BACKTRACKS = 10_000_000
@@ -36,12 +37,18 @@ MAPS = (
 def compile_schema(body: bytes) -> str | None:
     """Return why the JSON Schema in *body* is not valid; None if it is.
 
-    An empty object is checked against it too: what takes too long for that does so for all.
+    An empty object is checked against it too: what takes too long for that does so for all. Raises
+    RecursionError where too much is applied to one value, so that no check would end.
     """
     try:
-        _validator(json.loads(body, parse_float=Decimal), {}).is_valid({})
+        schema = json.loads(body, parse_float=Decimal)
+        costly = is_too_costly(schema)
+        if not costly:
+            _validator(schema, {}).is_valid({})
     except (ValueError, RecursionError) as error:
         return _first_line(error)
+    if costly:
+        raise RecursionError
     return None
 
 

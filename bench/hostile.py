@@ -1,0 +1,144 @@
+"""The hostile callers: how much later others' first tokens come while ten make checks costly.
+
+python -m bench.hostile [ROUNDS]
+
+It exits with 1 where the first token takes more than MOST times as long.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bench.upstream import serving
+from tests.faults.clients import Client, request
+from tests.live.server import MODEL, Server
+
+MOST = 1.5
+CALLERS = 10
+ROUNDS = 30
+PATH = "/v1/chat/completions"
+LEVELS = 60
+ANSWER = '{"x": ' + "[" * LEVELS + '""' + "]" * LEVELS + "}"
+SETTINGS = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": "4", "POOL_SIZE_OTHER": "0"}
+
+
+def costly_schema(number: int) -> dict[str, Any]:
+    """Return a format whose check takes twice as long with each level of the answer."""
+    again = {"anyOf": [{"$ref": "#/$defs/a"}] * 2}
+    lists = {"anyOf": [{"type": "integer"}, {"type": "array", "items": again}]}
+    schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/a"}}, "title": str(number)}
+    held = {"name": "slow", "schema": {**schema, "$defs": {"a": lists}}}
+    return {"type": "json_schema", "json_schema": held}
+
+
+def costly_image(scans: int = 100, side: int = 8000) -> str:
+    """Return a progressive JPEG, as a data URI, that is as much work as a picture can be."""
+    held = io.BytesIO()
+    Image.new("RGB", (side, side)).save(held, "jpeg", progressive=True)
+    data = held.getvalue()
+    last = data.rindex(b"\xff\xda")
+    before, scan = data[:last], data[last:-2]
+    data = before + scan * (scans - before.count(b"\xff\xda")) + data[-2:]
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def bodies(image: str) -> Iterator[bytes]:
+    """Yield requests that cost as much as can be: schemas, images, values and bytes in turn."""
+    for number in itertools.count():
+        yield _body([], response_format=costly_schema(number))
+        yield _body([{"type": "image_url", "image_url": {"url": image}}])
+        yield b'{"messages": [' + b"[]," * 10_000_000 + b"1]}"
+        yield b'{"a": "' + bytes(33 * 1024**2)
+
+
+def _body(parts: list[Any], **more: Any) -> bytes:
+    said = [
+        {
+            "type": "text",
+            "text": f"[[json {ANSWER}]]" if "response_format" in more else "[[say hi]]",
+        },
+        *parts,
+    ]
+    return json.dumps(
+        {"model": MODEL, "messages": [{"role": "user", "content": said}], **more}
+    ).encode()
+
+
+@contextmanager
+def attacked(server: Server) -> Iterator[None]:
+    """Let CALLERS send such requests, one after another."""
+    over, image = threading.Event(), costly_image()
+
+    def attack(first: int) -> None:
+        for body in itertools.islice(bodies(image), first, None):
+            if over.is_set():
+                return
+            with suppress(OSError, http.client.HTTPException):
+                server.call("POST", PATH, body)
+
+    callers = [threading.Thread(target=attack, args=(n,)) for n in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join()
+
+
+def first_token(server: Server) -> float:
+    """Return the seconds until a stream's first token."""
+    began = time.perf_counter()
+    with Client(server) as client:
+        client.send(request("[[deltas 3]]", stream=True))
+        if b'"w1"' not in client.read_until(b'"w1"'):
+            raise RuntimeError(client.said)
+        return time.perf_counter() - began
+
+
+def measure(server: Server, rounds: int) -> float:
+    """Return the median of the first tokens' times, with a pause for the next process to boot."""
+    times = []
+    for _ in range(rounds):
+        times.append(first_token(server))
+        time.sleep(0.7)
+    return statistics.median(times)
+
+
+def main(rounds: int = ROUNDS) -> int:
+    with tempfile.TemporaryDirectory(prefix="hostile") as folder, serving() as url:
+        server = Server(Path(folder), url, **SETTINGS)
+        try:
+            server.wait()
+            measure(server, 3)
+            alone = measure(server, rounds)
+            with attacked(server):
+                time.sleep(2)
+                beside = measure(server, rounds)
+        finally:
+            server.stop()
+    times = beside / alone
+    print(
+        f"alone {alone * 1000:.0f} ms, beside hostile callers {beside * 1000:.0f} ms: {times:.2f} x"
+    )
+    return 1 if times > MOST else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
