@@ -149,3 +149,39 @@ def test_gave_up():
     """Where Claude Code was to ask again and does not, the API asks for more than a minute."""
     assert fault_of(result(429), "", gave_up=True).headers()["Retry-After"] == "60"
     assert "Retry-After" not in fault_of(result(400), "", gave_up=True).headers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("overloaded_error", errors.Overloaded),
+        ("rate_limit_error", errors.RateLimited),
+        ("api_error", errors.UpstreamFailed),
+        ("invalid_request_error", errors.InvalidRequest),
+        ("no_such_error", errors.BadGateway),
+    ],
+)
+def test_types(kind, expected):
+    """An error that came in mid-stream, and so without a status, is known by its type."""
+    error = fault_of(result(None, "API Error: it said so", api_error_type=kind), "")
+    assert type(error) is expected
+    assert error.message.endswith(": it said so")
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 503, 529])
+def test_reasons(status):
+    """Whatever the status is, what the API said is passed on."""
+    assert fault_of(result(status, f"API Error: {status} it said so"), "").message.endswith(
+        ": it said so"
+    )
+
+
+def test_errors_of_the_cli():
+    """Where there is no result the CLI's list of errors is the reason."""
+    error = fault_of({"errors": ["a hook failed", "and another"]}, "")
+    assert error.message.endswith(": a hook failed; and another")
+
+
+def test_a_wait_of_unknown_length():
+    """That the number was kept back is said."""
+    assert "more than a minute" in fault_of(result(429), "", gave_up=True).message

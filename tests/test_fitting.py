@@ -43,7 +43,7 @@ def asked(**parameters):
 def test_fit(supports, given, left, ignored, clamped):
     """What the model does not take is taken out and named; all else is left as it is."""
     fitted = fit(asked(**given), supports, strict=False)
-    assert (fitted.ignored, fitted.clamped) == (ignored, clamped)
+    assert (fitted.ignored, tuple(fitted.clamped)) == (ignored, clamped)
     if left is not None:
         assert fitted.request == asked(**left)
     lost = [*ignored, *clamped]
@@ -163,3 +163,17 @@ def test_no_form_is_right(schema):
     function = {"type": "function", "function": {"name": "f", "parameters": schema}}
     error = error_of(Server().ask(tools=[function]), 400)
     assert error["param"] == "tools.0.function.parameters"
+
+
+@pytest.mark.parametrize("param", ["max_tokens", "max_completion_tokens"])
+def test_an_answer_longer_than_the_model_gives(param):
+    """A limit above the model's is sent as that, under the name that the client used."""
+    given = asked(max_tokens=64_001, limit_param=param)
+    fitted = fit(given, Supports(max_output_tokens=64_000), strict=False)
+    assert fitted.request.max_tokens == 64_000
+    assert fitted.notes == {"x-clamped-params": param}
+    with pytest.raises(InvalidRequest, match="64000") as caught:
+        fit(given, Supports(max_output_tokens=64_000), strict=True)
+    assert caught.value.param == param
+    most = asked(max_tokens=64_000, limit_param=param)
+    assert fit(most, Supports(max_output_tokens=64_000), strict=True).notes == {}

@@ -1,5 +1,7 @@
 """The support: what each family of models takes, and what the CLI says of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from wrapper.services.catalog import Catalog, Model
@@ -10,6 +12,36 @@ from wrapper.testing import rules
 ALL, NO_TOP_P = Supports(), Supports(top_p=False)
 NO_EFFORT = Supports(reasoning_effort=False)
 NO_SAMPLING = Supports(temperature=False, top_p=False)
+
+
+def beside_output(supports):
+    """Return what is supported, the length of answers aside."""
+    return replace(supports, max_output_tokens=ALL.max_output_tokens)
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("claude-3-haiku-20240307", 4_096),
+        ("claude-3-5-haiku-20241022", 8_192),
+        ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", 8_192),
+        ("claude-3-7-sonnet-20250219", 64_000),
+        ("claude-sonnet-4-20250514", 64_000),
+        ("claude-sonnet-4@20250514", 64_000),
+        ("claude-sonnet-4-5-20250929", 64_000),
+        ("claude-sonnet-4-6", 128_000),
+        ("claude-haiku-4-5@20251001", 64_000),
+        ("claude-opus-4-20250514", 32_000),
+        ("claude-opus-4-1-20250805", 32_000),
+        ("claude-opus-4-5", 64_000),
+        ("claude-opus-4-6", 128_000),
+        ("claude-opus-5-5", 128_000),
+        ("nobody-knows", 128_000),
+    ],
+)
+def test_length_of_answers(model, most):
+    """How long answers may be is known by the family."""
+    assert supports_of(model).max_output_tokens == most
 
 
 @pytest.mark.parametrize(
@@ -40,7 +72,7 @@ NO_SAMPLING = Supports(temperature=False, top_p=False)
 )
 def test_families(model, supports):
     """A model is known by its family, also by a provider's or a dated id."""
-    assert supports_of(model) == supports
+    assert beside_output(supports_of(model)) == supports
 
 
 @pytest.mark.parametrize("name", rules.MODELS)
@@ -65,12 +97,12 @@ def test_what_the_cli_says(row, supports):
     """What the CLI says of a model holds, and the family where it says nothing."""
     rows = [{"value": "new", "resolvedModel": "claude-new-9", **row}, {"displayName": "none"}]
     (model,) = read_models(rows)
-    assert (model.id, model.supports) == ("new", supports)
+    assert (model.id, beside_output(model.supports)) == ("new", supports)
 
 
 def supports_in(reported, model):
     catalog = Catalog(lambda: reported, default="sonnet", aliases={}, remap=True)
-    return catalog.supports(model)
+    return beside_output(catalog.supports(model))
 
 
 def test_names():

@@ -167,6 +167,25 @@ def test_broken_off(gateway, upstream, fault, profile):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        ("[[deltas 5]] [[break 529]]", 503, "is overloaded: Overloaded"),
+        ('[[tool Bash {"command": "echo a"}]] [[break 529]]', 503, "is overloaded: Overloaded"),
+        ("[[deltas 5]] [[break 429]]", 429, "limits the rate: scripted rate limit"),
+        ("[[deltas 5]] [[break 500]]", 500, "failed: Internal server error"),
+        ("[[deltas 5]] [[break 529]] [[whole]]", 500, "broke its answer off: it is overloaded"),
+        ("[[error 503 Down]]", 500, "failed with status 503: Down"),
+        ("[[error 529 Busy]]", 503, "is overloaded: Busy"),
+    ],
+)
+def test_reasons_are_passed_on(gateway, fault, status, reason, profile):
+    """Wherever the API fails, the client is told the reason that it gave, as far as that is known."""
+    got, body = gateway.ask(fault, claude={"profile": profile})
+    assert (got, reason in body["error"]["message"]) == (status, True), body
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_result_without_message(gateway, upstream, profile):
     """A turn in which the model said nothing at all is an error."""
     status, body = gateway.ask("[[void]]", claude={"profile": profile})
@@ -183,11 +202,22 @@ def test_blank_prompt(gateway, upstream, text):
 
 
 def test_cli_retries(serve, upstream):
-    """The CLI asks again after an overload, as often as CLAUDE_CODE_MAX_RETRIES says."""
+    """The CLI asks again after an overload, and what would take too long is left to the client,
+    who is told how long."""
     server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     status, body = server.ask("[[say at last]] [[error 529]] [[fail 1]]")
     assert (status, body["choices"][0]["message"]["content"]) == (200, "at last")
     assert len(upstream.requests) == 2
+    for text, least, most in (
+        ("[[error 429]] [[after 37]]", 37, 47),
+        ("[[error 529]] [[after 300]]", 300, 376),
+        ("[[error 429]] [[after 300]]", 60, 60),
+        ("[[deltas 5]] [[break 529]]", 5, 5),
+    ):
+        messages = [{"role": "user", "content": text}]
+        body = {"model": MODEL, "messages": messages}
+        _, headers, _ = server.call("POST", "/v1/chat/completions", body)
+        assert least <= int(headers["Retry-After"]) <= most, text
 
 
 def test_retries_do_not_repeat_text(serve, upstream):

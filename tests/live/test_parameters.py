@@ -109,3 +109,19 @@ def test_models_say_it(gateway, upstream, model):
         status, headers, data = ask(gateway, model=model, **fields)
         assert status == 200, data
         assert (IGNORED not in told(headers)) == supports[name], name
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-1-20250805", "claude-sonnet-4-5", "sonnet"])
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+def test_answers_longer_than_the_model_gives(gateway, upstream, model, profile):
+    """A limit above the model's is named, and the model gets the most that GET /v1/models tells."""
+    _, _, data = gateway.call("GET", f"/v1/models/{model}")
+    most = json.loads(data)["supports"]["max_output_tokens"]
+    messages = [{"role": "user", "content": "hello"}]
+    body = {"model": model, "messages": messages, "max_tokens": most + 1}
+    body |= {"claude": {"profile": profile}}
+    status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
+    assert (status, headers[CLAMPED]) == (200, "max_tokens")
+    assert upstream.requests[-1].body["max_tokens"] == most
+    _, headers, _ = gateway.call("POST", "/v1/chat/completions", {**body, "max_tokens": most})
+    assert CLAMPED not in headers

@@ -138,7 +138,8 @@ class ChunkSchema(BaseSchema):
         values=fields.String(),
         metadata={
             "description": "In a choice's last chunk, where there is anything to tell: what the "
-            "headers x-retried-params, x-unmet-params and x-adapted-params tell of whole answers."
+            "headers x-retried-params, x-unmet-params, x-adapted-params and x-ended-early tell of "
+            "whole answers."
         },
     )
 
@@ -149,6 +150,9 @@ class SupportsSchema(BaseSchema):
     reasoning_effort = fields.Boolean(required=True)
     thinking_off = fields.Boolean(
         required=True, metadata={"description": "Whether reasoning_effort may be none."}
+    )
+    max_output_tokens = fields.Integer(
+        required=True, metadata={"description": "The most that max_tokens may ask for."}
     )
 
 

@@ -36,6 +36,7 @@ from wrapper.services.conversation import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
+LIMITS = ("max_completion_tokens", "max_tokens")  # the first one wins
 
 
 class Stop(fields.Field[tuple[str, ...]]):
@@ -206,7 +207,8 @@ class ChatRequestSchema(BaseSchema):
             profile=claude.get("profile"),
             stream=data.get("stream", False),
             include_usage=data.get("stream_options", {}).get("include_usage") or False,
-            max_tokens=data.get("max_completion_tokens", data.get("max_tokens")),
+            max_tokens=next((data[name] for name in LIMITS if name in data), None),
+            limit_param=next((name for name in LIMITS if name in data), LIMITS[-1]),
             temperature=data.get("temperature"),
             top_p=data.get("top_p"),
             stop=data.get("stop", ()),

@@ -62,7 +62,10 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "stream": _honoured("Whether the answer comes as server-sent events.", False),
     "stream_options": _honoured("With stream only; include_usage."),
-    "max_tokens": _honoured("The most tokens of an answer; max_completion_tokens wins over it."),
+    "max_tokens": _honoured(
+        "The most tokens of an answer; max_completion_tokens wins over it. What is above the "
+        "model's most is sent as that and named in x-clamped-params."
+    ),
     "max_completion_tokens": _honoured("The most tokens of an answer, thinking among them."),
     "temperature": _honoured(
         "0 to 2. What is above 1, the model's most and its default, is sent as 1 and named in "

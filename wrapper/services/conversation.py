@@ -38,6 +38,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     max_tokens: int | None = None
+    limit_param: str = "max_tokens"
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()

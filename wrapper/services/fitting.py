@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from wrapper.errors import InvalidRequest
 from wrapper.services.conversation import ChatRequest
@@ -15,14 +15,14 @@ _DEFAULT = (None, 1)
 
 @dataclass(frozen=True)
 class Fitted:
-    """A request without what its model does not take: `ignored`, and `clamped` to its range.
+    """A request without what its model does not take: `ignored`, and `clamped` to its most.
 
     What is `adapted` the model gets in another form, or in words.
     """
 
     request: ChatRequest
     ignored: tuple[str, ...] = ()
-    clamped: tuple[str, ...] = ()
+    clamped: Mapping[str, int] = field(default_factory=dict)
     adapted: tuple[str, ...] = ()
 
     @property
@@ -43,7 +43,11 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     """
     untaken = tuple(_untaken(request, supports))
     thinks = not supports.thinking_off or request.effort not in (None, "none")
-    clamped = "temperature" not in untaken and (request.temperature or 0) > 1
+    most = supports.max_output_tokens
+    clamped = {"temperature": 1} if _is_hot(request) and "temperature" not in untaken else {}
+    if (request.max_tokens or 0) > most:
+        clamped[request.limit_param] = most
+        request = replace(request, max_tokens=most)
     asked = request.calling.demands and not supports.thinking_off
     if untaken or asked or request.shape:
         request = replace(
@@ -57,7 +61,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     fitted = Fitted(
         request,
         (*request.idle, *untaken),
-        ("temperature",) if clamped else (),
+        clamped,
         (*request.adapted, *((request.choice_param,) if asked else ())),
     )
     if strict:
@@ -80,6 +84,10 @@ def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
         yield "reasoning_effort"
 
 
+def _is_hot(request: ChatRequest) -> bool:
+    return (request.temperature or 0) > 1
+
+
 def _check(fitted: Fitted) -> None:
     for name in fitted.ignored:
         raise InvalidRequest(
@@ -88,9 +96,10 @@ def _check(fitted: Fitted) -> None:
             param=name,
             code="unsupported_parameter",
         )
-    for name in fitted.clamped:
+    for name, most in fitted.clamped.items():
         raise InvalidRequest(
-            f"{name}: it would be sent as 1, the model's most, which STRICT_PARAMS does not allow.",
+            f"{name}: it would be sent as {most}, the model's most, which STRICT_PARAMS does not "
+            "allow.",
             param=name,
             code="unsupported_value",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 
@@ -15,6 +15,7 @@ class Supports:
     top_p: bool = True
     reasoning_effort: bool = True
     thinking_off: bool = True
+    max_output_tokens: int = 128_000
 
 
 NEWEST = Supports(temperature=False, top_p=False, thinking_off=False)
@@ -33,6 +34,19 @@ FAMILIES: tuple[tuple[re.Pattern[str], Supports], ...] = tuple(
 )
 
 
+# The most tokens of an answer, by the same rule, where they are fewer than 128,000; what is above
+# that Claude Code 2.1.330 cuts off.
+OUTPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
+    (re.compile(pattern), most)
+    for pattern, most in (
+        (r"claude-3-(opus|haiku)", 4_096),
+        (r"claude-3-sonnet|claude-3-5-", 8_192),
+        (r"claude-opus-4(?!-[5-9]\b)", 32_000),
+        (r"claude-3-7-sonnet|claude-sonnet-4(?!-[6-9]\b)|claude-(haiku|opus)-4-5\b", 64_000),
+    )
+)
+
+
 @lru_cache(maxsize=256)
 def supports_of(model: str) -> Supports:
     """Return what *model*, an id of Anthropic's or a provider's, takes, as far as it can be told.
@@ -40,7 +54,7 @@ def supports_of(model: str) -> Supports:
     A family that is not in the table is newer than it. An id that names no family is held for one
     that takes everything, so that its provider judges.
     """
-    for pattern, supports in FAMILIES:
-        if pattern.search(model):
-            return supports
-    return NEWEST if "claude-" in model else Supports()
+    found = (supports for pattern, supports in FAMILIES if pattern.search(model))
+    supports = next(found, NEWEST if "claude-" in model else Supports())
+    limits = (most for pattern, most in OUTPUT if pattern.search(model))
+    return replace(supports, max_output_tokens=next(limits, supports.max_output_tokens))

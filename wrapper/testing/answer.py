@@ -47,12 +47,19 @@ def answer_events(script: Script, body: Event, model: str) -> Iterator[Timed]:
             pause = script.pause if output else 0.0
             yield pause, {"type": "content_block_delta", "index": index, "delta": delta}
             output += 1
-            if output == 1 and (script.stall or script.break_status or script.cut):
+            if output == 1 and not script.whole and _is_disturbed(script):
                 yield from _disturb(script)
-            if output == 1 and (script.break_status or script.cut):
+            if output == 1 and not script.whole and (script.break_status or script.cut):
                 return
         yield 0.0, {"type": "content_block_stop", "index": index}
+        if script.whole:
+            yield from _disturb(script)
+            return
     yield from _stop(script, output)
+
+
+def _is_disturbed(script: Script) -> bool:
+    return bool(script.stall or script.break_status or script.cut)
 
 
 def _disturb(script: Script) -> Iterator[Timed]:

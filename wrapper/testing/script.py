@@ -24,6 +24,7 @@ The message holds directives in double brackets, in any order, among any other t
     [[fail N]]            … but only the first N times
     [[burst N]]           … but only the first N requests of all, each once
     [[break STATUS]]      send an error event in mid-stream
+    [[whole]]             … but only after a whole block of the answer
     [[cut]]               drop the connection in mid-stream
     [[drop]]              … before the first byte
     [[void]]              send a stream without any event
@@ -75,6 +76,7 @@ class Script:
     failures: int | None = None
     burst: int | None = None
     break_status: int | None = None
+    whole: bool = False
     cut: bool = False
     drop: bool = False
     void: bool = False
@@ -115,6 +117,7 @@ def read_script(body: Body) -> Script:
         failures=_number(said, "fail"),
         burst=_number(said, "burst"),
         break_status=_number(said, "break"),
+        whole="whole" in said,
         cut="cut" in said,
         drop="drop" in said,
         void="void" in said,

@@ -16,11 +16,11 @@ from typing import Any
 from claude_code_sdk import AssistantMessage, SystemMessage
 from claude_code_sdk.types import StreamEvent
 
-from wrapper.errors import BadGateway
+from wrapper.errors import BadGateway, UpstreamFailed
 from wrapper.services.claude import frames
 from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.blocks import answer_name, names_of
-from wrapper.services.claude.faults import fault_of, fault_of_waiting
+from wrapper.services.claude.faults import BROKEN_OFF, fault_of, fault_of_waiting, tells_why
 from wrapper.services.claude.frames import Frame
 from wrapper.services.claude.functions import FunctionServer, served
 from wrapper.services.claude.greeting import last_round
@@ -288,7 +288,11 @@ class Conversation:
             log.error("process %d ended in mid-turn with %s", self.process.pid, code)
             # What it had done by then is not known, and must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
-        gave_up = self.process.profile.asks_again and not self._asked_again
+        if self._reading.broke_off and not tells_why(result, self._notice):
+            raise UpstreamFailed(BROKEN_OFF)
+        gave_up = (
+            self.process.profile.asks_again and not self._asked_again and not self._reading.started
+        )
         raise fault_of(result, self._notice, gave_up=gave_up)
 
 

@@ -54,23 +54,49 @@ STATUSES: dict[int, Callable[[str], ApiError]] = {
         "The model does not exist, or the gateway's login may not use it.", param="model"
     ),
     413: lambda reason: RequestTooLarge("The request is larger than the model's API takes."),
+    500: lambda reason: UpstreamFailed(f"The model's API failed: {reason}"),
     429: lambda reason: RateLimited(
         f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS
     ),
-    529: lambda reason: Overloaded("The model's API is overloaded.", retry_after=RETRY_SECONDS),
+    529: lambda reason: Overloaded(
+        f"The model's API is overloaded: {reason}", retry_after=RETRY_SECONDS
+    ),
 }
+# What the API calls its errors. In mid-stream they come without a status.
+TYPES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "overloaded_error": 529,
+}
+LONG_WAIT = " It asks for a wait of more than a minute; for how long Claude Code does not say."
+BROKEN_OFF = (
+    "The model's API broke its answer off: it is overloaded, has failed, or the connection was "
+    "lost. Claude Code does not say which."
+)
 
 
 def fault_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
     """Return the error that a failed turn's raw *result* means.
 
     *notice* is what the CLI said in the model's place, where it ended for another reason too.
-    *gave_up* says that it was to ask again, and has not.
+    *gave_up* says that it was to ask again before the model had begun, and has not.
     """
     error = _fault_of(result, notice)
     if gave_up and error.retry_after:
         error.retry_after = LONG_RETRY_SECONDS
+        error.message += LONG_WAIT
     return error
+
+
+def tells_why(result: Raw, notice: str) -> bool:
+    """Say whether *result* or *notice* holds a reason of the API's; a spent budget is none."""
+    known = ("result", "api_error_status", "api_error_type")
+    return bool(notice or any(result.get(name) for name in known))
 
 
 def fault_of_waiting(delay: Raw) -> ApiError | None:
@@ -79,15 +105,15 @@ def fault_of_waiting(delay: Raw) -> ApiError | None:
     status = delay.get("error_status")
     if seconds <= LONGEST_WAIT or not isinstance(status, int):
         return None
-    error = _fault_of({"api_error_status": status}, f"Ask again in {seconds} s.")
+    error = _fault_of({"api_error_status": status}, f"it asks for a wait of {seconds} s")
     error.retry_after = seconds
     return error
 
 
 def _fault_of(result: Raw, notice: str) -> ApiError:
-    text = str(result.get("result") or notice)
+    text = str(result.get("result") or notice) or "; ".join(map(str, result.get("errors") or ()))
     reason = _PREFIX.sub("", text)[:REASON_CHARACTERS]
-    status = result.get("api_error_status")
+    status = result.get("api_error_status") or TYPES.get(str(result.get("api_error_type")))
     if "Not logged in" in text:
         return UpstreamAuthentication(LOGIN)
     if result.get("terminal_reason") == "prompt_too_long" or "prompt is too long" in text.lower():
@@ -97,7 +123,8 @@ def _fault_of(result: Raw, notice: str) -> ApiError:
     if status in STATUSES:
         return STATUSES[status](reason)
     if isinstance(status, int):
-        return UpstreamFailed(f"The model's API failed with status {status}.")
+        told = f": {reason}" if reason else "."
+        return UpstreamFailed(f"The model's API failed with status {status}{told}")
     if not text:
         return BadGateway("Claude Code ended the turn without an answer and without a reason.")
     return BadGateway(f"Claude Code could not finish the answer: {reason}")

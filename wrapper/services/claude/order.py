@@ -19,6 +19,10 @@ class Order:
     def __init__(self) -> None:
         self._depth = 0
 
+    def abandon(self) -> None:
+        """Take note that the message, and what was open in it, ends here."""
+        self._depth = min(self._depth, 1)
+
     def check(self, kind: str) -> None:
         """Raise BadGateway where what comes is outside of a message, or ends it in a block."""
         outside = kind in INNER and self._depth == 0

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from wrapper.errors import BadGateway
+from wrapper.errors import UpstreamFailed
+from wrapper.services.claude.faults import BROKEN_OFF
 from wrapper.services.claude.order import Order
 from wrapper.services.claude.tally import Tally
 from wrapper.services.events import (
@@ -103,7 +104,10 @@ class Reading:
             if kind == "message_delta" and not self.went_on:
                 self.tally.stop(event.get("usage"))
             return
-        self._order.check(kind)
+        if _abandons(event):
+            self._order.abandon()
+        else:
+            self._order.check(kind)
         match kind:
             case "message_start":
                 yield from self._start(event["message"])
@@ -145,6 +149,11 @@ class Reading:
         self._stop_reason = "refusal"
 
     @property
+    def broke_off(self) -> bool:
+        """Say whether the answer that came last was not finished."""
+        return self.started and self._stop_reason is None
+
+    @property
     def answering(self) -> bool:
         """Say whether the model is in the middle of an answer that is being read."""
         return self.started and self._stop_reason is None and not self.cut
@@ -170,7 +179,7 @@ class Reading:
 
     def _start(self, message: Raw) -> Iterator[Event]:
         if self._broke_off:
-            raise BadGateway("The answer broke off and began again; it was ended.")
+            raise UpstreamFailed(f"{BROKEN_OFF} It was asked again, and the turn was ended.")
         self.tally.start(message)
         self._aside = ""
         self._broke_off, self._separate = False, self._spoke
@@ -256,6 +265,11 @@ class Reading:
         if told != "tool_use" or not (self._calls or self._answered):
             return told
         return "calls" if self._calls else "end_turn"
+
+
+def _abandons(event: Raw) -> bool:
+    """Say whether Claude Code ends a message that the API has broken off, maybe in a block."""
+    return event.get("type") == "message_delta" and not event["delta"].get("stop_reason")
 
 
 def _as_text(said: Any) -> str:
