@@ -180,9 +180,10 @@ def test_broken_off(gateway, upstream, fault, profile):
     ],
 )
 def test_reasons_are_passed_on(gateway, fault, status, reason, profile):
-    """Wherever the API fails, the client is told the reason that it gave, as far as that is known."""
+    """Wherever the API fails, the client is told the reason that it gave, if that is known."""
     got, body = gateway.ask(fault, claude={"profile": profile})
-    assert (got, reason in body["error"]["message"]) == (status, True), body
+    message = body["error"]["message"]
+    assert (got, reason in message, "127.0.0.1" in message) == (status, True, False), body
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -210,14 +211,13 @@ def test_cli_retries(serve, upstream):
     assert len(upstream.requests) == 2
     for text, least, most in (
         ("[[error 429]] [[after 37]]", 37, 47),
-        ("[[error 529]] [[after 300]]", 300, 376),
         ("[[error 429]] [[after 300]]", 60, 60),
         ("[[deltas 5]] [[break 529]]", 5, 5),
     ):
         messages = [{"role": "user", "content": text}]
         body = {"model": MODEL, "messages": messages}
         _, headers, _ = server.call("POST", "/v1/chat/completions", body)
-        assert least <= int(headers["Retry-After"]) <= most, text
+        assert least <= int(headers["retry-after"]) <= most, text
 
 
 def test_retries_do_not_repeat_text(serve, upstream):

@@ -48,9 +48,6 @@ CLOSED = {
 }
 COMPACT = "DISABLE_COMPACT"
 RETRIES = "CLAUDE_CODE_MAX_RETRIES"
-# How long Claude Code may have to wait for an API that is overloaded; beyond that it keeps the
-# number to itself. The gateway waits for no more than seconds, and passes the number on.
-LONGEST_OVERLOAD, A_DAY = "CLAUDE_CODE_OVERLOADED_RETRY_MAX_DELAY_MS", "86400000"
 # One upstream request is one answer: nothing is asked again, summarised, or given to another model.
 FAITHFUL = {
     COMPACT: "1",
@@ -135,7 +132,7 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
         for name, value in environment.items()
         if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
     }
-    retries = {RETRIES: str(settings.claude_code_max_retries), LONGEST_OVERLOAD: A_DAY}
+    retries = {RETRIES: str(settings.claude_code_max_retries)}
     ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
     # What an operator passes on by name opens again what is closed here.
     profiles = (

@@ -33,6 +33,8 @@ Raw = dict[str, Any]
 _PREFIX = re.compile(
     r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
 )
+# What Claude Code adds for its own user, with the address that it asks.
+_ADVICE = re.compile(r"\.? This is a server-side issue, .*", re.DOTALL)
 _PARAMETERS = ("temperature", "top_p", "stop_sequences", "max_tokens", "reasoning_effort")
 
 LOGIN = (
@@ -73,7 +75,7 @@ TYPES = {
     "api_error": 500,
     "overloaded_error": 529,
 }
-LONG_WAIT = " It asks for a wait of more than a minute; for how long Claude Code does not say."
+LONG_WAIT = "It asks for a wait of more than a minute; for how long Claude Code does not say."
 BROKEN_OFF = (
     "The model's API broke its answer off: it is overloaded, has failed, or the connection was "
     "lost. Claude Code does not say which."
@@ -89,7 +91,7 @@ def fault_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
     error = _fault_of(result, notice)
     if gave_up and error.retry_after:
         error.retry_after = LONG_RETRY_SECONDS
-        error.message += LONG_WAIT
+        error.message = f"{error.message.removesuffix('.')}. {LONG_WAIT}"
     return error
 
 
@@ -112,7 +114,7 @@ def fault_of_waiting(delay: Raw) -> ApiError | None:
 
 def _fault_of(result: Raw, notice: str) -> ApiError:
     text = str(result.get("result") or notice) or "; ".join(map(str, result.get("errors") or ()))
-    reason = _PREFIX.sub("", text)[:REASON_CHARACTERS]
+    reason = _ADVICE.sub("", _PREFIX.sub("", text))[:REASON_CHARACTERS]
     status = result.get("api_error_status") or TYPES.get(str(result.get("api_error_type")))
     if "Not logged in" in text:
         return UpstreamAuthentication(LOGIN)
