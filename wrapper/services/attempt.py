@@ -63,12 +63,16 @@ class Attempt:
     spoke: bool = False  # whether any text was passed on
     called: bool = False  # whether any call was
     used_tools: bool = False
+    _holds_calls: bool = field(init=False)
     _wanted: int = 0
     _dropped: bool = False
     _texts: list[str] = field(default_factory=list)
     _calls: dict[int, _Calling] = field(default_factory=dict)
     _held: list[Event] = field(default_factory=list)
     _unwanted: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._holds_calls = checks_calls(self.turn.functions, strict=True)
 
     def add(self, event: Event) -> list[Event]:
         """Return what may be passed on, now that *event* has come."""
@@ -168,23 +172,23 @@ class Attempt:
             return []
         call.number = self._wanted
         self._wanted += 1
-        return self._pass(replace(event, index=call.number))
+        return self._pass(_numbered(event, call.number))
 
     def _add_arguments(self, event: CallDelta) -> list[Event]:
         call = self._calls[event.index]
         call.pieces.append(event.arguments)
         if call.number is not None:
-            return self._pass(replace(event, index=call.number))
+            return self._pass(_numbered(event, call.number))
         self._unwanted.append(event)
         return []
 
     def _pass(self, event: Event) -> list[Event]:
         """Return a part of a call that is wanted, and what was held back before it."""
-        if checks_calls(self.turn.functions, strict=True):
+        if self._holds_calls:
             self._held.append(event)
             return []
         self.called = True
-        return [*self._release(), event]
+        return [*self._release(), event] if self._held else [event]
 
     def _release(self) -> list[Event]:
         """Return what was held back: its text in one piece, and then its calls."""
@@ -205,6 +209,10 @@ class Attempt:
         text = "".join(self._texts)
         fenced = FENCED.fullmatch(text)
         return (fenced[1] if fenced else text).strip()
+
+
+def _numbered(event: CallStarted | CallDelta, number: int) -> CallStarted | CallDelta:
+    return event if event.index == number else replace(event, index=number)
 
 
 def _is_sound(call: Call) -> bool:

@@ -61,7 +61,7 @@ class Correcting:
         except ApiError as error:
             if second.spoke or second.called:
                 raise
-            log.warning("the model could not be asked once more: %s", error)
+            log.warning("the model could not be asked once more: %s", error.code)
         answer, before = (second, first.used) if second.ended else (first, second.used)
         for event in answer.rest(answer.fault()):
             yield beside(event, before)
