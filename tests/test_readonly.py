@@ -304,7 +304,12 @@ def test_wildcards_have_bounds(work):
 
 def test_denials_name_what_there_is(work):
     """A model learns which commands and options it has."""
-    for command, named in (("awk 1", ", ls, "), ("ls -Z", " -l "), ("git push", "status")):
+    for command, named in (
+        ("awk 1", ", ls, "),
+        ("ls; cd sub", "only first"),
+        ("ls -Z", " -l "),
+        ("git push", "status"),
+    ):
         with pytest.raises(Denied, match=named):
             read_only(command, str(work))
 

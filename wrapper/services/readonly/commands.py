@@ -109,6 +109,8 @@ def rewrite(words: Sequence[Word], files: Files) -> list[str]:
         given = OTHERS[name.text](rest, files)
     elif name.text in COMMANDS:
         given = arguments(name.text, COMMANDS[name.text], rest, files)
+    elif name.text == "cd":
+        raise Denied("cd is possible only first, and for one command: cd DIRECTORY && COMMAND")
     else:
         names = ", ".join(sorted({*COMMANDS, *OTHERS, "cd"}))
         raise Denied(f"{name.text or 'a name that is empty'} is none of the commands: {names}")
