@@ -267,7 +267,7 @@ def test_loopback(host, local):
     ("given", "expected"),
     [
         ({}, "~/.local/state/claude-code-gateway/sessions"),
-        ({"claude_user": "agents"}, "/var/lib/claude-code-gateway/sessions"),
+        ({"claude_user": "agents"}, "/var/lib/claude-code-gateway-sessions"),
         ({"claude_user": "agents", "session_dir": "/srv/sessions"}, "/srv/sessions"),
     ],
 )

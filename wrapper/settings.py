@@ -25,8 +25,8 @@ IGNORABLE = (
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
 
 SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
-# Another user can go through all directories above this one.
-SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway/sessions"
+# Another user can go through what is above; the gateway's own state stands beside it.
+SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
 
 # What a process comes to hold in a long session, and what the gateway itself has.
 PROCESS_BYTES = 230 * 1024**2
