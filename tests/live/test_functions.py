@@ -318,6 +318,21 @@ def test_a_call_of_one_who_thinks(gateway, upstream, choice, profile):
         assert second["messages"][0]["content"][1:] == blocks[1:]
 
 
+@pytest.mark.parametrize("profile", ["plain", "agent"])
+def test_a_session_of_one_who_thinks(gateway, upstream, profile):
+    """What was said before the model was asked once more is no part of the session."""
+    more = {"model": THINKS, "session_id": f"late-{profile}", "claude": {"profile": profile}}
+    _, body = call(gateway, f"[[say No.]] [[later]] {ASKED}", tool_choice="required", **more)
+    (called,) = body["choices"][0]["message"]["tool_calls"]
+    result = {"role": "tool", "tool_call_id": called["id"], "content": "Rain"}
+    prompt = {"role": "user", "content": "[[say Well.]]"}
+    status, answer = gateway.ask("", messages=[result, prompt], tools=tools(WEATHER), **more)
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "Well.")
+    sent = [json.dumps(request.body["messages"]) for request in upstream.requests]
+    assert ['No."' in one for one in sent] == [False, True, False]
+    assert ["by calling the function" in one for one in sent] == [True, True, False]
+
+
 def test_a_stream_of_one_who_thinks(gateway, upstream):
     """What was said before the model was asked once more does not reach the stream."""
     more = {"model": THINKS, "tool_choice": "required", "tools": tools(WEATHER)}
