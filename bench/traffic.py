@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import itertools
 import json
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 
 PROFILES = ("plain", "agent")
 SLOW_SECONDS = 2.0
+TOO_MUCH = 48 * 1024**2
 # A costly image may be read in the end; the rest is refused, or has to come again.
 ENDS_OF_COSTLY = (200, 400, 413, 429)
 WORD = {
@@ -194,6 +196,36 @@ def send_nonsense(asker: Asker) -> None:
         raise Wrong(f"{status} {data!r:.200} in place of a 400")
 
 
+def send_too_much(asker: Asker) -> None:
+    path = asker.chance.choice(("/v1/chat/completions", "/v1/nothing"))
+    status, _, data = asker.server.call("POST", path, bytes(TOO_MUCH))
+    if status not in (413, 404):
+        raise Wrong(f"{status} {data!r:.200} in place of a 413 or a 404")
+
+
+def send_malformed_chunks(asker: Asker) -> None:
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+    )
+    with Client(asker.server) as client:
+        client.send(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\nzz\r\n")
+        said = client.read_until(b"malformed_request")
+    if not said.startswith(b"HTTP/1.1 400 "):
+        raise Wrong(f"{said!r:.200} in place of a 400")
+
+
+def send_a_bomb(asker: Asker) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    status, _, data = asker.server.call("POST", "/v1/chat/completions", _bomb(), headers)
+    if status != 413:
+        raise Wrong(f"{status} {data!r:.200} in place of a 413")
+
+
+@lru_cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(TOO_MUCH))
+
+
 def send_what_is_costly(asker: Asker) -> None:
     kinds = itertools.islice(bodies(_costly_image()), 4)
     body = asker.chance.choice(list(kinds))
@@ -229,5 +261,8 @@ KINDS: dict[Callable[[Asker], None], int] = {
     send_slowly: 1,
     send_nonsense: 1,
     send_what_is_costly: 1,
+    send_too_much: 1,
+    send_malformed_chunks: 1,
+    send_a_bomb: 1,
 }
 LEFT = (OSError, http.client.HTTPException, socket.timeout)
