@@ -15,6 +15,7 @@ from wrapper.services.precision import (
     exact_object,
     is_exact,
     is_read_as,
+    is_text_of,
     read_number,
     reorders,
     write_exact,
@@ -272,3 +273,10 @@ def test_decimals_are_written_as_numbers():
 def test_what_javascript_reads(written, read, same):
     """An answer is known again by its value after JavaScript has read it."""
     assert is_read_as(written, read) is same
+    assert is_text_of(json.dumps(written), read) is same
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
+def test_what_is_no_text(text):
+    """What is no JSON is the text of no answer."""
+    assert not is_text_of(text, {})

@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway, UpstreamFailed
-from wrapper.services.claude.reading import Reading
+from wrapper.services.claude.reading import STRUCTURED, Reading
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -462,6 +462,20 @@ def test_answer_that_the_engine_tells():
     assert events == [ToolUse("S", "{}")]
     assert list(reading.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
     assert reading.end(None).ending is Ending.DONE
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ({"id": 1234567890123456800, "one": 1}, '{"id":1234567890123456789, "one": 1.0}'),
+        ({"id": 5}, '{"id": 5}'),
+    ],
+)
+def test_answer_as_it_was_written(told, text):
+    """The answer is what the model wrote, if the engine has read that; else what it told."""
+    written = '{"id":1234567890123456789, "one": 1.0}'
+    raw = (start(), *use(0, STRUCTURED, written), stop("x"))
+    assert list(called(*raw, answer="")[0].answer(told)) == [TextDelta(text)]
 
 
 def test_answer_in_words():

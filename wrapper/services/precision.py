@@ -102,6 +102,14 @@ def exact_object(text: str) -> tuple[dict[str, Any], bool]:
     return held, changed
 
 
+def is_text_of(text: str, read: Any) -> bool:
+    """Return whether *read* is what JavaScript makes of *text*; not where that is no JSON."""
+    try:
+        return is_read_as(json.loads(text), read)
+    except (ValueError, RecursionError):
+        return False
+
+
 def is_read_as(written: Any, read: Any) -> bool:
     """Return whether *read* is what JavaScript makes of *written*; both are parsed JSON values."""
     match written:

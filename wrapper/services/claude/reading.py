@@ -23,7 +23,7 @@ from wrapper.services.events import (
     ToolUse,
     sum_usage,
 )
-from wrapper.services.precision import is_exact, is_read_as
+from wrapper.services.precision import is_text_of
 from wrapper.services.stops import StopCutter
 
 Raw = dict[str, Any]
@@ -128,13 +128,13 @@ class Reading:
     def answer(self, told: Any) -> Iterator[Event]:
         """Yield the answer as the engine has told it in the end, which ends the turn.
 
-        Where its numbers have lost digits on the way, it is told as the model has written it.
+        It is told as the model has written it, since the engine may have read other numbers.
         """
         self._stop_reason = "end_turn"
-        text = json.dumps(told, ensure_ascii=False)
-        if self._written and not is_exact(self._written):
-            text = self._written if is_read_as(json.loads(self._written), told) else text
-        yield TextDelta(text)
+        if is_text_of(self._written, told):
+            yield TextDelta(self._written)
+        else:
+            yield TextDelta(json.dumps(told, ensure_ascii=False))
 
     def answer_in_words(self) -> Iterator[Event]:
         """Yield the words that the model ended with, where the engine has not told its answer.
