@@ -8,6 +8,7 @@ import logging
 import sys
 
 import pytest
+from gunicorn.http.errors import NoMoreData
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,15 @@ def test_errors(logged, style, prompts):
     assert ("canary" in "".join(lines)) is prompts
     assert "KeyError: <8 characters>" in "".join(lines) or prompts
     assert "test_logs.py" in "".join(lines)
+
+
+def test_errors_of_libraries(logged):
+    """An error that a library derives from Python's own may quote data, and does not here."""
+    error = NoMoreData(b"Authorization: canary")
+    lines = logged(lambda log: fail(error, log)) + logged(
+        lambda log: log.info("%s", Redacted(error))
+    )
+    assert "canary" not in "".join(lines)
 
 
 def test_causes_of_errors(logged):

@@ -26,6 +26,8 @@ STOP_REASONS = frozenset(
 LONGEST = 64
 # Errors whose messages come from Python, the system or a server, and quote no data.
 SPEAKING = (OSError, AttributeError, TypeError, NameError, ImportError, MemoryError, RecursionError)
+# Errors of other modules may quote data, of whatever kind they are.
+SPEAKERS = frozenset({"builtins", "socket", "ssl"})
 
 
 class Redacted:
@@ -49,7 +51,8 @@ class Redacted:
 
 def message_of(error: BaseException) -> str:
     """Return the message of *error*, or its length where it may quote what somebody wrote."""
-    return str(error) if isinstance(error, SPEAKING) else _length(str(error))
+    speaks = isinstance(error, SPEAKING) and type(error).__module__ in SPEAKERS
+    return str(error) if speaks else _length(str(error))
 
 
 def _structure(value: Any) -> Any:
