@@ -123,8 +123,9 @@ def test_sandbox_on_the_command_line():
 
 
 def test_mode_where_nothing_holds_commands():
-    """An agent's process begins in a mode that runs no command unasked."""
+    """An agent's process begins in a mode that runs no command unasked, and asks the gateway."""
     for settings, mode in ((Settings(), "default"), (Settings(claude_sandbox=True), "acceptEdits")):
         agent = build_profiles(settings, KEY)["agent"]
         assert dict(itertools.pairwise(agent.arguments))["--permission-mode"] == agent.mode == mode
         assert agent.reads_only is (mode == "default")
+        assert ("--permission-prompt-tool" in agent.arguments) is agent.reads_only
