@@ -10,6 +10,7 @@ from tests.pictures import FORMATS, picture
 from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.parts import load_part
 from wrapper.schemas.uri import DataUri, parse_data_uri
+from wrapper.services.attachments import MOST_ESCAPES
 from wrapper.services.turn import Document, Image
 
 PDF = b"%PDF-1.4 and so on"
@@ -144,6 +145,15 @@ def test_base64_of_any_style(write, size):
     pdf = PDF + data
     for sent in (write(pdf).decode(), f"data:application/pdf; base64, {write(pdf).decode()}"):
         assert load("file", {"file_data": sent}) == Document("application/pdf", b64(pdf))
+
+
+@pytest.mark.parametrize("uri", ["data:image/png,{}", "data:image/png;base64,{}"])
+def test_percent_encoding_is_bounded(uri):
+    """What is percent-encoded without end is refused before it is decoded."""
+    where = mistake_in("image_url", {"url": uri.format("%41" * (MOST_ESCAPES + 1))})
+    assert where == ("image_url.url", "invalid_image")
+    data = "data:text/plain,{}".format("%41" * (MOST_ESCAPES + 1))
+    assert mistake_in("file", {"file_data": data}) == ("file.file_data", "invalid_file")
 
 
 def test_metadata_with_a_wrong_checksum():

@@ -74,16 +74,17 @@ def _one_word(url: str) -> bool:
 
 
 def _image_of(uri: DataUri) -> Image | Document:
-    data = uri.data if uri.in_base64 else base64.b64encode(uri.content()).decode()
-    if not uri.in_base64 and not kind_of(uri.content()):
-        message = "Must be in base64: data:image/png;base64,…."
-        raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
     try:
-        return load_image(uri.media_type, data)
+        if uri.in_base64:
+            return load_image(uri.media_type, uri.data)
+        content = uri.content()
+        if kind_of(content):
+            return load_image(uri.media_type, base64.b64encode(content).decode())
     except ValueError as error:
-        raise ValidationError(
-            {"url": [Coded(f"The picture cannot be taken: {error}.", "invalid_image")]}
-        ) from None
+        message = f"The picture cannot be taken: {error}."
+        raise ValidationError({"url": [Coded(message, "invalid_image")]}) from None
+    message = "Must be in base64: data:image/png;base64,…."
+    raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
 
 
 def _load_file(held: Json) -> Document:

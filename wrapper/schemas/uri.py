@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
-from wrapper.services.attachments import decode_base64, normal_base64
+from wrapper.services.attachments import decode_base64, normal_base64, unescape
 
 _HEAD = re.compile(r"\s*data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 # In this many of its first characters a head ends, or it is none.
@@ -24,7 +23,7 @@ class DataUri:
     def content(self) -> bytes:
         """Return the bytes that it holds. Raises ValueError where they cannot be read."""
         if not self.in_base64:
-            return unquote_to_bytes(self.data)
+            return unescape(self.data)
         return decode_base64(normal_base64(self.data))
 
 

@@ -6,7 +6,7 @@ Their bytes decide what they are, whatever their label says.
 from __future__ import annotations
 
 import base64
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from wrapper.services.png import checksum_holds, chunks, is_ancillary
 from wrapper.services.turn import Document, Image
@@ -15,6 +15,8 @@ PDF, TEXT = "application/pdf", "text/plain"
 PDF_HEAD = b"%PDF-"
 # How base64 of a PDF begins.
 PDF_BASE64 = "JVBERi"
+# Each takes 20 times its length in memory while it is decoded.
+MOST_ESCAPES = 500_000
 # So many characters of base64 tell the kind.
 HEAD_CHARACTERS = 64
 LABELS = {
@@ -26,14 +28,23 @@ LABELS = {
 }
 
 
+def unescape(text: str) -> bytes:
+    """Return *text* without its percent-encoding. Raises ValueError where there is too much."""
+    if text.count("%") > MOST_ESCAPES:
+        raise ValueError(
+            f"it has more than {MOST_ESCAPES} percent-encoded bytes; send it in base64"
+        )
+    return unquote_to_bytes(text)
+
+
 def normal_base64(text: str) -> str:
     """Return base64 in its standard form: one line, the standard alphabet, and padding.
 
     Line breaks, blanks, URL-safe letters, percent-encoding and missing padding are put right.
-    Whether the rest is base64 at all is not looked at.
+    Whether the rest is base64 at all is not looked at. Raises ValueError as `unescape` does.
     """
     if "%" in text:
-        text = unquote(text)
+        text = unescape(text).decode("latin-1")
     if any(blank in text for blank in " \n\r\t\f\v"):
         text = "".join(text.split())
     if "-" in text or "_" in text:
@@ -107,8 +118,8 @@ def load_bare_file(data: str, title: str) -> Document:
     """Return a file that comes without a label: a PDF in base64, or a text."""
     if not data.lstrip().startswith(PDF_BASE64):
         return Document(TEXT, data, title)
-    text = normal_base64(data)
     try:
+        text = normal_base64(data)
         is_pdf = decode_base64(text).startswith(PDF_HEAD)
     except ValueError:
         is_pdf = False
