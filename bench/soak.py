@@ -24,12 +24,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.traffic import KINDS, LEFT, Asker, Wrong
+from bench.hostile_traffic import HOSTILE
+from bench.traffic import KINDS as USUAL
+from bench.traffic import LEFT, Asker, Wrong
 from bench.upstream import serving
 from tests.live import cli
 from tests.live.server import Server
 from wrapper.services.claude.memory import resident
 
+KINDS = {**USUAL, **HOSTILE}
 LOG = Path(__file__).with_name("soak.log")
 SECONDS = 1800
 WARMING_SECONDS = 15
