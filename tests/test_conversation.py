@@ -12,15 +12,15 @@ from wrapper.services.principal import Principal
 from wrapper.services.turn import Message, Permissions, Sampling
 
 
-def turn_of(*said, **parameters):
+def turn_of(*said, strict=False, **parameters):
     messages = tuple(ChatMessage(role, tuple(texts)) for role, *texts in said)
     request = ChatRequest(messages, **parameters)
-    return build_turn(request, model="sonnet", grant=Grant("agent"))
+    return build_turn(request, model="sonnet", grant=Grant("agent"), strict=strict)
 
 
 def refusal_of(*said, **parameters):
     with pytest.raises(InvalidRequest) as caught:
-        turn_of(*said, **parameters)
+        turn_of(*said, strict=True, **parameters)
     assert caught.value.status == 400
     return caught.value
 
@@ -131,11 +131,11 @@ def test_system_in_mid_conversation():
 @pytest.mark.parametrize(
     ("said", "param"),
     [
-        ([("system", "s")], "messages"),
+        ([("system", "s")], "messages.0.role"),
         ([("assistant", "a"), ("user", "b")], "messages.0.role"),
         ([("system", "s"), ("assistant", "a"), ("user", "b")], "messages.1.role"),
         ([("user", "a"), ("assistant", "b")], "messages.1.role"),
-        ([("user", "a"), ("assistant", "b"), ("system", "s")], "messages.1.role"),
+        ([("user", "a"), ("assistant", "b"), ("system", "s")], "messages.2.role"),
         ([("user", "")], "messages.0.content"),
         ([("user",)], "messages.0.content"),
         ([("user", " ", "\n\t")], "messages.0.content"),
@@ -143,7 +143,7 @@ def test_system_in_mid_conversation():
     ],
 )
 def test_refused_conversations(said, param):
-    """What the model's API would refuse is refused here, by the message at fault."""
+    """Under STRICT_PARAMS what the model's API would refuse is refused, by the message at fault."""
     error = refusal_of(*said)
     assert error.param == param
     assert param in error.message

@@ -6,8 +6,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
+from wrapper.services.adaptation import adapt
 from wrapper.services.conversation import ChatRequest, Grant, build_turn
-from wrapper.services.messages import ChatMessage, spoken_messages
+from wrapper.services.messages import ChatMessage
 from wrapper.services.turn import Call, Calling, Document, Function, Image, Message, Result
 
 ASKED = ChatMessage("user", ("Hi",))
@@ -33,6 +34,11 @@ def legacy(name="f"):
 
 def function(name="f", *parts):
     return ChatMessage("function", parts or ("1",), name)
+
+
+def spoken_messages(said, **more):
+    """Return the messages that go upstream; those that would be adapted are refused."""
+    return adapt(said, strict=True, **more).messages
 
 
 def user(*parts):
@@ -117,9 +123,9 @@ def test_blank_results(parts):
         ([ASKED, calls("a")], "messages.1.tool_calls"),
         ([ASKED, calls("a"), user("So?")], "messages.1.tool_calls"),
         ([ASKED, calls("a", "b"), tool("b")], "messages.1.tool_calls"),
-        ([ASKED, calls("a", "b"), tool("a"), user("So?"), tool("b")], "messages.1.tool_calls"),
-        ([ASKED, calls("a"), calls("b"), tool("a"), tool("b")], "messages.1.tool_calls"),
-        ([ASKED, calls("a"), assistant(""), tool("a")], "messages.1.tool_calls"),
+        ([ASKED, calls("a", "b"), tool("a"), user("So?"), tool("b")], "messages.4.tool_call_id"),
+        ([ASKED, calls("a"), calls("b"), tool("a"), tool("b")], "messages.3.tool_call_id"),
+        ([ASKED, calls("a"), assistant(""), tool("a")], "messages.3.tool_call_id"),
         ([ASKED, legacy(), user("So?")], "messages.1.function_call"),
         ([tool("a")], "messages.0.tool_call_id"),
         ([ASKED, tool("a")], "messages.1.tool_call_id"),
@@ -144,6 +150,22 @@ def test_broken_pairs(said, param):
     error = caught.value
     assert (error.status, error.param, error.code) == (400, param, "invalid_value")
     assert error.message.startswith(param)
+
+
+ODD = [
+    call("a", arguments='{"city": "Os'),
+    call("a", arguments='"{}"'),
+    call("a", arguments="null"),
+    call("a", arguments="[]"),
+]
+
+
+@pytest.mark.parametrize("called", ODD, ids=str)
+def test_strict_arguments(called):
+    """Under STRICT_PARAMS arguments that are no object are refused by their place."""
+    with pytest.raises(InvalidRequest) as caught:
+        spoken_messages([ASKED, assistant(called), tool("a")])
+    assert caught.value.param == "messages.1.tool_calls.0.function.arguments"
 
 
 def test_no_prefill():

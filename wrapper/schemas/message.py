@@ -62,16 +62,9 @@ def _tell_role(role: str) -> dict[str, Any]:
 
 def _tell_assistant(content: dict[str, Any]) -> dict[str, Any]:
     content = {"anyOf": [*content["anyOf"], {"type": "null"}]}
-    held: dict[str, Any] = {
-        "content": {"type": ["string", "array"]},
-        "refusal": {"type": "string"},
-        "tool_calls": {"type": "array", "minItems": 1},
-        "function_call": {"type": "object", "minProperties": 1},
-    }
     return {
         "properties": {"role": {"const": "assistant"}, "content": content},
         "required": ["role"],
-        "anyOf": [{"properties": {name: one}, "required": [name]} for name, one in held.items()],
     }
 
 
@@ -109,8 +102,7 @@ class MessageSchema(BaseSchema):
                 raise ValidationError("Only the assistant calls functions.", name)
         if (needed := ANSWERS.get(role)) and not data.get(needed):
             raise ValidationError("Missing data for required field.", needed)
-        held = (name for name in ("refusal", *CALLS) if data.get(name) not in (None, []))
-        if data["content"] is None and (role != "assistant" or not any(held)):
+        if data["content"] is None and role != "assistant":
             raise ValidationError("Must be a string or an array of parts.", "content")
 
     def _check_parts(self, role: str, parts: tuple[Part, ...]) -> None:

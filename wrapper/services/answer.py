@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wrapper.errors import BadAnswer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -17,7 +16,7 @@ from wrapper.services.events import (
     Unfit,
 )
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Call, Message, arguments_of
+from wrapper.services.turn import Call, Message
 
 
 @dataclass
@@ -68,8 +67,7 @@ class Answer:
     def message(self, *, legacy: bool) -> ChatMessage:
         """Return the answer as a client sends it back, a *legacy* call without an id.
 
-        A call that was not written to its end is none. Raises BadAnswer for one that cannot be
-        sent back.
+        A call that was not written to its end is none.
         """
         text = self.text
         whole = self.ended is not None and self.ended.ending is Ending.CALLS
@@ -78,9 +76,4 @@ class Answer:
 
 
 def _call(call: Calling, legacy: bool) -> Call:
-    try:
-        arguments_of(call.arguments)
-    except ValueError:
-        what = f"The model has called {call.name} with arguments that are no JSON object"
-        raise BadAnswer(f"{what}, which the session cannot go on from.", retry=False) from None
     return Call("" if legacy else call.id, call.name, call.arguments)

@@ -223,7 +223,7 @@ class ChatService:
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         strict = self._settings.strict_params
         changed = check_pictures(request.messages, shrinks, strict=strict, gone=caller.gone)
-        return changed | tell_adapted(request.messages, before, strict=strict)
+        return changed | tell_adapted(request.messages, before, changed=turn.adapted, strict=strict)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(

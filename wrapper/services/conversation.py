@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.messages import ChatMessage, has_calls, spoken_messages, system_text
+from wrapper.services.adaptation import adapt
+from wrapper.services.messages import ChatMessage, has_calls
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.reminders import reminder_to_call, with_reminder
 from wrapper.services.turn import (
@@ -95,14 +96,16 @@ def build_turn(
     principal: Principal = LOCAL,
     before: Sequence[ChatMessage] = (),
     session: SessionKey | None = None,
+    strict: bool = False,
 ) -> Turn:
     """Return the turn that *request* asks for, as far as it was granted, to be run by *model*.
 
-    *before* is what was said in its *session*. Raises InvalidRequest where the conversation is one
-    that the model's API refuses.
+    *before* is what was said in its *session*. Raises InvalidRequest where the model cannot get
+    the conversation, or if *strict*, not in the form in which it was sent.
     """
     said = (*before, *request.messages)
-    messages = spoken_messages(said, prefill=request.prefill, known=len(before))
+    adapted = adapt(said, prefill=request.prefill, known=len(before), strict=strict)
+    messages = adapted.messages
     if messages[-1].role == "assistant" and grant.profile == "agent":
         why = "an agent cannot go on from a message of its own; ask for the profile plain"
         raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
@@ -112,7 +115,7 @@ def build_turn(
     return Turn(
         model=model,
         messages=messages,
-        system=system_text(said),
+        system=adapted.system,
         profile=grant.profile,
         sampling=_sampling(request),
         permissions=grant.permissions,
@@ -123,6 +126,7 @@ def build_turn(
         appends=bool(request.appends_system),
         session=session,
         compacts=bool(request.compacts),
+        adapted=adapted.paths,
     )
 
 

@@ -26,6 +26,7 @@ class Draft:
     grant: Grant
     principal: Principal
     notes: Mapping[str, str]
+    strict: bool = False
 
     def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
         """Return the turn, which goes on from what was said *before* in its *session*."""
@@ -36,6 +37,7 @@ class Draft:
             principal=self.principal,
             before=before,
             session=session,
+            strict=self.strict,
         )
 
     def empty(self) -> Turn:
@@ -63,7 +65,7 @@ def draft(
     fitted = fit(request, catalog.supports(choice.model), strict=strict)
     remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
     notes = {**remapped, **fitted.notes}
-    drafted = Draft(fitted.request, choice.model, grant, principal, notes)
+    drafted = Draft(fitted.request, choice.model, grant, principal, notes, strict)
     if request.session_id is None:
         drafted.build()
     return drafted

@@ -1,28 +1,15 @@
-"""The messages: those that a client has sent, held against each other and made into a turn's."""
+"""The messages: what a client has sent, and how messages of a turn are made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
-from wrapper.errors import InvalidRequest
 from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
 
-BLANK = "must hold more than white space: the model's API takes no blank text"
-LAST = (
-    "the last message must be the user's, or the result of a call, to be answered; with "
-    "claude.prefill the model goes on from it, if it can"
-)
-PREFILLED = "what the model is to go on from must be text, and not end with white space"
-ORPHAN = (
-    "a message of this role must be a response to a call of the assistant's message before it, "
-    "and the only one to that call"
-)
 # These two hold the result of a call, each in its own way.
 RESULTS = ("tool", "function")
-# What stands before the ids of calls that came without one.
-OWN_ID = "function_call_"
 
 
 @dataclass(frozen=True)
@@ -37,6 +24,10 @@ class ChatMessage:
     parts: tuple[Part, ...]
     answers: str = ""
 
+    @property
+    def calls(self) -> list[Call]:
+        return [part for part in self.parts if isinstance(part, Call)]
+
 
 Numbered = tuple[int, ChatMessage]
 
@@ -45,22 +36,6 @@ def system_text(messages: Iterable[ChatMessage]) -> str | None:
     """Return what the system messages say, wherever they stand; None where there are none."""
     texts = ["".join(_texts(m)) for m in messages if is_system(m)]
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
-
-
-def spoken_messages(
-    messages: Iterable[ChatMessage], *, prefill: bool = False, known: int = 0
-) -> tuple[Message, ...]:
-    """Return what user and assistant said, in turns. No call, result or letter is lost.
-
-    With *prefill* the assistant's may be the last message, from which the model goes on. The first
-    *known* messages were said before the request. Raises InvalidRequest where the conversation is
-    one that the model's API refuses.
-    """
-    numbered = enumerate(messages, -known)
-    spoken = list(_name_calls((i, m) for i, m in numbered if not is_system(m)))
-    _check_pairs(spoken)
-    _check_ends(spoken, prefill)
-    return tuple(_merge(message for _, message in spoken))
 
 
 def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
@@ -86,86 +61,16 @@ def is_system(message: ChatMessage) -> bool:
     return message.role in ("system", "developer")
 
 
+def is_blank(message: ChatMessage) -> bool:
+    """Say whether *message* adds nothing to the conversation; a result always does."""
+    return not _said(message)
+
+
 def _texts(message: ChatMessage) -> list[str]:
     return [part for part in message.parts if isinstance(part, str)]
 
 
-def _calls(message: ChatMessage) -> list[Call]:
-    return [part for part in message.parts if isinstance(part, Call)]
-
-
-def _name_calls(messages: Iterable[Numbered]) -> Iterator[Numbered]:
-    """Yield *messages* with ids for the calls that have none, and for what answers them."""
-    ids: dict[str, str] = {}
-    for nth, (index, message) in enumerate(messages):
-        if message.role == "function":
-            message = replace(message, answers=ids.get(message.answers, ""))
-        elif message.role == "assistant":
-            ids = {call.name: f"{OWN_ID}{nth}" for call in _calls(message) if not call.id}
-            named = tuple(
-                replace(part, id=part.id or f"{OWN_ID}{nth}") if isinstance(part, Call) else part
-                for part in message.parts
-            )
-            message = replace(message, parts=named)
-        yield index, message
-
-
-def _check_pairs(messages: Iterable[Numbered]) -> None:
-    """Raise InvalidRequest unless each call is answered once, by the messages right after it."""
-    asked = 0
-    waiting: list[str] = []
-    seen: set[str] = set()
-    for index, message in messages:
-        if message.role in RESULTS:
-            if message.answers not in waiting:
-                key = "tool_call_id" if message.role == "tool" else "name"
-                raise _refuse(index, key, ORPHAN)
-            waiting.remove(message.answers)
-            continue
-        _check_answered(asked, waiting)
-        asked, waiting = index, [call.id for call in _calls(message)]
-        for nth, call_id in enumerate(waiting):
-            if call_id in seen:
-                why = "another call of the conversation has this id"
-                raise _refuse(index, f"tool_calls.{nth}.id", why)
-            seen.add(call_id)
-    _check_answered(asked, waiting)
-
-
-def _check_answered(asked: int, waiting: Sequence[str]) -> None:
-    if waiting:
-        key = "function_call" if waiting[-1].startswith(OWN_ID) else "tool_calls"
-        missing = ", ".join(call_id[:100] for call_id in waiting)
-        why = "each call must be followed by a message with its result, which is missing for"
-        raise _refuse(asked, key, f"{why} {missing}")
-
-
-def _check_ends(spoken: Sequence[Numbered], prefill: bool) -> None:
-    if not spoken:
-        raise InvalidRequest("messages must hold a user message", param="messages")
-    (start, first), (end, last) = spoken[0], spoken[-1]
-    if first.role == "assistant":
-        raise _refuse(start, "role", "the first message must be the user's")
-    if last.role == "assistant" and not prefill:
-        raise _refuse(end, "role", LAST)
-    text = "".join(_texts(last))
-    if last.role == "assistant" and (_calls(last) or text != text.rstrip()):
-        raise _refuse(end, "content", PREFILLED)
-    if not _said(last):
-        raise _refuse(end, "content", BLANK)
-    if next(m.role for _, m in spoken if _said(m)) == "assistant":
-        raise _refuse(start, "content", BLANK)
-
-
-def _refuse(index: int, key: str, why: str) -> InvalidRequest:
-    if index < 0:  # what was said before is none of the request's messages
-        text = f"messages: in the session, {why}"
-        return InvalidRequest(text, param="messages", code="invalid_value")
-    param = f"messages.{index}.{key}"
-    return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")
-
-
-def _merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
+def merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
     """Yield messages whose roles alternate; blank ones, which say nothing, are left out.
 
     Results come first in theirs, as the API wants it: they follow their calls at once.

@@ -41,6 +41,26 @@ def reminder_of_arguments(name: str, why: str) -> Reminder:
     )
 
 
+def reminder_to_go_on() -> Reminder:
+    """Return the request to go on after a message of the model's own."""
+    return _reminder(
+        "The application asks you to speak again after your own last message. If that message is "
+        "unfinished, go on exactly where it stops and repeat nothing of it. If it is complete, "
+        "take the next step of the conversation, or give your answer in the form that is asked "
+        "for. Do not mention this reminder."
+    )
+
+
+def reminder_of_blank() -> Reminder:
+    """Return what stands in place of a user's message that the model's API does not take."""
+    return _reminder("The user sent a message without any text. Do not mention this reminder.")
+
+
+def reminder_of_opening() -> Reminder:
+    """Return what stands before a conversation that the assistant begins."""
+    return _reminder("The conversation begins with your own message. Do not mention this reminder.")
+
+
 def with_reminder(messages: tuple[Message, ...], reminder: Reminder) -> tuple[Message, ...]:
     """Return *messages* with *reminder* at the end of the user's last message.
 

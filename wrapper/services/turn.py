@@ -194,7 +194,8 @@ class Turn:
 
     `appends` says that `system` is said after the engine's own system prompt, not in its place. For
     a turn of a `session` the engine may keep what makes the next one quick. One that `compacts` is
-    summarised where it is too long for the model.
+    summarised where it is too long for the model. `adapted` are the paths of what its client sent
+    in another form.
 
     An engine that asks the model several times calls `may_go_on` before each time but the first,
     once it has told what was used until then, and ends the turn with Ending.BUDGET where that
@@ -214,4 +215,5 @@ class Turn:
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False
+    adapted: tuple[str, ...] = field(default=(), compare=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)

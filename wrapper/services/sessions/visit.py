@@ -134,7 +134,7 @@ class Visit:
     ) -> None:
         """Remember the messages, their *answer* and *options*, unless the turn is to be left out.
 
-        Raises Conflict or Unavailable where that cannot be, or BadAnswer.
+        Raises Conflict or Unavailable where that cannot be.
         """
         ended = answer.ended
         if self.repeats or ended is None or ended.ending not in REMEMBERED:
