@@ -338,7 +338,6 @@ def test_messages(message, texts):
         ),
         ({"role": "assistant", "content": [PICTURE]}, "content.0.type", "unsupported_value"),
         ({"role": "user", "content": "Hi", "name": 7}, "name", "invalid_type"),
-        ({"role": "assistant", "tool_calls": []}, "content", "invalid_value"),
         ({"role": "user", "content": "Hi", "tool_calls": 0}, "tool_calls", "invalid_type"),
         ({"role": "user", "content": "Hi", "tool_calls": [CALL]}, "tool_calls", "invalid_value"),
         (
@@ -408,7 +407,13 @@ def test_calls_and_results(message, loaded):
     assert load_message(**message) == loaded
 
 
-@pytest.mark.parametrize("arguments", ["{}", '{"a": {"b": [1, "\u00e4"]}}', ' {"a": null} '])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("{}", '{"a": {"b": [1, "\u00e4"]}}', ' {"a": null} '),
+        *("[]", "1", "{", '{"a": NaN}', '{"a": "\\ud800"}', "null"),
+    ],
+)
 def test_arguments(arguments):
     """Arguments are passed on as they were written."""
     call = {**CALL, "function": {"name": "f", "arguments": arguments}}
@@ -432,14 +437,8 @@ def test_no_arguments(arguments):
         ({"type": "custom"}, "type", "unsupported_value"),
         ({"function": None}, "function", "invalid_value"),
         ({"function": {}}, "function.name", "missing_required_parameter"),
-        ({"function": {"name": "a b"}}, "function.name", "invalid_value"),
-        ({"function": {"name": "f\n"}}, "function.name", "invalid_value"),
-        ({"function": {"name": "f" * 129}}, "function.name", "invalid_value"),
+        ({"function": {"name": 7}}, "function.name", "invalid_type"),
         ({"function": {"name": "f", "arguments": {}}}, "function.arguments", "invalid_type"),
-        *(
-            ({"function": {"name": "f", "arguments": text}}, "function.arguments", "invalid_value")
-            for text in ("[]", "1", "{", '{"a": NaN}', '{"a": "\\ud800"}', "null")
-        ),
     ],
 )
 def test_wrong_calls(change, param, code):

@@ -86,6 +86,18 @@ GOOD = [
     {"messages": [{"role": "user", "content": [PICTURE, FILE]}]},
     {"messages": [{"role": "user", "content": [part(picture())]}]},
     {"messages": [USER, {"role": "assistant", "content": "a", "function_call": {}}, USER]},
+    {"messages": [USER, {**CALLS, "tool_calls": []}, USER]},
+    {"messages": [USER, {"role": "assistant", "content": None, "refusal": None}, USER]},
+    {"messages": [USER, {"role": "assistant"}]},
+    {"messages": [FULL, RESULT, {"role": "system", "content": ""}]},
+    {
+        "messages": [
+            {
+                **CALLS,
+                "tool_calls": [{**CALL, "function": {"name": "a.b", "arguments": "null"}}] * 2,
+            }
+        ]
+    },
 ]
 BAD = [
     {"messages": None},
@@ -101,7 +113,6 @@ BAD = [
     {"messages": [USER, CALLS, {"role": "tool", "content": None, "tool_call_id": "c"}]},
     {"messages": [USER, CALLS, {"role": "tool", "content": [FILE], "tool_call_id": "c"}]},
     {"messages": [USER, LEGACY, {"role": "function", "content": "1"}]},
-    {"messages": [USER, {**CALLS, "tool_calls": []}, USER]},
     {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "id": ""}]}, RESULT]},
     {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "type": "custom"}]}, RESULT]},
     {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "function": {}}]}, RESULT]},
@@ -115,7 +126,6 @@ BAD = [
     {"messages": [{"role": None, "content": "Hi"}]},
     {"messages": [{"role": "user"}]},
     {"messages": [{"role": "user", "content": None, "refusal": "No"}]},
-    {"messages": [USER, {"role": "assistant", "content": None, "refusal": None}, USER]},
     {"messages": [{"role": "user", "content": {}}]},
     {"messages": [{"role": "user", "content": ["Hi"]}]},
     {"messages": [{"role": "user", "content": [{"type": "text"}]}]},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.errors import BadAnswer, Conflict, RequestTooLarge
+from wrapper.errors import Conflict, RequestTooLarge
 from wrapper.services.answer import Answer
 from wrapper.services.events import (
     CallDelta,
@@ -193,17 +193,6 @@ def test_legacy_calls():
     events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
     talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS), legacy=True)
     assert talk.messages[-1].parts == (Call("", "f", "{}"),)
-
-
-def test_calls_that_cannot_be_remembered():
-    """A call that no session can go on from leaves the session as it was."""
-    talk = Talk()
-    talk.turn(user("a"))
-    before = talk.claim.session
-    events = (CallStarted(0, "c1", "f"), CallDelta(0, "{"))
-    with pytest.raises(BadAnswer):
-        talk.turn(user("b"), answer=answer_of(*events, ending=Ending.CALLS))
-    assert talk.claim.session is before
 
 
 def test_what_cannot_be_saved():

@@ -431,13 +431,12 @@ def test_prefill(gateway, upstream):
 @pytest.mark.parametrize(
     ("claude", "model", "param"),
     [
-        ({}, MODEL, "messages.1.role"),
         ({"prefill": True, "profile": "agent"}, MODEL, "claude.prefill"),
         ({"prefill": True}, "claude-sonnet-4-6", None),
     ],
 )
 def test_no_prefill(gateway, claude, model, param):
-    """Elsewhere it is a 400: unasked for, by an agent, and by a model that cannot."""
+    """Elsewhere it is a 400: by an agent, and by a model that cannot."""
     status, _, body = ask(gateway, QUESTION, DEAR, claude=claude, model=model)
     assert (status, body["error"]["param"]) == (400, param)
     assert "prefill" in body["error"]["message"]

@@ -57,8 +57,8 @@ _CACHING = "Claude Code sees to the cache by itself."
 PARAMETERS: dict[str, Parameter] = {
     "model": _honoured("One of /models."),
     "messages": _honoured(
-        "Of every role and shape; of what is said, the first and the last must be the user's or a "
-        "function's, and more than white space."
+        "Of every role and shape. What the model's API does not accept is sent in another form, "
+        "which x-adapted-messages names."
     ),
     "stream": _honoured("Whether the answer comes as server-sent events.", False),
     "stream_options": _honoured("With stream only; include_usage."),

@@ -88,9 +88,9 @@ class _Pairs:
             self._close(key, entry, call, (index, message))
             return
         self._changes.note(index, path, _ORPHAN)
-        call, parts = self._closed.get(key, (None, ()))
-        if call is None or parts != message.parts:
-            self._restore(key, call, index, message)
+        closed = self._closed.get(key)
+        if closed is None or closed[1] != message.parts:
+            self._restore(key, closed[0] if closed else None, index, message)
 
     def messages(self) -> Iterator[Numbered]:
         for entry in self._entries:
