@@ -28,10 +28,10 @@ PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|conf|md|txt))`")
 # Files of others, and what is made as it is needed.
 OF_OTHERS = {"CLAUDE.md", "conftest.py", "tests/clients/.envs"}
 SPOKEN = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
-# Variables that others read: Claude Code, its providers, openai, make.
+# Variables that others read (Claude Code, its providers, openai, make), and a key of JSON.
 FOREIGN = re.compile(
     r"ANTHROPIC_|AWS_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
-    r"|OPENAI_BASE_URL|OPENAI_API_KEY|SOAK_SECONDS"
+    r"|OPENAI_BASE_URL|OPENAI_API_KEY|SOAK_SECONDS|INVALID_JSON"
 )
 # What the README tells of the benchmark, in its order.
 MEASURED = (
