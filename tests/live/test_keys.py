@@ -208,6 +208,8 @@ def test_requests_a_minute(team, upstream):
     assert 0 < int(headers["retry-after"]) <= 60
     assert headers["x-ratelimit-remaining-requests"] == "0"
     assert caught.value.code == "rate_limit_exceeded"
+    status, _, body = team.call("requests", "POST", "/v1/chat/completions", bytes(20 * 1024**2))
+    assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")  # its body is not read
     assert len(upstream.requests) == 2
     _, headers, _ = team.post("alice", "hello")
     assert not [name for name in headers if name.startswith("x-ratelimit")]
