@@ -38,6 +38,7 @@ WRITE_AND_LIST = (
 )
 
 _LISTENING = re.compile(r"Listening at: (http://\S+)")
+_PROGRESS = re.compile(r" INFO +gunicorn\.")
 
 
 class Gateway:
@@ -86,7 +87,7 @@ class Gateway:
         for line in self._process.stderr or ():
             if found := _LISTENING.search(line):
                 self.url = found[1]
-            if "[INFO]" not in line:
+            if not _PROGRESS.search(line):
                 sys.stderr.write(line)
                 sys.stderr.flush()
 
