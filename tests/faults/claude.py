@@ -102,6 +102,13 @@ def answer(told: str, number: int) -> None:
     end()
 
 
+def settings() -> Any:
+    """Return the settings that it was started with."""
+    if "--settings" not in sys.argv:
+        return {}
+    return json.loads(sys.argv[sys.argv.index("--settings") + 1])
+
+
 def main() -> None:
     told, number = "", 0
     for line in sys.stdin.buffer:
@@ -114,6 +121,7 @@ def main() -> None:
             if frame["request"]["subtype"] == "interrupt":
                 continue
             said = {"version": VERSION, "status": "ok", "models": [], "applied": {}}
+            said["effective"] = settings()
             about = {"subtype": "success", "request_id": frame["request_id"], "response": said}
             say({"type": "control_response", "response": about})
         elif frame["type"] == "user":
