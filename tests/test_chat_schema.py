@@ -10,7 +10,7 @@ from wrapper.services.completion import Head, build_completion
 from wrapper.services.conversation import ChatRequest
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Call, Document, Image
+from wrapper.services.turn import Call, Calling, Document, Function, Image
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -447,6 +447,33 @@ def test_wrong_calls(change, param, code):
     found = mistake_in(body)
     assert found[0] == f"messages.1.tool_calls.1.{param}"
     assert found[1] == code
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "f", "description": "d", "input_schema": {"type": "object"}},
+        {"type": "custom", "name": "f", "description": "d", "input_schema": {"type": "object"}},
+        {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}},
+        {"type": "function", "name": "f", "description": "d", "input_schema": {"type": "object"}},
+    ],
+)
+@pytest.mark.parametrize(
+    ("choice", "calling"),
+    [
+        ({"type": "auto"}, Calling("auto")),
+        ({"type": "any"}, Calling("any")),
+        ({"type": "none"}, Calling("none")),
+        ({"type": "tool", "name": "f"}, Calling("one", "f")),
+        ({"type": "auto", "disable_parallel_tool_use": True}, Calling("auto", parallel=False)),
+    ],
+)
+def test_flat_tools(tool, choice, calling):
+    """Tools and the choice of one may be in the forms of Anthropic's and the Responses API."""
+    body = {"messages": [USER], "tools": [tool], "tool_choice": choice}
+    request = CHAT_REQUEST.load(body)
+    assert request.functions == (Function("f", {"type": "object"}, "d"),)
+    assert request.calling == calling
 
 
 def test_no_messages():

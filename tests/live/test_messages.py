@@ -440,3 +440,23 @@ def test_no_prefill(gateway, claude, model, param):
     status, _, body = ask(gateway, QUESTION, DEAR, claude=claude, model=model)
     assert (status, body["error"]["param"]) == (400, param)
     assert "prefill" in body["error"]["message"]
+
+
+ODD: dict[str, list[Any]] = {
+    "last from the assistant": [QUESTION, DEAR],
+    "first from the assistant": [DEAR, QUESTION],
+    "only a system message": [{"role": "system", "content": "[[say fine]]"}],
+    "blank": [{"role": "user", "content": " "}],
+    "a truncated call": [QUESTION, {**CALLED, "tool_calls": [call("c", "look", '{"a": "')]}],
+    "a result without a call": [QUESTION, RESULTS[0]],
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("shape", ODD)
+def test_adapted(gateway, upstream, shape, profile):
+    """What the model's API would refuse arrives in a form that it takes, and the header says so."""
+    status, headers, body = ask(gateway, *ODD[shape], claude={"profile": profile})
+    assert status == 200, body
+    assert headers["x-adapted-messages"].startswith("messages.")
+    assert len(upstream.requests) == 1

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from marshmallow import ValidationError, fields, validates_schema
 from marshmallow.validate import Equal, Length, OneOf
 
-from wrapper.schemas.base import BaseSchema
+from wrapper.schemas.base import BaseSchema, StrictBool
 from wrapper.services.turn import Calling, Function
+
+Mode = Literal["auto", "none", "any", "one"]
 
 
 class _NamedSchema(BaseSchema):
@@ -71,6 +73,35 @@ ALLOWED = {
 }
 
 
+class _AnthropicSchema(BaseSchema):
+    name = fields.String()
+    disable_parallel_tool_use = StrictBool(allow_none=True)
+
+    @validates_schema(pass_original=True)
+    def check(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> None:
+        if original["type"] == "tool" and "name" not in data:
+            raise ValidationError("Missing data for required field.", "name")
+
+
+# The modes of Anthropic's API, by their names there.
+_ANTHROPIC_MODES: Mapping[str, Mode] = {"auto": "auto", "any": "any", "none": "none", "tool": "one"}
+_ANTHROPIC = _AnthropicSchema()
+_TOLD_ANTHROPIC = {
+    "type": "object",
+    "description": "As Anthropic's API has it.",
+    "properties": {
+        "type": {"enum": list(_ANTHROPIC_MODES)},
+        "name": {"type": "string"},
+        "disable_parallel_tool_use": {"type": ["boolean", "null"]},
+    },
+    "required": ["type"],
+    "anyOf": [
+        {"properties": {"type": {"not": {"const": "tool"}}}},
+        {"required": ["name"]},
+    ],
+}
+
+
 class ToolChoice(fields.Field[Choice]):
     """A mode, one function by its name, or a list of those that are allowed."""
 
@@ -88,12 +119,15 @@ class ToolChoice(fields.Field[Choice]):
                 "properties": {"type": {"const": "allowed_tools"}, "allowed_tools": ALLOWED},
                 "required": ["type", "allowed_tools"],
             },
+            _TOLD_ANTHROPIC,
         ],
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Choice:
         if isinstance(value, str):
             return _mode(value, tuple(MODES))
+        if isinstance(value, dict) and value.get("type") in tuple(_ANTHROPIC_MODES):
+            return _anthropic(value)
         data = _CHOICE.load(value)
         if data["type"] == "function":
             return Choice(Calling("one", data["function"]["name"]))
@@ -140,7 +174,14 @@ def choose(
     choice = choice or MODES["auto"]
     if choice.allowed is not None:
         functions = tuple(one for one in functions if one.name in choice.allowed)
+    parallel = parallel and choice.calling.parallel
     return functions, Calling(choice.calling.mode, choice.calling.name, parallel)
+
+
+def _anthropic(value: dict[str, Any]) -> Choice:
+    data, mode = _ANTHROPIC.load(value), _ANTHROPIC_MODES[value["type"]]
+    name = data["name"] if mode == "one" else ""
+    return Choice(Calling(mode, name, not data.get("disable_parallel_tool_use")))
 
 
 def _mode(value: str, modes: tuple[str, ...]) -> Choice:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, pre_load
 from marshmallow.validate import Equal, OneOf
 
 from wrapper.schemas.base import BaseSchema, Coded, StrictBool
@@ -82,12 +82,55 @@ class FunctionSchema(BaseSchema):
         return Function(data["name"], schema, described, adapted.original, strict)
 
 
+_FLAT = ("name", "description", "parameters", "strict")
+_TOLD_FLAT: Mapping[str, Any] = {
+    "name": {"type": "string", "pattern": NAME},
+    "description": {"type": ["string", "null"]},
+    "strict": {"type": ["boolean", "null"]},
+}
+_TOLD_SCHEMA = {"anyOf": [Parameters.json_schema, {"type": "null"}]}
+_RESPONSES_TOOL = {
+    "type": "object",
+    "description": "A function as OpenAI's Responses API has it.",
+    "properties": {**_TOLD_FLAT, "type": {"const": "function"}, "parameters": _TOLD_SCHEMA},
+    "required": ["type", "name"],
+    "not": {"anyOf": [{"required": ["function"]}, {"required": ["input_schema"]}]},
+}
+_ANTHROPIC_TOOL = {
+    "type": "object",
+    "description": "A tool as Anthropic's API has it.",
+    "properties": {
+        **_TOLD_FLAT,
+        "type": {"enum": ["custom", "function"]},
+        "input_schema": _TOLD_SCHEMA,
+    },
+    "required": ["name", "input_schema"],
+    "not": {"required": ["function"]},
+}
+
+
 class ToolSchema(BaseSchema):
+    """A tool; also as Anthropic's API and OpenAI's Responses API have it, without `function`."""
+
     type = fields.String(
         required=True,
         validate=Equal("function", error="Only tools of type function are supported."),
     )
     function = fields.Nested(FunctionSchema, required=True)
+
+    @classmethod
+    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [told, _RESPONSES_TOOL, _ANTHROPIC_TOOL]}
+
+    @pre_load
+    def nest(self, data: Any, **_: Any) -> Any:
+        """Put what a flat tool says of its function where OpenAI's chat completions have it."""
+        if not isinstance(data, dict) or "function" in data or "name" not in data:
+            return data
+        if "input_schema" in data and data.get("type", "custom") in ("custom", "function"):
+            data = {**data, "type": "function", "parameters": data["input_schema"]}
+        held = {key: data[key] for key in _FLAT if key in data}
+        return {**data, "function": held}
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Function:

@@ -25,6 +25,15 @@ def _not_empty(name: str) -> dict[str, Any]:
 _NEEDS_TOOLS: dict[str, Any] = {
     "anyOf": [
         {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}},
+        {
+            "properties": {
+                "tool_choice": {
+                    "type": "object",
+                    "properties": {"type": {"enum": ["none", "auto"]}},
+                    "required": ["type"],
+                }
+            }
+        },
         _not_empty("tools"),
     ]
 }
