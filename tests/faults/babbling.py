@@ -148,6 +148,9 @@ def confirm(frame: Frame) -> None:
     own = Path(__file__).with_name("boot")
     if frame["request_id"] == "boot" and own.exists():
         told = json.loads(own.read_text())
+    if frame["request"]["subtype"] == "get_settings" and isinstance(told, dict):
+        started = dict(zip(sys.argv, sys.argv[1:], strict=False))
+        told = {**told, "effective": json.loads(started.get("--settings", "{}"))}
     response = {"subtype": "success", "request_id": frame["request_id"], "response": told}
     say(line({"type": "control_response", "response": response}))
 
