@@ -30,6 +30,10 @@ RESULT = {"role": "tool", "tool_call_id": "c", "content": "1"}
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": None}}
 FILE = {"type": "file", "file": {"file_data": "a", "filename": None, "file_id": None}}
 
+SOURCE = {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}}
+USE = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+USED = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "1"}]}
+
 SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {}}}
 FUNCTION = {"name": "f", "description": None, "parameters": SCHEMA, "strict": True, "other": 1}
 TOOLS = [{"type": "function", "function": FUNCTION}]
@@ -47,6 +51,8 @@ GOOD = [
     {"tools": [{"name": "f", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}}]},
     {"tools": [{"type": "custom", "name": "f", "description": "d", "input_schema": {}}]},
     {"tool_choice": {"type": "auto"}},
+    {"messages": [{"role": "user", "content": [SOURCE]}]},
+    {"messages": [{"role": "assistant", "content": [USE]}, {"role": "user", "content": [USED]}]},
     {"tool_choice": {"type": "none"}},
     {"tools": TOOLS, "tool_choice": {"type": "any", "disable_parallel_tool_use": True}},
     {"tools": TOOLS, "tool_choice": {"type": "tool", "name": "f"}},
@@ -191,6 +197,10 @@ BAD = [
     {"tool_choice": {"type": "function", "function": {"name": "f"}}},
     {"tools": TOOLS, "tool_choice": {"type": "function"}},
     {"tools": TOOLS, "tool_choice": {"type": "tool"}},
+    {"messages": [{"role": "user", "content": [USE]}]},
+    {"messages": [{"role": "assistant", "content": [USED]}]},
+    {"messages": [{"role": "user", "content": [{**USED, "content": 7}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file"}}]}]},
     {"tools": TOOLS, "tool_choice": {"type": "any", "disable_parallel_tool_use": "yes"}},
     {"tool_choice": {"type": "any"}},
     {"tools": [{"name": "f"}]},

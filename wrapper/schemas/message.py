@@ -11,19 +11,20 @@ from wrapper.schemas.base import BaseSchema, Coded
 from wrapper.schemas.calls import PastFunctionCallSchema, PastToolCallSchema
 from wrapper.schemas.parts import TEXTS, load_part, tell_parts
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Document, Image, Part
+from wrapper.services.turn import Call, Document, Image, Part, Result
 
 # The kinds of parts that the content of each role may have.
 ROLES: Mapping[str, tuple[str, ...]] = {
     "system": TEXTS,
     "developer": TEXTS,
-    "user": (*TEXTS, "image_url", "file"),
-    "assistant": TEXTS,
-    "tool": (*TEXTS, "image_url"),
+    "user": (*TEXTS, "image_url", "file", "image", "tool_result"),
+    "assistant": (*TEXTS, "tool_use"),
+    "tool": (*TEXTS, "image_url", "image"),
     "function": TEXTS,
 }
 # What a message of these roles must have beside its content.
 ANSWERS = {"tool": "tool_call_id", "function": "name"}
+_KINDS = {Image: "image_url", Document: "file", Call: "tool_use", Result: "tool_result"}
 CALLS = ("tool_calls", "function_call")
 
 _NAME = {"description": "Taken and left out; of the role function, what was called."}
@@ -34,7 +35,7 @@ class Content(fields.Field[tuple[Part, ...]]):
 
     json_schema: ClassVar[dict[str, Any]] = {
         "description": "A text, or parts.",
-        "anyOf": [{"type": "string"}, tell_parts(*ROLES["user"])],
+        "anyOf": [{"type": "string"}, tell_parts(*ROLES["user"], "tool_use")],
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[Part, ...]:
@@ -107,7 +108,7 @@ class MessageSchema(BaseSchema):
 
     def _check_parts(self, role: str, parts: tuple[Part, ...]) -> None:
         for index, part in enumerate(parts):
-            kind = {Image: "image_url", Document: "file"}.get(type(part), "text")
+            kind = _KINDS.get(type(part), "text")
             if kind not in ROLES[role]:
                 message = f"Messages of role {role!r} hold no parts of type {kind!r}."
                 raise ValidationError(

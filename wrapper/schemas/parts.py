@@ -12,7 +12,8 @@ from marshmallow import ValidationError
 from wrapper.schemas.base import Coded
 from wrapper.schemas.uri import DataUri, parse_data_uri
 from wrapper.services.attachments import kind_of, load_bare_file, load_file, load_image
-from wrapper.services.turn import Document, Image, Part
+from wrapper.services.precision import write_exact
+from wrapper.services.turn import Call, Document, Image, Part, Result
 
 Json = dict[str, Any]
 
@@ -24,10 +25,15 @@ def load_part(index: int, part: Any) -> Part:
     if not isinstance(part, dict):
         raise ValidationError({index: ["Not a valid object."]})
     kind = part.get("type")
-    if not isinstance(kind, str) or kind not in _LOADERS:
+    if not isinstance(kind, str) or kind not in (*_LOADERS, *_ANTHROPIC):
         shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
         message = f"Parts of type {shown} are not supported; there are {', '.join(_LOADERS)}."
         raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
+    if kind in _ANTHROPIC:
+        try:
+            return _ANTHROPIC[kind](part)
+        except ValidationError as error:
+            raise ValidationError({index: error.messages}) from None
     held = part.get(kind)
     if not isinstance(held, str if kind in TEXTS else dict):
         what = "string" if kind in TEXTS else "object"
@@ -44,7 +50,11 @@ def tell_parts(*kinds: str) -> Json:
 
 
 def _tell_part(kind: str) -> Json:
-    properties = {"type": {"type": "string", "const": kind}, kind: _TOLD[kind]}
+    of_type = {"type": {"type": "string", "const": kind}}
+    if told := _TOLD_ANTHROPIC.get(kind):
+        required = ["type", *told["required"]]
+        return {**told, "properties": {**of_type, **told["properties"]}, "required": required}
+    properties = {**of_type, kind: _TOLD[kind]}
     return {"type": "object", "properties": properties, "required": ["type", kind]}
 
 
@@ -114,6 +124,81 @@ def _document_of(data: str, title: str) -> Document:
         ) from None
 
 
+def _text_of(held: Json, key: str) -> str:
+    value = held.get(key)
+    if not isinstance(value, str) or not value:
+        raise ValidationError({key: ["Not a valid string."]})
+    return value
+
+
+def _load_source(part: Json) -> Part:
+    source = part.get("source")
+    if not isinstance(source, dict) or source.get("type") not in ("base64", "url"):
+        raise ValidationError({"source": ["Not a valid source of type base64 or url."]})
+    try:
+        if source["type"] == "url":
+            return _load_image({"url": _text_of(source, "url")})
+        label, data = _text_of(source, "media_type"), _text_of(source, "data")
+        return _load_image({"url": f"data:{label};base64,{data}"})
+    except ValidationError as error:
+        raise ValidationError({"source": error.messages}) from None
+
+
+def _load_use(part: Json) -> Part:
+    if not isinstance(part.get("input"), dict):
+        raise ValidationError({"input": ["Not a valid object."]})
+    return Call(_text_of(part, "id"), _text_of(part, "name"), write_exact(part["input"]))
+
+
+def _load_result(part: Json) -> Part:
+    content = part.get("content")
+    if content is None or isinstance(content, str):
+        return Result(_text_of(part, "tool_use_id"), (content,) if content else ())
+    if not isinstance(content, list):
+        raise ValidationError({"content": ["Not a valid string or array of parts."]})
+    try:
+        held = tuple(load_part(nth, one) for nth, one in enumerate(content))
+    except ValidationError as error:
+        raise ValidationError({"content": error.messages}) from None
+    kept = tuple(one for one in held if isinstance(one, (str, Image)))
+    if len(kept) < len(held):
+        raise ValidationError({"content": ["Results hold texts and images only."]})
+    return Result(_text_of(part, "tool_use_id"), kept)
+
+
+# Parts as Anthropic's API has them.
+_ANTHROPIC: Mapping[str, Callable[[Json], Part]] = {
+    "image": _load_source,
+    "tool_use": _load_use,
+    "tool_result": _load_result,
+}
+_FILLED: Json = {"type": "string", "minLength": 1}
+_TOLD_ANTHROPIC: Mapping[str, Json] = {
+    "image": {
+        "type": "object",
+        "properties": {
+            "source": {
+                "type": "object",
+                "properties": {"type": {"enum": ["base64", "url"]}},
+                "required": ["type"],
+            }
+        },
+        "required": ["source"],
+    },
+    "tool_use": {
+        "type": "object",
+        "properties": {"id": _FILLED, "name": _FILLED, "input": {"type": "object"}},
+        "required": ["id", "name", "input"],
+    },
+    "tool_result": {
+        "type": "object",
+        "properties": {
+            "tool_use_id": _FILLED,
+            "content": {"type": ["string", "array", "null"], "items": {"type": "object"}},
+        },
+        "required": ["tool_use_id"],
+    },
+}
 _LOADERS: Mapping[str, Callable[[Any], Part]] = {
     "text": _load_text,
     "refusal": _load_text,

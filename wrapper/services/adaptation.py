@@ -12,6 +12,7 @@ from wrapper.services.messages import (
     is_blank,
     is_system,
     merge,
+    split_results,
     system_text,
 )
 from wrapper.services.pairing import pair
@@ -59,7 +60,12 @@ def adapt(
         # Where no other is left, an empty one still takes the place of Claude Code's own.
         system = system_text(message for _, message in numbered) or ""
         numbered.insert(at, (index, replace(message, role="user")))
-    spoken = [(index, message) for index, message in numbered if not is_system(message)]
+    spoken = [
+        (index, one)
+        for index, message in numbered
+        if not is_system(message)
+        for one in split_results(message)
+    ]
     paired = list(pair(spoken, changes))
     if prefill:
         _check_prefill(paired)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
@@ -64,6 +64,16 @@ def is_system(message: ChatMessage) -> bool:
 def is_blank(message: ChatMessage) -> bool:
     """Say whether *message* adds nothing to the conversation; a result always does."""
     return not _said(message)
+
+
+def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
+    """Yield the results that *message* holds as messages of their own, and then the rest of it."""
+    results = [part for part in message.parts if isinstance(part, Result)]
+    for part in results:
+        yield ChatMessage("tool", part.parts, part.id)
+    rest = tuple(part for part in message.parts if not isinstance(part, Result))
+    if rest or not results:
+        yield replace(message, parts=rest) if results else message
 
 
 def _texts(message: ChatMessage) -> list[str]:

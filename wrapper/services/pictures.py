@@ -14,7 +14,7 @@ from wrapper.errors import ClientGone, InvalidRequest
 from wrapper.services.attachments import decode_base64
 from wrapper.services.messages import ChatMessage
 from wrapper.services.offload import Exceeded, Job, offload
-from wrapper.services.turn import Document, Image
+from wrapper.services.turn import Document, Image, Result
 
 MOST = 100
 MOST_BASE64 = 5 * 1024**2
@@ -102,6 +102,10 @@ def _files(messages: Iterable[ChatMessage]) -> Iterator[tuple[str, Image | Docum
         for nth, part in enumerate(message.parts):
             if isinstance(part, (Image, Document)):
                 yield f"messages.{index}.content.{nth}", part, message.role == "tool"
+            elif isinstance(part, Result):
+                for inner, image in enumerate(part.parts):
+                    if isinstance(image, Image):
+                        yield f"messages.{index}.content.{nth}.content.{inner}", image, True
 
 
 def _inspect(

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wrapper.services.messages import ChatMessage
-from wrapper.services.turn import Call, Document, Image, Part
+from wrapper.services.turn import Call, Document, Image, Part, Result
 
 Json = dict[str, Any]
 
@@ -44,6 +44,9 @@ def _part(part: Part) -> Json:
             return {"type": "image_url", "image_url": {"url": url}}
         case Document():
             return {"type": "file", "file": {"filename": part.title, "file_data": _file(part)}}
+        case Result():
+            content = [_part(one) for one in part.parts]
+            return {"type": "tool_result", "tool_use_id": part.id, "content": content}
     return {"type": "text", "text": part}
 
 
