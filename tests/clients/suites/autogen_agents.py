@@ -5,7 +5,7 @@ import os
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent
-from autogen_agentchat.conditions import MaxMessageTermination, TextMentionTermination
+from autogen_agentchat.conditions import MaxMessageTermination, SourceMatchTermination
 from autogen_agentchat.teams import SelectorGroupChat, Swarm
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
@@ -62,11 +62,10 @@ def test_swarm():
     def build(client):
         alice = AssistantAgent("alice", client, handoffs=["bob"])
         bob = AssistantAgent("bob", client)
-        ends = TextMentionTermination("Good day.") | MaxMessageTermination(12)
-        return Swarm([alice, bob], termination_condition=ends)
+        return Swarm([alice, bob], termination_condition=SourceMatchTermination(["bob"]))
 
-    messages = run(build, "[[tool transfer_to_bob {}]] [[say Good day.]]")
-    assert messages[-1] == ("bob", "Good day.")
+    messages = run(build, "[[tool transfer_to_bob {}]]")
+    assert [source for source, _ in messages] == ["user", "alice", "alice", "alice", "bob"]
 
 
 def test_swarm_goes_on_from_an_answer():
