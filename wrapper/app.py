@@ -6,10 +6,9 @@ from flask import Flask
 
 from wrapper import cli, log_setup
 from wrapper.gateway import Gateway
-from wrapper.paths import Paths
+from wrapper.paths import Paths, SingleSlashes
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.http import install_answers
-from wrapper.routes.slashes import SingleSlashes
 from wrapper.routes.unserved import UNSERVED
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings

@@ -17,10 +17,10 @@ from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
 from wrapper.keys import open_keys
 from wrapper.metrics import Metrics
+from wrapper.paths import SingleSlashes
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
 from wrapper.routes.http import PROCESSING
-from wrapper.routes.slashes import SingleSlashes
 from wrapper.schemas.chat import ChatRequestSchema
 from wrapper.security import Authenticate, Guard, cors_origins
 from wrapper.services import machine
