@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wrapper.schemas.message import ROLES, MessageSchema
 from wrapper.services.messages import ChatMessage
 from wrapper.services.transcript import transcribe
-from wrapper.services.turn import Call, Document, Image
+from wrapper.services.turn import Call, Document, Image, Result
 
 PNG = Image("image/png", "QUJD")
 LINK = Image(url="https://x.test/a.png?b=c")
@@ -121,8 +121,12 @@ DOCUMENTS = st.builds(Document, st.just("application/pdf"), PDFS, TEXT) | st.bui
 )
 
 
+RESULTS = st.builds(Result, TEXT.filter(bool), st.lists(TEXT | IMAGES, max_size=3).map(tuple))
+
+
 def _parts(role):
     kinds = {"text": TEXT, "image_url": IMAGES, "file": DOCUMENTS, "refusal": TEXT}
+    kinds |= {"image": IMAGES, "tool_result": RESULTS, "tool_use": TEXT}  # calls come after these
     return st.lists(st.one_of(*(kinds[kind] for kind in ROLES[role])), max_size=4)
 
 

@@ -121,5 +121,6 @@ class MessageSchema(BaseSchema):
         content = data["content"]
         if content is None:
             content = () if data.get("refusal") is None else (data["refusal"],)
-        parts = (*content, *(call for call in calls if call))
+        calls = [*(part for part in content if isinstance(part, Call)), *filter(None, calls)]
+        parts = (*(part for part in content if not isinstance(part, Call)), *calls)
         return ChatMessage(data["role"], parts, data.get(ANSWERS.get(data["role"], "")) or "")
