@@ -460,3 +460,14 @@ def test_adapted(gateway, upstream, shape, profile):
     assert status == 200, body
     assert headers["x-adapted-messages"].startswith("messages.")
     assert len(upstream.requests) == 1
+
+
+def test_no_content(gateway, upstream):
+    """An agent's history keeps an answer that reads like Claude Code's own mark for none."""
+    said = [QUESTION, {"role": "assistant", "content": "(no content)"}, QUESTION]
+    status, _, body = ask(gateway, *said, claude={"profile": "agent"})
+    assert status == 200, body
+    roles = [
+        (role, "".join(block["text"] for block in blocks)) for role, blocks in arrived(upstream)
+    ]
+    assert roles[1] == ("assistant", "(no content)")

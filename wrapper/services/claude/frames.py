@@ -24,6 +24,7 @@ THINKING: dict[Effort, int] = {
     "max": 31_999,
 }
 EFFORT_LEVELS = {"minimal": "low"}
+NO_CONTENT = "(no content)"
 # It reaches no model: the body's own conversation takes its place.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
 
@@ -156,9 +157,18 @@ def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
         if message.role == "user":
             yield {**user_input(message), "shouldQuery": False}, True
         else:
-            content = blocks_of(message, PREFIX)
+            content = [one for block in blocks_of(message, PREFIX) for one in _kept(block)]
             said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
             yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
+
+
+def _kept(block: Frame) -> list[Frame]:
+    """Return *block* as Claude Code keeps it: it leaves out a text that is its own for none."""
+    if block.get("text", "").strip() != NO_CONTENT:
+        return [block]
+    text = block["text"]
+    at = text.index(NO_CONTENT) + 1
+    return [{**block, "text": text[:at]}, {**block, "text": text[at:]}]
 
 
 def named(frame: Frame, name: str) -> Frame:
