@@ -52,7 +52,7 @@ fuzz: install
 
 # What touches the packages that the gateway needs.
 TOUCHING := chat_schema conversing functions gateway http keys main metrics openapi pictures rates server \
-	session_stores settings shapes transport turn_loop usage_stores worker
+	session_stores settings transport turn_loop usage_stores validation worker
 test-lowest: install $(LOWEST)/installed ## what touches other packages, with the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" $(TOUCHING:%=tests/test_%.py)
 

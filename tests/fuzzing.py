@@ -27,7 +27,7 @@ from wrapper.services.events import (
     Usage,
     Used,
 )
-from wrapper.services.shapes import misfit
+from wrapper.services.json_schema.validation import misfit
 from wrapper.testing.calls import sample
 
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"

@@ -13,7 +13,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from tests.pictures import part, picture
 from wrapper import Gateway
 from wrapper.errors import InvalidRequest, QuotaExceeded, RateLimited
-from wrapper.services import pictures
+from wrapper.services.attachments import pictures
 from wrapper.services.caller import Caller
 from wrapper.services.principal import Principal
 from wrapper.services.usage.amounts import Amounts, Row

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.test_http import Server, error_of
-from wrapper.services.draft7_schema import as_draft_7
+from wrapper.services.json_schema.draft7 import as_draft_7
 
 INTEGER = {"type": "integer"}
 KEPT = [

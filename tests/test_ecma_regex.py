@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from wrapper.services.ecma_regex import translate
-from wrapper.services.schema_check import check_answer, compile_schema
+from wrapper.services.json_schema.ecma_regex import translate
+from wrapper.services.json_schema.tasks import check_answer, compile_schema
 
 
 def fits(schema, answer):

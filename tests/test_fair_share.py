@@ -7,8 +7,8 @@ import pytest
 
 from tests.live.server import eventually
 from wrapper.errors import ChecksBusy, ClientGone
-from wrapper.services import fair_share
-from wrapper.services.fair_share import FairShare
+from wrapper.services.offload import fair_share
+from wrapper.services.offload.fair_share import FairShare
 
 
 def stays():

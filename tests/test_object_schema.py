@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from wrapper.services.model_schema import DESCRIPTION_CHARACTERS, adapt, state_original
-from wrapper.services.object_schema import NoObject, fold
+from wrapper.services.json_schema.model_schema import DESCRIPTION_CHARACTERS, adapt, state_original
+from wrapper.services.json_schema.object_schema import NoObject, fold
 
 OBJECT = {"type": "object"}
 CAT = {

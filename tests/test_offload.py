@@ -10,9 +10,8 @@ import pytest
 
 from tests.live.server import alive, children, eventually
 from wrapper.errors import ClientGone, Unavailable
-from wrapper.services import offload as module
-from wrapper.services import offload_process
-from wrapper.services.offload import Exceeded, Job, Offload
+from wrapper.services.offload import process, runner
+from wrapper.services.offload.runner import Exceeded, Job, Offload
 
 SCHEMA = b'{"type": "object"}'
 QUICK = Job("compile", SCHEMA, 1.0)
@@ -53,7 +52,7 @@ def test_cpu_limit(offload, heavy):
 
 def test_time_limit(offload, monkeypatch):
     """A job that gets no CPU ends at its limit of time."""
-    monkeypatch.setattr(offload_process, "TIMES_LONGER", 0.01)
+    monkeypatch.setattr(process, "TIMES_LONGER", 0.01)
     with pytest.raises(Exceeded):
         offload.run(bomb(20.0))
 
@@ -83,7 +82,7 @@ def test_quick_jobs_pass_long_ones(offload):
             offload.run(bomb(60.0), stop.is_set)
         ended.append(True)
 
-    threads = [threading.Thread(target=run_long) for _ in range(module.LONG_AT_ONCE + 3)]
+    threads = [threading.Thread(target=run_long) for _ in range(runner.LONG_AT_ONCE + 3)]
     for thread in threads:
         thread.start()
     try:
@@ -168,7 +167,7 @@ def test_forks(offload):
 PROGRAM = """
 import sys
 from tests.test_offload import bomb
-from wrapper.services.offload import offload
+from wrapper.services.offload.runner import offload
 offload.start()
 print(offload._server._popen.pid, flush=True)
 offload.run(bomb(60.0))

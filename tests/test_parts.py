@@ -10,7 +10,7 @@ from tests.pictures import FORMATS, picture
 from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.parts import load_part
 from wrapper.schemas.uri import DataUri, parse_data_uri
-from wrapper.services.attachments import MOST_ESCAPES
+from wrapper.services.attachments.media import MOST_ESCAPES
 from wrapper.services.turn import Document, Image
 
 PDF = b"%PDF-1.4 and so on"

@@ -12,9 +12,8 @@ from PIL import Image as Pillow
 
 from tests.pictures import FORMATS, noise, padded, picture
 from wrapper.errors import ClientGone, InvalidRequest
-from wrapper.services import pictures
-from wrapper.services.messages import ChatMessage
-from wrapper.services.pictures import (
+from wrapper.services.attachments import pictures
+from wrapper.services.attachments.pictures import (
     MOST,
     MOST_BASE64,
     MOST_SCANS,
@@ -22,6 +21,7 @@ from wrapper.services.pictures import (
     check_pictures,
     inspect_pictures,
 )
+from wrapper.services.messages import ChatMessage
 from wrapper.services.turn import Document, Image
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.services.exact_schema import keep_exact
+from wrapper.services.json_schema.exact import keep_exact
+from wrapper.services.json_schema.subschemas import map_schemas
 from wrapper.services.precision import (
     changes_number,
     exact_object,
@@ -20,7 +21,6 @@ from wrapper.services.precision import (
     reorders,
     write_exact,
 )
-from wrapper.services.subschemas import map_schemas
 
 CHANGED = [
     *("1234567890123456789", "-9007199254740993", "1152921504606846976", "1" * 500),

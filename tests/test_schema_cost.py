@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.services.schema_cost import MOST, is_too_costly
+from wrapper.services.json_schema.cost import MOST, is_too_costly
 
 
 def doubling(levels):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from wrapper.services.attachments.pictures import Picture
 from wrapper.services.claude.shrinking import shrinks
-from wrapper.services.pictures import Picture
 
 EARLIER = [
     "claude-3-5-haiku-20241022",

@@ -31,7 +31,7 @@ from wrapper.services.chat import ChatService
 from wrapper.services.engine import Engine
 from wrapper.services.liveness import CHECK_SECONDS
 from wrapper.services.meter import Meter, Unread
-from wrapper.services.offload import offload
+from wrapper.services.offload.runner import offload
 from wrapper.services.rates import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from wrapper.services.shapes import CHECK_SECONDS
+from wrapper.services.json_schema.validation import CHECK_SECONDS
 
 LEVELS = 60
 

@@ -25,7 +25,7 @@ from wrapper.security import Guard
 from wrapper.services import machine
 from wrapper.services.caller import Caller
 from wrapper.services.liveness import connection_probe
-from wrapper.services.offload import caller_name
+from wrapper.services.offload.runner import caller_name
 from wrapper.services.principal import Principal
 
 # An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there

@@ -10,9 +10,14 @@ from marshmallow import ValidationError, fields, post_load, pre_load
 from marshmallow.validate import Equal, OneOf
 
 from wrapper.schemas.base import BaseSchema, Coded, StrictBool
-from wrapper.services.model_schema import ModelSchema, adapt, state_in_schema, state_original
-from wrapper.services.object_schema import NoObject
-from wrapper.services.shapes import what_is_wrong
+from wrapper.services.json_schema.model_schema import (
+    ModelSchema,
+    adapt,
+    state_in_schema,
+    state_original,
+)
+from wrapper.services.json_schema.object_schema import NoObject
+from wrapper.services.json_schema.validation import what_is_wrong
 from wrapper.services.turn import Function, Shape
 
 NAME = "^[a-zA-Z0-9_-]{1,64}$"

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 
 from wrapper.schemas.base import Coded
 from wrapper.schemas.uri import DataUri, parse_data_uri
-from wrapper.services.attachments import kind_of, load_bare_file, load_file, load_image
+from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
 from wrapper.services.precision import write_exact
 from wrapper.services.turn import Call, Document, Image, Part, Result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wrapper.services.attachments import decode_base64, normal_base64, unescape
+from wrapper.services.attachments.media import decode_base64, normal_base64, unescape
 
 _HEAD = re.compile(r"\s*data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 # In this many of its first characters a head ends, or it is none.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wrapper.errors import ApiError
+from wrapper.services.json_schema.validation import misfit
 from wrapper.services.reminders import reminder_of_arguments
-from wrapper.services.shapes import misfit
 from wrapper.services.turn import Call, Function, Reminder, Shape
 
 

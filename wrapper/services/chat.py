@@ -13,6 +13,7 @@ from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import machine
 from wrapper.services.admission import Admission
 from wrapper.services.answer import Answer
+from wrapper.services.attachments.pictures import check_pictures
 from wrapper.services.booking import Booking
 from wrapper.services.caller import Caller
 from wrapper.services.catalog import Catalog
@@ -28,7 +29,6 @@ from wrapper.services.liveness import CHECK_SECONDS, Watch
 from wrapper.services.messages import ChatMessage
 from wrapper.services.meter import Meter
 from wrapper.services.options import options_of
-from wrapper.services.pictures import check_pictures
 from wrapper.services.rates import Rates
 from wrapper.services.record import Record
 from wrapper.services.run import Events, Run
@@ -91,6 +91,7 @@ class ChatService:
         if caller.admitted:
             return caller
         self._check(caller)
+        machine.check()
         self._rates.admit(caller.principal)
         if not caller.may_repeat:
             self._ledger.check(caller.principal)
@@ -122,7 +123,6 @@ class ChatService:
     def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
         """Check the request, cheapest check first, and return the run of its turns."""
         caller = self.admit(caller)
-        machine.check()
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
             with timing.queueing():

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from wrapper.errors import ApiError, BadAnswer
 from wrapper.services.argument_check import checks_calls, find_misfit
+from wrapper.services.json_schema.validation import misfit
 from wrapper.services.reminders import reminder_of_call, reminder_of_shape
-from wrapper.services.shapes import misfit
 from wrapper.services.turn import Call, Reminder, Shape, Turn
 
 # The parameter that functions come in, by the one that chooses among them.

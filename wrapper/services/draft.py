@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from wrapper.services.catalog import Catalog
 from wrapper.services.ceilings import Ceilings
 from wrapper.services.conversation import ChatRequest, Grant, build_turn
-from wrapper.services.draft7_schema import as_draft_7
 from wrapper.services.fitting import fit
+from wrapper.services.json_schema.draft7 import as_draft_7
 from wrapper.services.messages import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.turn import SessionKey, Turn

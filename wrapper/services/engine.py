@@ -9,9 +9,9 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from wrapper.services import loops
+from wrapper.services.attachments.pictures import Picture
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Event, Started, Used
-from wrapper.services.pictures import Picture
 from wrapper.services.turn import SessionKey, Turn
 
 BUFFERED_EVENTS = 64

@@ -16,6 +16,7 @@ from typing import Any
 
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
 from wrapper.redaction import Redacted
+from wrapper.services.attachments.pictures import Picture
 from wrapper.services.catalog import Model
 from wrapper.services.claude import cli, shrinking
 from wrapper.services.claude.failures import DiedEarly
@@ -35,7 +36,6 @@ from wrapper.services.events import (
     Used,
     beside,
 )
-from wrapper.services.pictures import Picture
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from wrapper.services.pictures import Picture
+from wrapper.services.attachments.pictures import Picture
 
 BYTES = 512_000
 SIDE = 2000

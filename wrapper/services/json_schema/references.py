@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from wrapper.services.subschemas import Part, Schema, map_schemas, types_of
+from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas, types_of
 
 
 def find(root: Schema, reference: str) -> Part:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from wrapper.services.schema_parts import accepts_all, all_of, any_of, parts_of, plain
-from wrapper.services.schema_references import find, mend_references, without_unused
-from wrapper.services.subschemas import Part, Schema, count_values, types_of
+from wrapper.services.json_schema.parts import accepts_all, all_of, any_of, parts_of, plain
+from wrapper.services.json_schema.references import find, mend_references, without_unused
+from wrapper.services.json_schema.subschemas import Part, Schema, count_values, types_of
 
 COMPOSED = ("anyOf", "oneOf", "allOf", "$ref", "$dynamicRef")
 # Beside a composition these are folded as well, or mean something else once it is gone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wrapper.services.subschemas import Part, Schema
+from wrapper.services.json_schema.subschemas import Part, Schema
 
 # Constants and enums that say no more than these are joined into one enum.
 _LITERALS = {"const", "enum", "type", "title", "description", "default"}

@@ -16,8 +16,8 @@ from jsonschema_rs import (
     ValidationErrorKind,
 )
 
-from wrapper.services.ecma_regex import translate
-from wrapper.services.schema_cost import is_too_costly
+from wrapper.services.json_schema.cost import is_too_costly
+from wrapper.services.json_schema.ecma_regex import translate
 
 # More steps of a pattern than this exceed the limit, as too much CPU time does.
 BACKTRACKS = 10_000_000

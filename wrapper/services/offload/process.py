@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper.errors import ClientGone
-from wrapper.services import offload_server
-from wrapper.services.offload_server import receive, send
+from wrapper.services.offload import server
+from wrapper.services.offload.server import receive, send
 
 # A job that has used more CPU is long. It is looked at this often, and a long one less often.
 QUICK_SECONDS = 0.03
@@ -46,7 +46,7 @@ class Job:
     body: bytes
     cpu: float
     options: Mapping[str, Any] = field(default_factory=dict)
-    memory: int = offload_server.MEMORY
+    memory: int = server.MEMORY
     heavy: bool = False
 
 
@@ -56,7 +56,7 @@ class Server:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_SECONDS)
-        program = [sys.executable, "-I", "-S", offload_server.__file__]
+        program = [sys.executable, "-I", "-S", server.__file__]
         with theirs, ExitStack() as failing:
             failing.callback(self._control.close)
             self._popen = subprocess.Popen(

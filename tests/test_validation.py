@@ -1,4 +1,4 @@
-"""The shapes: which schemas can be asked for, and which answers fit."""
+"""Validation: which schemas can be asked for, and which answers fit."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import SchemaTooCostly
-from wrapper.services import shapes
-from wrapper.services.shapes import (
+from wrapper.services.json_schema import validation
+from wrapper.services.json_schema.validation import (
     CHECK_SECONDS,
     COMPILE_SECONDS,
     MOST_BYTES,
@@ -147,7 +147,7 @@ def test_schemas_are_remembered(monkeypatch):
     """A schema that was checked is not checked again, whatever was found."""
     schema = {**OBJECT, "title": "remembered"}
     assert what_is_wrong(schema) is None
-    monkeypatch.setattr(shapes, "offload", None)
+    monkeypatch.setattr(validation, "offload", None)
     assert what_is_wrong(dict(schema)) is None
 
 

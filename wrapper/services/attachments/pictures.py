@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest
-from wrapper.services.attachments import decode_base64
+from wrapper.services.attachments.media import decode_base64
 from wrapper.services.messages import ChatMessage
-from wrapper.services.offload import Exceeded, Job, offload
+from wrapper.services.offload.runner import Exceeded, Job, offload
 from wrapper.services.turn import Document, Image, Result
 
 MOST = 100

@@ -17,8 +17,8 @@ from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.services import machine
-from wrapper.services.fair_share import FairShare
-from wrapper.services.offload_process import Child, Exceeded, Job, Server
+from wrapper.services.offload.fair_share import FairShare
+from wrapper.services.offload.process import Child, Exceeded, Job, Server
 
 __all__ = ["Exceeded", "Job", "Offload", "caller_name", "offload"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from wrapper.services.png import HEAD_BYTES, checksum_holds, chunks, is_ancillary
+from wrapper.services.attachments.png import HEAD_BYTES, checksum_holds, chunks, is_ancillary
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
 # Ancillary chunks that change how pixels are read; the others are metadata.

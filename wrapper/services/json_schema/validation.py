@@ -14,8 +14,8 @@ from typing import Any
 from cachetools import LRUCache, cached
 
 from wrapper.errors import SchemaTooCostly
-from wrapper.services.offload import Exceeded, Job, offload
-from wrapper.services.offload_server import MEMORY
+from wrapper.services.offload.runner import Exceeded, Job, offload
+from wrapper.services.offload.server import MEMORY
 from wrapper.services.precision import write_exact
 from wrapper.services.turn import Shape
 

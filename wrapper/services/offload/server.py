@@ -1,6 +1,6 @@
 """The offload's fork server: a program whose children run tasks within limits.
 
-The offload (offload.py) starts it, and sends it a socket for each child that it wants. A child
+The runner (runner.py) starts it, and sends it a socket for each child that it wants. A child
 answers one job after another on its socket; the kernel ends it where a job exceeds a limit.
 """
 
@@ -16,15 +16,16 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 HEAD = struct.Struct(">II")
 TASKS = {
-    "compile": ("wrapper.services.schema_check", "compile_schema"),
-    "check": ("wrapper.services.schema_check", "check_answer"),
-    "measure": ("wrapper.services.image_check", "measure"),
-    "decode": ("wrapper.services.image_check", "decode"),
+    "compile": ("wrapper.services.json_schema.tasks", "compile_schema"),
+    "check": ("wrapper.services.json_schema.tasks", "check_answer"),
+    "measure": ("wrapper.services.attachments.decoding", "measure"),
+    "decode": ("wrapper.services.attachments.decoding", "decode"),
 }
 # How many bytes of address space a child has, of which some 50 MiB are taken by its code.
 MEMORY = 256 * 1024**2
@@ -89,7 +90,7 @@ def _load(paths: list[str]) -> dict[str, Task]:
     """Import the tasks alone: the package itself would import the whole gateway."""
     sys.path[:] = paths
     package = ModuleType("wrapper")
-    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    package.__path__ = [str(Path(__file__).absolute().parents[2])]
     sys.modules["wrapper"] = package
     return {
         name: getattr(importlib.import_module(module), function)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from urllib.parse import unquote_to_bytes
 
-from wrapper.services.png import checksum_holds, chunks, is_ancillary
+from wrapper.services.attachments.png import checksum_holds, chunks, is_ancillary
 from wrapper.services.turn import Document, Image
 
 PDF, TEXT = "application/pdf", "text/plain"

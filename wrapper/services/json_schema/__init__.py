@@ -1,0 +1,1 @@
+"""JSON Schemas that callers write: whether they can be used, what the model gets, what fits."""
