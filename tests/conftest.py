@@ -30,13 +30,24 @@ def _home(tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _servers(the_upstream, tmp_path_factory) -> Iterator[Callable[..., Server]]:
+def _start(the_upstream, tmp_path_factory) -> Callable[..., Server]:
+    """Start a gateway that whoever asks for it has to stop."""
+    numbers = itertools.count()
+
+    def start(*arguments: str, **variables: Any) -> Server:
+        folder = tmp_path_factory.mktemp(f"server{next(numbers)}")
+        return Server(folder, the_upstream.url, *arguments, **{**LEAN, **variables})
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def _servers(_start: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
+    """Start gateways that the tests of a module share; they are stopped after it."""
     with contextlib.ExitStack() as stack:
-        numbers = itertools.count()
 
         def start(*arguments: str, **variables: Any) -> Server:
-            folder = tmp_path_factory.mktemp(f"server{next(numbers)}")
-            server = Server(folder, the_upstream.url, *arguments, **{**LEAN, **variables})
+            server = _start(*arguments, **variables)
             stack.callback(server.stop)
             return server
 
@@ -44,12 +55,12 @@ def _servers(the_upstream, tmp_path_factory) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def serve(_servers) -> Iterator[Callable[..., Server]]:
+def serve(_start: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
     """Start a gateway with settings of the test's own; it is stopped after the test."""
     started: list[Server] = []
 
     def start(*arguments: str, **variables: Any) -> Server:
-        started.append(_servers(*arguments, **variables))
+        started.append(_start(*arguments, **variables))
         return started[-1]
 
     yield start
@@ -57,9 +68,18 @@ def serve(_servers) -> Iterator[Callable[..., Server]]:
         server.stop()
 
 
+@contextlib.contextmanager
+def _stopped_after(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
-def _gateway(_servers: Callable[..., Server]) -> Server:
-    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
+def _gateway(_start: Callable[..., Server]) -> Iterator[Server]:
+    with _stopped_after(_start(POOL_SIZE="2", POOL_SIZE_OTHER="2")) as server:
+        yield server.wait()
 
 
 @pytest.fixture
@@ -69,8 +89,10 @@ def gateway(_gateway: Server, upstream: Upstream) -> Server:
 
 
 @pytest.fixture(scope="session")
-def _remembering(_servers: Callable[..., Server]) -> Server:
-    return _servers(LOG_LEVEL="debug", POOL_SIZE="2", POOL_SIZE_OTHER="2", MAX_PARKED="4").wait()
+def _remembering(_start: Callable[..., Server]) -> Iterator[Server]:
+    sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "MAX_PARKED": "4"}
+    with _stopped_after(_start(LOG_LEVEL="debug", **sizes)) as server:
+        yield server.wait()
 
 
 @pytest.fixture
