@@ -70,7 +70,7 @@ def test_makes_no_sense(monkeypatch, tmp_path, name):
 def test_ignorable():
     """All that is refused or has no effect may be ignored, and of the rest what only tunes."""
     without_effect = {*of_kind(Kind.REFUSED), *of_kind(Kind.IDLE)}
-    tuning = {"temperature", "top_p", "reasoning_effort"}
+    tuning = {"temperature", "top_p", "reasoning_effort", "thinking"}
     assert set(IGNORABLE) == without_effect | tuning
     assert set(IGNORABLE) <= set(PARAMETERS)
     assert not Settings(ignore_params=IGNORABLE).mistakes()

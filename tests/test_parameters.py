@@ -71,6 +71,20 @@ CASES = {
     "prompt_cache_options": Case(({"mode": "x"},), ([],)),
     "prompt_cache_retention": Case(("24h",), (24,)),
     "moderation": Case(({"model": "m"},), ("m",)),
+    "system": Case(
+        ("Be brief.", [{"type": "text", "text": "a"}]),
+        (5, {}, [{"type": "text"}], ["a"], [{"type": "file", "file": {"file_data": "a"}}]),
+    ),
+    "thinking": Case(
+        (
+            *({"type": kind} for kind in ("enabled", "disabled", "adaptive")),
+            {"type": "enabled", "budget_tokens": 10_000},
+        ),
+        (True, {}, {"type": "on"}, *({"type": "enabled", "budget_tokens": n} for n in (0, "9"))),
+    ),
+    "stop_sequences": Case((["x"], ["a", "b"]), ("x", [""], ["a"] * 5, 7)),
+    "top_k": Case((1, 40), (0.5, "1", True)),
+    "cache_control": Case(({"type": "ephemeral"},), ("ephemeral", [])),
 }
 
 
@@ -90,7 +104,8 @@ def test_every_parameter_of_openai():
     theirs = {*base.__annotations__, "stream"}
     assert theirs - set(PARAMETERS) == set()
     assert set(PARAMETERS) - theirs <= {"claude", "session_id"} | {
-        *("moderation", "prompt_cache_options", "prompt_cache_retention", "safety_identifier")
+        *("moderation", "prompt_cache_options", "prompt_cache_retention", "safety_identifier"),
+        *("system", "thinking", "stop_sequences", "top_k", "cache_control"),  # Anthropic's
     }
     assert set(CASES) == set(PARAMETERS)
 
@@ -164,8 +179,8 @@ def test_all_names_at_once():
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_foreign_fields(strict):
-    """Fields that OpenAI does not have are ignored in silence, also under STRICT_PARAMS."""
-    response = Server(strict_params=strict).ask(top_k=4, chat_template_kwargs={"a": 1}, x=None)
+    """Fields that neither API has are ignored in silence, also under STRICT_PARAMS."""
+    response = Server(strict_params=strict).ask(min_p=4, chat_template_kwargs={"a": 1}, x=None)
     assert response.status_code == 200
     assert IGNORED not in response.headers
 

@@ -17,10 +17,19 @@ from wrapper import capacity, origins, parsers
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 # Parameters without which an answer is still one to what was asked.
 IGNORABLE = (
-    *("audio", "frequency_penalty", "logit_bias", "logprobs", "metadata", "modalities"),
+    *(
+        "audio",
+        "cache_control",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "metadata",
+        "modalities",
+    ),
     *("moderation", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options"),
     *("prompt_cache_retention", "reasoning_effort", "safety_identifier", "seed", "service_tier"),
-    *("store", "temperature", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"),
+    *("store", "temperature", "thinking", "top_k", "top_logprobs", "top_p", "user", "verbosity"),
+    "web_search_options",
 )
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
 

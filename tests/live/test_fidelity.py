@@ -229,6 +229,21 @@ HONOURED: dict[str, list[Case]] = {
             {"model": "sonnet", "reasoning_effort": "none"}, NEWEST, {IGNORED: "reasoning_effort"}
         ),
     ],
+    "system": [
+        Case({"system": "Be brief."}, {"system": ["Be brief."]}),
+    ],
+    "thinking": [
+        Case({"thinking": {"type": "disabled"}}),
+        say(
+            THINK,
+            thinks(BUDGETS["medium"]),
+            thinking={"type": "enabled", "budget_tokens": 9000},
+        ),
+        Case({"model": "sonnet", "thinking": {"type": "disabled"}}, NEWEST, {IGNORED: "thinking"}),
+    ],
+    "stop_sequences": [
+        Case({"stop": "a", "stop_sequences": ["b"]}, {"stop_sequences": ["a", "b"]}),
+    ],
     "claude": [
         Case({"claude": {}}),
         Case({"claude": {"profile": "plain", "show_tool_use": True}}),

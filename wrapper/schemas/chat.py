@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
+from wrapper.schemas.anthropic import System, Thinking, effort_in, idle_in, messages_in
 from wrapper.schemas.base import (
     MAX_INTEGER,
     BaseSchema,
@@ -32,31 +33,12 @@ from wrapper.schemas.message import MessageSchema
 from wrapper.schemas.parameters import PARAMETERS, Kind, asked, drop, of_kind, refuse
 from wrapper.schemas.rules import RULES
 from wrapper.schemas.sessions import SessionId
+from wrapper.schemas.stop import Stop, StopSequences
 from wrapper.services.conversation import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
 LIMITS = ("max_completion_tokens", "max_tokens")  # the first one wins
-
-
-class Stop(fields.Field[tuple[str, ...]]):
-    """One stop text, or up to four."""
-
-    json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A text that ends the answer, or up to four.",
-        "anyOf": [
-            {"type": "string", "minLength": 1},
-            {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 4},
-        ],
-    }
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
-        stops = [value] if isinstance(value, str) else value
-        if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-            raise ValidationError("Not a valid string or array of strings.")
-        if len(stops) > 4 or not all(stops):
-            raise ValidationError("Must be up to 4 texts, none of them empty.")
-        return tuple(stops)
 
 
 class StreamOptionsSchema(BaseSchema):
@@ -131,6 +113,11 @@ class ChatRequestSchema(BaseSchema):
     prompt_cache_options = fields.Dict()
     prompt_cache_retention = fields.String()
     moderation = fields.Dict()
+    system = System()
+    thinking = Thinking()
+    stop_sequences = StopSequences()
+    top_k = StrictInt()
+    cache_control = fields.Dict()
 
     @classmethod
     def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +140,11 @@ class ChatRequestSchema(BaseSchema):
         known = self.load_fields.items()
         given = tuple(name for name, field in known if field.required or name in data)
         request = _narrowed(given).load(data, **options)
-        return replace(request, dropped=dropped) if dropped else request
+        also = tuple(name for name in request.idle if name in self._ignored)
+        if dropped or also:
+            idle = tuple(name for name in request.idle if name not in also)
+            return replace(request, idle=idle, dropped=tuple(dict.fromkeys((*dropped, *also))))
+        return request
 
     @pre_load
     def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -196,13 +187,13 @@ class ChatRequestSchema(BaseSchema):
                 )
                 raise ValidationError(Coded(message, "unsupported_value"), name)
 
-    @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> ChatRequest:
+    @post_load(pass_original=True)
+    def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatRequest:
         claude = data.get("claude", {})
         allowed, denied = claude.get("allowed_tools"), claude.get("disallowed_tools")
         mode = claude.get("system_prompt_mode")
         return ChatRequest(
-            messages=tuple(data["messages"]),
+            **messages_in(data),
             model=data.get("model"),
             profile=claude.get("profile"),
             stream=data.get("stream", False),
@@ -211,9 +202,9 @@ class ChatRequestSchema(BaseSchema):
             limit_param=next((name for name in LIMITS if name in data), LIMITS[-1]),
             temperature=data.get("temperature"),
             top_p=data.get("top_p"),
-            stop=data.get("stop", ()),
+            stop=(*data.get("stop", ()), *data.get("stop_sequences", ())),
             n=data.get("n", 1),
-            effort=data.get("reasoning_effort"),
+            **effort_in(data),
             service_tier=data.get("service_tier"),
             show_tool_use=claude.get("show_tool_use") or False,
             allowed_tools=None if allowed is None else tuple(allowed),
@@ -226,7 +217,7 @@ class ChatRequestSchema(BaseSchema):
             session_id=data.get("session_id"),
             compacts=claude.get("compact"),
             appends_system=None if mode is None else mode == "append",
-            idle=tuple(asked(data, Kind.IDLE)),
+            idle=(*asked(data, Kind.IDLE), *idle_in(data, original)),
             adapted=tuple(_adapted(data)),
         )
 

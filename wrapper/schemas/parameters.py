@@ -1,5 +1,7 @@
 """The parameters: every one that OpenAI documents for a chat completion, and what becomes of it.
 
+Some of Anthropic's Messages API are among them, since clients send them, too.
+
 Validation, the header x-ignored-params, the OpenAPI document and docs/ all read this table.
 """
 
@@ -94,6 +96,19 @@ PARAMETERS: dict[str, Parameter] = {
         "text, json_object, or json_schema: the answer is then checked against the schema.",
         {"type": "text"},
     ),
+    "system": _honoured(
+        "The system prompt as Anthropic's API has it, a text or blocks of text. It comes before "
+        "the system messages.",
+        "",
+        [],
+    ),
+    "thinking": _honoured(
+        "As Anthropic's API has it: disabled means the reasoning_effort none, adaptive medium, and "
+        "enabled the least whose budget is not below budget_tokens (minimal 1024, low 4096, "
+        "medium 10,000, high 20,000, else xhigh; without budget_tokens medium). Without effect "
+        "beside reasoning_effort, and unless disabled, beside a temperature or top_p below 1."
+    ),
+    "stop_sequences": _honoured("stop, as Anthropic's API names it; both may be given.", []),
     "logprobs": _refused("Claude tells no probabilities.", False),
     "top_logprobs": _refused("Claude tells no probabilities.", 0),
     "logit_bias": _refused("Claude's tokens are not OpenAI's.", {}),
@@ -114,6 +129,8 @@ PARAMETERS: dict[str, Parameter] = {
     "prompt_cache_options": _idle(_CACHING, {}),
     "prompt_cache_retention": _idle(_CACHING),
     "moderation": _idle("What the model's own provider refuses ends with content_filter."),
+    "top_k": _idle("Claude Code does not send it.", 0, -1),
+    "cache_control": _idle(f"{_CACHING} Also in messages, parts, and tools.", {}),
 }
 
 

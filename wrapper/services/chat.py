@@ -222,8 +222,8 @@ class ChatService:
         model = self._catalog.resolve(turn.model)
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         strict = self._settings.strict_params
-        changed = check_pictures(request.messages, shrinks, strict=strict, gone=caller.gone)
-        return changed | tell_adapted(request.messages, before, changed=turn.adapted, strict=strict)
+        changed = check_pictures(request.listed, shrinks, strict=strict, gone=caller.gone)
+        return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
 
     def _watch(self, caller: Caller) -> Watch:
         return Watch(

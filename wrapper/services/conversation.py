@@ -30,10 +30,11 @@ class ChatRequest:
 
     `idle` are the parameters that it sets and that have no effect with any model, `dropped` those
     that the operator has the gateway ignore, and `adapted` the schemas in it that the model gets in
-    another form.
+    another form. `system_first` says that the first message was a parameter of its own.
     """
 
     messages: tuple[ChatMessage, ...]
+    system_first: bool = False
     model: str | None = None
     profile: str | None = None
     stream: bool = False
@@ -45,6 +46,7 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     n: int = 1
     effort: Effort | None = None
+    effort_param: str = "reasoning_effort"
     service_tier: str | None = None
     show_tool_use: bool = False
     allowed_tools: tuple[str, ...] | None = None
@@ -62,6 +64,11 @@ class ChatRequest:
     idle: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> tuple[ChatMessage, ...]:
+        """Return the messages of the parameter `messages`, where errors and headers count them."""
+        return self.messages[int(self.system_first) :]
 
     @property
     def wants_plain(self) -> bool:
@@ -104,7 +111,8 @@ def build_turn(
     the conversation, or if *strict*, not in the form in which it was sent.
     """
     said = (*before, *request.messages)
-    adapted = adapt(said, prefill=request.prefill, known=len(before), strict=strict)
+    known = len(said) - len(request.listed)
+    adapted = adapt(said, prefill=request.prefill, known=known, strict=strict)
     messages = adapted.messages
     if messages[-1].role == "assistant" and grant.profile == "agent":
         why = "an agent cannot go on from a message of its own; ask for the profile plain"

@@ -54,7 +54,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
             request,
             temperature=None if "temperature" in untaken else request.temperature,
             top_p=None if "top_p" in untaken else request.top_p,
-            effort=None if "reasoning_effort" in untaken else request.effort,
+            effort=None if request.effort_param in untaken else request.effort,
             calling=replace(request.calling, forced=not asked),
             shape=request.shape and replace(request.shape, forced=not thinks),
         )
@@ -81,7 +81,7 @@ def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
     thinks = request.effort not in (None, "none")
     wants_both = request.calling.demands and supports.thinking_off and thinks
     if thinks_anyway or cannot_think or wants_both:
-        yield "reasoning_effort"
+        yield request.effort_param
 
 
 def _is_hot(request: ChatRequest) -> bool:
