@@ -24,7 +24,7 @@ def logging_json(_servers):
 
 @pytest.mark.parametrize(
     ("asked", "outcome"),
-    [("[[say Hi]]", "done"), ("[[error 429]]", "rate_limit_exceeded"), ("", None)],
+    [("[[say Hi]]", "done"), ("[[error 429]]", "rate_limit_exceeded"), (None, None)],
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_line_a_request(logging_json, asked, outcome, stream):
