@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.errors import BadGateway, UpstreamFailed
+from wrapper.errors import BadGateway
 from wrapper.services.claude.reading import STRUCTURED, Reading
 from wrapper.services.events import (
     CallDelta,
@@ -223,7 +223,7 @@ def test_held_text_is_said_once():
 
 def test_beginning_again():
     """An answer that broke off and begins again is an error: it would be told twice."""
-    with pytest.raises(UpstreamFailed, match="asked again"):
+    with pytest.raises(BadGateway, match="asked again"):
         read(start(), text("a"), start())
 
 
@@ -235,7 +235,7 @@ def test_beginning_again_unheard():
 
 def test_beginning_again_after_an_end_without_a_reason():
     """That Claude Code closes what broke off makes no whole answer of it."""
-    with pytest.raises(UpstreamFailed, match="asked again"):
+    with pytest.raises(BadGateway, match="asked again"):
         read(start(), text("a"), stop(None), {"type": "message_stop"}, start(), text("a"))
 
 

@@ -174,7 +174,7 @@ def test_broken_off(gateway, upstream, fault, profile):
         ('[[tool Bash {"command": "echo a"}]] [[break 529]]', 503, "is overloaded: Overloaded"),
         ("[[deltas 5]] [[break 429]]", 429, "limits the rate: scripted rate limit"),
         ("[[deltas 5]] [[break 500]]", 500, "failed: Internal server error"),
-        ("[[deltas 5]] [[break 529]] [[whole]]", 500, "broke its answer off: it is overloaded"),
+        ("[[deltas 5]] [[break 529]] [[whole]]", 502, "broke its answer off: it is overloaded"),
         ("[[error 503 Down]]", 500, "failed with status 503: Down"),
         ("[[error 529 Busy]]", 503, "is overloaded: Busy"),
     ],
@@ -196,10 +196,11 @@ def test_result_without_message(gateway, upstream, profile):
 
 @pytest.mark.parametrize("text", ["", "  \n", "\t"])
 def test_blank_prompt(gateway, upstream, text):
-    """A blank prompt, which the API does not take, is refused by name and asks nobody."""
-    status, body = gateway.ask(text)
-    assert (status, body["error"]["param"]) == (400, "messages.0.content")
-    assert not upstream.requests
+    """A blank prompt, which the API does not take, is named; the model is told that it is blank."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
+    status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
+    assert (status, headers["x-adapted-messages"]) == (200, "messages.0.content")
+    assert len(upstream.requests) == 1
 
 
 def test_cli_retries(serve, upstream):

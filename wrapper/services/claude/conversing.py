@@ -16,7 +16,7 @@ from typing import Any
 from claude_code_sdk import AssistantMessage, SystemMessage
 from claude_code_sdk.types import StreamEvent
 
-from wrapper.errors import BadGateway, UpstreamFailed
+from wrapper.errors import BadGateway
 from wrapper.services.claude import frames
 from wrapper.services.claude.asking import ask, understood
 from wrapper.services.claude.blocks import answer_name, names_of
@@ -289,7 +289,7 @@ class Conversation:
             # What it had done by then is not known, and must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
         if self._reading.broke_off and not tells_why(result, self._notice):
-            raise UpstreamFailed(BROKEN_OFF)
+            raise BadGateway(BROKEN_OFF)
         gave_up = (
             self.process.profile.asks_again and not self._asked_again and not self._reading.started
         )

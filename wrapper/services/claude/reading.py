@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from wrapper.errors import UpstreamFailed
+from wrapper.errors import BadGateway
 from wrapper.services.claude.faults import BROKEN_OFF
 from wrapper.services.claude.order import Order
 from wrapper.services.claude.tally import Tally
@@ -179,7 +179,7 @@ class Reading:
 
     def _start(self, message: Raw) -> Iterator[Event]:
         if self._broke_off:
-            raise UpstreamFailed(f"{BROKEN_OFF} It was asked again, and the turn was ended.")
+            raise BadGateway(f"{BROKEN_OFF} It was asked again, and the turn was ended.")
         self.tally.start(message)
         self._aside = ""
         self._broke_off, self._separate = False, self._spoke
