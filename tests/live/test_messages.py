@@ -91,6 +91,10 @@ USES = [use("call_1", "look", {"at": ["ä", 1.5]}), use(FOREIGN, "wait", {})]
 ANSWERED = [result(FOREIGN), result("call_1", text("a cat"), image(noise("png")))]
 URL = "https://x.test/a.png"
 SAY = text("[[say fine]]")
+TEXT_FILE = {
+    "type": "document",
+    "source": {"type": "text", "media_type": "text/plain", "data": "@/etc/passwd"},
+}
 
 SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
     "a text": ([QUESTION], [("user", [SAY])]),
@@ -146,14 +150,7 @@ SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
             (
                 "user",
                 [
-                    {
-                        "type": "document",
-                        "source": {
-                            "type": "text",
-                            "media_type": "text/plain",
-                            "data": "@/etc/passwd",
-                        },
-                    },
+                    TEXT_FILE,
                     SAY,
                 ],
             )
@@ -200,6 +197,23 @@ SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
             ("user", [SAY]),
             ("assistant", [use("function_call_1", "f", {"a": 1})]),
             ("user", [result("function_call_1", text("one"))]),
+        ],
+    ),
+    "Anthropic's parts": (
+        [
+            {"role": "user", "content": [image(noise("png")), TEXT_FILE, text("a")]},
+            {"role": "assistant", "content": [use("call_1", "look", {"at": 1})]},
+            {"role": "user", "content": [result("call_1", text("one"))]},
+            {"role": "assistant", "tool_calls": [call("call_2", "wait")]},
+            {"role": "tool", "tool_call_id": "call_2", "content": [image(noise("gif"), "gif")]},
+            QUESTION,
+        ],
+        [
+            ("user", [image(noise("png")), TEXT_FILE, text("a")]),
+            ("assistant", [use("call_1", "look", {"at": 1})]),
+            ("user", [result("call_1", text("one"))]),
+            ("assistant", [use("call_2", "wait", {})]),
+            ("user", [result("call_2", image(noise("gif"), "gif")), SAY]),
         ],
     ),
 }
