@@ -9,7 +9,7 @@ from typing import Any
 from wrapper.services.claude.blocks import blocks_of, forces_a_call, messages_of, tools_of
 from wrapper.services.claude.functions import PREFIX, SERVER, served
 from wrapper.services.claude.greeting import greeting, late_prompt
-from wrapper.services.turn import Call, Effort, Message, Turn
+from wrapper.services.turn import Call, Effort, Message, Result, Turn
 
 Frame = dict[str, Any]
 
@@ -27,6 +27,10 @@ EFFORT_LEVELS = {"minimal": "low"}
 NO_CONTENT = "(no content)"
 # It reaches no model: the body's own conversation takes its place.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
+RESULTS_END = {
+    "type": "text",
+    "text": "<system-reminder>\nThe results of your calls are above.\n</system-reminder>",
+}
 
 
 def control(request_id: str, request: Frame) -> Frame:
@@ -207,11 +211,13 @@ def command(text: str) -> Frame:
 def user_input(message: Message) -> Frame:
     """Return *message* as the user's input.
 
-    `client_composed` keeps the CLI from reading files named with @ and running /commands.
+    `client_composed` keeps the CLI from reading files named with @ and running /commands. To a
+    result at the end it would add a line's end and reminders of its own.
     """
+    after = [RESULTS_END] if isinstance(message.parts[-1], Result) else []
     return {
         "type": "user",
-        "message": {"role": "user", "content": blocks_of(message)},
+        "message": {"role": "user", "content": [*blocks_of(message), *after]},
         "parent_tool_use_id": None,
         "session_id": "",
         "client_composed": True,
