@@ -111,6 +111,9 @@ GOOD = [
             }
         ]
     },
+    {"messages": [USER, CALLS, {"role": "tool", "content": "Hi", "tool_call_id": ""}]},
+    {"messages": [USER, CALLS, {"role": "tool", "content": None, "tool_call_id": "c"}]},
+    {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "id": ""}]}, RESULT]},
 ]
 BAD = [
     {"messages": None},
@@ -122,11 +125,8 @@ BAD = [
     {"messages": [USER, "Hi"]},
     {"messages": [{"content": "Hi"}]},
     {"messages": [USER, CALLS, {"role": "tool", "content": "Hi"}]},
-    {"messages": [USER, CALLS, {"role": "tool", "content": "Hi", "tool_call_id": ""}]},
-    {"messages": [USER, CALLS, {"role": "tool", "content": None, "tool_call_id": "c"}]},
     {"messages": [USER, CALLS, {"role": "tool", "content": [FILE], "tool_call_id": "c"}]},
     {"messages": [USER, LEGACY, {"role": "function", "content": "1"}]},
-    {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "id": ""}]}, RESULT]},
     {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "type": "custom"}]}, RESULT]},
     {"messages": [USER, {**CALLS, "tool_calls": [{**CALL, "function": {}}]}, RESULT]},
     {"messages": [USER, {**CALLS, "content": [PICTURE]}, RESULT]},

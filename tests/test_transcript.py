@@ -126,7 +126,12 @@ RESULTS = st.builds(Result, TEXT.filter(bool), st.lists(TEXT | IMAGES, max_size=
 
 def _parts(role):
     kinds = {"text": TEXT, "image_url": IMAGES, "file": DOCUMENTS, "refusal": TEXT}
-    kinds |= {"image": IMAGES, "tool_result": RESULTS, "tool_use": TEXT}  # calls come after these
+    kinds |= {
+        "document": DOCUMENTS,
+        "image": IMAGES,
+        "tool_result": RESULTS,
+        "tool_use": TEXT,
+    }  # calls come after these
     return st.lists(st.one_of(*(kinds[kind] for kind in ROLES[role])), max_size=4)
 
 

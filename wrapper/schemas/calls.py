@@ -5,22 +5,27 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load
-from marshmallow.validate import Length
 
 from wrapper.schemas.base import BaseSchema, Coded
+from wrapper.services.pairing import WITHOUT_ID
+from wrapper.services.precision import write_exact
 from wrapper.services.turn import Call
+
+_ID = {"description": "Where it is empty, an id is made up, for the result with an empty one, too."}
 
 
 class Arguments(fields.Field[str]):
     """A text, of a JSON object as a rule; a blank one, or none, counts as an empty object."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A JSON object in a text. An empty text counts as {}; of anything else the "
-        "model gets the object that it encodes, or one that holds it as INVALID_JSON.",
-        "type": "string",
+        "description": "A JSON object, as a rule in a text. An empty text counts as {}; of all "
+        "else the model gets the object that it encodes, or one that holds it as INVALID_JSON.",
+        "anyOf": [{"type": "string"}, {"type": "object"}],
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if isinstance(value, dict):
+            return write_exact(value)
         if not isinstance(value, str):
             raise ValidationError("Not a valid string.")
         return value if value.strip() else "{}"
@@ -44,11 +49,11 @@ class PastFunctionCallSchema(BaseSchema):
 
 
 class PastToolCallSchema(BaseSchema):
-    id = fields.String(required=True, validate=Length(min=1))
+    id = fields.String(required=True, metadata=_ID)
     type = fields.String(allow_none=True, validate=_check_type, metadata={"enum": ["function"]})
     function = fields.Nested(PastFunctionCallSchema, required=True)
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Call:
         called: Call = data["function"]
-        return Call(data["id"], called.name, called.arguments)
+        return Call(data["id"] or WITHOUT_ID, called.name, called.arguments)

@@ -11,13 +11,14 @@ from wrapper.schemas.base import BaseSchema, Coded
 from wrapper.schemas.calls import PastFunctionCallSchema, PastToolCallSchema
 from wrapper.schemas.parts import TEXTS, load_part, tell_parts
 from wrapper.services.messages import ChatMessage
+from wrapper.services.pairing import WITHOUT_ID
 from wrapper.services.turn import Call, Document, Image, Part, Result
 
 # The kinds of parts that the content of each role may have.
 ROLES: Mapping[str, tuple[str, ...]] = {
     "system": TEXTS,
     "developer": TEXTS,
-    "user": (*TEXTS, "image_url", "file", "image", "tool_result"),
+    "user": (*TEXTS, "image_url", "file", "image", "document", "tool_result"),
     "assistant": (*TEXTS, "tool_use"),
     "tool": (*TEXTS, "image_url", "image"),
     "function": TEXTS,
@@ -25,6 +26,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 # What a message of these roles must have beside its content.
 ANSWERS = {"tool": "tool_call_id", "function": "name"}
 _KINDS = {Image: "image_url", Document: "file", Call: "tool_use", Result: "tool_result"}
+# The roles whose content may be null; that of a result is then empty.
+NO_CONTENT = ("assistant", "tool", "function")
 CALLS = ("tool_calls", "function_call")
 
 _NAME = {"description": "Taken and left out; of the role function, what was called."}
@@ -47,26 +50,21 @@ class Content(fields.Field[tuple[Part, ...]]):
 
 
 def _tell_role(role: str) -> dict[str, Any]:
-    content = {"anyOf": [{"type": "string"}, tell_parts(*ROLES[role])]}
+    content: dict[str, Any] = {"anyOf": [{"type": "string"}, tell_parts(*ROLES[role])]}
     told: dict[str, Any] = {
         "properties": {"role": {"const": role}, "content": content},
         "required": ["role", "content"],
     }
+    if role in NO_CONTENT:
+        content["anyOf"].append({"type": "null"})
+        told["required"].remove("content")
     if role == "assistant":
-        return _tell_assistant(content)
+        return told
     told["properties"] |= {"tool_calls": {"maxItems": 0}, "function_call": {"maxProperties": 0}}
     if needed := ANSWERS.get(role):
-        told["properties"][needed] = {"type": "string", "minLength": 1}
+        told["properties"][needed] = {"type": "string"}
         told["required"].append(needed)
     return told
-
-
-def _tell_assistant(content: dict[str, Any]) -> dict[str, Any]:
-    content = {"anyOf": [*content["anyOf"], {"type": "null"}]}
-    return {
-        "properties": {"role": {"const": "assistant"}, "content": content},
-        "required": ["role"],
-    }
 
 
 class MessageSchema(BaseSchema):
@@ -101,9 +99,9 @@ class MessageSchema(BaseSchema):
         for name in CALLS:
             if data.get(name) and role != "assistant":
                 raise ValidationError("Only the assistant calls functions.", name)
-        if (needed := ANSWERS.get(role)) and not data.get(needed):
+        if (needed := ANSWERS.get(role)) and data.get(needed) is None:
             raise ValidationError("Missing data for required field.", needed)
-        if data["content"] is None and role != "assistant":
+        if data["content"] is None and role not in NO_CONTENT:
             raise ValidationError("Must be a string or an array of parts.", "content")
 
     def _check_parts(self, role: str, parts: tuple[Part, ...]) -> None:
@@ -123,4 +121,7 @@ class MessageSchema(BaseSchema):
             content = () if data.get("refusal") is None else (data["refusal"],)
         calls = [*(part for part in content if isinstance(part, Call)), *filter(None, calls)]
         parts = (*(part for part in content if not isinstance(part, Call)), *calls)
-        return ChatMessage(data["role"], parts, data.get(ANSWERS.get(data["role"], "")) or "")
+        answers = data.get(ANSWERS.get(data["role"], "")) or ""
+        if data["role"] == "tool":
+            answers = answers or WITHOUT_ID
+        return ChatMessage(data["role"], parts, answers)

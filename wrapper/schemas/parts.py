@@ -144,6 +144,22 @@ def _load_source(part: Json) -> Part:
         raise ValidationError({"source": error.messages}) from None
 
 
+def _load_document(part: Json) -> Part:
+    held = part.get("source")
+    source = held if isinstance(held, dict) else {}
+    if source.get("type") not in ("base64", "text"):
+        why = "Only documents of the source types base64 and text are supported."
+        raise ValidationError({"source": {"type": [Coded(why, "unsupported_value")]}})
+    try:
+        data = _text_of(source, "data")
+        if source["type"] == "text":
+            return _load_file({"file_data": data, "filename": part.get("title")})
+        uri = f"data:{_text_of(source, 'media_type')};base64,{data}"
+        return _load_file({"file_data": uri, "filename": part.get("title")})
+    except ValidationError as error:
+        raise ValidationError({"source": error.messages}) from None
+
+
 def _load_use(part: Json) -> Part:
     if not isinstance(part.get("input"), dict):
         raise ValidationError({"input": ["Not a valid object."]})
@@ -169,11 +185,28 @@ def _load_result(part: Json) -> Part:
 # Parts as Anthropic's API has them.
 _ANTHROPIC: Mapping[str, Callable[[Json], Part]] = {
     "image": _load_source,
+    "document": _load_document,
     "tool_use": _load_use,
     "tool_result": _load_result,
 }
 _FILLED: Json = {"type": "string", "minLength": 1}
 _TOLD_ANTHROPIC: Mapping[str, Json] = {
+    "document": {
+        "type": "object",
+        "properties": {
+            "title": {"type": ["string", "null"]},
+            "source": {
+                "type": "object",
+                "properties": {
+                    "type": {"enum": ["base64", "text"]},
+                    "media_type": {"type": "string"},
+                    "data": _FILLED,
+                },
+                "required": ["type", "data"],
+            },
+        },
+        "required": ["source"],
+    },
     "image": {
         "type": "object",
         "properties": {

@@ -12,10 +12,13 @@ from wrapper.services.turn import Call, Part
 
 # The prefix of the ids of calls that came without one.
 OWN_ID = "function_call_"
+# The id of calls that came with an empty one, and what their results name.
+WITHOUT_ID = "call_without_id"
 NO_RESULT = "(The application sent no result for this call.)"
 _ORPHAN = "must be the only response to a call of the assistant's before it"
 _LATE = "must follow the assistant's message with its call, with only other results between them"
 _MISSING = "each call must be followed by a message with its result, which is missing for"
+_NO_ID = "must not be empty"
 _SAME_ID = "another call of the conversation has this id"
 
 
@@ -65,7 +68,9 @@ class _Pairs:
                 number += bool(part.id)
                 call = accepted_call(part, index, key, self._changes)
                 call = replace(call, id=self._id(call.id or f"{OWN_ID}{nth}"))
-                if part.id and call.id != part.id:
+                if part.id == WITHOUT_ID:
+                    self._changes.note(index, f"{key}.id", _NO_ID)
+                elif part.id and call.id != part.id:
                     self._changes.note(index, f"{key}.id", _SAME_ID)
                 opened.append((_key_of(part), call))
                 part = call
