@@ -77,12 +77,14 @@ def test_quick_jobs_pass_long_ones(offload):
     ended = []
     stop = threading.Event()
 
-    def run_long():
+    def run_long(caller):
+        runner.caller_name.set(caller)
         with pytest.raises(ClientGone):
             offload.run(bomb(60.0), stop.is_set)
         ended.append(True)
 
-    threads = [threading.Thread(target=run_long) for _ in range(runner.LONG_AT_ONCE + 3)]
+    callers = [f"caller {number}" for number in range(runner.LONG_AT_ONCE + 3)]
+    threads = [threading.Thread(target=run_long, args=(caller,)) for caller in callers]
     for thread in threads:
         thread.start()
     try:
