@@ -131,7 +131,7 @@ def test_shutting_down_counts_nothing(server):
         (TEN, {"n": 2}, 400),
         (TEN, {"model": "nonsense"}, 404),
         (TEN, {"temperature": "hot"}, 400),
-        (TEN, {"messages": [{"role": "tool", "tool_call_id": "", "content": "1"}]}, 400),
+        (TEN, {"messages": [{"role": "tool", "content": "1"}]}, 400),
     ],
 )
 def test_what_is_wrong_with_a_request_does_not_wait(server, who, fields, status):
