@@ -114,9 +114,7 @@ def build_turn(
     known = len(said) - len(request.listed)
     adapted = adapt(said, prefill=request.prefill, known=known, strict=strict)
     messages = adapted.messages
-    if messages[-1].role == "assistant" and grant.profile == "agent":
-        why = "an agent cannot go on from a message of its own; ask for the profile plain"
-        raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
+    _check_prefill(messages, grant)
     functions, calling = _functions(request, grant, messages)
     if calling.demands and not calling.forced:
         messages = with_reminder(messages, reminder_to_call(functions, calling))
@@ -136,6 +134,13 @@ def build_turn(
         compacts=bool(request.compacts),
         adapted=adapted.paths,
     )
+
+
+def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:
+    """Raise InvalidRequest where an agent is to go on from the assistant's own words."""
+    if messages[-1].role == "assistant" and grant.profile == "agent":
+        why = "an agent cannot go on from a message of its own; ask for the profile plain"
+        raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
 
 
 def _functions(
