@@ -44,15 +44,19 @@ def test_no_lacks(error):
     assert machine.lack(error) is None
 
 
+# How many descriptors other threads of the test process may open or close during a test.
+SLACK = 16
+
+
 def test_descriptors(limit):
     """No turn is begun with what is kept for those who are told no."""
     machine.check()
     used = len(os.listdir("/dev/fd")) - 1  # less the folder itself
-    limit(used + machine.SPARE_DESCRIPTORS - 1)
+    limit(used + machine.SPARE_DESCRIPTORS - SLACK)
     with pytest.raises(Unavailable, match="ulimit"):
         machine.check()
     assert machine.health()["status"] == "failing"
-    machine.make_room(used + machine.SPARE_DESCRIPTORS)
+    machine.make_room(used + machine.SPARE_DESCRIPTORS + SLACK)
     machine.check()
     assert machine.health() == {"status": "ok"}
 
