@@ -157,6 +157,7 @@ ODD = [
     call("a", arguments='"{}"'),
     call("a", arguments="null"),
     call("a", arguments="[]"),
+    call("a", arguments='{"a": 1, "a": 2}'),
 ]
 
 

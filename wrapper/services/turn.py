@@ -59,11 +59,18 @@ def arguments_of(text: str) -> dict[str, Any]:
     """Return the arguments of a call, each number in them as a text of its digits.
 
     Raises ValueError where *text* is no JSON object, or one that cannot be written again: with NaN,
-    or with a lone surrogate, which is no text. The same holds for one of too many values.
+    with a lone surrogate, which is no text, or with one name twice, of which a reader keeps only
+    the last value. The same holds for one of too many values.
     """
     if len(text) > MOST_VALUES and has_too_many_values(text.encode(errors="surrogatepass")):
         raise ValueError(f"more than {MOST_VALUES} values")
-    held = json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+    held = json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_int=str,
+        parse_float=str,
+        object_pairs_hook=_object_of_pairs,
+    )
     json.dumps(held, ensure_ascii=False).encode()
     if not isinstance(held, dict):
         raise ValueError("no object")
@@ -72,6 +79,13 @@ def arguments_of(text: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(pairs)
+    if len(held) != len(pairs):
+        raise ValueError("one name twice")
+    return held
 
 
 @dataclass(frozen=True)
