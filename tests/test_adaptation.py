@@ -93,7 +93,22 @@ ADAPTED = {
     "blank from the assistant last": (
         [ASKED, said("assistant", "")],
         [user("Hi")],
-        ["messages.1.role"],
+        ["messages.1.role", "messages.1.content"],
+    ),
+    "blank in between": (
+        [ASKED, said("assistant"), ASKED, said("assistant", "a"), said("user", ""), ASKED],
+        [user("Hi", "Hi"), model("a"), user("Hi")],
+        ["messages.1.content", "messages.4.content"],
+    ),
+    "white space beside a call": (
+        [ASKED, said("assistant", "\n", call("a")), tool("a")],
+        [user("Hi"), model(call("a")), user(result("a"))],
+        ["messages.1.content"],
+    ),
+    "a blank result": (
+        [ASKED, calls("a"), tool("a", " ")],
+        [user("Hi"), model(call("a")), user(Result("a", ()))],
+        ["messages.2.content"],
     ),
     "no result": (
         [ASKED, calls("a")],

@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields, post_load, pre_load, validates_
 
 from wrapper.schemas.base import BaseSchema, Coded
 from wrapper.schemas.calls import PastFunctionCallSchema, PastToolCallSchema
+from wrapper.schemas.omissions import AUDIO, omissions_of, transcript_of
 from wrapper.schemas.parts import TEXTS, load_part, tell_parts
 from wrapper.services.messages import ChatMessage
 from wrapper.services.pairing import WITHOUT_ID
@@ -71,6 +72,7 @@ class MessageSchema(BaseSchema):
     role = fields.String(required=True, metadata={"enum": list(ROLES)})
     content = Content(allow_none=True, load_default=None)
     refusal = fields.String(allow_none=True)
+    audio = AUDIO
     name = fields.String(allow_none=True, metadata=_NAME)
     tool_calls = fields.List(fields.Nested(PastToolCallSchema), allow_none=True)
     function_call = fields.Nested(PastFunctionCallSchema, allow_none=True)
@@ -113,15 +115,23 @@ class MessageSchema(BaseSchema):
                     {index: {"type": [Coded(message, "unsupported_value")]}}, "content"
                 )
 
-    @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> ChatMessage:
+    @post_load(pass_original=True)
+    def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatMessage:
+        content = _content(data)
         calls = [*(data.get("tool_calls") or []), data.get("function_call")]
-        content = data["content"]
-        if content is None:
-            content = () if data.get("refusal") is None else (data["refusal"],)
         calls = [*(part for part in content if isinstance(part, Call)), *filter(None, calls)]
         parts = (*(part for part in content if not isinstance(part, Call)), *calls)
         answers = data.get(ANSWERS.get(data["role"], "")) or ""
         if data["role"] == "tool":
             answers = answers or WITHOUT_ID
-        return ChatMessage(data["role"], parts, answers)
+        return ChatMessage(data["role"], parts, answers, omissions_of(original))
+
+
+def _content(data: dict[str, Any]) -> tuple[Part, ...]:
+    """Return the parts that a message says, in whichever of its fields it says them."""
+    content: tuple[Part, ...] | None = data["content"]
+    if content is None:
+        transcript = transcript_of(data.get("audio"))
+        content = () if transcript is None else (transcript,)
+    refusal = data.get("refusal")
+    return content if refusal is None else (*content, refusal)

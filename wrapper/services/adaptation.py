@@ -11,6 +11,7 @@ from wrapper.services.messages import (
     Numbered,
     is_blank,
     is_system,
+    loses_blanks,
     merge,
     split_results,
     system_text,
@@ -26,6 +27,7 @@ LAST = (
     "claude.prefill the model goes on from it, if it can"
 )
 PREFILLED = "what the model is to go on from must be text, and not end with white space"
+DROPPED = "the model's API has no form for it, so that the model would not get it"
 SYSTEM_LAST = "a message of the user's, or the result of a call, must be there to be answered"
 
 
@@ -44,7 +46,8 @@ class Adapted:
 def adapt(
     messages: Iterable[ChatMessage], *, prefill: bool = False, known: int = 0, strict: bool = False
 ) -> Adapted:
-    """Return *messages* as the model's API accepts them. No call, result or letter is lost.
+    """Return *messages* as the model's API accepts them. No call, result or letter is lost, and
+    what else is lost is named.
 
     With *prefill* the assistant's may be the last message, from which the model goes on. The first
     *known* messages were said before the request. If *strict*, raises InvalidRequest where the
@@ -52,6 +55,7 @@ def adapt(
     """
     changes = Changes(strict=strict)
     numbered = list(enumerate(messages, -known))
+    _note_dropped(numbered, changes)
     system = system_text(message for _, message in numbered)
     at = None if prefill else _unanswered_system(numbered)
     if at is not None:
@@ -69,8 +73,23 @@ def adapt(
     paired = list(pair(spoken, changes))
     if prefill:
         _check_prefill(paired)
+    _note_blanks(paired, changes)
     said = tuple(merge(message for _, message in paired))
     return Adapted(_with_ends(said, spoken, paired, changes, prefill), system, changes.paths)
+
+
+def _note_dropped(numbered: Iterable[Numbered], changes: Changes) -> None:
+    """Note what the messages no longer held when they were loaded."""
+    for index, message in numbered:
+        for path in message.dropped:
+            changes.note(index, path, DROPPED)
+
+
+def _note_blanks(paired: Iterable[Numbered], changes: Changes) -> None:
+    """Note the messages that are left out because they are blank, and white space that is lost."""
+    for index, message in paired:
+        if loses_blanks(message):
+            changes.note(index, "content", BLANK)
 
 
 def _unanswered_system(numbered: Sequence[Numbered]) -> int | None:
@@ -116,8 +135,6 @@ def _with_ends(
         said = _reminding(reminder_of_blank() if blank else reminder_of_opening()) + said
     if last.role == "assistant" and not prefill:
         changes.note(end, "role", LAST)
-    elif is_blank(last):
-        changes.note(end, "content", BLANK)
     if said[-1].role == "user" or prefill:
         return said
     blank = last.role != "assistant"

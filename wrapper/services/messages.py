@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
@@ -18,11 +18,14 @@ class ChatMessage:
 
     The call of a `function_call`, OpenAI's older way, has no id. `answers` is the call that a
     message holds the result of: for the role tool its id, for the role function its name.
+    `dropped` are the paths in it of what the client sent and `parts` do not hold; they matter only
+    to the request that brought them.
     """
 
     role: str
     parts: tuple[Part, ...]
     answers: str = ""
+    dropped: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def calls(self) -> list[Call]:
@@ -34,7 +37,7 @@ Numbered = tuple[int, ChatMessage]
 
 def system_text(messages: Iterable[ChatMessage]) -> str | None:
     """Return what the system messages say, wherever they stand; None where there are none."""
-    texts = ["".join(_texts(m)) for m in messages if is_system(m)]
+    texts = [_text_of(message.parts) for message in messages if is_system(message)]
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
 
 
@@ -66,6 +69,13 @@ def is_blank(message: ChatMessage) -> bool:
     return not _said(message)
 
 
+def loses_blanks(message: ChatMessage) -> bool:
+    """Say whether *message* adds nothing to the conversation, or less white space than it has."""
+    parts = _said(message)
+    held = parts[0].parts if parts and isinstance(parts[0], Result) else parts
+    return not parts or _text_of(held) != _text_of(message.parts)
+
+
 def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
     """Yield the results that *message* holds as messages of their own, and then the rest of it."""
     results = [part for part in message.parts if isinstance(part, Result)]
@@ -76,8 +86,8 @@ def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
         yield replace(message, parts=rest) if results else message
 
 
-def _texts(message: ChatMessage) -> list[str]:
-    return [part for part in message.parts if isinstance(part, str)]
+def _text_of(parts: Iterable[Part]) -> str:
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
