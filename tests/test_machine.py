@@ -3,6 +3,8 @@
 import errno
 import os
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +70,26 @@ def test_room_that_is_not_to_be_had(limit):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
     machine.make_room(1)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+
+
+FREED_BLOCKS = """
+import os
+from wrapper.services import machine
+from wrapper.services.claude.memory import resident
+machine.return_large_blocks()
+before = resident(os.getpid())
+first = bytearray(20 << 20)
+del first  # from now on glibc would take blocks of this size from its heap
+blocks = [bytearray(8 << 20) for _ in range(8)]
+kept = bytes(100_000)  # and could not return them below this one
+del blocks
+print(resident(os.getpid()) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what is freed so")
+def test_large_blocks_are_returned():
+    """A process does not keep the memory of large bodies that it has freed."""
+    program = [sys.executable, "-c", FREED_BLOCKS]
+    grown = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert int(grown) < 8 << 20

@@ -159,6 +159,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     gateway = _gateway(worker)
     if gateway is None:
         return
+    machine.return_large_blocks()
     machine.make_room(worker.cfg.worker_connections + DESCRIPTORS_A_TURN * worker.cfg.threads)
     gateway.draining = lambda: worker.draining
     worker.busy = gateway.admission.busy

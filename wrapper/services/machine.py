@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import resource
+from contextlib import suppress
 from typing import Any
 
 from wrapper.errors import Unavailable
@@ -12,6 +14,9 @@ from wrapper.errors import Unavailable
 # What is kept for those who ask how it is, or are told no: a turn takes up to 16 of its own.
 SPARE_DESCRIPTORS = 48
 RETRY_SECONDS = 5
+# glibc's name for the size from which a block is mapped by itself, and returned when it is freed.
+M_MMAP_THRESHOLD = -3
+MAPPED_BYTES = 1024 * 1024
 
 DESCRIPTORS = "file descriptors; raise its limit (ulimit -n, LimitNOFILE)"
 LACKS = {
@@ -53,6 +58,17 @@ def make_room(descriptors: int) -> None:
     if 0 <= soft < descriptors:
         wanted = descriptors if hard < 0 else min(descriptors, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def return_large_blocks() -> None:
+    """Let glibc return each large block to the system when it is freed.
+
+    Otherwise glibc keeps up to 64 MiB for each of its arenas once a block of many megabytes was
+    freed, and a few oversized bodies cost the process hundreds of megabytes for good. Other C
+    libraries have no such setting and are left as they are.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def _few_descriptors() -> bool:
