@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.hostile_traffic import HOSTILE
+from bench.keys import write_keys
 from bench.traffic import KINDS as USUAL
 from bench.traffic import LEFT, Asker, Wrong
 from bench.upstream import serving
@@ -85,8 +86,7 @@ def ask(server: Server, chance: random.Random, tally: Tally) -> None:
     kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
     began = time.monotonic()
     try:
-        kind(Asker(server, chance))
-        tally.add("as expected")
+        tally.add(kind(Asker(server, chance)) or "as expected")
     except Wrong as error:
         ended_by_kill = "bad_gateway" in str(error) and tally.any_killed(began)
         tally.add("ended by a kill") if ended_by_kill else tally.add("wrong", str(error))
@@ -150,7 +150,9 @@ def holdings(server: Server) -> Holdings:
 def soaking() -> Iterator[Server]:
     """Start a gateway in front of a scripted upstream, and leave nothing of them."""
     with tempfile.TemporaryDirectory(prefix="soak") as folder, serving() as url:
-        server = Server(Path(folder), url, **SETTINGS)
+        keys_file = Path(folder, "keys.toml")
+        write_keys(keys_file)
+        server = Server(Path(folder), url, API_KEYS_FILE=str(keys_file), **SETTINGS)
         try:
             yield server.wait()
         finally:

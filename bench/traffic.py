@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from bench import keys
 from bench.hostile import bodies, costly_image
-from tests.faults.clients import Client, request
+from tests.faults.clients import Client, head, request
 from tests.live.server import MODEL, Server
 
 Json = dict[str, Any]
@@ -50,22 +51,38 @@ class Said:
 
 
 class Asker:
-    """Sends requests to *server*, of which *chance* makes each a little different."""
+    """Sends requests to *server* with the key `key`; *chance* makes each a little different."""
 
     def __init__(self, server: Server, chance: random.Random):
         self.server = server
         self.chance = chance
         self.profile = chance.choice(PROFILES)
+        self.key = keys.USUAL
 
     def word(self) -> str:
         return f"w{self.chance.randrange(10**9)}"
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of a request; *headers* may replace the key's."""
+        sent = {**keys.authorization(self.key), **(headers or {})}
+        return self.server.call(method, path, body, sent)
+
+    def head(self) -> str:
+        """Return the lines before a request's body, for a bare socket."""
+        return head(**keys.authorization(self.key))
+
+    def request(self, text: str, **more: Any) -> bytes:
+        """Return the bytes of a request for a completion, for a bare socket."""
+        return request(text, headers=keys.authorization(self.key), **more)
 
     def ask(self, text: str, **more: Any) -> Said:
         """Return what is said to *text*, streamed or not, as chance has it."""
         stream = self.chance.random() < 0.5
         body = {"model": MODEL, "messages": [{"role": "user", "content": text}], "stream": stream}
         body |= {"claude": {"profile": self.profile}, **more}
-        status, headers, data = self.server.call("POST", "/v1/chat/completions", body)
+        status, headers, data = self.call("POST", "/v1/chat/completions", body)
         if "event-stream" in headers["content-type"]:
             return _streamed(status, data.decode())
         return _whole(status, json.loads(data))
@@ -75,6 +92,10 @@ class Asker:
         said = self.ask(text, **more)
         if (said.status, said.text, said.error) != (200, wanted, ""):
             raise Wrong(f"{text!r:.80}: {said!r:.300} in place of {wanted!r:.80}")
+
+
+# A kind of request. What it returns, if anything, is counted in the report.
+Kind = Callable[[Asker], str | None]
 
 
 def _streamed(status: int, data: str) -> Said:
@@ -149,10 +170,10 @@ def go_on_in_a_session(asker: Asker) -> None:
             asker.expect("ok", f"remember: {word} [[say ok]]", session_id=session)
         asker.expect(" ".join(words), "[[recall]]", session_id=session)
     finally:
-        asker.server.call("DELETE", f"/v1/sessions/{session}")
+        asker.call("DELETE", f"/v1/sessions/{session}")
 
 
-def _refusal(text: str, *wanted: str, **more: Any) -> Callable[[Asker], None]:
+def _refusal(text: str, *wanted: str, **more: Any) -> Kind:
     def refusal(asker: Asker) -> None:
         said = asker.ask(text, **more)
         if said.error not in wanted:
@@ -163,25 +184,27 @@ def _refusal(text: str, *wanted: str, **more: Any) -> Callable[[Asker], None]:
 
 def leave_in_mid_stream(asker: Asker) -> None:
     with Client(asker.server) as client:
-        client.send(request("[[deltas 90]] [[pause 0.1]]", stream=True, profile=asker.profile))
+        client.send(
+            asker.request("[[deltas 90]] [[pause 0.1]]", stream=True, profile=asker.profile)
+        )
         if not client.wait():
             raise TimeoutError("nothing came")
 
 
 def leave_at_once(asker: Asker) -> None:
     with Client(asker.server) as client:
-        client.send(request("[[deltas 9]]", profile=asker.profile))
+        client.send(asker.request("[[deltas 9]]", profile=asker.profile))
 
 
 def leave_without_a_farewell(asker: Asker) -> None:
     with Client(asker.server) as client:
-        client.send(request("[[deltas 90]] [[pause 0.1]]", profile=asker.profile))
+        client.send(asker.request("[[deltas 90]] [[pause 0.1]]", profile=asker.profile))
         time.sleep(asker.chance.random())
         client.reset()
 
 
 def send_slowly(asker: Asker) -> None:
-    data = request("hello")
+    data = asker.request("hello")
     until = time.monotonic() + SLOW_SECONDS
     with Client(asker.server) as client:
         for at in range(len(data) - 1):
@@ -192,24 +215,21 @@ def send_slowly(asker: Asker) -> None:
 
 
 def send_nonsense(asker: Asker) -> None:
-    status, _, data = asker.server.call("POST", "/v1/chat/completions", b'{"messages": [')
+    status, _, data = asker.call("POST", "/v1/chat/completions", b'{"messages": [')
     if status != 400 or "error" not in json.loads(data):
         raise Wrong(f"{status} {data!r:.200} in place of a 400")
 
 
 def send_too_much(asker: Asker) -> None:
     path = asker.chance.choice(("/v1/chat/completions", "/v1/nothing"))
-    status, _, data = asker.server.call("POST", path, bytes(TOO_MUCH))
+    status, _, data = asker.call("POST", path, bytes(TOO_MUCH))
     if status not in (413, 404):
         raise Wrong(f"{status} {data!r:.200} in place of a 413 or a 404")
 
 
 def send_malformed_chunks(asker: Asker) -> None:
-    head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
-    )
     with Client(asker.server) as client:
-        client.send(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\nzz\r\n")
+        client.send(f"{asker.head()}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\nzz\r\n".encode())
         said = client.read_until(b"malformed_request")
     if not said.startswith(b"HTTP/1.1 400 "):
         raise Wrong(f"{said!r:.200} in place of a 400")
@@ -217,7 +237,7 @@ def send_malformed_chunks(asker: Asker) -> None:
 
 def send_a_bomb(asker: Asker) -> None:
     headers = {"Content-Encoding": "gzip"}
-    status, _, data = asker.server.call("POST", "/v1/chat/completions", _bomb(), headers)
+    status, _, data = asker.call("POST", "/v1/chat/completions", _bomb(), headers)
     if status != 413:
         raise Wrong(f"{status} {data!r:.200} in place of a 413")
 
@@ -230,7 +250,7 @@ def _bomb() -> bytes:
 def send_what_is_costly(asker: Asker) -> None:
     kinds = itertools.islice(bodies(_costly_image()), 4)
     body = asker.chance.choice(list(kinds))
-    status, _, data = asker.server.call("POST", "/v1/chat/completions", body)
+    status, _, data = asker.call("POST", "/v1/chat/completions", body)
     if status not in ENDS_OF_COSTLY:
         raise Wrong(f"{status} {data!r:.200} in place of one of {ENDS_OF_COSTLY}")
 
@@ -241,7 +261,7 @@ def _costly_image() -> str:
 
 
 # Each kind with how often it comes among the others.
-KINDS: dict[Callable[[Asker], None], int] = {
+KINDS: dict[Kind, int] = {
     say: 8,
     stream_slowly: 6,
     use_a_tool: 4,

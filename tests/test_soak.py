@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench import soak
+from bench import hostile_traffic, keys, soak
 from bench.soak import PLAY, Holdings, Tally, ask, write
 from bench.traffic import Asker, Wrong, say, stream_slowly
+from wrapper.keys import KeyFile
 
 HELD = {"processes": 4, "memory": 80_000_000, "threads": 15}
 
@@ -55,6 +56,82 @@ def test_a_stream_without_an_end(end):
     delta = event(choices=[{"delta": {"content": "w1"}}])
     with pytest.raises(ConnectionError, match="without an end"):
         stream_slowly(asker(200, delta + end, "text/event-stream"))
+
+
+def test_each_caller_has_a_key(tmp_path):
+    """The gateway reads a key without limits, one with a rate, and keys with a budget."""
+    file = tmp_path / "keys.toml"
+    keys.write_keys(file)
+    limits = {
+        principal.name: (principal.requests_per_minute, principal.usd_per_day)
+        for principal in KeyFile(file).principals()
+    }
+    assert limits == {
+        keys.USUAL: (None, None),
+        keys.LIMITED: (keys.REQUESTS_PER_MINUTE, None),
+        **dict.fromkeys(keys.BUDGETED, (None, keys.BUDGET_USD)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason"),
+    [
+        (200, {}, "20 of 20 served"),
+        (429, {}, "Retry-After ''"),
+        (429, {"retry-after": "61"}, "Retry-After '61'"),
+        (502, {"retry-after": "1"}, "502"),
+    ],
+)
+def test_a_flood_that_is_not_refused(status, headers, reason):
+    """A flood has to be refused, with the seconds to wait."""
+    flooding = asker(status, b"{}")
+    flooding.server.answer[1].update(headers)
+    with pytest.raises(Wrong, match=reason):
+        hostile_traffic.flood(flooding)
+
+
+class Spending(Answering):
+    """A server that also tells what the caller's budget has lost."""
+
+    def __init__(self, spent, *answer):
+        super().__init__(*answer)
+        self.usage = json.dumps({"budgets": {"usd_per_day": {"spent_usd": spent}}}).encode()
+
+    def call(self, method, *request):
+        return (200, {}, self.usage) if method == "GET" else self.answer
+
+
+def spend(dollars, *answer):
+    server: Any = Spending(dollars, *answer)
+    return hostile_traffic.loop_beyond_a_budget(Asker(server, random.Random(1)))
+
+
+QUOTA = b'{"error": {"code": "insufficient_quota"}}'
+ONE_ROUND_MORE = keys.BUDGET_USD + hostile_traffic.ROUND_USD
+
+
+def test_a_budget_that_holds():
+    """A budget may be exceeded by one round, and the report tells how the loop ended."""
+    assert spend(ONE_ROUND_MORE, 200, QUOTA) == "ended early by a budget"
+    assert spend(ONE_ROUND_MORE, 429, QUOTA) == "refused for a spent budget"
+
+
+@pytest.mark.parametrize(
+    ("dollars", "data", "reason"),
+    [(ONE_ROUND_MORE + 0.001, QUOTA, "spent of"), (0, completion("end"), "no budget ended it")],
+)
+def test_a_budget_that_does_not_hold(dollars, data, reason):
+    """A loop that goes on, or costs more than one round beyond the budget, is wrong."""
+    with pytest.raises(Wrong, match=reason):
+        spend(dollars, 200, data)
+
+
+def test_outcomes_are_counted(monkeypatch):
+    """The report counts what a kind says of its end."""
+    monkeypatch.setattr(soak, "KINDS", {lambda _: "refused": 1})
+    tally = Tally()
+    ask(server(200, b""), random.Random(1), tally)
+    assert "1  refused" in write(60, tally, [Holdings(HELD)], [])
 
 
 def test_killed_processes():

@@ -15,13 +15,26 @@ from tests.live.server import DEADLINE, MODEL, Server
 PATH = "/v1/chat/completions"
 
 
-def request(told: str, *, stream: bool = False, profile: str = "plain", **more: Any) -> bytes:
+def head(**headers: str) -> str:
+    """Return the lines before a request's body, but for its length and the empty line."""
+    lines = {"Host": "127.0.0.1", "Content-Type": "application/json", **headers}
+    sent = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"POST {PATH} HTTP/1.1\r\n{sent}"
+
+
+def request(
+    told: str,
+    *,
+    stream: bool = False,
+    profile: str = "plain",
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> bytes:
     """Return the bytes of a request for a completion."""
     messages = [{"role": "user", "content": told}]
     body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
     data = json.dumps({**body, **more}).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    return f"{head(**(headers or {}))}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 class Client:
