@@ -8,6 +8,7 @@ import pytest
 
 from tests.test_chat_sessions import House
 from tests.test_http import Server, error_of
+from tests.test_validation import COSTLY
 from wrapper.errors import Overloaded
 from wrapper.services.caller import Caller
 from wrapper.services.correction import Correcting
@@ -432,6 +433,8 @@ def test_a_session_knows_nothing_of_it():
 UNION = {"anyOf": [{"required": ["a"]}, {"required": ["x"], "properties": {"x": {"const": 2}}}]}
 LOOSE = Function("f", {"type": "object"}, original=UNION)
 KEPT = Function("f", {"type": "object"}, original=UNION, strict=True)
+SLOW, SLOWLY_CHECKED = COSTLY[0]
+EXACT = Function("f", {"type": "object", "properties": {"x": {"const": 2}}}, strict=True)
 
 
 def calling(*arguments):
@@ -457,10 +460,11 @@ def test_arguments(streams, arguments, notes):
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_strict_arguments(streams):
-    """A strict function is called once more where the arguments do not match its original."""
+@pytest.mark.parametrize("function", [KEPT, EXACT], ids=["folded", "as written"])
+def test_strict_arguments(streams, function):
+    """A strict function is called once more where the arguments do not match its schema."""
     first, second = calling('{"a": 1}', '{"x": 1}'), calling('{"x": 2}')
-    played = Played(turn(functions=(KEPT,)), first, second, streams=streams)
+    played = Played(turn(functions=(function,)), first, second, streams=streams)
     assert played.of(CallDelta) == [CallDelta(0, '{"x": 2}')]
     assert played.calls == [(0, "f")]
     assert played.notes == [(RETRIED, "tools")]
@@ -469,9 +473,10 @@ def test_strict_arguments(streams):
     assert "the arguments of f do not match its JSON Schema: " in str(said_again[2].parts[-1])
 
 
-def test_strict_arguments_that_never_match():
+@pytest.mark.parametrize("function", [KEPT, EXACT], ids=["folded", "as written"])
+def test_strict_arguments_that_never_match(function):
     """After a second call that does not match either the client gets that one, and is told."""
-    played = Played(turn(functions=(KEPT,)), calling('{"x": 1}'), calling('{"x": 3}'))
+    played = Played(turn(functions=(function,)), calling('{"x": 1}'), calling('{"x": 3}'))
     assert played.of(CallDelta) == [CallDelta(0, '{"x": 3}')]
     assert played.notes == [(RETRIED, "tools"), (UNMET, "tools")]
 
@@ -500,3 +505,45 @@ def test_words_in_place_of_strict_arguments():
     first.insert(1, TextDelta("Let me see."))
     played = Played(turn(functions=(KEPT,)), first, said("I", " cannot."), streams=True)
     assert (played.text, played.calls) == ("Let me see.\n\nI cannot.", [])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Function("f", SLOW, strict=True),
+        Function("f", {"type": "object"}, original=SLOW, strict=True),
+    ],
+    ids=["as written", "folded"],
+)
+def test_strict_arguments_that_are_not_checked(function):
+    """Where the check does not end the call is passed on, and named."""
+    played = Played(turn(functions=(function,)), calling(SLOWLY_CHECKED))
+    assert played.of(CallDelta) == [CallDelta(0, SLOWLY_CHECKED)]
+    assert played.notes == [(UNMET, "tools")]
+
+
+POINT = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+WRITTEN = {True: '{"x": 1}', False: '{"x": "1"}'}
+SPELLINGS = {
+    "tools": {"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
+    "functions": {"functions": [{"name": "f", "strict": True}]},
+    "flat": {"tools": [{"type": "function", "name": "f", "strict": True}]},
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_strict_functions(spelling):
+    """A function in each spelling is held to its schema if it is strict, and not else."""
+    for strict in (True, False):
+        fields = json.loads(json.dumps(SPELLINGS[spelling]))
+        (told,) = fields.get("tools") or fields["functions"]
+        told = told.get("function", told)
+        told |= {"strict": strict, "parameters": POINT}
+        server = serve(calling(WRITTEN[False]), calling(WRITTEN[True]))
+        response = server.ask(**fields)
+        assert response.status_code == 200, response.text
+        param = "functions" if spelling == "functions" else "tools"
+        assert response.headers.get(RETRIED) == (param if strict else None)
+        assert UNMET not in response.headers
+        assert "x-adapted-params" not in response.headers
+        assert json.dumps(WRITTEN[strict]) in response.text

@@ -237,6 +237,22 @@ def test_calls_of_compositions(gateway, upstream, profile):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+def test_calls_of_a_strict_function(gateway, upstream, profile):
+    """A call that does not match the schema of a strict function is made again, and then named."""
+    kinds = {"type": "object", "properties": {"kind": {"enum": ["cat", "dog"]}}}
+    function = {"name": "any", "parameters": kinds, "strict": True}
+    body = {"messages": [{"role": "user", "content": '[[tool any {"kind": "cow"}]]'}]}
+    tools = [{"type": "function", "function": function}]
+    headers, answer = post(gateway, body, tools=tools, claude={"profile": profile})
+    assert (headers["x-retried-params"], headers["x-unmet-params"]) == ("tools", "tools")
+    assert "x-adapted-params" not in headers
+    (call,) = answer["tool_calls"]
+    assert call["function"]["arguments"] == '{"kind": "cow"}'
+    assert len(upstream.requests) == 2
+    assert "the arguments of any do not match" in upstream.requests[1].raw.decode()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("schema", [COMPOSED["one"], COMPOSED["ref"]], ids=["oneOf", "$ref"])
 def test_a_composed_answer(gateway, upstream, schema, profile):
     """The answer may be in a composed shape, too, which the original schema checks."""

@@ -83,7 +83,7 @@ class FunctionSchema(BaseSchema):
     def build(self, data: dict[str, Any], **_: Any) -> Function:
         adapted = data.get("parameters") or ModelSchema(NO_PARAMETERS)
         schema, described = state_original(adapted, data.get("description") or "")
-        strict = adapted.original is not None and bool(data.get("strict"))
+        strict = bool(data.get("strict"))
         return Function(data["name"], schema, described, adapted.original, strict)
 
 

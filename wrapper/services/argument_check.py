@@ -1,4 +1,7 @@
-"""The check of calls by the schemas that the model did not get as the client wrote them."""
+"""The check of calls: their arguments must match the schemas that the client wrote.
+
+It checks functions that are strict, and those whose schema the model gets in another form.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from wrapper.services.turn import Call, Function, Reminder, Shape
 
 @dataclass(frozen=True)
 class MisfitCall:
-    """A call whose arguments do not match the original schema of its function.
+    """A call whose arguments do not match the schema of its function, as the client wrote it.
 
     The *reminder* says so to the model. There is one if the function is strict: the client was
     promised arguments that match.
@@ -24,17 +27,17 @@ class MisfitCall:
 
 def checks_calls(functions: Iterable[Function], *, strict: bool = False) -> bool:
     """Return whether calls of *functions* are checked; only the strict ones if *strict*."""
-    return any(one.original is not None and (one.strict or not strict) for one in functions)
+    return any(one.strict if strict else one.is_checked for one in functions)
 
 
 def find_misfit(
     functions: Sequence[Function], calls: Iterable[Call], param: str
 ) -> MisfitCall | None:
-    """Return the first of *calls* that does not match the original schema of its function.
+    """Return the first of *calls* that does not match the schema that its function is checked by.
 
     A call whose check takes too long counts as one, without a reminder.
     """
-    checked = {one.name: one for one in functions if one.original is not None}
+    checked = {one.name: one for one in functions if one.is_checked}
     for call in calls:
         if function := checked.get(call.name):
             shape = Shape(call.name, function.parameters, original=function.original)

@@ -122,6 +122,11 @@ class Function:
     original: Mapping[str, Any] | None = None
     strict: bool = False
 
+    @property
+    def is_checked(self) -> bool:
+        """Say whether the arguments of its calls are checked, which nothing else ensures."""
+        return self.strict or self.original is not None
+
 
 @dataclass(frozen=True)
 class Calling:
