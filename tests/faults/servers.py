@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live.server import MODEL, Server, alive
+from tests.live.server import DEADLINE, MODEL, Server, alive
 
+# How long a turn is waited for, of many at once on a full machine.
+LONGEST_SECONDS = 5 * DEADLINE
 ASKED = "asked"  # where a crooked `claude` notes its id once it has been asked something
 
 
@@ -66,7 +68,9 @@ def play(
     messages = [{"role": "user", "content": told}]
     body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
     began = time.monotonic()
-    status, headers, data = server.call("POST", "/v1/chat/completions", {**body, **more})
+    status, headers, data = server.call(
+        "POST", "/v1/chat/completions", {**body, **more}, timeout=LONGEST_SECONDS
+    )
     seconds = time.monotonic() - began
     if stream and status == 200:
         lines = [line.removeprefix("data: ") for line in data.decode().split("\n\n") if line]

@@ -108,10 +108,16 @@ class Server:
         return status
 
     def call(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        timeout: float = DEADLINE,
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers (lower case) and body of one plain request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if data is not None else {}
@@ -193,7 +199,7 @@ class Server:
             return all(now[name] <= before[name] for name in before)
 
         self.at_rest()  # which may take long by itself
-        return bool(eventually(settled, 10))
+        return bool(eventually(settled, 50))  # five times what it may need
 
 
 def children(pid: int) -> list[int]:
