@@ -11,6 +11,8 @@ from tests.test_http import USER, Server, error_of
 from wrapper.schemas.chat import CHAT_REQUEST
 from wrapper.services.claude.frames import extra_body
 from wrapper.services.conversation import Grant, build_turn
+from wrapper.services.messages import ChatMessage
+from wrapper.services.sessions.codec import decode_messages, encode_messages
 
 NAMED = "x-adapted-messages"
 AUDIO = {"id": "audio_1", "data": "UklGRg==", "expires_at": 1}
@@ -78,6 +80,21 @@ def test_texts():
     server.ask(messages=[USER, assistant(audio=SPOKEN), USER, refusal, USER])
     spoken = [one.parts for one in server.engine.turns[0].messages if one.role == "assistant"]
     assert spoken == [("Spoken.",), ("Well: ", "No.")]
+
+
+def test_sessions():
+    """What an earlier request of the session has brought is named as the session's, and taken."""
+    server = Server()
+    asked = [[USER, assistant(audio=SPOKEN), USER], [USER]]
+    answers = [server.ask(messages=messages, session_id="s") for messages in asked]
+    assert [one.headers[NAMED] for one in answers] == ["messages.1.audio", "session_id"]
+
+
+def test_kept():
+    """Where a session is kept outside of the process, that is kept as well."""
+    message = ChatMessage("assistant", ("a",), dropped=("audio",))
+    (read,) = decode_messages(encode_messages([message]))
+    assert read == message
 
 
 BLANKS = st.sampled_from([None, "", " ", "\n"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
@@ -18,14 +18,13 @@ class ChatMessage:
 
     The call of a `function_call`, OpenAI's older way, has no id. `answers` is the call that a
     message holds the result of: for the role tool its id, for the role function its name.
-    `dropped` are the paths in it of what the client sent and `parts` do not hold; they matter only
-    to the request that brought them.
+    `dropped` are the paths in it of what the client sent and `parts` do not hold.
     """
 
     role: str
     parts: tuple[Part, ...]
     answers: str = ""
-    dropped: tuple[str, ...] = field(default=(), compare=False)
+    dropped: tuple[str, ...] = ()
 
     @property
     def calls(self) -> list[Call]:

@@ -63,13 +63,14 @@ def load_head(told: Mapping[str, Any]) -> Head:
 
 def dump_message(message: ChatMessage) -> Json:
     parts = [_dump_part(part) for part in message.parts]
-    return {"role": message.role, "parts": parts, "answers": message.answers}
+    dropped = {"dropped": list(message.dropped)} if message.dropped else {}
+    return {"role": message.role, "parts": parts, "answers": message.answers, **dropped}
 
 
 def load_message(told: Mapping[str, Any]) -> ChatMessage:
     """Raises KeyError, TypeError or ValueError for what dump_message has not written."""
     parts = tuple(_load_part(part) for part in told["parts"])
-    return ChatMessage(told["role"], parts, told["answers"])
+    return ChatMessage(told["role"], parts, told["answers"], tuple(told.get("dropped", ())))
 
 
 def measure(message: ChatMessage) -> int:
