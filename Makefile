@@ -40,7 +40,7 @@ lint: install ## ruff, mypy and import-linter
 
 # Some of these tests have one name, of which several processes would run only one. What fails beside
 # others is tried once more by itself: a machine that is full keeps no deadline.
-FUZZED := tests/test_schemathesis.py
+FUZZED := tests/unit/fuzz/test_schemathesis.py
 FUZZ ?= fuzz
 test: install $(VENV)/deploy $(FUZZ) ## all tests, on the real Claude Code and a scripted upstream
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZED) || \
@@ -50,16 +50,13 @@ test: install $(VENV)/deploy $(FUZZ) ## all tests, on the real Claude Code and a
 fuzz: install
 	$(BIN)/python -m pytest $(FUZZED)
 
-# What touches the packages that the gateway needs.
-TOUCHING := chat_schema conversing functions gateway http keys main metrics openapi pictures rates server \
-	session_stores settings transport turn_loop usage_stores validation worker
-test-lowest: install $(LOWEST)/installed ## what touches other packages, with the lowest versions that are allowed
-	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -k "not test_any" $(TOUCHING:%=tests/test_%.py)
+test-lowest: install $(LOWEST)/installed ## tests marked `packages`, with the lowest versions that are allowed
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m packages -k "not test_any" --ignore tests/unit/fuzz tests/unit
 
-$(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/lowest.py
+$(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/support/lowest.py
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(BIN)/python -m tests.lowest > $(@D)/requirements.txt
+	$(BIN)/python -m tests.support.lowest > $(@D)/requirements.txt
 	$(@D)/bin/pip install --quiet --no-compile -r $(@D)/requirements.txt
 	touch $@
 
@@ -92,7 +89,7 @@ soak: install ## mixed traffic with faults for half an hour, or SOAK_SECONDS; no
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)
 
 docs: install ## write parameters, ceilings, headers and settings into docs/ and .env.example
-	$(BIN)/python -c "from pathlib import Path; from wrapper import reference; reference.write(Path())"
+	$(BIN)/python -c "from pathlib import Path; from wrapper import docgen; docgen.write(Path())"
 
 run: install ## serve on HOST and PORT with your own login
 	$(BIN)/python -m wrapper

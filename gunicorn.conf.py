@@ -1,5 +1,5 @@
-"""gunicorn's settings, for `gunicorn -c gunicorn.conf.py wsgi:app`; wrapper.server has them."""
+"""gunicorn's settings, for `gunicorn -c gunicorn.conf.py wsgi:app`. See wrapper.server.config."""
 
-from wrapper.server import configuration
+from wrapper.server.config import configuration
 
 globals().update(configuration())

@@ -1,7 +1,7 @@
 """What a WSGI server serves: `gunicorn -c gunicorn.conf.py wsgi:app`."""
 
 from wrapper import create_app
-from wrapper.cli import commands_alone
+from wrapper.cli.commands import commands_alone
 from wrapper.settings import SettingsError
 
 try:

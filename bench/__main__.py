@@ -51,8 +51,8 @@ from bench.targets import (
     too_slow,
 )
 from bench.upstream import serving
-from tests.live import cli
-from wrapper.services.claude.cli import QUIET, build_profiles
+from tests.support import cli
+from wrapper.services.claude.processes.profiles import QUIET, build_profiles
 from wrapper.settings import Settings
 
 RESULTS = Path(__file__).with_name("results.md")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.answer import QUESTION, Answer, Timing, WrongAnswer
-from tests.live.server import DEADLINE, MODEL, Server, eventually
-from wrapper.services.claude import frames
-from wrapper.services.claude.cli import Profile
-from wrapper.services.claude.process import Process
+from tests.support.server import DEADLINE, MODEL, Server, eventually
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.protocol import frames
 from wrapper.services.turn import Message, Turn
 
 Json = dict[str, Any]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.own import MODEL
-from tests.live.server import DEADLINE, ROOT, Server, eventually
-from wrapper.services.claude.memory import resident
+from tests.support.server import DEADLINE, ROOT, Server, eventually
+from wrapper.services.claude.processes.memory import resident
 
 REQUESTS = 1000
 CONNECTIONS = 4

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from wrapper.services.answer import Answer
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
-from wrapper.services.messages import ChatMessage
-from wrapper.services.sessions.memory import MemoryStore
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.memory_store import MemoryStore
 from wrapper.services.sessions.session import new_session
-from wrapper.services.sessions.visit import Visit
+from wrapper.services.sessions.session_turn import Visit
 from wrapper.settings import Settings
 
 SESSIONS = 1000

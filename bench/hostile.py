@@ -25,8 +25,8 @@ from typing import Any
 from PIL import Image
 
 from bench.upstream import serving
-from tests.faults.clients import Client, request
-from tests.live.server import MODEL, Server
+from tests.support.clients import Client, request
+from tests.support.server import MODEL, Server
 
 MOST = 1.5
 CALLERS = 10

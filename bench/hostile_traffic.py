@@ -7,9 +7,9 @@ import json
 
 from bench.keys import BUDGET_USD, BUDGETED, LIMITED, REQUESTS_PER_MINUTE, USUAL, key_of
 from bench.traffic import Asker, Kind, Wrong, say
-from tests.faults.clients import Client
-from tests.live.server import MODEL
-from wrapper.keys import hash_of
+from tests.support.clients import Client
+from tests.support.server import MODEL
+from wrapper.auth.key_file import hash_of
 
 PATH = "/v1/chat/completions"
 HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "[[say hi]]"}]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wrapper.keys import hash_of
+from wrapper.auth.key_file import hash_of
 
 USUAL = "usual"
 LIMITED = "limited"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.live.server import Server
+from tests.support.server import Server
 from wrapper.testing.upstream import Upstream
 
 

@@ -13,10 +13,10 @@ from time import perf_counter
 
 from bench.answer import EXPECTED, QUESTION, WrongAnswer
 from bench.contenders import BOOT_SECONDS, TURN, converse, opening
-from tests.live.server import Server
-from wrapper import capacity
-from wrapper.services.claude.cli import Profile
-from wrapper.services.claude.process import Process
+from tests.support.server import Server
+from wrapper import host
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import Profile
 
 AT_ONCE = 8
 FRESH_TURNS = 24
@@ -39,7 +39,7 @@ class Load:
     @property
     def most(self) -> float:
         """Return the turns a second that the cores can do, where each needs a boot."""
-        return capacity.cores() / self.cpu
+        return host.cores() / self.cpu
 
 
 def load(folder: Path, url: str, key: str, binary: str, profile: Profile, rounds: int) -> Load:

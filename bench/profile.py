@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 
 from bench.answer import QUESTION
 from bench.upstream import serving
-from tests.live import cli
-from tests.live.server import MODEL, eventually
+from tests.support import cli
+from tests.support.server import MODEL, eventually
 from wrapper import create_app
 from wrapper.settings import load
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.clients import Client, request
-from tests.faults.servers import program
-from tests.live.server import ROOT, Server, alive, eventually, started_for
+from tests.support.clients import Client, request
+from tests.support.server import ROOT, Server, alive, eventually, started_for
+from tests.support.servers import program
 
 MANY = 64
 LOOKS = 60

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bench.answer import EXPECTED, QUESTION, Timing, WrongAnswer
 from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse, opening
-from tests.live.server import MODEL
-from wrapper.services.claude import frames
-from wrapper.services.claude.cli import Profile
-from wrapper.services.claude.process import Process
+from tests.support.server import MODEL
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.protocol import frames
 from wrapper.services.turn import Message, Turn
 
 LATE = 60

@@ -29,9 +29,9 @@ from bench.keys import write_keys
 from bench.traffic import KINDS as USUAL
 from bench.traffic import LEFT, Asker, Wrong
 from bench.upstream import serving
-from tests.live import cli
-from tests.live.server import Server
-from wrapper.services.claude.memory import resident
+from tests.support import cli
+from tests.support.server import Server
+from wrapper.services.claude.processes.memory import resident
 
 KINDS = {**USUAL, **HOSTILE}
 LOG = Path(__file__).with_name("soak.log")

@@ -17,8 +17,8 @@ from typing import Any
 
 from bench import keys
 from bench.hostile import bodies, costly_image
-from tests.faults.clients import Client, head, request
-from tests.live.server import MODEL, Server
+from tests.support.clients import Client, head, request
+from tests.support.server import MODEL, Server
 
 Json = dict[str, Any]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import Server
-from tests.live.talk import Talk
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
+from tests.support.server import Server
+from tests.support.talk import Talk
 from wrapper.testing import Upstream
 
 # Boots are most of what the tests cost, and most of them need no more than this.

@@ -7,7 +7,7 @@ from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.services.caller import Caller
 from wrapper.services.principal import Principal
-from wrapper.services.signals import turn_finished, turn_started
+from wrapper.services.telemetry.signals import turn_finished, turn_started
 from wrapper.settings import Settings
 
 __all__ = [

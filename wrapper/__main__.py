@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.util import make_fail_app
 
-from wrapper import ports
-from wrapper.server import configuration, refuse
+from wrapper.server import ports
+from wrapper.server.config import configuration, refuse
 from wrapper.settings import SettingsError, load
 
 

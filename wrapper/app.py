@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from wrapper import cli, log_setup
+from wrapper.cli import commands
 from wrapper.gateway import Gateway
-from wrapper.paths import Paths, SingleSlashes
 from wrapper.routes.blueprint import build_root
-from wrapper.routes.http import install_answers
+from wrapper.routes.context import install_answers
+from wrapper.routes.paths import Paths, SingleSlashes
 from wrapper.routes.unserved import UNSERVED
+from wrapper.server import log_setup
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings
 
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     gateway.allow_origins(app)
     app.register_blueprint(build_root(gateway.guard, metered=gateway.metrics is not None))
     gateway.init_app(app, PREFIX)
-    app.cli.add_command(cli.group)
+    app.cli.add_command(commands.group)
     paths = Paths(app.wsgi_app, PREFIX, RESOURCES)
     app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]
     return app

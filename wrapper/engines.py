@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import metadata
 
-from wrapper.services.claude import footing
+from wrapper.services.claude import preflight
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings, SettingsError, environment
@@ -31,7 +31,7 @@ def build_engine(settings: Settings, refused: Refused) -> Engine:
 def check(settings: Settings) -> None:
     """Raise SettingsError, with all mistakes, where the engine could not be had."""
     if settings.wrapper_engine == CLAUDE:
-        footing.check(settings, environment())
+        preflight.check(settings, environment())
     else:
         _found(settings.wrapper_engine)
 

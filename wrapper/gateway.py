@@ -11,30 +11,30 @@ from typing import Any, cast
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
-from wrapper import metrics
-from wrapper.chat import Chat
+from wrapper import prometheus
+from wrapper.auth.guard import Authenticate, Guard, cors_origins
+from wrapper.auth.key_file import open_keys
+from wrapper.client import Chat
 from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
-from wrapper.keys import open_keys
-from wrapper.metrics import Metrics
-from wrapper.paths import SingleSlashes
+from wrapper.prometheus import Metrics
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
-from wrapper.routes.http import PROCESSING
-from wrapper.schemas.chat import ChatRequestSchema
-from wrapper.security import Authenticate, Guard, cors_origins
-from wrapper.services import machine
-from wrapper.services.admission import Admission
+from wrapper.routes.context import PROCESSING
+from wrapper.routes.paths import SingleSlashes
+from wrapper.schemas.chat.request import ChatRequestSchema
+from wrapper.services import resources
+from wrapper.services.background.offload.runner import offload
+from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
-from wrapper.services.ceilings import Ceilings
-from wrapper.services.chat import ChatService
 from wrapper.services.engine import Engine
-from wrapper.services.liveness import CHECK_SECONDS
-from wrapper.services.meter import Meter, Unread
-from wrapper.services.offload.runner import offload
-from wrapper.services.rates import open_rates
+from wrapper.services.limits.admission import Admission
+from wrapper.services.limits.policy import Ceilings
+from wrapper.services.limits.rate_limits import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
+from wrapper.services.telemetry.metrics import Meter, Unread
+from wrapper.services.turns.service import ChatService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
 from wrapper.settings import load as load_settings
@@ -88,7 +88,7 @@ class Gateway:
             patience=self.settings.queue_timeout,
             tick=CHECK_SECONDS,
         )
-        self.metrics = Metrics(self.health, self._names) if metrics.installed() else None
+        self.metrics = Metrics(self.health, self._names) if prometheus.installed() else None
         self.meter: Meter = self.metrics or Unread()
         self.ceilings = Ceilings(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
@@ -140,7 +140,7 @@ class Gateway:
 
     def health(self) -> dict[str, Any]:
         """Return the health of engine, machine, keys, books and sessions, and the load; at once."""
-        parts = {"machine": machine.health(), "usage": self.ledger.health()}
+        parts = {"machine": resources.health(), "usage": self.ledger.health()}
         if self.keys:
             error = self.keys.error
             parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}

@@ -1,5 +1,5 @@
 """gunicorn's settings from anywhere: `-c python:wrapper.gunicorn_conf 'wrapper:create_app()'`."""
 
-from wrapper.server import configuration
+from wrapper.server.config import configuration
 
 globals().update(configuration())

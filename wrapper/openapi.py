@@ -15,10 +15,10 @@ from werkzeug.routing import Rule
 from wrapper import __version__
 from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
-from wrapper.routes.http import PROCESSING, PROCESSING_MEANS
+from wrapper.routes.context import PROCESSING, PROCESSING_MEANS
 from wrapper.routes.operation import Operation, operation_of
-from wrapper.schemas.answers import ErrorSchema
 from wrapper.schemas.base import Shape
+from wrapper.schemas.chat.response import ErrorSchema
 from wrapper.schemas.plugin import Plugin
 
 Json = dict[str, Any]

@@ -12,7 +12,8 @@ from typing import Any, cast
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError, validate
 
-from wrapper import capacity, origins, parsers
+from wrapper import host as capacity
+from wrapper import origins, parsers
 
 PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
 # Parameters without which an answer is still one to what was asked.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import MODEL, ROOT
+from tests.support import cli
+from tests.support.server import MODEL, ROOT
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites"

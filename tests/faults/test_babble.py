@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import MODEL, Server, eventually
+from tests.support.server import MODEL, ROOT, Server, eventually
 
-BABBLING = Path(__file__).with_name("babbling.py")
+BABBLING = ROOT / "tests" / "support" / "babbling.py"
 PROFILES = ("plain", "agent")
 SEEDS = range(60)
 AT_ONCE = 4

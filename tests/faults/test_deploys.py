@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import (
+from tests.support.server import (
     FLASK,
     GUNICORN,
     alive,

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.clients import Client, request
-from tests.faults.servers import ask, asked, outcome
-from tests.live.server import alive, eventually
-from tests.live.team import Team
+from tests.support.clients import Client, request
+from tests.support.server import alive, eventually
+from tests.support.servers import ask, asked, outcome
+from tests.support.team import Team
 
 PLACES, QUEUE = 2, 3
 AT_ONCE = 2.0  # five times what an answer that waits for nothing may take

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.live.server import DEADLINE, MODEL
+from tests.support.server import DEADLINE, MODEL
 
 WORDS = "word " * 300
 SUMMARY = "This session is being continued"

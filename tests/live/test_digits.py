@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import MODEL
-from tests.test_precision import equal
+from tests.support.server import MODEL
+from tests.unit.json_text.test_precision import equal
 
 PROFILES = ("plain", "agent")
 DIGITS = ("1234567890123456789", "0.12345678901234567890", "-0.0", "1e400", "4.9e-324", "1" * 40)

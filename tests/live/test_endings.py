@@ -10,7 +10,7 @@ import socket
 import openai
 import pytest
 
-from tests.live.server import MODEL, command_line, eventually, started_for
+from tests.support.server import MODEL, command_line, eventually, started_for
 
 PROFILES = ("plain", "agent")
 CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"

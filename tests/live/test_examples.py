@@ -12,7 +12,7 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.live.server import ROOT
+from tests.support.server import ROOT
 
 EXAMPLES = ROOT / "examples"
 QUESTIONS = ("My name is Ada. Say hello.", "I like green tea.", "What do you know about me?")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import ROOT
+from tests.support import cli
+from tests.support.server import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 

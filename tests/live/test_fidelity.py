@@ -14,12 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.live import cli
-from tests.live.direct import KEPT, SHOWN, Case, call
-from tests.live.server import MODEL
-from tests.live.test_functions import ASKED, BASH, PLACE, READ, WEATHER, tools
+from tests.live.test_function_calls import ASKED, BASH, PLACE, READ, WEATHER, tools
 from tests.live.test_golden import CLI_VERSION, settled
-from tests.live.test_messages import (
+from tests.live.test_message_shapes import (
     CALLED,
     QUESTION,
     RESULTS,
@@ -30,10 +27,13 @@ from tests.live.test_messages import (
     text,
     use,
 )
-from tests.live.test_parameters import CLAMPED, IGNORED, told
-from tests.test_parameters import CASES
-from wrapper.schemas.message import CALLS, ROLES
-from wrapper.schemas.parameters import PARAMETERS, Kind, of_kind
+from tests.live.test_parameters_upstream import CLAMPED, IGNORED, told
+from tests.support import cli
+from tests.support.direct import KEPT, SHOWN, Case, call
+from tests.support.server import MODEL
+from tests.unit.schemas.chat.test_parameters import CASES
+from wrapper.schemas.chat.message import CALLS, ROLES
+from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
 
 
 def say(asked, direct=None, **sent):

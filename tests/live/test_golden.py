@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.live import cli
+from tests.support import cli
 
 GOLDEN = Path(__file__).parent / "golden"
 CLI_VERSION = "2.1.330"

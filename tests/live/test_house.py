@@ -8,9 +8,9 @@ import signal
 
 import pytest
 
-from tests.live.server import DEADLINE, MODEL, eventually
+from tests.support.server import DEADLINE, MODEL, eventually
 
-APP = "tests.live.house:app"
+APP = "tests.support.house:app"
 GUNICORN = ("gunicorn", "--worker-class", "gthread", "--threads", "8", "-b", "127.0.0.1:0", APP)
 FLASK = ("flask", "--app", APP, "run", "--port", "0")
 WAITRESS = ("waitress", "--listen=127.0.0.1:0", "--channel-request-lookahead=1", APP)

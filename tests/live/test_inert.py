@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import Server
+from tests.support import cli
+from tests.support.server import Server
 from wrapper.testing.upstream import Upstream
 
 SECRET, NOTE = "swordfish-secret", "planted-command"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.live.test_parameters import IGNORED, SAMPLED, ask, told
+from tests.live.test_parameters_upstream import IGNORED, SAMPLED, ask, told
 
 BEDROCK = {
     "CLAUDE_CODE_USE_BEDROCK": "1",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import ROOT, eventually
+from tests.support import cli
+from tests.support.server import ROOT, eventually
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -31,8 +31,8 @@ RUN_BY = {
     "make demo": "demo",
     "make test": "this run",
     "make run": "test_make_run",
-    "pip install '.[redis,metrics,docs]'": "tests/test_package.py",
-    "claude-code-gateway": "tests/test_package.py",
+    "pip install '.[redis,metrics,docs]'": "tests/unit/package/test_package.py",
+    "claude-code-gateway": "tests/unit/package/test_package.py",
     ".venv/bin/flask --app wsgi gateway doctor": "test_doctor",
     f"make smoke URL={URL}": "test_smoke",
     "curl": "test_curl",

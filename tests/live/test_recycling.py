@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import eventually
-from tests.live.talk import heard, last_process, reminders
-from tests.live.team import Team
+from tests.support.server import eventually
+from tests.support.talk import heard, last_process, reminders
+from tests.support.team import Team
 
 PROFILES = ("plain", "agent")
 SECRET = "swordfish"

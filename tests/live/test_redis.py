@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.server import eventually
-from tests.live.team import Team
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
+from tests.support.server import eventually
+from tests.support.team import Team
 
 PLAIN = {"claude": {"profile": "plain"}}
 DEAR = '[[say done]] [[usage {"input_tokens": 1000}]]'  # $0.003015

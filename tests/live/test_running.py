@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import DEADLINE, MODEL, ROOT, environments, eventually, started_for
+from tests.support import cli
+from tests.support.server import DEADLINE, MODEL, ROOT, environments, eventually, started_for
 from wrapper.smoke import Client
 from wrapper.testing import demo
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import command_line, eventually
+from tests.support import cli
+from tests.support.server import command_line, eventually
 
 PROFILES = ("plain", "agent")
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import Server, alive, eventually
-from tests.live.team import Team
-from wrapper.services.claude import sandbox, unixuser
+from tests.support import cli
+from tests.support.server import Server, alive, eventually
+from tests.support.team import Team
+from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.settings import SESSION_DIR_OF_USER
 
 NOBODY = "nobody"
@@ -63,7 +63,7 @@ def needs(kind: str) -> None:
 def runnable(folder: Path) -> str:
     """Return a claude that everybody can run: the installed one, or else a copy of it."""
     installed = cli.current()
-    if os.geteuid() != 0 or unixuser.find(NOBODY).can("x", installed):
+    if os.geteuid() != 0 or unix_user.find(NOBODY).can("x", installed):
         return installed
     return str(shutil.copy(installed, folder / "claude"))
 
@@ -121,7 +121,7 @@ class House:
         }
 
     def _uid(self) -> int:
-        return unixuser.find(NOBODY).uid if self.kind == "user" else os.geteuid()
+        return unix_user.find(NOBODY).uid if self.kind == "user" else os.geteuid()
 
     def run(self, command: str, **more: Any) -> str:
         """Return what alice's model is told of a *command*."""
@@ -292,7 +292,7 @@ def test_user_of_its_own(house):
     """Agents run as CLAUDE_USER, in directories that are theirs; plain processes do not."""
     held = house("user")
     assert NOBODY in held.run("id -un")
-    uid = unixuser.find(NOBODY).uid
+    uid = unix_user.find(NOBODY).uid
     held.server.at_rest()
     owners = {pid: os.stat(f"/proc/{pid}").st_uid for pid in held.server.claudes()}
     assert set(owners.values()) == {0, uid}
@@ -306,7 +306,7 @@ def works_as_nobody(server: Server, session: str) -> None:
     user, name = body["choices"][0]["message"]["content"].split("\n")[:2]
     work = Path(name)
     assert (user, work.parent) == (NOBODY, Path(SESSION_DIR_OF_USER))
-    assert (work / "made").stat().st_uid == unixuser.find(NOBODY).uid
+    assert (work / "made").stat().st_uid == unix_user.find(NOBODY).uid
     assert server.call("DELETE", f"/v1/sessions/{session}")[0] == 200
     assert eventually(lambda: not work.exists(), 5)
 

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import openai
 import pytest
 
-from tests.live.server import alive, eventually
-from tests.live.talk import Talk, note, say_both_ways
-from tests.live.team import Team
+from tests.support.server import alive, eventually
+from tests.support.talk import Talk, note, say_both_ways
+from tests.support.team import Team
 
 PROFILES = ("plain", "agent")
 RETRY = {"x-stainless-retry-count": "1"}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.live.talk import note, say_both_ways
-from wrapper.services.pairing import NO_RESULT
+from tests.support.talk import note, say_both_ways
+from wrapper.services.messages.pairing import NO_RESULT
 
 PROFILES = ("plain", "agent")
 PLACE = {"type": "object", "properties": {"city": {"type": "string"}}}

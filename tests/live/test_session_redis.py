@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
-from tests.live.server import children, eventually
-from tests.live.talk import Talk, note
-from tests.live.team import Team
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
+from tests.support.server import children, eventually
+from tests.support.talk import Talk, note
+from tests.support.team import Team
 
 ATTEMPTS = 12
 

@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from tests.live import cli
-from tests.live.server import DEADLINE, eventually
+from tests.support import cli
+from tests.support.server import DEADLINE, eventually
 
 HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [

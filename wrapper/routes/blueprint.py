@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from wrapper.auth.guard import Guard
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
-from wrapper.routes.docs import docs
+from wrapper.routes.context import install
 from wrapper.routes.health import health
-from wrapper.routes.http import install
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
+from wrapper.routes.openapi import docs
 from wrapper.routes.sessions import sessions
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
-from wrapper.security import Guard
 
 # The blueprints' names, by which an app's other routes are told from the gateway's.
 NAMES = ("wrapper", "wrapper_root")

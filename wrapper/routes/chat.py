@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from wrapper.routes.body import load
-from wrapper.routes.http import admitted, current_gateway, reply
+from wrapper.routes.context import admitted, current_gateway, reply
+from wrapper.routes.json_body import load
 from wrapper.routes.operation import operation
-from wrapper.routes.stream import stream_response
-from wrapper.schemas.answers import ChunkSchema, CompletionSchema
-from wrapper.schemas.chat import CHAT_REQUEST
-from wrapper.services.conversation import ChatRequest
+from wrapper.routes.sse import stream_response
+from wrapper.schemas.chat.request import CHAT_REQUEST
+from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
+from wrapper.services.turns.builder import ChatRequest
 
 RATES = {
     "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",

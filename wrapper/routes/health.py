@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from wrapper.routes.http import current_gateway, reply
+from wrapper.routes.context import current_gateway, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.health import HealthSchema, ReadySchema
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from wrapper.errors import PermissionDenied
-from wrapper.routes.http import current_gateway, principal
+from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
 
 metrics = Blueprint("metrics", __name__)

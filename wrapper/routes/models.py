@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from wrapper.routes.http import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal, reply
 from wrapper.routes.operation import operation
-from wrapper.schemas.answers import ModelListSchema, ModelSchema
+from wrapper.schemas.chat.response import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Catalog, Model, created
 
 models = Blueprint("models", __name__)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from wrapper.errors import InvalidRequest
-from wrapper.routes.http import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.base import checked
 from wrapper.schemas.sessions import (
@@ -21,9 +21,9 @@ from wrapper.schemas.sessions import (
     SessionPathSchema,
     SessionStatsSchema,
 )
+from wrapper.services.sessions.presenter import transcribe
 from wrapper.services.sessions.service import SessionService
 from wrapper.services.sessions.session import Head
-from wrapper.services.transcript import transcribe
 
 sessions = Blueprint("sessions", __name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from wrapper.routes.http import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.base import checked
 from wrapper.schemas.usage import USAGE_QUERY, UsageQuerySchema, UsageReportSchema

@@ -12,9 +12,9 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
-from wrapper.services.confinement import HOW_TO_OPEN, rules_that_open
+from wrapper.services.permissions.confinement import HOW_TO_OPEN, rules_that_open
+from wrapper.services.permissions.rules import is_rule
 from wrapper.services.principal import RESERVED, Principal
-from wrapper.services.rules import is_rule
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 PREFIX = "sk-"

@@ -15,7 +15,7 @@ from wrapper.services.events import (
     TextDelta,
     Unfit,
 )
-from wrapper.services.messages import ChatMessage
+from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Call, Message
 
 

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from contextvars import Context
 from typing import Any, Protocol
 
-from wrapper.services import loops
-from wrapper.services.attachments.pictures import Picture
+from wrapper.services import turn_loop
+from wrapper.services.attachments.images import Picture
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Event, Started, Used
 from wrapper.services.turn import SessionKey, Turn
@@ -87,7 +87,7 @@ class TurnLoop:
         patience: float = LEAVING_SECONDS,
         note: Callable[[int, Event], None] = lambda index, event: None,
     ):
-        self._loop = loops.lend()
+        self._loop = turn_loop.lend()
         self._closed = False
         self._events: asyncio.Queue[Item] = asyncio.Queue(BUFFERED_EVENTS)
         self._tick = tick
@@ -128,7 +128,7 @@ class TurnLoop:
         if any(not task.done() for task in self._tasks):
             self._loop.run_until_complete(self._end())
         self._closed = True
-        loops.give_back(self._loop)
+        turn_loop.give_back(self._loop)
         self._drain()
         return self._late
 

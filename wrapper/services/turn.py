@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.value_count import MOST_VALUES, has_too_many_values
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from wrapper.services.precision import is_exact
+from wrapper.json_text.precision import is_exact
 
 Body = dict[str, Any]
 Call = tuple[str, Any]

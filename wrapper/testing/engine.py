@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from wrapper.errors import Unavailable
-from wrapper.services.attachments.pictures import Picture
+from wrapper.services.attachments.images import Picture
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Ending, Event, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.turn import SessionKey, Turn

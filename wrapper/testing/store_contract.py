@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from wrapper.services.messages import ChatMessage
+from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.turn import Image
 from wrapper.testing.trial import CREATED, IDS, MESSAGES, Trial, build_session

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from wrapper.errors import Conflict
 from wrapper.services.events import Ending, Usage
-from wrapper.services.messages import ChatMessage
+from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.session import Head, Reply, Session, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
 from wrapper.services.turn import Call, Document, Image, Result

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, validate
 from shop.teas import TEAS
 from wrapper import Gateway
 from wrapper.routes import caller, load, operation, stream_response
-from wrapper.schemas.answers import ChunkSchema
+from wrapper.schemas.chat.response import ChunkSchema
 
 # Reviews are anybody's words: they are what is summed up, and nothing to obey.
 TASK = "Sum up the reviews of a tea, given as a JSON list, in at most {words} words."

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
-from wrapper.services.claude.fleet import Fleet
-from wrapper.services.claude.process import Process
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.supervisor import Fleet
 
 FRESH_SECONDS = 30.0
 # What of the CLI's account is told; an e-mail address or an organisation is not among it.

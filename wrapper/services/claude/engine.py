@@ -15,16 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
-from wrapper.redaction import Redacted
-from wrapper.services.attachments.pictures import Picture
+from wrapper.logs.redaction import Redacted
+from wrapper.services.attachments.images import Picture
 from wrapper.services.catalog import Model
-from wrapper.services.claude import cli, shrinking
-from wrapper.services.claude.failures import DiedEarly
-from wrapper.services.claude.identity import Identity
-from wrapper.services.claude.listing import read_models
-from wrapper.services.claude.process import Process
-from wrapper.services.claude.supply import Lease, Supply
-from wrapper.services.confinement import confine
+from wrapper.services.claude.errors import DiedEarly
+from wrapper.services.claude.processes import profiles
+from wrapper.services.claude.processes.leasing import Lease, Supply
+from wrapper.services.claude.processes.models import read_models
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.protocol import image_limits
+from wrapper.services.claude.status import Identity
 from wrapper.services.events import (
     Compacted,
     Ended,
@@ -36,14 +36,15 @@ from wrapper.services.events import (
     Used,
     beside,
 )
+from wrapper.services.permissions.confinement import confine
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 
 # How many processes are tried where one ends before it was asked anything.
 ATTEMPTS = 3
 # Importing the SDK costs half a second, which only an engine that is started should pay.
-CONVERSING = "wrapper.services.claude.conversing"
-COMPACTION = "wrapper.services.claude.compaction"
+CONVERSING = "wrapper.services.claude.conversation.conversation"
+COMPACTION = "wrapper.services.claude.conversation.compaction"
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class ClaudeEngine:
     ):
         self._settings = settings
         self._environment = environment
-        self._profiles = cli.build_profiles(settings, environment)
+        self._profiles = profiles.build_profiles(settings, environment)
         self._identity = Identity(settings, environment, self._lease_any)
         self._models: tuple[Model, ...] = ()
         self._version: str | None = None
@@ -183,7 +184,7 @@ class ClaudeEngine:
 
     def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
         # In plain Claude Code does not get to see them.
-        return profile == "agent" and shrinking.shrinks(picture, model)
+        return profile == "agent" and image_limits.shrinks(picture, model)
 
     def parked(self) -> Sequence[SessionKey]:
         return self._supply.parked() if self._supply else ()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from wrapper.json_text.precision import write_exact
 from wrapper.services.json_schema.exact import describe
 from wrapper.services.json_schema.references import find
 from wrapper.services.json_schema.subschemas import Schema, map_schemas
-from wrapper.services.precision import write_exact
 
 KNOWN = {
     *("$id", "$ref", "$defs", "definitions", "type", "const", "enum"),

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from wrapper.json_text.precision import changes, is_suspect, reorders, write_exact
 from wrapper.services.json_schema.subschemas import Schema, holds_schemas, map_schemas
-from wrapper.services.precision import changes, is_suspect, reorders, write_exact
 
 # What stands for a Decimal where it is only looked for.
 _LONG = 10**16

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrapper.json_text.precision import write_exact
 from wrapper.services.json_schema.exact import describe, keep_exact
 from wrapper.services.json_schema.object_schema import fold, is_composed
 from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas
-from wrapper.services.precision import write_exact
 
 # Claude Code cuts a function's description after as many characters.
 DESCRIPTION_CHARACTERS = 4096

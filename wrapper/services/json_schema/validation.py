@@ -14,9 +14,9 @@ from typing import Any
 from cachetools import LRUCache, cached
 
 from wrapper.errors import SchemaTooCostly
-from wrapper.services.offload.runner import Exceeded, Job, offload
-from wrapper.services.offload.server import MEMORY
-from wrapper.services.precision import write_exact
+from wrapper.json_text.precision import write_exact
+from wrapper.services.background.offload.runner import Exceeded, Job, offload
+from wrapper.services.background.offload.server import MEMORY
 from wrapper.services.turn import Shape
 
 MOST_BYTES = 256 * 1024

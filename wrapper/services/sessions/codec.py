@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
 from wrapper.services.events import Ending, Usage
-from wrapper.services.messages import ChatMessage
-from wrapper.services.options import Options
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Head, Reply
 from wrapper.services.turn import Call, Document, Image, Part, Result, SessionKey
 

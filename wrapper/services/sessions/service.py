@@ -9,17 +9,17 @@ from functools import partial
 from typing import Any
 
 from wrapper.errors import Conflict, SessionNotFound
+from wrapper.services.background.periodic import Janitor
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
 from wrapper.services.engine import Engine
 from wrapper.services.events import Usage, sum_usage
-from wrapper.services.janitor import Janitor
-from wrapper.services.liveness import CHECK_SECONDS, Watch
-from wrapper.services.messages import ChatMessage
+from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
-from wrapper.services.sessions.memory import MemoryStore
-from wrapper.services.sessions.redis import RedisStore
+from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.sessions.redis_store import RedisStore
 from wrapper.services.sessions.session import Head, Session, new_session
+from wrapper.services.sessions.session_turn import Visit
 from wrapper.services.sessions.store import Claim, SessionStore
-from wrapper.services.sessions.visit import Visit
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 

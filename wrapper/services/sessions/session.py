@@ -6,8 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 
 from wrapper.services.events import Ending, Usage
-from wrapper.services.messages import ChatMessage
-from wrapper.services.options import Options
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.options import Options
 from wrapper.services.turn import SessionKey
 
 

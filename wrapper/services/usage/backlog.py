@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from wrapper.services.usage.amounts import Amounts, Row
+from wrapper.services.usage.store import Amounts, Row
 
 
 class Backlog:

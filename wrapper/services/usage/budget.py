@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapper.errors import QuotaExceeded
 from wrapper.services.principal import Principal
-from wrapper.services.usage.amounts import Row
+from wrapper.services.usage.store import Row
 
 NANO = 1e-9
 

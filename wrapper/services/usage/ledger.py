@@ -9,14 +9,14 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from wrapper.errors import PermissionDenied, Unavailable
-from wrapper.services.janitor import Janitor
+from wrapper.services.background.periodic import Janitor
 from wrapper.services.principal import Principal
-from wrapper.services.usage.amounts import Row, StoreFailed, UsageStore
 from wrapper.services.usage.backlog import Backlog
 from wrapper.services.usage.budget import Budget, budgets
-from wrapper.services.usage.redis import RedisStore
+from wrapper.services.usage.redis_store import RedisStore
 from wrapper.services.usage.report import report
-from wrapper.services.usage.sqlite import SqliteStore
+from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.store import Row, StoreFailed, UsageStore
 from wrapper.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from wrapper.services.usage.amounts import Amounts
+from wrapper.services.usage.store import Amounts
 
 # Claude Code 2.1.330's list prices of a token of input, in billionths of dollars, by the model's
 # family; the first that is found in a model's id holds. Of Haiku 5 it is that of a long prompt.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from wrapper.services.usage.amounts import Amounts, Row, total
 from wrapper.services.usage.budget import NANO, Budget
+from wrapper.services.usage.store import Amounts, Row, total
 
 
 def report(

@@ -1,0 +1,205 @@
+"""Whatever the CLI does, a turn ends with an answer or an error, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from tests.support.clients import Client, request
+from tests.support.server import alive, eventually
+from tests.support.servers import ask, asked, lasting, outcome, program
+from tests.support.talk import last_process, note
+from wrapper.services.claude.processes.memory import resident
+
+SOON = 15.0  # five times what a turn may need to be gone
+PROFILES = ("plain", "agent")
+KILLS = 100
+AT_ONCE = 10
+
+
+@pytest.fixture(scope="module")
+def _crooked_gateway(_servers, crooked):
+    settings = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "MAX_TIMEOUT": "2000"}
+    return _servers(CLAUDE_CLI_PATH=crooked, **settings).wait()
+
+
+@pytest.fixture
+def misled(_crooked_gateway):
+    """A gateway whose `claude` is crooked and whose turns may take two seconds.
+
+    After each test it holds what it held before.
+    """
+    server = _crooked_gateway
+    for profile in PROFILES:
+        ask(server, "", profile)
+    before = lasting(server)
+    yield server
+    assert ask(server, "")[0] == 200
+    assert server.comes_back_to(before)
+
+
+def test_hangs_and_floods(misled):
+    """A CLI that says nothing, half a line, or no end of nothing, is ended at MAX_TIMEOUT."""
+    told = ("[[still]]", "[[begin]]", "[[half]]", "[[flood]]", "[[shout]]")
+    with ThreadPoolExecutor() as pool:
+        turns = [pool.submit(ask, misled, one, profile) for one in told for profile in PROFILES]
+        assert {outcome(*turn.result()) for turn in turns} == {(504, "timeout")}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_half_a_line(misled, profile):
+    """A CLI that ends in the middle of a line is an error that must not be tried again."""
+    status, body = ask(misled, "[[leave]]", profile)
+    assert (status, body["error"]["code"]) == (502, "bad_gateway")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("told", ["[[garbage]]", "[[line 40]]"])
+def test_garbage(misled, told, profile):
+    """Garbage, and a line of 40 MB, are passed over; what is an answer is the answer."""
+    status, body = ask(misled, told, profile)
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "ok")
+
+
+def test_line_without_end(misled):
+    """A line that is too long to be kept is an error, and the gateway goes on."""
+    status, body = ask(misled, "[[line 70]]")
+    assert (status, body["error"]["code"]) == (502, "bad_gateway")
+
+
+def test_words_without_end(misled):
+    """An answer without end is ended at MAX_TIMEOUT, also where it is streamed and read."""
+    events, raw = misled.stream("[[babble]]", claude={"profile": "plain"})
+    assert events[-1]["error"]["code"] == "timeout"
+    assert b"[DONE]" not in raw
+
+
+def test_deaf(misled):
+    """A CLI that does not heed SIGTERM is killed."""
+    status, _ = ask(misled, "[[deaf]]", "agent")
+    assert status == 504
+    # That all its processes are gone, too, is seen when the gateway is at rest again.
+
+
+@pytest.mark.parametrize("text", ["hello", "x" * 1_000_000])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_stopped_before_it_is_asked(misled, profile, text):
+    """A process that was stopped is ended at MAX_TIMEOUT, however much it was to be told."""
+    misled.at_rest()
+    stopped = misled.claudes()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    status, body = ask(misled, text, profile)
+    assert outcome(status, body) == (504, "timeout")
+    for pid in stopped:  # the others were not asked, and have to be found some day
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def brief(_servers):
+    settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "MAX_TIMEOUT": "5000"}
+    return _servers(LOG_LEVEL="debug", **settings).wait()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_stopped_in_mid_answer(brief, upstream, profile):
+    """The real CLI, stopped after its first words: the error comes, and the process goes."""
+    with Client(brief) as client:
+        client.send(request("[[deltas 100]] [[pause 0.1]]", stream=True, profile=profile))
+        assert b'"w1"' in client.read_until(b'"w1"')
+        stopped = last_process(brief)
+        os.kill(stopped, signal.SIGSTOP)
+        assert b'"code":"timeout"' in client.read_until(b'"code":"timeout"')
+    assert b"[DONE]" not in client.said
+    assert eventually(lambda: not alive(stopped), SOON)
+    brief.at_rest()
+
+
+def test_killed_in_mid_turn(serve, crooked):
+    """Killed in mid-turn a hundred times, each turn is an error, and nothing is left of any."""
+    settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "4", "MAX_TIMEOUT": "50000"}
+    server = serve(CLAUDE_CLI_PATH=crooked, **settings).wait()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda _: ask(server, ""), range(AT_ONCE)))
+        before = lasting(server)
+        for _ in range(KILLS // AT_ONCE):
+            turns = [pool.submit(ask, server, "[[begin]]") for _ in range(AT_ONCE)]
+            assert eventually(lambda: len(asked(server)) == AT_ONCE), server.log()
+            for pid in asked(server):
+                os.kill(pid, signal.SIGKILL)
+            assert {outcome(*turn.result()) for turn in turns} == {(502, "bad_gateway")}
+    assert outcome(*ask(server, "")) == (200, None)
+    assert server.comes_back_to(before)
+
+
+def test_boots_that_fail_for_a_while(serve, tmp_path, crooked):
+    """While boots fail turns are told when to come again; when they succeed all is well again."""
+    (tmp_path / "tries").write_text("")
+    wrong = 'echo "no luck" >&2; exit 1'
+    count = f"echo >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -gt 12 || {{ {wrong}; }}"
+    binary = program(tmp_path, count, f'exec {crooked} "$@"')
+    server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="3", POOL_SIZE_OTHER="3").listen()
+    assert eventually(lambda: server.health()["status"] == "failing")
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    status, headers, data = server.call("POST", "/v1/chat/completions", body)
+    assert (status, b"no luck" in data) == (503, True)
+    assert 1 <= int(headers["retry-after"]) <= 60
+    assert eventually(lambda: server.health()["status"] == "ok", 25), server.log()
+    assert ask(server, "")[0] == 200
+    server.at_rest()
+
+
+def test_boots_that_are_soon_done(serve, crooked):
+    """However soon processes are up: a gateway is ready once it has loaded the SDK."""
+    server = serve(CLAUDE_CLI_PATH=crooked, PYTHONPROFILEIMPORTTIME="1").wait()
+    assert " claude_code_sdk\n" in server.log()
+
+
+def test_boots_that_take_long(serve, tmp_path, crooked):
+    """Turns wait for processes that take their time, and for no more of them than there are."""
+    server = serve(
+        CLAUDE_CLI_PATH=program(tmp_path, "sleep 2", f'exec {crooked} "$@"'), POOL_SIZE="0"
+    ).listen()
+    with ThreadPoolExecutor() as pool:
+        turns = [pool.submit(ask, server, "", profile) for profile in PROFILES * 2]
+        assert eventually(lambda: server.health()["status"] == "starting", SOON)
+        assert [turn.result()[0] for turn in turns] == [200] * 4
+    server.at_rest()
+
+
+def test_rehearsals_that_fail(serve, tmp_path, crooked):
+    """A process that cannot rehearse is replaced by one that need not."""
+    deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {crooked} \"$@\""
+    variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
+    server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
+    assert server.log().count("no process rehearses its turn any more (POOL_REHEARSE)") == 1
+
+
+def test_boots_that_flood(serve, tmp_path):
+    """A process that says no end of nothing while it starts is ended, and is not kept in memory."""
+    settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "BOOT_TIMEOUT": "10"}
+    server = serve(CLAUDE_CLI_PATH=program(tmp_path, "exec cat /dev/zero"), **settings).listen()
+    assert eventually(lambda: server.health()["status"] == "failing"), server.log()
+    assert resident(server.worker) < 400 * 1024**2
+    assert "too much" in server.health()["pools"]["agent"]["error"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("said", [b'{"type": "system", "subtype": "note"}\n', b"half a line"])
+def test_parked_process_that_speaks(remembering, begin, profile, said):
+    """A process that speaks unasked after its session's turn is not used again; the session is."""
+    talk = begin(remembering, profile)
+    talk.say(note("a"))
+    talk.say(note("b"))
+    parked = talk.process
+    remembering.at_rest()
+    with open(f"/proc/{parked}/fd/1", "wb") as stdout:
+        stdout.write(said)
+    assert talk.say("[[recall]]").text == "a b"
+    assert talk.process != parked
+    assert eventually(lambda: not alive(parked), SOON)

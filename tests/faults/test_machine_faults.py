@@ -1,0 +1,321 @@
+"""Whatever the machine lacks is told, ends nothing that runs, and heals by itself.
+
+Disk, log, file descriptors and memory are taken away by the system's own limits, and Redis by
+stopping it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clients import Client, request
+from tests.support.redis_server import RedisServer
+from tests.support.server import Server, eventually
+from tests.support.servers import asked, lasting, play
+from tests.support.talk import Talk, note
+from wrapper.testing.upstream import Upstream
+
+SOON = 30.0  # five times what it may need to be well again
+POOLS = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "2"}
+
+
+@contextlib.contextmanager
+def limited(server: Server, what: int, soft: int) -> Iterator[None]:
+    """Let the system hold the worker to a limit."""
+    worker = server.worker
+    before = resource.prlimit(worker, what)
+    resource.prlimit(worker, what, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(worker, what, before)
+    assert server.worker == worker  # it has lived through it
+
+
+def descriptors(server: Server, left: int) -> contextlib.AbstractContextManager[None]:
+    """Let *left* more files and connections be opened."""
+    used = {int(one.name) for one in Path(f"/proc/{server.worker}/fd").iterdir()}
+    free = (number for number in range(2**20) if number not in used)
+    for _ in range(left):
+        next(free)
+    return limited(server, resource.RLIMIT_NOFILE, next(free))
+
+
+def refusal(server: Server, told: str = "hello", **more: Any) -> str:
+    """Return why a turn is refused, nothing where it is not."""
+    outcome = play(server, told, **more)
+    if outcome.error is None:
+        return ""
+    assert (outcome.status, outcome.error["code"]) == (503, "unavailable")
+    return str(outcome.error["message"])
+
+
+def is_well(server: Server, before: dict[str, int]) -> None:
+    """Check that the server has come to health by itself, works, and holds what it held."""
+    assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
+    for profile in ("plain", "agent"):
+        assert play(server, "hello", profile=profile).text == "ok"
+    assert server.comes_back_to(before)
+
+
+# The disk
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own, and a small one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(
+            f"no disk can be mounted here; a limit on files is tested all the same: {error}"
+        )
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Write as much as fits."""
+    waste = folder / "waste"
+    with waste.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
+    try:
+        yield
+    finally:
+        waste.unlink()
+
+
+def test_full_disk(serve, crooked):
+    """Processes that run answer, and no other is begun; the books wait in memory, and are kept."""
+    server = serve(CLAUDE_CLI_PATH=crooked, **POOLS).wait()
+    play(server, "hello")
+    before = lasting(server)
+    with limited(server, resource.RLIMIT_FSIZE, 0):
+        for _ in range(2):
+            assert play(server, "hello").text == "ok"
+        assert eventually(lambda: "TMPDIR" in refusal(server), SOON)
+        health = server.health()
+        assert health["usage"]["unbooked"] == 1
+        assert "USAGE_DB" in health["usage"]["error"]
+        assert "TMPDIR" in health["pools"]["plain"]["error"]
+        assert "Traceback" not in str(health)
+        # What could not be begun is not there: neither as a process nor as a directory.
+        folders = server.temporary.glob("claude-gateway-*/*/")
+        assert len(server.claudes()) == len(list(folders)) == 1
+    assert requests_booked(server) == 3
+    is_well(server, before)
+
+
+def test_full_disk_of_the_books(disk, serve, crooked):
+    """Where only the books' disk is full turns go on, and nothing of them is lost."""
+    server = serve(CLAUDE_CLI_PATH=crooked, USAGE_DB=str(disk / "usage.db"), **POOLS).wait()
+    play(server, "hello")
+    before = lasting(server)
+    with filled(disk):
+        for _ in range(3):
+            assert play(server, "hello").text == "ok"
+        health = server.health()
+        assert (health["status"], health["usage"]["unbooked"]) == ("degraded", 1)
+        assert "make room" in health["usage"]["error"]
+    assert requests_booked(server) == 4
+    is_well(server, before)
+
+
+def requests_booked(server: Server) -> int:
+    """Return how many requests the books tell of, once nothing waits to be booked."""
+    assert eventually(lambda: server.health()["usage"]["status"] == "ok", SOON), server.health()
+    status, _, data = server.call("GET", "/v1/usage")
+    assert status == 200, data
+    return int(json.loads(data)["total"]["requests"])
+
+
+def test_full_disk_and_required_books(serve, crooked):
+    """Where the books are required, no turn is begun that they could not be kept of."""
+    server = serve(CLAUDE_CLI_PATH=crooked, USAGE_REQUIRED="true", **POOLS).wait()
+    assert play(server, "hello").text == "ok"
+    with limited(server, resource.RLIMIT_FSIZE, 0):
+        for _ in range(2):
+            assert "USAGE_REQUIRED" in refusal(server)
+    assert eventually(lambda: server.health()["status"] == "ok", SOON)
+    assert play(server, "hello").text == "ok"
+
+
+def test_full_log(serve, crooked):
+    """A log that takes nothing is no reason to fail: every turn is answered, and every refusal."""
+    port = free_port()
+    server = serve(
+        *("--capture-output", "--error-logfile", "/dev/full"),
+        **{"CLAUDE_CLI_PATH": crooked, "PORT": str(port), "LOG_LEVEL": "debug", **POOLS},
+    )
+    server.port, server.url = port, f"http://127.0.0.1:{port}/v1"
+    assert eventually(lambda: listens(port))
+    assert eventually(lambda: server.health()["status"] == "ok")
+    for stream in (False, True):
+        assert play(server, "hello", stream=stream).text == "ok"
+        assert play(server, "[[leave]]").status == 502
+    assert server.call("POST", "/v1/chat/completions", {"messages": []})[0] == 400
+    assert server.stop() in (0, 120)  # which is what Python ends with where its log takes nothing
+    assert not server.log()
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_no_room_for_a_workspace(serve, crooked, tmp_path):
+    """A session whose directory cannot be made is told so, and goes on once it can."""
+    sessions = tmp_path / "sessions"
+    sessions.write_text("in the way")
+    server = serve(CLAUDE_CLI_PATH=crooked, SESSION_DIR=str(sessions), **POOLS).wait()
+    assert "working directory" in refusal(server, profile="agent", session_id="a")
+    sessions.unlink()
+    assert play(server, "hello", profile="agent", session_id="a").text == "ok"
+
+
+# File descriptors
+
+
+@pytest.fixture
+def small(serve, crooked):
+    server = serve(CLAUDE_CLI_PATH=crooked, **POOLS).wait()
+    play(server, "hello")
+    return server
+
+
+def test_few_descriptors(small):
+    """What is left of them is kept for telling that there are few."""
+    before = lasting(small)
+    with descriptors(small, 30):
+        for _ in range(3):
+            assert "file descriptors" in refusal(small)
+        health = small.health()
+        assert health["status"] == "degraded"
+        assert "file descriptors" in health["machine"]["error"]
+    is_well(small, before)
+
+
+def test_no_descriptors(small):
+    """With none left nobody is let in, and nobody who is in is put out; who waits is let in."""
+    before = lasting(small)
+    with contextlib.ExitStack() as waiting:
+        running = waiting.enter_context(Client(small))
+        running.send(request("[[begin]]", stream=True)).read_until(b'"ok"')
+        with limited(small, resource.RLIMIT_NOFILE, 3):  # which it has, whatever it closes
+            late = waiting.enter_context(Client(small))
+            late.send(request("hello"))
+            assert eventually(lambda: "nobody is let in" in small.log(), SOON)
+            assert len(asked(small)) == 1
+        assert b'"content":"ok"' in late.read_until(b'"content":"ok"')
+        assert eventually(lambda: len(asked(small)) == 1)
+    is_well(small, before)
+
+
+# Memory
+
+
+def test_little_memory(small):
+    """What needs more memory than there is gets told so; what needs little is answered."""
+    before = lasting(small)
+    size = int(Path(f"/proc/{small.worker}/statm").read_text().split()[0])
+    with limited(small, resource.RLIMIT_AS, size * resource.getpagesize()):
+        for _ in range(3):
+            assert "memory" in refusal(small, "x" * 30_000_000)
+            assert play(small, "hello").text == "ok"
+        assert small.call("GET", "/health")[0] == 200
+    is_well(small, before)
+
+
+def test_processes_without_memory(serve, crooked, tmp_path):
+    """Where processes have no memory to start in, turns are told why, until they have it."""
+    short = tmp_path / "short"
+    short.touch()
+    binary = tmp_path / "claude"
+    binary.write_text(f'#!/bin/sh\n[ -e {short} ] && ulimit -v 8000\nexec {crooked} "$@"\n')
+    binary.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(binary), **POOLS).listen()
+    assert eventually(lambda: server.health()["status"] == "failing", SOON)
+    assert "No Claude Code process could be started" in refusal(server)
+    short.unlink()
+    assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
+    assert play(server, "hello").text == "ok"
+    server.at_rest()
+
+
+# Redis
+
+
+@pytest.fixture
+def redis(tmp_path):
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder).start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_redis_away_and_back(serve, redis, upstream, hangs):
+    """A turn that runs while Redis goes is told so, so is the next; those without it go on.
+
+    Redis is gone, or hangs as where its machine does. Once it is back all is well again.
+    """
+    url = f"{redis.url}?socket_timeout=0.5"
+    server = serve(SESSION_STORE=url, REDIS_URL=url, **POOLS).wait()
+    talk = Talk(server)
+    talk.say(note("before"))
+    upstream.clear()
+    going = threading.Thread(target=go_away, args=(redis, upstream, hangs))
+    going.start()
+    under_way = talk.fail("[[deltas 3]] [[pause 0.7]]")
+    going.join()
+    for error in (under_way, talk.fail("hello")):
+        assert (error.status_code, error.code) == (503, "unavailable")
+        assert "SESSION_STORE: Redis cannot be reached" in error.message
+    assert under_way.response.headers["x-should-retry"] == "false"
+    assert talk.tell_all("[[say alone]]").text == "alone"
+    health = server.health()
+    assert (health["status"], health["usage"]["status"]) == ("degraded", "failing")
+    if hangs:
+        redis.thaw()
+    else:
+        redis.start(redis.port)
+    # One that hung has kept what was booked before, one that was gone has not.
+    assert requests_booked(server) == (3 if hangs else 2)
+    assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
+    again = Talk(server)
+    again.say(note("after"))
+    assert again.say("[[recall]]").text == "after"
+    again.close()
+    talk.close()
+    server.at_rest()
+
+
+def go_away(redis: RedisServer, upstream: Upstream, hangs: bool) -> None:
+    """Take Redis away once the model was asked."""
+    assert upstream.wait_for(bool)
+    if hangs:
+        redis.freeze()
+    else:
+        redis.stop()

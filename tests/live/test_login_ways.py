@@ -1,0 +1,140 @@
+"""The gateway's login: the four ways, what is told of them, and what is not."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.live.test_providers import BEDROCK, VERTEX
+from tests.support.server import eventually
+from tests.support.tokens import TokenEndpoint
+
+CLI_LOGIN = {
+    "accessToken": "sk-ant-oat01-test-access",
+    "refreshToken": "sk-ant-ort01-test-refresh",
+    "scopes": ["user:inference", "user:profile"],
+    "subscriptionType": "max",
+}
+
+
+def log_in(home, valid_seconds=3600):
+    (home / ".claude").mkdir(exist_ok=True)
+    login = {**CLI_LOGIN, "expiresAt": int((time.time() + valid_seconds) * 1000)}
+    text = json.dumps({"claudeAiOauth": login})
+    (home / ".claude" / ".credentials.json").write_text(text)
+    account = {"accountUuid": "an-account", "emailAddress": "me@example.com"}
+    (home / ".claude.json").write_text(json.dumps({"oauthAccount": account}))
+
+
+def status_of(server):
+    status, _, data = server.call("GET", "/v1/auth/status")
+    assert status == 200
+    return json.loads(data), data.decode()
+
+
+@pytest.mark.parametrize("way", ["anthropic", "claude_cli", "token", "bedrock", "vertex"])
+def test_four_ways(serve, upstream, tmp_path, way):
+    """Each way answers a turn, and is told with its reason and what the CLI says of it."""
+    variables = {"ANTHROPIC_API_KEY": "", "POOL_SIZE_OTHER": "0", "HOME": str(tmp_path)}
+    if way == "claude_cli":
+        log_in(tmp_path)
+    model, path, header = "claude-sonnet-4-20250514", "/v1/messages", "Authorization"
+    if way == "anthropic":
+        variables["ANTHROPIC_API_KEY"] = "sk-test-0123456789"
+        header = "X-Api-Key"
+    elif way == "token":
+        variables["CLAUDE_CODE_OAUTH_TOKEN"] = "sk-ant-oat01-test-access"
+    elif way == "bedrock":
+        variables |= {**BEDROCK, "ANTHROPIC_BEDROCK_BASE_URL": upstream.url}
+        model, path = "us.anthropic.claude-sonnet-4-20250514-v1:0", "/model/"
+    elif way == "vertex":
+        variables |= {**VERTEX, "ANTHROPIC_VERTEX_BASE_URL": upstream.url}
+        model, path = "claude-sonnet-4@20250514", "/publishers/anthropic/"
+    server = serve(**variables).wait()
+    status, body = server.ask("[[say Hi]]", model=model)
+    assert (status, body["choices"][0]["message"]["content"]) == (200, "Hi")
+    assert path in upstream.requests[0].path
+    if path == "/v1/messages":
+        assert "test" in upstream.requests[0].headers[header]
+    told, raw = status_of(server)
+    assert told["method"] == ("claude_cli" if way == "token" else way)
+    assert (told["ready"], told["missing"]) == (True, [])
+    assert told["reason"]
+    assert told["cli"]["version"].startswith("2.")
+    expected = {"bedrock": "bedrock", "vertex": "vertex"}.get(way, "firstParty")
+    assert told["account"]["provider"] == expected
+    if way == "claude_cli":
+        assert "max" in told["account"]["subscription"].lower()
+    secrets = ("sk-", "me@example.com", "an-account", str(tmp_path))
+    assert not [secret for secret in secrets if secret in raw]
+
+
+def test_not_logged_in(serve):
+    """Where there is no login at all, that is told with its mend."""
+    told, _ = status_of(serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").wait())
+    assert (told["method"], told["ready"]) == ("claude_cli", False)
+    assert "ANTHROPIC_API_KEY" in told["missing"][0]
+
+
+def test_no_cli(serve):
+    """Where the CLI is missing, that is told with its mend, and the rest is told as well."""
+    told, _ = status_of(serve(CLAUDE_CLI_PATH="/nowhere/claude").listen())
+    assert (told["method"], told["ready"]) == ("anthropic", False)
+    assert "CLAUDE_CLI_PATH" in told["cli"]["error"]
+
+
+def test_key_is_needed(serve):
+    """The status is for who has the key."""
+    server = serve(API_KEY="the-key", POOL_SIZE="0", POOL_SIZE_OTHER="0").listen()
+    assert server.call("GET", "/v1/auth/status")[0] == 401
+    assert server.call("GET", "/v1/models")[0] == 401
+
+
+def test_login_and_logout_take_effect(serve, upstream, tmp_path):
+    """Who logs in or out while the gateway runs need not start it again."""
+    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").wait()
+    assert server.ask("hello")[0] == 401
+    assert status_of(server)[0]["ready"] is False
+    log_in(tmp_path)
+    assert eventually(lambda: server.ask("hello")[0] == 200, 20)
+    assert status_of(server)[0]["ready"] is True
+    (tmp_path / ".claude" / ".credentials.json").unlink()
+    assert eventually(lambda: server.ask("hello")[0] == 401, 20)
+    assert status_of(server)[0]["ready"] is False
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    endpoint = TokenEndpoint(tmp_path, valid=str(CLI_LOGIN["refreshToken"]))
+    yield endpoint
+    endpoint.close()
+
+
+def test_a_renewed_login_is_given_back(serve, upstream, tmp_path, tokens):
+    """A login that the gateway's processes renew is the one that the user's own Claude Code has.
+
+    A refresh token counts once: were the new one kept here, or lost with its process, the user
+    would be logged out, and so would the gateway's next process.
+    """
+    log_in(tmp_path, valid_seconds=-3600)
+    file = tmp_path / ".claude" / ".credentials.json"
+    server = serve(
+        ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE="3", **tokens.variables()
+    ).wait()
+    with ThreadPoolExecutor(4) as several:
+        answers = list(several.map(lambda _: server.ask("hello")[0], range(4)))
+    assert answers == [200] * 4
+    server.at_rest()
+    assert tokens.asked == [CLI_LOGIN["refreshToken"]]
+    sent = {request.headers["Authorization"] for request in upstream.requests}
+    assert sent == {"Bearer sk-ant-oat01-renewed-1"}
+    kept = json.loads(file.read_text())["claudeAiOauth"]
+    assert kept["refreshToken"] == "sk-ant-ort01-renewed-1"
+    assert file.stat().st_mode & 0o077 == 0
+    assert server.ask("hello")[0] == 200
+    assert len(tokens.asked) == 1
+    server.stop()
+    assert json.loads(file.read_text())["claudeAiOauth"] == kept

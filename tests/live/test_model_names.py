@@ -1,0 +1,90 @@
+"""Models: what is listed, and what a name runs."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.server import MODEL
+from wrapper.services.catalog import LEGACY
+
+
+@pytest.fixture(scope="module")
+def remapping(_servers):
+    aliases = "gpt-4o=sonnet, fast = haiku"
+    return _servers(LEGACY_MODELS="remap", MODEL_ALIASES=aliases, POOL_SIZE_OTHER="0").wait()
+
+
+def listed(server):
+    status, _, data = server.call("GET", "/v1/models")
+    body = json.loads(data)
+    assert (status, body["object"]) == (200, "list")
+    return {model["id"]: model for model in body["data"]}
+
+
+def test_list(remapping):
+    """The first release's five, the CLI's own models and aliases, and MODEL_ALIASES are listed."""
+    models = listed(remapping)
+    assert {*LEGACY, "sonnet", "opus", "haiku", "gpt-4o", "fast"} <= set(models)
+    assert models["sonnet"]["runs"] in models
+    for model in models.values():
+        assert (model["object"], model["owned_by"]) == ("model", "anthropic")
+        assert isinstance(model["created"], int)
+
+
+@pytest.mark.parametrize("name", ["sonnet", MODEL, "us.anthropic.claude-sonnet-4-20250514-v1:0"])
+def test_retrieve(remapping, name):
+    """A single model is told of, also one whose id holds a colon."""
+    status, _, data = remapping.call("GET", f"/v1/models/{quote(name, safe='')}")
+    assert (status, json.loads(data)["id"]) == (200, name)
+
+
+def test_retrieve_unknown(remapping):
+    """A foreign model is OpenAI's 404."""
+    status, _, data = remapping.call("GET", "/v1/models/gpt-5")
+    error = json.loads(data)["error"]
+    assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"), [("gpt-4o", "claude-sonnet-"), ("fast", "claude-haiku-")]
+)
+def test_aliases(remapping, upstream, asked, runs):
+    """MODEL_ALIASES are run as what they stand for, told by `model`."""
+    _, body = remapping.ask("hello", model=asked)
+    assert body["model"] == upstream.requests[0].body["model"]
+    assert body["model"].startswith(runs)
+
+
+def test_no_model(remapping, upstream):
+    """A request that names no model runs DEFAULT_MODEL."""
+    _, body = remapping.ask("hello", model=None)
+    assert body["model"].startswith("claude-sonnet-")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_remapped(remapping, upstream, stream):
+    """A retired model runs its family's current one, told by `model` and a header."""
+    asked = "claude-3-5-haiku-20241022"
+    messages = [{"role": "user", "content": "hello"}]
+    body = {"model": asked, "stream": stream, "messages": messages}
+    status, headers, data = remapping.call("POST", "/v1/chat/completions", body)
+    assert (status, headers["x-model-remapped"]) == (200, asked)
+    assert upstream.requests[0].body["model"].encode() in data
+    assert upstream.requests[0].body["model"].startswith("claude-haiku-5")
+
+
+def test_strict(gateway, upstream):
+    """With LEGACY_MODELS=strict a retired model goes upstream, whose 404 is passed on."""
+    status, body = gateway.ask("[[error 404]]", model="claude-3-7-sonnet-20250219")
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
+    assert upstream.requests[0].body["model"] == "claude-3-7-sonnet-20250219"
+
+
+def test_foreign(gateway, upstream):
+    """A foreign model asks nobody."""
+    status, body = gateway.ask("hello", model="gpt-4o")
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
+    assert not upstream.requests

@@ -1,0 +1,135 @@
+"""What a server writes to its log."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+
+import pytest
+
+from tests.support.server import eventually
+
+PROMPT = "the quick brown fox"
+
+
+def lines_of(server):
+    return [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def logging_json(_servers):
+    return _servers(LOG_FORMAT="json", LOG_LEVEL="debug", POOL_SIZE_OTHER="0").wait()
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [("[[say Hi]]", "done"), ("[[error 429]]", "rate_limit_exceeded"), (None, None)],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_line_a_request(logging_json, asked, outcome, stream):
+    """Each request is one line with its id, model, tokens, dollars, times and outcome."""
+    name = f"id-{outcome}-{stream}"
+    messages = [{"role": "user", "content": asked and f"{asked} {PROMPT}"}]
+    body = {"model": "claude-sonnet-4-20250514", "messages": messages, "stream": stream}
+    logging_json.call("POST", "/v1/chat/completions", body, {"x-request-id": name})
+    told = eventually(lambda: [line for line in lines_of(logging_json) if line.get("id") == name])
+    assert len(told) == 1
+    (line,) = told
+    assert line["outcome"] == (outcome or "invalid_value")
+    if outcome == "done":
+        assert line["completion_tokens"] == 1
+        assert line["cost_usd"] > 0
+        assert 0 < line["first_token_ms"] <= line["total_ms"]
+        assert line["model"] == "claude-sonnet-4-20250514"
+
+
+def test_frames(logging_json):
+    """At debug level the frames are shown, without what anybody wrote in them."""
+    logging_json.ask(f"[[say xylophone]] {PROMPT}")
+    frames = [line["frame"] for line in lines_of(logging_json) if "frame" in line]
+    assert {"user", "control_request", "stream_event", "result"} <= {f["type"] for f in frames}
+    assert PROMPT not in logging_json.log()
+    assert "xylophone" not in logging_json.log()
+    assert "sk-test" not in logging_json.log()
+
+
+def conversation(secret, answer):
+    """Return a request with a different secret in each field that takes a text of any kind."""
+    call = {
+        "id": f"call_{secret()}",
+        "type": "function",
+        "function": {"name": "look", "arguments": json.dumps({secret(): secret()})},
+    }
+    schema = {"type": "object", "title": secret(), "properties": {secret(): {"enum": [secret()]}}}
+    function = {"name": "look", "description": secret(), "parameters": schema}
+    text = {"type": "text", "text": secret()}
+    data = base64.b64encode(secret().encode()).decode()
+    file = {"filename": f"{secret()}.txt", "file_data": f"data:text/plain;base64,{data}"}
+    return {
+        "messages": [
+            {"role": "system", "content": secret()},
+            {"role": "user", "name": f"n{secret()}", "content": [text]},
+            {"role": "assistant", "content": secret(), "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": secret()},
+            {"role": "user", "content": [{"type": "file", "file": file}, text]},
+            {"role": "user", "content": f"{answer} {secret()}"},
+        ],
+        "tools": [{"type": "function", "function": function}],
+        "stop": [secret()],
+        "user": secret(),
+        "metadata": {secret(): secret()},
+    }
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_no_words_at_debug_level(logging_json, remembering, format_):
+    """Nothing that a caller, a model, a tool or a file says is in the log, at any level."""
+    server = logging_json if format_ == "json" else remembering
+    numbers = itertools.count(1000)
+    prefix = f"canary{format_}"
+
+    def secret():
+        return f"{prefix}{next(numbers)}"
+
+    def ask(answer, **more):
+        return server.ask("", **{**conversation(secret, answer), **more})[0]
+
+    file = server.folder / f"{secret()}.txt"
+    file.write_text(secret())
+    shape = {"name": "shape", "schema": {"type": "object", "required": [secret()]}, "strict": True}
+    statuses = []
+    for said in (
+        f"[[say {secret()}]]",
+        f'[[tool look {{"{secret()}": "{secret()}"}}]]',
+        f"[[think {secret()}]] [[say x]]",
+        f"[[error 400 {secret()}]]",
+        f"[[error 500 {secret()}]]",
+        f"[[stop {secret()}]]",
+    ):
+        statuses.append(ask(said))
+    assert statuses == [200, 200, 200, 400, 500, 502]
+    ask(
+        f'[[json {{"{secret()}": "{secret()}"}}]]',
+        response_format={"type": "json_schema", "json_schema": shape},
+    )
+    ask("[[say x]]", temperature=secret(), **{secret(): secret()})
+    for command in (f"cat {file}", f"nothing {secret()}", f"echo {secret()}"):
+        server.ask(f"[[tool Bash {json.dumps({'command': command})}]] [[say {secret()}]]")
+    server.ask(f"[[tool Read {json.dumps({'file_path': str(file)})}]] [[say {secret()}]]")
+    server.ask(secret(), session_id=f"logged-{format_}", claude={"allowed_tools": [secret()]})
+    server.ask(secret(), session_id=f"logged-{format_}", claude={"prefill": secret()})
+    server.call("POST", "/v1/chat/completions", b'{"messages": "' + secret().encode())
+    server.call("POST", f"/v1/chat/completions?{secret()}={secret()}", {secret(): secret()})
+    assert eventually(lambda: server.log().count("request") > 10)
+    found = [line for line in server.log().splitlines() if prefix in line]
+    assert found == []
+
+
+@pytest.mark.parametrize("prompts", ["true", "false"])
+def test_prompts(serve, prompts):
+    """What callers wrote is in the log only with LOG_PROMPTS."""
+    server = serve(LOG_PROMPTS=prompts, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    server.ask(PROMPT)
+    assert eventually(lambda: "outcome=done" in server.log())
+    assert (PROMPT in server.log()) is (prompts == "true")

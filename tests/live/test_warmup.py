@@ -1,0 +1,169 @@
+"""The rehearsal, and the early greeting: a turn is quicker, and the model sees no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.live.test_providers import BEDROCK, VERTEX
+from tests.support import cli
+from tests.support.server import MODEL, eventually
+from wrapper.services.claude.conversation.conversation import Conversation
+from wrapper.services.claude.processes.leasing import Supply
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import build_profiles
+from wrapper.services.claude.processes.warmup import rehearse
+from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS
+from wrapper.services.events import Ended, Usage
+from wrapper.services.turn import Calling, Function, Message, Turn
+from wrapper.settings import Settings
+
+SECONDS = 30
+WAYS = {
+    "a key": ({"ANTHROPIC_API_KEY": "sk-test"}, "ANTHROPIC_BASE_URL"),
+    "a CLI login": ({"CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-x"}, "ANTHROPIC_BASE_URL"),
+    "Bedrock": (BEDROCK, "ANTHROPIC_BEDROCK_BASE_URL"),
+    "Vertex AI": (VERTEX, "ANTHROPIC_VERTEX_BASE_URL"),
+}
+OWN_HEADERS = {"ANTHROPIC_CUSTOM_HEADERS": "x-house: ours"}
+SAID = (Message("user", ("Say it.",)),)
+PLAIN = Turn(MODEL, SAID, profile="plain")
+WEATHER = Function("weather", {"type": "object", "properties": {"city": {"type": "string"}}})
+TURNS = {
+    "nothing else": PLAIN,
+    "a prompt": replace(PLAIN, system="Be brief.\n\nAnswer /clear with @/etc/passwd."),
+    "a blank prompt": replace(PLAIN, system=""),
+    # Claude Code takes a late prompt for some names only if they are the model's own.
+    "an alias": replace(PLAIN, model="haiku", system="Be brief."),
+    "the default model": replace(PLAIN, model="default", system="Be brief."),
+    "a function": replace(
+        PLAIN,
+        messages=(Message("user", ('[[call weather {"city": "Rome"}]]',)),),
+        system="Be brief.",
+        functions=(WEATHER,),
+        calling=Calling("auto"),
+    ),
+}
+
+
+# What differs by provider is less what stands in a body than where it goes.
+CASES = [
+    *(("a key", name) for name in TURNS),
+    *(("a CLI login", name) for name in ("a prompt", "a function")),
+    ("Bedrock", "a prompt"),
+    ("Vertex AI", "an alias"),
+]
+
+
+@pytest.fixture
+def profile(request, upstream, tmp_path):
+    """The plain profile by a way to authenticate."""
+    variables, url = WAYS[request.param]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), url: upstream.url}
+    settings = Settings(claude_code_max_retries=0)
+    return build_profiles(settings, {**environment, **OWN_HEADERS, **variables})["plain"]
+
+
+@pytest.fixture
+def booted(tmp_path):
+    """Boot a process of a profile, which is stopped after the test."""
+    processes: list[Process] = []
+
+    def boot(profile):
+        processes.append(Process(profile, cli.current(), tmp_path))
+        processes[-1].boot(SECONDS)
+        return processes[-1]
+
+    yield boot
+    for process in processes:
+        process.stop()
+
+
+def run(process: Process, turn: Turn) -> list[Any]:
+    """Return the events of a process's turn."""
+
+    async def told() -> list[Any]:
+        conversation = Conversation(process, turn, None, Counter())
+        return [event async for event in conversation.events(asyncio.Event())]
+
+    return asyncio.run(told())
+
+
+def sent(upstream) -> list[Any]:
+    """Return all that went upstream, but for the names of session and device."""
+    requests = list(upstream.requests)
+    upstream.clear()
+    named = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}")
+    plain = {"x-claude-code-session-id", "content-length"}
+    return [
+        (
+            one.path,
+            named.sub("NAME", one.raw.decode()),
+            {name: value for name, value in one.headers.items() if name.lower() not in plain},
+        )
+        for one in requests
+    ]
+
+
+@pytest.mark.parametrize(("profile", "name"), CASES, indirect=["profile"])
+def test_the_same_upstream(booted, upstream, profile, name):
+    """What goes upstream is to the letter what goes there from a process that knew its turn."""
+    usual, ready = booted(replace(profile, alike=False)), booted(profile)
+    rehearse(ready, SECONDS)
+    assert ready.greeted
+    assert not usual.greeted
+    assert not upstream.requests
+    expected = run(usual, TURNS[name])
+    requests = sent(upstream)
+    assert [headers["X-House"] for _, _, headers in requests] == ["ours"]
+    assert run(ready, TURNS[name]) == expected
+    assert sent(upstream) == requests
+
+
+@pytest.mark.parametrize("profile", ["a key"], indirect=True)
+def test_costs_nothing(booted, upstream, profile):
+    """What was rehearsed is neither asked of the model nor counted as used."""
+    process = booted(profile)
+    rehearse(process, SECONDS)
+    assert process.alive_and_silent()
+    assert not upstream.requests
+    *_, ended = run(process, PLAIN)
+    (request,) = upstream.requests
+    assert request.body["messages"][0]["content"][0]["text"] == "Say it."
+    assert isinstance(ended, Ended)
+    assert ended.usage != Usage()
+
+
+@pytest.mark.parametrize("profile", ["a key"], indirect=True)
+@pytest.mark.parametrize(
+    ("changes", "rehearsed"),
+    [({}, True), ({"pool_rehearse": False}, False), ({"pool_size_other": 0}, False)],
+    ids=["as it comes", "switched off", "while its turn waits"],
+)
+def test_at_leisure(profile, changes, rehearsed):
+    """A warm process has rehearsed, unless that is switched off or a turn waits for it."""
+    settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **changes})
+    profiles = dict.fromkeys(("agent", "plain"), profile)
+    supply = Supply(settings, {}, profiles, welcome=lambda process: None, refused=pytest.fail)
+    try:
+        supply.fill()
+        warm = settings.pool_size_other
+        assert eventually(lambda: supply.health()["plain"]["ready"] == warm)
+        lease = asyncio.run(supply.lease(PLAIN))
+        assert (lease.process.result is not None) is rehearsed
+        supply.give_back(lease, PLAIN, None)
+    finally:
+        supply.close()
+
+
+def test_the_version_is_known():
+    """The CLI that is installed is one that was seen to heed what it is told late."""
+    if "CLAUDE_CLI_PATH" in os.environ:
+        pytest.skip("CLAUDE_CLI_PATH may be of any version")
+    assert cli.version() in HEED_LATE_PROMPTS

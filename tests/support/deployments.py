@@ -1,0 +1,96 @@
+"""What the files of deploy/ say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+COMPOSE = (DEPLOY / "compose.yaml").read_text()
+KUBERNETES = (DEPLOY / "kubernetes.yaml").read_text()
+UNIT = (DEPLOY / "claude-code-gateway.service").read_text()
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One way to deploy: what it sets, the seconds that it gives to stop, and the bytes of memory.
+
+    `lost` are those of the seconds that pass before the gateway is told.
+    """
+
+    variables: dict[str, str]
+    seconds: int
+    memory: int
+    text: str
+    lost: int = 0
+
+
+def number(text: str, unit: str) -> int:
+    assert text.endswith(unit), text
+    return int(text.removesuffix(unit))
+
+
+def compose() -> Deployment:
+    service = yaml.safe_load(COMPOSE)["services"]["gateway1"]
+    return Deployment(
+        service["environment"],
+        number(service["stop_grace_period"], "s"),
+        number(service["mem_limit"], "m") * MIB,
+        COMPOSE,
+    )
+
+
+def kubernetes() -> Deployment:
+    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    return Deployment(
+        {one["name"]: one.get("value", "secret") for one in container["env"]},
+        pod["terminationGracePeriodSeconds"],
+        number(container["resources"]["limits"]["memory"], "Mi") * MIB,
+        KUBERNETES,
+        lost=int(container["lifecycle"]["preStop"]["exec"]["command"][1]),
+    )
+
+
+def systemd() -> Deployment:
+    said = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.M))
+    return Deployment(
+        dict(pair.split("=") for pair in said["Environment"].split()),
+        int(said["TimeoutStopSec"]),
+        number(said["MemoryMax"], "M") * MIB,
+        UNIT,
+    )
+
+
+def instructions() -> Iterator[tuple[str, str]]:
+    """Yield the Dockerfile's instructions, each with what it is told."""
+    bare = re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ")
+    for line in filter(None, bare.splitlines()):
+        word, _, told = line.partition(" ")
+        yield word, told.strip()
+
+
+def copied() -> list[Path]:
+    """Return the files and directories that the image has of the repository."""
+    told = [words.split() for word, words in instructions() if word == "COPY"]
+    return [ROOT / name for names in told if names[0] != "--from=build" for name in names[:-1]]
+
+
+def healthcheck() -> list[str]:
+    """Return the command that says whether a container of the image is healthy."""
+    (told,) = (words for word, words in instructions() if word == "HEALTHCHECK")
+    return list(json.loads(told.partition("CMD ")[2]))
+
+
+def image() -> dict[str, str]:
+    """Return what the image sets."""
+    told = " ".join(words for word, words in instructions() if word == "ENV")
+    return dict(pair.split("=") for pair in told.split())

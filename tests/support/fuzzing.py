@@ -1,0 +1,120 @@
+"""The fuzzing: cases made from the OpenAPI document, and their answers held against it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+import schemathesis
+from hypothesis import HealthCheck
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from tests.unit.openapi.test_openapi_answers import Judge
+from tests.unit.openapi.test_openapi_requests import CALLS, RESULT
+from tests.unit.routes.test_http import USER, Server
+from wrapper.openapi import path_of
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Ended,
+    Ending,
+    ReasoningDelta,
+    Spent,
+    Started,
+    TextDelta,
+    ToolUse,
+    Usage,
+    Used,
+)
+from wrapper.services.json_schema.validation import misfit
+from wrapper.testing.calls import sample
+
+CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"
+# With a request that may hold nothing, or anything, nothing can be wrong.
+WRONG = {CHAT, "GET /v1/sessions", "GET /v1/usage", SESSION.format("GET"), SESSION.format("DELETE")}
+# Beside these it is the rest of a request that is wrong, if anything is.
+SOUND = {"model": ["opus", None], "messages": [[USER], [USER, CALLS, RESULT]]}
+# Which cases there are follows from the document alone, so that they are the same in each run.
+REPEATED: dict[str, Any] = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+}
+USED = Usage(input=3, cache_read=1, cache_creation=1, output=2, reasoning=1)
+
+
+def oblige(turn):
+    """Return the steps of a turn that calls what it may, and answers in the shape asked for."""
+    begun = [Started("scripted-model"), ReasoningDelta("Hm"), ToolUse("Bash", "ls")]
+    used = Used({"scripted-model": Spent(USED, 0.001)})
+    if turn.functions and turn.calling.mode != "none":
+        called = [CallStarted(0, "call_1", turn.functions[0].name), CallDelta(0, "{}")]
+        return [*begun, *called, used, Ended(Ending.CALLS, USED, 0.001)]
+    text, ending = "Hello\u2028 you.", Ending.DONE
+    if turn.shape:
+        text = json.dumps(sample(turn.shape.schema, turn.shape.schema))
+        if misfit(turn.shape, text):  # a model that cannot may say so
+            text, ending = "I cannot.", Ending.REFUSED
+    return [*begun, TextDelta(text), used, Ended(ending, USED, 0.001)]
+
+
+def loosened(document, held):
+    """Return what cases are made from, with the request's fields in *held* among few values.
+
+    The rules between a request's fields are too much for the making of cases.
+    """
+    loose = json.loads(json.dumps(document))
+    request = loose["components"]["schemas"]["ChatRequest"]
+    del request["allOf"]
+    request["properties"] |= {name: {"enum": values} for name, values in held.items()}
+    return loose
+
+
+class Fuzzing:
+    """Cases made from a server's document, with *held* fields; `sent` counts the requests."""
+
+    def __init__(self, key="", **held):
+        self.server = Server(script=oblige, api_key=key)
+        self.judge = Judge(self.server.app, needs_key=bool(key))
+        self.source = schemathesis.openapi.from_dict(loosened(self.judge.document, held))
+        self.source.app = self.server.app
+        found: Any = self.source.get_all_operations()
+        self.operations = [one.ok() for one in found]
+        self.sent = 0
+
+    def check(self, case, send=None):
+        """Send the case, a completion whole and streamed; hold the answers against the document.
+
+        *send* returns the response to a request; without it the app is asked.
+        """
+        asked = case.as_transport_kwargs()
+        for one in (asked, *_streamed(asked)):
+            response = (send or self._send)(one)
+            self.sent += 1
+            assert response.status_code < 500, response.get_data()[:500]
+            if (response.status_code, case.method) != (204, "OPTIONS"):
+                self.judge.check(response, *self._reached(case, unquote(one["path"])))
+
+    def _send(self, asked):
+        return self.server.client.open(**asked, buffered=True)
+
+    def _reached(self, case, path):
+        """Return path and method of the operation that is reached; a place may lead to another."""
+        adapter, operation = self.server.app.url_map.bind("localhost"), case.operation
+        try:
+            rule, _ = adapter.match(path, case.method, return_rule=True)
+        except MethodNotAllowed:
+            return case.operation.path, next(
+                iter(self.judge.document["paths"][case.operation.path])
+            )
+        except NotFound:
+            return operation.path, operation.method
+        return path_of(rule), case.method.lower()
+
+
+def _streamed(asked):
+    """Yield the same request for a stream, where it is one that could be."""
+    if isinstance(asked.get("json"), dict):
+        yield {**asked, "json": {**asked["json"], "stream": True}}

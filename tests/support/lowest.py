@@ -1,0 +1,59 @@
+"""What `make test-lowest` installs: the lowest versions that the package allows, and test tools.
+
+python -m tests.support.lowest
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+# What no test there needs; and schemathesis, which wants a newer jsonschema-rs than we do.
+LEFT_OUT = {
+    "ruff",
+    "mypy",
+    "import-linter",
+    "types-gunicorn",
+    "schemathesis",
+    "build",
+    "setuptools",
+}
+
+
+def read(name: str) -> list[Requirement]:
+    """Return the requirements in a file, without those in files that it names."""
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and line[0] not in "#-"]
+
+
+def extras() -> dict[str, list[Requirement]]:
+    """Return the requirements of each of the package's extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = project["optional-dependencies"]
+    return {name: [Requirement(line) for line in lines] for name, lines in told.items()}
+
+
+def lowest(requirement: Requirement) -> str:
+    """Return *requirement* as a pin of the lowest version that it allows."""
+    low = [one.version for one in requirement.specifier if one.operator in (">=", "==")]
+    return f"{requirement.name}=={max(low, key=Version)}"
+
+
+def wanted() -> Iterator[str]:
+    """Yield a line for pip of each package to install."""
+    own = [*read("requirements.txt"), *(one for extra in extras().values() for one in extra)]
+    yield from map(lowest, own)
+    yield from map(str, _tools(LEFT_OUT | {requirement.name for requirement in own}))
+
+
+def _tools(without: Iterable[str]) -> list[Requirement]:
+    return [one for one in read("requirements-dev.txt") if one.name not in without]
+
+
+if __name__ == "__main__":
+    print("\n".join(wanted()))

@@ -1,0 +1,61 @@
+"""A shop's own typed code around the gateway: mypy reads it, and it runs beside the wheel."""
+
+from __future__ import annotations
+
+from flask import Flask, Request
+
+from wrapper import Gateway, Principal, Settings, __version__, create_app
+from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.sessions.store import SessionStore
+from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say
+from wrapper.testing.engine import answer
+
+QUESTION = [{"role": "user", "content": "Hello?"}]
+
+
+def known(request: Request) -> Principal | None:
+    """Return who asks, as the shop knows them."""
+    name = request.headers.get("x-customer")
+    return Principal(name, requests_per_minute=60) if name else None
+
+
+def build_shop(engine: ScriptedEngine, settings: Settings, store: SessionStore) -> Flask:
+    shop = Flask(__name__)
+    gateway = Gateway(settings, engine=engine, sessions=store, authenticate=known)
+    gateway.init_app(shop, url_prefix="/ai/v1")
+
+    @shop.get("/greeting")
+    def greet() -> str:
+        return gateway.chat.complete(QUESTION).text
+
+    return shop
+
+
+def open_store(ttl: float) -> MemoryStore:
+    return MemoryStore(ttl=ttl, count=10, size=10**7)
+
+
+def check_parts() -> None:
+    """Hold the shop's own store and engine against their contracts, in real time."""
+    check_session_store(open_store)
+    check_engine(ScriptedEngine, say("Hello?"), say("Go on."))
+
+
+def said(app: Flask, path: str) -> str:
+    """Return what a customer gets to hear."""
+    reply = app.test_client().post(path, json={"messages": QUESTION}, headers={"x-customer": "ada"})
+    return str(reply.get_json()["choices"][0]["message"]["content"])
+
+
+def main() -> None:
+    engine, settings = ScriptedEngine(lambda turn: answer("Good day.")), Settings()
+    print(__version__)
+    print(said(create_app(settings, engine=engine), "/v1/chat/completions"))
+    shop = build_shop(engine, settings, open_store(60))
+    print(said(shop, "/ai/v1/chat/completions"))
+    print(shop.test_client().get("/greeting").text)
+    print(Upstream().url)
+
+
+if __name__ == "__main__":
+    main()

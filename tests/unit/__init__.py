@@ -1,0 +1,1 @@
+"""Unit tests, in the packages of the code that they test."""

@@ -1,0 +1,290 @@
+"""The locksmith: keys that are put into the file and taken out, and what stays as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from wrapper.auth import key_editor
+from wrapper.auth.key_file import KeyFile, KeysError, hash_of
+from wrapper.schemas.keys import CEILINGS
+
+HASHES = {name: hash_of(name) for name in ("alice", "bob", "carol")}
+TEAM = """# the team
+
+# Alice, of sales
+[keys.alice]
+sha256 = "{alice}"   # made in May
+models = [
+    "haiku",  # the cheap one
+]
+
+# Bob
+[keys.bob]
+# as long as he is here
+sha256 = "{bob}"
+
+# Carol
+[keys.carol]
+sha256 = '{carol}'
+# the end
+""".format(**HASHES)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys.toml"
+
+
+@pytest.fixture
+def team(path):
+    path.write_text(TEAM)
+    return path
+
+
+def name_of(file, key):
+    found = file.find(key.encode())
+    return found and found.name
+
+
+def refusal(function, *arguments):
+    with pytest.raises(KeysError) as caught:
+        function(*arguments)
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith("API_KEYS_FILE: ")
+    return mistake
+
+
+def test_new_key(path):
+    """A new key opens the gateway, and stands nowhere in the file."""
+    key = key_editor.add(path, "alice")
+    assert re.fullmatch(r"sk-[\w-]{43}", key)
+    assert name_of(KeyFile(path), key) == "alice"
+    assert key not in path.read_text()
+    assert key[3:] not in path.read_text()
+
+
+def test_secret_is_the_callers(path):
+    """The secret comes from where the caller says, and by default is another each time."""
+    assert key_editor.add(path, "alice", lambda: "from-here") == "sk-from-here"
+    assert key_editor.add(path, "bob") != key_editor.add(path, "carol")
+
+
+def test_new_file(tmp_path):
+    """A new file is its owner's alone, and says what may be written into it."""
+    path = tmp_path / "etc" / "gateway" / "keys.toml"
+    before = os.umask(0)
+    try:
+        key_editor.add(path, "alice")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = path.read_text().splitlines()
+    for name, meaning in CEILINGS.items():
+        assert any(re.fullmatch(rf"#   {name} +{re.escape(meaning)}", line) for line in lines)
+    assert os.listdir(path.parent) == ["keys.toml"]
+
+
+def test_empty_file(path):
+    """A file that was made empty is filled as if it were new."""
+    path.touch()
+    key_editor.add(path, "alice")
+    assert path.read_text().startswith(key_editor.head())
+
+
+@pytest.mark.parametrize("text", [TEAM, TEAM.replace("\n", "\r\n"), TEAM.rstrip("\n")])
+def test_adding_keeps_the_rest(path, text):
+    """A key that is added leaves every byte before it as it was."""
+    path.write_text(text, newline="")
+    key_editor.add(path, "d.ave@example")
+    assert path.read_bytes().startswith(text.encode())
+    assert KeyFile(path).names() == ("alice", "bob", "carol", "d.ave@example")
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "carol"])
+def test_removing_keeps_the_rest(team, name):
+    """A key that is taken away takes its table along, and no other line and no comment above."""
+    table = TEAM[TEAM.index(f"[keys.{name}]") :].partition("\n\n")[0].removesuffix("# the end\n")
+    key_editor.remove(team, name)
+    assert HASHES[name] in table
+    assert team.read_text() == TEAM.replace(table.rstrip() + "\n", "")
+
+
+def test_removing_what_was_added(team):
+    """Whoever is added and taken away leaves the file's text, but for an empty line at its end."""
+    key_editor.add(team, "dave")
+    key_editor.remove(team, "dave")
+    assert team.read_text().rstrip() == TEAM.rstrip()
+
+
+def test_last_key(team):
+    """When the last key is taken away the file is no broken one, and lets nobody in."""
+    file = KeyFile(team)
+    for name in HASHES:
+        key_editor.remove(team, name)
+    assert (file.error, file.names()) == (None, ())
+    key = key_editor.add(team, "alice")
+    assert name_of(file, key) == "alice"
+    assert "# the team\n" in team.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'keys = {{ alice = {{ sha256 = "{alice}" }}, bob = {{ sha256 = "{bob}" }} }}\n',
+        'keys.alice.sha256 = "{alice}"\nkeys.bob.sha256 = "{bob}"\n',
+        '[keys]\nalice.sha256 = "{alice}"\nbob = {{ sha256 = "{bob}", max_turns = 3 }}\n',
+        '[keys]\nalice = {{ sha256 = "{alice}" }}\n[keys.bob]\nsha256 = "{bob}"\n',
+        '[keys.bob]\nsha256 = """{bob}"""\n[keys."alice"]\nsha256 = "{alice}"\n[keys]\n',
+    ],
+)
+@pytest.mark.parametrize(
+    ("change", "name"), [(key_editor.add, "carol"), (key_editor.remove, "alice")]
+)
+def test_other_layouts(path, text, change, name):
+    """Keys written otherwise are changed as is meant, or left alone with what to do."""
+    text = text.format(**HASHES)
+    path.write_text(text)
+    before = tomllib.loads(text)["keys"]
+    try:
+        change(path, name)
+    except KeysError as error:
+        told = error.mistakes
+        assert path.read_text() == text
+        assert "write each as [keys.NAME]" in told[0]
+        return
+    after = tomllib.loads(path.read_text())["keys"]
+    assert {*before} ^ {*after} == {name}
+    assert all(after[other] == before[other] for other in {*before} & {*after})
+
+
+@pytest.mark.parametrize("text", ["", "[keys", "[keys]\n", TEAM, TEAM + "[keys.dave]\nx = 1\n"])
+def test_change_that_went_wrong(team, monkeypatch, text):
+    """A text that does not say what is meant never takes the file's place."""
+    monkeypatch.setattr(key_editor, "_with", lambda *_: text)
+    assert "write each as [keys.NAME]" in refusal(key_editor.add, team, "dave")
+    assert team.read_text() == TEAM
+
+
+@pytest.mark.parametrize("name", ["default", "local", "a b", "", "../x", "sk-abcdef", "a\nb"])
+def test_names_that_are_none(path, name):
+    """A name that no key may have is refused, and no file is made for it."""
+    refusal(key_editor.add, path, name)
+    assert not path.exists()
+
+
+def test_taken_and_unknown_names(team):
+    """A name that is taken is not given twice, and one that nobody has cannot be taken away."""
+    assert "revoke it, or choose another" in refusal(key_editor.add, team, "alice")
+    assert "keys list" in refusal(key_editor.remove, team, "dave")
+    assert team.read_text() == TEAM
+
+
+@pytest.mark.parametrize("text", ["[keys", "x = 1\n", "[keys.alice]\nsha256 = 'x'\n"])
+@pytest.mark.parametrize("change", [key_editor.add, key_editor.remove])
+def test_broken_file(path, text, change):
+    """A broken file is told of, and left as it is."""
+    path.write_text(text)
+    refusal(change, path, "bob")
+    assert path.read_text() == text
+
+
+def test_no_file_to_remove_from(tmp_path):
+    """Where there is no file there is no key to take away, and none is made."""
+    assert "there is no" in refusal(key_editor.remove, tmp_path / "keys.toml", "alice")
+    assert "is there" in refusal(key_editor.remove, tmp_path / "away" / "keys.toml", "alice")
+    assert not list(tmp_path.iterdir())
+
+
+def test_directory_that_is_none(tmp_path):
+    """A place where no file can be made is told with what to do, without a traceback."""
+    (tmp_path / "file").touch()
+    assert "cannot be changed" in refusal(key_editor.add, tmp_path / "file" / "keys.toml", "alice")
+
+
+def test_mode_stays(team):
+    """The file keeps its mode: the gateway may run as another user of its group."""
+    team.chmod(0o640)
+    key_editor.add(team, "dave")
+    key_editor.remove(team, "alice")
+    assert team.stat().st_mode & 0o777 == 0o640
+
+
+def test_owner_stays(team, monkeypatch):
+    """The file keeps its owner and group, whoever runs the command."""
+    owners = []
+    monkeypatch.setattr(os, "fchown", lambda descriptor, user, group: owners.append((user, group)))
+    key_editor.add(team, "dave")
+    assert owners == [(team.stat().st_uid, team.stat().st_gid)]
+
+
+def test_link_stays(team, tmp_path):
+    """A link to the file stays one, and the file behind it is changed."""
+    link = tmp_path / "link" / "keys.toml"
+    link.parent.mkdir()
+    link.symlink_to("../keys.toml")
+    key_editor.add(link, "dave")
+    key_editor.remove(link, "alice")
+    assert link.is_symlink()
+    assert KeyFile(team).names() == ("bob", "carol", "dave")
+    assert os.listdir(link.parent) == ["keys.toml"]
+
+
+def test_failed_change_leaves_nothing(team, monkeypatch, tmp_path):
+    """A change that cannot be completed leaves the old file, and no other."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert "No space left" in refusal(key_editor.add, team, "dave")
+    assert team.read_text() == TEAM
+    assert os.listdir(tmp_path) == ["keys.toml"]
+
+
+def test_commands_at_once(path):
+    """Of keys that are made at once by several processes, none is lost."""
+    script = (
+        "import sys; from wrapper.auth import key_editor; sys.stdin.read();"
+        "[key_editor.add(sys.argv[1], f'{sys.argv[2]}.{i}') for i in range(8)]"
+    )
+    gate, hold = os.pipe()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, path, f"p{n}"], stdin=gate)
+        for n in range(4)
+    ]
+    os.close(gate)
+    os.close(hold)  # for which all of them wait
+    assert [process.wait(30) for process in processes] == [0] * 4
+    assert sorted(KeyFile(path).names()) == [f"p{n}.{i}" for n in range(4) for i in range(8)]
+
+
+def test_reader_sees_whole_files(team):
+    """A gateway that reads all the while never finds a file that is half written."""
+    file = KeyFile(team)
+    script = (
+        "import sys; from wrapper.auth import key_editor;"
+        "[f(sys.argv[1], 'dave') for _ in range(20) for f in (key_editor.add, key_editor.remove)]"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, team])
+    while process.poll() is None:
+        assert name_of(file, "alice") == "alice"
+        assert file.error is None
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("change", [key_editor.add, key_editor.remove])
+def test_refusals_hold_no_secret(team, change):
+    """What a command refuses is told without the hashes and the name that may be a key."""
+    secret = "sk-" + "x" * 43
+    told = refusal(change, team, secret)
+    team.write_text(TEAM + "[keys.dave]\nmax_turns = 0\n")
+    with pytest.raises(KeysError) as caught:
+        change(team, "erin")
+    told += str(caught.value)
+    assert not any(hidden in told for hidden in (secret, *HASHES.values()))

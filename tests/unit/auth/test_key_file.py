@@ -1,0 +1,496 @@
+"""The keys file: what may stand in it, who is found by it, and how it is read again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hmac
+import logging
+import os
+import threading
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.auth import key_file
+from wrapper.auth.key_file import BROKEN, KeyFile, KeysError, hash_of
+from wrapper.schemas.keys import CEILINGS, KeySchema
+from wrapper.services.principal import Principal
+from wrapper.settings import PERMISSION_MODES, Settings, SettingsError
+
+pytestmark = pytest.mark.packages
+
+KEYS = {name: f"sk-{name}-secret" for name in ("alice", "bob", "carol")}
+HASHES = {name: hash_of(key) for name, key in KEYS.items()}
+
+
+def table(name, *lines):
+    return "\n".join((f"[keys.{name}]", f'sha256 = "{HASHES[name]}"', *lines, ""))
+
+
+def team(*names):
+    return "\n".join(table(name) for name in names)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys.toml"
+
+
+@pytest.fixture
+def put(path):
+    """Put a text in the file's place, as an editor does that replaces it."""
+
+    def put(text):
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        os.replace(fresh, path)
+
+    return put
+
+
+@pytest.fixture
+def opened(path, put):
+    def opened(text, **settings):
+        put(text)
+        return KeyFile(path, Settings(**settings))
+
+    return opened
+
+
+@pytest.fixture
+def mistakes_of(opened):
+    def mistakes_of(text, **settings):
+        with pytest.raises(KeysError) as caught:
+            opened(text, **settings)
+        return caught.value.mistakes
+
+    return mistakes_of
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('models = ["haiku", "claude-sonnet-*"]', ("haiku", "claude-sonnet-*")),
+        ("models = []", ()),
+        ('profile = "plain"', "plain"),
+        ('profile = "agent"', "agent"),
+        ('tools = ["Read", "Grep"]', ("Read", "Grep")),
+        ("tools = []", ()),
+        ('allowed_tools = ["Edit(/srv/**)"]', ("Edit(/srv/**)",)),
+        ('disallowed_tools = ["Bash(curl:*)"]', ("Bash(curl:*)",)),
+        ('permission_mode = "plan"', "plan"),
+        ("max_turns = 1", 1),
+        ("requests_per_minute = 60", 60),
+        ("tokens_per_minute = 2147483647", 2147483647),
+        ("concurrent_turns = 4", 4),
+        ("usd_per_day = 5", 5.0),
+        ("usd_per_month = 50.5", 50.5),
+        ("admin = true", True),
+        ("admin = false", False),
+    ],
+)
+def test_right_values(opened, line, value):
+    """Each ceiling is taken as it is written."""
+    (principal,) = opened(table("alice", line)).principals()
+    found = getattr(principal, line.partition(" ")[0])
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize("mode", PERMISSION_MODES)
+def test_every_mode(opened, mode):
+    """Every permission mode may be a ceiling, the widest where ALLOW_BYPASS confirms it."""
+    file = opened(table("alice", f'permission_mode = "{mode}"'), allow_bypass=True)
+    assert file.principals()[0].permission_mode == mode
+
+
+COUNTS = ("max_turns", "requests_per_minute", "tokens_per_minute", "concurrent_turns")
+LISTS = ("models", "tools", "allowed_tools", "disallowed_tools")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, value) for name in COUNTS for value in ("0", "-1", "1.0", '"1"', "true", "1e3")),
+        *((name, str(2**31)) for name in COUNTS),
+        *(
+            (name, value)
+            for name in ("usd_per_day", "usd_per_month")
+            for value in ("0", "0.0", "-0.5", "inf", "nan", '"5"', "true", "1e300", "9" * 400)
+        ),
+        *(
+            (name, value)
+            for name in LISTS
+            for value in ('"haiku"', "[1]", '[""]', '[" "]', '["a\\nb"]', '["\\u0000"]', '[["a"]]')
+        ),
+        *(("profile", value) for value in ('""', '"other"', "1", "[]")),
+        *(("permission_mode", value) for value in ('"yolo"', "1", '"bypassPermissions"')),
+        *(("admin", value) for value in ('"true"', "1", "[]")),
+        *(("max_turn", value) for value in ("1", '"x"')),
+        ("name", '"alice"'),
+        ("shares", "false"),
+    ],
+)
+def test_wrong_values(mistakes_of, field, value):
+    """A value that cannot be, or a ceiling that is none, is told by the key and the field."""
+    (mistake,) = mistakes_of(table("alice", f"{field} = {value}"))
+    assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{field}: ")
+    assert len(mistake) > len(f"API_KEYS_FILE: keys.alice.{field}: ") + 10
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['""', '"abc"', f'"{"g" * 64}"', f'"{"a" * 63}"', f'"{"a" * 65}"', "1", f'"{hash_of("")}"'],
+)
+def test_wrong_hash(mistakes_of, value):
+    """What is no hash, or is that of an empty key, is told and not shown."""
+    (mistake,) = mistakes_of(f"[keys.alice]\nsha256 = {value}\n")
+    assert mistake.startswith("API_KEYS_FILE: keys.alice.sha256: ")
+    assert value == "1" or value == '""' or value.strip('"') not in mistake
+
+
+def test_missing_hash(mistakes_of):
+    """A key without a hash is told, with where one comes from."""
+    (mistake,) = mistakes_of("[keys.alice]\nmax_turns = 1\n")
+    assert mistake.startswith("API_KEYS_FILE: keys.alice.sha256: ")
+    assert "keys new" in mistake
+
+
+def test_hash_in_capitals(opened):
+    """A hash may be written in capitals."""
+    file = opened(f'[keys.alice]\nsha256 = "{HASHES["alice"].upper()}"\n')
+    assert file.find(KEYS["alice"].encode()).name == "alice"
+
+
+@pytest.mark.parametrize("name", ["local", "default", "a b", "", "-x", "ü", "a" * 65, "a/b"])
+def test_wrong_names(mistakes_of, name):
+    """A name that is the gateway's own, or could be no directory, is refused."""
+    (mistake,) = mistakes_of(f'[keys."{name}"]\nsha256 = "{HASHES["alice"]}"\n')
+    assert mistake.startswith("API_KEYS_FILE: keys.")
+
+
+@pytest.mark.parametrize("name", ["alice", "a", "7", "a.b@c.example", "A_b+c-d", "n" * 64])
+def test_right_names(opened, name):
+    """A name may be an address."""
+    assert opened(f'[keys."{name}"]\nsha256 = "{HASHES["alice"]}"\n').names() == (name,)
+
+
+def test_one_hash_for_two(mistakes_of):
+    """Two names for one key are a mistake: who is calling?"""
+    (mistake,) = mistakes_of(team("alice", "bob").replace(HASHES["bob"], HASHES["alice"]))
+    assert mistake.startswith("API_KEYS_FILE: keys.bob.sha256: is that of keys.alice; ")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "no table [keys]"),
+        ("# nothing\n", "no table [keys]"),
+        ("keys = 1\n", "no table [keys]"),
+        ("[[keys]]\n", "no table [keys]"),
+        ("[keys]\nalice = 1\n", "keys.alice: Must be a table"),
+        ("[keys]\n[others]\nx = 1\n", "others: is not known"),
+        ("[keys.alice]\n[keys.alice]\n", "no TOML"),
+        ("[keys.alice\n", "line 1"),
+    ],
+)
+def test_wrong_shape(mistakes_of, text, part):
+    """A file of another shape is told with what is wrong; an emptied one does not mean no keys."""
+    (mistake,) = mistakes_of(text)
+    assert mistake.startswith("API_KEYS_FILE: ")
+    assert part in mistake
+
+
+def test_all_mistakes_at_once(mistakes_of):
+    """All mistakes are told together, so that they can be mended together."""
+    text = table("alice", "max_turns = 0", "usd_per_day = 0") + table("bob", "x = 1") + "[y]\n"
+    named = {mistake.split(": ")[1] for mistake in mistakes_of(text)}
+    assert named == {"y", "keys.alice.max_turns", "keys.alice.usd_per_day", "keys.bob.x"}
+
+
+def test_no_keys_are_no_mistake(opened):
+    """Where nobody has a key, nobody is let in."""
+    file = opened("[keys]\n")
+    assert file.names() == ()
+    assert file.find(KEYS["alice"].encode()) is None
+
+
+def test_missing_file(path):
+    """A file that is not there is told with the command that makes it, as a wrong setting is."""
+    with pytest.raises(SettingsError, match=r"API_KEYS_FILE: there is no .*keys new NAME"):
+        KeyFile(path)
+
+
+def test_what_is_no_file(tmp_path):
+    """A directory is refused, and a pipe too, on which one would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(KeysError, match="not a regular file"):
+            KeyFile(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('tools = ["bash"]', "'bash'"),
+        ('tools = ["Bash(rm:*)"]', "'Bash(rm:*)'"),
+        ('tools = ["Read", "Agent"]', "'Agent'"),
+        ('disallowed_tools = ["Bash(rm:*)", "bash(rm:*)"]', "'bash(rm:*)'"),
+        ('allowed_tools = ["Bash("]', "'Bash('"),
+    ],
+)
+def test_rules_for_no_tool(mistakes_of, line, wrong):
+    """A tool that is mistyped would deny or allow nothing, and is told."""
+    (mistake,) = mistakes_of(table("alice", line))
+    assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{line.partition(' ')[0]}: {wrong}")
+
+
+def test_rules_that_run_commands(opened, mistakes_of):
+    """A rule for Bash needs a setting that holds what it runs, or says that it is meant."""
+    text = table("alice", 'allowed_tools = ["Bash(git status:*)"]')
+    (mistake,) = mistakes_of(text)
+    assert "keys.alice.allowed_tools: 'Bash(git status:*)' would run" in mistake
+    assert "set CLAUDE_SANDBOX=true, CLAUDE_USER, or ALLOW_UNSANDBOXED_BASH=true" in mistake
+    held = opened(text, claude_sandbox=True).principals()[0]
+    assert held.allowed_tools == ("Bash(git status:*)",)
+
+
+def test_tools_of_the_settings(opened):
+    """Tools that the settings add may be named; so may those that they leave out."""
+    text = table("alice", 'tools = ["Bash", "Agent"]')
+    assert opened(text, claude_tools=("Agent",)).principals()[0].tools == ("Bash", "Agent")
+
+
+def test_schema_is_whole():
+    """Every ceiling of a principal can be set, and nothing that is none."""
+    schema = KeySchema("x")
+    assert set(schema.fields) == {"sha256", *CEILINGS}
+    assert set(CEILINGS) == {row.name for row in fields(Principal)} - {"name", "shares"}
+
+
+@hypothesis_settings(deadline=None, max_examples=300)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(max_size=200).map(str.encode),
+        st.lists(
+            st.sampled_from(
+                ["[keys.a]", "[keys", "sha256", "=", '"', "[", "{", "]", "\n", "1", "tools", "."]
+            ),
+            max_size=30,
+        ).map(lambda parts: "".join(parts).encode()),
+        st.sampled_from([b"x = " + b"[" * 5000, b"[keys]\nx = " + b"9" * 5000]),
+    )
+)
+def test_garbage(tmp_path_factory, content):
+    """Whatever a file holds, it is read or refused as a keys file."""
+    path = tmp_path_factory.mktemp("garbage") / "keys.toml"
+    path.write_bytes(content)
+    with contextlib.suppress(KeysError):
+        assert KeyFile(path).find(b"") is None
+
+
+def test_found(opened):
+    """Who sends a key is found by it, with ceilings, and shares the gateway with others."""
+    file = opened(team("alice") + table("bob", "max_turns = 3") + team("carol"))
+    assert file.find(KEYS["bob"].encode()) == Principal("bob", shares=True, max_turns=3)
+    assert file.names() == ("alice", "bob", "carol")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", HASHES["alice"].encode(), KEYS["alice"][:-1].encode(), b"\xff\x00", b"sk-"]
+)
+def test_not_found(opened, sent):
+    """Nothing else is a key, and least of all what the file itself holds."""
+    assert opened(team("alice", "bob")).find(sent) is None
+
+
+@pytest.mark.parametrize("sent", [*KEYS.values(), "wrong", ""])
+def test_every_key_is_compared(opened, monkeypatch, sent):
+    """Whatever is sent, it is compared with each of the keys."""
+    file = opened(team(*KEYS))
+    compared = []
+
+    def compare(known, digest):
+        compared.append(known)
+        return known == digest
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    file.find(sent.encode())
+    assert compared == list(HASHES.values())
+
+
+def test_read_again(opened, put):
+    """A key is known, and another unknown, as soon as the file says so."""
+    file = opened(team("alice"))
+    put(team("bob"))
+    assert file.find(KEYS["alice"].encode()) is None
+    assert file.find(KEYS["bob"].encode()).name == "bob"
+
+
+def test_read_again_in_place(opened, path):
+    """A change is seen that leaves the file's size, inode and time of change as they were."""
+    file = opened(team("alice"))
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # its clock has some coarse ticks
+        path.write_text(team("alice").replace(HASHES["alice"], HASHES["carol"]))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert file.find(KEYS["carol"].encode())
+    assert file.find(KEYS["alice"].encode()) is None
+
+
+def test_read_once(opened, put, monkeypatch):
+    """A file that has not changed is not read again."""
+    file = opened(team("alice"))
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert file.find(KEYS["alice"].encode())
+    assert file.error is None
+
+
+def test_broken_later(opened, put, caplog):
+    """The keys from before stay in force while the file is broken, which is logged once."""
+    file = opened(team("alice"))
+    for text in ("[keys.alice\n", "", table("alice", "max_turn = 1")):
+        put(text)
+        for _ in range(3):
+            assert file.find(KEYS["alice"].encode()).name == "alice"
+        assert file.error == BROKEN
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 3
+    assert all("the keys from before are in force: API_KEYS_FILE: " in line for line in errors)
+    assert "keys.alice.max_turn: " in errors[2]
+
+
+def test_each_change_is_logged(opened, put, caplog):
+    """A file that is changed, and broken in the same way, is told of again."""
+    file = opened(team("alice"))
+    for _ in range(2):
+        put("[keys.alice\n")
+        assert file.error
+    assert len(caplog.records) == 2
+
+
+def test_mended(opened, put, path, caplog):
+    """A file that vanished or was broken, and is mended, is in force again without a restart."""
+    caplog.set_level(logging.INFO)
+    file = opened(team("alice"))
+    for spoil in (path.unlink, lambda: put("x")):
+        spoil()
+        assert file.error == BROKEN
+        assert file.find(KEYS["alice"].encode())
+        put(team("bob"))
+        assert file.error is None
+        assert file.names() == ("bob",)
+        put(team("alice"))
+        assert file.names() == ("alice",)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
+    assert caplog.records[-1].getMessage() == "API_KEYS_FILE is read again: 1 keys"
+
+
+def test_unreadable_for_a_while(opened, put, monkeypatch, caplog):
+    """What could not be opened is tried again although it has not changed, and logged once."""
+    file = opened(team("alice"))
+    put(team("bob"))
+
+    def fail(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        assert file.names() == file.names() == ("alice",)
+    assert file.names() == ("bob",)
+    assert file.error is None
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "Too many open files" in told
+
+
+def test_one_thread_reads(opened, put, monkeypatch):
+    """While one thread reads a change, the others wait for it: none takes a key of before."""
+    file = opened(team("alice"))
+    put(team("bob"))
+    reading, go_on = threading.Event(), threading.Event()
+    reads, found = [], []
+    real = key_file.read
+
+    def slow(path):
+        reads.append(path)
+        reading.set()
+        assert go_on.wait(10)
+        return real(path)
+
+    monkeypatch.setattr(key_file, "read", slow)
+    threads = [
+        threading.Thread(target=lambda: found.append(file.find(KEYS["alice"].encode())))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    assert reading.wait(10)
+    threads[-1].join(0.1)
+    assert found == []
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert found == [None] * 4
+    assert len(reads) == 1
+
+
+def test_path_stays(path, put, monkeypatch, tmp_path):
+    """A relative path means what it meant when the gateway was started."""
+    put(team("alice"))
+    monkeypatch.chdir(tmp_path)
+    file = KeyFile(path.name)
+    monkeypatch.chdir("/")
+    put(team("bob"))
+    assert file.names() == ("bob",)
+
+
+SECRETS = ("sk-abcdefghijklmnop", HASHES["bob"], HASHES["bob"].upper())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[keys.{0}]\nsha256 = "x"\n',
+        '[keys."a {0}"]\n',
+        '[keys."\\n{0}"]\n',
+        '[keys]\n"{0}" = 1\n',
+        '[keys.alice]\n"{0}" = 1\n',
+        '[keys.alice]\n"{1}{0}" = 1\n',
+        '[keys.alice]\nsha256 = "x{0}"\n',
+        '[keys.alice]\nsha256 = "{0}" x\n',
+        '[keys.alice]\nprofile = "{0}"\npermission_mode = "{0}"\nmodels = "{0}"\nadmin = "{0}"\n',
+        '[keys.alice]\nmax_turns = "{0}"\nusd_per_day = "{0}"\n',
+        "[keys.{0}]\n[keys.{0}]\n",
+        "[keys]\n[{0}]\n",
+        "{0}\n",
+    ],
+)
+def test_no_secret_is_told(mistakes_of, path, put, caplog, secret, text):
+    """Neither a key nor a hash is told, wherever in a broken file it stands by mistake."""
+    text = text.format(secret, "a" * 59 + "-")
+    told = "\n".join(mistakes_of(text))
+    put(team("alice"))
+    file = KeyFile(path)
+    put(text)
+    told += file.error + caplog.text
+    for part in (secret, secret[:16], repr(secret)):
+        assert part.lower() not in told.lower()
+
+
+def test_no_secret_is_logged(opened, put, caplog):
+    """A log of every level holds no hash, and nothing that was sent."""
+    caplog.set_level(logging.DEBUG)
+    file = opened(team("alice"))
+    put(team("alice", "bob"))
+    file.find(KEYS["bob"].encode())
+    file.find(b"sk-unknown")
+    assert "2 keys" in caplog.text
+    for secret in (*KEYS.values(), *HASHES.values(), "sk-unknown", hash_of("sk-unknown")):
+        assert secret not in caplog.text

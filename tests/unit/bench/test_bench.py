@@ -1,0 +1,237 @@
+"""The benchmark: what is timed, what is made of the times, and what is judged."""
+
+import pytest
+
+from bench.__main__ import Found, judge
+from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
+from bench.contenders import printed
+from bench.cost import PAUSE, Cost
+from bench.figures import Spread, ratio, seconds, spread
+from bench.load import Load
+from bench.measure import measure, sample
+from bench.promises import Promises
+from bench.report import table
+from bench.targets import (
+    BARE,
+    GATEWAY,
+    MIB,
+    NOISE,
+    PRINT,
+    TARGETS,
+    Target,
+    checks,
+    missed,
+    noises,
+)
+from wrapper import host
+from wrapper.services.claude.processes.profiles import build_profiles
+from wrapper.settings import Settings
+
+
+class Asked:
+    """A contender that answers at once and notes what is done with it."""
+
+    def __init__(self, name, diary, *firsts):
+        self.name = name
+        self.diary = diary
+        self.firsts = list(firsts)
+
+    def prepare(self):
+        self.diary.append(f"prepare {self.name}")
+
+    def ask(self):
+        self.diary.append(f"ask {self.name}")
+        first = self.firsts.pop(0) if self.firsts else 1.0
+        return Timing(first, first + 1)
+
+    def close(self):
+        self.diary.append(f"close {self.name}")
+
+
+def answer_at(*times):
+    """Return an answer whose clock shows these times, one at a look."""
+    return Answer(clock=iter(times).__next__)
+
+
+def rounds_of(**firsts):
+    """Return rounds in which the named contenders took so long to the first token."""
+    names = {"gateway": GATEWAY, "bare": BARE, "cold": PRINT}
+    columns = [[(names[name], first) for first in column] for name, column in firsts.items()]
+    return [
+        {name: Timing(first, 2 * first) for name, first in row}
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def test_answer():
+    """An answer is timed from the question to its first text, and to its end."""
+    answer = answer_at(10.0, 10.5, 12.0)
+    for text in ("", EXPECTED[:2], EXPECTED[2:]):
+        answer.add(text)
+    assert answer.end() == Timing(first=0.5, total=2.0)
+
+
+@pytest.mark.parametrize("text", ["", "w1", EXPECTED + " ", EXPECTED.replace("w9 ", "")])
+def test_wrong_answer(text):
+    """An answer that is not the one asked for, to the letter, has no times."""
+    answer = answer_at(0.0, 1.0, 2.0)
+    answer.add(text)
+    with pytest.raises(WrongAnswer):
+        answer.end()
+
+
+@pytest.mark.parametrize(
+    ("samples", "found"),
+    [
+        ([7.0], Spread(7.0, 7.0, 7.0)),
+        ([1.0, 3.0], Spread(2.0, 1.5, 2.5)),
+        ([5.0, 1.0, 4.0, 2.0, 3.0], Spread(3.0, 2.0, 4.0)),
+        ([1.0, 2.0, 3.0, 4.0, 1000.0], Spread(3.0, 2.0, 4.0)),
+    ],
+)
+def test_spread(samples, found):
+    """A spread is the median and the quartiles, in whatever order, and heeds no outlier."""
+    assert spread(samples) == found
+
+
+def test_relative_spread():
+    """A spread is told as a part of its median, so that slow and fast compare."""
+    assert Spread(4.0, 3.0, 5.0).relative == Spread(40.0, 30.0, 50.0).relative == 0.5
+
+
+def test_seconds():
+    """A contender's times are its own, of the part that is asked for."""
+    rounds = rounds_of(gateway=[1.0, 2.0, 3.0], bare=[9.0, 9.0, 9.0])
+    assert seconds(rounds, GATEWAY, "first").median == 2.0
+    assert seconds(rounds, GATEWAY, "total").median == 4.0
+
+
+def test_ratio():
+    """A ratio is taken round by round: what slows a whole round does not show in it."""
+    rounds = rounds_of(gateway=[1.0, 10.0, 3.0], bare=[2.0, 20.0, 6.0])
+    assert ratio(rounds, GATEWAY, BARE, "first") == Spread(0.5, 0.5, 0.5)
+
+
+def test_targets():
+    """The targets are those of the project: 0.35 of `claude -p`, 1.4 of a bare process."""
+    assert {target.reference: target.most for target in TARGETS} == {PRINT: 0.35, BARE: 1.4}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "named"), [(0.35, []), (0.36, [PRINT]), (0.3751, [PRINT, BARE])]
+)
+def test_missed(gateway, named):
+    """A target is missed beyond its limit and not at it, and is named with what was measured."""
+    found = missed(rounds_of(gateway=[gateway], bare=[0.26], cold=[1.0]))
+    assert len(found) == len(named)
+    for what, name in zip(found, named, strict=True):
+        assert f"of `{name}`" in what
+        assert "it is" in what
+
+
+def test_missed_is_told_exactly():
+    """What is said of a missed target is its meaning, its limit and the ratio."""
+    rounds = rounds_of(gateway=[3.0], bare=[1.0])
+    said = "time to first token, one at a time: `gateway` at most 2 of `bare process`; it is 3.00"
+    assert missed(rounds, [Target(BARE, 2.0)]) == [said]
+
+
+@pytest.mark.parametrize("reference", ["bare", "cold"])
+def test_noise(reference):
+    """A reference that varies beyond the bound is named; the gateway's own spread is no noise."""
+    still = [1.0, 1.0, 1.0]
+    wild = [1.0 - NOISE, 1.0, 1.0 + NOISE * 1.1]
+    columns = {"gateway": [1.0, 2.0, 9.0], "bare": still, "cold": still}
+    assert noises(rounds_of(**columns)) == []
+    (said,) = noises(rounds_of(**{**columns, reference: wild}))
+    assert f"`{BARE if reference == 'bare' else PRINT}`" in said
+
+
+LOAD = Load(fresh=4.0, recycled=16.0, cpu=host.cores() / 5)
+KEPT = Promises(health=1.0, gone=5.0)
+COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99 * PAUSE)
+
+
+def test_checks_are_reached_at_their_bounds():
+    """A number at its bound is reached; each one beyond it is missed, and told with both."""
+    burst = rounds_of(gateway=[0.2], cold=[1.0])
+    assert all(check.reached for check in checks(burst, LOAD, COST, KEPT))
+    worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
+    slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5)
+    found = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
+    assert not any(check.reached for check in found)
+    assert all(check.part > 1 for check in found)
+    assert str(found[0]).endswith("at most 0.2; it is 0.21")
+    assert str(found[1]).endswith("at least 0.8; it is 0.78")
+
+
+def sessions_of(late):
+    """Return a round of later turns, in which the latest took so long."""
+    firsts = {PRINT: 1.0}
+    for profile in ("agent", "plain"):
+        firsts[f"bare process, {profile}, later turn"] = 0.1
+        firsts |= {f"session, {profile}, turn 2": 0.1, f"session, {profile}, turn 60": late}
+    return [{name: Timing(first, first) for name, first in firsts.items()}]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "cold", "long", "late", "size", "burst", "status", "word"),
+    [
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.13, 50, 0.2, 0, "Reached"),
+        (0.9, [1.0, 1.0, 1.0], 1.0, 0.1, 1, 0.1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.3, 0.1, 1, 0.1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.14, 1, 0.1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.1, 51, 0.1, 1, "Missed"),
+        (0.3, [1.0, 1.0, 1.0], 1.2, 0.1, 1, 0.21, 1, "Missed"),
+        (0.9, [0.5, 1.0, 1.5], 1.3, 0.1, 1, 0.3, 2, "Too noisy"),
+    ],
+)
+def test_status(gateway, cold, long, late, size, burst, status, word):
+    """The exit status tells reached, missed and too noisy apart; noise forbids a judgement."""
+    rounds = rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold)
+    bursts = rounds_of(gateway=[burst] * 3, bare=[0.25] * 3, cold=[1.0] * 3)
+    lengthy = [{"plain, 100 turns before": Timing(long, long)}]
+    found = Found(rounds, bursts, lengthy, sessions_of(late), size * MIB, LOAD, COST, KEPT)
+    code, verdict = judge(found)
+    assert code == status
+    assert len(verdict) > 0
+    assert all(sentence.startswith(word) for sentence in verdict)
+
+
+def test_rounds():
+    """Each contender is asked once a round, when all are ready; each round begins with another."""
+    diary: list[str] = []
+    pauses: list[float] = []
+    pair = [Asked("a", diary, 1.0, 2.0, 3.0), Asked("b", diary)]
+    rounds = measure(pair, 2, 1, pause=pauses.append)
+    assert [each["a"].first for each in rounds] == [2.0, 3.0]  # the first was thrown away
+    ready = ["prepare a", "prepare b"]
+    assert diary[:6] == [*ready, "ask a", *ready, "ask b"]
+    assert diary[6:12] == [*ready[::-1], "ask b", *ready[::-1], "ask a"]
+    assert len(pauses) == 6
+
+
+def test_burst():
+    """Of a burst the medians count."""
+    diary: list[str] = []
+    assert sample(Asked("a", diary, 1.0, 2.0, 9.0), 3) == Timing(2.0, 3.0)
+    assert diary == ["ask a"] * 3
+
+
+def test_printed():
+    """`claude -p` gets the plain profile's flags, but for streamed input and the budget."""
+    plain = build_profiles(Settings(), {"ANTHROPIC_API_KEY": "sk-x"})["plain"]
+    flags = printed(plain)
+    assert flags[:2] == ["--output-format", "stream-json"]
+    assert flags[flags.index("--tools") :][:2] == ["--tools", ""]
+    assert len(flags) == len(plain.arguments) - 4
+    assert not {"--input-format", "--max-budget-usd"} & set(flags)
+
+
+def test_table():
+    """The table has a row for each contender, fastest first, with its times and ratios."""
+    text = table(rounds_of(gateway=[0.3, 0.3], bare=[0.2, 0.2], cold=[1.0, 1.0]))
+    rows = [row.split(" | ") for row in text.splitlines()[2:]]
+    assert [row[0] for row in rows] == [f"| `{name}`" for name in (BARE, GATEWAY, PRINT)]
+    assert rows[1][1:4] == ["300 (300-300)", "600 (600-600)", "0.30 (0.30-0.30)"]
+    assert rows[1][5] == "1.50 (1.50-1.50)"

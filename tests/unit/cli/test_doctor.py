@@ -1,0 +1,231 @@
+"""The commands: what the doctor finds, and what is printed of settings and models."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+
+import pytest
+from flask import Flask
+from flask.cli import FlaskGroup, ScriptInfo
+
+from wrapper import create_app, errors
+from wrapper.cli import doctor
+from wrapper.cli.commands import commands_alone
+from wrapper.services.claude.credentials import HOW_TO_LOG_IN
+from wrapper.settings import Settings, SettingsError
+from wrapper.testing.engine import ScriptedEngine, answer
+
+CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
+
+
+class Engine(ScriptedEngine):
+    """A scripted engine that says these things of its login."""
+
+    def __init__(self, *steps, cli=None, missing=()):
+        super().__init__(lambda turn: steps or answer("OK."))
+        self.closed = False
+        login = {"method": "anthropic", "reason": "ANTHROPIC_API_KEY is set"}
+        self._described = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}
+
+    def describe(self):
+        return self._described
+
+    def close(self):
+        self.closed = True
+
+
+def run(command, engine=None, **settings):
+    """Return the exit status and the lines of a command of an app with these settings."""
+    app = create_app(Settings(**{"port": 0, **settings}), engine=engine or Engine())
+    result = app.test_cli_runner().invoke(args=["gateway", command])
+    return result.exit_code, result.output.splitlines()
+
+
+def failures(lines):
+    return [line for line in lines if line.startswith("FAILED")]
+
+
+def test_all_is_well():
+    """Where all is well there is a line for each check, the turn's with its time, and status 0."""
+    engine = Engine()
+    status, lines = run("doctor", engine)
+    assert status == 0
+    assert [line.split()[0] for line in lines] == ["ok"] * 8
+    assert "2.1.300 at /bin/claude" in lines[1]
+    assert lines[2] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
+    assert lines[3].startswith("ok      turn: scripted-model answered in 0.")
+    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
+    assert [turn.profile for turn in engine.turns] == ["plain"]
+    assert engine.closed
+
+
+def test_what_holds_commands():
+    """The doctor says by which setting an agent's commands are held."""
+    _, lines = run("doctor", claude_sandbox=True)
+    assert "ok      commands: in Claude Code's sandbox (CLAUDE_SANDBOX)" in lines
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (errors.UpstreamAuthentication("No login."), HOW_TO_LOG_IN),
+        (errors.ModelNotFound("No model."), "DEFAULT_MODEL"),
+        (errors.RateLimited("Too fast."), "wait"),
+        (errors.Overloaded("Too much."), "wait"),
+        (errors.PermissionDenied("Not you."), "login"),
+        (errors.BadGateway("No way."), "ANTHROPIC_BASE_URL"),
+    ],
+)
+def test_failed_turn(error, mend):
+    """A turn that fails is told with the error's message and what to do; nothing stays open."""
+    engine = Engine(error)
+    status, lines = run("doctor", engine)
+    assert status == 1
+    (line,) = failures(lines)
+    assert line.startswith(f"FAILED  turn: {error.message}")
+    assert mend in line
+    assert engine.closed
+
+
+def test_silent_upstream(monkeypatch):
+    """A turn that is not answered is given up after a while."""
+    monkeypatch.setattr(doctor, "TURN_SECONDS", 0.3)
+    status, lines = run("doctor", Engine(60.0))
+    assert status == 1
+    assert "no answer within 0.3 s; check the network" in failures(lines)[0]
+
+
+def test_cli_missing():
+    """Without a CLI its mend is told once, and no turn is tried."""
+    why = "There is no claude program. Install it: so."
+    engine = Engine(cli={"error": why, "path": None}, missing=[why])
+    status, lines = run("doctor", engine)
+    assert status == 1
+    assert failures(lines) == [f"FAILED  claude: {why}", "FAILED  turn: not tried without the CLI"]
+    assert not engine.turns
+
+
+def test_not_logged_in():
+    """A login that is missing is told with its mend."""
+    status, lines = run("doctor", Engine(missing=["no login: log in so"]))
+    assert status == 1
+    assert failures(lines)[0].endswith("; no login: log in so")
+
+
+def test_port_taken():
+    """An address that something listens on is told with the system's words and a mend."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        status, lines = run("doctor", port=port)
+    assert status == 1
+    (line,) = failures(lines)
+    assert line.startswith(f"FAILED  address: 127.0.0.1 port {port}: Address already in use; set")
+
+
+def test_directories(monkeypatch, tmp_path):
+    """A directory that cannot be written is told by name; no file is left in one that can."""
+    status, lines = run("doctor", claude_cwd=str(tmp_path))
+    assert (status, list(tmp_path.iterdir())) == (0, [])
+    assert f"ok      CLAUDE_CWD: {tmp_path} can be written" in lines
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    status, lines = run("doctor", claude_cwd=str(tmp_path / "away"))
+    assert status == 1
+    assert [line.split(":")[0] for line in failures(lines)] == [
+        "FAILED  temporary directory",
+        "FAILED  CLAUDE_CWD",
+    ]
+    assert str(tmp_path / "gone") in failures(lines)[0]
+
+
+@pytest.fixture
+def wrong(monkeypatch, tmp_path):
+    """Run a command as `flask` does where the settings are wrong, with a CLI that is too old."""
+    old = tmp_path / "claude"
+    old.write_text("#!/bin/sh\necho '2.1.1 (Claude Code)'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("CLAUDE_CLI_PATH", str(old))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-x")
+    monkeypatch.chdir(tmp_path)
+    error = SettingsError(["PORT: Not a number.", "LOG_LEVEL: Must be one of: a, b."])
+    info = ScriptInfo(create_app=lambda: commands_alone(error))
+    runner = Flask("x").test_cli_runner()
+
+    def run(*arguments):
+        group = FlaskGroup(load_dotenv=False)
+        result = runner.invoke(group, arguments, obj=info, prog_name="flask")
+        return result.exit_code, result.output.splitlines()
+
+    return run
+
+
+def test_doctor_of_wrong_settings(wrong):
+    """Wrong settings are each told by name, beside what can be looked at without them."""
+    status, lines = wrong("gateway", "doctor")
+    assert status == 1
+    port, level, cli = failures(lines)
+    assert port.startswith("FAILED  PORT: Not a number.")
+    assert level.startswith("FAILED  LOG_LEVEL: Must be one of: a, b.")
+    assert "(2.1.1) is older than" in cli
+    assert "ok      login: anthropic (ANTHROPIC_API_KEY is set)" in lines
+
+
+@pytest.mark.parametrize("command", [("gateway", "models"), ("gateway", "settings"), ("routes",)])
+def test_wrong_settings_are_told(wrong, command):
+    """Other commands name every wrong setting, without a traceback."""
+    status, lines = wrong(*command)
+    assert status == 1
+    assert lines == [
+        "Error: these settings are wrong:",
+        "  PORT: Not a number.",
+        "  LOG_LEVEL: Must be one of: a, b.",
+    ]
+
+
+def test_help_with_wrong_settings(wrong):
+    """The help lists the commands although the settings are wrong."""
+    status, lines = wrong("--help")
+    assert status == 0
+    assert "  gateway  Look after the gateway." in lines
+
+
+def test_cli_that_hangs(monkeypatch, tmp_path):
+    """A CLI that does not say its version in time is told of, and ended."""
+    hanging = tmp_path / "claude"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(doctor, "VERSION_SECONDS", 0.2)
+    found = doctor.installed_cli({"CLAUDE_CLI_PATH": str(hanging)})
+    assert not found.good
+    assert "timed out" in found.told
+    monkeypatch.setattr(subprocess, "run", None)  # no CLI, nothing to run
+    assert not doctor.installed_cli({"CLAUDE_CLI_PATH": "/nowhere"}).good
+
+
+def test_settings_are_listed():
+    """`settings` prints every name with its value, default and meaning, and no key."""
+    status, lines = run(
+        "settings", api_key="the-key", model_aliases=(("a", "b"), ("c", "d")), allow_bypass=True
+    )
+    assert status == 0
+    assert "the-key" not in "\n".join(lines)
+    for line in ("API_KEY=********", "MODEL_ALIASES=a=b,c=d", "ALLOW_BYPASS=true"):
+        assert line in lines
+    at = lines.index("PORT=0")
+    assert lines[at + 1 : at + 3] == ["    default: 8000", "    Port to listen on."]
+    assert len(lines) == 3 * len(Settings.__dataclass_fields__)
+
+
+def test_empty_key_is_not_masked():
+    """Where there is no key, that can be seen."""
+    assert "API_KEY=" in run("settings")[1]
+
+
+def test_models_are_listed():
+    """`models` prints the names that a request may give, once the engine was asked for them."""
+    engine = Engine()
+    status, lines = run("models", engine)
+    assert status == 0
+    assert {"scripted-model", "sonnet"} <= set(lines)
+    assert engine.closed

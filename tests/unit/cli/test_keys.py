@@ -1,0 +1,142 @@
+"""The commands for the keys file: `gateway keys new`, `list` and `revoke`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.cli import FlaskGroup, ScriptInfo
+
+from wrapper import create_app
+from wrapper.auth.key_file import KeyFile, KeysError, hash_of
+from wrapper.cli.commands import commands_alone
+from wrapper.settings import Settings
+from wrapper.testing.engine import ScriptedEngine
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(params=["gateway", "commands alone"])
+def run(request, tmp_path, monkeypatch):
+    """Run a keys command as `flask` does, beside a gateway, and where there can be none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("API_KEYS_FILE", "keys.toml")
+    apps = {
+        "gateway": lambda: create_app(Settings(), engine=ScriptedEngine()),
+        "commands alone": lambda: commands_alone(KeysError(["there is no keys.toml"])),
+    }
+    info = ScriptInfo(create_app=apps[request.param])
+    runner = Flask("x").test_cli_runner()
+
+    def run(*arguments):
+        group = FlaskGroup(load_dotenv=False)
+        return runner.invoke(group, ("gateway", "keys", *arguments), obj=info, prog_name="flask")
+
+    return run
+
+
+def test_new(run):
+    """`new` makes the file and prints the key: alone on stdout, with the rest beside it."""
+    result = run("new", "alice")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"sk-[\w-]{43}\n", result.stdout)
+    assert KeyFile("keys.toml").find(result.stdout.strip().encode())
+    assert "keys.toml" in result.stderr
+    assert result.stdout.strip() not in result.stderr
+
+
+def test_list(run):
+    """`list` has a line for each key, with its ceilings and without its hash."""
+    hashes = [hash_of(name) for name in ("alice", "bob", "carol")]
+    Path("keys.toml").write_text(
+        f"[keys.alice]\nsha256 = '{hashes[0]}'\n"
+        f"[keys.bob]\nsha256 = '{hashes[1]}'\nmodels = ['haiku', 'sonnet-*']\ntools = []\n"
+        f"admin = true\nusd_per_day = 5\nallowed_tools = ['Bash(git status:*)']\n"
+        f"[keys.carol]\nsha256 = '{hashes[2]}'\npermission_mode = 'bypassPermissions'\n"
+    )
+    result = run("list")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "alice",
+        'bob admin=true models=["haiku", "sonnet-*"] tools=[] '
+        'allowed_tools=["Bash(git status:*)"] usd_per_day=5.0',
+        'carol permission_mode="bypassPermissions"',
+    ]
+
+
+def test_revoke(run):
+    """`revoke` takes a key away from a gateway that is running."""
+    key = run("new", "alice").stdout.strip().encode()
+    file = KeyFile("keys.toml")
+    assert file.find(key)
+    result = run("revoke", "alice")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert file.find(key) is None
+    assert run("revoke", "alice").exit_code == 1
+
+
+@pytest.mark.parametrize("arguments", [("new", "alice"), ("list",), ("revoke", "alice")])
+def test_not_set(run, monkeypatch, arguments):
+    """Without API_KEYS_FILE each command says how to set it."""
+    monkeypatch.delenv("API_KEYS_FILE")
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "set API_KEYS_FILE=keys.toml in the environment or in .env" in result.stderr
+
+
+def test_set_in_env_file(run, monkeypatch):
+    """API_KEYS_FILE may stand in .env."""
+    monkeypatch.delenv("API_KEYS_FILE")
+    Path(".env").write_text("API_KEYS_FILE=other.toml\n")
+    assert run("new", "alice").exit_code == 0
+    assert KeyFile("other.toml").names() == ("alice",)
+
+
+@pytest.mark.parametrize("arguments", [("new", "bob"), ("list",), ("revoke", "alice")])
+def test_broken_file(run, arguments):
+    """Every mistake of a broken file is told by key and field, without a traceback."""
+    broken = "[keys.alice]\nsha256 = 'x'\nmax_turns = 0\n"
+    Path("keys.toml").write_text(broken)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    sha256, max_turns = result.stderr.splitlines()
+    assert "API_KEYS_FILE: keys.alice.sha256: " in sha256
+    assert "API_KEYS_FILE: keys.alice.max_turns: " in max_turns
+    assert Path("keys.toml").read_text() == broken
+
+
+def test_doctor_of_a_broken_file(tmp_path, monkeypatch):
+    """The doctor tells the file's mistakes with their own mend, and not as the environment's."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeysError) as caught:
+        KeyFile("keys.toml")
+    error = caught.value
+    info = ScriptInfo(create_app=lambda: commands_alone(error))
+    group = FlaskGroup(load_dotenv=False)
+    runner = Flask("x").test_cli_runner()
+    result = runner.invoke(group, ("gateway", "doctor"), obj=info, prog_name="flask")
+    line = result.output.splitlines()[0]
+    assert line.startswith("FAILED  API_KEYS_FILE: there is no ")
+    assert line.endswith("keys new NAME` makes it")
+
+
+def test_in_a_shell(tmp_path):
+    """`KEY=$(...)` holds the key and nothing else, where other settings are wrong, too."""
+    flask = f"{sys.executable} -m flask --app {ROOT / 'wsgi.py'} gateway keys new alice"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PORT": "x"}
+    environment["API_KEYS_FILE"] = "team/keys.toml"
+    said = subprocess.run(
+        ["sh", "-c", f'KEY=$({flask}) && printf %s "$KEY"'],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert KeyFile(tmp_path / "team" / "keys.toml").find(said.stdout.encode())
+    assert "alice" in said.stderr

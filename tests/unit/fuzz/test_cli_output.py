@@ -1,0 +1,410 @@
+"""What Claude Code says, fuzzed: whatever it is, a turn ends, or fails with one of our errors.
+
+A pretended process has written all of it into real pipes, from which the real SDK reads.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import math
+import os
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from wrapper.errors import ApiError, BadGateway
+from wrapper.services.claude.conversation.compaction import Compaction
+from wrapper.services.claude.conversation.conversation import Conversation
+from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.decoder import read_frame
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Compacted,
+    Ended,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolUse,
+    Used,
+)
+from wrapper.services.turn import Function, Message, Shape, Turn
+
+PIPE_BYTES = 1024 * 1024
+F_SETPIPE_SZ = 1031
+HI = (Message("user", ("Hi",)),)
+LONGER = (*HI, Message("assistant", ("Yes?",)), Message("user", ("Go on.",)))
+FUNCTION = Function("f", {"type": "object"}, "")
+SHAPE = Shape("s", {"type": "object"})
+TURNS = {
+    "plain": Turn("m", HI, profile="plain"),
+    "agent": Turn("m", HI),
+    "with functions": Turn("m", HI, functions=(FUNCTION,)),
+    "plain with functions": Turn("m", HI, profile="plain", functions=(FUNCTION,)),
+    "in a shape": Turn("m", HI, shape=SHAPE),
+    "plain in a shape": Turn("m", HI, profile="plain", shape=SHAPE),
+    "that goes on": Turn("m", LONGER),
+}
+SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Pipes:
+    """A process that has said its last, of these *bytes*."""
+
+    def __init__(self, said):
+        self.profile = SimpleNamespace(mode=None, budgeted=False, reads_only=False)
+        self.settings, self.result, self.pid, self.greeted = [], None, 4711, False
+        (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
+        self.pipes = (stdin, stdout, stderr)
+        fcntl.fcntl(out, F_SETPIPE_SZ, PIPE_BYTES)
+        os.write(out, said)
+        os.close(out)
+        os.close(err)
+
+    def kill(self):
+        """It has ended already."""
+
+    def exit_code(self):
+        return 0
+
+    def close(self):
+        for pipe in (self._from, *self.pipes):
+            os.close(pipe)
+
+
+def line(frame):
+    return (frame if isinstance(frame, bytes) else json.dumps(frame).encode()) + b"\n"
+
+
+def confirmed(requests):
+    """Return what confirms control requests."""
+    return [
+        {
+            "type": "control_response",
+            "response": {
+                "subtype": "success",
+                "request_id": request["request_id"],
+                "response": {"status": "ok"},
+            },
+        }
+        for request in requests
+    ]
+
+
+def converse(turn, said, ignored=None):
+    """Return the events of a turn whose process says *said*, frames or lines, once it is set up."""
+    replayed = [{"type": "result"}] * sum(answered for _, answered in frames.history(turn, 0))
+    before = [*confirmed(frames.configuration(turn, frames.settings(turn))), *replayed]
+    process: Any = Pipes(b"".join(map(line, [*before, *said])))
+    conversation = Conversation(process, turn, None, Counter() if ignored is None else ignored)
+    return asyncio.run(gather(conversation, process))
+
+
+async def gather(conversation, process):
+    with contextlib.closing(process):
+        async with asyncio.timeout(20):
+            return [event async for event in conversation.events(asyncio.Event())]
+
+
+def check(events):
+    """Refuse events that could not be told to a client, or be booked."""
+    for event in events:
+        for text in texts_of(event):
+            assert isinstance(text, str)
+            text.encode()
+        if isinstance(event, Used):
+            assert all(countable(one.usage, one.cost_usd) for one in event.spent.values())
+        if isinstance(event, Ended):
+            assert countable(event.usage, event.cost_usd)
+
+
+def texts_of(event):
+    match event:
+        case TextDelta() | ReasoningDelta():
+            return [event.text]
+        case Started():
+            return [event.model]
+        case ToolUse():
+            return [event.name, event.arguments]
+        case CallStarted():
+            return [event.id, event.name]
+        case CallDelta():
+            return [event.arguments]
+    return []
+
+
+def countable(usage, dollars):
+    tokens = vars(usage).values()
+    whole = all(type(count) is int and count >= 0 for count in tokens)
+    return whole and (dollars is None or (math.isfinite(dollars) and dollars >= 0))
+
+
+# What is said when all goes well, of which the fuzzed frames are made
+
+
+def event(**told):
+    return {"type": "stream_event", "uuid": "u", "session_id": "s", "event": told}
+
+
+def delta(**told):
+    return event(type="content_block_delta", index=0, delta=told)
+
+
+USAGE = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1}
+MODEL_USAGE = {"m": {"inputTokens": 3, "outputTokens": 2, "costUSD": 0.001}}
+START = event(type="message_start", message={"model": "m", "usage": USAGE})
+STOP = event(type="message_delta", delta={"stop_reason": "end_turn"}, usage=USAGE)
+RESULT = {
+    "type": "result",
+    "subtype": "success",
+    "is_error": False,
+    "num_turns": 1,
+    "duration_ms": 1,
+    "duration_api_ms": 1,
+    "session_id": "s",
+    "total_cost_usd": 0.001,
+    "usage": USAGE,
+    "modelUsage": MODEL_USAGE,
+    "result": "Hello.",
+}
+TOOL = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+FRAMES = [
+    START,
+    STOP,
+    RESULT,
+    {"type": "system", "subtype": "init", "tools": ["mcp__client__f"]},
+    {"type": "system", "subtype": "model_refusal_stop"},
+    event(type="content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    event(type="content_block_start", index=0, content_block=TOOL),
+    event(type="content_block_stop", index=0),
+    delta(type="text_delta", text="Hello."),
+    delta(type="thinking_delta", thinking="Hm"),
+    delta(type="input_json_delta", partial_json='{"a": 1}'),
+    event(type="message_stop"),
+    {"type": "assistant", "message": {"model": "<synthetic>", "content": [TOOL]}},
+    {"type": "user", "message": {"content": [{"type": "text", "text": "Hi"}]}},
+    {"type": "control_request", "request_id": "1", "request": {"subtype": "mcp_message",
+     "server_name": "client", "message": {"id": 1, "method": "tools/list"}}},
+    {"type": "control_request", "request_id": "1", "request": {"subtype": "hook_callback",
+     "callback_id": "hook_0", "input": {}, "tool_use_id": "t"}},
+    {"type": "control_response", "response": {"request_id": "1", "subtype": "success"}},
+    {"type": "control_cancel_request", "request_id": "1"},
+    {"type": "rate_limit_event", "x": 1},
+]  # fmt: skip
+WELL = [START, delta(type="text_delta", text="Hello."), STOP, RESULT]
+
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["tool_use", "text_delta", "end_turn", "success", "m", "\ud83d"])
+)
+_json = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@st.composite
+def spoilt(draw):
+    """A frame as it should be, in which one place holds something else, or nothing."""
+    frame = json.loads(json.dumps(draw(st.sampled_from(FRAMES))))
+    place, key = frame, draw(st.sampled_from(sorted(frame)))
+    while isinstance(place[key], dict) and place[key] and draw(st.integers(0, 3)):
+        place = place[key]
+        key = draw(st.sampled_from(sorted(place)))
+    if draw(st.booleans()):
+        place[key] = draw(_json)
+    else:
+        del place[key]
+    return frame
+
+
+_said = st.lists(st.sampled_from(FRAMES) | spoilt() | _json | st.binary(max_size=30), max_size=8)
+
+
+def outcome(turn, said):
+    """Return the events, or the error that came in their place; any other error is let out."""
+    try:
+        events = converse(turn, said)
+    except ApiError as error:
+        json.dumps(error.body(), ensure_ascii=False).encode()
+        return error
+    check(events)
+    return events
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_well_said(name):
+    """What is said as it should be is an answer, so that the tests below begin with one."""
+    shaped = [{**RESULT, "structured_output": {}}] if name == "in a shape" else [RESULT]
+    events = outcome(TURNS[name], [*WELL[:-1], *shaped])
+    assert isinstance(events, list)
+    assert isinstance(events[-1], Ended)
+
+
+@given(name=st.sampled_from(sorted(TURNS)), said=_said)
+@SETTINGS
+def test_anything_said(name, said):
+    """Whatever is said, in any order, the turn ends or fails with one of our errors."""
+    outcome(TURNS[name], said)
+
+
+@given(name=st.sampled_from(sorted(TURNS)), wrong=spoilt(), at=st.integers(0, 4))
+@SETTINGS
+@example(name="plain", wrong=delta(type="text_delta", text=5), at=1)
+@example(name="plain", wrong=delta(type="text_delta", text="\ud83d"), at=1)
+@example(name="plain", wrong={**RESULT, "total_cost_usd": "1"}, at=3)
+@example(name="plain", wrong={**RESULT, "total_cost_usd": float("nan")}, at=3)
+@example(name="plain", wrong={**RESULT, "total_cost_usd": -1}, at=3)
+@example(name="plain", wrong={**RESULT, "modelUsage": {"m": {"inputTokens": 0.5}}}, at=3)
+@example(name="plain", wrong={**RESULT, "modelUsage": ["m"]}, at=3)
+@example(name="plain", wrong={**RESULT, "api_error_status": []}, at=0)
+@example(name="with functions", wrong={"type": "system", "subtype": "init", "tools": 5}, at=0)
+def test_one_frame_spoilt(name, wrong, at):
+    """A frame in which one thing is wrong ends the turn or fails it with one of our errors."""
+    outcome(TURNS[name], [*WELL[:at], wrong, *WELL[at:]])
+    outcome(TURNS[name], [*WELL[:at], wrong, *WELL[at + 1 :]])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        event(type="message_start"),
+        event(type="message_start", message=[]),
+        event(type="content_block_start"),
+        event(type="content_block_delta", delta={"type": "text_delta"}),
+        delta(type="text_delta", text=["a"]),
+        delta(type="thinking_delta", thinking=7),
+        event(type="message_delta"),
+        event(type="message_start", message={"model": "m", "usage": {"input_tokens": "3"}}),
+        event(type="message_start", message={"model": "m", "usage": {"input_tokens": -3}}),
+        {"type": "stream_event", "uuid": "u", "session_id": "s", "event": []},
+        {"type": "stream_event"},
+        {"type": "system", "subtype": 5},
+        {"type": "assistant", "message": {"content": 5}},
+        {"type": "control_request"},
+    ],
+    ids=str,
+)
+def test_not_understood(wrong, caplog):
+    """A frame that lacks what makes it one is told of as such, in one line of the log."""
+    error = outcome(TURNS["plain"], [START, wrong, *WELL[1:]])
+    assert isinstance(error, BadGateway)
+    assert "cannot be understood" in error.message
+    assert error.retry is False
+    assert "could not be understood" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\0\0\0",
+        b"{",
+        b'{"type":',
+        b"null",
+        b'"text"',
+        b"[1]",
+        b"{}",
+        b'{"type": null}',
+        b'{"type": ["result"]}',
+        b'{"type": "result", "total_cost_usd": NaN}',
+        b'{"type": "result", "total_cost_usd": 1e999}',
+        b'{"type": "stream_event", "event": "\xff"}',
+        b'{"type": "stream_event", "event": "\xed\xa0\x80"}',
+        b'{"type": "stream_event", "event": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"type": "stream_event", "event": ' + b"9" * 5000 + b"}",
+        '{"type": "result"}'.encode("utf-16"),
+    ],
+    ids=lambda raw: repr(raw[:40]),
+)
+def test_no_frame(raw):
+    """A line that holds no frame is passed over and counted, and the turn goes on."""
+    ignored: Counter[str] = Counter()
+    events = converse(TURNS["plain"], [START, raw, *WELL[1:]], ignored)
+    assert isinstance(events[-1], Ended)
+    assert ignored["unreadable"] == 1
+
+
+def test_half_a_pair():
+    """Half of a surrogate pair, which is no text, arrives as the replacement character."""
+    said = [START, b'{"type": "stream_event", "uuid": "u", "session_id": "s", "event": '
+            b'{"type": "content_block_delta", "delta": {"type": "text_delta", "text": '
+            b'"a\\ud83d \\ud83d\\ude00"}}}', STOP, RESULT]  # fmt: skip
+    (text,) = [one.text for one in converse(TURNS["plain"], said) if isinstance(one, TextDelta)]
+    assert text == "a\ufffd \U0001f600"
+
+
+@given(st.binary(max_size=80))
+@settings(max_examples=300)
+def test_any_line(raw):
+    """A line is a frame that can be written again, or a ValueError."""
+    try:
+        frame = read_frame(raw)
+    except ValueError:
+        return
+    json.dumps(frame, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_kinds_are_bounded():
+    """However many kinds of frames there are, no more than some are told apart."""
+    ignored: Counter[str] = Counter()
+    unknown = [{"type": f"new{number}"} for number in range(1000)]
+    assert isinstance(converse(TURNS["plain"], [*unknown, *WELL], ignored)[-1], Ended)
+    assert len(ignored) < 50
+    assert sum(ignored.values()) == 1000
+
+
+def test_a_long_reason():
+    """A reason of any length is told as far as somebody may want to read it."""
+    failed = {**RESULT, "is_error": True, "result": "x" * 500_000, "api_error_status": 400}
+    error = outcome(TURNS["plain"], [failed])
+    assert isinstance(error, ApiError)
+    assert len(error.message) < 5000
+
+
+BOUNDARY = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {
+    "preserved_messages": {"uuids": ["00000000-0000-4000-8000-000000000001"]}}}  # fmt: skip
+SUMMARY = {"type": "user", "message": {"content": "It went well."}}
+
+
+def compact(said):
+    turn = TURNS["that goes on"]
+    replayed = sum(answered for _, answered in frames.history_of(LONGER[:-1]))
+    answers = [*confirmed(frames.compacting(turn)), *[{"type": "result"}] * replayed]
+    process: Any = Pipes(b"".join(map(line, [*answers, *said])))
+    return asyncio.run(gather(Compaction(process, turn, Counter()), process))
+
+
+def test_compacted():
+    """What is said as it should be is a summary, so that the test below begins with one."""
+    assert isinstance(compact([BOUNDARY, SUMMARY, RESULT])[-1], Compacted)
+
+
+@given(
+    st.lists(st.sampled_from([BOUNDARY, SUMMARY, RESULT]) | spoilt() | _json, max_size=5),
+    _json,
+    _json,
+)
+@SETTINGS
+def test_any_summary(said, metadata, content):
+    """Whatever is said of a summary, it is one, or there is one of our errors."""
+    spoiling = [
+        {**BOUNDARY, "compact_metadata": metadata},
+        {**BOUNDARY, "compact_metadata": {"preserved_messages": {"uuids": metadata}}},
+        {**SUMMARY, "message": {"content": content}},
+    ]
+    for one in (said, [spoiling[0], SUMMARY, RESULT], [spoiling[1], SUMMARY, RESULT],
+                [BOUNDARY, spoiling[2], RESULT]):  # fmt: skip
+        with contextlib.suppress(ApiError):
+            check(compact(one))

@@ -1,0 +1,217 @@
+"""The logs: a line for each request, which nobody can forge, with no text and no secret in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+from gunicorn.http.errors import NoMoreData
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.logs.formatting import LONGEST, Formatter, configure, escaped, secrets_of
+from wrapper.logs.redaction import Redacted
+
+FRAME = {"type": "user", "message": {"role": "user", "content": [{"type": "text", "text": "hush"}]}}
+STYLES = ["console", "json"]
+# A line's end, to a terminal or to a program; what moves a cursor; what turns a line around.
+CONTROLS = "\n\r\v\f\x00\x1b[2J\x7f\x85\x9b\u2028\u2029\u202e\u2066\ufeff\u00ad\U000e0041"
+FORGED = f"x{CONTROLS}2026-01-01 00:00:00,000 INFO wrapper: request outcome=done"
+TEXTS = st.text(st.characters(), max_size=30)
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """Return the lines that a call writes to the log, in this format."""
+    root, wrapper = logging.getLogger(), logging.getLogger("wrapper")
+    before = root.handlers[:], root.level, wrapper.level
+
+    def run(call, style="console", prompts=False, secrets=()):
+        root.handlers.clear()
+        written = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", written)
+        formatter = Formatter(style, prompts=prompts, secrets=secrets)
+        configure("debug", formatter, prompts=prompts)
+        call(logging.getLogger("wrapper.test"))
+        return written.getvalue().splitlines()
+
+    yield run
+    root.handlers[:], root.level = before[:2]
+    wrapper.setLevel(before[2])
+
+
+def told(log):
+    facts = {"facts": {"id": "req-1", "cost_usd": 0.5, "outcome": "done"}}
+    log.info("request with sk-secret-key", extra=facts)
+    log.debug("to 7", extra={"frame": Redacted(FRAME)})
+
+
+def fail(error, log):
+    try:
+        raise error
+    except type(error):
+        log.exception("request failed")
+
+
+def test_console(logged):
+    """On a console a request is one line, its figures by name."""
+    request, frame = logged(told, secrets=["sk-secret-key"])
+    assert request.endswith("test: request with *** id=req-1 cost_usd=0.5 outcome=done")
+    assert "<4 characters>" in frame
+
+
+def test_json(logged):
+    """As JSON each line is an object."""
+    request, frame = (json.loads(line) for line in logged(told, "json"))
+    assert (request["id"], request["cost_usd"], request["level"]) == ("req-1", 0.5, "info")
+    assert frame["frame"]["message"]["content"][0] == {"type": "text", "text": "<4 characters>"}
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_prompts(logged, prompts):
+    """What callers wrote is in the log only where that is asked for."""
+    assert ("hush" in "".join(logged(told, prompts=prompts))) is prompts
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_only_what_is_listed_is_shown(logged, style):
+    """Of a frame's fields only listed ones are shown, wherever others stand."""
+    hidden = {"any": "canary", "type": "canary", "deep": [{"role": "canary"}]}
+    frame = {
+        "type": "user",
+        "made_up": "canary",
+        "input": hidden,
+        "request": {"subtype": "initialize", "systemPrompt": "canary", "settings": hidden},
+        "response": {"response": {"account": hidden}},
+        "event": {"delta": {"partial_json": "canary", "signature": "canary"}},
+        "message": {"content": "canary", "role": "user", "model": "canary"},
+        "usage": {"input_tokens": 7, "more": hidden},
+        "uuid": "canary" * 20,
+    }
+    lines = "".join(logged(lambda log: log.debug("x", extra={"frame": Redacted(frame)}), style))
+    assert "canary" not in lines
+    assert "initialize" in lines
+    assert "input_tokens" in lines
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("prompts", [True, False])
+def test_errors(logged, style, prompts):
+    """A traceback tells where, and quotes what was read only where that is asked for."""
+    lines = logged(lambda log: fail(KeyError("canary"), log), style, prompts)
+    assert ("canary" in "".join(lines)) is prompts
+    assert "KeyError: <8 characters>" in "".join(lines) or prompts
+    assert "test_formatting.py" in "".join(lines)
+
+
+def test_errors_of_libraries(logged):
+    """An error that a library derives from Python's own may quote data, and does not here."""
+    error = NoMoreData(b"Authorization: canary")
+    lines = logged(lambda log: fail(error, log)) + logged(
+        lambda log: log.info("%s", Redacted(error))
+    )
+    assert "canary" not in "".join(lines)
+
+
+def test_causes_of_errors(logged):
+    """What has led to an error is told, too, and quotes as little."""
+    said = "can" + "ary"
+
+    def call(log):
+        try:
+            try:
+                raise ExceptionGroup(said, [ValueError(said)])
+            except ExceptionGroup as group:
+                raise OSError(28, "No space left on device") from group
+        except OSError:
+            log.exception("failed")
+
+    text = "\n".join(logged(call))
+    assert "canary" not in text
+    order = [text.index(name) for name in ("ValueError:", "ExceptionGroup:", "No space left")]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "claude_code_sdk", "mcp.server", "PIL.Image"])
+@pytest.mark.parametrize("level", ["debug", "error"])
+def test_libraries(logged, name, level):
+    """What libraries quote of what they could not read is not shown."""
+    said = "Never retrieved\nfuture: <Task exception=ValueError('canary')>"
+    said = said if name == "asyncio" or level == "debug" else "canary"
+    expected = name != "PIL.Image" or level == "debug"
+    if expected:
+        lines = logged(lambda _: getattr(logging.getLogger(name), level)(said))
+        assert "canary" not in "".join(lines)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda log: log.info(FORGED),
+        lambda log: log.info("%s", FORGED),
+        lambda log: log.info("refused", extra={"facts": {"path": FORGED}}),
+        lambda log: log.info("refused", extra={"facts": {FORGED: [FORGED, {FORGED: FORGED}]}}),
+        lambda log: log.debug("x", extra={"frame": Redacted({FORGED: FORGED})}),
+        lambda log: fail(OSError(FORGED), log),
+        lambda log: fail(type(FORGED.replace("\0", ""), (OSError,), {})(FORGED), log),
+    ],
+)
+@pytest.mark.parametrize("prompts", [True, False])
+def test_no_line_is_forged(logged, style, call, prompts):
+    """Whatever is logged, no part of it looks like another line or like control of a terminal."""
+    lines = logged(call, style, prompts)
+    assert all(line.isprintable() for line in lines)
+    if style == "json":
+        assert len(lines) == 1
+        assert json.loads(lines[0])["logger"] == "wrapper.test"
+    else:
+        assert all(line.startswith("    ") for line in lines[1:])
+
+
+@given(text=TEXTS, style=st.sampled_from(STYLES))
+def test_any_text(text, style):
+    """Every text is one printable line, and as JSON one that is read back as it was."""
+    record = logging.makeLogRecord({"msg": "%s", "args": (text,), "facts": {"param": text}})
+    line = Formatter(style).format(record)
+    assert line.isprintable()
+    line.encode()
+    if style == "json":
+        assert json.loads(line)["message"] == json.loads(line)["param"] == text
+
+
+def test_facts_are_not_mixed_up(logged):
+    """A value that looks like further facts is quoted."""
+    (line,) = logged(lambda log: log.info("x", extra={"facts": {"path": '/a outcome=done "'}}))
+    assert line.endswith(r'path="/a outcome=done \""')
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_length(logged, style):
+    """No field makes a line long."""
+    long = "x" * 10 * LONGEST
+    facts = {"facts": {"path": long, "deep": [long]}}
+    lines = logged(lambda log: log.info(long, extra=facts), style)
+    assert len("".join(lines)) < 3 * LONGEST + 500
+    assert f"<{len(long)} characters>" in lines[0]
+
+
+def test_a_secret_is_not_cut(logged):
+    """A secret that stands where a text is cut is masked all the same."""
+    said = "x" * (LONGEST - 4) + "sk-secret-key"
+    assert "sk-s" not in "".join(logged(lambda log: log.info(said), secrets=["sk-secret-key"]))
+
+
+def test_escaped():
+    """What is printable stays as it is, in any language."""
+    assert escaped("é 漢 \U0001f600") == "é 漢 \U0001f600"
+    assert escaped("\x1b\n\u2028\ud800") == r"\x1b\n\u2028\ud800"
+
+
+def test_secrets_of():
+    """What the environment names as secret is masked; short values would mask too much."""
+    environment = {"ANTHROPIC_API_KEY": "sk-123456789", "MY_TOKEN": "1", "HOME": "/home/someone"}
+    assert secrets_of(environment) == ["sk-123456789"]

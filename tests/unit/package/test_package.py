@@ -1,0 +1,178 @@
+"""The package: what is built, and that it serves where there is nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import cli
+from tests.support.lowest import extras, read
+from tests.support.server import ROOT, Server
+from wrapper import __version__
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME = f"claude_code_gateway-{__version__}"
+SECRET = "sk-nobody-may-see-this"
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    """Return what a command prints, once it has succeeded."""
+    done = subprocess.run(command, cwd=cwd, env=variables or None, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """Where the sdist lies, and the wheel that was built from it; there were secrets beside."""
+    folder: Path = tmp_path_factory.mktemp("built")
+    clone = folder / "clone"
+    run("git", "clone", "-q", ROOT, clone, cwd=folder)
+    for name in (".env", "keys.toml", "wrapper/.env"):
+        (clone / name).write_text(SECRET)
+    run(sys.executable, "-m", "build", "--no-isolation", "-o", folder, clone, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return built / f"{NAME}-py3-none-any.whl"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment that holds the wheel and what it requires, and an empty directory.
+
+    `shop` is a program of a user's.
+    """
+
+    bin: Path
+    cwd: Path
+    shop: Path
+
+    def run(self, *command: str | Path) -> str:
+        program, *arguments = command
+        home = {"HOME": str(self.cwd), "PATH": str(self.bin)}
+        return run(self.bin / program, *arguments, cwd=self.cwd, **home)
+
+    def pip(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pip", "--python", self.bin / "python", *arguments]
+        return subprocess.run(command, cwd=self.cwd, capture_output=True, text=True)
+
+    def install(self, what: str | Path) -> None:
+        """Install *what*, a wheel."""
+        done = self.pip("install", "--quiet", "--no-compile", what)
+        if done.returncode:
+            cli.missing(f"registry that has what the package requires: {done.stderr}")
+
+
+@pytest.fixture(scope="module")
+def place(wheel, tmp_path_factory) -> Place:
+    folder = tmp_path_factory.mktemp("place")
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    (folder / "cwd").mkdir()
+    (folder / "shop").mkdir()
+    shop = folder / "shop" / "shop.py"
+    shutil.copy(ROOT / "tests" / "typed_usage.py", shop)
+    made = Place(folder / "venv" / "bin", folder / "cwd", shop)
+    made.install(wheel)
+    return made
+
+
+@pytest.fixture
+def whole_place(place, wheel) -> Iterator[Place]:
+    """The place with all extras; they are taken out again."""
+    place.install(f"{wheel}[{','.join(extras())}]")
+    yield place
+    place.pip("uninstall", "--yes", *(one.name for extra in extras().values() for one in extra))
+
+
+def modules() -> set[str]:
+    listed = run("git", "ls-files", "wrapper", cwd=ROOT).split()
+    assert len(listed) > 100
+    return set(listed)
+
+
+def test_wheel(wheel):
+    """The wheel has every module, the mark of types and the licence, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    about = {name for name in names if name.startswith(f"{NAME}.dist-info/")}
+    assert names - about == modules()
+    assert "wrapper/py.typed" in names
+    assert f"{NAME}.dist-info/licenses/LICENSE" in about
+
+
+def test_sdist(built):
+    """The source has what a server is started and set with, and neither tests nor secrets."""
+    with tarfile.open(built / f"{NAME}.tar.gz") as archive:
+        files = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        texts = {name.removeprefix(f"{NAME}/"): file.read() for name, file in files.items() if file}
+    beside = {"LICENSE", "README.md", "requirements.txt", "wsgi.py", "gunicorn.conf.py"}
+    assert texts.keys() > modules() | beside | {".env.example", "CHANGELOG.md", "SECURITY.md"}
+    assert not {name for name in texts if name.startswith("tests")}
+    assert not {name for name, text in texts.items() if SECRET.encode() in text}
+
+
+def test_requirements_agree():
+    """What the tests run with is what each extra asks for."""
+    tools = {one.name: one for one in read("requirements-dev.txt")}
+    assert extras().keys() == {"redis", "metrics", "docs"}
+    for asked in extras().values():
+        assert asked == [tools[one.name] for one in asked]
+
+
+def test_serves(place, upstream, tmp_path):
+    """Installed alone, the program answers a question from an empty directory."""
+    program = (str(place.bin / "claude-code-gateway"),)
+    server = Server(tmp_path, upstream.url, program=program, launcher=(), PYTHONPATH="")
+    try:
+        status, answer = server.wait().ask("Hello?")
+        missing = server.call("GET", "/openapi.json")
+    finally:
+        server.stop()
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "You said: Hello?")
+    assert missing[0] == 404
+    assert b"pip install 'claude-code-gateway[docs]'" in missing[2]
+
+
+def test_gunicorn(place):
+    """gunicorn takes the package's settings and app by their names."""
+    app = ("-c", "python:wrapper.gunicorn_conf", "wrapper:create_app()")
+    place.run("gunicorn", "--check-config", *app)
+
+
+def test_commands(place):
+    """Flask finds the commands by the package's name."""
+    assert "SESSION_TTL=3600" in place.run("flask", "--app", "wrapper", "gateway", "settings")
+
+
+def test_usage(place):
+    """What the package has for a shop and for its tests needs nothing that it does not require."""
+    shown = place.run("python", place.shop).splitlines()
+    assert shown[:4] == [__version__, "Good day.", "Good day.", "Good day."]
+
+
+def test_types(place, tmp_path):
+    """A user's strict mypy takes the types of what is installed."""
+    options = ("--strict", "--python-executable", place.bin / "python", "--cache-dir", tmp_path)
+    said = run(sys.executable, "-m", "mypy", *options, place.shop, cwd=place.cwd)
+    assert "no issues found" in said
+
+
+def test_extras(whole_place):
+    """With all extras nothing is in conflict, and the document and the metrics are there."""
+    checked = whole_place.pip("check")
+    assert checked.returncode == 0, checked.stdout
+    asked = "from wrapper import create_app; client = create_app().test_client()"
+    shown = "print([client.get(path).status_code for path in ('/openapi.json', '/metrics')])"
+    assert "[200, 200]" in whole_place.run("python", "-c", f"{asked}; {shown}")

@@ -1,0 +1,90 @@
+"""The headers that keep a browser from doing anything with an answer, on every response."""
+
+import pytest
+from flask import Flask
+
+from tests.unit.routes.test_http import ASKED, CHAT, KEY, LIMIT, Server
+from wrapper import Gateway, errors
+from wrapper.routes.context import SECURITY
+from wrapper.settings import Settings
+from wrapper.testing.engine import ScriptedEngine
+
+FOREIGN = {"Origin": "https://evil.example"}
+DIED = errors.BadGateway("It died.")
+RESPONSES = {
+    "an answer": (200, lambda: Server().ask()),
+    "a stream": (200, lambda: Server().ask(stream=True)),
+    "a stream of other pages": (200, lambda: Server(cors_origins=("*",), api_key=KEY).ask(
+        headers={**FOREIGN, "x-api-key": KEY}, stream=True
+    )),
+    "what is read": (200, lambda: Server().client.get("/v1/models")),
+    "health": (200, lambda: Server().client.get("/health")),
+    "the head alone": (200, lambda: Server().client.head("/health")),
+    "a preflight": (204, lambda: Server(cors_origins=("*",)).client.options(CHAT)),
+    "a mistake": (400, lambda: Server().post("{")),
+    "no key": (401, lambda: Server(api_key=KEY).ask()),
+    "a foreign page": (403, lambda: Server().ask(headers=FOREIGN)),
+    "an unknown model": (404, lambda: Server().ask(model="gpt-4")),
+    "an unknown path": (404, lambda: Server().client.get("/v1/nothing")),
+    "an unknown path elsewhere": (404, lambda: Server().client.get("/nothing")),
+    "a wrong method": (405, lambda: Server().client.delete(CHAT)),
+    "a large body": (413, lambda: Server().post(b" " * (LIMIT + 1))),
+    "no JSON": (415, lambda: Server().post("{}", content_type="text/plain")),
+    "a fault of our own": (500, lambda: Server(KeyError("x")).ask()),
+    "a fault of Claude Code's": (502, lambda: Server(DIED).ask()),
+}  # fmt: skip
+
+
+def missing(response):
+    """Return the headers that *response* lacks."""
+    sent = response.headers
+    lacks = [name for name in SECURITY if SECURITY[name] not in sent.get_all(name)]
+    return [name for name in lacks if name != "Cache-Control" or "no-store" not in sent[name]]
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_every_response(name):
+    """Answers, streams and errors are not sniffed, kept, framed, run or told on by a browser."""
+    status, get = RESPONSES[name]
+    response = get()
+    assert response.status_code == status
+    assert missing(response) == []
+    (milliseconds,) = response.headers.getlist("openai-processing-ms")
+    assert 0 <= int(milliseconds) < 60_000
+
+
+def test_said_once():
+    """No header is said twice, which browsers read in ways of their own."""
+    for response in (Server().ask(), Server().ask(stream=True), Server().post("{")):
+        assert [len(response.headers.get_all(name)) for name in SECURITY] == [1] * len(SECURITY)
+
+
+def test_anothers_app():
+    """In someone else's app the gateway's routes have them, and the app's own pages have none."""
+    app = Flask("other")
+    app.get("/own")(lambda: "own")
+    Gateway(Settings(), engine=ScriptedEngine()).init_app(app, url_prefix="/ai")
+    client = app.test_client()
+    for response in (
+        client.post("/ai/chat/completions", json=ASKED),
+        client.post("/ai/chat/completions", json={}),
+        client.get("/ai/health"),
+    ):
+        assert missing(response) == []
+    for response in (client.get("/own"), client.get("/nothing")):
+        assert not set(SECURITY) & set(response.headers.keys())
+
+
+def test_the_apps_own_policy():
+    """An app that has a policy of its own may set it on the gateway's answers, too."""
+    app = Flask("other")
+    own = {"Content-Security-Policy": "sandbox"}
+
+    @app.after_request
+    def enforce(response):
+        response.headers.update(own)
+        return response
+
+    Gateway(Settings(), engine=ScriptedEngine()).init_app(app, url_prefix="/ai")
+    response = app.test_client().get("/ai/health")
+    assert response.headers["Content-Security-Policy"] == "sandbox"

@@ -1,0 +1,227 @@
+"""The parts: what each kind becomes, and how one that cannot be used is refused."""
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from marshmallow import ValidationError
+
+from tests.support.pictures import FORMATS, picture
+from wrapper.schemas.base import code_of, first_error
+from wrapper.schemas.chat.content_parts import load_part
+from wrapper.schemas.data_uri import DataUri, parse_data_uri
+from wrapper.services.attachments.media import MOST_ESCAPES
+from wrapper.services.turn import Document, Image
+
+PDF = b"%PDF-1.4 and so on"
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def load(kind, held):
+    return load_part(0, {"type": kind, kind: held})
+
+
+def mistake_in(kind, held):
+    """Return the path below the part, and the code."""
+    with pytest.raises(ValidationError) as caught:
+        load(kind, held)
+    param, message = first_error(caught.value.normalized_messages())
+    return param.removeprefix("0."), code_of(message)
+
+
+@pytest.mark.parametrize(
+    ("url", "image"),
+    [
+        ("https://x.test/a.png?b=c#d", Image(url="https://x.test/a.png?b=c#d")),
+        ("HTTP://127.0.0.1:1/", Image(url="HTTP://127.0.0.1:1/")),
+        ("data:image/png;base64,QUJD", Image("image/png", "QUJD")),
+        ("DATA:IMAGE/JPG;BASE64,QUJD", Image("image/jpeg", "QUJD")),
+        ("data:image/webp;x=y;base64,QUJD", Image("image/webp", "QUJD")),
+    ],
+)
+def test_images(url, image):
+    """A picture stands in a data URI, whose text is left as it is, or at a URL."""
+    assert load("image_url", {"url": url, "detail": "high", "x": 1}) == image
+
+
+@pytest.mark.parametrize(
+    ("held", "path", "code"),
+    [
+        ("https://x.test/a.png", "", "invalid_type"),
+        ({}, ".url", "invalid_type"),
+        ({"url": None}, ".url", "invalid_type"),
+        *(
+            ({"url": url}, ".url", "invalid_image_url")
+            for url in (
+                *("", "a.png", "/etc/passwd", "file:///etc/passwd", "ftp://x.test/a.png"),
+                *("http://", "https:///a.png", "http://[", "http://x.test/a b", "http://x.test/\n"),
+                *("data:", "data:image/png;base64", "data:image/png,QUJD"),
+            )
+        ),
+        ({"url": "data:image/svg+xml;base64,QUJD"}, ".url", "invalid_image"),
+        ({"url": "data:;base64,QUJD"}, ".url", "invalid_image"),
+        ({"url": "data:application/pdf;base64,QUJD"}, ".url", "invalid_image"),
+    ],
+)
+def test_wrong_images(held, path, code):
+    """What names no picture is refused, by the path to it."""
+    assert mistake_in("image_url", held) == (f"image_url{path}", code)
+
+
+@pytest.mark.parametrize(
+    ("data", "document"),
+    [
+        (f"data:application/pdf;base64,{b64(PDF)}", Document("application/pdf", b64(PDF), "n")),
+        (b64(PDF), Document("application/pdf", b64(PDF), "n")),
+        (f"data:text/csv;base64,{b64('ä,b'.encode())}", Document("text/plain", "ä,b", "n")),
+        ("data:text/plain;charset=utf-8,a%20b", Document("text/plain", "a b", "n")),
+        ("a text, as it is", Document("text/plain", "a text, as it is", "n")),
+        ("QUJD", Document("text/plain", "QUJD", "n")),
+    ],
+)
+def test_files(data, document):
+    """A file is a PDF or a text, in a data URI or bare."""
+    assert load("file", {"file_data": data, "filename": "n", "file_id": None}) == document
+
+
+@pytest.mark.parametrize(
+    ("data", "document"),
+    [
+        (f"data:text/plain;base64,{b64(PDF)}", Document("application/pdf", b64(PDF))),
+        (f"data:;base64,{b64(PDF)}", Document("application/pdf", b64(PDF))),
+        (f"data:application/pdf;base64,{b64(b'a text')}", Document("text/plain", "a text")),
+    ],
+)
+def test_files_of_another_type(data, document):
+    """A file is what its bytes are, whatever its label says, and that is noted."""
+    loaded = load("file", {"file_data": data})
+    assert (loaded, loaded.corrected) == (document, True)
+
+
+@pytest.mark.parametrize("label", ["application/json", "application/octet-stream", "", "text/csv"])
+def test_text_files(label):
+    """Text is text, whatever label programs give it."""
+    loaded = load("file", {"file_data": f"data:{label};base64,{b64(b'[1]')}"})
+    assert (loaded, loaded.corrected) == (Document("text/plain", "[1]"), False)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("label", ["image/bmp", "application/octet-stream", "", "image/png "])
+def test_images_of_another_type(kind, label):
+    """An image is what its bytes are, whatever its label says, and that is noted."""
+    data = b64(picture(kind))
+    loaded = load("image_url", {"url": f"data:{label};base64,{data}"})
+    right = label.strip() == f"image/{kind}"
+    assert (loaded, loaded.corrected) == (Image(f"image/{kind}", data), not right)
+
+
+def test_pdf_as_image():
+    """A PDF that is sent as an image is one."""
+    loaded = load("image_url", {"url": f"data:application/pdf;base64,{b64(PDF)}"})
+    assert (loaded, loaded.corrected) == (Document("application/pdf", b64(PDF)), False)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        base64.encodebytes,
+        base64.urlsafe_b64encode,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+        lambda data: b" " + base64.b64encode(data) + b"\r\n",
+        lambda data: quote(base64.b64encode(data), safe="").encode(),
+        lambda data: base64.b64encode(data) + b"==",
+    ],
+)
+@pytest.mark.parametrize("size", [500, 501, 502])
+def test_base64_of_any_style(write, size):
+    """Base64 is taken as programs write it, and sent on as its standard has it."""
+    data = picture("jpeg", size=len(picture("jpeg")) + size)
+    text = write(data).decode()
+    url = f"data:image/jpeg;base64,{text}"
+    assert load("image_url", {"url": url}) == Image("image/jpeg", b64(data))
+    pdf = PDF + data
+    for sent in (write(pdf).decode(), f"data:application/pdf; base64, {write(pdf).decode()}"):
+        assert load("file", {"file_data": sent}) == Document("application/pdf", b64(pdf))
+
+
+@pytest.mark.parametrize("uri", ["data:image/png,{}", "data:image/png;base64,{}"])
+def test_percent_encoding_is_bounded(uri):
+    """What is percent-encoded without end is refused before it is decoded."""
+    where = mistake_in("image_url", {"url": uri.format("%41" * (MOST_ESCAPES + 1))})
+    assert where == ("image_url.url", "invalid_image")
+    data = "data:text/plain,{}".format("%41" * (MOST_ESCAPES + 1))
+    assert mistake_in("file", {"file_data": data}) == ("file.file_data", "invalid_file")
+
+
+def test_metadata_with_a_wrong_checksum():
+    """Of a PNG the metadata whose checksum is wrong is left out, and that is noted."""
+    data = picture("png")
+    wrong = data[:33] + b"\0\0\0\x03tEXta\0bXXXX" + data[33:]
+    loaded = load("image_url", {"url": f"data:image/png;base64,{b64(wrong)}"})
+    assert (loaded, loaded.corrected) == (Image("image/png", b64(data)), True)
+
+
+def test_untitled_file():
+    """A file needs no name."""
+    assert load("file", {"file_data": "a", "filename": None}) == Document("text/plain", "a")
+
+
+@pytest.mark.parametrize(
+    ("held", "path", "code"),
+    [
+        ({"file_id": "file-1"}, "file_id", "unsupported_value"),
+        ({"file_id": "file-1", "file_data": "a"}, "file_id", "unsupported_value"),
+        ({}, "file_data", "invalid_type"),
+        ({"file_data": 7}, "file_data", "invalid_type"),
+        ({"file_data": "a", "filename": 7}, "filename", "invalid_type"),
+        *(
+            ({"file_data": data}, "file_data", "invalid_file")
+            for data in (
+                *("", " \n", "data:text/plain,", "data:text/plain;base64,/w=="),
+                *("data:text/plain;base64,A", "data:application/pdf;base64,A"),
+                "data:application/pdf;base64," + b64(b"no text\xff"),
+                f"data:application/zip;base64,{b64(bytes(4))}",
+                f"data:application/pdf;base64,{b64(picture())}",
+            )
+        ),
+    ],
+)
+def test_wrong_files(held, path, code):
+    """A file that cannot be passed on is refused, by the path to it."""
+    assert mistake_in("file", held) == (f"file.{path}", code)
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "code"),
+    [
+        ("Hi", "0", "invalid_type"),
+        ({"type": "input_audio", "input_audio": {}}, "0.type", "unsupported_value"),
+        ({"type": ["text"]}, "0.type", "unsupported_value"),
+        ({"type": "text", "text": None}, "0.text", "invalid_type"),
+        ({"type": "file", "file": "a"}, "0.file", "invalid_type"),
+    ],
+)
+def test_wrong_parts(part, path, code):
+    """A part of another kind, or without what its kind holds, is refused."""
+    with pytest.raises(ValidationError) as caught:
+        load_part(0, part)
+    param, message = first_error(caught.value.normalized_messages())
+    assert (param, code_of(message)) == (path, code)
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("data:,a", DataUri("", False, "a")),
+        ("data:text/plain;base64,YQ==,b", DataUri("text/plain", True, "YQ==,b")),
+        ("data:text/plain", None),
+        ("http://x.test/,", None),
+        (f"data:{'x' * 400},a", None),
+    ],
+)
+def test_data_uris(text, uri):
+    """A data URI has a head, which ends at the first comma, and then its data."""
+    assert parse_data_uri(text) == uri

@@ -1,0 +1,56 @@
+"""Malformed requests: the answers to what gunicorn cannot parse."""
+
+import json
+from ssl import SSLError
+
+import pytest
+from gunicorn.http import errors as http
+
+from wrapper.routes.context import SECURITY
+from wrapper.server.malformed import error_for, response
+
+FAULTS = [
+    (http.InvalidRequestLine("x"), 400),
+    (http.InvalidRequestMethod("get"), 400),
+    (http.InvalidHTTPVersion((3, 0)), 505),
+    (http.InvalidHeader("X"), 400),
+    (http.InvalidHeaderName("X"), 400),
+    (http.LimitRequestLine(9000, 4094), 414),
+    (http.LimitRequestHeaders("limit"), 431),
+    (http.UnsupportedTransferCoding("odd"), 501),
+    (http.ExpectationFailed("coffee"), 417),
+    (http.InvalidChunkSize(b"zz"), 400),
+    (http.InvalidSchemeHeaders(), 400),
+    (http.InvalidProxyLine("x"), 400),
+    (http.ForbiddenProxyRequest("1.2.3.4"), 403),
+    (http.ConfigurationProblem("x"), 404),
+    (SSLError("x"), 400),
+    (type("InvalidResponseHeader", (http.InvalidHeader,), {})("X"), 500),
+    (KeyError("x"), 500),
+]
+
+
+@pytest.mark.parametrize(("fault", "status"), FAULTS, ids=lambda value: type(value).__name__)
+def test_answers(fault, status):
+    """Each fault is a whole answer in OpenAI's shape, with the headers that all answers have."""
+    id_, data = response(error_for(fault))
+    head, _, body = data.decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert first.startswith(f"HTTP/1.1 {status} ")
+    assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+    assert int(headers["Content-Length"]) == len(body)
+    assert (headers["Connection"], headers["x-request-id"]) == ("close", id_)
+    assert headers.items() >= SECURITY.items()
+
+
+def test_what_was_sent_stays_in_the_body():
+    """What a client has sent cannot end a header, nor make the answer long."""
+    _, data = response(error_for(http.InvalidHeader("\r\nSet-Cookie: a=b\r\n" * 1000)))
+    assert b"\r\nSet-Cookie" not in data
+    assert len(data) < 1500
+
+
+def test_faults_of_ours():
+    """A fault of the gateway's own is not told to the client."""
+    assert "secret" not in error_for(KeyError("secret")).message

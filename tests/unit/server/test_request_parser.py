@@ -1,0 +1,96 @@
+"""The request parser: when a connection ends with its answer, and when 100 Continue is sent."""
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from wrapper.server.request_parser import DRAIN_BYTES, Parser
+from wrapper.server.timeouts import Ear
+
+HEAD = "POST / HTTP/1.1\r\nHost: localhost\r\n"
+LENGTH = HEAD + "Content-Length: {}\r\n\r\n"
+CHUNKED = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
+EXPECTING = HEAD + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+
+
+class Client:
+    """A client's side of a connection, and what is parsed on the other."""
+
+    def __init__(self, ours, theirs):
+        self.sock = theirs
+        self.sock.settimeout(5.0)
+        ear: Any = Ear(ours, 5.0)
+        ear.begin()
+        self._parser = Parser(Config(), ear, ("127.0.0.1", 1))
+
+    def ask(self, text):
+        self.sock.sendall(text.encode())
+        return next(self._parser)
+
+    def said(self):
+        self.sock.setblocking(False)
+        with suppress(BlockingIOError):
+            return self.sock.recv(1000)
+        return b""
+
+
+@pytest.fixture
+def client():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Client(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("sent", "closes"),
+    [
+        (LENGTH.format(0), False),
+        (LENGTH.format(DRAIN_BYTES), False),
+        (LENGTH.format(DRAIN_BYTES + 1), True),
+        (LENGTH.format(10**12), True),
+        (CHUNKED, True),
+        (CHUNKED + "2\r\nab\r\n0\r\n\r\n", True),
+        (EXPECTING, True),
+        (HEAD + "\r\n", False),
+    ],
+)
+def test_unread_bodies(client, sent, closes):
+    """An answer to a request whose body cannot soon be drained closes the connection."""
+    assert client.ask(sent).should_close() is closes
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        LENGTH.format(DRAIN_BYTES + 1) + "x" * (DRAIN_BYTES + 1),
+        CHUNKED + "2\r\nab\r\n0\r\n\r\n",
+        EXPECTING + "ab",
+    ],
+)
+def test_read_bodies(client, sent):
+    """Once a body is read, the connection can have another request."""
+    request = client.ask(sent)
+    assert request.body.read()
+    assert not request.should_close()
+    assert client.ask(HEAD + "\r\n").body.read() == b""
+
+
+def test_broken_bodies(client):
+    """After a body that cannot be read, nothing on the connection can be understood."""
+    request = client.ask(CHUNKED + "zz\r\n")
+    with pytest.raises(Exception, match="chunk size"):
+        request.body.read()
+    assert request.should_close()
+
+
+def test_continue(client):
+    """A client is told to go on when its body is wanted, once, and not before."""
+    request = client.ask(EXPECTING)
+    assert client.said() == b""
+    client.sock.setblocking(True)
+    client.sock.sendall(b"ab")
+    assert request.body.read() == b"ab"
+    assert client.said() == b"HTTP/1.1 100 Continue\r\n\r\n"

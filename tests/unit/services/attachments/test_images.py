@@ -1,0 +1,227 @@
+"""The pictures: what is taken of them, and how those that are not are refused."""
+
+import base64
+import io
+import random
+import struct
+import zlib
+from dataclasses import replace
+
+import pytest
+from PIL import Image as Pillow
+
+from tests.support.pictures import FORMATS, noise, padded, picture
+from wrapper.errors import ClientGone, InvalidRequest
+from wrapper.services.attachments import images
+from wrapper.services.attachments.images import (
+    MOST,
+    MOST_BASE64,
+    MOST_SCANS,
+    Picture,
+    check_pictures,
+    inspect_pictures,
+)
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.turn import Document, Image
+
+pytestmark = pytest.mark.packages
+
+
+def image(data, kind="png"):
+    return Image(f"image/{kind}", base64.b64encode(data).decode())
+
+
+def found_in(*parts, role="user"):
+    return inspect_pictures([ChatMessage("user", ("Look",)), ChatMessage(role, parts)])
+
+
+def refusal_of(*parts):
+    with pytest.raises(InvalidRequest) as caught:
+        found_in(*parts)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def saved(mode, kind, size=(40, 30), **options):
+    held = io.BytesIO()
+    Pillow.new(mode, size).save(held, kind, **options)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_kinds(kind):
+    """Each kind is measured, in bytes and pixels, and told by its place."""
+    data = noise(kind, 60, 40)
+    assert found_in("a", image(data, kind)) == (Picture("messages.1.content.1", len(data), 60, 40),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("jpeg", saved("CMYK", "jpeg")),
+        ("jpeg", saved("RGB", "mpo", save_all=True, append_images=[Pillow.new("RGB", (4, 3))])),
+        ("png", saved("I;16", "png")),
+        ("png", saved("1", "png")),
+        ("gif", saved("P", "gif", save_all=True, append_images=[Pillow.new("P", (40, 30), 1)])),
+        ("webp", saved("RGBA", "webp", lossless=True)),
+    ],
+)
+def test_unusual_pictures(kind, data):
+    """Pictures as cameras and animators write them are taken too."""
+    assert [(one.width, one.height) for one in found_in(image(data, kind))] == [(40, 30)]
+
+
+def test_results():
+    """A picture in a tool's message is known to be one; another's is not."""
+    data = image(picture())
+    assert [one.in_result for one in found_in(data, role="tool")] == [True]
+    assert [one.in_result for one in found_in(data)] == [False]
+
+
+def test_urls_and_files():
+    """A picture that is a URL is not looked at, and a file is none."""
+    assert found_in(Image(url="http://127.0.0.1:1/a.png"), Document("text/plain", "a")) == ()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_broken_pictures(kind):
+    """A picture of which a part is missing is refused, by the path to it."""
+    data = noise(kind)
+    for broken in (data[: len(data) // 2], data[:12], data[:-9]):
+        error = refusal_of("a", image(broken, kind))
+        assert (error.param, error.code) == ("messages.1.content.1.image_url.url", "invalid_image")
+        assert " at 0x" not in error.message
+
+
+def text_chunk(name, body):
+    held = name + body
+    return struct.pack(">I", len(body)) + held + struct.pack(">I", zlib.crc32(held))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        text_chunk(b"tEXt", b"workflow\0" + b"x" * 3_000_000),
+        text_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000))),
+        text_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000))),
+        text_chunk(b"iTXt", b"a\0\1\0\0\0" + b"not compressed"),
+        text_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 400,
+        b"\0\0\0\x03tEXta\0bXXXX",
+    ],
+)
+def test_metadata(chunk):
+    """A PNG's metadata may be large, compressed or wrong: it is not read."""
+    data = picture("png")
+    assert found_in(image(data[:33] + chunk + data[33:]))[0].width == 30
+
+
+def test_wrong_pixels():
+    """A PNG's pixels have to be as their checksum says."""
+    data = picture("png")
+    at = data.index(b"IDAT") + 6
+    wrong = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    assert "IDAT" in refusal_of(image(wrong)).message
+
+
+def progressive(scans, side=64):
+    """Return a progressive JPEG that has its last scan more often, to *scans* in all."""
+    held = io.BytesIO()
+    pixels = random.Random(0).randbytes(side * side * 3)
+    Pillow.frombytes("RGB", (side, side), pixels).save(held, "jpeg", progressive=True)
+    data = held.getvalue()
+    before, last = data[: data.rindex(b"\xff\xda")], data[data.rindex(b"\xff\xda") : -2]
+    return before + last * (scans - before.count(b"\xff\xda")) + data[-2:]
+
+
+def test_scans():
+    """A JPEG may have 100 scans, and not more: each is as much work as the whole picture."""
+    assert found_in(image(progressive(MOST_SCANS), "jpeg"))[0].width == 64
+    assert f"{MOST_SCANS} is the most" in refusal_of(image(progressive(101), "jpeg")).message
+
+
+def test_scans_in_metadata():
+    """What stands in a JPEG's metadata is no scan of its own."""
+    data = picture("jpeg")
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2002) + b"\xff\xda" * 1000
+    assert found_in(image(data[:2] + thumbnail + data[2:], "jpeg"))[0].width == 30
+
+
+def test_time(monkeypatch):
+    """A picture that takes longer to read than it may is refused with the limit."""
+    monkeypatch.setattr(images, "SECONDS", 0.01)
+    monkeypatch.setattr(images, "SECONDS_A_PIXEL", 0)
+    error = refusal_of(image(progressive(60, side=500), "jpeg"))
+    assert error.code == "invalid_image"
+    assert "takes more than 0.01 s of CPU time" in error.message
+
+
+def test_client_leaves():
+    """No picture is read any more when the client has gone."""
+    message = ChatMessage("user", (image(picture()),))
+    with pytest.raises(ClientGone):
+        inspect_pictures([message], lambda: True)
+
+
+def test_corrected_files():
+    """The header names what was not as it said it was; STRICT_PARAMS refuses it."""
+    wrong = replace(image(picture()), corrected=True)
+    document = Document("text/plain", "a", corrected=True)
+    messages = [ChatMessage("user", ("Look", wrong, image(picture()), document))]
+    headers = check_pictures(messages, lambda picture: False, strict=False)
+    assert headers == {"x-corrected-files": "messages.0.content.1, messages.0.content.3"}
+    with pytest.raises(InvalidRequest) as caught:
+        check_pictures(messages, lambda picture: False, strict=True)
+    assert caught.value.param == "messages.0.content.1"
+
+
+@pytest.mark.parametrize("data", ["A", "AA AA", "ä", "AAAA\n", "====", "A" * 5])
+def test_no_base64(data):
+    """A picture that is no base64 is refused."""
+    assert refusal_of(Image("image/png", data)).code == "invalid_image"
+
+
+def test_most_bytes():
+    """The API counts 5 MiB of base64; one picture may have as many, and not more."""
+    most = MOST_BASE64 * 3 // 4
+    assert found_in(image(picture("png", size=most)))[0].size == most
+    assert "5 MiB" in refusal_of(image(picture("png", size=most + 1))).message
+
+
+@pytest.mark.parametrize("sides", [(8001, 1), (1, 8001)])
+def test_most_pixels_a_side(sides):
+    """A side may have 8000 pixels, and not more."""
+    assert len(found_in(image(picture("png", 8000, 1)), image(picture("png", 1, 8000)))) == 2
+    assert "8000" in refusal_of(image(picture("png", *sides))).message
+
+
+@pytest.mark.parametrize("side", [9500, 14000])
+def test_bombs(side):
+    """A picture that would fill the memory is refused by what its head says."""
+    error = refusal_of(image(saved("1", "png", (side, side))))
+    assert error.code == "invalid_image"
+
+
+def test_most_pixels(monkeypatch):
+    """All pictures of a request together may have only so many pixels, which bounds the work."""
+    monkeypatch.setattr(images, "MOST_PIXELS", 1200)
+    small = image(picture("png", 30, 20))
+    assert len(found_in(small, small)) == 2
+    error = refusal_of(small, small, image(picture("png", 1, 1)))
+    assert error.param == "messages.1.content.2.image_url.url"
+
+
+def test_most_pictures():
+    """A request may hold 100 pictures and files; the next one is named."""
+    many = [image(picture()), Image(url="https://x.test/a.png"), Document("text/plain", "a")] * 33
+    assert len(found_in(*many, many[0])) == MOST - 66
+    error = refusal_of(*many, many[0], many[1])
+    assert error.param == "messages.1.content.100"
+    assert "100" in error.message
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("size", [200_000, 511_998, 512_000, 512_002])
+def test_padding(kind, size):
+    """The tests' own pictures are whole, and have the size that they are to have."""
+    assert len(padded(kind, picture(kind), size)) == size
+    assert found_in(image(picture(kind, size=size), kind))[0].size == size

@@ -1,0 +1,187 @@
+"""The offload: jobs end at their limits, and delay nobody."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.support.server import alive, children, eventually
+from wrapper.errors import ClientGone, Unavailable
+from wrapper.services.background.offload import process, runner
+from wrapper.services.background.offload.runner import Exceeded, Job, Offload
+
+SCHEMA = b'{"type": "object"}'
+QUICK = Job("compile", SCHEMA, 1.0)
+
+
+def bomb(seconds=0.2, **more):
+    """Return a job that would take for ever."""
+    shapes = [
+        f'"d{n}": {{"allOf": [{{"$ref": "#/$defs/d{n + 1}"}}, {{"$ref": "#/$defs/d{n + 1}"}}]}}'
+        for n in range(60)
+    ]
+    schema = f'{{"$ref": "#/$defs/d0", "$defs": {{{", ".join(shapes)}, "d60": true}}}}'
+    return Job("check", schema.encode() + b"{}", seconds, {"size": len(schema)}, **more)
+
+
+@pytest.fixture
+def offload():
+    found = Offload()
+    yield found
+    found.close()
+
+
+def test_result(offload):
+    """A quick job's result comes back, and its process does the next one."""
+    assert offload.run(QUICK) is None
+    first = [child.pid for child in offload._idle]
+    assert "not JSON" in offload.run(Job("check", SCHEMA + b"x", 1.0, {"size": 18}))
+    assert [child.pid for child in offload._idle] == first
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_cpu_limit(offload, heavy):
+    """A job ends at its limit of CPU time, and the next one runs."""
+    with pytest.raises(Exceeded):
+        offload.run(bomb(heavy=heavy))
+    assert offload.run(QUICK) is None
+
+
+def test_time_limit(offload, monkeypatch):
+    """A job that gets no CPU ends at its limit of time."""
+    monkeypatch.setattr(process, "TIMES_LONGER", 0.01)
+    with pytest.raises(Exceeded):
+        offload.run(bomb(20.0))
+
+
+def test_memory_limit(offload):
+    """A job that takes too much memory ends."""
+    body = SCHEMA + b"[" + b"[],[]," * 2_000_000 + b"0]"
+    with pytest.raises(Exceeded):
+        offload.run(Job("check", body, 20.0, {"size": len(SCHEMA)}, memory=100 * 1024**2))
+    assert offload.run(QUICK) is None
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_client_leaves(offload, heavy):
+    """A long job ends when its client has gone."""
+    with pytest.raises(ClientGone):
+        offload.run(bomb(60.0, heavy=heavy), lambda: True)
+
+
+def test_quick_jobs_pass_long_ones(offload):
+    """Quick jobs run while long ones take all slots and more wait for one."""
+    ended = []
+    stop = threading.Event()
+
+    def run_long(caller):
+        runner.caller_name.set(caller)
+        with pytest.raises(ClientGone):
+            offload.run(bomb(60.0), stop.is_set)
+        ended.append(True)
+
+    callers = [f"caller {number}" for number in range(runner.LONG_AT_ONCE + 3)]
+    threads = [threading.Thread(target=run_long, args=(caller,)) for caller in callers]
+    for thread in threads:
+        thread.start()
+    try:
+        assert eventually(lambda: len(offload._long._waiting) == 3)
+        assert offload.run(QUICK) is None
+        assert not ended
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_python_runs_on(offload):
+    """A long job does not keep other threads from running."""
+
+    def run_long():
+        with pytest.raises(Exceeded):
+            offload.run(bomb(0.5))
+
+    turns, thread = 0, threading.Thread(target=run_long)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.001)
+        turns += 1
+    assert turns > 50
+
+
+def test_dead_processes_are_replaced(offload):
+    """Whatever has been killed is started again."""
+    offload.run(QUICK)
+    os.kill(offload._idle[0].pid, signal.SIGKILL)
+    assert eventually(lambda: not offload._idle[0].idle())
+    assert offload.run(QUICK) is None
+    os.kill(offload._server._popen.pid, signal.SIGKILL)
+    assert eventually(lambda: not offload._server.alive())
+    offload._idle.pop().close()
+    assert offload.run(QUICK) is None
+
+
+def test_close(offload):
+    """Closed, it leaves no process behind, paused ones not even."""
+    offload.run(QUICK)
+    child = offload._child()
+    child.begin(bomb(60.0))
+    child.pause()
+    offload.close()
+    assert eventually(lambda: not alive(child.pid))
+    child.close()
+
+
+def test_no_secrets(offload):
+    """Its processes know nothing of the gateway's environment, files and sockets."""
+    offload.run(QUICK)
+    for pid in (offload._server._popen.pid, offload._idle[0].pid):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            assert b"PATH" not in file.read()
+        opened = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+        assert sum(name.startswith("socket:") for name in opened) == 1
+        assert {name for name in opened if not name.startswith("socket:")} == {"/dev/null"}
+
+
+def test_no_process(offload, monkeypatch):
+    """Where no process can be started, callers are asked to come again."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(Unavailable):
+        offload.run(QUICK)
+    offload.start()
+
+
+def test_forks(offload):
+    """A process that is forked from this one starts its own, and leaves this one's alone."""
+    offload.run(QUICK)
+    if (pid := os.fork()) == 0:
+        offload.forget()
+        known = not offload._idle and offload._server is None
+        os._exit(0 if known and offload.run(QUICK) is None else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert offload._idle[0].idle()
+    assert offload.run(QUICK) is None
+
+
+PROGRAM = """
+import sys
+from tests.unit.services.background.offload.test_runner import bomb
+from wrapper.services.background.offload.runner import offload
+offload.start()
+print(offload._server._popen.pid, flush=True)
+offload.run(bomb(60.0))
+"""
+
+
+def test_killed_gateway():
+    """A gateway that is killed leaves no process behind, even while it works."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) as program:
+        assert program.stdout
+        server = int(program.stdout.readline())
+        assert eventually(lambda: children(server))
+        (child,) = children(server)
+        program.kill()
+    assert eventually(lambda: not alive(server) and not alive(child))

@@ -1,0 +1,91 @@
+"""The process: its directories, whose they are, and what is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.support import cli
+from tests.support.server import children
+from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.isolation import unix_user
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import Profile
+
+
+@pytest.fixture
+def no_room():
+    """A context in which this process cannot write a byte to any file."""
+
+    @contextlib.contextmanager
+    def limit():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
+
+
+def test_no_room_for_its_files(tmp_path, no_room):
+    """Where nothing can be written nothing is left, and it is said why."""
+    root, config = tmp_path / "root", tmp_path / "config"
+    before = children(os.getpid())
+    with no_room(), pytest.raises(BootFailed, match=r"\(TMPDIR\) takes nothing: File too large"):
+        Process(Profile("plain", (), {}), "/bin/cat", root, config)
+    assert children(os.getpid()) == before
+    assert not list(root.iterdir())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_links_that_an_agent_has_planted(tmp_path, shared):
+    """When a process is stopped nothing is removed through a link in its directories."""
+    config = tmp_path / "login" if shared else None
+    if config:
+        config.mkdir()
+    process = Process(Profile("agent", (), {}), "/bin/cat", tmp_path / "root", config)
+    target = tmp_path / "target"
+    target.mkdir()
+    kept = target / f"{process.pid}.json"
+    kept.write_text("kept")
+    ((config or process.home / "config") / "sessions").symlink_to(target)
+    (process.home / "work" / "link").symlink_to(target)
+    process.stop()
+    assert kept.read_text() == "kept"
+    assert not process.home.exists()
+
+
+def test_the_file_of_a_process_in_a_shared_directory(tmp_path):
+    """In a directory that processes share, only the file of the one that is stopped goes."""
+    config = tmp_path / "login"
+    (config / "sessions").mkdir(parents=True)
+    process = Process(Profile("agent", (), {}), "/bin/cat", tmp_path / "root", config)
+    for name in (process.pid, 1):
+        (config / "sessions" / f"{name}.json").write_text("")
+    process.stop()
+    assert os.listdir(config / "sessions") == ["1.json"]
+
+
+def test_directories_of_another_user(tmp_path):
+    """Its own directories are the user's, what they are in is not, whatever the umask is."""
+    if os.geteuid() != 0:
+        cli.missing("right to run processes as another user: be root")
+    before = os.umask(0o077)
+    try:
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            Path(name).chmod(0o711)
+            user = unix_user.find("nobody")
+            process = Process(Profile("agent", (), {}, user=user), "/bin/cat", Path(name))
+            assert user.can("x", process.home / "work")
+            assert not user.can("w", process.home)
+            assert {path.stat().st_uid for path in process.home.iterdir()} == {user.uid}
+            process.stop()
+    finally:
+        os.umask(before)

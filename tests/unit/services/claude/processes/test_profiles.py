@@ -1,0 +1,131 @@
+"""The CLI: which binary is run, and with which arguments and environment."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from wrapper.errors import BadGateway
+from wrapper.services.claude.processes.profiles import build_profiles, find_binary
+from wrapper.settings import Settings
+
+KEY = {"ANTHROPIC_API_KEY": "sk-something"}
+
+
+@pytest.fixture
+def binary(tmp_path):
+    path = tmp_path / "claude"
+    path.write_text("#!/bin/sh")
+    path.chmod(0o755)
+    return path
+
+
+def test_binary_that_is_set(binary):
+    """CLAUDE_CLI_PATH is run, whatever PATH holds."""
+    assert find_binary(Settings(claude_cli_path=str(binary)), "/usr/bin") == str(binary)
+
+
+def test_binary_that_is_set_and_missing(tmp_path):
+    """A CLAUDE_CLI_PATH that is no program is told by its name."""
+    with pytest.raises(BadGateway, match="CLAUDE_CLI_PATH"):
+        find_binary(Settings(claude_cli_path=str(tmp_path / "claude")), "/usr/bin")
+
+
+def test_binary_on_path(binary):
+    """Without a setting the claude on PATH is run."""
+    assert find_binary(Settings(), str(binary.parent)) == str(binary)
+
+
+def test_plain_has_no_tools():
+    """The plain profile is spawned without tools, and ends after its first answer."""
+    plain = build_profiles(Settings(), KEY)["plain"]
+    arguments = dict(itertools.pairwise(plain.arguments))
+    assert arguments["--tools"] == ""
+    assert float(arguments["--max-budget-usd"]) < 1e-6
+    assert plain.variables["CLAUDE_CODE_SIMPLE"] == "1"
+    assert plain.budgeted
+
+
+def test_plain_with_a_cli_login():
+    """With a CLI login neither SIMPLE, which ignores it, nor the budget is used."""
+    plain = build_profiles(Settings(), {"HOME": "/home/me"})["plain"]
+    assert "--max-budget-usd" not in plain.arguments
+    assert "CLAUDE_CODE_SIMPLE" not in plain.variables
+    assert not plain.budgeted
+
+
+def test_rules_are_passed_as_they_are():
+    """Rules that deny reach the CLI in its own syntax, commas and brackets included."""
+    settings = Settings(claude_disallowed_tools="Bash(git log:*), WebFetch")
+    arguments = build_profiles(settings, KEY)["agent"].arguments
+    assert ("--disallowedTools", "Bash(git log:*), WebFetch") in itertools.pairwise(arguments)
+
+
+@pytest.mark.parametrize(("file", "cwd"), [("", "/srv/work"), ("keys.toml", None)])
+def test_a_shared_directory_is_nobodys_first(file, cwd):
+    """Where there are several callers no process starts in the directory that holds theirs."""
+    settings = Settings(claude_cwd="/srv/work", api_keys_file=file)
+    assert build_profiles(settings, KEY)["agent"].cwd == cwd
+
+
+PASSED = {
+    "HOME": "/home/me",
+    "https_proxy": "http://127.0.0.1:3128",
+    "SSL_CERT_FILE": "/etc/ssl/cert.pem",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:1",
+    "AWS_PROFILE": "me",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/key.json",
+    "CLAUDE_CODE_USE_BEDROCK": "1",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+}
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+@pytest.mark.parametrize("name", PASSED)
+def test_passed(profile, name):
+    """What Claude Code needs of the environment is passed on."""
+    assert build_profiles(Settings(), PASSED)[profile].variables[name] == PASSED[name]
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+@pytest.mark.parametrize("name", ["API_KEY", "DATABASE_URL", "LD_PRELOAD", "NODE_OPTIONS"])
+def test_not_passed(profile, name):
+    """Nothing else of the environment is."""
+    variables = build_profiles(Settings(), {**KEY, name: "x"})[profile].variables
+    assert name not in variables
+
+
+def test_opened_again():
+    """A variable that an operator passes on by name wins over what the gateway sets."""
+    settings = Settings(claude_env_pass=("CLAUDE_CODE_DISABLE_CLAUDE_MDS",))
+    environment = {**KEY, "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "0", "CLAUDE_CODE_DISABLE_CRON": "0"}
+    variables = build_profiles(settings, environment)["agent"].variables
+    assert variables["CLAUDE_CODE_DISABLE_CLAUDE_MDS"] == "0"
+    assert variables["CLAUDE_CODE_DISABLE_CRON"] == "1"
+
+
+def test_sandbox_on_the_command_line():
+    """The sandbox is asked for where agents are spawned, and hides secrets by their names alone."""
+    secrets = {**KEY, "AWS_SECRET_ACCESS_KEY": "aws-secret", "LANG": "C"}
+    agent = build_profiles(Settings(claude_sandbox=True), secrets)["agent"]
+    given = json.loads(dict(itertools.pairwise(agent.arguments))["--settings"])["sandbox"]
+    assert given["enabled"] is given["failIfUnavailable"] is True
+    assert given["allowUnsandboxedCommands"] is False
+    hidden = [variable["name"] for variable in given["credentials"]["envVars"]]
+    assert hidden == ["ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY"]
+    assert "secret" not in " ".join(agent.arguments)
+    assert agent.sandboxed
+    plain = build_profiles(Settings(claude_sandbox=True), secrets)["plain"]
+    assert not plain.sandboxed
+    assert "--settings" not in plain.arguments
+
+
+def test_mode_where_nothing_holds_commands():
+    """An agent's process begins in a mode that runs no command unasked, and asks the gateway."""
+    for settings, mode in ((Settings(), "default"), (Settings(claude_sandbox=True), "acceptEdits")):
+        agent = build_profiles(settings, KEY)["agent"]
+        assert dict(itertools.pairwise(agent.arguments))["--permission-mode"] == agent.mode == mode
+        assert agent.reads_only is (mode == "default")
+        assert ("--permission-prompt-tool" in agent.arguments) is agent.reads_only

@@ -1,0 +1,197 @@
+"""The blocks: what parts, functions and shapes are upstream."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.services.claude.protocol.content_blocks import (
+    answer_name,
+    blocks_of,
+    forces_a_call,
+    messages_of,
+    names_of,
+    tools_of,
+)
+from wrapper.services.turn import (
+    Call,
+    Calling,
+    Document,
+    Function,
+    Image,
+    Message,
+    Reminder,
+    Result,
+    Shape,
+    Turn,
+)
+
+OBJECT = {"type": "object"}
+F = Function("f", OBJECT, "Does.")
+X = Shape("x", OBJECT)
+FREE = Shape("x", OBJECT, forced=False)
+
+
+def turn_of(*functions, calling=None, shape=None, profile="plain"):
+    calling = calling or Calling()
+    return Turn("sonnet", (), profile=profile, functions=functions, calling=calling, shape=shape)
+
+
+def test_parts():
+    """Each part is a block of its own kind, with its bytes and words untouched."""
+    parts = (
+        " a\n",
+        Image("image/png", "AAAA"),
+        Image(url="https://example.org/a.png"),
+        Document("application/pdf", "BBBB", "b.pdf"),
+        Document("text/plain", "words"),
+        Call("call_1", "f", '{"a": 1}'),
+        Result("call_1", ("done", Image("image/gif", "CCCC"))),
+    )
+    png = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    gif = {"type": "base64", "media_type": "image/gif", "data": "CCCC"}
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": "BBBB"}
+    assert blocks_of(Message("user", parts)) == [
+        {"type": "text", "text": " a\n"},
+        {"type": "image", "source": png},
+        {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
+        {"type": "document", "source": pdf, "title": "b.pdf"},
+        {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+        },
+        {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
+        {
+            "type": "tool_result",
+            "tool_use_id": "call_1",
+            "content": [{"type": "text", "text": "done"}, {"type": "image", "source": gif}],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("turn", "choice"),
+    [
+        (turn_of(F), None),
+        (turn_of(F, calling=Calling("none")), {"type": "none"}),
+        (turn_of(F, calling=Calling("any")), {"type": "any"}),
+        (turn_of(F, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=Calling("none", parallel=False)), {"type": "none"}),
+        (
+            turn_of(F, calling=Calling(parallel=False)),
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        (turn_of(shape=X), {"type": "tool", "name": "x"}),
+        (turn_of(F, shape=X), {"type": "any"}),
+        (turn_of(F, shape=X, calling=Calling("none")), {"type": "tool", "name": "x"}),
+        (turn_of(F, shape=X, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=Calling("any", forced=False)), None),
+        (turn_of(F, calling=Calling("one", "f", forced=False)), None),
+        (
+            turn_of(F, calling=Calling("any", parallel=False, forced=False)),
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        (turn_of(shape=FREE), None),
+        (turn_of(F, shape=FREE), None),
+        (turn_of(F, shape=FREE, calling=Calling("none")), None),
+    ],
+)
+def test_choice(turn, choice):
+    """What may and must be called is said upstream, where it is not the API's default."""
+    assert tools_of(turn).get("tool_choice") == choice
+    assert forces_a_call(turn) == ((choice or {}).get("type") in ("any", "tool"))
+
+
+@pytest.mark.parametrize(
+    ("calling", "choice"),
+    [
+        (Calling(), {}),
+        (Calling("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
+        (Calling("any"), {"tool_choice": {"type": "any"}}),
+        (Calling("none"), {"tool_choice": {"type": "none"}}),
+        (Calling("one", "f", forced=False), {}),
+    ],
+)
+def test_agents(calling, choice):
+    """An agent's tools are not ours to say, but what must be called is."""
+    turn = turn_of(F, calling=calling, profile="agent")
+    assert tools_of(turn) == choice
+    assert names_of(turn) == {"mcp__client__f": "f"}
+    call = Message("assistant", (Call("c", "f", "{}"),))
+    assert blocks_of(call, "mcp__client__")[0]["name"] == "mcp__client__f"
+
+
+CACHED = {"type": "ephemeral"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "at"),
+    [
+        ([Message("user", ("a", "b"))], (0, 1)),
+        ([Message("user", ("a", Reminder("r")))], (0, 0)),
+        ([Message("user", ("a", Reminder("r"), Reminder("r")))], (0, 0)),
+        (
+            [
+                Message("user", ("a", Reminder("r"))),
+                Message("assistant", ("b",)),
+                Message("user", (Reminder("r"),)),
+            ],
+            (1, 0),
+        ),
+    ],
+)
+def test_cache(messages, at):
+    """The cache takes the conversation to its end, without reminders, which do not stay in it."""
+    told = messages_of(replace(turn_of(), messages=tuple(messages)))
+    marked = [
+        (i, j)
+        for i, message in enumerate(told)
+        for j, block in enumerate(message["content"])
+        if block.get("cache_control") == CACHED
+    ]
+    assert marked == [at]
+
+
+def test_nothing():
+    """A turn without functions and shape says nothing of either."""
+    assert tools_of(turn_of()) == {}
+    assert not forces_a_call(turn_of())
+
+
+def test_tools():
+    """Functions stand as they were described, and the answer's tool behind them."""
+    tools = tools_of(turn_of(F, Function("g", OBJECT), shape=X))["tools"]
+    assert tools[0] == {"name": "f", "description": "Does.", "input_schema": OBJECT}
+    assert tools[1] == {"name": "g", "input_schema": OBJECT}
+    assert (tools[2]["name"], tools[2]["input_schema"]) == ("x", OBJECT)
+
+
+def test_the_answers_name_is_its_own():
+    """The tool for the answer is called like no function."""
+    assert answer_name(turn_of(shape=X)) == "x"
+    assert answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), shape=X)) == "x__"
+
+
+def ids_of(call_id):
+    parts = (Call(call_id, "f", "{}"), Result(call_id, ()))
+    call, result = blocks_of(Message("user", parts))
+    return call["id"], result["tool_use_id"]
+
+
+IDS = st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable())
+
+
+@given(IDS | st.from_regex(r"hex_[0-9a-f]{0,4}", fullmatch=True), IDS)
+def test_ids(one, other):
+    """Any id becomes one that the API takes, the same for call and result, and no other's."""
+    assert len(set(ids_of(one))) == 1
+    assert re.fullmatch("[a-zA-Z0-9_-]+", ids_of(one)[0])
+    assert (ids_of(one) == ids_of(other)) == (one == other)
+
+
+@pytest.mark.parametrize("call_id", ["call_abc-1", "toolu_01", "A"])
+def test_ids_that_are_taken(call_id):
+    """An id that the API takes is left as it is."""
+    assert ids_of(call_id) == (call_id, call_id)

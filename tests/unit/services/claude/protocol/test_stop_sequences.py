@@ -1,0 +1,93 @@
+"""Stop texts: an answer ends before the first of them, however it is split."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.services.claude.protocol.stop_sequences import StopCutter
+
+# Two letters, so that stop texts are met, and overlap.
+PIECES = st.lists(st.text("ab", max_size=4), max_size=8)
+STOP = st.text("ab", min_size=1, max_size=4)
+
+
+def cut(pieces, stops):
+    cutter = StopCutter(stops)
+    passed = "".join([cutter.feed(piece) for piece in pieces])
+    return passed + cutter.rest()
+
+
+@hypothesis_settings(deadline=None)
+@given(PIECES, STOP)
+def test_one_stop(pieces, stop):
+    """However a text is split, what passes is what stands before the first stop text."""
+    assert cut(pieces, [stop]) == "".join(pieces).split(stop)[0]
+
+
+@hypothesis_settings(deadline=None)
+@given(PIECES, st.lists(STOP, max_size=4))
+@example(["aab", "b"], ["aabb", "ab"])
+def test_splitting_changes_nothing(pieces, stops):
+    """With several stop texts, too, the answer does not depend on how it was split."""
+    assert cut(pieces, stops) == cut(["".join(pieces)], stops)
+
+
+@hypothesis_settings(deadline=None)
+@given(PIECES, st.lists(STOP, max_size=4))
+def test_no_stop_passes(pieces, stops):
+    """No stop text is ever in what passes, which begins the text that came."""
+    passed = cut(pieces, stops)
+    assert not any(stop in passed for stop in stops)
+    assert "".join(pieces).startswith(passed)
+
+
+@hypothesis_settings(deadline=None)
+@given(PIECES, st.lists(STOP, max_size=4))
+def test_hit_tells_of_a_stop(pieces, stops):
+    """`hit` says whether there was a stop text in what came."""
+    cutter = StopCutter(stops)
+    for piece in pieces:
+        cutter.feed(piece)
+    assert cutter.hit is any(stop in "".join(pieces) for stop in stops)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(st.text()))
+def test_without_stops_nothing_waits(pieces):
+    """Without stop texts every piece passes at once and whole."""
+    cutter = StopCutter(())
+    assert [cutter.feed(piece) for piece in pieces] == pieces
+    assert cutter.rest() == ""
+
+
+@pytest.mark.parametrize(
+    ("fed", "passed", "rest"),
+    [
+        ("xyz", "xyz", ""),
+        ("xE", "x", "E"),
+        ("xEN", "x", "EN"),
+        ("xEND", "x", ""),
+        ("xENx", "xENx", ""),
+        ("xENDy", "x", ""),
+        ("xEEN", "xE", "EN"),
+    ],
+)
+def test_held_back(fed, passed, rest):
+    """Only what may begin a stop text is held back, until the end shows that it did not."""
+    cutter = StopCutter(["END"])
+    assert (cutter.feed(fed), cutter.rest()) == (passed, rest)
+
+
+def test_nothing_after_a_stop():
+    """Once the stop text was reached, nothing passes any more."""
+    cutter = StopCutter(["END"])
+    assert (cutter.feed("a E"), cutter.feed("ND b"), cutter.feed("c")) == ("a ", "", "")
+    assert cutter.rest() == ""
+
+
+def test_white_space_stops():
+    """A stop text may be white space."""
+    cutter = StopCutter(["\n\n"])
+    assert (cutter.feed("a\n"), cutter.feed("b\n"), cutter.feed("\nc")) == ("a", "\nb", "")
+    assert cutter.hit

@@ -1,0 +1,76 @@
+"""The schema of an agent's answer, in the draft of JSON Schema that Claude Code reads."""
+
+import pytest
+
+from tests.unit.routes.test_http import Server, error_of
+from wrapper.services.json_schema.draft7 import as_draft_7
+
+INTEGER = {"type": "integer"}
+KEPT = [
+    {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": INTEGER}},
+    {"type": "object", "properties": {"a": {"$ref": "#"}, "b": True}, "$id": "https://x.test/a"},
+    {"if": {"type": "string"}, "then": {"minLength": 1}, "patternProperties": {"^a": INTEGER}},
+    {"default": {"x-own": 1}, "examples": [{"prefixItems": []}], "enum": [{"nullable": True}]},
+]
+STATED = [
+    ({"x-own": 1, **INTEGER}, INTEGER, '{"x-own": 1}'),
+    (
+        {"prefixItems": [INTEGER], "items": False, "type": "array"},
+        {"type": "array"},
+        '{"prefixItems": [{"type": "integer"}], "items": false}',
+    ),
+    ({"unevaluatedProperties": False}, {}, '{"unevaluatedProperties": false}'),
+    (
+        {"properties": {"a": {}}, "patternProperties": {"^a": {}}, "additionalProperties": False},
+        {"properties": {"a": {}}},
+        '{"patternProperties": {"^a": {}}, "additionalProperties": false}',
+    ),
+    ({"if": {}, **INTEGER}, INTEGER, '{"if": {}}'),
+    ({"$ref": "#a", "$anchor": "a"}, {}, '{"$ref": "#a"}'),
+]
+
+
+@pytest.mark.parametrize("schema", KEPT)
+def test_kept(schema):
+    """What draft 7 has stays as it is."""
+    assert as_draft_7(schema) == (schema, False)
+
+
+@pytest.mark.parametrize(("schema", "kept", "stated"), STATED)
+def test_stated(schema, kept, stated):
+    """What draft 7 lacks is left out, and stated in the description."""
+    (told,), lost = as_draft_7({"anyOf": [schema]})[0]["anyOf"], as_draft_7(schema)[1]
+    assert told == {**kept, "description": f"It must also match this JSON Schema: {stated}"}
+    assert lost
+
+
+@pytest.mark.parametrize("name", ["$schema", "$comment", "$anchor"])
+def test_silent(name):
+    """What says nothing about a value is left out without a word."""
+    assert as_draft_7({name: "x", **INTEGER}) == (INTEGER, False)
+
+
+def test_lost_reference():
+    """A reference into what is left out is left out, too."""
+    schema = {"prefixItems": [INTEGER], "not": {"$ref": "#/prefixItems/0"}}
+    told, lost = as_draft_7(schema)
+    assert (told["not"], lost) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "extra", "named"),
+    [
+        ("agent", {"x-own": 1}, True),
+        ("agent", {"$schema": "https://json-schema.org/draft/2020-12/schema"}, False),
+        ("plain", {"x-own": 1}, False),
+    ],
+)
+def test_header(profile, extra, named):
+    """Only where an agent gets another schema that is named, and refused under STRICT_PARAMS."""
+    schema = {"type": "object", **extra}
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    asked = {"response_format": shape, "claude": {"profile": profile}}
+    path = "response_format.json_schema.schema"
+    assert Server().ask(**asked).headers.get("x-adapted-params") == (path if named else None)
+    if named:
+        assert error_of(Server(strict_params=True).ask(**asked), 400)["param"] == path

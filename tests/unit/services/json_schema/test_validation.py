@@ -1,0 +1,169 @@
+"""Validation: which schemas can be asked for, and which answers fit."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.errors import SchemaTooCostly
+from wrapper.services.json_schema import validation
+from wrapper.services.json_schema.validation import (
+    CHECK_SECONDS,
+    COMPILE_SECONDS,
+    MOST_BYTES,
+    misfit,
+    what_is_wrong,
+)
+from wrapper.services.turn import Shape
+
+pytestmark = pytest.mark.packages
+
+OBJECT = {"type": "object"}
+PERSON = {
+    **OBJECT,
+    "properties": {"name": {"type": "string"}, "of": {"$ref": "#/$defs/age"}},
+    "required": ["name"],
+    "additionalProperties": False,
+    "$defs": {"age": {"type": "integer", "minimum": 0}},
+}
+RECURSIVE = {**OBJECT, "properties": {"inner": {"$ref": "#"}}}
+
+
+@pytest.mark.parametrize("schema", [OBJECT, PERSON, RECURSIVE, {**OBJECT, "x-own": 1}])
+def test_good_schemas(schema):
+    """An object's schema may have definitions, and refer to itself."""
+    assert what_is_wrong(schema) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({**OBJECT, "properties": 5}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"type": "text"}}}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"pattern": "("}}}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"$ref": "#/$defs/no"}}}, "not a valid JSON Schema"),
+        ({**OBJECT, "properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}}, "somewhere else"),
+        ({**OBJECT, "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "somewhere else"),
+    ],
+)
+def test_bad_schemas(schema, why):
+    """A schema that could not be asked for, or leads elsewhere, is told with what is wrong."""
+    assert why in (what_is_wrong(schema) or "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ('{"name": "Ada"}', None),
+        ('{"name": "Ada", "of": 3}', None),
+        ('{"name": "Ada", "of": -3}', "of: "),
+        ('{"of": 3}', "name"),
+        ('{"name": 5}', "name: "),
+        ('{"name": "Ada", "more": 1}', "more"),
+        ("[]", "object"),
+        ("Ada", "not JSON"),
+        ("", "not JSON"),
+        ('{"name": "Ada"', "not JSON"),
+    ],
+)
+def test_misfit(answer, why):
+    """An answer fits, or it is told where it does not."""
+    told = misfit(Shape("person", PERSON), answer)
+    assert (told is None) if why is None else (why in (told or ""))
+
+
+def test_no_pattern_takes_long():
+    """A pattern made to run for ever does not, whatever the answer is."""
+    schema = {**OBJECT, "properties": {"a": {"type": "string", "pattern": "^(?=(a+)+$)(a|aa)+b$"}}}
+    began = time.monotonic()
+    misfit(Shape("slow", schema), json.dumps({"a": "a" * 50_000}))
+    assert time.monotonic() - began < 5
+
+
+def test_depth():
+    """Depth without end is told, in a schema and in an answer."""
+    deep: dict[str, object] = {"type": "object"}
+    for _ in range(3000):
+        deep = {"type": "object", "properties": {"a": deep}}
+    assert "not a valid JSON Schema" in (what_is_wrong(deep) or "")
+    assert misfit(Shape("x", OBJECT), '{"a":' * 3000 + "1" + "}" * 3000) != ""
+
+
+def doubling(levels=34, **more):
+    """Return a schema that takes twice as long with each level."""
+    shapes = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    last = {f"d{levels}": {"type": "object"}}
+    return {**OBJECT, "$defs": {**shapes, **last}, **more}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"$ref": "#/$defs/d0"},
+        {"properties": {"x": {"$ref": "#/$defs/d0"}}},
+        {"properties": {"x": {"items": {"not": {"$ref": "#/%24defs/d0"}}}}},
+        {"patternProperties": {"a": {"if": True, "then": {"$ref": "#/$defs/d0"}}}},
+        {"dependentSchemas": {"x": {"$ref": "#/$defs/d0"}}},
+    ],
+)
+def test_costly_schemas(more):
+    """A schema whose check does not end is refused with the limit that it exceeds."""
+    why = what_is_wrong(doubling(**more)) or ""
+    assert f"takes more than {COMPILE_SECONDS} s of CPU time" in why
+
+
+# What makes the check of an answer take time without end, at the answer's own cost or the schema's.
+ITEMS = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}
+COSTLY = [
+    (
+        {
+            **OBJECT,
+            "$defs": {"a": {"anyOf": [{"type": "integer"}, ITEMS]}},
+            "properties": {"x": {"$ref": "#/$defs/a"}},
+        },
+        '{"x": ' + "[" * 60 + '""' + "]" * 60 + "}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "answer"), COSTLY)
+def test_costly_answers(schema, answer):
+    """A check of an answer that does not end is stopped, and named with its limit."""
+    assert what_is_wrong(schema) is None
+    with pytest.raises(SchemaTooCostly) as caught:
+        misfit(Shape("slow", schema), answer)
+    assert f"takes more than {CHECK_SECONDS} s of CPU time" in caught.value.message
+    assert (caught.value.param, caught.value.code) == ("response_format", "schema_too_costly")
+
+
+def test_large_schemas():
+    """A schema may have so many bytes, and not more."""
+    schema = {**OBJECT, "description": "x" * MOST_BYTES}
+    assert f"{MOST_BYTES} is the most" in (what_is_wrong(schema) or "")
+
+
+def test_schemas_are_remembered(monkeypatch):
+    """A schema that was checked is not checked again, whatever was found."""
+    schema = {**OBJECT, "title": "remembered"}
+    assert what_is_wrong(schema) is None
+    monkeypatch.setattr(validation, "offload", None)
+    assert what_is_wrong(dict(schema)) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), st.text())
+def test_whatever_is_written(schema, answer):
+    """No schema and no answer makes more of it than a sentence."""
+    for one in (schema, {**OBJECT, **schema, "type": "object"}):
+        assert what_is_wrong(one) is None or isinstance(what_is_wrong(one), str)
+    assert isinstance(misfit(Shape("x", OBJECT), answer), str | None)

@@ -1,0 +1,219 @@
+"""The ceilings: what a request gets, and what is refused by name."""
+
+import pytest
+
+from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.services.catalog import Catalog, Model
+from wrapper.services.limits.policy import WIDTHS, Ceilings
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.turn import Call, Calling, Function, Permissions, Result, Shape
+from wrapper.services.turns.builder import ChatRequest
+from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
+
+MODELS = [
+    Model("sonnet", "claude-sonnet-5-5"),
+    Model("haiku", "claude-haiku-5-5"),
+    Model("opus", "claude-opus-5-5"),
+]
+HI = (ChatMessage("user", ("Hi",)),)
+CALLED = ChatMessage("assistant", (Call("c", "f", "{}"),))
+# What each says that the client has its own part in the answer.
+CLIENTS = {
+    "functions": {"functions": (Function("f", {}),)},
+    "functions that may not be called": {
+        "functions": (Function("f", {}),),
+        "calling": Calling("none"),
+    },
+    "no calls": {"calling": Calling("none")},
+    "a schema": {"shape": Shape("s", {})},
+    "a beginning": {"prefill": True},
+    "a call": {"messages": (*HI, CALLED)},
+    "a result": {"messages": (ChatMessage("tool", ("42",), "c"), *HI)},
+    "a result among parts": {"messages": (ChatMessage("user", ("a", Result("c", ("42",)))),)},
+    "an old result": {"messages": (*HI, ChatMessage("function", ("42",), "f"))},
+}
+
+
+def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
+    """Return what is granted of what is *asked*, or raise."""
+    settings = Settings(**dict(settings))
+    catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
+    request = ChatRequest(**{"messages": HI, **asked})
+    return Ceilings(settings, catalog).grant(request, model, principal)
+
+
+def refused(principal=LOCAL, **asked):
+    """Return the error with which what is asked is refused."""
+    with pytest.raises(PermissionDenied) as caught:
+        grant(principal, **asked)
+    assert caught.value.status == 403
+    return caught.value
+
+
+def key(**ceilings):
+    return Principal("alice", **ceilings)
+
+
+def test_nothing_asked_and_no_ceiling():
+    """Without ceilings a request gets what the settings say."""
+    assert grant() == grant(key())
+    assert (grant().profile, grant().permissions) == ("agent", Permissions())
+    assert grant(settings={"default_profile": "plain"}).profile == "plain"
+
+
+@pytest.mark.parametrize(
+    ("models", "may", "may_not"),
+    [
+        (("haiku",), ["haiku", "claude-haiku-5-5"], ["sonnet", "claude-haiku-4-5", "opus"]),
+        (("claude-haiku-5-5",), ["haiku", "claude-haiku-5-5"], ["sonnet"]),
+        (("gpt",), ["haiku", "claude-haiku-5-5"], ["sonnet"]),
+        (("claude-*",), ["haiku", "sonnet", "claude-opus-4-1"], ["eu.anthropic.claude-x"]),
+        (("son*", "opus"), ["sonnet", "opus", "claude-opus-5-5"], ["haiku", "claude-sonnet-5-5"]),
+        ((), [], ["haiku", "sonnet"]),
+        (None, ["haiku", "anything"], []),
+    ],
+)
+def test_models(models, may, may_not):
+    """A model may be used by its name, by what it runs, and by pattern; others are refused."""
+    for model in may:
+        grant(key(models=models), model=model)
+    for model in may_not:
+        error = refused(key(models=models), model=model)
+        assert (error.param, "(models)" in error.message) == ("model", True)
+
+
+@pytest.mark.parametrize(
+    ("most", "asked", "default", "gets"),
+    [
+        (None, None, "agent", "agent"),
+        (None, "plain", "agent", "plain"),
+        (None, "agent", "plain", "agent"),
+        ("agent", "agent", "plain", "agent"),
+        ("agent", None, "plain", "plain"),
+        ("plain", None, "agent", "plain"),
+        ("plain", "plain", "agent", "plain"),
+    ],
+)
+def test_profile(most, asked, default, gets):
+    """What is not asked for is the default, or what the key has where that is less."""
+    settings = {"default_profile": default}
+    assert grant(key(profile=most), settings=settings, profile=asked).profile == gets
+
+
+@pytest.mark.parametrize("clients", CLIENTS.values(), ids=CLIENTS)
+def test_the_clients_own(clients):
+    """A conversation in which the client runs functions is no agent's, unless it asks for one."""
+    assert grant(**clients).profile == "plain"
+    assert grant(key(profile="agent"), **clients).profile == "plain"
+    assert grant(profile="agent", **clients).profile == "agent"
+
+
+def test_profile_beyond():
+    """A key without Claude Code's tools cannot ask for them."""
+    error = refused(key(profile="plain"), profile="agent")
+    assert error.param == "claude.profile"
+    assert "the key 'alice' allows no more than plain (profile)" in error.message
+
+
+@pytest.mark.parametrize(
+    ("tools", "asked", "denied"),
+    [
+        (None, None, ()),
+        (("Read", "Bash"), None, set(TOOLS) - {"Read", "Bash"}),
+        ((), None, set(TOOLS)),
+        (("Read", "Unknown"), None, set(TOOLS) - {"Read"}),
+        (None, ("Read",), set(TOOLS) - {"Read"}),
+        (("Read", "Bash"), ("Bash",), set(TOOLS) - {"Bash"}),
+        (None, (), set(TOOLS)),
+    ],
+)
+def test_tools(tools, asked, denied):
+    """A request uses the tools that it asks for, else its key's; all others are denied."""
+    given = grant(key(tools=tools), allowed_tools=asked).permissions
+    assert set(given.deny) == set(denied)
+    assert given.allow == ()
+
+
+@pytest.mark.parametrize(
+    ("tools", "asked", "named"),
+    [
+        (("Read",), ("Read", "Bash"), "Bash was asked for, but the key 'alice' allows"),
+        ((), ("Bash",), "no more than none (tools)"),
+        (None, ("Agent",), "but the gateway's settings allow no more than"),
+    ],
+)
+def test_tools_beyond(tools, asked, named):
+    """A tool that the key or the settings lack is refused, and named."""
+    error = refused(key(tools=tools), allowed_tools=asked)
+    assert error.param == "claude.allowed_tools"
+    assert named in error.message
+
+
+def test_rules():
+    """Rules that deny add up; those that allow are the key's, or else the settings'."""
+    settings = {"claude_allowed_tools": "Bash(git log:*), Edit", "claude_tools": ("Bash", "Edit")}
+    assert grant(settings=settings).permissions.allow == ("Bash(git log:*)", "Edit")
+    mine = key(allowed_tools=("Bash(ls:*)",), disallowed_tools=("Bash(rm:*)",))
+    given = grant(mine, settings=settings, disallowed_tools=("Edit(/etc/**)",)).permissions
+    assert given.allow == ("Bash(ls:*)",)
+    assert given.deny == ("Bash(rm:*)", "Edit(/etc/**)")
+    assert grant(key(allowed_tools=()), settings=settings).permissions.allow == ()
+
+
+@pytest.mark.parametrize("rule", ["bash", "Agent", "", "Bash(", "Bash(rm) x", "mcp__a__b"])
+def test_rules_that_deny_nothing(rule):
+    """A rule for what is not there is a mistake: it was meant to deny something."""
+    with pytest.raises(InvalidRequest) as caught:
+        grant(disallowed_tools=("Bash", rule))
+    assert caught.value.param == "claude.disallowed_tools.1"
+
+
+@pytest.mark.parametrize("ours", PERMISSION_MODES)
+@pytest.mark.parametrize("most", [None, *PERMISSION_MODES])
+@pytest.mark.parametrize("asked", [None, *PERMISSION_MODES])
+def test_permission_mode(ours, most, asked):
+    """No turn runs in a wider mode than settings, key and request each allow."""
+    principal, settings = key(permission_mode=most), {"claude_permission_mode": ours}
+    widest = min(WIDTHS[ours], WIDTHS[most or ours])
+    if asked and WIDTHS[asked] > widest:
+        error = refused(principal, settings=settings, permission_mode=asked)
+        assert error.param == "claude.permission_mode"
+        return
+    mode = grant(principal, settings=settings, permission_mode=asked).permissions.mode or ours
+    assert WIDTHS[mode] == (WIDTHS[asked] if asked else widest)
+    assert asked in (None, mode)
+
+
+@pytest.mark.parametrize(
+    ("most", "asked", "gets"), [(None, None, None), (5, None, 5), (None, 9, 9), (5, 5, 5)]
+)
+def test_max_turns(most, asked, gets):
+    """The rounds of tool use are those asked for, else the key's."""
+    assert grant(key(max_turns=most), max_turns=asked).permissions.max_turns == gets
+
+
+def test_max_turns_beyond():
+    """More rounds than the key allows are refused."""
+    assert refused(key(max_turns=5), max_turns=6).param == "claude.max_turns"
+
+
+def test_choices_beyond():
+    """More choices than the key may ever run at once are refused, not told to come back."""
+    grant(key(concurrent_turns=2), n=2)
+    error = refused(key(concurrent_turns=2), n=3)
+    assert (error.param, "concurrent_turns" in error.message) == ("n", True)
+
+
+def test_plain_has_no_permissions():
+    """The plain profile has nothing to permit; tools asked for in it are a mistake."""
+    assert grant(key(tools=("Read",), max_turns=3), profile="plain").permissions == Permissions()
+    assert grant(profile="plain", allowed_tools=()).profile == "plain"
+    with pytest.raises(InvalidRequest, match="ask for agent"):
+        grant(profile="plain", allowed_tools=("Read",))
+
+
+def test_messages_cannot_be_flooded():
+    """What was asked for is repeated only in part."""
+    assert len(refused(key(models=("haiku",)), model="x" * 10_000).message) < 300
+    assert len(refused(key(tools=("Read",)), allowed_tools=("y" * 10_000,)).message) < 500

@@ -1,0 +1,120 @@
+"""The rates: requests and tokens a minute, each caller's apart."""
+
+import pytest
+from limits.storage import MemoryStorage
+
+from wrapper.errors import RateLimited, Unavailable
+from wrapper.services.limits.rate_limits import Rates, open_rates
+from wrapper.services.principal import Principal
+from wrapper.settings import Settings, SettingsError
+
+pytestmark = pytest.mark.packages
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that the library sees, and the gateway."""
+
+    class Clock:
+        now = 1_000_000.0
+
+        def time(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr("limits.storage.memory.time", clock)
+    return clock
+
+
+@pytest.fixture
+def rates(clock):
+    return Rates(MemoryStorage(), required=False, clock=clock.time)
+
+
+def test_no_limit(rates):
+    """A caller without limits is never refused and gets no headers."""
+    for _ in range(1000):
+        rates.admit(Principal("alice"))
+    rates.spend(Principal("alice"), 10**9)
+    assert rates.headers(Principal("alice")) == {}
+
+
+def test_requests(rates, clock):
+    """Requests over the limit are refused until the minute is over, with when to come back."""
+    alice = Principal("alice", requests_per_minute=3)
+    for left in (2, 1, 0):
+        rates.admit(alice)
+        assert rates.headers(alice) == {
+            "x-ratelimit-limit-requests": "3",
+            "x-ratelimit-remaining-requests": str(left),
+            "x-ratelimit-reset-requests": "60s",
+        }
+    clock.now += 12.5
+    with pytest.raises(RateLimited) as caught:
+        rates.admit(alice)
+    assert caught.value.headers()["Retry-After"] == "48"
+    assert caught.value.headers()["x-ratelimit-remaining-requests"] == "0"
+    assert "'alice' may use 3 requests a minute" in caught.value.message
+    clock.now += 48
+    rates.admit(alice)
+    assert rates.headers(alice)["x-ratelimit-remaining-requests"] == "2"
+
+
+def test_tokens(rates, clock):
+    """Tokens count once they are used; then nothing more runs until the minute is over."""
+    alice = Principal("alice", tokens_per_minute=100)
+    rates.admit(alice)
+    rates.spend(alice, 99)
+    rates.admit(alice)
+    rates.spend(alice, 500)
+    assert rates.headers(alice)["x-ratelimit-remaining-tokens"] == "0"
+    with pytest.raises(RateLimited, match="100 tokens a minute"):
+        rates.admit(alice)
+    clock.now += 61
+    rates.admit(alice)
+    assert rates.headers(alice)["x-ratelimit-remaining-tokens"] == "100"
+
+
+def test_refused_tokens_cost_no_request(rates):
+    """A request that is refused for its tokens is not counted as one."""
+    alice = Principal("alice", tokens_per_minute=1, requests_per_minute=2)
+    rates.spend(alice, 1)
+    with pytest.raises(RateLimited):
+        rates.admit(alice)
+    assert rates.headers(alice)["x-ratelimit-remaining-requests"] == "2"
+
+
+def test_callers_are_apart(rates):
+    """What one has used up is no other's concern."""
+    alice, bob = (Principal(name, requests_per_minute=1) for name in ("alice", "bob"))
+    rates.admit(alice)
+    rates.admit(bob)
+    with pytest.raises(RateLimited):
+        rates.admit(alice)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_store_away(caplog, required):
+    """Where the store is away callers pass, loudly, or are told, as the setting says."""
+    rates = open_rates(Settings(redis_url=NOWHERE, usage_required=required))
+    alice = Principal("alice", requests_per_minute=1, tokens_per_minute=1)
+    for ask, retry in ((rates.admit, {}), (lambda p: rates.spend(p, 5), "false")):
+        caplog.clear()
+        if required:
+            with pytest.raises(Unavailable, match="USAGE_REQUIRED") as caught:
+                ask(alice)
+            assert caught.value.headers() == (retry and {"x-should-retry": retry})
+        else:
+            ask(alice)
+        assert "REDIS_URL" in caplog.text
+    assert rates.headers(alice) == {}
+    rates.admit(Principal("bob"))  # who has no limits asks nobody
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1", "redis://127.0.0.1:port"])
+def test_wrong_url(url):
+    """A URL that is none is told as a wrong setting."""
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        open_rates(Settings(redis_url=url))

@@ -1,0 +1,295 @@
+"""The messages: calls and their results held against each other, and what becomes of them."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.errors import InvalidRequest
+from wrapper.services.messages.adaptation import adapt
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.turn import Call, Calling, Document, Function, Image, Message, Result
+from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+
+ASKED = ChatMessage("user", ("Hi",))
+IMAGE = Image("image/png", "AAAA")
+FILE = Document("text/plain", "a file")
+
+
+def call(call_id, name="f", arguments="{}"):
+    return Call(call_id, name, arguments)
+
+
+def calls(*ids):
+    return ChatMessage("assistant", tuple(map(call, ids)))
+
+
+def tool(call_id, *parts):
+    return ChatMessage("tool", parts or ("1",), call_id)
+
+
+def legacy(name="f"):
+    return ChatMessage("assistant", (call("", name),))
+
+
+def function(name="f", *parts):
+    return ChatMessage("function", parts or ("1",), name)
+
+
+def spoken_messages(said, **more):
+    """Return the messages that go upstream; those that would be adapted are refused."""
+    return adapt(said, strict=True, **more).messages
+
+
+def with_blanks(said):
+    """Return the same, where nothing is adapted but white space that is left out."""
+    adapted = adapt(said)
+    assert all(path.endswith(".content") for path in adapted.paths)
+    return adapted.messages
+
+
+def user(*parts):
+    return ChatMessage("user", parts)
+
+
+def assistant(*parts):
+    return ChatMessage("assistant", parts)
+
+
+def result(call_id, *parts):
+    return Result(call_id, parts or ("1",))
+
+
+@pytest.mark.parametrize(
+    ("said", "messages"),
+    [
+        ([user(IMAGE)], [Message("user", (IMAGE,))]),
+        ([user("a", IMAGE, "b", FILE)], [Message("user", ("a", IMAGE, "b", FILE))]),
+        ([user(" ", IMAGE, "\n", "b", " ")], [Message("user", (IMAGE, "\nb "))]),
+        ([user("a", " ", IMAGE, " ")], [Message("user", ("a ", IMAGE))]),
+        ([user("a"), user(IMAGE), user("b")], [Message("user", ("a", IMAGE, "b"))]),
+        (
+            [ASKED, calls("a", "b"), tool("b"), tool("a")],
+            [
+                Message("user", ("Hi",)),
+                Message("assistant", (call("a"), call("b"))),
+                Message("user", (result("b"), result("a"))),
+            ],
+        ),
+        (
+            [ASKED, assistant("Wait.", call("a")), tool("a", "x", IMAGE), user(" "), user("So?")],
+            [
+                Message("user", ("Hi",)),
+                Message("assistant", ("Wait.", call("a"))),
+                Message("user", (result("a", "x", IMAGE), "So?")),
+            ],
+        ),
+        (
+            [ASKED, assistant("Wait."), calls("a"), tool("a"), assistant(""), user("So?")],
+            [
+                Message("user", ("Hi",)),
+                Message("assistant", ("Wait.", call("a"))),
+                Message("user", (result("a"), "So?")),
+            ],
+        ),
+        (
+            [ASKED, calls("a"), ChatMessage("system", ("s",)), tool("a")],
+            [
+                Message("user", ("Hi",)),
+                Message("assistant", (call("a"),)),
+                Message("user", (result("a"),)),
+            ],
+        ),
+        (
+            [ASKED, legacy(), function(), legacy(), function("f", "2")],
+            [
+                Message("user", ("Hi",)),
+                Message("assistant", (call("function_call_1"),)),
+                Message("user", (result("function_call_1"),)),
+                Message("assistant", (call("function_call_3"),)),
+                Message("user", (result("function_call_3", "2"),)),
+            ],
+        ),
+    ],
+)
+def test_conversations(said, messages):
+    """Pictures, files, calls and results stay where they were said; results come first."""
+    assert list(with_blanks(said)) == messages
+
+
+@pytest.mark.parametrize("parts", [("",), (" \n",), ()])
+def test_blank_results(parts):
+    """A result that says nothing is a result all the same."""
+    said = [ASKED, calls("a"), ChatMessage("tool", parts, "a")]
+    assert with_blanks(said)[-1] == Message("user", (Result("a", ()),))
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        ([ASKED, calls("a")], "messages.1.tool_calls"),
+        ([ASKED, calls("a"), user("So?")], "messages.1.tool_calls"),
+        ([ASKED, calls("a", "b"), tool("b")], "messages.1.tool_calls"),
+        ([ASKED, calls("a", "b"), tool("a"), user("So?"), tool("b")], "messages.4.tool_call_id"),
+        ([ASKED, calls("a"), calls("b"), tool("a"), tool("b")], "messages.3.tool_call_id"),
+        ([ASKED, calls("a"), assistant(""), tool("a")], "messages.3.tool_call_id"),
+        ([ASKED, legacy(), user("So?")], "messages.1.function_call"),
+        ([tool("a")], "messages.0.tool_call_id"),
+        ([ASKED, tool("a")], "messages.1.tool_call_id"),
+        ([ASKED, calls("a"), tool("b")], "messages.2.tool_call_id"),
+        ([ASKED, calls("a"), tool("a"), tool("a")], "messages.3.tool_call_id"),
+        ([ASKED, calls("a"), tool("a"), user("x"), tool("a")], "messages.4.tool_call_id"),
+        ([ASKED, calls("f"), function("f")], "messages.2.name"),
+        ([ASKED, legacy(), function("g")], "messages.2.name"),
+        ([ASKED, legacy(), tool("f")], "messages.2.tool_call_id"),
+        ([ASKED, legacy(), function(), user("x"), function()], "messages.4.name"),
+        ([ASKED, calls("a", "a"), tool("a"), tool("a")], "messages.1.tool_calls.1.id"),
+        ([ASKED, calls("a"), tool("a"), calls("a"), tool("a")], "messages.3.tool_calls.0.id"),
+        ([calls("a"), tool("a")], "messages.0.role"),
+        ([ASKED, calls("a"), tool("a"), assistant("b")], "messages.3.role"),
+        ([ASKED, calls("a"), tool("a"), user(" ")], "messages.3.content"),
+    ],
+)
+def test_broken_pairs(said, param):
+    """A call without its result, and a result without its call, are refused by their place."""
+    with pytest.raises(InvalidRequest) as caught:
+        spoken_messages(said)
+    error = caught.value
+    assert (error.status, error.param, error.code) == (400, param, "invalid_value")
+    assert error.message.startswith(param)
+
+
+ODD = [
+    call("a", arguments='{"city": "Os'),
+    call("a", arguments='"{}"'),
+    call("a", arguments="null"),
+    call("a", arguments="[]"),
+    call("a", arguments='{"a": 1, "a": 2}'),
+]
+
+
+@pytest.mark.parametrize("called", ODD, ids=str)
+def test_strict_arguments(called):
+    """Under STRICT_PARAMS arguments that are no object are refused by their place."""
+    with pytest.raises(InvalidRequest) as caught:
+        spoken_messages([ASKED, assistant(called), tool("a")])
+    assert caught.value.param == "messages.1.tool_calls.0.function.arguments"
+
+
+def test_no_prefill():
+    """A last message of the assistant's is refused, with what would be the way to do it."""
+    with pytest.raises(InvalidRequest, match=r"with claude\.prefill the model goes on from it"):
+        spoken_messages([ASKED, assistant("Dear")])
+
+
+def test_prefill():
+    """Where that is asked for the last message may be the assistant's, to go on from."""
+    said = spoken_messages([ASKED, assistant("Dear")], prefill=True)
+    assert said[-1] == Message("assistant", ("Dear",))
+    assert spoken_messages([ASKED], prefill=True) == spoken_messages([ASKED])
+    for last in (assistant("Dear "), assistant(" ")):
+        with pytest.raises(InvalidRequest) as caught:
+            spoken_messages([ASKED, last], prefill=True)
+        assert caught.value.param == "messages.1.content"
+
+
+def turn_of(*said, tools=False, **more):
+    request = ChatRequest(said, **more)
+    return build_turn(request, model="sonnet", grant=Grant("plain", tools=tools))
+
+
+HISTORY = (
+    *(ASKED, ChatMessage("assistant", (call("a", "f"), call("b", "g"), call("c", "f")))),
+    *(tool("a"), tool("b"), tool("c")),
+)
+
+
+def test_functions_of_the_history():
+    """Where the request has no functions, those of its history are made up, to be left alone."""
+    turn = turn_of(*HISTORY)
+    assert turn.functions == (Function("f", {"type": "object"}), Function("g", {"type": "object"}))
+    assert turn.calling == Calling("none")
+
+
+def test_functions_of_the_request():
+    """The request's own functions are passed on as they are, and so is how to call them."""
+    own, calling = (Function("h", {"type": "object"}),), Calling("any")
+    turn = turn_of(*HISTORY, functions=own, calling=calling)
+    assert (turn.functions, turn.calling) == (own, calling)
+
+
+@pytest.mark.parametrize(("said", "tools"), [(HISTORY, True), ((ASKED,), False)])
+def test_no_functions(said, tools):
+    """None are made up beside Claude Code's own tools, or where nothing was called."""
+    turn = turn_of(*said, tools=tools)
+    assert (turn.functions, turn.calling) == ((), Calling())
+
+
+PARTS = st.one_of(st.text("ab \n", max_size=4), st.just(IMAGE), st.just(FILE))
+
+
+@st.composite
+def conversations(draw):
+    """Draw a conversation that the API takes: rounds of a question, perhaps calls, an answer."""
+    said, number = [], 0
+    for _ in range(draw(st.integers(1, 4))):
+        said.append(user(*draw(st.lists(PARTS, max_size=3)), "q"))
+        for _ in range(draw(st.integers(0, 2))):
+            ids = [f"call {number + nth}" for nth in range(draw(st.integers(1, 3)))]
+            number += len(ids)
+            texts = draw(st.lists(st.text("ab ", max_size=3), max_size=2))
+            said.append(assistant(*texts, *(call(one, draw(st.sampled_from("fg"))) for one in ids)))
+            held = st.lists(st.text("ab ", max_size=3) | st.just(IMAGE), max_size=3)
+            said += [tool(one, *draw(held)) for one in draw(st.permutations(ids))]
+        if draw(st.booleans()):
+            said.append(assistant(draw(st.text("ab ", max_size=3))))
+    return [*said, user("last")]
+
+
+def flat(parts):
+    """Yield all that must not be lost of *parts*: each letter, and each thing that is no text."""
+    for part in parts:
+        if isinstance(part, Result):
+            yield part.id
+            yield from flat(part.parts)
+        elif isinstance(part, str):
+            yield from "".join(part.split())
+        else:
+            yield part
+
+
+@hypothesis_settings(deadline=None)
+@given(conversations())
+def test_nothing_is_lost(said):
+    """Of any valid conversation all texts, pictures, files, calls and results arrive, in order."""
+    messages = with_blanks(said)
+    roles = [message.role for message in messages]
+    assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+    sent = [
+        (Result(message.answers, message.parts),) if message.role == "tool" else message.parts
+        for message in said
+    ]
+    arrived = [message.parts for message in messages]
+    assert list(flat(sum(arrived, ()))) == list(flat(sum(sent, ())))
+    for message in messages:
+        kinds = [isinstance(part, Result) for part in message.parts]
+        assert kinds == sorted(kinds, reverse=True)
+
+
+@hypothesis_settings(deadline=None)
+@given(conversations(), st.data())
+def test_any_broken_pairing(said, data):
+    """Whichever result is left out, doubled or renamed, the conversation is refused."""
+    results = [index for index, message in enumerate(said) if message.role == "tool"]
+    assume(results)
+    at = data.draw(st.sampled_from(results))
+    mend = data.draw(st.sampled_from(["leave out", "double", "rename", "put off"]))
+    broken = {
+        "leave out": [*said[:at], *said[at + 1 :]],
+        "double": [*said[: at + 1], *said[at:]],
+        "rename": [*said[:at], tool("nobody's", "1"), *said[at + 1 :]],
+        "put off": [*said[:at], *said[at + 1 :], said[at]],
+    }[mend]
+    with pytest.raises(InvalidRequest) as caught:
+        spoken_messages(broken)
+    assert not str(caught.value.param).endswith(".content")

@@ -1,0 +1,400 @@
+"""The read-only commands: what runs, in which form, and what is denied."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from wrapper.services.permissions.readonly.commands import COMMANDS, OTHERS
+from wrapper.services.permissions.readonly.files import MOST_ENTRIES, MOST_MATCHES
+from wrapper.services.permissions.readonly.find import EXPRESSIONS
+from wrapper.services.permissions.readonly.line import read_only
+from wrapper.services.permissions.readonly.syntax import LONGEST, Denied
+
+SECRET = "the secret"
+
+
+def make_work(folder: Path) -> Path:
+    """Make an agent's directory in *folder*, with links out of it as a repository may have them.
+
+    Beside it stands what the agent may not read.
+    """
+    outside, work = folder / "outside", folder / "work"
+    outside.mkdir()
+    (outside / "secret").write_text(SECRET)
+    (work / "sub").mkdir(parents=True)
+    (work / "a.txt").write_text("one\ntwo\nthree\n")
+    (work / "b c.txt").write_text("four\n")
+    (work / "sub" / "d.py").write_text("five\n")
+    (work / "inner").symlink_to("sub")
+    (work / "link").symlink_to(outside / "secret")
+    (work / "dirlink").symlink_to(outside)
+    (work / "sub" / "up").symlink_to("../..")
+    (work / "-").symlink_to(outside)
+    return work
+
+
+def make_repository(work: Path) -> Path:
+    """Make a repository of *work*, with a change that is not committed."""
+    (work / "-").unlink()
+    git(work, "init", "-q", "-b", "main")
+    git(work, "add", "-A")
+    git(work, "commit", "-q", "-m", "first")
+    (work / "a.txt").write_text("one\n")
+    return work
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def work(tmp_path):
+    return make_work(tmp_path)
+
+
+@pytest.fixture
+def outside(tmp_path, work):
+    return tmp_path / "outside"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository that tests only read."""
+    return make_repository(make_work(tmp_path_factory.mktemp("repository")))
+
+
+def allowed(commands: list[str], work: Path, outside: Path) -> list[str]:
+    """Return which of *commands* would run."""
+    found = []
+    for command in commands:
+        with suppress(Denied):
+            found.append(read_only(command.format(secret=outside / "secret"), str(work)))
+    return found
+
+
+def run(command: str, work: Path, shell: str = "bash") -> str:
+    """Return what an allowed command says, run as Claude Code runs it."""
+    line = read_only(command, str(work))
+    ran = subprocess.run([shell, "-c", line], cwd="/", capture_output=True, text=True, timeout=20)
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("cat a.txt", "one\ntwo\nthree\n"),
+        ("cat 'a.txt' \"b c.txt\" b\\ c.txt", "one\ntwo\nthree\nfour\nfour\n"),
+        ("cat *.txt | tail -n 1", "four\n"),
+        ("cat inner/*.py", "five\n"),
+        ("cat {work}/a.txt | head -1", "one\n"),
+        ("head -n 2 a.txt; tail -n +3 a.txt", "one\ntwo\nthree\n"),
+        ("sed -n '2,3p' a.txt", "two\nthree\n"),
+        ("sed -n '$p' a.txt", "three\n"),
+        ("wc -l < a.txt", "3\n"),
+        ("grep -n 't[wh]' a.txt", "2:two\n3:three\n"),
+        ('grep "two$" a.txt', "two\n"),
+        ("grep -r five . --include='*.py'", "./sub/d.py:five\n"),
+        ("grep -c -e one -e two a.txt", "2\n"),
+        ("grep -- -x a.txt || echo none", "none\n"),
+        ("grep -rl o . 2>/dev/null | sort | head -5", "./a.txt\n./b c.txt\n"),
+        ("find . -name '*.py' -type f", "./sub/d.py\n"),
+        ("find sub \\( -name 'd*' -o -name 'x*' \\) ! -type d -print", "sub/d.py\n"),
+        ("find . -maxdepth 1 -newer a.txt -name '*.txt' | wc -l", None),
+        ("cd sub && cat ../a.txt | wc -l", "3\n"),
+        ("cd sub; ls *.py", "d.py\n"),
+        ("ls -d sub # a comment\n\necho done\n", "sub\ndone\n"),
+        ("ls nothing 2>/dev/null || echo 'not there'", "not there\n"),
+        ("ls nothing >/dev/null 2>&1 && echo there", ""),
+        ("cat nothing-*", "cat: 'nothing-*': No such file or directory\n"),
+        ("sort -r a.txt | uniq -c | tr -s ' ' | cut -d ' ' -f 3", "two\nthree\none\n"),
+        ("diff a.txt a.txt && cmp a.txt a.txt", ""),
+        ("diff -u a.txt /dev/null | grep -c ^-", "4\n"),
+        ("basename sub/d.py .py; dirname sub/d.py", "d\nsub\n"),
+        ("stat -c %s a.txt", "14\n"),
+        ("echo -e 'a\\tb' '~' '$HOME' \\$x \"it's\"", "a\tb ~ $HOME $x it's\n"),
+        ("echo a\\\n b", "a b\n"),
+        ("date +%Y | wc -c", "5\n"),
+        ("du -s . | wc -l; true", "1\n"),
+        ("pwd", "{work}\n"),
+        ("ls -la --color=never | wc -l", "10\n"),
+        ("tail -2 a.txt | nl", "     1\ttwo\n     2\tthree\n"),
+    ],
+)
+def test_useful_commands(work, command, said):
+    """What a model reads its files with runs, and says what it would say without a gateway."""
+    told = run(command.format(work=work) if "{work}" in command else command, work)
+    assert said is None or told == said.format(work=work)
+
+
+# Each of these prints a file, changes one, runs a program or shows the machine where it may run.
+ATTACKS = [
+    # the issue's own
+    *("tree --fromfile {secret}", "grep -R . .", "rg -L .", "cat {secret}"),
+    "cat ../outside/secret",
+    # links, and ways up
+    *("cat link", "cat dirlink/secret", "cat sub/up/outside/secret", "head -- link"),
+    *("cat < link", "ls -l dirlink/", "ls sub/up/outside", "ls ..", "ls /", "ls -"),
+    *("cat */secret", "cat [l]ink", "grep -r . dirlink", "grep . *", "find dirlink/"),
+    *("find sub/up/outside", "rg . dirlink", "cd dirlink && cat secret"),
+    *("cd .. && cat outside/secret", "cd sub && cat ../../outside/secret", "cd sub/up; ls"),
+    *("cd / && ls", "cd", "cd -", "cd sub || ls ..", "cd sub | cat", "pushd /", "ls ~"),
+    *("ls ~root", "ls $HOME", "ls ${{HOME}}", 'ls "$HOME"', "ls $'/etc'", "cat $OLDPWD/x"),
+    *("cat /etc/passwd", "cat /proc/self/environ", "cat /dev/stdin", "cat /dev/../etc/passwd"),
+    *("ls -L link", "ls -H link", "ls --dereference link", "du -L .", "find -L ."),
+    *("find . -follow", "find -H dirlink", "tree -l", "tree dirlink", "stat -L link"),
+    *("stat -f %N link", "file -L link"),
+    # lists of files, and files that options read
+    *("wc --files0-from={secret}", "wc --f {secret}", "wc --fi''les0-from={secret}"),
+    *("du -X {secret}", "du --files0-from={secret}", "sort --files0-from={secret}"),
+    *("find -files0-from {secret}", "date -f {secret}", "date --file={secret}"),
+    *("date -r {secret}", "file -f {secret}", "file -C", "file -m {secret} a.txt"),
+    *("grep -f {secret} a.txt", "grep -vf{secret} a.txt", "rg -f {secret}"),
+    *("grep --file={secret} a.txt", "grep --fil={secret} a.txt"),
+    *("grep --exclude-from={secret} .", "rg --file {secret}", "rg --ignore-file {secret} ."),
+    *("cut -c 1 {secret}", "diff a.txt {secret}", "diff --from-file={secret} a.txt"),
+    *("diff -r . dirlink", "diff -X {secret} a.txt a.txt", "diff sub dirlink"),
+    *("diff -N a.txt sub", "cmp a.txt sub", "tr -d a < {secret}", "uniq {secret}"),
+    *("sha256sum -c {secret}", "md5sum {secret}", "strings @{secret}", "xxd {secret}"),
+    *("od -c a.txt", "find . -newer {secret}", "find . -samefile {secret}"),
+    *("tree --gitfile={secret}", "tree --info", "less {secret}", "more {secret}", "tac {secret}"),
+    *("rev {secret}", "base64 {secret}", "dd if=x", "jq -f {secret}"),
+    *("jq --rawfile a {secret} .", "jq -n env", 'jq -n \'import "x" as $d; $d\''),
+    *("sort --random-source={secret} a.txt", "column {secret}", "paste {secret}"),
+    "comm {secret} a.txt",
+    *("echo {secret} | command xargs cat", "for i in 1; do echo {secret} | xargs tail; done"),
+    *("wc -\\-files0-from={secret}", 'du -"-files0-from={secret}"'),
+    *("timeout 5 du --files0={secret}", "git grep --no-index sha {secret}", "echo $SECRET"),
+    "head -c 9 /proc/self/root{secret}",
+    *("xargs -a /proc/self/environ echo", "wc --files0-from=/proc/self/en'v'iron"),
+    # programs that commands run
+    *("find . -exec cat {secret} ;", "find . -execdir id +", "find . -ok id ;"),
+    *("find . -okdir id ;", "sort --compress-program=id a.txt", "rg --pre id .", "rg --pre=id ."),
+    *("rg -z .", "rg --search-zip .", "rg --hostname-bin id .", "sed '1e id' a.txt"),
+    *("sed -n 's/a/id/e' a.txt", "sed -f x a.txt", "awk 1 x", "sed 'r {secret}' a.txt"),
+    *("sed -n '1w made' a.txt", "sed -i 1p a.txt", "sed -s 1p a.txt", "perl -e 1", "xargs cat"),
+    *("ls | xargs cat", "env", "env id", "printenv", "timeout 5 cat a.txt", "nice ls", "sudo ls"),
+    *("command ls", "builtin cd ..", "exec ls", "eval ls", "source a.txt", ". a.txt"),
+    *("bash -c ls", "sh a.txt", "python3 -c 1", "node -e 1", "docker ps", "ssh host"),
+    *("curl http://x", "nc x 1", "gzip -dc {secret}", "./a.txt", "sub/d.py", "/bin/cat {secret}"),
+    *("\\cat {secret}", "'cat' {secret}", "ca''t {secret}", "PATH=. ls", "A=1 ls"),
+    *("! cat a.txt | x", "time ls", "coproc ls", "for a in b; do ls; done"),
+    *("if true; then ls; fi", "{{ ls; }}", "(ls)", "[[ -f a.txt ]]", "f() {{ ls; }}"),
+    *("while true; do ls; done", "ls `id`", "ls $(id)", 'echo "$(id)"', 'echo "`id`"'),
+    *("echo $((1))", "cat <(id)", "cat <<< x", "cat << x", "alias ls=id", "export A=1", "set -x"),
+    *("trap id EXIT", "ls & id", "ls |& id", "ls; id", "ls && id", "ls\nid"),
+    # writing
+    *("ls > made", "ls >> made", "ls >| made", "ls &> made", "ls 2> made", "ls > /dev/nullx"),
+    *("ls >&made", "find . -delete", "find . -fprint made", "find . -fprint0 made"),
+    *("find . -fls made", "find . -fprintf m x", "sort -o made a.txt"),
+    *("sort --output=made a.txt", "sort -T . a.txt", "uniq a.txt made", "tree -o made"),
+    *("tree -R -L 1 -H . ", "tee made", "touch made", "rm a.txt", "mv a.txt b", "cp a.txt b"),
+    *("ln -s / l", "mkdir m", "date 01010000", "date -s 0101", "date --set=0101"),
+    *("tail -f a.txt", "tail -F a.txt", "tail --follow a.txt"),
+    # what tells of the machine, and of the gateway
+    *("ps aux", "ps e", "lsof", "netstat -an", "ss", "who", "w", "id", "whoami", "hostname"),
+    *("uname -a", "df", "mount", "which ls", "type ls", "history", "declare -p", "compgen -e"),
+    *("ulimit -a", "printf %s x", "test -f x", "[ -f x ]"),
+    # what is not understood
+    *("", " ", "# nothing", ";", "ls ;;", "| ls", "ls |", "ls &&", "&& ls", "ls || || ls"),
+    *("cat 'a", 'cat "a', "cat a\\", "cat {{a,b}}", "cat a{{1..3}}", "ls\x00", "ls\r"),
+    *("ls\x0bid", "ls\xa0-l", "ls \ud800", "'' a", "ls -", "ls -\xe9", "ls --no-such", "ls --al"),
+    *("head -n", "head -n x a.txt", "grep", "cat --number=1", "ls < a.txt < *", "echo a >"),
+    *("cat <", "ls 2>", "ls >&-", "ls <&3", "ls <> made", "pwd a", "find a -name"),
+]  # fmt: skip
+
+
+def test_attacks(work, outside):
+    """What could print another file, write, run a program or show the machine is denied."""
+    assert allowed(ATTACKS, work, outside) == []
+
+
+WORDS = (
+    *("a.txt", "sub", ".", "..", "link", "dirlink", "inner", "*", "*/*", ".*", "-", "--", "sub/up"),
+    *("../outside/secret", "1", "+2", "'%s'", "-e", "--follow", "-R", "-L", "'*.txt'", "d", "''"),
+)
+
+
+def at_random(chance: random.Random) -> str:
+    """Return a command with options that it has, and any words among them."""
+    name = chance.choice([*COMMANDS, "find"])
+    options = list(EXPRESSIONS if name == "find" else COMMANDS[name].options)
+    words = [*chance.sample(options, min(len(options), chance.randint(0, 3)))]
+    for _ in range(chance.randint(0, 4)):
+        words.insert(chance.randint(0, len(words)), chance.choice(WORDS))
+    return " ".join([name, *words])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_comes_of_chance(work, seed):
+    """Whatever words stand together, what runs shows nothing from elsewhere and writes nothing."""
+    chance = random.Random(seed)
+    lines: list[str] = []
+    while len(lines) < 100:
+        with suppress(Denied):
+            lines.append(read_only(at_random(chance), str(work)))
+    before = sorted(path.name for path in work.parent.rglob("*"))
+    script = "\n".join([*lines, "echo the end"])
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, input=b"", timeout=60)
+    assert ran.stdout.endswith(b"the end\n")
+    assert SECRET.encode() not in ran.stdout + ran.stderr
+    assert sorted(path.name for path in work.parent.rglob("*")) == before
+
+
+def test_words_stay_as_they_are(work):
+    """Every word of an allowed command reaches its program letter for letter."""
+    words = [
+        "'",
+        "''",
+        "a'b",
+        '"',
+        "\\",
+        "$HOME",
+        "`id`",
+        "*",
+        "a b",
+        "\n",
+        "\t",
+        "!x",
+        "{a,b}",
+        "ä",
+        "#",
+    ]
+    line = " ".join(map(shlex.quote, words))
+    assert run(f"echo {line}", work) == " ".join(words) + "\n"
+
+
+def test_hidden_names_need_a_dot(work):
+    """A wildcard finds neither hidden names nor, with a dot, the directories above."""
+    (work / ".hidden").write_text("six")
+    (work / "-").unlink()
+    assert run("cat *.txt .h*", work).endswith("six")
+    assert "'.hidden'" in read_only("ls -d .*", str(work))
+    assert "'..'" not in read_only("ls -d .*", str(work))
+    assert ".hidden" not in read_only("ls -d [a-z.]*.txt", str(work))
+
+
+def test_a_name_like_an_option(work):
+    """A file that is called like an option is taken for a file."""
+    (work / "--fromfile").write_text("seven")
+    (work / "-exec").mkdir()
+    assert run("cat -- --from*", work) == "seven"
+    assert run("find [-]exec", work) == "./-exec\n"
+
+
+def test_wildcards_have_bounds(work):
+    """What would match, or go through, any number of files is denied, and soon."""
+    for number in range(MOST_MATCHES + 1):
+        (work / "sub" / f"{number}.log").touch()
+    with pytest.raises(Denied, match="more than"):
+        read_only("cat sub/*.log", str(work))
+    several = " ".join(["sub/*.no"] * (MOST_ENTRIES // MOST_MATCHES + 1))
+    with pytest.raises(Denied, match="too many files"):
+        read_only(f"ls {several}", str(work))
+    with pytest.raises(Denied, match="longer than"):
+        read_only("echo " + "a" * LONGEST, str(work))
+
+
+def test_denials_name_what_there_is(work):
+    """A model learns which commands and options it has."""
+    for command, named in (
+        ("awk 1", ", ls, "),
+        ("ls; cd sub", "only first"),
+        ("ls -Z", " -l "),
+        ("git push", "status"),
+    ):
+        with pytest.raises(Denied, match=named):
+            read_only(command, str(work))
+
+
+def test_the_list_in_the_docs():
+    """SECURITY.md lists the commands that run."""
+    listed = (Path(__file__).parents[4] / "SECURITY.md").read_text()
+    assert ", ".join(f"`{name}`" for name in sorted({*COMMANDS, *OTHERS, "cd"})) in " ".join(
+        listed.split()
+    )
+
+
+# Git
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("git status --short", " M a.txt\n"),
+        ("git log --oneline -n 1 --format=%s", "first\n"),
+        ("git log -1 --format=%s -- a.txt", "first\n"),
+        ("git diff --stat | tail -n 1", " 1 file changed, 2 deletions(-)\n"),
+        ("git diff HEAD -- *.txt | grep -c ^-", "3\n"),
+        ("git show HEAD:a.txt | wc -l", "3\n"),
+        ("git show main --name-only --format= | head -1", "a.txt\n"),
+        ("git blame -s a.txt | wc -l", "1\n"),
+        ("git branch --show-current", "main\n"),
+        ("git ls-files sub", "sub/d.py\nsub/up\n"),
+        ("git rev-parse --abbrev-ref HEAD", "main\n"),
+        ("cd sub && git status -s", " M ../a.txt\n"),
+    ],
+)
+def test_git_reads_its_repository(repository, command, said):
+    """Git shows the state and the history of the repository in the agent's directory."""
+    assert run(command, repository) == said
+
+
+GIT_ATTACKS = [
+    *("git", "git -C .. status", "git -c core.pager=id log", "git --git-dir=x log", "git -p log"),
+    *("git diff --no-index a.txt {secret}", "git diff a.txt {secret}", "git diff --ext-diff"),
+    *("git log --textconv", "git log --show-signature", "git diff --output=made", "git log -Lx"),
+    *("git blame --contents {secret} a.txt", "git blame -S {secret} a.txt", "git grep x"),
+    *("git show HEAD:a.txt --ext-diff", "git diff -O{secret}", "git ls-files -X {secret}"),
+    *("git ls-files --exclude-from={secret}", "git config -l", "git remote -v", "git push"),
+    *("git branch new", "git tag x", "git checkout a.txt", "git stash", "git add .", "git fetch"),
+    *("git log --stdin", "git archive HEAD", "git hash-object {secret}", "git help log", "git x"),
+    *("git log ../outside", "git log -- {secret}", "git status dirlink", "git apply {secret}"),
+]  # fmt: skip
+
+
+def test_attacks_by_git(work, outside):
+    """What of git reads other files, runs programs or changes the repository is denied."""
+    (work / ".git").mkdir()
+    assert allowed(GIT_ATTACKS, work, outside) == []
+
+
+def test_no_program_of_a_configuration_runs(work):
+    """Git runs none of the programs that the configuration and attributes of a repository name."""
+    repository = make_repository(work)
+    for name in ("core.fsmonitor", "diff.external", "core.pager", "pager.log", "gpg.program"):
+        git(repository, "config", name, "touch made; false")
+    for name in ("diff.x.command", "diff.x.textconv"):
+        git(repository, "config", name, "touch made; false")
+    git(repository, "config", "log.showSignature", "true")
+    (repository / ".gitattributes").write_text("* diff=x\n")
+    for command in ("status", "diff", "log -p", "show", "blame a.txt", "ls-files -m", "branch"):
+        run(f"git {command}", repository)
+        assert not (repository / "made").exists(), command
+
+
+def test_only_a_repository_right_here(work):
+    """Git takes no repository above the directory, none that a file or a link leads to, and none
+    that an agent could have written as plain files."""
+    repository = make_repository(work)
+    inner = repository / "sub"
+    with pytest.raises(Denied, match="top of a git repository"):
+        read_only("git log", str(inner))
+    (inner / ".git").write_text(f"gitdir: {repository}/.git")
+    with pytest.raises(Denied, match="top of a git repository"):
+        read_only("git log", str(inner))
+    (inner / ".git").unlink()
+    (inner / ".git").symlink_to(repository / ".git")
+    with pytest.raises(Denied, match="top of a git repository"):
+        read_only("git log", str(inner))
+    (inner / ".git").unlink()
+    shutil.copytree(repository / ".git", inner, dirs_exist_ok=True)
+    with pytest.raises(Denied, match="top of a git repository"):
+        read_only("git log", str(inner))

@@ -1,0 +1,125 @@
+"""The codec of sessions: what is written is read as it was."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.services.events import Ending, Usage
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.codec import (
+    Unreadable,
+    decode_head,
+    decode_messages,
+    dump_message,
+    encode_head,
+    encode_messages,
+    measure,
+)
+from wrapper.services.sessions.options import Options
+from wrapper.services.sessions.session import Head, Reply
+from wrapper.services.turn import Call, Document, Image, Result, SessionKey
+
+# Half letters, too, which a model may write though no client can send them.
+texts = st.text(st.characters(codec=None), max_size=20)
+seconds = st.floats(0, 4e9)
+counts = st.integers(0, 2**53)
+dollars = st.floats(0, 1e6)
+images = st.builds(Image, texts, texts, texts)
+results = st.builds(Result, texts, st.lists(texts | images, max_size=3).map(tuple))
+calls = st.builds(Call, texts, texts, texts)
+documents = st.builds(Document, texts, texts, texts)
+parts = st.lists(texts | images | documents | calls | results, max_size=5).map(tuple)
+messages = st.builds(ChatMessage, texts, parts, texts)
+usages = st.builds(Usage, *[counts] * 5)
+replies = st.builds(
+    Reply, texts, texts, texts, st.sampled_from(Ending), usages, st.none() | dollars
+)
+names = st.lists(texts, max_size=3).map(tuple)
+switches = st.none() | st.booleans()
+options = st.builds(
+    Options,
+    *[st.none() | texts] * 2,
+    switches,
+    *[st.none() | names] * 2,
+    st.none() | texts,
+    st.none() | counts,
+    switches,
+)
+heads = st.builds(
+    Head,
+    st.builds(SessionKey, texts, texts, texts),
+    seconds,
+    seconds,
+    *[counts] * 4,
+    usages,
+    dollars,
+    st.none() | replies,
+    options,
+)
+# JSON that is much like what is written.
+words = st.sampled_from(["key", "usage", "reply", "role", "parts", "answers", "image", "result"])
+nonsense = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(messages, max_size=4).map(tuple))
+def test_messages(said):
+    """Messages with any parts, and any letters in them, are read as they were."""
+    found = decode_messages(encode_messages(said))
+    assert found == said
+    assert hash(found) == hash(said)
+
+
+@hypothesis_settings(deadline=None)
+@given(heads)
+def test_heads(head):
+    """A head is read as it was, to the last digit of its times and costs."""
+    found = decode_head(encode_head(head))
+    assert found == head
+    assert hash(found) == hash(head)
+
+
+def test_head_without_options():
+    """A head that an older gateway has written is read, and has set nothing."""
+    written = json.loads(encode_head(Head(SessionKey("o", "s", "u"), 0.0, 0.0)))
+    del written["options"]
+    assert decode_head(json.dumps(written).encode()).options == Options()
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(messages, max_size=4))
+def test_measure(said):
+    """What messages are measured to take is what they take, but for what stands between them."""
+    between = 2 * max(len(said), 1)
+    assert len(encode_messages(said)) == sum(map(measure, said)) + between
+
+
+@hypothesis_settings(deadline=None)
+@given(st.binary(max_size=50) | nonsense.map(lambda told: json.dumps(told).encode()))
+def test_nonsense(data):
+    """What was not written here is unreadable, and no crash."""
+    for decode in (decode_head, decode_messages):
+        try:
+            decode(data)
+        except Unreadable:
+            continue
+
+
+def test_unreadable():
+    """What is half of a message or a head is unreadable, and the error says why."""
+    told = dump_message(ChatMessage("user", ("Hi", Image("image/png", "AAAA"))))
+    assert decode_messages(json.dumps([told]).encode())
+    told["parts"][1] = {"picture": {}}
+    with pytest.raises(Unreadable, match="picture"):
+        decode_messages(json.dumps([told]).encode())
+    with pytest.raises(Unreadable, match="reply"):
+        decode_head(b"{}")

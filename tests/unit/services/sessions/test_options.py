@@ -1,0 +1,79 @@
+"""The options of a session: what holds when a later request leaves it out."""
+
+from typing import Any
+
+import pytest
+
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.options import Options, options_of
+from wrapper.services.turn import Function
+from wrapper.services.turns.builder import ChatRequest
+
+HI = (ChatMessage("user", ("Hi",)),)
+SET: dict[str, Any] = {
+    "model": "opus",
+    "profile": "agent",
+    "appends_system": True,
+    "allowed_tools": ("Read",),
+    "disallowed_tools": ("Bash",),
+    "permission_mode": "plan",
+    "max_turns": 2,
+    "compacts": True,
+}
+OTHERS: dict[str, Any] = {
+    "model": "haiku",
+    "profile": "plain",
+    "appends_system": False,
+    "allowed_tools": (),
+    "disallowed_tools": (),
+    "permission_mode": "default",
+    "max_turns": 9,
+    "compacts": False,
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_kept(name):
+    """What the first request of a session has set holds for one that does not set it."""
+    kept = options_of(ChatRequest(HI, **{name: SET[name]}), "agent")
+    assert getattr(kept.fill(ChatRequest(HI)), name) == SET[name]
+
+
+@pytest.mark.parametrize("name", SET)
+def test_reset(name):
+    """What a request sets itself is what it gets, whatever was set before."""
+    asked = ChatRequest(HI, **{name: OTHERS[name]})
+    assert getattr(Options(**SET).fill(asked), name) == OTHERS[name]
+
+
+def test_all_that_is_kept_is_tested():
+    """Every option is among those that are tested here."""
+    assert set(SET) == set(OTHERS) == set(vars(Options()))
+
+
+@pytest.mark.parametrize("first", [Options(), Options(profile="agent")])
+def test_plain_stays(first):
+    """A turn that was plain for any reason keeps its session plain; an agent's changes nothing."""
+    plain = first.after(options_of(ChatRequest(HI), "plain"))
+    assert plain.profile == "plain"
+    agents = options_of(ChatRequest(HI, profile="agent"), "agent")
+    assert (plain.after(agents), first.after(agents)) == (plain, first)
+
+
+def test_the_turns_own():
+    """What a later request sets is for its own turn."""
+    assert Options(max_turns=2).after(Options(**SET)) == Options(max_turns=2)
+
+
+@pytest.mark.parametrize("asked", [{"profile": "plain"}, {"functions": (Function("f", {}),)}])
+def test_plain_has_no_tools_to_allow(asked: dict[str, Any]):
+    """A turn that is plain is not refused for tools that an agent before it was allowed."""
+    kept = Options(allowed_tools=("Read",), permission_mode="plan")
+    filled = kept.fill(ChatRequest(HI, **asked))
+    assert (filled.allowed_tools, filled.permission_mode) == (None, "plan")
+
+
+def test_nothing_kept():
+    """A request of a new session is left as it is."""
+    asked = ChatRequest(HI, **SET)
+    assert Options().fill(asked) is asked

@@ -1,0 +1,406 @@
+"""Sessions in any order: whatever happens, each remembers what a plain model says it must.
+
+Turns run on an engine that parks, and that answers with what its process knows: an answer is right
+only where process and session know the same, be the process an old one or a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from wrapper import Gateway
+from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
+from wrapper.services.caller import Caller
+from wrapper.services.claude.processes.parking import Parking, Place, fingerprint
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import Principal
+from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.turn import Message, Turn
+from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.turns.told import Stream
+from wrapper.settings import Settings
+from wrapper.testing.engine import ScriptedEngine
+
+TTL, MOST, PARKED = 10.0, 3, 2
+OWNERS = {name: Principal(name) for name in ("alice", "bob")}
+IDS = ("s", "t")
+Key = tuple[str, str]
+Said = tuple[tuple[str, str], ...]
+
+KEYS = st.tuples(st.sampled_from(list(OWNERS)), st.sampled_from(IDS))
+# Few, so that the same is often said again.
+TEXTS = st.sampled_from(["a", "b"])
+SYSTEMS = st.sampled_from([None, None, None, "Be brief.", "Be long."])
+ATTEMPTS = st.sampled_from(["", "", "k", "l"])
+FATES = st.sampled_from(["done", "done", "done", "refused", "fails", "breaks"])
+
+
+def recall(system: str | None, texts: list[str]) -> str:
+    """Return the answer of who knows just this."""
+    return hashlib.sha256(repr((system, texts)).encode()).hexdigest()[:12]
+
+
+class Mind:
+    """A process: what it was greeted with, and all that it was told or has said."""
+
+    pid = 0
+
+    def __init__(self, turn: Turn):
+        self.system = turn.system
+        self.texts: list[str] = []
+        self.spoke = False
+
+    def alive_and_silent(self) -> bool:
+        return not self.spoke
+
+    def exit_code(self) -> int | None:
+        return None
+
+    def speak(self) -> None:
+        self.spoke = True
+        self.texts.append("what nobody asked for")
+
+    def hear(self, messages: tuple[Message, ...]) -> str:
+        """Be told *messages*, and return the answer."""
+        self.texts += [str(part) for message in messages for part in message.parts]
+        said = recall(self.system, self.texts)
+        self.texts.append(said)
+        return said
+
+
+class Engine(ScriptedEngine):
+    """Runs each turn as `fate` says. Nothing but the parking decides who goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fate = "done"
+        self.parking = Parking(
+            PARKED,
+            idle=1000.0,
+            most_rss=1,
+            discard=lambda process: None,
+            resident=lambda pid: 0,
+            scarce=lambda: False,
+        )
+
+    async def run(self, turn: Turn, leaving: Any) -> Any:
+        fate = self.fate
+        if fate == "fails":
+            raise Overloaded("Busy.")
+        place = self.parking.take(turn, None)
+        mind = cast(Mind, place.process) if place else Mind(turn)
+        answer = mind.hear(turn.messages[len(place.known) if place else 0 :])
+        yield Started("m", resumed=bool(place))
+        yield TextDelta(answer[:5])
+        if fate == "breaks":
+            raise Overloaded("Busy.")
+        yield TextDelta(answer[5:])
+        yield Ended(Ending.REFUSED if fate == "refused" else Ending.DONE, Usage(1, 0, 0, 1), 0.5)
+        if fate == "done" and turn.session:
+            known = (*turn.messages, Message("assistant", (answer,)))
+            kept = fingerprint(turn, None)
+            self.parking.park(Place(turn.session, cast(Process, mind), kept, known), PARKED)
+
+    def parked(self) -> Any:
+        return self.parking.sessions()
+
+    def forget(self, session: Any) -> None:
+        self.parking.forget(session)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A turn as its client asks for it."""
+
+    text: str
+    system: str | None
+    attempt: str
+    again: bool
+
+    @property
+    def said(self) -> Said:
+        system = (("system", self.system),) if self.system else ()
+        return (*system, ("user", self.text))
+
+    def request(self, id_: str) -> ChatRequest:
+        messages = tuple(ChatMessage(role, (text,)) for role, text in self.said)
+        return ChatRequest(messages, session_id=id_, stream=True)
+
+
+@dataclass
+class Kept:
+    """What a session must remember. `reply` is the last turn: what was asked, by which name, and
+    what was answered."""
+
+    said: Said = ()
+    turns: int = 0
+    reply: tuple[Said, str, str] | None = None
+
+    def repeats(self, asked: Asked) -> bool:
+        same = self.reply is not None and self.reply[:2] == (asked.said, asked.attempt)
+        return same and (asked.again or bool(asked.attempt))
+
+    def answer(self, asked: Asked) -> str:
+        if self.reply and self.repeats(asked):
+            return self.reply[2]
+        said = self.with_(asked)
+        systems = [text for role, text in said if role == "system"]
+        return recall(systems[0] if systems else None, [t for role, t in said if role != "system"])
+
+    def with_(self, asked: Asked) -> Said:
+        before = self.said
+        if asked.system:
+            before = tuple(one for one in before if one[0] != "system")
+        return (*before, *asked.said)
+
+    def after(self, asked: Asked) -> Kept:
+        answer = self.answer(asked)
+        reply = (asked.said, asked.attempt, answer)
+        return Kept((*self.with_(asked), ("assistant", answer)), self.turns + 1, reply)
+
+    def begun(self, asked: Asked) -> Kept:
+        """Return what there is once a turn has begun: who says the same again means it."""
+        same = self.reply and self.reply[:2] == (asked.said, asked.attempt)
+        forgets = same and not self.repeats(asked)
+        return Kept(self.said, self.turns, None if forgets else self.reply)
+
+
+@dataclass
+class Open:
+    """A stream that is not read to its end yet. `kept` is None while there is no session."""
+
+    key: Key
+    asked: Asked
+    fate: str
+    stream: Stream
+    kept: Kept | None
+    deleted: bool = False
+
+    @property
+    def before(self) -> Kept:
+        return self.kept or Kept()
+
+    def read(self, chunks: int | None = None) -> tuple[str, str | None]:
+        """Read so many chunks, or all; return the text, and how it ended, if it has."""
+        text, reason = "", None
+        for count, chunk in enumerate(self.stream.chunks, 1):
+            for choice in chunk["choices"] if chunk else ():
+                text += choice["delta"].get("content") or ""
+                reason = choice["finish_reason"]
+            if reason or count == chunks:
+                break
+        return text, reason
+
+
+@dataclass
+class Model:
+    """The sessions that there are: those in use, and the others, last used last."""
+
+    now: float = 0.0
+    idle: OrderedDict[Key, tuple[Kept, float]] = field(default_factory=OrderedDict)
+    used: dict[Key, Open] = field(default_factory=dict)
+
+    def expire(self) -> None:
+        for key in [key for key, (_, used) in self.idle.items() if self.now >= used + TTL]:
+            del self.idle[key]
+
+    def claim(self, key: Key) -> Kept | None:
+        kept, _ = self.idle.pop(key, (None, 0.0))
+        return kept
+
+    def release(self, one: Open, kept: Kept | None) -> None:
+        if one.deleted:
+            return
+        del self.used[one.key]
+        if kept:
+            while len(self.idle) >= MOST:
+                self.idle.popitem(last=False)
+            self.idle[one.key] = (kept, self.now)
+
+    def all(self) -> dict[Key, Kept]:
+        found = {key: kept for key, (kept, _) in self.idle.items()}
+        return found | {key: one.kept for key, one in self.used.items() if one.kept}
+
+
+class Sessions(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.open: list[Open] = []
+        self.engine = Engine()
+        self.store = MemoryStore(
+            ttl=TTL, count=MOST, size=10**7, timer=lambda: self.model.now, clock=lambda: 0.0
+        )
+        self.gateway = Gateway(
+            Settings(session_wait=0, usage_db=":memory:"),
+            engine=self.engine,
+            sessions=self.store,
+        )
+        assert self.gateway.sessions
+        self.service = self.gateway.sessions
+        self.service._janitor.close()  # what it does is one of the rules
+
+    def teardown(self) -> None:
+        for one in self.open:
+            one.stream.close()
+        self.gateway.close()
+
+    # What may happen
+
+    @rule(
+        key=KEYS,
+        asked=st.builds(Asked, TEXTS, SYSTEMS, ATTEMPTS, st.booleans()),
+        fate=FATES,
+        chunks=st.sampled_from([None, None, None, 0, 1, 2]),
+    )
+    def turn(self, key: Key, asked: Asked, fate: str, chunks: int | None) -> None:
+        """A turn is had from its beginning to its end, or until its client leaves."""
+        if one := self._begin(key, asked, fate):
+            self._end(one, chunks)
+
+    @rule(key=KEYS, turns=st.lists(st.tuples(TEXTS, SYSTEMS), min_size=2, max_size=4))
+    def talk(self, key: Key, turns: list[tuple[str, str | None]]) -> None:
+        """Turns follow each other, as they mostly do."""
+        for text, system in turns:
+            if one := self._begin(key, Asked(text, system, "", False), "done"):
+                self._end(one, None)
+
+    @rule(key=KEYS, asked=st.builds(Asked, TEXTS, SYSTEMS, ATTEMPTS, st.booleans()), fate=FATES)
+    @precondition(lambda self: len(self.open) < 3)
+    def begin(self, key: Key, asked: Asked, fate: str) -> None:
+        """A turn begins, and goes on while other things happen."""
+        if one := self._begin(key, asked, fate):
+            self.open.append(one)
+
+    @rule(data=st.data(), chunks=st.sampled_from([None, None, 0, 1, 2]))
+    @precondition(lambda self: self.open)
+    def end(self, data: st.DataObject, chunks: int | None) -> None:
+        """A turn that has begun ends, or its client leaves."""
+        one = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        self._end(one, chunks)
+
+    @rule(key=KEYS)
+    def delete(self, key: Key) -> None:
+        """A session is deleted, whether or not its turn runs."""
+        known = self.store.read(*key)
+        if key not in self.model.all():
+            with pytest.raises(SessionNotFound):
+                self.service.delete(OWNERS[key[0]], key[1])
+            return
+        self.service.delete(OWNERS[key[0]], key[1])
+        assert known
+        assert known.head.key not in self.engine.parked()
+        self.model.idle.pop(key, None)
+        if one := self.model.used.pop(key, None):
+            one.deleted = True
+
+    @rule(seconds=st.sampled_from([1.0, 4.0, TTL]))
+    def pass_time(self, seconds: float) -> None:
+        self.model.now += seconds
+        self.model.expire()
+
+    @rule(data=st.data(), way=st.sampled_from(["speaks", "goes"]))
+    @precondition(lambda self: self.engine.parked())
+    def lose(self, data: st.DataObject, way: str) -> None:
+        """A parked process speaks although nobody asked it, or goes."""
+        parked = self.engine.parked()
+        key = parked[data.draw(st.integers(0, len(parked) - 1))]
+        if way == "goes":
+            self.engine.parking.forget(key)
+        else:
+            cast(Mind, self.engine.parking._places[key].process).speak()
+
+    @rule()
+    def sweep(self) -> None:
+        """What was kept for sessions that are gone goes, unless a turn of theirs runs."""
+        self.service.sweep()
+        uids = {head.key for owner in OWNERS.values() for head in self.service.heads(owner)}
+        assert set(self.engine.parked()) <= uids | self.service._visited
+
+    # What must hold
+
+    @invariant()
+    def remembered(self) -> None:
+        """Each session remembers what it must, and there is no other one."""
+        expected = self.model.all()
+        for owner, principal in OWNERS.items():
+            heads = self.service.heads(principal)
+            assert {head.key.id for head in heads} == {id_ for own, id_ in expected if own == owner}
+            for head in heads:
+                self._check(owner, head.key.id, expected[owner, head.key.id])
+
+    @invariant()
+    def bounded(self) -> None:
+        assert len(self.engine.parked()) <= PARKED
+        assert len(self.model.idle) <= MOST
+
+    def _check(self, owner: str, id_: str, kept: Kept) -> None:
+        session = self.service.read(OWNERS[owner], id_)
+        assert tuple((one.role, *one.parts) for one in session.messages) == kept.said
+        assert session.head.turns == kept.turns
+        assert session.head.messages == len(kept.said)
+
+    def _begin(self, key: Key, asked: Asked, fate: str) -> Open | None:
+        """Return the turn that has begun, or None where it could not."""
+        owner, id_ = key
+        self.engine.fate = fate
+        caller = Caller(OWNERS[owner], attempt=asked.attempt, again=asked.again)
+
+        def ask() -> Stream:
+            return self.gateway.chat_service.stream(asked.request(id_), caller)
+
+        if key in self.model.used:
+            _expect(Conflict, ask)
+            return None
+        kept = self.model.claim(key)
+        repeats = bool(kept and kept.repeats(asked))
+        begun = kept.begun(asked) if kept else None
+        one = Open(key, asked, "done" if repeats else fate, cast(Stream, None), begun)
+        self.model.used[key] = one
+        if one.fate == "fails":
+            _expect(Overloaded, ask)
+            self.model.release(one, begun)
+            return None
+        one.stream = ask()
+        assert one.stream.notes.get("idempotent-replayed") == ("true" if repeats else None)
+        return one
+
+    def _end(self, one: Open, chunks: int | None) -> None:
+        kept, answer = one.kept, one.before.answer(one.asked)
+        repeats = one.before.repeats(one.asked)
+        fails = one.fate == "breaks" or (one.deleted and one.fate == "done" and not repeats)
+        try:
+            if chunks is None and fails:
+                _expect(Overloaded if one.fate == "breaks" else Conflict, one.read)
+            elif chunks != 0:
+                text, reason = one.read(chunks)
+                assert answer.startswith(text)
+                assert reason is None or text == answer
+                if reason == "stop" and not repeats:
+                    kept = one.before.after(one.asked)
+        finally:
+            one.stream.close()
+        self.model.release(one, kept)
+
+
+def _expect(kind: type[ApiError], call: Callable[[], Any]) -> None:
+    with pytest.raises(kind):
+        call()
+
+
+Sessions.TestCase.settings = hypothesis_settings(
+    deadline=None, max_examples=40, stateful_step_count=30
+)
+# It is quick where all is well; to make a failure small takes a while.
+TestSessions = pytest.mark.timeout(300)(Sessions.TestCase)

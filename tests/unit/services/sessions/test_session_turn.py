@@ -1,0 +1,420 @@
+"""The visit: what a turn of a session finds said, what is remembered of it, and what it weighs."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from wrapper.errors import Conflict, RequestTooLarge
+from wrapper.services.answer import Answer
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Compacted,
+    Ended,
+    Ending,
+    Started,
+    TextDelta,
+    Usage,
+)
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.codec import measure
+from wrapper.services.sessions.session import Session, new_session
+from wrapper.services.sessions.session_turn import Passing, Replay, Visit
+from wrapper.services.turn import Call, Message
+
+USAGE = Usage(3, 4, 5, 2, 1)
+SYSTEM = ChatMessage("system", ("Be brief.",))
+NEWER = ChatMessage("developer", ("Be long.",))
+BEGAN = 1000.0
+
+
+def user(text):
+    return ChatMessage("user", (text,))
+
+
+def said(text):
+    return ChatMessage("assistant", (text,))
+
+
+def answer_of(*events, ending=Ending.DONE, resumed=False, cost: float | None = 0.25):
+    answer = Answer()
+    for event in (Started("opus", resumed), *events, Ended(ending, USAGE, cost)):
+        answer.add(event)
+    return answer
+
+
+def text_answer(text, **fields):
+    return answer_of(TextDelta(text), **fields)
+
+
+class Claim:
+    """A claim that only remembers; `broken` is what saving raises."""
+
+    def __init__(self):
+        self.session: Session | None = None
+        self.released = 0
+        self.broken: Exception | None = None
+
+    def save(self, session):
+        if self.broken:
+            raise self.broken
+        self.session = session
+
+    def release(self):
+        self.released += 1
+
+
+class Talk:
+    """A session and its turns, one after the other."""
+
+    def __init__(self):
+        self.claim = Claim()
+        self.now = BEGAN
+        self.empty = new_session("alice", "s", self.now)
+
+    def visit(self, *messages, **fields: Any):
+        session = self.claim.session or self.empty
+        return Visit(self.claim, session, messages, clock=lambda: self.now, **fields)
+
+    def turn(self, *messages, answer=None, legacy=False, **fields):
+        """Have a turn remembered; return its visit."""
+        visit = self.visit(*messages, **fields)
+        visit.remember(answer or text_answer("Yes."), legacy=legacy)
+        return visit
+
+    @property
+    def head(self):
+        assert self.claim.session
+        return self.claim.session.head
+
+    @property
+    def messages(self):
+        assert self.claim.session
+        return self.claim.session.messages
+
+
+# What was said before
+
+
+def test_a_new_session():
+    """Before a session's first turn nothing was said."""
+    visit = Talk().visit(user("a"))
+    assert (visit.before, visit.repeats, dict(visit.notes)) == ((), False, {})
+    assert (visit.key.owner, visit.key.id) == ("alice", "s")
+
+
+def test_what_was_said_before():
+    """A turn finds what was asked and what was answered, in that order."""
+    talk = Talk()
+    talk.turn(SYSTEM, user("a"), answer=text_answer("b"))
+    assert talk.visit(user("c")).before == (SYSTEM, user("a"), said("b"))
+    talk.turn(user("c"), answer=text_answer("d"))
+    assert talk.messages == (SYSTEM, user("a"), said("b"), user("c"), said("d"))
+
+
+def test_new_system_messages_replace_the_old():
+    """New system messages take the place of all that there were; without any, those stay."""
+    talk = Talk()
+    talk.turn(SYSTEM, user("a"), NEWER, answer=text_answer("b"))
+    talk.turn(user("c"), answer=text_answer("d"))
+    assert talk.messages == (SYSTEM, user("a"), NEWER, said("b"), user("c"), said("d"))
+    talk.turn(NEWER, user("e"), answer=text_answer("f"))
+    rest = (user("a"), said("b"), user("c"), said("d"))
+    assert talk.messages == (*rest, NEWER, user("e"), said("f"))
+
+
+# What is remembered
+
+
+@pytest.mark.parametrize(
+    ("ending", "remembered"),
+    [
+        (Ending.DONE, True),
+        (Ending.LENGTH, True),
+        (Ending.CALLS, True),
+        (Ending.REFUSED, False),
+        (Ending.ABANDONED, False),
+    ],
+)
+def test_endings(ending, remembered):
+    """A turn is remembered unless the model refused it, or nobody waited for its answer."""
+    talk = Talk()
+    talk.turn(user("a"), answer=text_answer("b", ending=ending))
+    assert (talk.claim.session is not None) == remembered
+    assert not remembered or talk.messages == (user("a"), said("b"))
+
+
+def test_a_turn_that_has_not_ended():
+    """An answer without an end is not remembered."""
+    talk = Talk()
+    talk.turn(user("a"), answer=Answer())
+    assert talk.claim.session is None
+
+
+def test_counters():
+    """The turns, their use and costs, and those that found a process, are counted."""
+    talk = Talk()
+    talk.turn(user("a"), answer=text_answer("b", cost=0.5))
+    first = talk.head
+    assert (first.turns, first.resumed, first.usage, first.cost_usd) == (1, 0, USAGE, 0.5)
+    talk.turn(user("c"), answer=text_answer("d", resumed=True))
+    talk.turn(user("e"), answer=text_answer("f", cost=None))
+    head = talk.head
+    assert (head.turns, head.resumed, head.cost_usd) == (3, 1, 0.75)
+    assert head.usage == Usage(9, 12, 15, 6, 3)
+    assert head.messages == len(talk.messages) == 6
+
+
+def test_times():
+    """A session keeps its key and when it was begun, and is used when a turn is remembered."""
+    talk = Talk()
+    talk.turn(user("a"))
+    key = talk.head.key
+    talk.now = BEGAN + 50
+    talk.turn(user("b"))
+    assert (talk.head.key, talk.head.created, talk.head.used) == (key, BEGAN, BEGAN + 50)
+
+
+def test_calls():
+    """Calls are remembered with their ids, so that the next turn can answer them."""
+    talk = Talk()
+    events = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a": 1}'))
+    talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS))
+    assert talk.messages[-1] == ChatMessage("assistant", (Call("c1", "f", '{"a": 1}'),))
+
+
+def test_legacy_calls():
+    """A call in the API's first form is remembered without an id, as its client sends it."""
+    talk = Talk()
+    events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
+    talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS), legacy=True)
+    assert talk.messages[-1].parts == (Call("", "f", "{}"),)
+
+
+def test_what_cannot_be_saved():
+    """That a turn could not be remembered is told."""
+    talk = Talk()
+    talk.claim.broken = Conflict("It is gone.")
+    with pytest.raises(Conflict):
+        talk.turn(user("a"))
+
+
+def test_summary():
+    """Where the conversation was summarised the summary is what was said, with the system's."""
+    talk = Talk()
+    talk.turn(SYSTEM, user("a"), answer=text_answer("b"))
+    summary = Compacted((Message("user", ("In short",)),))
+    talk.turn(user("c"), answer=answer_of(summary, TextDelta("d")))
+    assert talk.messages == (SYSTEM, user("In short"), said("d"))
+    assert talk.head.messages == 3
+    assert talk.head.size == sum(map(measure, talk.messages))
+
+
+def test_closing():
+    """Closing lets the next turn have the session."""
+    talk = Talk()
+    talk.visit(user("a")).close()
+    assert talk.claim.released == 1
+
+
+# What is asked for again
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "repeats"),
+    [
+        ({}, {"again": True}, True),
+        ({"again": True}, {"again": True}, True),
+        ({"attempt": "k"}, {"attempt": "k"}, True),
+        ({"attempt": "k"}, {"attempt": "k", "again": True}, True),
+        ({}, {}, False),
+        ({}, {"attempt": "k"}, False),
+        ({"attempt": "k"}, {}, False),
+        ({"attempt": "k"}, {"attempt": "l"}, False),
+        ({"attempt": "k"}, {"attempt": "l", "again": True}, False),
+        ({"attempt": "k"}, {"again": True}, False),
+    ],
+)
+def test_what_repeats(first, second, repeats):
+    """A turn is repeated where its client says so, by a count or by the name that it gave it."""
+    talk = Talk()
+    talk.turn(user("a"), **first)
+    visit = talk.visit(user("a"), **second)
+    assert visit.repeats == repeats
+    assert visit.notes == ({"idempotent-replayed": "true"} if repeats else {})
+
+
+REPEAT = {"attempt": "k", "again": True}
+
+
+@pytest.mark.parametrize(
+    "messages", [(user("b"),), (user("a"), user("a")), (SYSTEM, user("a")), (said("a"),)]
+)
+def test_other_messages_repeat_nothing(messages):
+    """What was not asked in just these words is a new turn."""
+    talk = Talk()
+    talk.turn(user("a"), **REPEAT)
+    assert not talk.visit(*messages, **REPEAT).repeats
+
+
+def test_only_the_last_turn_repeats():
+    """A turn before the last is not repeated, but had once more."""
+    talk = Talk()
+    talk.turn(user("a"), attempt="k")
+    talk.turn(user("b"), attempt="l")
+    assert not talk.visit(user("a"), attempt="k").repeats
+
+
+def test_nothing_to_repeat():
+    """Who asks a new session again, because it failed before, is answered for the first time."""
+    assert not Talk().visit(user("a"), **REPEAT).repeats
+
+
+def test_remembered_once():
+    """A turn that is repeated is not remembered again."""
+    talk = Talk()
+    talk.turn(user("a"), **REPEAT)
+    before = talk.claim.session
+    talk.turn(user("a"), answer=text_answer("Other."), **REPEAT)
+    assert talk.claim.session is before
+
+
+def test_the_same_again_that_fails():
+    """Who says the same twice, and asks again as the second turn failed, gets a new answer."""
+    talk = Talk()
+    talk.turn(user("Go on."), answer=text_answer("b"))
+    talk.visit(user("Go on.")).close()
+    assert talk.messages == (user("Go on."), said("b"))
+    assert not talk.visit(user("Go on."), again=True).repeats
+    talk.turn(user("Go on."), answer=text_answer("c"), again=True)
+    assert talk.messages == (user("Go on."), said("b"), user("Go on."), said("c"))
+    assert talk.visit(user("Go on."), again=True).repeats
+
+
+def replayed(answer, **fields):
+    """Return what a turn with this answer is answered when it is asked for again."""
+    talk = Talk()
+    talk.turn(user("a"), answer=answer, **fields)
+    visit = talk.visit(user("a"), again=True)
+    events = list(visit.replay())
+    again = Answer()
+    for event in events:
+        again.add(event)
+    return events, again
+
+
+def test_replay():
+    """A replay tells the answer, its model, its end, its use and its cost as they were."""
+    events, _ = replayed(text_answer("Yes.", ending=Ending.LENGTH, resumed=True))
+    ended = Ended(Ending.LENGTH, USAGE, 0.25)
+    assert events == [Started("opus"), TextDelta("Yes."), ended]
+
+
+@pytest.mark.parametrize("text", ["", "Well."])
+def test_replayed_calls(text):
+    """A replay tells calls just as they were, after the text."""
+    first = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a":'), CallDelta(0, " 1}"))
+    second = (CallStarted(1, "c2", "g"), CallDelta(1, "{}"))
+    answer = answer_of(TextDelta(text), *first, *second, ending=Ending.CALLS)
+    _, again = replayed(answer)
+    assert again.message(legacy=False) == answer.message(legacy=False)
+    assert again.ended == answer.ended
+
+
+def test_replayed_legacy_calls():
+    """A replayed call in the API's first form is that again."""
+    events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
+    answer = answer_of(*events, ending=Ending.CALLS)
+    _, again = replayed(answer, legacy=True)
+    assert again.message(legacy=True) == answer.message(legacy=True)
+
+
+def test_replays_are_of_one_choice():
+    """A replay's events are those of one turn, of which nothing is left at its end."""
+    replay = Replay([Started("opus"), TextDelta("a")])
+    assert list(replay) == [(0, Started("opus")), (0, TextDelta("a"))]
+    assert list(replay.close()) == []
+
+
+# How large it is
+
+
+def checked(visit, size):
+    """Say whether a session may come to this *size* with the visit."""
+    try:
+        visit.check(size)
+    except RequestTooLarge:
+        return False
+    return True
+
+
+def test_too_large():
+    """A session may not come to hold more than it may have, with what is said now."""
+    talk = Talk()
+    first = measure(user("a"))
+    assert checked(talk.visit(user("a")), first)
+    assert not checked(talk.visit(user("a")), first - 1)
+    talk.turn(user("a"))
+    both = talk.head.size + measure(user("bc"))
+    assert checked(talk.visit(user("bc")), both)
+    assert not checked(talk.visit(user("bc")), both - 1)
+
+
+def test_what_is_too_large_is_told():
+    """A session that would be too large is told of, with the setting and the mend."""
+    with pytest.raises(RequestTooLarge, match=r"SESSION_MAX_BYTES.*Begin another") as caught:
+        Talk().visit(user("a")).check(0)
+    assert (caught.value.param, caught.value.code) == ("session_id", "session_too_large")
+
+
+def test_a_repeat_is_never_too_large():
+    """What is there already is told again, however large."""
+    talk = Talk()
+    talk.turn(user("a"))
+    assert checked(talk.visit(user("a"), again=True), 0)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+TURNS = st.lists(
+    st.tuples(st.lists(st.sampled_from([SYSTEM, NEWER]), max_size=2), TEXTS, TEXTS), max_size=5
+)
+
+
+@hypothesis_settings(deadline=None)
+@given(TURNS)
+def test_sizes(turns):
+    """A size that is counted turn by turn is that of all the messages, counted anew."""
+    talk = Talk()
+    for system, asked, answered in turns:
+        visit = talk.turn(*system, user(asked), answer=text_answer(answered))
+        assert talk.head.size == sum(map(measure, talk.messages))
+        assert talk.head.messages == len(talk.messages)
+        assert visit.key == talk.head.key
+
+
+# Without a session
+
+
+def test_passing():
+    """A request without a session finds nothing, and leaves nothing."""
+    passing = Passing()
+    passing.remember(text_answer("a"))
+    assert (passing.before, passing.key, passing.repeats) == ((), None, False)
+    assert not passing.notes
+    assert list(passing.replay()) == []
+
+
+def test_sessions_are_never_changed():
+    """What was remembered once stays as it is, whatever is remembered later."""
+    talk = Talk()
+    talk.turn(user("a"))
+    before = talk.claim.session
+    assert before is not None
+    copy = replace(before)
+    talk.turn(user("b"))
+    assert before == copy
+    assert talk.claim.session != before

@@ -1,0 +1,73 @@
+"""The timing: what the parts of a request took, and how that is told."""
+
+import pytest
+
+from wrapper.errors import RateLimited
+from wrapper.services.events import Had, Started
+from wrapper.services.telemetry.timing import Timing, timed
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_nothing_is_known(clock):
+    """What is not known is not told."""
+    assert Timing(clock).header() == {}
+
+
+def test_all_is_known(clock):
+    """Every part is told in milliseconds, and how the process was had."""
+    timing = Timing(clock)
+    clock.now += 0.5
+    with timing.queueing():
+        clock.now += 1
+    clock.now += 2
+    timing.started(Started("m", had=Had("parked", 0.0004, 0.02)))
+    clock.now += 3
+    timing.over()
+    assert timing.header() == {
+        "server-timing": "queue;dur=1000.0, lease;dur=0.4;desc=parked, configure;dur=20.0, "
+        "first_token;dur=3500.0, total;dur=6500.0"
+    }
+
+
+def test_an_engine_that_does_not_tell(clock):
+    """Where an engine does not tell how it came to run the turn, the rest is told."""
+    timing = Timing(clock)
+    clock.now += 1
+    timing.started(Started("m"))
+    assert timing.header() == {"server-timing": "first_token;dur=1000.0"}
+
+
+def test_the_first_counts(clock):
+    """Of several turns the first that begins counts, and of several ends the first, too."""
+    timing = Timing(clock)
+    for number in (1, 2):
+        clock.now += 1
+        timing.started(Started("m", had=Had("warm", number, number)))
+        timing.over()
+    told = {"lease": 1, "configure": 1, "first_token": 1, "total": 1}
+    assert timing.parts() == told
+
+
+def test_an_error_tells_it(clock):
+    """An error has in its headers what is known by then, a wait in vain with it."""
+
+    def wait_in_vain():
+        with timed(clock) as timing, timing.queueing():
+            clock.now += 2
+            raise RateLimited("Full.", retry_after=1, headers={"x-own": "y"})
+
+    with pytest.raises(RateLimited) as caught:
+        wait_in_vain()
+    told = {"x-own": "y", "server-timing": "queue;dur=2000.0, total;dur=2000.0"}
+    assert caught.value.headers() == {**told, "Retry-After": "1"}

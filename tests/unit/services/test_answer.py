@@ -1,0 +1,120 @@
+"""The answer: what a turn's events add up to, and what of it is sent back."""
+
+import pytest
+
+from wrapper.errors import BadAnswer
+from wrapper.services.answer import Answer
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Compacted,
+    Ended,
+    Ending,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolUse,
+    Unfit,
+    Usage,
+    Used,
+)
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.turn import Call, Message
+
+USAGE = Usage(input=10, output=4)
+CALLED = (
+    CallStarted(0, "call_1", "f"),
+    CallDelta(0, '{"a"'),
+    CallStarted(1, "call_2", "g"),
+    CallDelta(0, ": 1}"),
+    CallDelta(1, "{}"),
+)
+
+
+def ended(ending=Ending.DONE):
+    return Ended(ending, USAGE, 0.25)
+
+
+def gathered(*events):
+    answer = Answer()
+    for event in events:
+        answer.add(event)
+    return answer
+
+
+def message(*events, legacy=False):
+    return gathered(Started("m"), *events).message(legacy=legacy)
+
+
+def test_nothing_yet():
+    """Before the first event there is no text, no call and no end."""
+    answer = Answer()
+    assert (answer.text, answer.calls, answer.ended, answer.resumed) == ("", [], None, False)
+
+
+def test_gathered():
+    """The texts are one, and the model, its start and its end are known."""
+    answer = gathered(Started("m", True), TextDelta("Good "), TextDelta("day."), ended())
+    assert (answer.model, answer.resumed) == ("m", True)
+    assert (answer.text, answer.ended) == ("Good day.", ended())
+
+
+def test_compacted():
+    """What the conversation was made into is known."""
+    summary = (Message("user", ("In short",)),)
+    assert gathered(Started("m")).compacted is None
+    assert gathered(Compacted(summary), Started("m"), ended()).compacted == summary
+
+
+@pytest.mark.parametrize("ending", [Ending.DONE, Ending.LENGTH])
+def test_text_is_sent_back(ending):
+    """A text goes on as the assistant's message, cut at its limit or not."""
+    assert message(TextDelta("Hi"), ended(ending)) == ChatMessage("assistant", ("Hi",))
+
+
+def test_only_what_was_said_is_sent_back():
+    """Neither thoughts nor tools at work are part of the message."""
+    aside = (ReasoningDelta("Hm"), ToolUse("Bash", "{}"), Used({}))
+    assert message(*aside, TextDelta("Hi"), ended()).parts == ("Hi",)
+
+
+def test_an_empty_answer_is_sent_back():
+    """An answer without text is a message with an empty one."""
+    assert message(ended()) == ChatMessage("assistant", ("",))
+    assert message(TextDelta(""), ended()) == ChatMessage("assistant", ("",))
+
+
+def test_calls_are_sent_back():
+    """Calls follow the text, each with its id, its name and all of its arguments."""
+    calls = (Call("call_1", "f", '{"a": 1}'), Call("call_2", "g", "{}"))
+    assert message(*CALLED, ended(Ending.CALLS)).parts == calls
+    assert message(TextDelta("Well."), *CALLED, ended(Ending.CALLS)).parts == ("Well.", *calls)
+
+
+def test_legacy_calls_have_no_id():
+    """A call in the API's first form goes on without an id."""
+    parts = message(CALLED[2], CallDelta(0, "{}"), ended(Ending.CALLS), legacy=True).parts
+    assert parts == (Call("", "g", "{}"),)
+
+
+@pytest.mark.parametrize("ending", [Ending.LENGTH, Ending.DONE])
+def test_unfinished_calls_are_none(ending):
+    """A call that was not written to its end is not part of the message."""
+    assert message(TextDelta("Well."), *CALLED[:2], ended(ending)).parts == ("Well.",)
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[]", "null", '{"a": NaN}', r'{"a": "\ud800"}'])
+def test_odd_arguments(arguments):
+    """Arguments stand in the message as the model wrote them, whatever they are."""
+    events = (CallStarted(0, "c", "f"), CallDelta(0, arguments), ended(Ending.CALLS))
+    assert message(*events).parts == (Call("c", "f", arguments),)
+
+
+def test_unfit():
+    """An answer that cannot be used is an error once the turn has ended, and not before."""
+    answer = gathered(
+        Started("m"), TextDelta("one"), Unfit(BadAnswer("It is no number.", retry=False))
+    )
+    with pytest.raises(BadAnswer, match="no number") as caught:
+        answer.add(ended())
+    assert (caught.value.retry, answer.ended) == (False, ended())

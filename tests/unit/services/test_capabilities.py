@@ -1,0 +1,148 @@
+"""The support: what each family of models takes, and what the CLI says of its own."""
+
+from dataclasses import replace
+
+import pytest
+
+from wrapper.services.catalog import Catalog, Model
+from wrapper.services.claude.processes.models import ask_models, read_models
+from wrapper.services.supports import NEWEST, Supports, supports_of
+from wrapper.testing import rules
+
+ALL, NO_TOP_P = Supports(), Supports(top_p=False)
+NO_EFFORT = Supports(reasoning_effort=False)
+NO_SAMPLING = Supports(temperature=False, top_p=False)
+
+
+def beside_output(supports):
+    """Return what is supported, the length of answers aside."""
+    return replace(supports, max_output_tokens=ALL.max_output_tokens)
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("claude-3-haiku-20240307", 4_096),
+        ("claude-3-5-haiku-20241022", 8_192),
+        ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", 8_192),
+        ("claude-3-7-sonnet-20250219", 64_000),
+        ("claude-sonnet-4-20250514", 64_000),
+        ("claude-sonnet-4@20250514", 64_000),
+        ("claude-sonnet-4-5-20250929", 64_000),
+        ("claude-sonnet-4-6", 128_000),
+        ("claude-haiku-4-5@20251001", 64_000),
+        ("claude-opus-4-20250514", 32_000),
+        ("claude-opus-4-1-20250805", 32_000),
+        ("claude-opus-4-5", 64_000),
+        ("claude-opus-4-6", 128_000),
+        ("claude-opus-5-5", 128_000),
+        ("nobody-knows", 128_000),
+    ],
+)
+def test_length_of_answers(model, most):
+    """How long answers may be is known by the family."""
+    assert supports_of(model).max_output_tokens == most
+
+
+@pytest.mark.parametrize(
+    ("model", "supports"),
+    [
+        ("claude-3-5-haiku-20241022", NO_EFFORT),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", NO_EFFORT),
+        ("anthropic.claude-v2", NO_EFFORT),
+        ("claude-sonnet-4-20250514", ALL),
+        ("claude-sonnet-4@20250514", ALL),
+        ("us.anthropic.claude-opus-4-20250514-v1:0", ALL),
+        ("claude-opus-4-1-20250805", NO_TOP_P),
+        ("claude-sonnet-4-5", NO_TOP_P),
+        ("claude-haiku-4-5@20251001", NO_TOP_P),
+        ("us.anthropic.claude-sonnet-4-6[1m]", NO_TOP_P),
+        ("us.anthropic.claude-opus-4-6-v1", NO_TOP_P),
+        ("claude-opus-4-7", NO_SAMPLING),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-4-8", NO_SAMPLING),
+        ("claude-opus-5", NO_SAMPLING),
+        ("claude-sonnet-5-20260101", NO_SAMPLING),
+        ("claude-sonnet-5-5", NEWEST),
+        ("claude-opus-5-5@20270101", NEWEST),
+        ("claude-fable-5-2", NEWEST),
+        ("claude-new-9", NEWEST),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/x", ALL),
+        ("sonnet", ALL),
+    ],
+)
+def test_families(model, supports):
+    """A model is known by its family, also by a provider's or a dated id."""
+    assert beside_output(supports_of(model)) == supports
+
+
+@pytest.mark.parametrize("name", rules.MODELS)
+def test_nothing_is_sent_that_the_api_refuses(name):
+    """No family is held for one that takes what the API's own rules refuse it."""
+    supports, rule = supports_of(name), rules.MODELS[name]
+    assert supports.temperature == rule.sampling
+    assert supports.top_p == rule.pair
+    assert supports.thinking_off == rule.thinking_off
+
+
+@pytest.mark.parametrize(
+    ("row", "supports"),
+    [
+        ({"supportsEffort": True, "supportsThinkingOff": False}, NEWEST),
+        ({"supportsEffort": True, "supportsThinkingOff": True}, NO_SAMPLING),
+        ({}, NEWEST),
+        ({"resolvedModel": "claude-opus-4-1", "supportsThinkingOff": True}, NO_TOP_P),
+    ],
+)
+def test_what_the_cli_says(row, supports):
+    """What the CLI says of a model holds, and the family where it says nothing."""
+    rows = [{"value": "new", "resolvedModel": "claude-new-9", **row}, {"displayName": "none"}]
+    (model,) = read_models(rows)
+    assert (model.id, beside_output(model.supports)) == ("new", supports)
+
+
+def supports_in(reported, model):
+    catalog = Catalog(lambda: reported, default="sonnet", aliases={}, remap=True)
+    return beside_output(catalog.supports(model))
+
+
+def test_names():
+    """A name takes what the model takes that it stands for, by either of its names."""
+    reported = [
+        Model("sonnet", "claude-sonnet-5-5", supports=NO_SAMPLING),
+        Model("haiku", "us.anthropic.claude-haiku-4-5-v1:0"),
+    ]
+    assert supports_in(reported, "sonnet") == NO_SAMPLING
+    assert supports_in(reported, "claude-sonnet-5-5") == NO_SAMPLING
+    assert supports_in(reported, "haiku") == NO_TOP_P
+    assert supports_in(reported, "claude-opus-5-5") == NEWEST
+
+
+class Cli:
+    """Lists these names, knows what its aliases run, and answers as a CLI does."""
+
+    def __init__(self, listed, runs):
+        self._listed, self._runs, self._model = listed, runs, None
+
+    def ask(self, request):
+        match request["subtype"]:
+            case "list_models":
+                return {"models": [{"value": name} for name in self._listed]}
+            case "apply_flag_settings":
+                self._model = request["settings"]["model"]
+                return {}
+        return {"applied": {"model": self._runs[self._model]}} if self._runs else {}
+
+
+def test_aliases_that_the_cli_does_not_list():
+    """What such an alias runs is asked for, and nothing is made up where the CLI does not say."""
+    runs = {"sonnet": "claude-sonnet-4-5@20250929", "opus": "claude-opus-5-5"}
+    models = read_models(ask_models(Cli(["haiku"], runs).ask))
+    assert {model.id: model.runs for model in models} == {"haiku": "haiku", **runs}
+    assert (supports_in(models, "opus"), supports_in(models, "sonnet")) == (NEWEST, NO_TOP_P)
+    assert [model.id for model in read_models(ask_models(Cli(["haiku"], {}).ask))] == ["haiku"]
+
+
+def test_unknown_aliases():
+    """An alias is the newest until the CLI has spoken; what it does not tell of then may be any."""
+    assert supports_in([], "sonnet") == NEWEST
+    assert supports_in([Model("default", "claude-opus-5-5")], "sonnet") == ALL

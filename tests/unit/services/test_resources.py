@@ -1,0 +1,95 @@
+"""The machine: which faults are its own, and what is told of them."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from wrapper.errors import Unavailable
+from wrapper.services import resources
+
+
+@pytest.fixture
+def limit():
+    """Set this process's limit of descriptors; it is as it was afterwards."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "file descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "its machine"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+    ],
+)
+def test_lacks(error, what):
+    """What the machine has too little of is told, and when to come again."""
+    told = resources.lack(error)
+    assert told is not None
+    assert (told.status, told.code) == (503, "unavailable")
+    assert f"short of {what}" in told.message or what in told.message
+    assert int(told.headers()["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EPIPE, "x"), RuntimeError("x"), ValueError()])
+def test_no_lacks(error):
+    """Any other fault is none of the machine's."""
+    assert resources.lack(error) is None
+
+
+# How many descriptors other threads of the test process may open or close during a test.
+SLACK = 16
+
+
+def test_descriptors(limit):
+    """No turn is begun with what is kept for those who are told no."""
+    resources.check()
+    used = len(os.listdir("/dev/fd")) - 1  # less the folder itself
+    limit(used + resources.SPARE_DESCRIPTORS - SLACK)
+    with pytest.raises(Unavailable, match="ulimit"):
+        resources.check()
+    assert resources.health()["status"] == "failing"
+    resources.make_room(used + resources.SPARE_DESCRIPTORS + SLACK)
+    resources.check()
+    assert resources.health() == {"status": "ok"}
+
+
+def test_room_that_is_not_to_be_had(limit):
+    """The limit is raised as far as it may be, and never lowered."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resources.make_room(hard + 1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    resources.make_room(1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+
+
+FREED_BLOCKS = """
+import os
+from wrapper.services import resources
+from wrapper.services.claude.processes.memory import resident
+resources.return_large_blocks()
+before = resident(os.getpid())
+first = bytearray(20 << 20)
+del first  # from now on glibc would take blocks of this size from its heap
+blocks = [bytearray(8 << 20) for _ in range(8)]
+kept = bytes(100_000)  # and could not return them below this one
+del blocks
+print(resident(os.getpid()) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what is freed so")
+def test_large_blocks_are_returned():
+    """A process does not keep the memory of large bodies that it has freed."""
+    program = [sys.executable, "-c", FREED_BLOCKS]
+    grown = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert int(grown) < 8 << 20

@@ -1,0 +1,138 @@
+"""The booking: what turns use is kept as it becomes known, and once."""
+
+from datetime import date
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limits.storage import MemoryStorage
+
+from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.principal import Principal
+from wrapper.services.telemetry.metrics import Unread
+from wrapper.services.turns.usage_recorder import Booking
+from wrapper.services.usage.ledger import Ledger
+from wrapper.services.usage.prices import DEAREST
+from wrapper.services.usage.store import Amounts
+
+ALICE = Principal("alice", tokens_per_minute=1_000_000)
+
+
+class Books:
+    """A ledger that only remembers."""
+
+    def __init__(self):
+        self.days = [date(2026, 11, 30), date(2026, 12, 1)]
+        self.kept = {}
+
+    def today(self):
+        return self.days.pop(0)
+
+    def add(self, *rows):
+        for row in rows:
+            assert row.key == "alice"
+            place = (row.day, row.model)
+            self.kept[place] = self.kept.get(place, Amounts()) + row.amounts
+
+
+class Desk:
+    def __init__(self):
+        self.books = Books()
+        self.rates = Rates(MemoryStorage(), required=False)
+        self.booking = Booking(ALICE, cast(Ledger, self.books), self.rates, Unread())
+
+    def tell(self, index=0, /, **spent):
+        self.booking.add(index, Used({name: Spent(*one) for name, one in spent.items()}))
+
+    def kept(self, model):
+        return self.books.kept["2026-11-30", model]
+
+    def tokens(self):
+        return 1_000_000 - int(self.rates.headers(ALICE)["x-ratelimit-remaining-tokens"])
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_as_it_becomes_known(desk):
+    """Each time more is known the books hold it, and in the end just what the engine says."""
+    desk.tell(m=(Usage(input=100), None))
+    assert desk.kept("m") == Amounts(requests=1, input=100, unpriced_nanos=100 * DEAREST)
+    desk.tell(m=(Usage(input=100, output=7), None))
+    dear = 100 * DEAREST + 7 * 5 * DEAREST
+    assert desk.kept("m") == Amounts(requests=1, input=100, output=7, unpriced_nanos=dear)
+    desk.tell(m=(Usage(90, 5, 6, 8, 2), 0.25))
+    desk.booking.close()
+    assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
+    assert desk.tokens() == 90 + 5 + 6 + 8
+
+
+def test_without_a_price(desk):
+    """A turn that ended without a price counts as dear as it can have been, once."""
+    desk.tell(0, m=(Usage(input=100, output=7), None))
+    desk.tell(1, m=(Usage(output=1), 0.25))
+    desk.booking.close()
+    desk.booking.close()
+    dear = 100 * DEAREST + 7 * 5 * DEAREST
+    assert desk.kept("m") == Amounts(1, 100, 0, 0, 8, nanos=250_000_000, unpriced_nanos=dear)
+
+
+def test_other_events_cost_nothing(desk):
+    """Only what an engine says was used is booked."""
+    for event in (Started("m"), TextDelta("a"), Ended(Ending.DONE, Usage(input=3), 1.0)):
+        desk.booking.add(0, event)
+    assert desk.books.kept == {}
+
+
+def test_several_choices_are_one_request(desk):
+    """The turns of one request add up, and count as one request."""
+    for index in range(3):
+        desk.tell(index, m=(Usage(output=2), 0.5))
+    assert desk.kept("m") == Amounts(requests=1, output=6, nanos=1_500_000_000)
+
+
+def test_another_model_after_all(desk):
+    """What was booked on one model and turns out to be another's moves there."""
+    desk.tell(m=(Usage(input=3), None))
+    desk.tell(n=(Usage(input=3), 0.1), o=(Usage(output=1), 0.2))
+    assert desk.kept("m") == Amounts()
+    assert desk.kept("n") == Amounts(requests=1, input=3, nanos=100_000_000)
+    assert desk.kept("o") == Amounts(output=1, nanos=200_000_000)
+
+
+def test_the_day_is_the_one_it_began_on(desk):
+    """A turn over midnight stays on one day, so that no day is told less than nothing."""
+    desk.tell(m=(Usage(input=3), None))
+    desk.tell(m=(Usage(input=3), 0.1))
+    assert list(desk.books.kept) == [("2026-11-30", "m")]
+
+
+amounts = st.integers(0, 10_000)
+usages = st.builds(Usage, amounts, amounts, amounts, amounts, amounts)
+costs = st.one_of(st.none(), st.floats(0, 100))
+tellings = st.lists(
+    st.tuples(st.integers(0, 2), st.dictionaries(st.sampled_from("mno"), st.tuples(usages, costs)))
+)
+
+
+@given(tellings)
+def test_the_last_word_counts(told):
+    """Whatever was told before, the books hold what was told last of each turn."""
+    desk = Desk()
+    for index, spent in told:
+        desk.tell(index, **spent)
+    desk.booking.close()
+    last = dict(told)
+    for model in "mno":
+        spent = [turn[model] for turn in last.values() if model in turn]
+        kept = desk.books.kept.get(("2026-11-30", model), Amounts())
+        assert kept.input == sum(usage.input for usage, _ in spent)
+        assert kept.output == sum(usage.output for usage, _ in spent)
+        assert kept.nanos == sum(round((cost or 0) * 10**9) for _, cost in spent)
+        assert (kept.unpriced_nanos > 0) == any(
+            cost is None and usage != Usage(reasoning=usage.reasoning) for usage, cost in spent
+        )

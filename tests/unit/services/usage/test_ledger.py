@@ -1,0 +1,503 @@
+"""The ledger: budgets, what waits to be booked, and what is told of it."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import UTC, date, datetime
+
+import pytest
+
+from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
+from wrapper.services.principal import Principal
+from wrapper.services.usage.ledger import EVER, Ledger
+from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.store import Amounts, Row, StoreFailed, total
+
+NOW = datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
+DOLLAR = 10**9
+ALICE = Principal("alice", usd_per_day=1.5)
+BOB = Principal("bob")
+ROOT = Principal("root", admin=True)
+NO_DISK = StoreFailed("USAGE_DB: disk full; make room on its disk", "/secret/usage.db")
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+class Memory:
+    """A store that fails as long as it is told to, and counts what is asked of it."""
+
+    def __init__(self):
+        self.rows: list[Row] = []
+        self.adds_fail = self.reads_fail = False
+        self.reads = self.adds = 0
+        self.closed = False
+        self._lock = threading.Lock()
+
+    def add(self, rows):
+        with self._lock:
+            self.adds += 1
+            if self.adds_fail:
+                raise NO_DISK
+            self.rows.extend(rows)
+
+    def read(self, first, last, key=None):
+        self.reads += 1
+        if self.reads_fail:
+            raise NO_DISK
+        return [r for r in self.rows if first <= r.day <= last and key in (None, r.key)]
+
+    def close(self):
+        self.closed = True
+
+    def fail(self, fails=True):
+        self.adds_fail = self.reads_fail = fails
+
+
+def add(ledger, key, model, amounts):
+    """Book on the day that it is."""
+    ledger.add(Row(ledger.today().isoformat(), key, model, amounts))
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def store():
+    return Memory()
+
+
+@pytest.fixture
+def ledger(store, clock):
+    return Ledger(store, required=False, now=clock)
+
+
+@pytest.fixture
+def strict(store, clock):
+    return Ledger(store, required=True, now=clock)
+
+
+def spend(ledger, dollars, key="alice", model="sonnet"):
+    add(ledger, key, model, Amounts(1, nanos=round(dollars * DOLLAR)))
+
+
+def requests(rows):
+    return total(row.amounts for row in rows).requests
+
+
+def test_budget(ledger):
+    """A key may begin turns until its budget is reached, to the billionth."""
+    ledger.check(ALICE)
+    add(ledger, "alice", "sonnet", Amounts(1, nanos=DOLLAR, unpriced_nanos=DOLLAR // 2 - 1))
+    ledger.check(ALICE)
+    add(ledger, "alice", "haiku", Amounts(unpriced_nanos=1))
+    with pytest.raises(QuotaExceeded) as caught:
+        ledger.check(ALICE)
+    assert caught.value.message == (
+        "The budget usd_per_day of 'alice' is used up: $1.5000 of $1.5000 are spent; "
+        "it starts anew at 2026-11-27T00:00:00Z."
+    )
+    assert (caught.value.status, caught.value.code) == (429, "insufficient_quota")
+    assert caught.value.headers() == {"x-should-retry": "false"}
+
+
+def test_budgets_of_others(ledger):
+    """What another key spends is not counted."""
+    spend(ledger, 100, key="bob")
+    ledger.check(ALICE)
+
+
+def test_no_money_at_all(ledger):
+    """A budget of nothing is used up from the start."""
+    with pytest.raises(QuotaExceeded):
+        ledger.check(Principal("carol", usd_per_month=0))
+
+
+def test_what_is_given_back(ledger):
+    """Amounts that are taken back are there to be spent again."""
+    add(ledger, "alice", "sonnet", Amounts(unpriced_nanos=2 * DOLLAR))
+    add(ledger, "alice", "sonnet", Amounts(1, nanos=DOLLAR, unpriced_nanos=-2 * DOLLAR))
+    ledger.check(ALICE)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "resets"),
+    [
+        (NOW, datetime(2026, 11, 27, tzinfo=UTC), "2026-11-27"),
+        (datetime(2026, 12, 31, 12, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), "2027-01-01"),
+        (datetime(2028, 2, 28, 12, tzinfo=UTC), datetime(2028, 2, 29, tzinfo=UTC), "2028-02-29"),
+    ],
+)
+def test_new_day(ledger, clock, now, then, resets):
+    """A day's budget starts anew at midnight, and says so before."""
+    clock.now = now
+    spend(ledger, 2)
+    with pytest.raises(QuotaExceeded, match=f"starts anew at {resets}T00:00:00Z"):
+        ledger.check(ALICE)
+    clock.now = then
+    ledger.check(ALICE)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "then"),
+    [
+        (datetime(2026, 11, 1, tzinfo=UTC), NOW.replace(day=30), date(2026, 12, 1)),
+        (datetime(2026, 12, 1, tzinfo=UTC), NOW.replace(month=12, day=31), date(2027, 1, 1)),
+        (
+            datetime(2028, 2, 1, tzinfo=UTC),
+            NOW.replace(year=2028, month=2, day=29),
+            date(2028, 3, 1),
+        ),
+    ],
+)
+def test_new_month(ledger, clock, first, last, then):
+    """A month's budget counts from its first moment to its last, and starts anew with the next."""
+    carol = Principal("carol", usd_per_day=10, usd_per_month=1)
+    clock.now = first
+    spend(ledger, 1, key="carol")
+    clock.now = last
+    with pytest.raises(QuotaExceeded, match=f"usd_per_month .* {then}T00:00:00Z"):
+        ledger.check(carol)
+    clock.now = datetime(then.year, then.month, then.day, tzinfo=UTC)
+    ledger.check(carol)
+
+
+def test_day_within_month(ledger, clock):
+    """Of a month's rows only today's count for the day's budget."""
+    carol = Principal("carol", usd_per_day=1, usd_per_month=3)
+    for day in (1, 2):
+        clock.now = NOW.replace(day=day)
+        spend(ledger, 1, key="carol")
+    clock.now = NOW
+    ledger.check(carol)
+    spend(ledger, 1, key="carol")
+    with pytest.raises(QuotaExceeded, match=r"usd_per_day .* \$1\.0000 of"):
+        ledger.check(carol)
+
+
+def test_without_budget(ledger, store):
+    """For a key without a budget nothing is read."""
+    store.fail()
+    ledger.check(BOB)
+    assert store.reads == 0
+
+
+def test_backlog(ledger, store, clock, caplog):
+    """What could not be booked is booked with what is next, each in its own day, and once."""
+    store.fail()
+    spend(ledger, 1)
+    spend(ledger, 1)
+    clock.now = datetime(2026, 11, 27, tzinfo=UTC)
+    spend(ledger, 1)
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+    assert "/secret/usage.db" in caplog.text
+    store.fail(False)
+    spend(ledger, 1, key="bob")
+    spend(ledger, 1, key="bob")
+    assert [(row.day, row.key, row.amounts.requests) for row in store.rows] == [
+        ("2026-11-26", "alice", 2),
+        ("2026-11-27", "alice", 1),
+        ("2026-11-27", "bob", 1),
+        ("2026-11-27", "bob", 1),
+    ]
+
+
+def test_backlog_counts(ledger, store, clock):
+    """What waits counts, beside what is kept, and alone where that cannot be read."""
+    spend(ledger, 1)
+    store.adds_fail = True
+    spend(ledger, 0.4)
+    ledger.check(ALICE)
+    spend(ledger, 0.1)
+    with pytest.raises(QuotaExceeded, match=r"\$1\.5000"):
+        ledger.check(ALICE)
+    store.reads_fail = True
+    ledger.check(ALICE)
+    spend(ledger, 1)
+    with pytest.raises(QuotaExceeded, match=r"\$1\.5000"):
+        ledger.check(ALICE)
+    clock.now = datetime(2026, 11, 27, tzinfo=UTC)
+    ledger.check(ALICE)
+
+
+def test_unreadable(ledger, store, caplog):
+    """Where nothing can be read and it is not required, turns go on and the log complains."""
+    store.fail()
+    ledger.check(ALICE)
+    assert caplog.records[-1].levelname == "ERROR"
+
+
+def test_required_add(strict, store):
+    """Where booking is required and fails, the turn fails for good, and what it took is kept."""
+    store.fail()
+    with pytest.raises(Unavailable, match=r"USAGE_REQUIRED is set\. USAGE_DB: disk full") as caught:
+        spend(strict, 1)
+    assert caught.value.headers() == {"x-should-retry": "false"}
+    assert "/secret" not in caught.value.message
+    store.fail(False)
+    spend(strict, 1)
+    assert requests(store.rows) == 2
+
+
+@pytest.mark.parametrize("principal", [ALICE, BOB])
+def test_required_check(strict, store, principal):
+    """Where booking is required and the store is out of reach no turn begins, whoever asks."""
+    strict.check(principal)
+    store.fail()
+    with pytest.raises(Unavailable, match="USAGE_DB: disk full") as caught:
+        strict.check(principal)
+    assert (caught.value.status, caught.value.retry) == (503, None)
+    store.fail(False)
+    strict.check(principal)
+
+
+def test_required_and_readable(strict, store):
+    """Where it is required no turn begins while something waits, though the store can be read."""
+    store.adds_fail = True
+    with pytest.raises(Unavailable):
+        spend(strict, 1, key="bob")
+    with pytest.raises(Unavailable, match="disk full"):
+        strict.check(BOB)
+    store.adds_fail = False
+    strict.check(BOB)
+    assert requests(store.rows) == 1
+    assert strict.health() == {"status": "ok", "unbooked": 0}
+
+
+def test_health(ledger, store):
+    """Health tells of a failing store and what waits, and asks the store nothing."""
+    assert ledger.health() == {"status": "ok", "unbooked": 0}
+    store.adds_fail = True
+    spend(ledger, 1)
+    spend(ledger, 1)
+    spend(ledger, 1, model="haiku")
+    ledger.check(Principal("carol", usd_per_day=1))  # to read is no proof
+    asked = (store.reads, store.adds)
+    told = "USAGE_DB: disk full; make room on its disk"
+    assert ledger.health() == {"status": "failing", "unbooked": 2, "error": told}
+    assert (store.reads, store.adds) == asked
+    store.fail(False)
+    spend(ledger, 1)
+    assert ledger.health() == {"status": "ok", "unbooked": 0}
+
+
+def test_health_of_reading(ledger, store):
+    """A store that cannot be read is failing until it can."""
+    store.fail()
+    ledger.check(ALICE)
+    assert ledger.health()["status"] == "failing"
+    store.fail(False)
+    ledger.check(ALICE)
+    assert ledger.health()["status"] == "ok"
+
+
+def test_close(ledger, store):
+    """What waits is booked before the store is closed."""
+    store.fail()
+    spend(ledger, 1)
+    store.fail(False)
+    ledger.close()
+    assert requests(store.rows) == 1
+    assert store.closed
+
+
+def test_close_of_a_failing_store(ledger, store, caplog):
+    """What cannot be booked at the end is told to the log, row by row."""
+    store.fail()
+    spend(ledger, 1)
+    spend(ledger, 2, key="bob")
+    ledger.close()
+    lost = [record.getMessage() for record in caplog.records if "lost" in record.getMessage()]
+    assert len(lost) == 2
+    assert "key='bob'" in lost[1]
+    assert f"nanos={2 * DOLLAR}" in lost[1]
+    assert store.closed
+
+
+def test_a_crash_keeps_the_rows(ledger, store, monkeypatch):
+    """Whatever a store raises, nothing is lost."""
+
+    def crash(rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "add", crash)
+        with pytest.raises(KeyboardInterrupt):
+            spend(ledger, 1)
+    spend(ledger, 1)
+    assert requests(store.rows) == 2
+
+
+def test_report(ledger, clock):
+    """A report has a line for each day, key and model, their sum, and the caller's budgets."""
+    clock.now = NOW.replace(day=1)
+    add(ledger, "alice", "sonnet", Amounts(1, 10, 20, 30, 5, 2, DOLLAR // 4, 500))
+    clock.now = NOW
+    add(ledger, "alice", "haiku", Amounts(2, 1, 0, 0, 1, 0, DOLLAR, 0))
+    spend(ledger, 9, key="bob")
+    caller = Principal("alice", usd_per_day=2, usd_per_month=10)
+    body = ledger.report(caller, date(2026, 11, 1), date(2026, 11, 26))
+    first = {
+        "requests": 1,
+        "prompt_tokens": 60,
+        "cached_tokens": 20,
+        "cache_write_tokens": 30,
+        "completion_tokens": 5,
+        "reasoning_tokens": 2,
+        "total_tokens": 65,
+        "cost_usd": 0.25,
+        "unpriced_usd": 0.0000005,
+    }
+    second = dict.fromkeys(first, 0.0) | {"requests": 2, "prompt_tokens": 1}
+    second |= {"completion_tokens": 1, "total_tokens": 2, "cost_usd": 1.0}
+    spent = {"limit_usd": 10, "spent_usd": 1.2500005, "resets_at": "2026-12-01T00:00:00Z"}
+    today = {"limit_usd": 2, "spent_usd": 1.0, "resets_at": "2026-11-27T00:00:00Z"}
+    assert body == {
+        "object": "usage",
+        "start": "2026-11-01",
+        "end": "2026-11-26",
+        "data": [
+            {"day": "2026-11-01", "key": "alice", "model": "sonnet", **first},
+            {"day": "2026-11-26", "key": "alice", "model": "haiku", **second},
+        ],
+        "total": {name: first[name] + second[name] for name in first},
+        "budgets": {"usd_per_day": today, "usd_per_month": spent},
+    }
+
+
+def test_report_of_other_days(ledger, clock):
+    """A report holds the days that were asked for; the budgets are today's all the same."""
+    spend(ledger, 1)
+    body = ledger.report(ALICE, date(2026, 10, 1), date(2026, 10, 31))
+    assert body["data"] == []
+    assert body["total"]["requests"] == 0
+    assert body["budgets"]["usd_per_day"]["spent_usd"] == 1.0
+
+
+def test_report_with_backlog(ledger, store):
+    """What waits is in the report, in the row where it will be booked."""
+    spend(ledger, 1)
+    store.adds_fail = True
+    spend(ledger, 1)
+    spend(ledger, 1, key="Zoe")
+    body = ledger.report(ROOT, NOW.date(), NOW.date())
+    assert [(row["key"], row["cost_usd"]) for row in body["data"]] == [("Zoe", 1.0), ("alice", 2.0)]
+    assert body["total"]["cost_usd"] == 3.0
+
+
+def test_who_sees_what(ledger):
+    """An admin sees all keys or one; everybody else their own, and no other."""
+
+    def seen(principal, key=None):
+        body = ledger.report(principal, NOW.date(), NOW.date(), key)
+        return [row["key"] for row in body["data"]]
+
+    spend(ledger, 1)
+    spend(ledger, 1, key="bob")
+    assert seen(ROOT) == ["alice", "bob"]
+    assert seen(ROOT, "bob") == ["bob"]
+    assert seen(ROOT, "carol") == []
+    assert seen(BOB) == seen(BOB, "bob") == ["bob"]
+    with pytest.raises(PermissionDenied, match="'bob' may not see what 'alice' spends"):
+        seen(BOB, "alice")
+    assert ledger.report(ROOT, NOW.date(), NOW.date())["budgets"] == {}
+
+
+def test_report_of_a_failing_store(ledger, store):
+    """Where nothing can be read there is no report, whether or not that is required."""
+    store.fail()
+    with pytest.raises(Unavailable, match="USAGE_DB: disk full"):
+        ledger.report(ROOT, NOW.date(), NOW.date())
+
+
+def test_readers_do_not_wait(ledger, store, monkeypatch):
+    """While the store is slow to take what waited, that counts, once, and nobody waits."""
+    store.adds_fail = True
+    spend(ledger, 2)
+    store.adds_fail = False
+    begun, go = threading.Event(), threading.Event()
+    add = store.add
+
+    def slow(rows):
+        begun.set()
+        assert go.wait(20)
+        add(rows)
+
+    monkeypatch.setattr(store, "add", slow)
+    thread = threading.Thread(target=spend, args=(ledger, 1, "bob"))
+    thread.start()
+    assert begun.wait(20)
+    with pytest.raises(QuotaExceeded, match=r"\$2\.0000"):
+        ledger.check(ALICE)
+    assert ledger.health()["unbooked"] == 1
+    monkeypatch.setattr(store, "add", add)
+    spend(ledger, 1, "carol")  # which does not carry the backlog a second time
+    go.set()
+    thread.join()
+    assert sorted(row.key for row in store.rows) == ["alice", "bob", "carol"]
+
+
+def test_landing_while_reading(ledger, store, monkeypatch):
+    """What is booked while the store is read is neither missed nor counted twice."""
+    store.adds_fail = True
+    spend(ledger, 2)
+    store.adds_fail = False
+    read = store.read
+
+    def interrupted(*arguments):
+        found = read(*arguments)
+        if len(store.rows) == 0:
+            spend(ledger, 1, "bob")
+        return found
+
+    monkeypatch.setattr(store, "read", interrupted)
+    with pytest.raises(QuotaExceeded, match=r"\$2\.0000"):
+        ledger.check(ALICE)
+
+
+def test_threads_and_a_flaky_store(store, clock, tmp_path):
+    """Of what threads add while the store fails now and then, nothing is lost or doubled."""
+    real = SqliteStore(str(tmp_path / "usage.db"))
+    chance = random.Random(4)
+
+    class Flaky(Memory):
+        def add(self, rows):
+            if chance.random() < 0.4:
+                raise NO_DISK
+            real.add(rows)
+
+    ledger = Ledger(Flaky(), required=False, now=clock)
+
+    def work(number):
+        for _ in range(40):
+            add(ledger, f"key{number % 3}", "sonnet", Amounts(1, nanos=number))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    while ledger.health()["unbooked"]:
+        add(ledger, "last", "sonnet", Amounts(0, output=1))
+    kept = [row.amounts for row in real.read(*EVER) if row.key != "last"]
+    assert total(kept) == Amounts(320, nanos=40 * sum(range(8)))
+    real.close()
+
+
+def test_looks_again(ledger, store):
+    """What waits is booked as soon as the store takes it, also where nobody asks for anything."""
+    store.fail()
+    spend(ledger, 1)
+    ledger.look_again()
+    assert ledger.health()["unbooked"] == 1
+    store.fail(False)
+    ledger.look_again()
+    assert ledger.health() == {"status": "ok", "unbooked": 0}
+    assert requests(store.read(*EVER)) == 1

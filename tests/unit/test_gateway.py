@@ -1,0 +1,391 @@
+"""The gateway as a part of an app: asked from within, told of, extended, chosen and drained."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask, abort
+from marshmallow import Schema, fields
+
+from wrapper import Caller, Gateway, Principal, Settings, create_app, turn_finished, turn_started
+from wrapper.errors import InvalidRequest, Overloaded, RateLimited, Unavailable
+from wrapper.routes import caller, load, operation, principal, reply, request_id, stream_response
+from wrapper.services.events import Started, TextDelta, Usage
+from wrapper.settings import SettingsError
+from wrapper.testing import ScriptedEngine
+from wrapper.testing.engine import answer
+
+pytestmark = pytest.mark.packages
+
+HELLO = [{"role": "user", "content": "Hello?"}]
+CAROL = Principal("carol")
+SECONDS = 30.0
+
+
+def build(*steps, **settings):
+    """Return a gateway whose engine plays *steps*."""
+    engine = ScriptedEngine(lambda turn: steps or answer("Hello."))
+    return Gateway(Settings(**settings), engine=engine)
+
+
+@contextmanager
+def heard(signal, sender):
+    """Gather what is sent."""
+    gathered = []
+
+    def receive(_, **facts):
+        gathered.append(facts)
+
+    with signal.connected_to(receive, sender):
+        yield gathered
+
+
+# Asked from within
+
+
+def test_complete():
+    """The app's own code asks by the API's parameters, and gets the API's answer."""
+    gateway = build()
+    said = gateway.chat.complete(HELLO, model="haiku", temperature=0.5)
+    assert said.text == said.body["choices"][0]["message"]["content"] == "Hello."
+    assert said.body["usage"]["prompt_tokens"] == 3
+    turn = gateway.engine.turns[0]
+    assert (turn.model, turn.sampling.temperature, turn.principal.name) == ("haiku", 0.5, "local")
+
+
+def test_stream():
+    """A stream is a sequence of chunks, and is over when it was read."""
+    gateway = build()
+    chunks = list(gateway.chat.stream(HELLO, stream_options={"include_usage": True}))
+    assert [c["choices"][0]["delta"].get("content") for c in chunks if c["choices"]][1] == "Hello."
+    assert chunks[-1]["usage"]["completion_tokens"] == 2
+    assert gateway.admission.load()["running"] == 0
+
+
+def test_stream_left():
+    """A stream that is left in the middle ends its turn."""
+    gateway = build(Started("m"), TextDelta("One"), TextDelta("Two"), 3600.0)
+    with gateway.chat.stream(HELLO) as stream:
+        chunks = iter(stream)
+        next(chunks)
+        assert gateway.engine.running == 1
+    assert (gateway.engine.running, gateway.admission.load()["running"]) == (0, 0)
+
+
+def test_mistakes():
+    """What is wrong is raised as the error that a client would get, by name."""
+    gateway = build()
+    with pytest.raises(InvalidRequest) as wrong:
+        gateway.chat.complete(HELLO, temperature="hot")
+    assert (wrong.value.param, wrong.value.status) == ("temperature", 400)
+    with pytest.raises(Overloaded):
+        build(Overloaded("Busy.")).chat.complete(HELLO)
+
+
+def test_limits_of_a_caller():
+    """What the app asks for somebody counts for their limits, and for nobody else's."""
+    gateway = build()
+    few = Caller(Principal("few", requests_per_minute=1))
+    gateway.chat.complete(HELLO, caller=few)
+    with pytest.raises(RateLimited):
+        gateway.chat.complete(HELLO, caller=few)
+    gateway.chat.complete(HELLO)
+
+
+def test_job():
+    """A job asks in a thread of its own, without a request or an app, and starts the gateway."""
+    gateway, said = build(), []
+    job = threading.Thread(target=lambda: said.append(gateway.chat.complete(HELLO).text))
+    job.start()
+    job.join(SECONDS)
+    assert said == ["Hello."]
+    assert gateway.engine.started
+
+
+# Told of
+
+
+def test_signals():
+    """A turn's beginning and end are told, with what it used, what it cost and how it ended."""
+    gateway, other = build(), build()
+    with heard(turn_started, gateway) as started, heard(turn_finished, gateway) as finished:
+        gateway.chat.complete(HELLO, caller=Caller(CAROL, "req-1"))
+        other.chat.complete(HELLO)
+    assert started == [{"turn": gateway.engine.turns[0], "request_id": "req-1"}]
+    assert finished == [
+        {
+            "turn": gateway.engine.turns[0],
+            "request_id": "req-1",
+            "usage": Usage(input=3, output=2),
+            "cost_usd": 0.001,
+            "outcome": "done",
+        }
+    ]
+    assert finished[0]["turn"].principal is CAROL
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome", "tokens"),
+    [
+        ([Overloaded("Busy.")], "overloaded", 0),
+        ([*answer("Hello.")[:3], Overloaded("Busy.")], "overloaded", 2),
+    ],
+)
+def test_signals_of_failures(steps, outcome, tokens):
+    """A turn that fails is told of by the code that its client got, with what it used."""
+    gateway = build(*steps)
+    with heard(turn_finished, gateway) as finished, pytest.raises(Overloaded):
+        gateway.chat.complete(HELLO)
+    assert [(one["outcome"], one["usage"].output) for one in finished] == [(outcome, tokens)]
+
+
+def test_signals_of_those_who_left():
+    """A turn whose client has left is told of as such."""
+    gateway = build(Started("m"), TextDelta("One"), 3600.0)
+    with heard(turn_finished, gateway) as finished, gateway.chat.stream(HELLO) as stream:
+        next(iter(stream))
+    assert [one["outcome"] for one in finished] == ["client_gone"]
+
+
+def test_signals_of_several_answers():
+    """A request for several answers is told of once, with what all of them used."""
+    gateway = build()
+    with heard(turn_finished, gateway) as finished:
+        gateway.chat.complete(HELLO, n=3)
+    assert [(one["usage"].input, one["cost_usd"]) for one in finished] == [(9, 0.003)]
+
+
+def test_receivers_fail_alone(caplog):
+    """A receiver that fails is logged, and neither the turn nor the next receiver suffers."""
+    gateway = build()
+
+    def fail(_, **facts):
+        raise KeyError("of the shop's own")
+
+    with turn_finished.connected_to(fail, gateway), heard(turn_finished, gateway) as finished:
+        assert gateway.chat.complete(HELLO).text == "Hello."
+    assert len(finished) == 1
+    assert "of the shop's own" in caplog.text
+
+
+# Extended
+
+
+class Summary(Schema):
+    text = fields.String(required=True)
+
+
+def extended(gateway):
+    """Return a client of an app with views of the shop's own on the gateway's blueprint."""
+
+    @gateway.blueprint.post("/summaries")
+    @operation(body=Summary())
+    def summarise():
+        text = load(Summary())["text"]
+        asked = [{"role": "user", "content": f"Sum up: {text}"}]
+        return stream_response(gateway.chat.stream(asked, caller=caller()))
+
+    @gateway.blueprint.get("/whoami")
+    def tell():
+        return reply({"name": principal().name, "id": request_id()})
+
+    app = Flask("shop")
+    gateway.init_app(app, url_prefix="/ai/v1")
+    return app.test_client()
+
+
+def test_own_views():
+    """A shop's own view has the gateway's keys, ids, errors and documents."""
+    gateway = build(api_key="the-key")
+    client = extended(gateway)
+    sent = {"Authorization": "Bearer the-key", "x-request-id": "req-1"}
+    refused = client.get("/ai/v1/whoami")
+    assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
+    told = client.get("/ai/v1/whoami", headers=sent)
+    assert told.json == {"name": "default", "id": "req-1"}
+    assert told.headers["x-request-id"] == "req-1"
+    wrong = client.post("/ai/v1/summaries", json={"text": 1}, headers=sent)
+    assert (wrong.status_code, wrong.json["error"]["param"]) == (400, "text")
+    said = client.post("/ai/v1/summaries", json={"text": "much"}, headers=sent)
+    assert said.text.endswith("data: [DONE]\n\n")
+    assert gateway.engine.turns[0].messages[0].parts == ("Sum up: much",)
+    document = client.get("/ai/v1/openapi.json").json
+    assert "/ai/v1/summaries" in document["paths"]
+
+
+def test_own_views_are_limited():
+    """What a shop's own view asks for its caller counts for that caller's limits."""
+    few = Principal("few", requests_per_minute=1)
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: few)
+    client = extended(gateway)
+    assert client.post("/ai/v1/summaries", json={"text": "much"}).status_code == 200
+    late = client.post("/ai/v1/summaries", json={"text": "much"})
+    assert (late.status_code, late.json["error"]["code"]) == (429, "rate_limit_exceeded")
+
+
+def test_own_view_that_streams_alone():
+    """A view of a shop that answers with nothing but a stream is in the document as such."""
+    gateway = build()
+
+    @gateway.blueprint.post("/streams")
+    @operation(body=Summary(), stream=Summary)
+    def stream():
+        """Answer with a stream."""
+
+    document = extended(gateway).get("/ai/v1/openapi.json").json
+    told = document["paths"]["/ai/v1/streams"]["post"]["responses"]["200"]
+    assert list(told["content"]) == ["text/event-stream"]
+    assert "x-request-id" in told["headers"]
+
+
+@pytest.mark.parametrize("status", [404, 413])
+def test_errors_beside_those_of_the_app(status):
+    """Errors of views on the blueprint are OpenAI's, whatever pages the app has for a status."""
+    gateway = build()
+    gateway.blueprint.get("/failing")(lambda: abort(status))
+    app = Flask("shop")
+    app.register_error_handler(status, lambda error: ("A page of the shop.", status))
+    app.get("/own")(lambda: abort(status))
+    gateway.init_app(app)
+    client = app.test_client()
+    refused = client.get("/v1/failing")
+    assert (refused.status_code, refused.is_json) == (status, True)
+    assert json.loads(refused.data)["error"]["type"] == "invalid_request_error"
+    assert client.get("/own").text == "A page of the shop."
+
+
+@pytest.mark.parametrize("name", ["local", "default"])
+def test_reserved_names(name, caplog):
+    """A shop cannot take a caller for the gateway itself by chance: the log says why."""
+    gateway = Gateway(
+        Settings(), engine=ScriptedEngine(), authenticate=lambda asked: Principal(name)
+    )
+    assert extended(gateway).get("/ai/v1/whoami").status_code == 500
+    assert f"authenticate: '{name}' is the gateway's own name" in caplog.text
+
+
+def test_unknown_to_a_shop():
+    """Whom a shop does not know is not told of keys, which are none of its ways."""
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: None)
+    refused = extended(gateway).get("/ai/v1/whoami")
+    assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
+    assert "API key" not in refused.text
+    assert "WWW-Authenticate" not in refused.headers
+
+
+# Chosen
+
+
+@pytest.fixture
+def offered(tmp_path, monkeypatch):
+    """A package that offers an engine, as it lies where packages are installed."""
+    package = tmp_path / "shop_engine-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-engine\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        "[wrapper.engines]\nscripted = shop_engine:build\nbroken = shop_engine:nothing\n"
+    )
+    (tmp_path / "shop_engine.py").write_text(
+        "from wrapper.testing import ScriptedEngine\n"
+        "def build(settings):\n"
+        "    engine = ScriptedEngine()\n"
+        "    engine.settings = settings\n"
+        "    return engine\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_engine_by_name(offered):
+    """An installed package's engine answers where WRAPPER_ENGINE names it, with the settings."""
+    settings = Settings(wrapper_engine="scripted")
+    client = create_app(settings).test_client()
+    said = json.loads(client.post("/v1/chat/completions", json={"messages": HELLO}).data)
+    assert said["choices"][0]["message"]["content"] == "Hello."
+    engine: Any = Gateway(settings).engine
+    assert engine.settings is settings
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (
+            "cluade",
+            r"no package offers 'cluade' in wrapper.engines; there are: broken, claude, scr",
+        ),
+        ("broken", r"broken cannot be loaded: AttributeError"),
+    ],
+)
+def test_engine_that_is_none(offered, name, why):
+    """A name that nobody offers, or whose engine does not load, is refused with what there is."""
+    with pytest.raises(SettingsError, match=f"WRAPPER_ENGINE: {why}"):
+        Gateway(Settings(wrapper_engine=name))
+
+
+# Started and drained
+
+
+def test_first_request_starts():
+    """Nothing is started before the first request, of whatever kind, and then it is."""
+    gateway = build()
+    app = Flask("shop")
+    app.get("/own")(lambda: "own")
+    gateway.init_app(app)
+    client = app.test_client()
+    client.get("/own")
+    assert not gateway.engine.started
+    client.get("/v1/ready")
+    assert gateway.engine.started
+
+
+def test_drained():
+    """Whoever drains it waits for what runs, lets nothing more begin, and then all is closed."""
+    steps = threading.Event()
+
+    def script(turn):
+        yield Started("m")
+        yield TextDelta("One")
+        while not steps.is_set():
+            yield 0.01
+        yield from answer("Two")[1:]
+
+    engine = ScriptedEngine(script)
+    gateway = Gateway(Settings(), engine=engine)
+    stream = iter(gateway.chat.stream(HELLO))
+    next(stream)
+    draining = threading.Thread(target=gateway.drain)
+    draining.start()
+    assert gateway._leaving.wait(SECONDS)
+    with pytest.raises(Unavailable):
+        gateway.chat.complete(HELLO)
+    assert gateway.readiness() == "draining"
+    assert draining.is_alive()
+    assert engine.started
+    steps.set()
+    assert [chunk["choices"][0]["finish_reason"] for chunk in stream][-1] == "stop"
+    draining.join(SECONDS)
+    assert not engine.started
+
+
+def test_context():
+    """As a context it is started, and drained in the end."""
+    gateway = build()
+    with gateway:
+        assert gateway.engine.started
+    assert not gateway.engine.started
+
+
+def test_drained_in_vain(monkeypatch):
+    """A turn that does not end is not waited for longer than GRACEFUL_TIMEOUT and a moment."""
+    monkeypatch.setattr("wrapper.gateway.ENDING_SECONDS", 0.1)
+    gateway = build(Started("m"), TextDelta("One"), 3600.0, graceful_timeout=0)
+    stream = gateway.chat.stream(HELLO)
+    began = time.monotonic()
+    gateway.drain()  # while nobody reads
+    assert time.monotonic() - began < SECONDS
+    assert not gateway.engine.started
+    stream.close()

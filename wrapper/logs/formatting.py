@@ -1,0 +1,172 @@
+"""The log format: one line a record, without secrets, control characters or callers' words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from wrapper.logs.redaction import Redacted, message_of
+
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+SHORTEST_SECRET = 8
+MASK = "***"
+# The longest text in a line, and with LOG_PROMPTS.
+LONGEST, LONGEST_PROMPT = 2000, 100_000
+CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+# These quote in their errors what they could not read; the gateway tells of such errors itself.
+QUOTING = ("claude_code_sdk", "mcp")
+DEEPEST = 50
+BARE = re.compile(r"[^\s\"'=]+")
+
+
+class Formatter(logging.Formatter):
+    """Renders a record with its `facts` or its `frame`, where it has any.
+
+    What is not printable is escaped, so that no caller can forge a line. *secrets* are masked, and
+    what is Redacted is shown whole only if *prompts*. *style* is console or json.
+    """
+
+    def __init__(
+        self,
+        style: str = "console",
+        *,
+        prompts: bool = False,
+        secrets: Iterable[str] = (),
+        template: str = CONSOLE,
+    ):
+        super().__init__(template)
+        self._json = style == "json"
+        self._prompts = prompts
+        self._longest = LONGEST_PROMPT if prompts else LONGEST
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, Any] = dict(getattr(record, "facts", {}))
+        if hasattr(record, "frame"):
+            facts["frame"] = record.frame
+        facts = self._cleaned(facts)
+        return self._as_json(record, facts) if self._json else self._as_text(record, facts)
+
+    def _as_text(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
+        record.message = self._message(record)
+        record.asctime = self.formatTime(record)
+        told = (f"{escaped(name)}={_plain(value)}" for name, value in facts.items())
+        line = " ".join([escaped(self.formatMessage(record)), *told])
+        # Indented, for what stands at a line's beginning is taken for a record.
+        return "\n    ".join([line, *map(escaped, self._trace(record))])
+
+    def _as_json(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._message(record),
+            **facts,
+        }
+        if trace := list(self._trace(record)):
+            entry["exception"] = "\n".join(trace)
+        return _as_printable(json.dumps(entry, ensure_ascii=False, default=str), _json_escape)
+
+    def _message(self, record: logging.LogRecord) -> str:
+        message = str(record.msg)
+        if record.args:
+            message %= self._arguments(record.args)
+        if record.name == "asyncio" and not self._prompts:
+            message = message.partition("\n")[0]  # what follows quotes an error
+        return self._text(message)
+
+    def _arguments(self, args: Any) -> Any:
+        if isinstance(args, Mapping):
+            return args
+        whole = self._prompts
+        return tuple(a.value if whole and isinstance(a, Redacted) else a for a in args)
+
+    def _cleaned(self, value: Any) -> Any:
+        """Return *value* with its texts masked and cut, and redacted where that is asked for."""
+        if isinstance(value, Redacted):
+            value = value.value if self._prompts else value.shown()
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {self._text(str(name)): self._cleaned(inner) for name, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._cleaned(inner) for inner in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        if len(text) <= self._longest:
+            return text
+        return f"{text[: self._longest]}… <{len(text)} characters>"
+
+    def _trace(self, record: logging.LogRecord) -> Iterator[str]:
+        for error in _chain(record.exc_info[1] if record.exc_info else None):
+            yield "Traceback (most recent call last):"
+            for entry in traceback.format_tb(error.__traceback__, -DEEPEST):
+                yield from entry.splitlines()
+            said = str(error) if self._prompts else message_of(error)
+            yield self._text(f"{type(error).__name__}: {said}")
+
+
+def configure(level: str, formatter: logging.Formatter, *, prompts: bool = False) -> None:
+    """Write the log to stderr from *level* on, as *formatter* does, unless it is set up already."""
+    if logging.root.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    # What libraries say at debug level holds bodies and headers.
+    logging.basicConfig(level=max(logging.INFO, _number(level)), handlers=[handler])
+    logging.getLogger("wrapper").setLevel(_number(level))
+    for name in QUOTING:
+        logging.getLogger(name).setLevel(logging.INFO if prompts else logging.CRITICAL)
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Return the values in *environment* whose names say that they are secret."""
+    named = [value for name, value in environment.items() if SECRET_NAME.search(name)]
+    return [value for value in named if len(value) >= SHORTEST_SECRET]
+
+
+def escaped(text: str) -> str:
+    """Return *text* with an escape in place of each character that is not printable."""
+    return _as_printable(text, _escape)
+
+
+def _as_printable(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if ord(char) > 0x7F else f"\\u{ord(char):04x}"
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """Return *error* and what has led to it, the first one first, each once."""
+    found: list[BaseException] = []
+    while error and error not in found:
+        found.insert(0, error)
+        found[:0] = getattr(error, "exceptions", ())
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+def _plain(value: Any) -> str:
+    """Return a fact's value so that it cannot be taken for two."""
+    if isinstance(value, str) and BARE.fullmatch(value):
+        return escaped(value)
+    return escaped(json.dumps(value, ensure_ascii=False, default=str))

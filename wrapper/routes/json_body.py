@@ -1,0 +1,98 @@
+"""The body: a request's JSON, read whole, to the letter of its RFC, and made into what it asks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import request
+from marshmallow import Schema
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+
+from wrapper import errors
+from wrapper.errors import InvalidRequest
+from wrapper.json_text.precision import read_number
+from wrapper.json_text.unique_names import UniqueNames
+from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
+from wrapper.routes.content_coding import codings, expand
+from wrapper.schemas.base import checked
+
+BODY_BYTES = 32 * 1024 * 1024
+JSON_TYPE = "application/json"
+TOO_DEEP = "The body's JSON is nested too deeply."
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def load(schema: Schema) -> Any:
+    """Return what *schema* makes of the request's JSON body.
+
+    Raises UnsupportedMediaType, InvalidRequest (or MalformedRequest or RequestCut), or Werkzeug's
+    RequestEntityTooLarge.
+    """
+    if request.mimetype != JSON_TYPE:
+        raise errors.UnsupportedMediaType(
+            f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
+        )
+    applied = codings(request.headers.get("Content-Encoding", ""))
+    body = parse(expand(_read(), applied, BODY_BYTES))
+    try:
+        return checked(schema, body)
+    except RecursionError:
+        raise InvalidRequest(TOO_DEEP) from None
+
+
+def _read() -> bytes:
+    # One byte more than is taken: at its limit Werkzeug cuts a body of untold length off.
+    request.max_content_length = BODY_BYTES + 1
+    try:
+        data = request.get_data(cache=False)
+    except (OSError, ClientDisconnected):
+        data = None
+    except (HTTPException, MemoryError):
+        raise
+    except Exception as error:  # of malformed chunks, and each server has its own
+        kind = type(error).__name__
+        raise errors.MalformedRequest(f"The body is malformed ({kind}).") from error
+    if data is None or len(data) < (request.content_length or 0):
+        raise errors.RequestCut("The body broke off, or came too slowly (CLIENT_TIMEOUT).")
+    if len(data) > BODY_BYTES:
+        raise RequestEntityTooLarge
+    return data
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written.
+
+    No object in it may have a name twice: each reader would take another of the values.
+    """
+    if has_too_many_values(data):
+        raise InvalidRequest(f"The body's JSON holds more than {MOST_VALUES} values; send fewer.")
+    pairs = UniqueNames()
+    try:
+        text = data.decode()
+        body = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=read_number,
+            object_pairs_hook=pairs.read,
+        )
+        if _SURROGATE.search(text):
+            json.dumps(body, ensure_ascii=False).encode()
+    except RecursionError:
+        raise InvalidRequest(TOO_DEEP) from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("The body's JSON holds a lone surrogate, which is no text.") from None
+    except ValueError as error:
+        raise InvalidRequest(f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    if (place := pairs.repeated(body)) is not None:
+        message = f"The name {place!r} stands twice in its JSON object; send it once."
+        raise InvalidRequest(message, param=place, code="duplicate_name")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")

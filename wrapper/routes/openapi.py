@@ -1,0 +1,19 @@
+"""The OpenAPI document of all that is served."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, request
+
+from wrapper.routes.context import current_gateway, reply
+from wrapper.routes.operation import operation
+from wrapper.schemas.chat.response import DocumentSchema
+
+docs = Blueprint("docs", __name__)
+
+
+@docs.get("/openapi.json")
+@operation(answers={200: DocumentSchema}, errors=(404,), needs_key=False)
+def read_document() -> Response:
+    """Tell of every route: what it takes, and what it answers."""
+    document = current_gateway().document(current_app)
+    return reply({**document, "servers": [{"url": request.script_root or "/"}]})

@@ -1,0 +1,268 @@
+"""The parts: each kind of thing that a message's content may hold, made into a turn's part."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError
+
+from wrapper.json_text.precision import write_exact
+from wrapper.schemas.base import Coded
+from wrapper.schemas.data_uri import DataUri, parse_data_uri
+from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
+from wrapper.services.turn import Call, Document, Image, Part, Result
+
+Json = dict[str, Any]
+
+TEXTS = ("text", "refusal")
+
+
+def load_part(index: int, part: Any) -> Part:
+    """Return what *part* of a content is. Raises ValidationError, below *index*."""
+    if not isinstance(part, dict):
+        raise ValidationError({index: ["Not a valid object."]})
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in (*_LOADERS, *_ANTHROPIC):
+        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+        message = f"Parts of type {shown} are not supported; there are {', '.join(_LOADERS)}."
+        raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
+    if kind in _ANTHROPIC:
+        try:
+            return _ANTHROPIC[kind](part)
+        except ValidationError as error:
+            raise ValidationError({index: error.messages}) from None
+    held = part.get(kind)
+    if not isinstance(held, str if kind in TEXTS else dict):
+        what = "string" if kind in TEXTS else "object"
+        raise ValidationError({index: {kind: [f"Not a valid {what}."]}})
+    try:
+        return _LOADERS[kind](held)
+    except ValidationError as error:
+        raise ValidationError({index: {kind: error.messages}}) from None
+
+
+def tell_parts(*kinds: str) -> Json:
+    """Return the JSON Schema of an array that may hold these *kinds* of parts."""
+    return {"type": "array", "items": {"oneOf": [_tell_part(kind) for kind in kinds]}}
+
+
+def _tell_part(kind: str) -> Json:
+    of_type = {"type": {"type": "string", "const": kind}}
+    if told := _TOLD_ANTHROPIC.get(kind):
+        required = ["type", *told["required"]]
+        return {**told, "properties": {**of_type, **told["properties"]}, "required": required}
+    properties = {**of_type, kind: _TOLD[kind]}
+    return {"type": "object", "properties": properties, "required": ["type", kind]}
+
+
+def _load_text(text: str) -> str:
+    return text
+
+
+def _load_image(held: Json) -> Image | Document:
+    url = held.get("url")
+    if not isinstance(url, str):
+        raise ValidationError({"url": ["Not a valid string."]})
+    if uri := parse_data_uri(url):
+        return _image_of(uri)
+    # The model's API fetches it, and never this server, which could be made to ask its own network.
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _one_word(url):
+        message = "Must be an http or https URL, or data:image/png;base64,…."
+        raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+    return Image(url=url)
+
+
+def _one_word(url: str) -> bool:
+    return url.isprintable() and " " not in url
+
+
+def _image_of(uri: DataUri) -> Image | Document:
+    try:
+        if uri.in_base64:
+            return load_image(uri.media_type, uri.data)
+        content = uri.content()
+        if kind_of(content):
+            return load_image(uri.media_type, base64.b64encode(content).decode())
+    except ValueError as error:
+        message = f"The picture cannot be taken: {error}."
+        raise ValidationError({"url": [Coded(message, "invalid_image")]}) from None
+    message = "Must be in base64: data:image/png;base64,…."
+    raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+
+
+def _load_file(held: Json) -> Document:
+    if held.get("file_id") is not None:
+        message = "There are no uploaded files here; send the file as file_data."
+        raise ValidationError({"file_id": [Coded(message, "unsupported_value")]})
+    title, data = held.get("filename"), held.get("file_data")
+    if title is not None and not isinstance(title, str):
+        raise ValidationError({"filename": ["Not a valid string."]})
+    if not isinstance(data, str):
+        raise ValidationError({"file_data": ["Not a valid string."]})
+    document = _document_of(data, title or "")
+    if not document.data.strip():
+        raise ValidationError({"file_data": [Coded("Must not be blank.", "invalid_file")]})
+    return document
+
+
+def _document_of(data: str, title: str) -> Document:
+    uri = parse_data_uri(data)
+    if not uri:
+        return load_bare_file(data, title)
+    try:
+        return load_file(uri.media_type, uri.content(), title)
+    except ValueError as error:
+        raise ValidationError(
+            {"file_data": [Coded(f"The file cannot be taken: {error}.", "invalid_file")]}
+        ) from None
+
+
+def _text_of(held: Json, key: str) -> str:
+    value = held.get(key)
+    if not isinstance(value, str) or not value:
+        raise ValidationError({key: ["Not a valid string."]})
+    return value
+
+
+def _load_source(part: Json) -> Part:
+    source = part.get("source")
+    if not isinstance(source, dict) or source.get("type") not in ("base64", "url"):
+        raise ValidationError({"source": ["Not a valid source of type base64 or url."]})
+    try:
+        if source["type"] == "url":
+            return _load_image({"url": _text_of(source, "url")})
+        label, data = _text_of(source, "media_type"), _text_of(source, "data")
+        return _load_image({"url": f"data:{label};base64,{data}"})
+    except ValidationError as error:
+        raise ValidationError({"source": error.messages}) from None
+
+
+def _load_document(part: Json) -> Part:
+    held = part.get("source")
+    source = held if isinstance(held, dict) else {}
+    if source.get("type") not in ("base64", "text"):
+        why = "Only documents of the source types base64 and text are supported."
+        raise ValidationError({"source": {"type": [Coded(why, "unsupported_value")]}})
+    try:
+        data = _text_of(source, "data")
+        if source["type"] == "text":
+            return _load_file({"file_data": data, "filename": part.get("title")})
+        uri = f"data:{_text_of(source, 'media_type')};base64,{data}"
+        return _load_file({"file_data": uri, "filename": part.get("title")})
+    except ValidationError as error:
+        raise ValidationError({"source": error.messages}) from None
+
+
+def _load_use(part: Json) -> Part:
+    if not isinstance(part.get("input"), dict):
+        raise ValidationError({"input": ["Not a valid object."]})
+    return Call(_text_of(part, "id"), _text_of(part, "name"), write_exact(part["input"]))
+
+
+def _load_result(part: Json) -> Part:
+    content = part.get("content")
+    if content is None or isinstance(content, str):
+        return Result(_text_of(part, "tool_use_id"), (content,) if content else ())
+    if not isinstance(content, list):
+        raise ValidationError({"content": ["Not a valid string or array of parts."]})
+    try:
+        held = tuple(load_part(nth, one) for nth, one in enumerate(content))
+    except ValidationError as error:
+        raise ValidationError({"content": error.messages}) from None
+    kept = tuple(one for one in held if isinstance(one, (str, Image)))
+    if len(kept) < len(held):
+        raise ValidationError({"content": ["Results hold texts and images only."]})
+    return Result(_text_of(part, "tool_use_id"), kept)
+
+
+# Parts as Anthropic's API has them.
+_ANTHROPIC: Mapping[str, Callable[[Json], Part]] = {
+    "image": _load_source,
+    "document": _load_document,
+    "tool_use": _load_use,
+    "tool_result": _load_result,
+}
+_FILLED: Json = {"type": "string", "minLength": 1}
+_TOLD_ANTHROPIC: Mapping[str, Json] = {
+    "document": {
+        "type": "object",
+        "properties": {
+            "title": {"type": ["string", "null"]},
+            "source": {
+                "type": "object",
+                "properties": {
+                    "type": {"enum": ["base64", "text"]},
+                    "media_type": {"type": "string"},
+                    "data": _FILLED,
+                },
+                "required": ["type", "data"],
+            },
+        },
+        "required": ["source"],
+    },
+    "image": {
+        "type": "object",
+        "properties": {
+            "source": {
+                "type": "object",
+                "properties": {"type": {"enum": ["base64", "url"]}},
+                "required": ["type"],
+            }
+        },
+        "required": ["source"],
+    },
+    "tool_use": {
+        "type": "object",
+        "properties": {"id": _FILLED, "name": _FILLED, "input": {"type": "object"}},
+        "required": ["id", "name", "input"],
+    },
+    "tool_result": {
+        "type": "object",
+        "properties": {
+            "tool_use_id": _FILLED,
+            "content": {"type": ["string", "array", "null"], "items": {"type": "object"}},
+        },
+        "required": ["tool_use_id"],
+    },
+}
+_LOADERS: Mapping[str, Callable[[Any], Part]] = {
+    "text": _load_text,
+    "refusal": _load_text,
+    "image_url": _load_image,
+    "file": _load_file,
+}
+_TOLD: Mapping[str, Json] = {
+    "text": {"type": "string"},
+    "refusal": {"type": "string"},
+    "image_url": {
+        "type": "object",
+        "properties": {
+            "url": {
+                "type": "string",
+                "description": "data:image/png;base64,… (or jpeg, gif, webp), or an http or https "
+                "URL, which the model's API fetches.",
+            }
+        },
+        "required": ["url"],
+    },
+    "file": {
+        "type": "object",
+        "properties": {
+            "file_data": {
+                "type": "string",
+                "pattern": r"\S",
+                "description": "A data URI of application/pdf or text/*, or a text as it is.",
+            },
+            "filename": {"type": ["string", "null"]},
+            "file_id": {"type": "null"},
+        },
+        "required": ["file_data"],
+    },
+}

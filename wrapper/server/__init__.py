@@ -1,0 +1,1 @@
+"""gunicorn: its settings, its worker, and what that does with sockets."""

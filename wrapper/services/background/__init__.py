@@ -1,0 +1,1 @@
+"""Work beside the requests: child processes, periodic tasks, and the watchdog."""

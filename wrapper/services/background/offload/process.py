@@ -1,0 +1,192 @@
+"""The processes of the offload, as the gateway sees them: the fork server, and its children."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from wrapper.errors import ClientGone
+from wrapper.services.background.offload import server
+from wrapper.services.background.offload.server import receive, send
+
+# A job that has used more CPU is long. It is looked at this often, and a long one less often.
+QUICK_SECONDS = 0.03
+TICK_SECONDS = 0.02
+LONG_TICK_SECONDS = 0.25
+LOWEST_PRIORITY = 19
+# Beside its limit of CPU a job has one of time, for where others keep the machine busy.
+TIMES_LONGER = 10
+START_SECONDS = 20.0
+# The CPU time of a process, as clock_getcpuclockid() names it on Linux.
+_CPUCLOCK_SCHED = 2
+
+
+class Exceeded(Exception):
+    """Raised when a job has used up what it may use, or has crashed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task of the fork server's, what it works on, and how many seconds of CPU it may use.
+
+    A `heavy` job waits for its caller's slot before it begins, since it takes much memory.
+    """
+
+    task: str
+    body: bytes
+    cpu: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    memory: int = server.MEMORY
+    heavy: bool = False
+
+
+class Server:
+    """The fork server. Raises OSError where it cannot be started."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_SECONDS)
+        program = [sys.executable, "-I", "-S", server.__file__]
+        with theirs, ExitStack() as failing:
+            failing.callback(self._control.close)
+            self._popen = subprocess.Popen(
+                [
+                    *program,
+                    str(theirs.fileno()),
+                    json.dumps([os.path.abspath(path) for path in sys.path]),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+            failing.pop_all()
+
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def child(self) -> Child:
+        """Return a new child. Raises OSError where there can be none."""
+        mine, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            except OSError:
+                mine.close()
+                raise
+        return Child(mine)
+
+    def close(self) -> None:
+        """End it, and all its children with it."""
+        self._control.close()
+        try:
+            self._popen.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+    def abandon(self) -> None:
+        """Let go of it where it belongs to the process that this one was forked from."""
+        self._control.close()
+        self._popen.returncode = 0
+
+
+class Child:
+    """A process that runs one job at a time."""
+
+    def __init__(self, sock: socket.socket):
+        self._sock = sock
+        sock.settimeout(START_SECONDS)
+        try:
+            told = receive(sock)
+            if told is None:
+                raise ConnectionResetError("no process could be started to check what was sent")
+        except OSError:
+            sock.close()
+            raise
+        self.pid = int(told[0]["pid"])
+        self._began = self._seconds = self._until = 0.0
+
+    def idle(self) -> bool:
+        """Say whether it waits for a job; one that has died does not."""
+        return not self._readable(0)
+
+    def begin(self, job: Job) -> None:
+        """Send it *job*. Raises OSError where it is not there any more."""
+        self._began = self._cpu()
+        limits = {"cpu": job.cpu, "memory": job.memory}
+        self._seconds = job.cpu * TIMES_LONGER
+        self._until = time.monotonic() + self._seconds
+        self._sock.settimeout(START_SECONDS)
+        told = {"task": job.task, "options": dict(job.options), **limits}
+        with suppress(ConnectionError, TimeoutError):  # then it has no answer, either
+            send(self._sock, told, job.body)
+
+    def ends_quickly(self) -> bool:
+        """Wait until its job has ended or is long; return whether it has ended."""
+        while not self._readable(TICK_SECONDS):
+            if self._cpu() - self._began > QUICK_SECONDS:
+                return False
+        return True
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def finish(self, gone: Callable[[], bool]) -> Any:
+        """Let a long job go on with the lowest priority, and return its result as `result` does."""
+        self._until = time.monotonic() + self._seconds
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
+        self._signal(signal.SIGCONT)
+        return self.result(gone)
+
+    def result(self, gone: Callable[[], bool]) -> Any:
+        """Return the result of its job. Raises Exceeded or ClientGone; then it is to be closed."""
+        while not self._readable(LONG_TICK_SECONDS):
+            if gone():
+                raise ClientGone("The client closed the connection.")
+            if time.monotonic() > self._until:
+                raise Exceeded
+        try:
+            told = receive(self._sock)
+        except OSError:
+            told = None
+        if told is None or "result" not in told[0]:
+            raise Exceeded
+        return told[0]["result"]
+
+    def close(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._sock.close()
+
+    def abandon(self) -> None:
+        """Let go of it where it belongs to the process that this one was forked from."""
+        self._sock.close()
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def _readable(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def _cpu(self) -> float:
+        try:
+            return time.clock_gettime(~self.pid << 3 | _CPUCLOCK_SCHED)
+        except OSError:  # it has died, or this is no Linux
+            return time.monotonic()

@@ -1,0 +1,1 @@
+"""A turn's conversation with a process; the only importer of the SDK."""

@@ -1,0 +1,1 @@
+"""Claude Code's processes: started, warmed up, lent to turns, and stopped."""

@@ -1,0 +1,82 @@
+"""The fitness: whether a Claude Code that has come up may serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wrapper.services.claude.errors import Refused
+from wrapper.services.claude.isolation import sandbox
+from wrapper.services.claude.processes.profiles import (
+    HOW_TO_UPDATE,
+    OLDEST_READ_ONLY,
+    OLDEST_VERSION,
+    Profile,
+)
+from wrapper.services.claude.protocol import permission_prompt
+from wrapper.services.permissions.confinement import HOW_TO_OPEN
+
+Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def check(profile: Profile, version: str, ask: Ask) -> None:
+    """Raise Refused where one of this *version* would not do as *profile* has it."""
+    check_version(version)
+    if profile.reads_only:
+        check_read_only(version)
+        if not permission_prompt.in_force(ask({"subtype": "get_settings"})):
+            raise Refused(
+                "Claude Code does not ask the gateway before it runs a command. Use a version that "
+                f"does: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}"
+            )
+    if profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
+        raise Refused(
+            "Claude Code does not take the settings of its sandbox (CLAUDE_SANDBOX). Use a "
+            "version that does: " + HOW_TO_UPDATE
+        )
+
+
+def check_closed(pid: int) -> None:
+    """Raise Refused where that process can be reached by others."""
+    if _has_socket(pid):
+        raise Refused(
+            "Claude Code opened a socket through which other processes can reach it, although "
+            "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that heeds it: " + HOW_TO_UPDATE
+        )
+
+
+def check_version(version: str) -> None:
+    """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
+    if _numbers(version) < OLDEST_VERSION:
+        raise Refused(
+            f"{_older(version, OLDEST_VERSION)} and would read files that a caller's text names "
+            f"with @. Update it: {HOW_TO_UPDATE}"
+        )
+
+
+def check_read_only(version: str) -> None:
+    """Raise Refused where a CLI of this *version* takes commands for harmless that are not."""
+    if _numbers(version) < OLDEST_READ_ONLY:
+        raise Refused(
+            f"{_older(version, OLDEST_READ_ONLY)}, and its Bash would show callers files that are "
+            f"not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or "
+            f"{HOW_TO_OPEN}"
+        )
+
+
+def _older(version: str, oldest: tuple[int, ...]) -> str:
+    said = version or "of an old version"
+    return f"This Claude Code ({said}) is older than {'.'.join(map(str, oldest))}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _has_socket(pid: int) -> bool:
+    try:
+        table = Path("/proc/net/unix").read_text()
+    except OSError:
+        return False
+    return f"/{pid}.sock" in table

@@ -1,0 +1,204 @@
+"""The CLI: where the binary is, and the command line and environment that it gets."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from wrapper.errors import BadGateway
+from wrapper.services.claude.credentials import uses_cli_login
+from wrapper.services.claude.isolation import sandbox, unix_user
+from wrapper.services.claude.isolation.unix_user import UnixUser
+from wrapper.services.claude.protocol import permission_prompt
+from wrapper.services.permissions.confinement import first_mode, reads_only
+from wrapper.settings import Settings
+
+# Older ones read files that a text names with @ and run texts that begin with a slash.
+OLDEST_VERSION = (2, 1, 248)
+# Older ones take commands for harmless that print any file, such as `cat < FILE`.
+OLDEST_READ_ONLY = (2, 1, 330)
+HOW_TO_UPDATE = "pip install -r requirements-cli.txt, or npm install -g @anthropic-ai/claude-code"
+
+PASSED = (
+    *("HOME", "PATH", "LANG", "TZ", "*_PROXY", "*_proxy", "SSL_CERT_*", "NODE_EXTRA_CA_CERTS"),
+    *("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLOUD_ML_REGION", "VERTEX_*"),
+    *("CLAUDE_CODE_USE_*", "CLAUDE_CODE_SKIP_*_AUTH", "CLAUDE_CODE_OAUTH_TOKEN"),
+)
+
+# Of these, what commands in the sandbox do not get to see; the proxies are replaced there.
+SECRET = ("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLAUDE_CODE_OAUTH_TOKEN")
+
+QUIET = {
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+}
+# Nothing of one process may reach another, and none may act when nobody asked.
+CLOSED = {
+    "CLAUDE_CODE_HARBOR_KITE": "0",  # no socket on which processes find each other
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+}
+COMPACT = "DISABLE_COMPACT"
+RETRIES = "CLAUDE_CODE_MAX_RETRIES"
+# One upstream request is one answer: nothing is asked again, summarised, or given to another model.
+FAITHFUL = {
+    COMPACT: "1",
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+    "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    # Whether a prompt is too long is for the API to count, not for the CLI to guess.
+    "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "1000000000",
+}
+# Functions are offered to the model at once, and not for it to look for.
+AGENT = {"ENABLE_TOOL_SEARCH": "false"}
+# The model gets exactly what the caller wrote; a CLI login is not heeded then.
+SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
+# A budget below any price ends a turn after its first answer, before the CLI asks again.
+SMALLEST_BUDGET = "0.0000001"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is fixed when a process is spawned, and the permission `mode` that it begins with.
+
+    `budgeted`: it ends after its first answer. `alike`: all its turns take the same greeting.
+    `reads_only`: it is to run no commands but such as read. `sandboxed`: its commands run in the
+    sandbox. `user`: whose it is, if not the gateway's.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    variables: Mapping[str, str]
+    cwd: str | None = None
+    budgeted: bool = False
+    has_tools: bool = False
+    alike: bool = False
+    mode: str | None = None
+    reads_only: bool = False
+    sandboxed: bool = False
+    user: UnixUser | None = None
+
+    @property
+    def asks_again(self) -> bool:
+        """Say whether it asks the model again, by itself, after 429 and 5xx."""
+        return self.variables.get(RETRIES, "0") != "0"
+
+
+def find_binary(settings: Settings, path: str | None) -> str:
+    """Return the claude binary: the one set, the one on *path*, or the SDK package's own.
+
+    Raises BadGateway, with the mend, when there is none.
+    """
+    if settings.claude_cli_path:
+        if not os.access(settings.claude_cli_path, os.X_OK):
+            raise BadGateway(
+                f"CLAUDE_CLI_PATH={settings.claude_cli_path} is not a program; correct it."
+            )
+        return settings.claude_cli_path
+    if found := shutil.which("claude", path=path) or _bundled():
+        return found
+    raise BadGateway(
+        f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH."
+    )
+
+
+def _bundled() -> str | None:
+    """Return the binary in the wheel claude-agent-sdk, which is not imported for it."""
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        binary = Path(folder, "_bundled", "claude")
+        if os.access(binary, os.X_OK):
+            return str(binary)
+    return None
+
+
+def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[str, Profile]:
+    """Return the profiles: `agent`, with Claude Code's tools, and `plain`, without any.
+
+    `compacting` is plain and summarises what has become too long.
+    """
+    passed = {
+        name: value
+        for name, value in environment.items()
+        if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
+    }
+    retries = {RETRIES: str(settings.claude_code_max_retries)}
+    ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
+    # What an operator passes on by name opens again what is closed here.
+    profiles = (
+        _agent(settings, ours, passed),
+        _plain(settings, ours, passed),
+        _compacting(settings, ours, passed),
+    )
+    return {profile.name: profile for profile in profiles}
+
+
+def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    # What is allowed beyond the mode differs from caller to caller, and is said with each turn.
+    rules: list[str] = []
+    if settings.claude_disallowed_tools:
+        rules += ["--disallowedTools", settings.claude_disallowed_tools]
+    tools = ["--tools", ",".join(settings.claude_tools)]
+    mode = first_mode(settings)
+    user = unix_user.of(settings.claude_user)
+    hidden = sorted(name for name in passed if any(fnmatchcase(name, like) for like in SECRET))
+    if settings.claude_sandbox:
+        held = sandbox.arguments(hidden)
+    else:
+        held = permission_prompt.arguments() if reads_only(settings) else ()
+    return Profile(
+        name="agent",
+        arguments=(
+            *_arguments(settings),
+            *tools,
+            *rules,
+            *("--permission-mode", mode),
+            *held,
+        ),
+        variables={**ours, **AGENT, **passed, **({"HOME": user.home} if user else {})},
+        # Where there are several callers, each turn is moved into its own caller's directory.
+        cwd=None if settings.api_keys_file else settings.claude_cwd or None,
+        has_tools=bool(settings.claude_tools),
+        mode=mode,
+        reads_only=reads_only(settings),
+        sandboxed=settings.claude_sandbox,
+        user=user,
+    )
+
+
+def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    simple = not uses_cli_login(passed)
+    # Without SIMPLE, which a CLI login cannot use, the model would be told of the budget.
+    budget = ("--max-budget-usd", SMALLEST_BUDGET) if simple else ()
+    return Profile(
+        name="plain",
+        arguments=(*_arguments(settings), "--tools", "", *budget),
+        variables={**ours, **(SIMPLE if simple else {}), **passed},
+        budgeted=simple,
+        alike=True,
+    )
+
+
+def _compacting(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    plain = _plain(settings, ours, passed)
+    variables = {name: value for name, value in plain.variables.items() if name != COMPACT}
+    return Profile("compacting", (*_arguments(settings), "--tools", ""), variables)
+
+
+def _arguments(settings: Settings) -> tuple[str, ...]:
+    return (
+        *("--output-format", "stream-json", "--input-format", "stream-json", "--verbose"),
+        *("--include-partial-messages", "--no-session-persistence", "--strict-mcp-config"),
+        *("--setting-sources", settings.claude_setting_sources),
+    )

@@ -1,0 +1,63 @@
+"""The identity: which login is in force, which Claude Code, and what it says of its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from wrapper.errors import ApiError
+from wrapper.services.claude.account import Account
+from wrapper.services.claude.credentials import Login, credentials_file, detect_login
+from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.processes import profiles
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.supervisor import Fleet
+from wrapper.settings import Settings
+
+
+class Identity:
+    """Whose the gateway's processes are. *lease* gives one that may be asked."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        lease: Callable[[], Future[Process]],
+    ):
+        self._settings = settings
+        self._environment = environment
+        self._account = Account(lease, self._stamp)
+
+    def describe(
+        self, started: Callable[[], Fleet], version: Callable[[], str | None]
+    ) -> dict[str, Any]:
+        """Return the login in force, the CLI, and what it says of its account; see Engine.
+
+        *version* is asked for last: it is that of a process that is up by then.
+        """
+        login = detect_login(self._environment)
+        path, account, error = None, {}, None
+        try:
+            path = profiles.find_binary(self._settings, self._environment.get("PATH"))
+            account = self._account.read(started(), self._settings.boot_timeout)
+        except (ApiError, BootFailed, TimeoutError) as failure:
+            error = str(failure) or "Claude Code did not answer in time."
+        missing = [*login.missing, *([error] if error else [])]
+        return {
+            "method": login.method,
+            "reason": login.reason,
+            "ready": not missing,
+            "missing": missing,
+            "cli": {"version": version(), "path": self._without_home(path), "error": error},
+            "account": account,
+        }
+
+    def _stamp(self) -> tuple[Login, float]:
+        login = credentials_file(self._environment)
+        changed = login.stat().st_mtime if login.exists() else 0.0
+        return detect_login(self._environment), changed
+
+    def _without_home(self, path: str | None) -> str | None:
+        home = self._environment.get("HOME", "")
+        return path.replace(home, "~", 1) if path and home and path.startswith(home) else path

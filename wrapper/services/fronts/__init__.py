@@ -1,0 +1,1 @@
+"""The presenters: a turn's events in the form of each API."""

@@ -1,0 +1,144 @@
+"""The ceilings: what a request asks for, held against what the settings and its key allow.
+
+What a request does not ask for it gets as far as both allow; what it asks for beyond that is
+refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import NoReturn
+
+from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.services.catalog import Catalog
+from wrapper.services.permissions.rules import is_rule, split_rules
+from wrapper.services.principal import Principal
+from wrapper.services.turn import Permissions
+from wrapper.services.turns.builder import ChatRequest, Grant
+from wrapper.settings import Settings
+
+# How much each permission mode lets tools do when there is no one to ask.
+WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
+
+
+class Ceilings:
+    """Grants what may be had. Everything raises PermissionDenied for what may not."""
+
+    def __init__(self, settings: Settings, catalog: Catalog):
+        self._settings = settings
+        self._catalog = catalog
+        self._allowed_rules = split_rules(settings.claude_allowed_tools)
+
+    def grant(self, request: ChatRequest, model: str, principal: Principal) -> Grant:
+        """Return what *request*, to be run by *model*, gets.
+
+        Raises InvalidRequest where it asks for what does not exist.
+        """
+        self.check_model(model, principal)
+        most = principal.concurrent_turns
+        if most is not None and request.n > most:
+            _refuse("n", request.n, "concurrent_turns", most, principal)
+        profile = self._profile(request, principal)
+        if profile == "plain":
+            if request.allowed_tools:
+                raise _mistake("allowed_tools", "the profile plain has no tools; ask for agent")
+            return Grant(profile)
+        tools = bool(self._settings.claude_tools)
+        return Grant(profile, self._permissions(request, principal), tools)
+
+    def check_model(self, model: str, principal: Principal) -> None:
+        """Raise PermissionDenied where *principal* may not use *model*."""
+        if not self.may_run(model, principal):
+            most = ", ".join(principal.models or ()) or "none"
+            _refuse("model", model[:100], "models", most, principal)
+
+    def may_run(self, model: str, principal: Principal) -> bool:
+        """Say whether *principal* may use *model*, by that name or by what it runs."""
+        if principal.models is None:
+            return True
+        runs = self._catalog.resolve(model)
+        return any(
+            model == allowed  # whose brackets, as in sonnet[1m], are none of a pattern's
+            or fnmatchcase(model, allowed)
+            or fnmatchcase(runs, allowed)
+            or runs == self._catalog.resolve(allowed)
+            for allowed in principal.models
+        )
+
+    def _profile(self, request: ChatRequest, principal: Principal) -> str:
+        plain = principal.profile == "plain"
+        if plain and request.profile == "agent":
+            _refuse("claude.profile", "agent", "profile", "plain", principal)
+        plain = plain or request.wants_plain
+        return request.profile or ("plain" if plain else self._settings.default_profile)
+
+    def _permissions(self, request: ChatRequest, principal: Principal) -> Permissions:
+        usable = self._tools(request, principal)
+        denied = request.disallowed_tools or ()
+        self._check_rules(denied)
+        allowed = principal.allowed_tools
+        return Permissions(
+            allow=self._allowed_rules if allowed is None else allowed,
+            deny=(
+                *(tool for tool in self._settings.claude_tools if tool not in usable),
+                *(principal.disallowed_tools or ()),
+                *denied,
+            ),
+            mode=self._mode(request, principal),
+            max_turns=self._max_turns(request, principal),
+        )
+
+    def _tools(self, request: ChatRequest, principal: Principal) -> frozenset[str]:
+        """Return the tools that may be used: those asked for, or all that the key may have."""
+        usable = frozenset(self._settings.claude_tools)
+        named, by = "CLAUDE_TOOLS", usable
+        if principal.tools is not None:
+            named, by = "tools", usable.intersection(principal.tools)
+        asked = by if request.allowed_tools is None else frozenset(request.allowed_tools)
+        if beyond := sorted(asked - by):
+            most = ", ".join(sorted(by)) or "none"
+            _refuse("claude.allowed_tools", ", ".join(beyond)[:200], named, most, principal)
+        return asked
+
+    def _mode(self, request: ChatRequest, principal: Principal) -> str | None:
+        """Return the permission mode to change to; None where it is the process's own."""
+        ours = self._settings.claude_permission_mode
+        key, asked = principal.permission_mode or ours, request.permission_mode
+        named, most = "CLAUDE_PERMISSION_MODE", ours
+        if WIDTHS[key] < WIDTHS[ours]:
+            named, most = "permission_mode", key
+        if asked and WIDTHS[asked] > WIDTHS[most]:
+            _refuse("claude.permission_mode", asked, named, most, principal)
+        mode = asked or most
+        return None if mode == ours else mode
+
+    def _max_turns(self, request: ChatRequest, principal: Principal) -> int | None:
+        asked, most = request.max_turns, principal.max_turns
+        if asked is not None and most is not None and asked > most:
+            _refuse("claude.max_turns", asked, "max_turns", most, principal)
+        if most is None and principal.has_budget:
+            most = self._settings.budget_max_turns
+        return asked if asked is not None else most
+
+    def _check_rules(self, rules: Iterable[str]) -> None:
+        """Refuse a rule that would deny nothing: it was meant to deny something."""
+        for index, rule in enumerate(rules):
+            if not is_rule(rule, self._settings.claude_tools):
+                tools = ", ".join(self._settings.claude_tools) or "none"
+                why = f"{rule[:80]!r} is no rule for one of the tools here ({tools})"
+                raise _mistake(f"disallowed_tools.{index}", why)
+
+
+def _refuse(param: str, asked: object, named: str, most: object, principal: Principal) -> NoReturn:
+    whose = (
+        f"the key {principal.name!r} allows" if named.islower() else "the gateway's settings allow"
+    )
+    raise PermissionDenied(
+        f"{param}: {asked} was asked for, but {whose} no more than {most} ({named}).", param=param
+    )
+
+
+def _mistake(knob: str, why: str) -> InvalidRequest:
+    param = f"claude.{knob}"
+    return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")

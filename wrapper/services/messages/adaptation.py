@@ -1,0 +1,149 @@
+"""The adaptation: a conversation in a form that the model's API accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from wrapper.services.messages.changes import Changes, refusal
+from wrapper.services.messages.message import (
+    ChatMessage,
+    Numbered,
+    is_blank,
+    is_system,
+    loses_blanks,
+    merge,
+    split_results,
+    system_text,
+)
+from wrapper.services.messages.pairing import pair
+from wrapper.services.messages.reminders import (
+    reminder_of_blank,
+    reminder_of_opening,
+    reminder_to_go_on,
+)
+from wrapper.services.turn import Message, Reminder
+
+BLANK = "must hold more than white space: the model's API takes no blank text"
+FIRST = "the first message must be the user's"
+LAST = (
+    "the last message must be the user's, or the result of a call, to be answered; with "
+    "claude.prefill the model goes on from it, if it can"
+)
+PREFILLED = "what the model is to go on from must be text, and not end with white space"
+DROPPED = "the model's API has no form for it, so that the model would not get it"
+SYSTEM_LAST = "a message of the user's, or the result of a call, must be there to be answered"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The messages of user and assistant in turns, and the system prompt; None where none is set.
+
+    `paths` name what the model gets in another form than the client sent it in.
+    """
+
+    messages: tuple[Message, ...]
+    system: str | None = None
+    paths: tuple[str, ...] = ()
+
+
+def adapt(
+    messages: Iterable[ChatMessage], *, prefill: bool = False, known: int = 0, strict: bool = False
+) -> Adapted:
+    """Return *messages* as the model's API accepts them. No call, result or letter is lost, and
+    what else is lost is named.
+
+    With *prefill* the assistant's may be the last message, from which the model goes on. The first
+    *known* messages were said before the request. If *strict*, raises InvalidRequest where the
+    model would get a message in another form.
+    """
+    changes = Changes(strict=strict)
+    numbered = list(enumerate(messages, -known))
+    _note_dropped(numbered, changes)
+    system = system_text(message for _, message in numbered)
+    at = None if prefill else _unanswered_system(numbered)
+    if at is not None:
+        index, message = numbered.pop(at)
+        changes.note(index, "role", SYSTEM_LAST)
+        # Where no other is left, an empty one still takes the place of Claude Code's own.
+        system = system_text(message for _, message in numbered) or ""
+        numbered.insert(at, (index, replace(message, role="user")))
+    spoken = [
+        (index, one)
+        for index, message in numbered
+        if not is_system(message)
+        for one in split_results(message)
+    ]
+    paired = list(pair(spoken, changes))
+    if prefill:
+        _check_prefill(paired)
+    _note_blanks(paired, changes)
+    said = tuple(merge(message for _, message in paired))
+    return Adapted(_with_ends(said, spoken, paired, changes, prefill), system, changes.paths)
+
+
+def _note_dropped(numbered: Iterable[Numbered], changes: Changes) -> None:
+    """Note what the messages no longer held when they were loaded."""
+    for index, message in numbered:
+        for path in message.dropped:
+            changes.note(index, path, DROPPED)
+
+
+def _note_blanks(paired: Iterable[Numbered], changes: Changes) -> None:
+    """Note the messages that are left out because they are blank, and white space that is lost."""
+    for index, message in paired:
+        if loses_blanks(message):
+            changes.note(index, "content", BLANK)
+
+
+def _unanswered_system(numbered: Sequence[Numbered]) -> int | None:
+    """Return the place of the last system message if it is what is to be answered.
+
+    It is where nothing but system messages follows what the assistant said.
+    """
+    for at in range(len(numbered) - 1, -1, -1):
+        message = numbered[at][1]
+        if not is_system(message):
+            return None
+        if not is_blank(message):
+            break
+    else:
+        return None
+    before = [message for _, message in numbered[:at] if not is_system(message)]
+    ends = not before or (before[-1].role == "assistant" and not before[-1].calls)
+    return at if ends else None
+
+
+def _check_prefill(paired: Sequence[Numbered]) -> None:
+    index, last = paired[-1] if paired else (0, ChatMessage("user", ()))
+    text = "".join(part for part in last.parts if isinstance(part, str))
+    if last.role == "assistant" and text != text.rstrip():
+        raise refusal(index, "content", PREFILLED)
+
+
+def _with_ends(
+    said: tuple[Message, ...],
+    spoken: Sequence[Numbered],
+    paired: Sequence[Numbered],
+    changes: Changes,
+    prefill: bool,
+) -> tuple[Message, ...]:
+    """Return what was *said* with a message of the user's at its beginning and at its end."""
+    if not spoken:
+        changes.note(0, "content", BLANK)
+        return _reminding(reminder_of_blank())
+    (start, first), (end, last) = spoken[0], paired[-1]
+    if not said or said[0].role == "assistant":
+        blank = first.role != "assistant"
+        changes.note(start, "content" if blank else "role", BLANK if blank else FIRST)
+        said = _reminding(reminder_of_blank() if blank else reminder_of_opening()) + said
+    if last.role == "assistant" and not prefill:
+        changes.note(end, "role", LAST)
+    if said[-1].role == "user" or prefill:
+        return said
+    blank = last.role != "assistant"
+    return said + _reminding(reminder_of_blank() if blank else reminder_to_go_on())
+
+
+def _reminding(reminder: Reminder) -> tuple[Message, ...]:
+    return (Message("user", (reminder,)),)

@@ -1,0 +1,143 @@
+"""The pairing: each call of a conversation is answered once, right after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from wrapper.services.messages.changes import Changes
+from wrapper.services.messages.message import RESULTS, ChatMessage, Numbered
+from wrapper.services.messages.past_call import UNKNOWN, accepted_call
+from wrapper.services.turn import Call, Part
+
+# The prefix of the ids of calls that came without one.
+OWN_ID = "function_call_"
+# The id of calls that came with an empty one, and what their results name.
+WITHOUT_ID = "call_without_id"
+NO_RESULT = "(The application sent no result for this call.)"
+_ORPHAN = "must be the only response to a call of the assistant's before it"
+_LATE = "must follow the assistant's message with its call, with only other results between them"
+_MISSING = "each call must be followed by a message with its result, which is missing for"
+_NO_ID = "must not be empty"
+_SAME_ID = "another call of the conversation has this id"
+
+
+@dataclass
+class _Entry:
+    """A message, the results of its calls, and the ids of the calls that have none yet."""
+
+    index: int
+    message: ChatMessage
+    results: list[Numbered] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+def pair(messages: Iterable[Numbered], changes: Changes) -> Iterator[Numbered]:
+    """Yield *messages* with every call answered once, by the messages right after it.
+
+    A result stands where its call is, a missing one says that it is, and one without a call gets a
+    call. Ids become unique. No text is lost.
+    """
+    pairs = _Pairs(changes)
+    for nth, (index, message) in enumerate(messages):
+        if message.role in RESULTS:
+            pairs.answer(index, message)
+        else:
+            pairs.add(nth, index, message)
+    return pairs.messages()
+
+
+class _Pairs:
+    def __init__(self, changes: Changes):
+        self._changes = changes
+        self._entries: list[_Entry] = []
+        self._ids: set[str] = set()
+        # Both by the role of the result and what it names: an id, or of the older way a function.
+        self._open: dict[tuple[str, str], list[tuple[_Entry, Call]]] = {}
+        self._closed: dict[tuple[str, str], tuple[Call, tuple[Part, ...]]] = {}
+
+    def add(self, nth: int, index: int, message: ChatMessage) -> None:
+        """Add a message that is no result, the *nth* of the conversation."""
+        entry = _Entry(index, message)
+        parts: list[Part] = []
+        opened: list[tuple[tuple[str, str], Call]] = []
+        number = 0
+        for part in message.parts:
+            if isinstance(part, Call):
+                key = f"tool_calls.{number}" if part.id else "function_call"
+                number += bool(part.id)
+                call = accepted_call(part, index, key, self._changes)
+                call = replace(call, id=self._id(call.id or f"{OWN_ID}{nth}"))
+                if part.id == WITHOUT_ID:
+                    self._changes.note(index, f"{key}.id", _NO_ID)
+                elif part.id and call.id != part.id:
+                    self._changes.note(index, f"{key}.id", _SAME_ID)
+                opened.append((_key_of(part), call))
+                part = call
+            parts.append(part)
+        if opened:
+            entry.message = replace(message, parts=tuple(parts))
+        for key_of, call in reversed(opened):  # of one id the first call is answered first
+            self._open.setdefault(key_of, []).append((entry, call))
+        entry.waiting = [call.id for _, call in opened]
+        self._entries.append(entry)
+
+    def answer(self, index: int, message: ChatMessage) -> None:
+        """Add a result."""
+        key = (message.role, message.answers)
+        path = "name" if message.role == "function" else "tool_call_id"
+        if waiting := self._open.get(key):
+            entry, call = waiting.pop()
+            if entry is not self._entries[-1]:
+                self._changes.note(index, path, _LATE)
+            self._close(key, entry, call, (index, message))
+            return
+        self._changes.note(index, path, _ORPHAN)
+        closed = self._closed.get(key)
+        if closed is None or closed[1] != message.parts:
+            self._restore(key, closed[0] if closed else None, index, message)
+
+    def messages(self) -> Iterator[Numbered]:
+        for entry in self._entries:
+            yield entry.index, entry.message
+            yield from entry.results
+            yield from self._missing(entry)
+
+    def _restore(
+        self, key: tuple[str, str], call: Call | None, index: int, message: ChatMessage
+    ) -> None:
+        """Add a result together with a call: as its call was, or one that tells only its name."""
+        name = message.answers if message.role == "function" else UNKNOWN
+        call = call or accepted_call(Call("", name, "{}"), index, "", Changes())
+        call = replace(call, id=self._id(message.answers if message.role == "tool" else OWN_ID))
+        entry = _Entry(index, ChatMessage("assistant", (call,)), waiting=[call.id])
+        self._entries.append(entry)
+        self._close(key, entry, call, (index, message))
+
+    def _close(self, key: tuple[str, str], entry: _Entry, call: Call, result: Numbered) -> None:
+        index, message = result
+        entry.results.append((index, replace(message, answers=call.id)))
+        entry.waiting.remove(call.id)
+        self._closed[key] = call, message.parts
+
+    def _missing(self, entry: _Entry) -> Sequence[Numbered]:
+        """Return results that say that there are none."""
+        if not entry.waiting:
+            return ()
+        key = "function_call" if entry.waiting[-1].startswith(OWN_ID) else "tool_calls"
+        missing = ", ".join(call_id[:100] for call_id in entry.waiting)
+        self._changes.note(entry.index, key, f"{_MISSING} {missing}", mendable=True)
+        return [(entry.index, ChatMessage("tool", (NO_RESULT,), one)) for one in entry.waiting]
+
+    def _id(self, wanted: str) -> str:
+        """Return *wanted*, or where a call has it already, an id that none has."""
+        call_id, number = wanted, 1
+        while call_id in self._ids:
+            number += 1
+            call_id = f"{wanted}_{number}"
+        self._ids.add(call_id)
+        return call_id
+
+
+def _key_of(call: Call) -> tuple[str, str]:
+    return ("tool", call.id) if call.id else ("function", call.name)

@@ -1,0 +1,65 @@
+"""The command git, of which some subcommands only read, and nothing but the repository right here.
+
+Git would look for a repository in the directories above, take one that an agent has written itself,
+and run the programs that a configuration names: all that is settled by its first options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wrapper.services.permissions.readonly.files import Files
+from wrapper.services.permissions.readonly.syntax import Denied, Word
+from wrapper.services.permissions.readonly.usage import Usage, arguments, usage
+
+_SETTLED = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "diff.submodule=short",
+    "log.showSignature=false",
+    "protocol.allow=never",
+    "status.submoduleSummary=false",
+)
+_DIFF = (
+    "-U=number -b -i -p -s -u -w -z --abbrev=optional --cached --color=optional "
+    "--ignore-all-space --ignore-space-change --minimal --name-only --name-status --no-color "
+    "--no-renames --numstat --patch --raw --shortstat --staged --stat=optional --summary "
+    "--unified=number --word-diff=optional"
+)
+_LOG = (
+    f"{_DIFF} -NUM -E -F -G=text -S=text -n=number --abbrev-commit --after=text --all "
+    "--author=text --before=text --branches=optional --date=text --decorate=optional "
+    "--first-parent --follow "
+    "--format=text --graph --grep=text --max-count=number --merges --no-decorate --no-merges "
+    "--oneline --pretty=optional --reverse --since=text --skip=number --tags=optional --until=text"
+)
+_NO_PROGRAMS = "--no-ext-diff --no-textconv --ignore-submodules=all"
+
+SUBCOMMANDS: dict[str, Usage] = {
+    "blame": usage("-L=text -e -l -s -w --date=text", "revisions", always="--no-textconv"),
+    "branch": usage("-a -r -v --all --list --remotes --show-current --verbose", "none"),
+    "diff": usage(_DIFF, "revisions", always=_NO_PROGRAMS),
+    "log": usage(_LOG, "revisions", always=_NO_PROGRAMS),
+    "ls-files": usage(
+        "-c -d -m -o -s -t --cached --deleted --exclude-standard --modified --others --stage"
+    ),
+    "rev-parse": usage("--abbrev-ref --short=optional --verify", "revisions"),
+    "show": usage(_LOG, "revisions", always=_NO_PROGRAMS),
+    "status": usage(
+        "-b -s -v --branch --long --porcelain=optional --short --show-stash --untracked-files=text",
+        always="--ignore-submodules=all",
+    ),
+}
+
+
+def git(words: Sequence[Word], files: Files) -> list[str]:
+    """Return what follows `git`, written anew. Raises Denied."""
+    name = words[0].text if words else ""
+    if name not in SUBCOMMANDS:
+        raise Denied(f"of git only these run here: {', '.join(SUBCOMMANDS)}")
+    if not files.has_repository():
+        raise Denied("the working directory is not the top of a git repository")
+    given = arguments(f"git {name}", SUBCOMMANDS[name], words[1:], files)
+    places = f"--git-dir={files.root}/.git", f"--work-tree={files.root}"
+    settled = [word for setting in _SETTLED for word in ("-c", setting)]
+    return ["--no-pager", "--no-optional-locks", *places, *settled, name, *given]

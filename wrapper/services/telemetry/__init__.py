@@ -1,0 +1,1 @@
+"""What a request took and used, for headers, metrics and signals."""

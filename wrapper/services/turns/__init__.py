@@ -1,0 +1,1 @@
+"""A request becomes turns: it is checked, admitted, run, recorded and remembered."""

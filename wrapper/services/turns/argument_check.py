@@ -1,0 +1,52 @@
+"""The check of calls: their arguments must match the schemas that the client wrote.
+
+It checks functions that are strict, and those whose schema the model gets in another form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wrapper.errors import ApiError
+from wrapper.services.json_schema.validation import misfit
+from wrapper.services.messages.reminders import reminder_of_arguments
+from wrapper.services.turn import Call, Function, Reminder, Shape
+
+
+@dataclass(frozen=True)
+class MisfitCall:
+    """A call whose arguments do not match the schema of its function, as the client wrote it.
+
+    The *reminder* says so to the model. There is one if the function is strict: the client was
+    promised arguments that match.
+    """
+
+    reminder: Reminder | None = None
+
+
+def checks_calls(functions: Iterable[Function], *, strict: bool = False) -> bool:
+    """Return whether calls of *functions* are checked; only the strict ones if *strict*."""
+    return any(one.strict if strict else one.is_checked for one in functions)
+
+
+def find_misfit(
+    functions: Sequence[Function], calls: Iterable[Call], param: str
+) -> MisfitCall | None:
+    """Return the first of *calls* that does not match the schema that its function is checked by.
+
+    A call whose check takes too long counts as one, without a reminder.
+    """
+    checked = {one.name: one for one in functions if one.is_checked}
+    for call in calls:
+        if function := checked.get(call.name):
+            shape = Shape(call.name, function.parameters, original=function.original)
+            try:
+                why = misfit(shape, call.arguments, param=param)
+            except ApiError:
+                return MisfitCall()
+            if why is not None:
+                return MisfitCall(
+                    reminder_of_arguments(call.name, why) if function.strict else None
+                )
+    return None

@@ -1,0 +1,120 @@
+"""The fitting: a request cut to what its model takes, and the names of what was lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from wrapper.errors import InvalidRequest
+from wrapper.services.supports import Supports
+from wrapper.services.turns.builder import ChatRequest
+
+# What is left alone where the model has it so by default.
+_DEFAULT = (None, 1)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A request without what its model does not take: `ignored`, and `clamped` to its most.
+
+    What is `adapted` the model gets in another form, or in words.
+    """
+
+    request: ChatRequest
+    ignored: tuple[str, ...] = ()
+    clamped: Mapping[str, int] = field(default_factory=dict)
+    adapted: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return the names by the header that tells of them."""
+        told = {
+            "x-ignored-params": self.ignored,
+            "x-clamped-params": self.clamped,
+            "x-adapted-params": self.adapted,
+        }
+        return {header: ", ".join(names) for header, names in told.items() if names}
+
+
+def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
+    """Return *request* as a model that takes what *supports* says can be given it.
+
+    Raises InvalidRequest where anything would be lost and *strict* does not allow that.
+    """
+    untaken = tuple(_untaken(request, supports))
+    thinks = not supports.thinking_off or request.effort not in (None, "none")
+    most = supports.max_output_tokens
+    clamped = {"temperature": 1} if _is_hot(request) and "temperature" not in untaken else {}
+    if (request.max_tokens or 0) > most:
+        clamped[request.limit_param] = most
+        request = replace(request, max_tokens=most)
+    asked = request.calling.demands and not supports.thinking_off
+    if untaken or asked or request.shape:
+        request = replace(
+            request,
+            temperature=None if "temperature" in untaken else request.temperature,
+            top_p=None if "top_p" in untaken else request.top_p,
+            effort=None if request.effort_param in untaken else request.effort,
+            calling=replace(request.calling, forced=not asked),
+            shape=request.shape and replace(request.shape, forced=not thinks),
+        )
+    fitted = Fitted(
+        request,
+        (*request.idle, *untaken),
+        clamped,
+        (*request.adapted, *((request.choice_param,) if asked else ())),
+    )
+    if strict:
+        _check(fitted)
+    return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
+
+
+def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
+    """Yield what the request asks for and the model does not take."""
+    if request.temperature not in _DEFAULT and not supports.temperature:
+        yield "temperature"
+    if request.top_p not in _DEFAULT and not supports.top_p:
+        yield "top_p"
+    thinks_anyway = request.effort == "none" and not supports.thinking_off
+    cannot_think = request.effort not in (None, "none") and not supports.reasoning_effort
+    # A model cannot both think and be made to call something.
+    thinks = request.effort not in (None, "none")
+    wants_both = request.calling.demands and supports.thinking_off and thinks
+    if thinks_anyway or cannot_think or wants_both:
+        yield request.effort_param
+
+
+def _is_hot(request: ChatRequest) -> bool:
+    return (request.temperature or 0) > 1
+
+
+def _check(fitted: Fitted) -> None:
+    for name in fitted.ignored:
+        raise InvalidRequest(
+            f"{name}: it would have no effect here, which STRICT_PARAMS does not allow; "
+            "leave it out, or ask another model.",
+            param=name,
+            code="unsupported_parameter",
+        )
+    for name, most in fitted.clamped.items():
+        raise InvalidRequest(
+            f"{name}: it would be sent as {most}, the model's most, which STRICT_PARAMS does not "
+            "allow.",
+            param=name,
+            code="unsupported_value",
+        )
+    for name in fitted.request.adapted:
+        raise InvalidRequest(
+            f"{name}: the model would get this schema in another form, which STRICT_PARAMS does "
+            "not allow: it has anyOf, oneOf, allOf or $ref at its top, or numbers that a double "
+            "does not hold.",
+            param=name,
+            code="unsupported_value",
+        )
+    for name in fitted.adapted:
+        raise InvalidRequest(
+            f"{name}: this model cannot be made to call a function, only asked to, which "
+            "STRICT_PARAMS does not allow; ask another model.",
+            param=name,
+            code="unsupported_parameter",
+        )

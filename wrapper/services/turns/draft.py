@@ -1,0 +1,82 @@
+"""The draft: a request held against its model, its key and the settings, ready to become a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wrapper.services.catalog import Catalog
+from wrapper.services.json_schema.draft7 import as_draft_7
+from wrapper.services.limits.policy import Ceilings
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import Principal
+from wrapper.services.turn import SessionKey, Turn
+from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+from wrapper.services.turns.compatibility import fit
+
+SHAPE_PARAM = "response_format.json_schema.schema"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A request as its model takes it. `notes` are the headers that name what was changed."""
+
+    request: ChatRequest
+    model: str
+    grant: Grant
+    principal: Principal
+    notes: Mapping[str, str]
+    strict: bool = False
+
+    def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
+        """Return the turn, which goes on from what was said *before* in its *session*."""
+        return build_turn(
+            self.request,
+            model=self.model,
+            grant=self.grant,
+            principal=self.principal,
+            before=before,
+            session=session,
+            strict=self.strict,
+        )
+
+    def empty(self) -> Turn:
+        """Return a turn without messages, for an answer that is only repeated."""
+        return Turn(self.model, (), profile=self.grant.profile, principal=self.principal)
+
+
+def draft(
+    request: ChatRequest,
+    principal: Principal,
+    *,
+    catalog: Catalog,
+    ceilings: Ceilings,
+    strict: bool,
+) -> Draft:
+    """Return the draft of *request*.
+
+    Raises ModelNotFound, PermissionDenied or InvalidRequest for what is wrong with the request by
+    itself; whether its messages can follow those of its session is known only with these.
+    """
+    choice = catalog.choose(request.model)
+    grant = ceilings.grant(request, choice.model, principal)
+    if grant.profile == "agent":
+        request = _for_agent(request)
+    fitted = fit(request, catalog.supports(choice.model), strict=strict)
+    remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
+    notes = {**remapped, **fitted.notes}
+    drafted = Draft(fitted.request, choice.model, grant, principal, notes, strict)
+    if request.session_id is None:
+        drafted.build()
+    return drafted
+
+
+def _for_agent(request: ChatRequest) -> ChatRequest:
+    """Return *request* with the schema of its answer as Claude Code takes it from an agent."""
+    shape = request.shape
+    if shape is None:
+        return request
+    schema, lost = as_draft_7(shape.schema)
+    adapted = dict.fromkeys((*request.adapted, *((SHAPE_PARAM,) if lost else ())))
+    shape = replace(shape, schema=schema, original=shape.exact)
+    return replace(request, shape=shape, adapted=tuple(adapted))

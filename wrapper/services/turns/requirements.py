@@ -1,0 +1,69 @@
+"""The demand: what the answer to a turn must hold, and what one that does not hold it lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wrapper.errors import ApiError, BadAnswer
+from wrapper.services.json_schema.validation import misfit
+from wrapper.services.messages.reminders import reminder_of_call, reminder_of_shape
+from wrapper.services.turn import Call, Reminder, Shape, Turn
+from wrapper.services.turns.argument_check import checks_calls, find_misfit
+
+# The parameter that functions come in, by the one that chooses among them.
+FUNCTIONS = {"tool_choice": "tools", "function_call": "functions"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an answer lacks: the parameter that asks for it, and the *reminder* that says so.
+
+    Without a reminder it is not worth another request. With an *error* the answer is of no use.
+    """
+
+    param: str
+    reminder: Reminder | None = None
+    error: ApiError | None = None
+
+
+def makes_demands(turn: Turn) -> bool:
+    """Say whether the answers to *turn* have to be looked at."""
+    calling = turn.calling
+    one_call = bool(turn.functions and not calling.parallel)
+    return turn.shape is not None or calling.demands or one_call or checks_calls(turn.functions)
+
+
+def missing_call(turn: Turn, choice: str) -> Fault:
+    """Return the fault of an answer without the call that the parameter *choice* demands."""
+    return Fault(choice, reminder_of_call(turn.functions, turn.calling))
+
+
+def misfit_call(turn: Turn, calls: Iterable[Call], choice: str) -> Fault | None:
+    """Return the fault of *calls* with arguments that their function does not take, if any."""
+    param = FUNCTIONS[choice]
+    found = find_misfit(turn.functions, calls, param)
+    return Fault(param, found.reminder) if found else None
+
+
+def misfit_answer(shape: Shape, text: str) -> Fault | None:
+    """Return the fault of *text* where it does not fit *shape*, if it must or is no JSON at all."""
+    try:
+        why = misfit(shape, text)
+    except ApiError as error:  # whether it fits cannot be known
+        return Fault("response_format", error=error)
+    if why is None:
+        return None
+    if not shape.strict and _is_json(text):
+        return Fault("response_format")
+    what = f"The model's answer does not fit the schema {shape.name!r}: {why}"
+    return Fault("response_format", reminder_of_shape(why), BadAnswer(what, retry=False))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""The run: the turns of one request under way, watched, recorded, booked and remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from wrapper.errors import ApiError, QuotaExceeded
+from wrapper.services.answer import Answer
+from wrapper.services.background.watchdog import Watch
+from wrapper.services.events import Ended, Ending, Event, Noted, add_note
+from wrapper.services.turns.request_log import Record
+from wrapper.services.turns.usage_recorder import Booking
+
+
+class Events(Protocol):
+    """The events of turns under way, each with its turn's index, and None where none came."""
+
+    def __iter__(self) -> Iterator[tuple[int, Event] | None]: ...
+
+    def close(self) -> Iterable[tuple[int, Event]]:
+        """End what still runs, and return what it has told that nobody has asked for."""
+        ...
+
+
+class Run:
+    """It must be closed, once or more often.
+
+    *answers* are what the turns' events are gathered in; each is given to *remember* at its end,
+    before the client is told of it. `notes`, by header name, grow as the turns run.
+    """
+
+    def __init__(
+        self,
+        loop: Events,
+        watch: Watch,
+        record: Record,
+        booking: Booking,
+        *,
+        answers: Sequence[Answer],
+        remember: Callable[[Answer], None],
+        release: Callable[[], None],
+        notes: dict[str, str],
+    ):
+        self._loop = loop
+        self._watch = watch
+        self._record = record
+        self._booking = booking
+        self._answers = answers
+        self._remember = remember
+        self._release = release
+        self._items = self._watched()
+        self._primed: list[tuple[int, Event] | None] = []
+        self.notes = notes
+
+    def __iter__(self) -> Iterator[tuple[int, Event] | None]:
+        """Yield (choice, event), or None when a while has passed without any."""
+        return itertools.chain(self._primed, self._items)
+
+    def prime(self, seconds: float, clock: Callable[[], float]) -> None:
+        """Wait for the first event, at most *seconds*: until then an error is still a status."""
+        until = clock() + seconds
+        for item in self._items:
+            if item is not None or clock() >= until:
+                self._primed.append(item)
+                return
+
+    def close(self) -> None:
+        try:
+            with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
+                for index, event in self._loop.close():
+                    self._record.add(index, event)
+                self._booking.close()
+        finally:  # else a session could never be used again
+            self._release()
+            self._record.close()
+
+    def _watched(self) -> Iterator[tuple[int, Event] | None]:
+        self._record.begin()
+        try:
+            for item in self._loop:
+                self._watch.check()
+                if item is not None:
+                    yield from self._ended_early(*item)
+                    self._record.add(*item)
+                    self._gather(*item)
+                yield item
+        except Exception as error:
+            self._record.fail(error)
+            raise
+        self._record.done()
+
+    def _gather(self, index: int, event: Event) -> None:
+        if isinstance(event, Noted):
+            self.notes = add_note(self.notes, event)
+        answer = self._answers[index]
+        try:
+            answer.add(event)
+        except ApiError as error:
+            error.extra_headers |= self.notes
+            raise
+        if answer.ended:
+            try:
+                self._remember(answer)
+            except ApiError as error:
+                error.retry = False  # the turn was had, whatever its tools have done
+                raise
+
+    def _ended_early(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
+        """Yield what names the reason, before the end of a turn that could not go on."""
+        if isinstance(event, Ended) and event.ending is Ending.BUDGET:
+            noted = Noted("x-ended-early", str(QuotaExceeded.code))
+            self._gather(index, noted)
+            yield index, noted

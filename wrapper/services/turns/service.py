@@ -1,0 +1,246 @@
+"""The chat service: a chat request admitted, made into turns, run, and remembered if asked."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+
+from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
+from wrapper.services import resources
+from wrapper.services.answer import Answer
+from wrapper.services.attachments.images import check_pictures
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
+from wrapper.services.caller import Caller
+from wrapper.services.catalog import Catalog
+from wrapper.services.engine import Engine, Runner, TurnLoop
+from wrapper.services.fronts.chat import Head, build_chunks, build_completion
+from wrapper.services.limits.admission import Admission
+from wrapper.services.limits.policy import Ceilings
+from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.messages.exact_history import tell_adapted
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.sessions.options import options_of
+from wrapper.services.sessions.service import Asked, SessionService
+from wrapper.services.sessions.session_turn import Passing, Replay, Visit
+from wrapper.services.telemetry.metrics import Meter
+from wrapper.services.telemetry.signals import Signals
+from wrapper.services.telemetry.timing import Timing, timed
+from wrapper.services.turn import Turn
+from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.turns.correction import Correcting
+from wrapper.services.turns.draft import Draft, draft
+from wrapper.services.turns.request_log import Record
+from wrapper.services.turns.requirements import makes_demands
+from wrapper.services.turns.run import Events, Run
+from wrapper.services.turns.told import Completion, Stream
+from wrapper.services.turns.usage_recorder import Booking
+from wrapper.services.usage.ledger import Ledger
+from wrapper.settings import Settings
+
+HEARTBEAT_SECONDS = 10.0
+
+
+class ChatService:
+    """Answers chat requests. *draining* says whether the gateway is shutting down.
+
+    *sender* is in whose name signals are sent.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        settings: Settings,
+        *,
+        admission: Admission,
+        meter: Meter,
+        ceilings: Ceilings,
+        ledger: Ledger,
+        rates: Rates,
+        sessions: SessionService | None = None,
+        sender: object = None,
+        draining: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: f"chatcmpl-{secrets.token_hex(16)}",
+    ):
+        self._engine = engine
+        self._catalog = catalog
+        self._settings = settings
+        self._ceilings = ceilings
+        self._admission = admission
+        self._meter = meter
+        self._ledger = ledger
+        self._rates = rates
+        self._sessions = sessions
+        self._sender = sender
+        self._draining = draining
+        self._clock = clock
+        self._new_id = new_id
+
+    def admit(self, caller: Caller) -> Caller:
+        """Count a request against its key's rate and check the key's budget.
+
+        This needs no part of the request's body, so it comes before the body is read. Raises
+        RateLimited, QuotaExceeded or Unavailable. A request that may be the repetition of one that
+        was answered costs nothing then, so its budget is checked later.
+        """
+        if caller.admitted:
+            return caller
+        self._check(caller)
+        resources.check()
+        self._rates.admit(caller.principal)
+        if not caller.may_repeat:
+            self._ledger.check(caller.principal)
+        return replace(caller, admitted=True)
+
+    def complete(self, request: ChatRequest, caller: Caller) -> Completion:
+        """Return the whole completion."""
+        with timed(self._clock) as timing, closing(self._open(request, caller, timing)) as run:
+            body = build_completion(self._head(request), run)
+        rates = self._rates.headers(caller.principal)
+        return Completion(body, {**run.notes, **rates, **timing.header()})
+
+    def stream(self, request: ChatRequest, caller: Caller) -> Stream:
+        """Return the completion as a stream.
+
+        The model has begun to answer, or has been silent for HEARTBEAT_SECONDS.
+        """
+        with timed(self._clock) as timing:
+            run = self._open(request, caller, timing)
+            try:
+                run.prime(HEARTBEAT_SECONDS, self._clock)
+                rates = self._rates.headers(caller.principal)
+            except BaseException:
+                run.close()
+                raise
+        notes = {**run.notes, **rates, **timing.header()}
+        return Stream(build_chunks(self._head(request), run), run.close, notes)
+
+    def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
+        """Check the request, cheapest check first, and return the run of its turns."""
+        caller = self.admit(caller)
+        early = self._draft(request, caller) if request.model or not request.session_id else None
+        with ExitStack() as held:
+            with timing.queueing():
+                check = partial(self._check, caller)
+                held.callback(self._admission.admit(request.n, caller.principal, check))
+            watch = self._watch(caller)
+            visit = self._visit(request, caller, watch, held)
+            request = visit.options.fill(request)
+            drafted = self._draft(request, caller) if visit.key or not early else early
+            turn = drafted.empty() if visit.repeats else drafted.build(visit.before, visit.key)
+            if not visit.repeats:  # other turns of the key may have spent the budget meanwhile
+                self._ledger.check(caller.principal)
+            inspected = self._inspect(request, turn, visit.before, caller)
+            notes = {**drafted.notes, **inspected, **visit.notes}
+            record = Record(
+                caller.request_id,
+                turn,
+                prompts=self._settings.log_prompts,
+                timing=timing,
+                meter=self._meter,
+                signals=self._signals(turn, caller, visit),
+            )
+            booking = Booking(caller.principal, self._ledger, self._rates, self._meter)
+            return Run(
+                self._play(turn, request, visit, booking),
+                watch,
+                record,
+                booking,
+                answers=[Answer() for _ in range(request.n)],
+                remember=partial(
+                    visit.remember,
+                    legacy=request.legacy_functions,
+                    options=options_of(request, turn.profile),
+                ),
+                notes=notes,
+                release=held.pop_all().close,
+            )
+
+    def _draft(self, request: ChatRequest, caller: Caller) -> Draft:
+        drafted = draft(
+            request,
+            caller.principal,
+            catalog=self._catalog,
+            ceilings=self._ceilings,
+            strict=self._settings.strict_params,
+        )
+        if request.session_id is None and caller.may_repeat:  # only sessions repeat answers
+            self._ledger.check(caller.principal)
+        return drafted
+
+    def _check(self, caller: Caller) -> None:
+        """Raise ShuttingDown or ClientGone where no turn should begin."""
+        if self._draining():
+            raise ShuttingDown("The gateway is shutting down; ask again.", retry_after=1)
+        if caller.gone():
+            raise ClientGone("The client closed the connection.")
+
+    def _play(
+        self,
+        turn: Turn,
+        request: ChatRequest,
+        visit: Visit | Passing,
+        booking: Booking,
+    ) -> Events:
+        """Return the events of the request's turns, or of one that *visit* has had before."""
+        if visit.repeats:
+            return Replay(visit.replay())
+        runner: Runner = self._engine
+        if makes_demands(turn):
+            retries = self._settings.retry_bad_answers
+            runner = Correcting(runner, request.choice_param, request.stream, retries)
+        turn = replace(turn, may_go_on=booking.may_go_on)
+        return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=booking.add)
+
+    def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
+        """Return what tells of the turn; one that was had before was told of then."""
+        return None if visit.repeats else Signals(self._sender, turn, caller.request_id)
+
+    def _visit(
+        self, request: ChatRequest, caller: Caller, watch: Watch, held: ExitStack
+    ) -> Visit | Passing:
+        """Return the request's turn of its session, which *held* is to close."""
+        if request.session_id is None:
+            return Passing()
+        if self._sessions is None:
+            why = "this gateway keeps no sessions (SESSION_STORE=none)"
+            raise InvalidRequest(f"session_id: {why}; leave it out.", param="session_id")
+        asked = Asked(request.session_id, request.messages, caller.attempt, caller.again)
+        visit = self._sessions.visit(asked, caller.principal, watch)
+        held.callback(visit.close)
+        return visit
+
+    def _inspect(
+        self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage], caller: Caller
+    ) -> dict[str, str]:
+        """Return the headers that name the pictures and the calls that change."""
+        model = self._catalog.resolve(turn.model)
+        shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
+        strict = self._settings.strict_params
+        changed = check_pictures(request.listed, shrinks, strict=strict, gone=caller.gone)
+        return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
+
+    def _watch(self, caller: Caller) -> Watch:
+        return Watch(
+            gone=caller.gone,
+            draining=self._draining,
+            limit=self._settings.max_timeout / 1000,
+            grace=self._settings.graceful_timeout,
+            clock=self._clock,
+        )
+
+    def _head(self, request: ChatRequest) -> Head:
+        return Head(
+            id=self._new_id(),
+            created=int(time.time()),
+            choices=request.n,
+            include_usage=request.include_usage,
+            show_tool_use=request.show_tool_use,
+            service_tier=request.service_tier,
+            legacy_functions=request.legacy_functions,
+        )

@@ -1,0 +1,156 @@
+"""The Redis store: what was spent, where several gateways can keep it together."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wrapper.services.redis_client import RedisFailed, RedisLink
+from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+PREFIX = "claude-code-gateway:usage"
+# Seconds that a batch's mark is kept: for longer than Redis should be out of reach.
+MARK = 86400
+
+# KEYS: the batch's mark, the known keys, the known months, then the hashes. ARGV: "booked" or
+# "void", the mark's life, a key and month to make known for each hash, then for each increment the
+# number of its hash, its field and itself. MULTI would leave half a batch where one increment is
+# refused, and could not tell a batch that is given up from one that is still on its way.
+BATCH = """
+local was = redis.call('GET', KEYS[1])
+if ARGV[1] == 'booked' and was then return 0 end
+if ARGV[1] == 'void' and was ~= 'booked' then
+    redis.call('SET', KEYS[1], 'void', 'EX', ARGV[2])
+    return 0
+end
+local at = 3
+for _ = 4, #KEYS do
+    redis.call('SADD', KEYS[2], ARGV[at])
+    redis.call('SADD', KEYS[3], ARGV[at + 1])
+    at = at + 2
+end
+for i = at, #ARGV, 3 do
+    local said = redis.pcall('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+    if type(said) == 'table' and said.err then
+        for j = at, i - 3, 3 do
+            local number = ARGV[j + 2]
+            local back = string.sub(number, 1, 1) == '-' and string.sub(number, 2) or '-' .. number
+            redis.call('HINCRBY', KEYS[tonumber(ARGV[j])], ARGV[j + 1], back)
+        end
+        return said
+    end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Rows that are added together, and the id by which Redis knows whether they were."""
+
+    id: str
+    rows: tuple[Row, ...]
+
+    def arguments(self, state: str) -> tuple[list[str], list[str]]:
+        """Return the script's KEYS and ARGV; to void a batch is to book its opposite."""
+        sign = -1 if state == "void" else 1
+        hashes: dict[tuple[str, str], int] = {}
+        changes: list[str] = []
+        for row in self.rows:
+            number = hashes.setdefault((row.key, row.day[:7]), len(hashes) + 4)
+            for name, value in zip(NAMES, row.amounts.values(), strict=True):
+                if value:
+                    field = f"{row.day[8:]}:{name}:{row.model}"
+                    changes += [str(number), field, str(sign * value)]
+        keys = [f"{PREFIX}:batch:{self.id}", f"{PREFIX}:keys", f"{PREFIX}:months"]
+        keys += [_hash(key, month) for key, month in hashes]
+        known = [part for pair in hashes for part in pair]
+        return keys, [state, str(MARK), *known, *changes]
+
+
+class RedisStore:
+    """A UsageStore in the Redis at *url*: a hash for each key and month. Needs redis-py.
+
+    Where an answer of Redis is lost, whether the batch was booked is not known. Such a batch is
+    made void before anything else is read or added, so that what raised was not added.
+    """
+
+    def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
+        self._link = RedisLink(url, "REDIS_URL")
+        self._new_id = new_id
+        self._doubtful: list[_Batch] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        with self._reached() as client:
+            from redis import ResponseError
+
+            batch = _Batch(self._new_id(), tuple(rows))
+            try:
+                _run(client, batch, "booked")
+            except ResponseError:
+                raise  # Redis has answered, and booked nothing
+            except BaseException:
+                self._doubtful.append(batch)
+                raise
+
+    def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
+        with self._reached() as client:
+            months = [str(name) for name in client.smembers(f"{PREFIX}:months")]
+            months = sorted(month for month in months if first[:7] <= month <= last[:7])
+            keys = (
+                [str(name) for name in client.smembers(f"{PREFIX}:keys")] if key is None else [key]
+            )
+            wanted = [(month, name) for month in months for name in keys]
+            pipeline = client.pipeline()
+            for month, name in wanted:
+                pipeline.hgetall(_hash(name, month))
+            found = zip(wanted, pipeline.execute(), strict=True)
+            rows = [row for (month, name), kept in found for row in _rows(name, month, kept)]
+        chosen = [row for row in rows if first <= row.day <= last]
+        return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
+
+    def close(self) -> None:
+        self._link.close()
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[Redis]:
+        """Give a client that owes no answer; what fails is StoreFailed."""
+        try:
+            with self._link.reached() as client:
+                self._void(client)
+                yield client
+        except RedisFailed as error:
+            raise StoreFailed(error.told, error.where) from None
+
+    def _void(self, client: Redis) -> None:
+        for batch in list(self._doubtful):
+            _run(client, batch, "void")
+            with contextlib.suppress(ValueError):  # another thread was quicker
+                self._doubtful.remove(batch)
+
+
+def _run(client: Redis, batch: _Batch, state: str) -> None:
+    keys, arguments = batch.arguments(state)
+    client.eval(BATCH, len(keys), *keys, *arguments)
+
+
+def _hash(key: str, month: str) -> str:
+    return f"{PREFIX}:{month}:{key}"
+
+
+def _rows(key: str, month: str, kept: dict[str, str]) -> list[Row]:
+    """Return the rows in a month's hash, whose fields are day:amount:model."""
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for field, value in kept.items():
+        day, name, model = field.split(":", 2)
+        found[f"{month}-{day}", model][name] = int(value)
+    rows = [Row(day, key, model, Amounts(**numbers)) for (day, model), numbers in found.items()]
+    return [row for row in rows if row.amounts != Amounts()]
