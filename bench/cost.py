@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.own import MODEL
 from tests.support.server import DEADLINE, ROOT, Server, eventually
-from wrapper.services.claude.processes.memory import resident
+from wrapper.host import resident
 
 REQUESTS = 1000
 CONNECTIONS = 4

@@ -6,8 +6,8 @@ import multiprocessing
 import os
 from pathlib import Path
 
-from wrapper.services.answer import Answer
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.memory_store import MemoryStore
 from wrapper.services.sessions.session import new_session

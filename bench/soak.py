@@ -31,7 +31,7 @@ from bench.traffic import LEFT, Asker, Wrong
 from bench.upstream import serving
 from tests.support import cli
 from tests.support.server import Server
-from wrapper.services.claude.processes.memory import resident
+from wrapper.host import resident
 
 KINDS = {**USUAL, **HOSTILE}
 LOG = Path(__file__).with_name("soak.log")

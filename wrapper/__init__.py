@@ -5,8 +5,7 @@ __version__ = "0.1.0"
 from wrapper.app import create_app
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
-from wrapper.services.caller import Caller
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.telemetry.signals import turn_finished, turn_started
 from wrapper.settings import Settings
 

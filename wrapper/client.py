@@ -7,8 +7,8 @@ from typing import Any
 
 from wrapper.schemas.base import checked
 from wrapper.schemas.chat.request import ChatRequestSchema
-from wrapper.services.caller import Caller
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.principal import Caller
+from wrapper.services.request import ChatRequest
 from wrapper.services.turns.service import ChatService
 from wrapper.services.turns.told import Completion, Stream
 

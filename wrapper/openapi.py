@@ -9,7 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
+from marshmallow import fields
 from werkzeug.routing import Rule
 
 from wrapper import __version__
@@ -17,9 +19,8 @@ from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.context import PROCESSING, PROCESSING_MEANS
 from wrapper.routes.operation import Operation, operation_of
-from wrapper.schemas.base import Shape
+from wrapper.schemas.base import BaseSchema, Shape, nullable
 from wrapper.schemas.chat.response import ErrorSchema
-from wrapper.schemas.plugin import Plugin
 
 Json = dict[str, Any]
 
@@ -213,3 +214,33 @@ def _events(shape: Shape) -> Json:
 
 def _error(status: int) -> str:
     return f"Error{status}"
+
+
+class Plugin(MarshmallowPlugin):
+    """Heeds a field's `json_schema` and a schema's `tell`, where they have them."""
+
+    def init_spec(self, spec: APISpec) -> None:
+        super().init_spec(spec)
+        if self.converter:
+            self.converter.add_attribute_function(_as_loaded)  # type: ignore[no-untyped-call]
+
+    def schema_helper(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the JSON Schema of a component, where a Marshmallow `schema` is given for it."""
+        told = super().schema_helper(*args, **kwargs)  # type: ignore[no-untyped-call]
+        shape: Shape | None = kwargs.get("schema")
+        kind = shape if isinstance(shape, type) else type(shape)
+        if told is None or not issubclass(kind, BaseSchema):
+            return told
+        return kind.tell({"additionalProperties": True, **told})
+
+
+def _as_loaded(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    """Put right, in *ret*, what apispec does not read off a field."""
+    if own := getattr(field, "json_schema", None):
+        ret.pop("default", None)  # null, which stands for absence
+        return nullable(own) if field.allow_none else own
+    if isinstance(field, fields.Dict):
+        for edge in ("min", "max"):
+            if (length := ret.pop(f"{edge}Length", None)) is not None:
+                ret[f"{edge}Properties"] = length
+    return {}

@@ -13,7 +13,7 @@ from tests.support.clients import Client, request
 from tests.support.server import alive, eventually
 from tests.support.servers import ask, asked, lasting, outcome, program
 from tests.support.talk import last_process, note
-from wrapper.services.claude.processes.memory import resident
+from wrapper.host import resident
 
 SOON = 15.0  # five times what a turn may need to be gone
 PROFILES = ("plain", "agent")

@@ -15,14 +15,14 @@ from wrapper.auth.key_file import KeysError
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.server import ports
-from wrapper.services.caller import Caller
-from wrapper.services.claude.credentials import HOW_TO_LOG_IN, detect_login
 from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.login import HOW_TO_LOG_IN, detect_login
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.compatibility import check_version
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.principal import Caller
+from wrapper.services.request import ChatRequest
 from wrapper.settings import Settings, SettingsError
 
 TURN_SECONDS = 90.0

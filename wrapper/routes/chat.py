@@ -10,7 +10,7 @@ from wrapper.routes.operation import operation
 from wrapper.routes.sse import stream_response
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.request import ChatRequest
 
 RATES = {
     "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",

@@ -25,8 +25,7 @@ from wrapper.routes.operation import operation_of
 from wrapper.services import resources
 from wrapper.services.background.offload.runner import caller_name
 from wrapper.services.background.watchdog import connection_probe
-from wrapper.services.caller import Caller
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 
 # An nginx that has another gateway says so with each request (deploy/nginx.conf), and takes there
 # what is not begun here. Whoever sends the header themselves can name no other place of an nginx's.

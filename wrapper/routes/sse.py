@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
 from wrapper.routes.context import request_id
-from wrapper.services import resources, sse
+from wrapper.services import resources
 from wrapper.services.turns.service import HEARTBEAT_SECONDS
 from wrapper.services.turns.told import Stream
 
@@ -38,13 +39,13 @@ def stream_response(stream: Stream, heartbeat: float = HEARTBEAT_SECONDS) -> Res
         except ClientGone:
             pass
         except ApiError as error:
-            yield sse.encode(error.body())
+            yield encode(error.body())
         except Exception as error:
             log.exception("request %s failed in mid-stream", id_)
             failed = resources.lack(error) or ApiError(
                 f"The gateway failed; its log says why, at {id_}."
             )
-            yield sse.encode(failed.body())
+            yield encode(failed.body())
         finally:
             stream.close()
 
@@ -61,8 +62,19 @@ def _events(chunks: Iterator[dict[str, Any] | None], heartbeat: float) -> Iterat
         now = time.monotonic()
         if chunk is not None:
             last = now
-            yield sse.encode(chunk)
+            yield encode(chunk)
         elif now - last >= heartbeat:
             last = now
-            yield sse.PING
-    yield sse.DONE
+            yield PING
+    yield DONE
+
+
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
+
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode(data: dict[str, Any]) -> bytes:
+    """Return *data* as one event: a line of JSON and an empty line."""
+    return f"data: {_write(data)}\n\n".encode()

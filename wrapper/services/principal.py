@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,3 +61,24 @@ class Principal:
 LOCAL = Principal("local", shares=False, admin=True)
 DEFAULT = Principal("default", shares=False, admin=True)
 RESERVED = frozenset({LOCAL.name, DEFAULT.name})
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who waits for an answer, under which id, and whether they have `gone`.
+
+    `attempt` is their own name of the request, and `again` says that they have sent it before.
+    `admitted` says that the request is counted against its rate already.
+    """
+
+    principal: Principal = LOCAL
+    request_id: str = ""
+    gone: Callable[[], bool] = lambda: False
+    attempt: str = ""
+    again: bool = False
+    admitted: bool = False
+
+    @property
+    def may_repeat(self) -> bool:
+        """Say whether the request may be one that was answered before."""
+        return self.again or bool(self.attempt)

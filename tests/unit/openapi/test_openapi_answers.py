@@ -13,8 +13,8 @@ from wrapper import Gateway, errors
 from wrapper.openapi import build_document
 from wrapper.routes.context import SECURITY
 from wrapper.schemas.chat.response import REASONS, AccountSchema
-from wrapper.services.claude.account import TOLD
 from wrapper.services.claude.engine import ClaudeEngine
+from wrapper.services.claude.status import TOLD
 from wrapper.services.events import (
     Ended,
     Ending,

@@ -15,8 +15,8 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.support.pictures import part, picture, uri
 from wrapper import Gateway, create_app, errors
+from wrapper.routes import sse
 from wrapper.routes.sse import stream_response
-from wrapper.services import sse
 from wrapper.services.events import Ended, Ending, Had, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.principal import Principal
 from wrapper.services.turn import Permissions

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.services.catalog import Catalog, Model
+from wrapper.services.catalog import NEWEST, Catalog, Model, Supports, supports_of
 from wrapper.services.claude.processes.models import ask_models, read_models
-from wrapper.services.supports import NEWEST, Supports, supports_of
 from wrapper.testing import rules
 
 ALL, NO_TOP_P = Supports(), Supports(top_p=False)

@@ -75,7 +75,7 @@ def test_room_that_is_not_to_be_had(limit):
 FREED_BLOCKS = """
 import os
 from wrapper.services import resources
-from wrapper.services.claude.processes.memory import resident
+from wrapper.host import resident
 resources.return_large_blocks()
 before = resident(os.getpid())
 first = bytearray(20 << 20)

@@ -34,7 +34,7 @@ from wrapper.schemas.chat.tools import (
     ToolSchema,
 )
 from wrapper.schemas.sessions import SessionId
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.request import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.credentials import credentials_file, uses_cli_login
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
+from wrapper.services.claude.login import credentials_file, uses_cli_login
 from wrapper.services.claude.processes import profiles
 from wrapper.services.permissions import confinement
 from wrapper.settings import Settings, SettingsError

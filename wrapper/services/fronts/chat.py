@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.services.answer import Answer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -18,9 +17,10 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
+    Usage,
     add_note,
 )
-from wrapper.services.fronts.figures import build_usage
+from wrapper.services.messages.answer import Answer
 
 Json = dict[str, Any]
 Items = Iterable[tuple[int, Event] | None]
@@ -196,3 +196,39 @@ def _chunk(head: Head, model: str, choices: list[Json]) -> Json:
 
 def _tier(head: Head) -> Json:
     return {"service_tier": "default"} if head.service_tier else {}
+
+
+def build_usage(ended: Iterable[Ended]) -> Json:
+    """Return OpenAI's usage, summed over the choices, with what they cost in `cost_usd`."""
+    ended = list(ended)
+    used = [end.usage for end in ended]
+    prompt = sum(u.input + u.cache_read + u.cache_creation for u in used)
+    output = sum(u.output for u in used)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": _prompt_details(used),
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(u.reasoning for u in used),
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+        "cost_usd": _cost(ended),
+    }
+
+
+def _prompt_details(used: list[Usage]) -> Json:
+    return {
+        "cached_tokens": sum(u.cache_read for u in used),
+        "cache_write_tokens": sum(u.cache_creation for u in used),
+        "audio_tokens": 0,
+    }
+
+
+def _cost(ended: list[Ended]) -> float | None:
+    """Return the sum in dollars, or None where a part of it is not known."""
+    costs = [end.cost_usd for end in ended]
+    known = [cost for cost in costs if cost is not None]
+    return round(sum(known), 9) if len(known) == len(costs) else None

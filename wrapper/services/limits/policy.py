@@ -14,8 +14,8 @@ from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import Permissions
-from wrapper.services.turns.builder import ChatRequest, Grant
 from wrapper.settings import Settings
 
 # How much each permission mode lets tools do when there is no one to ask.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.request import ChatRequest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from wrapper.errors import RequestTooLarge
-from wrapper.services.answer import Answer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -20,6 +19,7 @@ from wrapper.services.events import (
     TextDelta,
     sum_usage,
 )
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage, has_calls, is_system, unspoken
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options

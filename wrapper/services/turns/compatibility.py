@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.supports import Supports
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.catalog import Supports
+from wrapper.services.request import ChatRequest
 
 # What is left alone where the model has it so by default.
 _DEFAULT = (None, 1)

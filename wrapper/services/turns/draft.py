@@ -10,8 +10,9 @@ from wrapper.services.json_schema.draft7 import as_draft_7
 from wrapper.services.limits.policy import Ceilings
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import SessionKey, Turn
-from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit
 
 SHAPE_PARAM = "response_format.json_schema.schema"

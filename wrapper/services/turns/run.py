@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from wrapper.errors import ApiError, QuotaExceeded
-from wrapper.services.answer import Answer
 from wrapper.services.background.watchdog import Watch
 from wrapper.services.events import Ended, Ending, Event, Noted, add_note
+from wrapper.services.messages.answer import Answer
 from wrapper.services.turns.request_log import Record
 from wrapper.services.turns.usage_recorder import Booking
 

@@ -11,18 +11,19 @@ from functools import partial
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import resources
-from wrapper.services.answer import Answer
 from wrapper.services.attachments.images import check_pictures
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
-from wrapper.services.caller import Caller
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner, TurnLoop
 from wrapper.services.fronts.chat import Head, build_chunks, build_completion
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.policy import Ceilings
 from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.exact_history import tell_adapted
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import Caller
+from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.options import options_of
 from wrapper.services.sessions.service import Asked, SessionService
 from wrapper.services.sessions.session_turn import Passing, Replay, Visit
@@ -30,7 +31,6 @@ from wrapper.services.telemetry.metrics import Meter
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
 from wrapper.services.turn import Turn
-from wrapper.services.turns.builder import ChatRequest
 from wrapper.services.turns.correction import Correcting
 from wrapper.services.turns.draft import Draft, draft
 from wrapper.services.turns.request_log import Record

@@ -11,8 +11,9 @@ from tests.unit.routes.test_http import USER, Server, error_of
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.services.claude.protocol.frames import extra_body
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.request import Grant
 from wrapper.services.sessions.codec import decode_messages, encode_messages
-from wrapper.services.turns.builder import Grant, build_turn
+from wrapper.services.turns.builder import build_turn
 
 NAMED = "x-adapted-messages"
 AUDIO = {"id": "audio_1", "data": "UklGRg==", "expires_at": 1}

@@ -9,8 +9,8 @@ from wrapper.schemas.chat.request import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.fronts.chat import Head, build_completion
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.request import ChatRequest
 from wrapper.services.turn import Call, Calling, Document, Function, Image
-from wrapper.services.turns.builder import ChatRequest
 
 pytestmark = pytest.mark.packages
 

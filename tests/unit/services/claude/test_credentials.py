@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.services.claude.credentials import detect_login, uses_cli_login
+from wrapper.services.claude.login import detect_login, uses_cli_login
 
 WAYS = [
     ({"ANTHROPIC_API_KEY": "k"}, "anthropic"),

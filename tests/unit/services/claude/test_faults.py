@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper import errors
-from wrapper.services.claude.faults import fault_of, fault_of_waiting
+from wrapper.services.claude.errors import fault_of, fault_of_waiting
 
 
 def result(status=None, text="", **more):

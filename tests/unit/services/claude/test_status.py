@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.services.claude.account import FRESH_SECONDS, Account
+from wrapper.services.claude.status import FRESH_SECONDS, Account
 
 SAID = {
     "account": {

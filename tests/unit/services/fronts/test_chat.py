@@ -16,8 +16,7 @@ from wrapper.services.events import (
     TextDelta,
     Usage,
 )
-from wrapper.services.fronts.chat import Head, build_chunks, build_completion
-from wrapper.services.fronts.figures import build_usage
+from wrapper.services.fronts.chat import Head, build_chunks, build_completion, build_usage
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)

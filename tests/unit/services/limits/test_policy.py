@@ -7,8 +7,8 @@ from wrapper.services.catalog import Catalog, Model
 from wrapper.services.limits.policy import WIDTHS, Ceilings
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.request import ChatRequest
 from wrapper.services.turn import Call, Calling, Function, Permissions, Result, Shape
-from wrapper.services.turns.builder import ChatRequest
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 MODELS = [

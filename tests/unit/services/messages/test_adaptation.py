@@ -18,8 +18,9 @@ from wrapper.services.messages.reminders import (
     reminder_of_opening,
     reminder_to_go_on,
 )
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import Call, Message, Result
-from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+from wrapper.services.turns.builder import build_turn
 from wrapper.testing import rules
 
 ASKED = ChatMessage("user", ("Hi",))

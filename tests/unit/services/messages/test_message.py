@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import Call, Calling, Document, Function, Image, Message, Result
-from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+from wrapper.services.turns.builder import build_turn
 
 ASKED = ChatMessage("user", ("Hi",))
 IMAGE = Image("image/png", "AAAA")

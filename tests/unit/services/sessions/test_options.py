@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.options import Options, options_of
 from wrapper.services.turn import Function
-from wrapper.services.turns.builder import ChatRequest
 
 HI = (ChatMessage("user", ("Hi",)),)
 SET: dict[str, Any] = {

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from wrapper.errors import ClientGone, Conflict, RequestTooLarge, SessionNotFound, Unavailable
-from wrapper.services.answer import Answer
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory_store import MemoryStore

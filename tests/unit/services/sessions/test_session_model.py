@@ -19,15 +19,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from wrapper import Gateway
 from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
-from wrapper.services.caller import Caller
 from wrapper.services.claude.processes.parking import Parking, Place, fingerprint
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
+from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.memory_store import MemoryStore
 from wrapper.services.turn import Message, Turn
-from wrapper.services.turns.builder import ChatRequest
 from wrapper.services.turns.told import Stream
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine

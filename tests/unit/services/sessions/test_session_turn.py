@@ -9,7 +9,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import Conflict, RequestTooLarge
-from wrapper.services.answer import Answer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -20,6 +19,7 @@ from wrapper.services.events import (
     TextDelta,
     Usage,
 )
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.codec import measure
 from wrapper.services.sessions.session import Session, new_session

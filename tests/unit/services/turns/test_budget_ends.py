@@ -6,12 +6,11 @@ import pytest
 
 from tests.unit.services.turns.test_sessions_of_turns import BOTH, House
 from wrapper.errors import QuotaExceeded
-from wrapper.services.caller import Caller
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.limits.policy import Ceilings
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.principal import Principal
-from wrapper.services.turns.builder import ChatRequest
+from wrapper.services.principal import Caller, Principal
+from wrapper.services.request import ChatRequest
 
 MODEL = "claude-sonnet-4-5"
 POOR = Principal("local", usd_per_day=0.01)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import Message, Permissions, Sampling
-from wrapper.services.turns.builder import ChatRequest, Grant, build_turn
+from wrapper.services.turns.builder import build_turn
 
 
 def turn_of(*said, strict=False, **parameters):

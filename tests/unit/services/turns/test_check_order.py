@@ -14,8 +14,7 @@ from tests.support.pictures import part, picture
 from wrapper import Gateway
 from wrapper.errors import InvalidRequest, QuotaExceeded, RateLimited
 from wrapper.services.attachments import images
-from wrapper.services.caller import Caller
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer

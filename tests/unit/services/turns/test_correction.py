@@ -10,7 +10,6 @@ from tests.unit.routes.test_http import Server, error_of
 from tests.unit.services.json_schema.test_validation import COSTLY
 from tests.unit.services.turns.test_sessions_of_turns import House
 from wrapper.errors import Overloaded
-from wrapper.services.caller import Caller
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -27,7 +26,7 @@ from wrapper.services.events import (
     Usage,
     Used,
 )
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.turn import (
     Call,
     Calling,

@@ -6,10 +6,10 @@ import pytest
 
 from tests.unit.routes.test_http import Server, error_of
 from wrapper.errors import InvalidRequest
+from wrapper.services.catalog import NEWEST, Supports
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.supports import NEWEST, Supports
+from wrapper.services.request import ChatRequest
 from wrapper.services.turn import Calling
-from wrapper.services.turns.builder import ChatRequest
 from wrapper.services.turns.compatibility import fit
 
 NO_EFFORT = Supports(reasoning_effort=False)

@@ -21,7 +21,6 @@ from wrapper.errors import (
     Unavailable,
 )
 from wrapper.services.background.watchdog import CHECK_SECONDS
-from wrapper.services.caller import Caller
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -34,9 +33,9 @@ from wrapper.services.events import (
     Used,
 )
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.principal import LOCAL, Caller, Principal
+from wrapper.services.request import ChatRequest
 from wrapper.services.turn import Call, Function, Shape, Turn
-from wrapper.services.turns.builder import ChatRequest
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, Step, answer
 

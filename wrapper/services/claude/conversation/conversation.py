@@ -20,7 +20,7 @@ from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_exact
 from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.transport import ProcessTransport
-from wrapper.services.claude.faults import BROKEN_OFF, fault_of, fault_of_waiting, tells_why
+from wrapper.services.claude.errors import BROKEN_OFF, fault_of, fault_of_waiting, tells_why
 from wrapper.services.claude.processes.parking import Place
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import frames

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import Unavailable
+from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE, UnixUser
-from wrapper.services.claude.processes import reaper
 from wrapper.services.turn import SessionKey, Turn
 
 # What a session is called by its store, and may name a directory.

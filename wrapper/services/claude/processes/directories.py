@@ -8,8 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
-from wrapper.services.claude.processes import reaper
 from wrapper.services.claude.processes.profiles import Profile
 
 

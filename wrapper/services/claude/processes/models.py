@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wrapper.services.catalog import ALIASES, Model
-from wrapper.services.supports import Supports, supports_of
+from wrapper.services.catalog import ALIASES, Model, Supports, supports_of
 
 Row = Mapping[str, Any]
 Ask = Callable[[Row], Row]

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from wrapper.services.claude.processes import memory
+from wrapper import host
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.initialize import greeting
 from wrapper.services.turn import Message, SessionKey, Turn
@@ -78,8 +78,8 @@ class Parking:
         discard: Callable[[Process], None],
         recycle: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        resident: Callable[[int], int] = memory.resident,
-        scarce: Callable[[], bool] = memory.scarce,
+        resident: Callable[[int], int] = host.resident,
+        scarce: Callable[[], bool] = host.scarce,
     ):
         self._size = size
         self._idle = idle

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.services.claude.errors import BootFailed
-from wrapper.services.claude.processes import compatibility, reaper
+from wrapper.services.claude.isolation import reaper
+from wrapper.services.claude.processes import compatibility
 from wrapper.services.claude.processes.directories import Directories
 from wrapper.services.claude.processes.models import ask_models
 from wrapper.services.claude.processes.profiles import Profile

@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.credentials import uses_cli_login
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
+from wrapper.services.claude.login import uses_cli_login
 from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import first_mode, reads_only
 from wrapper.settings import Settings

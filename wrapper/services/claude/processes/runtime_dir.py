@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from wrapper.services.claude.processes import reaper
+from wrapper.services.claude.isolation import reaper
 
 PREFIX = "claude-gateway-"
 SECONDS = 10.0

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import host
-from wrapper.services.claude.credentials import credentials_file, uses_cli_login
 from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
-from wrapper.services.claude.login import LentLogin
-from wrapper.services.claude.processes import profiles, reaper
+from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_login
+from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.runtime_dir import Root, reap_abandoned
 from wrapper.services.claude.processes.warmup import rehearse

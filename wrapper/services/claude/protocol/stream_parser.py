@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_text_of
-from wrapper.services.claude.faults import BROKEN_OFF
+from wrapper.services.claude.errors import BROKEN_OFF
 from wrapper.services.claude.protocol.event_order import Order
 from wrapper.services.claude.protocol.stop_sequences import StopCutter
 from wrapper.services.claude.protocol.usage_counter import Tally

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from tests.support.server import alive, eventually
-from wrapper.services.claude.processes import reaper
+from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.processes.runtime_dir import PREFIX, Root, reap_abandoned
 
 # A gateway that says where its root is, starts something in it, and lives until it is killed.

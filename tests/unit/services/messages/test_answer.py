@@ -3,7 +3,6 @@
 import pytest
 
 from wrapper.errors import BadAnswer
-from wrapper.services.answer import Answer
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -18,6 +17,7 @@ from wrapper.services.events import (
     Usage,
     Used,
 )
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Call, Message
 

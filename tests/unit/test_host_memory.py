@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from wrapper.services.claude.processes.memory import SPARE_BYTES, resident, scarce
+from wrapper.host import SPARE_BYTES, resident, scarce
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ENOUGH = SPARE_BYTES

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.server import alive, eventually
-from wrapper.services.claude.processes import reaper
+from wrapper.services.claude.isolation import reaper
 
 ENDED = -9
 
