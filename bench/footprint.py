@@ -9,9 +9,9 @@ from pathlib import Path
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.session import new_session
-from wrapper.services.sessions.session_turn import Visit
+from wrapper.services.sessions.session_turn import SessionTurn
 from wrapper.settings import Settings
 
 SESSIONS = 1000
@@ -27,7 +27,7 @@ def sessions_bytes() -> int:
 
 def _fill() -> int:
     settings = Settings()
-    store = MemoryStore(
+    store = MemorySessionStore(
         ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
     )
     before = _resident()
@@ -37,13 +37,13 @@ def _fill() -> int:
     return _resident() - before
 
 
-def _remember(store: MemoryStore, id_: str, turn: int) -> None:
+def _remember(store: MemorySessionStore, id_: str, turn: int) -> None:
     claim = store.claim("local", id_, 0)
     if claim is None:
         raise RuntimeError(f"{id_} is in use")
     session = claim.session or new_session("local", id_, 0.0)
     said = [ChatMessage("user", (f"Question {turn} of {id_}, in some words.",))]
-    visit = Visit(claim, session, said, clock=lambda: 0.0)
+    visit = SessionTurn(claim, session, said, clock=lambda: 0.0)
     answer = Answer()
     for event in (
         Started("model"),

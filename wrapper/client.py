@@ -9,7 +9,7 @@ from wrapper.schemas.base import checked
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
-from wrapper.services.turns.service import ChatService
+from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.told import Completion, Stream
 
 Messages = Sequence[Mapping[str, Any]]
@@ -24,7 +24,7 @@ class Chat:
     parameters, and *start* starts the gateway.
     """
 
-    def __init__(self, service: ChatService, schema: ChatRequestSchema, start: Callable[[], None]):
+    def __init__(self, service: TurnService, schema: ChatRequestSchema, start: Callable[[], None]):
         self._service = service
         self._schema = schema
         self._start = start

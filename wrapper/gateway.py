@@ -17,7 +17,7 @@ from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
 from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
-from wrapper.prometheus import Metrics
+from wrapper.prometheus import PrometheusMetrics
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
 from wrapper.routes.context import PROCESSING
@@ -29,12 +29,12 @@ from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.limits.admission import Admission
-from wrapper.services.limits.policy import Ceilings
+from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
-from wrapper.services.telemetry.metrics import Meter, Unread
-from wrapper.services.turns.service import ChatService
+from wrapper.services.telemetry.metrics import Metrics, NullMetrics
+from wrapper.services.turns.service import TurnService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
 from wrapper.settings import load as load_settings
@@ -88,13 +88,15 @@ class Gateway:
             patience=self.settings.queue_timeout,
             tick=CHECK_SECONDS,
         )
-        self.metrics = Metrics(self.health, self._names) if prometheus.installed() else None
-        self.meter: Meter = self.metrics or Unread()
-        self.ceilings = Ceilings(self.settings, self.catalog)
+        self.metrics = (
+            PrometheusMetrics(self.health, self._names) if prometheus.installed() else None
+        )
+        self.meter: Metrics = self.metrics or NullMetrics()
+        self.ceilings = Policy(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.rates = open_rates(self.settings)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
-        self.chat_service = ChatService(
+        self.chat_service = TurnService(
             self.engine,
             self.catalog,
             self.settings,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Any
 
-from wrapper.services.background.periodic import Janitor
+from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.usage.store import NANOS, Amounts
 
@@ -43,7 +43,7 @@ def forget(pid: int) -> None:
         importlib.import_module("prometheus_client.multiprocess").mark_process_dead(pid)
 
 
-class Metrics:
+class PrometheusMetrics:
     """A meter whose numbers can be read, as a text of `content_type`.
 
     *look* returns the gateway's health, without waiting. *models* returns the names that may stand
@@ -71,7 +71,7 @@ class Metrics:
         self._running = self._gauge("turns_running", "Turns that run.")
         self._waiting = self._gauge("requests_waiting", "Requests that wait for a place.")
         self._places = self._gauge("places", "Turns that may run at once.")
-        self._janitor = Janitor(self.refresh, REFRESH_SECONDS)
+        self._janitor = PeriodicTask(self.refresh, REFRESH_SECONDS)
 
     def start(self) -> None:
         """Keep what can change by itself fresh, where another process may be the one that tells."""

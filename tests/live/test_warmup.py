@@ -15,13 +15,13 @@ from tests.live.test_providers import BEDROCK, VERTEX
 from tests.support import cli
 from tests.support.server import MODEL, eventually
 from wrapper.services.claude.conversation.conversation import Conversation
-from wrapper.services.claude.processes.leasing import Supply
+from wrapper.services.claude.processes.leasing import LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.processes.warmup import rehearse
 from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS
 from wrapper.services.events import Ended, Usage
-from wrapper.services.turn import Calling, Function, Message, Turn
+from wrapper.services.turn import Function, Message, ToolChoice, Turn
 from wrapper.settings import Settings
 
 SECONDS = 30
@@ -47,7 +47,7 @@ TURNS = {
         messages=(Message("user", ('[[call weather {"city": "Rome"}]]',)),),
         system="Be brief.",
         functions=(WEATHER,),
-        calling=Calling("auto"),
+        calling=ToolChoice("auto"),
     ),
 }
 
@@ -150,7 +150,7 @@ def test_at_leisure(profile, changes, rehearsed):
     """A warm process has rehearsed, unless that is switched off or a turn waits for it."""
     settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **changes})
     profiles = dict.fromkeys(("agent", "plain"), profile)
-    supply = Supply(settings, {}, profiles, welcome=lambda process: None, refused=pytest.fail)
+    supply = LeaseManager(settings, {}, profiles, welcome=lambda process: None, refused=pytest.fail)
     try:
         supply.fill()
         warm = settings.pool_size_other

@@ -7,8 +7,8 @@ import uuid
 from redis import Redis
 
 from shop.sessions import ShopStore
-from wrapper.services.sessions.memory_store import MemoryStore
-from wrapper.services.sessions.redis_store import RedisClaim, RedisStore
+from wrapper.services.sessions.memory_store import MemorySessionStore
+from wrapper.services.sessions.redis_store import RedisClaim, RedisSessionStore
 
 HOLD = 60.0
 START = 1_700_000_000.0
@@ -21,9 +21,9 @@ class MemoryKind:
         self.now = START
         self._room = (count, size)
 
-    def open(self, ttl: float) -> MemoryStore:
+    def open(self, ttl: float) -> MemorySessionStore:
         count, size = self._room
-        return MemoryStore(
+        return MemorySessionStore(
             ttl=ttl, count=count, size=size, timer=lambda: self.now, clock=lambda: self.now
         )
 
@@ -58,10 +58,12 @@ class RedisKind:
         self.url = url
         self.prefix = f"test-{uuid.uuid4().hex}"
         self.client = Redis.from_url(url)
-        self.opened: list[RedisStore] = []
+        self.opened: list[RedisSessionStore] = []
 
-    def open(self, ttl: float) -> RedisStore:
-        store = RedisStore(self.url, ttl=ttl, hold=HOLD, prefix=self.prefix, clock=lambda: self.now)
+    def open(self, ttl: float) -> RedisSessionStore:
+        store = RedisSessionStore(
+            self.url, ttl=ttl, hold=HOLD, prefix=self.prefix, clock=lambda: self.now
+        )
         self.opened.append(store)
         return store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Request
 
 from wrapper import Gateway, Principal, Settings, __version__, create_app
-from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.store import SessionStore
 from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say
 from wrapper.testing.engine import answer
@@ -31,8 +31,8 @@ def build_shop(engine: ScriptedEngine, settings: Settings, store: SessionStore) 
     return shop
 
 
-def open_store(ttl: float) -> MemoryStore:
-    return MemoryStore(ttl=ttl, count=10, size=10**7)
+def open_store(ttl: float) -> MemorySessionStore:
+    return MemorySessionStore(ttl=ttl, count=10, size=10**7)
 
 
 def check_parts() -> None:

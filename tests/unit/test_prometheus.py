@@ -11,7 +11,7 @@ from tests.support.server import eventually
 from tests.unit.routes.test_http import ASKED, CHAT, DONE, KEY, LONG, Server, error_of
 from wrapper import Gateway
 from wrapper.errors import Overloaded
-from wrapper.services.events import Had, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import Acquisition, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
@@ -34,7 +34,7 @@ def used(*models, requests=1):
 
 def test_a_turn():
     """A turn's times, tokens, dollars and upstream requests are counted, once."""
-    had = Started("scripted-model", had=Had("warm", 0.002, 0.02))
+    had = Started("scripted-model", had=Acquisition("warm", 0.002, 0.02))
     first, last = used("scripted-model"), used("scripted-model", requests=3)
     server = Server(had, first, TextDelta("a"), last, DONE)
     for stream in (False, True):

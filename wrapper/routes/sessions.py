@@ -23,7 +23,7 @@ from wrapper.schemas.sessions import (
 )
 from wrapper.services.sessions.presenter import transcribe
 from wrapper.services.sessions.service import SessionService
-from wrapper.services.sessions.session import Head
+from wrapper.services.sessions.session import SessionInfo
 
 sessions = Blueprint("sessions", __name__)
 
@@ -92,7 +92,7 @@ def _checked(session_id: str) -> str:
     return id_
 
 
-def _body(head: Head) -> dict[str, Any]:
+def _body(head: SessionInfo) -> dict[str, Any]:
     expires = head.used + current_gateway().settings.session_ttl
     return {
         "session_id": head.key.id,

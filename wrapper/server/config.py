@@ -21,7 +21,7 @@ from wrapper.server import log_setup
 from wrapper.server.timeouts import bound
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
-from wrapper.services.claude.processes.runtime_dir import Root
+from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError, load
 
@@ -113,7 +113,7 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
             and prometheus.installed()
             and prometheus.SHARED not in os.environ
         ):
-            root = Root()
+            root = RuntimeDirectory()
             _ending.callback(root.remove)
             os.environ[prometheus.SHARED] = str(root.path)
 

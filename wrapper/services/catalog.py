@@ -35,7 +35,7 @@ class Model:
     id: str
     runs: str
     title: str = ""
-    supports: Supports | None = None
+    supports: Capabilities | None = None
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ResolvedModel:
     """What a request's name means: the `model` to run, and the retired one it replaces."""
 
     model: str
@@ -83,7 +83,7 @@ class Catalog:
                 return model
         return Model(name, self.choose(name).model)
 
-    def choose(self, name: str | None) -> Choice:
+    def choose(self, name: str | None) -> ResolvedModel:
         """Return what to run for a request's *name*; None means the default.
 
         Raises ModelNotFound for a name that is no Claude model's.
@@ -98,13 +98,13 @@ class Catalog:
             param="model",
         )
 
-    def _choose(self, name: str) -> Choice | None:
+    def _choose(self, name: str) -> ResolvedModel | None:
         """Return what to run for exactly this *name*. The operator's own names go as they are."""
         wanted = self._aliases.get(name, name)
         if self._remap and wanted in LEGACY:
-            return Choice(LEGACY[wanted], remapped=wanted)
+            return ResolvedModel(LEGACY[wanted], remapped=wanted)
         if is_claude(wanted) or wanted in ALIASES or self._is_named(wanted):
-            return Choice(wanted)
+            return ResolvedModel(wanted)
         return None
 
     def _is_named(self, name: str) -> bool:
@@ -118,7 +118,7 @@ class Catalog:
         wanted = self._aliases.get(name, name)
         return next((model.runs for model in self._reported() if model.id == wanted), wanted)
 
-    def supports(self, model: str) -> Supports:
+    def supports(self, model: str) -> Capabilities:
         """Return which parameters *model*, one to run, takes."""
         reported = self._reported()
         for one in reported:
@@ -157,7 +157,7 @@ def created(model_id: str) -> int:
 
 
 @dataclass(frozen=True)
-class Supports:
+class Capabilities:
     """Whether a model takes a parameter; `thinking_off`, whether it can do without thinking."""
 
     temperature: bool = True
@@ -167,18 +167,18 @@ class Supports:
     max_output_tokens: int = 128_000
 
 
-NEWEST = Supports(temperature=False, top_p=False, thinking_off=False)
+NEWEST = Capabilities(temperature=False, top_p=False, thinking_off=False)
 # The first that is found in a model's id holds. What is listed here is what Claude Code 2.1 sends
 # for each: it does not say so of sampling, and only of models that it lists of thinking.
-FAMILIES: tuple[tuple[re.Pattern[str], Supports], ...] = tuple(
+FAMILIES: tuple[tuple[re.Pattern[str], Capabilities], ...] = tuple(
     (re.compile(pattern), supports)
     for pattern, supports in (
-        (r"claude-(\w+-)?([123]\b|v\d|instant)", Supports(reasoning_effort=False)),
-        (r"claude-(opus|sonnet)-4(?!-\d\b)", Supports()),
+        (r"claude-(\w+-)?([123]\b|v\d|instant)", Capabilities(reasoning_effort=False)),
+        (r"claude-(opus|sonnet)-4(?!-\d\b)", Capabilities()),
         # From 4.1 on the API takes only one of both, and Claude Code always sends a temperature.
-        (r"claude-\w+-4-[1-6]\b", Supports(top_p=False)),
-        (r"claude-\w+-4\b", Supports(temperature=False, top_p=False)),
-        (r"claude-(opus|sonnet)-5(?!-\d\b)", Supports(temperature=False, top_p=False)),
+        (r"claude-\w+-4-[1-6]\b", Capabilities(top_p=False)),
+        (r"claude-\w+-4\b", Capabilities(temperature=False, top_p=False)),
+        (r"claude-(opus|sonnet)-5(?!-\d\b)", Capabilities(temperature=False, top_p=False)),
     )
 )
 
@@ -197,13 +197,13 @@ OUTPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
 
 
 @lru_cache(maxsize=256)
-def supports_of(model: str) -> Supports:
+def supports_of(model: str) -> Capabilities:
     """Return what *model*, an id of Anthropic's or a provider's, takes, as far as it can be told.
 
     A family that is not in the table is newer than it. An id that names no family is held for one
     that takes everything, so that its provider judges.
     """
     found = (supports for pattern, supports in FAMILIES if pattern.search(model))
-    supports = next(found, NEWEST if "claude-" in model else Supports())
+    supports = next(found, NEWEST if "claude-" in model else Capabilities())
     limits = (most for pattern, most in OUTPUT if pattern.search(model))
     return replace(supports, max_output_tokens=next(limits, supports.max_output_tokens))

@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from wrapper.services import turn_loop
-from wrapper.services.attachments.images import Picture
+from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Event, Started, Used
 from wrapper.services.turn import SessionKey, Turn
@@ -49,7 +49,7 @@ class Engine(Runner, Protocol):
         """Return the models that the engine says it has, without waiting."""
         ...
 
-    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+    def shrinks(self, picture: ImageInfo, model: str, profile: str) -> bool:
         """Say whether *model*, named by its full id, gets *picture* smaller than it was sent."""
         ...
 

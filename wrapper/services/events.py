@@ -62,7 +62,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
-class Had:
+class Acquisition:
     """How a turn came to what it runs on.
 
     `source`: `warm`, or `cold`, where that had to be waited for; `parked` after a turn before it of
@@ -85,7 +85,7 @@ class Started:
 
     model: str
     resumed: bool = False
-    had: Had | None = None
+    had: Acquisition | None = None
 
 
 @dataclass(frozen=True)

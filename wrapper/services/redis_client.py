@@ -27,7 +27,7 @@ class RedisFailed(Exception):
         self.where = where
 
 
-class RedisLink:
+class RedisClient:
     """Leads to the Redis at *url*, which *setting* is the name of. Needs redis-py.
 
     Threads may use it at once. Answers are text, or bytes without *decode*.

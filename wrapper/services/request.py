@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from wrapper.services.messages.message import ChatMessage, has_calls
 from wrapper.services.turn import (
-    Calling,
     Effort,
     Function,
+    OutputSchema,
     Permissions,
-    Shape,
+    ToolChoice,
 )
 
 
@@ -44,9 +44,9 @@ class ChatRequest:
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()
-    calling: Calling = field(default_factory=Calling)
+    calling: ToolChoice = field(default_factory=ToolChoice)
     legacy_functions: bool = False
-    shape: Shape | None = None
+    shape: OutputSchema | None = None
     appends_system: bool | None = None
     prefill: bool = False
     session_id: str | None = None

@@ -47,7 +47,7 @@ class Reminder(str):
 
 
 @dataclass(frozen=True)
-class Call:
+class ToolCall:
     """A function that the model called. `arguments` is the text of a JSON object."""
 
     id: str
@@ -89,7 +89,7 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Result:
+class ToolResult:
     """What the client's function returned to the call of this `id`."""
 
     id: str
@@ -97,7 +97,7 @@ class Result:
 
 
 # A text is just that.
-Part = str | Image | Document | Call | Result
+Part = str | Image | Document | ToolCall | ToolResult
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Calling:
+class ToolChoice:
     """Whether functions are to be called: as the model likes, not at all, any one, or this one.
 
     `forced` says that the model can be made to call; one that thinks can only be asked to.
@@ -147,7 +147,7 @@ class Calling:
 
 
 @dataclass(frozen=True)
-class Shape:
+class OutputSchema:
     """The JSON Schema that the answer must fit, and its name.
 
     `forced` says that the model can be made to answer so; one that thinks can only be told to.
@@ -229,8 +229,8 @@ class Turn:
     permissions: Permissions = field(default_factory=Permissions)
     principal: Principal = LOCAL
     functions: tuple[Function, ...] = ()
-    calling: Calling = field(default_factory=Calling)
-    shape: Shape | None = None
+    calling: ToolChoice = field(default_factory=ToolChoice)
+    shape: OutputSchema | None = None
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False

@@ -41,7 +41,7 @@ _LISTENING = re.compile(r"Listening at: (http://\S+)")
 _PROGRESS = re.compile(r" INFO +gunicorn\.")
 
 
-class Gateway:
+class DemoGateway:
     """The gateway in a process of its own, and what it has said of itself.
 
     `url` is where it serves, once it listens.
@@ -150,14 +150,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def _serving(port: int | None) -> Iterator[Gateway]:
+def _serving(port: int | None) -> Iterator[DemoGateway]:
     with (
         tempfile.TemporaryDirectory(prefix="claude-demo-") as folder,
         contextlib.ExitStack() as end,
     ):
         upstream = Upstream().start()
         end.callback(upstream.stop)
-        gateway = Gateway(Path(folder), upstream.url, port)
+        gateway = DemoGateway(Path(folder), upstream.url, port)
         end.callback(gateway.stop)
         yield gateway
 

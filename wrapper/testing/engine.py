@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from wrapper.errors import Unavailable
-from wrapper.services.attachments.images import Picture
+from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.catalog import Model
 from wrapper.services.events import Ended, Ending, Event, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.turn import SessionKey, Turn
@@ -71,7 +71,7 @@ class ScriptedEngine:
     def models(self) -> list[Model]:
         return [Model("scripted-model", "scripted-model")]
 
-    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+    def shrinks(self, picture: ImageInfo, model: str, profile: str) -> bool:
         """Say so of pictures wider than 1000, of any model."""
         return picture.width > 1000
 

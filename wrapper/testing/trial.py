@@ -11,9 +11,9 @@ from dataclasses import replace
 from wrapper.errors import Conflict
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.sessions.session import Head, Reply, Session, new_session
+from wrapper.services.sessions.session import Reply, Session, SessionInfo, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
-from wrapper.services.turn import Call, Document, Image, Result
+from wrapper.services.turn import Document, Image, ToolCall, ToolResult
 
 CREATED = 1_800_000_000.25
 
@@ -26,10 +26,12 @@ MESSAGES = (
     ChatMessage(
         "user", (Document("text/plain", "a\r\nb", "c.txt"), Document("application/pdf", "JV"))
     ),
-    ChatMessage("assistant", ("Wait.", Call("call_1", "f", '{"a": [1.0]}'), Call("", "old", "{}"))),
+    ChatMessage(
+        "assistant", ("Wait.", ToolCall("call_1", "f", '{"a": [1.0]}'), ToolCall("", "old", "{}"))
+    ),
     ChatMessage("tool", ("1", PICTURE), "call_1"),
     ChatMessage("function", ("2",), "old"),
-    ChatMessage("user", (Result("call_1", ("3", PICTURE)), Result("", ()))),
+    ChatMessage("user", (ToolResult("call_1", ("3", PICTURE)), ToolResult("", ()))),
 )
 REPLY = Reply("digest", "attempt", "model", Ending.CALLS, Usage(1, 2, 3, 4, 5), 0.1)
 IDS = (
@@ -81,12 +83,12 @@ class Trial:
         assert found.messages == kept.messages, "messages must be kept as they are"
         self.check_frozen(found)
 
-    def check_head(self, head: Head | None, kept: Session) -> None:
+    def check_head(self, head: SessionInfo | None, kept: Session) -> None:
         assert head, f"session {kept.head.key.id!r} must be there"
         assert replace(head, used=kept.head.used) == kept.head, "a head must be kept as it is"
         self.check_frozen(head)
 
-    def check_frozen(self, handed: Head | Session) -> None:
+    def check_frozen(self, handed: SessionInfo | Session) -> None:
         try:
             hash(handed)
         except TypeError as error:

@@ -15,7 +15,7 @@ from wrapper.services.sessions.codec import (
     encode_head,
     encode_messages,
 )
-from wrapper.services.sessions.session import Head, Session
+from wrapper.services.sessions.session import Session, SessionInfo
 
 
 class ShopClaim:
@@ -56,13 +56,13 @@ class ShopStore:
         with self.changed:
             return self.find((owner, id_))
 
-    def heads(self, owner: str) -> Sequence[Head]:
+    def heads(self, owner: str) -> Sequence[SessionInfo]:
         with self.changed:
             rows = self.database.execute("SELECT id FROM sessions WHERE owner = ?", (owner,))
             found = [self.find((owner, id_)) for (id_,) in rows.fetchall()]
         return sorted((one.head for one in found if one), key=lambda head: head.created)
 
-    def delete(self, owner: str, id_: str) -> Head | None:
+    def delete(self, owner: str, id_: str) -> SessionInfo | None:
         with self.changed:
             session = self.find((owner, id_))
             if session:

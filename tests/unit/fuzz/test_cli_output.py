@@ -33,14 +33,14 @@ from wrapper.services.events import (
     ToolUse,
     Used,
 )
-from wrapper.services.turn import Function, Message, Shape, Turn
+from wrapper.services.turn import Function, Message, OutputSchema, Turn
 
 PIPE_BYTES = 1024 * 1024
 F_SETPIPE_SZ = 1031
 HI = (Message("user", ("Hi",)),)
 LONGER = (*HI, Message("assistant", ("Yes?",)), Message("user", ("Go on.",)))
 FUNCTION = Function("f", {"type": "object"}, "")
-SHAPE = Shape("s", {"type": "object"})
+SHAPE = OutputSchema("s", {"type": "object"})
 TURNS = {
     "plain": Turn("m", HI, profile="plain"),
     "agent": Turn("m", HI),

@@ -17,7 +17,15 @@ from tests.support.pictures import part, picture, uri
 from wrapper import Gateway, create_app, errors
 from wrapper.routes import sse
 from wrapper.routes.sse import stream_response
-from wrapper.services.events import Ended, Ending, Had, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.events import (
+    Acquisition,
+    Ended,
+    Ending,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Usage,
+)
 from wrapper.services.principal import Principal
 from wrapper.services.turn import Permissions
 from wrapper.services.turns.told import Stream
@@ -624,7 +632,7 @@ def test_nothing_else_goes_elsewhere(kind):
 
 def test_timing():
     """An answer tells what its parts took: a whole one all, a stream what is known at its begin."""
-    had = Started("m", had=Had("warm", 0.001, 0.02))
+    had = Started("m", had=Acquisition("warm", 0.001, 0.02))
     server = Server(had, TextDelta("a"), 0.05, DONE)
     for stream, names in ((False, ["first_token", "total"]), (True, ["first_token"])):
         told = server.ask(stream=stream).headers["Server-Timing"]

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.services.catalog import NEWEST, Catalog, Model, Supports, supports_of
+from wrapper.services.catalog import NEWEST, Capabilities, Catalog, Model, supports_of
 from wrapper.services.claude.processes.models import ask_models, read_models
 from wrapper.testing import rules
 
-ALL, NO_TOP_P = Supports(), Supports(top_p=False)
-NO_EFFORT = Supports(reasoning_effort=False)
-NO_SAMPLING = Supports(temperature=False, top_p=False)
+ALL, NO_TOP_P = Capabilities(), Capabilities(top_p=False)
+NO_EFFORT = Capabilities(reasoning_effort=False)
+NO_SAMPLING = Capabilities(temperature=False, top_p=False)
 
 
 def beside_output(supports):

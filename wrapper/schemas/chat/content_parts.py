@@ -13,7 +13,7 @@ from wrapper.json_text.precision import write_exact
 from wrapper.schemas.base import Coded
 from wrapper.schemas.data_uri import DataUri, parse_data_uri
 from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
-from wrapper.services.turn import Call, Document, Image, Part, Result
+from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
 Json = dict[str, Any]
 
@@ -163,13 +163,13 @@ def _load_document(part: Json) -> Part:
 def _load_use(part: Json) -> Part:
     if not isinstance(part.get("input"), dict):
         raise ValidationError({"input": ["Not a valid object."]})
-    return Call(_text_of(part, "id"), _text_of(part, "name"), write_exact(part["input"]))
+    return ToolCall(_text_of(part, "id"), _text_of(part, "name"), write_exact(part["input"]))
 
 
 def _load_result(part: Json) -> Part:
     content = part.get("content")
     if content is None or isinstance(content, str):
-        return Result(_text_of(part, "tool_use_id"), (content,) if content else ())
+        return ToolResult(_text_of(part, "tool_use_id"), (content,) if content else ())
     if not isinstance(content, list):
         raise ValidationError({"content": ["Not a valid string or array of parts."]})
     try:
@@ -179,7 +179,7 @@ def _load_result(part: Json) -> Part:
     kept = tuple(one for one in held if isinstance(one, (str, Image)))
     if len(kept) < len(held):
         raise ValidationError({"content": ["Results hold texts and images only."]})
-    return Result(_text_of(part, "tool_use_id"), kept)
+    return ToolResult(_text_of(part, "tool_use_id"), kept)
 
 
 # Parts as Anthropic's API has them.

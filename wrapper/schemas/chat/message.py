@@ -13,7 +13,7 @@ from wrapper.schemas.chat.tool_calls import PastFunctionCallSchema, PastToolCall
 from wrapper.schemas.omissions import AUDIO, omissions_of, transcript_of
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.pairing import WITHOUT_ID
-from wrapper.services.turn import Call, Document, Image, Part, Result
+from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
 # The kinds of parts that the content of each role may have.
 ROLES: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 # What a message of these roles must have beside its content.
 ANSWERS = {"tool": "tool_call_id", "function": "name"}
-_KINDS = {Image: "image_url", Document: "file", Call: "tool_use", Result: "tool_result"}
+_KINDS = {Image: "image_url", Document: "file", ToolCall: "tool_use", ToolResult: "tool_result"}
 # The roles whose content may be null; that of a result is then empty.
 NO_CONTENT = ("assistant", "tool", "function")
 CALLS = ("tool_calls", "function_call")
@@ -119,8 +119,8 @@ class MessageSchema(BaseSchema):
     def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatMessage:
         content = _content(data)
         calls = [*(data.get("tool_calls") or []), data.get("function_call")]
-        calls = [*(part for part in content if isinstance(part, Call)), *filter(None, calls)]
-        parts = (*(part for part in content if not isinstance(part, Call)), *calls)
+        calls = [*(part for part in content if isinstance(part, ToolCall)), *filter(None, calls)]
+        parts = (*(part for part in content if not isinstance(part, ToolCall)), *calls)
         answers = data.get(ANSWERS.get(data["role"], "")) or ""
         if data["role"] == "tool":
             answers = answers or WITHOUT_ID

@@ -26,7 +26,7 @@ from wrapper.schemas.chat.conditions import RULES
 from wrapper.schemas.chat.message import MessageSchema
 from wrapper.schemas.chat.parameters import PARAMETERS, Kind, asked, drop, of_kind, refuse
 from wrapper.schemas.chat.stop import Stop, StopSequences
-from wrapper.schemas.chat.tool_choice import FunctionCall, ToolChoice, check_choice, choose
+from wrapper.schemas.chat.tool_choice import FunctionCall, ToolChoiceField, check_choice, choose
 from wrapper.schemas.chat.tools import (
     MAX_FUNCTIONS,
     FunctionSchema,
@@ -94,7 +94,7 @@ class ChatRequestSchema(BaseSchema):
     claude = fields.Nested(ClaudeSchema)
     session_id = SessionId()
     tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
-    tool_choice = ToolChoice()
+    tool_choice = ToolChoiceField()
     parallel_tool_calls = StrictBool()
     functions = fields.List(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
     function_call = FunctionCall()

@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, post_load
 from wrapper.json_text.precision import write_exact
 from wrapper.schemas.base import BaseSchema, Coded
 from wrapper.services.messages.pairing import WITHOUT_ID
-from wrapper.services.turn import Call
+from wrapper.services.turn import ToolCall
 
 _ID = {"description": "Where it is empty, an id is made up, for the result with an empty one, too."}
 
@@ -44,8 +44,8 @@ class PastFunctionCallSchema(BaseSchema):
     arguments = Arguments(allow_none=True, load_default=None)
 
     @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> Call:
-        return Call("", data["name"], data["arguments"] or "{}")
+    def build(self, data: dict[str, Any], **_: Any) -> ToolCall:
+        return ToolCall("", data["name"], data["arguments"] or "{}")
 
 
 class PastToolCallSchema(BaseSchema):
@@ -54,6 +54,6 @@ class PastToolCallSchema(BaseSchema):
     function = fields.Nested(PastFunctionCallSchema, required=True)
 
     @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> Call:
-        called: Call = data["function"]
-        return Call(data["id"] or WITHOUT_ID, called.name, called.arguments)
+    def build(self, data: dict[str, Any], **_: Any) -> ToolCall:
+        called: ToolCall = data["function"]
+        return ToolCall(data["id"] or WITHOUT_ID, called.name, called.arguments)

@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, validates_schema
 from marshmallow.validate import Equal, Length, OneOf
 
 from wrapper.schemas.base import BaseSchema, StrictBool
-from wrapper.services.turn import Calling, Function
+from wrapper.services.turn import Function, ToolChoice
 
 Mode = Literal["auto", "none", "any", "one"]
 
@@ -44,14 +44,14 @@ class _ChoiceSchema(BaseSchema):
 class Choice:
     """Which functions are to be called; `allowed` None means that all may be."""
 
-    calling: Calling
+    calling: ToolChoice
     allowed: tuple[str, ...] | None = None
 
 
 MODES: Mapping[str, Choice] = {
-    "none": Choice(Calling("none")),
-    "auto": Choice(Calling("auto")),
-    "required": Choice(Calling("any")),
+    "none": Choice(ToolChoice("none")),
+    "auto": Choice(ToolChoice("auto")),
+    "required": Choice(ToolChoice("any")),
 }
 _CHOICE, _NAMED = _ChoiceSchema(), _NamedSchema()
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -102,7 +102,7 @@ _TOLD_ANTHROPIC = {
 }
 
 
-class ToolChoice(fields.Field[Choice]):
+class ToolChoiceField(fields.Field[Choice]):
     """A mode, one function by its name, or a list of those that are allowed."""
 
     json_schema: ClassVar[dict[str, Any]] = {
@@ -130,7 +130,7 @@ class ToolChoice(fields.Field[Choice]):
             return _anthropic(value)
         data = _CHOICE.load(value)
         if data["type"] == "function":
-            return Choice(Calling("one", data["function"]["name"]))
+            return Choice(ToolChoice("one", data["function"]["name"]))
         allowed = data["allowed_tools"]
         names = tuple(tool["function"]["name"] for tool in allowed["tools"])
         return Choice(MODES[allowed["mode"]].calling, names)
@@ -147,7 +147,7 @@ class FunctionCall(fields.Field[Choice]):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Choice:
         if isinstance(value, str):
             return _mode(value, ("none", "auto"))
-        return Choice(Calling("one", _NAMED.load(value)["name"]))
+        return Choice(ToolChoice("one", _NAMED.load(value)["name"]))
 
 
 def check_choice(
@@ -169,19 +169,19 @@ def check_choice(
 
 def choose(
     functions: tuple[Function, ...], choice: Choice | None, *, parallel: bool
-) -> tuple[tuple[Function, ...], Calling]:
+) -> tuple[tuple[Function, ...], ToolChoice]:
     """Return the functions that may be called, and whether they are to be."""
     choice = choice or MODES["auto"]
     if choice.allowed is not None:
         functions = tuple(one for one in functions if one.name in choice.allowed)
     parallel = parallel and choice.calling.parallel
-    return functions, Calling(choice.calling.mode, choice.calling.name, parallel)
+    return functions, ToolChoice(choice.calling.mode, choice.calling.name, parallel)
 
 
 def _anthropic(value: dict[str, Any]) -> Choice:
     data, mode = _ANTHROPIC.load(value), _ANTHROPIC_MODES[value["type"]]
     name = data["name"] if mode == "one" else ""
-    return Choice(Calling(mode, name, not data.get("disable_parallel_tool_use")))
+    return Choice(ToolChoice(mode, name, not data.get("disable_parallel_tool_use")))
 
 
 def _mode(value: str, modes: tuple[str, ...]) -> Choice:

@@ -18,13 +18,13 @@ from wrapper.services.json_schema.model_schema import (
 )
 from wrapper.services.json_schema.object_schema import NoObject
 from wrapper.services.json_schema.validation import what_is_wrong
-from wrapper.services.turn import Function, Shape
+from wrapper.services.turn import Function, OutputSchema
 
 NAME = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_FUNCTIONS = 128
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 SEVERAL = {"type": "array", "minItems": 1}
-ANY_OBJECT = Shape("json_object", {"type": "object"})
+ANY_OBJECT = OutputSchema("json_object", {"type": "object"})
 
 
 class Parameters(fields.Field[ModelSchema]):
@@ -160,7 +160,7 @@ class ResponseFormatSchema(BaseSchema):
         return {**told, "anyOf": [other, {"required": ["json_schema"]}]}
 
     @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> Shape | None:
+    def build(self, data: dict[str, Any], **_: Any) -> OutputSchema | None:
         if data["type"] != "json_schema":
             return ANY_OBJECT if data["type"] == "json_object" else None
         if "json_schema" not in data:
@@ -168,4 +168,4 @@ class ResponseFormatSchema(BaseSchema):
         told = data["json_schema"]
         adapted = told.get("schema") or ModelSchema(ANY_OBJECT.schema)
         schema, strict = state_in_schema(adapted), bool(told.get("strict"))
-        return Shape(told["name"], schema, strict=strict, original=adapted.original)
+        return OutputSchema(told["name"], schema, strict=strict, original=adapted.original)

@@ -14,7 +14,7 @@ from wrapper.errors import ClientGone, InvalidRequest
 from wrapper.services.attachments.media import decode_base64
 from wrapper.services.background.offload.runner import Exceeded, Job, offload
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Document, Image, Result
+from wrapper.services.turn import Document, Image, ToolResult
 
 MOST = 100
 MOST_BASE64 = 5 * 1024**2
@@ -33,7 +33,7 @@ LARGE_MEMORY = 1024**3
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageInfo:
     """A picture that stands in a request, at *place*: its bytes, and its sides in pixels.
 
     *in_result* is whether it is what a function has returned.
@@ -48,7 +48,7 @@ class Picture:
 
 def check_pictures(
     messages: Iterable[ChatMessage],
-    shrinks: Callable[[Picture], bool],
+    shrinks: Callable[[ImageInfo], bool],
     *,
     strict: bool,
     gone: Callable[[], bool] = lambda: False,
@@ -76,7 +76,7 @@ def _refuse(places: list[str], why: str) -> None:
 
 def inspect_pictures(
     messages: Iterable[ChatMessage], gone: Callable[[], bool] = lambda: False
-) -> tuple[Picture, ...]:
+) -> tuple[ImageInfo, ...]:
     """Return the pictures of *messages*, those aside that are URLs.
 
     Raises InvalidRequest for the first that the model's API would not take, or not as it is,
@@ -87,7 +87,7 @@ def inspect_pictures(
         place = found[MOST][0]
         why = f"a request may hold {MOST} pictures and files, and this is one more"
         raise InvalidRequest(f"{place}: {why}", param=place, code="invalid_value")
-    pictures: list[Picture] = []
+    pictures: list[ImageInfo] = []
     for place, file, in_result in found:
         if isinstance(file, Image) and not file.url:
             if gone():
@@ -102,7 +102,7 @@ def _files(messages: Iterable[ChatMessage]) -> Iterator[tuple[str, Image | Docum
         for nth, part in enumerate(message.parts):
             if isinstance(part, (Image, Document)):
                 yield f"messages.{index}.content.{nth}", part, message.role == "tool"
-            elif isinstance(part, Result):
+            elif isinstance(part, ToolResult):
                 for inner, image in enumerate(part.parts):
                     if isinstance(image, Image):
                         yield f"messages.{index}.content.{nth}.content.{inner}", image, True
@@ -110,7 +110,7 @@ def _files(messages: Iterable[ChatMessage]) -> Iterator[tuple[str, Image | Docum
 
 def _inspect(
     place: str, image: Image, in_result: bool, room: int, gone: Callable[[], bool]
-) -> Picture:
+) -> ImageInfo:
     param = f"{place}.image_url.url"
     try:
         data = _decode(image.data)
@@ -124,7 +124,7 @@ def _inspect(
     except ValueError as error:
         message = f"{param}: {error}"
         raise InvalidRequest(message, param=param, code="invalid_image") from None
-    return Picture(place, len(data), width, height, in_result)
+    return ImageInfo(place, len(data), width, height, in_result)
 
 
 def _decode(text: str) -> bytes:

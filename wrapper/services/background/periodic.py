@@ -9,7 +9,7 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
-class Janitor:
+class PeriodicTask:
     """Calls *work* every *seconds*, once started and until closed; both may be said again."""
 
     def __init__(self, work: Callable[[], None], seconds: float):

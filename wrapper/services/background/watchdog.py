@@ -13,7 +13,7 @@ CHECK_SECONDS = 0.25
 HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # without POLLRDHUP: not on Linux
 
 
-class Watch:
+class Watchdog:
     """Watches over one request. *gone* and *draining* are asked at most every CHECK_SECONDS."""
 
     def __init__(

@@ -16,21 +16,21 @@ from typing import Any
 
 from wrapper.errors import ApiError, ContextLengthExceeded, Unavailable
 from wrapper.logs.redaction import Redacted
-from wrapper.services.attachments.images import Picture
+from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.catalog import Model
 from wrapper.services.claude.errors import DiedEarly
 from wrapper.services.claude.processes import profiles
-from wrapper.services.claude.processes.leasing import Lease, Supply
+from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import image_limits
-from wrapper.services.claude.status import Identity
+from wrapper.services.claude.status import Status
 from wrapper.services.events import (
+    Acquisition,
     Compacted,
     Ended,
     Ending,
     Event,
-    Had,
     Started,
     Usage,
     Used,
@@ -66,7 +66,7 @@ class ClaudeEngine:
         self._settings = settings
         self._environment = environment
         self._profiles = profiles.build_profiles(settings, environment)
-        self._identity = Identity(settings, environment, self._lease_any)
+        self._identity = Status(settings, environment, self._lease_any)
         self._models: tuple[Model, ...] = ()
         self._version: str | None = None
         self._ignored: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class ClaudeEngine:
         self._untold = threading.Lock()
         self._lock = threading.Lock()
         self._closed = False
-        self._supply: Supply | None = None
+        self._supply: LeaseManager | None = None
         self._importing: Future[object] | None = None
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class ClaudeEngine:
         with self._lock:
             if self._supply or self._closed:
                 return
-            supply = self._supply = Supply(
+            supply = self._supply = LeaseManager(
                 self._settings,
                 self._environment,
                 self._profiles,
@@ -121,7 +121,7 @@ class ClaudeEngine:
                                 sent()
                                 supply.settle()
                                 took = leased - began, conversation.configured - leased
-                                event = replace(event, had=Had(lease.source, *took))
+                                event = replace(event, had=Acquisition(lease.source, *took))
                             yield event
                 known = conversation.knowledge()
                 return
@@ -182,7 +182,7 @@ class ClaudeEngine:
     def models(self) -> tuple[Model, ...]:
         return self._models
 
-    def shrinks(self, picture: Picture, model: str, profile: str) -> bool:
+    def shrinks(self, picture: ImageInfo, model: str, profile: str) -> bool:
         # In plain Claude Code does not get to see them.
         return profile == "agent" and image_limits.shrinks(picture, model)
 
@@ -203,7 +203,7 @@ class ClaudeEngine:
         if supply:
             supply.close()
 
-    def _started(self) -> Supply:
+    def _started(self) -> LeaseManager:
         """Return the supply, at work. Raises Unavailable once the engine was closed."""
         self.start()
         if supply := self._supply:

@@ -13,11 +13,11 @@ from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.login import Login, credentials_file, detect_login
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.processes.supervisor import Fleet
+from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
 
 
-class Identity:
+class Status:
     """Whose the gateway's processes are. *lease* gives one that may be asked."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Identity:
         self._account = Account(lease, self._stamp)
 
     def describe(
-        self, started: Callable[[], Fleet], version: Callable[[], str | None]
+        self, started: Callable[[], Supervisor], version: Callable[[], str | None]
     ) -> dict[str, Any]:
         """Return the login in force, the CLI, and what it says of its account; see Engine.
 
@@ -92,7 +92,7 @@ class Account:
         self._lock = threading.Lock()
         self._known: tuple[Hashable, float, dict[str, str]] | None = None
 
-    def read(self, fleet: Fleet, seconds: float) -> dict[str, str]:
+    def read(self, fleet: Supervisor, seconds: float) -> dict[str, str]:
         """Return provider, subscription, key_source and token_source, as far as there are any.
 
         Raises ApiError, BootFailed or TimeoutError when no process answers within *seconds*.
@@ -105,7 +105,7 @@ class Account:
             self._known = (stamp, now, account)
             return account
 
-    def _ask(self, fleet: Fleet, seconds: float) -> dict[str, str]:
+    def _ask(self, fleet: Supervisor, seconds: float) -> dict[str, str]:
         future = self._lease()
         try:
             process = future.result(seconds)

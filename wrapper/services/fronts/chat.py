@@ -36,7 +36,7 @@ FINISH_REASONS = {
 
 
 @dataclass(frozen=True)
-class Head:
+class CompletionInfo:
     """What all of a completion's parts repeat, and how they are told. `created` is in Unix seconds.
 
     `legacy_functions` tells of a call in the API's first form.
@@ -61,7 +61,7 @@ class _Choice:
     def ended(self) -> Ended | None:
         return self.answer.ended
 
-    def add(self, event: Event, head: Head) -> None:
+    def add(self, event: Event, head: CompletionInfo) -> None:
         self.answer.add(event)
         if isinstance(event, ReasoningDelta):
             self.reasoning.append(event.text)
@@ -71,7 +71,7 @@ class _Choice:
             self.notes = add_note(self.notes, event)
 
 
-def build_completion(head: Head, items: Items) -> Json:
+def build_completion(head: CompletionInfo, items: Items) -> Json:
     """Return the whole chat.completion that *items* tell, once they have ended."""
     model = ""
     choices = [_Choice() for _ in range(head.choices)]
@@ -91,7 +91,7 @@ def build_completion(head: Head, items: Items) -> Json:
     }
 
 
-def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
+def build_chunks(head: CompletionInfo, items: Items) -> Iterator[Json | None]:
     """Yield the chunks of a streamed completion as *items* come; None where nothing came.
 
     What a whole completion's headers would tell of a choice stands in its last chunk, as `notes`.
@@ -118,7 +118,7 @@ def build_chunks(head: Head, items: Items) -> Iterator[Json | None]:
         yield {**_chunk(head, model, []), "usage": usage}
 
 
-def _told(head: Head, event: Event) -> tuple[Json, str | None] | None:
+def _told(head: CompletionInfo, event: Event) -> tuple[Json, str | None] | None:
     """Return the delta in which *event* is told, and the reason where it ends the choice."""
     match event:
         case TextDelta():
@@ -146,7 +146,7 @@ def _call(id_: str, name: str, arguments: str) -> Json:
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _reason(head: Head, ended: Ended) -> str:
+def _reason(head: CompletionInfo, ended: Ended) -> str:
     called = ended.ending is Ending.CALLS and head.legacy_functions
     return "function_call" if called else FINISH_REASONS[ended.ending]
 
@@ -159,7 +159,7 @@ def describe(use: ToolUse) -> str:
     return f"[{use.name}] {told}\n"
 
 
-def _whole_choice(head: Head, index: int, choice: _Choice) -> Json:
+def _whole_choice(head: CompletionInfo, index: int, choice: _Choice) -> Json:
     text = choice.answer.text
     calls = [_call(call.id, call.name, call.arguments) for call in choice.answer.calls]
     message: Json = {
@@ -182,7 +182,7 @@ def _delta(index: int, delta: Json, reason: str | None = None) -> Json:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
 
 
-def _chunk(head: Head, model: str, choices: list[Json]) -> Json:
+def _chunk(head: CompletionInfo, model: str, choices: list[Json]) -> Json:
     chunk = {
         "id": head.id,
         "object": "chat.completion.chunk",
@@ -194,7 +194,7 @@ def _chunk(head: Head, model: str, choices: list[Json]) -> Json:
     return {**chunk, "usage": None} if head.include_usage else chunk
 
 
-def _tier(head: Head) -> Json:
+def _tier(head: CompletionInfo) -> Json:
     return {"service_tier": "default"} if head.service_tier else {}
 
 

@@ -17,7 +17,7 @@ from wrapper.errors import SchemaTooCostly
 from wrapper.json_text.precision import write_exact
 from wrapper.services.background.offload.runner import Exceeded, Job, offload
 from wrapper.services.background.offload.server import MEMORY
-from wrapper.services.turn import Shape
+from wrapper.services.turn import OutputSchema
 
 MOST_BYTES = 256 * 1024
 COMPILE_SECONDS = 0.25
@@ -40,7 +40,7 @@ def what_is_wrong(schema: Mapping[str, Any]) -> str | None:
         return "is not a valid JSON Schema: it is nested too deeply"
 
 
-def misfit(shape: Shape, text: str, *, param: str = "response_format") -> str | None:
+def misfit(shape: OutputSchema, text: str, *, param: str = "response_format") -> str | None:
     """Return why *text*, an answer, does not fit *shape*; None where it does.
 
     Raises SchemaTooCostly, which names *param*, where the check exceeds its limit, and ChecksBusy

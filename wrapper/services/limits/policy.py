@@ -22,7 +22,7 @@ from wrapper.settings import Settings
 WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
 
 
-class Ceilings:
+class Policy:
     """Grants what may be had. Everything raises PermissionDenied for what may not."""
 
     def __init__(self, settings: Settings, catalog: Catalog):

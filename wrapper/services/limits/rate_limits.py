@@ -25,7 +25,7 @@ NAMES = {"requests": "requests", "tokens": "tokens", "reads": "requests without 
 log = logging.getLogger(__name__)
 
 
-class Rates:
+class RateLimits:
     """Counts in windows of a minute; each begins with the caller's first request in it.
 
     Tokens are counted once they are used, so that a window is overdrawn by no more than the turns
@@ -101,7 +101,7 @@ class Rates:
                 ) from None
 
 
-def open_rates(settings: Settings) -> Rates:
+def open_rates(settings: Settings) -> RateLimits:
     """Return the rates, kept in memory, or in Redis where that is set.
 
     Raises SettingsError where the package for Redis is missing, or the URL is none.
@@ -110,7 +110,7 @@ def open_rates(settings: Settings) -> Rates:
         store = _redis(settings.redis_url) if settings.redis_url else MemoryStorage()
     except (ConfigurationError, ValueError) as error:
         raise SettingsError([f"REDIS_URL: {error}"]) from None
-    return Rates(store, required=settings.usage_required)
+    return RateLimits(store, required=settings.usage_required)
 
 
 def _redis(url: str) -> Storage:

@@ -16,11 +16,11 @@ from wrapper.services.events import (
     Unfit,
 )
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Call, Message
+from wrapper.services.turn import Message, ToolCall
 
 
 @dataclass
-class Calling:
+class PartialCall:
     """A call as it comes in."""
 
     id: str
@@ -34,7 +34,7 @@ class Answer:
 
     model: str = ""
     resumed: bool = False
-    calls: list[Calling] = field(default_factory=list)
+    calls: list[PartialCall] = field(default_factory=list)
     ended: Ended | None = None
     compacted: tuple[Message, ...] | None = None
     unfit: Unfit | None = None
@@ -54,7 +54,7 @@ class Answer:
             case TextDelta():
                 self._texts.append(event.text)
             case CallStarted():
-                self.calls.append(Calling(event.id, event.name))
+                self.calls.append(PartialCall(event.id, event.name))
             case CallDelta():
                 self.calls[event.index].arguments += event.arguments
             case Unfit():
@@ -75,5 +75,5 @@ class Answer:
         return ChatMessage("assistant", (*([text] if text or not calls else []), *calls))
 
 
-def _call(call: Calling, legacy: bool) -> Call:
-    return Call("" if legacy else call.id, call.name, call.arguments)
+def _call(call: PartialCall, legacy: bool) -> ToolCall:
+    return ToolCall("" if legacy else call.id, call.name, call.arguments)

@@ -8,7 +8,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.json_text.precision import is_exact
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.past_call import is_object
-from wrapper.services.turn import Call
+from wrapper.services.turn import ToolCall
 
 ADAPTED = "x-adapted-messages"
 # A header should stay within what proxies take; of more paths only the number is told.
@@ -45,7 +45,7 @@ def tell_adapted(
 
 def _inexact_arguments(messages: Iterable[ChatMessage]) -> Iterator[str]:
     for at, message in enumerate(messages):
-        calls = [part for part in message.parts if isinstance(part, Call)]
+        calls = [part for part in message.parts if isinstance(part, ToolCall)]
         for number, call in enumerate(calls):
             if is_object(call.arguments) and not is_exact(call.arguments):
                 where = f"tool_calls.{number}.function" if call.id else "function_call"

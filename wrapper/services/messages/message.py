@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from wrapper.services.turn import Call, Image, Message, Part, Reminder, Result
+from wrapper.services.turn import Image, Message, Part, Reminder, ToolCall, ToolResult
 
 # These two hold the result of a call, each in its own way.
 RESULTS = ("tool", "function")
@@ -27,8 +27,8 @@ class ChatMessage:
     dropped: tuple[str, ...] = ()
 
     @property
-    def calls(self) -> list[Call]:
-        return [part for part in self.parts if isinstance(part, Call)]
+    def calls(self) -> list[ToolCall]:
+        return [part for part in self.parts if isinstance(part, ToolCall)]
 
 
 Numbered = tuple[int, ChatMessage]
@@ -43,9 +43,9 @@ def system_text(messages: Iterable[ChatMessage]) -> str | None:
 def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
     """Yield *messages* as a client would have sent them."""
     for message in messages:
-        rest = tuple(part for part in message.parts if not isinstance(part, Result | Reminder))
+        rest = tuple(part for part in message.parts if not isinstance(part, ToolResult | Reminder))
         for part in message.parts:
-            if isinstance(part, Result):
+            if isinstance(part, ToolResult):
                 yield ChatMessage("tool", part.parts, part.id)
         if rest:
             yield ChatMessage(message.role, rest)
@@ -54,7 +54,8 @@ def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
 def has_calls(messages: Iterable[ChatMessage]) -> bool:
     """Say whether *messages* hold a call of a function of the client's, or the result of one."""
     return any(
-        message.role in RESULTS or any(isinstance(part, (Call, Result)) for part in message.parts)
+        message.role in RESULTS
+        or any(isinstance(part, (ToolCall, ToolResult)) for part in message.parts)
         for message in messages
     )
 
@@ -71,16 +72,16 @@ def is_blank(message: ChatMessage) -> bool:
 def loses_blanks(message: ChatMessage) -> bool:
     """Say whether *message* adds nothing to the conversation, or less white space than it has."""
     parts = _said(message)
-    held = parts[0].parts if parts and isinstance(parts[0], Result) else parts
+    held = parts[0].parts if parts and isinstance(parts[0], ToolResult) else parts
     return not parts or _text_of(held) != _text_of(message.parts)
 
 
 def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
     """Yield the results that *message* holds as messages of their own, and then the rest of it."""
-    results = [part for part in message.parts if isinstance(part, Result)]
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
     for part in results:
         yield ChatMessage("tool", part.parts, part.id)
-    rest = tuple(part for part in message.parts if not isinstance(part, Result))
+    rest = tuple(part for part in message.parts if not isinstance(part, ToolResult))
     if rest or not results:
         yield replace(message, parts=rest) if results else message
 
@@ -107,7 +108,7 @@ def _said(message: ChatMessage) -> tuple[Part, ...]:
     if message.role not in RESULTS:
         return parts
     held = tuple(part for part in parts if isinstance(part, (str, Image)))
-    return (Result(message.answers, held),)
+    return (ToolResult(message.answers, held),)
 
 
 def _glue(parts: Iterable[Part]) -> tuple[Part, ...]:

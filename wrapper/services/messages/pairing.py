@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from wrapper.services.messages.changes import Changes
 from wrapper.services.messages.message import RESULTS, ChatMessage, Numbered
 from wrapper.services.messages.past_call import UNKNOWN, accepted_call
-from wrapper.services.turn import Call, Part
+from wrapper.services.turn import Part, ToolCall
 
 # The prefix of the ids of calls that came without one.
 OWN_ID = "function_call_"
@@ -53,17 +53,17 @@ class _Pairs:
         self._entries: list[_Entry] = []
         self._ids: set[str] = set()
         # Both by the role of the result and what it names: an id, or of the older way a function.
-        self._open: dict[tuple[str, str], list[tuple[_Entry, Call]]] = {}
-        self._closed: dict[tuple[str, str], tuple[Call, tuple[Part, ...]]] = {}
+        self._open: dict[tuple[str, str], list[tuple[_Entry, ToolCall]]] = {}
+        self._closed: dict[tuple[str, str], tuple[ToolCall, tuple[Part, ...]]] = {}
 
     def add(self, nth: int, index: int, message: ChatMessage) -> None:
         """Add a message that is no result, the *nth* of the conversation."""
         entry = _Entry(index, message)
         parts: list[Part] = []
-        opened: list[tuple[tuple[str, str], Call]] = []
+        opened: list[tuple[tuple[str, str], ToolCall]] = []
         number = 0
         for part in message.parts:
-            if isinstance(part, Call):
+            if isinstance(part, ToolCall):
                 key = f"tool_calls.{number}" if part.id else "function_call"
                 number += bool(part.id)
                 call = accepted_call(part, index, key, self._changes)
@@ -104,17 +104,17 @@ class _Pairs:
             yield from self._missing(entry)
 
     def _restore(
-        self, key: tuple[str, str], call: Call | None, index: int, message: ChatMessage
+        self, key: tuple[str, str], call: ToolCall | None, index: int, message: ChatMessage
     ) -> None:
         """Add a result together with a call: as its call was, or one that tells only its name."""
         name = message.answers if message.role == "function" else UNKNOWN
-        call = call or accepted_call(Call("", name, "{}"), index, "", Changes())
+        call = call or accepted_call(ToolCall("", name, "{}"), index, "", Changes())
         call = replace(call, id=self._id(message.answers if message.role == "tool" else OWN_ID))
         entry = _Entry(index, ChatMessage("assistant", (call,)), waiting=[call.id])
         self._entries.append(entry)
         self._close(key, entry, call, (index, message))
 
-    def _close(self, key: tuple[str, str], entry: _Entry, call: Call, result: Numbered) -> None:
+    def _close(self, key: tuple[str, str], entry: _Entry, call: ToolCall, result: Numbered) -> None:
         index, message = result
         entry.results.append((index, replace(message, answers=call.id)))
         entry.waiting.remove(call.id)
@@ -139,5 +139,5 @@ class _Pairs:
         return call_id
 
 
-def _key_of(call: Call) -> tuple[str, str]:
+def _key_of(call: ToolCall) -> tuple[str, str]:
     return ("tool", call.id) if call.id else ("function", call.name)

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from wrapper.services.messages.changes import Changes
-from wrapper.services.turn import Call, arguments_of
+from wrapper.services.turn import ToolCall, arguments_of
 
 # The key that holds arguments which are no JSON object. Anthropic's documentation uses it so.
 INVALID = "INVALID_JSON"
@@ -19,7 +19,7 @@ _NAMED = f"the model's API takes names of 1 to {_LONGEST} letters, digits, _ and
 _NO_OBJECT = "must be the text of a JSON object"
 
 
-def accepted_call(call: Call, index: int, key: str, changes: Changes) -> Call:
+def accepted_call(call: ToolCall, index: int, key: str, changes: Changes) -> ToolCall:
     """Return *call*, which message *index* holds under *key*, as the model's API accepts it."""
     function = key if key == "function_call" else f"{key}.function"
     if not _NAME.fullmatch(call.name):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wrapper.services.turn import Calling, Function, Message, Part, Reminder
+from wrapper.services.turn import Function, Message, Part, Reminder, ToolChoice
 
 
-def reminder_to_call(functions: Sequence[Function], calling: Calling) -> Reminder:
+def reminder_to_call(functions: Sequence[Function], calling: ToolChoice) -> Reminder:
     """Return the request to call what *calling* demands."""
     return _reminder(
         f"Answer this message by calling {_whom(functions, calling)}. The application that sent it "
@@ -16,7 +16,7 @@ def reminder_to_call(functions: Sequence[Function], calling: Calling) -> Reminde
     )
 
 
-def reminder_of_call(functions: Sequence[Function], calling: Calling) -> Reminder:
+def reminder_of_call(functions: Sequence[Function], calling: ToolChoice) -> Reminder:
     """Return the same for a model that has answered without such a call."""
     return _reminder(
         f"That answer had no call of {_whom(functions, calling)}, so the application cannot use "
@@ -86,7 +86,7 @@ def corrected(
     return (*messages, Message("user", said))
 
 
-def _whom(functions: Sequence[Function], calling: Calling) -> str:
+def _whom(functions: Sequence[Function], calling: ToolChoice) -> str:
     if calling.mode == "one":
         return f"the function {calling.name}"
     names = ", ".join(function.name for function in functions)

@@ -10,25 +10,26 @@ from typing import Any, TypeVar, cast
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
-from wrapper.services.sessions.session import Head, Reply
-from wrapper.services.turn import Call, Document, Image, Part, Result, SessionKey
+from wrapper.services.sessions.session import Reply, SessionInfo
+from wrapper.services.turn import Document, Image, Part, SessionKey, ToolCall, ToolResult
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
 
 # A text is just that, and needs no name.
-KINDS = {"image": Image, "document": Document, "call": Call}
+KINDS = {"image": Image, "document": Document, "call": ToolCall}
+NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class Unreadable(ValueError):
     """Raised for bytes that were not written here."""
 
 
-def encode_head(head: Head) -> bytes:
+def encode_head(head: SessionInfo) -> bytes:
     return _encode(dump_head(head))
 
 
-def decode_head(data: bytes) -> Head:
+def decode_head(data: bytes) -> SessionInfo:
     """Raises Unreadable."""
     return _decode(data, load_head)
 
@@ -42,14 +43,14 @@ def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
     return _decode(data, _load_messages)
 
 
-def dump_head(head: Head) -> Json:
+def dump_head(head: SessionInfo) -> Json:
     told = asdict(head)
     if head.reply:
         told["reply"]["ending"] = head.reply.ending.value
     return told
 
 
-def load_head(told: Mapping[str, Any]) -> Head:
+def load_head(told: Mapping[str, Any]) -> SessionInfo:
     """Raises KeyError, TypeError or ValueError for what dump_head has not written."""
     reply = told["reply"]
     parts = {
@@ -58,7 +59,7 @@ def load_head(told: Mapping[str, Any]) -> Head:
         "reply": _load_reply(reply) if reply is not None else None,
         "options": _load_options(told.get("options", {})),
     }
-    return Head(**{**told, **parts})
+    return SessionInfo(**{**told, **parts})
 
 
 def dump_message(message: ChatMessage) -> Json:
@@ -110,11 +111,11 @@ def _dump_part(part: Part) -> Any:
     match part:
         case str():
             return part
-        case Result():
+        case ToolResult():
             return {"result": {"id": part.id, "parts": [_dump_part(one) for one in part.parts]}}
     # How a caller labelled an attachment matters only to the request that brought it.
     fields = {name: value for name, value in asdict(part).items() if name != "corrected"}
-    return {type(part).__name__.lower(): fields}
+    return {NAMES[type(part)]: fields}
 
 
 def _load_part(told: Any) -> Part:
@@ -123,5 +124,5 @@ def _load_part(told: Any) -> Part:
     ((kind, fields),) = told.items()
     if kind == "result":
         held = tuple(_load_part(one) for one in fields["parts"])
-        return Result(fields["id"], cast(tuple[str | Image, ...], held))
+        return ToolResult(fields["id"], cast(tuple[str | Image, ...], held))
     return cast(Part, KINDS[kind](**fields))

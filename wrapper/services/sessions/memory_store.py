@@ -11,7 +11,7 @@ from typing import Any
 from cachetools import Cache, TTLCache
 
 from wrapper.errors import Conflict, RequestTooLarge
-from wrapper.services.sessions.session import Head, Session
+from wrapper.services.sessions.session import Session, SessionInfo
 
 Key = tuple[str, str]
 
@@ -34,7 +34,7 @@ class _Sessions(TTLCache[Key, Session]):
 class MemoryClaim:
     """The right to a session's next turn; see Claim."""
 
-    def __init__(self, store: MemoryStore, key: Key, session: Session | None):
+    def __init__(self, store: MemorySessionStore, key: Key, session: Session | None):
         self._store = store
         self._key = key
         self.session = session
@@ -46,7 +46,7 @@ class MemoryClaim:
         self._store.give_back(self._key, self)
 
 
-class MemoryStore:
+class MemorySessionStore:
     """At most *count* sessions that together take at most *size* bytes; see SessionStore.
 
     When full, the one that was unused for longest goes. *ttl* is in seconds of *timer*; *clock*
@@ -81,13 +81,13 @@ class MemoryStore:
         with self._changed:
             return self._find((owner, id_))
 
-    def heads(self, owner: str) -> Sequence[Head]:
+    def heads(self, owner: str) -> Sequence[SessionInfo]:
         with self._changed:
             keys = {key for key in (*self._cache, *self._claims) if key[0] == owner}
             heads = [session.head for key in keys if (session := self._find(key))]
         return sorted(heads, key=lambda head: (head.created, head.key.id))
 
-    def delete(self, owner: str, id_: str) -> Head | None:
+    def delete(self, owner: str, id_: str) -> SessionInfo | None:
         key = (owner, id_)
         with self._changed:
             session = self._find(key)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Call, Document, Image, Part, Result
+from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
 Json = dict[str, Any]
 
@@ -19,7 +19,7 @@ def transcribe(message: ChatMessage) -> Json:
         return {**said, "tool_call_id": message.answers}
     if message.role == "function":
         return {**said, "name": message.answers}
-    calls = [part for part in message.parts if isinstance(part, Call)]
+    calls = [part for part in message.parts if isinstance(part, ToolCall)]
     if told := [_call(call) for call in calls if call.id]:
         said["tool_calls"] = told
     if legacy := [_function(call) for call in calls if not call.id]:
@@ -29,7 +29,7 @@ def transcribe(message: ChatMessage) -> Json:
 
 def _content(parts: Sequence[Part]) -> Any:
     """Return a text where there is just one, None beside calls, or a list of parts."""
-    told = [part for part in parts if not isinstance(part, Call)]
+    told = [part for part in parts if not isinstance(part, ToolCall)]
     if parts and not told:
         return None
     if len(told) == 1 and isinstance(told[0], str):
@@ -44,7 +44,7 @@ def _part(part: Part) -> Json:
             return {"type": "image_url", "image_url": {"url": url}}
         case Document():
             return {"type": "file", "file": {"filename": part.title, "file_data": _file(part)}}
-        case Result():
+        case ToolResult():
             content = [_part(one) for one in part.parts]
             return {"type": "tool_result", "tool_use_id": part.id, "content": content}
     return {"type": "text", "text": part}
@@ -56,9 +56,9 @@ def _file(document: Document) -> str:
     return f"data:text/plain;charset=utf-8,{quote(document.data)}"
 
 
-def _call(call: Call) -> Json:
+def _call(call: ToolCall) -> Json:
     return {"id": call.id, "type": "function", "function": _function(call)}
 
 
-def _function(call: Call) -> Json:
+def _function(call: ToolCall) -> Json:
     return {"name": call.name, "arguments": call.arguments}

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.sessions.codec import Unreadable, decode_head, decode_messages
-from wrapper.services.sessions.session import Head, Session
+from wrapper.services.sessions.session import Session, SessionInfo
 
 SETTING = "SESSION_STORE"
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class RedisKeys:
     """The keys of a session; what stands in owner and id cannot make them another session's."""
 
     prefix: str
@@ -54,7 +54,7 @@ class Place:
         except Unreadable as error:
             raise self._unreadable(error) from None
 
-    def read_head(self, head: bytes, used: bytes) -> Head:
+    def read_head(self, head: bytes, used: bytes) -> SessionInfo:
         """Raises BadGateway for what was not written here."""
         try:
             return replace(decode_head(head), used=float(used))

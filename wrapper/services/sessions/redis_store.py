@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wrapper.errors import BadGateway, Conflict, Unavailable
-from wrapper.services.background.periodic import Janitor
-from wrapper.services.redis_client import RedisFailed, RedisLink
+from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.sessions.codec import encode_head, encode_messages
-from wrapper.services.sessions.redis_keys import SETTING, Place, unname
+from wrapper.services.sessions.redis_keys import SETTING, RedisKeys, unname
 from wrapper.services.sessions.redis_scripts import CLAIM, DELETE, RELEASE, RENEW, SAVE
-from wrapper.services.sessions.session import Head, Session
+from wrapper.services.sessions.session import Session, SessionInfo
 from wrapper.services.turn import SessionKey
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class RedisClaim:
     """The right to a session's next turn; see Claim. Redis knows it by its `token`."""
 
-    def __init__(self, store: RedisStore, place: Place):
+    def __init__(self, store: RedisSessionStore, place: RedisKeys):
         self._store = store
         self.place = place
         self.token = uuid.uuid4().hex
@@ -45,7 +45,7 @@ class RedisClaim:
         self._store.give_back(self)
 
 
-class RedisStore:
+class RedisSessionStore:
     """Sessions in the Redis at *url*, each until *ttl* seconds after its last turn; see Claim.
 
     A claim is a lock of *hold* seconds that is renewed for as long as this worker lives, and its
@@ -61,7 +61,7 @@ class RedisStore:
         prefix: str = PREFIX,
         clock: Callable[[], float] = time.time,
     ):
-        self._link = RedisLink(url, SETTING, decode=False)
+        self._link = RedisClient(url, SETTING, decode=False)
         self._ttl = ttl
         self._hold = hold
         self._prefix = prefix
@@ -69,7 +69,7 @@ class RedisStore:
         self._claims: dict[str, RedisClaim] = {}
         self._freed = threading.Condition()
         self._failure = ""  # why Redis was last of no use, as anyone may be told
-        self._janitor = Janitor(self.renew, hold / 3)
+        self._janitor = PeriodicTask(self.renew, hold / 3)
 
     def claim(self, owner: str, id_: str, seconds: float) -> RedisClaim | None:
         self._janitor.start()
@@ -96,7 +96,7 @@ class RedisStore:
             found: list[Any] = client.hmget(place.hash, ["head", "messages", "used"])
         return place.read_session(*found)
 
-    def heads(self, owner: str) -> Sequence[Head]:
+    def heads(self, owner: str) -> Sequence[SessionInfo]:
         index = self._place(owner).index
         with self._reached() as client:
             names: Any = client.zrange(index, 0, -1)
@@ -108,7 +108,7 @@ class RedisStore:
         heads = [place.read_head(*fields) for place, fields in found if fields[0] is not None]
         return sorted(heads, key=lambda head: (head.created, head.key.id))
 
-    def delete(self, owner: str, id_: str) -> Head | None:
+    def delete(self, owner: str, id_: str) -> SessionInfo | None:
         place = self._place(owner, id_)
         with self._reached() as client:
             found: Any = client.eval(DELETE, 3, *place.keys(), place.name)
@@ -120,7 +120,7 @@ class RedisStore:
             return place.read_head(head, used)
         except BadGateway:  # it is gone all the same
             key = SessionKey(owner, id_, (uid or b"").decode(errors="replace"))
-            return Head(key, 0.0, 0.0)
+            return SessionInfo(key, 0.0, 0.0)
 
     def health(self) -> dict[str, Any]:
         """Return the state by what was seen last, which is a few seconds ago at most."""
@@ -174,8 +174,8 @@ class RedisStore:
         with self._freed:
             self._freed.notify_all()
 
-    def _place(self, owner: str, id_: str = "") -> Place:
-        return Place(self._prefix, owner, id_)
+    def _place(self, owner: str, id_: str = "") -> RedisKeys:
+        return RedisKeys(self._prefix, owner, id_)
 
     def _run(self, script: str, claim: RedisClaim, *more: Any, life: float | None = None) -> Any:
         with self._reached() as client:

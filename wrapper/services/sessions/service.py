@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any
 
 from wrapper.errors import Conflict, SessionNotFound
-from wrapper.services.background.periodic import Janitor
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
+from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.engine import Engine
 from wrapper.services.events import Usage, sum_usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
-from wrapper.services.sessions.memory_store import MemoryStore
-from wrapper.services.sessions.redis_store import RedisStore
-from wrapper.services.sessions.session import Head, Session, new_session
-from wrapper.services.sessions.session_turn import Visit
+from wrapper.services.sessions.memory_store import MemorySessionStore
+from wrapper.services.sessions.redis_store import RedisSessionStore
+from wrapper.services.sessions.session import Session, SessionInfo, new_session
+from wrapper.services.sessions.session_turn import SessionTurn
 from wrapper.services.sessions.store import Claim, SessionStore
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
@@ -27,7 +27,7 @@ SWEEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class SessionRequest:
     """What is said to a session. *again*: by a client that may have been answered before."""
 
     session_id: str
@@ -69,10 +69,10 @@ class SessionService:
         self._most_bytes = most_bytes
         self._clock = clock
         self._timer = timer
-        self._janitor = Janitor(self.sweep, SWEEP_SECONDS)
+        self._janitor = PeriodicTask(self.sweep, SWEEP_SECONDS)
         self._visited: set[SessionKey] = set()
 
-    def visit(self, asked: Asked, principal: Principal, watch: Watch) -> Visit:
+    def visit(self, asked: SessionRequest, principal: Principal, watch: Watchdog) -> SessionTurn:
         """Return a turn of the session, once no other one runs. It must be closed.
 
         Raises Conflict after too long a wait, RequestTooLarge, Unavailable, or what *watch* does.
@@ -91,7 +91,7 @@ class SessionService:
                 )
         try:
             session = claim.session or new_session(principal.name, asked.session_id, self._clock())
-            visit = Visit(
+            visit = SessionTurn(
                 claim,
                 session,
                 asked.messages,
@@ -113,7 +113,7 @@ class SessionService:
         if claim.session is None:
             self._engine.forget(key)
 
-    def heads(self, principal: Principal) -> Sequence[Head]:
+    def heads(self, principal: Principal) -> Sequence[SessionInfo]:
         """Return all of the caller's sessions, in the order in which they were created."""
         return self._store.heads(principal.name)
 
@@ -185,8 +185,8 @@ def _open_store(settings: Settings) -> SessionStore | None:
     if settings.session_store == "none":
         return None
     if settings.session_store != "memory":
-        return RedisStore(settings.session_store, ttl=settings.session_ttl)
-    return MemoryStore(
+        return RedisSessionStore(settings.session_store, ttl=settings.session_ttl)
+    return MemorySessionStore(
         ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
     )
 

@@ -27,7 +27,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Head:
+class SessionInfo:
     """What there is to say of a session without its messages.
 
     Times are in Unix seconds, `size` in bytes. `turns` counts those that were remembered, `resumed`
@@ -52,10 +52,10 @@ class Head:
 class Session:
     """A session whole. Its messages are as its client sent them and as they were answered."""
 
-    head: Head
+    head: SessionInfo
     messages: tuple[ChatMessage, ...] = ()
 
 
 def new_session(owner: str, id_: str, now: float) -> Session:
     """Return an empty session, which nothing knows of yet."""
-    return Session(Head(SessionKey(owner, id_, uuid.uuid4().hex), now, now))
+    return Session(SessionInfo(SessionKey(owner, id_, uuid.uuid4().hex), now, now))

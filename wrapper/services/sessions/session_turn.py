@@ -25,13 +25,13 @@ from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
-from wrapper.services.turn import Call, SessionKey
+from wrapper.services.turn import SessionKey, ToolCall
 
 # What is remembered. The API wants a refused turn out of the conversation, or refuses all others.
 REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS, Ending.BUDGET)
 
 
-class Passing:
+class StatelessTurn:
     """The turn of a request without a session: nothing was said before, nothing is remembered."""
 
     key: SessionKey | None = None
@@ -62,7 +62,7 @@ class Replay:
         return ()
 
 
-class Visit:
+class SessionTurn:
     """Brings *messages* into the session that *claim* is of, *session* where it is a new one.
 
     *attempt* is the client's own name of its request, and *again* says that it may have been
@@ -183,7 +183,7 @@ class Visit:
         yield Started(reply.model)
         for text in (part for part in parts if isinstance(part, str)):
             yield TextDelta(text)
-        for index, call in enumerate(part for part in parts if isinstance(part, Call)):
+        for index, call in enumerate(part for part in parts if isinstance(part, ToolCall)):
             yield CallStarted(index, call.id, call.name)
             yield CallDelta(index, call.arguments)
         yield Ended(reply.ending, reply.usage, reply.cost_usd)

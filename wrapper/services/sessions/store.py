@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from wrapper.services.sessions.session import Head, Session
+from wrapper.services.sessions.session import Session, SessionInfo
 
 
 class Claim(Protocol):
@@ -43,11 +43,11 @@ class SessionStore(Protocol):
 
     def read(self, owner: str, id_: str) -> Session | None: ...
 
-    def heads(self, owner: str) -> Sequence[Head]:
+    def heads(self, owner: str) -> Sequence[SessionInfo]:
         """Return all that *owner* has, in the order in which they were created."""
         ...
 
-    def delete(self, owner: str, id_: str) -> Head | None:
+    def delete(self, owner: str, id_: str) -> SessionInfo | None:
         """Forget a session, also one whose turn is under way; return what it was."""
         ...
 

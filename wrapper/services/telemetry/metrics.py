@@ -8,7 +8,7 @@ from wrapper.services.telemetry.timing import Timing
 from wrapper.services.usage.store import Amounts
 
 
-class Meter(Protocol):
+class Metrics(Protocol):
     """Is told of each request when it is over, in any thread. Nothing of it tells who asked."""
 
     def timed(self, profile: str, timing: Timing) -> None:
@@ -28,7 +28,7 @@ class Meter(Protocol):
         ...
 
 
-class Unread:
+class NullMetrics:
     """A meter that nobody looks at."""
 
     def timed(self, profile: str, timing: Timing) -> None: ...

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wrapper.errors import ApiError
 from wrapper.services.json_schema.validation import misfit
 from wrapper.services.messages.reminders import reminder_of_arguments
-from wrapper.services.turn import Call, Function, Reminder, Shape
+from wrapper.services.turn import Function, OutputSchema, Reminder, ToolCall
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def checks_calls(functions: Iterable[Function], *, strict: bool = False) -> bool
 
 
 def find_misfit(
-    functions: Sequence[Function], calls: Iterable[Call], param: str
+    functions: Sequence[Function], calls: Iterable[ToolCall], param: str
 ) -> MisfitCall | None:
     """Return the first of *calls* that does not match the schema that its function is checked by.
 
@@ -40,7 +40,7 @@ def find_misfit(
     checked = {one.name: one for one in functions if one.is_checked}
     for call in calls:
         if function := checked.get(call.name):
-            shape = Shape(call.name, function.parameters, original=function.original)
+            shape = OutputSchema(call.name, function.parameters, original=function.original)
             try:
                 why = misfit(shape, call.arguments, param=param)
             except ApiError:

@@ -23,7 +23,7 @@ from wrapper.services.events import (
     Used,
 )
 from wrapper.services.messages.reminders import corrected
-from wrapper.services.turn import Call, Message, Part, Reminder, Result, Turn, arguments_of
+from wrapper.services.turn import Message, Part, Reminder, ToolCall, ToolResult, Turn, arguments_of
 from wrapper.services.turns.argument_check import checks_calls
 from wrapper.services.turns.requirements import Fault, misfit_answer, misfit_call, missing_call
 
@@ -32,7 +32,7 @@ FENCED = re.compile(r"\s*```[a-zA-Z]*[ \t]*\r?\n(.*)\n[ \t]*```\s*", re.DOTALL)
 
 
 @dataclass
-class _Calling:
+class _PartialCall:
     """A call as it comes in. It is passed on by its *number*, or not at all."""
 
     id: str
@@ -40,8 +40,8 @@ class _Calling:
     number: int | None = None
     pieces: list[str] = field(default_factory=list)
 
-    def whole(self) -> Call:
-        return Call(self.id, self.name, "".join(self.pieces))
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self.pieces))
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Attempt:
     _wanted: int = 0
     _dropped: bool = False
     _texts: list[str] = field(default_factory=list)
-    _calls: dict[int, _Calling] = field(default_factory=dict)
+    _calls: dict[int, _PartialCall] = field(default_factory=dict)
     _held: list[Event] = field(default_factory=list)
     _unwanted: list[Event] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ class Attempt:
         text = "".join(self._texts)
         calls = [call for one in self._calls.values() if _is_sound(call := one.whole())]
         said: tuple[Part, ...] = (*([text] if text.strip() else []), *calls)
-        results = tuple(Result(call.id, (NOT_RUN,)) for call in calls)
+        results = tuple(ToolResult(call.id, (NOT_RUN,)) for call in calls)
         messages = self.compacted or self.turn.messages
         messages = corrected(messages, said, (*results, reminder))
         return replace(self.turn, messages=messages, compacts=False)
@@ -163,7 +163,7 @@ class Attempt:
 
     def _begin_call(self, event: CallStarted) -> list[Event]:
         calling = self.turn.calling
-        call = self._calls[event.index] = _Calling(event.id, event.name)
+        call = self._calls[event.index] = _PartialCall(event.id, event.name)
         if calling.mode == "one" and event.name != calling.name:
             self._unwanted.append(event)
             return []
@@ -215,7 +215,7 @@ def _numbered(event: CallStarted | CallDelta, number: int) -> CallStarted | Call
     return event if event.index == number else replace(event, index=number)
 
 
-def _is_sound(call: Call) -> bool:
+def _is_sound(call: ToolCall) -> bool:
     try:
         arguments_of(call.arguments)
     except ValueError:

@@ -11,12 +11,12 @@ from wrapper.services.messages.reminders import reminder_to_call, with_reminder
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import (
-    Call,
-    Calling,
     Function,
     Message,
     Sampling,
     SessionKey,
+    ToolCall,
+    ToolChoice,
     Turn,
 )
 
@@ -71,21 +71,21 @@ def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:
 
 def _functions(
     request: ChatRequest, grant: Grant, messages: Iterable[Message]
-) -> tuple[tuple[Function, ...], Calling]:
+) -> tuple[tuple[Function, ...], ToolChoice]:
     """Return the functions that there are, and how they are to be called.
 
     The model's API takes no calls in the history of a request that defines no tools. Where neither
     the request nor Claude Code has any, they are made up from those calls, not to be called again.
     """
     if grant.tools and request.calling.mode == "none":
-        return (), Calling()  # Claude Code's own tools may be called all the same
+        return (), ToolChoice()  # Claude Code's own tools may be called all the same
     if request.functions or grant.tools:
         return request.functions, request.calling
-    calls = [part for message in messages for part in message.parts if isinstance(part, Call)]
+    calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
     names = dict.fromkeys(call.name for call in calls)
     if not names:
         return (), request.calling
-    return tuple(Function(name, {"type": "object"}) for name in names), Calling("none")
+    return tuple(Function(name, {"type": "object"}) for name in names), ToolChoice("none")
 
 
 def _sampling(request: ChatRequest) -> Sampling:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.catalog import Supports
+from wrapper.services.catalog import Capabilities
 from wrapper.services.request import ChatRequest
 
 # What is left alone where the model has it so by default.
@@ -14,7 +14,7 @@ _DEFAULT = (None, 1)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class CompatibleRequest:
     """A request without what its model does not take: `ignored`, and `clamped` to its most.
 
     What is `adapted` the model gets in another form, or in words.
@@ -36,7 +36,7 @@ class Fitted:
         return {header: ", ".join(names) for header, names in told.items() if names}
 
 
-def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
+def fit(request: ChatRequest, supports: Capabilities, *, strict: bool) -> CompatibleRequest:
     """Return *request* as a model that takes what *supports* says can be given it.
 
     Raises InvalidRequest where anything would be lost and *strict* does not allow that.
@@ -58,7 +58,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
             calling=replace(request.calling, forced=not asked),
             shape=request.shape and replace(request.shape, forced=not thinks),
         )
-    fitted = Fitted(
+    fitted = CompatibleRequest(
         request,
         (*request.idle, *untaken),
         clamped,
@@ -69,7 +69,7 @@ def fit(request: ChatRequest, supports: Supports, *, strict: bool) -> Fitted:
     return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 
-def _untaken(request: ChatRequest, supports: Supports) -> Iterator[str]:
+def _untaken(request: ChatRequest, supports: Capabilities) -> Iterator[str]:
     """Yield what the request asks for and the model does not take."""
     if request.temperature not in _DEFAULT and not supports.temperature:
         yield "temperature"
@@ -88,7 +88,7 @@ def _is_hot(request: ChatRequest) -> bool:
     return (request.temperature or 0) > 1
 
 
-def _check(fitted: Fitted) -> None:
+def _check(fitted: CompatibleRequest) -> None:
     for name in fitted.ignored:
         raise InvalidRequest(
             f"{name}: it would have no effect here, which STRICT_PARAMS does not allow; "

@@ -17,7 +17,7 @@ from wrapper.services.turns.requirements import Fault
 log = logging.getLogger(__name__)
 
 
-class Correcting:
+class Correction:
     """Runs turns on *engine*, and looks at their answers.
 
     *choice* is the request's parameter for what is to be called, and *streams* says that its answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wrapper.services.catalog import Catalog
 from wrapper.services.json_schema.draft7 import as_draft_7
-from wrapper.services.limits.policy import Ceilings
+from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.request import ChatRequest, Grant
@@ -51,7 +51,7 @@ def draft(
     principal: Principal,
     *,
     catalog: Catalog,
-    ceilings: Ceilings,
+    ceilings: Policy,
     strict: bool,
 ) -> Draft:
     """Return the draft of *request*.

@@ -7,7 +7,7 @@ from typing import Any
 
 from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.services.events import Ended, Ending, Event, Noted, Started, Used
-from wrapper.services.telemetry.metrics import Meter
+from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.turn import Turn
@@ -15,7 +15,7 @@ from wrapper.services.turn import Turn
 log = logging.getLogger(__name__)
 
 
-class Record:
+class RequestLog:
     """Gathers a request's figures, and logs, counts and tells them, once.
 
     Text of the prompt is logged only if *prompts*. Without *signals* nobody is told.
@@ -28,7 +28,7 @@ class Record:
         *,
         prompts: bool,
         timing: Timing,
-        meter: Meter,
+        meter: Metrics,
         signals: Signals | None = None,
     ):
         self._turn = turn

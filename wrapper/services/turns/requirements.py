@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wrapper.errors import ApiError, BadAnswer
 from wrapper.services.json_schema.validation import misfit
 from wrapper.services.messages.reminders import reminder_of_call, reminder_of_shape
-from wrapper.services.turn import Call, Reminder, Shape, Turn
+from wrapper.services.turn import OutputSchema, Reminder, ToolCall, Turn
 from wrapper.services.turns.argument_check import checks_calls, find_misfit
 
 # The parameter that functions come in, by the one that chooses among them.
@@ -40,14 +40,14 @@ def missing_call(turn: Turn, choice: str) -> Fault:
     return Fault(choice, reminder_of_call(turn.functions, turn.calling))
 
 
-def misfit_call(turn: Turn, calls: Iterable[Call], choice: str) -> Fault | None:
+def misfit_call(turn: Turn, calls: Iterable[ToolCall], choice: str) -> Fault | None:
     """Return the fault of *calls* with arguments that their function does not take, if any."""
     param = FUNCTIONS[choice]
     found = find_misfit(turn.functions, calls, param)
     return Fault(param, found.reminder) if found else None
 
 
-def misfit_answer(shape: Shape, text: str) -> Fault | None:
+def misfit_answer(shape: OutputSchema, text: str) -> Fault | None:
     """Return the fault of *text* where it does not fit *shape*, if it must or is no JSON at all."""
     try:
         why = misfit(shape, text)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from wrapper.errors import ApiError, QuotaExceeded
-from wrapper.services.background.watchdog import Watch
+from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.events import Ended, Ending, Event, Noted, add_note
 from wrapper.services.messages.answer import Answer
-from wrapper.services.turns.request_log import Record
-from wrapper.services.turns.usage_recorder import Booking
+from wrapper.services.turns.request_log import RequestLog
+from wrapper.services.turns.usage_recorder import UsageRecorder
 
 
 class Events(Protocol):
@@ -35,9 +35,9 @@ class Run:
     def __init__(
         self,
         loop: Events,
-        watch: Watch,
-        record: Record,
-        booking: Booking,
+        watch: Watchdog,
+        record: RequestLog,
+        booking: UsageRecorder,
         *,
         answers: Sequence[Answer],
         remember: Callable[[Answer], None],

@@ -12,39 +12,39 @@ from functools import partial
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import resources
 from wrapper.services.attachments.images import check_pictures
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner, TurnLoop
-from wrapper.services.fronts.chat import Head, build_chunks, build_completion
+from wrapper.services.fronts.chat import CompletionInfo, build_chunks, build_completion
 from wrapper.services.limits.admission import Admission
-from wrapper.services.limits.policy import Ceilings
-from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.limits.policy import Policy
+from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.exact_history import tell_adapted
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.options import options_of
-from wrapper.services.sessions.service import Asked, SessionService
-from wrapper.services.sessions.session_turn import Passing, Replay, Visit
-from wrapper.services.telemetry.metrics import Meter
+from wrapper.services.sessions.service import SessionRequest, SessionService
+from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
+from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
 from wrapper.services.turn import Turn
-from wrapper.services.turns.correction import Correcting
+from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, draft
-from wrapper.services.turns.request_log import Record
+from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
 from wrapper.services.turns.told import Completion, Stream
-from wrapper.services.turns.usage_recorder import Booking
+from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
 
 HEARTBEAT_SECONDS = 10.0
 
 
-class ChatService:
+class TurnService:
     """Answers chat requests. *draining* says whether the gateway is shutting down.
 
     *sender* is in whose name signals are sent.
@@ -57,10 +57,10 @@ class ChatService:
         settings: Settings,
         *,
         admission: Admission,
-        meter: Meter,
-        ceilings: Ceilings,
+        meter: Metrics,
+        ceilings: Policy,
         ledger: Ledger,
-        rates: Rates,
+        rates: RateLimits,
         sessions: SessionService | None = None,
         sender: object = None,
         draining: Callable[[], bool] = lambda: False,
@@ -137,7 +137,7 @@ class ChatService:
                 self._ledger.check(caller.principal)
             inspected = self._inspect(request, turn, visit.before, caller)
             notes = {**drafted.notes, **inspected, **visit.notes}
-            record = Record(
+            record = RequestLog(
                 caller.request_id,
                 turn,
                 prompts=self._settings.log_prompts,
@@ -145,7 +145,7 @@ class ChatService:
                 meter=self._meter,
                 signals=self._signals(turn, caller, visit),
             )
-            booking = Booking(caller.principal, self._ledger, self._rates, self._meter)
+            booking = UsageRecorder(caller.principal, self._ledger, self._rates, self._meter)
             return Run(
                 self._play(turn, request, visit, booking),
                 watch,
@@ -184,8 +184,8 @@ class ChatService:
         self,
         turn: Turn,
         request: ChatRequest,
-        visit: Visit | Passing,
-        booking: Booking,
+        visit: SessionTurn | StatelessTurn,
+        booking: UsageRecorder,
     ) -> Events:
         """Return the events of the request's turns, or of one that *visit* has had before."""
         if visit.repeats:
@@ -193,24 +193,26 @@ class ChatService:
         runner: Runner = self._engine
         if makes_demands(turn):
             retries = self._settings.retry_bad_answers
-            runner = Correcting(runner, request.choice_param, request.stream, retries)
+            runner = Correction(runner, request.choice_param, request.stream, retries)
         turn = replace(turn, may_go_on=booking.may_go_on)
         return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=booking.add)
 
-    def _signals(self, turn: Turn, caller: Caller, visit: Visit | Passing) -> Signals | None:
+    def _signals(
+        self, turn: Turn, caller: Caller, visit: SessionTurn | StatelessTurn
+    ) -> Signals | None:
         """Return what tells of the turn; one that was had before was told of then."""
         return None if visit.repeats else Signals(self._sender, turn, caller.request_id)
 
     def _visit(
-        self, request: ChatRequest, caller: Caller, watch: Watch, held: ExitStack
-    ) -> Visit | Passing:
+        self, request: ChatRequest, caller: Caller, watch: Watchdog, held: ExitStack
+    ) -> SessionTurn | StatelessTurn:
         """Return the request's turn of its session, which *held* is to close."""
         if request.session_id is None:
-            return Passing()
+            return StatelessTurn()
         if self._sessions is None:
             why = "this gateway keeps no sessions (SESSION_STORE=none)"
             raise InvalidRequest(f"session_id: {why}; leave it out.", param="session_id")
-        asked = Asked(request.session_id, request.messages, caller.attempt, caller.again)
+        asked = SessionRequest(request.session_id, request.messages, caller.attempt, caller.again)
         visit = self._sessions.visit(asked, caller.principal, watch)
         held.callback(visit.close)
         return visit
@@ -225,8 +227,8 @@ class ChatService:
         changed = check_pictures(request.listed, shrinks, strict=strict, gone=caller.gone)
         return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
 
-    def _watch(self, caller: Caller) -> Watch:
-        return Watch(
+    def _watch(self, caller: Caller) -> Watchdog:
+        return Watchdog(
             gone=caller.gone,
             draining=self._draining,
             limit=self._settings.max_timeout / 1000,
@@ -234,8 +236,8 @@ class ChatService:
             clock=self._clock,
         )
 
-    def _head(self, request: ChatRequest) -> Head:
-        return Head(
+    def _head(self, request: ChatRequest) -> CompletionInfo:
+        return CompletionInfo(
             id=self._new_id(),
             created=int(time.time()),
             choices=request.n,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.services.events import Event, Spent, Used
-from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
-from wrapper.services.telemetry.metrics import Meter
+from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most
 from wrapper.services.usage.store import NANOS, Amounts, Row, total
@@ -20,7 +20,7 @@ from wrapper.services.usage.store import NANOS, Amounts, Row, total
 Books = dict[str, Amounts]
 
 
-class Booking:
+class UsageRecorder:
     """Books for one request; its turns are told apart by their index. It must be closed.
 
     Then *meter* is told, once, since what is booked may become less until then.
@@ -28,7 +28,7 @@ class Booking:
     Everything raises Unavailable where the books cannot be kept and must be; nothing is lost then.
     """
 
-    def __init__(self, principal: Principal, ledger: Ledger, rates: Rates, meter: Meter):
+    def __init__(self, principal: Principal, ledger: Ledger, rates: RateLimits, meter: Metrics):
         self._principal = principal
         self._ledger = ledger
         self._rates = rates

@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from wrapper.errors import PermissionDenied, Unavailable
-from wrapper.services.background.periodic import Janitor
+from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.principal import Principal
 from wrapper.services.usage.backlog import Backlog
 from wrapper.services.usage.budget import Budget, budgets
-from wrapper.services.usage.redis_store import RedisStore
+from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.report import report
-from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Row, StoreFailed, UsageStore
 from wrapper.settings import Settings
 
@@ -45,7 +45,7 @@ class Ledger:
         self._now = now
         self._backlog = Backlog()
         self._failure = ""  # why the store was last of no use, as anyone may be told
-        self._janitor = Janitor(self.look_again, LOOK_SECONDS)
+        self._janitor = PeriodicTask(self.look_again, LOOK_SECONDS)
 
     def today(self) -> date:
         return self._now().date()
@@ -186,5 +186,5 @@ def _required(told: str, retry: bool | None = None) -> Unavailable:
 def open_store(settings: Settings) -> UsageStore:
     """Return the store that the settings name; it is opened when it is used."""
     if settings.redis_url:
-        return RedisStore(settings.redis_url)
-    return SqliteStore(settings.usage_db)
+        return RedisUsageStore(settings.redis_url)
+    return SqliteUsageStore(settings.usage_db)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wrapper.services.redis_client import RedisFailed, RedisLink
+from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Batch:
         return keys, [state, str(MARK), *known, *changes]
 
 
-class RedisStore:
+class RedisUsageStore:
     """A UsageStore in the Redis at *url*: a hash for each key and month. Needs redis-py.
 
     Where an answer of Redis is lost, whether the batch was booked is not known. Such a batch is
@@ -84,7 +84,7 @@ class RedisStore:
     """
 
     def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
-        self._link = RedisLink(url, "REDIS_URL")
+        self._link = RedisClient(url, "REDIS_URL")
         self._new_id = new_id
         self._doubtful: list[_Batch] = []
 

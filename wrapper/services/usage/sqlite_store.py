@@ -52,7 +52,7 @@ OTHER_MEND = "see that the file and its directory can be written, or set USAGE_D
 FAILURES = (sqlite3.Error, OSError, RuntimeError, OverflowError)
 
 
-class SqliteStore:
+class SqliteUsageStore:
     """A UsageStore in the file at *path*, which is opened, and made where it is missing, when used.
 
     What is added survives the death of the process; the last of it may go where the power fails.

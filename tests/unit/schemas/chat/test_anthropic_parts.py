@@ -5,7 +5,7 @@ import json
 
 from tests.support.pictures import picture
 from tests.unit.routes.test_http import USER, Server, error_of
-from wrapper.services.turn import Call, Image, Message, Result
+from wrapper.services.turn import Image, Message, ToolCall, ToolResult
 
 DATA = base64.b64encode(picture()).decode()
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}}
@@ -26,8 +26,8 @@ def test_calls_and_results():
     turn = server.engine.turns[0]
     assert turn.profile == "plain"
     assert turn.messages[1:] == (
-        Message("assistant", ("So:", Call("c", "f", '{"a": 1}'))),
-        Message("user", (Result("c", (Image("image/png", DATA),)), "Go on.")),
+        Message("assistant", ("So:", ToolCall("c", "f", '{"a": 1}'))),
+        Message("user", (ToolResult("c", (Image("image/png", DATA),)), "Go on.")),
     )
     assert "x-adapted-messages" not in response.headers
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from tests.unit.routes.test_http import USER, Server, error_of
-from wrapper.services.turn import Call, Document, Result
+from wrapper.services.turn import Document, ToolCall, ToolResult
 
 PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>").decode()
 
@@ -35,7 +35,7 @@ def test_empty_ids():
     sent = [called(("", "f", "{}"), ("", "g", "{}")), result("", "a"), result("", "b")]
     (f, g, first, second), adapted = parts_of(*sent)
     assert (f.name, g.name, f.id != g.id) == ("f", "g", True)
-    assert (first, second) == (Result(f.id, ("a",)), Result(g.id, ("b",)))
+    assert (first, second) == (ToolResult(f.id, ("a",)), ToolResult(g.id, ("b",)))
     assert adapted == "messages.1.tool_calls.0.id, messages.1.tool_calls.1.id"
     error = error_of(Server(strict_params=True).ask(messages=[USER, *sent]), 400)
     assert error["param"] == "messages.1.tool_calls.0.id"
@@ -44,13 +44,13 @@ def test_empty_ids():
 def test_empty_names():
     """A call without a function's name keeps its result."""
     (call, held), adapted = parts_of(called(("c", "", "{}")), result("c", "a"))
-    assert (call, held) == (Call("c", "unknown_function", "{}"), Result("c", ("a",)))
+    assert (call, held) == (ToolCall("c", "unknown_function", "{}"), ToolResult("c", ("a",)))
     assert adapted == "messages.1.tool_calls.0.function.name"
     function = {"role": "function", "name": "", "content": "a"}
     (call, held), _ = parts_of(
         {"role": "assistant", "function_call": {"name": "", "arguments": ""}}, function
     )
-    assert (call.name, held) == ("unknown_function", Result(call.id, ("a",)))
+    assert (call.name, held) == ("unknown_function", ToolResult(call.id, ("a",)))
 
 
 @pytest.mark.parametrize("text", ['{"a":1}', '{"n":1234567890123456789.25,"s":"ä"}'])
@@ -62,7 +62,7 @@ def test_arguments_as_an_object(text):
     server = Server()
     assert server.post(body).status_code == 200
     call = server.engine.turns[0].messages[1].parts[0]
-    assert isinstance(call, Call)
+    assert isinstance(call, ToolCall)
     assert call.arguments.replace(" ", "") == text
 
 
@@ -70,7 +70,7 @@ def test_null_results():
     """A result whose content is null, or missing, has no text."""
     call = called(("c", "f", "{}"))
     for held in (result("c", None), {"role": "tool", "tool_call_id": "c"}):
-        assert parts_of(call, held)[0][1] == Result("c", ())
+        assert parts_of(call, held)[0][1] == ToolResult("c", ())
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import checked, code_of, first_error
 from wrapper.schemas.chat.request import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
-from wrapper.services.fronts.chat import Head, build_completion
+from wrapper.services.fronts.chat import CompletionInfo, build_completion
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
-from wrapper.services.turn import Call, Calling, Document, Function, Image
+from wrapper.services.turn import Document, Function, Image, ToolCall, ToolChoice
 
 pytestmark = pytest.mark.packages
 
@@ -349,7 +349,7 @@ def test_wrong_messages(message, param, code):
 
 PICTURE_PART = Image(url="https://x.test/a.png")
 FILE_PART = Document("text/plain", "a text", "a.txt")
-CALLED = Call("c", "f", '{"a": 1}')
+CALLED = ToolCall("c", "f", '{"a": 1}')
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ CALLED = Call("c", "f", '{"a": 1}')
         ),
         (
             {"role": "assistant", "function_call": {"name": "f", "arguments": ""}},
-            ChatMessage("assistant", (Call("", "f", "{}"),)),
+            ChatMessage("assistant", (ToolCall("", "f", "{}"),)),
         ),
         (
             {"role": "assistant", "content": [], "tool_calls": [], "function_call": {}},
@@ -413,14 +413,14 @@ def test_arguments(arguments):
     """Arguments are passed on as they were written."""
     call = {**CALL, "function": {"name": "f", "arguments": arguments}}
     message = load_message(role="assistant", tool_calls=[call])
-    assert message.parts == (Call("c", "f", arguments),)
+    assert message.parts == (ToolCall("c", "f", arguments),)
 
 
 @pytest.mark.parametrize("arguments", ["", "  ", None])
 def test_no_arguments(arguments):
     """Blank arguments, or none, count as an empty object."""
     call = {**CALL, "function": {"name": "f", "arguments": arguments}}
-    assert load_message(role="assistant", tool_calls=[call]).parts == (Call("c", "f", "{}"),)
+    assert load_message(role="assistant", tool_calls=[call]).parts == (ToolCall("c", "f", "{}"),)
 
 
 @pytest.mark.parametrize(
@@ -455,11 +455,11 @@ def test_wrong_calls(change, param, code):
 @pytest.mark.parametrize(
     ("choice", "calling"),
     [
-        ({"type": "auto"}, Calling("auto")),
-        ({"type": "any"}, Calling("any")),
-        ({"type": "none"}, Calling("none")),
-        ({"type": "tool", "name": "f"}, Calling("one", "f")),
-        ({"type": "auto", "disable_parallel_tool_use": True}, Calling("auto", parallel=False)),
+        ({"type": "auto"}, ToolChoice("auto")),
+        ({"type": "any"}, ToolChoice("any")),
+        ({"type": "none"}, ToolChoice("none")),
+        ({"type": "tool", "name": "f"}, ToolChoice("one", "f")),
+        ({"type": "auto", "disable_parallel_tool_use": True}, ToolChoice("auto", parallel=False)),
     ],
 )
 def test_flat_tools(tool, choice, calling):
@@ -479,7 +479,7 @@ def test_answers_may_be_sent_back():
     """The gateway's own message is accepted as history, just as it came."""
     ended = Ended(Ending.DONE, Usage(), None)
     events: list[Event] = [Started("m"), ReasoningDelta("hm"), TextDelta("Hello"), ended]
-    body = build_completion(Head("id", 0), [(0, event) for event in events])
+    body = build_completion(CompletionInfo("id", 0), [(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))
 

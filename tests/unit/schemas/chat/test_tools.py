@@ -6,7 +6,7 @@ from marshmallow import ValidationError
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import checked
 from wrapper.schemas.chat.request import CHAT_REQUEST
-from wrapper.services.turn import Calling, Function, Shape
+from wrapper.services.turn import Function, OutputSchema, ToolChoice
 
 pytestmark = pytest.mark.packages
 
@@ -32,19 +32,19 @@ def refusal(**fields):
 @pytest.mark.parametrize(
     ("fields", "functions", "calling"),
     [
-        ({}, (), Calling()),
-        ({"tools": [], "tool_choice": "auto"}, (), Calling()),
-        ({"tools": tools("f")}, (F,), Calling()),
-        ({"tools": tools("f"), "tool_choice": "none"}, (F,), Calling("none")),
-        ({"tools": tools("f"), "tool_choice": "required"}, (F,), Calling("any")),
-        ({"tools": tools("f"), "parallel_tool_calls": False}, (F,), Calling(parallel=False)),
+        ({}, (), ToolChoice()),
+        ({"tools": [], "tool_choice": "auto"}, (), ToolChoice()),
+        ({"tools": tools("f")}, (F,), ToolChoice()),
+        ({"tools": tools("f"), "tool_choice": "none"}, (F,), ToolChoice("none")),
+        ({"tools": tools("f"), "tool_choice": "required"}, (F,), ToolChoice("any")),
+        ({"tools": tools("f"), "parallel_tool_calls": False}, (F,), ToolChoice(parallel=False)),
         (
             {
                 "tools": tools("f", "g"),
                 "tool_choice": {"type": "function", "function": {"name": "g"}},
             },
             (F, G),
-            Calling("one", "g"),
+            ToolChoice("one", "g"),
         ),
         (
             {
@@ -55,13 +55,13 @@ def refusal(**fields):
                 },
             },
             (G,),
-            Calling("any"),
+            ToolChoice("any"),
         ),
-        ({"functions": [{"name": "f"}]}, (F,), Calling(parallel=False)),
+        ({"functions": [{"name": "f"}]}, (F,), ToolChoice(parallel=False)),
         (
             {"functions": [{"name": "f"}], "function_call": {"name": "f"}},
             (F,),
-            Calling("one", "f", parallel=False),
+            ToolChoice("one", "f", parallel=False),
         ),
     ],
 )
@@ -111,12 +111,15 @@ def test_refused(fields, param):
     ("given", "shape"),
     [
         ({"type": "text"}, None),
-        ({"type": "json_object"}, Shape("json_object", {"type": "object"})),
+        ({"type": "json_object"}, OutputSchema("json_object", {"type": "object"})),
         (
             {"type": "json_schema", "json_schema": {"name": "x", "schema": OBJECT}},
-            Shape("x", OBJECT),
+            OutputSchema("x", OBJECT),
         ),
-        ({"type": "json_schema", "json_schema": {"name": "x"}}, Shape("x", {"type": "object"})),
+        (
+            {"type": "json_schema", "json_schema": {"name": "x"}},
+            OutputSchema("x", {"type": "object"}),
+        ),
     ],
 )
 def test_shapes(given, shape):

@@ -17,7 +17,7 @@ from wrapper.services.attachments.images import (
     MOST,
     MOST_BASE64,
     MOST_SCANS,
-    Picture,
+    ImageInfo,
     check_pictures,
     inspect_pictures,
 )
@@ -52,7 +52,9 @@ def saved(mode, kind, size=(40, 30), **options):
 def test_kinds(kind):
     """Each kind is measured, in bytes and pixels, and told by its place."""
     data = noise(kind, 60, 40)
-    assert found_in("a", image(data, kind)) == (Picture("messages.1.content.1", len(data), 60, 40),)
+    assert found_in("a", image(data, kind)) == (
+        ImageInfo("messages.1.content.1", len(data), 60, 40),
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from wrapper.services.background.periodic import Janitor
+from wrapper.services.background.periodic import PeriodicTask
 
 SOON, NEVER = 0.001, 3600.0
 PATIENCE = 20.0
@@ -38,7 +38,7 @@ def hire():
 
     def make(seconds, failures=0):
         work.append(Work(failures))
-        janitors.append(Janitor(work[-1], seconds))
+        janitors.append(PeriodicTask(work[-1], seconds))
         return janitors[-1], work[-1]
 
     yield make
@@ -85,7 +85,9 @@ def test_failures(hire, caplog):
         janitor.start()
         assert work.wait(4)
     # The log is everybody's: what other tests have left may be told of just now.
-    told = [record.getMessage() for record in caplog.records if record.name == Janitor.__module__]
+    told = [
+        record.getMessage() for record in caplog.records if record.name == PeriodicTask.__module__
+    ]
     assert told == ["what is kept could not be tidied: no disk"] * 2
 
 

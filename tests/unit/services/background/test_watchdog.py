@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from wrapper.errors import ClientGone, TimedOut, Unavailable
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watch, connection_probe
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog, connection_probe
 
 
 class World:
@@ -15,7 +15,7 @@ class World:
         self.now = now
         self.is_gone = self.is_draining = False
         self.asked = 0
-        self.watch = Watch(
+        self.watch = Watchdog(
             gone=self.gone,
             draining=lambda: self.is_draining,
             limit=limit,

@@ -12,7 +12,7 @@ import pytest
 from tests.support import cli as clis
 from wrapper.services.claude import preflight
 from wrapper.services.claude.isolation import sandbox, unix_user
-from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.settings import Settings, SettingsError
 
 KEY = {"ANTHROPIC_API_KEY": "sk-something", "PATH": "/usr/bin:/bin"}
@@ -173,7 +173,7 @@ def test_a_directory_that_the_gateway_itself_would_shut(nobody, place):
         "usage_db": str(place / "state" / "usage.db"),
     }
     assert nobody(**given) == []
-    SqliteStore(given["usage_db"]).add([])
+    SqliteUsageStore(given["usage_db"]).add([])
     assert nobody(**given) == []
     assert unix_user.find("nobody").can("x", given["session_dir"])
 

@@ -16,7 +16,7 @@ from wrapper.services.events import (
     TextDelta,
     Usage,
 )
-from wrapper.services.fronts.chat import Head, build_chunks, build_completion, build_usage
+from wrapper.services.fronts.chat import CompletionInfo, build_chunks, build_completion, build_usage
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)
@@ -24,7 +24,7 @@ ANSWER: list[Event] = [Started("sonnet"), TextDelta("Good "), TextDelta("day."),
 
 
 def head(**fields):
-    return Head(id="chatcmpl-1", created=1700000000, **fields)
+    return CompletionInfo(id="chatcmpl-1", created=1700000000, **fields)
 
 
 def items(events, index=0):

@@ -17,7 +17,7 @@ from wrapper.services.json_schema.validation import (
     misfit,
     what_is_wrong,
 )
-from wrapper.services.turn import Shape
+from wrapper.services.turn import OutputSchema
 
 pytestmark = pytest.mark.packages
 
@@ -71,7 +71,7 @@ def test_bad_schemas(schema, why):
 )
 def test_misfit(answer, why):
     """An answer fits, or it is told where it does not."""
-    told = misfit(Shape("person", PERSON), answer)
+    told = misfit(OutputSchema("person", PERSON), answer)
     assert (told is None) if why is None else (why in (told or ""))
 
 
@@ -79,7 +79,7 @@ def test_no_pattern_takes_long():
     """A pattern made to run for ever does not, whatever the answer is."""
     schema = {**OBJECT, "properties": {"a": {"type": "string", "pattern": "^(?=(a+)+$)(a|aa)+b$"}}}
     began = time.monotonic()
-    misfit(Shape("slow", schema), json.dumps({"a": "a" * 50_000}))
+    misfit(OutputSchema("slow", schema), json.dumps({"a": "a" * 50_000}))
     assert time.monotonic() - began < 5
 
 
@@ -89,7 +89,7 @@ def test_depth():
     for _ in range(3000):
         deep = {"type": "object", "properties": {"a": deep}}
     assert "not a valid JSON Schema" in (what_is_wrong(deep) or "")
-    assert misfit(Shape("x", OBJECT), '{"a":' * 3000 + "1" + "}" * 3000) != ""
+    assert misfit(OutputSchema("x", OBJECT), '{"a":' * 3000 + "1" + "}" * 3000) != ""
 
 
 def doubling(levels=34, **more):
@@ -134,7 +134,7 @@ def test_costly_answers(schema, answer):
     """A check of an answer that does not end is stopped, and named with its limit."""
     assert what_is_wrong(schema) is None
     with pytest.raises(SchemaTooCostly) as caught:
-        misfit(Shape("slow", schema), answer)
+        misfit(OutputSchema("slow", schema), answer)
     assert f"takes more than {CHECK_SECONDS} s of CPU time" in caught.value.message
     assert (caught.value.param, caught.value.code) == ("response_format", "schema_too_costly")
 
@@ -166,4 +166,4 @@ def test_whatever_is_written(schema, answer):
     """No schema and no answer makes more of it than a sentence."""
     for one in (schema, {**OBJECT, **schema, "type": "object"}):
         assert what_is_wrong(one) is None or isinstance(what_is_wrong(one), str)
-    assert isinstance(misfit(Shape("x", OBJECT), answer), str | None)
+    assert isinstance(misfit(OutputSchema("x", OBJECT), answer), str | None)

@@ -4,11 +4,18 @@ import pytest
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog, Model
-from wrapper.services.limits.policy import WIDTHS, Ceilings
+from wrapper.services.limits.policy import WIDTHS, Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.request import ChatRequest
-from wrapper.services.turn import Call, Calling, Function, Permissions, Result, Shape
+from wrapper.services.turn import (
+    Function,
+    OutputSchema,
+    Permissions,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 MODELS = [
@@ -17,20 +24,20 @@ MODELS = [
     Model("opus", "claude-opus-5-5"),
 ]
 HI = (ChatMessage("user", ("Hi",)),)
-CALLED = ChatMessage("assistant", (Call("c", "f", "{}"),))
+CALLED = ChatMessage("assistant", (ToolCall("c", "f", "{}"),))
 # What each says that the client has its own part in the answer.
 CLIENTS = {
     "functions": {"functions": (Function("f", {}),)},
     "functions that may not be called": {
         "functions": (Function("f", {}),),
-        "calling": Calling("none"),
+        "calling": ToolChoice("none"),
     },
-    "no calls": {"calling": Calling("none")},
-    "a schema": {"shape": Shape("s", {})},
+    "no calls": {"calling": ToolChoice("none")},
+    "a schema": {"shape": OutputSchema("s", {})},
     "a beginning": {"prefill": True},
     "a call": {"messages": (*HI, CALLED)},
     "a result": {"messages": (ChatMessage("tool", ("42",), "c"), *HI)},
-    "a result among parts": {"messages": (ChatMessage("user", ("a", Result("c", ("42",)))),)},
+    "a result among parts": {"messages": (ChatMessage("user", ("a", ToolResult("c", ("42",)))),)},
     "an old result": {"messages": (*HI, ChatMessage("function", ("42",), "f"))},
 }
 
@@ -40,7 +47,7 @@ def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
     settings = Settings(**dict(settings))
     catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
     request = ChatRequest(**{"messages": HI, **asked})
-    return Ceilings(settings, catalog).grant(request, model, principal)
+    return Policy(settings, catalog).grant(request, model, principal)
 
 
 def refused(principal=LOCAL, **asked):

@@ -4,7 +4,7 @@ import pytest
 from limits.storage import MemoryStorage
 
 from wrapper.errors import RateLimited, Unavailable
-from wrapper.services.limits.rate_limits import Rates, open_rates
+from wrapper.services.limits.rate_limits import RateLimits, open_rates
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def rates(clock):
-    return Rates(MemoryStorage(), required=False, clock=clock.time)
+    return RateLimits(MemoryStorage(), required=False, clock=clock.time)
 
 
 def test_no_limit(rates):

@@ -19,7 +19,7 @@ from wrapper.services.messages.reminders import (
     reminder_to_go_on,
 )
 from wrapper.services.request import ChatRequest, Grant
-from wrapper.services.turn import Call, Message, Result
+from wrapper.services.turn import Message, ToolCall, ToolResult
 from wrapper.services.turns.builder import build_turn
 from wrapper.testing import rules
 
@@ -28,7 +28,7 @@ BLANK, OPENING, GO_ON = reminder_of_blank(), reminder_of_opening(), reminder_to_
 
 
 def call(call_id, arguments="{}", name="f"):
-    return Call(call_id, name, arguments)
+    return ToolCall(call_id, name, arguments)
 
 
 def said(role, *parts):
@@ -56,11 +56,11 @@ def model(*parts):
 
 
 def result(call_id, text="1"):
-    return Result(call_id, (text,))
+    return ToolResult(call_id, (text,))
 
 
 def first_call(adapted):
-    (called,) = [part for part in adapted.messages[1].parts if isinstance(part, Call)]
+    (called,) = [part for part in adapted.messages[1].parts if isinstance(part, ToolCall)]
     return called
 
 
@@ -112,7 +112,7 @@ ADAPTED = {
     ),
     "a blank result": (
         [ASKED, calls("a"), tool("a", " ")],
-        [user("Hi"), model(call("a")), user(Result("a", ()))],
+        [user("Hi"), model(call("a")), user(ToolResult("a", ()))],
         ["messages.2.content"],
     ),
     "no result": (
@@ -298,7 +298,7 @@ TEXTS = st.text("ab \n", max_size=3)
 IDS = st.sampled_from(["a", "b", "a_2", "function_call_1"])
 NAMES = st.sampled_from(["f", "g", "f.g"])
 ARGUMENTS = st.sampled_from(["{}", "", "null", '{"a', '{"a": 1}', '{"a": 1, "a": 2}'])
-CALLS = st.builds(Call, IDS | st.just(""), NAMES, ARGUMENTS)
+CALLS = st.builds(ToolCall, IDS | st.just(""), NAMES, ARGUMENTS)
 MESSAGES = st.one_of(
     st.builds(said, st.sampled_from(["user", "system", "developer"]), TEXTS),
     st.builds(

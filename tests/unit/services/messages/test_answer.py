@@ -19,7 +19,7 @@ from wrapper.services.events import (
 )
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Call, Message
+from wrapper.services.turn import Message, ToolCall
 
 USAGE = Usage(input=10, output=4)
 CALLED = (
@@ -86,7 +86,7 @@ def test_an_empty_answer_is_sent_back():
 
 def test_calls_are_sent_back():
     """Calls follow the text, each with its id, its name and all of its arguments."""
-    calls = (Call("call_1", "f", '{"a": 1}'), Call("call_2", "g", "{}"))
+    calls = (ToolCall("call_1", "f", '{"a": 1}'), ToolCall("call_2", "g", "{}"))
     assert message(*CALLED, ended(Ending.CALLS)).parts == calls
     assert message(TextDelta("Well."), *CALLED, ended(Ending.CALLS)).parts == ("Well.", *calls)
 
@@ -94,7 +94,7 @@ def test_calls_are_sent_back():
 def test_legacy_calls_have_no_id():
     """A call in the API's first form goes on without an id."""
     parts = message(CALLED[2], CallDelta(0, "{}"), ended(Ending.CALLS), legacy=True).parts
-    assert parts == (Call("", "g", "{}"),)
+    assert parts == (ToolCall("", "g", "{}"),)
 
 
 @pytest.mark.parametrize("ending", [Ending.LENGTH, Ending.DONE])
@@ -107,7 +107,7 @@ def test_unfinished_calls_are_none(ending):
 def test_odd_arguments(arguments):
     """Arguments stand in the message as the model wrote them, whatever they are."""
     events = (CallStarted(0, "c", "f"), CallDelta(0, arguments), ended(Ending.CALLS))
-    assert message(*events).parts == (Call("c", "f", arguments),)
+    assert message(*events).parts == (ToolCall("c", "f", arguments),)
 
 
 def test_unfit():

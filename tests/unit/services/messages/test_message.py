@@ -9,7 +9,15 @@ from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest, Grant
-from wrapper.services.turn import Call, Calling, Document, Function, Image, Message, Result
+from wrapper.services.turn import (
+    Document,
+    Function,
+    Image,
+    Message,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from wrapper.services.turns.builder import build_turn
 
 ASKED = ChatMessage("user", ("Hi",))
@@ -18,7 +26,7 @@ FILE = Document("text/plain", "a file")
 
 
 def call(call_id, name="f", arguments="{}"):
-    return Call(call_id, name, arguments)
+    return ToolCall(call_id, name, arguments)
 
 
 def calls(*ids):
@@ -58,7 +66,7 @@ def assistant(*parts):
 
 
 def result(call_id, *parts):
-    return Result(call_id, parts or ("1",))
+    return ToolResult(call_id, parts or ("1",))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_conversations(said, messages):
 def test_blank_results(parts):
     """A result that says nothing is a result all the same."""
     said = [ASKED, calls("a"), ChatMessage("tool", parts, "a")]
-    assert with_blanks(said)[-1] == Message("user", (Result("a", ()),))
+    assert with_blanks(said)[-1] == Message("user", (ToolResult("a", ()),))
 
 
 @pytest.mark.parametrize(
@@ -209,12 +217,12 @@ def test_functions_of_the_history():
     """Where the request has no functions, those of its history are made up, to be left alone."""
     turn = turn_of(*HISTORY)
     assert turn.functions == (Function("f", {"type": "object"}), Function("g", {"type": "object"}))
-    assert turn.calling == Calling("none")
+    assert turn.calling == ToolChoice("none")
 
 
 def test_functions_of_the_request():
     """The request's own functions are passed on as they are, and so is how to call them."""
-    own, calling = (Function("h", {"type": "object"}),), Calling("any")
+    own, calling = (Function("h", {"type": "object"}),), ToolChoice("any")
     turn = turn_of(*HISTORY, functions=own, calling=calling)
     assert (turn.functions, turn.calling) == (own, calling)
 
@@ -223,7 +231,7 @@ def test_functions_of_the_request():
 def test_no_functions(said, tools):
     """None are made up beside Claude Code's own tools, or where nothing was called."""
     turn = turn_of(*said, tools=tools)
-    assert (turn.functions, turn.calling) == ((), Calling())
+    assert (turn.functions, turn.calling) == ((), ToolChoice())
 
 
 PARTS = st.one_of(st.text("ab \n", max_size=4), st.just(IMAGE), st.just(FILE))
@@ -250,7 +258,7 @@ def conversations(draw):
 def flat(parts):
     """Yield all that must not be lost of *parts*: each letter, and each thing that is no text."""
     for part in parts:
-        if isinstance(part, Result):
+        if isinstance(part, ToolResult):
             yield part.id
             yield from flat(part.parts)
         elif isinstance(part, str):
@@ -267,13 +275,13 @@ def test_nothing_is_lost(said):
     roles = [message.role for message in messages]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
     sent = [
-        (Result(message.answers, message.parts),) if message.role == "tool" else message.parts
+        (ToolResult(message.answers, message.parts),) if message.role == "tool" else message.parts
         for message in said
     ]
     arrived = [message.parts for message in messages]
     assert list(flat(sum(arrived, ()))) == list(flat(sum(sent, ())))
     for message in messages:
-        kinds = [isinstance(part, Result) for part in message.parts]
+        kinds = [isinstance(part, ToolResult) for part in message.parts]
         assert kinds == sorted(kinds, reverse=True)
 
 

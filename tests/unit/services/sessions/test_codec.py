@@ -21,8 +21,8 @@ from wrapper.services.sessions.codec import (
     measure,
 )
 from wrapper.services.sessions.options import Options
-from wrapper.services.sessions.session import Head, Reply
-from wrapper.services.turn import Call, Document, Image, Result, SessionKey
+from wrapper.services.sessions.session import Reply, SessionInfo
+from wrapper.services.turn import Document, Image, SessionKey, ToolCall, ToolResult
 
 # Half letters, too, which a model may write though no client can send them.
 texts = st.text(st.characters(codec=None), max_size=20)
@@ -30,8 +30,8 @@ seconds = st.floats(0, 4e9)
 counts = st.integers(0, 2**53)
 dollars = st.floats(0, 1e6)
 images = st.builds(Image, texts, texts, texts)
-results = st.builds(Result, texts, st.lists(texts | images, max_size=3).map(tuple))
-calls = st.builds(Call, texts, texts, texts)
+results = st.builds(ToolResult, texts, st.lists(texts | images, max_size=3).map(tuple))
+calls = st.builds(ToolCall, texts, texts, texts)
 documents = st.builds(Document, texts, texts, texts)
 parts = st.lists(texts | images | documents | calls | results, max_size=5).map(tuple)
 messages = st.builds(ChatMessage, texts, parts, texts)
@@ -51,7 +51,7 @@ options = st.builds(
     switches,
 )
 heads = st.builds(
-    Head,
+    SessionInfo,
     st.builds(SessionKey, texts, texts, texts),
     seconds,
     seconds,
@@ -90,7 +90,7 @@ def test_heads(head):
 
 def test_head_without_options():
     """A head that an older gateway has written is read, and has set nothing."""
-    written = json.loads(encode_head(Head(SessionKey("o", "s", "u"), 0.0, 0.0)))
+    written = json.loads(encode_head(SessionInfo(SessionKey("o", "s", "u"), 0.0, 0.0)))
     del written["options"]
     assert decode_head(json.dumps(written).encode()).options == Options()
 
@@ -123,3 +123,21 @@ def test_unreadable():
         decode_messages(json.dumps([told]).encode())
     with pytest.raises(Unreadable, match="reply"):
         decode_head(b"{}")
+
+
+def test_format():
+    """Sessions that are stored already can be read by the next release: the format stays."""
+    message = ChatMessage(
+        "assistant", ("Hi", ToolCall("c1", "f", "{}"), Image("image/png", "aGk="))
+    )
+    assert json.loads(encode_messages([message])) == [
+        {
+            "role": "assistant",
+            "parts": [
+                "Hi",
+                {"call": {"id": "c1", "name": "f", "arguments": "{}"}},
+                {"image": {"media_type": "image/png", "data": "aGk=", "url": ""}},
+            ],
+            "answers": "",
+        }
+    ]

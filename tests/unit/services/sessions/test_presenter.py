@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from wrapper.schemas.chat.message import ROLES, MessageSchema
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.presenter import transcribe
-from wrapper.services.turn import Call, Document, Image, Result
+from wrapper.services.turn import Document, Image, ToolCall, ToolResult
 
 PNG = Image("image/png", "QUJD")
 LINK = Image(url="https://x.test/a.png?b=c")
 PDF = Document("application/pdf", base64.b64encode(b"%PDF-1.4").decode(), "a.pdf")
 NOTES = Document("text/plain", "Grüße,\r\n100 % & more;\tend", "n.txt")
-CALL, OTHER, LEGACY = Call("c1", "f", '{"a": 1}'), Call("c2", "g", "{}"), Call("", "g", "{}")
+CALL, OTHER, LEGACY = (
+    ToolCall("c1", "f", '{"a": 1}'),
+    ToolCall("c2", "g", "{}"),
+    ToolCall("", "g", "{}"),
+)
 
 
 def again(message):
@@ -111,8 +115,8 @@ NAME = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
 VALUES: st.SearchStrategy[Any] = st.dictionaries(
     TEXT, st.none() | st.booleans() | st.integers() | TEXT, max_size=3
 )
-CALLS = st.builds(Call, TEXT.filter(bool), NAME, VALUES.map(json.dumps))
-LEGACY_CALLS = st.builds(Call, st.just(""), NAME, VALUES.map(json.dumps))
+CALLS = st.builds(ToolCall, TEXT.filter(bool), NAME, VALUES.map(json.dumps))
+LEGACY_CALLS = st.builds(ToolCall, st.just(""), NAME, VALUES.map(json.dumps))
 GIFS = st.binary(max_size=30).map(lambda data: base64.b64encode(b"GIF89a" + data).decode())
 IMAGES = st.builds(Image, st.just("image/gif"), GIFS) | st.just(LINK)
 PDFS = st.binary(max_size=30).map(lambda data: base64.b64encode(b"%PDF-" + data).decode())
@@ -121,7 +125,7 @@ DOCUMENTS = st.builds(Document, st.just("application/pdf"), PDFS, TEXT) | st.bui
 )
 
 
-RESULTS = st.builds(Result, TEXT.filter(bool), st.lists(TEXT | IMAGES, max_size=3).map(tuple))
+RESULTS = st.builds(ToolResult, TEXT.filter(bool), st.lists(TEXT | IMAGES, max_size=3).map(tuple))
 
 
 def _parts(role):

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from wrapper.errors import ClientGone, Conflict, RequestTooLarge, SessionNotFound, Unavailable
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watch
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
-from wrapper.services.sessions.memory_store import MemoryStore
-from wrapper.services.sessions.service import Asked, SessionService, open_sessions
+from wrapper.services.sessions.memory_store import MemorySessionStore
+from wrapper.services.sessions.service import SessionRequest, SessionService, open_sessions
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
@@ -38,7 +38,7 @@ class Engine(ScriptedEngine):
         self.kept = [key for key in self.kept if key != session]
 
 
-class Patient(MemoryStore):
+class Patient(MemorySessionStore):
     """A store in which who waits is told of it by a call, and the time passes."""
 
     def __init__(self, desk):
@@ -74,14 +74,14 @@ class Desk:
         )
 
     def visit(self, id_="s", owner=ALICE, text="Hi", **fields):
-        watch = Watch(
+        watch = Watchdog(
             gone=lambda: self.gone,
             draining=lambda: self.draining,
             limit=10_000,
             grace=0,
             clock=lambda: self.now,
         )
-        asked = Asked(id_, (ChatMessage("user", (text,)),), **fields)
+        asked = SessionRequest(id_, (ChatMessage("user", (text,)),), **fields)
         return self.service.visit(asked, owner, watch)
 
     def turn(self, id_="s", owner=ALICE, cost=0.25, resumed=False, **fields):
@@ -369,10 +369,12 @@ def test_the_settings_limits():
     settings = Settings(session_max_bytes=40, max_sessions=1, session_wait=0)
     service = open_sessions(settings, ScriptedEngine())
     assert service
-    watch = Watch(gone=lambda: False, draining=lambda: False, limit=9, grace=9, clock=lambda: 0.0)
+    watch = Watchdog(
+        gone=lambda: False, draining=lambda: False, limit=9, grace=9, clock=lambda: 0.0
+    )
     with pytest.raises(RequestTooLarge):
-        service.visit(Asked("s", (ChatMessage("user", ("x" * 40,)),)), ALICE, watch)
-    service.visit(Asked("s", ()), ALICE, watch)
+        service.visit(SessionRequest("s", (ChatMessage("user", ("x" * 40,)),)), ALICE, watch)
+    service.visit(SessionRequest("s", ()), ALICE, watch)
     with pytest.raises(Conflict):
-        service.visit(Asked("s", ()), ALICE, watch)
+        service.visit(SessionRequest("s", ()), ALICE, watch)
     service.close()

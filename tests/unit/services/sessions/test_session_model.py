@@ -19,13 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from wrapper import Gateway
 from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
-from wrapper.services.claude.processes.parking import Parking, Place, fingerprint
+from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.request import ChatRequest
-from wrapper.services.sessions.memory_store import MemoryStore
+from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.turn import Message, Turn
 from wrapper.services.turns.told import Stream
 from wrapper.settings import Settings
@@ -109,7 +109,7 @@ class Engine(ScriptedEngine):
         if fate == "done" and turn.session:
             known = (*turn.messages, Message("assistant", (answer,)))
             kept = fingerprint(turn, None)
-            self.parking.park(Place(turn.session, cast(Process, mind), kept, known), PARKED)
+            self.parking.park(ParkedProcess(turn.session, cast(Process, mind), kept, known), PARKED)
 
     def parked(self) -> Any:
         return self.parking.sessions()
@@ -238,7 +238,7 @@ class Sessions(RuleBasedStateMachine):
         self.model = Model()
         self.open: list[Open] = []
         self.engine = Engine()
-        self.store = MemoryStore(
+        self.store = MemorySessionStore(
             ttl=TTL, count=MOST, size=10**7, timer=lambda: self.model.now, clock=lambda: 0.0
         )
         self.gateway = Gateway(

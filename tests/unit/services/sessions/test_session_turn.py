@@ -23,8 +23,8 @@ from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.codec import measure
 from wrapper.services.sessions.session import Session, new_session
-from wrapper.services.sessions.session_turn import Passing, Replay, Visit
-from wrapper.services.turn import Call, Message
+from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
+from wrapper.services.turn import Message, ToolCall
 
 USAGE = Usage(3, 4, 5, 2, 1)
 SYSTEM = ChatMessage("system", ("Be brief.",))
@@ -78,7 +78,7 @@ class Talk:
 
     def visit(self, *messages, **fields: Any):
         session = self.claim.session or self.empty
-        return Visit(self.claim, session, messages, clock=lambda: self.now, **fields)
+        return SessionTurn(self.claim, session, messages, clock=lambda: self.now, **fields)
 
     def turn(self, *messages, answer=None, legacy=False, **fields):
         """Have a turn remembered; return its visit."""
@@ -184,7 +184,7 @@ def test_calls():
     talk = Talk()
     events = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a": 1}'))
     talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS))
-    assert talk.messages[-1] == ChatMessage("assistant", (Call("c1", "f", '{"a": 1}'),))
+    assert talk.messages[-1] == ChatMessage("assistant", (ToolCall("c1", "f", '{"a": 1}'),))
 
 
 def test_legacy_calls():
@@ -192,7 +192,7 @@ def test_legacy_calls():
     talk = Talk()
     events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
     talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS), legacy=True)
-    assert talk.messages[-1].parts == (Call("", "f", "{}"),)
+    assert talk.messages[-1].parts == (ToolCall("", "f", "{}"),)
 
 
 def test_what_cannot_be_saved():
@@ -401,7 +401,7 @@ def test_sizes(turns):
 
 def test_passing():
     """A request without a session finds nothing, and leaves nothing."""
-    passing = Passing()
+    passing = StatelessTurn()
     passing.remember(text_answer("a"))
     assert (passing.before, passing.key, passing.repeats) == ((), None, False)
     assert not passing.notes

@@ -18,7 +18,7 @@ from tests.support.server import ROOT, eventually
 from tests.support.session_kinds import HOLD, MemoryKind, RedisKind, ShopKind
 from wrapper.errors import BadGateway, Conflict, RequestTooLarge, Unavailable
 from wrapper.services.sessions.memory_store import OVERHEAD
-from wrapper.services.sessions.redis_store import RedisStore
+from wrapper.services.sessions.redis_store import RedisSessionStore
 from wrapper.testing import check_session_store
 from wrapper.testing.trial import build_session
 
@@ -261,7 +261,7 @@ def test_prefixes(redis, redis_server):
 
 def test_slow_turn(redis_server, redis):
     """A turn that takes longer than a lock's life keeps its session, and its claim."""
-    store = RedisStore(redis_server.url, ttl=0.5, hold=1.5, prefix=redis.prefix)
+    store = RedisSessionStore(redis_server.url, ttl=0.5, hold=1.5, prefix=redis.prefix)
     session = remember(store)
     claim = take(store)
     assert store.claim("alice", "one", 2.5) is None
@@ -287,7 +287,7 @@ def test_wake(redis, monkeypatch, free):
 
 def claim_and_wait(url, prefix):
     """Claim a session for a turn that has no end."""
-    store = RedisStore(url, ttl=TTL, hold=1.5, prefix=prefix)
+    store = RedisSessionStore(url, ttl=TTL, hold=1.5, prefix=prefix)
     assert store.claim("alice", "one", 0)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -355,7 +355,7 @@ def test_lost_lock(redis):
 
 def test_away_and_back(server, caplog):
     """While Redis is away each call says so at once; once it is back all goes on."""
-    store = RedisStore(server.url, ttl=TTL)
+    store = RedisSessionStore(server.url, ttl=TTL)
     session = remember(store)
     claim = take(store)
     server.stop()
@@ -382,7 +382,7 @@ def test_away_and_back(server, caplog):
 
 def test_turn_across_a_restart(server):
     """A turn during which Redis is started again keeps its claim, and is remembered."""
-    store = RedisStore(server.url, ttl=TTL)
+    store = RedisSessionStore(server.url, ttl=TTL)
     remember(store)
     claim = take(store)
     server.stop()
@@ -397,7 +397,7 @@ def test_turn_across_a_restart(server):
 
 def test_health_heals(server):
     """A store that nobody uses notices by itself that Redis is away, and that it is back."""
-    store = RedisStore(server.url, ttl=TTL, hold=0.3)
+    store = RedisSessionStore(server.url, ttl=TTL, hold=0.3)
     assert store.health() == {"status": "ok"}
     server.stop()
     assert eventually(lambda: store.health()["status"] == "failing")
@@ -408,7 +408,7 @@ def test_health_heals(server):
 
 def test_frozen(server):
     """A Redis that does not answer is away, too, and a turn that ends meanwhile raises nothing."""
-    store = RedisStore(f"{server.url}?socket_timeout=1", ttl=TTL, hold=1.0)
+    store = RedisSessionStore(f"{server.url}?socket_timeout=1", ttl=TTL, hold=1.0)
     session = remember(store)
     claim = take(store)
     server.freeze()
@@ -427,9 +427,9 @@ def test_password(tmp_path, caplog):
     server = RedisServer(tmp_path, "--requirepass", PASSWORD).start()
     at = f"@127.0.0.1:{server.port}/0"
     try:
-        store = RedisStore(f"redis://:{ESCAPED}{at}", ttl=TTL)
+        store = RedisSessionStore(f"redis://:{ESCAPED}{at}", ttl=TTL)
         remember(store)
-        wrong = RedisStore(f"redis://:other-{ESCAPED}{at}", ttl=TTL)
+        wrong = RedisSessionStore(f"redis://:other-{ESCAPED}{at}", ttl=TTL)
         with pytest.raises(Unavailable, match=AWAY):
             remember(wrong)
         store.close()
@@ -454,7 +454,7 @@ def test_password(tmp_path, caplog):
 )
 def test_wrong_url(url, caplog):
     """An address that is wrong is told by its setting, without any of its password."""
-    store = RedisStore(url, ttl=TTL)
+    store = RedisSessionStore(url, ttl=TTL)
     with pytest.raises(Unavailable, match=r"^SESSION_STORE: ") as caught:
         store.read("alice", "one")
     assert "secret" not in str(caught.value) + caplog.text
@@ -465,7 +465,7 @@ def test_without_redis_py(monkeypatch):
     """Where redis-py is not installed the error says how to install it."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(Unavailable, match=r"pip install 'claude-code-gateway\[redis\]'"):
-        RedisStore("redis://127.0.0.1:1/0", ttl=TTL).read("alice", "one")
+        RedisSessionStore("redis://127.0.0.1:1/0", ttl=TTL).read("alice", "one")
 
 
 GARBAGE = [b"", b"\xff\xfe", b"null", b"[1]", b"{}", b'{"key": 1}', b"[" * 100_000, b'"text"']
@@ -545,7 +545,7 @@ def test_list_without_messages(redis):
 
 def test_index(redis_server, redis):
     """What has expired does not stay in its owner's index, even if that is never read."""
-    store = RedisStore(redis_server.url, ttl=0.2, prefix=redis.prefix)
+    store = RedisSessionStore(redis_server.url, ttl=0.2, prefix=redis.prefix)
     for number in range(20):
         remember(store, str(number))
     assert eventually(lambda: not redis.keys("session"))

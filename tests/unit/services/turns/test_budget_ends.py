@@ -7,7 +7,7 @@ import pytest
 from tests.unit.services.turns.test_sessions_of_turns import BOTH, House
 from wrapper.errors import QuotaExceeded
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
-from wrapper.services.limits.policy import Ceilings
+from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.request import ChatRequest
@@ -165,6 +165,6 @@ def test_without_a_budget_nothing_ends(house):
 def test_rounds_of_a_key_with_a_budget(house, who, asked, rounds):
     """A key with a budget has BUDGET_MAX_TURNS rounds, where neither it nor the request says."""
     gateway = house().gateway
-    ceilings = Ceilings(gateway.settings, gateway.catalog)
+    ceilings = Policy(gateway.settings, gateway.catalog)
     request = ChatRequest((), profile="agent", max_turns=asked)
     assert ceilings.grant(request, "sonnet", who).permissions.max_turns == rounds

@@ -28,24 +28,24 @@ from wrapper.services.events import (
 )
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.turn import (
-    Call,
-    Calling,
     Function,
     Message,
+    OutputSchema,
     Reminder,
-    Result,
-    Shape,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Turn,
 )
-from wrapper.services.turns.correction import Correcting
+from wrapper.services.turns.correction import Correction
 from wrapper.testing.engine import ScriptedEngine
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 F, G = Function("f", {"type": "object"}), Function("g", {"type": "object"})
-ONE = Calling("one", "f", forced=False)
-ANY = Calling("any", forced=False)
-STRICT = Shape("number", SCHEMA, forced=False, strict=True)
-LENIENT = Shape("number", SCHEMA, forced=False)
+ONE = ToolChoice("one", "f", forced=False)
+ANY = ToolChoice("any", forced=False)
+STRICT = OutputSchema("number", SCHEMA, forced=False, strict=True)
+LENIENT = OutputSchema("number", SCHEMA, forced=False)
 RETRIED, UNMET = "x-retried-params", "x-unmet-params"
 
 
@@ -81,7 +81,7 @@ class Played:
         left = list(scripts)
         self.engine = ScriptedEngine(lambda turn: left.pop(0))
         self.events, self.error = [], None
-        correcting = Correcting(self.engine, "tool_choice", streams, retries)
+        correcting = Correction(self.engine, "tool_choice", streams, retries)
         asyncio.run(self._play(correcting, asked))
 
     async def _play(self, correcting, asked):
@@ -157,8 +157,8 @@ def test_another_function(streams):
     assert played.calls == [(0, "f")]
     assert [event.index for event in played.of(CallDelta)] == [0]
     _, answer, reply = played.engine.turns[1].messages
-    assert answer.parts == (Call("id0", "g", '{"x": 1}'),)
-    assert reply.parts[0] == Result("id0", ("This call was not run.",))
+    assert answer.parts == (ToolCall("id0", "g", '{"x": 1}'),)
+    assert reply.parts[0] == ToolResult("id0", ("This call was not run.",))
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -182,7 +182,7 @@ def test_giving_up_on_another_function():
 @pytest.mark.parametrize("parallel", [True, False])
 def test_parallel_calls(parallel):
     """Where calls must not be parallel only the first one is passed on."""
-    asked = turn(functions=(F, G), calling=Calling(parallel=parallel))
+    asked = turn(functions=(F, G), calling=ToolChoice(parallel=parallel))
     played = Played(asked, called("f", "g", "f"), streams=True)
     assert len(played.calls) == len(played.of(CallDelta)) == (3 if parallel else 1)
     assert played.notes == ([] if parallel else [("x-adapted-params", "parallel_tool_calls")])
@@ -376,7 +376,7 @@ def test_a_spent_budget(tmp_path):
     """Who has spent the budget on the first answer is not asked for more."""
     house = House(lambda turn: said("No."), usage_db=str(tmp_path / "usage.db"))
     house.caller = Caller(Principal("local", usd_per_day=0.4))
-    fields = {"functions": (F,), "calling": Calling("any"), "model": THINKS, "session_id": None}
+    fields = {"functions": (F,), "calling": ToolChoice("any"), "model": THINKS, "session_id": None}
     assert house.say("Hi", **fields).notes[UNMET] == "tool_choice"
     assert len(house.engine.turns) == 1
 
@@ -426,7 +426,7 @@ def test_a_session_knows_nothing_of_it():
     server.ask(messages=result, **more)
     first, answer, _ = server.engine.turns[2].messages
     assert not [part for part in first.parts if isinstance(part, Reminder)]
-    assert answer.parts == (Call("id0", "f", '{"x": 1}'),)
+    assert answer.parts == (ToolCall("id0", "f", '{"x": 1}'),)
 
 
 UNION = {"anyOf": [{"required": ["a"]}, {"required": ["x"], "properties": {"x": {"const": 2}}}]}
@@ -468,7 +468,10 @@ def test_strict_arguments(streams, function):
     assert played.calls == [(0, "f")]
     assert played.notes == [(RETRIED, "tools")]
     said_again = played.engine.turns[1].messages
-    assert said_again[1].parts == (Call("id0", "f", '{"a": 1}'), Call("id1", "f", '{"x": 1}'))
+    assert said_again[1].parts == (
+        ToolCall("id0", "f", '{"a": 1}'),
+        ToolCall("id1", "f", '{"x": 1}'),
+    )
     assert "the arguments of f do not match its JSON Schema: " in str(said_again[2].parts[-1])
 
 
@@ -484,7 +487,7 @@ def test_strict_arguments_behind_another_call():
     """A call of another function than the demanded one is not passed on beside it."""
     events = [Started("m"), CallStarted(0, "i", "g"), CallDelta(0, "{}")]
     events += [CallStarted(1, "j", "f"), CallDelta(1, '{"a": 1}'), used(), ended(Ending.CALLS)]
-    asked = turn(functions=(KEPT, G), calling=Calling("one", "f"))
+    asked = turn(functions=(KEPT, G), calling=ToolChoice("one", "f"))
     assert Played(asked, events).calls == [(0, "f")]
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from tests.unit.routes.test_http import Server, error_of
 from wrapper.errors import InvalidRequest
-from wrapper.services.catalog import NEWEST, Supports
+from wrapper.services.catalog import NEWEST, Capabilities
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
-from wrapper.services.turn import Calling
+from wrapper.services.turn import ToolChoice
 from wrapper.services.turns.compatibility import fit
 
-NO_EFFORT = Supports(reasoning_effort=False)
-NO_TOP_P = Supports(top_p=False)
+NO_EFFORT = Capabilities(reasoning_effort=False)
+NO_TOP_P = Capabilities(top_p=False)
 
 
 def asked(**parameters):
@@ -23,9 +23,9 @@ def asked(**parameters):
 @pytest.mark.parametrize(
     ("supports", "given", "left", "ignored", "clamped"),
     [
-        (Supports(), {"temperature": 0.0, "top_p": 0.5}, None, (), ()),
-        (Supports(), {"temperature": 1.5}, None, (), ("temperature",)),
-        (Supports(), {"effort": "none"}, None, (), ()),
+        (Capabilities(), {"temperature": 0.0, "top_p": 0.5}, None, (), ()),
+        (Capabilities(), {"temperature": 1.5}, None, (), ("temperature",)),
+        (Capabilities(), {"effort": "none"}, None, (), ()),
         (NO_TOP_P, {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5}, ("top_p",), ()),
         (NO_TOP_P, {"top_p": 1}, None, (), ()),
         (NEWEST, {"temperature": 0.0, "top_p": 0}, {}, ("temperature", "top_p"), ()),
@@ -35,8 +35,8 @@ def asked(**parameters):
         (NEWEST, {"effort": "low"}, None, (), ()),
         (NO_EFFORT, {"effort": "low"}, {}, ("reasoning_effort",), ()),
         (NO_EFFORT, {"effort": "none"}, None, (), ()),
-        (NEWEST, {"calling": Calling("auto")}, None, (), ()),
-        (Supports(), {"calling": Calling("any")}, None, (), ()),
+        (NEWEST, {"calling": ToolChoice("auto")}, None, (), ()),
+        (Capabilities(), {"calling": ToolChoice("any")}, None, (), ()),
         (NEWEST, {"idle": ("seed",), "temperature": 0}, None, ("seed", "temperature"), ()),
     ],
 )
@@ -58,7 +58,7 @@ def test_fit(supports, given, left, ignored, clamped):
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("calling", [Calling("any"), Calling("one", "f")])
+@pytest.mark.parametrize("calling", [ToolChoice("any"), ToolChoice("one", "f")])
 def test_a_demanded_call(calling, legacy):
     """A call that the model cannot be forced to is only asked for; who is strict gets a 400."""
     request = asked(calling=calling, legacy_functions=legacy)
@@ -169,11 +169,11 @@ def test_no_form_is_right(schema):
 def test_an_answer_longer_than_the_model_gives(param):
     """A limit above the model's is sent as that, under the name that the client used."""
     given = asked(max_tokens=64_001, limit_param=param)
-    fitted = fit(given, Supports(max_output_tokens=64_000), strict=False)
+    fitted = fit(given, Capabilities(max_output_tokens=64_000), strict=False)
     assert fitted.request.max_tokens == 64_000
     assert fitted.notes == {"x-clamped-params": param}
     with pytest.raises(InvalidRequest, match="64000") as caught:
-        fit(given, Supports(max_output_tokens=64_000), strict=True)
+        fit(given, Capabilities(max_output_tokens=64_000), strict=True)
     assert caught.value.param == param
     most = asked(max_tokens=64_000, limit_param=param)
-    assert fit(most, Supports(max_output_tokens=64_000), strict=True).notes == {}
+    assert fit(most, Capabilities(max_output_tokens=64_000), strict=True).notes == {}

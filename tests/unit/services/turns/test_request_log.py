@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from wrapper.errors import Overloaded
-from wrapper.services.events import Ended, Ending, Had, Started, TextDelta, Usage
-from wrapper.services.telemetry.metrics import Unread
+from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.turn import Message, Turn
-from wrapper.services.turns.request_log import Record
+from wrapper.services.turns.request_log import RequestLog
 
 TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
 
@@ -35,7 +35,7 @@ def told(caplog):
 
 def record_of(clock=None, prompts=False):
     timing = Timing(clock or Clock())
-    return Record("req-1", TURN, prompts=prompts, timing=timing, meter=Unread())
+    return RequestLog("req-1", TURN, prompts=prompts, timing=timing, meter=NullMetrics())
 
 
 def test_done(told):
@@ -43,7 +43,7 @@ def test_done(told):
     clock = Clock()
     record = record_of(clock)
     clock.now = 0.1
-    record.add(0, Started("claude-sonnet-5-5", had=Had("parked", 0.002, 0.02)))
+    record.add(0, Started("claude-sonnet-5-5", had=Acquisition("parked", 0.002, 0.02)))
     record.add(0, TextDelta("Hello."))
     for _ in range(2):
         record.add(0, Ended(Ending.DONE, Usage(input=3, cache_read=4, output=5), 0.25))

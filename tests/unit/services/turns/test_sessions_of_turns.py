@@ -35,7 +35,7 @@ from wrapper.services.events import (
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Caller, Principal
 from wrapper.services.request import ChatRequest
-from wrapper.services.turn import Call, Function, Shape, Turn
+from wrapper.services.turn import Function, OutputSchema, ToolCall, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, Step, answer
 
@@ -43,7 +43,7 @@ USAGE = Usage(input=3, output=2)
 LONG = 3600.0
 BOTH = pytest.mark.parametrize("stream", [False, True])
 NUMBER = {"type": "object", "properties": {"a": {"type": "integer"}}}
-SHAPE = Shape("number", NUMBER, strict=True)
+SHAPE = OutputSchema("number", NUMBER, strict=True)
 
 
 def user(text):
@@ -319,7 +319,7 @@ def test_a_call_with_odd_arguments(house, stream):
     here.plays(*answer("Done."))
     here.say(ChatMessage("tool", ("1",), "c"), stream=stream)
     _, called, _ = here.engine.turns[-1].messages
-    assert called.parts == (Call("c", "f", '{"INVALID_JSON": "{"}'),)
+    assert called.parts == (ToolCall("c", "f", '{"INVALID_JSON": "{"}'),)
 
 
 @pytest.mark.parametrize("read", [0, 1, 2, 3])
@@ -492,7 +492,7 @@ def test_faults_at_the_start(house, stream, monkeypatch):
 def test_faults_at_the_end(house, stream, monkeypatch):
     """A fault while a turn is ended gives place and session back, too."""
     here = house()
-    monkeypatch.setattr("wrapper.services.turns.usage_recorder.Booking.close", fail)
+    monkeypatch.setattr("wrapper.services.turns.usage_recorder.UsageRecorder.close", fail)
     with pytest.raises(RuntimeError):
         here.say("a", stream=stream)
     assert here.free()
@@ -590,7 +590,10 @@ def test_calls_of_a_session_that_was_agents(house):
     """Calls that a client tells of in an agent's session make it plain from there on."""
     here = house()
     here.say("a")
-    told = (ChatMessage("assistant", (Call("c", "f", "{}"),)), ChatMessage("tool", ("42",), "c"))
+    told = (
+        ChatMessage("assistant", (ToolCall("c", "f", "{}"),)),
+        ChatMessage("tool", ("42",), "c"),
+    )
     here.say("b", *told)
     here.say("c")
     assert [turn.profile for turn in here.engine.turns] == ["agent", "plain", "plain"]

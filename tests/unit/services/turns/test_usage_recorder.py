@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
-from wrapper.services.limits.rate_limits import Rates
+from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
-from wrapper.services.telemetry.metrics import Unread
-from wrapper.services.turns.usage_recorder import Booking
+from wrapper.services.telemetry.metrics import NullMetrics
+from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import DEAREST
 from wrapper.services.usage.store import Amounts
@@ -40,8 +40,8 @@ class Books:
 class Desk:
     def __init__(self):
         self.books = Books()
-        self.rates = Rates(MemoryStorage(), required=False)
-        self.booking = Booking(ALICE, cast(Ledger, self.books), self.rates, Unread())
+        self.rates = RateLimits(MemoryStorage(), required=False)
+        self.booking = UsageRecorder(ALICE, cast(Ledger, self.books), self.rates, NullMetrics())
 
     def tell(self, index=0, /, **spent):
         self.booking.add(index, Used({name: Spent(*one) for name, one in spent.items()}))

@@ -11,7 +11,7 @@ import pytest
 from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
 from wrapper.services.principal import Principal
 from wrapper.services.usage.ledger import EVER, Ledger
-from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row, StoreFailed, total
 
 NOW = datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
@@ -464,7 +464,7 @@ def test_landing_while_reading(ledger, store, monkeypatch):
 
 def test_threads_and_a_flaky_store(store, clock, tmp_path):
     """Of what threads add while the store fails now and then, nothing is lost or doubled."""
-    real = SqliteStore(str(tmp_path / "usage.db"))
+    real = SqliteUsageStore(str(tmp_path / "usage.db"))
     chance = random.Random(4)
 
     class Flaky(Memory):

@@ -22,8 +22,8 @@ from redis import Redis
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT
 from wrapper.services.usage.ledger import open_store
-from wrapper.services.usage.redis_store import RedisStore, _Batch, _run
-from wrapper.services.usage.sqlite_store import SqliteStore
+from wrapper.services.usage.redis_store import RedisUsageStore, _Batch, _run
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed, total
 from wrapper.settings import Settings
 
@@ -51,7 +51,7 @@ class SqliteKind:
         self.place = str(folder / "usage.db")
 
     def open(self):
-        return SqliteStore(self.place)
+        return SqliteUsageStore(self.place)
 
     def wipe(self):
         for end in ("", "-wal", "-shm"):
@@ -65,7 +65,7 @@ class RedisKind:
         self.place = server.url
 
     def open(self):
-        return RedisStore(self.place)
+        return RedisUsageStore(self.place)
 
     def wipe(self):
         with Redis.from_url(self.place) as client:
@@ -89,7 +89,7 @@ def store(kind):
 
 
 def store_at(place):
-    return RedisStore(place) if place.startswith("redis:") else SqliteStore(place)
+    return RedisUsageStore(place) if place.startswith("redis:") else SqliteUsageStore(place)
 
 
 def child(code, *arguments):
@@ -260,15 +260,15 @@ def test_killed(kind, store):
 def test_which_store(tmp_path):
     """A Redis keeps the books where there is one, and a file where not; neither is opened yet."""
     file = tmp_path / "none" / "usage.db"
-    assert isinstance(open_store(Settings(usage_db=str(file))), SqliteStore)
-    assert isinstance(open_store(Settings(redis_url="redis://127.0.0.1:1/0")), RedisStore)
+    assert isinstance(open_store(Settings(usage_db=str(file))), SqliteUsageStore)
+    assert isinstance(open_store(Settings(redis_url="redis://127.0.0.1:1/0")), RedisUsageStore)
     assert not file.parent.exists()
 
 
 def test_file_for_oneself(tmp_path, monkeypatch):
     """The file and the directories above it are made where they lack, for their user alone."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    store = SqliteStore("~/a/b/usage.db")
+    store = SqliteUsageStore("~/a/b/usage.db")
     store.add([ROW])
     modes = {
         str(p.relative_to(tmp_path)): stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*")
@@ -282,7 +282,7 @@ def test_file_for_oneself(tmp_path, monkeypatch):
 def test_first_moment(tmp_path):
     """Threads that all open a new file at once lose nothing."""
     for number in range(20):
-        store = SqliteStore(str(tmp_path / f"{number}" / "usage.db"))
+        store = SqliteUsageStore(str(tmp_path / f"{number}" / "usage.db"))
         start = threading.Barrier(8)
 
         def add(store=store, start=start):
@@ -300,7 +300,7 @@ def test_first_moment(tmp_path):
 
 def test_readers_do_not_wait(tmp_path):
     """What is kept can be read while another connection is about to write."""
-    writer, reader = (SqliteStore(str(tmp_path / "usage.db")) for _ in range(2))
+    writer, reader = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     writer.add([ROW])
     with writer._opened() as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -314,7 +314,7 @@ def test_corrupt_file(tmp_path):
     """A file that is no database is told with its place and its mend, and may be moved away."""
     file = tmp_path / "usage.db"
     file.write_bytes(b"no database " * 1000)
-    store = SqliteStore(str(file))
+    store = SqliteUsageStore(str(file))
     for use in (lambda: store.add([ROW]), lambda: store.read(*EVER)):
         with pytest.raises(
             StoreFailed, match="file is not a database; move the file away"
@@ -331,7 +331,7 @@ def test_corrupt_file(tmp_path):
 def test_damaged_file(tmp_path):
     """A database whose pages were overwritten is a failure of the store, and no crash."""
     file = tmp_path / "usage.db"
-    store = SqliteStore(str(file))
+    store = SqliteUsageStore(str(file))
     store.add([Row(DAY, "alice", f"model{number}", Amounts(1)) for number in range(2000)])
     store.close()
     with file.open("r+b") as opened:
@@ -345,18 +345,18 @@ def test_damaged_file(tmp_path):
 def test_file_that_was_deleted(tmp_path):
     """A store whose file is taken away makes a new one, and does not write into nowhere."""
     file = tmp_path / "usage.db"
-    store = SqliteStore(str(file))
+    store = SqliteUsageStore(str(file))
     store.add([ROW])
     for taken in tmp_path.iterdir():
         taken.unlink()
     store.add([ROW])
     store.close()
-    assert SqliteStore(str(file)).read(*EVER) == [ROW]
+    assert SqliteUsageStore(str(file)).read(*EVER) == [ROW]
 
 
 def test_unwritable_directory(tmp_path):
     """Where the directory cannot be written the store fails, and heals when it can."""
-    store = SqliteStore(str(tmp_path / "state" / "usage.db"))
+    store = SqliteUsageStore(str(tmp_path / "state" / "usage.db"))
     with unwritable(tmp_path), pytest.raises(StoreFailed, match="denied; see that"):
         store.add([ROW])
     store.add([ROW])
@@ -367,7 +367,7 @@ def test_unwritable_directory(tmp_path):
 def test_directory_that_goes_and_comes(tmp_path):
     """Where a directory is no more one the store fails; when it is back all of it is there."""
     folder, aside = tmp_path / "state", tmp_path / "aside"
-    store = SqliteStore(str(folder / "usage.db"))
+    store = SqliteUsageStore(str(folder / "usage.db"))
     store.add([ROW])
     folder.rename(aside)
     folder.touch()
@@ -383,7 +383,7 @@ def test_directory_that_goes_and_comes(tmp_path):
 @pytest.mark.parametrize("opened", [False, True])
 def test_full_disk(tmp_path, full_disk, opened):
     """Where the system refuses to write, nothing is added and nothing lost; it heals by itself."""
-    store = SqliteStore(str(tmp_path / "usage.db"))
+    store = SqliteUsageStore(str(tmp_path / "usage.db"))
     store.add([ROW])
     if not opened:
         store.close()
@@ -399,7 +399,7 @@ def test_full_disk(tmp_path, full_disk, opened):
 def test_busy(tmp_path, monkeypatch):
     """A file that another holds for too long is a failure that says so."""
     monkeypatch.setattr("wrapper.services.usage.sqlite_store.BUSY", 0.01)
-    holder, store = (SqliteStore(str(tmp_path / "usage.db")) for _ in range(2))
+    holder, store = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     with holder._opened() as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreFailed, match="locked; another process holds it"):
@@ -413,7 +413,7 @@ def test_busy(tmp_path, monkeypatch):
 
 def test_no_home(monkeypatch):
     """A ~ that means nothing is a failure of the store."""
-    store = SqliteStore("~nobody-of-this-name/usage.db")
+    store = SqliteUsageStore("~nobody-of-this-name/usage.db")
     with pytest.raises(StoreFailed, match="home directory"):
         store.read(*EVER)
 
@@ -421,7 +421,7 @@ def test_no_home(monkeypatch):
 def test_redis_that_goes_and_comes(tmp_path):
     """A Redis that stops is a failure; the store goes on when it is back on its port."""
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always").start()
-    store = RedisStore(server.url)
+    store = RedisUsageStore(server.url)
     try:
         store.add([ROW])
         server.stop()
@@ -443,7 +443,7 @@ def test_redis_that_goes_and_comes(tmp_path):
 def test_lost_answer(tmp_path, reads_first):
     """A batch whose answer was lost is not kept, even where Redis has carried it out since."""
     server = RedisServer(tmp_path).start()
-    store = RedisStore(f"{server.url}?socket_timeout=0.3")
+    store = RedisUsageStore(f"{server.url}?socket_timeout=0.3")
     try:
         store.add([ROW])
         server.freeze()
@@ -466,7 +466,7 @@ def test_batch_that_is_given_up(redis_server, came):
         client.flushall()
         for state in came:
             _run(client, _Batch("one", (ROW,)), state)
-    store = RedisStore(redis_server.url)
+    store = RedisUsageStore(redis_server.url)
     assert store.read(*EVER) == []
     store.add([ROW])
     assert store.read(*EVER) == [ROW]
@@ -478,16 +478,16 @@ def test_password(tmp_path):
     server = RedisServer(tmp_path, "--requirepass", PASSWORD).start()
     at = f"@127.0.0.1:{server.port}/0"
     try:
-        store = RedisStore(f"redis://:{ESCAPED}{at}")
+        store = RedisUsageStore(f"redis://:{ESCAPED}{at}")
         store.add([ROW])
         assert store.read(*EVER) == [ROW]
         store.close()
         with pytest.raises(StoreFailed, match="invalid username-password") as caught:
-            RedisStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
+            RedisUsageStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
         assert "a:long" not in str(caught.value)
         # Older clients do not greet a Redis, which then refuses what they ask.
         with pytest.raises(StoreFailed, match=r"REDIS_URL: Redis (cannot be reached|refuses)"):
-            RedisStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
+            RedisUsageStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
     finally:
         server.stop()
 
@@ -508,7 +508,7 @@ def test_password(tmp_path):
 )
 def test_wrong_url(url):
     """An address that is wrong is told by its setting, without any of its password."""
-    store = RedisStore(url)
+    store = RedisUsageStore(url)
     with pytest.raises(StoreFailed, match=r"^REDIS_URL: ") as caught:
         store.add([ROW])
     assert "secret" not in str(caught.value)
@@ -520,4 +520,4 @@ def test_without_redis_py(monkeypatch):
     """Where redis-py is not installed the error says how to install it."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(StoreFailed, match=r"pip install 'claude-code-gateway\[redis\]'"):
-        RedisStore("redis://127.0.0.1:1/0").add([ROW])
+        RedisUsageStore("redis://127.0.0.1:1/0").add([ROW])

@@ -16,9 +16,9 @@ from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.mcp_server import FunctionServer
-from wrapper.services.claude.protocol.usage_counter import Tally
+from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Compacted, Event, Used
-from wrapper.services.turn import Message, Result, Turn
+from wrapper.services.turn import Message, ToolResult, Turn
 
 
 class Compaction:
@@ -61,7 +61,7 @@ class Compaction:
         finally:
             watch.cancel()
         result = self._transport.result
-        if (used := Tally().used(result)).spent:
+        if (used := UsageCounter().used(result)).spent:
             yield Used(used.spent, 1)
         if not self._summary:
             why = str((result or {}).get("result") or "it ended")[:300]
@@ -88,7 +88,7 @@ class Compaction:
 
 def _split(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Return what can be summarised, and what must stay: results stay with their calls."""
-    answers = any(isinstance(part, Result) for part in messages[-1].parts)
+    answers = any(isinstance(part, ToolResult) for part in messages[-1].parts)
     at = len(messages) - (2 if answers else 1)
     return messages[:at], messages[at:]
 

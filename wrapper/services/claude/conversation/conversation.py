@@ -21,7 +21,7 @@ from wrapper.json_text.precision import is_exact
 from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.errors import BROKEN_OFF, fault_of, fault_of_waiting, tells_why
-from wrapper.services.claude.processes.parking import Place
+from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
@@ -29,8 +29,8 @@ from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.initialize import last_round
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, served
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer
-from wrapper.services.claude.protocol.stream_parser import Reading
-from wrapper.services.claude.protocol.usage_counter import Tally
+from wrapper.services.claude.protocol.stream_parser import StreamParser
+from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Ended, Ending, Event, TextDelta, ToolUse
 from wrapper.services.turn import Message, Turn
 
@@ -54,7 +54,7 @@ class Conversation:
         turn: Turn,
         workspace: str | None,
         ignored: Counter[str],
-        place: Place | None = None,
+        place: ParkedProcess | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
         sent: Callable[[], None] = lambda: None,
@@ -81,11 +81,11 @@ class Conversation:
             process, configuration, history, ignored, server, clock, permissions
         )
         self._functions = names_of(turn)
-        self._reading = Reading(
+        self._reading = StreamParser(
             turn.sampling.stop,
             self._functions,
             answer_name(turn),
-            Tally(process.result),
+            UsageCounter(process.result),
             resumed=place is not None,
         )
         self._said: list[str] = []

@@ -12,16 +12,16 @@ from typing import Any
 
 from wrapper import host
 from wrapper.errors import Unavailable
-from wrapper.services.background.periodic import Janitor
+from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
-from wrapper.services.claude.processes.parking import Parking, Place, fingerprint
+from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
 from wrapper.services.claude.processes.pool import Pool
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
-from wrapper.services.claude.processes.supervisor import Fleet
-from wrapper.services.claude.processes.throttle import Gate
+from wrapper.services.claude.processes.supervisor import Supervisor
+from wrapper.services.claude.processes.throttle import Throttle
 from wrapper.services.events import Source
 from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
@@ -41,7 +41,7 @@ class Lease:
 
     process: Process
     workspace: str | None
-    place: Place | None
+    place: ParkedProcess | None
     cold: bool = False
 
     @property
@@ -51,7 +51,7 @@ class Lease:
         return "parked" if self.place.session or self.place.known else "recycled"
 
 
-class Supply:
+class LeaseManager:
     """Warm processes, a pool a profile, and those that are parked after a turn.
 
     *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them,
@@ -72,8 +72,8 @@ class Supply:
         self._welcome = welcome
         self._lock = threading.Lock()
         self._running = 0
-        self.fleet = Fleet(settings, environment)
-        self.gate = Gate(host.cores(), GATE_SECONDS)
+        self.fleet = Supervisor(settings, environment)
+        self.gate = Throttle(host.cores(), GATE_SECONDS)
         self._pools = {name: self._pool(name, refused) for name in POOLED}
         self._parking = Parking(
             settings.max_parked,
@@ -88,7 +88,7 @@ class Supply:
             settings.session_ttl + settings.max_timeout / 1000,
             user=unix_user.of(settings.claude_user),
         )
-        self._janitor = Janitor(self._tidy, TIDY_SECONDS)
+        self._janitor = PeriodicTask(self._tidy, TIDY_SECONDS)
         self._janitor.start()
 
     async def lease(self, turn: Turn) -> Lease:
@@ -123,7 +123,7 @@ class Supply:
         # What a plain one has counted keeps it from going on; an agent is to know all it knows.
         emptied = self.fleet.later(process.empty) if turn.profile == "plain" else None
         kept = fingerprint(turn, lease.workspace)
-        place = Place(turn.session, process, kept, known, emptied, since=time.monotonic())
+        place = ParkedProcess(turn.session, process, kept, known, emptied, since=time.monotonic())
         self._parking.park(place, self._free())
 
     def warm(self, profile: str) -> Future[Process]:
@@ -205,7 +205,7 @@ class Supply:
         """Say whether a turn may come that has something of *turn*'s process."""
         return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
 
-    async def _resume(self, turn: Turn, workspace: str | None) -> Place | None:
+    async def _resume(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
         place = self._parking.take(turn, workspace)
         if place and not place.knows(turn):
             place = replace(place, known=(), emptied=self.fleet.later(place.process.empty))

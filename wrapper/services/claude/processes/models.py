@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wrapper.services.catalog import ALIASES, Model, Supports, supports_of
+from wrapper.services.catalog import ALIASES, Capabilities, Model, supports_of
 
 Row = Mapping[str, Any]
 Ask = Callable[[Row], Row]
@@ -42,7 +42,7 @@ def _model(row: Row) -> Model:
     return Model(name, runs, str(row.get("displayName") or ""), _supports(runs, row))
 
 
-def _supports(runs: str, row: Row) -> Supports:
+def _supports(runs: str, row: Row) -> Capabilities:
     """Return what a model takes: as the CLI says, and by its family where it does not.
 
     Where there are no levels of effort the CLI still sends a thinking budget, so that a missing

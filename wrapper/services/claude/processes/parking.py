@@ -20,7 +20,7 @@ Key = SessionKey | int
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class ParkedProcess:
     """A process that waits, and what it is fit for: turns of its session, if there is one.
 
     `known` is the part of the conversation that it knows; where each turn brings all of it, that is
@@ -90,10 +90,10 @@ class Parking:
         self._resident = resident
         self._scarce = scarce
         self._lock = threading.Lock()
-        self._places: dict[Key, Place] = {}
+        self._places: dict[Key, ParkedProcess] = {}
         self._closed = False
 
-    def park(self, place: Place, most: int) -> None:
+    def park(self, place: ParkedProcess, most: int) -> None:
         """Keep a process, if it fits among *most* and into memory; else it is stopped."""
         if self._scarce() or self._resident(place.process.pid) > self._most_rss:
             place.leave(self._discard)
@@ -109,7 +109,7 @@ class Parking:
                 gone.leave(self._discard)
         self.fit(most)
 
-    def take(self, turn: Turn, workspace: str | None) -> Place | None:
+    def take(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
         """Return the process that *turn* can go on in, if there is one; it is parked no more.
 
         One that does not know what the turn goes on from has to be emptied. A session's that does
@@ -163,10 +163,10 @@ class Parking:
             self._closed = True
             self._stop(list(self._places))
 
-    def _take_any(self, turn: Turn, workspace: str | None) -> Place | None:
+    def _take_any(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
         """Return the place without a session that knows most of what *turn* goes on from."""
 
-        def worth(place: Place) -> tuple[int, bool]:
+        def worth(place: ParkedProcess) -> tuple[int, bool]:
             return (len(place.known) if place.knows(turn) else -1), not place.emptying
 
         with self._lock:
@@ -185,7 +185,7 @@ class Parking:
             self._places.pop(key).leave(self._discard)
 
 
-def _alike(place: Place, turn: Turn, workspace: str | None) -> bool:
+def _alike(place: ParkedProcess, turn: Turn, workspace: str | None) -> bool:
     """Say whether *turn* can be had on the place's process, whatever that knows."""
     return place.fingerprint == fingerprint(turn, workspace) and (
         place.emptying or place.process.alive_and_silent()

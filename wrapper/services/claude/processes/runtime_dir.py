@@ -17,7 +17,7 @@ PREFIX = "claude-gateway-"
 SECONDS = 10.0
 
 
-class Root:
+class RuntimeDirectory:
     """A new directory, at *path*, whose lock says that its gateway lives."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_login
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.processes.runtime_dir import Root, reap_abandoned
+from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
 from wrapper.services.claude.processes.warmup import rehearse
 from wrapper.settings import Settings
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Fleet:
+class Supervisor:
     """Boots, lends a login to, and stops processes, in directories that go with it.
 
     `booters` is where boots are to run: its threads bound how many do at once.
@@ -48,7 +48,7 @@ class Fleet:
         self._booting: set[Process] = set()
         self._homes: set[Path] = set()
         reap_abandoned()
-        self._root = Root()
+        self._root = RuntimeDirectory()
         if settings.claude_user:
             self._root.path.chmod(PASSABLE)
         self._login = self._lend_login()

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
 
-class Gate:
+class Throttle:
     """Lets *width* through at once, in the order in which they came, for *seconds* at most.
 
     Until its request is out a turn takes all the CPU time that it can get. More of them at once

@@ -8,16 +8,16 @@ from typing import Any, Literal
 from wrapper.json_text.precision import exact_object
 from wrapper.services.claude.protocol.mcp_server import PREFIX, served
 from wrapper.services.turn import (
-    Call,
-    Calling,
     Document,
     Function,
     Image,
     Message,
+    OutputSchema,
     Part,
     Reminder,
-    Result,
-    Shape,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Turn,
 )
 
@@ -67,9 +67,9 @@ def tools_of(turn: Turn) -> Block:
         # With functions the model may call one of them instead, before it answers.
         may_call = turn.functions and calling.mode != "none"
         mode: Mode = "any" if may_call else "one"
-        calling = Calling(mode, answer, calling.parallel)
+        calling = ToolChoice(mode, answer, calling.parallel)
     elif calling.mode == "none":
-        tools, calling = [], Calling()
+        tools, calling = [], ToolChoice()
     return {"tools": [*tools, _answer(turn.shape, answer)], **_choice(calling)}
 
 
@@ -97,7 +97,7 @@ def forces_a_call(turn: Turn) -> bool:
     return tools_of(turn).get("tool_choice", {}).get("type") in ("any", "tool")
 
 
-def _choice(calling: Calling, prefix: str = "") -> Block:
+def _choice(calling: ToolChoice, prefix: str = "") -> Block:
     mode = "auto" if calling.demands and not calling.forced else calling.mode
     choice: Block = {"type": {"one": "tool"}.get(mode, mode)}
     if mode == "one":
@@ -112,7 +112,7 @@ def _tool(function: Function) -> Block:
     return {"name": function.name, **told, "input_schema": dict(function.parameters)}
 
 
-def _answer(shape: Shape, name: str) -> Block:
+def _answer(shape: OutputSchema, name: str) -> Block:
     return {
         "name": name,
         "description": "Gives your answer to the user. Always answer by calling this, once, and "
@@ -130,11 +130,11 @@ def _block(part: Part, prefix: str) -> Block:
         case Document():
             titled = {"title": part.title} if part.title else {}
             return {"type": "document", "source": _document_source(part), **titled}
-        case Call():
+        case ToolCall():
             arguments, _ = exact_object(part.arguments)
             called = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
             return {"type": "tool_use", **called}
-        case Result():
+        case ToolResult():
             content = [_block(inner, prefix) for inner in part.parts]
             return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
 

@@ -9,7 +9,7 @@ DEPTHS = {"message_start": 1, "content_block_start": 2, "content_block_stop": 1,
 INNER = {"content_block_start", "content_block_delta", "content_block_stop", "message_delta"}
 
 
-class Order:
+class EventOrder:
     """Follows one turn's main thread.
 
     Claude Code passes on what comes in no order, and then takes nothing for an answer, or asks

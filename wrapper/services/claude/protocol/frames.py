@@ -14,7 +14,7 @@ from wrapper.services.claude.protocol.content_blocks import (
 )
 from wrapper.services.claude.protocol.initialize import greeting, late_prompt
 from wrapper.services.claude.protocol.mcp_server import PREFIX, SERVER, served
-from wrapper.services.turn import Call, Effort, Message, Result, Turn
+from wrapper.services.turn import Effort, Message, ToolCall, ToolResult, Turn
 
 Frame = dict[str, Any]
 
@@ -195,7 +195,9 @@ def compacting(turn: Turn) -> list[Frame]:
 
     The API takes no calls in the history of a request that defines no tools.
     """
-    calls = [part for message in turn.messages for part in message.parts if isinstance(part, Call)]
+    calls = [
+        part for message in turn.messages for part in message.parts if isinstance(part, ToolCall)
+    ]
     names = dict.fromkeys(PREFIX + call.name for call in calls)
     tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
     extra = {"tools": tools, "tool_choice": {"type": "none"}} if tools else {}
@@ -219,7 +221,7 @@ def user_input(message: Message) -> Frame:
     `client_composed` keeps the CLI from reading files named with @ and running /commands. To a
     result at the end it would add a line's end and reminders of its own.
     """
-    after = [RESULTS_END] if isinstance(message.parts[-1], Result) else []
+    after = [RESULTS_END] if isinstance(message.parts[-1], ToolResult) else []
     return {
         "type": "user",
         "message": {"role": "user", "content": [*blocks_of(message), *after]},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from wrapper.services.attachments.images import Picture
+from wrapper.services.attachments.images import ImageInfo
 
 BYTES = 512_000
 SIDE = 2000
@@ -20,7 +20,7 @@ PATCHES = 69 * 69
 _EARLIER = re.compile(r"claude-(3|instant|[a-z]+-4(?!-[7-9](?!\d)))")
 
 
-def shrinks(picture: Picture, model: str) -> bool:
+def shrinks(picture: ImageInfo, model: str) -> bool:
     """Say whether *model*, named by its full id, gets *picture* smaller than it was sent."""
     if picture.in_result:  # those are handed on as they are
         return False

@@ -10,9 +10,9 @@ from typing import Any
 from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_text_of
 from wrapper.services.claude.errors import BROKEN_OFF
-from wrapper.services.claude.protocol.event_order import Order
+from wrapper.services.claude.protocol.event_order import EventOrder
 from wrapper.services.claude.protocol.stop_sequences import StopCutter
-from wrapper.services.claude.protocol.usage_counter import Tally
+from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -45,7 +45,7 @@ STRUCTURED = "StructuredOutput"
 CUT_SHORT = {"max_tokens"}
 
 
-class Reading:
+class StreamParser:
     """Follows the raw Messages API events of one turn's main thread.
 
     The answer may be whole although the process is not done: `cut`, at a stop text while the
@@ -60,7 +60,7 @@ class Reading:
         stops: tuple[str, ...],
         functions: Mapping[str, str] = MappingProxyType({}),
         answer: str | None = None,
-        tally: Tally | None = None,
+        tally: UsageCounter | None = None,
         resumed: bool = False,
     ):
         self._functions = functions
@@ -70,13 +70,13 @@ class Reading:
         self._words = ""
         self._written = ""
         self._calls = 0
-        self.tally = tally or Tally()
+        self.tally = tally or UsageCounter()
         self._resumed = resumed
         self._cutter = StopCutter(stops)
         self._model: str | None = None
         self._spoke = False
         self._broke_off = False
-        self._order = Order()
+        self._order = EventOrder()
         self._separate = False
         self._stop_reason: str | None = None
         self._tool: str | None = None

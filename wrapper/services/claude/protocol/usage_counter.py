@@ -18,7 +18,7 @@ KINDS: dict[str, type] = {"costUSD": float}  # all others are whole
 MOST = 10**12
 
 
-class Tally:
+class UsageCounter:
     """Counts the messages of one turn's main thread.
 
     *before* is the raw result of the process's turn before this one, from which the CLI's numbers

@@ -12,7 +12,7 @@ from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.find import find
 from wrapper.services.permissions.readonly.git import git
 from wrapper.services.permissions.readonly.syntax import Denied, Word
-from wrapper.services.permissions.readonly.usage import Usage, arguments, usage
+from wrapper.services.permissions.readonly.usage import CommandUsage, arguments, usage
 
 _GREP = (
     "-A=number -B=number -C=number -E -F -G -H -I -L -P -a -b -c -e=pattern -h -i -l -m=number -n "
@@ -43,7 +43,7 @@ _LS = (
     "--human-readable --inode --no-group --numeric-uid-gid --recursive --reverse --size"
 )
 
-COMMANDS: dict[str, Usage] = {
+COMMANDS: dict[str, CommandUsage] = {
     "basename": usage("-a -s=text", "text"),
     "cat": usage("-A -E -T -b -e -n -s -t -v --number --number-nonblank --show-all"),
     "cmp": usage("-l -s", "files", most=2),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Word
-from wrapper.services.permissions.readonly.usage import Usage, arguments, usage
+from wrapper.services.permissions.readonly.usage import CommandUsage, arguments, usage
 
 _SETTLED = (
     "core.fsmonitor=false",
@@ -35,7 +35,7 @@ _LOG = (
 )
 _NO_PROGRAMS = "--no-ext-diff --no-textconv --ignore-submodules=all"
 
-SUBCOMMANDS: dict[str, Usage] = {
+SUBCOMMANDS: dict[str, CommandUsage] = {
     "blame": usage("-L=text -e -l -s -w --date=text", "revisions", always="--no-textconv"),
     "branch": usage("-a -r -v --all --list --remotes --show-current --verbose", "none"),
     "diff": usage(_DIFF, "revisions", always=_NO_PROGRAMS),

@@ -22,7 +22,7 @@ _PATTERN_GIVEN = frozenset({"-e", "--files"})
 
 
 @dataclass(frozen=True)
-class Usage:
+class CommandUsage:
     """What a command may have: `options`, each with the kind of its value, and `operands`.
 
     `operands` are paths, files (no directories), revisions (and paths), text of the form `text`, or
@@ -46,9 +46,9 @@ def usage(
     text: str | None = None,
     always: str = "",
     most: int | None = None,
-) -> Usage:
+) -> CommandUsage:
     """Return a usage whose *options* are written as `-a -n=number --all --include=text`."""
-    return Usage(
+    return CommandUsage(
         dict(word.partition("=")[::2] for word in options.split()),
         operands,
         re.compile(pattern) if pattern else None,
@@ -58,7 +58,7 @@ def usage(
     )
 
 
-def arguments(name: str, allowed: Usage, words: Sequence[Word], files: Files) -> list[str]:
+def arguments(name: str, allowed: CommandUsage, words: Sequence[Word], files: Files) -> list[str]:
     """Return what follows the command *name*, written anew. Raises Denied."""
     line = _Line(name, allowed)
     line.read(words)
@@ -71,7 +71,7 @@ def arguments(name: str, allowed: Usage, words: Sequence[Word], files: Files) ->
     return [*allowed.always, *line.options, *mark, *operands]
 
 
-def _operand(allowed: Usage, word: Word, files: Files) -> list[str]:
+def _operand(allowed: CommandUsage, word: Word, files: Files) -> list[str]:
     if allowed.operands in ("text", "none"):
         if allowed.text and not allowed.text.fullmatch(word.text):
             raise Denied(f"{word.text!r} is not possible here")
@@ -86,7 +86,7 @@ def _operand(allowed: Usage, word: Word, files: Files) -> list[str]:
 class _Line:
     """The options and operands of one command, told apart."""
 
-    def __init__(self, name: str, allowed: Usage):
+    def __init__(self, name: str, allowed: CommandUsage):
         self._name = name
         self._allowed = allowed
         self.options: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from wrapper.services.claude.conversation import conversation as conversing
-from wrapper.services.claude.processes.parking import Place
+from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.events import Ended, Ending, TextDelta, Usage
 from wrapper.services.turn import Message, Permissions, Sampling, SessionKey, Turn
@@ -44,7 +44,7 @@ def process_of(mode="default"):
 def begin(turn=TURN, known=None, mode="default", process=None):
     """Return the conversation of a fresh process, or of one that has gone on and has *known*."""
     process = process or process_of(mode)
-    place = None if known is None else Place(KEY, process, (), known)
+    place = None if known is None else ParkedProcess(KEY, process, (), known)
     return conversing.Conversation(process, turn, None, Counter(), place)
 
 

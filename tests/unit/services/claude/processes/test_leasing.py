@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from wrapper.services.claude.processes.leasing import Lease
-from wrapper.services.claude.processes.parking import Place
+from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.turn import Message, SessionKey
 
@@ -18,9 +18,9 @@ SESSION, KNOWN = SessionKey("alice", "s", "1"), (Message("user", ("Hi",)),)
     [
         (Lease(PROCESS, None, None), "warm"),
         (Lease(PROCESS, None, None, cold=True), "cold"),
-        (Lease(PROCESS, None, Place(SESSION, PROCESS, ())), "parked"),
-        (Lease(PROCESS, None, Place(None, PROCESS, (), KNOWN)), "parked"),
-        (Lease(PROCESS, None, Place(None, PROCESS, ())), "recycled"),
+        (Lease(PROCESS, None, ParkedProcess(SESSION, PROCESS, ())), "parked"),
+        (Lease(PROCESS, None, ParkedProcess(None, PROCESS, (), KNOWN)), "parked"),
+        (Lease(PROCESS, None, ParkedProcess(None, PROCESS, ())), "recycled"),
     ],
 )
 def test_source(lease, source):

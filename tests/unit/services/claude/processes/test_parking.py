@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from wrapper.services.claude.processes.parking import Parking, Place, fingerprint
+from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.principal import Principal
 from wrapper.services.turn import (
-    Calling,
     Function,
     Message,
+    OutputSchema,
     Permissions,
     Sampling,
     SessionKey,
-    Shape,
+    ToolChoice,
     Turn,
 )
 
@@ -26,7 +26,7 @@ MANY = 100
 USER, SAID, NEXT = Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))
 KNOWN = (USER, SAID)
 FUNCTION = Function("f", {"type": "object"})
-SHAPE = Shape("number", {"type": "object"})
+SHAPE = OutputSchema("number", {"type": "object"})
 
 
 class Fake:
@@ -78,7 +78,7 @@ class Lot:
         self.rss[process.pid] = rss
         kept = fingerprint(turn or turn_of(uid), workspace)
         session = key_of(uid) if uid else None
-        place = Place(session, cast(Process, process), kept, known, emptied, since=self.now)
+        place = ParkedProcess(session, cast(Process, process), kept, known, emptied, since=self.now)
         self.parking.park(place, most)
         return process
 
@@ -134,7 +134,10 @@ PARTS = {
         turn_of(functions=(replace(FUNCTION, description="x"),)),
     ),
     "schema": (BARE, turn_of(shape=SHAPE)),
-    "other schema": (turn_of(shape=SHAPE), turn_of(shape=Shape("number", {"type": "array"}))),
+    "other schema": (
+        turn_of(shape=SHAPE),
+        turn_of(shape=OutputSchema("number", {"type": "array"})),
+    ),
     "agent's model": (BARE, replace(BARE, model="opus")),
     "max_turns": (BARE, turn_of(permissions=LIMITED)),
 }
@@ -166,7 +169,7 @@ def test_directory(before, after):
     [
         {"sampling": Sampling(9, 0.5, 0.5, ("x",), "high")},
         {"permissions": Permissions(("Read",), ("Write",), "plan")},
-        {"calling": Calling("none")},
+        {"calling": ToolChoice("none")},
         {"compacts": True},
     ],
 )

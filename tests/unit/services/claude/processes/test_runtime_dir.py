@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.server import alive, eventually
 from wrapper.services.claude.isolation import reaper
-from wrapper.services.claude.processes.runtime_dir import PREFIX, Root, reap_abandoned
+from wrapper.services.claude.processes.runtime_dir import PREFIX, RuntimeDirectory, reap_abandoned
 
 # A gateway that says where its root is, starts something in it, and lives until it is killed.
 GATEWAY = """
@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def root():
-    root = Root()
+    root = RuntimeDirectory()
     yield root
     root.remove()
 
@@ -60,7 +60,7 @@ def test_root(root, here):
 
 def test_removal(here):
     """A root that is removed is gone, and its guard with it."""
-    root = Root()
+    root = RuntimeDirectory()
     root.guard()
     assert (guard := root._guard)
     (root.path / "home").mkdir()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from wrapper.services.claude.processes.throttle import Gate
+from wrapper.services.claude.processes.throttle import Throttle
 
 LONG = 100.0
 
@@ -38,7 +38,7 @@ def test_width_and_order():
     """No more are inside than there is room for, and whoever came first is next."""
 
     async def play():
-        visitors = Visitors(Gate(2, LONG))
+        visitors = Visitors(Throttle(2, LONG))
         tasks = [visitors.send(name) for name in "abcd"]
         await rest()
         assert visitors.inside == ["a", "b"]
@@ -60,7 +60,7 @@ def test_idle():
     """It is idle exactly while nobody is inside."""
 
     async def play():
-        gate = Gate(2, LONG)
+        gate = Throttle(2, LONG)
         assert gate.idle()
         async with gate.passage() as done:
             assert not gate.idle()
@@ -76,7 +76,7 @@ def test_whoever_is_long_inside_holds_up_nobody():
     """After so many seconds the next one is let in, whether or not the one before has said so."""
 
     async def play():
-        gate = Gate(1, 0.01)
+        gate = Throttle(1, 0.01)
         async with gate.passage(), asyncio.timeout(10), gate.passage():
             assert not gate.idle()
         assert gate.idle()
@@ -89,7 +89,7 @@ def test_those_who_leave_the_line(gone):
     """Whoever gives up waiting is passed over, and takes nobody's place."""
 
     async def play():
-        visitors = Visitors(Gate(1, LONG))
+        visitors = Visitors(Throttle(1, LONG))
         tasks = {name: visitors.send(name) for name in "abcd"}
         await rest()
         for name in gone:
@@ -109,7 +109,7 @@ def test_leaving_just_when_let_in():
     """Whoever is let in at the moment of giving up lets the next one in."""
 
     async def play():
-        visitors = Visitors(Gate(1, LONG))
+        visitors = Visitors(Throttle(1, LONG))
         tasks = {name: visitors.send(name) for name in "abc"}
         await rest()
         visitors.done["a"].set()
@@ -128,7 +128,7 @@ def test_failing_inside():
     """Whoever fails inside has left."""
 
     async def play():
-        gate = Gate(1, LONG)
+        gate = Throttle(1, LONG)
         with pytest.raises(ZeroDivisionError):
             async with gate.passage():
                 raise ZeroDivisionError
@@ -139,7 +139,7 @@ def test_failing_inside():
 
 def test_loops_of_their_own():
     """Whoever waits in another thread's loop is let in, too."""
-    gate = Gate(1, LONG)
+    gate = Throttle(1, LONG)
 
     async def enter():
         async with gate.passage():

@@ -16,26 +16,26 @@ from wrapper.services.claude.protocol.content_blocks import (
     tools_of,
 )
 from wrapper.services.turn import (
-    Call,
-    Calling,
     Document,
     Function,
     Image,
     Message,
+    OutputSchema,
     Reminder,
-    Result,
-    Shape,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Turn,
 )
 
 OBJECT = {"type": "object"}
 F = Function("f", OBJECT, "Does.")
-X = Shape("x", OBJECT)
-FREE = Shape("x", OBJECT, forced=False)
+X = OutputSchema("x", OBJECT)
+FREE = OutputSchema("x", OBJECT, forced=False)
 
 
 def turn_of(*functions, calling=None, shape=None, profile="plain"):
-    calling = calling or Calling()
+    calling = calling or ToolChoice()
     return Turn("sonnet", (), profile=profile, functions=functions, calling=calling, shape=shape)
 
 
@@ -47,8 +47,8 @@ def test_parts():
         Image(url="https://example.org/a.png"),
         Document("application/pdf", "BBBB", "b.pdf"),
         Document("text/plain", "words"),
-        Call("call_1", "f", '{"a": 1}'),
-        Result("call_1", ("done", Image("image/gif", "CCCC"))),
+        ToolCall("call_1", "f", '{"a": 1}'),
+        ToolResult("call_1", ("done", Image("image/gif", "CCCC"))),
     )
     png = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
     gif = {"type": "base64", "media_type": "image/gif", "data": "CCCC"}
@@ -75,27 +75,27 @@ def test_parts():
     ("turn", "choice"),
     [
         (turn_of(F), None),
-        (turn_of(F, calling=Calling("none")), {"type": "none"}),
-        (turn_of(F, calling=Calling("any")), {"type": "any"}),
-        (turn_of(F, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
-        (turn_of(F, calling=Calling("none", parallel=False)), {"type": "none"}),
+        (turn_of(F, calling=ToolChoice("none")), {"type": "none"}),
+        (turn_of(F, calling=ToolChoice("any")), {"type": "any"}),
+        (turn_of(F, calling=ToolChoice("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=ToolChoice("none", parallel=False)), {"type": "none"}),
         (
-            turn_of(F, calling=Calling(parallel=False)),
+            turn_of(F, calling=ToolChoice(parallel=False)),
             {"type": "auto", "disable_parallel_tool_use": True},
         ),
         (turn_of(shape=X), {"type": "tool", "name": "x"}),
         (turn_of(F, shape=X), {"type": "any"}),
-        (turn_of(F, shape=X, calling=Calling("none")), {"type": "tool", "name": "x"}),
-        (turn_of(F, shape=X, calling=Calling("one", "f")), {"type": "tool", "name": "f"}),
-        (turn_of(F, calling=Calling("any", forced=False)), None),
-        (turn_of(F, calling=Calling("one", "f", forced=False)), None),
+        (turn_of(F, shape=X, calling=ToolChoice("none")), {"type": "tool", "name": "x"}),
+        (turn_of(F, shape=X, calling=ToolChoice("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, calling=ToolChoice("any", forced=False)), None),
+        (turn_of(F, calling=ToolChoice("one", "f", forced=False)), None),
         (
-            turn_of(F, calling=Calling("any", parallel=False, forced=False)),
+            turn_of(F, calling=ToolChoice("any", parallel=False, forced=False)),
             {"type": "auto", "disable_parallel_tool_use": True},
         ),
         (turn_of(shape=FREE), None),
         (turn_of(F, shape=FREE), None),
-        (turn_of(F, shape=FREE, calling=Calling("none")), None),
+        (turn_of(F, shape=FREE, calling=ToolChoice("none")), None),
     ],
 )
 def test_choice(turn, choice):
@@ -107,11 +107,11 @@ def test_choice(turn, choice):
 @pytest.mark.parametrize(
     ("calling", "choice"),
     [
-        (Calling(), {}),
-        (Calling("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
-        (Calling("any"), {"tool_choice": {"type": "any"}}),
-        (Calling("none"), {"tool_choice": {"type": "none"}}),
-        (Calling("one", "f", forced=False), {}),
+        (ToolChoice(), {}),
+        (ToolChoice("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
+        (ToolChoice("any"), {"tool_choice": {"type": "any"}}),
+        (ToolChoice("none"), {"tool_choice": {"type": "none"}}),
+        (ToolChoice("one", "f", forced=False), {}),
     ],
 )
 def test_agents(calling, choice):
@@ -119,7 +119,7 @@ def test_agents(calling, choice):
     turn = turn_of(F, calling=calling, profile="agent")
     assert tools_of(turn) == choice
     assert names_of(turn) == {"mcp__client__f": "f"}
-    call = Message("assistant", (Call("c", "f", "{}"),))
+    call = Message("assistant", (ToolCall("c", "f", "{}"),))
     assert blocks_of(call, "mcp__client__")[0]["name"] == "mcp__client__f"
 
 
@@ -175,7 +175,7 @@ def test_the_answers_name_is_its_own():
 
 
 def ids_of(call_id):
-    parts = (Call(call_id, "f", "{}"), Result(call_id, ()))
+    parts = (ToolCall(call_id, "f", "{}"), ToolResult(call_id, ()))
     call, result = blocks_of(Message("user", parts))
     return call["id"], result["tool_use_id"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.services.attachments.images import Picture
+from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.claude.protocol.image_limits import shrinks
 
 EARLIER = [
@@ -31,17 +31,17 @@ LATER = ["claude-opus-4-7", "claude-opus-4-8-20260101", "claude-sonnet-5", "opus
 )
 def test_edges(model, size, width, height, shrunk):
     """A picture is handed on as it is up to 512,000 bytes and 2000 pixels a side."""
-    assert shrinks(Picture("p", size, width, height), model) is shrunk
+    assert shrinks(ImageInfo("p", size, width, height), model) is shrunk
 
 
 @pytest.mark.parametrize("sides", [(1933, 1933), (2000, 1849), (2000, 2000)])
 def test_models(sides):
     """Models after 4.6 get no more than 69 times 69 patches."""
-    large = Picture("p", 100, *sides)
+    large = ImageInfo("p", 100, *sides)
     assert not any(shrinks(large, model) for model in EARLIER)
     assert all(shrinks(large, model) for model in LATER)
 
 
 def test_results():
     """Pictures in results are handed on as they are, whatever their size."""
-    assert not shrinks(Picture("p", 3_000_000, 8000, 8000, in_result=True), LATER[0])
+    assert not shrinks(ImageInfo("p", 3_000_000, 8000, 8000, in_result=True), LATER[0])

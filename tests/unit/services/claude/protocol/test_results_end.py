@@ -3,9 +3,9 @@
 import pytest
 
 from wrapper.services.claude.protocol.frames import RESULTS_END, user_input
-from wrapper.services.turn import Message, Result
+from wrapper.services.turn import Message, ToolResult
 
-RESULT = Result("c", ("a cat",))
+RESULT = ToolResult("c", ("a cat",))
 
 
 @pytest.mark.parametrize(

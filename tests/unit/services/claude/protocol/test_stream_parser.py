@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.protocol.stream_parser import STRUCTURED, Reading
+from wrapper.services.claude.protocol.stream_parser import STRUCTURED, StreamParser
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -49,7 +49,7 @@ def stop(reason, tokens=0, **usage):
 
 def read(*raw, stops=()):
     """Return the reading of these events, and what they mean but for what they have used."""
-    reading = Reading(stops)
+    reading = StreamParser(stops)
     events = [event for one in raw for event in reading.read(one)]
     return reading, [event for event in events if not isinstance(event, Used)]
 
@@ -297,14 +297,14 @@ def test_streams_without_usage(usage, details):
 
 def used_of(*raw, result=None):
     """Return all that is told of what these events used, and then of the CLI's result."""
-    reading = Reading(())
+    reading = StreamParser(())
     events = [event for one in raw for event in reading.read(one)]
     return [*(e.spent for e in events if isinstance(e, Used)), reading.tally.used(result).spent]
 
 
 def test_used_is_told_before_the_text():
     """What the API has counted is told before any text is, and again after each message."""
-    reading = Reading(())
+    reading = StreamParser(())
     kinds = [
         type(event)
         for raw in (start(input_tokens=3, output_tokens=1), text("a"), stop("end_turn", 7))
@@ -390,7 +390,7 @@ def use(index, name, *pieces, id_="toolu_1"):
 
 
 def called(*raw, answer=None):
-    reading = Reading((), {"f": "f", "g": "g"}, answer)
+    reading = StreamParser((), {"f": "f", "g": "g"}, answer)
     events = [event for one in raw for event in reading.read(one)]
     return reading, [event for event in events if not isinstance(event, Used | Started)]
 
@@ -449,7 +449,7 @@ def test_call_instead_of_an_answer():
 
 def test_functions_by_another_name():
     """A function that is called otherwise upstream has its own name for the client."""
-    reading = Reading((), {"mcp__client__f": "f"})
+    reading = StreamParser((), {"mcp__client__f": "f"})
     raw = [start(), *use(0, "mcp__client__f", "{}"), stop("tool_use")]
     events = [event for one in raw for event in reading.read(one)]
     assert CallStarted(0, "toolu_1", "f") in events

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wrapper.services.claude.protocol.stream_parser import Reading
-from wrapper.services.claude.protocol.usage_counter import Tally
+from wrapper.services.claude.protocol.stream_parser import StreamParser
+from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Spent, Started, Usage, sum_usage
 
 NAMES = (
@@ -35,13 +35,13 @@ SECOND = result(0.5, opus=(11, 22, 33, 44, 6, 0.5))
 
 def test_the_first_turn():
     """A process's first turn has used all that the process has."""
-    assert Tally().used(FIRST).spent == {"opus": spent(10, 20, 30, 40, 5, 0.25)}
-    assert Tally().cost(FIRST) == 0.25
+    assert UsageCounter().used(FIRST).spent == {"opus": spent(10, 20, 30, 40, 5, 0.25)}
+    assert UsageCounter().cost(FIRST) == 0.25
 
 
 def test_a_later_turn():
     """A later turn has used what the process had not reported before."""
-    tally = Tally(FIRST)
+    tally = UsageCounter(FIRST)
     assert tally.used(SECOND).spent == {"opus": spent(1, 2, 3, 4, 1, 0.25)}
     assert tally.cost(SECOND) == 0.25
 
@@ -49,28 +49,28 @@ def test_a_later_turn():
 def test_another_model():
     """A model that only the later turn has used is all its own, and the earlier one is not."""
     told = result(0.75, opus=(10, 20, 30, 40, 5, 0.25), haiku=(1, 0, 0, 2, 0, 0.5))
-    tally = Tally(FIRST)
+    tally = UsageCounter(FIRST)
     assert tally.used(told).spent == {"haiku": spent(1, 0, 0, 2, 0, 0.5)}
     assert tally.cost(told) == 0.5
 
 
 def test_no_dust():
     """Costs are subtracted without the dust that floats leave."""
-    tally = Tally(result(0.1, opus=(1, 0, 0, 1, 0, 0.1)))
+    tally = UsageCounter(result(0.1, opus=(1, 0, 0, 1, 0, 0.1)))
     told = result(0.3, opus=(2, 0, 0, 2, 0, 0.3))
     assert tally.cost(told) == tally.used(told).spent["opus"].cost_usd == 0.2
 
 
 def test_counts_stay_whole():
     """Tokens are whole numbers, however they come about."""
-    (one,) = Tally(FIRST).used(SECOND).spent.values()
+    (one,) = UsageCounter(FIRST).used(SECOND).spent.values()
     assert all(isinstance(count, int) for count in vars(one.usage).values())
 
 
 @pytest.mark.parametrize("told", [None, {}, {"modelUsage": {}, "total_cost_usd": None}])
 def test_nothing_told(told):
     """Where the CLI tells nothing, the stream's numbers count, whatever was before, and no cost."""
-    tally = Tally(FIRST)
+    tally = UsageCounter(FIRST)
     tally.start({"model": "opus", "usage": {"input_tokens": 3}})
     tally.stop({"output_tokens": 2})
     assert tally.used(told).spent == {"opus": Spent(Usage(input=3, output=2))}
@@ -79,7 +79,7 @@ def test_nothing_told(told):
 
 def test_nothing_new():
     """Where the CLI tells no more than before, the stream's numbers count."""
-    tally = Tally(FIRST)
+    tally = UsageCounter(FIRST)
     tally.start({"model": "opus", "usage": {"input_tokens": 3}})
     tally.stop({"output_tokens": 2})
     assert tally.used(FIRST).spent == {"opus": Spent(Usage(input=3, output=2))}
@@ -88,20 +88,20 @@ def test_nothing_new():
 @pytest.mark.parametrize("before", [{}, {"modelUsage": None}, {"modelUsage": {"opus": None}}])
 def test_nothing_told_before(before):
     """Where nothing was told before, all that is told now is the turn's."""
-    assert Tally(before).used(FIRST).spent == Tally().used(FIRST).spent
-    assert Tally(before).cost(FIRST) == 0.25
+    assert UsageCounter(before).used(FIRST).spent == UsageCounter().used(FIRST).spent
+    assert UsageCounter(before).cost(FIRST) == 0.25
 
 
 def test_other_facts_are_left_out():
     """What the CLI tells of a model beside its counts is no use of it."""
     told = result(0.25, opus=(10, 20, 30, 40, 5, 0.25))
     told["modelUsage"]["opus"] |= {"contextWindow": 200000, "webSearchRequests": 1, "name": "x"}
-    assert Tally(told).used(SECOND).spent == Tally(FIRST).used(SECOND).spent
+    assert UsageCounter(told).used(SECOND).spent == UsageCounter(FIRST).used(SECOND).spent
 
 
 def test_the_end_tells_of_this_turn():
     """The usage and cost of a turn's end are its own, too."""
-    reading = Reading((), tally=Tally(FIRST), resumed=True)
+    reading = StreamParser((), tally=UsageCounter(FIRST), resumed=True)
     start = {"type": "message_start", "message": {"model": "opus", "usage": {}}}
     assert next(reading.read(start)) == Started("opus", resumed=True)
     stop = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}
@@ -131,14 +131,14 @@ def test_turns_add_up(turns):
             known = sums.get(model, [0] * 5)
             sums[model] = [one + more for one, more in zip(known, counts, strict=True)]
         now = result(0.0, **{model: (*counts, 0.0) for model, counts in sums.items()})
-        all_of_it += [one.usage for one in Tally(before).used(now).spent.values()]
+        all_of_it += [one.usage for one in UsageCounter(before).used(now).spent.values()]
         before = now
     assert sum_usage(all_of_it) == sum_usage(Usage(*counts) for counts in sums.values())
 
 
 def test_numbers_in_several_steps():
     """What a message tells of its output is all of it so far, and each message adds its own."""
-    tally = Tally()
+    tally = UsageCounter()
     for told in ((1, 3), (2,)):
         tally.start({"model": "opus", "usage": {"input_tokens": 10}})
         for output in told:
