@@ -9,8 +9,8 @@ from marshmallow import ValidationError, fields, post_load, pre_load, validates_
 
 from wrapper.schemas.base import BaseSchema, Coded
 from wrapper.schemas.chat.content_parts import TEXTS, load_part, tell_parts
+from wrapper.schemas.chat.omissions import AUDIO, omissions_of, transcript_of
 from wrapper.schemas.chat.tool_calls import PastFunctionCallSchema, PastToolCallSchema
-from wrapper.schemas.omissions import AUDIO, omissions_of, transcript_of
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.pairing import WITHOUT_ID
 from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult

@@ -14,9 +14,9 @@ from wrapper.services.claude.processes.runtime_dir import PREFIX, RuntimeDirecto
 # A gateway that says where its root is, starts something in it, and lives until it is killed.
 GATEWAY = """
 import os, signal, subprocess, sys, tempfile
-from wrapper.services.claude.processes.runtime_dir import Root
+from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
 tempfile.tempdir = sys.argv[1]
-root = Root()
+root = RuntimeDirectory()
 if "guarded" in sys.argv:
     root.guard()
 began = subprocess.Popen(["sleep", "100"], env={**os.environ, "X": f"{root.path}/home"})
