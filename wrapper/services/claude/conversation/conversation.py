@@ -274,7 +274,7 @@ class Conversation:
     def _conclude(self) -> Iterator[Event]:
         """Yield what the turn has used and how it ended, or raise the ApiError that ended it."""
         result = self._transport.result
-        if (used := self._reading.tally.used(result)).spent:
+        if (used := self._reading.usage.used(result)).spent:
             yield used
         if (answer := (result or {}).get("structured_output")) is not None:
             yield from self._reading.answer(answer)

@@ -1,4 +1,4 @@
-"""The reading: what a process says in one turn, understood as events."""
+"""Parse the Messages API stream of a turn's main thread into the turn's events."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from typing import Any
 from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_text_of
 from wrapper.services.claude.errors import BROKEN_OFF
+from wrapper.services.claude.protocol.answer_text import AnswerText, StructuredAnswer
 from wrapper.services.claude.protocol.event_order import EventOrder
-from wrapper.services.claude.protocol.stop_sequences import StopCutter
+from wrapper.services.claude.protocol.tool_blocks import ToolBlocks
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import (
-    CallDelta,
-    CallStarted,
     Ended,
     Ending,
     Event,
     ReasoningDelta,
     Started,
     TextDelta,
-    ToolUse,
     sum_usage,
 )
 
@@ -39,241 +37,193 @@ ENDINGS = {
     "budget": Ending.BUDGET,
     "calls": Ending.CALLS,
 }
-# The tool that an agent answers with where its answer must be in a shape.
-STRUCTURED = "StructuredOutput"
-# The CLI would ask the model to go on after these.
+# After these Claude Code asks the model to continue.
 CUT_SHORT = {"max_tokens"}
 
 
 class StreamParser:
-    """Follows the raw Messages API events of one turn's main thread.
+    """Parses the raw Messages API events of one turn's main thread.
 
-    The answer may be whole although the process is not done: `cut`, at a stop text while the
-    model writes on, or `limited`, where the CLI would ask the model to go on, or has (`went_on`).
-    *functions* are the client's names by those upstream; *answer* is the tool whose input is the
-    answer, in place of text; an empty name leaves the answer to be told at the end. `tally` has
-    what was used.
+    The answer may be complete before the process is done: `cut` at a stop sequence while the model
+    still writes, or `limited` at max_tokens, where Claude Code asks the model to continue. Once it
+    has asked, `went_on` is true. Later events then count for nothing but usage.
+
+    *functions* maps upstream names to the client's names. *answer_tool* is the tool whose input is
+    the answer, in place of text; it is empty where Claude Code reports the answer in its result.
     """
 
     def __init__(
         self,
         stops: tuple[str, ...],
         functions: Mapping[str, str] = MappingProxyType({}),
-        answer: str | None = None,
-        tally: UsageCounter | None = None,
+        answer_tool: str | None = None,
+        usage: UsageCounter | None = None,
         resumed: bool = False,
     ):
-        self._functions = functions
-        self._answer = answer
-        self._answered = False
-        self._aside = ""
-        self._words = ""
-        self._written = ""
-        self._calls = 0
-        self.tally = tally or UsageCounter()
+        self.usage = usage or UsageCounter()
         self._resumed = resumed
-        self._cutter = StopCutter(stops)
-        self._model: str | None = None
-        self._spoke = False
-        self._broke_off = False
         self._order = EventOrder()
-        self._separate = False
+        self._text = AnswerText(stops)
+        self._structured = None if answer_tool is None else StructuredAnswer(answer_tool)
+        self._tools = ToolBlocks(functions, self._structured)
         self._stop_reason: str | None = None
-        self._tool: str | None = None
-        self._arguments = ""
         self._abandoned = False
         self.limited = False
         self.went_on = False
 
     @property
     def started(self) -> bool:
-        return self._model is not None
+        """Say whether the model has begun to answer."""
+        return self.usage.model is not None
 
     @property
     def cut(self) -> bool:
-        return self._cutter.hit
+        """Say whether a stop sequence has ended the answer."""
+        return self._text.cut
+
+    @property
+    def called(self) -> bool:
+        """Say whether the model ended its answer with calls that the client has to run."""
+        return self._stop_reason == "calls"
+
+    @property
+    def broke_off(self) -> bool:
+        """Say whether the last message has no stop reason."""
+        return self.started and self._stop_reason is None
+
+    @property
+    def answering(self) -> bool:
+        """Say whether a message that counts is not complete yet."""
+        return self.broke_off and not self.cut
 
     def read(self, event: Raw) -> Iterator[Event]:
-        """Yield what one Messages API event means.
+        """Yield the events that one Messages API event stands for.
 
-        Raises BadGateway where an answer restarts, or where one comes that no model gives.
+        Raises BadGateway if an answer begins again, or if events come in an impossible order.
         """
         kind = str(event.get("type"))
         if self.cut or self.limited:
-            self.went_on = self.went_on or kind == "message_start"
-            if kind == "message_delta" and not self.went_on:
-                self.tally.stop(event.get("usage"))
+            self._read_usage(kind, event)
             return
-        if _abandons(event):
+        if _is_aborted(event):
             self._order.abandon()
         else:
             self._order.check(kind)
         match kind:
             case "message_start":
-                yield from self._start(event["message"])
+                yield from self._start_message(event["message"])
             case "content_block_start":
-                yield from self._open(event["content_block"])
+                yield from self._tools.open(event["content_block"])
             case "content_block_stop":
-                yield from self._close()
+                yield from self._tools.close()
             case "content_block_delta":
-                yield from self._delta(event["delta"])
+                yield from self._read_delta(event["delta"])
             case "message_delta":
-                yield from self._stop(event)
+                yield from self._end_message(event)
 
-    @property
-    def called(self) -> bool:
-        """Say whether the model has ended its answer with calls that the client has to run."""
-        return self._stop_reason == "calls"
+    def answer(self, output: Any) -> Iterator[Event]:
+        """Yield the answer that Claude Code's result holds as *output*, and end the turn.
 
-    def answer(self, told: Any) -> Iterator[Event]:
-        """Yield the answer as the engine has told it in the end, which ends the turn.
-
-        It is told as the model has written it, since the engine may have read other numbers.
+        The text is the model's own where possible: Claude Code may have rounded its numbers.
         """
         self._stop_reason = "end_turn"
-        if is_text_of(self._written, told):
-            yield TextDelta(self._written)
+        if is_text_of(self._tools.written, output):
+            yield TextDelta(self._tools.written)
         else:
-            yield TextDelta(json.dumps(told, ensure_ascii=False))
+            yield TextDelta(json.dumps(output, ensure_ascii=False))
 
     def answer_in_words(self) -> Iterator[Event]:
-        """Yield the words that the model ended with, where the engine has not told its answer.
+        """Yield the text that an agent ended with, where Claude Code's result has no output.
 
-        Claude Code asks it again then; what it says to that is no answer to the user.
+        Claude Code asks the model again then; the reply to that is no answer to the user.
         """
-        if self._words.strip() and self._stop_reason == "end_turn":
-            yield TextDelta(self._words)
+        text = self._structured.first_text() if self._structured else ""
+        if text and self._stop_reason == "end_turn":
+            yield TextDelta(text)
 
     def refuse(self) -> None:
-        """Take note that the model refused: the CLI says so and keeps the API's reason back."""
+        """Record a refusal. Claude Code reports it apart and keeps the API's stop reason back."""
         self._stop_reason = "refusal"
 
-    @property
-    def broke_off(self) -> bool:
-        """Say whether the answer that came last was not finished."""
-        return self.started and self._stop_reason is None
-
-    @property
-    def answering(self) -> bool:
-        """Say whether the model is in the middle of an answer that is being read."""
-        return self.started and self._stop_reason is None and not self.cut
-
-    def exhaust(self, what: str) -> None:
-        """Take note that the model is not asked again, for lack of *what*: max_turns or budget."""
+    def exhaust(self, limit: str) -> None:
+        """Record that a *limit*, max_turns or budget, ends the turn before the next round."""
         if self._stop_reason not in ENDINGS:
-            self._stop_reason = what
+            self._stop_reason = limit
 
     def abandon(self) -> None:
-        """Take note that nobody waits for the answer any more."""
+        """Record that nobody waits for the answer any more."""
         self._abandoned = True
 
     def end(self, result: Raw | None) -> Ended | None:
-        """Return how the turn ended, or None where neither the model nor its reader ended it."""
+        """Return how the turn ended, or None if neither the model nor the client ended it."""
         ending = Ending.DONE if self.cut else ENDINGS.get(self._stop_reason or "")
         if ending is None and self._abandoned:
             ending = Ending.ABANDONED
         if ending is None:
             return None
-        usage = sum_usage(one.usage for one in self.tally.used(result).spent.values())
-        return Ended(ending, usage, self.tally.cost(result))
+        usage = sum_usage(spent.usage for spent in self.usage.used(result).spent.values())
+        return Ended(ending, usage, self.usage.cost(result))
 
-    def _start(self, message: Raw) -> Iterator[Event]:
-        if self._broke_off:
+    def _read_usage(self, kind: str, event: Raw) -> None:
+        """Read what comes after the end of the answer: its usage, and whether a message follows."""
+        self.went_on = self.went_on or kind == "message_start"
+        if kind == "message_delta" and not self.went_on:
+            self.usage.stop(event.get("usage"))
+
+    def _start_message(self, message: Raw) -> Iterator[Event]:
+        if self._text.unfinished:
             raise BadGateway(f"{BROKEN_OFF} It was asked again, and the turn was ended.")
-        self.tally.start(message)
-        self._aside = ""
-        self._broke_off, self._separate = False, self._spoke
+        is_first = not self.started
+        self.usage.start(message)
+        self._text.start_message()
+        if self._structured:
+            self._structured.start_message()
         self._stop_reason = None
-        if self._model is None:
-            self._model = str(message["model"])
-            yield Started(self._model, self._resumed)
-        yield self.tally.used()
+        if is_first:
+            yield Started(str(message["model"]), self._resumed)
+        yield self.usage.used()
 
-    def _open(self, block: Raw) -> Iterator[Event]:
-        self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
-        self._arguments = ""
-        self._answered = self._answered or self._answering()
-        if self._calling():
-            name = self._functions[str(self._tool)]
-            yield CallStarted(self._calls, str(block["id"]), name)
+    def _read_delta(self, delta: Raw) -> Iterator[Event]:
+        match delta.get("type"):
+            case "thinking_delta" if delta.get("thinking"):
+                yield ReasoningDelta(_as_text(delta["thinking"]))
+            case "input_json_delta":
+                yield from self._tools.feed(_as_text(delta.get("partial_json") or ""))
+            case "text_delta":
+                yield from self._read_text(_as_text(delta["text"]))
 
-    def _calling(self) -> bool:
-        return self._tool in self._functions
-
-    def _answering(self) -> bool:
-        return self._tool is not None and self._tool == self._answer
-
-    def _close(self) -> Iterator[Event]:
-        if self._calling():
-            if not self._arguments:  # of a function that takes none
-                yield CallDelta(self._calls, "{}")
-            self._calls += 1
-        elif self._answering():
-            if not self._arguments:  # an object that holds nothing
-                yield TextDelta("{}")
-        elif self._tool:
-            if self._tool == STRUCTURED:
-                self._written = self._arguments
-            yield ToolUse(self._tool, self._arguments)
-        self._tool = None
-
-    def _input(self, piece: str) -> Iterator[Event]:
-        self._arguments += piece
-        if self._calling() and piece:
-            yield CallDelta(self._calls, piece)
-        elif self._answering() and piece:
-            yield TextDelta(piece)
-
-    def _delta(self, delta: Raw) -> Iterator[Event]:
-        if delta.get("type") == "thinking_delta" and delta.get("thinking"):
-            yield ReasoningDelta(_as_text(delta["thinking"]))
-        elif delta.get("type") == "input_json_delta":
-            yield from self._input(_as_text(delta.get("partial_json") or ""))
-        elif delta.get("type") == "text_delta" and self._answer is None:
-            yield from self._text(_as_text(delta["text"]))
-        elif delta.get("type") == "text_delta":
-            self._aside += _as_text(delta["text"])
-
-    def _text(self, text: str) -> Iterator[Event]:
-        if self._separate:
-            # A blank line parts what was said before a tool was used from what is said after.
-            text = "\n\n" + text
-            self._separate = False
-        self._spoke = self._broke_off = True
-        passed = self._cutter.feed(text)
-        if passed:
+    def _read_text(self, text: str) -> Iterator[Event]:
+        if self._structured:
+            self._structured.add_text(text)
+        elif passed := self._text.feed(text):
             yield TextDelta(passed)
 
-    def _stop(self, event: Raw) -> Iterator[Event]:
+    def _end_message(self, event: Raw) -> Iterator[Event]:
         reason = event["delta"].get("stop_reason")
-        self._broke_off = self._broke_off and not reason
-        self.tally.stop(event.get("usage"))
+        self._text.end_message(reason)
+        self.usage.stop(event.get("usage"))
         self._stop_reason = self._reason(reason) or self._stop_reason
-        if self._stop_reason in ENDINGS and (rest := self._cutter.rest()):
-            yield TextDelta(rest)
-        if self._answer and self._aside and self._stop_reason == "end_turn" and not self._answered:
-            yield TextDelta(
-                self._aside
-            )  # it did not call the tool, but may have answered all the same
-        if self._answer == "" and reason == "end_turn":
-            self._words = self._words or self._aside
+        rest = self._text.rest() if self._stop_reason in ENDINGS else ""
+        if text := rest or (self._structured.end_message(reason) if self._structured else ""):
+            yield TextDelta(text)
         self.limited = self._stop_reason in CUT_SHORT
-        yield self.tally.used()
+        yield self.usage.used()
 
-    def _reason(self, told: str | None) -> str | None:
-        """Return why the model stopped; to call what the client has to run is an end, too."""
-        if told != "tool_use" or not (self._calls or self._answered):
-            return told
-        return "calls" if self._calls else "end_turn"
+    def _reason(self, reason: str | None) -> str | None:
+        """Return the stop reason; calls for the client and a structured answer end the turn."""
+        if reason == "tool_use" and self._tools.calls:
+            return "calls"
+        answered = self._structured is not None and self._structured.given
+        return "end_turn" if reason == "tool_use" and answered else reason
 
 
-def _abandons(event: Raw) -> bool:
-    """Say whether Claude Code ends a message that the API has broken off, maybe in a block."""
+def _is_aborted(event: Raw) -> bool:
+    """Say whether Claude Code ends a message that the API broke off, maybe within a block."""
     return event.get("type") == "message_delta" and not event["delta"].get("stop_reason")
 
 
-def _as_text(said: Any) -> str:
-    """Return *said*. Raises TypeError where it is no text."""
-    if not isinstance(said, str):
-        raise TypeError(f"{type(said).__name__} in place of a text")
-    return said
+def _as_text(value: Any) -> str:
+    """Return *value*. Raises TypeError if it is no text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value

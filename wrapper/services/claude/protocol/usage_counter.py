@@ -1,4 +1,4 @@
-"""The tally: what a turn has used, by the API's stream while it runs and by the CLI at its end."""
+"""Count a turn's tokens and dollars: from the API's stream, and from Claude Code's result."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ COUNTED = {
     *("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"),
     *("outputTokens", "thinkingTokens", "costUSD"),
 }
-KINDS: dict[str, type] = {"costUSD": float}  # all others are whole
-# More than any turn can have used, of tokens or dollars.
+KINDS: dict[str, type] = {"costUSD": float}  # all others are integers
+# More tokens or dollars than any turn can use.
 MOST = 10**12
 
 
 class UsageCounter:
-    """Counts the messages of one turn's main thread.
+    """Counts the messages of one turn's main thread. `model` is the first message's.
 
-    *before* is the raw result of the process's turn before this one, from which the CLI's numbers
-    go on.
+    *before* is the raw result of the process's previous turn: Claude Code's numbers add up over
+    the life of a process.
     """
 
     def __init__(self, before: Raw | None = None) -> None:
         self._before = before or {}
-        self._model: str | None = None
+        self.model: str | None = None
         self._usage = Usage()
         self._requests = 0
-        self._ended = Usage()  # of the messages before the one under way
+        self._finished = Usage()  # of the messages before the current one
 
     def start(self, message: Raw) -> None:
-        """Take note of the numbers that a message begins with."""
-        said, usage = message.get("usage") or {}, self._usage
-        self._ended = usage
+        """Add the numbers that a message begins with."""
+        counts, usage = message.get("usage") or {}, self._usage
+        self._finished = usage
         self._requests += 1
-        self._model = self._model or str(message["model"])
         self._usage = replace(
             usage,
-            input=usage.input + _count(said, "input_tokens"),
-            cache_read=usage.cache_read + _count(said, "cache_read_input_tokens"),
-            cache_creation=usage.cache_creation + _count(said, "cache_creation_input_tokens"),
+            input=usage.input + _count(counts, "input_tokens"),
+            cache_read=usage.cache_read + _count(counts, "cache_read_input_tokens"),
+            cache_creation=usage.cache_creation + _count(counts, "cache_creation_input_tokens"),
         )
+        self.model = self.model or str(message["model"])
 
-    def stop(self, said: Raw | None) -> None:
-        """Take note of the numbers that a message ends with; they may come in several steps."""
-        said, usage = said or {}, self._ended
-        details = said.get("output_tokens_details") or {}
+    def stop(self, counts: Raw | None) -> None:
+        """Add the numbers that a message ends with; several events may update them."""
+        counts, usage = counts or {}, self._finished
+        details = counts.get("output_tokens_details") or {}
         self._usage = replace(
             self._usage,
-            output=usage.output + _count(said, "output_tokens"),
+            output=usage.output + _count(counts, "output_tokens"),
             reasoning=usage.reasoning + _count(details, "thinking_tokens"),
         )
 
     def used(self, result: Raw | None = None) -> Used:
-        """Return what the turn has used, as the CLI's raw *result* has it.
+        """Return what the turn has used according to Claude Code's raw *result*.
 
-        Without one, or where it says nothing, the numbers are those of the stream, without costs.
+        Without one, or if it has no numbers, return the stream's numbers, which have no costs.
         """
-        told = (result or {}).get("modelUsage") or {}
+        totals = (result or {}).get("modelUsage") or {}
         before = self._before.get("modelUsage") or {}
-        grown = {model: _growth(said, before.get(model) or {}) for model, said in told.items()}
-        spent = {model: _spent(said) for model, said in grown.items() if any(said.values())}
-        if not any(one.usage.input or one.usage.output for one in spent.values()):
-            stream = {self._model: Spent(self._usage)} if self._model else {}
+        growth = {model: _growth(now, before.get(model) or {}) for model, now in totals.items()}
+        spent = {model: _spent(counts) for model, counts in growth.items() if any(counts.values())}
+        if not any(item.usage.input or item.usage.output for item in spent.values()):
+            stream = {self.model: Spent(self._usage)} if self.model else {}
             return Used(stream, self._requests)
-        if len(spent) == 1 and self._model:  # which a cloud may call by another name
-            spent = {self._model: next(iter(spent.values()))}
+        if len(spent) == 1 and self.model:  # a cloud may give the model another name
+            spent = {self.model: next(iter(spent.values()))}
         return Used(spent, self._requests)
 
     def cost(self, result: Raw | None) -> float | None:
-        """Return the dollars that the turn has cost, None where the CLI does not say."""
-        told = _checked((result or {}).get("total_cost_usd"), float)
-        return None if told is None else _less(told, self._before.get("total_cost_usd") or 0)
+        """Return the turn's cost in dollars, or None if Claude Code does not report it."""
+        total = _checked((result or {}).get("total_cost_usd"), float)
+        return None if total is None else _less(total, self._before.get("total_cost_usd") or 0)
 
 
-def _growth(said: Raw, before: Raw) -> Raw:
-    numbers = {name: _checked(said.get(name), KINDS.get(name, int)) for name in COUNTED}
+def _growth(now: Raw, before: Raw) -> Raw:
+    numbers = {name: _checked(now.get(name), KINDS.get(name, int)) for name in COUNTED}
     return {
         name: _less(value, before.get(name) or 0)
         for name, value in numbers.items()
@@ -86,31 +86,30 @@ def _growth(said: Raw, before: Raw) -> Raw:
     }
 
 
-def _count(said: Raw, name: str) -> int:
-    """Return how many tokens *said* tells of by this name, which may be none."""
-    return int(_checked(said.get(name), int) or 0)
+def _count(counts: Raw, name: str) -> int:
+    """Return the tokens under *name*, 0 if it is missing."""
+    return int(_checked(counts.get(name), int) or 0)
 
 
 def _checked(number: Any, kind: type) -> Any:
-    """Return *number*, or None for that. Raises ValueError for what nothing can be counted by."""
+    """Return *number*, which may be None. Raises ValueError if it is no possible count."""
     allowed = (int, kind)
     if number is None or (type(number) in allowed and 0 <= number <= MOST):
         return number
-    raise ValueError(f"{number!r:.40} is no count")
+    raise ValueError(f"{number!r:.40} is not a count")
 
 
 def _less(value: float, before: float) -> float:
-    """Return the difference, without the dust that floats leave; nothing ever becomes less."""
+    """Return the difference, at least 0, without the rounding errors of floats."""
     return max(0, round(value - before, 12)) if before else value
 
 
-def _spent(said: Raw) -> Spent:
-    """Return what one model used."""
+def _spent(counts: Raw) -> Spent:
     usage = Usage(
-        input=said.get("inputTokens") or 0,
-        cache_read=said.get("cacheReadInputTokens") or 0,
-        cache_creation=said.get("cacheCreationInputTokens") or 0,
-        output=said.get("outputTokens") or 0,
-        reasoning=said.get("thinkingTokens") or 0,
+        input=counts.get("inputTokens") or 0,
+        cache_read=counts.get("cacheReadInputTokens") or 0,
+        cache_creation=counts.get("cacheCreationInputTokens") or 0,
+        output=counts.get("outputTokens") or 0,
+        reasoning=counts.get("thinkingTokens") or 0,
     )
-    return Spent(usage, said.get("costUSD"))
+    return Spent(usage, counts.get("costUSD"))

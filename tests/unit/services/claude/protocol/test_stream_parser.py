@@ -6,7 +6,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.protocol.stream_parser import STRUCTURED, StreamParser
+from wrapper.services.claude.protocol.stream_parser import StreamParser
+from wrapper.services.claude.protocol.tool_blocks import STRUCTURED
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -299,7 +300,7 @@ def used_of(*raw, result=None):
     """Return all that is told of what these events used, and then of the CLI's result."""
     reading = StreamParser(())
     events = [event for one in raw for event in reading.read(one)]
-    return [*(e.spent for e in events if isinstance(e, Used)), reading.tally.used(result).spent]
+    return [*(e.spent for e in events if isinstance(e, Used)), reading.usage.used(result).spent]
 
 
 def test_used_is_told_before_the_text():

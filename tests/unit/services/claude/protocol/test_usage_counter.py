@@ -101,7 +101,7 @@ def test_other_facts_are_left_out():
 
 def test_the_end_tells_of_this_turn():
     """The usage and cost of a turn's end are its own, too."""
-    reading = StreamParser((), tally=UsageCounter(FIRST), resumed=True)
+    reading = StreamParser((), usage=UsageCounter(FIRST), resumed=True)
     start = {"type": "message_start", "message": {"model": "opus", "usage": {}}}
     assert next(reading.read(start)) == Started("opus", resumed=True)
     stop = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}

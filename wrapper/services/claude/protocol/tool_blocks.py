@@ -1,0 +1,67 @@
+"""Turn `tool_use` blocks into events: calls, structured answers, and uses of Claude Code's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wrapper.services.claude.protocol.answer_text import StructuredAnswer
+from wrapper.services.events import CallDelta, CallStarted, Event, TextDelta, ToolUse
+
+# The tool that an agent gives an answer with that must fit a schema.
+STRUCTURED = "StructuredOutput"
+
+
+class ToolBlocks:
+    """Turns `tool_use` blocks into events.
+
+    *functions* maps upstream names to the client's names. `calls` counts the client's functions
+    that the model has called. `written` is the input of StructuredOutput as the model wrote it.
+    """
+
+    def __init__(self, functions: Mapping[str, str], structured: StructuredAnswer | None):
+        self._functions = functions
+        self._structured = structured
+        self._tool: str | None = None
+        self._arguments = ""
+        self.calls = 0
+        self.written = ""
+
+    def open(self, block: dict[str, Any]) -> Iterator[Event]:
+        """Begin a block, of whatever type."""
+        self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
+        self._arguments = ""
+        if self._structured and self._is_answer():
+            self._structured.given = True
+        if self._is_call():
+            name = self._functions[str(self._tool)]
+            yield CallStarted(self.calls, str(block["id"]), name)
+
+    def feed(self, piece: str) -> Iterator[Event]:
+        """Add a *piece* of the block's input."""
+        self._arguments += piece
+        if self._is_call() and piece:
+            yield CallDelta(self.calls, piece)
+        elif self._is_answer() and piece:
+            yield TextDelta(piece)
+
+    def close(self) -> Iterator[Event]:
+        """End the block; an input without any characters is an empty object."""
+        if self._is_call():
+            if not self._arguments:
+                yield CallDelta(self.calls, "{}")
+            self.calls += 1
+        elif self._is_answer():
+            if not self._arguments:
+                yield TextDelta("{}")
+        elif self._tool:
+            if self._tool == STRUCTURED:
+                self.written = self._arguments
+            yield ToolUse(self._tool, self._arguments)
+        self._tool = None
+
+    def _is_call(self) -> bool:
+        return self._tool in self._functions
+
+    def _is_answer(self) -> bool:
+        return bool(self._structured and self._tool and self._tool == self._structured.tool)
