@@ -1,4 +1,4 @@
-"""Turn `tool_use` blocks into events: calls, structured answers, and uses of Claude Code's tools."""
+"""Turn `tool_use` blocks into events: calls, structured answers, and uses of other tools."""
 
 from __future__ import annotations
 
