@@ -1,4 +1,4 @@
-# What there is to do here; `make help` lists it.
+# `make help` lists the targets.
 
 PYTHON ?= python3
 JOBS ?= 3
@@ -11,93 +11,108 @@ CLIENTS := tests/clients
 ENVS := $(CLIENTS)/.envs
 PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
 
-.PHONY: help install lint test fuzz test-lowest test-clients bench soak docs run dev demo smoke
+# Twice quiet: pip still prints errors, but no warnings about the places where it looks.
+PIP_INSTALL := pip install -qq --disable-pip-version-check
+
+.PHONY: help install lint test test-all fuzz test-lowest test-clients bench soak docs run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/installed ## make the environment, and install a Claude Code where there is none
+install: $(VENV)/gateway ## make .venv with the gateway's packages, and a Claude Code if there is none
 
-# The wheel's dependencies are left out: of that package only the claude binary is used.
-$(VENV)/installed: requirements.txt requirements-dev.txt requirements-cli.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -r requirements-dev.txt
-	test -n "$$CLAUDE_CLI_PATH" || command -v claude > /dev/null || \
-		$(BIN)/pip install --quiet --no-deps -r requirements-cli.txt
-	touch $@
+# Of the CLI's package only the claude binary is used, so its dependencies are left out.
+$(VENV)/gateway: requirements.txt requirements-extras.txt requirements-cli.txt
+	@echo "Installing the gateway's packages into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/$(PIP_INSTALL) -r requirements.txt -r requirements-extras.txt
+	@test -n "$$CLAUDE_CLI_PATH" || command -v claude > /dev/null || { \
+		echo "Installing Claude Code, which is not in the PATH, into $(VENV) ..." && \
+		$(BIN)/$(PIP_INSTALL) --no-deps -r requirements-cli.txt; }
+	@touch $@
 
-# What checks deploy/ is large, and nothing else needs it.
-$(VENV)/deploy: $(VENV)/installed requirements-deploy.txt
-	$(BIN)/pip install --quiet --no-compile -r requirements-deploy.txt
-	touch $@
+$(VENV)/tools: $(VENV)/gateway requirements-dev.txt
+	@echo "Installing linters and test tools into $(VENV) ..."
+	@$(BIN)/$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
 
-lint: install ## ruff, mypy and import-linter
+# What checks deploy/ is large, and only its tests need it.
+$(VENV)/deploy: $(VENV)/tools requirements-deploy.txt
+	@echo "Installing what checks deploy/ into $(VENV) ..."
+	@$(BIN)/$(PIP_INSTALL) --no-compile -r requirements-deploy.txt
+	@touch $@
+
+lint: $(VENV)/tools ## ruff, mypy and import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Some of these tests have one name, of which several processes would run only one. What fails beside
-# others is tried once more by itself: a machine that is full keeps no deadline.
+# Several tests of the fuzzing have the same name, of which several processes would run only one.
 FUZZED := tests/unit/fuzz/test_schemathesis.py
-FUZZ ?= fuzz
-test: install $(VENV)/deploy $(FUZZ) ## all tests, on the real Claude Code and a scripted upstream
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZED) || \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --ignore $(FUZZED)
+PYTEST := $(BIN)/python -m pytest
+IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZED)
 
-# It counts its requests, which are to be made by one process.
-fuzz: install
-	$(BIN)/python -m pytest $(FUZZED)
+test: $(VENV)/deploy ## all unit tests, and live tests of each promise
+	$(PYTEST) $(IN_PARALLEL) -m "not thorough"
 
-test-lowest: install $(LOWEST)/installed ## tests marked `packages`, with the lowest versions that are allowed
+test-all: $(VENV)/deploy fuzz ## all tests, on the real Claude Code and a scripted upstream
+	$(PYTEST) $(IN_PARALLEL)
+
+fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them
+	$(PYTEST) $(FUZZED)
+
+test-lowest: $(VENV)/tools $(LOWEST)/installed ## tests marked `packages`, with the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m packages -k "not test_any" --ignore tests/unit/fuzz tests/unit
 
-$(LOWEST)/installed: requirements.txt requirements-dev.txt pyproject.toml tests/support/lowest.py
-	rm -rf $(@D)
-	$(PYTHON) -m venv $(@D)
-	$(BIN)/python -m tests.support.lowest > $(@D)/requirements.txt
-	$(@D)/bin/pip install --quiet --no-compile -r $(@D)/requirements.txt
-	touch $@
+$(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproject.toml tests/support/lowest.py
+	@echo "Installing the lowest versions into $(@D) ..."
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(BIN)/python -m tests.support.lowest > $(@D)/requirements.txt
+	@$(@D)/bin/$(PIP_INSTALL) --no-compile -r $(@D)/requirements.txt
+	@touch $@
 
-# The clients' pins conflict, so that each has an environment of its own.
-test-clients: install $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway
+# The clients' pins conflict, so each client has an environment of its own.
+test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway
 	$(BIN)/python -m pytest -rs -o verbosity_subtests=1 $(CLIENTS)
 
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
-	rm -rf $(@D)
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --no-compile $(PIP_OPTIONS) -r $<
-	touch $@
+	@echo "Installing $< into $(@D) ..."
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/$(PIP_INSTALL) --no-compile $(PIP_OPTIONS) -r $<
+	@touch $@
 
-# Its own dependencies are several gigabytes, for models that it does not run here.
+# The dependencies that it declares are several gigabytes, for models that it does not run here.
 $(ENVS)/open-webui/installed: PIP_OPTIONS := --no-deps
 
 $(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
-	rm -rf $(@D)
-	mkdir -p $(@D)
-	cp $< $(@D)/package.json
-	npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
-	touch $@
+	@echo "Installing $< into $(@D) ..."
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@cp $< $(@D)/package.json
+	@npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@
 
-bench: install ## the gateway's times beside those of `claude -p` and of a bare process
-	$(BIN)/pip install --quiet -r requirements-bench.txt
+bench: $(VENV)/tools ## the gateway's times beside those of `claude -p` and of a bare process
+	@$(BIN)/$(PIP_INSTALL) -r requirements-bench.txt
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.hostile
 
-soak: install ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
+soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)
 
-docs: install ## write parameters, ceilings, headers and settings into docs/ and .env.example
+docs: $(VENV)/tools ## write parameters, ceilings, headers and settings into docs/ and .env.example
 	$(BIN)/python -c "from pathlib import Path; from wrapper import docgen; docgen.write(Path())"
 
 run: install ## serve on HOST and PORT with your own login
 	$(BIN)/python -m wrapper
 
-dev: install ## the same, started anew when the code changes
+dev: install ## the same, restarted when the code changes
 	$(BIN)/python -m wrapper --reload
 
-demo: install ## serve a scripted model, without account and network, and say what to try
+demo: install ## serve a scripted model, without account and network, and print what to try
 	@$(BIN)/python -m wrapper.testing.demo
 
 smoke: install ## check a running server: make smoke URL=http://127.0.0.1:8000
