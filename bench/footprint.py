@@ -43,7 +43,7 @@ def _remember(store: MemorySessionStore, id_: str, turn: int) -> None:
         raise RuntimeError(f"{id_} is in use")
     session = claim.session or new_session("local", id_, 0.0)
     said = [ChatMessage("user", (f"Question {turn} of {id_}, in some words.",))]
-    visit = SessionTurn(claim, session, said, clock=lambda: 0.0)
+    session_turn = SessionTurn(claim, session, said, clock=lambda: 0.0)
     answer = Answer()
     for event in (
         Started("model"),
@@ -51,8 +51,8 @@ def _remember(store: MemorySessionStore, id_: str, turn: int) -> None:
         Ended(Ending.DONE, Usage(input=10, output=10), 0.001),
     ):
         answer.add(event)
-    visit.remember(answer)
-    visit.close()
+    session_turn.remember(answer)
+    session_turn.close()
 
 
 def _resident() -> int:

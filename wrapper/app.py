@@ -26,7 +26,9 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app = Flask(__name__, static_folder=None)
     install_answers(app)
     gateway.allow_origins(app)
-    app.register_blueprint(build_root(gateway.guard, metered=gateway.metrics is not None))
+    app.register_blueprint(
+        build_root(gateway.guard, metered=gateway.prometheus_metrics is not None)
+    )
     gateway.init_app(app, PREFIX)
     app.cli.add_command(commands.group)
     paths = Paths(app.wsgi_app, PREFIX, RESOURCES)

@@ -88,11 +88,11 @@ class Gateway:
             patience=self.settings.queue_timeout,
             tick=CHECK_SECONDS,
         )
-        self.metrics = (
+        self.prometheus_metrics = (
             PrometheusMetrics(self.health, self._names) if prometheus.installed() else None
         )
-        self.meter: Metrics = self.metrics or NullMetrics()
-        self.ceilings = Policy(self.settings, self.catalog)
+        self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
+        self.policy = Policy(self.settings, self.catalog)
         self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
         self.rates = open_rates(self.settings)
         self.sessions = open_sessions(self.settings, self.engine, sessions)
@@ -101,8 +101,8 @@ class Gateway:
             self.catalog,
             self.settings,
             admission=self.admission,
-            meter=self.meter,
-            ceilings=self.ceilings,
+            metrics=self.metrics,
+            policy=self.policy,
             ledger=self.ledger,
             rates=self.rates,
             sessions=self.sessions,
@@ -113,7 +113,7 @@ class Gateway:
         self.chat = Chat(self.chat_service, self.chat_schema, self.start)
         self.keys = open_keys(self.settings)
         self.guard = Guard(self.settings, self.keys, authenticate)
-        self.blueprint = build_blueprint(self.guard, metered=self.metrics is not None)
+        self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone.
@@ -191,8 +191,8 @@ class Gateway:
             self._started = True
         self.engine.start()
         offload.start()
-        if self.metrics:
-            self.metrics.start()
+        if self.prometheus_metrics:
+            self.prometheus_metrics.start()
         atexit.register(self.drain)
 
     def drain(self) -> None:
@@ -206,8 +206,8 @@ class Gateway:
 
     def close(self) -> None:
         """Stop all processes and remove what they left, whatever runs."""
-        if self.metrics:
-            self.metrics.close()
+        if self.prometheus_metrics:
+            self.prometheus_metrics.close()
         if self.sessions:
             self.sessions.close()
         self.engine.close()

@@ -47,7 +47,7 @@ TURNS = {
         messages=(Message("user", ('[[call weather {"city": "Rome"}]]',)),),
         system="Be brief.",
         functions=(WEATHER,),
-        calling=ToolChoice("auto"),
+        tool_choice=ToolChoice("auto"),
     ),
 }
 

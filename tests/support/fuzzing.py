@@ -49,13 +49,13 @@ def oblige(turn):
     """Return the steps of a turn that calls what it may, and answers in the shape asked for."""
     begun = [Started("scripted-model"), ReasoningDelta("Hm"), ToolUse("Bash", "ls")]
     used = Used({"scripted-model": Spent(USED, 0.001)})
-    if turn.functions and turn.calling.mode != "none":
+    if turn.functions and turn.tool_choice.mode != "none":
         called = [CallStarted(0, "call_1", turn.functions[0].name), CallDelta(0, "{}")]
         return [*begun, *called, used, Ended(Ending.CALLS, USED, 0.001)]
     text, ending = "Hello\u2028 you.", Ending.DONE
-    if turn.shape:
-        text = json.dumps(sample(turn.shape.schema, turn.shape.schema))
-        if misfit(turn.shape, text):  # a model that cannot may say so
+    if turn.output_schema:
+        text = json.dumps(sample(turn.output_schema.schema, turn.output_schema.schema))
+        if misfit(turn.output_schema, text):  # a model that cannot may say so
             text, ending = "I cannot.", Ending.REFUSED
     return [*begun, TextDelta(text), used, Ended(ending, USED, 0.001)]
 

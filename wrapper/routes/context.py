@@ -150,7 +150,7 @@ def render(error: ApiError) -> Response:
     if not error.recorded:
         outcome = error.code or error.type
         facts = {"id": request_id(), "path": request.path, "status": error.status}
-        current_gateway().meter.failed(outcome)
+        current_gateway().metrics.failed(outcome)
         log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
     headers = {**_rates(), **error.headers()}
     if isinstance(error, errors.ShuttingDown) and request.headers.get(ELSEWHERE) == PLACE:

@@ -20,5 +20,5 @@ def read_metrics() -> Response:
     """
     if not principal().admin:
         raise PermissionDenied("Only an admin's key may read the metrics: they tell of all keys.")
-    told = current_gateway().metrics
+    told = current_gateway().prometheus_metrics
     return Response(told.read(), content_type=told.content_type)

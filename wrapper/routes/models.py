@@ -24,7 +24,7 @@ def list_models() -> Response:
     listed = [
         model
         for model in catalog.models()
-        if gateway.ceilings.may_run(catalog.choose(model.id).model, caller)
+        if gateway.policy.may_run(catalog.choose(model.id).model, caller)
     ]
     return reply({"object": "list", "data": [_body(model, catalog) for model in listed]})
 
@@ -35,7 +35,7 @@ def read_model(model_id: str) -> Response:
     """Tell of one model; an id may hold slashes and colons."""
     gateway = current_gateway()
     model = gateway.catalog.find(model_id)
-    gateway.ceilings.check_model(gateway.catalog.choose(model_id).model, principal())
+    gateway.policy.check_model(gateway.catalog.choose(model_id).model, principal())
     return reply(_body(model, gateway.catalog))
 
 
@@ -48,5 +48,5 @@ def _body(model: Model, catalog: Catalog) -> dict[str, Any]:
         "runs": model.runs,
         "name": model.name,
         "display_name": model.title,
-        "supports": asdict(catalog.supports(catalog.choose(model.id).model)),
+        "supports": asdict(catalog.capabilities(catalog.choose(model.id).model)),
     }

@@ -29,13 +29,13 @@ DEFAULT = "default"
 class Model:
     """A model by the `id` that requests may use. `runs` is what the name stands for.
 
-    `supports` is what it takes, where the engine says so.
+    `capabilities` is what it takes, where the engine says so.
     """
 
     id: str
     runs: str
     title: str = ""
-    supports: Capabilities | None = None
+    capabilities: Capabilities | None = None
 
     @property
     def name(self) -> str:
@@ -118,15 +118,15 @@ class Catalog:
         wanted = self._aliases.get(name, name)
         return next((model.runs for model in self._reported() if model.id == wanted), wanted)
 
-    def supports(self, model: str) -> Capabilities:
+    def capabilities(self, model: str) -> Capabilities:
         """Return which parameters *model*, one to run, takes."""
         reported = self._reported()
         for one in reported:
             if model in (one.id, one.runs):
-                return one.supports or supports_of(one.runs)
+                return one.capabilities or capabilities_of(one.runs)
         # Until the engine has said otherwise an alias stands for the newest of its family. One that
         # it knows and does not tell of may run an older one, as with Bedrock and Vertex AI.
-        return NEWEST if model in ALIASES and not reported else supports_of(model)
+        return NEWEST if model in ALIASES and not reported else capabilities_of(model)
 
     def _all(self) -> Iterator[Model]:
         """Yield the models, of which the last one with a name is the one that has it."""
@@ -171,8 +171,8 @@ NEWEST = Capabilities(temperature=False, top_p=False, thinking_off=False)
 # The first that is found in a model's id holds. What is listed here is what Claude Code 2.1 sends
 # for each: it does not say so of sampling, and only of models that it lists of thinking.
 FAMILIES: tuple[tuple[re.Pattern[str], Capabilities], ...] = tuple(
-    (re.compile(pattern), supports)
-    for pattern, supports in (
+    (re.compile(pattern), capabilities)
+    for pattern, capabilities in (
         (r"claude-(\w+-)?([123]\b|v\d|instant)", Capabilities(reasoning_effort=False)),
         (r"claude-(opus|sonnet)-4(?!-\d\b)", Capabilities()),
         # From 4.1 on the API takes only one of both, and Claude Code always sends a temperature.
@@ -197,13 +197,13 @@ OUTPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
 
 
 @lru_cache(maxsize=256)
-def supports_of(model: str) -> Capabilities:
+def capabilities_of(model: str) -> Capabilities:
     """Return what *model*, an id of Anthropic's or a provider's, takes, as far as it can be told.
 
     A family that is not in the table is newer than it. An id that names no family is held for one
     that takes everything, so that its provider judges.
     """
-    found = (supports for pattern, supports in FAMILIES if pattern.search(model))
-    supports = next(found, NEWEST if "claude-" in model else Capabilities())
+    found = (capabilities for pattern, capabilities in FAMILIES if pattern.search(model))
+    capabilities = next(found, NEWEST if "claude-" in model else Capabilities())
     limits = (most for pattern, most in OUTPUT if pattern.search(model))
-    return replace(supports, max_output_tokens=next(limits, supports.max_output_tokens))
+    return replace(capabilities, max_output_tokens=next(limits, capabilities.max_output_tokens))

@@ -44,9 +44,9 @@ class ChatRequest:
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()
-    calling: ToolChoice = field(default_factory=ToolChoice)
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
     legacy_functions: bool = False
-    shape: OutputSchema | None = None
+    output_schema: OutputSchema | None = None
     appends_system: bool | None = None
     prefill: bool = False
     session_id: str | None = None
@@ -66,8 +66,8 @@ class ChatRequest:
 
         It runs functions, has run some, forbids calls, or says how the answer looks or begins.
         """
-        forbids = self.calling.mode == "none"
-        own = self.functions or forbids or self.shape or self.prefill
+        forbids = self.tool_choice.mode == "none"
+        own = self.functions or forbids or self.output_schema or self.prefill
         return bool(own) or has_calls(self.messages)
 
     @property

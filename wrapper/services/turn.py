@@ -229,8 +229,8 @@ class Turn:
     permissions: Permissions = field(default_factory=Permissions)
     principal: Principal = LOCAL
     functions: tuple[Function, ...] = ()
-    calling: ToolChoice = field(default_factory=ToolChoice)
-    shape: OutputSchema | None = None
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    output_schema: OutputSchema | None = None
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False

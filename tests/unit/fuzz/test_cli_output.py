@@ -46,8 +46,8 @@ TURNS = {
     "agent": Turn("m", HI),
     "with functions": Turn("m", HI, functions=(FUNCTION,)),
     "plain with functions": Turn("m", HI, profile="plain", functions=(FUNCTION,)),
-    "in a shape": Turn("m", HI, shape=SHAPE),
-    "plain in a shape": Turn("m", HI, profile="plain", shape=SHAPE),
+    "in a shape": Turn("m", HI, output_schema=SHAPE),
+    "plain in a shape": Turn("m", HI, profile="plain", output_schema=SHAPE),
     "that goes on": Turn("m", LONGER),
 }
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.services.catalog import NEWEST, Capabilities, Catalog, Model, supports_of
+from wrapper.services.catalog import NEWEST, Capabilities, Catalog, Model, capabilities_of
 from wrapper.services.claude.processes.models import ask_models, read_models
 from wrapper.testing import rules
 
@@ -13,9 +13,9 @@ NO_EFFORT = Capabilities(reasoning_effort=False)
 NO_SAMPLING = Capabilities(temperature=False, top_p=False)
 
 
-def beside_output(supports):
+def beside_output(capabilities):
     """Return what is supported, the length of answers aside."""
-    return replace(supports, max_output_tokens=ALL.max_output_tokens)
+    return replace(capabilities, max_output_tokens=ALL.max_output_tokens)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def beside_output(supports):
 )
 def test_length_of_answers(model, most):
     """How long answers may be is known by the family."""
-    assert supports_of(model).max_output_tokens == most
+    assert capabilities_of(model).max_output_tokens == most
 
 
 @pytest.mark.parametrize(
-    ("model", "supports"),
+    ("model", "capabilities"),
     [
         ("claude-3-5-haiku-20241022", NO_EFFORT),
         ("anthropic.claude-3-7-sonnet-20250219-v1:0", NO_EFFORT),
@@ -69,22 +69,22 @@ def test_length_of_answers(model, most):
         ("sonnet", ALL),
     ],
 )
-def test_families(model, supports):
+def test_families(model, capabilities):
     """A model is known by its family, also by a provider's or a dated id."""
-    assert beside_output(supports_of(model)) == supports
+    assert beside_output(capabilities_of(model)) == capabilities
 
 
 @pytest.mark.parametrize("name", rules.MODELS)
 def test_nothing_is_sent_that_the_api_refuses(name):
     """No family is held for one that takes what the API's own rules refuse it."""
-    supports, rule = supports_of(name), rules.MODELS[name]
-    assert supports.temperature == rule.sampling
-    assert supports.top_p == rule.pair
-    assert supports.thinking_off == rule.thinking_off
+    capabilities, rule = capabilities_of(name), rules.MODELS[name]
+    assert capabilities.temperature == rule.sampling
+    assert capabilities.top_p == rule.pair
+    assert capabilities.thinking_off == rule.thinking_off
 
 
 @pytest.mark.parametrize(
-    ("row", "supports"),
+    ("row", "capabilities"),
     [
         ({"supportsEffort": True, "supportsThinkingOff": False}, NEWEST),
         ({"supportsEffort": True, "supportsThinkingOff": True}, NO_SAMPLING),
@@ -92,22 +92,22 @@ def test_nothing_is_sent_that_the_api_refuses(name):
         ({"resolvedModel": "claude-opus-4-1", "supportsThinkingOff": True}, NO_TOP_P),
     ],
 )
-def test_what_the_cli_says(row, supports):
+def test_what_the_cli_says(row, capabilities):
     """What the CLI says of a model holds, and the family where it says nothing."""
     rows = [{"value": "new", "resolvedModel": "claude-new-9", **row}, {"displayName": "none"}]
     (model,) = read_models(rows)
-    assert (model.id, beside_output(model.supports)) == ("new", supports)
+    assert (model.id, beside_output(model.capabilities)) == ("new", capabilities)
 
 
 def supports_in(reported, model):
     catalog = Catalog(lambda: reported, default="sonnet", aliases={}, remap=True)
-    return beside_output(catalog.supports(model))
+    return beside_output(catalog.capabilities(model))
 
 
 def test_names():
     """A name takes what the model takes that it stands for, by either of its names."""
     reported = [
-        Model("sonnet", "claude-sonnet-5-5", supports=NO_SAMPLING),
+        Model("sonnet", "claude-sonnet-5-5", capabilities=NO_SAMPLING),
         Model("haiku", "us.anthropic.claude-haiku-4-5-v1:0"),
     ]
     assert supports_in(reported, "sonnet") == NO_SAMPLING

@@ -51,8 +51,8 @@ def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
     choice = data.get("function_call" if legacy else "tool_choice")
     # In their first form there is one call in an answer.
     parallel = not legacy and data.get("parallel_tool_calls", True)
-    functions, calling = choose(given, choice, parallel=parallel)
-    return {"functions": functions, "calling": calling, "legacy_functions": legacy}
+    functions, tool_choice = choose(given, choice, parallel=parallel)
+    return {"functions": functions, "tool_choice": tool_choice, "legacy_functions": legacy}
 
 
 def _adapted(data: Mapping[str, Any]) -> Iterator[str]:
@@ -61,8 +61,8 @@ def _adapted(data: Mapping[str, Any]) -> Iterator[str]:
         for index, function in enumerate(data.get(name) or ()):
             if function.original is not None:
                 yield f"{name}.{index}.{place}"
-    shape = data.get("response_format")
-    if shape and shape.original is not None:
+    output_schema = data.get("response_format")
+    if output_schema and output_schema.original is not None:
         yield "response_format.json_schema.schema"
 
 
@@ -212,7 +212,7 @@ class ChatRequestSchema(BaseSchema):
             permission_mode=claude.get("permission_mode"),
             max_turns=claude.get("max_turns"),
             **_functions(data),
-            shape=data.get("response_format"),
+            output_schema=data.get("response_format"),
             prefill=claude.get("prefill") or False,
             session_id=data.get("session_id"),
             compacts=claude.get("compact"),

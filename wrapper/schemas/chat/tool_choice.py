@@ -44,7 +44,7 @@ class _ChoiceSchema(BaseSchema):
 class Choice:
     """Which functions are to be called; `allowed` None means that all may be."""
 
-    calling: ToolChoice
+    tool_choice: ToolChoice
     allowed: tuple[str, ...] | None = None
 
 
@@ -133,7 +133,7 @@ class ToolChoiceField(fields.Field[Choice]):
             return Choice(ToolChoice("one", data["function"]["name"]))
         allowed = data["allowed_tools"]
         names = tuple(tool["function"]["name"] for tool in allowed["tools"])
-        return Choice(MODES[allowed["mode"]].calling, names)
+        return Choice(MODES[allowed["mode"]].tool_choice, names)
 
 
 class FunctionCall(fields.Field[Choice]):
@@ -158,12 +158,12 @@ def check_choice(
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ValidationError({index: [f"There is a function {name!r} already."]}, param)
-    named = () if choice is None else (choice.calling.name, *(choice.allowed or ()))
+    named = () if choice is None else (choice.tool_choice.name, *(choice.allowed or ()))
     for name in filter(None, named):
         if name not in names:
             why = f"There is no function {name[:80]!r} among the {param}."
             raise ValidationError(why, choice_param)
-    if choice and choice.calling.mode == "any" and not names:
+    if choice and choice.tool_choice.mode == "any" and not names:
         raise ValidationError(f"Only allowed with {param}.", choice_param)
 
 
@@ -174,8 +174,8 @@ def choose(
     choice = choice or MODES["auto"]
     if choice.allowed is not None:
         functions = tuple(one for one in functions if one.name in choice.allowed)
-    parallel = parallel and choice.calling.parallel
-    return functions, ToolChoice(choice.calling.mode, choice.calling.name, parallel)
+    parallel = parallel and choice.tool_choice.parallel
+    return functions, ToolChoice(choice.tool_choice.mode, choice.tool_choice.name, parallel)
 
 
 def _anthropic(value: dict[str, Any]) -> Choice:

@@ -90,7 +90,7 @@ class ClaudeEngine:
                 welcome=self._welcome,
                 refused=self._refuse,
             )
-        self._importing = supply.fleet.booters.submit(importlib.import_module, CONVERSING)
+        self._importing = supply.supervisor.booters.submit(importlib.import_module, CONVERSING)
         supply.fill()
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
@@ -163,7 +163,7 @@ class ClaudeEngine:
                 async for event in events:
                     yield event
         finally:
-            supply.fleet.discard(process)
+            supply.supervisor.discard(process)
 
     def health(self) -> dict[str, Any]:
         pools = self._supply.health() if self._supply else {}
@@ -193,7 +193,7 @@ class ClaudeEngine:
         self._started().forget(session)
 
     def describe(self) -> dict[str, Any]:
-        return self._identity.describe(lambda: self._started().fleet, lambda: self._version)
+        return self._identity.describe(lambda: self._started().supervisor, lambda: self._version)
 
     def close(self) -> None:
         """Stop every process and remove every directory but the sessions' own."""

@@ -92,7 +92,7 @@ class Account:
         self._lock = threading.Lock()
         self._known: tuple[Hashable, float, dict[str, str]] | None = None
 
-    def read(self, fleet: Supervisor, seconds: float) -> dict[str, str]:
+    def read(self, supervisor: Supervisor, seconds: float) -> dict[str, str]:
         """Return provider, subscription, key_source and token_source, as far as there are any.
 
         Raises ApiError, BootFailed or TimeoutError when no process answers within *seconds*.
@@ -101,21 +101,21 @@ class Account:
             stamp, now = self._stamp(), self._clock()
             if self._known and self._known[0] == stamp and now - self._known[1] < FRESH_SECONDS:
                 return self._known[2]
-            account = self._ask(fleet, seconds)
+            account = self._ask(supervisor, seconds)
             self._known = (stamp, now, account)
             return account
 
-    def _ask(self, fleet: Supervisor, seconds: float) -> dict[str, str]:
+    def _ask(self, supervisor: Supervisor, seconds: float) -> dict[str, str]:
         future = self._lease()
         try:
             process = future.result(seconds)
         except TimeoutError:
-            fleet.give_up(future)
+            supervisor.give_up(future)
             raise
         try:
             said: dict[str, Any] = process.ask({"subtype": "initialize"}, seconds)
         finally:
-            fleet.discard(process)
+            supervisor.discard(process)
         account = said.get("account")
         account = account if isinstance(account, dict) else {}
         return {name: str(account[key]) for key, name in TOLD.items() if account.get(key)}

@@ -40,13 +40,13 @@ def what_is_wrong(schema: Mapping[str, Any]) -> str | None:
         return "is not a valid JSON Schema: it is nested too deeply"
 
 
-def misfit(shape: OutputSchema, text: str, *, param: str = "response_format") -> str | None:
-    """Return why *text*, an answer, does not fit *shape*; None where it does.
+def misfit(output_schema: OutputSchema, text: str, *, param: str = "response_format") -> str | None:
+    """Return why *text*, an answer, does not fit *output_schema*; None where it does.
 
     Raises SchemaTooCostly, which names *param*, where the check exceeds its limit, and ChecksBusy
     where too many costly checks run.
     """
-    schema = _text(shape.exact)
+    schema = _text(output_schema.exact)
     body = schema + text.encode(errors="surrogatepass")
     try:
         result: str | None = offload.run(
@@ -54,8 +54,8 @@ def misfit(shape: OutputSchema, text: str, *, param: str = "response_format") ->
         )
     except Exceeded:
         raise SchemaTooCostly(
-            f"{param}: the schema {shape.name!r} {TOO_COSTLY.format(CHECK_SECONDS)}. The model "
-            "has answered, but whether the answer fits the schema is not known.",
+            f"{param}: the schema {output_schema.name!r} {TOO_COSTLY.format(CHECK_SECONDS)}. "
+            "The model has answered, but whether the answer fits the schema is not known.",
             param=param,
             retry=False,
         ) from None

@@ -8,19 +8,19 @@ from dataclasses import replace
 from wrapper.services.turn import Function, Message, Part, Reminder, ToolChoice
 
 
-def reminder_to_call(functions: Sequence[Function], calling: ToolChoice) -> Reminder:
-    """Return the request to call what *calling* demands."""
+def reminder_to_call(functions: Sequence[Function], tool_choice: ToolChoice) -> Reminder:
+    """Return the request to call what *tool_choice* demands."""
     return _reminder(
-        f"Answer this message by calling {_whom(functions, calling)}. The application that sent it "
-        "takes no other answer; write no text beside the call."
+        f"Answer this message by calling {_whom(functions, tool_choice)}. The application that "
+        "sent it takes no other answer; write no text beside the call."
     )
 
 
-def reminder_of_call(functions: Sequence[Function], calling: ToolChoice) -> Reminder:
+def reminder_of_call(functions: Sequence[Function], tool_choice: ToolChoice) -> Reminder:
     """Return the same for a model that has answered without such a call."""
     return _reminder(
-        f"That answer had no call of {_whom(functions, calling)}, so the application cannot use "
-        "it. Answer again, now with the call and nothing else; do not mention this reminder."
+        f"That answer had no call of {_whom(functions, tool_choice)}, so the application cannot "
+        "use it. Answer again, now with the call and nothing else; do not mention this reminder."
     )
 
 
@@ -86,13 +86,13 @@ def corrected(
     return (*messages, Message("user", said))
 
 
-def _whom(functions: Sequence[Function], calling: ToolChoice) -> str:
-    if calling.mode == "one":
-        return f"the function {calling.name}"
+def _whom(functions: Sequence[Function], tool_choice: ToolChoice) -> str:
+    if tool_choice.mode == "one":
+        return f"the function {tool_choice.name}"
     names = ", ".join(function.name for function in functions)
     if len(functions) == 1:
         return f"the function {names}"
-    return f"{'one or more' if calling.parallel else 'exactly one'} of these functions: {names}"
+    return f"{'one or more' if tool_choice.parallel else 'exactly one'} of these functions: {names}"
 
 
 def _reminder(text: str) -> Reminder:

@@ -72,16 +72,19 @@ class SessionService:
         self._janitor = PeriodicTask(self.sweep, SWEEP_SECONDS)
         self._visited: set[SessionKey] = set()
 
-    def visit(self, asked: SessionRequest, principal: Principal, watch: Watchdog) -> SessionTurn:
+    def begin_turn(
+        self, asked: SessionRequest, principal: Principal, watchdog: Watchdog
+    ) -> SessionTurn:
         """Return a turn of the session, once no other one runs. It must be closed.
 
-        Raises Conflict after too long a wait, RequestTooLarge, Unavailable, or what *watch* does.
+        Raises Conflict after too long a wait, RequestTooLarge, Unavailable, and what *watchdog*
+        raises.
         """
         self._janitor.start()
         until = self._timer() + self._wait
         seconds = min(CHECK_SECONDS, self._wait)
         while (claim := self._store.claim(principal.name, asked.session_id, seconds)) is None:
-            watch.check()
+            watchdog.check()
             if self._timer() >= until:
                 raise Conflict(
                     f"Another turn of this session has run for longer than {self._wait:g} s "
@@ -91,7 +94,7 @@ class SessionService:
                 )
         try:
             session = claim.session or new_session(principal.name, asked.session_id, self._clock())
-            visit = SessionTurn(
+            session_turn = SessionTurn(
                 claim,
                 session,
                 asked.messages,
@@ -100,12 +103,12 @@ class SessionService:
                 clock=self._clock,
                 closed=partial(self._leave, claim, session.head.key),
             )
-            visit.check(self._most_bytes)
+            session_turn.check(self._most_bytes)
         except BaseException:
             claim.release()
             raise
-        self._visited.add(visit.key)
-        return visit
+        self._visited.add(session_turn.key)
+        return session_turn
 
     def _leave(self, claim: Claim, key: SessionKey) -> None:
         """Let go of a turn. What was kept for a session that did not come to be is dropped."""

@@ -40,9 +40,9 @@ def find_misfit(
     checked = {one.name: one for one in functions if one.is_checked}
     for call in calls:
         if function := checked.get(call.name):
-            shape = OutputSchema(call.name, function.parameters, original=function.original)
+            output_schema = OutputSchema(call.name, function.parameters, original=function.original)
             try:
-                why = misfit(shape, call.arguments, param=param)
+                why = misfit(output_schema, call.arguments, param=param)
             except ApiError:
                 return MisfitCall()
             if why is not None:

@@ -99,12 +99,16 @@ class Attempt:
         ending = self.ended.ending if self.ended else None
         if ending not in (Ending.DONE, Ending.CALLS):
             return None
-        if self.turn.calling.demands and not self._wanted:
+        if self.turn.tool_choice.demands and not self._wanted:
             return missing_call(self.turn, self.choice)
         if ending is Ending.CALLS:
             calls = (one.whole() for one in self._calls.values() if one.number is not None)
             return misfit_call(self.turn, calls, self.choice)
-        return misfit_answer(self.turn.shape, self._answer()) if self.turn.shape else None
+        return (
+            misfit_answer(self.turn.output_schema, self._answer())
+            if self.turn.output_schema
+            else None
+        )
 
     def may_be_replaced(self) -> bool:
         """Say whether another answer may take the place of this one, or follow its text.
@@ -114,7 +118,7 @@ class Attempt:
         """
         if self.called or self.used_tools or (self.spoke and not self._wanted):
             return False
-        return self.turn.profile != "agent" or self.turn.shape is None
+        return self.turn.profile != "agent" or self.turn.output_schema is None
 
     def rest(self, fault: Fault | None) -> Iterator[Event]:
         """Yield what was held back, what the client is told of *fault*, and the end."""
@@ -151,23 +155,23 @@ class Attempt:
         """Say whether the text so far may be passed on, whatever it goes on with."""
         if self.later or not self.streams:
             return False
-        calling, shape = self.turn.calling, self.turn.shape
-        if calling.demands and not calling.forced:
+        tool_choice, output_schema = self.turn.tool_choice, self.turn.output_schema
+        if tool_choice.demands and not tool_choice.forced:
             return False
-        if shape is None:
+        if output_schema is None:
             return True
-        if shape.strict and not shape.forced:
+        if output_schema.strict and not output_schema.forced:
             return False
         begun = next((one for text in self._texts if (one := text.lstrip())), "")
         return begun.startswith("{")
 
     def _begin_call(self, event: CallStarted) -> list[Event]:
-        calling = self.turn.calling
+        tool_choice = self.turn.tool_choice
         call = self._calls[event.index] = _PartialCall(event.id, event.name)
-        if calling.mode == "one" and event.name != calling.name:
+        if tool_choice.mode == "one" and event.name != tool_choice.name:
             self._unwanted.append(event)
             return []
-        if self._wanted and not calling.parallel:
+        if self._wanted and not tool_choice.parallel:
             self._dropped = True
             return []
         call.number = self._wanted
@@ -194,9 +198,9 @@ class Attempt:
         """Return what was held back: its text in one piece, and then its calls."""
         held, self._held = self._held, []
         text = "".join(event.text for event in held if isinstance(event, TextDelta))
-        if self.turn.shape and self.ended and self.ended.ending is Ending.DONE:
+        if self.turn.output_schema and self.ended and self.ended.ending is Ending.DONE:
             text = self._answer() if held else ""
-        elif self.turn.shape:
+        elif self.turn.output_schema:
             text = text.lstrip()  # white space before an answer in a shape is no part of it
         if self.later and text:
             text = "" if self._wanted else f"\n\n{text}"

@@ -41,9 +41,9 @@ def build_turn(
     adapted = adapt(said, prefill=request.prefill, known=known, strict=strict)
     messages = adapted.messages
     _check_prefill(messages, grant)
-    functions, calling = _functions(request, grant, messages)
-    if calling.demands and not calling.forced:
-        messages = with_reminder(messages, reminder_to_call(functions, calling))
+    functions, tool_choice = _functions(request, grant, messages)
+    if tool_choice.demands and not tool_choice.forced:
+        messages = with_reminder(messages, reminder_to_call(functions, tool_choice))
     return Turn(
         model=model,
         messages=messages,
@@ -53,8 +53,8 @@ def build_turn(
         permissions=grant.permissions,
         principal=principal,
         functions=functions,
-        calling=calling,
-        shape=request.shape,
+        tool_choice=tool_choice,
+        output_schema=request.output_schema,
         appends=bool(request.appends_system),
         session=session,
         compacts=bool(request.compacts),
@@ -77,14 +77,14 @@ def _functions(
     The model's API takes no calls in the history of a request that defines no tools. Where neither
     the request nor Claude Code has any, they are made up from those calls, not to be called again.
     """
-    if grant.tools and request.calling.mode == "none":
+    if grant.tools and request.tool_choice.mode == "none":
         return (), ToolChoice()  # Claude Code's own tools may be called all the same
     if request.functions or grant.tools:
-        return request.functions, request.calling
+        return request.functions, request.tool_choice
     calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
     names = dict.fromkeys(call.name for call in calls)
     if not names:
-        return (), request.calling
+        return (), request.tool_choice
     return tuple(Function(name, {"type": "object"}) for name in names), ToolChoice("none")
 
 

@@ -36,27 +36,28 @@ class CompatibleRequest:
         return {header: ", ".join(names) for header, names in told.items() if names}
 
 
-def fit(request: ChatRequest, supports: Capabilities, *, strict: bool) -> CompatibleRequest:
-    """Return *request* as a model that takes what *supports* says can be given it.
+def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> CompatibleRequest:
+    """Return *request* as a model that takes what *capabilities* says can be given it.
 
     Raises InvalidRequest where anything would be lost and *strict* does not allow that.
     """
-    untaken = tuple(_untaken(request, supports))
-    thinks = not supports.thinking_off or request.effort not in (None, "none")
-    most = supports.max_output_tokens
+    untaken = tuple(_untaken(request, capabilities))
+    thinks = not capabilities.thinking_off or request.effort not in (None, "none")
+    most = capabilities.max_output_tokens
     clamped = {"temperature": 1} if _is_hot(request) and "temperature" not in untaken else {}
     if (request.max_tokens or 0) > most:
         clamped[request.limit_param] = most
         request = replace(request, max_tokens=most)
-    asked = request.calling.demands and not supports.thinking_off
-    if untaken or asked or request.shape:
+    asked = request.tool_choice.demands and not capabilities.thinking_off
+    if untaken or asked or request.output_schema:
         request = replace(
             request,
             temperature=None if "temperature" in untaken else request.temperature,
             top_p=None if "top_p" in untaken else request.top_p,
             effort=None if request.effort_param in untaken else request.effort,
-            calling=replace(request.calling, forced=not asked),
-            shape=request.shape and replace(request.shape, forced=not thinks),
+            tool_choice=replace(request.tool_choice, forced=not asked),
+            output_schema=request.output_schema
+            and replace(request.output_schema, forced=not thinks),
         )
     fitted = CompatibleRequest(
         request,
@@ -69,17 +70,17 @@ def fit(request: ChatRequest, supports: Capabilities, *, strict: bool) -> Compat
     return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 
-def _untaken(request: ChatRequest, supports: Capabilities) -> Iterator[str]:
+def _untaken(request: ChatRequest, capabilities: Capabilities) -> Iterator[str]:
     """Yield what the request asks for and the model does not take."""
-    if request.temperature not in _DEFAULT and not supports.temperature:
+    if request.temperature not in _DEFAULT and not capabilities.temperature:
         yield "temperature"
-    if request.top_p not in _DEFAULT and not supports.top_p:
+    if request.top_p not in _DEFAULT and not capabilities.top_p:
         yield "top_p"
-    thinks_anyway = request.effort == "none" and not supports.thinking_off
-    cannot_think = request.effort not in (None, "none") and not supports.reasoning_effort
+    thinks_anyway = request.effort == "none" and not capabilities.thinking_off
+    cannot_think = request.effort not in (None, "none") and not capabilities.reasoning_effort
     # A model cannot both think and be made to call something.
     thinks = request.effort not in (None, "none")
-    wants_both = request.calling.demands and supports.thinking_off and thinks
+    wants_both = request.tool_choice.demands and capabilities.thinking_off and thinks
     if thinks_anyway or cannot_think or wants_both:
         yield request.effort_param
 

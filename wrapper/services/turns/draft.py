@@ -51,7 +51,7 @@ def draft(
     principal: Principal,
     *,
     catalog: Catalog,
-    ceilings: Policy,
+    policy: Policy,
     strict: bool,
 ) -> Draft:
     """Return the draft of *request*.
@@ -60,10 +60,10 @@ def draft(
     itself; whether its messages can follow those of its session is known only with these.
     """
     choice = catalog.choose(request.model)
-    grant = ceilings.grant(request, choice.model, principal)
+    grant = policy.grant(request, choice.model, principal)
     if grant.profile == "agent":
         request = _for_agent(request)
-    fitted = fit(request, catalog.supports(choice.model), strict=strict)
+    fitted = fit(request, catalog.capabilities(choice.model), strict=strict)
     remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
     notes = {**remapped, **fitted.notes}
     drafted = Draft(fitted.request, choice.model, grant, principal, notes, strict)
@@ -74,10 +74,10 @@ def draft(
 
 def _for_agent(request: ChatRequest) -> ChatRequest:
     """Return *request* with the schema of its answer as Claude Code takes it from an agent."""
-    shape = request.shape
-    if shape is None:
+    output_schema = request.output_schema
+    if output_schema is None:
         return request
-    schema, lost = as_draft_7(shape.schema)
+    schema, lost = as_draft_7(output_schema.schema)
     adapted = dict.fromkeys((*request.adapted, *((SHAPE_PARAM,) if lost else ())))
-    shape = replace(shape, schema=schema, original=shape.exact)
-    return replace(request, shape=shape, adapted=tuple(adapted))
+    output_schema = replace(output_schema, schema=schema, original=output_schema.exact)
+    return replace(request, output_schema=output_schema, adapted=tuple(adapted))

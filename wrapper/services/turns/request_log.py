@@ -28,12 +28,12 @@ class RequestLog:
         *,
         prompts: bool,
         timing: Timing,
-        meter: Metrics,
+        metrics: Metrics,
         signals: Signals | None = None,
     ):
         self._turn = turn
         self._timing = timing
-        self._meter = meter
+        self._metrics = metrics
         self._signals = signals
         self._facts: dict[str, Any] = {"id": request_id, "key": turn.principal.name}
         self._facts["model"] = turn.model
@@ -89,8 +89,8 @@ class RequestLog:
         times = {f"{name}_ms": round(took * 1000) for name, took in timing.parts().items()}
         facts = {**self._facts, **source, **times, "outcome": outcome}
         log.info("request", extra={"facts": facts})
-        self._meter.timed(self._turn.profile, timing)
+        self._metrics.timed(self._turn.profile, timing)
         if outcome != "done":
-            self._meter.failed(outcome)
+            self._metrics.failed(outcome)
         if self._signals:
             self._signals.finish(outcome)

@@ -30,14 +30,19 @@ class Fault:
 
 def makes_demands(turn: Turn) -> bool:
     """Say whether the answers to *turn* have to be looked at."""
-    calling = turn.calling
-    one_call = bool(turn.functions and not calling.parallel)
-    return turn.shape is not None or calling.demands or one_call or checks_calls(turn.functions)
+    tool_choice = turn.tool_choice
+    one_call = bool(turn.functions and not tool_choice.parallel)
+    return (
+        turn.output_schema is not None
+        or tool_choice.demands
+        or one_call
+        or checks_calls(turn.functions)
+    )
 
 
 def missing_call(turn: Turn, choice: str) -> Fault:
     """Return the fault of an answer without the call that the parameter *choice* demands."""
-    return Fault(choice, reminder_of_call(turn.functions, turn.calling))
+    return Fault(choice, reminder_of_call(turn.functions, turn.tool_choice))
 
 
 def misfit_call(turn: Turn, calls: Iterable[ToolCall], choice: str) -> Fault | None:
@@ -47,17 +52,17 @@ def misfit_call(turn: Turn, calls: Iterable[ToolCall], choice: str) -> Fault | N
     return Fault(param, found.reminder) if found else None
 
 
-def misfit_answer(shape: OutputSchema, text: str) -> Fault | None:
-    """Return the fault of *text* where it does not fit *shape*, if it must or is no JSON at all."""
+def misfit_answer(output_schema: OutputSchema, text: str) -> Fault | None:
+    """Return the fault of *text*: no JSON, or against an *output_schema* that it must fit."""
     try:
-        why = misfit(shape, text)
+        why = misfit(output_schema, text)
     except ApiError as error:  # whether it fits cannot be known
         return Fault("response_format", error=error)
     if why is None:
         return None
-    if not shape.strict and _is_json(text):
+    if not output_schema.strict and _is_json(text):
         return Fault("response_format")
-    what = f"The model's answer does not fit the schema {shape.name!r}: {why}"
+    what = f"The model's answer does not fit the schema {output_schema.name!r}: {why}"
     return Fault("response_format", reminder_of_shape(why), BadAnswer(what, retry=False))
 
 

@@ -35,9 +35,9 @@ class Run:
     def __init__(
         self,
         loop: Events,
-        watch: Watchdog,
+        watchdog: Watchdog,
         record: RequestLog,
-        booking: UsageRecorder,
+        recorder: UsageRecorder,
         *,
         answers: Sequence[Answer],
         remember: Callable[[Answer], None],
@@ -45,9 +45,9 @@ class Run:
         notes: dict[str, str],
     ):
         self._loop = loop
-        self._watch = watch
+        self._watchdog = watchdog
         self._record = record
-        self._booking = booking
+        self._recorder = recorder
         self._answers = answers
         self._remember = remember
         self._release = release
@@ -72,7 +72,7 @@ class Run:
             with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
                 for index, event in self._loop.close():
                     self._record.add(index, event)
-                self._booking.close()
+                self._recorder.close()
         finally:  # else a session could never be used again
             self._release()
             self._record.close()
@@ -81,7 +81,7 @@ class Run:
         self._record.begin()
         try:
             for item in self._loop:
-                self._watch.check()
+                self._watchdog.check()
                 if item is not None:
                     yield from self._ended_early(*item)
                     self._record.add(*item)

@@ -57,8 +57,8 @@ class TurnService:
         settings: Settings,
         *,
         admission: Admission,
-        meter: Metrics,
-        ceilings: Policy,
+        metrics: Metrics,
+        policy: Policy,
         ledger: Ledger,
         rates: RateLimits,
         sessions: SessionService | None = None,
@@ -70,9 +70,9 @@ class TurnService:
         self._engine = engine
         self._catalog = catalog
         self._settings = settings
-        self._ceilings = ceilings
+        self._policy = policy
         self._admission = admission
-        self._meter = meter
+        self._metrics = metrics
         self._ledger = ledger
         self._rates = rates
         self._sessions = sessions
@@ -128,32 +128,37 @@ class TurnService:
             with timing.queueing():
                 check = partial(self._check, caller)
                 held.callback(self._admission.admit(request.n, caller.principal, check))
-            watch = self._watch(caller)
-            visit = self._visit(request, caller, watch, held)
-            request = visit.options.fill(request)
-            drafted = self._draft(request, caller) if visit.key or not early else early
-            turn = drafted.empty() if visit.repeats else drafted.build(visit.before, visit.key)
-            if not visit.repeats:  # other turns of the key may have spent the budget meanwhile
+            watchdog = self._watchdog(caller)
+            session_turn = self._session_turn(request, caller, watchdog, held)
+            request = session_turn.options.fill(request)
+            drafted = self._draft(request, caller) if session_turn.key or not early else early
+            turn = (
+                drafted.empty()
+                if session_turn.repeats
+                else drafted.build(session_turn.before, session_turn.key)
+            )
+            if not session_turn.repeats:
+                # Other turns of the key may have spent the budget meanwhile.
                 self._ledger.check(caller.principal)
-            inspected = self._inspect(request, turn, visit.before, caller)
-            notes = {**drafted.notes, **inspected, **visit.notes}
+            inspected = self._inspect(request, turn, session_turn.before, caller)
+            notes = {**drafted.notes, **inspected, **session_turn.notes}
             record = RequestLog(
                 caller.request_id,
                 turn,
                 prompts=self._settings.log_prompts,
                 timing=timing,
-                meter=self._meter,
-                signals=self._signals(turn, caller, visit),
+                metrics=self._metrics,
+                signals=self._signals(turn, caller, session_turn),
             )
-            booking = UsageRecorder(caller.principal, self._ledger, self._rates, self._meter)
+            recorder = UsageRecorder(caller.principal, self._ledger, self._rates, self._metrics)
             return Run(
-                self._play(turn, request, visit, booking),
-                watch,
+                self._play(turn, request, session_turn, recorder),
+                watchdog,
                 record,
-                booking,
+                recorder,
                 answers=[Answer() for _ in range(request.n)],
                 remember=partial(
-                    visit.remember,
+                    session_turn.remember,
                     legacy=request.legacy_functions,
                     options=options_of(request, turn.profile),
                 ),
@@ -166,7 +171,7 @@ class TurnService:
             request,
             caller.principal,
             catalog=self._catalog,
-            ceilings=self._ceilings,
+            policy=self._policy,
             strict=self._settings.strict_params,
         )
         if request.session_id is None and caller.may_repeat:  # only sessions repeat answers
@@ -184,27 +189,27 @@ class TurnService:
         self,
         turn: Turn,
         request: ChatRequest,
-        visit: SessionTurn | StatelessTurn,
-        booking: UsageRecorder,
+        session_turn: SessionTurn | StatelessTurn,
+        recorder: UsageRecorder,
     ) -> Events:
-        """Return the events of the request's turns, or of one that *visit* has had before."""
-        if visit.repeats:
-            return Replay(visit.replay())
+        """Return the events of the request's turns, or those that *session_turn* replays."""
+        if session_turn.repeats:
+            return Replay(session_turn.replay())
         runner: Runner = self._engine
         if makes_demands(turn):
             retries = self._settings.retry_bad_answers
             runner = Correction(runner, request.choice_param, request.stream, retries)
-        turn = replace(turn, may_go_on=booking.may_go_on)
-        return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=booking.add)
+        turn = replace(turn, may_go_on=recorder.may_go_on)
+        return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=recorder.add)
 
     def _signals(
-        self, turn: Turn, caller: Caller, visit: SessionTurn | StatelessTurn
+        self, turn: Turn, caller: Caller, session_turn: SessionTurn | StatelessTurn
     ) -> Signals | None:
         """Return what tells of the turn; one that was had before was told of then."""
-        return None if visit.repeats else Signals(self._sender, turn, caller.request_id)
+        return None if session_turn.repeats else Signals(self._sender, turn, caller.request_id)
 
-    def _visit(
-        self, request: ChatRequest, caller: Caller, watch: Watchdog, held: ExitStack
+    def _session_turn(
+        self, request: ChatRequest, caller: Caller, watchdog: Watchdog, held: ExitStack
     ) -> SessionTurn | StatelessTurn:
         """Return the request's turn of its session, which *held* is to close."""
         if request.session_id is None:
@@ -213,9 +218,9 @@ class TurnService:
             why = "this gateway keeps no sessions (SESSION_STORE=none)"
             raise InvalidRequest(f"session_id: {why}; leave it out.", param="session_id")
         asked = SessionRequest(request.session_id, request.messages, caller.attempt, caller.again)
-        visit = self._sessions.visit(asked, caller.principal, watch)
-        held.callback(visit.close)
-        return visit
+        session_turn = self._sessions.begin_turn(asked, caller.principal, watchdog)
+        held.callback(session_turn.close)
+        return session_turn
 
     def _inspect(
         self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage], caller: Caller
@@ -227,7 +232,7 @@ class TurnService:
         changed = check_pictures(request.listed, shrinks, strict=strict, gone=caller.gone)
         return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
 
-    def _watch(self, caller: Caller) -> Watchdog:
+    def _watchdog(self, caller: Caller) -> Watchdog:
         return Watchdog(
             gone=caller.gone,
             draining=self._draining,

@@ -23,16 +23,16 @@ Books = dict[str, Amounts]
 class UsageRecorder:
     """Books for one request; its turns are told apart by their index. It must be closed.
 
-    Then *meter* is told, once, since what is booked may become less until then.
+    Then *metrics* is told, once, since what is booked may become less until then.
 
     Everything raises Unavailable where the books cannot be kept and must be; nothing is lost then.
     """
 
-    def __init__(self, principal: Principal, ledger: Ledger, rates: RateLimits, meter: Metrics):
+    def __init__(self, principal: Principal, ledger: Ledger, rates: RateLimits, metrics: Metrics):
         self._principal = principal
         self._ledger = ledger
         self._rates = rates
-        self._meter = meter
+        self._metrics = metrics
         # A turn over midnight stays on the day it began on, so that each day's sums are whole.
         self._day = ledger.today().isoformat()
         self._booked: dict[int, Books] = {}
@@ -67,10 +67,10 @@ class UsageRecorder:
 
     def close(self) -> None:
         """Tell the meter; no more will be booked."""
-        self._meter.asked(sum(self._asked.values()))
+        self._metrics.asked(sum(self._asked.values()))
         for books in self._booked.values():
             for model, amounts in books.items():
-                self._meter.spent(model, amounts)
+                self._metrics.spent(model, amounts)
         self._asked, self._booked = {}, {}
 
     def _refusal(self) -> QuotaExceeded | None:

@@ -453,7 +453,7 @@ def test_wrong_calls(change, param, code):
     ],
 )
 @pytest.mark.parametrize(
-    ("choice", "calling"),
+    ("choice", "tool_choice"),
     [
         ({"type": "auto"}, ToolChoice("auto")),
         ({"type": "any"}, ToolChoice("any")),
@@ -462,12 +462,12 @@ def test_wrong_calls(change, param, code):
         ({"type": "auto", "disable_parallel_tool_use": True}, ToolChoice("auto", parallel=False)),
     ],
 )
-def test_flat_tools(tool, choice, calling):
+def test_flat_tools(tool, choice, tool_choice):
     """Tools and the choice of one may be in the forms of Anthropic's and the Responses API."""
     body = {"messages": [USER], "tools": [tool], "tool_choice": choice}
     request = CHAT_REQUEST.load(body)
     assert request.functions == (Function("f", {"type": "object"}, "d"),)
-    assert request.calling == calling
+    assert request.tool_choice == tool_choice
 
 
 def test_no_messages():

@@ -30,7 +30,7 @@ def refusal(**fields):
 
 
 @pytest.mark.parametrize(
-    ("fields", "functions", "calling"),
+    ("fields", "functions", "tool_choice"),
     [
         ({}, (), ToolChoice()),
         ({"tools": [], "tool_choice": "auto"}, (), ToolChoice()),
@@ -65,10 +65,10 @@ def refusal(**fields):
         ),
     ],
 )
-def test_taken(fields, functions, calling):
+def test_taken(fields, functions, tool_choice):
     """Functions are offered as they are given, and called as it is chosen."""
     request = load(**fields)
-    assert (request.functions, request.calling) == (functions, calling)
+    assert (request.functions, request.tool_choice) == (functions, tool_choice)
     assert request.legacy_functions == ("functions" in fields)
 
 
@@ -108,7 +108,7 @@ def test_refused(fields, param):
 
 
 @pytest.mark.parametrize(
-    ("given", "shape"),
+    ("given", "output_schema"),
     [
         ({"type": "text"}, None),
         ({"type": "json_object"}, OutputSchema("json_object", {"type": "object"})),
@@ -122,10 +122,10 @@ def test_refused(fields, param):
         ),
     ],
 )
-def test_shapes(given, shape):
+def test_shapes(given, output_schema):
     """The answer's format is a shape, or none."""
-    assert load(response_format=given).shape == shape
-    assert load(response_format=None).shape is None
+    assert load(response_format=given).output_schema == output_schema
+    assert load(response_format=None).output_schema is None
 
 
 def test_functions_make_it_plain():

@@ -15,7 +15,7 @@ class World:
         self.now = now
         self.is_gone = self.is_draining = False
         self.asked = 0
-        self.watch = Watchdog(
+        self.watchdog = Watchdog(
             gone=self.gone,
             draining=lambda: self.is_draining,
             limit=limit,
@@ -29,7 +29,7 @@ class World:
 
     def check_at(self, now):
         self.now = now
-        self.watch.check()
+        self.watchdog.check()
 
 
 def connected(key):

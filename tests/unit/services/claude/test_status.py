@@ -40,8 +40,8 @@ class World:
         self.account = Account(self.lease, lambda: self.stamp, lambda: self.now)
 
     def read(self):
-        fleet: Any = self
-        return self.account.read(fleet, 0.01)
+        supervisor: Any = self
+        return self.account.read(supervisor, 0.01)
 
     def discard(self, process):
         self.discarded.append(process)

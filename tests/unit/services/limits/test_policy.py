@@ -30,10 +30,10 @@ CLIENTS = {
     "functions": {"functions": (Function("f", {}),)},
     "functions that may not be called": {
         "functions": (Function("f", {}),),
-        "calling": ToolChoice("none"),
+        "tool_choice": ToolChoice("none"),
     },
-    "no calls": {"calling": ToolChoice("none")},
-    "a schema": {"shape": OutputSchema("s", {})},
+    "no calls": {"tool_choice": ToolChoice("none")},
+    "a schema": {"output_schema": OutputSchema("s", {})},
     "a beginning": {"prefill": True},
     "a call": {"messages": (*HI, CALLED)},
     "a result": {"messages": (ChatMessage("tool", ("42",), "c"), *HI)},
@@ -58,8 +58,8 @@ def refused(principal=LOCAL, **asked):
     return caught.value
 
 
-def key(**ceilings):
-    return Principal("alice", **ceilings)
+def key(**policy):
+    return Principal("alice", **policy)
 
 
 def test_nothing_asked_and_no_ceiling():

@@ -217,21 +217,21 @@ def test_functions_of_the_history():
     """Where the request has no functions, those of its history are made up, to be left alone."""
     turn = turn_of(*HISTORY)
     assert turn.functions == (Function("f", {"type": "object"}), Function("g", {"type": "object"}))
-    assert turn.calling == ToolChoice("none")
+    assert turn.tool_choice == ToolChoice("none")
 
 
 def test_functions_of_the_request():
     """The request's own functions are passed on as they are, and so is how to call them."""
-    own, calling = (Function("h", {"type": "object"}),), ToolChoice("any")
-    turn = turn_of(*HISTORY, functions=own, calling=calling)
-    assert (turn.functions, turn.calling) == (own, calling)
+    own, tool_choice = (Function("h", {"type": "object"}),), ToolChoice("any")
+    turn = turn_of(*HISTORY, functions=own, tool_choice=tool_choice)
+    assert (turn.functions, turn.tool_choice) == (own, tool_choice)
 
 
 @pytest.mark.parametrize(("said", "tools"), [(HISTORY, True), ((ASKED,), False)])
 def test_no_functions(said, tools):
     """None are made up beside Claude Code's own tools, or where nothing was called."""
     turn = turn_of(*said, tools=tools)
-    assert (turn.functions, turn.calling) == ((), ToolChoice())
+    assert (turn.functions, turn.tool_choice) == ((), ToolChoice())
 
 
 PARTS = st.one_of(st.text("ab \n", max_size=4), st.just(IMAGE), st.just(FILE))

@@ -73,8 +73,8 @@ class Desk:
             timer=lambda: self.now,
         )
 
-    def visit(self, id_="s", owner=ALICE, text="Hi", **fields):
-        watch = Watchdog(
+    def begin_turn(self, id_="s", owner=ALICE, text="Hi", **fields):
+        watchdog = Watchdog(
             gone=lambda: self.gone,
             draining=lambda: self.draining,
             limit=10_000,
@@ -82,17 +82,17 @@ class Desk:
             clock=lambda: self.now,
         )
         asked = SessionRequest(id_, (ChatMessage("user", (text,)),), **fields)
-        return self.service.visit(asked, owner, watch)
+        return self.service.begin_turn(asked, owner, watchdog)
 
     def turn(self, id_="s", owner=ALICE, cost=0.25, resumed=False, **fields):
         """Have a turn remembered; return the session's key."""
-        visit = self.visit(id_, owner, **fields)
+        session_turn = self.begin_turn(id_, owner, **fields)
         answer = Answer()
         for event in (Started("m", resumed), TextDelta("Yes."), Ended(Ending.DONE, USAGE, cost)):
             answer.add(event)
-        visit.remember(answer)
-        visit.close()
-        return visit.key
+        session_turn.remember(answer)
+        session_turn.close()
+        return session_turn.key
 
     def ids(self, owner=ALICE):
         return [head.key.id for head in self.service.heads(owner)]
@@ -130,23 +130,23 @@ def desk(make):
 def test_turns_one_after_the_other(desk):
     """A turn finds what the turns before it have left."""
     desk.turn(text="a")
-    visit = desk.visit(text="b")
-    assert [message.parts for message in visit.before] == [("a",), ("Yes.",)]
-    visit.close()
+    session_turn = desk.begin_turn(text="b")
+    assert [message.parts for message in session_turn.before] == [("a",), ("Yes.",)]
+    session_turn.close()
 
 
 def test_sessions_do_not_wait_for_each_other(desk):
     """Turns of several sessions, or of several owners, run side by side."""
-    visits = [desk.visit("s"), desk.visit("t"), desk.visit("s", BOB)]
-    assert len({visit.key for visit in visits}) == 3
+    visits = [desk.begin_turn("s"), desk.begin_turn("t"), desk.begin_turn("s", BOB)]
+    assert len({session_turn.key for session_turn in visits}) == 3
     assert desk.store.waits == []
 
 
 def test_busy(desk):
     """A turn that has waited for too long is a conflict, which is not to be tried again at once."""
-    desk.visit()
+    desk.begin_turn()
     with pytest.raises(Conflict, match="SESSION_WAIT") as caught:
-        desk.visit()
+        desk.begin_turn()
     assert caught.value.headers() == {"x-should-retry": "false"}
     assert (caught.value.code, caught.value.param) == ("session_busy", "session_id")
     assert sum(desk.store.waits) == WAIT
@@ -155,9 +155,9 @@ def test_busy(desk):
 
 def test_waiting(desk):
     """A turn that waits gets the session once the one before is done, with what that has left."""
-    first = desk.visit(text="a")
+    first = desk.begin_turn(text="a")
     desk.store.on_wait = first.close
-    desk.visit(text="b").close()
+    desk.begin_turn(text="b").close()
     assert len(desk.store.waits) == 1
 
 
@@ -165,34 +165,34 @@ def test_waiting(desk):
 def test_short_waits(make, wait):
     """Nobody waits for longer than is set, however short that is."""
     desk = make(wait=wait)
-    desk.visit()
+    desk.begin_turn()
     with pytest.raises(Conflict):
-        desk.visit()
+        desk.begin_turn()
     assert sum(desk.store.waits) == wait
 
 
 def test_who_waits_and_leaves(desk):
     """A client that leaves waits no more."""
-    desk.visit()
+    desk.begin_turn()
     desk.store.on_wait = lambda: setattr(desk, "gone", len(desk.store.waits) == 3)
     with pytest.raises(ClientGone):
-        desk.visit()
+        desk.begin_turn()
     assert len(desk.store.waits) == 3
 
 
 def test_who_waits_while_the_gateway_shuts_down(desk):
     """Nobody waits for a turn that a closing gateway will not run."""
-    desk.visit()
+    desk.begin_turn()
     desk.store.on_wait = lambda: setattr(desk, "draining", True)
     with pytest.raises(Unavailable):
-        desk.visit()
+        desk.begin_turn()
 
 
 def test_after_a_conflict(desk):
     """Who was refused has left nothing behind: the session is free once its turn is done."""
-    first = desk.visit()
+    first = desk.begin_turn()
     with pytest.raises(Conflict):
-        desk.visit()
+        desk.begin_turn()
     first.close()
     assert desk.is_free()
 
@@ -201,14 +201,14 @@ def test_too_large(make):
     """A session that would be too large is refused, and is free again."""
     desk = make(most=60)
     with pytest.raises(RequestTooLarge):
-        desk.visit(text="x" * 60)
+        desk.begin_turn(text="x" * 60)
     assert desk.is_free()
     assert desk.ids() == []
 
 
 def test_a_turn_that_leaves_nothing(desk):
     """A turn of a new session that is not remembered leaves no session."""
-    desk.visit().close()
+    desk.begin_turn().close()
     assert desk.ids() == []
 
 
@@ -264,15 +264,15 @@ def test_deleting(desk):
 def test_deleting_during_a_turn(desk):
     """A session that is deleted while its turn runs stays so, and the turn is told."""
     desk.turn()
-    visit = desk.visit()
+    session_turn = desk.begin_turn()
     desk.service.delete(ALICE, "s")
     answer = Answer()
     for event in (Started("m"), Ended(Ending.DONE, USAGE, None)):
         answer.add(event)
     with pytest.raises(Conflict) as caught:
-        visit.remember(answer)
+        session_turn.remember(answer)
     assert (caught.value.code, caught.value.retry) == ("session_deleted", False)
-    visit.close()
+    session_turn.close()
     assert desk.ids() == []
 
 
@@ -310,30 +310,30 @@ def test_sweeping(desk):
 
 def test_a_session_about_to_be_remembered(desk):
     """What is kept for a session that is remembered a moment later stays."""
-    visit = desk.visit()
-    desk.engine.kept = [visit.key]
+    session_turn = desk.begin_turn()
+    desk.engine.kept = [session_turn.key]
     for _ in range(3):  # however long its client takes to read
         desk.service.sweep()
     answer = Answer()
     for event in (Started("m"), Ended(Ending.DONE, USAGE, None)):
         answer.add(event)
-    visit.remember(answer)
-    visit.close()
+    session_turn.remember(answer)
+    session_turn.close()
     desk.service.sweep()
     assert desk.engine.forgotten == []
 
 
 def test_a_session_that_was_not_remembered(desk):
     """What is kept for a new session whose first turn failed goes at once, a directory too."""
-    visit = desk.visit()
-    visit.close()
-    assert desk.engine.forgotten == [visit.key]
+    session_turn = desk.begin_turn()
+    session_turn.close()
+    assert desk.engine.forgotten == [session_turn.key]
 
 
 def test_a_later_turn_that_was_not_remembered(desk):
     """What is kept for a session stays where a later turn fails."""
     desk.turn()
-    desk.visit().close()
+    desk.begin_turn().close()
     assert desk.engine.forgotten == []
 
 
@@ -369,12 +369,14 @@ def test_the_settings_limits():
     settings = Settings(session_max_bytes=40, max_sessions=1, session_wait=0)
     service = open_sessions(settings, ScriptedEngine())
     assert service
-    watch = Watchdog(
+    watchdog = Watchdog(
         gone=lambda: False, draining=lambda: False, limit=9, grace=9, clock=lambda: 0.0
     )
     with pytest.raises(RequestTooLarge):
-        service.visit(SessionRequest("s", (ChatMessage("user", ("x" * 40,)),)), ALICE, watch)
-    service.visit(SessionRequest("s", ()), ALICE, watch)
+        service.begin_turn(
+            SessionRequest("s", (ChatMessage("user", ("x" * 40,)),)), ALICE, watchdog
+        )
+    service.begin_turn(SessionRequest("s", ()), ALICE, watchdog)
     with pytest.raises(Conflict):
-        service.visit(SessionRequest("s", ()), ALICE, watch)
+        service.begin_turn(SessionRequest("s", ()), ALICE, watchdog)
     service.close()

@@ -76,15 +76,15 @@ class Talk:
         self.now = BEGAN
         self.empty = new_session("alice", "s", self.now)
 
-    def visit(self, *messages, **fields: Any):
+    def begin_turn(self, *messages, **fields: Any):
         session = self.claim.session or self.empty
         return SessionTurn(self.claim, session, messages, clock=lambda: self.now, **fields)
 
     def turn(self, *messages, answer=None, legacy=False, **fields):
         """Have a turn remembered; return its visit."""
-        visit = self.visit(*messages, **fields)
-        visit.remember(answer or text_answer("Yes."), legacy=legacy)
-        return visit
+        session_turn = self.begin_turn(*messages, **fields)
+        session_turn.remember(answer or text_answer("Yes."), legacy=legacy)
+        return session_turn
 
     @property
     def head(self):
@@ -102,16 +102,16 @@ class Talk:
 
 def test_a_new_session():
     """Before a session's first turn nothing was said."""
-    visit = Talk().visit(user("a"))
-    assert (visit.before, visit.repeats, dict(visit.notes)) == ((), False, {})
-    assert (visit.key.owner, visit.key.id) == ("alice", "s")
+    session_turn = Talk().begin_turn(user("a"))
+    assert (session_turn.before, session_turn.repeats, dict(session_turn.notes)) == ((), False, {})
+    assert (session_turn.key.owner, session_turn.key.id) == ("alice", "s")
 
 
 def test_what_was_said_before():
     """A turn finds what was asked and what was answered, in that order."""
     talk = Talk()
     talk.turn(SYSTEM, user("a"), answer=text_answer("b"))
-    assert talk.visit(user("c")).before == (SYSTEM, user("a"), said("b"))
+    assert talk.begin_turn(user("c")).before == (SYSTEM, user("a"), said("b"))
     talk.turn(user("c"), answer=text_answer("d"))
     assert talk.messages == (SYSTEM, user("a"), said("b"), user("c"), said("d"))
 
@@ -217,7 +217,7 @@ def test_summary():
 def test_closing():
     """Closing lets the next turn have the session."""
     talk = Talk()
-    talk.visit(user("a")).close()
+    talk.begin_turn(user("a")).close()
     assert talk.claim.released == 1
 
 
@@ -243,9 +243,9 @@ def test_what_repeats(first, second, repeats):
     """A turn is repeated where its client says so, by a count or by the name that it gave it."""
     talk = Talk()
     talk.turn(user("a"), **first)
-    visit = talk.visit(user("a"), **second)
-    assert visit.repeats == repeats
-    assert visit.notes == ({"idempotent-replayed": "true"} if repeats else {})
+    session_turn = talk.begin_turn(user("a"), **second)
+    assert session_turn.repeats == repeats
+    assert session_turn.notes == ({"idempotent-replayed": "true"} if repeats else {})
 
 
 REPEAT = {"attempt": "k", "again": True}
@@ -258,7 +258,7 @@ def test_other_messages_repeat_nothing(messages):
     """What was not asked in just these words is a new turn."""
     talk = Talk()
     talk.turn(user("a"), **REPEAT)
-    assert not talk.visit(*messages, **REPEAT).repeats
+    assert not talk.begin_turn(*messages, **REPEAT).repeats
 
 
 def test_only_the_last_turn_repeats():
@@ -266,12 +266,12 @@ def test_only_the_last_turn_repeats():
     talk = Talk()
     talk.turn(user("a"), attempt="k")
     talk.turn(user("b"), attempt="l")
-    assert not talk.visit(user("a"), attempt="k").repeats
+    assert not talk.begin_turn(user("a"), attempt="k").repeats
 
 
 def test_nothing_to_repeat():
     """Who asks a new session again, because it failed before, is answered for the first time."""
-    assert not Talk().visit(user("a"), **REPEAT).repeats
+    assert not Talk().begin_turn(user("a"), **REPEAT).repeats
 
 
 def test_remembered_once():
@@ -287,20 +287,20 @@ def test_the_same_again_that_fails():
     """Who says the same twice, and asks again as the second turn failed, gets a new answer."""
     talk = Talk()
     talk.turn(user("Go on."), answer=text_answer("b"))
-    talk.visit(user("Go on.")).close()
+    talk.begin_turn(user("Go on.")).close()
     assert talk.messages == (user("Go on."), said("b"))
-    assert not talk.visit(user("Go on."), again=True).repeats
+    assert not talk.begin_turn(user("Go on."), again=True).repeats
     talk.turn(user("Go on."), answer=text_answer("c"), again=True)
     assert talk.messages == (user("Go on."), said("b"), user("Go on."), said("c"))
-    assert talk.visit(user("Go on."), again=True).repeats
+    assert talk.begin_turn(user("Go on."), again=True).repeats
 
 
 def replayed(answer, **fields):
     """Return what a turn with this answer is answered when it is asked for again."""
     talk = Talk()
     talk.turn(user("a"), answer=answer, **fields)
-    visit = talk.visit(user("a"), again=True)
-    events = list(visit.replay())
+    session_turn = talk.begin_turn(user("a"), again=True)
+    events = list(session_turn.replay())
     again = Answer()
     for event in events:
         again.add(event)
@@ -343,10 +343,10 @@ def test_replays_are_of_one_choice():
 # How large it is
 
 
-def checked(visit, size):
+def checked(session_turn, size):
     """Say whether a session may come to this *size* with the visit."""
     try:
-        visit.check(size)
+        session_turn.check(size)
     except RequestTooLarge:
         return False
     return True
@@ -356,18 +356,18 @@ def test_too_large():
     """A session may not come to hold more than it may have, with what is said now."""
     talk = Talk()
     first = measure(user("a"))
-    assert checked(talk.visit(user("a")), first)
-    assert not checked(talk.visit(user("a")), first - 1)
+    assert checked(talk.begin_turn(user("a")), first)
+    assert not checked(talk.begin_turn(user("a")), first - 1)
     talk.turn(user("a"))
     both = talk.head.size + measure(user("bc"))
-    assert checked(talk.visit(user("bc")), both)
-    assert not checked(talk.visit(user("bc")), both - 1)
+    assert checked(talk.begin_turn(user("bc")), both)
+    assert not checked(talk.begin_turn(user("bc")), both - 1)
 
 
 def test_what_is_too_large_is_told():
     """A session that would be too large is told of, with the setting and the mend."""
     with pytest.raises(RequestTooLarge, match=r"SESSION_MAX_BYTES.*Begin another") as caught:
-        Talk().visit(user("a")).check(0)
+        Talk().begin_turn(user("a")).check(0)
     assert (caught.value.param, caught.value.code) == ("session_id", "session_too_large")
 
 
@@ -375,7 +375,7 @@ def test_a_repeat_is_never_too_large():
     """What is there already is told again, however large."""
     talk = Talk()
     talk.turn(user("a"))
-    assert checked(talk.visit(user("a"), again=True), 0)
+    assert checked(talk.begin_turn(user("a"), again=True), 0)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -390,10 +390,10 @@ def test_sizes(turns):
     """A size that is counted turn by turn is that of all the messages, counted anew."""
     talk = Talk()
     for system, asked, answered in turns:
-        visit = talk.turn(*system, user(asked), answer=text_answer(answered))
+        session_turn = talk.turn(*system, user(asked), answer=text_answer(answered))
         assert talk.head.size == sum(map(measure, talk.messages))
         assert talk.head.messages == len(talk.messages)
-        assert visit.key == talk.head.key
+        assert session_turn.key == talk.head.key
 
 
 # Without a session

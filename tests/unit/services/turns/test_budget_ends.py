@@ -165,6 +165,6 @@ def test_without_a_budget_nothing_ends(house):
 def test_rounds_of_a_key_with_a_budget(house, who, asked, rounds):
     """A key with a budget has BUDGET_MAX_TURNS rounds, where neither it nor the request says."""
     gateway = house().gateway
-    ceilings = Policy(gateway.settings, gateway.catalog)
+    policy = Policy(gateway.settings, gateway.catalog)
     request = ChatRequest((), profile="agent", max_turns=asked)
-    assert ceilings.grant(request, "sonnet", who).permissions.max_turns == rounds
+    assert policy.grant(request, "sonnet", who).permissions.max_turns == rounds

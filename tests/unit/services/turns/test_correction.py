@@ -115,20 +115,20 @@ def test_nothing_is_demanded():
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("calling", [ONE, ANY])
-def test_a_call_that_was_asked_for(calling, streams):
+@pytest.mark.parametrize("tool_choice", [ONE, ANY])
+def test_a_call_that_was_asked_for(tool_choice, streams):
     """A model that calls is asked once, and its call comes as it is."""
     events = called("f", before=("Well.",))
-    played = Played(turn(functions=(F, G), calling=calling), events, streams=streams)
+    played = Played(turn(functions=(F, G), tool_choice=tool_choice), events, streams=streams)
     assert played.events == events
     assert len(played.engine.turns) == 1
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("calling", [ONE, ANY])
-def test_asked_once_more(calling, streams):
+@pytest.mark.parametrize("tool_choice", [ONE, ANY])
+def test_asked_once_more(tool_choice, streams):
     """A model that only talks is asked once more: the second answer is told, both are counted."""
-    asked = turn(functions=(F, G), calling=calling)
+    asked = turn(functions=(F, G), tool_choice=tool_choice)
     played = Played(asked, said("I'd rather not."), called("f"), streams=streams)
     assert (played.text, played.calls) == ("", [(0, "f")])
     assert played.notes == [(RETRIED, "tool_choice")]
@@ -144,7 +144,7 @@ def test_asked_once_more(calling, streams):
 
 def test_a_blank_answer_is_no_message():
     """What the model has not said is not sent back to it: the user's message says it all."""
-    played = Played(turn(functions=(F,), calling=ONE), said(" "), called("f"))
+    played = Played(turn(functions=(F,), tool_choice=ONE), said(" "), called("f"))
     (message,) = played.engine.turns[1].messages
     assert (message.role, message.parts[0], len(message.parts)) == ("user", "Hi", 2)
 
@@ -152,7 +152,7 @@ def test_a_blank_answer_is_no_message():
 @pytest.mark.parametrize("streams", [False, True])
 def test_another_function(streams):
     """A call of another function than the one demanded is answered as not run, and not told."""
-    asked = turn(functions=(F, G), calling=ONE)
+    asked = turn(functions=(F, G), tool_choice=ONE)
     played = Played(asked, called("g"), called("g", "f"), streams=streams)
     assert played.calls == [(0, "f")]
     assert [event.index for event in played.of(CallDelta)] == [0]
@@ -164,7 +164,7 @@ def test_another_function(streams):
 @pytest.mark.parametrize("streams", [False, True])
 def test_giving_up(streams):
     """A model that will not call has its last answer passed on, and the client is told so."""
-    asked = turn(functions=(F,), calling=ANY)
+    asked = turn(functions=(F,), tool_choice=ANY)
     played = Played(asked, said("No."), said("Still ", "no."), streams=streams)
     assert played.text == "Still no."
     assert played.notes == [(RETRIED, "tool_choice"), (UNMET, "tool_choice")]
@@ -174,7 +174,7 @@ def test_giving_up(streams):
 
 def test_giving_up_on_another_function():
     """Where only other functions are called, these calls are the answer."""
-    played = Played(turn(functions=(F, G), calling=ONE), called("g"), called("g"))
+    played = Played(turn(functions=(F, G), tool_choice=ONE), called("g"), called("g"))
     assert (played.calls, played.notes[-1]) == ([(0, "g")], (UNMET, "tool_choice"))
     assert played.events[-1].ending is Ending.CALLS
 
@@ -182,14 +182,14 @@ def test_giving_up_on_another_function():
 @pytest.mark.parametrize("parallel", [True, False])
 def test_parallel_calls(parallel):
     """Where calls must not be parallel only the first one is passed on."""
-    asked = turn(functions=(F, G), calling=ToolChoice(parallel=parallel))
+    asked = turn(functions=(F, G), tool_choice=ToolChoice(parallel=parallel))
     played = Played(asked, called("f", "g", "f"), streams=True)
     assert len(played.calls) == len(played.of(CallDelta)) == (3 if parallel else 1)
     assert played.notes == ([] if parallel else [("x-adapted-params", "parallel_tool_calls")])
 
 
 @pytest.mark.parametrize("ending", [Ending.LENGTH, Ending.REFUSED, Ending.ABANDONED])
-@pytest.mark.parametrize("asked", [{"calling": ANY}, {"shape": STRICT}])
+@pytest.mark.parametrize("asked", [{"tool_choice": ANY}, {"output_schema": STRICT}])
 def test_answers_that_are_cut_short(asked, ending):
     """What was cut short, refused or abandoned is told as it is."""
     played = Played(turn(functions=(F,), **asked), said("W", "ell", ending=ending), streams=True)
@@ -199,7 +199,7 @@ def test_answers_that_are_cut_short(asked, ending):
 @pytest.mark.parametrize("retries", [True, False])
 def test_who_may_not_ask_again(retries):
     """Where a further request is not allowed the first answer is the last one."""
-    asked = turn(functions=(F,), calling=ANY, may_go_on=lambda: not retries)
+    asked = turn(functions=(F,), tool_choice=ANY, may_go_on=lambda: not retries)
     played = Played(asked, said("No."), retries=retries)
     assert (played.text, played.notes) == ("No.", [(UNMET, "tool_choice")])
 
@@ -207,13 +207,13 @@ def test_who_may_not_ask_again(retries):
 def test_tools_are_not_used_twice():
     """An agent that has used tools is not asked again, since it would use them again."""
     events = [Started("m"), ToolUse("Bash", "{}"), TextDelta("Done."), used(), ended()]
-    played = Played(turn(functions=(F,), calling=ANY, profile="agent"), events)
+    played = Played(turn(functions=(F,), tool_choice=ANY, profile="agent"), events)
     assert (played.text, played.notes) == ("Done.", [(UNMET, "tool_choice")])
 
 
 def test_the_second_request_fails():
     """Where the second request fails the first answer is told, with what both have used."""
-    asked = turn(functions=(F,), calling=ANY)
+    asked = turn(functions=(F,), tool_choice=ANY)
     played = Played(asked, said("No."), [used(5), Overloaded("full")])
     assert played.error is None
     assert played.text == "No."
@@ -224,21 +224,21 @@ def test_the_second_request_fails():
 def test_the_second_request_fails_late():
     """A failure after the call has begun is the turn's."""
     failing = [*called("f")[:2], Overloaded("full")]
-    played = Played(turn(functions=(F,), calling=ANY), said("No."), failing, streams=True)
+    played = Played(turn(functions=(F,), tool_choice=ANY), said("No."), failing, streams=True)
     assert isinstance(played.error, Overloaded)
 
 
 def test_thoughts_are_not_held_back():
     """Thoughts are told at once, also while a call is awaited."""
     events = [Started("m"), ReasoningDelta("Hm"), *said("No.")[1:]]
-    played = Played(turn(functions=(F,), calling=ANY), events, called("f"), streams=True)
+    played = Played(turn(functions=(F,), tool_choice=ANY), events, called("f"), streams=True)
     assert played.events[1] == ReasoningDelta("Hm")
 
 
 def test_what_was_summarised_is_not_summarised_again():
     """The second request goes on from the summary that the first one came to."""
     summary = (Message("user", ("In short", "Hi")),)
-    asked = turn(functions=(F,), calling=ANY, compacts=True)
+    asked = turn(functions=(F,), tool_choice=ANY, compacts=True)
     played = Played(asked, [Compacted(summary), *said("No.")], called("f"))
     second = played.engine.turns[1]
     assert (second.messages[0], second.compacts) == (summary[0], False)
@@ -246,14 +246,14 @@ def test_what_was_summarised_is_not_summarised_again():
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("shape", [STRICT, LENIENT])
+@pytest.mark.parametrize("output_schema", [STRICT, LENIENT])
 @pytest.mark.parametrize(
     "text", ['{"a": 1}', ' \n{"a": 1}', '```json\n{"a": 1}\n```', '\n```\n{"a": 1}\n```\n']
 )
-def test_fences(text, shape, streams):
+def test_fences(text, output_schema, streams):
     """A code fence and white space around an answer in a shape are taken away."""
     pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
-    played = Played(turn(shape=shape), said(*pieces), streams=streams)
+    played = Played(turn(output_schema=output_schema), said(*pieces), streams=streams)
     assert (played.text.strip(), played.notes) == ('{"a": 1}', [])
     assert played.text == played.text.lstrip()
     assert not played.of(Unfit)
@@ -261,11 +261,13 @@ def test_fences(text, shape, streams):
 
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize(
-    ("shape", "first"), [(STRICT, '{"a": "x"}'), (STRICT, "One."), (LENIENT, "One.")]
+    ("output_schema", "first"), [(STRICT, '{"a": "x"}'), (STRICT, "One."), (LENIENT, "One.")]
 )
-def test_a_shape_asked_for_once_more(shape, first, streams):
+def test_a_shape_asked_for_once_more(output_schema, first, streams):
     """A strict shape is asked for again where the answer does not fit, any where it is no JSON."""
-    played = Played(turn(shape=shape), said(first), said('{"a": 1}'), streams=streams)
+    played = Played(
+        turn(output_schema=output_schema), said(first), said('{"a": 1}'), streams=streams
+    )
     assert (played.text, played.notes) == ('{"a": 1}', [(RETRIED, "response_format")])
     assert played.events[-1].usage == Usage(input=6, output=4)
     _, answer, reply = played.engine.turns[1].messages
@@ -274,10 +276,10 @@ def test_a_shape_asked_for_once_more(shape, first, streams):
 
 
 @pytest.mark.parametrize("retries", [True, False])
-@pytest.mark.parametrize("shape", [STRICT, LENIENT])
-def test_no_answer_in_shape(shape, retries):
+@pytest.mark.parametrize("output_schema", [STRICT, LENIENT])
+def test_no_answer_in_shape(output_schema, retries):
     """An answer that is no JSON, also when it is asked for again, is an error for the client."""
-    played = Played(turn(shape=shape), said("One."), said("Two."), retries=retries)
+    played = Played(turn(output_schema=output_schema), said("One."), said("Two."), retries=retries)
     (unfit,) = played.of(Unfit)
     assert "'number'" in unfit.error.message
     assert unfit.error.retry is False
@@ -288,20 +290,20 @@ def test_no_answer_in_shape(shape, retries):
 @pytest.mark.parametrize("streams", [False, True])
 def test_json_that_does_not_match(streams):
     """JSON that does not match a schema that is not strict is passed on, and the client is told."""
-    played = Played(turn(shape=LENIENT), said('{"a": ', '"x"}'), streams=streams)
+    played = Played(turn(output_schema=LENIENT), said('{"a": ', '"x"}'), streams=streams)
     assert (played.text, played.notes) == ('{"a": "x"}', [(UNMET, "response_format")])
     assert len(played.of(TextDelta)) == (2 if streams else 1)
 
 
 def test_a_call_in_place_of_the_answer():
     """Where functions may be called first a call is passed on, and no shape is looked for."""
-    played = Played(turn(shape=STRICT, functions=(F,)), called("f"), streams=True)
+    played = Played(turn(output_schema=STRICT, functions=(F,)), called("f"), streams=True)
     assert (played.calls, played.notes, played.of(Unfit)) == ([(0, "f")], [], [])
 
 
 def test_an_agent_is_not_asked_for_its_shape():
     """Claude Code asks an agent again by itself."""
-    played = Played(turn(shape=STRICT, profile="agent"), said("One."))
+    played = Played(turn(output_schema=STRICT, profile="agent"), said("One."))
     assert len(played.of(Unfit)) == len(played.engine.turns) == 1
 
 
@@ -376,7 +378,12 @@ def test_a_spent_budget(tmp_path):
     """Who has spent the budget on the first answer is not asked for more."""
     house = House(lambda turn: said("No."), usage_db=str(tmp_path / "usage.db"))
     house.caller = Caller(Principal("local", usd_per_day=0.4))
-    fields = {"functions": (F,), "calling": ToolChoice("any"), "model": THINKS, "session_id": None}
+    fields = {
+        "functions": (F,),
+        "tool_choice": ToolChoice("any"),
+        "model": THINKS,
+        "session_id": None,
+    }
     assert house.say("Hi", **fields).notes[UNMET] == "tool_choice"
     assert len(house.engine.turns) == 1
 
@@ -384,8 +391,11 @@ def test_a_spent_budget(tmp_path):
 @pytest.mark.parametrize("strict", [True, False])
 def test_response_format(strict):
     """Only a strict format is asked for again; a 502 says that it was in vain."""
-    shape = {"name": "number", "schema": SCHEMA, "strict": strict}
-    fields = {"response_format": {"type": "json_schema", "json_schema": shape}, "model": THINKS}
+    output_schema = {"name": "number", "schema": SCHEMA, "strict": strict}
+    fields = {
+        "response_format": {"type": "json_schema", "json_schema": output_schema},
+        "model": THINKS,
+    }
     bad = said('{"a": "x"}')
     if strict:
         response = serve(bad, bad).ask(**fields)
@@ -487,7 +497,7 @@ def test_strict_arguments_behind_another_call():
     """A call of another function than the demanded one is not passed on beside it."""
     events = [Started("m"), CallStarted(0, "i", "g"), CallDelta(0, "{}")]
     events += [CallStarted(1, "j", "f"), CallDelta(1, '{"a": 1}'), used(), ended(Ending.CALLS)]
-    asked = turn(functions=(KEPT, G), calling=ToolChoice("one", "f"))
+    asked = turn(functions=(KEPT, G), tool_choice=ToolChoice("one", "f"))
     assert Played(asked, events).calls == [(0, "f")]
 
 

@@ -21,7 +21,7 @@ def asked(**parameters):
 
 
 @pytest.mark.parametrize(
-    ("supports", "given", "left", "ignored", "clamped"),
+    ("capabilities", "given", "left", "ignored", "clamped"),
     [
         (Capabilities(), {"temperature": 0.0, "top_p": 0.5}, None, (), ()),
         (Capabilities(), {"temperature": 1.5}, None, (), ("temperature",)),
@@ -35,14 +35,14 @@ def asked(**parameters):
         (NEWEST, {"effort": "low"}, None, (), ()),
         (NO_EFFORT, {"effort": "low"}, {}, ("reasoning_effort",), ()),
         (NO_EFFORT, {"effort": "none"}, None, (), ()),
-        (NEWEST, {"calling": ToolChoice("auto")}, None, (), ()),
-        (Capabilities(), {"calling": ToolChoice("any")}, None, (), ()),
+        (NEWEST, {"tool_choice": ToolChoice("auto")}, None, (), ()),
+        (Capabilities(), {"tool_choice": ToolChoice("any")}, None, (), ()),
         (NEWEST, {"idle": ("seed",), "temperature": 0}, None, ("seed", "temperature"), ()),
     ],
 )
-def test_fit(supports, given, left, ignored, clamped):
+def test_fit(capabilities, given, left, ignored, clamped):
     """What the model does not take is taken out and named; all else is left as it is."""
-    fitted = fit(asked(**given), supports, strict=False)
+    fitted = fit(asked(**given), capabilities, strict=False)
     assert (fitted.ignored, tuple(fitted.clamped)) == (ignored, clamped)
     if left is not None:
         assert fitted.request == asked(**left)
@@ -51,21 +51,21 @@ def test_fit(supports, given, left, ignored, clamped):
     assert ", ".join(lost) == ", ".join(fitted.notes.values())
     if lost:
         with pytest.raises(InvalidRequest) as caught:
-            fit(asked(**given), supports, strict=True)
+            fit(asked(**given), capabilities, strict=True)
         assert caught.value.param == lost[0]
     else:
-        assert fit(asked(**given), supports, strict=True) == fitted
+        assert fit(asked(**given), capabilities, strict=True) == fitted
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("calling", [ToolChoice("any"), ToolChoice("one", "f")])
-def test_a_demanded_call(calling, legacy):
+@pytest.mark.parametrize("tool_choice", [ToolChoice("any"), ToolChoice("one", "f")])
+def test_a_demanded_call(tool_choice, legacy):
     """A call that the model cannot be forced to is only asked for; who is strict gets a 400."""
-    request = asked(calling=calling, legacy_functions=legacy)
+    request = asked(tool_choice=tool_choice, legacy_functions=legacy)
     fitted = fit(request, NEWEST, strict=False)
     name = "function_call" if legacy else "tool_choice"
     assert fitted.notes == {"x-adapted-params": name}
-    assert fitted.request.calling == replace(calling, forced=False)
+    assert fitted.request.tool_choice == replace(tool_choice, forced=False)
     with pytest.raises(InvalidRequest) as caught:
         fit(request, NEWEST, strict=True)
     assert caught.value.param == name

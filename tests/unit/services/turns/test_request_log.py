@@ -35,7 +35,7 @@ def told(caplog):
 
 def record_of(clock=None, prompts=False):
     timing = Timing(clock or Clock())
-    return RequestLog("req-1", TURN, prompts=prompts, timing=timing, meter=NullMetrics())
+    return RequestLog("req-1", TURN, prompts=prompts, timing=timing, metrics=NullMetrics())
 
 
 def test_done(told):

@@ -290,11 +290,11 @@ def test_an_answer_in_another_shape(house, session_id, stream):
     before = before_it(here)
     here.plays(*answer('{"a": "one"}'))
     with pytest.raises(BadAnswer, match="'number'"):
-        here.say("a", shape=SHAPE, session_id=session_id, stream=stream)
+        here.say("a", output_schema=SHAPE, session_id=session_id, stream=stream)
     assert here.remembered() == before
     assert here.free()
     here.plays(*answer('{"a": 1}'))
-    told = here.say("a", shape=SHAPE, session_id=session_id, stream=stream)
+    told = here.say("a", output_schema=SHAPE, session_id=session_id, stream=stream)
     assert (told.text, told.reason) == ('{"a": 1}', "stop")
 
 
@@ -302,7 +302,7 @@ def test_a_stream_in_another_shape(house):
     """A stream whose answer does not fit its shape ends in the error, and tells of no end."""
     here = house()
     here.plays(*answer("one"))
-    stream = here.begin("a", stream=True, shape=SHAPE)
+    stream = here.begin("a", stream=True, output_schema=SHAPE)
     chunks = []
     with pytest.raises(BadAnswer):
         chunks.extend(stream.chunks)
@@ -559,7 +559,7 @@ def test_a_retry_waits_for_the_first_attempt(house):
     "first",
     [
         {"functions": (Function("f", {}),)},
-        {"shape": SHAPE},
+        {"output_schema": SHAPE},
         {"profile": "plain"},
         {"caller": Caller(replace(LOCAL, profile="plain"))},
     ],

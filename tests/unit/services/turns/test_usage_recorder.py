@@ -41,10 +41,10 @@ class Desk:
     def __init__(self):
         self.books = Books()
         self.rates = RateLimits(MemoryStorage(), required=False)
-        self.booking = UsageRecorder(ALICE, cast(Ledger, self.books), self.rates, NullMetrics())
+        self.recorder = UsageRecorder(ALICE, cast(Ledger, self.books), self.rates, NullMetrics())
 
     def tell(self, index=0, /, **spent):
-        self.booking.add(index, Used({name: Spent(*one) for name, one in spent.items()}))
+        self.recorder.add(index, Used({name: Spent(*one) for name, one in spent.items()}))
 
     def kept(self, model):
         return self.books.kept["2026-11-30", model]
@@ -66,7 +66,7 @@ def test_as_it_becomes_known(desk):
     dear = 100 * DEAREST + 7 * 5 * DEAREST
     assert desk.kept("m") == Amounts(requests=1, input=100, output=7, unpriced_nanos=dear)
     desk.tell(m=(Usage(90, 5, 6, 8, 2), 0.25))
-    desk.booking.close()
+    desk.recorder.close()
     assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
     assert desk.tokens() == 90 + 5 + 6 + 8
 
@@ -75,8 +75,8 @@ def test_without_a_price(desk):
     """A turn that ended without a price counts as dear as it can have been, once."""
     desk.tell(0, m=(Usage(input=100, output=7), None))
     desk.tell(1, m=(Usage(output=1), 0.25))
-    desk.booking.close()
-    desk.booking.close()
+    desk.recorder.close()
+    desk.recorder.close()
     dear = 100 * DEAREST + 7 * 5 * DEAREST
     assert desk.kept("m") == Amounts(1, 100, 0, 0, 8, nanos=250_000_000, unpriced_nanos=dear)
 
@@ -84,7 +84,7 @@ def test_without_a_price(desk):
 def test_other_events_cost_nothing(desk):
     """Only what an engine says was used is booked."""
     for event in (Started("m"), TextDelta("a"), Ended(Ending.DONE, Usage(input=3), 1.0)):
-        desk.booking.add(0, event)
+        desk.recorder.add(0, event)
     assert desk.books.kept == {}
 
 
@@ -125,7 +125,7 @@ def test_the_last_word_counts(told):
     desk = Desk()
     for index, spent in told:
         desk.tell(index, **spent)
-    desk.booking.close()
+    desk.recorder.close()
     last = dict(told)
     for model in "mno":
         spent = [turn[model] for turn in last.values() if model in turn]

@@ -141,7 +141,7 @@ class Conversation:
         if self._ended.ending is not Ending.DONE or self._turn.permissions.mode == "plan":
             return None
         text = "".join(self._said)
-        if self._turn.shape and not is_exact(text):
+        if self._turn.output_schema and not is_exact(text):
             return None  # it knows its own answer with other numbers
         answer = (Message("assistant", (text,)),) if text.strip() else ()
         return (*self._turn.messages, *answer)

@@ -54,8 +54,8 @@ class Lease:
 class LeaseManager:
     """Warm processes, a pool a profile, and those that are parked after a turn.
 
-    *welcome* is told of each that is up, and *refused* why none may serve. `fleet` is all of them,
-    and `gate` what turns go through on their way to the model.
+    *welcome* is told of each that is up, and *refused* why none may serve. `supervisor` is all of
+    them, and `gate` what turns go through on their way to the model.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class LeaseManager:
         self._welcome = welcome
         self._lock = threading.Lock()
         self._running = 0
-        self.fleet = Supervisor(settings, environment)
+        self.supervisor = Supervisor(settings, environment)
         self.gate = Throttle(host.cores(), GATE_SECONDS)
         self._pools = {name: self._pool(name, refused) for name in POOLED}
         self._parking = Parking(
             settings.max_parked,
             idle=settings.parked_idle,
             most_rss=settings.parked_max_rss * 1024**2,
-            discard=self.fleet.discard,
+            discard=self.supervisor.discard,
             recycle=settings.pool_recycle,
         )
         self._workspaces = Workspaces(
@@ -118,10 +118,10 @@ class LeaseManager:
         self._leave()
         process = lease.process
         if known is None or not self._keeps(turn):
-            self.fleet.discard(process)
+            self.supervisor.discard(process)
             return
         # What a plain one has counted keeps it from going on; an agent is to know all it knows.
-        emptied = self.fleet.later(process.empty) if turn.profile == "plain" else None
+        emptied = self.supervisor.later(process.empty) if turn.profile == "plain" else None
         kept = fingerprint(turn, lease.workspace)
         place = ParkedProcess(turn.session, process, kept, known, emptied, since=time.monotonic())
         self._parking.park(place, self._free())
@@ -134,7 +134,7 @@ class LeaseManager:
         """Return a process of a profile without a pool. Raises Unavailable or BadGateway."""
         try:
             return await self._await(
-                self.fleet.booters.submit(self.fleet.boot, self._profiles[profile])
+                self.supervisor.booters.submit(self.supervisor.boot, self._profiles[profile])
             )
         except BootFailed as error:
             raise Unavailable(f"No Claude Code process could be started: {error}") from None
@@ -146,7 +146,7 @@ class LeaseManager:
         """
         if self.gate.idle():
             self.fill()
-        self.fleet.give_login_back()
+        self.supervisor.give_login_back()
 
     def fill(self) -> None:
         """Begin to boot what is missing."""
@@ -165,7 +165,7 @@ class LeaseManager:
     def forget(self, session: SessionKey) -> None:
         """Drop a session's process, and its directory in the background."""
         self._parking.forget(session)
-        self.fleet.later(self._workspaces.forget, session)
+        self.supervisor.later(self._workspaces.forget, session)
 
     def close(self) -> None:
         """Stop every process and remove every directory but the sessions' own."""
@@ -173,20 +173,20 @@ class LeaseManager:
         self._parking.close()
         for pool in self._pools.values():
             pool.close()
-        self.fleet.close()
+        self.supervisor.close()
 
     def _pool(self, name: str, refused: Callable[[str], None]) -> Pool:
         default = name == self._settings.default_profile
         return Pool(
             self._settings.pool_size if default else self._settings.pool_size_other,
             boot=lambda: self._boot(name),
-            stop=self.fleet.discard,
-            booters=self.fleet.booters,
+            stop=self.supervisor.discard,
+            booters=self.supervisor.booters,
             refused=refused,
         )
 
     def _boot(self, name: str) -> Process:
-        process = self.fleet.boot(self._profiles[name], lambda: self._at_leisure(name))
+        process = self.supervisor.boot(self._profiles[name], lambda: self._at_leisure(name))
         self._welcome(process)
         return process
 
@@ -198,7 +198,7 @@ class LeaseManager:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            self.fleet.give_up(future)
+            self.supervisor.give_up(future)
             raise
 
     def _keeps(self, turn: Turn) -> bool:
@@ -208,7 +208,7 @@ class LeaseManager:
     async def _resume(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
         place = self._parking.take(turn, workspace)
         if place and not place.knows(turn):
-            place = replace(place, known=(), emptied=self.fleet.later(place.process.empty))
+            place = replace(place, known=(), emptied=self.supervisor.later(place.process.empty))
         if place is None or place.emptied is None:
             return place
         emptied = False
@@ -216,13 +216,13 @@ class LeaseManager:
             emptied = await asyncio.wrap_future(place.emptied)
         finally:
             if not emptied:
-                place.leave(self.fleet.discard)
+                place.leave(self.supervisor.discard)
         return place if emptied else None
 
     def _tidy(self) -> None:
         self._parking.tidy()
         self._workspaces.tidy()
-        self.fleet.tidy()
+        self.supervisor.tidy()
 
     def _free(self) -> int:
         """Return how many processes may be parked beside those that run."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wrapper.services.catalog import ALIASES, Capabilities, Model, supports_of
+from wrapper.services.catalog import ALIASES, Capabilities, Model, capabilities_of
 
 Row = Mapping[str, Any]
 Ask = Callable[[Row], Row]
@@ -48,7 +48,7 @@ def _supports(runs: str, row: Row) -> Capabilities:
     Where there are no levels of effort the CLI still sends a thinking budget, so that a missing
     `supportsEffort` means nothing.
     """
-    known = supports_of(runs)
+    known = capabilities_of(runs)
     return replace(
         known,
         reasoning_effort=bool(row.get("supportsEffort") or known.reasoning_effort),

@@ -58,7 +58,7 @@ def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     model, too: Claude Code would tell another one in the user's name that it was changed."""
     greeted: Mapping[str, Any] = greeting(turn)
     model = turn.model if turn.profile == "agent" else None
-    fixed = (turn.principal.name, turn.profile, turn.functions, turn.shape, workspace)
+    fixed = (turn.principal.name, turn.profile, turn.functions, turn.output_schema, workspace)
     return (*fixed, model, greeted)
 
 

@@ -57,20 +57,20 @@ def tools_of(turn: Turn) -> Block:
     has to call: so it fits at once, in one request. An agent's tools are Claude Code's to name.
     """
     if turn.profile == "agent":
-        return _choice(turn.calling, PREFIX) if served(turn) else {}
+        return _choice(turn.tool_choice, PREFIX) if served(turn) else {}
     tools = [_tool(function) for function in turn.functions]
-    if not turn.shape:
-        return {"tools": tools, **_choice(turn.calling)} if tools else {}
+    if not turn.output_schema:
+        return {"tools": tools, **_choice(turn.tool_choice)} if tools else {}
     answer = answer_name(turn) or ""
-    calling = turn.calling
-    if turn.shape.forced and calling.mode != "one":
+    tool_choice = turn.tool_choice
+    if turn.output_schema.forced and tool_choice.mode != "one":
         # With functions the model may call one of them instead, before it answers.
-        may_call = turn.functions and calling.mode != "none"
+        may_call = turn.functions and tool_choice.mode != "none"
         mode: Mode = "any" if may_call else "one"
-        calling = ToolChoice(mode, answer, calling.parallel)
-    elif calling.mode == "none":
-        tools, calling = [], ToolChoice()
-    return {"tools": [*tools, _answer(turn.shape, answer)], **_choice(calling)}
+        tool_choice = ToolChoice(mode, answer, tool_choice.parallel)
+    elif tool_choice.mode == "none":
+        tools, tool_choice = [], ToolChoice()
+    return {"tools": [*tools, _answer(turn.output_schema, answer)], **_choice(tool_choice)}
 
 
 def names_of(turn: Turn) -> dict[str, str]:
@@ -84,9 +84,9 @@ def answer_name(turn: Turn) -> str | None:
 
     Of an agent Claude Code asks it itself, so that there it is empty.
     """
-    if turn.shape is None or turn.profile == "agent":
-        return None if turn.shape is None else ""
-    name = turn.shape.name
+    if turn.output_schema is None or turn.profile == "agent":
+        return None if turn.output_schema is None else ""
+    name = turn.output_schema.name
     while any(function.name == name for function in turn.functions):
         name += "_"
     return name
@@ -97,12 +97,12 @@ def forces_a_call(turn: Turn) -> bool:
     return tools_of(turn).get("tool_choice", {}).get("type") in ("any", "tool")
 
 
-def _choice(calling: ToolChoice, prefix: str = "") -> Block:
-    mode = "auto" if calling.demands and not calling.forced else calling.mode
+def _choice(tool_choice: ToolChoice, prefix: str = "") -> Block:
+    mode = "auto" if tool_choice.demands and not tool_choice.forced else tool_choice.mode
     choice: Block = {"type": {"one": "tool"}.get(mode, mode)}
     if mode == "one":
-        choice["name"] = prefix + calling.name
-    if not calling.parallel and choice["type"] != "none":
+        choice["name"] = prefix + tool_choice.name
+    if not tool_choice.parallel and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return {} if choice == {"type": "auto"} else {"tool_choice": choice}
 
@@ -112,12 +112,12 @@ def _tool(function: Function) -> Block:
     return {"name": function.name, **told, "input_schema": dict(function.parameters)}
 
 
-def _answer(shape: OutputSchema, name: str) -> Block:
+def _answer(output_schema: OutputSchema, name: str) -> Block:
     return {
         "name": name,
         "description": "Gives your answer to the user. Always answer by calling this, once, and "
         "write no text beside it.",
-        "input_schema": dict(shape.schema),
+        "input_schema": dict(output_schema.schema),
     }
 
 

@@ -46,7 +46,7 @@ def last_round(turn: Turn) -> int | None:
     Functions are the client's to run, so that the first round that calls one is the last.
     """
     if turn.profile == "plain":
-        return 1 if turn.functions or turn.shape else None
+        return 1 if turn.functions or turn.output_schema else None
     return turn.permissions.max_turns
 
 
@@ -58,8 +58,8 @@ def _asked(turn: Turn) -> dict[str, Any]:
         asked["hooks"] = AFTER_TOOLS
     if served(turn):
         asked["sdkMcpServers"] = [SERVER]
-    if turn.shape and turn.profile == "agent":
-        asked["jsonSchema"] = dict(turn.shape.schema)
+    if turn.output_schema and turn.profile == "agent":
+        asked["jsonSchema"] = dict(turn.output_schema.schema)
     return asked
 
 

@@ -133,10 +133,10 @@ PARTS = {
         turn_of(functions=(FUNCTION,)),
         turn_of(functions=(replace(FUNCTION, description="x"),)),
     ),
-    "schema": (BARE, turn_of(shape=SHAPE)),
+    "schema": (BARE, turn_of(output_schema=SHAPE)),
     "other schema": (
-        turn_of(shape=SHAPE),
-        turn_of(shape=OutputSchema("number", {"type": "array"})),
+        turn_of(output_schema=SHAPE),
+        turn_of(output_schema=OutputSchema("number", {"type": "array"})),
     ),
     "agent's model": (BARE, replace(BARE, model="opus")),
     "max_turns": (BARE, turn_of(permissions=LIMITED)),
@@ -169,7 +169,7 @@ def test_directory(before, after):
     [
         {"sampling": Sampling(9, 0.5, 0.5, ("x",), "high")},
         {"permissions": Permissions(("Read",), ("Write",), "plan")},
-        {"calling": ToolChoice("none")},
+        {"tool_choice": ToolChoice("none")},
         {"compacts": True},
     ],
 )

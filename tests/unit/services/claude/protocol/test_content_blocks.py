@@ -34,9 +34,16 @@ X = OutputSchema("x", OBJECT)
 FREE = OutputSchema("x", OBJECT, forced=False)
 
 
-def turn_of(*functions, calling=None, shape=None, profile="plain"):
-    calling = calling or ToolChoice()
-    return Turn("sonnet", (), profile=profile, functions=functions, calling=calling, shape=shape)
+def turn_of(*functions, tool_choice=None, output_schema=None, profile="plain"):
+    tool_choice = tool_choice or ToolChoice()
+    return Turn(
+        "sonnet",
+        (),
+        profile=profile,
+        functions=functions,
+        tool_choice=tool_choice,
+        output_schema=output_schema,
+    )
 
 
 def test_parts():
@@ -75,27 +82,33 @@ def test_parts():
     ("turn", "choice"),
     [
         (turn_of(F), None),
-        (turn_of(F, calling=ToolChoice("none")), {"type": "none"}),
-        (turn_of(F, calling=ToolChoice("any")), {"type": "any"}),
-        (turn_of(F, calling=ToolChoice("one", "f")), {"type": "tool", "name": "f"}),
-        (turn_of(F, calling=ToolChoice("none", parallel=False)), {"type": "none"}),
+        (turn_of(F, tool_choice=ToolChoice("none")), {"type": "none"}),
+        (turn_of(F, tool_choice=ToolChoice("any")), {"type": "any"}),
+        (turn_of(F, tool_choice=ToolChoice("one", "f")), {"type": "tool", "name": "f"}),
+        (turn_of(F, tool_choice=ToolChoice("none", parallel=False)), {"type": "none"}),
         (
-            turn_of(F, calling=ToolChoice(parallel=False)),
+            turn_of(F, tool_choice=ToolChoice(parallel=False)),
             {"type": "auto", "disable_parallel_tool_use": True},
         ),
-        (turn_of(shape=X), {"type": "tool", "name": "x"}),
-        (turn_of(F, shape=X), {"type": "any"}),
-        (turn_of(F, shape=X, calling=ToolChoice("none")), {"type": "tool", "name": "x"}),
-        (turn_of(F, shape=X, calling=ToolChoice("one", "f")), {"type": "tool", "name": "f"}),
-        (turn_of(F, calling=ToolChoice("any", forced=False)), None),
-        (turn_of(F, calling=ToolChoice("one", "f", forced=False)), None),
+        (turn_of(output_schema=X), {"type": "tool", "name": "x"}),
+        (turn_of(F, output_schema=X), {"type": "any"}),
         (
-            turn_of(F, calling=ToolChoice("any", parallel=False, forced=False)),
+            turn_of(F, output_schema=X, tool_choice=ToolChoice("none")),
+            {"type": "tool", "name": "x"},
+        ),
+        (
+            turn_of(F, output_schema=X, tool_choice=ToolChoice("one", "f")),
+            {"type": "tool", "name": "f"},
+        ),
+        (turn_of(F, tool_choice=ToolChoice("any", forced=False)), None),
+        (turn_of(F, tool_choice=ToolChoice("one", "f", forced=False)), None),
+        (
+            turn_of(F, tool_choice=ToolChoice("any", parallel=False, forced=False)),
             {"type": "auto", "disable_parallel_tool_use": True},
         ),
-        (turn_of(shape=FREE), None),
-        (turn_of(F, shape=FREE), None),
-        (turn_of(F, shape=FREE, calling=ToolChoice("none")), None),
+        (turn_of(output_schema=FREE), None),
+        (turn_of(F, output_schema=FREE), None),
+        (turn_of(F, output_schema=FREE, tool_choice=ToolChoice("none")), None),
     ],
 )
 def test_choice(turn, choice):
@@ -105,7 +118,7 @@ def test_choice(turn, choice):
 
 
 @pytest.mark.parametrize(
-    ("calling", "choice"),
+    ("tool_choice", "choice"),
     [
         (ToolChoice(), {}),
         (ToolChoice("one", "f"), {"tool_choice": {"type": "tool", "name": "mcp__client__f"}}),
@@ -114,9 +127,9 @@ def test_choice(turn, choice):
         (ToolChoice("one", "f", forced=False), {}),
     ],
 )
-def test_agents(calling, choice):
+def test_agents(tool_choice, choice):
     """An agent's tools are not ours to say, but what must be called is."""
-    turn = turn_of(F, calling=calling, profile="agent")
+    turn = turn_of(F, tool_choice=tool_choice, profile="agent")
     assert tools_of(turn) == choice
     assert names_of(turn) == {"mcp__client__f": "f"}
     call = Message("assistant", (ToolCall("c", "f", "{}"),))
@@ -162,7 +175,7 @@ def test_nothing():
 
 def test_tools():
     """Functions stand as they were described, and the answer's tool behind them."""
-    tools = tools_of(turn_of(F, Function("g", OBJECT), shape=X))["tools"]
+    tools = tools_of(turn_of(F, Function("g", OBJECT), output_schema=X))["tools"]
     assert tools[0] == {"name": "f", "description": "Does.", "input_schema": OBJECT}
     assert tools[1] == {"name": "g", "input_schema": OBJECT}
     assert (tools[2]["name"], tools[2]["input_schema"]) == ("x", OBJECT)
@@ -170,8 +183,11 @@ def test_tools():
 
 def test_the_answers_name_is_its_own():
     """The tool for the answer is called like no function."""
-    assert answer_name(turn_of(shape=X)) == "x"
-    assert answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), shape=X)) == "x__"
+    assert answer_name(turn_of(output_schema=X)) == "x"
+    assert (
+        answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), output_schema=X))
+        == "x__"
+    )
 
 
 def ids_of(call_id):
