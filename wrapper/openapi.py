@@ -14,13 +14,13 @@ from flask import Flask
 from marshmallow import fields
 from werkzeug.routing import Rule
 
-from wrapper import __version__
 from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.context import PROCESSING, PROCESSING_MEANS
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.base import BaseSchema, Shape, nullable
 from wrapper.schemas.chat.response import ErrorSchema
+from wrapper.version import __version__
 
 Json = dict[str, Any]
 
