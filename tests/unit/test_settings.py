@@ -1,10 +1,10 @@
-"""The settings: read from the environment and a file, checked all at once."""
+"""The settings, read from the environment and a file, and checked all at once."""
 
 from dataclasses import fields
 
 import pytest
 
-from wrapper import host as capacity
+from wrapper import host as machine
 from wrapper.settings import (
     PERMISSION_MODES,
     TOOLS,
@@ -13,6 +13,7 @@ from wrapper.settings import (
     environment,
     is_loopback,
     load,
+    mistakes_of,
 )
 
 pytestmark = pytest.mark.packages
@@ -20,9 +21,9 @@ pytestmark = pytest.mark.packages
 
 @pytest.fixture
 def set_env(monkeypatch):
-    """Set variables in an environment that holds none of the settings, nor keeps any."""
+    """Return a function that sets variables; none of the settings is set before or after."""
     for name in [row.name.upper() for row in fields(Settings)] + ["ONLY_IN_FILE"]:
-        monkeypatch.setenv(name, "")  # else what a file adds would stay after the test
+        monkeypatch.setenv(name, "")  # so that monkeypatch removes what a file adds
         monkeypatch.delenv(name)
 
     def set_all(**variables):
@@ -37,14 +38,14 @@ def no_file(tmp_path):
     return str(tmp_path / "absent.env")
 
 
-def mistakes_of(env_file):
+def load_mistakes(env_file):
     with pytest.raises(SettingsError) as caught:
         load(env_file)
     return caught.value.mistakes
 
 
 def test_defaults(set_env, no_file):
-    """An empty environment gives the defaults of the dataclass."""
+    """An empty environment gives the table's defaults."""
     assert load(no_file) == Settings()
 
 
@@ -68,14 +69,14 @@ def test_defaults(set_env, no_file):
     ],
 )
 def test_values(set_env, no_file, name, text, value):
-    """Each kind of setting is read from its text."""
+    """Each kind of setting is parsed from its text."""
     set_env(**{name: text})
     assert getattr(load(no_file), name.lower()) == value
 
 
 @pytest.mark.parametrize("name", ["CLAUDE_TOOLS", "CLAUDE_ENV_PASS"])
 def test_lists_may_hold_spaces(set_env, no_file, name):
-    """Spaces after the commas of a list belong to no name in it."""
+    """Spaces after the commas of a list are not part of the names."""
     set_env(**{name: "ONE, TWO"})
     assert getattr(load(no_file), name.lower()) == ("ONE", "TWO")
 
@@ -106,22 +107,22 @@ def test_lists_may_hold_spaces(set_env, no_file, name):
     ],
 )
 def test_wrong_values(set_env, no_file, name, text):
-    """A value that cannot be is refused by the name of its setting."""
+    """An invalid value is refused with the name of its setting."""
     set_env(**{name: text})
-    (mistake,) = mistakes_of(no_file)
+    (mistake,) = load_mistakes(no_file)
     assert mistake.startswith(f"{name}: ")
     assert len(mistake) > len(f"{name}: ")
 
 
 def test_all_mistakes_at_once(set_env, no_file):
-    """All mistakes are told together, so that they can be mended together."""
+    """All mistakes are reported together, so that they can be fixed together."""
     set_env(PORT="x", POOL_SIZE="-3", LOG_LEVEL="loud")
-    named = {mistake.partition(":")[0] for mistake in mistakes_of(no_file)}
-    assert named == {"PORT", "POOL_SIZE", "LOG_LEVEL"}
+    settings = {mistake.partition(":")[0] for mistake in load_mistakes(no_file)}
+    assert settings == {"PORT", "POOL_SIZE", "LOG_LEVEL"}
 
 
 def test_mistakes_in_the_message(set_env, no_file):
-    """The error's own text holds every mistake."""
+    """The error's message lists every mistake."""
     set_env(PORT="x", POOL_SIZE="-3")
     with pytest.raises(SettingsError, match=r"PORT.*; POOL_SIZE|POOL_SIZE.*; PORT"):
         load(no_file)
@@ -129,48 +130,48 @@ def test_mistakes_in_the_message(set_env, no_file):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "gateway.example"])
 def test_open_host_needs_key(set_env, no_file, host):
-    """A host that other machines reach is refused without a key, and taken with one."""
+    """A host that other machines can reach needs a key."""
     set_env(HOST=host)
-    assert [m.partition(":")[0] for m in mistakes_of(no_file)] == ["API_KEY"]
+    assert [m.partition(":")[0] for m in load_mistakes(no_file)] == ["API_KEY"]
     set_env(HOST=host, API_KEY="k")
     assert load(no_file).host == host
 
 
-def test_bypass_needs_a_word(set_env, no_file):
-    """Permissions are bypassed only where the operator confirms it."""
+def test_bypass_needs_confirmation(set_env, no_file):
+    """Permissions are bypassed only if the operator confirms it."""
     set_env(CLAUDE_PERMISSION_MODE="bypassPermissions")
-    assert mistakes_of(no_file)[0].startswith("CLAUDE_PERMISSION_MODE: ")
+    assert load_mistakes(no_file)[0].startswith("CLAUDE_PERMISSION_MODE: ")
     set_env(ALLOW_BYPASS="true")
     assert load(no_file).claude_permission_mode == "bypassPermissions"
 
 
 def test_working_directory_must_exist(set_env, no_file, tmp_path):
-    """A working directory that is not there is refused."""
+    """A working directory that does not exist is refused."""
     set_env(CLAUDE_CWD=str(tmp_path / "nowhere"))
-    assert mistakes_of(no_file)[0].startswith("CLAUDE_CWD: ")
+    assert load_mistakes(no_file)[0].startswith("CLAUDE_CWD: ")
     set_env(CLAUDE_CWD=str(tmp_path))
     assert load(no_file).claude_cwd == str(tmp_path)
 
 
 def test_mistakes_between_settings_come_together(tmp_path):
-    """What is wrong between the settings is told all at once, too."""
+    """Mistakes between settings are reported all at once, too."""
     settings = Settings(
         host="0.0.0.0",
         claude_permission_mode="bypassPermissions",
         claude_cwd=str(tmp_path / "nowhere"),
     )
-    assert len(settings.mistakes()) == 3
-    assert Settings().mistakes() == []
+    assert len(mistakes_of(settings)) == 3
+    assert mistakes_of(Settings()) == []
 
 
 @pytest.mark.parametrize("mode", [m for m in PERMISSION_MODES if m != "bypassPermissions"])
 def test_harmless_modes(mode):
     """Every other permission mode needs no confirmation."""
-    assert Settings(claude_permission_mode=mode).mistakes() == []
+    assert mistakes_of(Settings(claude_permission_mode=mode)) == []
 
 
 def test_file_fills_in(set_env, tmp_path):
-    """A file says what the environment leaves open, and does not overrule it."""
+    """A file sets what the environment does not set."""
     file = tmp_path / "gateway.env"
     file.write_text("PORT=9001\nDEFAULT_MODEL=haiku\n")
     set_env(PORT="9002")
@@ -179,7 +180,7 @@ def test_file_fills_in(set_env, tmp_path):
 
 
 def test_env_file_of_the_working_directory(set_env, tmp_path, monkeypatch):
-    """Without a name, the file is the .env of the working directory."""
+    """The default file is .env in the working directory."""
     (tmp_path / ".env").write_text("DEFAULT_MODEL=opus\n")
     monkeypatch.chdir(tmp_path)
     assert load().default_model == "opus"
@@ -187,7 +188,7 @@ def test_env_file_of_the_working_directory(set_env, tmp_path, monkeypatch):
 
 
 def test_no_env_file_of_a_parent(set_env, tmp_path, monkeypatch):
-    """A .env further up is not read."""
+    """A .env in a parent directory is not read."""
     (tmp_path / ".env").write_text("DEFAULT_MODEL=opus\n")
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
@@ -195,7 +196,7 @@ def test_no_env_file_of_a_parent(set_env, tmp_path, monkeypatch):
 
 
 def test_environment_wins(set_env, tmp_path):
-    """The merged environment holds the file's variables, but its own come first."""
+    """The merged environment has the file's variables, and the environment's own win."""
     file = tmp_path / "gateway.env"
     file.write_text("ONLY_IN_FILE=1\nDEFAULT_MODEL=haiku\nVALUELESS\n")
     set_env(DEFAULT_MODEL="opus")
@@ -205,17 +206,17 @@ def test_environment_wins(set_env, tmp_path):
 
 
 def test_key_stays_secret():
-    """The key does not appear where settings are printed."""
+    """The key is not in the settings' repr."""
     assert "hush-hush" not in repr(Settings(api_key="hush-hush"))
 
 
 def test_every_setting_has_a_meaning():
-    """Each setting says what it means."""
+    """Each setting has a sentence that says what it means."""
     assert all(row.metadata["meaning"].endswith(".") for row in fields(Settings))
 
 
 def test_default_tools():
-    """The agent profile has Claude Code's tools unless told otherwise."""
+    """By default the agent profile has Claude Code's tools."""
     assert Settings().claude_tools == TOOLS
 
 
@@ -223,20 +224,20 @@ GIB = 1024**3
 
 
 @pytest.mark.parametrize(
-    ("memory", "cores", "places"),
+    ("memory", "cores", "turns"),
     [
-        (64 * GIB, 2, 24),  # the cores are what bounds it
-        (4 * GIB, 2, 13),  # 16 processes beside the gateway, of which 3 are kept warm
+        (64 * GIB, 2, 24),  # limited by the cores
+        (4 * GIB, 2, 13),  # 16 processes beside the gateway, 3 of them warm
         (1 * GIB, 2, 1),
         (GIB // 4, 2, 1),
         (None, 1, 12),
     ],
 )
-def test_places(monkeypatch, memory, cores, places):
-    """As many turns run at once as memory and cores allow, at least one, unless it is set."""
-    monkeypatch.setattr(capacity, "memory", lambda: memory)
-    monkeypatch.setattr(capacity, "cores", lambda: cores)
-    assert Settings().max_concurrent_turns == places
+def test_turns_at_once(monkeypatch, memory, cores, turns):
+    """Unless set, as many turns run at once as memory and cores allow; at least one."""
+    monkeypatch.setattr(machine, "memory", lambda: memory)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    assert Settings().max_concurrent_turns == turns
     assert Settings(max_concurrent_turns=99).max_concurrent_turns == 99
 
 
@@ -261,7 +262,7 @@ def test_places(monkeypatch, memory, cores, places):
     ],
 )
 def test_loopback(host, local):
-    """Only names and addresses that mean this machine itself are loopback."""
+    """Only names and addresses of this machine itself are loopback."""
     assert is_loopback(host) is local
 
 
@@ -273,6 +274,6 @@ def test_loopback(host, local):
         ({"claude_user": "agents", "session_dir": "/srv/sessions"}, "/srv/sessions"),
     ],
 )
-def test_where_sessions_work(given, expected):
-    """Sessions work below the gateway's state, or where another user can get to."""
+def test_default_session_dir(given, expected):
+    """Session directories are in the gateway's state, or where CLAUDE_USER can enter."""
     assert Settings(**given).session_dir == expected

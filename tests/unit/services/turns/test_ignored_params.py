@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.routes.test_http import Server
 from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
-from wrapper.settings import IGNORABLE, Settings, SettingsError, load
+from wrapper.settings import IGNORABLE, Settings, SettingsError, load, mistakes_of
 
 NAMES = ("logprobs", "top_logprobs", "logit_bias")
 ASKED = {"logprobs": True, "top_logprobs": 5, "logit_bias": {"50256": -100}}
@@ -73,7 +73,7 @@ def test_ignorable():
     tuning = {"temperature", "top_p", "reasoning_effort", "thinking"}
     assert set(IGNORABLE) == without_effect | tuning
     assert set(IGNORABLE) <= set(PARAMETERS)
-    assert not Settings(ignore_params=IGNORABLE).mistakes()
+    assert not mistakes_of(Settings(ignore_params=IGNORABLE))
 
 
 def test_from_within():

@@ -1,4 +1,4 @@
-"""The parsers: what a setting's text means, where it is a list; a default is taken as it is."""
+"""Parse the text of a setting that is a list. environs passes defaults through here, too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pairs(text: str | tuple[tuple[str, str], ...], **_: Any) -> tuple[tuple[str,
         return text
     pairs = [tuple(side.strip() for side in part.partition("=")[::2]) for part in names(text)]
     if not all(name and target for name, target in pairs):
-        raise EnvError("Must be a list of name=model.")
+        raise EnvError("Must be a comma-separated list of name=model.")
     return tuple((name, target) for name, target in pairs)
 
 
@@ -29,9 +29,12 @@ def origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
     try:
         return tuple(str(origin) for origin in json.loads(text))
     except ValueError:
-        raise EnvError("Not a JSON list.") from None
+        raise EnvError("Not a valid JSON list.") from None
 
 
 def tools(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    named = names(text)
-    return () if named == ("none",) else named
+    listed = names(text)
+    return () if listed == ("none",) else listed
+
+
+PARSERS = {"names": names, "pairs": pairs, "origins": origins, "tools": tools}

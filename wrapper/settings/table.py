@@ -1,0 +1,233 @@
+"""The table of settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from environs import validate
+
+from wrapper.settings.capacity import turns_at_once
+from wrapper.settings.columns import (
+    choice,
+    flag,
+    integer,
+    listing,
+    not_empty,
+    not_negative,
+    positive,
+    text,
+)
+
+PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
+# Parameters that may be ignored: without them, the answer still answers the request.
+IGNORABLE = (
+    *("audio", "cache_control", "frequency_penalty", "logit_bias", "logprobs", "metadata"),
+    *("modalities", "moderation", "prediction", "presence_penalty", "prompt_cache_key"),
+    *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier"),
+    *("seed", "service_tier", "store", "temperature", "thinking", "top_k", "top_logprobs"),
+    *("top_p", "user", "verbosity", "web_search_options"),
+)
+TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
+
+SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
+# CLAUDE_USER must be able to enter the parent directories, which hold none of the gateway's state.
+SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may choose. The environment has each field under its name in capitals."""
+
+    host: str = text("127.0.0.1", "Address to listen on.")
+    port: int = integer(8000, "Port to listen on.", validate.Range(min=0, max=65535))
+    api_key: str = text(
+        "",
+        "The key that callers must send. If HOST is not loopback, set it or API_KEYS_FILE.",
+        secret=True,
+    )
+    api_keys_file: str = text(
+        "", "TOML file with a key and ceilings for each caller; `keys new` writes it."
+    )
+    cors_origins: tuple[str, ...] = listing(
+        "origins",
+        (),
+        "Web origins that may call: a comma-separated or JSON list, or none. Default: * (all) "
+        "with a key, none without one. The first label of a host, and a port, may be *.",
+    )
+    wrapper_engine: str = text(
+        "claude",
+        "The engine: claude, or the name of one that an installed package offers.",
+        not_empty,
+    )
+    default_model: str = text("sonnet", "The model for requests that name none.", not_empty)
+    model_aliases: tuple[tuple[str, str], ...] = listing(
+        "pairs", (), "Other names for models: gpt-4o=sonnet,gpt-4o-mini=haiku."
+    )
+    legacy_models: str = choice(
+        "remap",
+        "remap (a retired model runs its family's current one) or strict (its name goes upstream "
+        "unchanged).",
+        ("remap", "strict"),
+    )
+    strict_params: bool = flag(
+        False, "Whether to refuse what cannot be done exactly as asked, instead of reporting it."
+    )
+    retry_bad_answers: bool = flag(
+        True,
+        "Whether to ask the model once more, within the turn, if its answer lacks the tool call or "
+        "the JSON that the request demands.",
+    )
+    ignore_params: tuple[str, ...] = listing(
+        "names",
+        (),
+        "Parameters that are ignored and named in x-ignored-params, instead of refused with 400, "
+        "such as logprobs,logit_bias.",
+    )
+    default_profile: str = choice(
+        "agent",
+        "The profile for requests that name none: agent (with Claude Code's tools) or plain "
+        "(without). plain suits chat interfaces and clients with tools of their own.",
+        ("agent", "plain"),
+    )
+    pool_size: int = integer(2, "Warm processes kept for the default profile.", not_negative)
+    pool_size_other: int = integer(1, "Warm processes kept for the other profile.", not_negative)
+    pool_rehearse: bool = flag(
+        True,
+        "Whether an idle warm process of the plain profile runs a turn that sends nothing, which "
+        "makes its first real turn faster.",
+    )
+    pool_recycle: bool = flag(
+        False,
+        "Whether a process whose turn used no tools is cleared and runs further turns of its key.",
+    )
+    boot_timeout: int = integer(30, "Seconds that a process may take to start.", positive)
+    max_concurrent_turns: int = integer(
+        0,
+        "Turns that may run at once. 0: as many as memory, at 230 MiB each, and cores allow.",
+        not_negative,
+    )
+    max_queue: int = integer(
+        64, "Requests that may wait until a turn can run; further ones get 429.", not_negative
+    )
+    queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", positive)
+    max_timeout: int = integer(600_000, "Milliseconds that a turn may take; then 504.", positive)
+    client_timeout: int = integer(
+        30,
+        "Seconds that a client may take to send a request, or leave an answer unread, before its "
+        "connection is closed.",
+        positive,
+    )
+    graceful_timeout: int = integer(
+        30, "Seconds that running turns may take to finish at shutdown.", positive
+    )
+    claude_cli_path: str = text(
+        "", "Path of the claude binary. Default: from PATH, or the one in claude-agent-sdk."
+    )
+    claude_code_max_retries: int = integer(
+        2,
+        "How often Claude Code retries after 429 and 5xx; it never waits longer than 10 s.",
+        not_negative,
+    )
+    claude_tools: tuple[str, ...] = listing(
+        "tools", TOOLS, "Claude Code's tools in the agent profile: a list, or none."
+    )
+    claude_allowed_tools: str = text("", "Permission rules that allow, in Claude Code's syntax.")
+    claude_disallowed_tools: str = text("", "Permission rules that deny, in Claude Code's syntax.")
+    claude_permission_mode: str = choice(
+        "acceptEdits",
+        f"Claude Code's permission mode: {', '.join(PERMISSION_MODES)}.",
+        PERMISSION_MODES,
+    )
+    allow_bypass: bool = flag(False, "Confirms CLAUDE_PERMISSION_MODE=bypassPermissions.")
+    claude_sandbox: bool = flag(
+        False,
+        "Whether agents' commands run in Claude Code's sandbox, which needs bubblewrap and socat.",
+    )
+    claude_user: str = text(
+        "", "Unix user that agents' processes run as; the gateway must then run as root."
+    )
+    allow_unsandboxed_bash: bool = flag(
+        False,
+        "Whether Bash may do all that the permission rules allow, without CLAUDE_SANDBOX or "
+        "CLAUDE_USER.",
+    )
+    claude_cwd: str = text(
+        "", "Directory that agents work in. Default: an empty one for each process."
+    )
+    claude_setting_sources: str = text(
+        "", "Claude Code's settings files to read: user, project, local. Default: none."
+    )
+    claude_env_pass: tuple[str, ...] = listing(
+        "names",
+        (),
+        "Further environment variables for Claude Code; they override those that the gateway sets.",
+    )
+    usage_db: str = text(
+        "~/.local/state/claude-code-gateway/usage.db",
+        "SQLite file that records usage and cost.",
+        not_empty,
+    )
+    usage_required: bool = flag(
+        False, "Whether turns are refused with 503 while usage cannot be recorded."
+    )
+    budget_max_turns: int = integer(
+        50,
+        "Rounds of tool use for a request whose key has a budget, if neither sets a number.",
+        positive,
+    )
+    redis_url: str = text(
+        "",
+        "Redis that counts rates and usage for several gateways, instead of memory and USAGE_DB: "
+        "redis://HOST:PORT/0.",
+        secret=True,
+    )
+    session_store: str = text(
+        "memory",
+        "Where sessions are kept: memory (of one worker), a Redis (redis://HOST:PORT/0), or none.",
+        secret=True,
+    )
+    session_ttl: int = integer(
+        3600, "Seconds that a session is kept after its last turn.", positive
+    )
+    session_wait: int = integer(
+        30, "Seconds that a turn waits for another turn of its session; then 409.", not_negative
+    )
+    session_max_bytes: int = integer(
+        8 * 1024**2, "Bytes that a session may have; then 413.", positive
+    )
+    sessions_max_bytes: int = integer(
+        128 * 1024**2, "Bytes that all sessions in memory may have together.", positive
+    )
+    max_sessions: int = integer(
+        10_000, "Sessions in memory; beyond that, the least recently used one is dropped.", positive
+    )
+    session_dir: str = text(
+        "",
+        "Holds a directory for the agents of each session, unless CLAUDE_CWD is set. Default: "
+        f"{SESSION_DIR}; with CLAUDE_USER {SESSION_DIR_OF_USER}.",
+    )
+    max_parked: int = integer(
+        8, "Parked processes: kept after a turn for the next one of its conversation.", not_negative
+    )
+    parked_idle: int = integer(900, "Seconds that a process may stay parked.", positive)
+    parked_max_rss: int = integer(600, "MiB of memory that a parked process may have.", positive)
+    log_level: str = choice(
+        "info",
+        "The least severe level that is logged: debug, info, warning or error.",
+        ("debug", "info", "warning", "error"),
+    )
+    log_format: str = choice("console", "console or json.", ("console", "json"))
+    log_prompts: bool = flag(False, "Whether the log may contain what callers wrote.")
+
+    def __post_init__(self) -> None:
+        if not self.max_concurrent_turns:
+            turns = turns_at_once(self.pool_size + self.pool_size_other)
+            object.__setattr__(self, "max_concurrent_turns", turns)
+        if not self.session_dir:
+            default = SESSION_DIR_OF_USER if self.claude_user else SESSION_DIR
+            object.__setattr__(self, "session_dir", default)
+
+    @property
+    def needs_key(self) -> bool:
+        """Return whether callers must send a key."""
+        return bool(self.api_key or self.api_keys_file)
