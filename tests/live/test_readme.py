@@ -27,10 +27,9 @@ COMMANDS = re.findall(
 CURLS = [command for command in COMMANDS if command.startswith("curl ")]
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGES, re.S)  # test_extending.py runs the others
 URL = "http://127.0.0.1:8000"
-# Each command of theirs, and the test here that runs it; the tests themselves are under way.
+# Each command on these pages, and the test that runs it.
 RUN_BY = {
     "make demo": "demo",
-    "make test": "this run",
     "make run": "test_make_run",
     "pip install '.[redis,metrics,docs]'": "tests/unit/package/test_package.py",
     "claude-code-gateway": "tests/unit/package/test_package.py",

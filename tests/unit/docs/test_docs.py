@@ -17,6 +17,7 @@ from wrapper.schemas.chat.claude_options import ClaudeSchema
 from wrapper.services.turns.service import HEARTBEAT_SECONDS
 from wrapper.settings import Settings
 from wrapper.testing import ScriptedEngine
+from wrapper.testing.demo import FIRST_LINE
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -161,6 +162,11 @@ def test_measured():
         for part, row in MEASURED
     ]
     assert (re.findall(r"\d{4}-\d\d-\d\d", why), re.findall(r"(\d+) ms", why)) == ([day], medians)
+
+
+def test_demo_picture():
+    """The README's picture begins with the demo's first line (`python -m bench.demo_picture`)."""
+    assert FIRST_LINE in (ROOT / "docs" / "demo.svg").read_text()
 
 
 def test_pages_are_found():
