@@ -30,8 +30,8 @@ from tests.live.test_message_shapes import (
 from tests.live.test_parameters_upstream import CLAMPED, IGNORED, told
 from tests.support import cli
 from tests.support.direct import KEPT, SHOWN, Case, call
+from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
-from tests.unit.schemas.chat.test_parameters import CASES
 from wrapper.schemas.chat.message import CALLS, ROLES
 from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
-from tests.unit.schemas.chat.test_parameters import CASES
 from wrapper.schemas.chat.parameters import Kind, of_kind
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"

@@ -10,9 +10,8 @@ import schemathesis
 from hypothesis import HealthCheck
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from tests.unit.openapi.test_openapi_answers import Judge
-from tests.unit.openapi.test_openapi_requests import CALLS, RESULT
-from tests.unit.routes.test_http import USER, Server
+from tests.support.response_validator import ResponseValidator
+from tests.support.scripted_server import USER, ScriptedServer
 from wrapper.openapi import path_of
 from wrapper.services.events import (
     CallDelta,
@@ -33,6 +32,12 @@ from wrapper.testing.calls import sample
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"
 # With a request that may hold nothing, or anything, nothing can be wrong.
 WRONG = {CHAT, "GET /v1/sessions", "GET /v1/usage", SESSION.format("GET"), SESSION.format("DELETE")}
+CALLS = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "1"}
 # Beside these it is the rest of a request that is wrong, if anything is.
 SOUND = {"model": ["opus", None], "messages": [[USER], [USER, CALLS, RESULT]]}
 # Which cases there are follows from the document alone, so that they are the same in each run.
@@ -76,9 +81,9 @@ class Fuzzing:
     """Cases made from a server's document, with *held* fields; `sent` counts the requests."""
 
     def __init__(self, key="", **held):
-        self.server = Server(script=oblige, api_key=key)
-        self.judge = Judge(self.server.app, needs_key=bool(key))
-        self.source = schemathesis.openapi.from_dict(loosened(self.judge.document, held))
+        self.server = ScriptedServer(script=oblige, api_key=key)
+        self.validator = ResponseValidator(self.server.app, needs_key=bool(key))
+        self.source = schemathesis.openapi.from_dict(loosened(self.validator.document, held))
         self.source.app = self.server.app
         found: Any = self.source.get_all_operations()
         self.operations = [one.ok() for one in found]
@@ -95,7 +100,7 @@ class Fuzzing:
             self.sent += 1
             assert response.status_code < 500, response.get_data()[:500]
             if (response.status_code, case.method) != (204, "OPTIONS"):
-                self.judge.check(response, *self._reached(case, unquote(one["path"])))
+                self.validator.check(response, *self._reached(case, unquote(one["path"])))
 
     def _send(self, asked):
         return self.server.client.open(**asked, buffered=True)
@@ -107,7 +112,7 @@ class Fuzzing:
             rule, _ = adapter.match(path, case.method, return_rule=True)
         except MethodNotAllowed:
             return case.operation.path, next(
-                iter(self.judge.document["paths"][case.operation.path])
+                iter(self.validator.document["paths"][case.operation.path])
             )
         except NotFound:
             return operation.path, operation.method

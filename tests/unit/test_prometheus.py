@@ -7,8 +7,16 @@ import pytest
 from flask import Flask
 
 from tests.support.numbers import Numbers
+from tests.support.scripted_server import (
+    CHAT_BODY,
+    CHAT_PATH,
+    DONE,
+    HOUR,
+    KEY,
+    ScriptedServer,
+    error_of,
+)
 from tests.support.server import eventually
-from tests.unit.routes.test_http import ASKED, CHAT, DONE, KEY, LONG, Server, error_of
 from wrapper import Gateway
 from wrapper.errors import Overloaded
 from wrapper.services.events import Acquisition, Spent, Started, TextDelta, Usage, Used
@@ -36,7 +44,7 @@ def test_a_turn():
     """A turn's times, tokens, dollars and upstream requests are counted, once."""
     had = Started("scripted-model", had=Acquisition("warm", 0.002, 0.02))
     first, last = used("scripted-model"), used("scripted-model", requests=3)
-    server = Server(had, first, TextDelta("a"), last, DONE)
+    server = ScriptedServer(had, first, TextDelta("a"), last, DONE)
     for stream in (False, True):
         server.ask(stream=stream, claude={"profile": "plain"})
     told = numbers_of(server)
@@ -55,7 +63,7 @@ def test_a_turn():
 def test_numbers_that_become_less():
     """Where the engine takes back what it told, what is counted is what it told last."""
     more, less = Used({"scripted-model": Spent(USAGE)}), Used({"scripted-model": Spent(Usage(1))})
-    server = Server(Started("scripted-model"), more, less, DONE)
+    server = ScriptedServer(Started("scripted-model"), more, less, DONE)
     server.ask()
     told = numbers_of(server)
     assert told.of("tokens_total", kind="input") == 1
@@ -64,7 +72,7 @@ def test_numbers_that_become_less():
 
 def test_failures():
     """What fails is counted by its code, whether it was refused, ended so, or in mid-stream."""
-    server = Server(Started("m"), Overloaded("Busy."), max_concurrent_turns=1, max_queue=0)
+    server = ScriptedServer(Started("m"), Overloaded("Busy."), max_concurrent_turns=1, max_queue=0)
     server.ask(model="gpt-9")
     server.ask(messages="?")
     server.ask()
@@ -79,8 +87,8 @@ def test_failures():
 
 def test_how_things_are():
     """Turns that run and requests that wait are told while they do."""
-    server = Server(Started("m"), LONG, max_concurrent_turns=1)
-    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1)
+    running = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     gateway = server.app.extensions["wrapper"]
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(gateway.admission.admit, 1)
@@ -95,7 +103,7 @@ def test_how_things_are():
 
 def test_pools(monkeypatch):
     """Processes are told by profile, and those that are parked."""
-    server = Server()
+    server = ScriptedServer()
     pools = {"agent": {"status": "ready", "ready": 2, "booting": 1}}
     told = {"status": "ok", "pools": pools, "parked": 4}
     monkeypatch.setattr(server.engine, "health", lambda: told)
@@ -113,7 +121,7 @@ def test_nothing_of_a_callers():
     Gateway(Settings(), engine=engine, authenticate=lambda asked: caller).init_app(app)
     client = app.test_client()
     for model in ("claude-secret", "secret"):
-        client.post(CHAT, json={**ASKED, "model": model})
+        client.post(CHAT_PATH, json={**CHAT_BODY, "model": model})
     text = client.get("/v1/metrics").data.decode()
     assert "alice" not in text
     assert "secret" not in text
@@ -125,7 +133,7 @@ def test_nothing_of_a_callers():
 
 def test_two_in_a_process():
     """Two gateways in one process count apart."""
-    one, other = Server(), Server()
+    one, other = ScriptedServer(), ScriptedServer()
     one.ask()
     assert numbers_of(one).of("total_seconds_count") == 1
     assert numbers_of(other).of("total_seconds_count") == 0
@@ -134,7 +142,7 @@ def test_two_in_a_process():
 def test_without_the_library(monkeypatch):
     """Where Prometheus' library is not installed there are no metrics, and all else is well."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    server = Server()
+    server = ScriptedServer()
     assert server.ask().status_code == 200
     for path in ("/metrics", "/v1/metrics"):
         assert error_of(server.client.get(path), 404)["code"] == "unknown_url"
@@ -144,10 +152,10 @@ def test_without_the_library(monkeypatch):
 @pytest.mark.parametrize("path", ["/metrics", "/v1/metrics"])
 def test_who_may_read(path):
     """Where there is a key it is needed to read the metrics."""
-    server = Server(api_key=KEY)
+    server = ScriptedServer(api_key=KEY)
     error_of(server.client.get(path), 401)
     numbers_of(server, path, Authorization=f"Bearer {KEY}")
-    error_of(Server().client.get(path, headers={"Host": "evil.example"}), 403)
+    error_of(ScriptedServer().client.get(path, headers={"Host": "evil.example"}), 403)
 
 
 def test_admins_alone():

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import oblige
-from tests.unit.openapi.test_openapi_requests import SCHEMAS
-from tests.unit.routes.test_http import ASKED, DONE, USER, Server, error_of
+from tests.support.scripted_server import CHAT_BODY, DONE, USER, ScriptedServer, error_of
+from wrapper.openapi import build_document
 from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.services.events import Started, TextDelta
 
 # Its model answers in the shape that it is asked for.
-SERVER = Server(script=oblige)
+SERVER = ScriptedServer(script=oblige)
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONE = "\ud83d"
 
@@ -136,7 +136,8 @@ def fields_of(told):
             yield from fields_of(inner)
 
 
-KNOWN = set(fields_of(SCHEMAS))
+DOCUMENT = build_document(SERVER.app, needs_key=False)
+KNOWN = set(fields_of(DOCUMENT["components"]["schemas"]))
 
 
 def test_places():
@@ -232,7 +233,7 @@ _parameters = st.dictionaries(_name, _json, max_size=3) | st.fixed_dictionaries(
 @example({"response_format": {"type": "json_object"}})
 def test_parameters(parameters):
     """Parameters of any type and value are taken, or refused by their places."""
-    body = {**ASKED, **parameters}
+    body = {**CHAT_BODY, **parameters}
     check(send(body), body)
 
 
@@ -241,7 +242,7 @@ def test_parameters(parameters):
 @settings(max_examples=40, deadline=None)
 def test_each_parameter(name, value):
     """Each parameter by itself, with any value, is taken, or refused by its place."""
-    body = {**ASKED, name: value}
+    body = {**CHAT_BODY, name: value}
     check(send(body), body)
 
 
@@ -249,7 +250,7 @@ def test_numbers_without_end():
     """A number that no double can hold is refused: as infinity it could not be sent on."""
     schema = '{"type": "object", "properties": {"a": {"default": -1e999}}}'
     tools = f'[{{"type": "function", "function": {{"name": "f", "parameters": {schema}}}}}]'
-    server = Server()
+    server = ScriptedServer()
     response = server.post(f'{{"messages": [{json.dumps(USER)}], "tools": {tools}}}')
     assert "-1e999" in error_of(response, 400)["message"]
     assert server.engine.turns == []
@@ -343,10 +344,10 @@ _said = st.lists(
 def test_framing(said, cuts):
     """Whatever the model says, a strict parser gets exactly that, wherever the stream is cut."""
     deltas = [TextDelta(text) for text in said]
-    response = Server(Started("m"), *deltas, DONE).ask(stream=True)
+    response = ScriptedServer(Started("m"), *deltas, DONE).ask(stream=True)
     *events, done = parse(response.data, cuts)
     assert done == "[DONE]"
     choices = [choice for event in events for choice in json.loads(event)["choices"]]
     assert "".join(choice["delta"].get("content") or "" for choice in choices) == "".join(said)
-    whole = Server(Started("m"), *deltas, DONE).ask()
+    whole = ScriptedServer(Started("m"), *deltas, DONE).ask()
     assert whole.json["choices"][0]["message"]["content"] == "".join(said)

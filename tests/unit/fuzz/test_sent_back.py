@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.routes.test_http import USER, Server, frames_of
+from tests.support.scripted_server import USER, ScriptedServer, frames_of
 from wrapper.services.claude.protocol.frames import extra_body
 from wrapper.services.events import (
     CallDelta,
@@ -121,7 +121,7 @@ def test_sent_back(kind, after, stream, session):
     """Each kind of answer, sent back with or without what follows it, is answered again."""
     steps, ending, asked = ANSWERS[kind]
     asked = dict(asked)
-    server = Server(Started("m"), *steps, ended(ending))
+    server = ScriptedServer(Started("m"), *steps, ended(ending))
     before = asked.pop("messages", [USER])
     named = {"session_id": "s"} if session else {}
     message = answer_of(server, stream, messages=before, **asked, **named)

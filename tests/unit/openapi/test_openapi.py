@@ -7,7 +7,7 @@ from flask import Flask
 from marshmallow import fields
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.unit.routes.test_http import KEY, Server, error_of
+from tests.support.scripted_server import KEY, ScriptedServer, error_of
 from wrapper import Gateway, __version__
 from wrapper.openapi import build_document
 from wrapper.routes.operation import operation
@@ -36,7 +36,7 @@ def embed(*views, **settings):
 
 
 def app_of(kind, **settings):
-    return Server(**settings).app if kind == CREATED else embed(**settings)
+    return ScriptedServer(**settings).app if kind == CREATED else embed(**settings)
 
 
 def document_of(app, path="/ai/v1/openapi.json"):
@@ -81,7 +81,7 @@ def answers_of(told):
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_document(path, settings):
     """The document is to be had without a key, at the root and under the prefix."""
-    document = document_of(Server(**settings).app, path)
+    document = document_of(ScriptedServer(**settings).app, path)
     assert document["openapi"].startswith("3.1.")
     info = document["info"]
     assert (info["title"], info["version"]) == ("claude-code-gateway", __version__)
@@ -97,7 +97,7 @@ def test_valid(kind, settings):
 
 def test_foreign_callers():
     """What needs no key is still closed to foreign web pages."""
-    server = Server()
+    server = ScriptedServer()
     error_of(server.client.get("/openapi.json", headers={"Origin": "https://evil.example"}), 403)
 
 
@@ -110,7 +110,7 @@ def test_built_once():
 
 def test_server():
     """Paths hold behind a proxy's prefix, which the document names as its server."""
-    client = Server().client
+    client = ScriptedServer().client
     for prefix in ("/under", ""):
         environ = {"SCRIPT_NAME": prefix}
         document = client.get("/openapi.json", environ_overrides=environ).get_json()
@@ -221,7 +221,7 @@ def test_key_as_declared():
 @pytest.mark.parametrize("api_key", ["", KEY])
 def test_security(api_key):
     """The document asks for a key exactly where the gateway does."""
-    app = Server(api_key=api_key).app
+    app = ScriptedServer(api_key=api_key).app
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
         for method, told in methods.items():
             asked = app.test_client().open(

@@ -1,17 +1,23 @@
 """The OpenAPI document's answers: what is really sent is what it tells of, and no more."""
 
-import functools
 import json
 
 import pytest
 from flask import Flask
-from openapi_schema_validator import OAS31Validator
 
-from tests.unit.routes.test_http import ASKED, DONE, KEY, LIMIT, LONG, USER, Server, frames_of
-from tests.unit.services.claude.processes.test_pool import World
+from tests.support.pool_harness import PoolHarness
+from tests.support.response_validator import ResponseValidator
+from tests.support.scripted_server import (
+    BODY_LIMIT,
+    CHAT_BODY,
+    DONE,
+    HOUR,
+    KEY,
+    USER,
+    ScriptedServer,
+    frames_of,
+)
 from wrapper import Gateway, errors
-from wrapper.openapi import build_document
-from wrapper.routes.context import SECURITY
 from wrapper.schemas.chat.response import REASONS, AccountSchema
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.claude.status import TOLD
@@ -35,63 +41,6 @@ STATS = "/v1/sessions/stats"
 BEGUN = (Started("m"), ReasoningDelta("Hm"), ToolUse("Bash", "ls"), TextDelta("a"))
 USED = Usage(input=1, cache_read=2, cache_creation=3, output=4, reasoning=5)
 RICH = (*BEGUN, Ended(Ending.DONE, USED, 0.5))
-# Headers that are the transport's, or a browser's.
-PLAIN = {"content-type", "content-length", "x-accel-buffering", *map(str.lower, SECURITY)}
-
-
-def resolve(document, told):
-    """Return *told*, or what it refers to."""
-    if "$ref" not in told:
-        return told
-    steps = told["$ref"].removeprefix("#/").split("/")
-    return functools.reduce(lambda found, step: found[step], steps, document)
-
-
-def closed(document):
-    """Return the document's schemas, in which only what they name may be."""
-    return {
-        name: {**schema, "additionalProperties": False}
-        for name, schema in document["components"]["schemas"].items()
-    }
-
-
-class Judge:
-    """Holds what an app sends against its document."""
-
-    def __init__(self, app, *, needs_key=True):
-        self.document = build_document(app, needs_key=needs_key)
-
-    def schema(self, path, method, status, kind):
-        told = self.told(path, method, status)["content"][kind]["schema"]
-        return OAS31Validator({**told, "components": {"schemas": closed(self.document)}})
-
-    def told(self, path, method, status):
-        operation = self.document["paths"][path][method]
-        return resolve(self.document, operation["responses"][str(status)])
-
-    def check(self, response, path, method="get"):
-        """Refuse a response whose status, headers or body are not in the document."""
-        schema = self.schema(path, method, response.status_code, response.mimetype)
-        if response.mimetype == "text/event-stream":
-            bodies = [frame for frame in frames_of(response) if isinstance(frame, dict)]
-        elif response.mimetype == "text/plain":
-            bodies = [response.text]
-        else:
-            bodies = [response.json]
-        assert bodies
-        for body in bodies:
-            schema.validate(body)
-        self.check_headers(response, self.told(path, method, response.status_code)["headers"])
-
-    def check_headers(self, response, told):
-        names = {name.lower() for name in told}
-        assert set(response.headers.keys(lower=True)) - PLAIN <= names
-        for name, one in told.items():
-            header = resolve(self.document, one)
-            sent = response.headers.get(name)
-            assert sent or not header.get("required")
-            if sent and header["schema"]["type"] != "integer":
-                OAS31Validator(header["schema"]).validate(sent)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -107,20 +56,20 @@ class Judge:
 )
 def test_completions(stream, steps, fields):
     """A completion, whole or streamed, is as the document has it."""
-    server = Server(*steps)
+    server = ScriptedServer(*steps)
     options = [{}, {"include_usage": True}] if stream else [None]
     for option in options:
         response = server.ask(stream=stream, stream_options=option, **fields)
         assert response.status_code == 200
-        Judge(server.app).check(response, CHAT, "post")
+        ResponseValidator(server.app).check(response, CHAT, "post")
 
 
 def test_broken_stream():
     """The error that ends a stream is one of its events in the document."""
-    server = Server(*BEGUN, errors.BadGateway("It died."))
+    server = ScriptedServer(*BEGUN, errors.BadGateway("It died."))
     response = server.ask(stream=True)
     assert "error" in frames_of(response)[-1]
-    Judge(server.app).check(response, CHAT, "post")
+    ResponseValidator(server.app).check(response, CHAT, "post")
 
 
 @pytest.mark.parametrize(
@@ -142,10 +91,10 @@ def test_broken_stream():
 )
 def test_errors_of_a_turn(error):
     """Whatever goes wrong in a turn is told with a status, headers and a body of the document."""
-    server = Server(error)
+    server = ScriptedServer(error)
     response = server.ask()
     assert response.status_code == getattr(error, "status", 500)
-    Judge(server.app).check(response, CHAT, "post")
+    ResponseValidator(server.app).check(response, CHAT, "post")
 
 
 @pytest.mark.parametrize(
@@ -154,17 +103,17 @@ def test_errors_of_a_turn(error):
         (lambda server: server.post({}), 400),
         (lambda server: server.post("{"), 400),
         (lambda server: server.ask(model="gpt-4"), 404),
-        (lambda server: server.post("x" * (LIMIT + 1)), 413),
+        (lambda server: server.post("x" * (BODY_LIMIT + 1)), 413),
         (lambda server: server.post("{}", content_type="text/plain"), 415),
         (lambda server: server.ask(headers={"Origin": "https://evil.example"}), 403),
     ],
 )
 def test_refused_requests(send, status):
     """A refusal before the turn is told as the document has it."""
-    server = Server()
+    server = ScriptedServer()
     response = send(server)
     assert response.status_code == status
-    Judge(server.app).check(response, CHAT, "post")
+    ResponseValidator(server.app).check(response, CHAT, "post")
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(1, 9), (9, 1)])
@@ -179,17 +128,17 @@ def test_over_the_rate(requests, tokens):
         response = app.test_client().post(CHAT, json=asked)
         assert response.status_code == status
         assert "x-ratelimit-remaining-requests" in response.headers
-        Judge(app).check(response, CHAT, "post")
+        ResponseValidator(app).check(response, CHAT, "post")
 
 
 def test_full():
     """That no place is free is told with when to come again."""
-    server = Server(Started("m"), LONG, max_concurrent_turns=1, max_queue=0)
-    running = server.client.post(CHAT, json={**ASKED, "stream": True})
+    server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1, max_queue=0)
+    running = server.client.post(CHAT, json={**CHAT_BODY, "stream": True})
     response = server.ask()
     running.close()
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
-    Judge(server.app).check(response, CHAT, "post")
+    ResponseValidator(server.app).check(response, CHAT, "post")
 
 
 @pytest.mark.parametrize(
@@ -201,20 +150,20 @@ def test_full():
 )
 def test_no_key(path, method):
     """A missing key is told as the document has it, wherever one is needed."""
-    server = Server(api_key=KEY)
+    server = ScriptedServer(api_key=KEY)
     response = server.client.open(path, method=method)
     assert response.status_code == 401
-    Judge(server.app).check(response, path, method)
+    ResponseValidator(server.app).check(response, path, method)
 
 
 def test_wrong_method():
     """A wrong method is told as every path of the document has it."""
-    server = Server()
-    judge = Judge(server.app)
-    for path, methods in judge.document["paths"].items():
+    server = ScriptedServer()
+    validator = ResponseValidator(server.app)
+    for path, methods in validator.document["paths"].items():
         response = server.client.patch(path)
         assert response.status_code == 405
-        judge.check(response, path, next(iter(methods)))
+        validator.check(response, path, next(iter(methods)))
 
 
 @pytest.mark.parametrize(
@@ -234,23 +183,23 @@ def test_wrong_method():
 )
 def test_reading(path, asked, status):
     """What is only read is as the document has it."""
-    server = Server()
+    server = ScriptedServer()
     response = server.client.get(asked)
     assert response.status_code == status
-    Judge(server.app).check(response, path)
+    ResponseValidator(server.app).check(response, path)
 
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_sessions(begun):
     """What is told of sessions, of some or of none, is as the document has it."""
-    server = Server(*RICH)
+    server = ScriptedServer(*RICH)
     if begun:
-        Judge(server.app).check(server.ask(session_id="s"), CHAT, "post")
+        ResponseValidator(server.app).check(server.ask(session_id="s"), CHAT, "post")
     asked = [("get", SESSIONS), ("get", STATS), ("get", SESSION), ("delete", SESSION)]
     for method, path in asked:
         response = server.client.open(path.format(session_id="s"), method=method)
         assert response.status_code == (200 if begun or path != SESSION else 404)
-        Judge(server.app).check(response, path, method)
+        ResponseValidator(server.app).check(response, path, method)
 
 
 @pytest.mark.parametrize(
@@ -263,10 +212,10 @@ def test_sessions(begun):
 )
 def test_wrong_questions_about_sessions(method, path, asked):
     """What is wrong with a question about sessions is told as the document has it."""
-    server = Server()
+    server = ScriptedServer()
     response = server.client.open(asked, method=method)
     assert response.status_code == 400
-    Judge(server.app).check(response, path, method)
+    ResponseValidator(server.app).check(response, path, method)
 
 
 @pytest.mark.parametrize(
@@ -275,11 +224,11 @@ def test_wrong_questions_about_sessions(method, path, asked):
 )
 def test_no_sessions(method, path):
     """That no sessions are kept is told as the document has it."""
-    server = Server(session_store="none")
+    server = ScriptedServer(session_store="none")
     asked = {"messages": [USER], "session_id": "s"} if method == "post" else None
     response = server.client.open(path.format(session_id="s"), method=method, json=asked)
     assert response.status_code == 400
-    Judge(server.app).check(response, path, method)
+    ResponseValidator(server.app).check(response, path, method)
 
 
 class _Told(ScriptedEngine):
@@ -297,21 +246,24 @@ class _Told(ScriptedEngine):
 
 
 def told_by(health, described=None):
-    server = Server()
+    server = ScriptedServer()
     server.app.extensions["wrapper"].engine = _Told(health, described)
     return server
 
 
 def test_health_of_pools():
     """Claude Code's pools report their health as the document has it, failing or not."""
-    pools = {"agent": World(1).fill().pool.health(), "plain": World(1).fail().fill().pool.health()}
+    pools = {
+        "agent": PoolHarness(1).fill().pool.health(),
+        "plain": PoolHarness(1).fail().fill().pool.health(),
+    }
     assert "error" in pools["plain"]
     report = {"pools": pools, "ignored_frames": {"new_kind": 2}}
     for status in ("ok", "starting", "degraded", "failing"):
         server = told_by({"status": status, **report})
         response = server.client.get("/health")
         assert response.status_code == (503 if status == "failing" else 200)
-        Judge(server.app).check(response, "/health")
+        ResponseValidator(server.app).check(response, "/health")
 
 
 def test_real_engine(tmp_path):
@@ -321,8 +273,8 @@ def test_real_engine(tmp_path):
     described = engine.describe()
     assert described["cli"]["error"]
     server = told_by(engine.health(), {**described, "account": dict.fromkeys(TOLD.values(), "x")})
-    Judge(server.app).check(server.client.get("/health"), "/health")
-    Judge(server.app).check(server.client.get("/v1/auth/status"), "/v1/auth/status")
+    ResponseValidator(server.app).check(server.client.get("/health"), "/health")
+    ResponseValidator(server.app).check(server.client.get("/v1/auth/status"), "/v1/auth/status")
 
 
 def test_words():
@@ -333,18 +285,18 @@ def test_words():
 
 def test_judge():
     """The check refuses a key, a header and a status that the document does not have."""
-    server = Server(*BEGUN, DONE)
-    judge, response = Judge(server.app), server.ask(messages=[USER])
-    judge.check(response, CHAT, "post")
+    server = ScriptedServer(*BEGUN, DONE)
+    validator, response = ResponseValidator(server.app), server.ask(messages=[USER])
+    validator.check(response, CHAT, "post")
     body = response.json
-    schema = judge.schema(CHAT, "post", 200, "application/json")
+    schema = validator.schema(CHAT, "post", 200, "application/json")
     assert not schema.is_valid({**body, "new": 1})
     assert not schema.is_valid({**body, "usage": {**body["usage"], "new": 1}})
     assert not schema.is_valid({**body, "usage": {}})
     response.headers["x-new"] = "1"
     with pytest.raises(AssertionError):
-        judge.check(response, CHAT, "post")
+        validator.check(response, CHAT, "post")
     response = server.ask()
     response.status_code, response.data = 418, json.dumps(body)
     with pytest.raises(KeyError):
-        judge.check(response, CHAT, "post")
+        validator.check(response, CHAT, "post")

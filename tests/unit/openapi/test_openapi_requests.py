@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from tests.support.pictures import part, picture
-from tests.unit.routes.test_http import USER, Server, error_of
+from tests.support.scripted_server import USER, ScriptedServer, error_of
 from wrapper.openapi import build_document
 from wrapper.schemas.chat.parameters import PARAMETERS
 
-SERVER = Server()
+SERVER = ScriptedServer()
 SCHEMAS = build_document(SERVER.app, needs_key=False)["components"]["schemas"]
 REQUEST = {"$ref": "#/components/schemas/ChatRequest", "components": {"schemas": SCHEMAS}}
 VALIDATOR = OAS31Validator(REQUEST)

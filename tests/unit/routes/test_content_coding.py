@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from tests.unit.routes.test_http import ASKED, KEY, Server, error_of
+from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of
 from wrapper.errors import MalformedRequest
 from wrapper.routes.content_coding import MOST_PARTS, codings, expand
 
@@ -23,7 +23,7 @@ else:
     from backports import zstd
 
 LIMIT = 1024 * 1024
-BODY = json.dumps(ASKED).encode()
+BODY = json.dumps(CHAT_BODY).encode()
 
 
 def raw_deflate(data):
@@ -42,7 +42,7 @@ EACH = pytest.mark.parametrize(("name", "pack"), CODED, ids=PACKERS)
 
 
 def post(data, coding, **settings):
-    server = Server(**settings)
+    server = ScriptedServer(**settings)
     response = server.post(data, headers={"Content-Encoding": coding})
     return response, server.engine.turns
 

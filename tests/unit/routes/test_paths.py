@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from tests.unit.routes.test_http import ASKED, KEY, Server
+from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of
 from wrapper import Gateway
 from wrapper.routes.paths import Paths
 from wrapper.routes.unserved import METHODS, UNSERVED
@@ -26,12 +26,12 @@ CLAUDE_HAS_NONE = ("embeddings", "audio", "images", "videos", "moderations", "re
 
 @pytest.fixture(scope="module")
 def server():
-    return Server(api_key=KEY)
+    return ScriptedServer(api_key=KEY)
 
 
 def asked(server, path, method="POST", key=KEY):
     return server.client.open(
-        path, method=method, json=ASKED, headers={"api-key": key, "x-api-key": key}
+        path, method=method, json=CHAT_BODY, headers={"api-key": key, "x-api-key": key}
     )
 
 
@@ -114,3 +114,20 @@ def test_anothers_app(first):
     assert client.get("/chat/completions/").text == "slash"
     assert "use /ai/chat/completions" in client.post("/ai/files").text
     assert client.get("/images").mimetype == "text/html"
+
+
+@pytest.mark.parametrize("path", ["/v1//chat/completions", "//v1/chat///completions"])
+def test_doubled_slashes(path):
+    """Doubled slashes are served as single ones, once the key is checked."""
+    server = ScriptedServer(api_key=KEY)
+    sent = {"environ_overrides": {"PATH_INFO": path}}
+    error_of(server.post(CHAT_BODY, **sent), 401)
+    assert server.post(CHAT_BODY, **sent, headers={"x-api-key": KEY}).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("///health", 200), ("//evil.example//", 404)])
+def test_doubled_slashes_at_the_root(path, status):
+    """At the root, too, there is an answer and no redirect."""
+    response = ScriptedServer().client.get("/", environ_overrides={"PATH_INFO": path})
+    assert response.status_code == status
+    assert response.mimetype == "application/json"

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from tests.unit.routes.test_http import ASKED, CHAT, KEY, LIMIT, Server
+from tests.support.scripted_server import BODY_LIMIT, CHAT_BODY, CHAT_PATH, KEY, ScriptedServer
 from wrapper import Gateway, errors
 from wrapper.routes.context import SECURITY
 from wrapper.settings import Settings
@@ -12,26 +12,26 @@ from wrapper.testing.engine import ScriptedEngine
 FOREIGN = {"Origin": "https://evil.example"}
 DIED = errors.BadGateway("It died.")
 RESPONSES = {
-    "an answer": (200, lambda: Server().ask()),
-    "a stream": (200, lambda: Server().ask(stream=True)),
-    "a stream of other pages": (200, lambda: Server(cors_origins=("*",), api_key=KEY).ask(
+    "an answer": (200, lambda: ScriptedServer().ask()),
+    "a stream": (200, lambda: ScriptedServer().ask(stream=True)),
+    "a stream of other pages": (200, lambda: ScriptedServer(cors_origins=("*",), api_key=KEY).ask(
         headers={**FOREIGN, "x-api-key": KEY}, stream=True
     )),
-    "what is read": (200, lambda: Server().client.get("/v1/models")),
-    "health": (200, lambda: Server().client.get("/health")),
-    "the head alone": (200, lambda: Server().client.head("/health")),
-    "a preflight": (204, lambda: Server(cors_origins=("*",)).client.options(CHAT)),
-    "a mistake": (400, lambda: Server().post("{")),
-    "no key": (401, lambda: Server(api_key=KEY).ask()),
-    "a foreign page": (403, lambda: Server().ask(headers=FOREIGN)),
-    "an unknown model": (404, lambda: Server().ask(model="gpt-4")),
-    "an unknown path": (404, lambda: Server().client.get("/v1/nothing")),
-    "an unknown path elsewhere": (404, lambda: Server().client.get("/nothing")),
-    "a wrong method": (405, lambda: Server().client.delete(CHAT)),
-    "a large body": (413, lambda: Server().post(b" " * (LIMIT + 1))),
-    "no JSON": (415, lambda: Server().post("{}", content_type="text/plain")),
-    "a fault of our own": (500, lambda: Server(KeyError("x")).ask()),
-    "a fault of Claude Code's": (502, lambda: Server(DIED).ask()),
+    "what is read": (200, lambda: ScriptedServer().client.get("/v1/models")),
+    "health": (200, lambda: ScriptedServer().client.get("/health")),
+    "the head alone": (200, lambda: ScriptedServer().client.head("/health")),
+    "a preflight": (204, lambda: ScriptedServer(cors_origins=("*",)).client.options(CHAT_PATH)),
+    "a mistake": (400, lambda: ScriptedServer().post("{")),
+    "no key": (401, lambda: ScriptedServer(api_key=KEY).ask()),
+    "a foreign page": (403, lambda: ScriptedServer().ask(headers=FOREIGN)),
+    "an unknown model": (404, lambda: ScriptedServer().ask(model="gpt-4")),
+    "an unknown path": (404, lambda: ScriptedServer().client.get("/v1/nothing")),
+    "an unknown path elsewhere": (404, lambda: ScriptedServer().client.get("/nothing")),
+    "a wrong method": (405, lambda: ScriptedServer().client.delete(CHAT_PATH)),
+    "a large body": (413, lambda: ScriptedServer().post(b" " * (BODY_LIMIT + 1))),
+    "no JSON": (415, lambda: ScriptedServer().post("{}", content_type="text/plain")),
+    "a fault of our own": (500, lambda: ScriptedServer(KeyError("x")).ask()),
+    "a fault of Claude Code's": (502, lambda: ScriptedServer(DIED).ask()),
 }  # fmt: skip
 
 
@@ -55,7 +55,11 @@ def test_every_response(name):
 
 def test_said_once():
     """No header is said twice, which browsers read in ways of their own."""
-    for response in (Server().ask(), Server().ask(stream=True), Server().post("{")):
+    for response in (
+        ScriptedServer().ask(),
+        ScriptedServer().ask(stream=True),
+        ScriptedServer().post("{"),
+    ):
         assert [len(response.headers.get_all(name)) for name in SECURITY] == [1] * len(SECURITY)
 
 
@@ -66,7 +70,7 @@ def test_anothers_app():
     Gateway(Settings(), engine=ScriptedEngine()).init_app(app, url_prefix="/ai")
     client = app.test_client()
     for response in (
-        client.post("/ai/chat/completions", json=ASKED),
+        client.post("/ai/chat/completions", json=CHAT_BODY),
         client.post("/ai/chat/completions", json={}),
         client.get("/ai/health"),
     ):

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from tests.support.pictures import part, picture
-from tests.unit.routes.test_http import CHAT, USER, Server, error_of
+from tests.support.scripted_server import CHAT_PATH, USER, ScriptedServer, error_of
 from wrapper import Gateway
 from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.principal import Principal
@@ -46,7 +46,7 @@ def get(server, path, **options):
 
 def test_read():
     """A session is told with its times, how much was said, and all of that in order."""
-    server = Server()
+    server = ScriptedServer()
     say(server)
     say(server, content="More?")
     told = get(server, path_of("s"))
@@ -58,7 +58,7 @@ def test_read():
 
 def test_times():
     """Times are those of ISO 8601 with their zone; a session expires a while after its last use."""
-    server = Server(session_ttl=60)
+    server = ScriptedServer(session_ttl=60)
     say(server)
     told = get(server, path_of("s"))
     created, used, expires = (
@@ -71,7 +71,7 @@ def test_times():
 
 def test_reading_is_no_use():
     """To be read does not let a session live longer."""
-    server = Server()
+    server = ScriptedServer()
     say(server)
     assert get(server, path_of("s")) == get(server, path_of("s"))
 
@@ -83,7 +83,7 @@ def test_everything_is_told():
         [*calls, Ended(Ending.CALLS, USAGE, None)],
         [Started("m"), TextDelta("Red."), Ended(Ending.DONE, USAGE, None)],
     ]
-    server = Server(script=lambda turn: steps.pop(0))
+    server = ScriptedServer(script=lambda turn: steps.pop(0))
     tools = [{"type": "function", "function": {"name": "f"}}]
     asked = [
         {"role": "system", "content": "Be brief."},
@@ -97,13 +97,13 @@ def test_everything_is_told():
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     said = {"role": "assistant", "content": None, "tool_calls": [call]}
     assert told == [*asked, said, result, {"role": "assistant", "content": "Red."}]
-    assert Server().ask(messages=told[:-1], tools=tools).status_code == 200
+    assert ScriptedServer().ask(messages=told[:-1], tools=tools).status_code == 200
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_deleted(stream):
     """A deleted session is gone, and its id begins another one."""
-    server = Server()
+    server = ScriptedServer()
     say(server, stream=stream)
     response = server.client.delete(path_of("s"))
     assert (response.status_code, response.json) == (200, {"session_id": "s", "deleted": True})
@@ -120,7 +120,7 @@ def test_deleted(stream):
 @pytest.mark.parametrize("id_", ODD)
 def test_odd_ids(id_):
     """Whatever an id holds, it is told, read and deleted as it was given."""
-    server = Server()
+    server = ScriptedServer()
     say(server, id_)
     assert [one["session_id"] for one in get(server, SESSIONS)["sessions"]] == [id_]
     assert get(server, path_of(id_))["session_id"] == id_
@@ -133,14 +133,14 @@ def test_odd_ids(id_):
 @pytest.mark.parametrize("method", ["get", "delete"])
 def test_wrong_ids(id_, method):
     """An id that no session can have is a 400, and not just unknown."""
-    error = error_of(Server().client.open(f"{SESSIONS}/{id_}", method=method), 400)
+    error = error_of(ScriptedServer().client.open(f"{SESSIONS}/{id_}", method=method), 400)
     assert (error["param"], error["code"]) == ("session_id", "invalid_value")
 
 
 @pytest.mark.parametrize("path", ["a/b", "a%2Fb", "%2F"])
 def test_slashes(path):
     """What has a slash in it is no session's path."""
-    assert error_of(Server().client.get(f"{SESSIONS}/{path}"), 404)["code"] == "unknown_url"
+    assert error_of(ScriptedServer().client.get(f"{SESSIONS}/{path}"), 404)["code"] == "unknown_url"
 
 
 # All of them
@@ -148,12 +148,12 @@ def test_slashes(path):
 
 def test_none():
     """Before the first session the list is empty."""
-    assert get(Server(), SESSIONS) == {"sessions": [], "total": 0}
+    assert get(ScriptedServer(), SESSIONS) == {"sessions": [], "total": 0}
 
 
 def test_list():
     """The list has all that is to be told of a session but its messages, in order."""
-    server = Server()
+    server = ScriptedServer()
     for id_ in ("c", "a", "b"):
         say(server, id_)
     told = get(server, SESSIONS)
@@ -178,7 +178,7 @@ def test_list():
 )
 def test_pages(query, ids):
     """A page has as many as are asked for, from where it is asked, and tells of the total."""
-    server = Server()
+    server = ScriptedServer()
     for id_ in "abcde":
         say(server, id_)
     told = get(server, f"{SESSIONS}{query}")
@@ -199,12 +199,12 @@ def test_pages(query, ids):
 )
 def test_wrong_pages(query, param):
     """A page that cannot be is a 400 that names what is wrong."""
-    assert error_of(Server().client.get(f"{SESSIONS}?{query}"), 400)["param"] == param
+    assert error_of(ScriptedServer().client.get(f"{SESSIONS}?{query}"), 400)["param"] == param
 
 
 def test_a_hundred_at_first():
     """Unless more are asked for, a page has a hundred."""
-    server = Server()
+    server = ScriptedServer()
     for number in range(101):
         say(server, str(number))
     assert len(get(server, SESSIONS)["sessions"]) == 100
@@ -213,14 +213,16 @@ def test_a_hundred_at_first():
 
 def test_no_stats():
     """Where there are no sessions, there is nothing to count."""
-    told = get(Server(), STATS)
+    told = get(ScriptedServer(), STATS)
     assert (told.pop("oldest"), told.pop("newest")) == (None, None)
     assert set(told.values()) == {0}
 
 
 def test_stats():
     """The statistics count sessions, turns, tokens and dollars, and what is parked."""
-    server = Server(Started("m", resumed=True), TextDelta("a"), Ended(Ending.DONE, USAGE, 0.25))
+    server = ScriptedServer(
+        Started("m", resumed=True), TextDelta("a"), Ended(Ending.DONE, USAGE, 0.25)
+    )
     for id_ in ("a", "a", "b"):
         say(server, id_)
     told = get(server, STATS)
@@ -264,7 +266,7 @@ class Owned:
 
     def say(self, caller, content, id_="s"):
         body = {"messages": [{"role": "user", "content": content}], "session_id": id_}
-        response = self.open("post", CHAT, caller, json=body)
+        response = self.open("post", CHAT_PATH, caller, json=body)
         assert response.status_code == 200, response.data
 
     def get(self, path, caller):
@@ -313,7 +315,7 @@ def test_parked_of_another_key(monkeypatch):
 
 def test_without_a_key():
     """Where keys are needed, nothing of sessions is told without."""
-    server = Server(api_key="sk-right")
+    server = ScriptedServer(api_key="sk-right")
     for path in (SESSIONS, STATS, path_of("s"), path_of("..")):
         assert error_of(server.client.get(path), 401)["code"] == "invalid_api_key"
 
@@ -323,7 +325,7 @@ def test_without_a_key():
 
 def test_nothing_is_kept():
     """Without a store, all that is about sessions is a 400 that says why; all else goes on."""
-    server = Server(session_store="none")
+    server = ScriptedServer(session_store="none")
     for method, path in (
         ("get", SESSIONS),
         ("get", STATS),
@@ -340,7 +342,7 @@ def test_nothing_is_kept():
 
 def test_nothing_is_kept_without_a_session():
     """A request without session_id leaves nothing."""
-    server = Server()
+    server = ScriptedServer()
     server.ask()
     assert get(server, SESSIONS)["total"] == 0
     assert server.engine.turns[0].session is None
@@ -348,7 +350,7 @@ def test_nothing_is_kept_without_a_session():
 
 def test_the_engine_is_told_of_the_session():
     """A turn bears its session's key, with a name of its own for ever."""
-    server = Server()
+    server = ScriptedServer()
     for id_ in ("s", "s", "t"):
         say(server, id_)
     first, second, third = (turn.session for turn in server.engine.turns)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.routes.test_http import USER, Server, error_of
+from tests.support.scripted_server import USER, ScriptedServer, error_of
 from wrapper.schemas.chat.anthropic import BUDGETS
 from wrapper.services.claude.protocol.frames import THINKING
 
@@ -13,7 +13,7 @@ OLD = "claude-sonnet-4-20250514"
 
 def turn_of(**body):
     """Return the turn that a request becomes, and the names of what had no effect."""
-    server = Server()
+    server = ScriptedServer()
     response = server.ask(**body)
     assert response.status_code == 200, response.text
     return server.engine.turns[0], response.headers.get(IGNORED)
@@ -55,7 +55,7 @@ def test_thinking_that_the_model_cannot_turn_off():
     """Where a model cannot do it, thinking is named by its own name, or under strict refused."""
     body = {"model": "claude-opus-5-5", "thinking": {"type": "disabled"}}
     assert turn_of(**body)[1] == "thinking"
-    assert error_of(Server(strict_params=True).ask(**body), 400)["param"] == "thinking"
+    assert error_of(ScriptedServer(strict_params=True).ask(**body), 400)["param"] == "thinking"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_system(system, text):
 
 def test_places_beside_system():
     """Messages are counted as the client has sent them, with a system prompt beside them, too."""
-    server = Server()
+    server = ScriptedServer()
     response = server.ask(system="A", messages=[USER, {"role": "assistant", "content": "a"}])
     assert response.headers["x-adapted-messages"] == "messages.1.role"
     pair = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
@@ -83,7 +83,7 @@ def test_places_beside_system():
 
 def test_system_of_a_session():
     """A session remembers it, and an attempt that is repeated finds it."""
-    server = Server()
+    server = ScriptedServer()
     server.ask(session_id="s", system="A")
     server.ask(session_id="s")
     assert [turn.system for turn in server.engine.turns] == ["A", "A"]
@@ -110,9 +110,9 @@ def test_stop_sequences():
 def test_marks_for_the_cache(body):
     """A mark for the cache has no effect wherever it stands, and is named once."""
     assert turn_of(**body)[1] == "cache_control"
-    error = error_of(Server(strict_params=True).ask(**body), 400)
+    error = error_of(ScriptedServer(strict_params=True).ask(**body), 400)
     assert (error["param"], error["code"]) == ("cache_control", "unsupported_parameter")
-    ignoring = Server(strict_params=True, ignore_params=("cache_control",)).ask(**body)
+    ignoring = ScriptedServer(strict_params=True, ignore_params=("cache_control",)).ask(**body)
     assert (ignoring.status_code, ignoring.headers[IGNORED]) == (200, "cache_control")
 
 

@@ -4,7 +4,7 @@ import base64
 import json
 
 from tests.support.pictures import picture
-from tests.unit.routes.test_http import USER, Server, error_of
+from tests.support.scripted_server import USER, ScriptedServer, error_of
 from wrapper.services.turn import Image, Message, ToolCall, ToolResult
 
 DATA = base64.b64encode(picture()).decode()
@@ -19,7 +19,7 @@ def used(*content):
 
 def test_calls_and_results():
     """A call, its result with an image, and a question arrive as what they are."""
-    server = Server()
+    server = ScriptedServer()
     text = {"type": "text", "text": "Go on."}
     response = server.ask(messages=[*ASKED, {"role": "user", "content": [text, used(IMAGE)]}])
     assert response.status_code == 200, response.text
@@ -36,13 +36,15 @@ def test_broken_image():
     """An image in a result is checked like any other, and named by its path."""
     broken = {"type": "base64", "media_type": "image/png", "data": DATA[:-40]}
     content = [used({"type": "image", "source": broken})]
-    error = error_of(Server().ask(messages=[*ASKED, {"role": "user", "content": content}]), 400)
+    error = error_of(
+        ScriptedServer().ask(messages=[*ASKED, {"role": "user", "content": content}]), 400
+    )
     assert error["param"].startswith("messages.2.content.0.content.0")
 
 
 def test_sessions():
     """A session tells of them so that a client can send them back."""
-    server = Server()
+    server = ScriptedServer()
     asked = [*ASKED, {"role": "user", "content": [used({"type": "text", "text": "1"})]}]
     server.ask(messages=asked, session_id="s")
     told = json.loads(server.client.get("/v1/sessions/s").data)["messages"]

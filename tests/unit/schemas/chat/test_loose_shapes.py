@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.unit.routes.test_http import USER, Server, error_of
+from tests.support.scripted_server import USER, ScriptedServer, error_of
 from wrapper.services.turn import Document, ToolCall, ToolResult
 
 PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>").decode()
@@ -23,7 +23,7 @@ def result(call_id, content):
 
 
 def parts_of(*messages):
-    server = Server()
+    server = ScriptedServer()
     response = server.ask(messages=[USER, *messages])
     assert response.status_code == 200, response.text
     parts = [part for one in server.engine.turns[0].messages for part in one.parts]
@@ -37,7 +37,7 @@ def test_empty_ids():
     assert (f.name, g.name, f.id != g.id) == ("f", "g", True)
     assert (first, second) == (ToolResult(f.id, ("a",)), ToolResult(g.id, ("b",)))
     assert adapted == "messages.1.tool_calls.0.id, messages.1.tool_calls.1.id"
-    error = error_of(Server(strict_params=True).ask(messages=[USER, *sent]), 400)
+    error = error_of(ScriptedServer(strict_params=True).ask(messages=[USER, *sent]), 400)
     assert error["param"] == "messages.1.tool_calls.0.id"
 
 
@@ -59,7 +59,7 @@ def test_arguments_as_an_object(text):
     body = '{"messages": [{"role":"user","content":"Hi"}, {"role":"assistant","tool_calls":'
     body += f'[{{"id":"c","type":"function","function":{{"name":"f","arguments":{text}}}}}]}},'
     body += '{"role":"tool","tool_call_id":"c","content":"a"}]}'
-    server = Server()
+    server = ScriptedServer()
     assert server.post(body).status_code == 200
     call = server.engine.turns[0].messages[1].parts[0]
     assert isinstance(call, ToolCall)
@@ -91,5 +91,5 @@ def test_documents(source, document):
     part = {"type": "document", "source": source, "title": "a"}
     assert parts_of({"role": "user", "content": [part]})[0] == [document]
     message = {"role": "user", "content": [{**part, "source": {"type": "url", "url": "http://a"}}]}
-    error = error_of(Server().ask(messages=[message]), 400)
+    error = error_of(ScriptedServer().ask(messages=[message]), 400)
     assert error["param"] == "messages.0.content.0.source.type"

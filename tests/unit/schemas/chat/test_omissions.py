@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.unit.routes.test_http import USER, Server, error_of
+from tests.support.scripted_server import USER, ScriptedServer, error_of
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.services.claude.protocol.frames import extra_body
 from wrapper.services.messages.message import ChatMessage
@@ -52,10 +52,10 @@ OMITTED = {
 def test_named(what):
     """What the model's API has no form for is named by its path, and refused by STRICT_PARAMS."""
     messages, paths = OMITTED[what]
-    response = Server().ask(messages=messages)
+    response = ScriptedServer().ask(messages=messages)
     assert response.status_code == 200, response.text
     assert response.headers[NAMED].split(", ") == [f"messages.{path}" for path in paths]
-    error = error_of(Server(strict_params=True).ask(messages=messages), 400)
+    error = error_of(ScriptedServer(strict_params=True).ask(messages=messages), 400)
     assert error["param"] == f"messages.{paths[0]}"
 
 
@@ -69,14 +69,14 @@ def test_named(what):
 )
 def test_nothing_omitted(messages):
     """What says nothing is taken, also under STRICT_PARAMS."""
-    response = Server(strict_params=True).ask(messages=messages)
+    response = ScriptedServer(strict_params=True).ask(messages=messages)
     assert response.status_code == 200, response.text
     assert NAMED not in response.headers
 
 
 def test_texts():
     """A transcript and a refusal are texts of the message, also beside its content."""
-    server = Server()
+    server = ScriptedServer()
     refusal = assistant(content="Well: ", refusal="No.")
     server.ask(messages=[USER, assistant(audio=SPOKEN), USER, refusal, USER])
     spoken = [one.parts for one in server.engine.turns[0].messages if one.role == "assistant"]
@@ -85,7 +85,7 @@ def test_texts():
 
 def test_sessions():
     """What an earlier request of the session has brought is named as the session's, and taken."""
-    server = Server()
+    server = ScriptedServer()
     asked = [[USER, assistant(audio=SPOKEN), USER], [USER]]
     answers = [server.ask(messages=messages, session_id="s") for messages in asked]
     assert [one.headers[NAMED] for one in answers] == ["messages.1.audio", "session_id"]

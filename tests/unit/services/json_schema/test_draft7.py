@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.routes.test_http import Server, error_of
+from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.services.json_schema.draft7 import as_draft_7
 
 INTEGER = {"type": "integer"}
@@ -71,6 +71,8 @@ def test_header(profile, extra, named):
     shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     asked = {"response_format": shape, "claude": {"profile": profile}}
     path = "response_format.json_schema.schema"
-    assert Server().ask(**asked).headers.get("x-adapted-params") == (path if named else None)
+    assert ScriptedServer().ask(**asked).headers.get("x-adapted-params") == (
+        path if named else None
+    )
     if named:
-        assert error_of(Server(strict_params=True).ask(**asked), 400)["param"] == path
+        assert error_of(ScriptedServer(strict_params=True).ask(**asked), 400)["param"] == path

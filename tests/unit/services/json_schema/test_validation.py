@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.support.costly_schemas import COSTLY
 from wrapper.errors import SchemaTooCostly
 from wrapper.services.json_schema import validation
 from wrapper.services.json_schema.validation import (
@@ -113,20 +114,6 @@ def test_costly_schemas(more):
     """A schema whose check does not end is refused with the limit that it exceeds."""
     why = what_is_wrong(doubling(**more)) or ""
     assert f"takes more than {COMPILE_SECONDS} s of CPU time" in why
-
-
-# What makes the check of an answer take time without end, at the answer's own cost or the schema's.
-ITEMS = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}
-COSTLY = [
-    (
-        {
-            **OBJECT,
-            "$defs": {"a": {"anyOf": [{"type": "integer"}, ITEMS]}},
-            "properties": {"x": {"$ref": "#/$defs/a"}},
-        },
-        '{"x": ' + "[" * 60 + '""' + "]" * 60 + "}",
-    ),
-]
 
 
 @pytest.mark.parametrize(("schema", "answer"), COSTLY)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.unit.services.turns.test_sessions_of_turns import BOTH, House
+from tests.support.turn_harness import WHOLE_AND_STREAMED, TurnHarness
 from wrapper.errors import QuotaExceeded
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.limits.policy import Policy
@@ -45,16 +45,16 @@ def careless(turn):
 
 
 @pytest.fixture
-def house(tmp_path):
-    houses = []
+def harness(tmp_path):
+    harnesses = []
 
     def make(script=obedient, who=POOR, **settings):
-        houses.append(House(script, usage_db=str(tmp_path / "usage.db"), **settings))
-        houses[-1].caller = Caller(who)
-        return houses[-1]
+        harnesses.append(TurnHarness(script, usage_db=str(tmp_path / "usage.db"), **settings))
+        harnesses[-1].caller = Caller(who)
+        return harnesses[-1]
 
     yield make
-    for one in houses:
+    for one in harnesses:
         one.gateway.close()
 
 
@@ -64,10 +64,10 @@ def spent(here, who=POOR):
     return round(sum(body["total"][name] for name in ("cost_usd", "unpriced_usd")), 6)
 
 
-@BOTH
-def test_a_turn_ends_once_its_budget_is_spent(house, stream):
+@WHOLE_AND_STREAMED
+def test_a_turn_ends_once_its_budget_is_spent(harness, stream):
     """What was said until then is answered, with the reason, and no more than a request is over."""
-    here = house()
+    here = harness()
     told = here.say("a", stream=stream)
     assert (told.text, told.reason) == ("1.2.3.4.", "length")
     if not stream:
@@ -77,37 +77,37 @@ def test_a_turn_ends_once_its_budget_is_spent(house, stream):
         here.say("b", stream=stream)
 
 
-def test_a_stream_says_why_it_ended(house):
+def test_a_stream_says_why_it_ended(harness):
     """The last chunk of a stream names the reason."""
-    here = house()
+    here = harness()
     with here.begin("a", stream=True) as stream:
         *_, last = list(stream)
     assert last["choices"][0]["finish_reason"] == "length"
     assert last["notes"] == {"x-ended-early": "insufficient_quota"}
 
 
-@BOTH
-def test_a_turn_that_ends_by_itself_is_whole(house, stream):
+@WHOLE_AND_STREAMED
+def test_a_turn_that_ends_by_itself_is_whole(harness, stream):
     """A turn whose last answer spends the budget is not cut."""
-    here = house(lambda turn: obedient(turn, 4))
+    here = harness(lambda turn: obedient(turn, 4))
     told = here.say("a", stream=stream)
     assert (told.text, told.reason) == ("1.2.3.4.", "stop")
     assert "x-ended-early" not in told.notes
 
 
-@BOTH
-def test_a_session_remembers_it(house, stream):
+@WHOLE_AND_STREAMED
+def test_a_session_remembers_it(harness, stream):
     """The session goes on from what was said before its turn was ended."""
-    here = house()
+    here = harness()
     here.say("a", stream=stream)
     assert here.remembered() == ["a", "1.2.3.4."]
     assert here.free()
 
 
-@BOTH
-def test_an_engine_that_knows_no_budget(house, stream):
+@WHOLE_AND_STREAMED
+def test_an_engine_that_knows_no_budget(harness, stream):
     """The turn of an engine that asks again all the same is ended with an error."""
-    here = house(careless)
+    here = harness(careless)
     with pytest.raises(QuotaExceeded) as caught:
         here.say("a", stream=stream)
     assert caught.value.headers()["x-should-retry"] == "false"
@@ -116,7 +116,7 @@ def test_an_engine_that_knows_no_budget(house, stream):
     assert here.free()
 
 
-def test_turns_at_once_heed_each_other(house):
+def test_turns_at_once_heed_each_other(harness):
     """Turns of one key that run at once overspend by no more than a request each."""
     together = threading.Barrier(3)
 
@@ -124,7 +124,7 @@ def test_turns_at_once_heed_each_other(house):
         together.wait(WAIT_SECONDS)
         return obedient(turn)
 
-    here = house(script, max_concurrent_turns=8)
+    here = harness(script, max_concurrent_turns=8)
     ask = [
         threading.Thread(target=here.say, args=(str(number),), kwargs={"session_id": None})
         for number in range(3)
@@ -136,18 +136,18 @@ def test_turns_at_once_heed_each_other(house):
     assert 0.01 <= spent(here) <= 0.01 + 3 * 0.003 + 1e-9
 
 
-def test_several_answers_share_the_budget(house):
+def test_several_answers_share_the_budget(harness):
     """The turns of a request for several answers overspend by no more than a request each."""
-    here = house(max_concurrent_turns=8)
+    here = harness(max_concurrent_turns=8)
     request = ChatRequest((ChatMessage("user", ("a",)),), n=4)
     body = here.gateway.chat_service.complete(request, here.caller).body
     assert {choice["finish_reason"] for choice in body["choices"]} == {"length"}
     assert 0.01 <= spent(here) <= 0.01 + 4 * 0.003 + 1e-9
 
 
-def test_without_a_budget_nothing_ends(house):
+def test_without_a_budget_nothing_ends(harness):
     """A key without a budget is never asked for one."""
-    here = house(lambda turn: obedient(turn, 20), who=Principal("local"))
+    here = harness(lambda turn: obedient(turn, 20), who=Principal("local"))
     assert here.say("a").reason == "stop"
 
 
@@ -162,9 +162,9 @@ def test_without_a_budget_nothing_ends(house):
         (Principal("a", max_turns=7), None, 7),
     ],
 )
-def test_rounds_of_a_key_with_a_budget(house, who, asked, rounds):
+def test_rounds_of_a_key_with_a_budget(harness, who, asked, rounds):
     """A key with a budget has BUDGET_MAX_TURNS rounds, where neither it nor the request says."""
-    gateway = house().gateway
+    gateway = harness().gateway
     policy = Policy(gateway.settings, gateway.catalog)
     request = ChatRequest((), profile="agent", max_turns=asked)
     assert policy.grant(request, "sonnet", who).permissions.max_turns == rounds

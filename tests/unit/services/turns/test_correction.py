@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.unit.routes.test_http import Server, error_of
-from tests.unit.services.json_schema.test_validation import COSTLY
-from tests.unit.services.turns.test_sessions_of_turns import House
+from tests.support.costly_schemas import COSTLY
+from tests.support.scripted_server import ScriptedServer, error_of
+from tests.support.turn_harness import TurnHarness
 from wrapper.errors import Overloaded
 from wrapper.services.events import (
     CallDelta,
@@ -318,7 +318,7 @@ THINKS = "claude-opus-5-5"
 
 def serve(*scripts, **settings):
     left = list(scripts)
-    return Server(script=lambda turn: left.pop(0), **settings)
+    return ScriptedServer(script=lambda turn: left.pop(0), **settings)
 
 
 FORMS = [
@@ -371,21 +371,21 @@ def test_turned_off():
 def test_strict_params():
     """Under STRICT_PARAMS a demand that cannot be enforced is refused."""
     fields = {"model": THINKS, "tools": TOOLS, "tool_choice": "required"}
-    assert error_of(Server(strict_params=True).ask(**fields), 400)["param"] == "tool_choice"
+    assert error_of(ScriptedServer(strict_params=True).ask(**fields), 400)["param"] == "tool_choice"
 
 
 def test_a_spent_budget(tmp_path):
     """Who has spent the budget on the first answer is not asked for more."""
-    house = House(lambda turn: said("No."), usage_db=str(tmp_path / "usage.db"))
-    house.caller = Caller(Principal("local", usd_per_day=0.4))
+    harness = TurnHarness(lambda turn: said("No."), usage_db=str(tmp_path / "usage.db"))
+    harness.caller = Caller(Principal("local", usd_per_day=0.4))
     fields = {
         "functions": (F,),
         "tool_choice": ToolChoice("any"),
         "model": THINKS,
         "session_id": None,
     }
-    assert house.say("Hi", **fields).notes[UNMET] == "tool_choice"
-    assert len(house.engine.turns) == 1
+    assert harness.say("Hi", **fields).notes[UNMET] == "tool_choice"
+    assert len(harness.engine.turns) == 1
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -421,7 +421,9 @@ def test_json_mode():
 
 def test_several_answers():
     """Each of several answers is looked at by itself; what became of any is told."""
-    server = Server(script=lambda turn: called("f") if len(turn.messages) > 1 else said("No."))
+    server = ScriptedServer(
+        script=lambda turn: called("f") if len(turn.messages) > 1 else said("No.")
+    )
     response = server.ask(model=THINKS, tools=TOOLS, tool_choice="required", n=2)
     assert [c["finish_reason"] for c in response.json["choices"]] == ["tool_calls"] * 2
     assert response.headers[RETRIED] == "tool_choice"

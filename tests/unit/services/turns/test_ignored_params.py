@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.routes.test_http import Server
+from tests.support.scripted_server import ScriptedServer
 from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
 from wrapper.settings import IGNORABLE, Settings, SettingsError, load, mistakes_of
 
@@ -12,7 +12,7 @@ ASKED = {"logprobs": True, "top_logprobs": 5, "logit_bias": {"50256": -100}}
 
 @pytest.fixture(params=[False, True], ids=["lenient", "strict"])
 def server(request):
-    return Server(ignore_params=NAMES, strict_params=request.param)
+    return ScriptedServer(ignore_params=NAMES, strict_params=request.param)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -45,7 +45,7 @@ def test_others_are_refused(server):
 
 def test_honoured(server):
     """A parameter that would be honoured has no effect where it is ignored."""
-    server = Server(ignore_params=("temperature", "reasoning_effort"))
+    server = ScriptedServer(ignore_params=("temperature", "reasoning_effort"))
     response = server.ask(model="claude-sonnet-4-20250514", temperature=0.1, reasoning_effort="low")
     assert response.headers["x-ignored-params"] == "temperature, reasoning_effort"
     assert server.engine.turns[0].sampling.temperature is None
@@ -53,7 +53,7 @@ def test_honoured(server):
 
 def test_without():
     """By default nothing is ignored that asks for something."""
-    assert Server().ask(logprobs=True).json["error"]["code"] == "unsupported_parameter"
+    assert ScriptedServer().ask(logprobs=True).json["error"]["code"] == "unsupported_parameter"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,6 @@ def test_ignorable():
 
 def test_from_within():
     """The app's own code may send them, too."""
-    gateway = Server(ignore_params=NAMES).app.extensions["wrapper"]
+    gateway = ScriptedServer(ignore_params=NAMES).app.extensions["wrapper"]
     told = gateway.chat.complete([{"role": "user", "content": "Hi"}], logprobs=True)
     assert told.notes["x-ignored-params"] == "logprobs"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.routes.test_http import Server, error_of
+from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.errors import InvalidRequest
 from wrapper.services.catalog import NEWEST, Capabilities
 from wrapper.services.messages.message import ChatMessage
@@ -83,7 +83,7 @@ def test_a_demanded_call(tool_choice, legacy):
 )
 def test_headers(model, names, stream):
     """A client sees in a header what its model did not take."""
-    server = Server()
+    server = ScriptedServer()
     asked = {"model": model, "temperature": 0.2, "top_p": 0.3, "stream": stream}
     response = server.ask(**asked)
     assert (response.status_code, response.headers.get("x-ignored-params")) == (200, names)
@@ -96,14 +96,14 @@ def test_remapped_and_aliased_names():
     """What counts is the model that runs, whatever it was called."""
     settings = {"model_aliases": (("gpt-4o", "claude-opus-5-5"),), "default_model": "gpt-4o"}
     for asked in ({"model": "gpt-4o"}, {}):
-        response = Server(**settings).ask(temperature=0.5, **asked)
+        response = ScriptedServer(**settings).ask(temperature=0.5, **asked)
         assert response.headers["x-ignored-params"] == "temperature"
 
 
 def test_contradiction_stays_one():
     """Sampling beside reasoning is a 400 also where the model would not take the sampling."""
     fields = {"model": "claude-opus-5-5", "temperature": 0.5, "reasoning_effort": "low"}
-    assert error_of(Server().ask(**fields), 400)["param"] == "temperature"
+    assert error_of(ScriptedServer().ask(**fields), 400)["param"] == "temperature"
 
 
 LONG = 1234567890123456789
@@ -147,9 +147,9 @@ ADAPTED: list[tuple[dict[str, object], str, str]] = [
 @pytest.mark.parametrize(("fields", "header", "path"), ADAPTED)
 def test_adapted(fields, header, path):
     """What the model gets in another form is named, and refused by name under STRICT_PARAMS."""
-    response = Server().ask(**fields)
+    response = ScriptedServer().ask(**fields)
     assert response.headers.get(header) == path
-    error = error_of(Server(strict_params=True).ask(**fields), 400)
+    error = error_of(ScriptedServer(strict_params=True).ask(**fields), 400)
     assert (error["param"], error["code"]) == (path, "unsupported_value")
     assert "STRICT_PARAMS" in error["message"]
 
@@ -161,7 +161,7 @@ def test_adapted(fields, header, path):
 def test_no_form_is_right(schema):
     """A schema that no form can stand in for is refused by its place."""
     function = {"type": "function", "function": {"name": "f", "parameters": schema}}
-    error = error_of(Server().ask(tools=[function]), 400)
+    error = error_of(ScriptedServer().ask(tools=[function]), 400)
     assert error["param"] == "tools.0.function.parameters"
 
 

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.support.offload_jobs import endless_job
 from tests.support.server import alive, children, eventually
 from wrapper.errors import ClientGone, Unavailable
 from wrapper.services.background.offload import process, runner
@@ -15,16 +16,6 @@ from wrapper.services.background.offload.runner import Exceeded, Job, Offload
 
 SCHEMA = b'{"type": "object"}'
 QUICK = Job("compile", SCHEMA, 1.0)
-
-
-def bomb(seconds=0.2, **more):
-    """Return a job that would take for ever."""
-    shapes = [
-        f'"d{n}": {{"allOf": [{{"$ref": "#/$defs/d{n + 1}"}}, {{"$ref": "#/$defs/d{n + 1}"}}]}}'
-        for n in range(60)
-    ]
-    schema = f'{{"$ref": "#/$defs/d0", "$defs": {{{", ".join(shapes)}, "d60": true}}}}'
-    return Job("check", schema.encode() + b"{}", seconds, {"size": len(schema)}, **more)
 
 
 @pytest.fixture
@@ -46,7 +37,7 @@ def test_result(offload):
 def test_cpu_limit(offload, heavy):
     """A job ends at its limit of CPU time, and the next one runs."""
     with pytest.raises(Exceeded):
-        offload.run(bomb(heavy=heavy))
+        offload.run(endless_job(heavy=heavy))
     assert offload.run(QUICK) is None
 
 
@@ -54,7 +45,7 @@ def test_time_limit(offload, monkeypatch):
     """A job that gets no CPU ends at its limit of time."""
     monkeypatch.setattr(process, "TIMES_LONGER", 0.01)
     with pytest.raises(Exceeded):
-        offload.run(bomb(20.0))
+        offload.run(endless_job(20.0))
 
 
 def test_memory_limit(offload):
@@ -69,7 +60,7 @@ def test_memory_limit(offload):
 def test_client_leaves(offload, heavy):
     """A long job ends when its client has gone."""
     with pytest.raises(ClientGone):
-        offload.run(bomb(60.0, heavy=heavy), lambda: True)
+        offload.run(endless_job(60.0, heavy=heavy), lambda: True)
 
 
 def test_quick_jobs_pass_long_ones(offload):
@@ -80,7 +71,7 @@ def test_quick_jobs_pass_long_ones(offload):
     def run_long(caller):
         runner.caller_name.set(caller)
         with pytest.raises(ClientGone):
-            offload.run(bomb(60.0), stop.is_set)
+            offload.run(endless_job(60.0), stop.is_set)
         ended.append(True)
 
     callers = [f"caller {number}" for number in range(runner.LONG_AT_ONCE + 3)]
@@ -102,7 +93,7 @@ def test_python_runs_on(offload):
 
     def run_long():
         with pytest.raises(Exceeded):
-            offload.run(bomb(0.5))
+            offload.run(endless_job(0.5))
 
     turns, thread = 0, threading.Thread(target=run_long)
     thread.start()
@@ -128,7 +119,7 @@ def test_close(offload):
     """Closed, it leaves no process behind, paused ones not even."""
     offload.run(QUICK)
     child = offload._child()
-    child.begin(bomb(60.0))
+    child.begin(endless_job(60.0))
     child.pause()
     offload.close()
     assert eventually(lambda: not alive(child.pid))
@@ -168,11 +159,11 @@ def test_forks(offload):
 
 PROGRAM = """
 import sys
-from tests.unit.services.background.offload.test_runner import bomb
+from tests.support.offload_jobs import endless_job
 from wrapper.services.background.offload.runner import offload
 offload.start()
 print(offload._server._popen.pid, flush=True)
-offload.run(bomb(60.0))
+offload.run(endless_job(60.0))
 """
 
 

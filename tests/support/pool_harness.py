@@ -1,0 +1,86 @@
+"""A pool of fake processes, whose boots and pauses happen when the test says so."""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.processes.pool import Pool
+
+
+class FakeProcess:
+    """A process that a test lets die or speak."""
+
+    def __init__(self, number):
+        self.number = number
+        self.dead = self.spoke = False
+
+    def alive_and_silent(self):
+        return not (self.dead or self.spoke)
+
+    def exit_code(self):
+        return 1 if self.dead else None
+
+
+class ManualExecutor(Executor):
+    """Runs what was submitted when the test says so, in its own thread."""
+
+    def __init__(self):
+        self.jobs: deque[Callable[[], None]] = deque()
+
+    def submit(self, function, /, *args, **kwargs):
+        self.jobs.append(function)
+
+    def run(self, times=None):
+        """Run so many jobs, or all, with those that they submit."""
+        while self.jobs and times != 0:
+            self.jobs.popleft()()
+            times = times and times - 1
+
+
+class PoolHarness:
+    """A pool and all around it. `errors` are what the next boots raise, None for success."""
+
+    def __init__(self, size):
+        self.booters = ManualExecutor()
+        self.errors: deque[Exception | None] = deque()
+        self.made: list[Any] = []
+        self.stopped: list[Any] = []
+        self.refused: list[str] = []
+        self.pauses: list[tuple[float, Callable[[], None]]] = []
+        self.pool = Pool(
+            size,
+            boot=self.boot,
+            stop=self.stopped.append,
+            booters=self.booters,
+            refused=self.refused.append,
+            later=lambda seconds, function: self.pauses.append((seconds, function)),
+        )
+
+    def boot(self):
+        error = self.errors.popleft() if self.errors else None
+        if error:
+            raise error
+        self.made.append(FakeProcess(len(self.made)))
+        return self.made[-1]
+
+    def fill(self):
+        self.pool.fill()
+        self.booters.run()
+        return self
+
+    def fail(self, *errors):
+        """Let the next boots fail."""
+        self.errors += errors or [BootFailed("it coughed")]
+        return self
+
+    def resume(self):
+        """Let the pause pass; return how long it was."""
+        seconds, function = self.pauses.pop(0)
+        function()
+        return seconds
+
+    def status(self):
+        health = self.pool.health()
+        return health["status"], health["ready"], health["booting"]

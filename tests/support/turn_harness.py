@@ -1,0 +1,83 @@
+"""A gateway over a scripted engine, asked through its chat service, without HTTP."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from wrapper import Gateway
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import Caller
+from wrapper.services.request import ChatRequest
+from wrapper.services.turn import Turn
+from wrapper.settings import Settings
+from wrapper.testing.engine import ScriptedEngine, Step, answer
+
+WHOLE_AND_STREAMED = pytest.mark.parametrize("stream", [False, True])
+
+
+def user(text):
+    return ChatMessage("user", (text,))
+
+
+class Answered(NamedTuple):
+    """What a client was told in the end: the text, how it finished, and the headers."""
+
+    text: str
+    reason: str | None
+    notes: dict[str, str]
+
+
+class TurnHarness:
+    """A gateway whose engine plays *script*, and one client of it."""
+
+    def __init__(self, script: Callable[[Turn], Any] | None = None, **settings: Any):
+        self.script = script or (lambda turn: answer("Yes."))
+        self.engine = ScriptedEngine(lambda turn: self.script(turn))
+        self.gateway = Gateway(Settings(**settings), engine=self.engine)
+        self.caller = Caller()
+
+    def plays(self, *steps: Step):
+        self.script = lambda turn: steps
+
+    def request(self, *messages, stream=False, session_id="s", **fields):
+        asked = tuple(user(one) if isinstance(one, str) else one for one in messages)
+        return ChatRequest(asked, stream=stream, session_id=session_id, **fields)
+
+    def say(self, *messages, caller=None, **fields):
+        """Ask, and return what is answered; raises what the client would be told."""
+        request = self.request(*messages, **fields)
+        caller = caller or self.caller
+        if request.stream:
+            return read_stream(self.gateway.chat_service.stream(request, caller))
+        completion = self.gateway.chat_service.complete(request, caller)
+        (choice,) = completion.body["choices"]
+        text = choice["message"]["content"] or ""
+        return Answered(text, choice["finish_reason"], completion.notes)
+
+    def begin(self, *messages, **fields):
+        """Begin a stream that is to be closed by the test."""
+        return self.gateway.chat_service.stream(self.request(*messages, **fields), self.caller)
+
+    def remembered(self, id_="s", owner="local"):
+        """Return all that was said in the session, as texts; None where there is none."""
+        session = self.gateway.sessions._store.read(owner, id_)  # type: ignore[union-attr]
+        return session and [part for one in session.messages for part in one.parts]
+
+    def free(self):
+        """Say whether the session and all places can be had."""
+        self.gateway.admission.admit(self.gateway.settings.max_concurrent_turns)()
+        claim = self.gateway.sessions._store.claim("local", "s", 0)  # type: ignore[union-attr]
+        if claim:
+            claim.release()
+        return claim is not None and self.engine.running == 0
+
+
+def read_stream(stream):
+    try:
+        chunks = [chunk for chunk in stream.chunks if chunk]
+    finally:
+        stream.close()
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return Answered(text, choices[-1]["finish_reason"], stream.notes)

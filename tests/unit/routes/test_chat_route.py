@@ -1,0 +1,233 @@
+"""POST /v1/chat/completions: what a request becomes, and what its answer holds."""
+
+import logging
+
+import pytest
+
+from tests.support.pictures import part, picture, uri
+from tests.support.scripted_server import (
+    DONE,
+    HOUR,
+    USER,
+    ScriptedServer,
+    error_of,
+)
+from wrapper import errors
+from wrapper.services.events import (
+    Ended,
+    Ending,
+    Started,
+    TextDelta,
+    Usage,
+)
+from wrapper.services.turn import Permissions
+
+pytestmark = pytest.mark.packages
+
+
+def test_completion():
+    """A question gets the whole answer, with its cost in a header."""
+    server = ScriptedServer()
+    response = server.ask(model="opus", claude={"profile": "plain"})
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    assert response.json["object"] == "chat.completion"
+    assert response.json["id"].startswith("chatcmpl-")
+    assert response.json["choices"][0]["message"]["content"] == "Hello."
+    assert response.headers["x-cost-usd"] == "0.001000000"
+    (turn,) = server.engine.turns
+    assert (turn.model, turn.profile, turn.messages[0].parts) == ("opus", "plain", ("Hi",))
+
+
+def test_defaults_of_the_settings():
+    """Where a request does not say, the settings' model and profile answer."""
+    server = ScriptedServer(default_model="haiku", default_profile="plain")
+    server.ask()
+    assert (server.engine.turns[0].model, server.engine.turns[0].profile) == ("haiku", "plain")
+
+
+def test_unknown_cost():
+    """A cost that is not known stands in no header."""
+    response = ScriptedServer(Started("m"), TextDelta("a"), Ended(Ending.DONE, Usage(), None)).ask()
+    assert "x-cost-usd" not in response.headers
+    assert response.json["usage"]["cost_usd"] is None
+
+
+def test_ids_are_unique():
+    """Each answer has an id of its own."""
+    server = ScriptedServer()
+    assert server.ask().json["id"] != server.ask().json["id"]
+
+
+def test_several_choices():
+    """Each choice is a turn of its own, and the usage is that of all."""
+    server = ScriptedServer()
+    body = server.ask(n=3).json
+    assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
+    assert len(server.engine.turns) == 3
+    assert body["usage"]["prompt_tokens"] == 9
+
+
+@pytest.mark.parametrize("said", ["h\u00e9llo \U0001f600", "a\u2028b\u0085c\n", '"\\'])
+def test_any_text(said):
+    """Every letter comes and goes unharmed, whole and streamed."""
+    server = ScriptedServer(Started("m"), TextDelta(said), DONE)
+    assert server.ask().json["choices"][0]["message"]["content"] == said
+    assert server.stream()[1]["choices"][0]["delta"] == {"content": said}
+    server.ask(messages=[{"role": "user", "content": said}])
+    assert server.engine.turns[-1].messages[0].parts == (said,)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "*/*"])
+def test_accept_does_not_matter(accept):
+    """Whether an answer is streamed is said by the body, never by Accept."""
+    server = ScriptedServer()
+    assert server.ask(headers={"Accept": accept}).mimetype == "application/json"
+    streamed = server.ask(headers={"Accept": accept}, stream=True)
+    assert streamed.mimetype == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": None}, "messages", "missing_required_parameter"),
+        ({"messages": "Hi"}, "messages", "invalid_type"),
+        ({"messages": ["Hi"]}, "messages.0", "invalid_type"),
+        ({"messages": [{"role": "robot", "content": "Hi"}]}, "messages.0.role", "invalid_value"),
+        ({"messages": [USER, {"role": 7, "content": "a"}]}, "messages.1.role", "invalid_type"),
+        ({"messages": [{"content": "a"}]}, "messages.0.role", "missing_required_parameter"),
+        ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content", "invalid_type"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]},
+            "messages.0.content.0.text",
+            "invalid_type",
+        ),
+        ({"model": ""}, "model", "invalid_value"),
+        ({"stream": 1}, "stream", "invalid_type"),
+        ({"n": 0}, "n", "invalid_value"),
+        ({"tools": [{"type": "custom"}]}, "tools.0.type", "invalid_value"),
+        ({"claude": {"profile": "x"}}, "claude.profile", "invalid_value"),
+        ({"reasoning_effort": "low", "top_p": 0.5}, "top_p", "unsupported_value"),
+        ({"temperature": 10**400}, "temperature", "invalid_value"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_bad_requests(fields, param, code, stream):
+    """A mistake is told by the path to it, before anything is asked, streamed or not."""
+    server = ScriptedServer()
+    error = error_of(server.ask(**{"stream": stream, **fields}), 400)
+    assert (error["param"], error["code"]) == (param, code)
+    assert param in error["message"]
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_error_after_text(stream):
+    """A whole answer that breaks off is a status; of its text nothing is told."""
+    server = ScriptedServer(Started("m"), TextDelta("Half"), errors.Overloaded("Busy."))
+    if stream:
+        assert server.stream()[-1] == errors.Overloaded("Busy.").body()
+    else:
+        assert error_of(server.ask(), 503)["message"] == "Busy."
+    assert server.engine.running == 0
+
+
+def test_time_limit():
+    """A turn past its limit is ended, with 504 and no retry."""
+    server = ScriptedServer(0.01, Started("m"), HOUR, max_timeout=1)
+    response = server.ask()
+    assert error_of(response, 504)["code"] == "timeout"
+    assert response.headers["x-should-retry"] == "false"
+    assert server.engine.running == 0
+
+
+def test_more_than_the_capacity():
+    """Turns that never fit are a 400 that names n, and nothing is asked for them."""
+    server = ScriptedServer(max_concurrent_turns=2)
+    error = error_of(server.ask(n=3), 400)
+    assert (error["param"], "MAX_CONCURRENT_TURNS" in error["message"]) == ("n", True)
+    assert server.engine.turns == []
+
+
+def shown(*parts, **fields):
+    return {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, *parts]}]
+    } | fields
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_resized_images(stream):
+    """Pictures that the model gets smaller are named in a header, each by its path."""
+    small, large = part(picture("png", 1000, 2)), part(picture("jpeg", 1001, 2), "jpeg")
+    response = ScriptedServer().ask(**shown(large, small, large), stream=stream)
+    assert response.status_code == 200
+    told = response.headers["x-resized-images"]
+    assert told == "messages.0.content.1, messages.0.content.3"
+    assert "x-resized-images" not in ScriptedServer().ask(**shown(small), stream=stream).headers
+
+
+def test_strict_images():
+    """With STRICT_PARAMS a picture that the model would get smaller is refused, by its path."""
+    server = ScriptedServer(strict_params=True)
+    assert server.ask(**shown(part(picture("png", 1000, 2)))).status_code == 200
+    error = error_of(server.ask(**shown(part(picture("png", 1001, 2)))), 400)
+    assert (error["param"], error["code"]) == ("messages.0.content.1", "invalid_image")
+    assert len(server.engine.turns) == 1
+
+
+def test_broken_images():
+    """A picture that cannot be read is refused, and the engine is not asked."""
+    server = ScriptedServer()
+    error = error_of(server.ask(**shown(part(picture()[:-20]))), 400)
+    path = "messages.0.content.1.image_url.url"
+    assert (error["param"], error["code"]) == (path, "invalid_image")
+    assert server.engine.turns == []
+
+
+def test_logged_images(caplog):
+    """The log of prompts tells of a picture, and does not hold it."""
+    caplog.set_level(logging.INFO)
+    url = uri(picture())
+    ScriptedServer(log_prompts=True).ask(**shown({"type": "image_url", "image_url": {"url": url}}))
+    told = str([vars(record) for record in caplog.records])
+    assert "image/png" in told
+    assert url[-40:] not in told
+
+
+def test_claude_knobs():
+    """What a request asks for of Claude Code reaches the engine; null means it was not asked."""
+    server = ScriptedServer()
+    asked = {
+        "allowed_tools": ["Read", "Bash"],
+        "disallowed_tools": ["Bash(rm:*)"],
+        "permission_mode": "plan",
+        "max_turns": 3,
+    }
+    assert server.ask(claude=asked).status_code == 200
+    permissions = server.engine.turns[0].permissions
+    assert (permissions.mode, permissions.max_turns) == ("plan", 3)
+    assert "Write" in permissions.deny
+    assert "Read" not in permissions.deny
+    assert server.ask(claude=dict.fromkeys(asked)).status_code == 200
+    assert server.engine.turns[1].permissions == Permissions()
+
+
+@pytest.mark.parametrize(
+    ("claude", "param"),
+    [
+        ({"allowed_tools": "Read"}, "claude.allowed_tools"),
+        ({"allowed_tools": [5]}, "claude.allowed_tools.0"),
+        ({"disallowed_tools": {}}, "claude.disallowed_tools"),
+        ({"disallowed_tools": ["nothing"]}, "claude.disallowed_tools.0"),
+        ({"permission_mode": "yolo"}, "claude.permission_mode"),
+        ({"max_turns": 0}, "claude.max_turns"),
+        ({"max_turns": "3"}, "claude.max_turns"),
+        ({"max_turn": 3}, "claude.max_turn"),
+        ({"profile": "plain", "allowed_tools": ["Read"]}, "claude.allowed_tools"),
+    ],
+)
+def test_wrong_knobs(claude, param):
+    """A knob that is none, or turned wrongly, is named."""
+    assert error_of(ScriptedServer().ask(claude=claude), 400)["param"] == param

@@ -1,0 +1,104 @@
+"""Error handlers: every error is answered as OpenAI answers errors."""
+
+import logging
+
+import pytest
+
+from tests.support.scripted_server import CHAT_PATH, ScriptedServer, error_of
+from wrapper import errors
+
+pytestmark = pytest.mark.packages
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+KINDS = [kind for kind in KINDS if issubclass(kind, errors.ApiError)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("POST", "/v1"),
+        ("GET", "/v1/nothing"),
+        ("POST", f"{CHAT_PATH}/x"),
+        ("GET", "/chat"),
+    ],
+)
+def test_unknown_url(method, path):
+    """A path that nothing is at is told in OpenAI's shape."""
+    error = error_of(ScriptedServer().client.open(path, method=method), 404)
+    assert error["code"] == "unknown_url"
+    assert path in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", CHAT_PATH, {"POST", "OPTIONS"}),
+        ("DELETE", CHAT_PATH, {"POST", "OPTIONS"}),
+        ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
+        ("PUT", "/v1/health", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_wrong_method(method, path, allowed):
+    """A method that a path does not take is refused, with those that it takes."""
+    response = ScriptedServer().client.open(path, method=method)
+    assert error_of(response, 405)["code"] == "method_not_supported"
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error(kind, stream):
+    """An error before the answer begins is a status in OpenAI's shape, streamed or not."""
+    server = ScriptedServer(kind("Why."))
+    error = error_of(server.ask(stream=stream), kind.status)
+    assert error == kind("Why.").body()["error"]
+    assert server.engine.running == 0
+
+
+def test_headers_of_errors():
+    """An error's headers tell the client's library what to do next."""
+    headers = ScriptedServer(errors.RateLimited("Slow.", retry_after=5, retry=True)).ask().headers
+    assert (headers["Retry-After"], headers["x-should-retry"]) == ("5", "true")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_crash(stream):
+    """A fault of our own is told without its details, by the request's id, and not retried."""
+    server = ScriptedServer(KeyError("a secret"))
+    response = server.ask(stream=stream, headers={"x-request-id": "req-7"})
+    error = error_of(response, 500)
+    assert (error["type"], error["code"]) == ("server_error", "internal_error")
+    assert "secret" not in error["message"]
+    assert "req-7" in error["message"]
+    assert response.headers["x-should-retry"] == "false"
+
+
+def test_crash_is_logged(caplog):
+    """The log has the details that the client does not get."""
+    with caplog.at_level(logging.ERROR):
+        ScriptedServer(KeyError("a secret")).ask(headers={"x-request-id": "req-7"})
+    assert "req-7" in caplog.text
+    assert "a secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "led"),
+    [("@elsewhere", "@elsewhere"), (None, None), ("@other", None), ("/internal", None)],
+)
+def test_shutdown_with_another_gateway(sent, led):
+    """What is not begun at shutdown an nginx takes elsewhere that has said so, and nowhere else."""
+    server = ScriptedServer()
+    server.app.extensions["wrapper"].draining = lambda: True
+    response = server.ask(headers={"X-Elsewhere": sent} if sent else {})
+    assert error_of(response, 503)["code"] == "unavailable"
+    assert response.headers.get("X-Accel-Redirect") == led
+
+
+@pytest.mark.parametrize("kind", [errors.Unavailable, errors.Overloaded])
+def test_nothing_else_goes_elsewhere(kind):
+    """An error of a turn that was begun is its client's, whatever its status."""
+    response = ScriptedServer(kind("Why.")).ask(headers={"X-Elsewhere": "@elsewhere"})
+    assert error_of(response, 503)
+    assert "X-Accel-Redirect" not in response.headers

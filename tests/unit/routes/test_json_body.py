@@ -1,0 +1,203 @@
+"""JSON bodies: what is accepted as one, and how anything else is refused."""
+
+import io
+import json
+
+import pytest
+
+from tests.support.scripted_server import (
+    BODY_LIMIT,
+    CHAT_BODY,
+    ScriptedServer,
+    UnreadableBody,
+    error_of,
+)
+
+pytestmark = pytest.mark.packages
+
+
+def nested(depth, opening="[", closing="]"):
+    return opening * depth + closing * depth
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"]
+)
+def test_content_types(content_type):
+    """JSON is taken with or without a charset."""
+    assert ScriptedServer().post(CHAT_BODY, content_type).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        " ",
+        "{",
+        '{"messages":',
+        "{'messages': []}",
+        '{"messages": [],}',
+        "[]",
+        '"Hi"',
+        "7",
+        "null",
+        "true",
+        '{"messages":[{"role":"user","content":"Hi"}]} x',
+        '{"messages":[{"role":"user","content":"a\nb"}]}',
+        '{"messages":[{"role":"user","content":"Hi"}],"temperature":NaN}',
+        '{"messages":[{"role":"user","content":"Hi"}],"x":Infinity}',
+        '{"messages":[{"role":"user","content":"Hi"}],"x":-Infinity}',
+        '{"messages":[{"role":"user","content":"Hi"}],"seed":' + "9" * 5000 + "}",
+        '\ufeff{"messages":[{"role":"user","content":"Hi"}]}',
+        b'{"messages":[{"role":"user","content":"\xff"}]}',
+        b'{"messages":[{"role":"user","content":"\xed\xa0\x80"}]}',
+        json.dumps(CHAT_BODY).encode("utf-16"),
+        '{"messages":[{"role":"user","content":"\\ud800"}]}',
+        '{"messages":[{"role":"user","content":"\\uDC00\\uD800"}]}',
+        '{"messages":[{"role":"user","content":"Hi"}],"x":{"\\udfff":1}}',
+        nested(50_000),
+        nested(50_000, '{"a":', "}").replace("{}", "{1}"),
+        '{"messages":' + nested(50_000) + "}",
+        '{"\\ud800":' + nested(400) + "}",
+    ],
+    ids=lambda raw: repr(raw[:40]),
+)
+def test_no_json_object(raw):
+    """A body that is no JSON object, to the letter, is refused before anything is asked."""
+    server = ScriptedServer()
+    error = error_of(server.post(raw), 400)
+    assert (error["type"], error["param"]) == ("invalid_request_error", None)
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [
+        ('{"model":"a","messages":[],"model":"b"}', "model"),
+        ('{"messages":[{"role":"user","content":"a","role":"user"}]}', "messages.0.role"),
+        (
+            '{"messages":[{"role":"user","content":[{"text":1,"text":1}]}]}',
+            "messages.0.content.0.text",
+        ),
+        (
+            '{"tools":[{"function":{"parameters":{"properties":{"a":1,"a":1}}}}]}',
+            "tools.0.function.parameters.properties.a",
+        ),
+        ('{"a":{"b":1,"\\u0062":2}}', "a.b"),
+        ('{"a":{"b":1,"b":2},"a":{}}', "a"),
+        ('{"":1,"":2}', ""),
+    ],
+)
+def test_a_name_that_stands_twice(raw, param):
+    """A name that an object has twice is refused by its path: readers differ in what it means."""
+    server = ScriptedServer()
+    error = error_of(server.post(raw), 400)
+    assert (error["code"], error["param"]) == ("duplicate_name", param)
+    assert server.engine.turns == []
+
+
+def test_a_name_that_stands_twice_in_much():
+    """The path of a repeated name is not searched for without end."""
+    names = ",".join(f'"{number}":[]' for number in range(60_000))
+    error = error_of(ScriptedServer().post('{"a":{"b":{' + names + ',"0":1}}}'), 400)
+    assert error["code"] == "duplicate_name"
+
+
+@pytest.mark.parametrize("raw", ['"\\ud83d\\ude00"', '"\\\\ud800"', '"a\\u0000b"'])
+def test_good_escapes(raw):
+    """Escapes that make text are no lone surrogates."""
+    server = ScriptedServer()
+    response = server.post('{"messages":[{"role":"user","content":' + raw + "}]}")
+    assert response.status_code == 200
+    assert server.engine.turns[0].messages[0].parts == (json.loads(raw),)
+
+
+@pytest.mark.parametrize("depth", range(800, 1000, 4))
+def test_deep_values(depth):
+    """However deeply a value in a wrong place is nested, it is a mistake and no crash."""
+    part = '{"type":' + nested(depth) + "}"
+    raw = '{"messages":[{"role":"user","content":[' + part + "]}]}"
+    assert error_of(ScriptedServer().post(raw), 400)["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
+)
+def test_wrong_content_type(content_type):
+    """A body that is not sent as JSON is refused, with what to send."""
+    server = ScriptedServer()
+    error = error_of(server.post(CHAT_BODY, content_type), 415)
+    assert error["code"] == "unsupported_media_type"
+    assert "application/json" in error["message"]
+    assert server.engine.turns == []
+
+
+def test_too_long_by_its_length():
+    """A body that says it is far over 32 MiB is refused unread."""
+    server = ScriptedServer()
+    status, body, _ = server.send(UnreadableBody(), CONTENT_LENGTH=str(2 * BODY_LIMIT))
+    assert (status, body["error"]["code"]) == (413, "request_too_large")
+    assert "32 MiB" in body["error"]["message"]
+    assert server.engine.turns == []
+
+
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+
+@pytest.mark.parametrize("how", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT + 1)}])
+@pytest.mark.parametrize("padding", [b" ", b"x"])
+def test_too_long(padding, how):
+    """A body over 32 MiB is refused, with its length or in chunks, and never cut off."""
+    server = ScriptedServer()
+    raw = json.dumps(CHAT_BODY).encode().ljust(BODY_LIMIT + 1, padding)
+    status, body, _ = server.send(io.BytesIO(raw), **how)
+    assert (status, body.get("error", {}).get("code")) == (413, "request_too_large")
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("how", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT)}])
+def test_just_short_enough(how):
+    """A body of 32 MiB is taken, with its length or in chunks."""
+    raw = json.dumps(CHAT_BODY).encode().ljust(BODY_LIMIT)
+    status, body, _ = ScriptedServer().send(io.BytesIO(raw), **how)
+    assert (status, body["object"]) == (200, "chat.completion")
+
+
+def test_body_that_breaks_off():
+    """A body that ends before its length is refused, and nothing is asked."""
+    server = ScriptedServer()
+    raw = json.dumps(CHAT_BODY).encode()
+    status, body, _ = server.send(io.BytesIO(raw), CONTENT_LENGTH=str(len(raw) + 5))
+    assert (status, body["error"]["code"]) == (408, "request_cut")
+    assert server.engine.turns == []
+
+
+@pytest.mark.parametrize("how", [{"CONTENT_LENGTH": "500"}, CHUNKED])
+def test_body_that_cannot_be_read(how):
+    """A body whose sending fails half way is told so, and is no fault of the gateway's."""
+
+    class Torn(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError("no more data")
+
+        readinto = read
+
+    server = ScriptedServer()
+    status, body, _ = server.send(Torn(), **how)
+    assert (status, body["error"]["code"]) == (408, "request_cut")
+    assert server.engine.turns == []
+
+
+def test_body_that_is_malformed():
+    """A body that the server cannot decode is the client's fault, whatever the server raises."""
+
+    class Malformed(io.BytesIO):
+        def read(self, size=-1):
+            raise LookupError("no chunk")
+
+        readinto = read
+
+    server = ScriptedServer()
+    status, body, _ = server.send(Malformed(), **CHUNKED)
+    assert (status, body["error"]["code"]) == (400, "malformed_request")
+    assert server.engine.turns == []
