@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
@@ -133,13 +132,11 @@ class ChatRequestSchema(BaseSchema):
         return {**told, "properties": properties, "allOf": RULES}
 
     def load(self, data: Any, **options: Any) -> Any:
-        """Load by those fields only that *data* has: each costs its time, be it given or not."""
-        if self.only is not None or not isinstance(data, dict):
+        """Load *data* without the parameters that the operator ignores, and name those."""
+        if not isinstance(data, dict):
             return super().load(data, **options)
         data, dropped = drop(data, self._ignored)
-        known = self.load_fields.items()
-        given = tuple(name for name, field in known if field.required or name in data)
-        request = _narrowed(given).load(data, **options)
+        request = super().load(data, **options)
         also = tuple(name for name in request.idle if name in self._ignored)
         if dropped or also:
             idle = tuple(name for name in request.idle if name not in also)
@@ -220,12 +217,6 @@ class ChatRequestSchema(BaseSchema):
             idle=(*asked(data, Kind.IDLE), *idle_in(data, original)),
             adapted=tuple(_adapted(data)),
         )
-
-
-@lru_cache(maxsize=64)
-def _narrowed(given: tuple[str, ...]) -> ChatRequestSchema:
-    """Return a schema of the *given* fields; clients send few kinds of requests."""
-    return ChatRequestSchema(only=given)
 
 
 CHAT_REQUEST = ChatRequestSchema()
