@@ -381,7 +381,7 @@ SUMMARY = {"type": "user", "message": {"content": "It went well."}}
 def compact(said):
     turn = TURNS["that goes on"]
     replayed = sum(answered for _, answered in frames.history_of(LONGER[:-1]))
-    answers = [*confirmed(frames.compacting(turn)), *[{"type": "result"}] * replayed]
+    answers = [*confirmed(frames.compaction_configuration(turn)), *[{"type": "result"}] * replayed]
     process: Any = Pipes(b"".join(map(line, [*answers, *said])))
     return asyncio.run(gather(Compaction(process, turn, Counter()), process))
 

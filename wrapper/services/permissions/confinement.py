@@ -49,7 +49,7 @@ def reads_only(settings: Settings) -> bool:
     return confinement(settings) is Confinement.READ_ONLY
 
 
-def first_mode(settings: Settings) -> str:
+def initial_mode(settings: Settings) -> str:
     """Return the permission mode that an agent's process begins with."""
     mode = settings.claude_permission_mode
     return "default" if reads_only(settings) and mode in _UNASKED else mode

@@ -12,7 +12,7 @@ from wrapper.services.permissions.confinement import (
     Confinement,
     confine,
     confinement,
-    first_mode,
+    initial_mode,
     mistakes,
 )
 from wrapper.services.turn import Message, Permissions, Turn
@@ -49,9 +49,9 @@ def test_what_is_in_force(settings, kind):
 def test_first_mode(mode):
     """A process begins in a mode that asks before commands run, unless they are confined."""
     asks = mode in ("default", "plan")
-    assert first_mode(Settings(claude_permission_mode=mode)) == (mode if asks else "default")
+    assert initial_mode(Settings(claude_permission_mode=mode)) == (mode if asks else "default")
     for held in HELD:
-        assert first_mode(Settings(claude_permission_mode=mode, **held)) == mode
+        assert initial_mode(Settings(claude_permission_mode=mode, **held)) == mode
 
 
 @pytest.mark.parametrize(

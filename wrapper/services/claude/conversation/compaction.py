@@ -31,7 +31,7 @@ class Compaction:
         self._kept: list[int] = []
         self._transport = ProcessTransport(
             process,
-            frames.compacting(turn),
+            frames.compaction_configuration(turn),
             _named(frames.history_of(self._head)),
             ignored,
             FunctionServer(()),

@@ -27,7 +27,7 @@ from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.initialize import last_round
-from wrapper.services.claude.protocol.mcp_server import FunctionServer, served
+from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer
 from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
@@ -68,13 +68,15 @@ class Conversation:
         if place:
             configuration = frames.reconfiguration(turn, settings, mode, process.settings)
         else:
-            configuration = frames.configuration(turn, settings, workspace, greeted=process.greeted)
+            configuration = frames.configuration(
+                turn, settings, workspace, initialized=process.greeted
+            )
         process.settings = settings
         history = frames.history(turn, len(place.known) if place else 0)
         self._prompt = frames.prompt(turn)
         if names:
             history = self._name(history)
-        server = FunctionServer(served(turn))
+        server = FunctionServer(mcp_functions(turn))
         asked = process.profile.reads_only
         permissions = PermissionServer(workspace or process.directory) if asked else None
         self._transport = ProcessTransport(
@@ -104,14 +106,14 @@ class Conversation:
         """
         process, opening = self.process, next(history, None)
         process.last = str(uuid.uuid4())
-        self._prompt = frames.named(self._prompt, process.last)
+        self._prompt = frames.with_uuid(self._prompt, process.last)
         if opening is None:
             process.first = process.first or process.last
             return history
         frame, answered = opening
         if not process.first and answered:
             process.first = str(uuid.uuid4())
-            frame = frames.named(frame, process.first)
+            frame = frames.with_uuid(frame, process.first)
         return itertools.chain([(frame, answered)], history)
 
     @property
@@ -211,7 +213,7 @@ class Conversation:
 
     def _waits_for_client(self) -> bool:
         """Say whether Claude Code waits for functions that only the client can run."""
-        return self._reading.called and bool(served(self._turn))
+        return self._reading.called and bool(mcp_functions(self._turn))
 
     async def _interrupt(self) -> None:
         if not self._interrupted:
@@ -266,7 +268,9 @@ class Conversation:
 
     def _check_offer(self, tools: Collection[str]) -> None:
         """Raise BadGateway where an agent's model would not see one of the client's functions."""
-        missing = [name for name in self._functions if served(self._turn) and name not in tools]
+        missing = [
+            name for name in self._functions if mcp_functions(self._turn) and name not in tools
+        ]
         if missing:
             what = ", ".join(map(self._functions.__getitem__, missing))[:200]
             raise BadGateway(f"Claude Code did not offer these functions: {what}.", retry=False)

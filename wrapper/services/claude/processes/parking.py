@@ -11,7 +11,7 @@ from typing import Any
 
 from wrapper import host
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.protocol.initialize import greeting
+from wrapper.services.claude.protocol.initialize import initialize_request
 from wrapper.services.turn import Message, SessionKey, Turn
 
 Fingerprint = tuple[Any, ...]
@@ -56,7 +56,7 @@ def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     """Return what a process keeps from its first turn on, so that a later one must have the same:
     whose it is, its profile, system prompt, functions, schema and directory. An agent keeps its
     model, too: Claude Code would tell another one in the user's name that it was changed."""
-    greeted: Mapping[str, Any] = greeting(turn)
+    greeted: Mapping[str, Any] = initialize_request(turn)
     model = turn.model if turn.profile == "agent" else None
     fixed = (turn.principal.name, turn.profile, turn.functions, turn.output_schema, workspace)
     return (*fixed, model, greeted)

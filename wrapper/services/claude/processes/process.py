@@ -26,7 +26,7 @@ from wrapper.services.claude.processes.models import ask_models
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import command
-from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS, early_greeting
+from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS, early_initialize_request
 
 READ_BYTES = 65536
 # Far more than what it says where it has to be waited for: a few lines, of models and settings.
@@ -101,7 +101,7 @@ class Process:
             compatibility.check(self.profile, self.version, ask)
             self.models = ask_models(ask)
             if self.profile.alike and self.version in HEED_LATE_PROMPTS:
-                self.greeted = bool(ask(early_greeting()))
+                self.greeted = bool(ask(early_initialize_request()))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"Claude Code said what cannot be understood: {error!r:.200}"
             raise BootFailed(what) from error

@@ -15,7 +15,7 @@ from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.login import uses_cli_login
 from wrapper.services.claude.protocol import permission_prompt
-from wrapper.services.permissions.confinement import first_mode, reads_only
+from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
 # Older ones read files that a text names with @ and run texts that begin with a slash.
@@ -150,7 +150,7 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     if settings.claude_disallowed_tools:
         rules += ["--disallowedTools", settings.claude_disallowed_tools]
     tools = ["--tools", ",".join(settings.claude_tools)]
-    mode = first_mode(settings)
+    mode = initial_mode(settings)
     user = unix_user.of(settings.claude_user)
     hidden = sorted(name for name in passed if any(fnmatchcase(name, like) for like in SECRET))
     if settings.claude_sandbox:

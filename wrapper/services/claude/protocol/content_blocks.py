@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal
 
 from wrapper.json_text.precision import exact_object
-from wrapper.services.claude.protocol.mcp_server import PREFIX, served
+from wrapper.services.claude.protocol.mcp_server import PREFIX, mcp_functions
 from wrapper.services.turn import (
     Document,
     Function,
@@ -57,7 +57,7 @@ def tools_of(turn: Turn) -> Block:
     has to call: so it fits at once, in one request. An agent's tools are Claude Code's to name.
     """
     if turn.profile == "agent":
-        return _choice(turn.tool_choice, PREFIX) if served(turn) else {}
+        return _choice(turn.tool_choice, PREFIX) if mcp_functions(turn) else {}
     tools = [_tool(function) for function in turn.functions]
     if not turn.output_schema:
         return {"tools": tools, **_choice(turn.tool_choice)} if tools else {}
@@ -75,7 +75,7 @@ def tools_of(turn: Turn) -> Block:
 
 def names_of(turn: Turn) -> dict[str, str]:
     """Return the client's names of the functions that may be called, by their names upstream."""
-    prefix = PREFIX if served(turn) else ""
+    prefix = PREFIX if mcp_functions(turn) else ""
     return {prefix + function.name: function.name for function in turn.functions}
 
 

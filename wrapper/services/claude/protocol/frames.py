@@ -12,8 +12,8 @@ from wrapper.services.claude.protocol.content_blocks import (
     messages_of,
     tools_of,
 )
-from wrapper.services.claude.protocol.initialize import greeting, late_prompt
-from wrapper.services.claude.protocol.mcp_server import PREFIX, SERVER, served
+from wrapper.services.claude.protocol.initialize import initialize_request, late_prompt
+from wrapper.services.claude.protocol.mcp_server import PREFIX, SERVER, mcp_functions
 from wrapper.services.turn import Effort, Message, ToolCall, ToolResult, Turn
 
 Frame = dict[str, Any]
@@ -44,14 +44,18 @@ def control(request_id: str, request: Frame) -> Frame:
 
 
 def configuration(
-    turn: Turn, settings: Iterable[Frame], workspace: str | None = None, *, greeted: bool = False
+    turn: Turn,
+    settings: Iterable[Frame],
+    workspace: str | None = None,
+    *,
+    initialized: bool = False,
 ) -> list[Frame]:
     """Return the control requests that set a fresh process up for *turn*, in its *workspace*.
 
     *settings* are the turn's own. The process was *greeted* early, or not yet.
     """
-    first = [] if greeted else [control("initialize", greeting(turn))]
-    late = late_prompt(turn) if greeted else None
+    first = [] if initialized else [control("initialize", initialize_request(turn))]
+    late = late_prompt(turn) if initialized else None
     return [
         *first,
         *_place(workspace),
@@ -90,7 +94,10 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
         "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
         "env": variables,
         "permissions": {
-            "allow": [*turn.permissions.allow, *([f"mcp__{SERVER}"] if served(turn) else [])],
+            "allow": [
+                *turn.permissions.allow,
+                *([f"mcp__{SERVER}"] if mcp_functions(turn) else []),
+            ],
             "deny": list(turn.permissions.deny),
         },
     }
@@ -180,7 +187,7 @@ def _kept(block: Frame) -> list[Frame]:
     return [{**block, "text": text[:at]}, {**block, "text": text[at:]}]
 
 
-def named(frame: Frame, name: str) -> Frame:
+def with_uuid(frame: Frame, name: str) -> Frame:
     """Return a message of the user's that bears a *name*, a UUID, so that one can go back to it."""
     return {**frame, "uuid": name}
 
@@ -190,7 +197,7 @@ def prompt(turn: Turn) -> Frame:
     return user_input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
 
 
-def compacting(turn: Turn) -> list[Frame]:
+def compaction_configuration(turn: Turn) -> list[Frame]:
     """Return the control requests that set a process up to summarise what *turn* goes on from.
 
     The API takes no calls in the history of a request that defines no tools.
@@ -202,7 +209,7 @@ def compacting(turn: Turn) -> list[Frame]:
     tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
     extra = {"tools": tools, "tool_choice": {"type": "none"}} if tools else {}
     bare = Turn(turn.model, (), system=turn.system, profile="plain")
-    return [control("initialize", greeting(bare)), *_settings(bare, extra)]
+    return [control("initialize", initialize_request(bare)), *_settings(bare, extra)]
 
 
 def command(text: str) -> Frame:

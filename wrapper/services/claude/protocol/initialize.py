@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrapper.services.claude.protocol.mcp_server import SERVER, served
+from wrapper.services.claude.protocol.mcp_server import SERVER, mcp_functions
 from wrapper.services.turn import Turn
 
 # What the SDK calls the first hook that it is given.
@@ -14,12 +14,12 @@ AFTER_TOOLS = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
 HEED_LATE_PROMPTS = ("2.1.330",)
 
 
-def greeting(turn: Turn) -> dict[str, Any]:
+def initialize_request(turn: Turn) -> dict[str, Any]:
     """Return the request that a process is first set up with, of which only the first counts."""
     return {"subtype": "initialize", **_system_prompt(turn), **_asked(turn)}
 
 
-def early_greeting() -> dict[str, Any]:
+def early_initialize_request() -> dict[str, Any]:
     """Return the greeting of a plain process whose turn is still to come.
 
     It is the same for all but for the system prompt, which a rehearsal is not to settle either.
@@ -56,7 +56,7 @@ def _asked(turn: Turn) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     if last_round(turn) is not None or turn.principal.has_budget:
         asked["hooks"] = AFTER_TOOLS
-    if served(turn):
+    if mcp_functions(turn):
         asked["sdkMcpServers"] = [SERVER]
     if turn.output_schema and turn.profile == "agent":
         asked["jsonSchema"] = dict(turn.output_schema.schema)

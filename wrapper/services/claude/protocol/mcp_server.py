@@ -56,7 +56,7 @@ class FunctionServer:
         return {"type": "control_response", "response": response}
 
 
-def served(turn: Turn) -> tuple[Function, ...]:
+def mcp_functions(turn: Turn) -> tuple[Function, ...]:
     """Return the functions that have to come from the server, which are an agent's."""
     return turn.functions if turn.profile == "agent" else ()
 
