@@ -15,8 +15,14 @@ from tests.support.server import Server
 from tests.support.talk import Talk
 from wrapper.testing import Upstream
 
-# Boots are most of what the tests cost, and most of them need no more than this.
-LEAN = {"POOL_SIZE": "1", "POOL_REHEARSE": "false"}
+# Boots are most of what the tests cost, and most of them need no more than this. On a busy machine
+# a process may take longer to start than an operator would wait: these are five times the defaults.
+LEAN = {
+    "POOL_SIZE": "1",
+    "POOL_REHEARSE": "false",
+    "BOOT_TIMEOUT": "150",
+    "QUEUE_TIMEOUT": "150",
+}
 
 pytest_plugins = ["wrapper.testing.plugin"]
 

@@ -141,7 +141,8 @@ def test_send_slowly(trodden):
         began = time.monotonic()
         for second in range(1, PATIENCE):
             for client, at in slow.items():
-                client.send(data[at + second :][:1])
+                with contextlib.suppress(OSError):  # on a busy machine it may be cut off by now
+                    client.send(data[at + second :][:1])
             assert is_well(trodden)
             time.sleep(max(0.0, began + second - time.monotonic()))
         assert outcome(*ask(trodden, "")) == (200, None)

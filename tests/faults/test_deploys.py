@@ -91,13 +91,14 @@ def test_running_turns_may_finish(serve, upstream):
 
 
 def test_others_are_told_meanwhile(serve, upstream):
-    """While running turns finish, /ready is 503 at once, and further turns get 503 to go by."""
+    """While a turn finishes, /ready is 503, and further turns get a 503 that says when to retry."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     assert server.call("GET", "/ready")[0] == 200
-    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 3]]")
-    assert eventually(lambda: server.call("GET", "/ready")[0] == 503, 2)
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 6]]")
+    assert eventually(lambda: server.call("GET", "/ready")[0] == 503)
     status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
     assert (status, headers["retry-after"]) == (503, "1")
+    assert asking.is_alive()  # neither waited for the running turn
     asking.join()
     assert answers[0][1].endswith(b"data: [DONE]\n\n")
     assert server.stop() == 0
@@ -141,7 +142,7 @@ def test_killed_with_its_guard(serve):
     """What a gateway has left whose guard was killed, too, is ended when the next one starts."""
     first = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     left, folder = first.claudes(), first.folder / "tmp"
-    guards = [pid for pid in children(first.worker) if "orphans.py" in command_line(pid)]
+    guards = [pid for pid in children(first.worker) if "reaper.py" in command_line(pid)]
     assert len(guards) == 1
     for pid in (*guards, first.process.pid, first.worker):
         os.kill(pid, signal.SIGKILL)

@@ -10,11 +10,6 @@ from tests.support.servers import lasting, play
 from wrapper.testing.garbage import KINDS
 from wrapper.testing.upstream import Upstream
 
-# Sixteen turns may want sixteen new processes at once. On a full machine these take longer than an
-# operator would wait for them, which is not what is tested here.
-pytestmark = pytest.mark.timeout(300)
-SLOW = {"BOOT_TIMEOUT": "150", "QUEUE_TIMEOUT": "150"}  # five times the defaults
-
 PROFILES = ("plain", "agent")
 BOTH_WAYS = [(profile, stream) for profile in PROFILES for stream in (False, True)]
 SOON = 15.0  # five times what it may need to be gone
@@ -46,7 +41,7 @@ def silence(request):
 def _timed(own, silence, _servers):
     limit = str(round(SILENCES[silence] * 1000))
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
-    return _servers(ANTHROPIC_BASE_URL=own.url, MAX_TIMEOUT=limit, **sizes, **SLOW).wait()
+    return _servers(ANTHROPIC_BASE_URL=own.url, MAX_TIMEOUT=limit, **sizes).wait()
 
 
 @pytest.fixture
@@ -123,7 +118,7 @@ def test_away_and_back(serve):
 @pytest.fixture(scope="module")
 def asks_once(_servers):
     """A gateway whose Claude Code asks only once."""
-    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2", **SLOW).wait()
+    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
 
 
 def test_garbage(asks_once):
@@ -180,7 +175,7 @@ def test_burst(asks_once, upstream):
 def patient(_servers):
     """A gateway whose Claude Code asks again as often as it does by default."""
     sizes = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "2"}
-    return _servers(CLAUDE_CODE_MAX_RETRIES="", **sizes, **SLOW).wait()
+    return _servers(CLAUDE_CODE_MAX_RETRIES="", **sizes).wait()
 
 
 def test_burst_that_is_waited_for(patient, upstream):
@@ -199,6 +194,7 @@ def test_long_waits(patient, upstream, profile, stream, after, least, most):
     """
     status = 529 if stream else 429
     told = f"[[error {status}]] [[after {after}]]"
+    patient.at_rest()  # so that the turn does not wait for a process
     outcome = play(patient, told, profile=profile, stream=stream)
     assert (outcome.status, ending(outcome)) == TOLD[status][:2]
     assert least <= int(outcome.headers["retry-after"]) <= most

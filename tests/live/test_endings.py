@@ -10,7 +10,7 @@ import socket
 import openai
 import pytest
 
-from tests.support.server import MODEL, command_line, eventually, started_for
+from tests.support.server import DEADLINE, MODEL, command_line, eventually, started_for
 
 PROFILES = ("plain", "agent")
 CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"
@@ -38,7 +38,8 @@ def _nothing_is_left(gateway, held):
 def test_length(gateway, upstream, profile, stream):
     """At max_tokens the answer ends there: the CLI's own wish to go on is not granted."""
     thought = '[[usage {"output_tokens": 5, "output_tokens_details": {"thinking_tokens": 3}}]]'
-    asked = f"[[deltas 5]] {thought} [[stop max_tokens]]"
+    # A second request, which Claude Code may begin before it is ended, is not answered soon.
+    asked = f"[[deltas 5]] [[stall 2]] {thought} [[stop max_tokens]]"
     more = {"max_tokens": 5, "claude": {"profile": profile}}
     if stream:
         events, _ = gateway.stream(asked, stream_options={"include_usage": True}, **more)
@@ -54,7 +55,7 @@ def test_length(gateway, upstream, profile, stream):
     if profile == "plain":
         assert usage["cost_usd"] > 0
         assert len(upstream.requests) == 1
-    else:  # killed before it could say what the turn cost, and hardly ever too late
+    else:  # killed before it could say what the turn cost
         assert usage["cost_usd"] is None
         assert len(upstream.requests) <= 2
 
@@ -241,7 +242,7 @@ def test_process_killed(gateway, upstream, profile, stream):
         "messages": [{"role": "user", "content": "[[deltas 3]] [[stall 50]]"}],
         "claude": {"profile": profile},
     }
-    with socket.create_connection(("127.0.0.1", gateway.port), SOON) as client:
+    with socket.create_connection(("127.0.0.1", gateway.port), DEADLINE) as client:
         client.sendall(_request(body))
         said = b""
         while stream and b'"w1"' not in said:
@@ -278,6 +279,7 @@ def _busy(pids):
 @pytest.mark.parametrize("silence", ["[[wait 50]]", "[[deltas 2]] [[stall 50]]"])
 def test_timeout(timed, upstream, profile, silence):
     """A turn that runs past MAX_TIMEOUT is ended with a 504, upstream too."""
+    timed.at_rest()  # so that the turn does not wait for a process
     status, body = timed.ask(silence, claude={"profile": profile})
     assert (status, body["error"]["code"]) == (504, "timeout")
     assert upstream.wait_for(lambda seen: seen[-1].ended == "aborted", SOON)
@@ -285,6 +287,7 @@ def test_timeout(timed, upstream, profile, silence):
 
 def test_timeout_in_a_stream(timed, upstream):
     """A stream that runs past MAX_TIMEOUT ends with the error as its last event."""
+    timed.at_rest()
     events, raw = timed.stream("[[deltas 2]] [[stall 50]]")
     assert events[-1]["error"]["code"] == "timeout"
     assert b"[DONE]" not in raw
@@ -378,7 +381,6 @@ def test_heartbeats(gateway):
     assert events[1]["choices"][0]["delta"] == {"content": "Sorry."}
 
 
-@pytest.mark.timeout(180)  # 32 turns, of which each is to have a process
 def test_many_turns_leave_nothing(serve):
     """After many turns of every kind there are no more threads and files than after a few."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()

@@ -87,7 +87,8 @@ def test_nothing_personal_goes_upstream(logged_in, upstream, profile):
 def test_length_with_a_cli_login(logged_in, upstream):
     """With a CLI login max_tokens ends the answer too, though the CLI has to be interrupted."""
     _, server = logged_in
-    asked = "[[deltas 4]] [[stop max_tokens]]"
+    # A second request, which Claude Code may begin before it is interrupted, is not answered soon.
+    asked = "[[deltas 4]] [[stall 2]] [[stop max_tokens]]"
     _, body = server.ask(asked, max_tokens=4, claude={"profile": "plain"})
     choice = body["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "w1 w2 w3 w4")

@@ -191,7 +191,8 @@ def test_who_leaves_pays(team, upstream, profile, stream):
 
 def test_limits_hide_nothing(team, upstream):
     """With a budget the price of an agent's turn that ends at max_tokens is known, too."""
-    status, body = team.ask("short", "[[deltas 5]] [[stop max_tokens]]", max_tokens=5)
+    asked = "[[deltas 5]] [[stall 2]] [[stop max_tokens]]"  # a second request is not answered soon
+    status, body = team.ask("short", asked, max_tokens=5)
     assert (status, body["choices"][0]["finish_reason"]) == (200, "length")
     assert body["choices"][0]["message"]["content"] == "w1 w2 w3 w4 w5"
     assert body["usage"]["cost_usd"] > 0

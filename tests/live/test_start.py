@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import socket
-import threading
 
 import pytest
 
 from tests.support import cli
+from tests.support.clients import Client, request
 from tests.support.server import DEADLINE, eventually
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -180,13 +180,13 @@ def test_too_many_turns(serve, upstream):
     """Without a queue turns over MAX_CONCURRENT_TURNS get 429 at once, with Retry-After."""
     few = {"MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "0"}
     server = serve(**few, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    first = threading.Thread(target=server.ask, args=("[[deltas 2]] [[stall 2]]",))
-    first.start()
-    assert upstream.wait_for(bool)
-    body = {"messages": [{"role": "user", "content": "hello"}]}
-    status, headers, data = server.call("POST", "/v1/chat/completions", body)
-    assert (status, json.loads(data)["error"]["code"]) == (429, "rate_limit_exceeded")
-    assert headers["retry-after"]
-    assert server.call("GET", "/health")[0] == 200
-    first.join()
+    with Client(server) as first:
+        first.send(request("[[deltas 2]] [[stall 50]]", profile="agent"))
+        assert upstream.wait_for(bool)
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        status, headers, data = server.call("POST", "/v1/chat/completions", body)
+        assert (status, json.loads(data)["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert headers["retry-after"]
+        assert server.call("GET", "/health")[0] == 200
+    assert eventually(lambda: server.health()["turns"]["running"] == 0)
     assert server.ask("hello")[0] == 200

@@ -20,7 +20,7 @@ from wrapper.services.turn_loop import SPARE
 
 ROOT = Path(__file__).parents[2]
 MODEL = "claude-sonnet-4-20250514"
-DEADLINE = 60.0
+DEADLINE = 120.0  # for what happens at once on a machine that is not busy
 GUNICORN = ("gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app")
 FLASK = ("flask", "--app", "wsgi", "run", "--port", "0")
 

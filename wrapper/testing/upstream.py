@@ -66,7 +66,7 @@ class Upstream:
         with self._changed:
             self.requests.clear()
 
-    def wait_for(self, holds: Callable[[list[Recorded]], bool], seconds: float = 10.0) -> bool:
+    def wait_for(self, holds: Callable[[list[Recorded]], bool], seconds: float = 60.0) -> bool:
         """Wait until *holds* is true of the requests; return whether it came true in time."""
         with self._changed:
             return self._changed.wait_for(lambda: holds(self.requests), seconds)

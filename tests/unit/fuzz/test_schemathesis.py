@@ -11,8 +11,6 @@ from schemathesis import GenerationMode
 
 from tests.support.fuzzing import CHAT, REPEATED, SOUND, WRONG, Fuzzing
 
-# Each is many requests.
-pytestmark = pytest.mark.timeout(300)
 ENOUGH = 5000
 # Cases of chance, of each operation and each mode.
 OFTEN, SELDOM = 80, 40

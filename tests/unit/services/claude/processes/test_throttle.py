@@ -148,8 +148,9 @@ def test_loops_of_their_own():
     async def play():
         async with gate.passage():
             other = asyncio.get_running_loop().run_in_executor(None, asyncio.run, enter())
-            await asyncio.sleep(0.05)
+            while not gate._waiting:
+                await asyncio.sleep(0)
             assert not other.done()
         assert await other == "in"
 
-    asyncio.run(asyncio.wait_for(play(), 10))
+    asyncio.run(asyncio.wait_for(play(), 60))
