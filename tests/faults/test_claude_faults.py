@@ -19,7 +19,6 @@ SOON = 15.0  # five times what a turn may need to be gone
 PROFILES = ("plain", "agent")
 KILLS = 100
 AT_ONCE = 10
-
 POOLS = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
 
 
