@@ -1,4 +1,4 @@
-"""The metrics: what is counted, who may read it, and that nothing of a caller's is in it."""
+"""The metrics: what they count, who may read them, and that they hold nothing of a caller."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -41,106 +41,114 @@ def used(*models, requests=1):
 
 
 def test_a_turn():
-    """A turn's times, tokens, dollars and upstream requests are counted, once."""
-    had = Started("scripted-model", had=Acquisition("warm", 0.002, 0.02))
+    """A turn's times, tokens, cost and upstream requests are counted, once."""
+    started = Started("scripted-model", had=Acquisition("warm", 0.002, 0.02))
     first, last = used("scripted-model"), used("scripted-model", requests=3)
-    server = ScriptedServer(had, first, TextDelta("a"), last, DONE)
+    server = ScriptedServer(started, first, TextDelta("a"), last, DONE)
     for stream in (False, True):
         server.ask(stream=stream, claude={"profile": "plain"})
-    told = numbers_of(server)
+    numbers = numbers_of(server)
     for part in ("queue", "configure", "first_token", "total"):
-        assert told.of(f"{part}_seconds_count", profile="plain") == 2
-    assert told.of("lease_seconds_count", profile="plain", source="warm") == 2
-    assert told.of("lease_seconds_sum") == pytest.approx(0.004)
+        assert numbers.of(f"{part}_seconds_count", profile="plain") == 2
+    assert numbers.of("lease_seconds_count", profile="plain", source="warm") == 2
+    assert numbers.of("lease_seconds_sum") == pytest.approx(0.004)
     tokens = {"input": 6, "cache_read": 8, "cache_creation": 10, "output": 12, "reasoning": 4}
     for kind, count in tokens.items():
-        assert told.of("tokens_total", model="scripted-model", kind=kind) == count
-    assert told.of("cost_dollars_total", model="scripted-model") == 0.5
-    assert told.of("upstream_requests_total") == 6
-    assert told.of("errors_total") == 0
+        assert numbers.of("tokens_total", model="scripted-model", kind=kind) == count
+    assert numbers.of("cost_dollars_total", model="scripted-model") == 0.5
+    assert numbers.of("upstream_requests_total") == 6
+    assert numbers.of("errors_total") == 0
 
 
-def test_numbers_that_become_less():
-    """Where the engine takes back what it told, what is counted is what it told last."""
+def test_numbers_that_fall():
+    """If the engine reports less than before, its last report counts."""
     more, less = Used({"scripted-model": Spent(USAGE)}), Used({"scripted-model": Spent(Usage(1))})
     server = ScriptedServer(Started("scripted-model"), more, less, DONE)
     server.ask()
-    told = numbers_of(server)
-    assert told.of("tokens_total", kind="input") == 1
-    assert told.of("tokens_total", kind="output") == 0
+    numbers = numbers_of(server)
+    assert numbers.of("tokens_total", kind="input") == 1
+    assert numbers.of("tokens_total", kind="output") == 0
 
 
 def test_failures():
-    """What fails is counted by its code, whether it was refused, ended so, or in mid-stream."""
+    """Failures are counted by code: refused requests, failed turns and failed streams."""
     server = ScriptedServer(Started("m"), Overloaded("Busy."), max_concurrent_turns=1, max_queue=0)
     server.ask(model="gpt-9")
     server.ask(messages="?")
     server.ask()
     server.ask(stream=True)
     server.client.get("/v1/nowhere")
-    told = numbers_of(server)
+    numbers = numbers_of(server)
     failed = {"model_not_found": 1, "invalid_type": 1, "overloaded": 2, "unknown_url": 1}
     for code, count in failed.items():
-        assert told.of("errors_total", code=code) == count
-    assert told.of("errors_total") == sum(failed.values())
+        assert numbers.of("errors_total", code=code) == count
+    assert numbers.of("errors_total") == sum(failed.values())
 
 
-def test_how_things_are():
-    """Turns that run and requests that wait are told while they do."""
+def test_turns_and_queue():
+    """Running turns and waiting requests are shown while they run and wait."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1)
     running = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     gateway = server.app.extensions["wrapper"]
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(gateway.admission.admit, 1)
         assert eventually(lambda: gateway.admission.load()["waiting"] == 1)
-        told = numbers_of(server)
+        numbers = numbers_of(server)
         running.close()
         waiting.result()()
-    assert [told.of(name) for name in ("turns_running", "requests_waiting", "places")] == [1, 1, 1]
-    told = numbers_of(server)
-    assert [told.of(name) for name in ("turns_running", "requests_waiting", "places")] == [0, 0, 1]
+    assert [numbers.of(name) for name in ("turns_running", "requests_waiting", "places")] == [
+        1,
+        1,
+        1,
+    ]
+    numbers = numbers_of(server)
+    assert [numbers.of(name) for name in ("turns_running", "requests_waiting", "places")] == [
+        0,
+        0,
+        1,
+    ]
 
 
 def test_pools(monkeypatch):
-    """Processes are told by profile, and those that are parked."""
+    """Warm and booting processes are shown by profile, and parked ones in total."""
     server = ScriptedServer()
     pools = {"agent": {"status": "ready", "ready": 2, "booting": 1}}
-    told = {"status": "ok", "pools": pools, "parked": 4}
-    monkeypatch.setattr(server.engine, "health", lambda: told)
-    read = numbers_of(server)
-    assert read.of("processes_ready", profile="agent") == 2
-    assert read.of("processes_booting", profile="agent") == 1
-    assert read.of("processes_parked") == 4
+    health = {"status": "ok", "pools": pools, "parked": 4}
+    monkeypatch.setattr(server.engine, "health", lambda: health)
+    numbers = numbers_of(server)
+    assert numbers.of("processes_ready", profile="agent") == 2
+    assert numbers.of("processes_booting", profile="agent") == 1
+    assert numbers.of("processes_parked") == 4
 
 
-def test_nothing_of_a_callers():
-    """Neither a key's name nor any text of a caller's is told, and labels are of known words."""
+def test_nothing_of_a_caller():
+    """No name of a key and no text of a caller appears, and labels are known words."""
     app = Flask(__name__)
     caller = Principal("alice", admin=True)
     engine = ScriptedEngine(lambda turn: [Started("claude-secret"), used("claude-secret"), DONE])
-    Gateway(Settings(), engine=engine, authenticate=lambda asked: caller).init_app(app)
+    Gateway(Settings(), engine=engine, authenticate=lambda request: caller).init_app(app)
     client = app.test_client()
     for model in ("claude-secret", "secret"):
         client.post(CHAT_PATH, json={**CHAT_BODY, "model": model})
     text = client.get("/v1/metrics").data.decode()
     assert "alice" not in text
     assert "secret" not in text
-    told = Numbers(text)
-    assert told.of("tokens_total", model="other", kind="output") == 6
+    numbers = Numbers(text)
+    assert numbers.of("tokens_total", model="other", kind="output") == 6
     kinds = {"input", "cache_read", "cache_creation", "output", "reasoning"}
-    assert told.labels() == {"other", "agent", "model_not_found", *kinds}
+    assert numbers.labels() == {"other", "agent", "model_not_found", *kinds}
 
 
 def test_two_in_a_process():
-    """Two gateways in one process count apart."""
-    one, other = ScriptedServer(), ScriptedServer()
-    one.ask()
-    assert numbers_of(one).of("total_seconds_count") == 1
+    """Two gateways in one process count separately."""
+    asked, other = ScriptedServer(), ScriptedServer()
+    asked.ask()
+    assert numbers_of(asked).of("total_seconds_count") == 1
     assert numbers_of(other).of("total_seconds_count") == 0
 
 
 def test_without_the_library(monkeypatch):
-    """Where Prometheus' library is not installed there are no metrics, and all else is well."""
+    """Without Prometheus' library there are no metrics, and all else works."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     server = ScriptedServer()
     assert server.ask().status_code == 200
@@ -151,21 +159,21 @@ def test_without_the_library(monkeypatch):
 
 @pytest.mark.parametrize("path", ["/metrics", "/v1/metrics"])
 def test_who_may_read(path):
-    """Where there is a key it is needed to read the metrics."""
+    """If the gateway has a key, reading the metrics needs it."""
     server = ScriptedServer(api_key=KEY)
     error_of(server.client.get(path), 401)
     numbers_of(server, path, Authorization=f"Bearer {KEY}")
     error_of(ScriptedServer().client.get(path, headers={"Host": "evil.example"}), 403)
 
 
-def test_admins_alone():
-    """Where callers have keys of their own only an admin reads what they all do."""
+def test_only_admins():
+    """If callers have keys of their own, only an admin may read the metrics."""
     app = Flask(__name__)
     callers = {"a": Principal("alice"), "b": Principal("bob", admin=True)}
     Gateway(
         Settings(),
         engine=ScriptedEngine(lambda turn: answer("Hi.")),
-        authenticate=lambda asked: callers.get(asked.headers.get("x-api-key")),
+        authenticate=lambda request: callers.get(request.headers.get("x-api-key")),
     ).init_app(app)
     client = app.test_client()
     assert (
