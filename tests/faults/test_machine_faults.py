@@ -225,7 +225,7 @@ def test_no_descriptors(small):
         with limited(small, resource.RLIMIT_NOFILE, 3):  # which it has, whatever it closes
             late = waiting.enter_context(Client(small))
             late.send(request("hello"))
-            assert eventually(lambda: "nobody is let in" in small.log(), SOON)
+            assert eventually(lambda: "accepting no connections" in small.log(), SOON)
             assert len(asked(small)) == 1
         assert b'"content":"ok"' in late.read_until(b'"content":"ok"')
         assert eventually(lambda: len(asked(small)) == 1)

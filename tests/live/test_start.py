@@ -17,7 +17,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [
     ({"HOST": "0.0.0.0"}, (), "API_KEY: HOST=0.0.0.0 can be reached from other machines"),
     ({}, ("-b", "0.0.0.0:0"), "API_KEY: 0.0.0.0:0 can be reached from other machines"),
-    ({}, ("-w", "2"), "SESSION_STORE: several workers do not share a memory"),
+    ({}, ("-w", "2"), "SESSION_STORE: several workers do not share memory"),
     ({"SESSION_STORE": "memcached"}, (), "SESSION_STORE: must be memory, none, or"),
     ({"CLAUDE_PERMISSION_MODE": "bypassPermissions"}, (), "set ALLOW_BYPASS=true"),
     ({"REDIS_URL": "127.0.0.1:6379"}, (), "REDIS_URL: "),

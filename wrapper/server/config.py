@@ -1,4 +1,4 @@
-"""The server: gunicorn's settings for the gateway, each with its reason, and its hooks."""
+"""gunicorn's settings for the gateway, with their reasons, and its hooks."""
 
 from __future__ import annotations
 
@@ -18,33 +18,49 @@ from wrapper import engines, prometheus
 from wrapper.auth import guard
 from wrapper.auth.key_file import open_keys
 from wrapper.server import log_setup
-from wrapper.server.timeouts import bound
+from wrapper.server.timeouts import limit_connections
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError, load
 
-# Its connection, a loop, pipes to a process and copies of them, and those of the next process.
-DESCRIPTORS_A_TURN = 16
-# Beside the turns': for who sends or reads slowly, for refusals, and for /health.
+# The descriptors of a turn: its connection, a loop, and pipes to its process and to the next one,
+# with copies.
+DESCRIPTORS_PER_TURN = 16
+# Threads beside those of turns: for slow clients, for refusals, and for /health.
 SPARE_THREADS = 256
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
 
-# What is to be removed when the server ends. It stays over a reload, which asks for all hooks anew.
-_ending = ExitStack()
+# Removed when the server ends. A reload calls all hooks again, and keeps it.
+_cleanup = ExitStack()
 
 
 def refuse(*reasons: str) -> NoReturn:
-    """Say why the server cannot start, and end."""
+    """Print why the server cannot start, and end the program."""
     sys.exit("\n".join(("The gateway does not start:", *(f"  {reason}" for reason in reasons))))
 
 
 def configuration() -> dict[str, Any]:
-    """Return gunicorn's settings by name, after the settings of now.
+    """Return gunicorn's settings by name.
 
-    Ends the program, and says why, where these are wrong.
+    If the gateway's settings are wrong, it prints why and ends the program.
     """
+    settings = _valid_settings()
+    return {
+        "bind": address(settings),
+        **_processes(),
+        **_threads(settings),
+        **_times(settings),
+        **_files(),
+        # A header SCRIPT_NAME from any client would otherwise change the path.
+        "forwarder_headers": "",
+        "logger_class": log_setup.server_logger(settings),
+        **_hooks(settings),
+    }
+
+
+def _valid_settings() -> Settings:
     try:
         settings = load()
         engines.check(settings)
@@ -53,35 +69,52 @@ def configuration() -> dict[str, Any]:
             open_rates(settings)
     except SettingsError as error:
         refuse(*error.mistakes)
-    threads = settings.max_concurrent_turns + settings.max_queue + SPARE_THREADS
+    return settings
+
+
+def _processes() -> dict[str, Any]:
     return {
-        "bind": address(settings),
         "worker_class": "wrapper.server.worker.DrainingWorker",
-        # What is kept in memory is kept by one process, and each has warm ones of its own.
+        # State in memory belongs to one process, and each process has warm ones of its own.
         "workers": 1,
-        # Who runs or waits holds a thread, and so does a request that is on its way; each is made
-        # when it is needed first. A connection that is only held open needs none.
-        "threads": threads,
-        "worker_connections": threads + 1000,
-        # A worker's heartbeat, not a turn's time: that is MAX_TIMEOUT.
-        "timeout": 60,
-        # The turns get GRACEFUL_TIMEOUT, and then some seconds to say that they were ended.
-        "graceful_timeout": settings.graceful_timeout + 10,
-        # Longer than the idle time of most load balancers, which would else reuse a closed
-        # connection.
-        "keepalive": 75,
-        # A worker that recycles itself waits for its streams and answers nobody meanwhile.
+        # A worker that recycles itself answers nobody while it waits for its streams.
         "max_requests": 0,
         # Threads and processes do not survive a fork.
         "preload_app": False,
-        # Its socket in $HOME cannot be made in a container without one.
+    }
+
+
+def _threads(settings: Settings) -> dict[str, Any]:
+    # Each running or waiting turn needs a thread, and so does each request that is being sent.
+    # Threads are made when needed. An idle connection needs none.
+    threads = settings.max_concurrent_turns + settings.max_queue + SPARE_THREADS
+    return {"threads": threads, "worker_connections": threads + 1000}
+
+
+def _times(settings: Settings) -> dict[str, Any]:
+    return {
+        # The time for a worker's heartbeat. A turn's time is MAX_TIMEOUT.
+        "timeout": 60,
+        # Turns get GRACEFUL_TIMEOUT, and then some seconds to report that they were ended.
+        "graceful_timeout": settings.graceful_timeout + 10,
+        # Longer than the idle time of most load balancers, which could otherwise reuse a
+        # connection that is just being closed.
+        "keepalive": 75,
+    }
+
+
+def _files() -> dict[str, Any]:
+    return {
+        # In a container without $HOME its socket cannot be made.
         "control_socket_disable": True,
-        # A header SCRIPT_NAME would else move the path, for whoever can reach the server.
-        "forwarder_headers": "",
-        "logger_class": log_setup.server_logger(settings),
         "worker_tmp_dir": SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else None,
-        # A module that could not be imported is none that gunicorn would watch by itself.
+        # By itself gunicorn does not watch a module whose import failed.
         "reload_extra_files": [str(Path(__file__).parents[1] / "**" / "*.py")],
+    }
+
+
+def _hooks(settings: Settings) -> dict[str, Any]:
+    return {
         "on_starting": _on_starting(settings),
         "nworkers_changed": _nworkers_changed(settings),
         "when_ready": _when_ready(settings),
@@ -94,68 +127,70 @@ def configuration() -> dict[str, Any]:
 
 
 def address(settings: Settings) -> str:
-    """Return HOST and PORT as one text; an IPv6 address stands in brackets."""
+    """Return HOST:PORT, with brackets around an IPv6 address."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{host}:{settings.port}"
 
 
 def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
-        if server.cfg.workers > 1 and (reasons := against_workers(settings)):
+        if server.cfg.workers > 1 and (reasons := reasons_for_one_worker(settings)):
             refuse(*reasons)
         if exposed := guard.exposed(server.cfg.bind, settings):
             refuse(
                 f"API_KEY: {exposed} can be reached from other machines; "
                 "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
             )
-        if (
-            server.cfg.workers > 1
-            and prometheus.installed()
-            and prometheus.SHARED not in os.environ
-        ):
-            root = RuntimeDirectory()
-            _ending.callback(root.remove)
-            os.environ[prometheus.SHARED] = str(root.path)
+        if server.cfg.workers > 1 and prometheus.installed():
+            _share_metrics()
 
     return on_starting
 
 
+def _share_metrics() -> None:
+    """Make a directory in which the workers share their metrics, unless the operator set one."""
+    if prometheus.SHARED not in os.environ:
+        directory = RuntimeDirectory()
+        _cleanup.callback(directory.remove)
+        os.environ[prometheus.SHARED] = str(directory.path)
+
+
 def _nworkers_changed(settings: Settings) -> Callable[[Any, int, int | None], None]:
     def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-        if new_value > 1 and (reasons := against_workers(settings)):
+        if new_value > 1 and (reasons := reasons_for_one_worker(settings)):
             server.log.error("staying with one worker: %s", "; ".join(reasons))
             server.num_workers = 1
 
     return nworkers_changed
 
 
-def against_workers(settings: Settings) -> list[str]:
-    """Return why there may be no more than one worker, each reason with its mend."""
-    found = []
+def reasons_for_one_worker(settings: Settings) -> list[str]:
+    """Return why there can be only one worker; each reason says what to do."""
+    reasons = []
     if settings.session_store == "memory":
-        found.append(
-            "SESSION_STORE: several workers do not share a memory; set it to the URL of a Redis "
-            "(redis://HOST:PORT/0) or to none, or use one worker, with more threads"
+        reasons.append(
+            "SESSION_STORE: several workers do not share memory; set it to the URL of a Redis "
+            "(redis://HOST:PORT/0) or to none, or use one worker with more threads"
         )
     if settings.api_keys_file and not settings.redis_url:
-        found.append(
-            "REDIS_URL: several workers do not count a key's rates together; set it, or use one "
-            "worker, with more threads"
+        reasons.append(
+            "REDIS_URL: without it each worker counts a key's rates alone; set it, or use one "
+            "worker with more threads"
         )
-    return found
+    return reasons
 
 
 def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
     def when_ready(server: Arbiter) -> None:
         for listener in server.LISTENERS:
             if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
-                bound(listener.sock, settings.client_timeout)
+                limit_connections(listener.sock, settings.client_timeout)
 
     return when_ready
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """Forget, where code is reloaded, the modules that came with the fork: they are of before."""
+    """With --reload, forget the modules that came with the fork: their code may be old."""
     if server.cfg.reload:
         for name in [name for name in sys.modules if name.split(".")[0] == "wrapper"]:
             del sys.modules[name]
@@ -166,17 +201,17 @@ def post_worker_init(worker: DrainingWorker) -> None:
     if gateway is None:
         return
     resources.return_large_blocks()
-    resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_A_TURN * worker.cfg.threads)
+    resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_PER_TURN * worker.cfg.threads)
     gateway.draining = lambda: worker.draining
     worker.busy = gateway.admission.busy
-    worker.patience = gateway.settings.client_timeout
+    worker.client_timeout = gateway.settings.client_timeout
 
     def halt(reason: str) -> None:
         worker.log.critical("The gateway does not start: %s", reason)
         gateway.close()
         os._exit(Arbiter.WORKER_BOOT_ERROR)
 
-    # In a thread of its own: it is told in one that closing the gateway waits for.
+    # In another thread: closing the gateway waits for the thread that reports the refusal.
     gateway.refused = lambda reason: threading.Thread(target=halt, args=(reason,)).start()
     gateway.start()
 
@@ -191,10 +226,10 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    _ending.close()
+    _cleanup.close()
 
 
 def _gateway(worker: Worker) -> Any:
-    """Return the worker's gateway; there is none where its code could not be loaded."""
+    """Return the worker's gateway, or None if its code could not be loaded."""
     app = getattr(worker, "wsgi", None)
     return getattr(app, "extensions", {}).get("wrapper")

@@ -1,4 +1,4 @@
-"""Lingering close: drain what a client still sends, within bounds, so that it reads its answer."""
+"""Lingering close: drain the socket before closing, so that the client can read its answer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class LingeringClose:
     """Closes connections from the worker's loop, without a thread.
 
     A client that writes its whole request before it reads would hang, or lose the answer, if its
-    connection just closed. *poller* is the loop's, whose thread makes all calls; *close* closes a
-    connection. A client that still sends after LINGER_SECONDS gets a reset.
+    connection closed at once. A client that still sends after LINGER_SECONDS gets a reset. *poller*
+    belongs to the loop, whose thread makes all calls. *close* closes a connection.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LingeringClose:
         self._sink = bytearray(STEP_BYTES)
 
     def add(self, conn: Any) -> None:
-        """Say that the answer is complete, and close *conn* once its client has left."""
+        """End the answer on *conn*, and close it once its client has left."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
@@ -61,7 +61,7 @@ class LingeringClose:
             self._connections[conn] = _Connection(self._clock() + LINGER_SECONDS)
 
     def timeout(self, seconds: float) -> float:
-        """Return how many of *seconds* the loop may wait for events."""
+        """Return how long the loop may wait for events, at most *seconds*."""
         if self._paused:
             return min(seconds, PAUSE_SECONDS)
         for connection in self._connections.values():
@@ -69,7 +69,7 @@ class LingeringClose:
         return seconds
 
     def tick(self) -> None:
-        """Close what is overdue and go on with what was paused; the loop calls it each round."""
+        """Close overdue connections and resume paused ones. The loop calls this in each round."""
         if not self._connections:
             return
         now = self._clock()
@@ -113,7 +113,7 @@ class LingeringClose:
         else:
             self._poller.unregister(conn.sock)
         if state.drained and state.deadline <= self._clock():
-            # A client that waits for room in our buffer would wait for minutes without it.
+            # Without a reset, a client that waits for room in our buffer would wait for minutes.
             with suppress(OSError):
                 conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._close(conn)

@@ -1,4 +1,4 @@
-"""Log setup: the gateway's log and gunicorn's, in one format, after the settings."""
+"""Set up the gateway's log and gunicorn's, in one format."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ ACCESS = "%(message)s"
 
 
 def configure(settings: Settings) -> None:
-    """Write the stand-alone server's log; an app that mounts the gateway keeps its own."""
+    """Set up the log of the stand-alone server. An app that mounts the gateway keeps its own."""
     formatting.configure(settings.log_level, _formatter(settings), prompts=settings.log_prompts)
 
 
 def server_logger(settings: Settings) -> type[Logger]:
-    """Return the class of gunicorn's logs: the format is the gateway's."""
+    """Return a class for gunicorn's logs that uses the gateway's format."""
 
     class ServerLogger(Logger):
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
-            kinds = (self.error_log, _formatter(settings)), (self.access_log, _access(settings))
-            for log, formatter in kinds:
+            access = _formatter(settings, ACCESS)
+            for log, formatter in (self.error_log, _formatter(settings)), (self.access_log, access):
                 for handler in log.handlers:
                     handler.setFormatter(formatter)
 
         def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
-            """Say what happens, but not what was read: that may be a body, or a key."""
+            """Redact errors: their messages may quote a body or a key."""
             super().debug(msg, *map(_redacted, args), **kwargs)
 
     return ServerLogger
@@ -38,10 +38,6 @@ def server_logger(settings: Settings) -> type[Logger]:
 
 def _redacted(value: object) -> object:
     return Redacted(value) if isinstance(value, BaseException) else value
-
-
-def _access(settings: Settings) -> formatting.Formatter:
-    return _formatter(settings, ACCESS)
 
 
 def _formatter(settings: Settings, template: str = formatting.CONSOLE) -> formatting.Formatter:

@@ -1,4 +1,4 @@
-"""Malformed requests: what gunicorn cannot parse, answered as an error in OpenAI's shape."""
+"""Answer requests that gunicorn cannot parse with errors in OpenAI's shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, Unknown
 from wrapper.routes.context import PROCESSING, SECURITY
 from wrapper.routes.json_body import JSON_TYPE
 
-# What a client is told of how its request is wrong; the rest are a 400.
+# The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {
     http.LimitRequestLine: 414,
     http.ExpectationFailed: 417,
@@ -25,14 +25,14 @@ LONGEST_REASON = 200
 
 
 def error_for(fault: BaseException) -> ApiError:
-    """Return what a client is told of *fault*, which gunicorn has raised for its request."""
+    """Return the error for the client whose request made gunicorn raise *fault*."""
     if isinstance(fault, http.ConfigurationProblem):
-        return UnknownUrl("The path is outside of what this server serves (SCRIPT_NAME).")
+        return UnknownUrl("The path is outside the prefix that this server serves (SCRIPT_NAME).")
     if isinstance(fault, http.ForbiddenProxyRequest):
         return PermissionDenied("PROXY headers are not allowed from this address.")
-    # InvalidResponseHeader, of newer versions, is a fault of the app's.
-    ours = type(fault).__name__.startswith("InvalidResponse")
-    if isinstance(fault, (http.ParseException, SSLError)) and not ours:
+    # InvalidResponseHeader, in newer versions, is an error of the app.
+    from_app = type(fault).__name__.startswith("InvalidResponse")
+    if isinstance(fault, (http.ParseException, SSLError)) and not from_app:
         reason = str(fault)[:LONGEST_REASON]
         error = MalformedRequest(f"The request is not valid HTTP: {reason}")
         error.status = STATUSES.get(type(fault), error.status)
@@ -41,7 +41,7 @@ def error_for(fault: BaseException) -> ApiError:
 
 
 def response(error: ApiError) -> tuple[str, bytes]:
-    """Return an id for the request, and the bytes of the whole answer to it."""
+    """Return an id for the request, and the bytes of the answer."""
     id_ = f"req_{secrets.token_hex(16)}"
     body = json.dumps(error.body()).encode()
     headers = {

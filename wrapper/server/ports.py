@@ -1,16 +1,17 @@
-"""The ports: whether one can be had, and which is the next that can."""
+"""Find out whether a port can be bound, and find the next free one."""
 
 from __future__ import annotations
 
 import errno
 import socket
 
+# How many ports after the first are tried.
 FURTHER = 20
 HIGHEST = 65535
 
 
 def why_not(host: str, port: int) -> str | None:
-    """Return why *port* of *host* cannot be listened on, in the system's words; None if it can."""
+    """Return the system's reason why *port* of *host* cannot be bound; None if it can."""
     try:
         _bind(host, port)
     except OSError as error:
@@ -19,9 +20,9 @@ def why_not(host: str, port: int) -> str | None:
 
 
 def first_free(host: str, port: int) -> int | None:
-    """Return *port*, or where it is taken the next free one of FURTHER; None where there is none.
+    """Return *port*, or if it is taken the next free one of FURTHER; None if all are taken.
 
-    A port that cannot be had for another reason is returned: the next ones are no better.
+    A port that cannot be bound for another reason is returned: the next ones would fail, too.
     """
     for candidate in range(port, min(port + FURTHER, HIGHEST) + 1):
         try:
@@ -34,7 +35,7 @@ def first_free(host: str, port: int) -> int | None:
 
 
 def _bind(host: str, port: int) -> None:
-    """Bind as gunicorn does, and let go again."""
+    """Bind as gunicorn does, and close the socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The request parser: gunicorn's, which knows what of a body is unread when the answer begins."""
+"""gunicorn's request parser, which also knows how much of a body is unread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gunicorn.http.errors import InvalidChunkSize
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
-# An unread body up to this length is drained for the next request; beyond it, the answer says
-# `Connection: close`.
+# The rest of an unread body is drained up to this length, so that the connection can be reused. If
+# more is left, the answer says `Connection: close`.
 DRAIN_BYTES = 64 * 1024
-MOST_CHUNKS = 65_536
+MAX_CHUNKS = 65_536
 
 
 class _Continue:
-    """A body's *reader* that sends `100 Continue` when it is first read, and so maybe never."""
+    """A body's *reader* that sends `100 Continue` when it is read first, which may never happen."""
 
     def __init__(self, reader: Any, sock: Any):
         self.reader = reader
@@ -31,14 +31,14 @@ class _Continue:
 
 
 class _ChunkedReader(ChunkedReader):
-    """Reads a body in chunks, of which each costs time, however small it is."""
+    """Reads a chunked body. Each chunk costs time, however small, so their number is limited."""
 
     _chunks = 0
 
     def parse_chunk_size(self, unreader: Any, data: Any = None) -> Any:
         self._chunks += 1
-        if self._chunks > MOST_CHUNKS:
-            raise InvalidChunkSize(b"more than %d chunks" % MOST_CHUNKS)
+        if self._chunks > MAX_CHUNKS:
+            raise InvalidChunkSize(b"more than %d chunks" % MAX_CHUNKS)
         return super().parse_chunk_size(unreader, data)
 
 
@@ -54,19 +54,19 @@ class _Request(Request):
         elif isinstance(self.body.reader, ChunkedReader):
             self.body = Body(_ChunkedReader(self, self.unreader))
         if self._expected_100_continue:
-            self._expected_100_continue = False  # else gunicorn sends it before the key is checked
+            self._expected_100_continue = False  # gunicorn would send it before the key is checked
             self.body.reader = _Continue(self.body.reader, self.unreader.sock)
 
     def should_close(self) -> bool:
         return bool(super().should_close()) or self._unfinished()
 
     def _unfinished(self) -> bool:
-        """Say whether the next request's start cannot be reached soon."""
-        if self.unreader.sock.deaf or getattr(self.body, "failed", False):
+        """Return whether the start of the next request cannot be reached soon."""
+        if self.unreader.sock.timed_out or getattr(self.body, "failed", False):
             return True
         reader = self.body.reader
         if isinstance(reader, _Continue):
-            if not reader.begun:  # the client may or may not send its body now
+            if not reader.begun:  # the client may or may not send its body
                 return True
             reader = reader.reader
         if isinstance(reader, ChunkedReader):
@@ -75,6 +75,6 @@ class _Request(Request):
 
 
 class Parser(RequestParser):
-    """Parses the requests of a connection."""
+    """Parses the requests on a connection."""
 
     mesg_class = _Request

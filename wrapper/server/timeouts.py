@@ -1,4 +1,4 @@
-"""Patience: how long a client may take to ask and to read."""
+"""Limit how long a client may take to send a request and to read its answer."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import struct
 import time
 from collections.abc import Callable
 
-# A client that sends all the while gets a second more for so many bytes.
+# A client that keeps sending gets one more second for each of these bytes.
 LEAST_RATE = 8192
-# What the system keeps of an answer that is not read, in place of megabytes: enough for a distant
-# client, and little enough that Claude Code is soon kept waiting for one that does not read.
+# The system's buffer for an answer that the client has not read, instead of megabytes. It is large
+# enough for a distant client, and small enough that Claude Code soon has to wait for a client that
+# does not read.
 SEND_BYTES = 128 * 1024
 
 
-def bound(listener: socket.socket, seconds: int) -> None:
-    """Have the system leave who for *seconds* send or read nothing, and keep little for it.
+def limit_connections(listener: socket.socket, seconds: int) -> None:
+    """Time out connections that neither send nor read for *seconds*, and buffer little for them.
 
     Linux passes a listener's options on to the connections that it accepts. SO_SNDTIMEO begins anew
-    with each write that gets some bytes out; TCP_USER_TIMEOUT does not, and needs no write.
+    with each write that sends some bytes; TCP_USER_TIMEOUT does not, and needs no write.
     """
     limit = struct.pack("ll", seconds, 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
@@ -30,10 +31,11 @@ def bound(listener: socket.socket, seconds: int) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
 
 
-class Ear:
-    """Hears a client's requests on *sock*, each for *seconds*, and longer where much is said.
+class RequestSocket:
+    """The socket that gunicorn reads requests from, with a time limit for each request.
 
-    It is what gunicorn reads from. To a client that was too slow it is `deaf` from then on.
+    Each request may take *seconds*, and longer if it is large. After one that took too long
+    `timed_out` is true, and nothing more is read.
     """
 
     def __init__(
@@ -44,25 +46,25 @@ class Ear:
         self._clock = clock
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        self._until = 0.0
-        self.deaf = False
+        self._deadline = 0.0
+        self.timed_out = False
         self.gettimeout = sock.gettimeout
         self.settimeout = sock.settimeout
         self.sendall = sock.sendall
 
-    def begin(self) -> None:
-        """Begin to hear another request."""
-        self._until = self._clock() + self._seconds
+    def begin_request(self) -> None:
+        """Start the time of a request."""
+        self._deadline = self._clock() + self._seconds
 
     def recv(self, size: int) -> bytes:
-        """Return what was said, or nothing where that has taken too long."""
-        if not self._poll.poll(1000 * self._left()):
-            self.deaf = True
-        said = b"" if self.deaf else self._sock.recv(size)
-        self._until += len(said) / LEAST_RATE
-        return said
+        """Return what the client has sent, or nothing if the time is over."""
+        if not self._poll.poll(1000 * self._seconds_left()):
+            self.timed_out = True
+        data = b"" if self.timed_out else self._sock.recv(size)
+        self._deadline += len(data) / LEAST_RATE
+        return data
 
-    def _left(self) -> float:
-        left = max(0.0, self._until - self._clock())
+    def _seconds_left(self) -> float:
+        left = max(0.0, self._deadline - self._clock())
         timeout = self.gettimeout()
         return left if timeout is None else min(left, timeout)

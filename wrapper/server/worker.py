@@ -1,4 +1,4 @@
-"""The worker: gunicorn's threaded one, which clients cannot stop, and which ends with its turns."""
+"""gunicorn's threaded worker, hardened against slow clients, which drains before it ends."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gunicorn.workers.gthread import ThreadWorker
 from wrapper.server.lingering import LingeringClose
 from wrapper.server.malformed import error_for, response
 from wrapper.server.request_parser import Parser
-from wrapper.server.timeouts import Ear
+from wrapper.server.timeouts import RequestSocket
 
-# How long nobody is let in where there is nothing to let them in with.
+# The pause after accept() fails, for example because no file descriptor is left (EMFILE).
 PAUSE_SECONDS = 0.5
-# How long a thread waits for the rest of a request that is answered already.
+# The time that a thread waits for the rest of a request that it has answered.
 DRAIN_SECONDS = 1.0
 
 
-class Threads(ThreadPoolExecutor):
-    """Threads that are made as they are needed; where none can be, those that there are do it."""
+class ThreadPool(ThreadPoolExecutor):
+    """Threads, made when needed. If the system allows no more, work waits for those that exist."""
 
     def _adjust_thread_count(self) -> None:
         try:
@@ -37,34 +37,35 @@ class Threads(ThreadPoolExecutor):
 
 
 class DrainingWorker(ThreadWorker):
-    """Told to stop, it is `draining` until no turn runs, and only then deaf.
+    """Answers requests in threads. On SIGTERM it keeps answering until running turns finish.
 
-    So whoever asks meanwhile is told, and need not wait for nobody. *busy* says whether turns run,
-    and *patience* how many seconds a client may take to ask. What gunicorn's would die of, and its
-    turns with it, it waits for to pass: a lack of descriptors or of threads where someone calls.
+    While it is `draining`, the gateway answers with 503, so that callers learn of it at once.
+    `busy` returns whether turns run, and a client may take `client_timeout` seconds to send a
+    request. If file descriptors or threads run out, it waits for some; gunicorn's worker would die,
+    and its turns with it.
     """
 
     draining = False
     _pause_ends = 0.0
     busy: Callable[[], bool] = staticmethod(lambda: False)
-    patience = 30
+    client_timeout = 30
     _lingering: LingeringClose
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        return Threads(self.cfg.threads)
+        return ThreadPool(self.cfg.threads)
 
     def accept(self, listener: socket.socket) -> None:
         try:
             super().accept(listener)
         except OSError as error:
-            self.log.error("nobody is let in for a moment: %s", error)
+            self.log.error("accepting no connections for %s s: %s", PAUSE_SECONDS, error)
             self._pause_ends = time.monotonic() + PAUSE_SECONDS
             self.set_accept_enabled(False)
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a request to a thread, once its client has said the first word of it.
+        """Give a connection to a thread once its client has sent the first byte.
 
-        gunicorn has a thread wait for that word; many that do not say it would take the threads.
+        gunicorn has a thread wait for that byte; silent clients would occupy all threads.
         """
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
@@ -72,17 +73,17 @@ class DrainingWorker(ThreadWorker):
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
-        heard = partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, heard)
+        on_readable = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
-        """Let callers in, or not; gunicorn asks for it again each second at least."""
+        """Accept connections or not; gunicorn calls this at least once a second."""
         super().set_accept_enabled(bool(enabled) and time.monotonic() >= self._pause_ends)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.draining = True
         if self.busy():
-            self.method_queue.defer(lambda: None)  # which wakes the loop, and so `notify`
+            self.method_queue.defer(lambda: None)  # wakes the loop, which calls `notify`
         else:
             super().handle_exit(sig, frame)
 
@@ -100,10 +101,10 @@ class DrainingWorker(ThreadWorker):
         self._lingering.tick()
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        """Keep a connection that stays open, or close it, in the main thread without waiting.
+        """Keep a connection open or close it, without blocking the main thread.
 
-        gunicorn has its main thread wait for a client to leave; a few that do not would keep
-        everybody else waiting.
+        gunicorn's main thread waits until a client leaves; a few clients that stay would make all
+        others wait.
         """
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
@@ -111,7 +112,7 @@ class DrainingWorker(ThreadWorker):
             self._lingering.add(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what gunicorn cannot parse in OpenAI's shape; gunicorn sends a page of HTML."""
+        """Answer a request that gunicorn cannot parse in OpenAI's shape, instead of in HTML."""
         error = error_for(exc)
         id_, data = response(error)
         if error.status == 500:
@@ -123,7 +124,7 @@ class DrainingWorker(ThreadWorker):
             client.sendall(data)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
-        """Drain what the app left of a short body; gunicorn lets that hold a thread for longer."""
+        """Drain the unread rest of a short body; with gunicorn's limit it holds a thread longer."""
         deadline = time.monotonic() + DRAIN_SECONDS
         return bool(keepalive) and bool(conn.parser.finish_body(deadline=deadline))
 
@@ -136,22 +137,22 @@ class DrainingWorker(ThreadWorker):
         if self.cfg.is_ssl:
             return super().handle(conn)
         if conn.parser is None:
-            heard: Any = Ear(conn.sock, self.patience)
-            conn.parser = Parser(self.cfg, heard, conn.client)
-        ear = conn.parser.unreader.sock
-        ear.begin()
-        # What a request was too slow with would else be taken for the next one.
-        return super().handle(conn) and not ear.deaf
+            sock: Any = RequestSocket(conn.sock, self.client_timeout)
+            conn.parser = Parser(self.cfg, sock, conn.client)
+        sock = conn.parser.unreader.sock
+        sock.begin_request()
+        # The late rest of a request would otherwise be parsed as the next request.
+        return super().handle(conn) and not sock.timed_out
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         try:
             return super().handle_request(req, conn)
         except (TimeoutError, BlockingIOError) as error:
-            # To gunicorn it is a fault of its own that a client does not read.
+            # gunicorn would log a client that does not read as an error of the app.
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from error
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Wait for who has not said anything yet as long as for who might say something more."""
+        """At the end, wait for new connections no longer than for idle ones."""
         super()._cap_keepalive(deadline)  # type: ignore[misc]
         for conn in self.pending_conns:
             conn.timeout = min(float(conn.timeout or 0), deadline)

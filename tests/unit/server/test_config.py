@@ -1,8 +1,8 @@
-"""The server's settings: what several workers need."""
+"""gunicorn's settings: what several workers need."""
 
 import pytest
 
-from wrapper.server.config import against_workers
+from wrapper.server.config import reasons_for_one_worker
 from wrapper.settings import Settings
 
 pytestmark = pytest.mark.packages
@@ -11,7 +11,7 @@ REDIS = "redis://127.0.0.1:1/0"
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("settings", "names"),
     [
         ({}, ["SESSION_STORE"]),
         ({"api_keys_file": "keys.toml"}, ["SESSION_STORE", "REDIS_URL"]),
@@ -21,6 +21,7 @@ REDIS = "redis://127.0.0.1:1/0"
         ({"session_store": REDIS, "api_keys_file": "keys.toml", "redis_url": REDIS}, []),
     ],
 )
-def test_several_workers(settings, named):
-    """Several workers are refused where one of them would keep to itself what all must know."""
-    assert [reason.partition(":")[0] for reason in against_workers(Settings(**settings))] == named
+def test_several_workers(settings, names):
+    """Several workers are refused if they would not share sessions or rates."""
+    reasons = reasons_for_one_worker(Settings(**settings))
+    assert [reason.partition(":")[0] for reason in reasons] == names

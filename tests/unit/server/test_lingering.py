@@ -1,4 +1,4 @@
-"""Lingering close: clients that still send read their answers, and cost little."""
+"""Lingering close: clients that still send can read their answers, and cost little."""
 
 import selectors
 import socket
@@ -12,7 +12,7 @@ DEADLINE = 10.0
 
 
 class Connection:
-    """A TCP connection as the worker has it; `client` is its other side."""
+    """A TCP connection of the worker; `client` is its other side."""
 
     def __init__(self, listener):
         self.client = socket.create_connection(listener.getsockname())
@@ -24,7 +24,7 @@ class Connection:
 
 
 class Loop:
-    """A worker's loop with a clock that stands still unless it is set."""
+    """A worker's loop with a clock that the test sets."""
 
     def __init__(self):
         self.now = 100.0
@@ -37,7 +37,7 @@ class Loop:
         conn.close()
 
     def run(self, seconds=0.0):
-        """Handle what has come, and the time that has passed."""
+        """Handle events, after *seconds* more."""
         self.now += seconds
         for key, _ in self.poller.select(0):
             key.data(key.fileobj)
@@ -48,7 +48,7 @@ class Loop:
             if holds():
                 return
             self.run()
-        raise AssertionError("it does not come about")
+        raise AssertionError("the loop did not get there")
 
 
 @pytest.fixture
@@ -60,33 +60,33 @@ def loop():
 
 @pytest.fixture
 def connect():
-    """Make connections, which are closed after the test."""
-    made = []
+    """Return a function that makes connections, which are closed after the test."""
+    connections = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def start():
-            made.append(Connection(listener))
-            return made[-1]
+            connections.append(Connection(listener))
+            return connections[-1]
 
         yield start
-    for conn in made:
+    for conn in connections:
         conn.client.close()
         conn.close()
 
 
 def test_a_client_that_leaves(loop, connect):
-    """A client that reads its answer and leaves is closed at once."""
+    """The connection of a client that reads its answer and leaves is closed at once."""
     conn = connect()
     conn.sock.sendall(b"bye")
     loop.lingering.add(conn)
-    with conn.client.makefile("rb") as said:
-        assert said.read() == b"bye"
+    with conn.client.makefile("rb") as answer:
+        assert answer.read() == b"bye"
     conn.client.close()
     loop.run_until(lambda: loop.closed)
 
 
 def test_a_client_that_writes_before_it_reads(loop, connect):
-    """A client can send megabytes that nobody wants before it reads its answer."""
+    """A client can send megabytes that nobody reads before it reads its answer."""
     conn = connect()
     conn.sock.sendall(b"bye")
     loop.lingering.add(conn)
@@ -102,7 +102,7 @@ def test_a_client_that_writes_before_it_reads(loop, connect):
 
 
 def test_a_client_that_sends_without_end(loop, connect):
-    """A client that still sends when its time is over is reset, and can read its answer."""
+    """A client that still sends when its time is over gets a reset, and can read its answer."""
     conn = connect()
     conn.sock.sendall(b"bye")
     loop.lingering.add(conn)
@@ -111,7 +111,7 @@ def test_a_client_that_sends_without_end(loop, connect):
     loop.run()
     conn.client.setblocking(False)
     with suppress(BlockingIOError):
-        while True:  # until there is no room: here a client would wait for minutes
+        while True:  # until the buffers are full: here a client would wait for minutes
             conn.client.send(bytes(65536))
     loop.run(LINGER_SECONDS)
     assert loop.closed == [conn]
@@ -122,7 +122,7 @@ def test_a_client_that_sends_without_end(loop, connect):
 
 
 def test_a_client_that_stays(loop, connect):
-    """A client that says nothing and stays is closed when its time is over."""
+    """The connection of a silent client is closed when its time is over."""
     conn = connect()
     loop.lingering.add(conn)
     loop.run(LINGER_SECONDS - 0.1)
@@ -134,7 +134,7 @@ def test_a_client_that_stays(loop, connect):
 
 
 def test_a_client_that_has_left(loop, connect):
-    """A connection that is gone already is no error."""
+    """A connection that is closed already is no error."""
     conn = connect()
     conn.sock.close()
     loop.lingering.add(conn)
@@ -142,7 +142,7 @@ def test_a_client_that_has_left(loop, connect):
 
 
 def test_all_share_a_rate(loop, connect):
-    """However many clients send, no more than the rate is read in a second."""
+    """All clients together are read at the rate, however many they are."""
     clients = [connect() for _ in range(8)]
     for conn in clients:
         loop.lingering.add(conn)
@@ -153,22 +153,22 @@ def test_all_share_a_rate(loop, connect):
             with suppress(BlockingIOError):
                 sent += conn.client.send(bytes(1024**2))
         loop.run()
-    kept = sum(room(conn) for conn in clients)
-    assert BYTES_PER_SECOND / 2 < sent < BYTES_PER_SECOND + kept
+    buffered = sum(buffer_size(conn) for conn in clients)
+    assert BYTES_PER_SECOND / 2 < sent < BYTES_PER_SECOND + buffered
     assert loop.lingering.timeout(1.0) < 0.1
-    assert not loop.poller.select(0)  # those that wait cost nothing
+    assert not loop.poller.select(0)  # paused connections cost nothing
     loop.run(0.5)
     assert loop.poller.select(0)
 
 
-def room(conn):
-    """Return how much the system may keep of what a client has sent."""
+def buffer_size(conn):
+    """Return how many unread bytes from a client the system may buffer."""
     buffers = (conn.client, socket.SO_SNDBUF), (conn.sock, socket.SO_RCVBUF)
     return 2 * sum(sock.getsockopt(socket.SOL_SOCKET, name) for sock, name in buffers) + 1024**2
 
 
 def test_paused_clients_end_in_time(loop, connect):
-    """Also a client that waits for others to be read is closed when its time is over."""
+    """The connection of a client that waits for others is closed in time, too."""
     conn = connect()
     loop.lingering.add(conn)
     loop.lingering._budget = 0.0

@@ -1,4 +1,4 @@
-"""Malformed requests: the answers to what gunicorn cannot parse."""
+"""The answers to requests that gunicorn cannot parse."""
 
 import json
 from ssl import SSLError
@@ -32,7 +32,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS, ids=lambda value: type(value).__name__)
 def test_answers(fault, status):
-    """Each fault is a whole answer in OpenAI's shape, with the headers that all answers have."""
+    """Each fault gets a complete answer in OpenAI's shape, with the headers of all answers."""
     id_, data = response(error_for(fault))
     head, _, body = data.decode().partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
@@ -44,13 +44,13 @@ def test_answers(fault, status):
     assert headers.items() >= SECURITY.items()
 
 
-def test_what_was_sent_stays_in_the_body():
-    """What a client has sent cannot end a header, nor make the answer long."""
+def test_no_header_injection():
+    """What a client sent cannot add a header, nor make the answer long."""
     _, data = response(error_for(http.InvalidHeader("\r\nSet-Cookie: a=b\r\n" * 1000)))
     assert b"\r\nSet-Cookie" not in data
     assert len(data) < 1500
 
 
-def test_faults_of_ours():
-    """A fault of the gateway's own is not told to the client."""
+def test_faults_of_the_gateway():
+    """The client does not see the message of the gateway's own fault."""
     assert "secret" not in error_for(KeyError("secret")).message

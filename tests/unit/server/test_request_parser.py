@@ -1,4 +1,4 @@
-"""The request parser: when a connection ends with its answer, and when 100 Continue is sent."""
+"""The request parser: when an answer closes its connection, and when 100 Continue is sent."""
 
 import socket
 from contextlib import suppress
@@ -8,7 +8,7 @@ import pytest
 from gunicorn.config import Config
 
 from wrapper.server.request_parser import DRAIN_BYTES, Parser
-from wrapper.server.timeouts import Ear
+from wrapper.server.timeouts import RequestSocket
 
 HEAD = "POST / HTTP/1.1\r\nHost: localhost\r\n"
 LENGTH = HEAD + "Content-Length: {}\r\n\r\n"
@@ -17,20 +17,20 @@ EXPECTING = HEAD + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
 
 
 class Client:
-    """A client's side of a connection, and what is parsed on the other."""
+    """The client's side of a connection, and a parser on the other side."""
 
     def __init__(self, ours, theirs):
         self.sock = theirs
         self.sock.settimeout(5.0)
-        ear: Any = Ear(ours, 5.0)
-        ear.begin()
-        self._parser = Parser(Config(), ear, ("127.0.0.1", 1))
+        sock: Any = RequestSocket(ours, 5.0)
+        sock.begin_request()
+        self._parser = Parser(Config(), sock, ("127.0.0.1", 1))
 
     def ask(self, text):
         self.sock.sendall(text.encode())
         return next(self._parser)
 
-    def said(self):
+    def received(self):
         self.sock.setblocking(False)
         with suppress(BlockingIOError):
             return self.sock.recv(1000)
@@ -58,7 +58,7 @@ def client():
     ],
 )
 def test_unread_bodies(client, sent, closes):
-    """An answer to a request whose body cannot soon be drained closes the connection."""
+    """An answer closes the connection if the request's body cannot soon be drained."""
     assert client.ask(sent).should_close() is closes
 
 
@@ -71,7 +71,7 @@ def test_unread_bodies(client, sent, closes):
     ],
 )
 def test_read_bodies(client, sent):
-    """Once a body is read, the connection can have another request."""
+    """Once a body is read, the connection can carry another request."""
     request = client.ask(sent)
     assert request.body.read()
     assert not request.should_close()
@@ -79,7 +79,7 @@ def test_read_bodies(client, sent):
 
 
 def test_broken_bodies(client):
-    """After a body that cannot be read, nothing on the connection can be understood."""
+    """After a malformed body the connection closes: nothing after it can be parsed."""
     request = client.ask(CHUNKED + "zz\r\n")
     with pytest.raises(Exception, match="chunk size"):
         request.body.read()
@@ -87,10 +87,10 @@ def test_broken_bodies(client):
 
 
 def test_continue(client):
-    """A client is told to go on when its body is wanted, once, and not before."""
+    """100 Continue is sent once, when the body is read."""
     request = client.ask(EXPECTING)
-    assert client.said() == b""
+    assert client.received() == b""
     client.sock.setblocking(True)
     client.sock.sendall(b"ab")
     assert request.body.read() == b"ab"
-    assert client.said() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert client.received() == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,108 +1,108 @@
-"""Patience: what clients that are slow are granted."""
+"""The time limits for slow clients."""
 
 import socket
 from contextlib import suppress
 
 import pytest
 
-from wrapper.server.timeouts import LEAST_RATE, SEND_BYTES, Ear, bound
+from wrapper.server.timeouts import LEAST_RATE, SEND_BYTES, RequestSocket, limit_connections
 
 SECONDS = 0.2
 
 
-class Line:
-    """A connection, an ear on its one side, and a clock that stands still unless it is set."""
+class Connection:
+    """A connection with a RequestSocket on the server's side, and a clock that the test sets."""
 
     def __init__(self, ours, theirs, seconds=SECONDS):
         self.ours, self.theirs = ours, theirs
         self.now = 100.0
-        self.ear = Ear(ours, seconds, lambda: self.now)
-        self.ear.begin()
+        self.sock = RequestSocket(ours, seconds, lambda: self.now)
+        self.sock.begin_request()
 
-    def hear(self, said):
-        self.theirs.sendall(said)
-        return self.ear.recv(len(said))
+    def transfer(self, data):
+        self.theirs.sendall(data)
+        return self.sock.recv(len(data))
 
 
 @pytest.fixture
-def line():
+def conn():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Line(ours, theirs)
+        yield Connection(ours, theirs)
 
 
-def test_hears_what_is_said(line):
-    """What is said in time is heard, also when it comes in pieces."""
-    assert [line.hear(b"a"), line.hear(b"b")] == [b"a", b"b"]
-    assert not line.ear.deaf
+def test_receives(conn):
+    """What a client sends in time is received, also in pieces."""
+    assert [conn.transfer(b"a"), conn.transfer(b"b")] == [b"a", b"b"]
+    assert not conn.sock.timed_out
 
 
-def test_a_byte_at_a_time(line):
-    """A client that sends a byte now and then gets no more time for it than one that sends none."""
+def test_a_byte_at_a_time(conn):
+    """A client that sends a byte now and then gets no more time than one that sends nothing."""
     for _ in range(10):
-        assert line.hear(b"a") == b"a"
-        line.now += SECONDS / 9.99
-    assert line.hear(b"a") == b"a"  # it is there already, and costs no wait
-    assert line.ear.recv(1) == b""
+        assert conn.transfer(b"a") == b"a"
+        conn.now += SECONDS / 9.99
+    assert conn.transfer(b"a") == b"a"  # it is there already, so that no wait is needed
+    assert conn.sock.recv(1) == b""
 
 
-def test_time_for_much(line):
-    """A client that sends much gets as much more time as that takes at the least rate."""
+def test_large_requests(conn):
+    """A client that sends much gets the time that this takes at the least rate."""
     for _ in range(10):
-        assert len(line.hear(b"a" * LEAST_RATE)) == LEAST_RATE
-        line.now += 1.0
-    line.theirs.sendall(b"a")
-    line.now += SECONDS / 2
-    assert line.ear.recv(1) == b"a"
+        assert len(conn.transfer(b"a" * LEAST_RATE)) == LEAST_RATE
+        conn.now += 1.0
+    conn.theirs.sendall(b"a")
+    conn.now += SECONDS / 2
+    assert conn.sock.recv(1) == b"a"
 
 
-def test_deaf(line):
-    """Whoever was too slow once is not heard again: it would be taken for another request."""
-    assert line.ear.recv(1) == b""
-    assert line.ear.deaf
-    line.ear.begin()
-    assert line.hear(b"GET / HTTP/1.1") == b""
+def test_timed_out(conn):
+    """After a request that took too long nothing is read: it would be taken for a request."""
+    assert conn.sock.recv(1) == b""
+    assert conn.sock.timed_out
+    conn.sock.begin_request()
+    assert conn.transfer(b"GET / HTTP/1.1") == b""
 
 
-def test_each_request_has_its_time(line):
-    """The time that one request took is not missed by the next."""
-    line.now += SECONDS * 0.9
-    line.ear.begin()
-    line.now += SECONDS * 0.9
-    assert line.hear(b"a") == b"a"
-    assert not line.ear.deaf
+def test_each_request_has_its_time(conn):
+    """The time that one request took is not taken from the next one."""
+    conn.now += SECONDS * 0.9
+    conn.sock.begin_request()
+    conn.now += SECONDS * 0.9
+    assert conn.transfer(b"a") == b"a"
+    assert not conn.sock.timed_out
 
 
-def test_end(line):
-    """The end of what a client says is not waited out."""
-    line.theirs.shutdown(socket.SHUT_WR)
-    assert line.ear.recv(1) == b""
-    assert not line.ear.deaf
+def test_end(conn):
+    """If the client has ended its side, there is no wait."""
+    conn.theirs.shutdown(socket.SHUT_WR)
+    assert conn.sock.recv(1) == b""
+    assert not conn.sock.timed_out
 
 
-def test_bound():
-    """A connection that is accepted is bounded as its listener is."""
+def test_accepted_connections():
+    """An accepted connection has its listener's limits."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        bound(listener, 7)
+        limit_connections(listener, 7)
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
-def test_little_is_kept():
-    """Of an answer that nobody reads the system takes little, whatever it has room for."""
+def test_small_send_buffer():
+    """The system buffers little of an answer that nobody reads."""
     with socket.socket() as listener, socket.socket() as client:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        bound(listener, 7)
+        limit_connections(listener, 7)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(listener.getsockname())
         with listener.accept()[0] as accepted:
             accepted.setblocking(False)
-            kept = 0
+            buffered = 0
             with suppress(BlockingIOError):
-                while kept < 8 * SEND_BYTES:
-                    kept += accepted.send(b"x" * 4096)
-    assert kept <= 2 * SEND_BYTES  # Linux doubles what it is told
+                while buffered < 8 * SEND_BYTES:
+                    buffered += accepted.send(b"x" * 4096)
+    assert buffered <= 2 * SEND_BYTES  # Linux doubles the size that is set

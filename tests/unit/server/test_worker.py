@@ -1,18 +1,18 @@
-"""The worker: what it does where the machine lacks something."""
+"""The worker's threads, if the system allows no more of them."""
 
 import threading
 from threading import Thread
 
 import pytest
 
-from wrapper.server.worker import Threads
+from wrapper.server.worker import ThreadPool
 
 pytestmark = pytest.mark.packages
 
 
 @pytest.fixture
-def no_more(monkeypatch):
-    """A call after which no thread can be had."""
+def exhaust_threads(monkeypatch):
+    """Return a function after whose call no thread can be started."""
 
     def refuse(thread):
         raise RuntimeError("can't start new thread")
@@ -20,12 +20,12 @@ def no_more(monkeypatch):
     return lambda: monkeypatch.setattr(Thread, "start", refuse)
 
 
-def test_no_more_threads(no_more):
-    """Where no further thread can be had, what is asked waits for one that there is."""
+def test_no_more_threads(exhaust_threads):
+    """If no further thread can start, work waits for one that exists."""
     go_on = threading.Event()
-    with Threads(4) as threads:
+    with ThreadPool(4) as threads:
         first = threads.submit(go_on.wait)
-        no_more()
+        exhaust_threads()
         second = threads.submit(lambda: "done")
         assert not second.done()
         go_on.set()
@@ -33,8 +33,8 @@ def test_no_more_threads(no_more):
         assert second.result(10) == "done"
 
 
-def test_no_thread_at_all(no_more):
-    """Where there is none that could do it, it is told."""
-    no_more()
-    with Threads(4) as threads, pytest.raises(RuntimeError, match="new thread"):
+def test_no_thread_at_all(exhaust_threads):
+    """If there is no thread at all, submitting work raises an error."""
+    exhaust_threads()
+    with ThreadPool(4) as threads, pytest.raises(RuntimeError, match="new thread"):
         threads.submit(lambda: None)
