@@ -7,8 +7,9 @@ from flask import Flask
 from wrapper.cli import commands
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
-from wrapper.routes.context import install_answers
+from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.paths import Paths, SingleSlashes
+from wrapper.routes.responses import register_common_headers
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
 from wrapper.services.engine import Engine
@@ -24,7 +25,8 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     gateway = Gateway(settings, engine=engine)
     log_setup.configure(gateway.settings)
     app = Flask(__name__, static_folder=None)
-    install_answers(app)
+    register_common_headers(app)
+    register_error_handlers(app)
     gateway.allow_origins(app)
     app.register_blueprint(
         build_root(gateway.guard, metered=gateway.prometheus_metrics is not None)

@@ -20,8 +20,8 @@ from wrapper.errors import UnknownUrl
 from wrapper.prometheus import PrometheusMetrics
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.chat import HEADERS
-from wrapper.routes.context import PROCESSING
 from wrapper.routes.paths import SingleSlashes
+from wrapper.routes.responses import PROCESSING_HEADER
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services import resources
 from wrapper.services.background.offload.runner import offload
@@ -41,7 +41,7 @@ from wrapper.settings import load as load_settings
 
 # After GRACEFUL_TIMEOUT turns are ended, which takes them a moment.
 ENDING_SECONDS = 5.0
-EXPOSED_HEADERS = ["x-request-id", PROCESSING, *HEADERS]
+EXPOSED_HEADERS = ["x-request-id", PROCESSING_HEADER, *HEADERS]
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from werkzeug.routing import Rule
 
 from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
-from wrapper.routes.context import PROCESSING, PROCESSING_MEANS
 from wrapper.routes.operation import Operation, operation_of
+from wrapper.routes.responses import PROCESSING_HEADER, PROCESSING_MEANING
 from wrapper.schemas.base import BaseSchema, Shape, nullable
 from wrapper.schemas.chat.response import ErrorSchema
 from wrapper.version import __version__
@@ -41,7 +41,7 @@ HEADERS: dict[str, Json] = {
         "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"},
     },
     "openai-processing-ms": {
-        "description": PROCESSING_MEANS,
+        "description": PROCESSING_MEANING,
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
@@ -56,7 +56,7 @@ HEADERS: dict[str, Json] = {
     "Allow": {"description": "What the path does take.", "schema": TEXT},
     "WWW-Authenticate": {"description": "Where it is the caller's key.", "schema": TEXT},
 }
-OF_ALL = ("x-request-id", PROCESSING)
+OF_ALL = ("x-request-id", PROCESSING_HEADER)
 # What an error of each status means.
 ERRORS = {
     400: "What was sent is not valid, or the model's API refuses it.",

@@ -6,14 +6,14 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.support.scripted_server import frames_of
 from wrapper.openapi import build_document
-from wrapper.routes.context import SECURITY
+from wrapper.routes.responses import SECURITY_HEADERS
 
 # Headers that are the transport's, or a browser's.
 UNDOCUMENTED_HEADERS = {
     "content-type",
     "content-length",
     "x-accel-buffering",
-    *map(str.lower, SECURITY),
+    *map(str.lower, SECURITY_HEADERS),
 }
 
 

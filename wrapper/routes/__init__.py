@@ -1,8 +1,9 @@
-"""The routes: thin views; load, call a service, return. These names are for a shop's own views."""
+"""The HTTP routes. An app may use these names in views of its own."""
 
-from wrapper.routes.context import caller, principal, reply, request_id
+from wrapper.routes.context import caller, principal, request_id
 from wrapper.routes.json_body import load
 from wrapper.routes.operation import operation
+from wrapper.routes.responses import reply
 from wrapper.routes.sse import stream_response
 
 __all__ = [

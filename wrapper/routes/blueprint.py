@@ -1,41 +1,45 @@
-"""The blueprints that hold all routes, with their checks and their errors."""
+"""The blueprints that hold all routes, with their checks before each view."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, current_app, g, request
 
 from wrapper.auth.guard import Guard
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
-from wrapper.routes.context import install
+from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.openapi import docs
+from wrapper.routes.operation import operation_of
+from wrapper.routes.responses import register_common_headers
 from wrapper.routes.sessions import sessions
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
+from wrapper.services.background.offload.runner import caller_name
 
-# The blueprints' names, by which an app's other routes are told from the gateway's.
+# The names of the blueprints whose routes the OpenAPI document describes.
 NAMES = ("wrapper", "wrapper_root")
 
 
 def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
-    """Return a new parent blueprint; an app registers it under the prefix of its choice.
+    """Return a new blueprint of all routes, for an app to register under a prefix of its choice.
 
-    *metered* says whether there are metrics.
+    *metered* says whether it serves the metrics.
     """
-    own = (chat, models, sessions, usage, auth, health, docs)
-    return _parent(NAMES[0], guard, *own, *_metrics(metered))
+    children = (chat, models, sessions, usage, auth, health, docs)
+    return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 
 def build_root(guard: Guard, metered: bool) -> Blueprint:
-    """Return what the stand-alone server also serves at its root, where it is looked for."""
+    """Return a blueprint of what the stand-alone server also serves without a prefix."""
     return _parent(NAMES[1], guard, health, docs, *_metrics(metered))
 
 
 def build_unserved(guard: Guard) -> Blueprint:
-    """Return what tells what is not served, under the prefix of the other; no document has it."""
+    """Return a blueprint that explains what is not served; the OpenAPI document omits it."""
     return _parent("gateway_unserved", guard, unserved)
 
 
@@ -45,7 +49,25 @@ def _metrics(metered: bool) -> tuple[Blueprint, ...]:
 
 def _parent(name: str, guard: Guard, *children: Blueprint) -> Blueprint:
     blueprint = Blueprint(name, __name__)
-    install(blueprint, guard)
+    register_common_headers(blueprint)
+    register_error_handlers(blueprint)
+    _register_checks(blueprint, guard)
     for child in children:
         blueprint.register_blueprint(child)
     return blueprint
+
+
+def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
+    """Check each caller before the view runs; the first request that passes starts the gateway."""
+
+    @blueprint.before_request
+    def check() -> tuple[str, int] | None:
+        if request.method == "OPTIONS":
+            return "", 204
+        declared = operation_of(current_app.view_functions[str(request.endpoint)])
+        g.principal = guard.check(request, declared.needs_key)
+        caller_name.set(g.principal.name if g.principal else "")
+        if declared.needs_key and not declared.turns:
+            current_gateway().rates.read(principal())
+        current_gateway().start()
+        return None

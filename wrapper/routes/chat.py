@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from wrapper.routes.context import admitted, current_gateway, reply
+from wrapper.routes.context import admit_caller, current_gateway
 from wrapper.routes.json_body import load
 from wrapper.routes.operation import operation
+from wrapper.routes.responses import reply
 from wrapper.routes.sse import stream_response
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
@@ -55,7 +56,7 @@ chat = Blueprint("chat", __name__)
 )
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
-    who, gateway = admitted(), current_gateway()
+    who, gateway = admit_caller(), current_gateway()
     payload: ChatRequest = load(gateway.chat_schema)
     service = gateway.chat_service
     if payload.stream:

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from wrapper.routes.context import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
+from wrapper.routes.responses import reply
 from wrapper.schemas.chat.response import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Catalog, Model, created
 

@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from wrapper.errors import InvalidRequest
-from wrapper.routes.context import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
+from wrapper.routes.responses import reply
 from wrapper.schemas.base import checked
 from wrapper.schemas.sessions import (
     PAGE,

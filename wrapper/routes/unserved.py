@@ -7,7 +7,7 @@ from typing import NoReturn
 from flask import Blueprint, request, url_for
 
 from wrapper.errors import UnknownUrl
-from wrapper.routes.context import CHAT_ENDPOINT
+from wrapper.routes.error_handlers import CHAT_ENDPOINT
 
 # By the first segment of a path: why there is nothing, and what to use. {} is the path of chat
 # completions.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from wrapper.routes.context import current_gateway, principal, reply
+from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
+from wrapper.routes.responses import reply
 from wrapper.schemas.base import checked
 from wrapper.schemas.usage import USAGE_QUERY, UsageQuerySchema, UsageReportSchema
 

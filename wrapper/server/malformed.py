@@ -10,8 +10,8 @@ from ssl import SSLError
 from gunicorn.http import errors as http
 
 from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, UnknownUrl
-from wrapper.routes.context import PROCESSING, SECURITY
 from wrapper.routes.json_body import JSON_TYPE
+from wrapper.routes.responses import PROCESSING_HEADER, SECURITY_HEADERS
 
 # The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {
@@ -49,8 +49,8 @@ def response(error: ApiError) -> tuple[str, bytes]:
         "Content-Type": JSON_TYPE,
         "Content-Length": str(len(body)),
         "x-request-id": id_,
-        PROCESSING: "0",
-        **SECURITY,
+        PROCESSING_HEADER: "0",
+        **SECURITY_HEADERS,
         **error.headers(),
     }
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]

@@ -1,0 +1,101 @@
+"""Error handlers: every error becomes a response in OpenAI's shape."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from flask import Blueprint, Flask, Response, request, url_for
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
+
+from wrapper import errors
+from wrapper.errors import ApiError, InvalidRequest
+from wrapper.routes.context import current_gateway, is_counted, principal, request_id
+from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
+from wrapper.routes.responses import reply
+from wrapper.services import resources
+
+CHAT_ENDPOINT = "wrapper.chat.create_completion"
+# An nginx with another gateway behind it sends this header (deploy/nginx.conf). The redirect makes
+# it pass a request that was not begun here to that gateway. A client that sends the header itself
+# cannot name any other location of the nginx.
+ELSEWHERE_HEADER, ELSEWHERE_LOCATION = "X-Elsewhere", "@elsewhere"
+
+log = logging.getLogger(__name__)
+
+
+def register_error_handlers(target: Blueprint | Flask) -> None:
+    """Answer every error that a view of *target* raises, in OpenAI's shape."""
+    target.register_error_handler(ApiError, handle_api_error)
+    target.register_error_handler(HTTPException, handle_http_exception)
+    for status in default_exceptions:  # these take precedence over the surrounding app's handlers
+        target.register_error_handler(status, handle_http_exception)
+    target.register_error_handler(Exception, handle_crash)
+
+
+def handle_api_error(error: ApiError) -> Response:
+    """Answer with the error, and log it unless its turn already has."""
+    if not error.recorded:
+        _record(error)
+    headers = {**_rate_headers(), **error.headers()}
+    begun_elsewhere = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
+    if isinstance(error, errors.ShuttingDown) and begun_elsewhere:
+        headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
+    return reply(error.body(), error.status, headers)
+
+
+def handle_http_exception(error: HTTPException) -> Response:
+    """Answer one of Werkzeug's errors as the matching ApiError."""
+    if error.response is not None:
+        return cast(Response, error.response)
+    return handle_api_error(_api_error(error))
+
+
+def handle_crash(error: Exception) -> Response:
+    """Answer an unexpected error. The client gets the request's id, and the log the details.
+
+    If the machine lacks a resource, the client is told, since a later request may succeed.
+    """
+    if shortage := resources.lack(error):
+        log.error("request %s failed: %s", request_id(), shortage.message)
+        shortage.retry = False  # the turn may have run
+        return handle_api_error(shortage)
+    log.error("request %s failed", request_id(), exc_info=error)
+    return handle_api_error(
+        ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)
+    )
+
+
+def _record(error: ApiError) -> None:
+    outcome = error.code or error.type
+    facts = {"id": request_id(), "path": request.path, "status": error.status}
+    current_gateway().metrics.failed(outcome)
+    log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
+
+
+def _rate_headers() -> dict[str, str]:
+    """Return the headers of the rates that the request counts against."""
+    if not is_counted():
+        return {}
+    headers: dict[str, str] = current_gateway().rates.headers(principal())
+    return headers
+
+
+def _api_error(error: HTTPException) -> ApiError:
+    match error.code:
+        case 404:
+            return errors.UnknownUrl(
+                f"There is nothing at {request.method} {request.path[:200]}; chat completions are "
+                f"at POST {url_for(CHAT_ENDPOINT)}."
+            )
+        case 405:
+            allowed = ", ".join(cast(MethodNotAllowed, error).valid_methods or ())
+            message = f"{request.path} does not take {request.method}, but {allowed}."
+            return errors.MethodNotSupported(message, headers={"Allow": allowed})
+        case 413:
+            limit = BODY_BYTES // 1024**2
+            return errors.RequestTooLarge(f"The body is larger than {limit} MiB.")
+        case 415:
+            return errors.UnsupportedMediaType(f"Send the body as {JSON_TYPE}.")
+    kind = ApiError if (error.code or 500) >= 500 else InvalidRequest
+    return kind(error.description or error.name)
