@@ -129,10 +129,28 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
     server.stop()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that nobody is left alone with it in the end."""
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the cases that `make test` leaves out, and run what takes longest first."""
+    for _, cases in itertools.groupby(filter(_has_servers, items), _function):
+        _mark_further_cases(list(cases))
+    yield
     items.sort(key=lambda item: _weight(item.path), reverse=True)
+
+
+def _mark_further_cases(cases: list[pytest.Item]) -> None:
+    """Mark all cases of one test but the first, unless the test itself says which are thorough."""
+    if not any(case.get_closest_marker("thorough") for case in cases):
+        for case in cases[1:]:
+            case.add_marker("thorough")
+
+
+def _function(item: pytest.Item) -> tuple[str, str]:
+    return str(item.path), getattr(item, "originalname", item.name)
+
+
+def _has_servers(item: pytest.Item) -> bool:
+    return item.path.parent.name in ("live", "faults")
 
 
 def _weight(path: Path) -> int:

@@ -137,6 +137,7 @@ def test_stopped_in_mid_answer(brief, upstream, profile):
     brief.at_rest()
 
 
+@pytest.mark.thorough
 def test_killed_in_mid_turn(serve, crooked):
     """Killed in mid-turn a hundred times, each turn is an error, and nothing is left of any."""
     settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "4", "MAX_TIMEOUT": "50000"}

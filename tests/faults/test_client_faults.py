@@ -61,6 +61,7 @@ def is_well(server):
     return True
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
 def test_leave_in_a_turn(trodden, told, stream):
@@ -210,6 +211,7 @@ def test_never_read_a_stream(trodden):
         assert trodden.comes_back_to(before)
 
 
+@pytest.mark.thorough
 def test_never_read_an_answer(trodden):
     """Clients that do not read a long answer are left, too, and can ask nothing more."""
     before = lasting(trodden)

@@ -121,6 +121,7 @@ def asks_once(_servers):
     return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
 
 
+@pytest.mark.thorough
 def test_garbage(asks_once):
     """What is no answer of the API's is an error, and no empty, half or double answer."""
     turns = [(kind, *way) for kind in KINDS for way in (("plain", True), ("agent", False))]
@@ -160,6 +161,7 @@ def burst(server, upstream):
     return [(status, outcome) for (_, status), outcome in outcomes.items() if outcome.error]
 
 
+@pytest.mark.thorough
 def test_burst(asks_once, upstream):
     """Who was refused is told so, and when to come again; nobody else is."""
     refused = burst(asks_once, upstream)
@@ -178,6 +180,7 @@ def patient(_servers):
     return _servers(CLAUDE_CODE_MAX_RETRIES="", **sizes).wait()
 
 
+@pytest.mark.thorough
 def test_burst_that_is_waited_for(patient, upstream):
     """By default nobody is told of a short burst: all have their answers."""
     assert burst(patient, upstream) == []

@@ -381,6 +381,7 @@ def test_heartbeats(gateway):
     assert events[1]["choices"][0]["delta"] == {"content": "Sorry."}
 
 
+@pytest.mark.thorough
 def test_many_turns_leave_nothing(serve):
     """After many turns of every kind there are no more threads and files than after a few."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()

@@ -15,7 +15,8 @@ import pytest
 from tests.support import cli
 from tests.support.server import ROOT, eventually
 
-pytestmark = pytest.mark.timeout(400)
+# test_running.py has the same programs without an installation.
+pytestmark = [pytest.mark.timeout(400), pytest.mark.thorough]
 
 README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()

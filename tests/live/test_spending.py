@@ -251,6 +251,7 @@ def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
     assert total["cost_usd"] == pytest.approx(sum(usage["cost_usd"] for usage in told))
 
 
+@pytest.mark.thorough
 def test_killed_at_the_very_moment(serve, tmp_path, upstream):
     """Wherever between turn and booking a crash falls, no whole answer is missing in the books."""
     team = Team(serve, tmp_path, {"alice": {}}, POOL_SIZE="1", POOL_SIZE_OTHER="2")
