@@ -1,4 +1,4 @@
-"""The gateway: its parts, and how they are put into a Flask app."""
+"""The gateway: it builds all parts, and serves them in a Flask app."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
 from wrapper.settings import load as load_settings
 
-# After GRACEFUL_TIMEOUT turns are ended, which takes them a moment.
+# Turns that run after GRACEFUL_TIMEOUT are ended, which takes a moment.
 ENDING_SECONDS = 5.0
 EXPOSED_HEADERS = ["x-request-id", PROCESSING_HEADER, *HEADERS]
 
@@ -47,16 +47,17 @@ log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """An engine and the services and routes in front of it.
+    """An engine with the services and routes in front of it.
 
-    `chat` asks it from within, and `blueprint` takes further views until `init_app`. `draining`
-    says whether the server is shutting down, and `refused` is told why Claude Code must not serve;
-    whoever runs the server may set both. Settings default to the environment's. *engine* takes the
-    place of WRAPPER_ENGINE, *sessions* of SESSION_STORE, and *authenticate* of API_KEY and
-    API_KEYS_FILE: it says who sends a request (a flask.Request), or returns None for 401. Raises
-    SettingsError.
+    `chat` asks it from Python code. `blueprint` takes further views until `init_app`. The server
+    may set two attributes: `draining` returns whether it is shutting down, and `refused` is called
+    with the reason if Claude Code must not serve.
 
-    As a context manager it is started, and drained in the end.
+    *settings* default to the environment's. *engine* replaces WRAPPER_ENGINE, *sessions* replaces
+    SESSION_STORE, and *authenticate* replaces API_KEY and API_KEYS_FILE: it returns who sends a
+    flask.Request, or None for 401. Raises SettingsError.
+
+    As a context manager it starts on entry and drains on exit.
     """
 
     def __init__(
@@ -67,69 +68,45 @@ class Gateway:
         sessions: SessionStore | None = None,
         authenticate: Authenticate | None = None,
     ):
-        self.settings = settings or load_settings()
+        self.settings = settings = settings or load_settings()
         self.draining: Callable[[], bool] = lambda: False
         self.refused: Callable[[str], None] = lambda reason: None
         self._leaving = threading.Event()
         self._lock = threading.Lock()
         self._started = False
-        if engine is None:
-            engine = build_engine(self.settings, lambda reason: self.refused(reason))
-        self.engine = engine
-        self.catalog = Catalog(
-            self.engine.models,
-            default=self.settings.default_model,
-            aliases=dict(self.settings.model_aliases),
-            remap=self.settings.legacy_models == "remap",
-        )
-        self.admission = Admission(
-            self.settings.max_concurrent_turns,
-            queue=self.settings.max_queue,
-            patience=self.settings.queue_timeout,
-            tick=CHECK_SECONDS,
-        )
-        self.prometheus_metrics = (
-            PrometheusMetrics(self.health, self._names) if prometheus.installed() else None
-        )
+
+        self.engine = engine or build_engine(settings, lambda reason: self.refused(reason))
+        self.catalog = _catalog(settings, self.engine)
+        self.admission = _admission(settings)
+        self.policy = Policy(settings, self.catalog)
+        self.ledger = Ledger(open_store(settings), required=settings.usage_required)
+        self.rates = open_rates(settings)
+        self.sessions = open_sessions(settings, self.engine, sessions)
+        self.keys = open_keys(settings)
+
+        self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
-        self.policy = Policy(self.settings, self.catalog)
-        self.ledger = Ledger(open_store(self.settings), required=self.settings.usage_required)
-        self.rates = open_rates(self.settings)
-        self.sessions = open_sessions(self.settings, self.engine, sessions)
-        self.chat_service = TurnService(
-            self.engine,
-            self.catalog,
-            self.settings,
-            admission=self.admission,
-            metrics=self.metrics,
-            policy=self.policy,
-            ledger=self.ledger,
-            rates=self.rates,
-            sessions=self.sessions,
-            sender=self,
-            draining=self._drains,
-        )
-        self.chat_schema = ChatRequestSchema(ignored=self.settings.ignore_params)
+        self.chat_service = self._turn_service()
+        self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
         self.chat = Chat(self.chat_service, self.chat_schema, self.start)
-        self.keys = open_keys(self.settings)
-        self.guard = Guard(self.settings, self.keys, authenticate)
+        self.guard = Guard(settings, self.keys, authenticate)
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
-        """Serve under *url_prefix* of *app*, whose own pages and handlers are left alone.
+        """Serve under *url_prefix* of *app*, and leave its own pages and handlers alone.
 
         Nothing is started before the first request, so the server may fork until then.
         """
         app.extensions["wrapper"] = self
         if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":
-            log.warning("CORS_ORIGINS=* is left out of force: it needs an API_KEY")
+            log.warning("CORS_ORIGINS=* has no effect without a key: set API_KEY or API_KEYS_FILE")
         for blueprint in (self.blueprint, build_unserved(self.guard)):
             self.allow_origins(blueprint)
             app.register_blueprint(blueprint, url_prefix=url_prefix)
         app.wsgi_app = SingleSlashes(app.wsgi_app, url_prefix)  # type: ignore[method-assign]
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
-        """Let *target* send CORS headers to the origins that may call."""
+        """Make *target* send CORS headers to the origins that may call."""
         if origins := cors_origins(self.settings):
             CORS(
                 target,
@@ -141,7 +118,7 @@ class Gateway:
             )
 
     def health(self) -> dict[str, Any]:
-        """Return the health of engine, machine, keys, books and sessions, and the load; at once."""
+        """Return the health of all parts, and the load, without waiting."""
         parts = {"machine": resources.health(), "usage": self.ledger.health()}
         if self.keys:
             error = self.keys.error
@@ -149,15 +126,15 @@ class Gateway:
         if self.sessions:
             parts["sessions"] = self.sessions.health()
         report = {**self.engine.health(), "turns": self.admission.load(), **parts}
-        troubled = any(part["status"] != "ok" for part in parts.values())
-        if troubled and report["status"] != "failing":
+        impaired = any(part["status"] != "ok" for part in parts.values())
+        if impaired and report["status"] != "failing":
             report["status"] = "degraded"
         return report
 
     def readiness(self) -> str:
-        """Return ready, or why turns should be sent elsewhere: draining, starting or failing.
+        """Return "ready", or why turns should go elsewhere: "draining", "starting" or "failing".
 
-        An empty pool of a gateway that has served is no reason: its turns wait for a moment.
+        A gateway that has served stays ready if its pool is empty: turns wait for a moment.
         """
         if self._drains():
             return "draining"
@@ -167,24 +144,24 @@ class Gateway:
         return "ready" if status != "starting" or self.engine.models() else "starting"
 
     def document(self, app: Flask) -> dict[str, Any]:
-        """Return the OpenAPI document of what *app* serves of the gateway, built when asked for.
+        """Return the OpenAPI document of the gateway's routes in *app*, built on the first call.
 
-        Raises UnknownUrl where apispec is not installed.
+        Raises UnknownUrl if apispec is not installed.
         """
         if "wrapper_openapi" not in app.extensions:
             try:
                 from wrapper.openapi import build_document
             except ImportError:
-                mend = "pip install 'claude-code-gateway[docs]'"
                 raise UnknownUrl(
-                    f"apispec is not installed, so there is no document; {mend}"
+                    "The OpenAPI document needs apispec, which is not installed; "
+                    "run: pip install 'claude-code-gateway[docs]'"
                 ) from None
             document = build_document(app, needs_key=self.guard.needs_key)
             app.extensions["wrapper_openapi"] = document
         return cast(dict[str, Any], app.extensions["wrapper_openapi"])
 
     def start(self) -> None:
-        """Begin to boot processes, once; else the first request does."""
+        """Start processes and threads, unless they are started; the first request does so, too."""
         with self._lock:
             if self._started:
                 return
@@ -196,16 +173,16 @@ class Gateway:
         atexit.register(self.drain)
 
     def drain(self) -> None:
-        """Let no more turns begin, those that run end within GRACEFUL_TIMEOUT, and close.
+        """Begin no more turns, wait up to GRACEFUL_TIMEOUT for running ones, and close.
 
-        It waits for that, so a handler of a signal is to call it in another thread.
+        It blocks, so a signal handler must call it in another thread.
         """
         self._leaving.set()
         self.admission.rest(self.settings.graceful_timeout + ENDING_SECONDS)
         self.close()
 
     def close(self) -> None:
-        """Stop all processes and remove what they left, whatever runs."""
+        """Stop all processes and remove their files, even if turns are running."""
         if self.prometheus_metrics:
             self.prometheus_metrics.close()
         if self.sessions:
@@ -223,6 +200,45 @@ class Gateway:
     def _drains(self) -> bool:
         return self._leaving.is_set() or self.draining()
 
-    def _names(self) -> set[str]:
-        """Return the models' names that are not a caller's own."""
-        return {name for model in self.catalog.models() for name in (model.id, model.runs)}
+    def _turn_service(self) -> TurnService:
+        return TurnService(
+            self.engine,
+            self.catalog,
+            self.settings,
+            admission=self.admission,
+            metrics=self.metrics,
+            policy=self.policy,
+            ledger=self.ledger,
+            rates=self.rates,
+            sessions=self.sessions,
+            sender=self,
+            draining=self._drains,
+        )
+
+
+def _catalog(settings: Settings, engine: Engine) -> Catalog:
+    return Catalog(
+        engine.models,
+        default=settings.default_model,
+        aliases=dict(settings.model_aliases),
+        remap=settings.legacy_models == "remap",
+    )
+
+
+def _admission(settings: Settings) -> Admission:
+    return Admission(
+        settings.max_concurrent_turns,
+        queue=settings.max_queue,
+        patience=settings.queue_timeout,
+        tick=CHECK_SECONDS,
+    )
+
+
+def _prometheus_metrics(
+    health: Callable[[], dict[str, Any]], catalog: Catalog
+) -> PrometheusMetrics | None:
+    def known_models() -> set[str]:
+        """Return the models' names that no caller has made up."""
+        return {name for model in catalog.models() for name in (model.id, model.runs)}
+
+    return PrometheusMetrics(health, known_models) if prometheus.installed() else None
