@@ -1,1 +1,1 @@
-"""Claude Code's protocol: what goes to its stdin and comes from its stdout. Pure."""
+"""Claude Code's protocol: what it reads on stdin and writes on stdout. No I/O here."""

@@ -1,4 +1,4 @@
-"""The blocks: what a message's parts, functions and calls are in the Messages API. Pure."""
+"""Translate messages, functions and tool choices into the Messages API's content blocks."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from wrapper.services.turn import (
 Block = dict[str, Any]
 Mode = Literal["any", "one"]
 
-# Ids that the API takes, and the prefix of those that stand for others.
+# The ids that the API accepts, and the prefix of ids that replace others.
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _HEX = "hex_"
 
 
 def blocks_of(message: Message, prefix: str = "") -> list[Block]:
-    """Return the message's content; *prefix* stands before the names of the client's functions."""
+    """Return the message's content. *prefix* precedes the names of the client's functions."""
     return [_block(part, prefix) for part in message.parts]
 
 
 def messages_of(turn: Turn) -> list[Block]:
-    """Return the whole conversation as the body has it; the prompt cache is to take all of it.
+    """Return the whole conversation for the request body, marked for the prompt cache.
 
-    A reminder is left out of the cache, since the next request's conversation does not hold it.
+    The mark comes before a reminder, since the next request's conversation does not hold it.
     """
     messages: list[Block]
     messages = [{"role": m.role, "content": blocks_of(m)} for m in turn.messages]
-    said, blocks = turn.messages[-1].parts, messages[-1]["content"]
-    lasting = [at for at, part in enumerate(said) if not isinstance(part, Reminder)]
+    parts, blocks = turn.messages[-1].parts, messages[-1]["content"]
+    lasting = [index for index, part in enumerate(parts) if not isinstance(part, Reminder)]
     if lasting:
         blocks[lasting[-1]]["cache_control"] = {"type": "ephemeral"}
     elif len(messages) > 1:
@@ -51,10 +51,10 @@ def messages_of(turn: Turn) -> list[Block]:
 
 
 def tools_of(turn: Turn) -> Block:
-    """Return `tools` and `tool_choice` for the body of the upstream request, as far as needed.
+    """Return `tools` and `tool_choice` for the upstream request body, without the API's defaults.
 
-    An answer that must fit a schema is asked for as the input of a tool of its own, which the model
-    has to call: so it fits at once, in one request. An agent's tools are Claude Code's to name.
+    For an answer that must fit a schema they hold a tool that the model has to call with the
+    answer as its input: so it fits at the first request. An agent's tools come from Claude Code.
     """
     if turn.profile == "agent":
         return _choice(turn.tool_choice, PREFIX) if mcp_functions(turn) else {}
@@ -74,15 +74,15 @@ def tools_of(turn: Turn) -> Block:
 
 
 def names_of(turn: Turn) -> dict[str, str]:
-    """Return the client's names of the functions that may be called, by their names upstream."""
+    """Return the client's function names by their names upstream."""
     prefix = PREFIX if mcp_functions(turn) else ""
     return {prefix + function.name: function.name for function in turn.functions}
 
 
 def answer_name(turn: Turn) -> str | None:
-    """Return the name of the tool that an answer in a shape is asked for with; no function has it.
+    """Return the name of the tool for an answer that must fit a schema; no function has it.
 
-    Of an agent Claude Code asks it itself, so that there it is empty.
+    It is None without a schema, and empty for an agent, where Claude Code brings the tool.
     """
     if turn.output_schema is None or turn.profile == "agent":
         return None if turn.output_schema is None else ""
@@ -93,7 +93,7 @@ def answer_name(turn: Turn) -> str | None:
 
 
 def forces_a_call(turn: Turn) -> bool:
-    """Say whether the model has to call something, which it cannot while it thinks."""
+    """Say whether the model has to call a tool. It cannot think then."""
     return tools_of(turn).get("tool_choice", {}).get("type") in ("any", "tool")
 
 
@@ -108,8 +108,8 @@ def _choice(tool_choice: ToolChoice, prefix: str = "") -> Block:
 
 
 def _tool(function: Function) -> Block:
-    told = {"description": function.description} if function.description else {}
-    return {"name": function.name, **told, "input_schema": dict(function.parameters)}
+    described = {"description": function.description} if function.description else {}
+    return {"name": function.name, **described, "input_schema": dict(function.parameters)}
 
 
 def _answer(output_schema: OutputSchema, name: str) -> Block:
@@ -132,15 +132,15 @@ def _block(part: Part, prefix: str) -> Block:
             return {"type": "document", "source": _document_source(part), **titled}
         case ToolCall():
             arguments, _ = exact_object(part.arguments)
-            called = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
-            return {"type": "tool_use", **called}
+            call = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
+            return {"type": "tool_use", **call}
         case ToolResult():
             content = [_block(inner, prefix) for inner in part.parts]
             return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
 
 
 def _id(call_id: str) -> str:
-    """Return *call_id*, or where the API would not take it another one, never that of a third."""
+    """Return *call_id*, or a unique replacement if the API would refuse it."""
     if _ID.fullmatch(call_id) and not call_id.startswith(_HEX):
         return call_id
     return _HEX + call_id.encode().hex()

@@ -1,4 +1,4 @@
-"""The frames: what a turn puts on a process's stdin, to configure it and to ask it. Pure."""
+"""Build the frames that configure a process for a turn and send its messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wrapper.services.turn import Effort, Message, ToolCall, ToolResult, Turn
 
 Frame = dict[str, Any]
 
-# The API's smallest thinking budget; it must also leave room for an answer.
+# The API's smallest thinking budget. It has to leave room for an answer.
 SMALLEST_THINKING = 1024
 THINKING: dict[Effort, int] = {
     "minimal": 1024,
@@ -30,7 +30,7 @@ THINKING: dict[Effort, int] = {
 }
 EFFORT_LEVELS = {"minimal": "low"}
 NO_CONTENT = "(no content)"
-# It reaches no model: the body's own conversation takes its place.
+# The model never sees this: the conversation in the body replaces it.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
 RESULTS_END = {
     "type": "text",
@@ -39,7 +39,7 @@ RESULTS_END = {
 
 
 def control(request_id: str, request: Frame) -> Frame:
-    """Return a control request; its answer bears the same id."""
+    """Return a control request. Its answer has the same id."""
     return {"type": "control_request", "request_id": request_id, "request": request}
 
 
@@ -50,15 +50,15 @@ def configuration(
     *,
     initialized: bool = False,
 ) -> list[Frame]:
-    """Return the control requests that set a fresh process up for *turn*, in its *workspace*.
+    """Return the control requests that configure a fresh process for *turn* in its *workspace*.
 
-    *settings* are the turn's own. The process was *greeted* early, or not yet.
+    *settings* are the turn's own. *initialized* says whether the process has been initialized.
     """
     first = [] if initialized else [control("initialize", initialize_request(turn))]
     late = late_prompt(turn) if initialized else None
     return [
         *first,
-        *_place(workspace),
+        *_directory(workspace),
         *_mode(turn.permissions.mode),
         *settings,
         *([control("prompt", late)] if late else []),
@@ -66,19 +66,19 @@ def configuration(
 
 
 def reconfiguration(
-    turn: Turn, settings: Iterable[Frame], mode: str | None, settled: Container[Frame]
+    turn: Turn, settings: Iterable[Frame], mode: str | None, current: Container[Frame]
 ) -> list[Frame]:
-    """Return the control requests that set a process up for *turn* which has had turns before.
+    """Return the control requests that configure a process with earlier turns for *turn*.
 
-    *settings* are the turn's own, *mode* is the permission mode that the process began with, and
-    *settled* the settings that it has.
+    *settings* are the turn's own, *current* the settings that the process has, and *mode* is the
+    permission mode that it started with.
     """
-    anew = (frame for frame in settings if frame not in settled)
-    return [*_mode(turn.permissions.mode or mode), *anew]
+    changed = (frame for frame in settings if frame not in current)
+    return [*_mode(turn.permissions.mode or mode), *changed]
 
 
 def settings(turn: Turn) -> list[Frame]:
-    """Return the settings for *turn*. They stick, so that every key is said, also where unset."""
+    """Return the settings for *turn*. They stick, so that every key is sent, unset ones too."""
     return _settings(turn, extra_body(turn))
 
 
@@ -110,7 +110,7 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
     ]
 
 
-def _place(workspace: str | None) -> Iterator[Frame]:
+def _directory(workspace: str | None) -> Iterator[Frame]:
     if workspace:
         trusted = {"trust_accepted": True, "trusted_directory": workspace}
         yield control("cwd", {"subtype": "set_cwd", "path": workspace, **trusted})
@@ -121,11 +121,11 @@ def _mode(mode: str | None) -> list[Frame]:
 
 
 def extra_body(turn: Turn) -> Frame:
-    """Return what is merged into the body of every upstream request.
+    """Return the JSON that Claude Code merges into the body of every upstream request.
 
-    In the plain profile the whole conversation stands there, and the functions, just as the client
-    has sent them: Claude Code knows nothing of them, and so has nothing to add, to cut, to shrink
-    or to run; and a long history costs no more than a short one.
+    In the plain profile it holds the whole conversation and the functions as the client sent them.
+    Claude Code does not know them, and so adds, truncates, shrinks and runs nothing; and a long
+    history costs no more than a short one.
     """
     sampling = turn.sampling
     body: Frame = tools_of(turn)
@@ -135,17 +135,17 @@ def extra_body(turn: Turn) -> Frame:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
         body["top_p"] = sampling.top_p
-    # The API refuses stop texts of white space; the answer is cut at them all the same.
+    # The API refuses stop sequences of white space. The gateway cuts the answer at those itself.
     if stops := [stop for stop in sampling.stop if stop.strip()]:
         body["stop_sequences"] = stops
     return body
 
 
 def thinking_budget(turn: Turn) -> int | None:
-    """Return the tokens for thinking: 0 for none, None for Claude Code's own choice.
+    """Return the thinking budget in tokens: 0 for none, None for Claude Code's own choice.
 
-    The API refuses thinking beside sampling or a forced call, and a budget that max_tokens does
-    not exceed.
+    The API refuses thinking beside sampling parameters or a forced call, and a budget that is not
+    below max_tokens.
     """
     sampling = turn.sampling
     limit = sampling.max_tokens
@@ -160,47 +160,47 @@ def thinking_budget(turn: Turn) -> int | None:
 
 
 def history(turn: Turn, known: int = 0) -> Iterator[tuple[Frame, bool]]:
-    """Yield what was said before, in its true roles, and whether each is answered by a result.
+    """Yield the earlier messages in their own roles, and whether Claude Code answers each.
 
-    The first *known* messages need not be said.
+    The answer is a result. The process already has the first *known* messages.
     """
     return history_of(turn.messages[known:-1] if turn.profile == "agent" else ())
 
 
 def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
-    """Yield *messages* as history; see there."""
+    """Yield *messages* as `history` does."""
     for index, message in enumerate(messages):
         if message.role == "user":
             yield {**user_input(message), "shouldQuery": False}, True
         else:
-            content = [one for block in blocks_of(message, PREFIX) for one in _kept(block)]
-            said = {"id": f"msg_history{index}", "role": "assistant", "content": content}
-            yield {"type": "assistant", "message": said, "parent_tool_use_id": None}, False
+            content = [kept for block in blocks_of(message, PREFIX) for kept in _kept(block)]
+            body = {"id": f"msg_history{index}", "role": "assistant", "content": content}
+            yield {"type": "assistant", "message": body, "parent_tool_use_id": None}, False
 
 
 def _kept(block: Frame) -> list[Frame]:
-    """Return *block* as Claude Code keeps it: it leaves out a text that is its own for none."""
+    """Return *block*, split if Claude Code would drop it as its own text for an empty message."""
     if block.get("text", "").strip() != NO_CONTENT:
         return [block]
     text = block["text"]
-    at = text.index(NO_CONTENT) + 1
-    return [{**block, "text": text[:at]}, {**block, "text": text[at:]}]
+    middle = text.index(NO_CONTENT) + 1
+    return [{**block, "text": text[:middle]}, {**block, "text": text[middle:]}]
 
 
-def with_uuid(frame: Frame, name: str) -> Frame:
-    """Return a message of the user's that bears a *name*, a UUID, so that one can go back to it."""
-    return {**frame, "uuid": name}
+def with_uuid(frame: Frame, uuid: str) -> Frame:
+    """Return a user message with a *uuid*, to which the conversation can be rewound."""
+    return {**frame, "uuid": uuid}
 
 
 def prompt(turn: Turn) -> Frame:
-    """Return what sets the turn going: an agent's last message, or just a word."""
+    """Return the message that starts the turn: an agent's last one, or a placeholder."""
     return user_input(turn.messages[-1] if turn.profile == "agent" else IN_THE_BODY)
 
 
 def compaction_configuration(turn: Turn) -> list[Frame]:
-    """Return the control requests that set a process up to summarise what *turn* goes on from.
+    """Return the control requests that configure a process to summarise the history of *turn*.
 
-    The API takes no calls in the history of a request that defines no tools.
+    The API refuses calls in the history of a request that defines no tools.
     """
     calls = [
         part for message in turn.messages for part in message.parts if isinstance(part, ToolCall)
@@ -213,7 +213,7 @@ def compaction_configuration(turn: Turn) -> list[Frame]:
 
 
 def command(text: str) -> Frame:
-    """Return one of Claude Code's own commands; never what a caller has written."""
+    """Return a slash command of Claude Code's. *text* must never come from a caller."""
     return {
         "type": "user",
         "message": {"role": "user", "content": text},
@@ -223,10 +223,11 @@ def command(text: str) -> Frame:
 
 
 def user_input(message: Message) -> Frame:
-    """Return *message* as the user's input.
+    """Return *message* as user input.
 
     `client_composed` keeps the CLI from reading files named with @ and running /commands. To a
-    result at the end it would add a line's end and reminders of its own.
+    tool result at the end the CLI would add a line break and reminders of its own, so that a text
+    follows it.
     """
     after = [RESULTS_END] if isinstance(message.parts[-1], ToolResult) else []
     return {

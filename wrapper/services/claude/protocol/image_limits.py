@@ -1,7 +1,7 @@
-"""The shrinking: which pictures Claude Code makes smaller before it sends them. Pure.
+"""The limits above which Claude Code shrinks an image before it sends it.
 
 Measured with Claude Code 2.1.330, byte by byte and pixel by pixel, in every format; the live tests
-measure it again. What it makes smaller becomes another file, and above SIDE also gets a sentence.
+measure them again. Claude Code encodes a shrunk image anew, and above SIDE adds a sentence to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from wrapper.services.attachments.images import ImageInfo
 
 BYTES = 512_000
 SIDE = 2000
-# Later models see a picture in patches, of which it may have this many.
+# Later models see an image in patches of PATCH pixels a side, at most this many.
 PATCH = 28
 PATCHES = 69 * 69
 
@@ -20,11 +20,11 @@ PATCHES = 69 * 69
 _EARLIER = re.compile(r"claude-(3|instant|[a-z]+-4(?!-[7-9](?!\d)))")
 
 
-def shrinks(picture: ImageInfo, model: str) -> bool:
-    """Say whether *model*, named by its full id, gets *picture* smaller than it was sent."""
-    if picture.in_result:  # those are handed on as they are
+def shrinks(image: ImageInfo, model: str) -> bool:
+    """Say whether *model*, a full id, gets *image* smaller than the client sent it."""
+    if image.in_result:  # Claude Code passes images in tool results on unchanged
         return False
-    if picture.size > BYTES or max(picture.width, picture.height) > SIDE:
+    if image.size > BYTES or max(image.width, image.height) > SIDE:
         return True
-    patches = -(-picture.width // PATCH) * -(-picture.height // PATCH)
+    patches = -(-image.width // PATCH) * -(-image.height // PATCH)
     return patches > PATCHES and not _EARLIER.search(model)

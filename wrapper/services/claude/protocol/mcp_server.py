@@ -1,7 +1,7 @@
-"""The client's functions, offered to an agent beside Claude Code's own tools.
+"""An MCP server that offers the client's functions to an agent, beside Claude Code's own tools.
 
-There the upstream body is Claude Code's to write, so that they come to it from an MCP server, which
-this plays: it tells of the functions, and leaves every call unanswered, for the client to run.
+Claude Code writes an agent's request body, so that functions have to come from an MCP server. This
+one lists them and leaves every call unanswered, since the client runs it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from wrapper.services.turn import Function, Turn
 Frame = dict[str, Any]
 
 SERVER = "client"
-# Claude Code puts this before the names, which keeps them apart from those of its own tools.
+# Claude Code prefixes the names with this, to distinguish them from its own tools.
 PREFIX = f"mcp__{SERVER}__"
-# Longer descriptions are cut by Claude Code.
+# Claude Code truncates longer descriptions.
 DESCRIPTION_CHARACTERS = 4096
 
 
 class FunctionServer:
-    """Answers what Claude Code asks of the server that *functions* come from.
+    """Answers Claude Code's requests to the MCP server that offers *functions*.
 
-    Raises InvalidRequest for a function of which the model would not get all.
+    Raises InvalidRequest for a function that Claude Code would truncate.
     """
 
     def __init__(self, functions: Sequence[Function]):
@@ -39,37 +39,38 @@ class FunctionServer:
                 )
 
     def answer(self, frame: Frame) -> Frame | None:
-        """Return the answer to a control request, or None where none is due, as to a call."""
+        """Return the answer to a control request, or None for a call, which gets no answer."""
         message = frame["request"]["message"]
         match message.get("method"):
             case "initialize":
-                result = _greeting(message)
+                result = _server_info(message)
             case "tools/list":
                 result = {"tools": [_tool(function) for function in self._functions]}
             case "tools/call":
                 return None
             case _:
                 result = {}
-        told = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
+        reply = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
         answer = {"subtype": "success", "request_id": frame["request_id"]}
-        response = {**answer, "response": {"mcp_response": told}}
+        response = {**answer, "response": {"mcp_response": reply}}
         return {"type": "control_response", "response": response}
 
 
 def mcp_functions(turn: Turn) -> tuple[Function, ...]:
-    """Return the functions that have to come from the server, which are an agent's."""
+    """Return the functions that Claude Code gets from the MCP server: those of an agent."""
     return turn.functions if turn.profile == "agent" else ()
 
 
 def asks_server(frame: Frame) -> bool:
+    """Say whether *frame* is a request to the MCP server."""
     request = frame.get("request") or {}
     return frame["type"] == "control_request" and request.get("subtype") == "mcp_message"
 
 
-def _greeting(message: Frame) -> Frame:
+def _server_info(message: Frame) -> Frame:
     version = (message.get("params") or {}).get("protocolVersion")
-    about = {"name": SERVER, "version": "1"}
-    return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about}
+    info = {"name": SERVER, "version": "1"}
+    return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
 
 
 def _tool(function: Function) -> Frame:

@@ -1,7 +1,7 @@
-"""The permissions: the gateway decides, in a person's place, which commands of an agent run.
+"""Answer Claude Code's permission prompts: decide which commands of an agent run.
 
-Claude Code runs what it takes for read-only without asking, and that reads any file. So a rule
-makes it ask before every command. Without an answer that allows it, no command runs.
+Claude Code runs commands that it considers read-only without asking, and they can read any file.
+So a rule makes it ask before every command. Without an answer that allows it, no command runs.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from wrapper.services.permissions.readonly.syntax import Denied
 
 Frame = dict[str, Any]
 
-# The tools to be asked for; "default" is no tool.
+# The tools that Claude Code asks about; "default" is no tool.
 ASKED = tuple(sorted(SHELLS - {"default"}))
-# Of what the model says beside a command, this is passed on.
+# The arguments that are passed on beside the command.
 _KEPT = ("description", "timeout")
 
 
 class PermissionServer:
-    """Answers whether an agent that works in the directory *root* may use a tool."""
+    """Decides whether an agent that works in the directory *root* may use a tool."""
 
     def __init__(self, root: str):
         self._root = root
 
     def answer(self, frame: Frame) -> Frame:
-        """Return the answer to a control request that asks for permission."""
+        """Return the answer to a permission request."""
         try:
             decision = self._decide(frame["request"])
         except Denied as reason:
@@ -38,33 +38,34 @@ class PermissionServer:
         return {"type": "control_response", "response": answer}
 
     def _decide(self, request: Frame) -> Frame:
-        tool, given = request.get("tool_name"), request.get("input") or {}
+        tool, arguments = request.get("tool_name"), request.get("input") or {}
         if tool != "Bash":
             why = request.get("decision_reason") or "no permission rule allows it"
-            raise Denied(f"{tool} was denied: {why}, and nobody can be asked for it.")
+            raise Denied(f"{tool} was denied: {why}, and there is nobody to ask.")
         try:
-            command = read_only(str(given.get("command")), self._root)
+            command = read_only(str(arguments.get("command")), self._root)
         except (Denied, OSError) as reason:
             raise Denied(
-                f"The command was denied: {reason}. Here run only commands that read files of the "
-                "working directory; use the tools Read, Grep, Glob, Write and Edit for the rest."
+                f"The command was denied: {reason}. Only commands that read files of the working "
+                "directory run here; use the tools Read, Grep, Glob, Write and Edit for the rest."
             ) from None
-        kept = {name: given[name] for name in _KEPT if name in given}
+        kept = {name: arguments[name] for name in _KEPT if name in arguments}
         return {"behavior": "allow", "updatedInput": {**kept, "command": command}}
 
 
 def asks_permission(frame: Frame) -> bool:
+    """Say whether *frame* is a permission request."""
     request = frame.get("request") or {}
     return frame["type"] == "control_request" and request.get("subtype") == "can_use_tool"
 
 
 def arguments() -> tuple[str, ...]:
-    """Return the words of a command line that make Claude Code ask."""
+    """Return the command line arguments that make Claude Code ask."""
     settings = json.dumps({"permissions": {"ask": list(ASKED)}})
     return "--permission-prompt-tool", "stdio", "--settings", settings
 
 
 def in_force(answer: Mapping[str, Any]) -> bool:
-    """Say whether Claude Code's *answer* to get_settings holds the rule that makes it ask."""
+    """Say whether Claude Code's *answer* to get_settings has the rule that makes it ask."""
     permissions = (answer.get("effective") or {}).get("permissions") or {}
     return set(ASKED) <= set(permissions.get("ask") or ())

@@ -1,4 +1,4 @@
-"""Stop texts: where an answer must end, also when one is spread over several deltas."""
+"""Cut an answer at the first stop sequence, even one that spans several deltas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class StopCutter:
-    """Lets text through up to the first stop text. `hit` says that it was reached."""
+    """Passes text on up to the first stop sequence. `hit` says whether it was reached."""
 
     def __init__(self, stops: Sequence[str]):
         self._stops = stops
@@ -14,26 +14,26 @@ class StopCutter:
         self.hit = False
 
     def feed(self, text: str) -> str:
-        """Return what of the text so far is certain to stand before every stop text."""
+        """Return the part of the text that certainly precedes every stop sequence."""
         if self.hit:
             return ""
         self._held += text
-        found = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
-        if found:
+        hits = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
+        if hits:
             self.hit = True
-            end = min(found)[1]  # of the stop text that was whole first
+            end = min(hits)[1]  # the stop sequence that was complete first
         else:
-            end = len(self._held) - self._possible()
+            end = len(self._held) - self._partial_stop()
         passed, self._held = self._held[:end], self._held[end:]
         return passed
 
     def rest(self) -> str:
-        """Return what was held back, once, now that nothing more comes."""
+        """Return the text that was held back, once, when no more text comes."""
         rest, self._held = self._held, ""
         return "" if self.hit else rest
 
-    def _possible(self) -> int:
-        """Return the length of the longest end of the text that may begin a stop text."""
+    def _partial_stop(self) -> int:
+        """Return the length of the longest suffix that may begin a stop sequence."""
         longest = max((len(stop) for stop in self._stops), default=1) - 1
         for size in range(min(longest, len(self._held)), 0, -1):
             end = self._held[-size:]

@@ -1,4 +1,4 @@
-"""The blocks: what parts, functions and shapes are upstream."""
+"""Parts, functions and schemas become the Messages API's content blocks and tools."""
 
 import re
 from dataclasses import replace
@@ -47,7 +47,7 @@ def turn_of(*functions, tool_choice=None, output_schema=None, profile="plain"):
 
 
 def test_parts():
-    """Each part is a block of its own kind, with its bytes and words untouched."""
+    """Each part becomes a block of its own type, with bytes and text unchanged."""
     parts = (
         " a\n",
         Image("image/png", "AAAA"),
@@ -112,7 +112,7 @@ def test_parts():
     ],
 )
 def test_choice(turn, choice):
-    """What may and must be called is said upstream, where it is not the API's default."""
+    """The tool choice is sent upstream unless it is the API's default."""
     assert tools_of(turn).get("tool_choice") == choice
     assert forces_a_call(turn) == ((choice or {}).get("type") in ("any", "tool"))
 
@@ -128,7 +128,7 @@ def test_choice(turn, choice):
     ],
 )
 def test_agents(tool_choice, choice):
-    """An agent's tools are not ours to say, but what must be called is."""
+    """An agent's tools come from Claude Code, but its tool choice is sent."""
     turn = turn_of(F, tool_choice=tool_choice, profile="agent")
     assert tools_of(turn) == choice
     assert names_of(turn) == {"mcp__client__f": "f"}
@@ -156,11 +156,11 @@ CACHED = {"type": "ephemeral"}
     ],
 )
 def test_cache(messages, at):
-    """The cache takes the conversation to its end, without reminders, which do not stay in it."""
-    told = messages_of(replace(turn_of(), messages=tuple(messages)))
+    """The cache mark is at the end of the conversation, before reminders, which do not stay."""
+    sent = messages_of(replace(turn_of(), messages=tuple(messages)))
     marked = [
         (i, j)
-        for i, message in enumerate(told)
+        for i, message in enumerate(sent)
         for j, block in enumerate(message["content"])
         if block.get("cache_control") == CACHED
     ]
@@ -168,21 +168,21 @@ def test_cache(messages, at):
 
 
 def test_nothing():
-    """A turn without functions and shape says nothing of either."""
+    """A turn without functions and schema sends no tools."""
     assert tools_of(turn_of()) == {}
     assert not forces_a_call(turn_of())
 
 
 def test_tools():
-    """Functions stand as they were described, and the answer's tool behind them."""
+    """Functions are sent as described, followed by the answer's tool."""
     tools = tools_of(turn_of(F, Function("g", OBJECT), output_schema=X))["tools"]
     assert tools[0] == {"name": "f", "description": "Does.", "input_schema": OBJECT}
     assert tools[1] == {"name": "g", "input_schema": OBJECT}
     assert (tools[2]["name"], tools[2]["input_schema"]) == ("x", OBJECT)
 
 
-def test_the_answers_name_is_its_own():
-    """The tool for the answer is called like no function."""
+def test_the_answers_name_is_unique():
+    """The answer's tool has no function's name."""
     assert answer_name(turn_of(output_schema=X)) == "x"
     assert (
         answer_name(turn_of(Function("x", OBJECT), Function("x_", OBJECT), output_schema=X))
@@ -201,13 +201,13 @@ IDS = st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable())
 
 @given(IDS | st.from_regex(r"hex_[0-9a-f]{0,4}", fullmatch=True), IDS)
 def test_ids(one, other):
-    """Any id becomes one that the API takes, the same for call and result, and no other's."""
+    """Any id becomes a valid one, the same for call and result, and different for others."""
     assert len(set(ids_of(one))) == 1
     assert re.fullmatch("[a-zA-Z0-9_-]+", ids_of(one)[0])
     assert (ids_of(one) == ids_of(other)) == (one == other)
 
 
 @pytest.mark.parametrize("call_id", ["call_abc-1", "toolu_01", "A"])
-def test_ids_that_are_taken(call_id):
-    """An id that the API takes is left as it is."""
+def test_valid_ids(call_id):
+    """An id that the API accepts is left unchanged."""
     assert ids_of(call_id) == (call_id, call_id)

@@ -1,4 +1,4 @@
-"""The frames: what configures a process for a turn, and what asks it."""
+"""Frames configure a process for a turn and send its messages."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ def requests_of(turn):
 
 
 def test_control():
-    """A control request bears the id that its answer will bear."""
+    """A control request has the id that its answer will have."""
     assert frames.control("a", {"subtype": "interrupt"}) == {
         "type": "control_request",
         "request_id": "a",
@@ -38,7 +38,7 @@ def test_control():
 
 
 def test_configuration():
-    """A process is told prompt, settings and thinking, each in a request with its own id."""
+    """A process gets prompt, settings and thinking budget in requests with their own ids."""
     configuration = frames.configuration(turn_of(), frames.settings(turn_of()))
     assert {frame["type"] for frame in configuration} == {"control_request"}
     assert len({frame["request_id"] for frame in configuration}) == 3
@@ -49,8 +49,8 @@ def test_configuration():
     ]
 
 
-def test_everything_is_said():
-    """Settings that a turn leaves open are unset, not passed over: they would stick."""
+def test_every_setting_is_sent():
+    """Settings that a turn leaves open are sent as unset: otherwise they would stick."""
     assert settings_of(turn_of()) == {
         "model": "sonnet",
         "effortLevel": None,
@@ -61,7 +61,7 @@ def test_everything_is_said():
 
 
 def test_settings():
-    """The turn's model, limit and sampling reach the settings."""
+    """The settings hold the turn's model, limit and sampling parameters."""
     settings = settings_of(turn_of(max_tokens=9, temperature=0.0, top_p=0.5, stop=("a",)))
     assert settings["model"] == "sonnet"
     assert settings["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "9"
@@ -86,7 +86,7 @@ def test_settings():
     ],
 )
 def test_effort(effort, level):
-    """Each reasoning effort becomes the level that Claude Code has for it."""
+    """Each reasoning effort becomes Claude Code's level for it."""
     assert settings_of(turn_of(effort=effort))["effortLevel"] == level
 
 
@@ -102,7 +102,7 @@ def test_effort(effort, level):
     ],
 )
 def test_extra_body(sampling, body):
-    """Only what is asked for is merged into the upstream body, and no blank stop text."""
+    """The extra body holds what the turn sets, without stop sequences of white space."""
     assert frames.extra_body(turn_of(**sampling)) == body
 
 
@@ -125,14 +125,14 @@ def test_extra_body(sampling, body):
     ],
 )
 def test_thinking_budget(turn, budget):
-    """Thinking gets what its effort asks for, as far as the answer leaves room."""
+    """The thinking budget follows the effort, and leaves room for the answer."""
     assert frames.thinking_budget(turn) == budget
 
 
 @hypothesis_settings(deadline=None)
 @given(st.sampled_from(EFFORTS), st.none() | st.integers(1, 200_000), st.booleans())
 def test_valid_budgets(effort, limit, sampled):
-    """Whatever is asked for, the budget is one that the model's API takes."""
+    """Every budget is one that the model's API accepts."""
     turn = turn_of(effort=effort, max_tokens=limit, temperature=0.5 if sampled else None)
     budget = frames.thinking_budget(turn)
     assert budget == 0 or (budget in range(1024, limit or 32_000) and not sampled)
@@ -141,13 +141,13 @@ def test_valid_budgets(effort, limit, sampled):
 @hypothesis_settings(deadline=None)
 @given(st.none() | st.integers(1025, 200_000))
 def test_more_effort_thinks_no_less(limit):
-    """A higher effort never thinks less than a lower one."""
+    """A higher effort never has a smaller budget than a lower one."""
     budgets = [frames.thinking_budget(turn_of(effort=e, max_tokens=limit)) or 0 for e in EFFORTS]
     assert budgets == sorted(budgets)
 
 
 @pytest.mark.parametrize(
-    ("system", "profile", "said"),
+    ("system", "profile", "sent"),
     [
         (None, "agent", {}),
         (None, "plain", {"systemPrompt": []}),
@@ -157,14 +157,14 @@ def test_more_effort_thinks_no_less(limit):
         ("", "plain", {"systemPrompt": []}),
     ],
 )
-def test_system_prompt(system, profile, said):
-    """The caller's system prompt takes the place of Claude Code's, also when it is blank."""
+def test_system_prompt(system, profile, sent):
+    """The caller's system prompt replaces Claude Code's, even if it is blank."""
     request = requests_of(turn_of(system=system, profile=profile))["initialize"]
-    assert request == {"subtype": "initialize", **said}
+    assert request == {"subtype": "initialize", **sent}
 
 
 def test_prompt():
-    """A message is sent verbatim, part by part, and marked so that nothing in it is run."""
+    """A message is sent verbatim, part by part, marked so that Claude Code runs nothing in it."""
     frame = frames.prompt(turn_of(USER, Message("user", ("@/etc/passwd", "/cost"))))
     assert frame["type"] == "user"
     assert frame["client_composed"] is True
@@ -178,23 +178,23 @@ def test_prompt():
 
 
 def test_history():
-    """What was said before is told in its true roles, without asking the model again."""
+    """Earlier messages are sent in their own roles, without a request to the model."""
     earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
-    told = list(frames.history(turn_of(*earlier, Message("assistant", ("d",)), USER)))
-    assert [answered for _, answered in told] == [True, False, True, False]
-    assert [frame["message"]["role"] for frame, _ in told] == ["user", "assistant"] * 2
-    assert [frame["message"]["content"][0]["text"] for frame, _ in told] == list("abcd")
-    for frame, answered in told:
+    sent = list(frames.history(turn_of(*earlier, Message("assistant", ("d",)), USER)))
+    assert [answered for _, answered in sent] == [True, False, True, False]
+    assert [frame["message"]["role"] for frame, _ in sent] == ["user", "assistant"] * 2
+    assert [frame["message"]["content"][0]["text"] for frame, _ in sent] == list("abcd")
+    for frame, answered in sent:
         assert frame.get("shouldQuery") is (False if answered else None)
         assert frame.get("client_composed") is (True if answered else None)
-    ids = [frame["message"]["id"] for frame, answered in told if not answered]
+    ids = [frame["message"]["id"] for frame, answered in sent if not answered]
     assert len(set(ids)) == 2
 
 
 def test_plain_conversation():
-    """In the plain profile the whole conversation stands in the body, and nothing on stdin."""
-    said = (Message("user", ("@/etc/passwd",)), Message("assistant", ("b",)), USER)
-    turn = turn_of(*said, profile="plain")
+    """In the plain profile the whole conversation is in the body, and none on stdin."""
+    messages = (Message("user", ("@/etc/passwd",)), Message("assistant", ("b",)), USER)
+    turn = turn_of(*messages, profile="plain")
     assert frames.extra_body(turn)["messages"] == [
         {"role": "user", "content": [{"type": "text", "text": "@/etc/passwd"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
@@ -208,23 +208,23 @@ def test_plain_conversation():
 
 
 def test_no_history():
-    """The message to be answered is no part of the history."""
+    """The message that the turn answers is not part of the history."""
     assert list(frames.history(turn_of())) == []
 
 
 def test_appended_system_prompt():
-    """A system prompt can follow an agent's own; without one of its own there is none to follow."""
-    told = [
+    """A system prompt can be appended to an agent's own; plain has none to append to."""
+    agent, plain = [
         requests_of(Turn("sonnet", (USER,), "Be brief.", profile, appends=True))["initialize"]
         for profile in ("agent", "plain")
     ]
-    assert told[0]["appendSystemPrompt"] == "Be brief."
-    assert "systemPrompt" not in told[0]
-    assert told[1]["systemPrompt"] == ["Be brief."]
+    assert agent["appendSystemPrompt"] == "Be brief."
+    assert "systemPrompt" not in agent
+    assert plain["systemPrompt"] == ["Be brief."]
 
 
 def test_permissions():
-    """What tools may do is said with the settings, rules that allow and rules that deny."""
+    """The settings hold the permission rules that allow and those that deny."""
     permissions = Permissions(allow=("Bash(ls:*)",), deny=("Write", "Bash(rm:*)"))
     turn = Turn("sonnet", (USER,), permissions=permissions)
     assert settings_of(turn)["permissions"] == {
@@ -233,54 +233,54 @@ def test_permissions():
     }
 
 
-def test_place_and_mode():
-    """Directory and mode are said before the settings, where they are not the process's own."""
+def test_directory_and_mode():
+    """A directory and a mode other than the process's own are sent before the settings."""
     turn = Turn("sonnet", (USER,), permissions=Permissions(mode="plan"))
-    told = [
+    requests = [
         frame["request"]
         for frame in frames.configuration(turn, frames.settings(turn), "/srv/alice")
     ]
-    assert told[1] == {
+    assert requests[1] == {
         "subtype": "set_cwd",
         "path": "/srv/alice",
         "trust_accepted": True,
         "trusted_directory": "/srv/alice",
     }
-    assert told[2] == {"subtype": "set_permission_mode", "mode": "plan"}
+    assert requests[2] == {"subtype": "set_permission_mode", "mode": "plan"}
 
 
-def test_settings_of_a_process_that_goes_on():
-    """A process that goes on is told what is different now, and its permission mode always."""
+def test_reconfiguration():
+    """A process with earlier turns gets the settings that change, and always its mode."""
     turn = turn_of()
-    told = [
+    requests = [
         frame["request"]
         for frame in frames.reconfiguration(turn, frames.settings(turn), "default", ())
     ]
-    assert told[0] == {"subtype": "set_permission_mode", "mode": "default"}
-    assert told[1:] == [
+    assert requests[0] == {"subtype": "set_permission_mode", "mode": "default"}
+    assert requests[1:] == [
         frame["request"] for frame in frames.configuration(turn, frames.settings(turn))[1:]
     ]
-    assert "initialize" not in {request["subtype"] for request in told}
-    settled = frames.settings(turn)
-    assert len(frames.reconfiguration(turn, frames.settings(turn), "default", settled)) == 1
+    assert "initialize" not in {request["subtype"] for request in requests}
+    current = frames.settings(turn)
+    assert len(frames.reconfiguration(turn, frames.settings(turn), "default", current)) == 1
     other = replace(turn, model="opus")
-    (_, changed) = frames.reconfiguration(other, frames.settings(other), "default", settled)
+    (_, changed) = frames.reconfiguration(other, frames.settings(other), "default", current)
     assert changed["request"]["settings"]["model"] == "opus"
 
 
 def test_history_that_is_known():
-    """What a process knows is not told again; the message to be answered is no history."""
+    """Messages that a process knows are not sent again."""
     earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
-    said = [*earlier, Message("assistant", ("d",))]
-    turn = turn_of(*said, USER)
-    for known in range(len(said) + 1):
-        told = [frame["message"]["content"][0]["text"] for frame, _ in frames.history(turn, known)]
-        assert told == list("abcd")[known:]
+    messages = [*earlier, Message("assistant", ("d",))]
+    turn = turn_of(*messages, USER)
+    for known in range(len(messages) + 1):
+        sent = [frame["message"]["content"][0]["text"] for frame, _ in frames.history(turn, known)]
+        assert sent == list("abcd")[known:]
 
 
 @pytest.mark.parametrize("limit", [None, 1, 5])
-def test_rounds_are_counted_where_they_are_limited(limit):
-    """The process tells of each round of tool use, but only where somebody counts."""
+def test_tool_rounds_are_reported(limit):
+    """The process reports each tool round, but only if the turn limits them."""
     turn = Turn("sonnet", (USER,), permissions=Permissions(max_turns=limit))
     hooks = requests_of(turn)["initialize"].get("hooks")
     assert hooks == (limit and {"PostToolBatch": [{"hookCallbackIds": ["hook_0"]}]})

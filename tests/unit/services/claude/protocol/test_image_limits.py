@@ -1,4 +1,4 @@
-"""The shrinking: the edges beyond which Claude Code makes pictures smaller."""
+"""The limits above which Claude Code shrinks images."""
 
 import pytest
 
@@ -30,18 +30,18 @@ LATER = ["claude-opus-4-7", "claude-opus-4-8-20260101", "claude-sonnet-5", "opus
     ],
 )
 def test_edges(model, size, width, height, shrunk):
-    """A picture is handed on as it is up to 512,000 bytes and 2000 pixels a side."""
+    """An image is unchanged up to 512,000 bytes and 2000 pixels a side."""
     assert shrinks(ImageInfo("p", size, width, height), model) is shrunk
 
 
 @pytest.mark.parametrize("sides", [(1933, 1933), (2000, 1849), (2000, 2000)])
 def test_models(sides):
-    """Models after 4.6 get no more than 69 times 69 patches."""
+    """Models after 4.6 get at most 69 x 69 patches."""
     large = ImageInfo("p", 100, *sides)
     assert not any(shrinks(large, model) for model in EARLIER)
     assert all(shrinks(large, model) for model in LATER)
 
 
 def test_results():
-    """Pictures in results are handed on as they are, whatever their size."""
+    """Images in tool results are unchanged, whatever their size."""
     assert not shrinks(ImageInfo("p", 3_000_000, 8000, 8000, in_result=True), LATER[0])

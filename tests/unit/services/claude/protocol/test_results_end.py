@@ -1,4 +1,4 @@
-"""The end of results: an agent's results are followed by a text, so that none is changed."""
+"""A text follows an agent's tool results, so that Claude Code changes none."""
 
 import pytest
 
@@ -12,7 +12,7 @@ RESULT = ToolResult("c", ("a cat",))
     ("parts", "ends"), [((RESULT,), True), ((RESULT, "b"), False), (("b",), False)]
 )
 def test_end(parts, ends):
-    """A text follows a result that nothing else follows."""
+    """A text follows a result that is the last part."""
     content = user_input(Message("user", parts))["message"]["content"]
     assert (content[-1] == RESULTS_END) == ends
     assert len(content) == len(parts) + ends

@@ -1,4 +1,4 @@
-"""Stop texts: an answer ends before the first of them, however it is split."""
+"""An answer ends before its first stop sequence, however it is split."""
 
 import pytest
 from hypothesis import example, given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol.stop_sequences import StopCutter
 
-# Two letters, so that stop texts are met, and overlap.
+# Two letters, so that stop sequences occur and overlap.
 PIECES = st.lists(st.text("ab", max_size=4), max_size=8)
 STOP = st.text("ab", min_size=1, max_size=4)
 
@@ -21,7 +21,7 @@ def cut(pieces, stops):
 @hypothesis_settings(deadline=None)
 @given(PIECES, STOP)
 def test_one_stop(pieces, stop):
-    """However a text is split, what passes is what stands before the first stop text."""
+    """However a text is split, the part before the first stop sequence passes."""
     assert cut(pieces, [stop]) == "".join(pieces).split(stop)[0]
 
 
@@ -29,14 +29,14 @@ def test_one_stop(pieces, stop):
 @given(PIECES, st.lists(STOP, max_size=4))
 @example(["aab", "b"], ["aabb", "ab"])
 def test_splitting_changes_nothing(pieces, stops):
-    """With several stop texts, too, the answer does not depend on how it was split."""
+    """With several stop sequences, too, the answer does not depend on the splitting."""
     assert cut(pieces, stops) == cut(["".join(pieces)], stops)
 
 
 @hypothesis_settings(deadline=None)
 @given(PIECES, st.lists(STOP, max_size=4))
 def test_no_stop_passes(pieces, stops):
-    """No stop text is ever in what passes, which begins the text that came."""
+    """The passed text is a prefix of the text, and holds no stop sequence."""
     passed = cut(pieces, stops)
     assert not any(stop in passed for stop in stops)
     assert "".join(pieces).startswith(passed)
@@ -44,8 +44,8 @@ def test_no_stop_passes(pieces, stops):
 
 @hypothesis_settings(deadline=None)
 @given(PIECES, st.lists(STOP, max_size=4))
-def test_hit_tells_of_a_stop(pieces, stops):
-    """`hit` says whether there was a stop text in what came."""
+def test_hit(pieces, stops):
+    """`hit` says whether the text held a stop sequence."""
     cutter = StopCutter(stops)
     for piece in pieces:
         cutter.feed(piece)
@@ -55,7 +55,7 @@ def test_hit_tells_of_a_stop(pieces, stops):
 @hypothesis_settings(deadline=None)
 @given(st.lists(st.text()))
 def test_without_stops_nothing_waits(pieces):
-    """Without stop texts every piece passes at once and whole."""
+    """Without stop sequences every piece passes at once and unchanged."""
     cutter = StopCutter(())
     assert [cutter.feed(piece) for piece in pieces] == pieces
     assert cutter.rest() == ""
@@ -74,20 +74,20 @@ def test_without_stops_nothing_waits(pieces):
     ],
 )
 def test_held_back(fed, passed, rest):
-    """Only what may begin a stop text is held back, until the end shows that it did not."""
+    """Only text that may begin a stop sequence is held back, at most until the end."""
     cutter = StopCutter(["END"])
     assert (cutter.feed(fed), cutter.rest()) == (passed, rest)
 
 
 def test_nothing_after_a_stop():
-    """Once the stop text was reached, nothing passes any more."""
+    """Nothing passes after a stop sequence."""
     cutter = StopCutter(["END"])
     assert (cutter.feed("a E"), cutter.feed("ND b"), cutter.feed("c")) == ("a ", "", "")
     assert cutter.rest() == ""
 
 
 def test_white_space_stops():
-    """A stop text may be white space."""
+    """A stop sequence may be white space."""
     cutter = StopCutter(["\n\n"])
     assert (cutter.feed("a\n"), cutter.feed("b\n"), cutter.feed("\nc")) == ("a", "\nb", "")
     assert cutter.hit

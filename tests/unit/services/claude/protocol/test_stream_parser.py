@@ -1,4 +1,4 @@
-"""The reading: raw Messages API events understood as a turn's events."""
+"""The stream parser turns raw Messages API events into a turn's events."""
 
 import pytest
 from hypothesis import given
@@ -35,12 +35,12 @@ def start(model="sonnet", **usage):
     return {"type": "message_start", "message": {"model": model, "usage": usage}}
 
 
-def text(said):
-    return {"type": "content_block_delta", "delta": {"type": "text_delta", "text": said}}
+def text(piece):
+    return {"type": "content_block_delta", "delta": {"type": "text_delta", "text": piece}}
 
 
-def think(said):
-    return {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": said}}
+def think(piece):
+    return {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": piece}}
 
 
 def stop(reason, tokens=0, **usage):
@@ -49,30 +49,30 @@ def stop(reason, tokens=0, **usage):
 
 
 def read(*raw, stops=()):
-    """Return the reading of these events, and what they mean but for what they have used."""
-    reading = StreamParser(stops)
-    events = [event for one in raw for event in reading.read(one)]
-    return reading, [event for event in events if not isinstance(event, Used)]
+    """Return the parser after the *raw* events, and the turn's events without their usage."""
+    parser = StreamParser(stops)
+    events = [event for raw_event in raw for event in parser.read(raw_event)]
+    return parser, [event for event in events if not isinstance(event, Used)]
 
 
-def said(events):
+def text_of(events):
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def test_simple_answer():
-    """An answer is a start, its deltas as they came, and its end."""
-    reading, events = read(start(), text("Good "), text("day."), stop("end_turn"))
+    """An answer is a start, its deltas as they come, and an end."""
+    parser, events = read(start(), text("Good "), text("day."), stop("end_turn"))
     assert events == [Started("sonnet"), TextDelta("Good "), TextDelta("day.")]
-    assert reading.started
-    assert reading.end(None).ending is Ending.DONE
+    assert parser.started
+    assert parser.end(None).ending is Ending.DONE
 
 
 def test_not_started():
-    """Before the first message nothing has started, and nothing has ended."""
-    reading, events = read()
-    assert (reading.started, events) == (False, [])
-    assert (reading.cut, reading.limited, reading.went_on) == (False, False, False)
-    assert reading.end(None) is None
+    """Before the first message nothing has started and nothing has ended."""
+    parser, events = read()
+    assert (parser.started, events) == (False, [])
+    assert (parser.cut, parser.limited, parser.went_on) == (False, False, False)
+    assert parser.end(None) is None
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_not_started():
         think(""),
     ],
 )
-def test_passed_over(raw):
-    """What is no part of the answer's text makes no event."""
+def test_events_without_text(raw):
+    """Events that carry no text of the answer yield nothing."""
     assert read(start(), raw)[1] == [Started("sonnet")]
 
 
 def test_thinking():
-    """Thinking is told apart from text, and no stop text is looked for in it."""
+    """Thinking is an event of its own, and is not cut at stop sequences."""
     events = read(start(), think("hm END"), text("a"), stops=("END",))[1]
     assert events == [Started("sonnet"), ReasoningDelta("hm END"), TextDelta("a")]
 
@@ -112,130 +112,130 @@ def test_thinking():
     ],
 )
 def test_endings(reason, ending):
-    """Each reason of the model to stop is one of the ways in which a turn ends."""
+    """Each stop reason of the API maps to an ending of the turn."""
     assert read(start(), text("a"), stop(reason))[0].end(None).ending is ending
 
 
 @pytest.mark.parametrize("after", [[], [stop(None)]])
-def test_refusal_that_only_the_cli_tells(after):
-    """A refusal of which the CLI tells in the API's place ends the turn as one."""
-    reading, _ = read(start(), text("a"))
-    reading.refuse()
+def test_refusal_reported_by_the_cli(after):
+    """A refusal that Claude Code reports in place of the API ends the turn as a refusal."""
+    parser, _ = read(start(), text("a"))
+    parser.refuse()
     for raw in after:
-        list(reading.read(raw))
-    assert reading.end(None).ending is Ending.REFUSED
+        list(parser.read(raw))
+    assert parser.end(None).ending is Ending.REFUSED
 
 
 @pytest.mark.parametrize("reason", ["tool_use", None, "a_new_one"])
 def test_not_ended_by_the_model(reason):
-    """An answer that the model did not end is no ended turn."""
-    reading, _ = read(start(), text("a"), stop(reason))
-    assert reading.end({"total_cost_usd": 1.0}) is None
+    """A turn has not ended while the model has not ended its answer."""
+    parser, _ = read(start(), text("a"), stop(reason))
+    assert parser.end({"total_cost_usd": 1.0}) is None
 
 
 def test_broken_off():
-    """A stream that just stops is no ended turn."""
+    """A stream that stops without a stop reason does not end the turn."""
     assert read(start(), text("a"))[0].end(None) is None
 
 
 def test_limited():
-    """At max_tokens the answer is whole, although Claude Code would go on."""
-    reading, events = read(start(), text("a E"), stop("max_tokens"), stops=("END",))
-    assert (reading.cut, reading.limited, reading.went_on) == (False, True, False)
-    assert said(events) == "a E"
+    """At max_tokens the answer is complete, although Claude Code would continue."""
+    parser, events = read(start(), text("a E"), stop("max_tokens"), stops=("END",))
+    assert (parser.cut, parser.limited, parser.went_on) == (False, True, False)
+    assert text_of(events) == "a E"
 
 
-def test_what_comes_after_the_limit():
-    """When Claude Code has gone on after max_tokens that is noted, and nothing of it is heard."""
+def test_continuation_after_the_limit():
+    """If Claude Code continues after max_tokens the parser says so, and ignores the text."""
     raw = [start(), text("a"), stop("max_tokens", 3), start("other"), text("b"), stop("end_turn")]
-    reading, events = read(*raw)
-    assert reading.went_on
-    assert said(events) == "a"
-    assert reading.end(None).ending is Ending.LENGTH
+    parser, events = read(*raw)
+    assert parser.went_on
+    assert text_of(events) == "a"
+    assert parser.end(None).ending is Ending.LENGTH
 
 
 @pytest.mark.parametrize("reason", ["end_turn", "tool_use", "refusal"])
 def test_not_limited(reason):
-    """Where the process comes to its own end it is left to it."""
-    reading, _ = read(start(), text("a"), stop(reason))
-    assert (reading.cut, reading.limited, reading.went_on) == (False, False, False)
+    """Other stop reasons are no limit: the process ends the turn itself."""
+    parser, _ = read(start(), text("a"), stop(reason))
+    assert (parser.cut, parser.limited, parser.went_on) == (False, False, False)
 
 
-def test_rounds_are_no_going_on():
-    """A round after a tool was used is part of the answer."""
-    reading, _ = read(start(), text("a"), stop("tool_use"), start(), text("b"), stop("end_turn"))
-    assert not reading.went_on
+def test_tool_rounds_are_no_continuation():
+    """A message after a tool use is part of the answer."""
+    parser, _ = read(start(), text("a"), stop("tool_use"), start(), text("b"), stop("end_turn"))
+    assert not parser.went_on
 
 
-def test_stop_text():
-    """At a stop text the answer is cut, and what comes later is not heard."""
-    reading, events = read(
+def test_stop_sequence():
+    """At a stop sequence the answer is cut, and later text is ignored."""
+    parser, events = read(
         start(), text("one E"), text("ND two"), text("three"), stop("max_tokens"), stops=("END",)
     )
-    assert said(events) == "one "
-    assert (reading.cut, reading.limited, reading.went_on) == (True, False, False)
-    assert reading.end(None).ending is Ending.DONE
+    assert text_of(events) == "one "
+    assert (parser.cut, parser.limited, parser.went_on) == (True, False, False)
+    assert parser.end(None).ending is Ending.DONE
 
 
 def test_held_text_comes_at_the_end():
-    """What might have begun a stop text is said when the answer ends without it."""
+    """Text that might begin a stop sequence is yielded when the answer ends without one."""
     events = read(start(), text("one E"), stop("end_turn"), stops=("END",))[1]
     assert events[-1] == TextDelta("E")
-    assert said(events) == "one E"
+    assert text_of(events) == "one E"
 
 
 @hypothesis_settings(deadline=None)
 @given(st.lists(st.text("EN.", max_size=4), max_size=8))
 def test_text_is_whole(pieces):
-    """However an answer is split, all of it before the stop text is said, once."""
+    """However an answer is split, all text before the stop sequence is yielded once."""
     raw = [start(), *map(text, pieces), stop("end_turn")]
-    assert said(read(*raw, stops=("EN",))[1]) == "".join(pieces).split("EN")[0]
+    assert text_of(read(*raw, stops=("EN",))[1]) == "".join(pieces).split("EN")[0]
 
 
 def test_rounds():
-    """What is said before and after a tool is used is parted by a blank line."""
-    reading, events = read(
+    """A blank line separates the text before a tool use from the text after it."""
+    parser, events = read(
         start(), text("Let me look."), stop("tool_use"), start(), text("It "), text("is so.")
     )
-    assert said(events) == "Let me look.\n\nIt is so."
+    assert text_of(events) == "Let me look.\n\nIt is so."
     assert events.count(Started("sonnet")) == 1
-    assert reading.end(None) is None
+    assert parser.end(None) is None
 
 
 def test_silent_round():
-    """Where nothing was said before a tool was used, nothing is parted."""
+    """Without text before the tool use there is no blank line."""
     events = read(start(), think("hm"), stop("tool_use"), start(), text("So."))[1]
-    assert said(events) == "So."
+    assert text_of(events) == "So."
 
 
-def test_stop_text_over_rounds():
-    """A stop text is found even where it begins before a tool is used."""
+def test_stop_sequence_across_rounds():
+    """A stop sequence is found even if it begins before a tool use."""
     raw = [start(), text("a\n"), stop("tool_use"), start(), text("b")]
-    reading, events = read(*raw, stops=("\n\n\n",))
-    assert said(events) == "a"
-    assert reading.cut
+    parser, events = read(*raw, stops=("\n\n\n",))
+    assert text_of(events) == "a"
+    assert parser.cut
 
 
-def test_held_text_is_said_once():
-    """What was held back at a pause is not said again when the answer goes on."""
+def test_held_text_comes_once():
+    """Text that was held back at a pause is not yielded again when the answer continues."""
     raw = [start(), text("E"), stop("pause_turn"), start(), text("F"), stop("end_turn")]
-    assert said(read(*raw, stops=("END",))[1]) == "E\n\nF"
+    assert text_of(read(*raw, stops=("END",))[1]) == "E\n\nF"
 
 
 def test_beginning_again():
-    """An answer that broke off and begins again is an error: it would be told twice."""
+    """An answer that broke off and begins again is an error: the client would get it twice."""
     with pytest.raises(BadGateway, match="asked again"):
         read(start(), text("a"), start())
 
 
-def test_beginning_again_unheard():
-    """An answer that broke off before anything was said may begin again."""
+def test_beginning_again_without_text():
+    """An answer that broke off before any text may begin again."""
     _, events = read(start(), start(), text("a"))
     assert events == [Started("sonnet"), TextDelta("a")]
 
 
 def test_beginning_again_after_an_end_without_a_reason():
-    """That Claude Code closes what broke off makes no whole answer of it."""
+    """A message that broke off stays incomplete, although Claude Code closes it."""
     with pytest.raises(BadGateway, match="asked again"):
         read(start(), text("a"), stop(None), {"type": "message_stop"}, start(), text("a"))
 
@@ -254,134 +254,134 @@ OPEN = {"type": "content_block_start", "index": 0, "content_block": {"type": "te
     ],
 )
 def test_wrong_order(raw):
-    """What no model sends is an error, and no answer that is empty, half or told twice."""
+    """Events in an impossible order are an error, not an empty, partial or doubled answer."""
     with pytest.raises(BadGateway, match="wrong order"):
         read(*raw)
 
 
 def test_usage_of_the_stream():
-    """Without a result, the tokens are those that the stream told, summed over the rounds."""
-    reading, _ = read(
+    """Without a result the tokens are the stream's, summed over the rounds."""
+    parser, _ = read(
         start(input_tokens=5, cache_read_input_tokens=2, output_tokens=1),
         stop("tool_use", 3),
         start(input_tokens=7, cache_creation_input_tokens=4, output_tokens=1),
         stop("end_turn", 8),
     )
     usage = Usage(input=12, cache_read=2, cache_creation=4, output=11)
-    assert reading.end(None) == Ended(Ending.DONE, usage, None)
+    assert parser.end(None) == Ended(Ending.DONE, usage, None)
 
 
 def test_usage_of_the_result():
-    """With a result, tokens and cost are its own, summed over the models that it names."""
-    reading, _ = read(start(input_tokens=5), stop("end_turn", 3))
+    """With a result tokens and cost are the result's, summed over its models."""
+    parser, _ = read(start(input_tokens=5), stop("end_turn", 3))
     result = {"modelUsage": {"a": MODEL_USAGE, "b": MODEL_USAGE}, "total_cost_usd": 0.25}
     usage = Usage(input=20, cache_read=40, cache_creation=60, output=80, reasoning=10)
-    assert reading.end(result) == Ended(Ending.DONE, usage, 0.25)
+    assert parser.end(result) == Ended(Ending.DONE, usage, 0.25)
 
 
 @pytest.mark.parametrize("result", [{}, {"modelUsage": None}, {"modelUsage": {"a": {}}}])
 def test_results_without_usage(result):
-    """A result without numbers leaves those of the stream, and says no cost."""
-    reading, _ = read(start(input_tokens=5), stop("end_turn", 3))
-    assert reading.end(result) == Ended(Ending.DONE, Usage(input=5, output=3), None)
+    """If the result has no numbers, the stream's count, without a cost."""
+    parser, _ = read(start(input_tokens=5), stop("end_turn", 3))
+    assert parser.end(result) == Ended(Ending.DONE, Usage(input=5, output=3), None)
 
 
 @pytest.mark.parametrize("usage", [{}, {"input_tokens": None, "output_tokens": None}])
 @pytest.mark.parametrize("details", [{}, {"output_tokens_details": None}])
 def test_streams_without_usage(usage, details):
-    """Numbers that are missing or null count as none."""
-    reading, _ = read(start(**usage), {"type": "message_delta", "delta": {}, "usage": None})
-    assert reading.end(None) is None
-    reading, _ = read(start(**usage), stop("end_turn", None, **details))
-    assert reading.end(None).usage == Usage()
+    """Missing and null numbers count as 0."""
+    parser, _ = read(start(**usage), {"type": "message_delta", "delta": {}, "usage": None})
+    assert parser.end(None) is None
+    parser, _ = read(start(**usage), stop("end_turn", None, **details))
+    assert parser.end(None).usage == Usage()
 
 
 def used_of(*raw, result=None):
-    """Return all that is told of what these events used, and then of the CLI's result."""
-    reading = StreamParser(())
-    events = [event for one in raw for event in reading.read(one)]
-    return [*(e.spent for e in events if isinstance(e, Used)), reading.usage.used(result).spent]
+    """Return the usage after each of these events that reports it, and after the result."""
+    parser = StreamParser(())
+    events = [event for raw_event in raw for event in parser.read(raw_event)]
+    return [*(e.spent for e in events if isinstance(e, Used)), parser.usage.used(result).spent]
 
 
-def test_used_is_told_before_the_text():
-    """What the API has counted is told before any text is, and again after each message."""
-    reading = StreamParser(())
+def test_usage_comes_before_the_text():
+    """The API's counts come before any text, and again after each message."""
+    parser = StreamParser(())
     kinds = [
         type(event)
         for raw in (start(input_tokens=3, output_tokens=1), text("a"), stop("end_turn", 7))
-        for event in reading.read(raw)
+        for event in parser.read(raw)
     ]
     assert kinds == [Started, Used, TextDelta, Used]
-    told = used_of(start(input_tokens=3), text("a"), stop("tool_use", 7), start(input_tokens=4))
-    assert [spent["sonnet"].usage for spent in told] == [
+    counted = used_of(start(input_tokens=3), text("a"), stop("tool_use", 7), start(input_tokens=4))
+    assert [spent["sonnet"].usage for spent in counted] == [
         Usage(input=3),
         Usage(input=3, output=7),
         Usage(input=7, output=7),
         Usage(input=7, output=7),
     ]
-    assert all(spent["sonnet"].cost_usd is None for spent in told)
+    assert all(spent["sonnet"].cost_usd is None for spent in counted)
 
 
-def test_what_is_thought_counts_by_the_stream():
-    """Tokens of thinking are told of every message, also where the CLI never comes to say so."""
-    told = used_of(
+def test_thinking_tokens_of_the_stream():
+    """Thinking tokens are counted for every message, even without a result."""
+    counted = used_of(
         start(input_tokens=3, output_tokens_details=None),
         stop("tool_use", 7, output_tokens_details={"thinking_tokens": 5}),
         start(input_tokens=4),
         stop("max_tokens", 2, output_tokens_details={"thinking_tokens": 1}),
     )
-    assert [spent["sonnet"].usage.reasoning for spent in told] == [0, 5, 5, 6, 6]
-    assert told[-1]["sonnet"].usage == Usage(input=7, output=9, reasoning=6)
+    assert [spent["sonnet"].usage.reasoning for spent in counted] == [0, 5, 5, 6, 6]
+    assert counted[-1]["sonnet"].usage == Usage(input=7, output=9, reasoning=6)
 
 
-def test_used_is_what_the_cli_says_in_the_end():
-    """The CLI's own numbers go before those of the stream, with what they cost."""
-    told = {"modelUsage": {"sonnet": {**MODEL_USAGE, "costUSD": 0.25}}}
-    assert used_of(start(input_tokens=3), result=told)[-1] == {
+def test_the_result_overrides_the_stream():
+    """The result's numbers and costs replace those of the stream."""
+    result = {"modelUsage": {"sonnet": {**MODEL_USAGE, "costUSD": 0.25}}}
+    assert used_of(start(input_tokens=3), result=result)[-1] == {
         "sonnet": Spent(Usage(10, 20, 30, 40, 5), 0.25)
     }
 
 
 def test_one_model_by_two_names():
-    """Where one model ran, it has the name that the answer has, whatever the cloud calls it."""
-    told = {"modelUsage": {"us.anthropic.sonnet-v1:0": MODEL_USAGE}}
-    assert list(used_of(start("sonnet"), result=told)[-1]) == ["sonnet"]
+    """If one model ran, it keeps the name of the answer, whatever the cloud calls it."""
+    result = {"modelUsage": {"us.anthropic.sonnet-v1:0": MODEL_USAGE}}
+    assert list(used_of(start("sonnet"), result=result)[-1]) == ["sonnet"]
 
 
 def test_several_models():
-    """A tool may use a model of its own, which is told apart."""
-    told = {"modelUsage": {"sonnet": MODEL_USAGE, "haiku": {"outputTokens": 2, "costUSD": 0.1}}}
-    spent = used_of(start("sonnet"), result=told)[-1]
+    """A tool may use another model, which is counted separately."""
+    result = {"modelUsage": {"sonnet": MODEL_USAGE, "haiku": {"outputTokens": 2, "costUSD": 0.1}}}
+    spent = used_of(start("sonnet"), result=result)[-1]
     assert spent["haiku"] == Spent(Usage(output=2), 0.1)
     assert spent["sonnet"].usage.input == 10
 
 
-@pytest.mark.parametrize("told", [None, {}, {"modelUsage": {}}, {"modelUsage": {"m": {}}}])
-def test_a_cli_that_says_nothing(told):
-    """Without the CLI's numbers those of the stream remain, and no cost is made up."""
-    assert used_of(start(input_tokens=3), result=told)[-1] == {"sonnet": Spent(Usage(input=3))}
-    assert used_of(result=told)[-1] == {}
+@pytest.mark.parametrize("result", [None, {}, {"modelUsage": {}}, {"modelUsage": {"m": {}}}])
+def test_result_without_numbers(result):
+    """Without the result's numbers the stream's remain, and there is no cost."""
+    assert used_of(start(input_tokens=3), result=result)[-1] == {"sonnet": Spent(Usage(input=3))}
+    assert used_of(result=result)[-1] == {}
 
 
 def test_abandoned():
-    """A turn that nobody waits for has ended as that, unless the model had ended it already."""
-    reading, _ = read(start(), text("a"))
-    reading.abandon()
-    assert reading.end(None).ending is Ending.ABANDONED
-    reading, _ = read(start(), text("a"), stop("end_turn"))
-    reading.abandon()
-    assert reading.end(None).ending is Ending.DONE
+    """An abandoned turn ends as such, unless the model has already ended it."""
+    parser, _ = read(start(), text("a"))
+    parser.abandon()
+    assert parser.end(None).ending is Ending.ABANDONED
+    parser, _ = read(start(), text("a"), stop("end_turn"))
+    parser.abandon()
+    assert parser.end(None).ending is Ending.DONE
 
 
 def test_exhausted():
-    """A turn that was stopped after its last round of tool use ends at a limit."""
-    reading, _ = read(start(), text("a"), stop("tool_use"))
-    reading.exhaust("max_turns")
-    assert reading.end(None).ending is Ending.LENGTH
+    """A turn that stops after its last tool round ends at a limit."""
+    parser, _ = read(start(), text("a"), stop("tool_use"))
+    parser.exhaust("max_turns")
+    assert parser.end(None).ending is Ending.LENGTH
 
 
 def use(index, name, *pieces, id_="toolu_1"):
-    """Return the events of a call."""
+    """Yield the events of a tool_use block."""
     block = {"type": "tool_use", "id": id_, "name": name, "input": {}}
     yield {"type": "content_block_start", "index": index, "content_block": block}
     for piece in pieces:
@@ -391,14 +391,14 @@ def use(index, name, *pieces, id_="toolu_1"):
 
 
 def called(*raw, answer=None):
-    reading = StreamParser((), {"f": "f", "g": "g"}, answer)
-    events = [event for one in raw for event in reading.read(one)]
-    return reading, [event for event in events if not isinstance(event, Used | Started)]
+    parser = StreamParser((), {"f": "f", "g": "g"}, answer)
+    events = [event for raw_event in raw for event in parser.read(raw_event)]
+    return parser, [event for event in events if not isinstance(event, Used | Started)]
 
 
 def test_calls():
-    """Calls of the client's functions are counted from 0, whatever blocks stand between."""
-    reading, events = called(
+    """Calls of the client's functions are numbered from 0, whatever blocks are between them."""
+    parser, events = called(
         start(),
         text("Well."),
         *use(1, "f", "", '{"a"', ": 1}", id_="toolu_a"),
@@ -413,90 +413,90 @@ def test_calls():
         CallStarted(1, "toolu_b", "g"),
         CallDelta(1, "{}"),
     ]
-    assert reading.end(None).ending is Ending.CALLS
-    reading.exhaust("max_turns")
-    assert reading.end(None).ending is Ending.CALLS
+    assert parser.end(None).ending is Ending.CALLS
+    parser.exhaust("max_turns")
+    assert parser.end(None).ending is Ending.CALLS
 
 
-def test_tools_of_the_engines_own():
-    """What is none of the client's functions is the engine's own, and ends nothing."""
-    reading, events = called(start(), *use(0, "Bash", '{"command": "ls"}'), stop("tool_use"))
+def test_claude_codes_own_tools():
+    """A tool that is none of the client's functions is Claude Code's, and does not end the turn."""
+    parser, events = called(start(), *use(0, "Bash", '{"command": "ls"}'), stop("tool_use"))
     assert events == [ToolUse("Bash", '{"command": "ls"}')]
-    assert reading.end(None) is None
+    assert parser.end(None) is None
 
 
-def test_answer_in_a_shape():
-    """The input of the answer's tool is the text, and nothing else is."""
-    reading, events = called(
+def test_structured_answer():
+    """Only the input of the answer's tool is text."""
+    parser, events = called(
         start(), text("Here:"), *use(1, "x", '{"a"', ": 1}"), stop("tool_use"), answer="x"
     )
     assert events == [TextDelta('{"a"'), TextDelta(": 1}")]
-    assert reading.end(None).ending is Ending.DONE
+    assert parser.end(None).ending is Ending.DONE
 
 
-def test_empty_answer_in_a_shape():
-    """An answer that is an object without anything in it is that object, and no empty text."""
-    reading, events = called(start(), *use(0, "x"), stop("tool_use"), answer="x")
+def test_empty_structured_answer():
+    """An answer without input is an empty object, not an empty text."""
+    parser, events = called(start(), *use(0, "x"), stop("tool_use"), answer="x")
     assert events == [TextDelta("{}")]
-    assert reading.end(None).ending is Ending.DONE
+    assert parser.end(None).ending is Ending.DONE
 
 
 def test_call_instead_of_an_answer():
-    """Where the model calls a function, that is what the turn ends with."""
-    reading, events = called(start(), *use(0, "f", "{}"), stop("tool_use"), answer="x")
+    """If the model calls a function, the turn ends with that call."""
+    parser, events = called(start(), *use(0, "f", "{}"), stop("tool_use"), answer="x")
     assert events == [CallStarted(0, "toolu_1", "f"), CallDelta(0, "{}")]
-    assert reading.end(None).ending is Ending.CALLS
+    assert parser.end(None).ending is Ending.CALLS
 
 
 def test_functions_by_another_name():
-    """A function that is called otherwise upstream has its own name for the client."""
-    reading = StreamParser((), {"mcp__client__f": "f"})
+    """A function with another name upstream has its own name for the client."""
+    parser = StreamParser((), {"mcp__client__f": "f"})
     raw = [start(), *use(0, "mcp__client__f", "{}"), stop("tool_use")]
-    events = [event for one in raw for event in reading.read(one)]
+    events = [event for raw_event in raw for event in parser.read(raw_event)]
     assert CallStarted(0, "toolu_1", "f") in events
-    assert reading.called
+    assert parser.called
 
 
-def test_answer_that_the_engine_tells():
-    """Where the engine tells the answer in the end, nothing before it is text."""
-    reading, events = called(start(), text("Well."), *use(0, "S", "{}"), stop("x"), answer="")
+def test_answer_of_the_result():
+    """If the result holds the answer, nothing before it is text."""
+    parser, events = called(start(), text("Well."), *use(0, "S", "{}"), stop("x"), answer="")
     assert events == [ToolUse("S", "{}")]
-    assert list(reading.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
-    assert reading.end(None).ending is Ending.DONE
+    assert list(parser.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
+    assert parser.end(None).ending is Ending.DONE
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("output", "text"),
     [
         ({"id": 1234567890123456800, "one": 1}, '{"id":1234567890123456789, "one": 1.0}'),
         ({"id": 5}, '{"id": 5}'),
     ],
 )
-def test_answer_as_it_was_written(told, text):
-    """The answer is what the model wrote, if the engine has read that; else what it told."""
+def test_answer_as_it_was_written(output, text):
+    """The answer is the model's own text, if the result has the same value."""
     written = '{"id":1234567890123456789, "one": 1.0}'
     raw = (start(), *use(0, STRUCTURED, written), stop("x"))
-    assert list(called(*raw, answer="")[0].answer(told)) == [TextDelta(text)]
+    assert list(called(*raw, answer="")[0].answer(output)) == [TextDelta(text)]
 
 
 def test_answer_in_words():
-    """A model that answers in words, and not by the tool, has answered all the same."""
-    reading, events = called(start(), text('{"a"'), text(": 1}"), stop("end_turn"), answer="x")
+    """Text without a call of the tool is an answer all the same."""
+    parser, events = called(start(), text('{"a"'), text(": 1}"), stop("end_turn"), answer="x")
     assert events == [TextDelta('{"a": 1}')]
-    assert reading.end(None).ending is Ending.DONE
+    assert parser.end(None).ending is Ending.DONE
 
 
-def test_answer_in_words_that_the_engine_asks_again_for():
-    """Where the engine has told no answer, the words before it asked again are the answer."""
-    reading, events = called(
+def test_answer_in_words_of_an_agent():
+    """If the result has no answer, it is the text before Claude Code asked again."""
+    parser, events = called(
         start(), text("{}"), stop("end_turn"), start(), text("I have."), stop("end_turn"), answer=""
     )
     assert events == []
-    assert list(reading.answer_in_words()) == [TextDelta("{}")]
+    assert list(parser.answer_in_words()) == [TextDelta("{}")]
 
 
 def test_no_answer_in_words():
-    """Words beside a tool are no answer, and neither are those of a model that was cut short."""
+    """Text beside a tool use is no answer, and neither is one cut short."""
     for reason in ("tool_use", "max_tokens"):
-        reading, _ = called(start(), text("{}"), stop(reason), answer="")
-        assert list(reading.answer_in_words()) == []
+        parser, _ = called(start(), text("{}"), stop(reason), answer="")
+        assert list(parser.answer_in_words()) == []

@@ -1,4 +1,4 @@
-"""The tally: what a turn has used, where its process had turns before it."""
+"""The usage of a turn whose process has had earlier turns."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ NAMES = (
 
 
 def result(cost=None, **models):
-    """Return a raw result; each model has its five counts and what it cost."""
+    """Return a raw result; each model has five counts and a cost."""
     usage = {
         model: dict(zip((*NAMES, "costUSD"), numbers, strict=True))
         for model, numbers in models.items()
@@ -34,79 +34,79 @@ SECOND = result(0.5, opus=(11, 22, 33, 44, 6, 0.5))
 
 
 def test_the_first_turn():
-    """A process's first turn has used all that the process has."""
+    """The first turn's usage is all of the process's."""
     assert UsageCounter().used(FIRST).spent == {"opus": spent(10, 20, 30, 40, 5, 0.25)}
     assert UsageCounter().cost(FIRST) == 0.25
 
 
 def test_a_later_turn():
-    """A later turn has used what the process had not reported before."""
-    tally = UsageCounter(FIRST)
-    assert tally.used(SECOND).spent == {"opus": spent(1, 2, 3, 4, 1, 0.25)}
-    assert tally.cost(SECOND) == 0.25
+    """A later turn's usage is the growth of the process's."""
+    counter = UsageCounter(FIRST)
+    assert counter.used(SECOND).spent == {"opus": spent(1, 2, 3, 4, 1, 0.25)}
+    assert counter.cost(SECOND) == 0.25
 
 
 def test_another_model():
-    """A model that only the later turn has used is all its own, and the earlier one is not."""
-    told = result(0.75, opus=(10, 20, 30, 40, 5, 0.25), haiku=(1, 0, 0, 2, 0, 0.5))
-    tally = UsageCounter(FIRST)
-    assert tally.used(told).spent == {"haiku": spent(1, 0, 0, 2, 0, 0.5)}
-    assert tally.cost(told) == 0.5
+    """A later turn is charged for its own model, and not for the earlier turn's."""
+    total = result(0.75, opus=(10, 20, 30, 40, 5, 0.25), haiku=(1, 0, 0, 2, 0, 0.5))
+    counter = UsageCounter(FIRST)
+    assert counter.used(total).spent == {"haiku": spent(1, 0, 0, 2, 0, 0.5)}
+    assert counter.cost(total) == 0.5
 
 
-def test_no_dust():
-    """Costs are subtracted without the dust that floats leave."""
-    tally = UsageCounter(result(0.1, opus=(1, 0, 0, 1, 0, 0.1)))
-    told = result(0.3, opus=(2, 0, 0, 2, 0, 0.3))
-    assert tally.cost(told) == tally.used(told).spent["opus"].cost_usd == 0.2
+def test_no_rounding_errors():
+    """Costs are subtracted without the rounding errors of floats."""
+    counter = UsageCounter(result(0.1, opus=(1, 0, 0, 1, 0, 0.1)))
+    total = result(0.3, opus=(2, 0, 0, 2, 0, 0.3))
+    assert counter.cost(total) == counter.used(total).spent["opus"].cost_usd == 0.2
 
 
-def test_counts_stay_whole():
-    """Tokens are whole numbers, however they come about."""
-    (one,) = UsageCounter(FIRST).used(SECOND).spent.values()
-    assert all(isinstance(count, int) for count in vars(one.usage).values())
+def test_counts_are_integers():
+    """Tokens are integers."""
+    (growth,) = UsageCounter(FIRST).used(SECOND).spent.values()
+    assert all(isinstance(count, int) for count in vars(growth.usage).values())
 
 
-@pytest.mark.parametrize("told", [None, {}, {"modelUsage": {}, "total_cost_usd": None}])
-def test_nothing_told(told):
-    """Where the CLI tells nothing, the stream's numbers count, whatever was before, and no cost."""
-    tally = UsageCounter(FIRST)
-    tally.start({"model": "opus", "usage": {"input_tokens": 3}})
-    tally.stop({"output_tokens": 2})
-    assert tally.used(told).spent == {"opus": Spent(Usage(input=3, output=2))}
-    assert tally.cost(told) is None
+@pytest.mark.parametrize("totals", [None, {}, {"modelUsage": {}, "total_cost_usd": None}])
+def test_result_without_numbers(totals):
+    """If the result has no numbers the stream's count, without a cost."""
+    counter = UsageCounter(FIRST)
+    counter.start({"model": "opus", "usage": {"input_tokens": 3}})
+    counter.stop({"output_tokens": 2})
+    assert counter.used(totals).spent == {"opus": Spent(Usage(input=3, output=2))}
+    assert counter.cost(totals) is None
 
 
-def test_nothing_new():
-    """Where the CLI tells no more than before, the stream's numbers count."""
-    tally = UsageCounter(FIRST)
-    tally.start({"model": "opus", "usage": {"input_tokens": 3}})
-    tally.stop({"output_tokens": 2})
-    assert tally.used(FIRST).spent == {"opus": Spent(Usage(input=3, output=2))}
+def test_result_without_growth():
+    """If the result's numbers have not grown the stream's count."""
+    counter = UsageCounter(FIRST)
+    counter.start({"model": "opus", "usage": {"input_tokens": 3}})
+    counter.stop({"output_tokens": 2})
+    assert counter.used(FIRST).spent == {"opus": Spent(Usage(input=3, output=2))}
 
 
 @pytest.mark.parametrize("before", [{}, {"modelUsage": None}, {"modelUsage": {"opus": None}}])
-def test_nothing_told_before(before):
-    """Where nothing was told before, all that is told now is the turn's."""
+def test_earlier_result_without_numbers(before):
+    """If the earlier result has no numbers the turn's usage is all of the result's."""
     assert UsageCounter(before).used(FIRST).spent == UsageCounter().used(FIRST).spent
     assert UsageCounter(before).cost(FIRST) == 0.25
 
 
-def test_other_facts_are_left_out():
-    """What the CLI tells of a model beside its counts is no use of it."""
-    told = result(0.25, opus=(10, 20, 30, 40, 5, 0.25))
-    told["modelUsage"]["opus"] |= {"contextWindow": 200000, "webSearchRequests": 1, "name": "x"}
-    assert UsageCounter(told).used(SECOND).spent == UsageCounter(FIRST).used(SECOND).spent
+def test_other_fields_are_ignored():
+    """Fields of a model that are no counts are no usage."""
+    total = result(0.25, opus=(10, 20, 30, 40, 5, 0.25))
+    total["modelUsage"]["opus"] |= {"contextWindow": 200000, "webSearchRequests": 1, "name": "x"}
+    assert UsageCounter(total).used(SECOND).spent == UsageCounter(FIRST).used(SECOND).spent
 
 
-def test_the_end_tells_of_this_turn():
-    """The usage and cost of a turn's end are its own, too."""
-    reading = StreamParser((), usage=UsageCounter(FIRST), resumed=True)
+def test_the_end_has_this_turns_usage():
+    """The usage and cost in a turn's end are the turn's own."""
+    parser = StreamParser((), usage=UsageCounter(FIRST), resumed=True)
     start = {"type": "message_start", "message": {"model": "opus", "usage": {}}}
-    assert next(reading.read(start)) == Started("opus", resumed=True)
+    assert next(parser.read(start)) == Started("opus", resumed=True)
     stop = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}
-    assert list(reading.read(stop))
-    ended = reading.end(SECOND)
+    assert list(parser.read(stop))
+    ended = parser.end(SECOND)
     assert ended is not None
     assert (ended.usage, ended.cost_usd) == (Usage(1, 2, 3, 4, 1), 0.25)
 
@@ -123,24 +123,24 @@ TURNS = st.lists(
 @hypothesis_settings(deadline=None)
 @given(TURNS)
 def test_turns_add_up(turns):
-    """What a process's turns have used, together, is what the process has reported in the end."""
-    before, all_of_it = None, [Usage()]
+    """The usages of a process's turns add up to its last report."""
+    before, usages = None, [Usage()]
     sums: dict[str, list[int]] = {}
     for turn in turns:
         for model, counts in turn.items():
             known = sums.get(model, [0] * 5)
-            sums[model] = [one + more for one, more in zip(known, counts, strict=True)]
+            sums[model] = [count + more for count, more in zip(known, counts, strict=True)]
         now = result(0.0, **{model: (*counts, 0.0) for model, counts in sums.items()})
-        all_of_it += [one.usage for one in UsageCounter(before).used(now).spent.values()]
+        usages += [growth.usage for growth in UsageCounter(before).used(now).spent.values()]
         before = now
-    assert sum_usage(all_of_it) == sum_usage(Usage(*counts) for counts in sums.values())
+    assert sum_usage(usages) == sum_usage(Usage(*counts) for counts in sums.values())
 
 
 def test_numbers_in_several_steps():
-    """What a message tells of its output is all of it so far, and each message adds its own."""
-    tally = UsageCounter()
-    for told in ((1, 3), (2,)):
-        tally.start({"model": "opus", "usage": {"input_tokens": 10}})
-        for output in told:
-            tally.stop({"output_tokens": output, "output_tokens_details": {"thinking_tokens": 1}})
-    assert tally.used().spent == {"opus": Spent(Usage(input=20, output=5, reasoning=2))}
+    """A message's counts are totals so far, and each message adds its own."""
+    counter = UsageCounter()
+    for outputs in ((1, 3), (2,)):
+        counter.start({"model": "opus", "usage": {"input_tokens": 10}})
+        for output in outputs:
+            counter.stop({"output_tokens": output, "output_tokens_details": {"thinking_tokens": 1}})
+    assert counter.used().spent == {"opus": Spent(Usage(input=20, output=5, reasoning=2))}
