@@ -1,1 +1,1 @@
-"""What an agent may do: permission rules, confinement, and read-only commands."""
+"""What an agent may do: permission rules, confinement and read-only commands."""

@@ -1,4 +1,4 @@
-"""The confinement: what keeps the commands of an agent from what is not its own."""
+"""How an agent's commands are confined."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from wrapper.services.permissions.rules import split_rules
 from wrapper.services.turn import Permissions, Turn
 from wrapper.settings import Settings
 
-# The tools that run commands; "default" is Claude Code's word for all that it has.
+# The tools that run commands; "default" is Claude Code's name for all its tools.
 SHELLS = frozenset({"Bash", "Monitor", "PowerShell", "REPL", "default"})
 # The modes in which Claude Code decides on commands by itself. In `default` it asks the gateway,
-# which allows what only reads, so that this is as strict as `dontAsk`.
+# which allows only commands that read, so that this is as strict as `dontAsk`.
 _UNASKED = ("acceptEdits", "bypassPermissions", "dontAsk")
 _WRITERS = frozenset({"Write", "Edit", "NotebookEdit", "default"})
 HOW_TO_OPEN = "set CLAUDE_SANDBOX=true, CLAUDE_USER, or ALLOW_UNSANDBOXED_BASH=true"
 
-# What acceptEdits lets file tools do. That mode itself would also run touch, rm, cp and the like.
+# The rule for what file tools may do in acceptEdits. The mode itself would also run touch, rm, cp.
 EDITS = ("Edit(./**)",)
 
 
 class Confinement(Enum):
-    """What commands are held by, and what is said of that."""
+    """What confines commands, with its description."""
 
     NO_COMMANDS = "no tool runs commands"
     READ_ONLY = f"a short list of commands that read (SECURITY.md); for more, {HOW_TO_OPEN}"
     SANDBOX = "in Claude Code's sandbox (CLAUDE_SANDBOX)"
     USER = "as a Unix user of its own (CLAUDE_USER)"
-    OPEN = "all that the gateway's user may do (ALLOW_UNSANDBOXED_BASH)"
+    OPEN = "everything that the gateway's user may do (ALLOW_UNSANDBOXED_BASH)"
 
 
 def confinement(settings: Settings) -> Confinement:
-    """Return what is in force; of several the closest."""
+    """Return the confinement in force, the strictest if several are set."""
     if SHELLS.isdisjoint(settings.claude_tools):
         return Confinement.NO_COMMANDS
     if settings.claude_sandbox:
@@ -45,69 +45,70 @@ def confinement(settings: Settings) -> Confinement:
 
 
 def reads_only(settings: Settings) -> bool:
-    """Say whether only commands run that are known to read (services.readonly)."""
+    """Say whether only known read-only commands run (permissions.readonly)."""
     return confinement(settings) is Confinement.READ_ONLY
 
 
 def initial_mode(settings: Settings) -> str:
-    """Return the permission mode that an agent's process begins with."""
+    """Return the permission mode that an agent's process starts with."""
     mode = settings.claude_permission_mode
     return "default" if reads_only(settings) and mode in _UNASKED else mode
 
 
 def confine(turn: Turn, settings: Settings) -> Turn:
-    """Return *turn* with the permissions that it has where commands only read.
+    """Return *turn* with its permissions narrowed, if only read-only commands may run.
 
-    Raises PermissionDenied where its rules would run others: those of an app that says itself who
-    calls are not known before.
+    Raises PermissionDenied if its rules would run other commands: an app that authenticates
+    callers itself gives their rules only here.
     """
     if turn.profile != "agent" or not reads_only(settings):
         return turn
-    given = turn.permissions
-    if rules := rules_that_open(given.allow, settings):
+    permissions = turn.permissions
+    if rules := rules_that_open(permissions.allow, settings):
         raise PermissionDenied(
-            f"{', '.join(rules)[:200]} (allowed_tools) would run with all that the gateway's user "
-            f"may do; its operator is to {HOW_TO_OPEN}."
+            f"{', '.join(rules)[:200]} (allowed_tools) would run with all the rights of the "
+            f"gateway's user. Its operator can {HOW_TO_OPEN}."
         )
-    edits = EDITS if _accepts_edits(given, settings) else ()
-    held = replace(
-        given,
-        allow=(*given.allow, *edits),
-        mode="default" if given.mode in _UNASKED else given.mode,
+    edits = EDITS if _accepts_edits(permissions, settings) else ()
+    narrowed = replace(
+        permissions,
+        allow=(*permissions.allow, *edits),
+        mode="default" if permissions.mode in _UNASKED else permissions.mode,
     )
-    return replace(turn, permissions=held)
+    return replace(turn, permissions=narrowed)
 
 
-def _accepts_edits(given: Permissions, settings: Settings) -> bool:
-    mode = given.mode or settings.claude_permission_mode
-    usable = set(settings.claude_tools).difference(given.deny)
+def _accepts_edits(permissions: Permissions, settings: Settings) -> bool:
+    mode = permissions.mode or settings.claude_permission_mode
+    usable = set(settings.claude_tools).difference(permissions.deny)
     return mode == "acceptEdits" and not _WRITERS.isdisjoint(usable)
 
 
 def rules_that_open(rules: Iterable[str], settings: Settings) -> list[str]:
-    """Return which *rules* that allow would run commands that nothing here holds."""
-    held = not reads_only(settings)
-    return [] if held else [rule for rule in rules if rule.partition("(")[0] in SHELLS]
+    """Return those of the allow *rules* that would run unconfined commands."""
+    if not reads_only(settings):
+        return []
+    return [rule for rule in rules if rule.partition("(")[0] in SHELLS]
 
 
 def mistakes(settings: Settings) -> list[str]:
-    """Return which settings would run commands that nothing holds, each with its mend."""
+    """Return the settings that would run unconfined commands, each with a remedy."""
     if not reads_only(settings):
         return []
-    found = []
+    problems = []
     if rules := rules_that_open(split_rules(settings.claude_allowed_tools), settings):
-        found.append(
-            f"CLAUDE_ALLOWED_TOOLS: {', '.join(rules)} would run with all that the gateway's user "
-            f"may do; take it out, or {HOW_TO_OPEN}"
+        problems.append(
+            f"CLAUDE_ALLOWED_TOOLS: {', '.join(rules)} would run with all the rights of the "
+            f"gateway's user; take it out, or {HOW_TO_OPEN}"
         )
     if settings.claude_permission_mode == "bypassPermissions":
-        found.append(
+        problems.append(
             "CLAUDE_PERMISSION_MODE: bypassPermissions would run any command; take Bash out of "
             f"CLAUDE_TOOLS, or {HOW_TO_OPEN}"
         )
     if settings.claude_setting_sources:
-        found.append(
+        problems.append(
             "CLAUDE_SETTING_SOURCES: settings files can allow any command; take Bash out of "
             f"CLAUDE_TOOLS, or {HOW_TO_OPEN}"
         )
-    return found
+    return problems

@@ -1,4 +1,4 @@
-"""The permission rules, in Claude Code's syntax: a tool's name, and in brackets what of it."""
+"""Permission rules in Claude Code's syntax: a tool's name and, in brackets, a pattern."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _RULES = re.compile(r"[^\s,(]+(?:\([^)]*\))?")
 
 
 def split_rules(text: str) -> tuple[str, ...]:
-    """Return the rules in *text*, which commas or spaces part."""
+    """Return the rules in *text*, separated by commas or spaces."""
     return tuple(_RULES.findall(text))
 
 
 def is_rule(text: str, tools: Container[str]) -> bool:
-    """Say whether *text* is a rule for one of *tools*; one for another would change nothing."""
-    found = _RULE.fullmatch(text)
-    return found is not None and found[1] in tools
+    """Say whether *text* is a rule for one of *tools*. Rules for other tools have no effect."""
+    match = _RULE.fullmatch(text)
+    return match is not None and match[1] in tools

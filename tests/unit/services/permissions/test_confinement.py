@@ -1,4 +1,4 @@
-"""The confinement: which settings hold commands, and what a turn may do where none does."""
+"""Which settings confine commands, and what a turn may do if none does."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from wrapper.settings import PERMISSION_MODES, Settings
 
 AGENT = Turn("m", (Message("user", ("hello",)),), profile="agent")
 SETTINGS = ("CLAUDE_SANDBOX=true", "CLAUDE_USER", "ALLOW_UNSANDBOXED_BASH=true")
-HELD = ({"claude_sandbox": True}, {"claude_user": "x"}, {"allow_unsandboxed_bash": True})
+CONFINED = ({"claude_sandbox": True}, {"claude_user": "x"}, {"allow_unsandboxed_bash": True})
 
 
-def permissions(given: Permissions = Permissions(), **settings) -> Permissions:  # noqa: B008
-    return confine(replace(AGENT, permissions=given), Settings(**settings)).permissions
+def permissions(own: Permissions = Permissions(), **settings) -> Permissions:  # noqa: B008
+    return confine(replace(AGENT, permissions=own), Settings(**settings)).permissions
 
 
 @pytest.mark.parametrize(
@@ -41,17 +41,17 @@ def permissions(given: Permissions = Permissions(), **settings) -> Permissions: 
     ],
 )
 def test_what_is_in_force(settings, kind):
-    """Nothing set means commands that read; of several settings the closest is in force."""
+    """By default only commands that read run; of several settings the strictest is in force."""
     assert confinement(Settings(**settings)) is kind
 
 
 @pytest.mark.parametrize("mode", PERMISSION_MODES)
-def test_first_mode(mode):
-    """A process begins in a mode that asks before commands run, unless they are confined."""
+def test_initial_mode(mode):
+    """A process starts in a mode that asks before commands run, unless they are confined."""
     asks = mode in ("default", "plan")
     assert initial_mode(Settings(claude_permission_mode=mode)) == (mode if asks else "default")
-    for held in HELD:
-        assert initial_mode(Settings(claude_permission_mode=mode, **held)) == mode
+    for confined in CONFINED:
+        assert initial_mode(Settings(claude_permission_mode=mode, **confined)) == mode
 
 
 @pytest.mark.parametrize(
@@ -66,36 +66,36 @@ def test_first_mode(mode):
     ],
 )
 def test_modes_of_a_turn(mode, edits):
-    """Where edits are accepted they are by a rule, and a turn's mode asks before commands."""
-    found = permissions(Permissions(mode=mode, allow=("Read(/srv/**)",), deny=("WebFetch",)))
-    assert found.allow == ("Read(/srv/**)", *edits)
-    assert found.deny == ("WebFetch",)
-    assert found.mode in (None, "default", "plan")
+    """A rule accepts edits if the mode does, and the turn's mode asks before commands."""
+    narrowed = permissions(Permissions(mode=mode, allow=("Read(/srv/**)",), deny=("WebFetch",)))
+    assert narrowed.allow == ("Read(/srv/**)", *edits)
+    assert narrowed.deny == ("WebFetch",)
+    assert narrowed.mode in (None, "default", "plan")
 
 
 def test_no_edits_without_the_tools():
-    """A turn that may use no tool that writes gets no rule for it, which Bash would heed."""
+    """A turn without a tool that writes gets no rule for edits, which Bash would heed."""
     without = Permissions(deny=("Write", "Edit"))
     assert permissions(without).allow == ()
     assert permissions(claude_tools=("Read", "Bash")).allow == ()
 
 
-@pytest.mark.parametrize("settings", [*HELD, {"claude_tools": ("Read", "Write")}])
-def test_held_turns_are_left_alone(settings):
-    """Where commands are held, or none can be run, a turn keeps what it has."""
-    given = Permissions(mode="acceptEdits", allow=("Bash",))
-    assert permissions(given, **settings) == given
+@pytest.mark.parametrize("settings", [*CONFINED, {"claude_tools": ("Read", "Write")}])
+def test_confined_turns_are_unchanged(settings):
+    """If commands are confined, or cannot run, a turn keeps its permissions."""
+    own = Permissions(mode="acceptEdits", allow=("Bash",))
+    assert permissions(own, **settings) == own
 
 
-def test_plain_turns_are_left_alone():
-    """A turn without tools keeps what it has."""
+def test_plain_turns_are_unchanged():
+    """A plain turn keeps its permissions."""
     plain = replace(AGENT, profile="plain")
     assert confine(plain, Settings()) is plain
 
 
 @pytest.mark.parametrize("rule", ["Bash", "Bash(git:*)", "Monitor"])
 def test_rules_of_an_app(rule):
-    """A rule that an app's own principal brings is refused where nothing holds what it runs."""
+    """A rule of an app's own principal that would run unconfined commands is refused."""
     with pytest.raises(PermissionDenied) as caught:
         permissions(Permissions(allow=("Read", rule)))
     assert all(name in caught.value.message for name in (*SETTINGS, rule))
@@ -110,14 +110,14 @@ def test_rules_of_an_app(rule):
     ],
 )
 def test_mistakes(settings):
-    """What would run commands that nothing holds is a mistake, told with each mend."""
-    (told,) = mistakes(Settings(**settings))
-    assert told.startswith(next(iter(settings)).upper() + ": ")
-    assert all(name in told for name in SETTINGS)
-    for held in (*HELD, {"claude_tools": ("Read", "Write")}):
-        assert mistakes(Settings(**settings, **held)) == []
+    """A setting that would run unconfined commands is a mistake, reported with its remedies."""
+    (mistake,) = mistakes(Settings(**settings))
+    assert mistake.startswith(next(iter(settings)).upper() + ": ")
+    assert all(name in mistake for name in SETTINGS)
+    for confined in (*CONFINED, {"claude_tools": ("Read", "Write")}):
+        assert mistakes(Settings(**settings, **confined)) == []
 
 
 def test_other_rules_are_no_mistake():
-    """Rules for file tools need no setting."""
+    """Rules for file tools need no other setting."""
     assert mistakes(Settings(claude_allowed_tools="Read(/srv/**), Edit, Bashful")) == []

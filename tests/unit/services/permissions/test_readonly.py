@@ -1,4 +1,4 @@
-"""The read-only commands: what runs, in which form, and what is denied."""
+"""Read-only commands: what runs, in which form, and what is denied."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SECRET = "the secret"
 
 
 def make_work(folder: Path) -> Path:
-    """Make an agent's directory in *folder*, with links out of it as a repository may have them.
+    """Make an agent's directory in *folder*, with links that lead out of it.
 
-    Beside it stands what the agent may not read.
+    A file that the agent must not read is beside it.
     """
     outside, work = folder / "outside", folder / "work"
     outside.mkdir()
@@ -41,7 +41,7 @@ def make_work(folder: Path) -> Path:
 
 
 def make_repository(work: Path) -> Path:
-    """Make a repository of *work*, with a change that is not committed."""
+    """Make a repository of *work* with an uncommitted change."""
     (work / "-").unlink()
     git(work, "init", "-q", "-b", "main")
     git(work, "add", "-A")
@@ -51,8 +51,8 @@ def make_repository(work: Path) -> Path:
 
 
 def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -67,28 +67,28 @@ def outside(tmp_path, work):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """A repository that tests only read."""
+    """Make a repository that tests only read."""
     return make_repository(make_work(tmp_path_factory.mktemp("repository")))
 
 
 def allowed(commands: list[str], work: Path, outside: Path) -> list[str]:
-    """Return which of *commands* would run."""
-    found = []
+    """Return the rebuilt lines of those *commands* that would run."""
+    lines = []
     for command in commands:
         with suppress(Denied):
-            found.append(read_only(command.format(secret=outside / "secret"), str(work)))
-    return found
+            lines.append(read_only(command.format(secret=outside / "secret"), str(work)))
+    return lines
 
 
 def run(command: str, work: Path, shell: str = "bash") -> str:
-    """Return what an allowed command says, run as Claude Code runs it."""
+    """Return the output of an allowed command, run as Claude Code runs it."""
     line = read_only(command, str(work))
     ran = subprocess.run([shell, "-c", line], cwd="/", capture_output=True, text=True, timeout=20)
     return ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "output"),
     [
         ("cat a.txt", "one\ntwo\nthree\n"),
         ("cat 'a.txt' \"b c.txt\" b\\ c.txt", "one\ntwo\nthree\nfour\nfour\n"),
@@ -128,18 +128,18 @@ def run(command: str, work: Path, shell: str = "bash") -> str:
         ("tail -2 a.txt | nl", "     1\ttwo\n     2\tthree\n"),
     ],
 )
-def test_useful_commands(work, command, said):
-    """What a model reads its files with runs, and says what it would say without a gateway."""
-    told = run(command.format(work=work) if "{work}" in command else command, work)
-    assert said is None or told == said.format(work=work)
+def test_useful_commands(work, command, output):
+    """The usual commands to read files run, with the output that they have without a gateway."""
+    actual = run(command.format(work=work) if "{work}" in command else command, work)
+    assert output is None or actual == output.format(work=work)
 
 
-# Each of these prints a file, changes one, runs a program or shows the machine where it may run.
+# Each of these would print or change a file, run a program or show something of the machine.
 ATTACKS = [
-    # the issue's own
+    # reported ones
     *("tree --fromfile {secret}", "grep -R . .", "rg -L .", "cat {secret}"),
     "cat ../outside/secret",
-    # links, and ways up
+    # links and parent directories
     *("cat link", "cat dirlink/secret", "cat sub/up/outside/secret", "head -- link"),
     *("cat < link", "ls -l dirlink/", "ls sub/up/outside", "ls ..", "ls /", "ls -"),
     *("cat */secret", "cat [l]ink", "grep -r . dirlink", "grep . *", "find dirlink/"),
@@ -198,11 +198,11 @@ ATTACKS = [
     *("tree -R -L 1 -H . ", "tee made", "touch made", "rm a.txt", "mv a.txt b", "cp a.txt b"),
     *("ln -s / l", "mkdir m", "date 01010000", "date -s 0101", "date --set=0101"),
     *("tail -f a.txt", "tail -F a.txt", "tail --follow a.txt"),
-    # what tells of the machine, and of the gateway
+    # commands that show the machine or the gateway
     *("ps aux", "ps e", "lsof", "netstat -an", "ss", "who", "w", "id", "whoami", "hostname"),
     *("uname -a", "df", "mount", "which ls", "type ls", "history", "declare -p", "compgen -e"),
     *("ulimit -a", "printf %s x", "test -f x", "[ -f x ]"),
-    # what is not understood
+    # syntax that is not supported
     *("", " ", "# nothing", ";", "ls ;;", "| ls", "ls |", "ls &&", "&& ls", "ls || || ls"),
     *("cat 'a", 'cat "a', "cat a\\", "cat {{a,b}}", "cat a{{1..3}}", "ls\x00", "ls\r"),
     *("ls\x0bid", "ls\xa0-l", "ls \ud800", "'' a", "ls -", "ls -\xe9", "ls --no-such", "ls --al"),
@@ -212,7 +212,7 @@ ATTACKS = [
 
 
 def test_attacks(work, outside):
-    """What could print another file, write, run a program or show the machine is denied."""
+    """A command that could print other files, write, run programs or show the machine is denied."""
     assert allowed(ATTACKS, work, outside) == []
 
 
@@ -223,7 +223,7 @@ WORDS = (
 
 
 def at_random(chance: random.Random) -> str:
-    """Return a command with options that it has, and any words among them."""
+    """Return a command with some of its options and random words among them."""
     name = chance.choice([*COMMANDS, "find"])
     options = list(EXPRESSIONS if name == "find" else COMMANDS[name].options)
     words = [*chance.sample(options, min(len(options), chance.randint(0, 3)))]
@@ -233,8 +233,8 @@ def at_random(chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_comes_of_chance(work, seed):
-    """Whatever words stand together, what runs shows nothing from elsewhere and writes nothing."""
+def test_random_commands(work, seed):
+    """Random commands that run show no file from outside and write nothing."""
     chance = random.Random(seed)
     lines: list[str] = []
     while len(lines) < 100:
@@ -248,8 +248,8 @@ def test_nothing_comes_of_chance(work, seed):
     assert sorted(path.name for path in work.parent.rglob("*")) == before
 
 
-def test_words_stay_as_they_are(work):
-    """Every word of an allowed command reaches its program letter for letter."""
+def test_words_are_literal(work):
+    """Every word of an allowed command reaches its program unchanged."""
     words = [
         "'",
         "''",
@@ -272,7 +272,7 @@ def test_words_stay_as_they_are(work):
 
 
 def test_hidden_names_need_a_dot(work):
-    """A wildcard finds neither hidden names nor, with a dot, the directories above."""
+    """A wildcard matches neither hidden names nor, with a dot, the parent directories."""
     (work / ".hidden").write_text("six")
     (work / "-").unlink()
     assert run("cat *.txt .h*", work).endswith("six")
@@ -282,15 +282,15 @@ def test_hidden_names_need_a_dot(work):
 
 
 def test_a_name_like_an_option(work):
-    """A file that is called like an option is taken for a file."""
+    """A file with the name of an option is read as a file."""
     (work / "--fromfile").write_text("seven")
     (work / "-exec").mkdir()
     assert run("cat -- --from*", work) == "seven"
     assert run("find [-]exec", work) == "./-exec\n"
 
 
-def test_wildcards_have_bounds(work):
-    """What would match, or go through, any number of files is denied, and soon."""
+def test_wildcards_are_limited(work):
+    """A wildcard that matches, or goes through, too many files is denied."""
     for number in range(MOST_MATCHES + 1):
         (work / "sub" / f"{number}.log").touch()
     with pytest.raises(Denied, match="more than"):
@@ -302,11 +302,11 @@ def test_wildcards_have_bounds(work):
         read_only("echo " + "a" * LONGEST, str(work))
 
 
-def test_denials_name_what_there_is(work):
-    """A model learns which commands and options it has."""
+def test_denials_name_alternatives(work):
+    """A denial names the commands and options that are allowed."""
     for command, named in (
         ("awk 1", ", ls, "),
-        ("ls; cd sub", "only first"),
+        ("ls; cd sub", "only at the start"),
         ("ls -Z", " -l "),
         ("git push", "status"),
     ):
@@ -326,7 +326,7 @@ def test_the_list_in_the_docs():
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "output"),
     [
         ("git status --short", " M a.txt\n"),
         ("git log --oneline -n 1 --format=%s", "first\n"),
@@ -342,9 +342,9 @@ def test_the_list_in_the_docs():
         ("cd sub && git status -s", " M ../a.txt\n"),
     ],
 )
-def test_git_reads_its_repository(repository, command, said):
-    """Git shows the state and the history of the repository in the agent's directory."""
-    assert run(command, repository) == said
+def test_git_reads_its_repository(repository, command, output):
+    """Git shows the state and history of the repository in the agent's directory."""
+    assert run(command, repository) == output
 
 
 GIT_ATTACKS = [
@@ -361,13 +361,13 @@ GIT_ATTACKS = [
 
 
 def test_attacks_by_git(work, outside):
-    """What of git reads other files, runs programs or changes the repository is denied."""
+    """A git command that reads other files, runs programs or changes the repository is denied."""
     (work / ".git").mkdir()
     assert allowed(GIT_ATTACKS, work, outside) == []
 
 
 def test_no_program_of_a_configuration_runs(work):
-    """Git runs none of the programs that the configuration and attributes of a repository name."""
+    """Git runs no program that a repository's configuration or attributes name."""
     repository = make_repository(work)
     for name in ("core.fsmonitor", "diff.external", "core.pager", "pager.log", "gpg.program"):
         git(repository, "config", name, "touch made; false")
@@ -380,9 +380,9 @@ def test_no_program_of_a_configuration_runs(work):
         assert not (repository / "made").exists(), command
 
 
-def test_only_a_repository_right_here(work):
-    """Git takes no repository above the directory, none that a file or a link leads to, and none
-    that an agent could have written as plain files."""
+def test_only_the_directorys_own_repository(work):
+    """Git uses no repository above the directory, behind a file or link, or made of plain files
+    that an agent could have written."""
     repository = make_repository(work)
     inner = repository / "sub"
     with pytest.raises(Denied, match="top of a git repository"):

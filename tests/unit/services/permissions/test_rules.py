@@ -1,4 +1,4 @@
-"""The permission rules: how a list of them is read, and which are for a tool that is there."""
+"""Permission rules: how a list is split, and which rules have an effect."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from wrapper.services.permissions.rules import is_rule, split_rules
     ],
 )
 def test_split(text, rules):
-    """Commas and spaces part rules, but not within their brackets."""
+    """Commas and spaces separate rules, but not within brackets."""
     assert split_rules(text) == rules
 
 
@@ -37,5 +37,5 @@ def test_split(text, rules):
     ],
 )
 def test_is_rule(text, good):
-    """A rule is for a tool that is there, in whole or in part; anything else denies nothing."""
+    """A rule names a known tool, with or without a pattern."""
     assert is_rule(text, {"Bash"}) == good

@@ -1,1 +1,1 @@
-"""Read-only commands: which shell commands an agent may run where nothing else confines them."""
+"""Read-only commands: the shell commands that an agent may run if nothing else confines them."""

@@ -1,7 +1,7 @@
-"""The commands that agents may run read-only, each with what it may be given.
+"""The read-only commands that agents may run, each with its options and operands.
 
-Each option here changes nothing, runs nothing and names no file in GNU's, BusyBox's and BSD's
-programs of that name. What is not here is denied.
+No option here changes, runs or names a file in the GNU, BusyBox and BSD version of its command.
+Everything else is denied.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ COMMANDS: dict[str, CommandUsage] = {
     "wc": usage("-L -c -l -m -w --bytes --chars --lines --max-line-length --words"),
 }
 
-# Those whose arguments have a form of their own.
+# Commands with a syntax of their own.
 OTHERS: dict[str, Callable[[Sequence[Word], Files], list[str]]] = {
     "echo": lambda words, _: [word.text for word in words],
     "find": find,
@@ -103,15 +103,15 @@ OTHERS: dict[str, Callable[[Sequence[Word], Files], list[str]]] = {
 
 
 def rewrite(words: Sequence[Word], files: Files) -> list[str]:
-    """Return a command so that it runs just as it was understood. Raises Denied."""
+    """Return the rebuilt words of a command. Raises Denied."""
     name, *rest = words
     if name.text in OTHERS:
-        given = OTHERS[name.text](rest, files)
+        rebuilt = OTHERS[name.text](rest, files)
     elif name.text in COMMANDS:
-        given = arguments(name.text, COMMANDS[name.text], rest, files)
+        rebuilt = arguments(name.text, COMMANDS[name.text], rest, files)
     elif name.text == "cd":
-        raise Denied("cd is possible only first, and for one command: cd DIRECTORY && COMMAND")
+        raise Denied("cd is allowed only at the start: cd DIRECTORY && COMMAND")
     else:
         names = ", ".join(sorted({*COMMANDS, *OTHERS, "cd"}))
-        raise Denied(f"{name.text or 'a name that is empty'} is none of the commands: {names}")
-    return [name.text, *given]
+        raise Denied(f"{name.text or 'an empty name'} is not one of the commands: {names}")
+    return [name.text, *rebuilt]

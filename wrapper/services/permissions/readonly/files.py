@@ -1,4 +1,4 @@
-"""The files: which paths lie in the agent's directory, once all links are followed."""
+"""The files of the agent's directory, checked after all links are followed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_MATCHES = 1000
 
 
 class Files:
-    """The files below *root*, named from there or from *here*, a directory below it."""
+    """The files below *root*, with paths relative to *here*, which is *root* or below it."""
 
     def __init__(self, root: str, here: str | None = None):
         self.root = os.path.realpath(root)
@@ -22,7 +22,7 @@ class Files:
         self._entries = 0
 
     def enter(self, word: Word) -> Files:
-        """Return the files as they are named from the directory *word*. Raises Denied."""
+        """Return the files relative to the directory *word*. Raises Denied."""
         path, *_ = self.expand(word)
         inner = os.path.realpath(os.path.join(self.here, path))
         if not os.path.isdir(inner):
@@ -30,7 +30,7 @@ class Files:
         return Files(self.root, inner)
 
     def expand(self, word: Word) -> list[str]:
-        """Return the paths that *word* names. Raises Denied where one lies elsewhere."""
+        """Return the paths that *word* names. Raises Denied if one leads out of the directory."""
         paths = self._matches(word.pattern) if word.pattern else []
         paths = paths or [word.text]
         for path in paths:
@@ -38,35 +38,35 @@ class Files:
         return paths
 
     def check(self, path: str) -> None:
-        """Raise Denied where *path* leads out of the directory."""
+        """Raise Denied if *path* leads out of the directory."""
         if path == NULL:
             return
-        found = os.path.realpath(os.path.join(self.here, path))
-        if found != self.root and not found.startswith(self.root.rstrip("/") + "/"):
+        real = os.path.realpath(os.path.join(self.here, path))
+        if real != self.root and not real.startswith(self.root.rstrip("/") + "/"):
             raise Denied(
-                f"{path} lies outside of the working directory, or is a link that leads out of it"
+                f"{path} is outside of the working directory, or a link that leads out of it"
             )
 
     def check_regular(self, path: str) -> None:
-        """Raise Denied where *path* is a directory: some commands look into those for links."""
+        """Raise Denied if *path* is a directory: some commands follow links in it."""
         if os.path.isdir(os.path.join(self.here, path)):
             raise Denied(f"{path} is a directory; name files")
 
     def has_repository(self) -> bool:
-        """Say whether a repository of git's stands right in the directory, and is no link."""
-        # By its listed name: where case does not count, an agent could make one named .GIT.
+        """Say whether the directory has its own git repository, which is not a link."""
+        # Compare listed names: on a case-insensitive file system an agent could create .GIT.
         with os.scandir(self.root) as entries:
             return any(e.name == ".git" and e.is_dir(follow_symlinks=False) for e in entries)
 
     def _matches(self, pattern: str) -> list[str]:
-        """Return, sorted, what *pattern* matches, as the shell would find it."""
+        """Return the sorted paths that *pattern* matches in a shell."""
         start = "/" if pattern.startswith("/") else ""
-        found = [start]
+        paths = [start]
         for part in pattern.strip("/").split("/"):
-            found = [path for base in found for path in self._inside(base, part)]
-            if len(found) > MOST_MATCHES:
+            paths = [path for base in paths for path in self._inside(base, part)]
+            if len(paths) > MOST_MATCHES:
                 raise Denied(f"{pattern} matches more than {MOST_MATCHES} files")
-        return sorted(path + "/" for path in found) if pattern.endswith("/") else sorted(found)
+        return sorted(path + "/" for path in paths) if pattern.endswith("/") else sorted(paths)
 
     def _inside(self, base: str, part: str) -> Iterator[str]:
         folder = Path(self.here, base)
@@ -85,7 +85,7 @@ class Files:
                 for entry in entries:
                     self._entries += 1
                     if self._entries > MOST_ENTRIES:
-                        raise Denied("wildcards here go through too many files; use find or Glob")
+                        raise Denied("the wildcards go through too many files; use find or Glob")
                     if entry.name.isprintable():
                         yield entry.name
         except OSError:

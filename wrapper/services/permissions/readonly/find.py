@@ -1,4 +1,4 @@
-"""The command find, whose expressions have a form of their own."""
+"""The command find, whose expressions have a syntax of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT = (
     "-maxdepth -mindepth -mtime -mmin -atime -amin -ctime -cmin -printf"
 )
 _PATH = "-newer -anewer -cnewer"
-# What stands in an expression, with what follows it.
+# The words of an expression, each with the kind of its value.
 EXPRESSIONS = {
     **dict.fromkeys(_BARE.split(), ""),
     **dict.fromkeys(_TEXT.split(), "text"),
@@ -23,24 +23,24 @@ EXPRESSIONS = {
 
 
 def find(words: Sequence[Word], files: Files) -> list[str]:
-    """Return what follows `find`, written anew. Raises Denied."""
+    """Return the rebuilt arguments of `find`. Raises Denied."""
     rest, paths = deque(words), []
     while rest and not _begins_expression(rest[0].text):
         paths += [_plain(path) for path in files.expand(rest.popleft())]
-    found = ["-P", *(paths or ["."])]
+    rebuilt = ["-P", *(paths or ["."])]
     while rest:
         name = rest.popleft().text
         if name not in EXPRESSIONS:
             raise Denied(f"find has no {name} here; it has: {' '.join(EXPRESSIONS)}")
-        found.append(name)
+        rebuilt.append(name)
         if kind := EXPRESSIONS[name]:
             if not rest:
-                raise Denied(f"{name} of find lacks its value")
+                raise Denied(f"{name} of find needs a value")
             value = rest.popleft().text
             if kind == "path":
                 files.check(value)
-            found.append(value)
-    return found
+            rebuilt.append(value)
+    return rebuilt
 
 
 def _begins_expression(text: str) -> bool:
@@ -48,5 +48,5 @@ def _begins_expression(text: str) -> bool:
 
 
 def _plain(path: str) -> str:
-    """Return *path* so that it cannot be taken for a part of an expression."""
+    """Return *path* in a form that find cannot read as part of an expression."""
     return f"./{path}" if path[:1] in ("-", "(", ")", "!", ",") else path

@@ -1,7 +1,7 @@
-"""The command git, of which some subcommands only read, and nothing but the repository right here.
+"""The read-only subcommands of git, limited to the repository in the working directory.
 
-Git would look for a repository in the directories above, take one that an agent has written itself,
-and run the programs that a configuration names: all that is settled by its first options.
+Git would search the directories above for a repository, accept one that an agent has written, and
+run programs that a configuration names. Its first options rule all that out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Word
 from wrapper.services.permissions.readonly.usage import CommandUsage, arguments, usage
 
-_SETTLED = (
+_FIXED = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "diff.submodule=short",
@@ -53,13 +53,13 @@ SUBCOMMANDS: dict[str, CommandUsage] = {
 
 
 def git(words: Sequence[Word], files: Files) -> list[str]:
-    """Return what follows `git`, written anew. Raises Denied."""
+    """Return the rebuilt arguments of `git`. Raises Denied."""
     name = words[0].text if words else ""
     if name not in SUBCOMMANDS:
-        raise Denied(f"of git only these run here: {', '.join(SUBCOMMANDS)}")
+        raise Denied(f"only these subcommands of git run here: {', '.join(SUBCOMMANDS)}")
     if not files.has_repository():
         raise Denied("the working directory is not the top of a git repository")
-    given = arguments(f"git {name}", SUBCOMMANDS[name], words[1:], files)
-    places = f"--git-dir={files.root}/.git", f"--work-tree={files.root}"
-    settled = [word for setting in _SETTLED for word in ("-c", setting)]
-    return ["--no-pager", "--no-optional-locks", *places, *settled, name, *given]
+    rebuilt = arguments(f"git {name}", SUBCOMMANDS[name], words[1:], files)
+    paths = f"--git-dir={files.root}/.git", f"--work-tree={files.root}"
+    fixed = [word for setting in _FIXED for word in ("-c", setting)]
+    return ["--no-pager", "--no-optional-locks", *paths, *fixed, name, *rebuilt]

@@ -1,4 +1,4 @@
-"""The line: a whole shell command, allowed in a form of the gateway's own, or denied."""
+"""Check a whole shell command line, and rebuild it in the gateway's own form."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from wrapper.services.permissions.readonly.commands import rewrite
 from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Step, parse, quote
 
-# Claude Code brings its own rg, as a function of the shell.
+# Claude Code brings its own rg, as a shell function.
 _FUNCTIONS = ("rg",)
 
 
 def read_only(command: str, root: str) -> str:
-    """Return what runs in place of *command* in the directory *root*. Raises Denied.
+    """Return the command line that runs in place of *command* in *root*. Raises Denied.
 
-    It runs there wherever the shell was left, in a shell of its own, and with every word quoted:
-    aliases, functions and expansions do not come into it.
+    It runs in a subshell that first changes to that directory, wherever the shell is, and with
+    every word quoted: aliases, functions and expansions have no effect.
     """
     steps, files = parse(command), Files(root)
     if steps[0].words[0].text == "cd":
@@ -24,12 +24,12 @@ def read_only(command: str, root: str) -> str:
 
 
 def _enter(steps: list[Step], files: Files) -> tuple[Files, list[Step]]:
-    """Return the files of the directory that the first step goes to, and the other steps."""
+    """Return the files of the directory that the first step changes to, and the other steps."""
     step, *others = steps
     if len(step.words) != 2 or step.outputs or step.source or not others:
         raise Denied("a change of directory does not last here; write: cd DIRECTORY && COMMAND")
     if others[0].operator not in ("&&", ";"):
-        raise Denied("after cd DIRECTORY only && is possible here")
+        raise Denied("after cd DIRECTORY only && is allowed here")
     others[0].operator = ""
     return files.enter(step.words[1]), others
 
@@ -41,6 +41,6 @@ def _render(step: Step, files: Files) -> str:
     if step.source:
         path, *more = files.expand(step.source)
         if more:
-            raise Denied("a command reads its input from one file")
+            raise Denied("a command can read its input from one file only")
         parts.append(f"< {quote(path)}")
     return " ".join(part for part in parts if part)

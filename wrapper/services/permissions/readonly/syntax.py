@@ -1,6 +1,6 @@
-"""The syntax: the small part of the shell's language that read-only commands may use.
+"""Parse the small part of the shell's language that read-only commands may use.
 
-Nothing is expanded here: what the shell would expand, write or run beside the command is denied.
+Nothing is expanded: anything that the shell would expand, write or run in addition is denied.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 LONGEST = 10_000
 NULL = "/dev/null"
 
-# White space, a line that goes on, and a comment.
+# White space, a line continuation, and a comment.
 _BLANK = re.compile(r"[ \t]+|\\\n|#[^\n]*")
 _OUTPUT = re.compile(r"(&|[12]?)>[ \t]*(?:(/dev/null)|&([12]))(?![^\s|&;)])")
 _INPUT = re.compile(r"<(?![<(&>])[ \t]*")
@@ -27,10 +27,10 @@ _ESCAPED = re.compile(r'\\([$`"\\])|\\\n')
 _BRACES = re.compile(r"\{[^}]*(?:,|\.\.)[^}]*\}")
 _UNUSUAL = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _REASONS = {
-    "$": "variables and $(…) are not expanded here; write what they stand for",
+    "$": "variables and $(…) are not expanded here; write out their values",
     "`": "commands in backticks do not run here",
-    ">": "output cannot be written to files here; use Write or Edit, or no more than 2>/dev/null",
-    "<": "of redirections from elsewhere only < FILE is possible here",
+    ">": "output cannot go to files here, only to /dev/null; use Write or Edit",
+    "<": "only < FILE is allowed here as an input redirection",
     "&": "commands do not run in the background here",
     "(": "subshells do not run here; write the commands one after another",
     '"': "the double quotes do not end, or hold an expansion; use single quotes",
@@ -39,12 +39,12 @@ _REASONS = {
 
 
 class Denied(Exception):
-    """Raised where a command may not run; the message is a reason that the model can act on."""
+    """Raised if a command may not run. The message is a reason that the model can act on."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as a command gets it; `pattern` is the same for matching, if it has wildcards."""
+    """A word as a command gets it. `pattern` is set if it has wildcards."""
 
     text: str
     pattern: str | None = None
@@ -52,9 +52,9 @@ class Word:
 
 @dataclass
 class Step:
-    """One command of a line, and the operator before it.
+    """One command of a line, with the operator before it.
 
-    `outputs` are its harmless redirections, `source` is the file that it reads its input from.
+    `outputs` holds its harmless redirections, `source` the file that it reads its input from.
     """
 
     operator: str
@@ -64,7 +64,7 @@ class Step:
 
 
 def parse(command: str) -> list[Step]:
-    """Return the steps of *command*. Raises Denied for all that is not understood."""
+    """Return the steps of *command*. Raises Denied for any other syntax."""
     if len(command) > LONGEST:
         raise Denied(f"the command is longer than {LONGEST} characters")
     if _UNUSUAL.search(command):
@@ -80,22 +80,22 @@ def parse(command: str) -> list[Step]:
 
 
 def quote(text: str) -> str:
-    """Return *text* as a word that any shell takes literally."""
+    """Return *text* as a word that every shell reads literally."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _read(reader: _Reader, steps: list[Step]) -> None:
-    """Read on by one word, operator or redirection."""
+    """Read the next word, operator or redirection."""
     step = steps[-1]
     if reader.take(_BLANK):
         return
-    if found := reader.take(_OUTPUT):
-        step.outputs.append(f"{found[1]}>{found[2] or '&' + found[3]}")
+    if match := reader.take(_OUTPUT):
+        step.outputs.append(f"{match[1]}>{match[2] or '&' + match[3]}")
     elif reader.take(_INPUT):
         step.source = reader.word()
-    elif found := reader.take(_OPERATOR):
-        operator = ";" if found[0] == "\n" else found[0]
-        if step.words or operator != ";" or found[0] == ";":
+    elif match := reader.take(_OPERATOR):
+        operator = ";" if match[0] == "\n" else match[0]
+        if step.words or operator != ";" or match[0] == ";":
             steps.append(Step(operator))
     else:
         step.words.append(reader.word())
@@ -111,30 +111,30 @@ class _Reader:
         return self._at == len(self._text)
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        if found := pattern.match(self._text, self._at):
-            self._at = found.end()
-        return found
+        if match := pattern.match(self._text, self._at):
+            self._at = match.end()
+        return match
 
     def word(self) -> Word:
         texts: list[str] = []
         patterns: list[str] = []
         wild = False
-        while found := self.take(_PIECE):
-            if found.lastgroup == "bare":
-                _check_bare(found[0], first=not texts)
-            wild = wild or found.lastgroup == "wild"
-            text = _literal(found)
+        while piece := self.take(_PIECE):
+            if piece.lastgroup == "bare":
+                _check_bare(piece[0], first=not texts)
+            wild = wild or piece.lastgroup == "wild"
+            text = _literal(piece)
             texts.append(text)
-            patterns.append(text if found.lastgroup in ("wild", "bare") else glob.escape(text))
+            patterns.append(text if piece.lastgroup in ("wild", "bare") else glob.escape(text))
         if not texts:
             sign = self._text[self._at : self._at + 1]
-            raise Denied(_REASONS.get(sign, "the command is not understood here"))
+            raise Denied(_REASONS.get(sign, "this syntax is not supported here"))
         return Word("".join(texts), "".join(patterns) if wild else None)
 
 
 def _literal(piece: re.Match[str]) -> str:
     if piece.lastgroup == "double":
-        return _ESCAPED.sub(lambda found: found[1] or "", piece["double"])
+        return _ESCAPED.sub(lambda match: match[1] or "", piece["double"])
     if piece.lastgroup == "continued":
         return ""
     return piece[piece.lastgroup or 0]

@@ -1,7 +1,7 @@
-"""The usage of a command: which options and operands it may have here, and in what form.
+"""The options and operands that a read-only command may have, and their form.
 
-Options are matched exactly, and the line is written anew from what was understood, so that no
-command can take a word for something else than what was checked.
+Options are matched exactly, and the command line is rebuilt from the parsed words, so that no
+command can interpret a word differently from this check.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Word
 
-# How many lines or characters: 5, +5, -5, 5k.
+# A count of lines or characters: 5, +5, -5, 5k.
 _NUMBER = re.compile(r"[+-]?\d+[bckKMG]?")
 _LINES = re.compile(r"-\d+")
-# Options with which no operand is a pattern.
+# With these options no operand is a pattern.
 _PATTERN_GIVEN = frozenset({"-e", "--files"})
 
 
 @dataclass(frozen=True)
 class CommandUsage:
-    """What a command may have: `options`, each with the kind of its value, and `operands`.
+    """The `options` of a command, each with the kind of its value, and its `operands`.
 
-    `operands` are paths, files (no directories), revisions (and paths), text of the form `text`, or
-    none, and at most `most`. `pattern`: the first operand, and each value of -e, is no path but has
-    this form. `always` are options that are added.
+    `operands` are "paths", "files" (no directories), "revisions" (and paths), "text" that matches
+    `text`, or "none", and at most `most`. With a `pattern` the first operand, and each value of
+    -e, is not a path and has to match it. `always` holds options that are added.
     """
 
     options: Mapping[str, str]
@@ -47,7 +47,7 @@ def usage(
     always: str = "",
     most: int | None = None,
 ) -> CommandUsage:
-    """Return a usage whose *options* are written as `-a -n=number --all --include=text`."""
+    """Return a usage; *options* look like `-a -n=number --all --include=text`."""
     return CommandUsage(
         dict(word.partition("=")[::2] for word in options.split()),
         operands,
@@ -59,14 +59,14 @@ def usage(
 
 
 def arguments(name: str, allowed: CommandUsage, words: Sequence[Word], files: Files) -> list[str]:
-    """Return what follows the command *name*, written anew. Raises Denied."""
+    """Return the rebuilt arguments of the command *name*. Raises Denied."""
     line = _Line(name, allowed)
     line.read(words)
     operands = [path for word in line.operands for path in _operand(allowed, word, files)]
     if allowed.operands == "none" and operands:
-        raise Denied(f"{name} takes nothing but options here")
+        raise Denied(f"{name} takes only options here")
     if allowed.most is not None and len(operands) > allowed.most:
-        raise Denied(f"{name} takes no more than {allowed.most} operand(s) here")
+        raise Denied(f"{name} takes at most {allowed.most} operand(s) here")
     mark = ["--"] if operands and allowed.operands != "revisions" else []
     return [*allowed.always, *line.options, *mark, *operands]
 
@@ -74,7 +74,7 @@ def arguments(name: str, allowed: CommandUsage, words: Sequence[Word], files: Fi
 def _operand(allowed: CommandUsage, word: Word, files: Files) -> list[str]:
     if allowed.operands in ("text", "none"):
         if allowed.text and not allowed.text.fullmatch(word.text):
-            raise Denied(f"{word.text!r} is not possible here")
+            raise Denied(f"{word.text!r} is not allowed here")
         return [word.text]
     paths = files.expand(word)
     if allowed.operands == "files":
@@ -84,7 +84,7 @@ def _operand(allowed: CommandUsage, word: Word, files: Files) -> list[str]:
 
 
 class _Line:
-    """The options and operands of one command, told apart."""
+    """Separates the options and operands of one command."""
 
     def __init__(self, name: str, allowed: CommandUsage):
         self._name = name
@@ -97,7 +97,7 @@ class _Line:
         while rest:
             word = rest.popleft()
             if word.text == "--":
-                # Before this mark git takes names of revisions for more than paths.
+                # Before this mark git reads words as revisions too.
                 mark = [word] if self._allowed.operands == "revisions" else []
                 self.operands += [*mark, *rest]
                 break
@@ -112,7 +112,7 @@ class _Line:
 
     def _take_pattern(self) -> None:
         if not self.operands:
-            raise Denied(f"{self._name} lacks what to look for")
+            raise Denied(f"{self._name} lacks a pattern")
         self._add("-e", "pattern", self.operands.pop(0).text)
 
     def _long(self, text: str, rest: deque[Word]) -> None:
@@ -150,10 +150,10 @@ class _Line:
 
     def _next(self, name: str, rest: deque[Word]) -> str:
         if not rest:
-            raise Denied(f"the option {name} lacks its value")
+            raise Denied(f"the option {name} needs a value")
         return rest.popleft().text
 
     def _check(self, name: str, kind: str, value: str) -> None:
         form = {"number": _NUMBER, "pattern": self._allowed.pattern}.get(kind)
         if form and not form.fullmatch(value):
-            raise Denied(f"{value!r} is not possible for {name} of {self._name} here")
+            raise Denied(f"{value!r} is not allowed for {name} of {self._name} here")
