@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wrapper.schemas.base import checked
+from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
@@ -48,6 +48,6 @@ class Chat:
         return self._service.stream(asked, who)
 
     def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
-        request: ChatRequest = checked(self._schema, {**parameters, "messages": list(messages)})
+        request: ChatRequest = load_data(self._schema, {**parameters, "messages": list(messages)})
         self._start()
         return request

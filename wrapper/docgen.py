@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.routes.chat import HEADERS
-from wrapper.schemas.chat.parameters import Kind, Parameter, of_kind
+from wrapper.schemas.chat.parameters import Kind, Parameter, parameters_of
 from wrapper.schemas.keys import CEILINGS
 from wrapper.settings import Settings
 
@@ -38,7 +38,7 @@ def parameters_table() -> str:
     rows = (
         f"| `{name}` | {kind.value} | {_neutral(one)} | {one.meaning} |\n"
         for kind in Kind
-        for name, one in of_kind(kind).items()
+        for name, one in parameters_of(kind).items()
     )
     head = "| parameter | is | asks for nothing | meaning |\n| --- | --- | --- | --- |\n"
     return head + "".join(rows)

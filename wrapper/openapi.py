@@ -18,8 +18,8 @@ from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.routes.responses import PROCESSING_HEADER, PROCESSING_MEANING
-from wrapper.schemas.base import BaseSchema, Shape, nullable
-from wrapper.schemas.chat.response import ErrorSchema
+from wrapper.schemas.base import BaseSchema, SchemaLike, nullable
+from wrapper.schemas.errors import ErrorSchema
 from wrapper.version import __version__
 
 Json = dict[str, Any]
@@ -189,7 +189,7 @@ def _statuses(declared: Operation, has_places: bool, needs_key: bool) -> set[int
 
 def _answer(
     meaning: str,
-    shape: Shape | Json,
+    shape: SchemaLike | Json,
     common: tuple[str, ...] = (),
     own: Mapping[str, str] = {},
     kind: str = JSON_TYPE,
@@ -204,7 +204,7 @@ def _answer(
     }
 
 
-def _events(shape: Shape) -> Json:
+def _events(shape: SchemaLike) -> Json:
     what = (
         "The JSON of each event; the last says [DONE] instead. "
         "An error is told as an event where the answer has begun, and ends it."
@@ -217,7 +217,7 @@ def _error(status: int) -> str:
 
 
 class Plugin(MarshmallowPlugin):
-    """Heeds a field's `json_schema` and a schema's `tell`, where they have them."""
+    """Heeds a field's `json_schema` and a schema's `extend_json_schema`, where they have them."""
 
     def init_spec(self, spec: APISpec) -> None:
         super().init_spec(spec)
@@ -227,11 +227,11 @@ class Plugin(MarshmallowPlugin):
     def schema_helper(self, *args: Any, **kwargs: Any) -> Any:
         """Return the JSON Schema of a component, where a Marshmallow `schema` is given for it."""
         told = super().schema_helper(*args, **kwargs)  # type: ignore[no-untyped-call]
-        shape: Shape | None = kwargs.get("schema")
+        shape: SchemaLike | None = kwargs.get("schema")
         kind = shape if isinstance(shape, type) else type(shape)
         if told is None or not issubclass(kind, BaseSchema):
             return told
-        return kind.tell({"additionalProperties": True, **told})
+        return kind.extend_json_schema({"additionalProperties": True, **told})
 
 
 def _as_loaded(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:

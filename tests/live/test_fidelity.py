@@ -32,8 +32,8 @@ from tests.support import cli
 from tests.support.direct import KEPT, SHOWN, Case, call
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
-from wrapper.schemas.chat.message import CALLS, ROLES
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
+from wrapper.schemas.chat.message import CALL_FIELDS, ROLES
+from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
 
 
 def say(asked, direct=None, **sent):
@@ -340,7 +340,7 @@ HONOURED: dict[str, list[Case]] = {
 }
 IDLE = {
     name: [Case({name: value}, told={IGNORED: name}) for value in CASES[name].right]
-    for name in of_kind(Kind.IDLE)
+    for name in parameters_of(Kind.IGNORED)
 }
 NEUTRAL = [
     Case({name: None for name in PARAMETERS if name not in ("model", "messages")}),
@@ -416,7 +416,7 @@ def folded(data):
             choice["message"] = merged(choice["message"], one["delta"])
             choice["finish_reason"] = one["finish_reason"]
     for message in (choice["message"] for choice in choices.values()):
-        if message.keys() & set(CALLS):
+        if message.keys() & set(CALL_FIELDS):
             message["content"] = message["content"] or None
         for called in message.get("tool_calls", []):
             del called["index"]
@@ -470,7 +470,7 @@ def tells_usage(case):
     return not case.sent.get("stream") or options.get("include_usage", False)
 
 
-@pytest.mark.parametrize("name", of_kind(Kind.REFUSED))
+@pytest.mark.parametrize("name", parameters_of(Kind.REFUSED))
 def test_refused(gateway, upstream, name):
     """What the API could not be told is refused by its name, and nothing is asked."""
     for value in CASES[name].wrong:
@@ -481,7 +481,7 @@ def test_refused(gateway, upstream, name):
 
 def test_every_parameter_has_a_case():
     """No row of the table of parameters goes without a case here."""
-    assert set(HONOURED) == set(of_kind(Kind.HONOURED))
+    assert set(HONOURED) == set(parameters_of(Kind.HONOURED))
     assert all([*HONOURED.values(), *IDLE.values()])
     assert all(name in case.sent for name, cases in HONOURED.items() for case in cases)
 
@@ -497,7 +497,7 @@ def test_every_kind_of_content_has_a_case():
     }
     assert sent == {(role, kind) for role, kinds in ROLES.items() for kind in kinds}
     beside = {name for message in messages for name in message}
-    assert beside >= {"role", "content", "name", "refusal", "tool_call_id", *CALLS}
+    assert beside >= {"role", "content", "name", "refusal", "tool_call_id", *CALL_FIELDS}
 
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
-from wrapper.schemas.chat.parameters import Kind, of_kind
+from wrapper.schemas.chat.parameters import Kind, parameters_of
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
 # Of each family with a rule of its own one that the CLI does not list, and two that it does.
@@ -43,7 +43,7 @@ def sent(upstream):
     return {name: value for name, value in request.body.items() if name != "metadata"}
 
 
-@pytest.mark.parametrize("name", [*of_kind(Kind.REFUSED), *of_kind(Kind.IDLE)])
+@pytest.mark.parametrize("name", [*parameters_of(Kind.REFUSED), *parameters_of(Kind.IGNORED)])
 def test_strict(strict, upstream, name):
     """With STRICT_PARAMS what would have no effect is refused as what is refused always is."""
     case = CASES[name]

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from wrapper.routes.context import current_gateway
 from wrapper.routes.operation import operation
 from wrapper.routes.responses import reply
-from wrapper.schemas.chat.response import AuthStatusSchema
+from wrapper.schemas.auth import AuthStatusSchema
 
 auth = Blueprint("auth", __name__)
 

@@ -16,7 +16,7 @@ from wrapper.json_text.precision import read_number
 from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.routes.content_coding import codings, expand
-from wrapper.schemas.base import checked
+from wrapper.schemas.base import load_data
 
 BODY_BYTES = 32 * 1024 * 1024
 JSON_TYPE = "application/json"
@@ -38,7 +38,7 @@ def load(schema: Schema) -> Any:
     applied = codings(request.headers.get("Content-Encoding", ""))
     body = parse(expand(_read(), applied, BODY_BYTES))
     try:
-        return checked(schema, body)
+        return load_data(schema, body)
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
 

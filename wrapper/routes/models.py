@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
 from wrapper.routes.responses import reply
-from wrapper.schemas.chat.response import ModelListSchema, ModelSchema
+from wrapper.schemas.models import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Catalog, Model, created
 
 models = Blueprint("models", __name__)

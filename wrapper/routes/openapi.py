@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, request
 from wrapper.routes.context import current_gateway
 from wrapper.routes.operation import operation
 from wrapper.routes.responses import reply
-from wrapper.schemas.chat.response import DocumentSchema
+from wrapper.schemas.openapi import DocumentSchema
 
 docs = Blueprint("docs", __name__)
 

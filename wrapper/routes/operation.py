@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from wrapper.schemas.base import Shape
+from wrapper.schemas.base import SchemaLike
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -25,11 +25,11 @@ class Operation:
     itself.
     """
 
-    body: Shape | None = None
-    query: Shape | None = None
-    places: Shape | None = None
-    answers: Mapping[int, Shape] = field(default_factory=dict)
-    stream: Shape | None = None
+    body: SchemaLike | None = None
+    query: SchemaLike | None = None
+    places: SchemaLike | None = None
+    answers: Mapping[int, SchemaLike] = field(default_factory=dict)
+    stream: SchemaLike | None = None
     text: str = ""
     errors: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
 from wrapper.routes.responses import reply
-from wrapper.schemas.base import checked
+from wrapper.schemas.base import load_data
 from wrapper.schemas.sessions import (
     PAGE,
     SESSION_PATH,
@@ -33,7 +33,7 @@ sessions = Blueprint("sessions", __name__)
 @operation(query=PageSchema, answers={200: SessionListSchema}, errors=(503,))
 def list_sessions() -> Response:
     """List the caller's sessions, in the order in which they were begun."""
-    page = checked(PAGE, request.args.to_dict())
+    page = load_data(PAGE, request.args.to_dict())
     heads = _service().heads(principal())
     shown = heads[page.offset : page.offset + page.limit]
     return reply({"sessions": [_body(head) for head in shown], "total": len(heads)})
@@ -89,7 +89,7 @@ def _service() -> SessionService:
 
 
 def _checked(session_id: str) -> str:
-    id_: str = checked(SESSION_PATH, {"session_id": session_id})["session_id"]
+    id_: str = load_data(SESSION_PATH, {"session_id": session_id})["session_id"]
     return id_
 
 

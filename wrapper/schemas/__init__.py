@@ -1,1 +1,1 @@
-"""The schemas: what a request may hold; they load to frozen dataclasses."""
+"""The schemas of requests, which load to frozen dataclasses, and of responses."""

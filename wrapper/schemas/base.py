@@ -1,30 +1,44 @@
-"""What all schemas share: strict fields, and errors that carry OpenAI's codes."""
+"""What all schemas share: strict fields, and errors with OpenAI's codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow.validate import Equal, Range
 
 from wrapper.errors import InvalidRequest
 
 MAX_INTEGER = 2**31 - 1
-Shape = Schema | type[Schema]
+SchemaLike = Schema | type[Schema]
 
 
-def means(text: str) -> dict[str, str]:
-    """Return a field's metadata that say what it means."""
+def describe(text: str) -> dict[str, str]:
+    """Return a field's metadata with this description."""
     return {"description": text}
 
 
-class Coded(str):
+def always(value: str) -> fields.String:
+    """Return a required field that always has this value."""
+    return fields.String(required=True, validate=Equal(value))
+
+
+required_text = partial(fields.String, required=True)
+nullable_text = partial(fields.String, required=True, allow_none=True)
+required_count = partial(fields.Integer, required=True, validate=Range(min=0))
+required_object = partial(fields.Nested, required=True)
+unix_seconds = partial(required_count, metadata=describe("Unix seconds; 0 if unknown."))
+
+
+class CodedMessage(str):
     """An error message with OpenAI's `code` for it."""
 
     code: str
 
-    def __new__(cls, message: str, code: str) -> Coded:
+    def __new__(cls, message: str, code: str) -> CodedMessage:
         coded = super().__new__(cls, message)
         coded.code = code
         return coded
@@ -37,13 +51,13 @@ class BaseSchema(Schema):
         unknown = EXCLUDE
 
     @classmethod
-    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
-        """Return the JSON Schema of what is loaded; *told* is what the fields say of it."""
-        return told
+    def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the OpenAPI document's schema; *json_schema* is what follows from the fields."""
+        return json_schema
 
 
 class StrictBool(fields.Boolean):
-    """A boolean, and not one of the many things that look like one."""
+    """A boolean. Values that only resemble one, such as 1 or "true", are refused."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -52,7 +66,7 @@ class StrictBool(fields.Boolean):
 
 
 class StrictFloat(fields.Float):
-    """A number, and neither a text nor a boolean."""
+    """A number. Strings and booleans are refused."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
@@ -64,7 +78,7 @@ class StrictFloat(fields.Float):
 
 
 class StrictInt(fields.Integer):
-    """An integer, and neither a boolean nor a fraction."""
+    """An integer. Booleans and fractions are refused."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -72,38 +86,38 @@ class StrictInt(fields.Integer):
         return value
 
 
-def nullable(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of what *told* allows, or null."""
-    if "enum" in told:
-        told = {**told, "enum": [*told["enum"], None]}
-    if "type" in told:
-        return {**told, "type": [told["type"], "null"]}
-    if "$ref" in told:
-        rest = {key: value for key, value in told.items() if key != "$ref"}
-        return {**rest, "anyOf": [{"$ref": told["$ref"]}, {"type": "null"}]}
-    if "anyOf" in told:
-        return {**told, "anyOf": [*told["anyOf"], {"type": "null"}]}
-    return told
+def nullable(json_schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of what *json_schema* allows, or null."""
+    if "enum" in json_schema:
+        json_schema = {**json_schema, "enum": [*json_schema["enum"], None]}
+    if "type" in json_schema:
+        return {**json_schema, "type": [json_schema["type"], "null"]}
+    if "$ref" in json_schema:
+        rest = {key: value for key, value in json_schema.items() if key != "$ref"}
+        return {**rest, "anyOf": [{"$ref": json_schema["$ref"]}, {"type": "null"}]}
+    if "anyOf" in json_schema:
+        return {**json_schema, "anyOf": [*json_schema["anyOf"], {"type": "null"}]}
+    return json_schema
 
 
 def is_neutral(value: Any, neutral: tuple[Any, ...]) -> bool:
-    """Say whether *value* is null or one of *neutral*, where false is not 0 as it is in Python."""
+    """Say whether *value* is null or one of *neutral*. Unlike in Python, false is not 0."""
     return value is None or any(
-        value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral
+        value == other and isinstance(value, bool) == isinstance(other, bool) for other in neutral
     )
 
 
-def tell_neutral(unsupported: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-    """Return the JSON Schemas of fields that may only hold what `is_neutral`."""
-    what = "Not supported: what asks for nothing is taken, and all else refused."
+def neutral_json_schemas(unsupported: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Return the JSON Schemas of *unsupported* fields, which accept only neutral values."""
+    description = "Not supported. Only values that ask for nothing are accepted."
     return {
-        name: {"description": what, "enum": [*neutral, None]}
+        name: {"description": description, "enum": [*neutral, None]}
         for name, neutral in unsupported.items()
     }
 
 
-def checked(schema: Schema, data: Any) -> Any:
-    """Return what *schema* makes of *data*. Raises InvalidRequest for the first that is wrong."""
+def load_data(schema: Schema, data: Any) -> Any:
+    """Return *data* as *schema* loads it. Raises InvalidRequest for the first mistake."""
     try:
         return schema.load(data)
     except ValidationError as error:
@@ -113,22 +127,21 @@ def checked(schema: Schema, data: Any) -> Any:
 
 
 def first_error(errors: Any, path: tuple[str, ...] = ()) -> tuple[str, str]:
-    """Return the path (`messages.0.role`) and the message of the first of marshmallow's errors."""
+    """Return the path (`messages.0.role`) and the message of the first of Marshmallow's errors."""
     if isinstance(errors, dict):
         key = next(iter(errors))
-        # Below a dictionary's field, marshmallow says whether its key or its value is wrong.
-        side = bool(path) and key in ("key", "value")
-        step = () if key == "_schema" or side else (str(key),)
+        # Below a Dict field, Marshmallow adds whether the key or the value is wrong.
+        is_side = bool(path) and key in ("key", "value")
+        step = () if key == "_schema" or is_side else (str(key),)
         return first_error(errors[key], (*path, *step))
     return ".".join(path), errors[0] if isinstance(errors, list) else errors
 
 
 def code_of(message: str) -> str:
-    """Return OpenAI's code for one of marshmallow's messages."""
-    if isinstance(message, Coded):
+    """Return OpenAI's code for one of Marshmallow's messages."""
+    if isinstance(message, CodedMessage):
         return message.code
     if message.startswith("Missing data"):
         return "missing_required_parameter"
-    return (
-        "invalid_type" if message.startswith(("Not a valid", "Invalid input")) else "invalid_value"
-    )
+    wrong_type = message.startswith(("Not a valid", "Invalid input"))
+    return "invalid_type" if wrong_type else "invalid_value"

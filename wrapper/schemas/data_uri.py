@@ -1,4 +1,4 @@
-"""The data URI: content that stands in a request itself, as RFC 2397 has it."""
+"""Data URIs: content inside of the request itself (RFC 2397)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 from wrapper.services.attachments.media import decode_base64, normal_base64, unescape
 
-_HEAD = re.compile(r"\s*data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
-# In this many of its first characters a head ends, or it is none.
-_LONGEST_HEAD = 300
+_HEADER = re.compile(r"\s*data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
+# A text without a header in this many first characters is not a data URI.
+_LONGEST_HEADER = 300
 
 
 @dataclass(frozen=True)
 class DataUri:
-    """Its media type in lower case, whether its `data` is in base64, and that as it was written."""
+    """A data URI. `media_type` is in lower case; `data` is as it was sent, in base64 or not."""
 
     media_type: str
     in_base64: bool
     data: str
 
     def content(self) -> bytes:
-        """Return the bytes that it holds. Raises ValueError where they cannot be read."""
+        """Return the decoded bytes. Raises ValueError if `data` cannot be decoded."""
         if not self.in_base64:
             return unescape(self.data)
         return decode_base64(normal_base64(self.data))
 
 
 def parse_data_uri(text: str) -> DataUri | None:
-    """Return the data URI that *text* is, or None where it is none."""
-    head = _HEAD.match(text[:_LONGEST_HEAD])
-    if not head:
+    """Return *text* as a data URI, or None if it is not one."""
+    header = _HEADER.match(text[:_LONGEST_HEADER])
+    if not header:
         return None
-    parameters = [parameter.strip() for parameter in head[2].lower().split(";")]
-    return DataUri(head[1].strip().lower(), "base64" in parameters, text[head.end() :])
+    parameters = [parameter.strip() for parameter in header[2].lower().split(";")]
+    return DataUri(header[1].strip().lower(), "base64" in parameters, text[header.end() :])

@@ -1,69 +1,65 @@
-"""The health: what is told of each of the gateway's parts."""
+"""The responses of /health and /ready."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from marshmallow import fields
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import OneOf
 
-from wrapper.schemas.base import BaseSchema, means
-
-_count = partial(fields.Integer, required=True, validate=Range(min=0))
+from wrapper.schemas.base import BaseSchema, describe, required_count, required_text
 
 
 class PoolSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ready", "booting", "failing")))
-    ready = _count()
-    booting = _count()
-    error = fields.String(metadata=means("Why the last process did not start."))
+    status = required_text(validate=OneOf(("ready", "booting", "failing")))
+    ready = required_count()
+    booting = required_count()
+    error = fields.String(metadata=describe("Why the last process did not start."))
 
 
 class MachineSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    error = fields.String(metadata=means("What there is too little of for turns."))
+    status = required_text(validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=describe("The resource that turns lack."))
 
 
 class KeysSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    error = fields.String(metadata=means("Why the keys from before are in force."))
+    status = required_text(validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=describe("Why the keys read last are still in force."))
 
 
-class BooksSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    unbooked = _count()
-    error = fields.String(metadata=means("Why spending cannot be kept."))
+class UsageStoreSchema(BaseSchema):
+    status = required_text(validate=OneOf(("ok", "failing")))
+    unbooked = required_count()
+    error = fields.String(metadata=describe("Why usage cannot be recorded."))
 
 
-class StoreSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "failing")))
-    error = fields.String(metadata=means("Why sessions cannot be had."))
+class SessionStoreSchema(BaseSchema):
+    status = required_text(validate=OneOf(("ok", "failing")))
+    error = fields.String(metadata=describe("Why sessions cannot be read or written."))
 
 
 class TurnsSchema(BaseSchema):
-    running = fields.Integer(required=True, metadata=means("Turns that run, of all callers."))
-    waiting = fields.Integer(required=True, metadata=means("Requests that wait for a place."))
-    places = fields.Integer(required=True, metadata=means("Turns that may run at once."))
+    running = fields.Integer(
+        required=True, metadata=describe("Turns that are running, of all callers.")
+    )
+    waiting = fields.Integer(required=True, metadata=describe("Requests in the queue."))
+    places = fields.Integer(required=True, metadata=describe("Turns that can run at once."))
 
 
 class HealthSchema(BaseSchema):
-    status = fields.String(required=True, validate=OneOf(("ok", "starting", "degraded", "failing")))
-    pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=means("By profile."))
-    turns = fields.Nested(TurnsSchema, metadata=means("How busy it is."))
+    status = required_text(validate=OneOf(("ok", "starting", "degraded", "failing")))
+    pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=describe("By profile."))
+    turns = fields.Nested(TurnsSchema, metadata=describe("How busy the gateway is."))
     parked = fields.Integer(
-        metadata=means("Processes that wait for a further turn of a conversation.")
+        metadata=describe("Processes that wait for the next turn of a conversation.")
     )
     ignored_frames = fields.Dict(
         values=fields.Integer(),
-        metadata=means("What Claude Code said that the gateway knows nothing of."),
+        metadata=describe("Counts of Claude Code's messages of kinds unknown to the gateway."),
     )
-    machine = fields.Nested(MachineSchema, metadata=means("What turns need of the machine."))
-    keys = fields.Nested(KeysSchema, metadata=means("The file of keys, if there is one."))
-    usage = fields.Nested(BooksSchema, metadata=means("The books of what was spent."))
-    sessions = fields.Nested(StoreSchema, metadata=means("Where sessions are kept."))
+    machine = fields.Nested(MachineSchema, metadata=describe("What turns need of the machine."))
+    keys = fields.Nested(KeysSchema, metadata=describe("The keys file, if there is one."))
+    usage = fields.Nested(UsageStoreSchema, metadata=describe("The record of usage."))
+    sessions = fields.Nested(SessionStoreSchema, metadata=describe("The session store."))
 
 
 class ReadySchema(BaseSchema):
-    status = fields.String(
-        required=True, validate=OneOf(("ready", "starting", "failing", "draining"))
-    )
+    status = required_text(validate=OneOf(("ready", "starting", "failing", "draining")))

@@ -1,4 +1,4 @@
-"""The keys file's tables: one key's hash and ceilings, with their types and ranges."""
+"""A key's table in the keys file: its hash and its ceilings, with their types and ranges."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from wrapper.services.principal import RESERVED, Principal
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
 
 PREFIX = "sk-"
-MOST = 2**31 - 1
+LARGEST_LIMIT = 2**31 - 1
 HASH = re.compile(r"[0-9a-f]{64}")
-# What may be a key or its hash, in a place where neither belongs: no message tells it.
+# Text that may be a key or a hash in the wrong place. No message may repeat it.
 SECRET = re.compile(rf"\b{PREFIX}\S*|[0-9a-fA-F]{{64,}}")
-HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+HASH_OF_EMPTY_TEXT = hashlib.sha256(b"").hexdigest()
 
-# Everything that may stand in a key's table beside its hash, with its meaning.
+# The ceilings that a key's table may set beside its hash, with their meanings.
 CEILINGS: Mapping[str, str] = {
     row.name: row.metadata["meaning"]
     for row in dataclasses.fields(Principal)
@@ -32,32 +32,32 @@ CEILINGS: Mapping[str, str] = {
 }
 
 
-class Hash(fields.String):
+class HashField(fields.String):
     """The SHA-256 of a key, in hex digits."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         digest = value.lower() if isinstance(value, str) else ""
         if not HASH.fullmatch(digest):
             raise ValidationError("Must be 64 hex digits, the SHA-256 of the key.")
-        # Else a variable that was empty when it was hashed would let in who sends no key.
-        if digest == HASH_OF_NOTHING:
-            raise ValidationError("Is the hash of an empty text; hash the key.")
+        # An unset variable, hashed by mistake, would admit requests without a key.
+        if digest == HASH_OF_EMPTY_TEXT:
+            raise ValidationError("Is the hash of an empty text; hash the key instead.")
         return digest
 
 
-class Names(fields.Field[tuple[str, ...]]):
-    """An array of names or rules, none of them empty; loads to a tuple."""
+class NamesField(fields.Field[tuple[str, ...]]):
+    """An array of nonempty names or rules; loads to a tuple."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise ValidationError('Not a valid array of strings: ["one", "other"].')
         if not all(name.strip() and name.isprintable() for name in value):
-            raise ValidationError("Must hold texts of one line, none of them empty.")
+            raise ValidationError("Must hold nonempty texts of one line.")
         return tuple(value)
 
 
 def _count() -> StrictInt:
-    return StrictInt(validate=Range(1, MOST))
+    return StrictInt(validate=Range(1, LARGEST_LIMIT))
 
 
 def _dollars() -> StrictFloat:
@@ -65,29 +65,29 @@ def _dollars() -> StrictFloat:
 
 
 def _check_dollars(value: float) -> None:
-    if not 0 < value <= MOST:  # TOML has inf and nan
-        raise ValidationError(f"Must be more than 0 and at most {MOST}.")
+    if not 0 < value <= LARGEST_LIMIT:  # TOML has inf and nan
+        raise ValidationError(f"Must be more than 0 and at most {LARGEST_LIMIT}.")
 
 
 class KeySchema(Schema):
-    """One key's table; loads to its hash and its principal. What is not known is a mistake.
+    """One key's table; loads to its hash and its principal. Unknown names are refused.
 
-    Without *settings* what depends on them is left to the gateway that has them.
+    Checks that depend on *settings* are skipped without them; the gateway makes them later.
     """
 
     class Meta:
         unknown = RAISE
 
-    sha256 = Hash(
+    sha256 = HashField(
         required=True,
         error_messages={"required": "Is missing; it is the key's hash, as `keys new` writes it."},
     )
     admin = StrictBool()
-    models = Names()
+    models = NamesField()
     profile = fields.String(validate=OneOf(("plain", "agent")))
-    tools = Names()
-    allowed_tools = Names()
-    disallowed_tools = Names()
+    tools = NamesField()
+    allowed_tools = NamesField()
+    disallowed_tools = NamesField()
     permission_mode = fields.String(validate=OneOf(PERMISSION_MODES))
     max_turns = _count()
     requests_per_minute = _count()
@@ -98,26 +98,28 @@ class KeySchema(Schema):
 
     def __init__(self, name: str, settings: Settings | None = None):
         super().__init__()
-        self.error_messages["unknown"] = f"Is no ceiling; there are {', '.join(CEILINGS)}."
+        self.error_messages["unknown"] = (
+            f"Is not a ceiling; the ceilings are {', '.join(CEILINGS)}."
+        )
         self._name = name
         self._settings = settings
 
     @validates("tools", "allowed_tools", "disallowed_tools")
     def check_tools(self, value: tuple[str, ...], data_key: str) -> None:
-        # A rule that is mistyped would deny nothing, and nobody would know.
+        # A mistyped rule would silently deny nothing.
         tools = sorted({*TOOLS, *self._settings.claude_tools} if self._settings else ())
         for rule in value if tools else ():
             if not (rule in tools if data_key == "tools" else is_rule(rule, tools)):
                 raise ValidationError(
-                    f"{rule[:80]!r} is for no tool; there are {', '.join(tools)}."
+                    f"{rule[:80]!r} matches no tool; the tools are {', '.join(tools)}."
                 )
 
     @validates("allowed_tools")
     def check_commands(self, value: tuple[str, ...], data_key: str) -> None:
         if self._settings and (rules := rules_that_open(value, self._settings)):
             raise ValidationError(
-                f"{', '.join(rules)[:80]!r} would run with all that the gateway's user may do; "
-                f"take it out, or {HOW_TO_OPEN}."
+                f"{', '.join(rules)[:80]!r} would allow everything that the gateway's user may do; "
+                f"remove it, or {HOW_TO_OPEN}."
             )
 
     @validates("permission_mode")
@@ -125,7 +127,7 @@ class KeySchema(Schema):
         if value == "bypassPermissions" and self._settings and not self._settings.allow_bypass:
             raise ValidationError(
                 "bypassPermissions lets this key run anything; set ALLOW_BYPASS=true if that is "
-                "meant."
+                "intended."
             )
 
     @post_load
@@ -134,18 +136,18 @@ class KeySchema(Schema):
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError, which says why, for a *name* that a key may not have."""
+    """Raise ValueError, with the reason, if a key may not have this *name*."""
     if SECRET.search(name):
-        raise ValueError("a name stands in logs, and this looks like a key; choose another")
+        raise ValueError("names appear in logs, and this one looks like a key; choose another")
     if name in RESERVED:
-        raise ValueError(f"the name {name!r} is the gateway's own; choose another")
+        raise ValueError(f"the name {name!r} is reserved for the gateway; choose another")
     Principal(name)
 
 
 def load_key(name: str, table: Any, settings: Settings | None = None) -> tuple[str, Principal]:
-    """Return the hash and the principal of the key *name*, whose *table* is as TOML gave it.
+    """Return the hash and the principal of the key *name*; *table* is its TOML table.
 
-    Raises ValidationError with a list of messages for each field, and for "" of the whole.
+    Raises ValidationError with a list of messages for each field, or for "" if the whole is wrong.
     """
     try:
         check_name(name)

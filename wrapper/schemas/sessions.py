@@ -1,58 +1,55 @@
-"""The sessions: their ids, which of them are asked for, and what is told of them."""
+"""A session's id, and the queries and responses of /sessions."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load
 from marshmallow.validate import Range
 
-from wrapper.schemas.base import BaseSchema, means
+from wrapper.schemas.base import BaseSchema, describe, required_count, required_text
 
 LONGEST_ID = 128
-# They would mean something else in a path.
-TAKEN = (".", "..", "stats")
+# These have another meaning in a path.
+RESERVED_IDS = (".", "..", "stats")
 LONGEST_PAGE = 1000
 
 _ID = re.compile(r"[^/\x00-\x1f\x7f-\x9f]{1,128}")
 
-_count = partial(fields.Integer, required=True, validate=Range(min=0))
 
-
-class SessionId(fields.String):
-    """A session's id, of the client's choice."""
+class SessionIdField(fields.String):
+    """A session's id, which the client chooses."""
 
     json_schema: ClassVar[dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": LONGEST_ID,
-        # Not as one pattern for all of it: to Python's $ a line break at the end is nothing.
+        # One pattern for everything would not do: Python's $ also matches before a final newline.
         "not": {
             "type": "string",
-            "anyOf": [{"enum": list(TAKEN)}, {"pattern": r"[/\u0000-\u001f\u007f-\u009f]"}],
+            "anyOf": [{"enum": list(RESERVED_IDS)}, {"pattern": r"[/\u0000-\u001f\u007f-\u009f]"}],
         },
     }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         id_: str = super()._deserialize(value, *args, **kwargs)
-        if not _ID.fullmatch(id_) or id_ in TAKEN:
+        if not _ID.fullmatch(id_) or id_ in RESERVED_IDS:
             raise ValidationError(
-                f"Must be 1 to {LONGEST_ID} characters, no slash or control character among them, "
-                f"and none of {', '.join(TAKEN)}."
+                f"Must be 1 to {LONGEST_ID} characters without slashes and control characters, "
+                f"and none of {', '.join(RESERVED_IDS)}."
             )
         return id_
 
 
 class SessionPathSchema(BaseSchema):
-    session_id = SessionId(required=True)
+    session_id = SessionIdField(required=True)
 
 
 @dataclass(frozen=True)
 class Page:
-    """`limit` sessions at most, after the first `offset` ones."""
+    """At most `limit` sessions, after the first `offset` ones."""
 
     limit: int
     offset: int
@@ -68,12 +65,12 @@ class PageSchema(BaseSchema):
 
 
 class SessionSchema(BaseSchema):
-    session_id = fields.String(required=True)
+    session_id = required_text()
     created_at = fields.DateTime(required=True)
     last_accessed = fields.DateTime(
-        required=True, metadata=means("When its last turn began or ended.")
+        required=True, metadata=describe("When its last turn began or ended.")
     )
-    message_count = _count()
+    message_count = required_count()
     expires_at = fields.DateTime(required=True)
 
 
@@ -83,29 +80,31 @@ class SessionMessagesSchema(SessionSchema):
 
 class SessionListSchema(BaseSchema):
     sessions = fields.List(fields.Nested(SessionSchema), required=True)
-    total = _count(metadata=means("How many there are, on all pages."))
+    total = required_count(metadata=describe("The number of sessions on all pages."))
 
 
 class SessionDeletedSchema(BaseSchema):
-    session_id = fields.String(required=True)
+    session_id = required_text()
     deleted = fields.Boolean(required=True)
 
 
 class SessionStatsSchema(BaseSchema):
-    """Of the sessions that there are now."""
+    """Statistics of the sessions that exist now."""
 
-    sessions = _count()
-    turns = _count()
-    prompt_tokens = _count()
-    cached_tokens = _count()
-    completion_tokens = _count()
-    reasoning_tokens = _count()
-    total_tokens = _count()
+    sessions = required_count()
+    turns = required_count()
+    prompt_tokens = required_count()
+    cached_tokens = required_count()
+    completion_tokens = required_count()
+    reasoning_tokens = required_count()
+    total_tokens = required_count()
     cost_usd = fields.Float(required=True, validate=Range(min=0))
     oldest = fields.DateTime(required=True, allow_none=True)
     newest = fields.DateTime(required=True, allow_none=True)
-    parked_processes = _count(metadata=means("Processes of this worker's that wait for a turn."))
-    resumed_turns = _count(metadata=means("Turns that found such a process."))
+    parked_processes = required_count(
+        metadata=describe("Processes of this worker that wait for a session's next turn.")
+    )
+    resumed_turns = required_count(metadata=describe("Turns that used such a process."))
 
 
 SESSION_PATH = SessionPathSchema()

@@ -1,4 +1,4 @@
-"""The usage: which days and whose are asked for, and what is told of them."""
+"""The query and the response of /usage."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load
-from marshmallow.validate import Equal, Length, OneOf, Range
+from marshmallow.validate import Length, OneOf, Range
 
-from wrapper.schemas.base import BaseSchema, means
+from wrapper.schemas.base import (
+    BaseSchema,
+    always,
+    describe,
+    required_count,
+    required_object,
+    required_text,
+)
 
-_count = partial(fields.Integer, required=True, validate=Range(min=0))
-_dollars = partial(fields.Float, required=True, validate=Range(min=0))
+_required_dollars = partial(fields.Float, required=True, validate=Range(min=0))
 
 
 @dataclass(frozen=True)
 class UsageQuery:
-    """The days from *start* to *end*, of one key or of all that the caller may see."""
+    """The days from `start` to `end`, of one key or of every key that the caller may see."""
 
     start: date
     end: date
@@ -26,11 +32,14 @@ class UsageQuery:
 
 
 class UsageQuerySchema(BaseSchema):
-    """The view says the end where the caller does not."""
+    """The query. The view adds today as the end if the caller names none."""
 
-    start = fields.Date(metadata=means("The first day. Default: the first of the end's month."))
-    end = fields.Date(metadata=means("The last day. Default: today, by UTC."))
-    key = fields.String(validate=Length(min=1), metadata=means("Whose; others' only an admin."))
+    start = fields.Date(metadata=describe("The first day. Default: the first of the end's month."))
+    end = fields.Date(metadata=describe("The last day. Default: today, by UTC."))
+    key = fields.String(
+        validate=Length(min=1),
+        metadata=describe("The key's name. Only an admin may name another's key."),
+    )
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> UsageQuery:
@@ -40,41 +49,43 @@ class UsageQuerySchema(BaseSchema):
         return query
 
 
-class FiguresSchema(BaseSchema):
-    requests = _count()
-    prompt_tokens = _count()
-    cached_tokens = _count()
-    cache_write_tokens = _count()
-    completion_tokens = _count()
-    reasoning_tokens = _count()
-    total_tokens = _count()
-    cost_usd = _dollars(metadata=means("What Claude Code says it cost."))
-    unpriced_usd = _dollars(metadata=means("The most that it can have cost beside that."))
+class UsageAmountsSchema(BaseSchema):
+    requests = required_count()
+    prompt_tokens = required_count()
+    cached_tokens = required_count()
+    cache_write_tokens = required_count()
+    completion_tokens = required_count()
+    reasoning_tokens = required_count()
+    total_tokens = required_count()
+    cost_usd = _required_dollars(metadata=describe("The cost that Claude Code reports."))
+    unpriced_usd = _required_dollars(
+        metadata=describe("The most that turns without a reported cost can have cost.")
+    )
 
 
-class UsageLineSchema(FiguresSchema):
+class UsageLineSchema(UsageAmountsSchema):
     day = fields.Date(required=True)
-    key = fields.String(required=True)
-    model = fields.String(required=True)
+    key = required_text()
+    model = required_text()
 
 
 class BudgetSchema(BaseSchema):
-    limit_usd = _dollars()
-    spent_usd = _dollars()
+    limit_usd = _required_dollars()
+    spent_usd = _required_dollars()
     resets_at = fields.DateTime(required=True)
 
 
 class UsageReportSchema(BaseSchema):
-    object = fields.String(required=True, validate=Equal("usage"))
+    object = always("usage")
     start = fields.Date(required=True)
     end = fields.Date(required=True)
     data = fields.List(fields.Nested(UsageLineSchema), required=True)
-    total = fields.Nested(FiguresSchema, required=True)
+    total = required_object(UsageAmountsSchema)
     budgets = fields.Dict(
         keys=fields.String(validate=OneOf(("usd_per_day", "usd_per_month"))),
         values=fields.Nested(BudgetSchema),
         required=True,
-        metadata=means("The caller's own."),
+        metadata=describe("The caller's own."),
     )
 
 

@@ -12,7 +12,7 @@ from wrapper import Gateway, __version__
 from wrapper.openapi import build_document
 from wrapper.routes.operation import operation
 from wrapper.schemas.base import BaseSchema
-from wrapper.schemas.chat.response import ModelSchema
+from wrapper.schemas.models import ModelSchema
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

@@ -18,7 +18,8 @@ from tests.support.scripted_server import (
     frames_of,
 )
 from wrapper import Gateway, errors
-from wrapper.schemas.chat.response import REASONS, AccountSchema
+from wrapper.schemas.auth import AccountSchema
+from wrapper.schemas.chat import response as response_schemas
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.claude.status import TOLD
 from wrapper.services.events import (
@@ -279,7 +280,7 @@ def test_real_engine(tmp_path):
 
 def test_words():
     """The document knows every finish reason, and all that is told of an account."""
-    assert {*FINISH_REASONS.values(), "function_call"} == set(REASONS)
+    assert {*FINISH_REASONS.values(), "function_call"} == set(response_schemas.FINISH_REASONS)
     assert set(TOLD.values()) == set(AccountSchema().fields)
 
 

@@ -11,7 +11,7 @@ from openapi_schema_validator import OAS31Validator
 
 from wrapper import Gateway
 from wrapper.errors import InvalidRequest
-from wrapper.schemas.base import checked
+from wrapper.schemas.base import load_data
 from wrapper.schemas.usage import USAGE_QUERY, UsageQuery
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings
@@ -28,8 +28,8 @@ from wrapper.testing.engine import ScriptedEngine
 )
 def test_days(sent, start, end):
     """Days are ISO dates, the start by default the first of the end's month."""
-    assert checked(USAGE_QUERY, sent) == UsageQuery(start, end)
-    assert checked(USAGE_QUERY, {**sent, "key": "bob", "group_by": "day"}).key == "bob"
+    assert load_data(USAGE_QUERY, sent) == UsageQuery(start, end)
+    assert load_data(USAGE_QUERY, {**sent, "key": "bob", "group_by": "day"}).key == "bob"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_days(sent, start, end):
 def test_what_is_no_query(sent, param):
     """What is wrong is a 400 that names it."""
     with pytest.raises(InvalidRequest) as caught:
-        checked(USAGE_QUERY, {"end": "2026-11-26", **sent})
+        load_data(USAGE_QUERY, {"end": "2026-11-26", **sent})
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
@@ -81,7 +81,11 @@ def test_answer(client):
     told = document["paths"]["/v1/usage"]["get"]["responses"]["200"]["content"]["application/json"]
     OAS31Validator({**told["schema"], "components": document["components"]}).validate(body)
     schemas = document["components"]["schemas"]
-    for schema, told in (("UsageReport", body), ("UsageLine", line), ("Figures", body["total"])):
+    for schema, told in (
+        ("UsageReport", body),
+        ("UsageLine", line),
+        ("UsageAmounts", body["total"]),
+    ):
         assert set(schemas[schema]["properties"]) == set(told)
 
 

@@ -1,1 +1,1 @@
-"""The chat completions API: what a request may hold, and what an answer holds."""
+"""The request and the response of the chat completions API."""

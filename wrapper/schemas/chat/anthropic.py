@@ -1,4 +1,4 @@
-"""The parameters of Anthropic's Messages API that a chat completion request may have."""
+"""Parameters of Anthropic's Messages API in a chat completion request."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
-from wrapper.schemas.chat.content_parts import TEXTS, load_part, tell_parts
+from wrapper.schemas.chat.content_parts import TEXT_PARTS, load_part, parts_json_schema
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Effort
 
 CACHE_CONTROL = "cache_control"
-# The most tokens of thinking that each effort stands for.
+# The thinking budget of each effort, in tokens.
 BUDGETS: Mapping[Effort, int] = {"minimal": 1024, "low": 4096, "medium": 10_000, "high": 20_000}
-# How much a model thinks where the request says only that it does.
-UNSAID: Effort = "medium"
+# The effort if the request enables thinking without a budget.
+DEFAULT_EFFORT: Effort = "medium"
 _KINDS = ("enabled", "disabled", "adaptive")
 
 
-class Thinking(fields.Field[Effort]):
-    """Whether the model thinks, and within how many tokens; loads to an effort."""
+class ThinkingField(fields.Field[Effort]):
+    """Whether the model thinks, and with what budget; loads to an effort."""
 
     json_schema: ClassVar[dict[str, Any]] = {
         "type": "object",
@@ -42,14 +42,18 @@ class Thinking(fields.Field[Effort]):
         if value["type"] == "disabled":
             return "none"
         if value["type"] == "adaptive" or budget is None:
-            return UNSAID
-        return next((effort for effort, most in BUDGETS.items() if budget <= most), "xhigh")
+            return DEFAULT_EFFORT
+        return next(
+            (effort for effort, budget_limit in BUDGETS.items() if budget <= budget_limit), "xhigh"
+        )
 
 
-class System(fields.Field[ChatMessage]):
-    """The system prompt: a text, or blocks of text; loads to a system message."""
+class SystemField(fields.Field[ChatMessage]):
+    """The system prompt, a text or an array of text blocks; loads to a system message."""
 
-    json_schema: ClassVar[dict[str, Any]] = {"anyOf": [{"type": "string"}, tell_parts(*TEXTS)]}
+    json_schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"type": "string"}, parts_json_schema(*TEXT_PARTS)]
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> ChatMessage:
         if isinstance(value, str):
@@ -59,39 +63,41 @@ class System(fields.Field[ChatMessage]):
         return ChatMessage("system", ("\n\n".join(_texts(value)),))
 
 
-def effort_in(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the effort that a request asks for, and the parameter that says so."""
-    if "thinking" in data and not _thinking_is_idle(data):
+def effort_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the effort that a request asks for, and the parameter that sets it."""
+    if "thinking" in data and not _thinking_is_ignored(data):
         return {"effort": data["thinking"], "effort_param": "thinking"}
     return {"effort": data.get("reasoning_effort")}
 
 
-def messages_in(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the messages of a request, after the system prompt if it has one beside them."""
+def message_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the messages of a request, after its parameter `system` if it has one."""
     if "system" in data and any(data["system"].parts):
         return {"messages": (data["system"], *data["messages"]), "system_first": True}
     return {"messages": tuple(data["messages"])}
 
 
-def idle_in(data: Mapping[str, Any], original: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the parameters of Anthropic's in a request that have no effect because of others.
+def ignored_anthropic_parameters(
+    data: Mapping[str, Any], original: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the parameters of Anthropic's API that have no effect in this request.
 
-    The marks for the cache are looked for in its *original*, since loading leaves them out.
+    Cache marks are looked up in its *original*, because loading drops them.
     """
-    if "thinking" in data and _thinking_is_idle(data):
+    if "thinking" in data and _thinking_is_ignored(data):
         yield "thinking"
-    if original.get(CACHE_CONTROL) is None and any(map(_is_marked, _marked_places(original))):
+    if original.get(CACHE_CONTROL) is None and any(map(_is_marked, _markable_objects(original))):
         yield CACHE_CONTROL
 
 
-def _thinking_is_idle(data: Mapping[str, Any]) -> bool:
-    """Say whether another parameter decides: the same in OpenAI's words, or sampling."""
+def _thinking_is_ignored(data: Mapping[str, Any]) -> bool:
+    """Say whether another parameter overrides it: OpenAI's reasoning_effort, or sampling."""
     sampled = data.get("temperature", 1) < 1 or data.get("top_p", 1) < 1
     return "reasoning_effort" in data or (sampled and data["thinking"] != "none")
 
 
-def _marked_places(original: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the objects in which Anthropic's API has marks for the cache."""
+def _markable_objects(original: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the objects that may carry a cache mark in Anthropic's API."""
     system = original.get("system")
     yield from system if isinstance(system, list) else ()
     yield from original.get("tools") or ()
@@ -102,8 +108,8 @@ def _marked_places(original: Mapping[str, Any]) -> Iterator[Any]:
             yield from content
 
 
-def _is_marked(place: Any) -> bool:
-    return place.get(CACHE_CONTROL) is not None
+def _is_marked(holder: Any) -> bool:
+    return holder.get(CACHE_CONTROL) is not None
 
 
 def _texts(blocks: list[Any]) -> Iterator[str]:

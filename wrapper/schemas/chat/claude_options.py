@@ -1,16 +1,19 @@
-"""Claude Code's own knobs, which OpenAI does not have."""
+"""The options of Claude Code, in the request's object `claude`."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from marshmallow import RAISE, fields
 from marshmallow.validate import OneOf, Range
 
-from wrapper.schemas.base import MAX_INTEGER, BaseSchema, StrictBool, StrictInt, means
+from wrapper.schemas.base import MAX_INTEGER, BaseSchema, StrictBool, StrictInt, describe
 from wrapper.settings import PERMISSION_MODES
 
 
 class ClaudeSchema(BaseSchema):
-    """An unknown one is a mistake."""
+    """The options. Unknown ones are refused."""
 
     class Meta:
         unknown = RAISE
@@ -18,37 +21,64 @@ class ClaudeSchema(BaseSchema):
     profile = fields.String(
         allow_none=True,
         validate=OneOf(("agent", "plain")),
-        metadata=means("agent has Claude Code's tools, plain has none."),
+        metadata=describe("agent has Claude Code's tools; plain has none."),
     )
     system_prompt_mode = fields.String(
         allow_none=True,
         validate=OneOf(("replace", "append")),
-        metadata=means("Whether system messages stand in for Claude Code's own, or after it."),
+        metadata=describe(
+            "Whether system messages replace Claude Code's system prompt or follow it."
+        ),
     )
     prefill = StrictBool(
         allow_none=True,
-        metadata=means("Lets the last message be the assistant's, for the model to go on from."),
+        metadata=describe("Allow the last message to be the assistant's; the model continues it."),
     )
     compact = StrictBool(
         allow_none=True,
-        metadata=means("Lets a session that is too long for the model go on from a summary."),
+        metadata=describe(
+            "Allow a session that is too long for the model to continue from a summary."
+        ),
     )
     show_tool_use = StrictBool(
-        allow_none=True, metadata=means("Tells of tools at work in reasoning_content.")
+        allow_none=True, metadata=describe("Report tool use in reasoning_content.")
     )
     allowed_tools = fields.List(
-        fields.String(), allow_none=True, metadata=means("The tools that may be used, of those.")
+        fields.String(),
+        allow_none=True,
+        metadata=describe("The only tools of Claude Code that may be used."),
     )
     disallowed_tools = fields.List(
-        fields.String(), allow_none=True, metadata=means("Permission rules that deny.")
+        fields.String(), allow_none=True, metadata=describe("Permission rules that deny tool use.")
     )
     permission_mode = fields.String(
         allow_none=True,
         validate=OneOf(PERMISSION_MODES),
-        metadata=means("How much tools may do unasked; no wider than the gateway's own."),
+        metadata=describe(
+            "What tools may do without asking; no wider than the gateway's own mode."
+        ),
     )
     max_turns = StrictInt(
         allow_none=True,
         validate=Range(1, MAX_INTEGER),
-        metadata=means("Rounds of tool use; the answer then ends with finish_reason length."),
+        metadata=describe(
+            "The most rounds of tool use; then the answer ends with finish_reason length."
+        ),
     )
+
+
+def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a ChatRequest that these *options* set."""
+    allowed, denied = options.get("allowed_tools"), options.get("disallowed_tools")
+    mode = options.get("system_prompt_mode")
+    return {
+        "profile": options.get("profile"),
+        "appends_system": None if mode is None else mode == "append",
+        "prefill": options.get("prefill") or False,
+        "compacts": options.get("compact"),
+        "show_tool_use": options.get("show_tool_use") or False,
+        "allowed_tools": None if allowed is None else tuple(allowed),
+        "disallowed_tools": None if denied is None else tuple(denied),
+        "permission_mode": options.get("permission_mode"),
+        "max_turns": options.get("max_turns"),
+    }

@@ -1,16 +1,16 @@
-"""The rules: what is asked of several fields of a chat request at once, as JSON Schema has it."""
+"""JSON Schemas of the conditions that involve several fields of a chat request."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_OPTIONS_OF_STREAM: dict[str, Any] = {
+_STREAM_OPTIONS_NEED_STREAM: dict[str, Any] = {
     "anyOf": [
         {"properties": {"stream_options": {"type": "null"}}},
         {"properties": {"stream": {"const": True}}, "required": ["stream"]},
     ]
 }
-_NO_SAMPLING: dict[str, Any] = {
+_NO_SAMPLING_WITH_REASONING: dict[str, Any] = {
     "anyOf": [
         {"properties": {"reasoning_effort": {"enum": ["none", None]}}},
         {"properties": {"temperature": {"minimum": 1}, "top_p": {"minimum": 1}}},
@@ -18,11 +18,11 @@ _NO_SAMPLING: dict[str, Any] = {
 }
 
 
-def _not_empty(name: str) -> dict[str, Any]:
+def _nonempty(name: str) -> dict[str, Any]:
     return {"properties": {name: {"type": "array", "minItems": 1}}, "required": [name]}
 
 
-_NEEDS_TOOLS: dict[str, Any] = {
+_TOOL_CHOICE_NEEDS_TOOLS: dict[str, Any] = {
     "anyOf": [
         {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}},
         {
@@ -34,29 +34,36 @@ _NEEDS_TOOLS: dict[str, Any] = {
                 }
             }
         },
-        _not_empty("tools"),
+        _nonempty("tools"),
     ]
 }
-_NEEDS_FUNCTIONS: dict[str, Any] = {
+_FUNCTION_CALL_NEEDS_FUNCTIONS: dict[str, Any] = {
     "anyOf": [
         {"properties": {"function_call": {"enum": ["none", "auto", None]}}},
-        _not_empty("functions"),
+        _nonempty("functions"),
     ]
 }
-_ONE_FORM: dict[str, Any] = {"not": {"allOf": [_not_empty("tools"), _not_empty("functions")]}}
-_ONE_ANSWER: dict[str, Any] = {
+_TOOLS_OR_FUNCTIONS: dict[str, Any] = {
+    "not": {"allOf": [_nonempty("tools"), _nonempty("functions")]}
+}
+_ONE_CHOICE_IN_A_SESSION: dict[str, Any] = {
     "anyOf": [
         {"properties": {"session_id": {"type": "null"}}},
         {"properties": {"n": {"enum": [1, None]}}},
     ]
 }
-_NEEDS_SESSION: dict[str, Any] = {
+_COMPACT_NEEDS_SESSION: dict[str, Any] = {
     "anyOf": [
         {"properties": {"claude": {"properties": {"compact": {"enum": [False, None]}}}}},
         {"properties": {"session_id": {"type": "string"}}, "required": ["session_id"]},
     ]
 }
-RULES = [
-    *(_OPTIONS_OF_STREAM, _NO_SAMPLING, _NEEDS_TOOLS, _NEEDS_FUNCTIONS, _ONE_FORM),
-    *(_ONE_ANSWER, _NEEDS_SESSION),
+CONDITIONS = [
+    _STREAM_OPTIONS_NEED_STREAM,
+    _NO_SAMPLING_WITH_REASONING,
+    _TOOL_CHOICE_NEEDS_TOOLS,
+    _FUNCTION_CALL_NEEDS_FUNCTIONS,
+    _TOOLS_OR_FUNCTIONS,
+    _ONE_CHOICE_IN_A_SESSION,
+    _COMPACT_NEEDS_SESSION,
 ]

@@ -1,4 +1,4 @@
-"""The parts: each kind of thing that a message's content may hold, made into a turn's part."""
+"""The parts of a message's content: each kind is loaded to a part of a turn."""
 
 from __future__ import annotations
 
@@ -10,51 +10,55 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError
 
 from wrapper.json_text.precision import write_exact
-from wrapper.schemas.base import Coded
+from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.data_uri import DataUri, parse_data_uri
 from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
 from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
 Json = dict[str, Any]
 
-TEXTS = ("text", "refusal")
+TEXT_PARTS = ("text", "refusal")
 
 
 def load_part(index: int, part: Any) -> Part:
-    """Return what *part* of a content is. Raises ValidationError, below *index*."""
+    """Return the part number *index* as loaded. Raises ValidationError, whose path begins there."""
     if not isinstance(part, dict):
         raise ValidationError({index: ["Not a valid object."]})
     kind = part.get("type")
-    if not isinstance(kind, str) or kind not in (*_LOADERS, *_ANTHROPIC):
-        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
-        message = f"Parts of type {shown} are not supported; there are {', '.join(_LOADERS)}."
-        raise ValidationError({index: {"type": [Coded(message, "unsupported_value")]}})
-    if kind in _ANTHROPIC:
-        try:
-            return _ANTHROPIC[kind](part)
-        except ValidationError as error:
-            raise ValidationError({index: error.messages}) from None
-    held = part.get(kind)
-    if not isinstance(held, str if kind in TEXTS else dict):
-        what = "string" if kind in TEXTS else "object"
-        raise ValidationError({index: {kind: [f"Not a valid {what}."]}})
     try:
-        return _LOADERS[kind](held)
+        if isinstance(kind, str) and kind in _ANTHROPIC_LOADERS:
+            return _ANTHROPIC_LOADERS[kind](part)
+        return _load_openai_part(kind, part)
     except ValidationError as error:
-        raise ValidationError({index: {kind: error.messages}}) from None
+        raise ValidationError({index: error.messages}) from None
 
 
-def tell_parts(*kinds: str) -> Json:
+def _load_openai_part(kind: Any, part: Json) -> Part:
+    if not isinstance(kind, str) or kind not in _LOADERS:
+        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+        message = f"Parts of type {shown} are not supported; use {', '.join(_LOADERS)}."
+        raise ValidationError({"type": [CodedMessage(message, "unsupported_value")]})
+    value = part.get(kind)
+    if not isinstance(value, str if kind in TEXT_PARTS else dict):
+        name = "string" if kind in TEXT_PARTS else "object"
+        raise ValidationError({kind: [f"Not a valid {name}."]})
+    try:
+        return _LOADERS[kind](value)
+    except ValidationError as error:
+        raise ValidationError({kind: error.messages}) from None
+
+
+def parts_json_schema(*kinds: str) -> Json:
     """Return the JSON Schema of an array that may hold these *kinds* of parts."""
-    return {"type": "array", "items": {"oneOf": [_tell_part(kind) for kind in kinds]}}
+    return {"type": "array", "items": {"oneOf": [_part_json_schema(kind) for kind in kinds]}}
 
 
-def _tell_part(kind: str) -> Json:
+def _part_json_schema(kind: str) -> Json:
     of_type = {"type": {"type": "string", "const": kind}}
-    if told := _TOLD_ANTHROPIC.get(kind):
-        required = ["type", *told["required"]]
-        return {**told, "properties": {**of_type, **told["properties"]}, "required": required}
-    properties = {**of_type, kind: _TOLD[kind]}
+    if schema := _ANTHROPIC_JSON_SCHEMAS.get(kind):
+        required = ["type", *schema["required"]]
+        return {**schema, "properties": {**of_type, **schema["properties"]}, "required": required}
+    properties = {**of_type, kind: _JSON_SCHEMAS[kind]}
     return {"type": "object", "properties": properties, "required": ["type", kind]}
 
 
@@ -62,24 +66,24 @@ def _load_text(text: str) -> str:
     return text
 
 
-def _load_image(held: Json) -> Image | Document:
-    url = held.get("url")
+def _load_image(value: Json) -> Image | Document:
+    url = value.get("url")
     if not isinstance(url, str):
         raise ValidationError({"url": ["Not a valid string."]})
     if uri := parse_data_uri(url):
         return _image_of(uri)
-    # The model's API fetches it, and never this server, which could be made to ask its own network.
+    # The model's API fetches the URL. If this server did, a client could reach into its network.
     try:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _one_word(url):
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _is_one_word(url):
         message = "Must be an http or https URL, or data:image/png;base64,…."
-        raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+        raise ValidationError({"url": [CodedMessage(message, "invalid_image_url")]})
     return Image(url=url)
 
 
-def _one_word(url: str) -> bool:
+def _is_one_word(url: str) -> bool:
     return url.isprintable() and " " not in url
 
 
@@ -91,24 +95,24 @@ def _image_of(uri: DataUri) -> Image | Document:
         if kind_of(content):
             return load_image(uri.media_type, base64.b64encode(content).decode())
     except ValueError as error:
-        message = f"The picture cannot be taken: {error}."
-        raise ValidationError({"url": [Coded(message, "invalid_image")]}) from None
+        message = f"The image is not usable: {error}."
+        raise ValidationError({"url": [CodedMessage(message, "invalid_image")]}) from None
     message = "Must be in base64: data:image/png;base64,…."
-    raise ValidationError({"url": [Coded(message, "invalid_image_url")]})
+    raise ValidationError({"url": [CodedMessage(message, "invalid_image_url")]})
 
 
-def _load_file(held: Json) -> Document:
-    if held.get("file_id") is not None:
-        message = "There are no uploaded files here; send the file as file_data."
-        raise ValidationError({"file_id": [Coded(message, "unsupported_value")]})
-    title, data = held.get("filename"), held.get("file_data")
+def _load_file(value: Json) -> Document:
+    if value.get("file_id") is not None:
+        message = "The gateway has no uploaded files; send the file as file_data."
+        raise ValidationError({"file_id": [CodedMessage(message, "unsupported_value")]})
+    title, data = value.get("filename"), value.get("file_data")
     if title is not None and not isinstance(title, str):
         raise ValidationError({"filename": ["Not a valid string."]})
     if not isinstance(data, str):
         raise ValidationError({"file_data": ["Not a valid string."]})
     document = _document_of(data, title or "")
     if not document.data.strip():
-        raise ValidationError({"file_data": [Coded("Must not be blank.", "invalid_file")]})
+        raise ValidationError({"file_data": [CodedMessage("Must not be blank.", "invalid_file")]})
     return document
 
 
@@ -120,18 +124,18 @@ def _document_of(data: str, title: str) -> Document:
         return load_file(uri.media_type, uri.content(), title)
     except ValueError as error:
         raise ValidationError(
-            {"file_data": [Coded(f"The file cannot be taken: {error}.", "invalid_file")]}
+            {"file_data": [CodedMessage(f"The file is not usable: {error}.", "invalid_file")]}
         ) from None
 
 
-def _text_of(held: Json, key: str) -> str:
-    value = held.get(key)
-    if not isinstance(value, str) or not value:
+def _text_of(value: Json, key: str) -> str:
+    text = value.get(key)
+    if not isinstance(text, str) or not text:
         raise ValidationError({key: ["Not a valid string."]})
-    return value
+    return text
 
 
-def _load_source(part: Json) -> Part:
+def _load_anthropic_image(part: Json) -> Part:
     source = part.get("source")
     if not isinstance(source, dict) or source.get("type") not in ("base64", "url"):
         raise ValidationError({"source": ["Not a valid source of type base64 or url."]})
@@ -144,12 +148,12 @@ def _load_source(part: Json) -> Part:
         raise ValidationError({"source": error.messages}) from None
 
 
-def _load_document(part: Json) -> Part:
-    held = part.get("source")
-    source = held if isinstance(held, dict) else {}
+def _load_anthropic_document(part: Json) -> Part:
+    source = part.get("source")
+    source = source if isinstance(source, dict) else {}
     if source.get("type") not in ("base64", "text"):
         why = "Only documents of the source types base64 and text are supported."
-        raise ValidationError({"source": {"type": [Coded(why, "unsupported_value")]}})
+        raise ValidationError({"source": {"type": [CodedMessage(why, "unsupported_value")]}})
     try:
         data = _text_of(source, "data")
         if source["type"] == "text":
@@ -160,37 +164,37 @@ def _load_document(part: Json) -> Part:
         raise ValidationError({"source": error.messages}) from None
 
 
-def _load_use(part: Json) -> Part:
+def _load_tool_use(part: Json) -> Part:
     if not isinstance(part.get("input"), dict):
         raise ValidationError({"input": ["Not a valid object."]})
     return ToolCall(_text_of(part, "id"), _text_of(part, "name"), write_exact(part["input"]))
 
 
-def _load_result(part: Json) -> Part:
+def _load_tool_result(part: Json) -> Part:
     content = part.get("content")
     if content is None or isinstance(content, str):
         return ToolResult(_text_of(part, "tool_use_id"), (content,) if content else ())
     if not isinstance(content, list):
         raise ValidationError({"content": ["Not a valid string or array of parts."]})
     try:
-        held = tuple(load_part(nth, one) for nth, one in enumerate(content))
+        parts = tuple(load_part(index, item) for index, item in enumerate(content))
     except ValidationError as error:
         raise ValidationError({"content": error.messages}) from None
-    kept = tuple(one for one in held if isinstance(one, (str, Image)))
-    if len(kept) < len(held):
-        raise ValidationError({"content": ["Results hold texts and images only."]})
-    return ToolResult(_text_of(part, "tool_use_id"), kept)
+    accepted = tuple(item for item in parts if isinstance(item, (str, Image)))
+    if len(accepted) < len(parts):
+        raise ValidationError({"content": ["Tool results may hold only texts and images."]})
+    return ToolResult(_text_of(part, "tool_use_id"), accepted)
 
 
-# Parts as Anthropic's API has them.
-_ANTHROPIC: Mapping[str, Callable[[Json], Part]] = {
-    "image": _load_source,
-    "document": _load_document,
-    "tool_use": _load_use,
-    "tool_result": _load_result,
+# Parts in the form of Anthropic's API.
+_ANTHROPIC_LOADERS: Mapping[str, Callable[[Json], Part]] = {
+    "image": _load_anthropic_image,
+    "document": _load_anthropic_document,
+    "tool_use": _load_tool_use,
+    "tool_result": _load_tool_result,
 }
-_FILLED: Json = {"type": "string", "minLength": 1}
-_TOLD_ANTHROPIC: Mapping[str, Json] = {
+_NONEMPTY: Json = {"type": "string", "minLength": 1}
+_ANTHROPIC_JSON_SCHEMAS: Mapping[str, Json] = {
     "document": {
         "type": "object",
         "properties": {
@@ -200,7 +204,7 @@ _TOLD_ANTHROPIC: Mapping[str, Json] = {
                 "properties": {
                     "type": {"enum": ["base64", "text"]},
                     "media_type": {"type": "string"},
-                    "data": _FILLED,
+                    "data": _NONEMPTY,
                 },
                 "required": ["type", "data"],
             },
@@ -220,13 +224,13 @@ _TOLD_ANTHROPIC: Mapping[str, Json] = {
     },
     "tool_use": {
         "type": "object",
-        "properties": {"id": _FILLED, "name": _FILLED, "input": {"type": "object"}},
+        "properties": {"id": _NONEMPTY, "name": _NONEMPTY, "input": {"type": "object"}},
         "required": ["id", "name", "input"],
     },
     "tool_result": {
         "type": "object",
         "properties": {
-            "tool_use_id": _FILLED,
+            "tool_use_id": _NONEMPTY,
             "content": {"type": ["string", "array", "null"], "items": {"type": "object"}},
         },
         "required": ["tool_use_id"],
@@ -238,7 +242,7 @@ _LOADERS: Mapping[str, Callable[[Any], Part]] = {
     "image_url": _load_image,
     "file": _load_file,
 }
-_TOLD: Mapping[str, Json] = {
+_JSON_SCHEMAS: Mapping[str, Json] = {
     "text": {"type": "string"},
     "refusal": {"type": "string"},
     "image_url": {
@@ -258,7 +262,7 @@ _TOLD: Mapping[str, Json] = {
             "file_data": {
                 "type": "string",
                 "pattern": r"\S",
-                "description": "A data URI of application/pdf or text/*, or a text as it is.",
+                "description": "A data URI of application/pdf or text/*, or plain text.",
             },
             "filename": {"type": ["string", "null"]},
             "file_id": {"type": "null"},

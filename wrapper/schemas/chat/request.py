@@ -1,4 +1,4 @@
-"""The chat completion request: every field that OpenAI has, with its type and range."""
+"""The chat completion request: every field, with its type and range."""
 
 from __future__ import annotations
 
@@ -12,63 +12,87 @@ from marshmallow.validate import Length, OneOf, Range
 from wrapper.schemas.base import (
     MAX_INTEGER,
     BaseSchema,
-    Coded,
+    CodedMessage,
     StrictBool,
     StrictFloat,
     StrictInt,
+    describe,
+    neutral_json_schemas,
     nullable,
-    tell_neutral,
 )
-from wrapper.schemas.chat.anthropic import System, Thinking, effort_in, idle_in, messages_in
-from wrapper.schemas.chat.claude_options import ClaudeSchema
-from wrapper.schemas.chat.conditions import RULES
+from wrapper.schemas.chat.anthropic import (
+    SystemField,
+    ThinkingField,
+    effort_fields,
+    ignored_anthropic_parameters,
+    message_fields,
+)
+from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
+from wrapper.schemas.chat.conditions import CONDITIONS
 from wrapper.schemas.chat.message import MessageSchema
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, asked, drop, of_kind, refuse
-from wrapper.schemas.chat.stop import Stop, StopSequences
-from wrapper.schemas.chat.tool_choice import FunctionCall, ToolChoiceField, check_choice, choose
+from wrapper.schemas.chat.parameters import (
+    PARAMETERS,
+    Kind,
+    drop_parameters,
+    parameters_of,
+    refuse_unsupported,
+    used_parameters,
+)
+from wrapper.schemas.chat.stop import StopField, StopSequencesField
+from wrapper.schemas.chat.tool_choice import (
+    FunctionCallField,
+    ToolChoiceField,
+    check_tool_choice,
+    select_functions,
+)
 from wrapper.schemas.chat.tools import (
     MAX_FUNCTIONS,
     FunctionSchema,
     ResponseFormatSchema,
     ToolSchema,
 )
-from wrapper.schemas.sessions import SessionId
+from wrapper.schemas.sessions import SessionIdField
 from wrapper.services.request import ChatRequest
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
-LIMITS = ("max_completion_tokens", "max_tokens")  # the first one wins
+LIMITS = ("max_completion_tokens", "max_tokens")  # the first takes precedence
 
 
 class StreamOptionsSchema(BaseSchema):
     include_usage = StrictBool(allow_none=True)
 
 
-def _functions(data: Mapping[str, Any]) -> dict[str, Any]:
+def _function_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     legacy = bool(data.get("functions"))
-    given = tuple(data.get("functions") or data.get("tools") or ())
+    offered = tuple(data.get("functions") or data.get("tools") or ())
     choice = data.get("function_call" if legacy else "tool_choice")
-    # In their first form there is one call in an answer.
+    # In the older form an answer has at most one call.
     parallel = not legacy and data.get("parallel_tool_calls", True)
-    functions, tool_choice = choose(given, choice, parallel=parallel)
+    functions, tool_choice = select_functions(offered, choice, parallel=parallel)
     return {"functions": functions, "tool_choice": tool_choice, "legacy_functions": legacy}
 
 
-def _adapted(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the places of the schemas that the model gets in another form."""
-    for name, place in (("tools", "function.parameters"), ("functions", "parameters")):
+def _limit_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    name = next((name for name in LIMITS if name in data), LIMITS[-1])
+    return {"max_tokens": data.get(name), "limit_param": name}
+
+
+def _adapted_schemas(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of the JSON Schemas that the model gets in another form."""
+    for name, path in (("tools", "function.parameters"), ("functions", "parameters")):
         for index, function in enumerate(data.get(name) or ()):
             if function.original is not None:
-                yield f"{name}.{index}.{place}"
+                yield f"{name}.{index}.{path}"
     output_schema = data.get("response_format")
     if output_schema and output_schema.original is not None:
         yield "response_format.json_schema.schema"
 
 
 class ChatRequestSchema(BaseSchema):
-    """The request. What its fields mean, and what becomes of them, is in PARAMETERS.
+    """The request. PARAMETERS says what its fields mean and how they are treated.
 
-    The parameters *ignored* are left out, whatever a request sets them to.
+    The *ignored* parameters are dropped before validation, whatever their values.
     """
 
     def __init__(self, *, ignored: Collection[str] = (), **options: Any):
@@ -87,16 +111,16 @@ class ChatRequestSchema(BaseSchema):
     max_completion_tokens = StrictInt(validate=Range(1, MAX_INTEGER))
     temperature = StrictFloat(validate=Range(0, 2))
     top_p = StrictFloat(validate=Range(0, 1))
-    stop = Stop()
+    stop = StopField()
     n = StrictInt(validate=Range(1, MAX_CHOICES))
     reasoning_effort = fields.String(validate=OneOf(EFFORTS))
     claude = fields.Nested(ClaudeSchema)
-    session_id = SessionId()
+    session_id = SessionIdField()
     tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
     tool_choice = ToolChoiceField()
     parallel_tool_calls = StrictBool()
     functions = fields.List(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
-    function_call = FunctionCall()
+    function_call = FunctionCallField()
     response_format = fields.Nested(ResponseFormatSchema)
     presence_penalty = StrictFloat(validate=Range(-2, 2))
     frequency_penalty = StrictFloat(validate=Range(-2, 2))
@@ -112,45 +136,45 @@ class ChatRequestSchema(BaseSchema):
     prompt_cache_options = fields.Dict()
     prompt_cache_retention = fields.String()
     moderation = fields.Dict()
-    system = System()
-    thinking = Thinking()
-    stop_sequences = StopSequences()
+    system = SystemField()
+    thinking = ThinkingField()
+    stop_sequences = StopSequencesField()
     top_k = StrictInt()
     cache_control = fields.Dict()
 
     @classmethod
-    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
+    def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
         properties = {
-            name: one if name in told["required"] else nullable(one)
-            for name, one in told["properties"].items()
+            name: property_ if name in json_schema["required"] else nullable(property_)
+            for name, property_ in json_schema["properties"].items()
         }
-        unsupported = of_kind(Kind.REFUSED)
-        properties |= tell_neutral({name: one.neutral for name, one in unsupported.items()})
-        for name in properties.keys() - unsupported.keys():
-            told_of = {"description": PARAMETERS[name].description}
-            properties[name] = {**properties[name], **told_of}
-        return {**told, "properties": properties, "allOf": RULES}
+        refused = parameters_of(Kind.REFUSED)
+        properties |= neutral_json_schemas({name: row.neutral for name, row in refused.items()})
+        for name in properties.keys() - refused.keys():
+            properties[name] = {**properties[name], **describe(PARAMETERS[name].description)}
+        return {**json_schema, "properties": properties, "allOf": CONDITIONS}
 
     def load(self, data: Any, **options: Any) -> Any:
-        """Load *data* without the parameters that the operator ignores, and name those."""
+        """Load *data* without the ignored parameters, which the request then names as dropped."""
         if not isinstance(data, dict):
             return super().load(data, **options)
-        data, dropped = drop(data, self._ignored)
+        data, dropped = drop_parameters(data, self._ignored)
         request = super().load(data, **options)
-        also = tuple(name for name in request.idle if name in self._ignored)
-        if dropped or also:
-            idle = tuple(name for name in request.idle if name not in also)
-            return replace(request, idle=idle, dropped=tuple(dict.fromkeys((*dropped, *also))))
+        # A cache mark inside of messages, tools or the system prompt is found only by loading.
+        nested = tuple(name for name in request.idle if name in self._ignored)
+        if dropped or nested:
+            idle = tuple(name for name in request.idle if name not in nested)
+            return replace(request, idle=idle, dropped=tuple(dict.fromkeys((*dropped, *nested))))
         return request
 
     @pre_load
     def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """An explicit null means the same as absence, for every optional field."""
+        """Treat null as absence, for every optional field."""
         return {name: value for name, value in data.items() if value is not None}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def refuse_unsupported(self, _: Any, original: dict[str, Any], **__: Any) -> None:
-        refuse(original)
+    def check_support(self, _: Any, original: dict[str, Any], **__: Any) -> None:
+        refuse_unsupported(original)
         if original.get("stream_options") is not None and original.get("stream") is not True:
             raise ValidationError("Only allowed when stream is true.", "stream_options")
 
@@ -159,63 +183,56 @@ class ChatRequestSchema(BaseSchema):
         if data.get("tools") and data.get("functions"):
             raise ValidationError("Not allowed beside tools.", "functions")
         for functions, choice in (("tools", "tool_choice"), ("functions", "function_call")):
-            check_choice(data.get(functions) or [], data.get(choice), functions, choice)
+            check_tool_choice(data.get(functions) or [], data.get(choice), functions, choice)
 
     @validates_schema
-    def refuse_several_answers(self, data: dict[str, Any], **_: Any) -> None:
+    def check_session_choices(self, data: dict[str, Any], **_: Any) -> None:
         if "session_id" in data and data.get("n", 1) > 1:
-            raise ValidationError("Only 1 with session_id: a session goes on from one answer.", "n")
+            raise ValidationError(
+                "Only 1 with session_id: a session continues from one answer.", "n"
+            )
 
     @validates_schema
-    def refuse_lost_summary(self, data: dict[str, Any], **_: Any) -> None:
+    def check_compact(self, data: dict[str, Any], **_: Any) -> None:
         if (data.get("claude") or {}).get("compact") and "session_id" not in data:
-            why = "Only with session_id: else the summary would be lost."
-            raise ValidationError({"compact": [why]}, "claude")
+            message = "Only with session_id: otherwise the summary would be lost."
+            raise ValidationError({"compact": [message]}, "claude")
 
     @validates_schema
-    def refuse_sampled_thoughts(self, data: dict[str, Any], **_: Any) -> None:
+    def check_sampling(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("reasoning_effort", "none") == "none":
             return
         for name in ("temperature", "top_p"):
             if data.get(name, 1) < 1:
                 message = (
-                    f"{name} cannot be set together with reasoning_effort: the model's API takes "
-                    "no sampling while it thinks."
+                    f"{name} cannot be set together with reasoning_effort: the model's API "
+                    "does not allow sampling while it thinks."
                 )
-                raise ValidationError(Coded(message, "unsupported_value"), name)
+                raise ValidationError(CodedMessage(message, "unsupported_value"), name)
 
     @post_load(pass_original=True)
     def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatRequest:
-        claude = data.get("claude", {})
-        allowed, denied = claude.get("allowed_tools"), claude.get("disallowed_tools")
-        mode = claude.get("system_prompt_mode")
         return ChatRequest(
-            **messages_in(data),
+            **message_fields(data),
+            **_limit_fields(data),
+            **effort_fields(data),
+            **_function_fields(data),
+            **claude_fields(data.get("claude", {})),
             model=data.get("model"),
-            profile=claude.get("profile"),
             stream=data.get("stream", False),
             include_usage=data.get("stream_options", {}).get("include_usage") or False,
-            max_tokens=next((data[name] for name in LIMITS if name in data), None),
-            limit_param=next((name for name in LIMITS if name in data), LIMITS[-1]),
             temperature=data.get("temperature"),
             top_p=data.get("top_p"),
             stop=(*data.get("stop", ()), *data.get("stop_sequences", ())),
             n=data.get("n", 1),
-            **effort_in(data),
             service_tier=data.get("service_tier"),
-            show_tool_use=claude.get("show_tool_use") or False,
-            allowed_tools=None if allowed is None else tuple(allowed),
-            disallowed_tools=None if denied is None else tuple(denied),
-            permission_mode=claude.get("permission_mode"),
-            max_turns=claude.get("max_turns"),
-            **_functions(data),
             output_schema=data.get("response_format"),
-            prefill=claude.get("prefill") or False,
             session_id=data.get("session_id"),
-            compacts=claude.get("compact"),
-            appends_system=None if mode is None else mode == "append",
-            idle=(*asked(data, Kind.IDLE), *idle_in(data, original)),
-            adapted=tuple(_adapted(data)),
+            idle=(
+                *used_parameters(data, Kind.IGNORED),
+                *ignored_anthropic_parameters(data, original),
+            ),
+            adapted=tuple(_adapted_schemas(data)),
         )
 
 

@@ -1,223 +1,137 @@
-"""The answers: what each route sends. They tell of it; what is sent is written elsewhere."""
+"""The response of a chat completion, whole or as the chunks of a stream.
+
+These schemas describe it in the OpenAPI document; the presenter in services/fronts writes it.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
 from marshmallow import fields
-from marshmallow.validate import Equal, OneOf, Range
+from marshmallow.validate import Equal, OneOf
 
-from wrapper.schemas.base import BaseSchema
+from wrapper.schemas.base import (
+    BaseSchema,
+    always,
+    describe,
+    nullable_text,
+    required_count,
+    required_object,
+    required_text,
+    unix_seconds,
+)
 
-REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
+FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
-_THINKING = {"description": "What the model thought and, where asked for, the tools it used."}
-_TIER = {"description": "Where the request named one."}
-
-_text = partial(fields.String, required=True)
-_count = partial(fields.Integer, required=True, validate=Range(min=0))
-_seconds = partial(_count, metadata={"description": "In Unix seconds; 0 where it is not known."})
-_null = partial(fields.String, required=True, allow_none=True)
-_nested = partial(fields.Nested, required=True)
-
-
-def _always(value: str) -> fields.String:
-    return fields.String(required=True, validate=Equal(value))
+_REASONING = describe("The model's thinking and, with show_tool_use, the tools it used.")
+_SERVICE_TIER = describe("Present if the request named a tier.")
 
 
 class PromptDetailsSchema(BaseSchema):
-    cached_tokens = _count()
-    cache_write_tokens = _count()
-    audio_tokens = _count()
+    cached_tokens = required_count()
+    cache_write_tokens = required_count()
+    audio_tokens = required_count()
 
 
 class CompletionDetailsSchema(BaseSchema):
-    reasoning_tokens = _count()
-    audio_tokens = _count()
-    accepted_prediction_tokens = _count()
-    rejected_prediction_tokens = _count()
+    reasoning_tokens = required_count()
+    audio_tokens = required_count()
+    accepted_prediction_tokens = required_count()
+    rejected_prediction_tokens = required_count()
 
 
 class UsageSchema(BaseSchema):
-    prompt_tokens = _count()
-    completion_tokens = _count()
-    total_tokens = _count()
-    prompt_tokens_details = _nested(PromptDetailsSchema)
-    completion_tokens_details = _nested(CompletionDetailsSchema)
+    prompt_tokens = required_count()
+    completion_tokens = required_count()
+    total_tokens = required_count()
+    prompt_tokens_details = required_object(PromptDetailsSchema)
+    completion_tokens_details = required_object(CompletionDetailsSchema)
     cost_usd = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "In dollars; null where it is not known."},
+        required=True, allow_none=True, metadata=describe("In dollars; null if unknown.")
     )
 
 
-class CalledSchema(BaseSchema):
-    name = _text()
-    arguments = fields.String(
-        required=True, metadata={"description": "The text of a JSON object, as the model wrote it."}
-    )
+class FunctionCallSchema(BaseSchema):
+    name = required_text()
+    arguments = required_text(metadata=describe("A JSON object as text, as the model wrote it."))
 
 
-class CallSchema(BaseSchema):
-    id = _text()
-    type = _always("function")
-    function = _nested(CalledSchema)
+class ToolCallSchema(BaseSchema):
+    id = required_text()
+    type = always("function")
+    function = required_object(FunctionCallSchema)
 
 
-class AnswerMessageSchema(BaseSchema):
-    role = _always("assistant")
-    content = fields.String(
-        required=True, allow_none=True, metadata={"description": "null beside calls without text."}
-    )
-    tool_calls = fields.List(fields.Nested(CallSchema))
-    function_call = fields.Nested(CalledSchema)
-    refusal = _null()
+class AssistantMessageSchema(BaseSchema):
+    role = always("assistant")
+    content = nullable_text(metadata=describe("null if there are calls and no text."))
+    tool_calls = fields.List(fields.Nested(ToolCallSchema))
+    function_call = fields.Nested(FunctionCallSchema)
+    refusal = nullable_text()
     annotations = fields.List(fields.Dict(), required=True)
-    reasoning_content = fields.String(metadata=_THINKING)
+    reasoning_content = fields.String(metadata=_REASONING)
 
 
 class ChoiceSchema(BaseSchema):
-    index = _count()
-    message = _nested(AnswerMessageSchema)
+    index = required_count()
+    message = required_object(AssistantMessageSchema)
     logprobs = fields.Raw(required=True, metadata={"type": "null"})
-    finish_reason = fields.String(required=True, validate=OneOf(REASONS))
+    finish_reason = required_text(validate=OneOf(FINISH_REASONS))
 
 
 class CompletionSchema(BaseSchema):
-    id = _text()
-    object = _always("chat.completion")
-    created = _seconds()
-    model = fields.String(required=True, metadata={"description": "The model that ran."})
+    id = required_text()
+    object = always("chat.completion")
+    created = unix_seconds()
+    model = required_text(metadata=describe("The model that ran."))
     choices = fields.List(fields.Nested(ChoiceSchema), required=True)
-    usage = _nested(UsageSchema)
-    service_tier = fields.String(metadata=_TIER)
+    usage = required_object(UsageSchema)
+    service_tier = fields.String(metadata=_SERVICE_TIER)
 
 
-class CalledDeltaSchema(BaseSchema):
+class FunctionCallDeltaSchema(BaseSchema):
     name = fields.String()
-    arguments = _text()
+    arguments = required_text()
 
 
-class CallDeltaSchema(BaseSchema):
-    index = _count()
-    id = fields.String(metadata={"description": "In a call's first delta, as are type and name."})
+class ToolCallDeltaSchema(BaseSchema):
+    index = required_count()
+    id = fields.String(metadata=describe("In a call's first delta, with type and name."))
     type = fields.String(validate=Equal("function"))
-    function = _nested(CalledDeltaSchema)
+    function = required_object(FunctionCallDeltaSchema)
 
 
 class DeltaSchema(BaseSchema):
     role = fields.String(validate=Equal("assistant"))
     content = fields.String()
     refusal = fields.String(allow_none=True)
-    tool_calls = fields.List(fields.Nested(CallDeltaSchema))
-    function_call = fields.Nested(CalledDeltaSchema)
-    reasoning_content = fields.String(metadata=_THINKING)
+    tool_calls = fields.List(fields.Nested(ToolCallDeltaSchema))
+    function_call = fields.Nested(FunctionCallDeltaSchema)
+    reasoning_content = fields.String(metadata=_REASONING)
 
 
 class ChunkChoiceSchema(BaseSchema):
-    index = _count()
-    delta = _nested(DeltaSchema)
+    index = required_count()
+    delta = required_object(DeltaSchema)
     logprobs = fields.Raw(required=True, metadata={"type": "null"})
-    finish_reason = fields.String(required=True, allow_none=True, validate=OneOf(REASONS))
+    finish_reason = nullable_text(validate=OneOf(FINISH_REASONS))
 
 
 class ChunkSchema(BaseSchema):
-    id = _text()
-    object = _always("chat.completion.chunk")
-    created = _seconds()
-    model = _text()
+    id = required_text()
+    object = always("chat.completion.chunk")
+    created = unix_seconds()
+    model = required_text()
     choices = fields.List(fields.Nested(ChunkChoiceSchema), required=True)
     usage = fields.Nested(
         UsageSchema,
         allow_none=True,
-        metadata={"description": "Where it was asked for: null, and filled in the last chunk."},
+        metadata=describe("With include_usage: null, except in the last chunk."),
     )
-    service_tier = fields.String(metadata=_TIER)
+    service_tier = fields.String(metadata=_SERVICE_TIER)
     notes = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={
-            "description": "In a choice's last chunk, where there is anything to tell: what the "
-            "headers x-retried-params, x-unmet-params, x-adapted-params and x-ended-early tell of "
-            "whole answers."
-        },
+        metadata=describe(
+            "In a choice's last chunk, what the headers x-retried-params, x-unmet-params, "
+            "x-adapted-params and x-ended-early would say; absent if there is nothing to say."
+        ),
     )
-
-
-class SupportsSchema(BaseSchema):
-    temperature = fields.Boolean(required=True)
-    top_p = fields.Boolean(required=True)
-    reasoning_effort = fields.Boolean(required=True)
-    thinking_off = fields.Boolean(
-        required=True, metadata={"description": "Whether reasoning_effort may be none."}
-    )
-    max_output_tokens = fields.Integer(
-        required=True, metadata={"description": "The most that max_tokens may ask for."}
-    )
-
-
-class ModelSchema(BaseSchema):
-    id = _text()
-    object = _always("model")
-    created = _seconds()
-    owned_by = _always("anthropic")
-    runs = fields.String(required=True, metadata={"description": "What the name stands for."})
-    name = fields.String(required=True, metadata={"description": "What to show to people."})
-    display_name = _text()
-    supports = _nested(
-        SupportsSchema, metadata={"description": "What has an effect; else it is ignored."}
-    )
-
-
-class ModelListSchema(BaseSchema):
-    object = _always("list")
-    data = fields.List(fields.Nested(ModelSchema), required=True)
-
-
-class CliSchema(BaseSchema):
-    version = _null()
-    path = _null()
-    error = _null()
-
-
-class AccountSchema(BaseSchema):
-    provider = fields.String()
-    subscription = fields.String()
-    key_source = fields.String()
-    token_source = fields.String()
-
-
-class AuthStatusSchema(BaseSchema):
-    method = _text()
-    reason = _text()
-    ready = fields.Boolean(required=True)
-    missing = fields.List(
-        fields.String(),
-        required=True,
-        metadata={"description": "What is missing, and its mend."},
-    )
-    cli = _nested(CliSchema)
-    account = _nested(AccountSchema)
-
-
-class FaultSchema(BaseSchema):
-    message = _text()
-    type = _text()
-    param = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The input at fault, as a path: messages.0.role."},
-    )
-    code = _null()
-
-
-class ErrorSchema(BaseSchema):
-    error = _nested(FaultSchema)
-
-
-class DocumentSchema(BaseSchema):
-    openapi = _text()
-    info = fields.Dict(required=True)
-    paths = fields.Dict(required=True)
-    components = fields.Dict(required=True)
-    servers = fields.List(fields.Dict(), required=True)

@@ -1,4 +1,4 @@
-"""The calls: functions that the model has called, as an assistant's message tells of them."""
+"""The tool calls in an assistant's message."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields, post_load
 
 from wrapper.json_text.precision import write_exact
-from wrapper.schemas.base import BaseSchema, Coded
+from wrapper.schemas.base import BaseSchema, CodedMessage
 from wrapper.services.messages.pairing import WITHOUT_ID
 from wrapper.services.turn import ToolCall
 
-_ID = {"description": "Where it is empty, an id is made up, for the result with an empty one, too."}
+_ID_METADATA = {
+    "description": "If empty, the gateway makes up an id, and gives it to the result with an empty "
+    "id too."
+}
 
 
-class Arguments(fields.Field[str]):
-    """A text, of a JSON object as a rule; a blank one, or none, counts as an empty object."""
+class ArgumentsField(fields.Field[str]):
+    """A text, normally a JSON object; a blank or missing one counts as an empty object."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A JSON object, as a rule in a text. An empty text counts as {}; of all "
-        "else the model gets the object that it encodes, or one that holds it as INVALID_JSON.",
+        "description": "A JSON object, normally as text. An empty text counts as {}. A text that "
+        "is not a JSON object reaches the model in an object, under the key INVALID_JSON.",
         "anyOf": [{"type": "string"}, {"type": "object"}],
     }
 
@@ -33,15 +36,15 @@ class Arguments(fields.Field[str]):
 
 def _check_type(value: str) -> None:
     if value != "function":
-        message = f"Calls of type {value[:40]!r} are not supported; there are only functions."
-        raise ValidationError(Coded(message, "unsupported_value"))
+        message = f"Calls of type {value[:40]!r} are not supported; only function is."
+        raise ValidationError(CodedMessage(message, "unsupported_value"))
 
 
 class PastFunctionCallSchema(BaseSchema):
-    """What is called. By itself it is a call of OpenAI's older way, which has no id."""
+    """A function and its arguments. Alone, it is a call in OpenAI's older form, without an id."""
 
     name = fields.String(required=True)
-    arguments = Arguments(allow_none=True, load_default=None)
+    arguments = ArgumentsField(allow_none=True, load_default=None)
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ToolCall:
@@ -49,11 +52,11 @@ class PastFunctionCallSchema(BaseSchema):
 
 
 class PastToolCallSchema(BaseSchema):
-    id = fields.String(required=True, metadata=_ID)
+    id = fields.String(required=True, metadata=_ID_METADATA)
     type = fields.String(allow_none=True, validate=_check_type, metadata={"enum": ["function"]})
     function = fields.Nested(PastFunctionCallSchema, required=True)
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ToolCall:
-        called: ToolCall = data["function"]
-        return ToolCall(data["id"] or WITHOUT_ID, called.name, called.arguments)
+        call: ToolCall = data["function"]
+        return ToolCall(data["id"] or WITHOUT_ID, call.name, call.arguments)

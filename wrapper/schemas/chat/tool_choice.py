@@ -1,4 +1,4 @@
-"""The choice: which of its functions a request wants to be called."""
+"""The tool choice: which of a request's functions the model may or must call."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class _AllowedToolSchema(BaseSchema):
     function = fields.Nested(_NamedSchema, required=True)
 
 
-class _AllowedSchema(BaseSchema):
+class _AllowedToolsSchema(BaseSchema):
     mode = fields.String(required=True, validate=OneOf(("auto", "required")))
     tools = fields.List(fields.Nested(_AllowedToolSchema), required=True, validate=Length(min=1))
 
 
-class _ChoiceSchema(BaseSchema):
+class _ToolChoiceSchema(BaseSchema):
     type = fields.String(required=True, validate=OneOf(("function", "allowed_tools")))
     function = fields.Nested(_NamedSchema)
-    allowed_tools = fields.Nested(_AllowedSchema)
+    allowed_tools = fields.Nested(_AllowedToolsSchema)
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
@@ -41,21 +41,25 @@ class _ChoiceSchema(BaseSchema):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which functions are to be called; `allowed` None means that all may be."""
+class RequestedToolChoice:
+    """What a request demands, and the functions it allows; None allows all of them."""
 
     tool_choice: ToolChoice
     allowed: tuple[str, ...] | None = None
 
 
-MODES: Mapping[str, Choice] = {
-    "none": Choice(ToolChoice("none")),
-    "auto": Choice(ToolChoice("auto")),
-    "required": Choice(ToolChoice("any")),
+MODES: Mapping[str, RequestedToolChoice] = {
+    "none": RequestedToolChoice(ToolChoice("none")),
+    "auto": RequestedToolChoice(ToolChoice("auto")),
+    "required": RequestedToolChoice(ToolChoice("any")),
 }
-_CHOICE, _NAMED = _ChoiceSchema(), _NamedSchema()
-NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-ALLOWED = {
+_TOOL_CHOICE, _NAMED = _ToolChoiceSchema(), _NamedSchema()
+_NAMED_JSON_SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+}
+_ALLOWED_JSON_SCHEMA = {
     "type": "object",
     "properties": {
         "mode": {"enum": ["auto", "required"]},
@@ -64,7 +68,7 @@ ALLOWED = {
             "minItems": 1,
             "items": {
                 "type": "object",
-                "properties": {"type": {"const": "function"}, "function": NAMED},
+                "properties": {"type": {"const": "function"}, "function": _NAMED_JSON_SCHEMA},
                 "required": ["function"],
             },
         },
@@ -73,7 +77,7 @@ ALLOWED = {
 }
 
 
-class _AnthropicSchema(BaseSchema):
+class _AnthropicToolChoiceSchema(BaseSchema):
     name = fields.String()
     disable_parallel_tool_use = StrictBool(allow_none=True)
 
@@ -83,12 +87,12 @@ class _AnthropicSchema(BaseSchema):
             raise ValidationError("Missing data for required field.", "name")
 
 
-# The modes of Anthropic's API, by their names there.
+# Modes by their names in Anthropic's API.
 _ANTHROPIC_MODES: Mapping[str, Mode] = {"auto": "auto", "any": "any", "none": "none", "tool": "one"}
-_ANTHROPIC = _AnthropicSchema()
-_TOLD_ANTHROPIC = {
+_ANTHROPIC_TOOL_CHOICE = _AnthropicToolChoiceSchema()
+_ANTHROPIC_JSON_SCHEMA = {
     "type": "object",
-    "description": "As Anthropic's API has it.",
+    "description": "The form of Anthropic's API.",
     "properties": {
         "type": {"enum": list(_ANTHROPIC_MODES)},
         "name": {"type": "string"},
@@ -102,89 +106,92 @@ _TOLD_ANTHROPIC = {
 }
 
 
-class ToolChoiceField(fields.Field[Choice]):
-    """A mode, one function by its name, or a list of those that are allowed."""
+class ToolChoiceField(fields.Field[RequestedToolChoice]):
+    """A mode, one function by name, or a list of allowed functions."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "Names must be those of tools that are given.",
+        "description": "Every name must be that of a tool in the request.",
         "anyOf": [
             {"enum": ["none", "auto", "required"]},
             {
                 "type": "object",
-                "properties": {"type": {"const": "function"}, "function": NAMED},
+                "properties": {"type": {"const": "function"}, "function": _NAMED_JSON_SCHEMA},
                 "required": ["type", "function"],
             },
             {
                 "type": "object",
-                "properties": {"type": {"const": "allowed_tools"}, "allowed_tools": ALLOWED},
+                "properties": {
+                    "type": {"const": "allowed_tools"},
+                    "allowed_tools": _ALLOWED_JSON_SCHEMA,
+                },
                 "required": ["type", "allowed_tools"],
             },
-            _TOLD_ANTHROPIC,
+            _ANTHROPIC_JSON_SCHEMA,
         ],
     }
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Choice:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> RequestedToolChoice:
         if isinstance(value, str):
             return _mode(value, tuple(MODES))
         if isinstance(value, dict) and value.get("type") in tuple(_ANTHROPIC_MODES):
             return _anthropic(value)
-        data = _CHOICE.load(value)
+        data = _TOOL_CHOICE.load(value)
         if data["type"] == "function":
-            return Choice(ToolChoice("one", data["function"]["name"]))
+            return RequestedToolChoice(ToolChoice("one", data["function"]["name"]))
         allowed = data["allowed_tools"]
         names = tuple(tool["function"]["name"] for tool in allowed["tools"])
-        return Choice(MODES[allowed["mode"]].tool_choice, names)
+        return RequestedToolChoice(MODES[allowed["mode"]].tool_choice, names)
 
 
-class FunctionCall(fields.Field[Choice]):
-    """The same in its first form: a mode, or one function by its name."""
+class FunctionCallField(fields.Field[RequestedToolChoice]):
+    """OpenAI's older form of it: a mode, or one function by name."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "The name must be that of a function that is given.",
-        "anyOf": [{"enum": ["none", "auto"]}, NAMED],
+        "description": "The name must be that of a function in the request.",
+        "anyOf": [{"enum": ["none", "auto"]}, _NAMED_JSON_SCHEMA],
     }
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Choice:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> RequestedToolChoice:
         if isinstance(value, str):
             return _mode(value, ("none", "auto"))
-        return Choice(ToolChoice("one", _NAMED.load(value)["name"]))
+        return RequestedToolChoice(ToolChoice("one", _NAMED.load(value)["name"]))
 
 
-def check_choice(
-    functions: Sequence[Function], choice: Choice | None, param: str, choice_param: str
+def check_tool_choice(
+    functions: Sequence[Function], choice: RequestedToolChoice | None, param: str, choice_param: str
 ) -> None:
-    """Raise ValidationError where two functions have one name, or the choice names none of them."""
+    """Raise ValidationError if two functions share a name, or the choice names an unknown one."""
     names = [function.name for function in functions]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise ValidationError({index: [f"There is a function {name!r} already."]}, param)
+            raise ValidationError({index: [f"Another function is named {name!r}."]}, param)
     named = () if choice is None else (choice.tool_choice.name, *(choice.allowed or ()))
     for name in filter(None, named):
         if name not in names:
-            why = f"There is no function {name[:80]!r} among the {param}."
-            raise ValidationError(why, choice_param)
+            message = f"The {param} contain no function {name[:80]!r}."
+            raise ValidationError(message, choice_param)
     if choice and choice.tool_choice.mode == "any" and not names:
         raise ValidationError(f"Only allowed with {param}.", choice_param)
 
 
-def choose(
-    functions: tuple[Function, ...], choice: Choice | None, *, parallel: bool
+def select_functions(
+    functions: tuple[Function, ...], choice: RequestedToolChoice | None, *, parallel: bool
 ) -> tuple[tuple[Function, ...], ToolChoice]:
-    """Return the functions that may be called, and whether they are to be."""
+    """Return the functions that may be called, and the tool choice among them."""
     choice = choice or MODES["auto"]
     if choice.allowed is not None:
-        functions = tuple(one for one in functions if one.name in choice.allowed)
+        functions = tuple(function for function in functions if function.name in choice.allowed)
     parallel = parallel and choice.tool_choice.parallel
     return functions, ToolChoice(choice.tool_choice.mode, choice.tool_choice.name, parallel)
 
 
-def _anthropic(value: dict[str, Any]) -> Choice:
-    data, mode = _ANTHROPIC.load(value), _ANTHROPIC_MODES[value["type"]]
+def _anthropic(value: dict[str, Any]) -> RequestedToolChoice:
+    data, mode = _ANTHROPIC_TOOL_CHOICE.load(value), _ANTHROPIC_MODES[value["type"]]
     name = data["name"] if mode == "one" else ""
-    return Choice(ToolChoice(mode, name, not data.get("disable_parallel_tool_use")))
+    return RequestedToolChoice(ToolChoice(mode, name, not data.get("disable_parallel_tool_use")))
 
 
-def _mode(value: str, modes: tuple[str, ...]) -> Choice:
+def _mode(value: str, modes: tuple[str, ...]) -> RequestedToolChoice:
     if value not in modes:
         raise ValidationError(f"Must be one of: {', '.join(modes)}; or an object.")
     return MODES[value]

@@ -1,4 +1,4 @@
-"""The functions and the answer's format, as a chat completion request describes them."""
+"""The tools, functions and response format of a chat completion request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields, post_load, pre_load
 from marshmallow.validate import Equal, OneOf
 
-from wrapper.schemas.base import BaseSchema, Coded, StrictBool
+from wrapper.schemas.base import BaseSchema, CodedMessage, StrictBool
 from wrapper.services.json_schema.model_schema import (
     ModelSchema,
     adapt,
@@ -23,16 +23,16 @@ from wrapper.services.turn import Function, OutputSchema
 NAME = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_FUNCTIONS = 128
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
-SEVERAL = {"type": "array", "minItems": 1}
+_NONEMPTY_ARRAY = {"type": "array", "minItems": 1}
 ANY_OBJECT = OutputSchema("json_object", {"type": "object"})
 
 
-class Parameters(fields.Field[ModelSchema]):
-    """A JSON Schema of an object; an empty one is that of no parameters."""
+class ParametersField(fields.Field[ModelSchema]):
+    """A JSON Schema that accepts objects; an empty one means no parameters."""
 
     json_schema: ClassVar[dict[str, Any]] = {
-        "description": "A JSON Schema that accepts objects, without references to elsewhere. {} "
-        "means no parameters.",
+        "description": "A JSON Schema that accepts objects, without references to other documents. "
+        "{} means no parameters.",
         "anyOf": [
             {
                 "type": "object",
@@ -44,7 +44,7 @@ class Parameters(fields.Field[ModelSchema]):
                         ]
                     },
                     "$ref": {"type": "string"},
-                    **dict.fromkeys(("anyOf", "oneOf", "allOf"), SEVERAL),
+                    **dict.fromkeys(("anyOf", "oneOf", "allOf"), _NONEMPTY_ARRAY),
                 },
             },
             {"const": True},
@@ -61,7 +61,7 @@ class Parameters(fields.Field[ModelSchema]):
                 return adapt(schema)
         except NoObject as error:
             why = str(error)
-        raise ValidationError(Coded(f"The schema {why}.", "invalid_function_parameters"))
+        raise ValidationError(CodedMessage(f"The schema {why}.", "invalid_function_parameters"))
 
 
 def _name() -> fields.String:
@@ -76,7 +76,7 @@ def _check_name(name: str) -> None:
 class FunctionSchema(BaseSchema):
     name = _name()
     description = fields.String(allow_none=True)
-    parameters = Parameters(allow_none=True)
+    parameters = ParametersField(allow_none=True)
     strict = StrictBool(allow_none=True)
 
     @post_load
@@ -87,27 +87,31 @@ class FunctionSchema(BaseSchema):
         return Function(data["name"], schema, described, adapted.original, strict)
 
 
-_FLAT = ("name", "description", "parameters", "strict")
-_TOLD_FLAT: Mapping[str, Any] = {
+_FUNCTION_KEYS = ("name", "description", "parameters", "strict")
+_FLAT_PROPERTIES: Mapping[str, Any] = {
     "name": {"type": "string", "pattern": NAME},
     "description": {"type": ["string", "null"]},
     "strict": {"type": ["boolean", "null"]},
 }
-_TOLD_SCHEMA = {"anyOf": [Parameters.json_schema, {"type": "null"}]}
+_PARAMETERS_JSON_SCHEMA = {"anyOf": [ParametersField.json_schema, {"type": "null"}]}
 _RESPONSES_TOOL = {
     "type": "object",
-    "description": "A function as OpenAI's Responses API has it.",
-    "properties": {**_TOLD_FLAT, "type": {"const": "function"}, "parameters": _TOLD_SCHEMA},
+    "description": "A function in the form of OpenAI's Responses API.",
+    "properties": {
+        **_FLAT_PROPERTIES,
+        "type": {"const": "function"},
+        "parameters": _PARAMETERS_JSON_SCHEMA,
+    },
     "required": ["type", "name"],
     "not": {"anyOf": [{"required": ["function"]}, {"required": ["input_schema"]}]},
 }
 _ANTHROPIC_TOOL = {
     "type": "object",
-    "description": "A tool as Anthropic's API has it.",
+    "description": "A tool in the form of Anthropic's API.",
     "properties": {
-        **_TOLD_FLAT,
+        **_FLAT_PROPERTIES,
         "type": {"enum": ["custom", "function"]},
-        "input_schema": _TOLD_SCHEMA,
+        "input_schema": _PARAMETERS_JSON_SCHEMA,
     },
     "required": ["name", "input_schema"],
     "not": {"required": ["function"]},
@@ -115,7 +119,7 @@ _ANTHROPIC_TOOL = {
 
 
 class ToolSchema(BaseSchema):
-    """A tool; also as Anthropic's API and OpenAI's Responses API have it, without `function`."""
+    """A tool, also in the forms of Anthropic's API and the Responses API, without `function`."""
 
     type = fields.String(
         required=True,
@@ -124,18 +128,18 @@ class ToolSchema(BaseSchema):
     function = fields.Nested(FunctionSchema, required=True)
 
     @classmethod
-    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
-        return {"anyOf": [told, _RESPONSES_TOOL, _ANTHROPIC_TOOL]}
+    def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [json_schema, _RESPONSES_TOOL, _ANTHROPIC_TOOL]}
 
     @pre_load
     def nest(self, data: Any, **_: Any) -> Any:
-        """Put what a flat tool says of its function where OpenAI's chat completions have it."""
+        """Move a flat tool's properties into `function`, where chat completions have them."""
         if not isinstance(data, dict) or "function" in data or "name" not in data:
             return data
         if "input_schema" in data and data.get("type", "custom") in ("custom", "function"):
             data = {**data, "type": "function", "parameters": data["input_schema"]}
-        held = {key: data[key] for key in _FLAT if key in data}
-        return {**data, "function": held}
+        function = {key: data[key] for key in _FUNCTION_KEYS if key in data}
+        return {**data, "function": function}
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Function:
@@ -146,7 +150,7 @@ class ToolSchema(BaseSchema):
 class _JsonSchemaSchema(BaseSchema):
     name = _name()
     description = fields.String(allow_none=True)
-    schema = Parameters(allow_none=True)
+    schema = ParametersField(allow_none=True)
     strict = StrictBool(allow_none=True)
 
 
@@ -155,9 +159,9 @@ class ResponseFormatSchema(BaseSchema):
     json_schema = fields.Nested(_JsonSchemaSchema)
 
     @classmethod
-    def tell(cls, told: dict[str, Any]) -> dict[str, Any]:
-        other = {"properties": {"type": {"enum": ["text", "json_object"]}}}
-        return {**told, "anyOf": [other, {"required": ["json_schema"]}]}
+    def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
+        without_schema = {"properties": {"type": {"enum": ["text", "json_object"]}}}
+        return {**json_schema, "anyOf": [without_schema, {"required": ["json_schema"]}]}
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> OutputSchema | None:
@@ -165,7 +169,7 @@ class ResponseFormatSchema(BaseSchema):
             return ANY_OBJECT if data["type"] == "json_object" else None
         if "json_schema" not in data:
             raise ValidationError("Missing data for required field.", "json_schema")
-        told = data["json_schema"]
-        adapted = told.get("schema") or ModelSchema(ANY_OBJECT.schema)
-        schema, strict = state_in_schema(adapted), bool(told.get("strict"))
-        return OutputSchema(told["name"], schema, strict=strict, original=adapted.original)
+        requested = data["json_schema"]
+        adapted = requested.get("schema") or ModelSchema(ANY_OBJECT.schema)
+        schema, strict = state_in_schema(adapted), bool(requested.get("strict"))
+        return OutputSchema(requested["name"], schema, strict=strict, original=adapted.original)

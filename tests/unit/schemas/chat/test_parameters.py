@@ -6,7 +6,7 @@ from openai.types.chat import completion_create_params
 from tests.support.parameter_cases import CASES
 from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.openapi import build_document
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, of_kind
+from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
 from wrapper.schemas.chat.request import ChatRequestSchema
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
@@ -15,7 +15,7 @@ NEWEST = "claude-opus-5-5"
 
 def pairs(take, kinds=Kind):
     """Return each parameter of *kinds* with each of the values that *take* finds for it."""
-    return [(name, value) for kind in kinds for name in of_kind(kind) for value in take(name)]
+    return [(name, value) for kind in kinds for name in parameters_of(kind) for value in take(name)]
 
 
 def ask(name, value, **settings):
@@ -37,7 +37,7 @@ def test_every_parameter_of_openai():
 
 def test_every_field_is_in_the_table():
     """What is checked is in the table, as honoured or without effect, and nothing else is."""
-    checked = {name for kind in (Kind.HONOURED, Kind.IDLE) for name in of_kind(kind)}
+    checked = {name for kind in (Kind.HONOURED, Kind.IGNORED) for name in parameters_of(kind)}
     assert set(ChatRequestSchema().fields) == checked
 
 
@@ -53,7 +53,7 @@ def test_honoured(name, value, strict):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), pairs(lambda name: CASES[name].right, [Kind.IDLE]), ids=repr
+    ("name", "value"), pairs(lambda name: CASES[name].right, [Kind.IGNORED]), ids=repr
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_without_effect(name, value, stream):
@@ -96,9 +96,9 @@ def test_neutral(name, value, model):
 
 def test_all_names_at_once():
     """Everything that has no effect is named in one header, in the table's order."""
-    body = {name: CASES[name].right[0] for name in of_kind(Kind.IDLE)}
+    body = {name: CASES[name].right[0] for name in parameters_of(Kind.IGNORED)}
     response = ScriptedServer().ask(**body, temperature=2)
-    assert response.headers[IGNORED] == ", ".join(of_kind(Kind.IDLE))
+    assert response.headers[IGNORED] == ", ".join(parameters_of(Kind.IGNORED))
     assert response.headers[CLAMPED] == "temperature"
 
 
@@ -131,5 +131,5 @@ def test_meanings_are_in_the_document():
     assert set(told) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
         assert told[name]["description"]
-        idle = parameter.kind is Kind.IDLE
+        idle = parameter.kind is Kind.IGNORED
         assert told[name]["description"].startswith("Checked, and without effect") == idle

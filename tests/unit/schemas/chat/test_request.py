@@ -4,7 +4,7 @@ import pytest
 from marshmallow import ValidationError
 
 from wrapper.errors import InvalidRequest
-from wrapper.schemas.base import checked, code_of, first_error
+from wrapper.schemas.base import code_of, first_error, load_data
 from wrapper.schemas.chat.request import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.fronts.chat import CompletionInfo, build_completion
@@ -489,5 +489,5 @@ def test_the_first_of_several_mistakes():
     wrong = {"seed": "x", "n": 0, "temperature": 9, "messages": [{"role": "user", "content": "a"}]}
     for body in (wrong, dict(reversed(wrong.items()))):
         with pytest.raises(InvalidRequest) as refused:
-            checked(CHAT_REQUEST, body)
+            load_data(CHAT_REQUEST, body)
         assert refused.value.param == "temperature"

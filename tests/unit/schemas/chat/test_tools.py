@@ -4,7 +4,7 @@ import pytest
 from marshmallow import ValidationError
 
 from wrapper.errors import InvalidRequest
-from wrapper.schemas.base import checked
+from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.services.turn import Function, OutputSchema, ToolChoice
 
@@ -25,7 +25,7 @@ def load(**fields):
 
 def refusal(**fields):
     with pytest.raises(InvalidRequest) as caught:
-        checked(CHAT_REQUEST, {"messages": [USER], **fields})
+        load_data(CHAT_REQUEST, {"messages": [USER], **fields})
     return caught.value
 
 

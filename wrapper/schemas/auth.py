@@ -1,0 +1,39 @@
+"""The response of /auth/status."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from wrapper.schemas.base import (
+    BaseSchema,
+    describe,
+    nullable_text,
+    required_object,
+    required_text,
+)
+
+
+class CliSchema(BaseSchema):
+    version = nullable_text()
+    path = nullable_text()
+    error = nullable_text()
+
+
+class AccountSchema(BaseSchema):
+    provider = fields.String()
+    subscription = fields.String()
+    key_source = fields.String()
+    token_source = fields.String()
+
+
+class AuthStatusSchema(BaseSchema):
+    method = required_text()
+    reason = required_text()
+    ready = fields.Boolean(required=True)
+    missing = fields.List(
+        fields.String(),
+        required=True,
+        metadata=describe("What is missing, and how to provide it."),
+    )
+    cli = required_object(CliSchema)
+    account = required_object(AccountSchema)
