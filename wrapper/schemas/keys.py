@@ -118,7 +118,7 @@ class KeySchema(Schema):
     def check_commands(self, value: tuple[str, ...], data_key: str) -> None:
         if self._settings and (rules := rules_that_open(value, self._settings)):
             raise ValidationError(
-                f"{', '.join(rules)[:80]!r} would allow everything that the gateway's user may do; "
+                f"{', '.join(rules)[:80]!r} would run with all rights of the gateway's user; "
                 f"remove it, or {HOW_TO_OPEN}."
             )
 
