@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import cli
-from wrapper.services.turn_loop import SPARE
+from wrapper.services.turn_loop import MAX_IDLE_LOOPS
 
 ROOT = Path(__file__).parents[2]
 MODEL = "claude-sonnet-4-20250514"
@@ -244,7 +244,7 @@ def _descriptors(proc: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             found.append(os.readlink(descriptor))
     # A loop has two sockets beside; one of those counted is the server's.
-    loops = min(found.count("anon_inode:[eventpoll]"), SPARE + 1)
+    loops = min(found.count("anon_inode:[eventpoll]"), MAX_IDLE_LOOPS + 1)
     return sum("usage.db" not in target for target in found) - 3 * loops
 
 

@@ -13,9 +13,10 @@ from typing import get_args
 
 from wrapper.errors import ApiError
 from wrapper.services.catalog import Model
-from wrapper.services.engine import LEAVING_SECONDS, Engine, TurnLoop
+from wrapper.services.engine import Engine
 from wrapper.services.events import Ended, Event, Started, TextDelta, Used, sum_usage
 from wrapper.services.turn import Message, SessionKey, Turn
+from wrapper.services.turn_loop import LEAVING_SECONDS, TurnLoop
 
 STATES = ("ok", "starting", "degraded", "failing")
 DESCRIBED = {"method", "reason", "ready", "missing", "cli", "account"}

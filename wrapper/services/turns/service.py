@@ -14,7 +14,7 @@ from wrapper.services import resources
 from wrapper.services.attachments.images import check_pictures
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
-from wrapper.services.engine import Engine, Runner, TurnLoop
+from wrapper.services.engine import Engine, Runner
 from wrapper.services.fronts.chat import CompletionInfo, build_chunks, build_completion
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.policy import Policy
@@ -31,6 +31,7 @@ from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
 from wrapper.services.turn import Turn
+from wrapper.services.turn_loop import TurnLoop
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, draft
 from wrapper.services.turns.request_log import RequestLog

@@ -141,3 +141,32 @@ def test_format():
             "answers": "",
         }
     ]
+
+
+def test_head_format():
+    """The stored form of a session's head stays, so that the next release reads it."""
+    usage = Usage(1, 2, 3, 4, 5)
+    head = SessionInfo(
+        SessionKey("alice", "s", "u" * 32),
+        created=1.5,
+        used=2.5,
+        messages=2,
+        size=30,
+        turns=1,
+        resumed=1,
+        usage=usage,
+        cost_usd=0.25,
+        reply=Reply("digest", "k", "sonnet", Ending.DONE, usage, 0.25),
+        options=Options("sonnet", "plain", True, ("Read",), ("Bash",), "default", 3, False),
+    )
+    counts = b'{"input": 1, "cache_read": 2, "cache_creation": 3, "output": 4, "reasoning": 5}'
+    assert encode_head(head) == (
+        b'{"key": {"owner": "alice", "id": "s", "uid": "' + b"u" * 32 + b'"}, '
+        b'"created": 1.5, "used": 2.5, "messages": 2, "size": 30, "turns": 1, "resumed": 1, '
+        b'"usage": ' + counts + b', "cost_usd": 0.25, '
+        b'"reply": {"asked": "digest", "attempt": "k", "model": "sonnet", "ending": "done", '
+        b'"usage": ' + counts + b', "cost_usd": 0.25}, '
+        b'"options": {"model": "sonnet", "profile": "plain", "appends_system": true, '
+        b'"allowed_tools": ["Read"], "disallowed_tools": ["Bash"], "permission_mode": "default", '
+        b'"max_turns": 3, "compacts": false}}'
+    )

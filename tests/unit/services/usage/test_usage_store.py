@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -163,6 +164,53 @@ def test_every_amount(store):
     store.add([ROW])
     store.add([ROW])
     assert store.read(DAY, DAY) == [TWICE]
+
+
+def test_sqlite_format(tmp_path):
+    """The table of stored rows stays, so that the next release reads it."""
+    path = str(tmp_path / "usage.db")
+    store = SqliteUsageStore(path)
+    store.add([ROW])
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT * FROM spent")
+        columns = [column[0] for column in found.description]
+        assert dict(zip(columns, found.fetchone(), strict=True)) == {
+            "day": DAY,
+            "key": "alice",
+            "model": "sonnet",
+            "requests": 1,
+            "input": 2,
+            "cache_read": 3,
+            "cache_creation": 4,
+            "output": 5,
+            "reasoning": 6,
+            "nanos": 7,
+            "unpriced_nanos": 8,
+        }
+
+
+def test_redis_format(redis_server):
+    """The keys and fields of stored rows stay, so that the next release reads them."""
+    prefix = "claude-code-gateway:usage"
+    with Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.flushall()
+        store = RedisUsageStore(redis_server.url, new_id=lambda: "one")
+        store.add([ROW])
+        store.close()
+        assert client.smembers(f"{prefix}:keys") == {"alice"}
+        assert client.smembers(f"{prefix}:months") == {"2026-11"}
+        assert client.get(f"{prefix}:batch:one") == "booked"
+        assert client.hgetall(f"{prefix}:2026-11:alice") == {
+            "26:requests:sonnet": "1",
+            "26:input:sonnet": "2",
+            "26:cache_read:sonnet": "3",
+            "26:cache_creation:sonnet": "4",
+            "26:output:sonnet": "5",
+            "26:reasoning:sonnet": "6",
+            "26:nanos:sonnet": "7",
+            "26:unpriced_nanos:sonnet": "8",
+        }
 
 
 def test_twice_in_one_add(store):
