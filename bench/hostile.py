@@ -25,8 +25,8 @@ from typing import Any
 from PIL import Image
 
 from bench.upstream import serving
-from tests.support.clients import Client, request
 from tests.support.server import MODEL, Server
+from tests.support.socket_client import Client, request
 
 MOST = 1.5
 CALLERS = 10

@@ -7,8 +7,8 @@ import json
 
 from bench.keys import BUDGET_USD, BUDGETED, LIMITED, REQUESTS_PER_MINUTE, USUAL, key_of
 from bench.traffic import Asker, Kind, Wrong, say
-from tests.support.clients import Client
 from tests.support.server import MODEL
+from tests.support.socket_client import Client
 from wrapper.auth.key_file import hash_of
 
 PATH = "/v1/chat/completions"

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.clients import Client, request
+from tests.support.faults import program
 from tests.support.server import ROOT, Server, alive, eventually, started_for
-from tests.support.servers import program
+from tests.support.socket_client import Client, request
 
 MANY = 64
 LOOKS = 60

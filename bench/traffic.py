@@ -17,8 +17,8 @@ from typing import Any
 
 from bench import keys
 from bench.hostile import bodies, costly_image
-from tests.support.clients import Client, head, request
 from tests.support.server import MODEL, Server
+from tests.support.socket_client import Client, head, request
 
 Json = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What live tests share: the scripted upstream and gateways in front of it."""
+"""Fixtures of the live tests: gateways in front of the scripted upstream, and Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server
-from tests.support.talk import Talk
+from tests.support.session_client import SessionClient
 from wrapper.testing import Upstream
 
 # Boots are most of what the tests cost, and most of them need no more than this. On a busy machine
@@ -29,7 +29,7 @@ pytest_plugins = ["wrapper.testing.plugin"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory) -> Iterator[None]:
-    """Keep what is kept by default out of the home of who runs the tests."""
+    """Keep files that the gateway stores by default out of your home directory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
@@ -37,7 +37,7 @@ def _home(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _start(the_upstream, tmp_path_factory) -> Callable[..., Server]:
-    """Start a gateway that whoever asks for it has to stop."""
+    """Return a function that starts a gateway. The caller has to stop it."""
     numbers = itertools.count()
 
     def start(*arguments: str, **variables: Any) -> Server:
@@ -49,7 +49,7 @@ def _start(the_upstream, tmp_path_factory) -> Callable[..., Server]:
 
 @pytest.fixture(scope="module")
 def _servers(_start: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
-    """Start gateways that the tests of a module share; they are stopped after it."""
+    """Return a function that starts gateways for a module. They are stopped after it."""
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: str, **variables: Any) -> Server:
@@ -62,7 +62,7 @@ def _servers(_start: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def serve(_start: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
-    """Start a gateway with settings of the test's own; it is stopped after the test."""
+    """Return a function that starts a gateway with settings of its own, stopped after the test."""
     started: list[Server] = []
 
     def start(*arguments: str, **variables: Any) -> Server:
@@ -90,7 +90,7 @@ def _gateway(_start: Callable[..., Server]) -> Iterator[Server]:
 
 @pytest.fixture
 def gateway(_gateway: Server, upstream: Upstream) -> Server:
-    """A gateway that tests share, with both profiles warm and an upstream that starts clean."""
+    """A shared gateway with warm processes of both profiles, and an upstream without requests."""
     return _gateway
 
 
@@ -103,22 +103,22 @@ def _remembering(_start: Callable[..., Server]) -> Iterator[Server]:
 
 @pytest.fixture
 def remembering(_remembering: Server, upstream: Upstream) -> Server:
-    """A gateway for sessions that tests share; its log tells which process was spoken to."""
+    """A shared gateway for sessions. Its log names the process of each turn."""
     return _remembering
 
 
 @pytest.fixture
-def begin() -> Iterator[Callable[..., Talk]]:
-    """Begin a session with a gateway; it is deleted after the test."""
-    begun: list[Talk] = []
+def new_session() -> Iterator[Callable[..., SessionClient]]:
+    """Return a function that begins a session, which is deleted after the test."""
+    sessions: list[SessionClient] = []
 
-    def start(server: Server, profile: str = "plain", **options: Any) -> Talk:
-        begun.append(Talk(server, profile, **options))
-        return begun[-1]
+    def start(server: Server, profile: str = "plain", **options: Any) -> SessionClient:
+        sessions.append(SessionClient(server, profile, **options))
+        return sessions[-1]
 
     yield start
-    for talk in begun:
-        talk.close()
+    for session in sessions:
+        session.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from tests.support.faults import program
 from tests.support.server import ROOT
-from tests.support.servers import program
 
 
 @pytest.fixture(scope="session")

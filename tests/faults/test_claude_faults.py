@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.support.clients import Client, request
+from tests.support.faults import ask, asked, lasting, outcome, program
 from tests.support.server import alive, eventually
-from tests.support.servers import ask, asked, lasting, outcome, program
-from tests.support.talk import last_process, note
+from tests.support.session_client import last_process, remember
+from tests.support.socket_client import Client, request
 from wrapper.host import resident
 
 SOON = 15.0  # five times what a turn may need to be gone
@@ -209,15 +209,15 @@ def test_boots_that_flood(serve, tmp_path):
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("said", [b'{"type": "system", "subtype": "note"}\n', b"half a line"])
-def test_parked_process_that_speaks(remembering, begin, profile, said):
+def test_parked_process_that_speaks(remembering, new_session, profile, said):
     """A process that speaks unasked after its session's turn is not used again; the session is."""
-    talk = begin(remembering, profile)
-    talk.say(note("a"))
-    talk.say(note("b"))
-    parked = talk.process
+    session = new_session(remembering, profile)
+    session.ask(remember("a"))
+    session.ask(remember("b"))
+    parked = session.process
     remembering.at_rest()
     with open(f"/proc/{parked}/fd/1", "wb") as stdout:
         stdout.write(said)
-    assert talk.say("[[recall]]").text == "a b"
-    assert talk.process != parked
+    assert session.ask("[[recall]]").text == "a b"
+    assert session.process != parked
     assert eventually(lambda: not alive(parked), SOON)

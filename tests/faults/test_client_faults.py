@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.clients import PATH, Client, request
+from tests.support.faults import ask, asked, lasting, outcome
 from tests.support.server import alive, eventually
-from tests.support.servers import ask, asked, lasting, outcome
+from tests.support.socket_client import PATH, Client, request
 
 MANY = 64
 PATIENCE = 4  # CLIENT_TIMEOUT

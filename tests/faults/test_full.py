@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.clients import Client, request
+from tests.support.faults import ask, asked, outcome
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import alive, eventually
-from tests.support.servers import ask, asked, outcome
-from tests.support.team import Team
+from tests.support.socket_client import Client, request
 
 PLACES, QUEUE = 2, 3
 SOON = 10.0  # much less than QUEUE_TIMEOUT
@@ -146,15 +146,17 @@ def test_shutdown(serve, crooked):
 def test_keys_take_turns(serve, tmp_path, crooked):
     """A key with one request does not wait for all those of another that came before."""
     settings = {**FULL, "MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "9"}
-    team = Team(serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=crooked, **settings)
-    server = team.server
+    keyed = KeyedGateway(
+        serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=crooked, **settings
+    )
+    server = keyed.server
     order = []
 
     def turn(name):
-        order.append((name, team.ask(name, "hello", claude={"profile": "plain"})[0]))
+        order.append((name, keyed.ask(name, "hello", claude={"profile": "plain"})[0]))
 
     with Client(server) as first, ThreadPoolExecutor() as pool:
-        head = f"Authorization: Bearer {team.keys['alice']}\r\nContent-Type"
+        head = f"Authorization: Bearer {keyed.keys['alice']}\r\nContent-Type"
         asked_first = request("[[begin]]", stream=True).replace(b"Content-Type", head.encode(), 1)
         first.send(asked_first).read_until(b'"content":"ok"')
         for number, name in enumerate(("alice",) * 4 + ("bob",)):

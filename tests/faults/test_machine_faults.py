@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.clients import Client, request
+from tests.support.faults import asked, lasting, play
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server, eventually
-from tests.support.servers import asked, lasting, play
-from tests.support.talk import Talk, note
+from tests.support.session_client import SessionClient, remember
+from tests.support.socket_client import Client, request
 from wrapper.testing.upstream import Upstream
 
 SOON = 30.0  # five times what it may need to be well again
@@ -283,18 +283,18 @@ def test_redis_away_and_back(serve, redis, upstream, hangs):
     """
     url = f"{redis.url}?socket_timeout=0.5"
     server = serve(SESSION_STORE=url, REDIS_URL=url, **POOLS).wait()
-    talk = Talk(server)
-    talk.say(note("before"))
+    session = SessionClient(server)
+    session.ask(remember("before"))
     upstream.clear()
     going = threading.Thread(target=go_away, args=(redis, upstream, hangs))
     going.start()
-    under_way = talk.fail("[[deltas 3]] [[pause 0.7]]")
+    under_way = session.ask_failing("[[deltas 3]] [[pause 0.7]]")
     going.join()
-    for error in (under_way, talk.fail("hello")):
+    for error in (under_way, session.ask_failing("hello")):
         assert (error.status_code, error.code) == (503, "unavailable")
         assert "SESSION_STORE: Redis cannot be reached" in error.message
     assert under_way.response.headers["x-should-retry"] == "false"
-    assert talk.tell_all("[[say alone]]").text == "alone"
+    assert session.ask_without_session("[[say alone]]").text == "alone"
     health = server.health()
     assert (health["status"], health["usage"]["status"]) == ("degraded", "failing")
     if hangs:
@@ -304,11 +304,11 @@ def test_redis_away_and_back(serve, redis, upstream, hangs):
     # One that hung has kept what was booked before, one that was gone has not.
     assert requests_booked(server) == (3 if hangs else 2)
     assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
-    again = Talk(server)
-    again.say(note("after"))
-    assert again.say("[[recall]]").text == "after"
+    again = SessionClient(server)
+    again.ask(remember("after"))
+    assert again.ask("[[recall]]").text == "after"
     again.close()
-    talk.close()
+    session.close()
     server.at_rest()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.servers import lasting, play
+from tests.support.faults import lasting, play
 from wrapper.testing.garbage import KINDS
 from wrapper.testing.upstream import Upstream
 

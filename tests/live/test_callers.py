@@ -9,8 +9,8 @@ from typing import Any
 import openai
 import pytest
 
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import MODEL, eventually
-from tests.support.team import Team
 
 CEILINGS: dict[str, dict[str, Any]] = {
     "alice": {},
@@ -35,14 +35,16 @@ FOUR_ROUNDS = "[[say end]] " + " ".join(
 
 
 @pytest.fixture(scope="module")
-def _team(_servers, tmp_path_factory):
-    return Team(_servers, tmp_path_factory.mktemp("team"), CEILINGS, POOL_SIZE_OTHER="2", **OPEN)
+def _keyed(_servers, tmp_path_factory):
+    return KeyedGateway(
+        _servers, tmp_path_factory.mktemp("keyed"), CEILINGS, POOL_SIZE_OTHER="2", **OPEN
+    )
 
 
 @pytest.fixture
-def team(_team, upstream):
+def keyed(_keyed, upstream):
     """A gateway with a caller for each ceiling, and an upstream that starts clean."""
-    return _team
+    return _keyed
 
 
 def said(body):
@@ -55,45 +57,45 @@ def refusal(answer, status=403):
     return body["error"]
 
 
-def test_who_is_let_in(team, upstream):
+def test_who_is_let_in(keyed, upstream):
     """Each key lets its holder in; no key, a wrong one and a stolen hash let nobody in."""
     for name in ("alice", "bob"):
-        with team.client(name) as client:
+        with keyed.client(name) as client:
             asked = [{"role": "user", "content": f"[[say Hello, {name}]]"}]
             answer = client.chat.completions.create(model=MODEL, messages=asked)
         assert answer.choices[0].message.content == f"Hello, {name}"
     upstream.clear()
-    stolen = hashlib.sha256(team.keys["alice"].encode()).hexdigest()
-    assert stolen in team.file.read_text()
+    stolen = hashlib.sha256(keyed.keys["alice"].encode()).hexdigest()
+    assert stolen in keyed.file.read_text()
     for wrong in ("sk-wrong", stolen, stolen.upper(), f"sk-{stolen}"):
-        client = openai.OpenAI(base_url=team.server.url, api_key=wrong, max_retries=0)
+        client = openai.OpenAI(base_url=keyed.server.url, api_key=wrong, max_retries=0)
         with client, pytest.raises(openai.AuthenticationError):
             client.models.list()
-    assert team.server.ask("hello")[0] == 401
+    assert keyed.server.ask("hello")[0] == 401
     assert not upstream.requests
 
 
-def test_secrets_are_nowhere(team):
+def test_secrets_are_nowhere(keyed):
     """No key and no hash stands in the log, or in what the commands tell."""
-    team.ask("alice", "hello")
-    assert eventually(lambda: "key=alice" in team.server.log())
-    told = team.server.log() + team.command("keys", "list").stdout
-    for key in team.keys.values():
+    keyed.ask("alice", "hello")
+    assert eventually(lambda: "key=alice" in keyed.server.log())
+    told = keyed.server.log() + keyed.command("keys", "list").stdout
+    for key in keyed.keys.values():
         assert key not in told
         assert hashlib.sha256(key.encode()).hexdigest() not in told
 
 
-def test_models(team, upstream):
+def test_models(keyed, upstream):
     """A key's models run by all their names; another is refused, and is not listed."""
-    assert team.ask("models", "hello", model="haiku")[0] == 200
-    assert team.ask("models", "hello", model=upstream.requests[0].body["model"])[0] == 200
+    assert keyed.ask("models", "hello", model="haiku")[0] == 200
+    assert keyed.ask("models", "hello", model=upstream.requests[0].body["model"])[0] == 200
     upstream.clear()
     for model in (MODEL, "sonnet"):
-        error = refusal(team.ask("models", "hello", model=model))
+        error = refusal(keyed.ask("models", "hello", model=model))
         assert (error["param"], error["code"]) == ("model", "permission_denied")
         assert "no more than haiku, claude-opus-*" in error["message"]
     assert not upstream.requests
-    with team.client("models") as client:
+    with keyed.client("models") as client:
         listed = {model.id for model in client.models.list()}
         with pytest.raises(openai.PermissionDeniedError):
             client.models.retrieve("sonnet")
@@ -101,65 +103,65 @@ def test_models(team, upstream):
     assert not any("sonnet" in name for name in listed)
 
 
-def test_profile(team, upstream):
+def test_profile(keyed, upstream):
     """A plain key's requests have no tools, and it cannot ask for them."""
-    assert team.ask("plain", "hello")[0] == 200
+    assert keyed.ask("plain", "hello")[0] == 200
     assert not upstream.requests[0].body.get("tools")
-    error = refusal(team.ask("plain", "hello", claude={"profile": "agent"}))
+    error = refusal(keyed.ask("plain", "hello", claude={"profile": "agent"}))
     assert error["param"] == "claude.profile"
 
 
-def test_tools(team, upstream):
+def test_tools(keyed, upstream):
     """A tool that a key lacks is denied when the model tries it, and refused when asked for."""
-    status, body = team.ask("tools", f"{WRITE} {TOUCH} [[result]]")
+    status, body = keyed.ask("tools", f"{WRITE} {TOUCH} [[result]]")
     assert (status, said(body)) == (200, "Permission to use Bash has been denied.")
     assert "File created successfully" in upstream.requests[1].raw.decode()
-    error = refusal(team.ask("tools", "hello", claude={"allowed_tools": ["Read", "Bash"]}))
+    error = refusal(keyed.ask("tools", "hello", claude={"allowed_tools": ["Read", "Bash"]}))
     assert error["param"] == "claude.allowed_tools"
-    assert team.ask("tools", "hello", claude={"allowed_tools": ["Read"]})[0] == 200
+    assert keyed.ask("tools", "hello", claude={"allowed_tools": ["Read"]})[0] == 200
 
 
-def test_tools_of_a_request(team):
+def test_tools_of_a_request(keyed):
     """A request may give up tools of its own accord, for itself alone."""
     asked = f"{TOUCH} [[result]]"
-    _, body = team.ask("alice", asked, claude={"allowed_tools": ["Read"]})
+    _, body = keyed.ask("alice", asked, claude={"allowed_tools": ["Read"]})
     assert said(body) == "Permission to use Bash has been denied."
-    _, body = team.ask("alice", asked, claude={"disallowed_tools": ["Bash(touch:*)"]})
+    _, body = keyed.ask("alice", asked, claude={"disallowed_tools": ["Bash(touch:*)"]})
     assert "touch made.txt has been denied" in said(body)
-    _, body = team.ask("alice", asked)
+    _, body = keyed.ask("alice", asked)
     assert "denied" not in said(body)
 
 
-def test_rules(team):
+def test_rules(keyed):
     """A key's own rules deny what else would run, and allow what else would not."""
-    _, body = team.ask("rules", f"{TOUCH} [[result]]")
+    _, body = keyed.ask("rules", f"{TOUCH} [[result]]")
     assert "touch made.txt has been denied" in said(body)
-    _, body = team.ask("rules", f"{PYTHON} [[result]]")
+    _, body = keyed.ask("rules", f"{PYTHON} [[result]]")
     assert "approval" not in said(body)
-    _, body = team.ask("alice", f"{PYTHON} [[result]]")
+    _, body = keyed.ask("alice", f"{PYTHON} [[result]]")
     assert said(body) == "This command requires approval"
 
 
-def test_permission_mode(team):
+def test_permission_mode(keyed):
     """A key's mode holds, a narrower one may be asked for, and a wider one is refused."""
-    _, body = team.ask("mode", f"{WRITE} [[result]]")
+    _, body = keyed.ask("mode", f"{WRITE} [[result]]")
     assert "you haven't granted it yet" in said(body)
-    _, body = team.ask("alice", f"{WRITE} [[result]]")
+    _, body = keyed.ask("alice", f"{WRITE} [[result]]")
     assert "File created successfully" in said(body)
-    _, body = team.ask("alice", f"{WRITE} [[result]]", claude={"permission_mode": "dontAsk"})
+    _, body = keyed.ask("alice", f"{WRITE} [[result]]", claude={"permission_mode": "dontAsk"})
     assert "don't ask mode" in said(body)
-    error = refusal(team.ask("mode", "hello", claude={"permission_mode": "acceptEdits"}))
+    error = refusal(keyed.ask("mode", "hello", claude={"permission_mode": "acceptEdits"}))
     assert error["param"] == "claude.permission_mode"
     wide = {"permission_mode": "bypassPermissions"}
-    assert "CLAUDE_PERMISSION_MODE" in refusal(team.ask("alice", "hello", claude=wide))["message"]
+    assert "CLAUDE_PERMISSION_MODE" in refusal(keyed.ask("alice", "hello", claude=wide))["message"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("name", "claude"), [("rounds", {}), ("alice", {"max_turns": 2})])
-def test_rounds(team, upstream, stream, name, claude):
+def test_rounds(keyed, upstream, stream, name, claude):
     """After its last round of tool use a turn ends, the model is not asked again, all is priced."""
     more = {"stream": stream, "claude": claude, "stream_options": {"include_usage": True}}
-    with team.client(name) as client:
+    with keyed.client(name) as client:
         if stream:
             chunks = list(
                 client.chat.completions.create(
@@ -183,85 +185,85 @@ def test_rounds(team, upstream, stream, name, claude):
     assert usage.completion_tokens == 6  # three pieces of arguments a round
 
 
-def test_rounds_within(team, upstream):
+def test_rounds_within(keyed, upstream):
     """A turn that needs no more rounds than it may take is left alone; more cannot be asked for."""
     asked = '[[tool Bash {"command": "echo a"}]] [[say end]]'
-    status, body = team.ask("rounds", asked, claude={"max_turns": 2})
+    status, body = keyed.ask("rounds", asked, claude={"max_turns": 2})
     assert (status, said(body), len(upstream.requests)) == (200, "end", 2)
     assert body["choices"][0]["finish_reason"] == "stop"
-    error = refusal(team.ask("rounds", asked, claude={"max_turns": 3}))
+    error = refusal(keyed.ask("rounds", asked, claude={"max_turns": 3}))
     assert error["param"] == "claude.max_turns"
 
 
-def test_requests_a_minute(team, upstream):
+def test_requests_a_minute(keyed, upstream):
     """Requests over the rate get 429 with when to come back, and OpenAI's headers tell of it."""
     left = []
     for _ in range(2):
-        status, headers, _ = team.post("requests", "hello", claude={"profile": "plain"})
+        status, headers, _ = keyed.post("requests", "hello", claude={"profile": "plain"})
         assert (status, headers["x-ratelimit-limit-requests"]) == (200, "2")
         left.append(headers["x-ratelimit-remaining-requests"])
         assert 0 < int(headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
     assert left == ["1", "0"]
-    with team.client("requests") as client, pytest.raises(openai.RateLimitError) as caught:
+    with keyed.client("requests") as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
     headers = caught.value.response.headers
     assert 0 < int(headers["retry-after"]) <= 60
     assert headers["x-ratelimit-remaining-requests"] == "0"
     assert caught.value.code == "rate_limit_exceeded"
-    status, _, body = team.call("requests", "POST", "/v1/chat/completions", bytes(20 * 1024**2))
+    status, _, body = keyed.call("requests", "POST", "/v1/chat/completions", bytes(20 * 1024**2))
     assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")  # its body is not read
     assert len(upstream.requests) == 2
-    _, headers, _ = team.post("alice", "hello")
+    _, headers, _ = keyed.post("alice", "hello")
     assert not [name for name in headers if name.startswith("x-ratelimit")]
 
 
-def test_tokens_a_minute(team, upstream):
+def test_tokens_a_minute(keyed, upstream):
     """Tokens are the model's own; once they are used up the next request is refused."""
     asked = '[[say a b c]] [[usage {"input_tokens": 40}]]'
     left = []
     for _ in range(2):
-        status, headers, body = team.post("tokens", asked, claude={"profile": "plain"})
+        status, headers, body = keyed.post("tokens", asked, claude={"profile": "plain"})
         assert (status, body["usage"]["total_tokens"]) == (200, 43)
         left.append(headers["x-ratelimit-remaining-tokens"])
     assert left == ["7", "0"]
-    status, headers, body = team.post("tokens", asked)
+    status, headers, body = keyed.post("tokens", asked)
     assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
     assert "50 tokens a minute" in body["error"]["message"]
     assert len(upstream.requests) == 2
 
 
-def test_turns_at_once(team, upstream):
+def test_turns_at_once(keyed, upstream):
     """A key's second turn at once waits, and holds nobody up; what may never run is refused."""
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(team.ask, "few", "[[deltas 2]] [[stall 2]]")
+        first = pool.submit(keyed.ask, "few", "[[deltas 2]] [[stall 2]]")
         assert upstream.wait_for(bool)
-        second = pool.submit(team.ask, "few", "hello")
-        assert eventually(lambda: team.server.health()["turns"]["waiting"] == 1)
-        assert team.ask("alice", "hello")[0] == 200
+        second = pool.submit(keyed.ask, "few", "hello")
+        assert eventually(lambda: keyed.server.health()["turns"]["waiting"] == 1)
+        assert keyed.ask("alice", "hello")[0] == 200
         assert not second.done()
         assert [first.result()[0], second.result()[0]] == [200, 200]
-    assert refusal(team.ask("few", "hello", n=2))["param"] == "n"
+    assert refusal(keyed.ask("few", "hello", n=2))["param"] == "n"
 
 
 def test_changes_take_effect_at_once(serve, tmp_path, upstream):
     """Keys come, go and get ceilings while the gateway runs; a broken file changes nothing."""
-    team = Team(serve, tmp_path, {"alice": {}, "bob": {}}, POOL_SIZE_OTHER="0")
-    team.keys["carol"] = team.command("keys", "new", "carol").stdout.strip()
-    assert team.ask("carol", "hello")[0] == 200
-    assert team.command("keys", "revoke", "alice").returncode == 0
-    assert team.ask("alice", "hello")[0] == 401
-    team.limit("bob", models=["haiku"])
-    assert team.ask("bob", "hello")[0] == 403
-    good = team.file.read_text()
-    team.file.write_text("[keys.bob\n")
-    assert team.ask("carol", "hello")[0] == 200
-    health = team.server.health()
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}, "bob": {}}, POOL_SIZE_OTHER="0")
+    keyed.keys["carol"] = keyed.command("keys", "new", "carol").stdout.strip()
+    assert keyed.ask("carol", "hello")[0] == 200
+    assert keyed.command("keys", "revoke", "alice").returncode == 0
+    assert keyed.ask("alice", "hello")[0] == 401
+    keyed.limit("bob", models=["haiku"])
+    assert keyed.ask("bob", "hello")[0] == 403
+    good = keyed.file.read_text()
+    keyed.file.write_text("[keys.bob\n")
+    assert keyed.ask("carol", "hello")[0] == 200
+    health = keyed.server.health()
     assert (health["status"], health["keys"]["status"]) == ("degraded", "failing")
     assert "the log says why" in health["keys"]["error"]
-    assert "is no TOML" in team.server.log()
-    team.file.write_text(good.replace("[keys.carol]", "[keys.dora]"))
-    assert team.server.health()["keys"] == {"status": "ok"}
-    assert team.ask("bob", "hello")[0] == 403
+    assert "is no TOML" in keyed.server.log()
+    keyed.file.write_text(good.replace("[keys.carol]", "[keys.dora]"))
+    assert keyed.server.health()["keys"] == {"status": "ok"}
+    assert keyed.ask("bob", "hello")[0] == 403
 
 
 @pytest.mark.parametrize("text", [None, "[keys.bob\n", "[keys.bob]\nsha256 = 5\n"])
@@ -278,17 +280,17 @@ def test_a_broken_file_does_not_start(serve, tmp_path, text):
 
 def test_exposed_with_a_file(serve, tmp_path):
     """With keys in a file the gateway serves other machines too, and only who has one."""
-    team = Team(serve, tmp_path, {"alice": {}}, HOST="0.0.0.0", POOL_SIZE_OTHER="0")
-    assert team.ask("alice", "hello")[0] == 200
-    assert team.server.ask("hello")[0] == 401
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, HOST="0.0.0.0", POOL_SIZE_OTHER="0")
+    assert keyed.ask("alice", "hello")[0] == 200
+    assert keyed.server.ask("hello")[0] == 401
 
 
 def test_workspaces(serve, tmp_path, upstream):
     """With more than one key each works in a directory of its own, and in no other's."""
     shared = tmp_path / "work"
     shared.mkdir()
-    team = Team(serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CWD=str(shared))
-    status, _ = team.ask("alice", WRITE)
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CWD=str(shared))
+    status, _ = keyed.ask("alice", WRITE)
     assert status == 200
     assert (shared / "alice" / "made.txt").read_text() == "x"
     theirs = str(shared / "alice" / "made.txt")
@@ -300,10 +302,10 @@ def test_workspaces(serve, tmp_path, upstream):
         f'Grep {{"pattern": "x", "path": "{shared}"}}',
         'Bash {"command": "ls .."}',
     ):
-        _, body = team.ask("bob", f"[[tool {tool}]] [[result]]")
+        _, body = keyed.ask("bob", f"[[tool {tool}]] [[result]]")
         assert "denied" in said(body), (tool, said(body))
-    _, body = team.ask("bob", '[[tool Bash {"command": "pwd"}]] [[result]]')
+    _, body = keyed.ask("bob", '[[tool Bash {"command": "pwd"}]] [[result]]')
     assert said(body) == str(shared / "bob")
-    _, body = team.ask("alice", '[[tool Bash {"command": "cat made.txt"}]] [[result]]')
+    _, body = keyed.ask("alice", '[[tool Bash {"command": "cat made.txt"}]] [[result]]')
     assert said(body) == "x"
     assert sorted(path.name for path in shared.iterdir()) == ["alice", "bob"]

@@ -13,7 +13,7 @@ WORDS = "word " * 300
 SUMMARY = "This session is being continued"
 
 
-class Talk:
+class Session:
     """A session of one profile's, in which is asked."""
 
     def __init__(self, gateway, profile):
@@ -57,68 +57,68 @@ def limit(upstream):
 
 
 @pytest.fixture(params=["plain", "agent"])
-def talk(request, gateway, limit):
+def session(request, gateway, limit):
     """A session that is a few words below its model's limit."""
-    talk = Talk(gateway, request.param)
+    session = Session(gateway, request.param)
     for number in range(4):
-        status, body = talk.ask(f"[[say a{number}]] {WORDS}")
+        status, body = session.ask(f"[[say a{number}]] {WORDS}")
         assert status == 200, body
     limit(body["usage"]["prompt_tokens"] + 50)
-    yield talk
-    talk.delete()
+    yield session
+    session.delete()
 
 
-def test_limit(talk):
+def test_limit(session):
     """At the limit the answer is a 400 of OpenAI's own code, and the session stays as it was."""
-    before = talk.messages()
-    status, body = talk.ask(f"[[say too much]] {WORDS}")
+    before = session.messages()
+    status, body = session.ask(f"[[say too much]] {WORDS}")
     assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
-    assert talk.messages() == before
-    assert talk.said("[[say short]]") == "short"
+    assert session.messages() == before
+    assert session.said("[[say short]]") == "short"
 
 
-def test_compact(talk, upstream):
+def test_compact(session, upstream):
     """With claude.compact the session goes on with Claude Code's summary as its history."""
     upstream.clear()
-    status, body = talk.ask(f"[[say more]] {WORDS}", claude={"compact": True})
+    status, body = session.ask(f"[[say more]] {WORDS}", claude={"compact": True})
     assert status == 200, body
     assert body["choices"][0]["message"]["content"] == "more"
     # What the summary has cost is told with the turn.
     done = [recorded for recorded in upstream.requests if recorded.ended == "done"]
     assert body["usage"]["prompt_tokens"] > len(str(done[-1].body["messages"]).split())
-    messages = talk.messages()
+    messages = session.messages()
     assert SUMMARY in str(messages[0])
     assert messages[-1] == {"role": "assistant", "content": "more"}
     assert len(messages) < 10
 
     upstream.clear()
-    assert talk.said("[[say after]]") == "after"
+    assert session.said("[[say after]]") == "after"
     (sent,) = (recorded.body["messages"] for recorded in upstream.requests)
     assert SUMMARY in str(sent[0])
     assert "more" in str(sent)
 
 
-def test_client_leaves(talk, upstream):
+def test_client_leaves(session, upstream):
     """A client that leaves while it is summarised leaves the session as it was."""
-    before = talk.messages()
+    before = session.messages()
     upstream.clear()
-    connection = http.client.HTTPConnection("127.0.0.1", talk.gateway.port, timeout=DEADLINE)
+    connection = http.client.HTTPConnection("127.0.0.1", session.gateway.port, timeout=DEADLINE)
     asked = [{"role": "user", "content": f"[[say more]] {WORDS}"}]
-    body = json.dumps(talk.body(asked, claude={"compact": True}))
+    body = json.dumps(session.body(asked, claude={"compact": True}))
     connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
     assert upstream.wait_for(lambda seen: any("CRITICAL" in str(one.body) for one in seen))
     connection.close()
-    assert talk.said("[[say on]]") == "on"
-    assert talk.messages()[:-2] == before
-    assert talk.gateway.at_rest()
+    assert session.said("[[say on]]") == "on"
+    assert session.messages()[:-2] == before
+    assert session.gateway.at_rest()
 
 
 def test_short_one(gateway, upstream):
     """A session that is not too long is left as it is."""
-    talk = Talk(gateway, "plain")
+    session = Session(gateway, "plain")
     for text in ("one", "two"):
-        assert talk.said(f"[[say {text}]]", claude={"compact": True}) == text
-    talk.delete()
+        assert session.said(f"[[say {text}]]", claude={"compact": True}) == text
+    session.delete()
     assert [len(one.body["messages"]) for one in upstream.requests] == [1, 3]
 
 
@@ -131,19 +131,19 @@ def test_without_a_session(gateway, upstream):
 
 def test_calls(gateway, upstream, limit):
     """Calls and their results are summarised too; those still to be answered stay as they are."""
-    talk = Talk(gateway, "plain")
+    session = Session(gateway, "plain")
     more = {"tools": [{"type": "function", "function": {"name": "weather"}}]}
     for city in ("Rome", "Bern", "Kyiv", "Lima", "Baku", "Oslo"):
-        status, answer = talk.ask(f'[[tool weather {{"in": "{city}"}}]] {WORDS}', **more)
+        status, answer = session.ask(f'[[tool weather {{"in": "{city}"}}]] {WORDS}', **more)
         assert status == 200, answer
         (call,) = answer["choices"][0]["message"]["tool_calls"]
         result = {"role": "tool", "tool_call_id": call["id"], "content": f"warm {WORDS}"}
         if city != "Oslo":
-            status, body = talk.send([result], **more)
+            status, body = session.send([result], **more)
             assert status == 200, body
     limit(answer["usage"]["prompt_tokens"] - 50)
-    status, answer = talk.send([result], claude={"compact": True}, **more)
-    talk.delete()
+    status, answer = session.send([result], claude={"compact": True}, **more)
+    session.delete()
     assert status == 200, answer
     sent = upstream.requests[-1].body["messages"]
     assert SUMMARY in str(sent[0])

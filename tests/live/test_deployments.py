@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.clients import Client, request
 from tests.support.deployments import copied, healthcheck
+from tests.support.faults import program as script
 from tests.support.nginx import Nginx
 from tests.support.server import DEADLINE, MODEL, ROOT, eventually
-from tests.support.servers import program as script
-from tests.support.talk import Talk, note
+from tests.support.session_client import SessionClient, remember
+from tests.support.socket_client import Client, request
 
 KEY = {"Authorization": "Bearer the-key"}
 SHARED = {
@@ -129,16 +129,16 @@ def test_a_client_that_leaves(nginx, upstream):
 def test_a_session_moves(nginx, gateways):
     """A session that was begun at one gateway goes on at the other, whichever nginx asks."""
     before = [requests_of(server) for server in gateways]
-    talk = Talk(gateways[0], key="the-key", url=nginx.url)
+    session = SessionClient(gateways[0], key="the-key", url=nginx.url)
     facts = [f"fact{number}" for number in range(4)]
     for fact in facts:
-        talk.say(note(fact))
-    answer = talk.say("[[recall]]")
+        session.ask(remember(fact))
+    answer = session.ask("[[recall]]")
     assert all(fact in answer.text for fact in facts)
     after = [requests_of(server) for server in gateways]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True))
-    assert talk.messages == talk.history
-    talk.close()
+    assert session.messages == session.history
+    session.close()
 
 
 def test_a_gateway_is_stopped(start, front, gateways, upstream):

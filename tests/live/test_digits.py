@@ -104,14 +104,14 @@ def test_any_numbers_and_keys(gateway, upstream):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_session(remembering, upstream, begin, profile):
+def test_session(remembering, upstream, new_session, profile):
     """In a session, too, the model reads the digits that it has written."""
-    talk = begin(remembering, profile)
-    answer = talk.say(f"[[tool f {ARGUMENTS}]] [[result]]", tools=TOOLS)
+    session = new_session(remembering, profile)
+    answer = session.ask(f"[[tool f {ARGUMENTS}]] [[result]]", tools=TOOLS)
     (call,) = answer.message["tool_calls"]
     assert call["function"]["arguments"] == ARGUMENTS
     result = {"role": "tool", "tool_call_id": call["id"], "content": "done"}
-    talk.say(result, tools=TOOLS)
+    session.ask(result, tools=TOOLS)
     assert calls_in(upstream.requests[-1]) == [ARRIVED]
 
 
@@ -157,14 +157,14 @@ def test_answer(gateway, profile, stream):
     assert "".join(e["choices"][0]["delta"].get("content") or "" for e in events) == answer
 
 
-def test_an_agents_own_answer(remembering, upstream, begin):
+def test_an_agents_own_answer(remembering, upstream, new_session):
     """An agent that goes on from its answer in a shape reads that with its digits."""
     shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    talk = begin(remembering, "agent")
+    session = new_session(remembering, "agent")
     answer = f'{{"id": {DIGITS[0]}}}'
-    said = talk.say(f"[[tool StructuredOutput {answer}]]", response_format=shape)
+    said = session.ask(f"[[tool StructuredOutput {answer}]]", response_format=shape)
     assert said.message["content"] == answer
-    talk.say("[[tool StructuredOutput {}]]", response_format=shape)
+    session.ask("[[tool StructuredOutput {}]]", response_format=shape)
     assert DIGITS[0] in upstream.requests[-1].raw.decode()
     assert "1234567890123456800" not in upstream.requests[-1].raw.decode()
 

@@ -29,7 +29,7 @@ from tests.live.test_message_shapes import (
 )
 from tests.live.test_parameters_upstream import CLAMPED, IGNORED, told
 from tests.support import cli
-from tests.support.direct import KEPT, SHOWN, Case, call
+from tests.support.direct_request import KEPT, SHOWN, Case, call
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
 from wrapper.schemas.chat.message import CALL_FIELDS, ROLES

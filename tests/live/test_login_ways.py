@@ -10,7 +10,7 @@ import pytest
 
 from tests.live.test_providers import BEDROCK, VERTEX
 from tests.support.server import eventually
-from tests.support.tokens import TokenEndpoint
+from tests.support.token_endpoint import TokenEndpoint
 
 CLI_LOGIN = {
     "accessToken": "sk-ant-oat01-test-access",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import eventually
-from tests.support.talk import heard, last_process, reminders
-from tests.support.team import Team
+from tests.support.session_client import last_process, model_input, reminders
 
 PROFILES = ("plain", "agent")
 SECRET = "swordfish"
@@ -62,7 +62,7 @@ class Asked:
 
     @property
     def told(self):
-        return heard(self.body), reminders(self.body)
+        return model_input(self.body), reminders(self.body)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -123,12 +123,12 @@ def test_tools_end_a_process(recycling, upstream):
 
 def test_nothing_of_one_key_is_anothers(serve, upstream, tmp_path):
     """A process serves one key only."""
-    team = Team(serve, tmp_path, {"alice": {}, "bob": {}}, **POOLS, POOL_RECYCLE="true")
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}, "bob": {}}, **POOLS, POOL_RECYCLE="true")
 
     def ask(name):
-        assert team.ask(name, "hello")[0] == 200
-        team.server.at_rest()
-        return last_process(team.server)
+        assert keyed.ask(name, "hello")[0] == 200
+        keyed.server.at_rest()
+        return last_process(keyed.server)
 
     first = ask("alice")
     assert ask("bob") != first

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
-from tests.support.team import Team
 
 PLAIN = {"claude": {"profile": "plain"}}
 DEAR = '[[say done]] [[usage {"input_tokens": 1000}]]'  # $0.003015
@@ -27,18 +27,18 @@ def redis(tmp_path):
 
 
 @pytest.fixture
-def team(serve, tmp_path, redis):
-    return Team(serve, tmp_path, CEILINGS, REDIS_URL=redis.url, POOL_SIZE="1")
+def keyed(serve, tmp_path, redis):
+    return KeyedGateway(serve, tmp_path, CEILINGS, REDIS_URL=redis.url, POOL_SIZE="1")
 
 
-def test_shared(serve, team, redis):
+def test_shared(serve, keyed, redis):
     """What one gateway has seen a key use, another one counts, too."""
-    first = team.server
-    second = serve(API_KEYS_FILE=str(team.file), REDIS_URL=redis.url, POOL_SIZE="1").wait()
+    first = keyed.server
+    second = serve(API_KEYS_FILE=str(keyed.file), REDIS_URL=redis.url, POOL_SIZE="1").wait()
 
     def ask(server, name, text):
-        team.server = server
-        return team.ask(name, text, **PLAIN)
+        keyed.server = server
+        return keyed.ask(name, text, **PLAIN)
 
     assert ask(first, "poor", DEAR)[0] == 200
     status, body = ask(second, "poor", "hello")
@@ -48,51 +48,53 @@ def test_shared(serve, team, redis):
     status, body = ask(second, "rated", "hello")
     assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
     first.stop()
-    assert team.usage("poor")["total"]["requests"] == 1
-    assert team.usage("rated")["total"]["requests"] == 3
+    assert keyed.usage("poor")["total"]["requests"] == 1
+    assert keyed.usage("rated")["total"]["requests"] == 3
 
 
-def test_away_and_back(team, redis):
+def test_away_and_back(keyed, redis):
     """While Redis is away turns go on, loudly; once it is back nothing of them is missing."""
     port = redis.port
-    assert team.ask("alice", DEAR, **PLAIN)[0] == 200
+    assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
     redis.stop()
     for name in ("alice", "rated"):
-        assert team.ask(name, DEAR, **PLAIN)[0] == 200
-    assert team.server.health()["usage"]["unbooked"] == 2
-    assert team.server.health()["status"] == "degraded"
-    assert "rates are not limited" in team.server.log()
-    status, _, body = team.call("alice", "GET", "/v1/usage")
+        assert keyed.ask(name, DEAR, **PLAIN)[0] == 200
+    assert keyed.server.health()["usage"]["unbooked"] == 2
+    assert keyed.server.health()["status"] == "degraded"
+    assert "rates are not limited" in keyed.server.log()
+    status, _, body = keyed.call("alice", "GET", "/v1/usage")
     assert (status, body["error"]["code"]) == (503, "unavailable")
     redis.start(port)
-    assert team.ask("alice", DEAR, **PLAIN)[0] == 200
+    assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
     # It kept nothing itself; what was booked meanwhile is there.
-    assert team.usage("alice")["total"]["requests"] == 2
-    assert eventually(lambda: team.server.health()["usage"]["status"] == "ok")
+    assert keyed.usage("alice")["total"]["requests"] == 2
+    assert eventually(lambda: keyed.server.health()["usage"]["status"] == "ok")
 
 
 def test_away_and_required(serve, tmp_path, redis):
     """Where the books are required, turns stop while Redis is away, and only then."""
-    team = Team(serve, tmp_path, CEILINGS, REDIS_URL=redis.url, USAGE_REQUIRED="true")
-    assert team.ask("rated", "hello", **PLAIN)[0] == 200
+    keyed = KeyedGateway(serve, tmp_path, CEILINGS, REDIS_URL=redis.url, USAGE_REQUIRED="true")
+    assert keyed.ask("rated", "hello", **PLAIN)[0] == 200
     port = redis.port
     redis.stop()
     for name in ("alice", "rated"):
-        status, body = team.ask(name, "hello", **PLAIN)
+        status, body = keyed.ask(name, "hello", **PLAIN)
         assert (status, body["error"]["code"]) == (503, "unavailable")
         assert "USAGE_REQUIRED" in body["error"]["message"]
     redis.start(port)
     for name in ("alice", "rated"):
-        assert team.ask(name, "hello", **PLAIN)[0] == 200
+        assert keyed.ask(name, "hello", **PLAIN)[0] == 200
 
 
 def test_the_password_is_nowhere(serve, tmp_path, upstream):
     """The password in the URL stands in no log and in no answer."""
     url = "redis://:hunter2-hunter2@127.0.0.1:1/0"
-    team = Team(serve, tmp_path, CEILINGS, REDIS_URL=url, POOL_SIZE="1", LOG_LEVEL="debug")
-    assert team.ask("rated", "hello", **PLAIN)[0] == 200
+    keyed = KeyedGateway(serve, tmp_path, CEILINGS, REDIS_URL=url, POOL_SIZE="1", LOG_LEVEL="debug")
+    assert keyed.ask("rated", "hello", **PLAIN)[0] == 200
     told = (
-        team.server.log() + str(team.server.health()) + str(team.call("alice", "GET", "/v1/usage"))
+        keyed.server.log()
+        + str(keyed.server.health())
+        + str(keyed.call("alice", "GET", "/v1/usage"))
     )
     assert "REDIS_URL" in told
     assert "hunter2" not in told

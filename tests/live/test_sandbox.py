@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support import cli
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import Server, alive, eventually
-from tests.support.team import Team
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.settings import SESSION_DIR_OF_USER
 
@@ -87,8 +87,8 @@ class House:
             return server
 
         (folder / "keys").mkdir(mode=0o700)
-        self.team = Team(start, folder / "keys", {"alice": {}, "bob": {}}, POOL_SIZE="2")
-        self.server = self.team.server
+        self.keyed = KeyedGateway(start, folder / "keys", {"alice": {}, "bob": {}}, POOL_SIZE="2")
+        self.server = self.keyed.server
         self._hide()
 
     def _hide(self) -> None:
@@ -99,7 +99,7 @@ class House:
         login, settings = server / "home" / ".claude" / ".credentials.json", server / "cwd" / ".env"
         login.write_text("the login")
         settings.write_text("the settings")
-        self.team.ask("bob", "hello", session_id="bobs")
+        self.keyed.ask("bob", "hello", session_id="bobs")
         (self.session,) = (self.folder / "sessions").iterdir()
         note = self.session / "note"
         note.write_text("another's note")
@@ -114,7 +114,7 @@ class House:
         return {
             "home": home,
             "cwd": self.server.folder / "cwd",
-            "keys": self.team.file,
+            "keys": self.keyed.file,
             "books": home / ".local/state/claude-code-gateway/usage.db",
             "session": self.session,
             "process": others[-1],
@@ -129,7 +129,7 @@ class House:
 
     def use(self, tool: str, arguments: dict[str, Any], **more: Any) -> str:
         asked = f"[[tool {tool} {json.dumps(arguments)}]] [[result]]"
-        status, body = self.team.ask("alice", asked, **more)
+        status, body = self.keyed.ask("alice", asked, **more)
         assert status == 200, body
         return str(body["choices"][0]["message"]["content"])
 

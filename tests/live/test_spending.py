@@ -15,8 +15,8 @@ from typing import Any
 import openai
 import pytest
 
+from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import MODEL, alive, children, eventually
-from tests.support.team import Team
 
 PLAIN = {"claude": {"profile": "plain"}}
 ROUNDS = " ".join(f'[[tool Bash {{"command": "echo {number}"}}]]' for number in range(9))
@@ -25,7 +25,7 @@ DEAR = '[[say done]] [[usage {"input_tokens": 1000}]]'  # $0.003015
 
 
 @pytest.fixture(scope="module")
-def _team(_servers, tmp_path_factory):
+def _keyed(_servers, tmp_path_factory):
     ceilings: dict[str, dict[str, Any]] = {
         "alice": {},
         "bob": {},
@@ -38,18 +38,18 @@ def _team(_servers, tmp_path_factory):
         "loop-streamed": {"usd_per_day": 0.01},
         "loops": {"usd_per_day": 0.01},
     }
-    return Team(_servers, tmp_path_factory.mktemp("team"), ceilings, POOL_SIZE="3")
+    return KeyedGateway(_servers, tmp_path_factory.mktemp("keyed"), ceilings, POOL_SIZE="3")
 
 
 @pytest.fixture
-def team(_team, upstream):
+def keyed(_keyed, upstream):
     """A gateway with some budgets, and an upstream that starts clean."""
-    return _team
+    return _keyed
 
 
-def spent(team, name):
+def spent(keyed, name):
     """Return the sums of what *name* has spent."""
-    return team.usage(name)["total"]
+    return keyed.usage(name)["total"]
 
 
 def replaced(server, worker):
@@ -57,11 +57,11 @@ def replaced(server, worker):
     return not alive(worker) and bool(set(children(server.process.pid)) - {worker})
 
 
-def begin(team, name, text, **more):
+def begin(keyed, name, text, **more):
     """Send a request and return its connection, to be read or left."""
-    connection = http.client.HTTPConnection("127.0.0.1", team.server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=30)
     body = {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
-    headers = {"Content-Type": "application/json", **team.header(name)}
+    headers = {"Content-Type": "application/json", **keyed.header(name)}
     connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
     return connection
 
@@ -73,18 +73,18 @@ def read_text(response):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_was_answered_is_booked(team, stream):
+def test_what_was_answered_is_booked(keyed, stream):
     """The books hold just what the client was told, when it is told."""
-    before = spent(team, "alice")
+    before = spent(keyed, "alice")
     asked = '[[deltas 5]] [[usage {"input_tokens": 70, "cache_read_input_tokens": 30}]]'
     if stream:
-        events = team.server.stream(
-            asked, stream_options={"include_usage": True}, headers=team.header("alice")
+        events = keyed.server.stream(
+            asked, stream_options={"include_usage": True}, headers=keyed.header("alice")
         )[0]
         told = events[-1]["usage"]
     else:
-        told = team.ask("alice", asked)[1]["usage"]
-    after = spent(team, "alice")
+        told = keyed.ask("alice", asked)[1]["usage"]
+    after = spent(keyed, "alice")
     assert after["requests"] - before["requests"] == 1
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
         assert after[name] - before[name] == told[name]
@@ -92,138 +92,138 @@ def test_what_was_answered_is_booked(team, stream):
     assert after["cost_usd"] - before["cost_usd"] == pytest.approx(told["cost_usd"])
 
 
-def test_who_sees_what(team):
+def test_who_sees_what(keyed):
     """Callers see their own by day and model; an admin sees all, by key."""
-    team.ask("bob", "hello", model="haiku", **PLAIN)
-    mine = team.usage("bob")["data"]
+    keyed.ask("bob", "hello", model="haiku", **PLAIN)
+    mine = keyed.usage("bob")["data"]
     assert {row["key"] for row in mine} == {"bob"}
     assert all("haiku" in row["model"] and row["requests"] for row in mine)
-    team.ask("alice", "hello", **PLAIN)
-    assert {"alice", "bob"} <= {row["key"] for row in team.usage("chief")["data"]}
-    assert {row["key"] for row in team.usage("chief", "?key=bob")["data"]} == {"bob"}
-    status, _, body = team.call("bob", "GET", "/v1/usage?key=alice")
+    keyed.ask("alice", "hello", **PLAIN)
+    assert {"alice", "bob"} <= {row["key"] for row in keyed.usage("chief")["data"]}
+    assert {row["key"] for row in keyed.usage("chief", "?key=bob")["data"]} == {"bob"}
+    status, _, body = keyed.call("bob", "GET", "/v1/usage?key=alice")
     assert (status, body["error"]["param"]) == (403, "key")
-    status, _, body = team.call("bob", "GET", "/v1/usage?start=yesterday")
+    status, _, body = keyed.call("bob", "GET", "/v1/usage?start=yesterday")
     assert (status, body["error"]["param"]) == (400, "start")
-    assert team.usage("bob", "?start=2020-01-01&end=2020-12-31")["data"] == []
+    assert keyed.usage("bob", "?start=2020-01-01&end=2020-12-31")["data"] == []
 
 
 @pytest.mark.parametrize(("name", "budget"), [("poor", "usd_per_day"), ("month", "usd_per_month")])
-def test_budget(team, upstream, name, budget):
+def test_budget(keyed, upstream, name, budget):
     """Below the budget a turn runs; once it is used up the next is refused, and costs nothing."""
-    assert team.ask(name, DEAR, **PLAIN)[0] == 200
-    with team.client(name) as client, pytest.raises(openai.RateLimitError) as caught:
+    assert keyed.ask(name, DEAR, **PLAIN)[0] == 200
+    with keyed.client(name) as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
     assert caught.value.code == caught.value.type == "insufficient_quota"
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert budget in str(caught.value)
     assert len(upstream.requests) == 1
-    told = team.usage(name)["budgets"][budget]
+    told = keyed.usage(name)["budgets"][budget]
     assert (told["limit_usd"], told["spent_usd"]) == (0.003, pytest.approx(0.003015))
 
 
 @pytest.mark.parametrize(("name", "stream"), [("loop", False), ("loop-streamed", True)])
-def test_a_budget_ends_a_turn(team, upstream, name, stream):
+def test_a_budget_ends_a_turn(keyed, upstream, name, stream):
     """An agent is not asked again once the budget is spent; its answer says so and can be used."""
     if stream:
-        events = team.server.stream(LOOP, headers=team.header(name))[0]
+        events = keyed.server.stream(LOOP, headers=keyed.header(name))[0]
         (last,) = [event for event in events if event["choices"][0]["finish_reason"]]
         reason, notes = last["choices"][0]["finish_reason"], last["notes"]
     else:
-        status, notes, body = team.post(name, LOOP)
+        status, notes, body = keyed.post(name, LOOP)
         assert status == 200, body
         assert body["choices"][0]["message"]["content"] == "on\n\n" * 3 + "on"
         assert body["usage"]["cost_usd"] == pytest.approx(0.012, rel=0.1)
         reason = body["choices"][0]["finish_reason"]
     assert (reason, notes["x-ended-early"]) == ("length", "insufficient_quota")
     assert len(upstream.requests) == 4
-    told = spent(team, name)
+    told = spent(keyed, name)
     assert told["cost_usd"] == pytest.approx(0.012, rel=0.1)
     assert told["unpriced_usd"] == 0
-    assert team.ask(name, "hello")[1]["error"]["code"] == "insufficient_quota"
+    assert keyed.ask(name, "hello")[1]["error"]["code"] == "insufficient_quota"
 
 
-def test_turns_at_once_share_a_budget(team, upstream):
+def test_turns_at_once_share_a_budget(keyed, upstream):
     """Agents of one key that run at once overspend by no more than a request each."""
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: team.ask("loops", LOOP), range(3)))
+        answers = list(pool.map(lambda _: keyed.ask("loops", LOOP), range(3)))
     ran = [body for status, body in answers if status == 200]
     assert {body["choices"][0]["finish_reason"] for body in ran} == {"length"}
     assert 4 <= len(upstream.requests) <= 6
-    assert spent(team, "loops")["cost_usd"] <= 0.01 + 3 * 0.0032
+    assert spent(keyed, "loops")["cost_usd"] <= 0.01 + 3 * 0.0032
 
 
-def test_eight_at_once(team, upstream):
+def test_eight_at_once(keyed, upstream):
     """Turns that ran when the budget was reached are answered and booked; no further one runs."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(
-            pool.map(lambda _: team.ask("eight", f"{DEAR} [[wait 2]]", **PLAIN), "8" * 8)
+            pool.map(lambda _: keyed.ask("eight", f"{DEAR} [[wait 2]]", **PLAIN), "8" * 8)
         )
     assert [status for status, _ in answers] == [200] * 8
     costs = [body["usage"]["cost_usd"] for _, body in answers]
-    assert spent(team, "eight")["cost_usd"] == pytest.approx(sum(costs))
-    assert spent(team, "eight")["requests"] == 8
-    status, body = team.ask("eight", "hello")
+    assert spent(keyed, "eight")["cost_usd"] == pytest.approx(sum(costs))
+    assert spent(keyed, "eight")["requests"] == 8
+    status, body = keyed.ask("eight", "hello")
     assert (status, body["error"]["code"]) == (429, "insufficient_quota")
     assert len(upstream.requests) == 8
 
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_who_leaves_pays(team, upstream, profile, stream):
+def test_who_leaves_pays(keyed, upstream, profile, stream):
     """What was used for a client that left in the middle is booked, with the CLI's own price."""
-    before = spent(team, "alice")
+    before = spent(keyed, "alice")
     text = '[[deltas 5]] [[stall 20]] [[usage {"input_tokens": 1000}]]'
-    connection = begin(team, "alice", text, stream=stream, claude={"profile": profile})
+    connection = begin(keyed, "alice", text, stream=stream, claude={"profile": profile})
     assert upstream.wait_for(bool)
     if stream:
         read_text(connection.getresponse())
     else:  # until the books have heard of it
-        assert eventually(lambda: spent(team, "alice")["requests"] > before["requests"])
+        assert eventually(lambda: spent(keyed, "alice")["requests"] > before["requests"])
     connection.close()
-    assert eventually(lambda: spent(team, "alice")["cost_usd"] > before["cost_usd"])
-    after = spent(team, "alice")
+    assert eventually(lambda: spent(keyed, "alice")["cost_usd"] > before["cost_usd"])
+    after = spent(keyed, "alice")
     assert after["prompt_tokens"] - before["prompt_tokens"] == 1000
     assert after["cost_usd"] - before["cost_usd"] == pytest.approx(0.003, rel=0.1)
     assert after["unpriced_usd"] == before["unpriced_usd"]
     assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
 
 
-def test_limits_hide_nothing(team, upstream):
+def test_limits_hide_nothing(keyed, upstream):
     """With a budget the price of an agent's turn that ends at max_tokens is known, too."""
     asked = "[[deltas 5]] [[stall 2]] [[stop max_tokens]]"  # a second request is not answered soon
-    status, body = team.ask("short", asked, max_tokens=5)
+    status, body = keyed.ask("short", asked, max_tokens=5)
     assert (status, body["choices"][0]["finish_reason"]) == (200, "length")
     assert body["choices"][0]["message"]["content"] == "w1 w2 w3 w4 w5"
     assert body["usage"]["cost_usd"] > 0
-    assert spent(team, "short")["unpriced_usd"] == 0
+    assert spent(keyed, "short")["unpriced_usd"] == 0
     assert len(upstream.requests) <= 2
 
 
 def test_a_turn_without_a_price_counts_as_dear(serve, tmp_path, upstream):
     """A process that is ended before it can say what it cost hides its tokens from no budget."""
     poor = {"alice": {"usd_per_day": 0.0001}}
-    team = Team(serve, tmp_path, poor, POOL_SIZE_OTHER="0", POOL_SIZE="1")
-    connection = begin(team, "alice", "[[deltas 5]] [[stall 20]]")
-    assert eventually(lambda: spent(team, "alice")["requests"] == 1)
-    for pid in team.server.claudes():
+    keyed = KeyedGateway(serve, tmp_path, poor, POOL_SIZE_OTHER="0", POOL_SIZE="1")
+    connection = begin(keyed, "alice", "[[deltas 5]] [[stall 20]]")
+    assert eventually(lambda: spent(keyed, "alice")["requests"] == 1)
+    for pid in keyed.server.claudes():
         os.kill(pid, signal.SIGKILL)
     assert connection.getresponse().status == 502
     connection.close()
-    total = spent(team, "alice")
+    total = spent(keyed, "alice")
     assert total["prompt_tokens"] > 0
     assert (total["cost_usd"], total["unpriced_usd"] > 0.0001) == (0, True)
-    status, body = team.ask("alice", "hello")
+    status, body = keyed.ask("alice", "hello")
     assert (status, body["error"]["code"]) == (429, "insufficient_quota")
 
 
-def test_failed_turns_are_booked(team, upstream):
+def test_failed_turns_are_booked(keyed, upstream):
     """A turn that fails after some rounds has cost what these cost."""
-    before = spent(team, "alice")
+    before = spent(keyed, "alice")
     text = '[[tool Bash {"command": "echo a"}]] [[break 529]] [[usage {"input_tokens": 1000}]]'
-    status, _ = team.ask("alice", text)
+    status, _ = keyed.ask("alice", text)
     assert status >= 500
-    after = spent(team, "alice")
+    after = spent(keyed, "alice")
     assert after["prompt_tokens"] - before["prompt_tokens"] >= 1000
     dollars = [told["cost_usd"] + told["unpriced_usd"] for told in (before, after)]
     assert dollars[1] >= dollars[0] + 0.003
@@ -231,21 +231,21 @@ def test_failed_turns_are_booked(team, upstream):
 
 def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
     """After SIGKILL the books hold every answer that was given, and what a cut one had used."""
-    team = Team(serve, tmp_path, {"alice": {}}, POOL_SIZE="2", POOL_SIZE_OTHER="2")
-    told = [team.ask("alice", DEAR, **PLAIN)[1]["usage"] for _ in range(3)]
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="2", POOL_SIZE_OTHER="2")
+    told = [keyed.ask("alice", DEAR, **PLAIN)[1]["usage"] for _ in range(3)]
     connection = begin(
-        team, "alice", '[[deltas 5]] [[stall 20]] [[usage {"input_tokens": 50}]]', stream=True
+        keyed, "alice", '[[deltas 5]] [[stall 20]] [[usage {"input_tokens": 50}]]', stream=True
     )
     response = connection.getresponse()
     read_text(response)
-    worker = team.server.worker
+    worker = keyed.server.worker
     os.kill(worker, signal.SIGKILL)
     with contextlib.suppress(http.client.IncompleteRead):
         response.read()
     connection.close()
-    assert eventually(lambda: replaced(team.server, worker))
-    team.server.wait()
-    total = spent(team, "alice")
+    assert eventually(lambda: replaced(keyed.server, worker))
+    keyed.server.wait()
+    total = spent(keyed, "alice")
     assert total["requests"] == 4
     assert total["prompt_tokens"] == sum(usage["prompt_tokens"] for usage in told) + 50
     assert total["cost_usd"] == pytest.approx(sum(usage["cost_usd"] for usage in told))
@@ -254,11 +254,11 @@ def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
 @pytest.mark.thorough
 def test_killed_at_the_very_moment(serve, tmp_path, upstream):
     """Wherever between turn and booking a crash falls, no whole answer is missing in the books."""
-    team = Team(serve, tmp_path, {"alice": {}}, POOL_SIZE="1", POOL_SIZE_OTHER="2")
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="1", POOL_SIZE_OTHER="2")
     answered = 0
     for delay in (0.0, 0.001, 0.003, 0.01, 0.03):
         done = threading.Event()
-        worker = team.server.worker
+        worker = keyed.server.worker
 
         def kill(pid=worker, delay=delay, done=done):
             # The model is done: the gateway reads, books and answers at this very moment.
@@ -270,25 +270,25 @@ def test_killed_at_the_very_moment(serve, tmp_path, upstream):
         killer = threading.Thread(target=kill)
         killer.start()
         with contextlib.suppress(ConnectionError, http.client.HTTPException):
-            status, _ = team.ask("alice", DEAR, **PLAIN)
+            status, _ = keyed.ask("alice", DEAR, **PLAIN)
             answered += status == 200
         killer.join()
-        assert eventually(functools.partial(replaced, team.server, worker))
-        team.server.wait()
-        assert spent(team, "alice")["completion_tokens"] >= answered
-        assert spent(team, "alice")["cost_usd"] >= answered * 0.003015 - 1e-9
+        assert eventually(functools.partial(replaced, keyed.server, worker))
+        keyed.server.wait()
+        assert spent(keyed, "alice")["completion_tokens"] >= answered
+        assert spent(keyed, "alice")["cost_usd"] >= answered * 0.003015 - 1e-9
 
 
 def test_kept_across_restarts(serve, tmp_path):
     """Another gateway with the same file knows what was spent, and who has no budget left."""
     books = {"USAGE_DB": str(tmp_path / "books" / "usage.db"), "POOL_SIZE_OTHER": "1"}
-    team = Team(serve, tmp_path, {"alice": {"usd_per_day": 0.003}}, **books)
-    assert team.ask("alice", DEAR, **PLAIN)[0] == 200
-    before = team.usage("alice")
-    team.server.stop()
-    team.server = serve(API_KEYS_FILE=str(team.file), **books).wait()
-    assert team.usage("alice") == before
-    assert team.ask("alice", DEAR, **PLAIN)[1]["error"]["code"] == "insufficient_quota"
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {"usd_per_day": 0.003}}, **books)
+    assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
+    before = keyed.usage("alice")
+    keyed.server.stop()
+    keyed.server = serve(API_KEYS_FILE=str(keyed.file), **books).wait()
+    assert keyed.usage("alice") == before
+    assert keyed.ask("alice", DEAR, **PLAIN)[1]["error"]["code"] == "insufficient_quota"
 
 
 @pytest.mark.parametrize("required", [False, True])
@@ -296,7 +296,7 @@ def test_books_that_cannot_be_kept(serve, tmp_path, required):
     """Where the file cannot be written turns go on, loudly, or stop; then all is booked."""
     folder = tmp_path / "books"
     folder.write_text("in the way of the directory")
-    team = Team(
+    keyed = KeyedGateway(
         serve,
         tmp_path,
         {"alice": {}},
@@ -304,17 +304,17 @@ def test_books_that_cannot_be_kept(serve, tmp_path, required):
         USAGE_REQUIRED=str(required).lower(),
         POOL_SIZE_OTHER="1",
     )
-    status, body = team.ask("alice", DEAR, **PLAIN)
+    status, body = keyed.ask("alice", DEAR, **PLAIN)
     if required:
         assert (status, body["error"]["code"]) == (503, "unavailable")
         assert "USAGE_REQUIRED" in body["error"]["message"]
     else:
         assert status == 200
-        assert team.server.health()["usage"]["unbooked"] == 1
-    assert team.server.health()["status"] == "degraded"
-    assert team.server.health()["usage"]["status"] == "failing"
-    assert "usage.db" in team.server.log()
+        assert keyed.server.health()["usage"]["unbooked"] == 1
+    assert keyed.server.health()["status"] == "degraded"
+    assert keyed.server.health()["usage"]["status"] == "failing"
+    assert "usage.db" in keyed.server.log()
     folder.unlink()
-    assert team.ask("alice", DEAR, **PLAIN)[0] == 200
-    assert spent(team, "alice")["requests"] == (1 if required else 2)
-    assert team.server.health()["usage"] == {"status": "ok", "unbooked": 0}
+    assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
+    assert spent(keyed, "alice")["requests"] == (1 if required else 2)
+    assert keyed.server.health()["usage"] == {"status": "ok", "unbooked": 0}

@@ -10,8 +10,8 @@ import socket
 import pytest
 
 from tests.support import cli
-from tests.support.clients import Client, request
 from tests.support.server import DEADLINE, eventually
+from tests.support.socket_client import Client, request
 
 HELLO = [{"role": "user", "content": "hello"}]
 REFUSALS = [

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from tests.support.clients import Client, request
+from tests.support.socket_client import Client, request
 
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.support.waiting import TICK, World
+from tests.support.admission_callers import TICK, World
 from wrapper.errors import ClientGone, InvalidRequest, RateLimited, Unavailable
 from wrapper.services.limits.admission import LONGEST_RETRY, Admission
 from wrapper.services.principal import Principal

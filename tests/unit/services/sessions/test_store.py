@@ -15,7 +15,7 @@ import pytest
 from shop.sessions import ShopStore
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT, eventually
-from tests.support.session_kinds import HOLD, MemoryKind, RedisKind, ShopKind
+from tests.support.session_stores import HOLD, MemoryKind, RedisKind, ShopKind
 from wrapper.errors import BadGateway, Conflict, RequestTooLarge, Unavailable
 from wrapper.services.sessions.memory_store import OVERHEAD
 from wrapper.services.sessions.redis_store import RedisSessionStore

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.support.session_kinds import HOLD, START, MemoryKind, RedisKind
+from tests.support.session_stores import HOLD, START, MemoryKind, RedisKind
 from wrapper.errors import Conflict, RequestTooLarge
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.memory_store import OVERHEAD

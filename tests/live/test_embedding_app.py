@@ -1,4 +1,4 @@
-"""A gateway in another's app, whatever serves that: it is started, drained and cleaned up."""
+"""A gateway in an app that embeds it starts, drains and cleans up under any WSGI server."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.server import DEADLINE, MODEL, eventually
 
-APP = "tests.support.house:app"
+APP = "tests.support.embedding_app:app"
 GUNICORN = ("gunicorn", "--worker-class", "gthread", "--threads", "8", "-b", "127.0.0.1:0", APP)
 FLASK = ("flask", "--app", APP, "run", "--port", "0")
 WAITRESS = ("waitress", "--listen=127.0.0.1:0", "--channel-request-lookahead=1", APP)
-# Each with the signal that it takes for its end; a server's own handler is left alone.
+# Each with the signal that stops it. The gateway leaves a server's own handlers alone.
 SERVERS = [
     pytest.param(GUNICORN, signal.SIGTERM, id="gunicorn"),
     pytest.param(FLASK, signal.SIGINT, id="flask run"),
@@ -22,8 +22,8 @@ SERVERS = [
 ]
 
 
-class Asking:
-    """A stream that is read as far as a test wants."""
+class StreamReader:
+    """A request for a stream, which the test reads step by step."""
 
     def __init__(self, server, text):
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
@@ -34,7 +34,7 @@ class Asking:
 
     def read_until(self, text):
         while text not in (line := self.response.readline()):
-            assert line, "the stream ended before it was said"
+            assert line, "the stream ended before that text"
 
     def __enter__(self):
         return self
@@ -45,19 +45,19 @@ class Asking:
 
 
 @pytest.mark.parametrize(("program", "ending"), SERVERS)
-def test_house(serve, upstream, program, ending):
-    """The first request starts it, who leaves ends their turn, and it ends with its turns."""
+def test_embedding_app(serve, upstream, program, ending):
+    """The first request starts it, a lost client ends its turn, a stop waits for running turns."""
     server = serve(program=program, POOL_SIZE="1", POOL_SIZE_OTHER="0").listen()
-    assert server.call("GET", "/")[2] == b"A page of the house."
-    assert not server.roots(), "nothing is started before anybody asks"
+    assert server.call("GET", "/")[2] == b"The home page of the app."
+    assert not server.roots(), "nothing is started before the first request"
     assert json.loads(server.call("GET", "/v1/whoami")[2]) == {"name": "local"}
     assert eventually(server.claudes), server.log()
 
-    with Asking(server, "[[say Well then.]] [[stall 60]]") as left:
+    with StreamReader(server, "[[say Well then.]] [[stall 60]]") as left:
         left.read_until(b"Well")
     assert upstream.wait_for(lambda asked: [one.ended for one in asked] == ["aborted"], DEADLINE)
 
-    with Asking(server, "[[say The end.]] [[stall 1.5]]") as last:
+    with StreamReader(server, "[[say The end.]] [[stall 1.5]]") as last:
         last.read_until(b"The")
         processes = server.claudes()
         server.process.send_signal(ending)

@@ -1,4 +1,4 @@
-"""An app of somebody else, with a gateway in it, for any server: tests.support.house:app."""
+"""A Flask app that embeds a gateway, for any WSGI server: tests.support.embedding_app:app."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ gateway = Gateway()
 
 
 @gateway.blueprint.get("/whoami")
-def tell():
+def whoami():
     return reply({"name": principal().name})
 
 
 @app.get("/")
 def home():
-    return "A page of the house."
+    return "The home page of the app."
 
 
 gateway.init_app(app)

@@ -1,4 +1,4 @@
-"""A gateway with several callers, each with a key and ceilings of their own."""
+"""A gateway whose callers each have a key, with limits of its own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.server import MODEL, ROOT, Server
 from wrapper.auth import key_editor
 
 
-class Team:
-    """`keys` are the secrets by name; *ceilings* what stands beside each in the file."""
+class KeyedGateway:
+    """A gateway with a key file. `keys` are the secrets by name, *ceilings* the limits by name."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Team:
         self.server = start(API_KEYS_FILE=str(self.file), **settings).wait()
 
     def limit(self, name: str, **ceilings: Any) -> None:
-        """Write ceilings into the file, as an operator would."""
+        """Write limits into the key file, as an operator would."""
         document = tomlkit.parse(self.file.read_text())
         document["keys"][name].update(ceilings)
         fresh = self.file.with_suffix(".new")
@@ -41,7 +41,7 @@ class Team:
         fresh.replace(self.file)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the commands for keys, where the gateway may run meanwhile."""
+        """Run a command that edits keys. The gateway may be running."""
         environment = {"PATH": "/usr/bin:/bin", "API_KEYS_FILE": str(self.file), "HOME": "/"}
         return subprocess.run(
             [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi"), "gateway", *arguments],
@@ -58,7 +58,7 @@ class Team:
         return self.server.ask(text, headers=self.header(name), **more)
 
     def call(self, name: str, method: str, path: str, body: Any = None) -> Any:
-        """Return status, headers and parsed body of a call with this one's key."""
+        """Return status, headers and parsed body of a request with the key of this name."""
         status, headers, data = self.server.call(method, path, body, self.header(name))
         return status, headers, json.loads(data)
 

@@ -1,4 +1,4 @@
-"""A client's session, beside what a client without one would have to send."""
+"""A client of one session, which can also ask the same without a session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYSTEM = ("system", "developer")
 
 @dataclass
 class Answer:
-    """What came back; `message` is the answer as a client sends it again."""
+    """An answer. `message` is how a client sends it back in the next request."""
 
     message: Json
     reason: str
@@ -39,10 +39,11 @@ class Answer:
         return list(self.message.get("tool_calls", []))
 
 
-class Talk:
-    """A session at *server*, under the id *name*. It must be closed, which deletes it.
+class SessionClient:
+    """A session at *server* with the id *name*. `close` deletes it.
 
-    Its turns are sent to *url*, which leads to the server, up to *retries* times more.
+    Requests go to *url*, which leads to the server, with up to *retries* retries. `history` is what
+    a client without sessions would have to send; `process` is the process of the last turn.
     """
 
     def __init__(
@@ -55,48 +56,50 @@ class Talk:
         retries: int = 0,
         url: str = "",
     ):
-        self.id = name or f"talk-{uuid.uuid4().hex}"
+        self.id = name or f"session-{uuid.uuid4().hex}"
         self.history: list[Json] = []
-        self.process = 0  # in which the last turn has run
+        self.process = 0
         self._server = server
         self._profile = profile
         self._headers = {"Authorization": f"Bearer {key}"}
         self._client = openai.OpenAI(base_url=url or server.url, api_key=key, max_retries=retries)
 
-    def say(self, *said: str | Json, **more: Any) -> Answer:
-        """Bring texts of the user's, or messages, into the session; they are all it gets."""
-        messages = _messages(said)
-        answer = self._ask(messages, session=self.id, **more)
+    def ask(self, *texts: str | Json, **more: Any) -> Answer:
+        """Send user texts, or messages, to the session, and return the answer."""
+        messages = _messages(texts)
+        answer = self._complete(messages, session_id=self.id, **more)
         self.process = last_process(self._server)
         if "idempotent-replayed" not in answer.headers:
             self.history = [*self._before(messages), *messages, answer.message]
         return answer
 
-    def tell_all(self, *said: str | Json, **more: Any) -> Answer:
-        """Ask the same without a session, with all that was said before."""
-        messages = _messages(said)
-        return self._ask([*self._before(messages), *messages], session=None, **more)
+    def ask_without_session(self, *texts: str | Json, **more: Any) -> Answer:
+        """Send the same without a session, after the whole history."""
+        messages = _messages(texts)
+        return self._complete([*self._before(messages), *messages], session_id=None, **more)
 
-    def fail(self, *said: str | Json, **more: Any) -> Any:
-        """Return the error that a turn ends with."""
+    def ask_failing(self, *texts: str | Json, **more: Any) -> Any:
+        """Return the error of a turn that must fail."""
         try:
-            answer = self._ask(_messages(said), session=self.id, **more)
+            answer = self._complete(_messages(texts), session_id=self.id, **more)
         except openai.APIError as error:
             return error
         raise AssertionError(answer)
 
-    def leave(self, *said: str | Json, **more: Any) -> None:
-        """Begin a turn, and leave once the model has begun to answer it."""
-        with self._request(_messages(said), session=self.id, stream=True, **more).parse() as stream:
+    def ask_and_disconnect(self, *texts: str | Json, **more: Any) -> None:
+        """Begin a turn, and disconnect once the model has begun to answer."""
+        with self._request(
+            _messages(texts), session_id=self.id, stream=True, **more
+        ).parse() as stream:
             assert any(choice.delta.content for chunk in stream for choice in chunk.choices)
 
-    def read(self) -> tuple[int, Json]:
-        """Return what the gateway tells of the session."""
+    def get(self) -> tuple[int, Json]:
+        """Return status and body of GET on the session."""
         return self.call("GET", f"/v1/sessions/{self.id}")
 
     @property
     def messages(self) -> list[Json]:
-        status, body = self.read()
+        status, body = self.get()
         assert status == 200, body
         return list(body["messages"])
 
@@ -110,26 +113,26 @@ class Talk:
         status, _, data = self._server.call(method, path, headers=self._headers)
         return status, json.loads(data)
 
-    def kill(self) -> None:
-        """Kill the process in which the last turn has run, if it has stayed."""
+    def kill_process(self) -> None:
+        """Kill the process of the last turn, if it is still parked."""
         if self.process in self._server.claudes():
             os.kill(self.process, signal.SIGKILL)
             assert eventually(lambda: not alive(self.process))
 
     def close(self) -> None:
         self._client.close()
-        with suppress(ConnectionRefusedError):  # of a gateway that was stopped
+        with suppress(ConnectionRefusedError):  # its gateway was stopped
             self.delete()
 
     def _before(self, messages: list[Json]) -> list[Json]:
-        """Return what was said; new system messages take the place of those there were."""
+        """Return the history. System messages in *messages* replace those in it."""
         renewed = any(message["role"] in SYSTEM for message in messages)
-        return [one for one in self.history if not (renewed and one["role"] in SYSTEM)]
+        return [old for old in self.history if not (renewed and old["role"] in SYSTEM)]
 
-    def _ask(
-        self, messages: list[Json], *, session: str | None, stream: bool = False, **more: Any
+    def _complete(
+        self, messages: list[Json], *, session_id: str | None, stream: bool = False, **more: Any
     ) -> Answer:
-        raw = self._request(messages, session=session, stream=stream, **more)
+        raw = self._request(messages, session_id=session_id, stream=stream, **more)
         answer = _gathered(raw.parse()) if stream else _whole(raw.parse().model_dump())
         answer.headers = dict(raw.headers.items())
         return answer
@@ -138,15 +141,15 @@ class Talk:
         self,
         messages: list[Json],
         *,
-        session: str | None,
+        session_id: str | None,
         stream: bool,
         headers: dict[str, str] | None = None,
         claude: Json | None = None,
         **more: Any,
     ) -> Any:
         extra: Json = {"claude": {"profile": self._profile, **(claude or {})}}
-        if session is not None:
-            extra["session_id"] = session
+        if session_id is not None:
+            extra["session_id"] = session_id
         if stream:
             more |= {"stream": True, "stream_options": {"include_usage": True}}
         return self._client.chat.completions.with_raw_response.create(
@@ -157,56 +160,58 @@ class Talk:
         )
 
 
-def say_both_ways(talk: Talk, upstream: Upstream, *said: str | Json, **more: Any) -> Answer:
-    """Say something in the session and, with all that was said before, without one.
+def ask_both_ways(
+    session: SessionClient, upstream: Upstream, *texts: str | Json, **more: Any
+) -> Answer:
+    """Ask in the session, and without one after the whole history.
 
-    What the model is told, what is answered and what it takes must be the same.
+    The model's input, the answer and the usage must be the same.
     """
     upstream.clear()
-    expected = talk.tell_all(*said, **more)
-    answer = talk.say(*said, **more)
+    expected = session.ask_without_session(*texts, **more)
+    answer = session.ask(*texts, **more)
     without, within = (request.body for request in upstream.requests)
-    assert heard(within) == heard(without)
+    assert model_input(within) == model_input(without)
     assert reminders(within) == reminders(without)
     assert (answer.message, answer.reason) == (expected.message, expected.reason)
     assert answer.usage == expected.usage
     return answer
 
 
-def note(word: str) -> str:
-    """Return a text that [[recall]] finds once, as its answer does not repeat it."""
+def remember(word: str) -> str:
+    """Return a text whose *word* [[recall]] finds once: the answer does not repeat it."""
     return f"remember: {word} [[say ok]]"
 
 
 def last_process(server: Server) -> int:
-    """Return the process that was last spoken to, 0 where the server's LOG_LEVEL is not debug."""
+    """Return the process of the last turn, 0 if LOG_LEVEL is not debug."""
     return int(("0", *re.findall(r" to (\d+)", server.log()))[-1])
 
 
-def heard(body: Json) -> Json:
-    """Return what the model is told, less what may differ from request to request.
+def model_input(body: Json) -> Json:
+    """Return a request's content without what may differ from request to request.
 
-    That is the mark of who asks, the marks for the cache, and an agent's reminders: Claude Code
-    puts them before the first message that it is asked itself, which in a process that has gone on
-    is another one than in a process that was told the history. See `reminders`.
+    That is the user id, the cache marks, and an agent's reminders. Claude Code puts the reminders
+    before the first message of its own conversation. In a process that has served earlier turns
+    this is another message than in a process that got them as history. See `reminders`.
     """
-    told = {key: value for key, value in body.items() if key != "metadata"}
+    content = {key: value for key, value in body.items() if key != "metadata"}
     spoken = [message for message in body["messages"] if message["role"] != "system"]
-    told["messages"] = [{"role": m["role"], "content": _blocks(m["content"])} for m in spoken]
-    told["system"] = [
-        one for one in _blocks(body.get("system", [])) if "billing-header" not in one["text"]
+    content["messages"] = [{"role": m["role"], "content": _blocks(m["content"])} for m in spoken]
+    content["system"] = [
+        block for block in _blocks(body.get("system", [])) if "billing-header" not in block["text"]
     ]
-    bare: Json = _without_marks(told)
+    bare: Json = _without_marks(content)
     return bare
 
 
 def reminders(body: Json) -> list[str]:
-    """Return what Claude Code itself tells the model, wherever, without the names of paths."""
+    """Return the reminders that Claude Code adds anywhere, without the names of paths."""
     contents = [_as_blocks(message["content"]) for message in body["messages"]]
     blocks = [block for content in contents for block in content]
-    held = [inner for block in blocks for inner in _as_blocks(block.get("content", []))]
-    told = [block["text"] for block in (*blocks, *held) if _reminds(block)]
-    return sorted(re.sub(r" /\S+", "", text).strip() for text in told)
+    inner = [part for block in blocks for part in _as_blocks(block.get("content", []))]
+    texts = [block["text"] for block in (*blocks, *inner) if _reminds(block)]
+    return sorted(re.sub(r" /\S+", "", text).strip() for text in texts)
 
 
 def _blocks(content: str | list[Json]) -> list[Json]:
@@ -214,14 +219,14 @@ def _blocks(content: str | list[Json]) -> list[Json]:
 
 
 def _result(block: Json) -> Json:
-    """Return a result without the reminders in it, and without the line's end before them."""
+    """Return a tool result without the reminders in it and the line end before them."""
     if block["type"] != "tool_result":
         return block
-    held = [
-        {**one, "text": one["text"].rstrip()} if "text" in one else one
-        for one in _blocks(block.get("content", []))
+    content = [
+        {**part, "text": part["text"].rstrip()} if "text" in part else part
+        for part in _blocks(block.get("content", []))
     ]
-    return {**block, "content": held}
+    return {**block, "content": content}
 
 
 def _as_blocks(content: str | list[Json]) -> list[Json]:
@@ -235,25 +240,25 @@ def _reminds(block: Json) -> bool:
 def _without_marks(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_marks(v) for k, v in value.items() if k != "cache_control"}
-    return [_without_marks(one) for one in value] if isinstance(value, list) else value
+    return [_without_marks(item) for item in value] if isinstance(value, list) else value
 
 
-def _messages(said: tuple[str | Json, ...]) -> list[Json]:
-    return [{"role": "user", "content": one} if isinstance(one, str) else one for one in said]
+def _messages(texts: tuple[str | Json, ...]) -> list[Json]:
+    return [{"role": "user", "content": text} if isinstance(text, str) else text for text in texts]
 
 
 def _whole(body: Json) -> Answer:
     choice = body["choices"][0]
-    told = choice["message"]
-    message = {"role": "assistant", "content": told["content"]}
+    received = choice["message"]
+    message = {"role": "assistant", "content": received["content"]}
     for kind in ("tool_calls", "function_call"):
-        if told.get(kind):
-            message[kind] = told[kind]
+        if received.get(kind):
+            message[kind] = received[kind]
     return Answer(message, choice["finish_reason"], body["usage"])
 
 
 def _gathered(chunks: Any) -> Answer:
-    """Return a stream as the whole answer that it adds up to."""
+    """Return the answer that the chunks of a stream add up to."""
     texts: list[str] = []
     calls: list[Json] = []
     usage: Json = {}
