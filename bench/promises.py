@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.faults import program
-from tests.support.server import ROOT, Server, alive, eventually, started_for
+from tests.support.faults import faulty_claude
+from tests.support.server import Server, alive, eventually, started_for
 from tests.support.socket_client import Client, request
 
 MANY = 64
@@ -32,8 +31,7 @@ class Promises:
 
 def promises(folder: Path, rounds: int) -> Promises:
     """Measure both, with a `claude` that misbehaves as it is told and costs next to nothing."""
-    code = ROOT / "tests" / "faults" / "claude.py"
-    binary = program(folder, f'exec {sys.executable} -IS {code} "$@"')
+    binary = faulty_claude(folder)
     with _served(folder / "pressed", binary) as pressed:
         health = _health(pressed)
     gone = []

@@ -1,17 +1,13 @@
-"""What tests of faults share: a crooked `claude`."""
+"""The fixture that the tests of faults share."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from tests.support.faults import program
-from tests.support.server import ROOT
+from tests.support import faults
 
 
 @pytest.fixture(scope="session")
-def crooked(tmp_path_factory) -> str:
-    """A `claude` that misbehaves as it is told; see claude.py."""
-    code = ROOT / "tests" / "support" / "claude.py"
-    return program(tmp_path_factory.mktemp("crooked"), f'exec {sys.executable} -IS {code} "$@"')
+def faulty_claude(tmp_path_factory) -> str:
+    """A `claude` that misbehaves as a directive says; see tests/support/faulty_claude.py."""
+    return faults.faulty_claude(tmp_path_factory.mktemp("faulty"))

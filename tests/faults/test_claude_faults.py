@@ -23,20 +23,20 @@ POOLS = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
 
 
 @pytest.fixture(scope="module")
-def _misled(_servers, crooked):
-    return _servers(CLAUDE_CLI_PATH=crooked, **POOLS).wait()
+def _misled(_servers, faulty_claude):
+    return _servers(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
 
 
 @pytest.fixture
 def misled(_misled):
-    """A gateway whose `claude` is crooked. After each test it holds what it held before."""
+    """A gateway whose `claude` is faulty_claude. After each test it holds what it held before."""
     with unchanged(_misled):
         yield _misled
 
 
 @pytest.fixture(scope="module")
-def _hasty(_servers, crooked):
-    return _servers(CLAUDE_CLI_PATH=crooked, **POOLS, MAX_TIMEOUT="2000").wait()
+def _hasty(_servers, faulty_claude):
+    return _servers(CLAUDE_CLI_PATH=faulty_claude, **POOLS, MAX_TIMEOUT="2000").wait()
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def test_stopped_in_mid_answer(brief, upstream, profile):
 
 
 @pytest.mark.thorough
-def test_killed_in_mid_turn(serve, crooked):
+def test_killed_in_mid_turn(serve, faulty_claude):
     """Killed in mid-turn a hundred times, each turn is an error, and nothing is left of any."""
     settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "4", "MAX_TIMEOUT": "50000"}
-    server = serve(CLAUDE_CLI_PATH=crooked, **settings).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **settings).wait()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda _: ask(server, ""), range(AT_ONCE)))
         before = lasting(server)
@@ -155,12 +155,12 @@ def test_killed_in_mid_turn(serve, crooked):
     assert server.comes_back_to(before)
 
 
-def test_boots_that_fail_for_a_while(serve, tmp_path, crooked):
+def test_boots_that_fail_for_a_while(serve, tmp_path, faulty_claude):
     """While boots fail turns are told when to come again; when they succeed all is well again."""
     (tmp_path / "tries").write_text("")
     wrong = 'echo "no luck" >&2; exit 1'
     count = f"echo >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -gt 12 || {{ {wrong}; }}"
-    binary = program(tmp_path, count, f'exec {crooked} "$@"')
+    binary = program(tmp_path, count, f'exec {faulty_claude} "$@"')
     server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="3", POOL_SIZE_OTHER="3").listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     body = {"messages": [{"role": "user", "content": "hello"}]}
@@ -172,16 +172,16 @@ def test_boots_that_fail_for_a_while(serve, tmp_path, crooked):
     server.at_rest()
 
 
-def test_boots_that_are_soon_done(serve, crooked):
+def test_boots_that_are_soon_done(serve, faulty_claude):
     """However soon processes are up: a gateway is ready once it has loaded the SDK."""
-    server = serve(CLAUDE_CLI_PATH=crooked, PYTHONPROFILEIMPORTTIME="1").wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, PYTHONPROFILEIMPORTTIME="1").wait()
     assert " claude_code_sdk\n" in server.log()
 
 
-def test_boots_that_take_long(serve, tmp_path, crooked):
+def test_boots_that_take_long(serve, tmp_path, faulty_claude):
     """Turns wait for processes that take their time, and for no more of them than there are."""
     server = serve(
-        CLAUDE_CLI_PATH=program(tmp_path, "sleep 2", f'exec {crooked} "$@"'), POOL_SIZE="0"
+        CLAUDE_CLI_PATH=program(tmp_path, "sleep 2", f'exec {faulty_claude} "$@"'), POOL_SIZE="0"
     ).listen()
     with ThreadPoolExecutor() as pool:
         turns = [pool.submit(ask, server, "", profile) for profile in PROFILES * 2]
@@ -190,9 +190,9 @@ def test_boots_that_take_long(serve, tmp_path, crooked):
     server.at_rest()
 
 
-def test_rehearsals_that_fail(serve, tmp_path, crooked):
+def test_rehearsals_that_fail(serve, tmp_path, faulty_claude):
     """A process that cannot rehearse is replaced by one that need not."""
-    deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {crooked} \"$@\""
+    deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {faulty_claude} \"$@\""
     variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
     server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
     assert server.log().count("no process rehearses its turn any more (POOL_REHEARSE)") == 1

@@ -22,9 +22,9 @@ TOLD = {"before the first token": "[[still]]", "in mid-stream": "[[begin]]"}
 
 
 @pytest.fixture(scope="module")
-def _trodden(_servers, crooked):
+def _trodden(_servers, faulty_claude):
     return _servers(
-        CLAUDE_CLI_PATH=crooked,
+        CLAUDE_CLI_PATH=faulty_claude,
         CLIENT_TIMEOUT=str(PATIENCE),
         MAX_CONCURRENT_TURNS=str(MANY),
         POOL_SIZE="1",
@@ -189,9 +189,9 @@ def test_say_nothing_and_stay(trodden):
         assert is_well(trodden)
 
 
-def test_silence_takes_no_thread(serve, crooked):
+def test_silence_takes_no_thread(serve, faulty_claude):
     """Clients that have not said a word yet cost no thread, however many they are."""
-    server = serve(CLAUDE_CLI_PATH=crooked, POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
     threads = server.at_rest()["threads"]
     with many(server):
         assert is_well(server)
@@ -224,10 +224,10 @@ def test_never_read_an_answer(trodden):
         assert trodden.comes_back_to(before)
 
 
-def test_stop(serve, crooked):
+def test_stop(serve, faulty_claude):
     """Clients that say nothing, send slowly, or do not read keep no gateway from ending."""
     settings = {"CLIENT_TIMEOUT": "2", "POOL_SIZE": "1", "POOL_SIZE_OTHER": "1"}
-    server = serve(CLAUDE_CLI_PATH=crooked, **settings).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **settings).wait()
     with many(server, 3) as clients:
         for client in clients[::3]:
             client.send(request("hello")[:10])

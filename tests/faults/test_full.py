@@ -26,8 +26,8 @@ FULL = {
 
 
 @pytest.fixture(scope="module")
-def _full_gateway(_servers, crooked):
-    return _servers(CLAUDE_CLI_PATH=crooked, **FULL, QUEUE_TIMEOUT="50").wait()
+def _full_gateway(_servers, faulty_claude):
+    return _servers(CLAUDE_CLI_PATH=faulty_claude, **FULL, QUEUE_TIMEOUT="50").wait()
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_those_that_run_die(crowd):
     assert load(crowd.server) == (PLACES, QUEUE - PLACES)
 
 
-def test_patience(serve, crooked):
+def test_patience(serve, faulty_claude):
     """Who has waited for QUEUE_TIMEOUT is told so, with when to come again."""
-    server = serve(CLAUDE_CLI_PATH=crooked, **FULL, QUEUE_TIMEOUT="1").wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **FULL, QUEUE_TIMEOUT="1").wait()
     with Client(server) as one, Client(server) as two:
         for client in (one, two):
             client.send(request("[[begin]]", stream=True)).read_until(b'"content":"ok"')
@@ -126,9 +126,9 @@ def test_patience(serve, crooked):
         assert 1 <= time.monotonic() - began < 5
 
 
-def test_shutdown(serve, crooked):
+def test_shutdown(serve, faulty_claude):
     """Who waits when the gateway is told to stop is told so at once, and does not begin."""
-    server = serve(CLAUDE_CLI_PATH=crooked, **FULL, GRACEFUL_TIMEOUT="2").wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **FULL, GRACEFUL_TIMEOUT="2").wait()
     clients = [Client(server).send(request("[[begin]]", stream=True)) for _ in range(PLACES + 1)]
     assert comes_to(server, PLACES, 1)
     assert eventually(lambda: len(asked(server)) == PLACES)
@@ -143,11 +143,11 @@ def test_shutdown(serve, crooked):
         client.close()
 
 
-def test_keys_take_turns(serve, tmp_path, crooked):
+def test_keys_take_turns(serve, tmp_path, faulty_claude):
     """A key with one request does not wait for all those of another that came before."""
     settings = {**FULL, "MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "9"}
     keyed = KeyedGateway(
-        serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=crooked, **settings
+        serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=faulty_claude, **settings
     )
     server = keyed.server
     order = []

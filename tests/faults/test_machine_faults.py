@@ -100,9 +100,9 @@ def filled(folder: Path) -> Iterator[None]:
         waste.unlink()
 
 
-def test_full_disk(serve, crooked):
+def test_full_disk(serve, faulty_claude):
     """Processes that run answer, and no other is begun; the books wait in memory, and are kept."""
-    server = serve(CLAUDE_CLI_PATH=crooked, **POOLS).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
     play(server, "hello")
     before = lasting(server)
     with limited(server, resource.RLIMIT_FSIZE, 0):
@@ -121,9 +121,9 @@ def test_full_disk(serve, crooked):
     is_well(server, before)
 
 
-def test_full_disk_of_the_books(disk, serve, crooked):
+def test_full_disk_of_the_books(disk, serve, faulty_claude):
     """Where only the books' disk is full turns go on, and nothing of them is lost."""
-    server = serve(CLAUDE_CLI_PATH=crooked, USAGE_DB=str(disk / "usage.db"), **POOLS).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, USAGE_DB=str(disk / "usage.db"), **POOLS).wait()
     play(server, "hello")
     before = lasting(server)
     with filled(disk):
@@ -144,9 +144,9 @@ def requests_booked(server: Server) -> int:
     return int(json.loads(data)["total"]["requests"])
 
 
-def test_full_disk_and_required_books(serve, crooked):
+def test_full_disk_and_required_books(serve, faulty_claude):
     """Where the books are required, no turn is begun that they could not be kept of."""
-    server = serve(CLAUDE_CLI_PATH=crooked, USAGE_REQUIRED="true", **POOLS).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, USAGE_REQUIRED="true", **POOLS).wait()
     assert play(server, "hello").text == "ok"
     with limited(server, resource.RLIMIT_FSIZE, 0):
         for _ in range(2):
@@ -155,12 +155,12 @@ def test_full_disk_and_required_books(serve, crooked):
     assert play(server, "hello").text == "ok"
 
 
-def test_full_log(serve, crooked):
+def test_full_log(serve, faulty_claude):
     """A log that takes nothing is no reason to fail: every turn is answered, and every refusal."""
     port = free_port()
     server = serve(
         *("--capture-output", "--error-logfile", "/dev/full"),
-        **{"CLAUDE_CLI_PATH": crooked, "PORT": str(port), "LOG_LEVEL": "debug", **POOLS},
+        **{"CLAUDE_CLI_PATH": faulty_claude, "PORT": str(port), "LOG_LEVEL": "debug", **POOLS},
     )
     server.port, server.url = port, f"http://127.0.0.1:{port}/v1"
     assert eventually(lambda: listens(port))
@@ -184,11 +184,11 @@ def listens(port: int) -> bool:
         return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_no_room_for_a_workspace(serve, crooked, tmp_path):
+def test_no_room_for_a_workspace(serve, faulty_claude, tmp_path):
     """A session whose directory cannot be made is told so, and goes on once it can."""
     sessions = tmp_path / "sessions"
     sessions.write_text("in the way")
-    server = serve(CLAUDE_CLI_PATH=crooked, SESSION_DIR=str(sessions), **POOLS).wait()
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, SESSION_DIR=str(sessions), **POOLS).wait()
     assert "working directory" in refusal(server, profile="agent", session_id="a")
     sessions.unlink()
     assert play(server, "hello", profile="agent", session_id="a").text == "ok"
@@ -198,8 +198,8 @@ def test_no_room_for_a_workspace(serve, crooked, tmp_path):
 
 
 @pytest.fixture
-def small(serve, crooked):
-    server = serve(CLAUDE_CLI_PATH=crooked, **POOLS).wait()
+def small(serve, faulty_claude):
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
     play(server, "hello")
     return server
 
@@ -247,12 +247,12 @@ def test_little_memory(small):
     is_well(small, before)
 
 
-def test_processes_without_memory(serve, crooked, tmp_path):
+def test_processes_without_memory(serve, faulty_claude, tmp_path):
     """Where processes have no memory to start in, turns are told why, until they have it."""
     short = tmp_path / "short"
     short.touch()
     binary = tmp_path / "claude"
-    binary.write_text(f'#!/bin/sh\n[ -e {short} ] && ulimit -v 8000\nexec {crooked} "$@"\n')
+    binary.write_text(f'#!/bin/sh\n[ -e {short} ] && ulimit -v 8000\nexec {faulty_claude} "$@"\n')
     binary.chmod(0o755)
     server = serve(CLAUDE_CLI_PATH=str(binary), **POOLS).listen()
     assert eventually(lambda: server.health()["status"] == "failing", SOON)

@@ -1,6 +1,6 @@
-"""A CLI that says anything: each turn is over in time, and the gateway goes on as if it were not.
+"""Random output of the CLI: each turn ends in time, and the gateway works on.
 
-What it says, and how it ends, follows from a seed; see babbling.py.
+A seed decides what the CLI writes and how it ends; see tests/support/random_claude.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.server import MODEL, ROOT, Server, eventually
 
-BABBLING = ROOT / "tests" / "support" / "babbling.py"
+RANDOM_CLAUDE = ROOT / "tests" / "support" / "random_claude.py"
 PROFILES = ("plain", "agent")
 SEEDS = range(60)
 AT_ONCE = 4
@@ -28,9 +28,9 @@ TOLD = {200, 400, 401, 403, 404, 413, 429, 502, 503, 504}
 
 def program(folder: Path) -> str:
     """Return a babbling `claude` in *folder*."""
-    shutil.copy(BABBLING, folder / BABBLING.name)
+    shutil.copy(RANDOM_CLAUDE, folder / RANDOM_CLAUDE.name)
     script = folder / "claude"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {folder / BABBLING.name} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {folder / RANDOM_CLAUDE.name} "$@"\n')
     script.chmod(0o755)
     return str(script)
 

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.deployments import copied, healthcheck
-from tests.support.faults import program as script
+from tests.support.faults import faulty_claude
 from tests.support.nginx import Nginx
-from tests.support.server import DEADLINE, MODEL, ROOT, eventually
+from tests.support.server import DEADLINE, MODEL, eventually
 from tests.support.session_client import SessionClient, remember
 from tests.support.socket_client import Client, request
 
@@ -29,7 +29,6 @@ SHARED = {
     "POOL_SIZE": "2",
     "POOL_SIZE_OTHER": "0",
 }
-CROOKED = ROOT / "tests" / "faults" / "claude.py"  # a claude that needs no time to start
 MIB = 1024**2
 
 
@@ -222,9 +221,8 @@ def test_the_image_serves(serve, tmp_path):
             shutil.copytree(path, app / path.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(path, app)
-    crooked = script(tmp_path, f'exec {sys.executable} -IS {CROOKED} "$@"')
     program = ("gunicorn", "-c", str(app / "gunicorn.conf.py"), "wsgi:app")
-    settings = {**SHARED, "CLAUDE_CLI_PATH": crooked, "PYTHONPATH": str(app)}
+    settings = {**SHARED, "CLAUDE_CLI_PATH": faulty_claude(tmp_path), "PYTHONPATH": str(app)}
     server = serve(program=program, **settings).listen()
     command = [sys.executable, *healthcheck()[1:]]
 

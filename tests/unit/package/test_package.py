@@ -82,7 +82,7 @@ def place(wheel, tmp_path_factory) -> Place:
     (folder / "cwd").mkdir()
     (folder / "shop").mkdir()
     shop = folder / "shop" / "shop.py"
-    shutil.copy(ROOT / "tests" / "typed_usage.py", shop)
+    shutil.copy(ROOT / "tests" / "support" / "typed_usage.py", shop)
     made = Place(folder / "venv" / "bin", folder / "cwd", shop)
     made.install(wheel)
     return made
