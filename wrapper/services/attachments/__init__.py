@@ -1,1 +1,1 @@
-"""Images and files in messages: what is checked of them before the model gets them."""
+"""Images and files in messages, checked before the model gets them."""

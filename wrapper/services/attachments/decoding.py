@@ -1,6 +1,6 @@
-"""The image check: what an image's head says, and whether the whole image can be read.
+"""Read an image's header, and decode the whole image to check it.
 
-It runs in a child of the offload's fork server, which ends it where it takes too long.
+This runs in a child of the offload's fork server, which ends it if it takes too long.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ NEEDED = (b"tRNS",)
 ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 START_OF_SCAN, END_OF_IMAGE, FILL = 0xDA, 0xD9, 0xFF
 
-# Else the readers are loaded with the first image, in each child.
+# Otherwise every child would load the readers with its first image.
 Image.preinit()
 importlib.import_module("PIL.WebPImagePlugin")
 
 
 def measure(body: bytes, media_type: str) -> dict[str, Any]:
-    """Return the `width` and `height` that the head names, and the number of `scans`.
+    """Return the `width` and `height` from the header, and the number of `scans`.
 
-    What cannot be read is told as `broken`.
+    If the header cannot be read, return the reason as `broken`.
     """
     try:
         width, height = _size(body, media_type)
@@ -42,19 +42,19 @@ def measure(body: bytes, media_type: str) -> dict[str, Any]:
 
 
 def decode(body: bytes, media_type: str) -> str | None:
-    """Read the whole image; of an animated one, the first frame. Return why it cannot be read."""
+    """Decode the whole image, or an animation's first frame. Return the reason if that fails."""
     try:
         with _open(body, media_type) as image:
-            if media_type == "image/jpeg":  # which is read whole, but takes less memory
+            if media_type == "image/jpeg":  # still decodes everything, but takes less memory
                 image.draft(image.mode, (1, 1))
             image.load()
-    except Exception as error:  # Pillow raises what it happens to come upon
+    except Exception as error:  # Pillow may raise anything
         return _reason(error)
     return None
 
 
 def _size(data: bytes, media_type: str) -> tuple[int, int]:
-    if media_type == "image/webp":  # Pillow would make room for its pixels already
+    if media_type == "image/webp":  # Pillow would already allocate its pixels
         return _webp_size(data)
     with _open(data, media_type) as image:
         return image.size
@@ -77,18 +77,18 @@ def _open(data: bytes, media_type: str) -> Image.Image:
 
 
 def _without_metadata(data: bytes) -> bytes:
-    """Return a PNG without what need not be read, which may be large, compressed or wrong."""
+    """Return a PNG without its metadata, which may be large, compressed or wrong."""
     kept = [data[:HEAD_BYTES]]
-    for name, at, end in chunks(data):
-        if not is_ancillary(name) and not checksum_holds(data, at, end):
+    for name, begin, end in chunks(data):
+        if not is_ancillary(name) and not checksum_holds(data, begin, end):
             raise ValueError(f"the checksum of its chunk {name.decode('latin-1')} is wrong")
         if not is_ancillary(name) or name in NEEDED:
-            kept.append(data[at:end])
+            kept.append(data[begin:end])
     return b"".join(kept)
 
 
 def _scans(data: bytes) -> int:
-    """Return how many scans a JPEG has: each is as much work as the whole image."""
+    """Return the number of scans in a JPEG: each takes as much work as the whole image."""
     scans, at = 0, 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
         marker = data[at + 1]
@@ -105,6 +105,6 @@ def _scans(data: bytes) -> int:
 
 
 def _reason(error: Exception) -> str:
-    # What Pillow says of a head that it cannot read names an address in memory.
+    # Pillow's message for an unknown header holds a memory address.
     known = not isinstance(error, UnidentifiedImageError)
-    return str(error)[:200] if known else "its head says nothing"
+    return str(error)[:200] if known else "its header cannot be read"

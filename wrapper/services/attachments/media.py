@@ -1,4 +1,4 @@
-"""The attachments: images and files as callers send them, made into parts of a message.
+"""Load images and files that callers send into parts of a message.
 
 Their bytes decide what they are, whatever their label says.
 """
@@ -13,23 +13,23 @@ from wrapper.services.turn import Document, Image
 
 PDF, TEXT = "application/pdf", "text/plain"
 PDF_HEAD = b"%PDF-"
-# How base64 of a PDF begins.
+# The first base64 characters of a PDF.
 PDF_BASE64 = "JVBERi"
-# Each takes 20 times its length in memory while it is decoded.
+# Decoding takes 20 times the length of an escape in memory.
 MOST_ESCAPES = 500_000
-# So many characters of base64 tell the kind.
+# The base64 characters that are enough to tell the kind.
 HEAD_CHARACTERS = 64
 LABELS = {
     "image/png": "image/png",
     "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",  # which is no media type, but often written
+    "image/jpg": "image/jpeg",  # not a media type, but common
     "image/gif": "image/gif",
     "image/webp": "image/webp",
 }
 
 
 def unescape(text: str) -> bytes:
-    """Return *text* without its percent-encoding. Raises ValueError where there is too much."""
+    """Return *text* without percent-encoding. Raises ValueError if there is too much of it."""
     if text.count("%") > MOST_ESCAPES:
         raise ValueError(
             f"it has more than {MOST_ESCAPES} percent-encoded bytes; send it in base64"
@@ -40,8 +40,8 @@ def unescape(text: str) -> bytes:
 def normal_base64(text: str) -> str:
     """Return base64 in its standard form: one line, the standard alphabet, and padding.
 
-    Line breaks, blanks, URL-safe letters, percent-encoding and missing padding are put right.
-    Whether the rest is base64 at all is not looked at. Raises ValueError as `unescape` does.
+    This corrects line breaks, blanks, URL-safe letters, percent-encoding and missing padding, but
+    does not check the rest. Raises ValueError as `unescape` does.
     """
     if "%" in text:
         text = unescape(text).decode("latin-1")
@@ -54,7 +54,7 @@ def normal_base64(text: str) -> str:
 
 
 def decode_base64(text: str) -> bytes:
-    """Return what base64 in its standard form holds. Raises ValueError where it is not that."""
+    """Return the bytes of standard base64. Raises ValueError for any other text."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
@@ -62,7 +62,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return the media type of an image or a PDF by its first bytes; None for anything else."""
+    """Return the media type of an image or PDF from its first bytes, or None."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -75,9 +75,9 @@ def kind_of(data: bytes) -> str | None:
 
 
 def load_image(label: str, text: str) -> Image | Document:
-    """Return the image, or the PDF, that is in base64 in *text*.
+    """Return the image or PDF that *text* holds in base64.
 
-    Raises ValueError where neither the bytes nor the label are those of one.
+    Raises ValueError if neither the bytes nor the label are those of one.
     """
     text = normal_base64(text)
     labelled = LABELS.get(label)
@@ -87,13 +87,13 @@ def load_image(label: str, text: str) -> Image | Document:
     corrected = kind not in (label, labelled)
     if kind == PDF:
         return Document(PDF, text, corrected=corrected)
-    if kind == "image/png" and (mended := _mend(decode_base64(text))):
-        return Image(kind, base64.b64encode(mended).decode(), corrected=True)
+    if kind == "image/png" and (repaired := _without_bad_metadata(decode_base64(text))):
+        return Image(kind, base64.b64encode(repaired).decode(), corrected=True)
     return Image(kind, text, corrected=corrected)
 
 
 def load_file(label: str, content: bytes, title: str) -> Document:
-    """Return the PDF or the text that *content* is. Raises ValueError for anything else."""
+    """Return *content* as a PDF or text. Raises ValueError for anything else."""
     kind = kind_of(content)
     if kind == PDF:
         data = base64.b64encode(content).decode()
@@ -115,7 +115,7 @@ def _text(content: bytes) -> str | None:
 
 
 def load_bare_file(data: str, title: str) -> Document:
-    """Return a file that comes without a label: a PDF in base64, or a text."""
+    """Return a file without a label, which is a PDF in base64 or a text."""
     if not data.lstrip().startswith(PDF_BASE64):
         return Document(TEXT, data, title)
     try:
@@ -126,18 +126,18 @@ def load_bare_file(data: str, title: str) -> Document:
     return Document(PDF, text, title) if is_pdf else Document(TEXT, data, title)
 
 
-def _mend(data: bytes) -> bytes | None:
-    """Return a PNG without the metadata whose checksum is wrong; None where there is none."""
+def _without_bad_metadata(data: bytes) -> bytes | None:
+    """Return a PNG without metadata that has a wrong checksum, or None if all of it is right."""
     try:
         wrong = [
-            (at, end)
-            for name, at, end in chunks(data)
-            if is_ancillary(name) and not checksum_holds(data, at, end)
+            (begin, end)
+            for name, begin, end in chunks(data)
+            if is_ancillary(name) and not checksum_holds(data, begin, end)
         ]
     except ValueError:
         return None
-    kept, begin = [], 0
-    for at, end in wrong:
-        kept.append(data[begin:at])
-        begin = end
-    return b"".join([*kept, data[begin:]]) if wrong else None
+    kept, position = [], 0
+    for begin, end in wrong:
+        kept.append(data[position:begin])
+        position = end
+    return b"".join([*kept, data[position:]]) if wrong else None

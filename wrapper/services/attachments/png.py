@@ -1,4 +1,4 @@
-"""The PNG: its chunks, and which of them are metadata."""
+"""Read the chunks of a PNG file."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ HEAD_BYTES = 8
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type of each chunk of a PNG, and where the whole chunk begins and ends.
+    """Yield the type of each chunk of a PNG, and the positions of its begin and end.
 
-    Raises ValueError where one is cut off, or none is the last one.
+    Raises ValueError if a chunk is truncated, or the last one is missing.
     """
-    at, name = HEAD_BYTES, b""
+    begin, name = HEAD_BYTES, b""
     while name != b"IEND":
-        end = at + 12 + int.from_bytes(data[at : at + 4])
-        if at + 12 > len(data) or end > len(data):
+        end = begin + 12 + int.from_bytes(data[begin : begin + 4])
+        if begin + 12 > len(data) or end > len(data):
             raise ValueError("it is cut off")
-        name = data[at + 4 : at + 8]
-        yield name, at, end
-        at = end
+        name = data[begin + 4 : begin + 8]
+        yield name, begin, end
+        begin = end
 
 
 def is_ancillary(name: bytes) -> bool:
+    """Say whether a chunk of this type is optional."""
     return bool(name[0] & 0x20)
 
 
-def checksum_holds(data: bytes, at: int, end: int) -> bool:
-    """Say whether a PNG's chunk, which stands from *at* to *end*, is as it was written."""
-    return zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+def checksum_holds(data: bytes, begin: int, end: int) -> bool:
+    """Say whether the checksum of the chunk from *begin* to *end* is right."""
+    return zlib.crc32(data[begin + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])

@@ -1,4 +1,4 @@
-"""The janitor: a thread that calls a function every few seconds, for as long as it is wanted."""
+"""A thread that calls a function every few seconds."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ log = logging.getLogger(__name__)
 
 
 class PeriodicTask:
-    """Calls *work* every *seconds*, once started and until closed; both may be said again."""
+    """Calls *work* every *seconds* between start and close. Both may be called again."""
 
     def __init__(self, work: Callable[[], None], seconds: float):
         self._work = work
         self._seconds = seconds
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Start the thread, unless it runs or the task was closed."""
         with self._lock:
-            if self._thread is None and not self._over.is_set():
-                self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+            if self._thread is None and not self._closed.is_set():
+                self._thread = threading.Thread(target=self._run, name="periodic-task", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
-        """Call it no more; a call under way is not waited for."""
-        self._over.set()
+        """Stop calling the function. A call in progress is not waited for."""
+        self._closed.set()
 
     def _run(self) -> None:
-        while not self._over.wait(self._seconds):
+        while not self._closed.wait(self._seconds):
             try:
                 self._work()
-            except Exception as error:  # it goes better next time, or not
-                log.warning("what is kept could not be tidied: %s", error)
+            except Exception as error:  # the next call may succeed
+                log.warning("a periodic task failed and will run again: %s", error)

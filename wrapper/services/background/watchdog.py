@@ -1,4 +1,4 @@
-"""Liveness: whether a turn should go on, or its client, its time or the gateway is gone."""
+"""End a turn when its client has left, its time is up or the gateway shuts down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # without POLLRDHUP: not
 
 
 class Watchdog:
-    """Watches over one request. *gone* and *draining* are asked at most every CHECK_SECONDS."""
+    """Watches one request. It calls *gone* and *draining* at most every CHECK_SECONDS."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Watchdog:
         self._drain_deadline: float | None = None
 
     def check(self) -> None:
-        """Raise ClientGone, TimedOut or Unavailable when the turn must not go on."""
+        """Raise ClientGone, TimedOut or Unavailable if the turn has to end."""
         now = self._clock()
         if now < self._due:
             return

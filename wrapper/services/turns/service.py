@@ -11,7 +11,7 @@ from functools import partial
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.services import resources
-from wrapper.services.attachments.images import check_pictures
+from wrapper.services.attachments.images import check_images
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner
@@ -230,7 +230,7 @@ class TurnService:
         model = self._catalog.resolve(turn.model)
         shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
         strict = self._settings.strict_params
-        changed = check_pictures(request.listed, shrinks, strict=strict, gone=caller.gone)
+        changed = check_images(request.listed, shrinks, strict=strict, gone=caller.gone)
         return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
 
     def _watchdog(self, caller: Caller) -> Watchdog:

@@ -1,4 +1,4 @@
-"""The pictures: what is taken of them, and how those that are not are refused."""
+"""Which images of a request are accepted, and how others are refused."""
 
 import base64
 import io
@@ -18,8 +18,8 @@ from wrapper.services.attachments.images import (
     MOST_BASE64,
     MOST_SCANS,
     ImageInfo,
-    check_pictures,
-    inspect_pictures,
+    check_images,
+    inspect_images,
 )
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Document, Image
@@ -31,28 +31,28 @@ def image(data, kind="png"):
     return Image(f"image/{kind}", base64.b64encode(data).decode())
 
 
-def found_in(*parts, role="user"):
-    return inspect_pictures([ChatMessage("user", ("Look",)), ChatMessage(role, parts)])
+def inspect(*parts, role="user"):
+    return inspect_images([ChatMessage("user", ("Look",)), ChatMessage(role, parts)])
 
 
 def refusal_of(*parts):
     with pytest.raises(InvalidRequest) as caught:
-        found_in(*parts)
+        inspect(*parts)
     assert caught.value.status == 400
     return caught.value
 
 
 def saved(mode, kind, size=(40, 30), **options):
-    held = io.BytesIO()
-    Pillow.new(mode, size).save(held, kind, **options)
-    return held.getvalue()
+    file = io.BytesIO()
+    Pillow.new(mode, size).save(file, kind, **options)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_kinds(kind):
-    """Each kind is measured, in bytes and pixels, and told by its place."""
+    """Each kind of image is measured in bytes and pixels, and named by its path."""
     data = noise(kind, 60, 40)
-    assert found_in("a", image(data, kind)) == (
+    assert inspect("a", image(data, kind)) == (
         ImageInfo("messages.1.content.1", len(data), 60, 40),
     )
 
@@ -68,26 +68,26 @@ def test_kinds(kind):
         ("webp", saved("RGBA", "webp", lossless=True)),
     ],
 )
-def test_unusual_pictures(kind, data):
-    """Pictures as cameras and animators write them are taken too."""
-    assert [(one.width, one.height) for one in found_in(image(data, kind))] == [(40, 30)]
+def test_unusual_images(kind, data):
+    """Formats of cameras and animations are accepted too."""
+    assert [(found.width, found.height) for found in inspect(image(data, kind))] == [(40, 30)]
 
 
 def test_results():
-    """A picture in a tool's message is known to be one; another's is not."""
+    """An image in a tool message is marked as part of a result; others are not."""
     data = image(picture())
-    assert [one.in_result for one in found_in(data, role="tool")] == [True]
-    assert [one.in_result for one in found_in(data)] == [False]
+    assert [found.in_result for found in inspect(data, role="tool")] == [True]
+    assert [found.in_result for found in inspect(data)] == [False]
 
 
 def test_urls_and_files():
-    """A picture that is a URL is not looked at, and a file is none."""
-    assert found_in(Image(url="http://127.0.0.1:1/a.png"), Document("text/plain", "a")) == ()
+    """An image URL is not fetched, and a file is not an image."""
+    assert inspect(Image(url="http://127.0.0.1:1/a.png"), Document("text/plain", "a")) == ()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_broken_pictures(kind):
-    """A picture of which a part is missing is refused, by the path to it."""
+def test_broken_images(kind):
+    """A truncated image is refused with its path."""
     data = noise(kind)
     for broken in (data[: len(data) // 2], data[:12], data[:-9]):
         error = refusal_of("a", image(broken, kind))
@@ -96,8 +96,8 @@ def test_broken_pictures(kind):
 
 
 def text_chunk(name, body):
-    held = name + body
-    return struct.pack(">I", len(body)) + held + struct.pack(">I", zlib.crc32(held))
+    chunk = name + body
+    return struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def text_chunk(name, body):
     ],
 )
 def test_metadata(chunk):
-    """A PNG's metadata may be large, compressed or wrong: it is not read."""
+    """A PNG's metadata may be large, compressed or wrong, since it is not read."""
     data = picture("png")
-    assert found_in(image(data[:33] + chunk + data[33:]))[0].width == 30
+    assert inspect(image(data[:33] + chunk + data[33:]))[0].width == 30
 
 
 def test_wrong_pixels():
-    """A PNG's pixels have to be as their checksum says."""
+    """A PNG whose pixels have a wrong checksum is refused."""
     data = picture("png")
     at = data.index(b"IDAT") + 6
     wrong = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -126,30 +126,30 @@ def test_wrong_pixels():
 
 
 def progressive(scans, side=64):
-    """Return a progressive JPEG that has its last scan more often, to *scans* in all."""
-    held = io.BytesIO()
+    """Return a progressive JPEG with its last scan repeated, *scans* in all."""
+    file = io.BytesIO()
     pixels = random.Random(0).randbytes(side * side * 3)
-    Pillow.frombytes("RGB", (side, side), pixels).save(held, "jpeg", progressive=True)
-    data = held.getvalue()
+    Pillow.frombytes("RGB", (side, side), pixels).save(file, "jpeg", progressive=True)
+    data = file.getvalue()
     before, last = data[: data.rindex(b"\xff\xda")], data[data.rindex(b"\xff\xda") : -2]
     return before + last * (scans - before.count(b"\xff\xda")) + data[-2:]
 
 
 def test_scans():
-    """A JPEG may have 100 scans, and not more: each is as much work as the whole picture."""
-    assert found_in(image(progressive(MOST_SCANS), "jpeg"))[0].width == 64
+    """A JPEG may have at most 100 scans: each takes as much work as the whole image."""
+    assert inspect(image(progressive(MOST_SCANS), "jpeg"))[0].width == 64
     assert f"{MOST_SCANS} is the most" in refusal_of(image(progressive(101), "jpeg")).message
 
 
 def test_scans_in_metadata():
-    """What stands in a JPEG's metadata is no scan of its own."""
+    """Bytes in a JPEG's metadata do not count as scans."""
     data = picture("jpeg")
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2002) + b"\xff\xda" * 1000
-    assert found_in(image(data[:2] + thumbnail + data[2:], "jpeg"))[0].width == 30
+    assert inspect(image(data[:2] + thumbnail + data[2:], "jpeg"))[0].width == 30
 
 
 def test_time(monkeypatch):
-    """A picture that takes longer to read than it may is refused with the limit."""
+    """An image that takes too long to decode is refused with the limit."""
     monkeypatch.setattr(images, "SECONDS", 0.01)
     monkeypatch.setattr(images, "SECONDS_A_PIXEL", 0)
     error = refusal_of(image(progressive(60, side=500), "jpeg"))
@@ -158,64 +158,64 @@ def test_time(monkeypatch):
 
 
 def test_client_leaves():
-    """No picture is read any more when the client has gone."""
+    """No image is decoded after the client has left."""
     message = ChatMessage("user", (image(picture()),))
     with pytest.raises(ClientGone):
-        inspect_pictures([message], lambda: True)
+        inspect_images([message], lambda: True)
 
 
 def test_corrected_files():
-    """The header names what was not as it said it was; STRICT_PARAMS refuses it."""
+    """A header names files with a wrong label or checksum; STRICT_PARAMS refuses them."""
     wrong = replace(image(picture()), corrected=True)
     document = Document("text/plain", "a", corrected=True)
     messages = [ChatMessage("user", ("Look", wrong, image(picture()), document))]
-    headers = check_pictures(messages, lambda picture: False, strict=False)
+    headers = check_images(messages, lambda image: False, strict=False)
     assert headers == {"x-corrected-files": "messages.0.content.1, messages.0.content.3"}
     with pytest.raises(InvalidRequest) as caught:
-        check_pictures(messages, lambda picture: False, strict=True)
+        check_images(messages, lambda image: False, strict=True)
     assert caught.value.param == "messages.0.content.1"
 
 
 @pytest.mark.parametrize("data", ["A", "AA AA", "ä", "AAAA\n", "====", "A" * 5])
 def test_no_base64(data):
-    """A picture that is no base64 is refused."""
+    """An image that is not base64 is refused."""
     assert refusal_of(Image("image/png", data)).code == "invalid_image"
 
 
 def test_most_bytes():
-    """The API counts 5 MiB of base64; one picture may have as many, and not more."""
+    """An image may have at most 5 MiB in base64, as the API counts."""
     most = MOST_BASE64 * 3 // 4
-    assert found_in(image(picture("png", size=most)))[0].size == most
+    assert inspect(image(picture("png", size=most)))[0].size == most
     assert "5 MiB" in refusal_of(image(picture("png", size=most + 1))).message
 
 
 @pytest.mark.parametrize("sides", [(8001, 1), (1, 8001)])
 def test_most_pixels_a_side(sides):
-    """A side may have 8000 pixels, and not more."""
-    assert len(found_in(image(picture("png", 8000, 1)), image(picture("png", 1, 8000)))) == 2
+    """A side may have at most 8000 pixels."""
+    assert len(inspect(image(picture("png", 8000, 1)), image(picture("png", 1, 8000)))) == 2
     assert "8000" in refusal_of(image(picture("png", *sides))).message
 
 
 @pytest.mark.parametrize("side", [9500, 14000])
 def test_bombs(side):
-    """A picture that would fill the memory is refused by what its head says."""
+    """An image that would fill the memory is refused by its header."""
     error = refusal_of(image(saved("1", "png", (side, side))))
     assert error.code == "invalid_image"
 
 
 def test_most_pixels(monkeypatch):
-    """All pictures of a request together may have only so many pixels, which bounds the work."""
+    """The images of a request may have only so many pixels together, which bounds the work."""
     monkeypatch.setattr(images, "MOST_PIXELS", 1200)
     small = image(picture("png", 30, 20))
-    assert len(found_in(small, small)) == 2
+    assert len(inspect(small, small)) == 2
     error = refusal_of(small, small, image(picture("png", 1, 1)))
     assert error.param == "messages.1.content.2.image_url.url"
 
 
-def test_most_pictures():
-    """A request may hold 100 pictures and files; the next one is named."""
+def test_most_images():
+    """A request may hold 100 images and files. The next one is refused with its path."""
     many = [image(picture()), Image(url="https://x.test/a.png"), Document("text/plain", "a")] * 33
-    assert len(found_in(*many, many[0])) == MOST - 66
+    assert len(inspect(*many, many[0])) == MOST - 66
     error = refusal_of(*many, many[0], many[1])
     assert error.param == "messages.1.content.100"
     assert "100" in error.message
@@ -224,6 +224,6 @@ def test_most_pictures():
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("size", [200_000, 511_998, 512_000, 512_002])
 def test_padding(kind, size):
-    """The tests' own pictures are whole, and have the size that they are to have."""
+    """The tests' own images are valid and have the wanted size."""
     assert len(padded(kind, picture(kind), size)) == size
-    assert found_in(image(picture(kind, size=size), kind))[0].size == size
+    assert inspect(image(picture(kind, size=size), kind))[0].size == size

@@ -1,4 +1,4 @@
-"""The janitor: work that comes again and again, until it is closed."""
+"""A periodic task calls its function again and again until it is closed."""
 
 import logging
 import threading
@@ -8,11 +8,11 @@ import pytest
 from wrapper.services.background.periodic import PeriodicTask
 
 SOON, NEVER = 0.001, 3600.0
-PATIENCE = 20.0
+WAIT_SECONDS = 20.0
 
 
 class Work:
-    """Work that can be waited for; its first *failures* calls fail."""
+    """A function whose calls can be waited for. The first *failures* calls fail."""
 
     def __init__(self, failures=0):
         self._failures = failures
@@ -27,87 +27,87 @@ class Work:
             raise OSError("no disk")
 
     def wait(self, times):
-        """Say whether it was done so many times more."""
-        return all(self._done.acquire(timeout=PATIENCE) for _ in range(times))
+        """Say whether it was called so many times more."""
+        return all(self._done.acquire(timeout=WAIT_SECONDS) for _ in range(times))
 
 
 @pytest.fixture
-def hire():
-    """Make a janitor; its thread is gone after the test."""
-    work, janitors = [], []
+def make_task():
+    """Make periodic tasks whose threads end with the test."""
+    work, tasks = [], []
 
     def make(seconds, failures=0):
         work.append(Work(failures))
-        janitors.append(PeriodicTask(work[-1], seconds))
-        return janitors[-1], work[-1]
+        tasks.append(PeriodicTask(work[-1], seconds))
+        return tasks[-1], work[-1]
 
     yield make
-    for janitor in janitors:
-        janitor.close()
-    for thread in (thread for one in work for thread in one.threads):
-        thread.join(PATIENCE)
+    for task in tasks:
+        task.close()
+    for thread in (thread for function in work for thread in function.threads):
+        thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
 
 
-def janitors_at_work():
-    return [thread for thread in threading.enumerate() if thread.name == "janitor"]
+def task_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "periodic-task"]
 
 
-def test_again_and_again(hire):
-    """Once started, the work is done again and again, aside."""
-    janitor, work = hire(SOON)
-    janitor.start()
+def test_again_and_again(make_task):
+    """Once started, the task calls its function again and again in another thread."""
+    task, work = make_task(SOON)
+    task.start()
     assert work.wait(3)
     assert threading.current_thread() not in work.threads
 
 
-def test_not_before_it_is_started(hire):
-    """Nothing runs before the start."""
-    before = len(janitors_at_work())
-    hire(SOON)
-    assert len(janitors_at_work()) == before
+def test_not_before_it_is_started(make_task):
+    """No thread runs before the start."""
+    before = len(task_threads())
+    make_task(SOON)
+    assert len(task_threads()) == before
 
 
-def test_started_twice(hire):
-    """However often it is started, there is one thread."""
-    janitor, work = hire(SOON)
-    before = len(janitors_at_work())
+def test_started_twice(make_task):
+    """There is one thread, however often the task is started."""
+    task, work = make_task(SOON)
+    before = len(task_threads())
     for _ in range(3):
-        janitor.start()
+        task.start()
     assert work.wait(2)
-    assert len(janitors_at_work()) == before + 1
+    assert len(task_threads()) == before + 1
 
 
-def test_failures(hire, caplog):
-    """Work that fails is told of in the log, and done again."""
+def test_failures(make_task, caplog):
+    """A failed call is logged, and the function is called again."""
     with caplog.at_level(logging.WARNING):
-        janitor, work = hire(SOON, failures=2)
-        janitor.start()
+        task, work = make_task(SOON, failures=2)
+        task.start()
         assert work.wait(4)
-    # The log is everybody's: what other tests have left may be told of just now.
-    told = [
+    # Tasks of other tests may write to the log as well.
+    messages = [
         record.getMessage() for record in caplog.records if record.name == PeriodicTask.__module__
     ]
-    assert told == ["what is kept could not be tidied: no disk"] * 2
+    assert messages == ["a periodic task failed and will run again: no disk"] * 2
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_closing(hire, times):
-    """Closing ends the thread at once, however long it was to wait, and may be said twice."""
-    before = set(janitors_at_work())
-    janitor, _ = hire(NEVER)
-    janitor.start()
-    (thread,) = set(janitors_at_work()) - before
+def test_closing(make_task, times):
+    """Closing ends the thread at once, whatever the interval, and may be repeated."""
+    before = set(task_threads())
+    task, _ = make_task(NEVER)
+    task.start()
+    (thread,) = set(task_threads()) - before
     for _ in range(times):
-        janitor.close()
-    thread.join(PATIENCE)
+        task.close()
+    thread.join(WAIT_SECONDS)
     assert not thread.is_alive()
 
 
-def test_closed_for_good(hire):
-    """One that was closed begins no more."""
-    before = len(janitors_at_work())
-    janitor, _ = hire(SOON)
-    janitor.close()
-    janitor.start()
-    assert len(janitors_at_work()) == before
+def test_closed_for_good(make_task):
+    """A closed task does not start again."""
+    before = len(task_threads())
+    task, _ = make_task(SOON)
+    task.close()
+    task.start()
+    assert len(task_threads()) == before

@@ -1,4 +1,4 @@
-"""Liveness: when a turn must not go on."""
+"""The watchdog ends a turn that must not continue."""
 
 import socket
 
@@ -9,7 +9,7 @@ from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog, connec
 
 
 class World:
-    """What a watch asks about, and a count of how often it asked."""
+    """The state that a watchdog asks about, and a count of its questions."""
 
     def __init__(self, now=0.0, limit=100.0, grace=10.0):
         self.now = now
@@ -37,8 +37,8 @@ def connected(key):
     return ours, theirs, connection_probe({key: ours})
 
 
-def test_all_is_well():
-    """While the client is there and time is left, a turn goes on."""
+def test_a_turn_continues():
+    """A turn continues while its client is connected and time is left."""
     world = World()
     for now in range(100):
         world.check_at(now)
@@ -46,7 +46,7 @@ def test_all_is_well():
 
 
 def test_client_gone():
-    """A turn whose client has left is ended."""
+    """A turn ends when its client has left."""
     world = World()
     world.check_at(1)
     world.is_gone = True
@@ -54,8 +54,8 @@ def test_client_gone():
         world.check_at(2)
 
 
-def test_asks_seldom():
-    """The connection is asked at most every CHECK_SECONDS, however often events come."""
+def test_checks_are_rare():
+    """The connection is checked at most every CHECK_SECONDS, however often events come."""
     world = World()
     for step in range(1000):
         world.check_at(step * CHECK_SECONDS / 100)
@@ -64,7 +64,7 @@ def test_asks_seldom():
 
 @pytest.mark.parametrize("start", [0.0, 12345.0])
 def test_timed_out(start):
-    """A turn is ended at its limit, not before, and is not to be tried again."""
+    """A turn ends at its limit, not before, and clients are asked not to retry."""
     world = World(now=start, limit=100)
     world.check_at(start + 99.7)
     with pytest.raises(TimedOut, match="100 s") as caught:
@@ -73,7 +73,7 @@ def test_timed_out(start):
 
 
 def test_draining():
-    """At shutdown a turn gets its grace, and is ended after it."""
+    """At shutdown a turn ends after its grace period."""
     world = World(grace=10)
     world.check_at(1)
     world.is_draining = True
@@ -85,7 +85,7 @@ def test_draining():
 
 
 def test_limit_holds_while_draining():
-    """A shutdown does not lengthen a turn's time."""
+    """A shutdown does not extend a turn's limit."""
     world = World(limit=6, grace=10)
     world.is_draining = True
     world.check_at(5)

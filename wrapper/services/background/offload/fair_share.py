@@ -1,4 +1,4 @@
-"""The fair share: a few slots for long jobs, given to the callers who have used least of late."""
+"""A few slots for long jobs, given first to the callers with the least recent use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wrapper.errors import ChecksBusy, ClientGone
 
 CHECK_SECONDS = 0.25
-# After this time what a caller has used counts half.
+# After this time a caller's use counts half.
 HALF_LIFE_SECONDS = 60.0
 
 
@@ -23,16 +23,16 @@ class _Waiter:
 
 
 class FairShare:
-    """Gives *slots* at a time, to one caller all but one of them.
+    """Hands out *slots*, at most all but one of them to the same caller.
 
-    At most *queue* jobs wait, each for at most *patience* seconds. Beyond that, one is refused of
-    the caller who has most of them waiting.
+    At most *queue* jobs wait, each for at most *max_wait* seconds. If more arrive, the newest job
+    of the caller with the most waiting jobs is refused.
     """
 
-    def __init__(self, slots: int, *, queue: int, patience: float):
+    def __init__(self, slots: int, *, queue: int, max_wait: float):
         self._slots = slots
         self._queue = queue
-        self._patience = patience
+        self._max_wait = max_wait
         self._waiting: list[_Waiter] = []
         self._running: Counter[str] = Counter()
         self._used: dict[str, float] = {}
@@ -41,7 +41,7 @@ class FairShare:
 
     @contextmanager
     def slot(self, caller: str, gone: Callable[[], bool]) -> Iterator[None]:
-        """Hold a slot. Raises ClientGone, or ChecksBusy where too many wait or it takes long."""
+        """Hold a slot. Raises ClientGone, or ChecksBusy if the queue or the wait is too long."""
         self._take(caller, gone)
         began = time.monotonic()
         try:
@@ -49,11 +49,11 @@ class FairShare:
         finally:
             with self._changed:
                 self._used[caller] = self._used.get(caller, 0.0) + time.monotonic() - began
-                self._running -= Counter([caller])  # which forgets callers that run nothing
+                self._running -= Counter([caller])  # removes callers that run nothing
                 self._changed.notify_all()
 
     def _take(self, caller: str, gone: Callable[[], bool]) -> None:
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._max_wait
         waiter = _Waiter(caller)
         with self._changed:
             self._waiting.append(waiter)
@@ -71,7 +71,7 @@ class FairShare:
                 self._changed.notify_all()
 
     def _shorten_queue(self) -> None:
-        """Refuse the newest job of the caller who has most waiting, where too many wait."""
+        """If too many jobs wait, refuse the newest job of the caller with the most waiting jobs."""
         waiting = [waiter for waiter in self._waiting if not waiter.refused]
         if len(waiting) <= self._queue or self._next() is waiting[-1]:
             return
@@ -81,15 +81,15 @@ class FairShare:
         self._changed.notify_all()
 
     def _next(self) -> _Waiter | None:
-        """Return which of the waiting jobs may begin; of equals, the one that came first."""
+        """Return the waiting job that may begin, the earliest of several with equal use."""
         while time.monotonic() - self._halved > HALF_LIFE_SECONDS:
             self._halved += HALF_LIFE_SECONDS
             self._used = {name: used / 2 for name, used in self._used.items() if used > 0.01}
         if self._running.total() >= self._slots:
             return None
         share = max(1, self._slots - 1)
-        able = [w for w in self._waiting if not w.refused and self._running[w.caller] < share]
-        return min(able, key=lambda waiter: self._used.get(waiter.caller, 0.0), default=None)
+        eligible = [w for w in self._waiting if not w.refused and self._running[w.caller] < share]
+        return min(eligible, key=lambda waiter: self._used.get(waiter.caller, 0.0), default=None)
 
 
 def _busy() -> ChecksBusy:

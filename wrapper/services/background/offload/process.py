@@ -1,4 +1,4 @@
-"""The processes of the offload, as the gateway sees them: the fork server, and its children."""
+"""The fork server and its children, seen from the gateway."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from wrapper.errors import ClientGone
 from wrapper.services.background.offload import server
 from wrapper.services.background.offload.server import receive, send
 
-# A job that has used more CPU is long. It is looked at this often, and a long one less often.
+# A job that uses more CPU time than this is long. A quick job is polled more often than a long one.
 QUICK_SECONDS = 0.03
 TICK_SECONDS = 0.02
 LONG_TICK_SECONDS = 0.25
 LOWEST_PRIORITY = 19
-# Beside its limit of CPU a job has one of time, for where others keep the machine busy.
+# The limit of elapsed time, as a multiple of CPU time: the machine may be busy.
 TIMES_LONGER = 10
 START_SECONDS = 20.0
-# The CPU time of a process, as clock_getcpuclockid() names it on Linux.
+# The clock of a process's CPU time, as clock_getcpuclockid() encodes it on Linux.
 _CPUCLOCK_SCHED = 2
 
 
 class Exceeded(Exception):
-    """Raised when a job has used up what it may use, or has crashed."""
+    """Raised when a job exceeds a limit or crashes."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task of the fork server's, what it works on, and how many seconds of CPU it may use.
+    """A task of the fork server with its input and its limit of CPU seconds.
 
-    A `heavy` job waits for its caller's slot before it begins, since it takes much memory.
+    A `heavy` job takes much memory, so that it waits for its caller's slot before it begins.
     """
 
     task: str
@@ -50,8 +50,8 @@ class Job:
     heavy: bool = False
 
 
-class Server:
-    """The fork server. Raises OSError where it cannot be started."""
+class ForkServer:
+    """The fork server. Raises OSError if it cannot be started."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -79,7 +79,7 @@ class Server:
         return self._popen.poll() is None
 
     def child(self) -> Child:
-        """Return a new child. Raises OSError where there can be none."""
+        """Return a new child. Raises OSError if there can be none."""
         mine, theirs = socket.socketpair()
         with theirs:
             try:
@@ -90,7 +90,7 @@ class Server:
         return Child(mine)
 
     def close(self) -> None:
-        """End it, and all its children with it."""
+        """End the fork server and all its children."""
         self._control.close()
         try:
             self._popen.wait(START_SECONDS)
@@ -99,7 +99,7 @@ class Server:
             self._popen.wait()
 
     def abandon(self) -> None:
-        """Let go of it where it belongs to the process that this one was forked from."""
+        """Close the socket after a fork. The fork server belongs to the parent process."""
         self._control.close()
         self._popen.returncode = 0
 
@@ -111,42 +111,43 @@ class Child:
         self._sock = sock
         sock.settimeout(START_SECONDS)
         try:
-            told = receive(sock)
-            if told is None:
-                raise ConnectionResetError("no process could be started to check what was sent")
+            message = receive(sock)
+            if message is None:
+                raise ConnectionResetError("the fork server could not start a child process")
         except OSError:
             sock.close()
             raise
-        self.pid = int(told[0]["pid"])
+        self.pid = int(message[0]["pid"])
         self._began = self._seconds = self._until = 0.0
 
     def idle(self) -> bool:
-        """Say whether it waits for a job; one that has died does not."""
+        """Say whether it waits for a job. A dead child does not."""
         return not self._readable(0)
 
     def begin(self, job: Job) -> None:
-        """Send it *job*. Raises OSError where it is not there any more."""
+        """Send it *job*. If it has died, `result` raises Exceeded."""
         self._began = self._cpu()
         limits = {"cpu": job.cpu, "memory": job.memory}
         self._seconds = job.cpu * TIMES_LONGER
         self._until = time.monotonic() + self._seconds
         self._sock.settimeout(START_SECONDS)
-        told = {"task": job.task, "options": dict(job.options), **limits}
-        with suppress(ConnectionError, TimeoutError):  # then it has no answer, either
-            send(self._sock, told, job.body)
+        header = {"task": job.task, "options": dict(job.options), **limits}
+        with suppress(ConnectionError, TimeoutError):  # then it has no result either
+            send(self._sock, header, job.body)
 
     def ends_quickly(self) -> bool:
-        """Wait until its job has ended or is long; return whether it has ended."""
+        """Wait until its job has ended or turns out to be long. Return whether it has ended."""
         while not self._readable(TICK_SECONDS):
             if self._cpu() - self._began > QUICK_SECONDS:
                 return False
         return True
 
     def pause(self) -> None:
+        """Stop the job until `finish`."""
         self._signal(signal.SIGSTOP)
 
     def finish(self, gone: Callable[[], bool]) -> Any:
-        """Let a long job go on with the lowest priority, and return its result as `result` does."""
+        """Continue a long job with the lowest priority, and return its result as `result` does."""
         self._until = time.monotonic() + self._seconds
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
@@ -154,26 +155,26 @@ class Child:
         return self.result(gone)
 
     def result(self, gone: Callable[[], bool]) -> Any:
-        """Return the result of its job. Raises Exceeded or ClientGone; then it is to be closed."""
+        """Return the result of its job. Raises Exceeded or ClientGone: then close the child."""
         while not self._readable(LONG_TICK_SECONDS):
             if gone():
                 raise ClientGone("The client closed the connection.")
             if time.monotonic() > self._until:
                 raise Exceeded
         try:
-            told = receive(self._sock)
+            message = receive(self._sock)
         except OSError:
-            told = None
-        if told is None or "result" not in told[0]:
+            message = None
+        if message is None or "result" not in message[0]:
             raise Exceeded
-        return told[0]["result"]
+        return message[0]["result"]
 
     def close(self) -> None:
         self._signal(signal.SIGKILL)
         self._sock.close()
 
     def abandon(self) -> None:
-        """Let go of it where it belongs to the process that this one was forked from."""
+        """Close the socket after a fork. The child belongs to the parent process."""
         self._sock.close()
 
     def _signal(self, number: int) -> None:
@@ -188,5 +189,5 @@ class Child:
     def _cpu(self) -> float:
         try:
             return time.clock_gettime(~self.pid << 3 | _CPUCLOCK_SCHED)
-        except OSError:  # it has died, or this is no Linux
+        except OSError:  # the child has died, or this is not Linux
             return time.monotonic()

@@ -1,8 +1,9 @@
-"""The offload: costly checks of what callers send, run in child processes that can be stopped.
+"""Run costly checks of callers' input in child processes that can be stopped.
 
-Native code holds Python's lock while it works, and nothing interrupts it. In a child process it
-delays nobody else, and the kernel ends it at a limit. A job that is quick, as nearly all are, costs
-some 0.1 ms more. A long one goes on with the lowest priority when its caller gets a slot.
+Native code holds Python's global lock while it works, and nothing can interrupt it. In a child
+process it delays no other thread, and the kernel ends it at a limit. A quick job, as nearly all
+are, takes some 0.1 ms longer. A long one continues with the lowest priority once its caller gets a
+slot.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from wrapper.errors import Unavailable
 from wrapper.services import resources
 from wrapper.services.background.offload.fair_share import FairShare
-from wrapper.services.background.offload.process import Child, Exceeded, Job, Server
+from wrapper.services.background.offload.process import Child, Exceeded, ForkServer, Job
 
 __all__ = ["Exceeded", "Job", "Offload", "caller_name", "offload"]
 
@@ -28,7 +29,7 @@ LONG_AT_ONCE = 2
 MOST_WAITING = 16
 WAIT_SECONDS = 30.0
 
-# Whose request this thread works on.
+# The caller whose request this thread works on.
 caller_name: ContextVar[str] = ContextVar("caller_name", default="")
 
 
@@ -37,20 +38,20 @@ def _never() -> bool:
 
 
 class Offload:
-    """Runs jobs, each in a child of a fork server that is started with the first one."""
+    """Runs jobs in children of a fork server, which starts with the first job."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._quick = threading.Semaphore(MOST_QUICK)
-        self._long = FairShare(LONG_AT_ONCE, queue=MOST_WAITING, patience=WAIT_SECONDS)
-        self._server: Server | None = None
+        self._long = FairShare(LONG_AT_ONCE, queue=MOST_WAITING, max_wait=WAIT_SECONDS)
+        self._server: ForkServer | None = None
         self._idle: list[Child] = []
 
     def run(self, job: Job, gone: Callable[[], bool] = _never) -> Any:
         """Return the result of *job*.
 
-        Raises Exceeded, ClientGone, ChecksBusy where too many long jobs wait, and Unavailable
-        where no process can be had.
+        Raises Exceeded, ClientGone, ChecksBusy if too many long jobs wait, and Unavailable if no
+        process can be started.
         """
         if job.heavy:
             with self._slot(gone), closing(self._child()) as child:
@@ -71,12 +72,12 @@ class Offload:
             return child.finish(gone)
 
     def start(self) -> None:
-        """Start the fork server if possible, so that the first job need not wait for it."""
+        """Start the fork server if possible, so that the first job does not wait for it."""
         with self._lock, suppress(OSError):
             self._running_server()
 
     def close(self) -> None:
-        """End the fork server and its children; a later job starts another one."""
+        """End the fork server and its children. A later job starts another one."""
         with self._lock:
             idle, self._idle = self._idle, []
             server, self._server = self._server, None
@@ -85,13 +86,13 @@ class Offload:
         if server:
             server.close()
 
-    def forget(self) -> None:
-        """Let go of what belongs to the process that this one was forked from."""
+    def reset_after_fork(self) -> None:
+        """Forget the fork server and its children after a fork: they belong to the parent."""
         server, idle = self._server, self._idle
         self.__init__()  # type: ignore[misc]
-        for each in (server, *idle):
-            if each:
-                each.abandon()
+        for process in (server, *idle):
+            if process:
+                process.abandon()
 
     def _slot(self, gone: Callable[[], bool]) -> AbstractContextManager[None]:
         return self._long.slot(caller_name.get(), gone)
@@ -106,8 +107,8 @@ class Offload:
             try:
                 return self._running_server().child()
             except OSError as error:
-                why = "No process can be started to check schemas and images."
-                raise resources.lack(error) or Unavailable(why, retry_after=5) from error
+                message = "No process can be started to check schemas and images."
+                raise resources.lack(error) or Unavailable(message, retry_after=5) from error
 
     def _keep(self, child: Child) -> None:
         with self._lock:
@@ -116,14 +117,14 @@ class Offload:
                 return
         child.close()
 
-    def _running_server(self) -> Server:
+    def _running_server(self) -> ForkServer:
         if self._server and not self._server.alive():
             self._server.close()
             self._server = None
-        self._server = self._server or Server()
+        self._server = self._server or ForkServer()
         return self._server
 
 
 offload = Offload()
 atexit.register(offload.close)
-os.register_at_fork(after_in_child=offload.forget)
+os.register_at_fork(after_in_child=offload.reset_after_fork)

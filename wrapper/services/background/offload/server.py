@@ -1,7 +1,7 @@
 """The offload's fork server: a program whose children run tasks within limits.
 
-The runner (runner.py) starts it, and sends it a socket for each child that it wants. A child
-answers one job after another on its socket; the kernel ends it where a job exceeds a limit.
+The gateway (process.py) starts it, and sends it a socket for each child that it wants. A child
+answers one job after another on its socket. The kernel ends it if a job exceeds a limit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TASKS = {
     "measure": ("wrapper.services.attachments.decoding", "measure"),
     "decode": ("wrapper.services.attachments.decoding", "decode"),
 }
-# How many bytes of address space a child has, of which some 50 MiB are taken by its code.
+# A child's address space in bytes. Its code takes some 50 MiB of it.
 MEMORY = 256 * 1024**2
 NICE = 5
 
@@ -35,17 +35,17 @@ Task = Callable[..., Any]
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], bytes] | None:
-    """Return the next message, or None where the other side has gone."""
+    """Return the next message, or None if the other side has closed the connection."""
     if (head := _read(sock, HEAD.size)) is None:
         return None
     sizes = HEAD.unpack(head)
-    told, body = _read(sock, sizes[0]), _read(sock, sizes[1])
-    return None if told is None or body is None else (json.loads(told), body)
+    header, body = _read(sock, sizes[0]), _read(sock, sizes[1])
+    return None if header is None or body is None else (json.loads(header), body)
 
 
-def send(sock: socket.socket, told: dict[str, Any], body: bytes = b"") -> None:
-    """Send a message: *told* as JSON, and *body* as it is."""
-    text = json.dumps(told).encode()
+def send(sock: socket.socket, header: dict[str, Any], body: bytes = b"") -> None:
+    """Send a message: *header* as JSON, and *body* unchanged."""
+    text = json.dumps(header).encode()
     sock.sendall(HEAD.pack(len(text), len(body)) + text + body)
 
 
@@ -60,7 +60,7 @@ def _read(sock: socket.socket, size: int) -> bytes | None:
 
 
 def main(control: socket.socket, paths: list[str]) -> None:
-    """Make children until the offload has gone, and then end them all."""
+    """Fork a child for each socket until the gateway closes the connection, then end them all."""
     tasks = _load(paths)
     _protect()
     children: set[int] = set()
@@ -87,7 +87,7 @@ def main(control: socket.socket, paths: list[str]) -> None:
 
 
 def _load(paths: list[str]) -> dict[str, Task]:
-    """Import the tasks alone: the package itself would import the whole gateway."""
+    """Import the tasks only: the real package would import the whole gateway."""
     sys.path[:] = paths
     package = ModuleType("wrapper")
     package.__path__ = [str(Path(__file__).absolute().parents[3])]
@@ -99,7 +99,7 @@ def _load(paths: list[str]) -> dict[str, Task]:
 
 
 def _protect() -> None:
-    """Let this process and its children go first where memory is short, and write no files."""
+    """Make the kernel end these processes first if memory is short, and let them write no files."""
     os.nice(NICE)
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
@@ -108,14 +108,14 @@ def _protect() -> None:
 
 
 def _work(sock: socket.socket, tasks: dict[str, Task]) -> NoReturn:
-    """Answer jobs until the offload has gone."""
+    """Answer jobs until the gateway closes the connection."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         send(sock, {"pid": os.getpid()})
         while job := receive(sock):
-            told, body = job
-            _limit(told["cpu"], told["memory"])
-            answer = _run(tasks[told["task"]], body, told["options"])
+            header, body = job
+            _limit(header["cpu"], header["memory"])
+            answer = _run(tasks[header["task"]], body, header["options"])
             signal.setitimer(signal.ITIMER_PROF, 0)
             send(sock, answer)
     finally:
@@ -123,7 +123,7 @@ def _work(sock: socket.socket, tasks: dict[str, Task]) -> NoReturn:
 
 
 def _limit(cpu: float, memory: int) -> None:
-    """Have the kernel end this process after *cpu* seconds of work; cap its memory."""
+    """Limit this process to *cpu* seconds of work and *memory* bytes; the kernel enforces both."""
     signal.setitimer(signal.ITIMER_PROF, cpu)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))

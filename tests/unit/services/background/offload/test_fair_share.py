@@ -1,4 +1,4 @@
-"""The fair share: who gets the next slot, and who is refused."""
+"""Which caller gets the next slot of the fair share, and which is refused."""
 
 import threading
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ def stays():
 
 
 def count(share, name):
-    """Return how many jobs of *name* wait."""
+    """Return the number of waiting jobs of *name*."""
     return sum(waiter.caller == name for waiter in list(share._waiting))
 
 
 @contextmanager
 def waiting(share, name, served):
-    """Let *name* wait for a slot, and add it to *served* when it gets one."""
+    """Wait for a slot as *name*, and add that to *served* on getting one."""
 
     def wait():
         with share.slot(name, stays):
@@ -38,7 +38,7 @@ def waiting(share, name, served):
 
 @contextmanager
 def refused(share, name):
-    """Let *name* wait for a slot until it is refused."""
+    """Wait for a slot as *name* until it is refused."""
     caught: list[Exception] = []
 
     def wait():
@@ -56,22 +56,22 @@ def refused(share, name):
 
 
 def test_least_used_first():
-    """Of those who wait the one comes first who has used least, whoever came first."""
-    share = FairShare(1, queue=9, patience=60)
+    """The waiting caller with the least use comes first, whatever the order of arrival."""
+    share = FairShare(1, queue=9, max_wait=60)
     served: list[str] = []
     share._used = {"busy": 100.0, "calm": 1.0}
     with share.slot("other", stays):
-        held = [waiting(share, name, served) for name in ("busy", "busy", "calm", "new")]
-        for each in held:
-            each.__enter__()
-    for each in held:
-        each.__exit__(None, None, None)
+        waiters = [waiting(share, name, served) for name in ("busy", "busy", "calm", "new")]
+        for waiter in waiters:
+            waiter.__enter__()
+    for waiter in waiters:
+        waiter.__exit__(None, None, None)
     assert served == ["new", "calm", "busy", "busy"]
 
 
-def test_what_was_used_is_forgotten():
-    """What a caller has used counts ever less, and in the end nothing is kept of them."""
-    share = FairShare(1, queue=9, patience=60)
+def test_use_is_forgotten():
+    """A caller's use counts less over time, until nothing of it is kept."""
+    share = FairShare(1, queue=9, max_wait=60)
     share._used = {"busy": 100.0}
     share._halved -= 20 * fair_share.HALF_LIFE_SECONDS
     with share.slot("new", stays):
@@ -79,16 +79,16 @@ def test_what_was_used_is_forgotten():
 
 
 def test_full_queue():
-    """Where as many wait as may, the next one is refused, to come again."""
-    share = FairShare(1, queue=0, patience=60)
+    """When the queue is full the next job is refused with a time to retry."""
+    share = FairShare(1, queue=0, max_wait=60)
     with share.slot("a", stays), pytest.raises(ChecksBusy) as caught, share.slot("b", stays):
         pass
     assert (caught.value.code, caught.value.retry_after) == ("checks_busy", 5)
 
 
-def test_nobody_fills_the_queue():
-    """Where one caller's jobs fill the queue, the newest of those is refused for another caller."""
-    share = FairShare(1, queue=2, patience=60)
+def test_one_caller_cannot_fill_the_queue():
+    """When one caller's jobs fill the queue, the newest of them gives way to another caller."""
+    share = FairShare(1, queue=2, max_wait=60)
     served: list[str] = []
     with share.slot("other", stays):
         first, calm = (waiting(share, name, served) for name in ("busy", "calm"))
@@ -100,9 +100,9 @@ def test_nobody_fills_the_queue():
     assert sorted(served) == ["busy", "calm"]
 
 
-def test_nobody_holds_all_slots():
+def test_one_caller_cannot_hold_all_slots():
     """One caller's jobs leave a slot for other callers, however many wait."""
-    share = FairShare(2, queue=9, patience=60)
+    share = FairShare(2, queue=9, max_wait=60)
     served: list[str] = []
     with share.slot("busy", stays):
         second = waiting(share, "busy", served)
@@ -113,9 +113,9 @@ def test_nobody_holds_all_slots():
     assert served == ["busy"]
 
 
-def test_patience():
-    """Who has waited for too long is refused, and waits no more."""
-    share = FairShare(1, queue=9, patience=0)
+def test_longest_wait():
+    """A job that has waited too long is refused and leaves the queue."""
+    share = FairShare(1, queue=9, max_wait=0)
     with share.slot("a", stays):
         with pytest.raises(ChecksBusy), share.slot("b", stays):
             pass
@@ -125,8 +125,8 @@ def test_patience():
 
 
 def test_gone():
-    """Who has gone waits no more."""
-    share = FairShare(1, queue=9, patience=60)
+    """A job whose client has left leaves the queue."""
+    share = FairShare(1, queue=9, max_wait=60)
     with share.slot("a", stays), pytest.raises(ClientGone), share.slot("b", lambda: True):
         pass
     assert not share._waiting

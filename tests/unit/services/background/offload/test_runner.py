@@ -1,4 +1,4 @@
-"""The offload: jobs end at their limits, and delay nobody."""
+"""The offload ends jobs at their limits, and they delay no other."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ QUICK = Job("compile", SCHEMA, 1.0)
 
 @pytest.fixture
 def offload():
-    found = Offload()
-    yield found
-    found.close()
+    offload = Offload()
+    yield offload
+    offload.close()
 
 
 def test_result(offload):
-    """A quick job's result comes back, and its process does the next one."""
+    """A quick job returns its result, and its process runs the next job."""
     assert offload.run(QUICK) is None
     first = [child.pid for child in offload._idle]
     assert "not JSON" in offload.run(Job("check", SCHEMA + b"x", 1.0, {"size": 18}))
@@ -35,21 +35,21 @@ def test_result(offload):
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_cpu_limit(offload, heavy):
-    """A job ends at its limit of CPU time, and the next one runs."""
+    """A job ends at its limit of CPU time, and the next job runs."""
     with pytest.raises(Exceeded):
         offload.run(endless_job(heavy=heavy))
     assert offload.run(QUICK) is None
 
 
 def test_time_limit(offload, monkeypatch):
-    """A job that gets no CPU ends at its limit of time."""
+    """A job that gets no CPU ends at its limit of elapsed time."""
     monkeypatch.setattr(process, "TIMES_LONGER", 0.01)
     with pytest.raises(Exceeded):
         offload.run(endless_job(20.0))
 
 
 def test_memory_limit(offload):
-    """A job that takes too much memory ends."""
+    """A job ends at its limit of memory."""
     body = SCHEMA + b"[" + b"[],[]," * 2_000_000 + b"0]"
     with pytest.raises(Exceeded):
         offload.run(Job("check", body, 20.0, {"size": len(SCHEMA)}, memory=100 * 1024**2))
@@ -58,13 +58,13 @@ def test_memory_limit(offload):
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_client_leaves(offload, heavy):
-    """A long job ends when its client has gone."""
+    """A long job ends when its client leaves."""
     with pytest.raises(ClientGone):
         offload.run(endless_job(60.0, heavy=heavy), lambda: True)
 
 
 def test_quick_jobs_pass_long_ones(offload):
-    """Quick jobs run while long ones take all slots and more wait for one."""
+    """Quick jobs run while long jobs hold all slots and others wait."""
     ended = []
     stop = threading.Event()
 
@@ -88,8 +88,8 @@ def test_quick_jobs_pass_long_ones(offload):
             thread.join()
 
 
-def test_python_runs_on(offload):
-    """A long job does not keep other threads from running."""
+def test_other_threads_run(offload):
+    """A long job does not block other threads."""
 
     def run_long():
         with pytest.raises(Exceeded):
@@ -104,7 +104,7 @@ def test_python_runs_on(offload):
 
 
 def test_dead_processes_are_replaced(offload):
-    """Whatever has been killed is started again."""
+    """A killed child or fork server is replaced."""
     offload.run(QUICK)
     os.kill(offload._idle[0].pid, signal.SIGKILL)
     assert eventually(lambda: not offload._idle[0].idle())
@@ -116,7 +116,7 @@ def test_dead_processes_are_replaced(offload):
 
 
 def test_close(offload):
-    """Closed, it leaves no process behind, paused ones not even."""
+    """Closing ends every process, even a paused one."""
     offload.run(QUICK)
     child = offload._child()
     child.begin(endless_job(60.0))
@@ -127,7 +127,7 @@ def test_close(offload):
 
 
 def test_no_secrets(offload):
-    """Its processes know nothing of the gateway's environment, files and sockets."""
+    """The processes have none of the gateway's environment, files and sockets."""
     offload.run(QUICK)
     for pid in (offload._server._popen.pid, offload._idle[0].pid):
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -138,7 +138,7 @@ def test_no_secrets(offload):
 
 
 def test_no_process(offload, monkeypatch):
-    """Where no process can be started, callers are asked to come again."""
+    """If no process can be started the error asks callers to retry."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable):
         offload.run(QUICK)
@@ -146,12 +146,12 @@ def test_no_process(offload, monkeypatch):
 
 
 def test_forks(offload):
-    """A process that is forked from this one starts its own, and leaves this one's alone."""
+    """A forked process starts its own fork server, and leaves the parent's alone."""
     offload.run(QUICK)
     if (pid := os.fork()) == 0:
-        offload.forget()
-        known = not offload._idle and offload._server is None
-        os._exit(0 if known and offload.run(QUICK) is None else 1)
+        offload.reset_after_fork()
+        empty = not offload._idle and offload._server is None
+        os._exit(0 if empty and offload.run(QUICK) is None else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert offload._idle[0].idle()
     assert offload.run(QUICK) is None
@@ -168,7 +168,7 @@ offload.run(endless_job(60.0))
 
 
 def test_killed_gateway():
-    """A gateway that is killed leaves no process behind, even while it works."""
+    """A killed gateway leaves no process behind, even in the middle of a job."""
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) as program:
         assert program.stdout
         server = int(program.stdout.readline())
