@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wrapper.routes import chat
+from wrapper.routes.chat import Completion
+from wrapper.routes.sse import Stream
 from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
 from wrapper.services.turns.service import TurnService
-from wrapper.services.turns.told import Completion, Stream
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -34,7 +36,7 @@ class Chat:
     ) -> Completion:
         """Return the completion: its `text`, or all of its `body`, which is the API's."""
         who = self._service.admit(caller or Caller())
-        return self._service.complete(self._read(messages, parameters), who)
+        return chat.complete(self._service, self._read(messages, parameters), who)
 
     def stream(
         self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
@@ -45,7 +47,7 @@ class Chat:
         """
         who = self._service.admit(caller or Caller())
         asked = self._read(messages, {**parameters, "stream": True})
-        return self._service.stream(asked, who)
+        return chat.stream(self._service, asked, who)
 
     def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
         request: ChatRequest = load_data(self._schema, {**parameters, "messages": list(messages)})

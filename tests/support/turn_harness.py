@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from wrapper import Gateway
+from wrapper.routes.chat import complete, stream
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
@@ -49,15 +50,15 @@ class TurnHarness:
         request = self.request(*messages, **fields)
         caller = caller or self.caller
         if request.stream:
-            return read_stream(self.gateway.chat_service.stream(request, caller))
-        completion = self.gateway.chat_service.complete(request, caller)
+            return read_stream(stream(self.gateway.chat_service, request, caller))
+        completion = complete(self.gateway.chat_service, request, caller)
         (choice,) = completion.body["choices"]
         text = choice["message"]["content"] or ""
         return Answered(text, choice["finish_reason"], completion.notes)
 
     def begin(self, *messages, **fields):
         """Begin a stream that is to be closed by the test."""
-        return self.gateway.chat_service.stream(self.request(*messages, **fields), self.caller)
+        return stream(self.gateway.chat_service, self.request(*messages, **fields), self.caller)
 
     def remembered(self, id_="s", owner="local"):
         """Return all that was said in the session, as texts; None where there is none."""

@@ -14,6 +14,7 @@ from wrapper import errors
 from wrapper.auth.key_file import KeysError
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
+from wrapper.routes.chat import complete
 from wrapper.server import ports
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.login import HOW_TO_LOG_IN, detect_login
@@ -118,9 +119,8 @@ def _login(described: Mapping[str, Any]) -> Finding:
 def _turn(gateway: Gateway) -> Finding:
     began = time.monotonic()
     try:
-        answer = gateway.chat_service.complete(
-            QUESTION, Caller(gone=lambda: time.monotonic() - began > TURN_SECONDS)
-        )
+        caller = Caller(gone=lambda: time.monotonic() - began > TURN_SECONDS)
+        answer = complete(gateway.chat_service, QUESTION, caller)
     except errors.ClientGone:  # we are its client
         why = f"there was no answer within {TURN_SECONDS:g} s"
         return Finding("turn", False, f"{why}; {_CHECK_THE_WAY}")

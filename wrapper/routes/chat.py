@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from flask import Blueprint, Response
 
 from wrapper.routes.context import admit_caller, current_gateway
 from wrapper.routes.json_body import load
 from wrapper.routes.operation import operation
 from wrapper.routes.responses import reply
-from wrapper.routes.sse import stream_response
+from wrapper.routes.sse import Stream, open_stream, stream_response
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
+from wrapper.services.fronts.chat import ChatPresenter
+from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
+from wrapper.services.turns.service import TurnService
 
 RATES = {
     "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
@@ -45,6 +51,19 @@ HEADERS = {
 chat = Blueprint("chat", __name__)
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A whole completion. `notes`, by header name, say where it is not quite what was asked for."""
+
+    body: dict[str, Any]
+    notes: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """Return the text of the first choice; it is empty if that refuses or calls functions."""
+        return self.body["choices"][0]["message"]["content"] or ""
+
+
 @chat.post("/chat/completions")
 @operation(
     body=CHAT_REQUEST,
@@ -58,12 +77,23 @@ def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     who, gateway = admit_caller(), current_gateway()
     payload: ChatRequest = load(gateway.chat_schema)
-    service = gateway.chat_service
     if payload.stream:
-        return stream_response(service.stream(payload, who))
-    answer = service.complete(payload, who)
+        return stream_response(stream(gateway.chat_service, payload, who))
+    answer = complete(gateway.chat_service, payload, who)
     cost = _cost(answer.body["usage"]["cost_usd"])
     return reply(answer.body, headers={**answer.notes, **cost})
+
+
+def complete(service: TurnService, request: ChatRequest, caller: Caller) -> Completion:
+    """Return the whole completion. Raises ApiError."""
+    with service.open(request, caller) as run:
+        body = ChatPresenter.of(request).whole(run)
+    return Completion(body, run.report())
+
+
+def stream(service: TurnService, request: ChatRequest, caller: Caller) -> Stream:
+    """Return the completion as a stream, which must be closed. Raises ApiError."""
+    return open_stream(service.open(request, caller), ChatPresenter.of(request))
 
 
 def _cost(dollars: float | None) -> dict[str, str]:

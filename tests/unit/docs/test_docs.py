@@ -13,8 +13,8 @@ import pytest
 from wrapper import create_app, errors, host, settings
 from wrapper.errors import ApiError
 from wrapper.routes import sse
+from wrapper.routes.sse import HEARTBEAT_SECONDS
 from wrapper.schemas.chat.claude_options import ClaudeSchema
-from wrapper.services.turns.service import HEARTBEAT_SECONDS
 from wrapper.settings import Settings
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.demo import FIRST_LINE

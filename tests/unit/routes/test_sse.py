@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from tests.support.scripted_server import DONE, ScriptedServer, frames_of
 from wrapper import errors
 from wrapper.routes import sse
-from wrapper.routes.sse import stream_response
+from wrapper.routes.sse import Stream, stream_response
 from wrapper.services.events import (
     ReasoningDelta,
     Started,
     TextDelta,
 )
-from wrapper.services.turns.told import Stream
 
 pytestmark = pytest.mark.packages
 

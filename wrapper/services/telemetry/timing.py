@@ -72,11 +72,10 @@ class Timing:
 
 
 @contextmanager
-def timed(clock: Callable[[], float]) -> Iterator[Timing]:
-    """Give a request's times, which an error that ends it tells in its headers, too."""
-    timing = Timing(clock)
+def timed(timing: Timing) -> Iterator[None]:
+    """Add what *timing* knows to the headers of an ApiError that is raised meanwhile."""
     try:
-        yield timing
+        yield
     except ApiError as error:
         timing.over()
         error.extra_headers |= timing.header()

@@ -32,7 +32,7 @@ class RequestLog:
         signals: Signals | None = None,
     ):
         self._turn = turn
-        self._timing = timing
+        self.timing = timing
         self._metrics = metrics
         self._signals = signals
         self._facts: dict[str, Any] = {"id": request_id, "key": turn.principal.name}
@@ -52,7 +52,7 @@ class RequestLog:
         """Take note of an event of one of the request's turns."""
         if isinstance(event, Started):
             self._facts["model"] = event.model
-            self._timing.started(event)
+            self.timing.started(event)
         elif isinstance(event, Used):
             if self._signals:
                 self._signals.use(index, event)
@@ -83,7 +83,7 @@ class RequestLog:
         if self._closed:
             return
         self._closed = True
-        timing, outcome = self._timing, self._outcome or "client_gone"
+        timing, outcome = self.timing, self._outcome or "client_gone"
         timing.over()
         source = {"source": timing.source} if timing.source else {}
         times = {f"{name}_ms": round(took * 1000) for name, took in timing.parts().items()}

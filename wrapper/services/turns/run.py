@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.events import Ended, Ending, Event, Noted, add_note
 from wrapper.services.messages.answer import Answer
+from wrapper.services.telemetry.timing import timed
 from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.usage_recorder import UsageRecorder
 
@@ -26,10 +28,11 @@ class Events(Protocol):
 
 
 class Run:
-    """It must be closed, once or more often.
+    """The events of one request. It must be closed; closing it more than once is harmless.
 
-    *answers* are what the turns' events are gathered in; each is given to *remember* at its end,
-    before the client is told of it. `notes`, by header name, grow as the turns run.
+    *answers* gather the turns' events. Each is given to *remember* when its turn ends, before the
+    client gets that event. `notes`, by header name, grow as the turns run. As a context manager it
+    closes itself, and adds the time that the request took to an ApiError.
     """
 
     def __init__(
@@ -59,13 +62,26 @@ class Run:
         """Yield (choice, event), or None when a while has passed without any."""
         return itertools.chain(self._primed, self._items)
 
-    def prime(self, seconds: float, clock: Callable[[], float]) -> None:
-        """Wait for the first event, at most *seconds*: until then an error is still a status."""
-        until = clock() + seconds
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        with timed(self._record.timing):
+            self.close()
+            if isinstance(error, ApiError):
+                raise error
+
+    def wait_for_first_event(self, seconds: float) -> None:
+        """Wait at most *seconds* for the first event: until then an error can still be a status."""
+        until = time.monotonic() + seconds
         for item in self._items:
-            if item is not None or clock() >= until:
+            if item is not None or time.monotonic() >= until:
                 self._primed.append(item)
                 return
+
+    def report(self) -> dict[str, str]:
+        """Return the notes, by header name, with the state of the rates and the time so far."""
+        return {**self.notes, **self._recorder.rate_headers(), **self._record.timing.header()}
 
     def close(self) -> None:
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +14,6 @@ from wrapper.services.attachments.images import check_images
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner
-from wrapper.services.fronts.chat import CompletionInfo, build_chunks, build_completion
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import RateLimits
@@ -37,12 +35,9 @@ from wrapper.services.turns.draft import Draft, draft
 from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
-from wrapper.services.turns.told import Completion, Stream
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
-
-HEARTBEAT_SECONDS = 10.0
 
 
 class TurnService:
@@ -65,8 +60,6 @@ class TurnService:
         sessions: SessionService | None = None,
         sender: object = None,
         draining: Callable[[], bool] = lambda: False,
-        clock: Callable[[], float] = time.monotonic,
-        new_id: Callable[[], str] = lambda: f"chatcmpl-{secrets.token_hex(16)}",
     ):
         self._engine = engine
         self._catalog = catalog
@@ -79,8 +72,6 @@ class TurnService:
         self._sessions = sessions
         self._sender = sender
         self._draining = draining
-        self._clock = clock
-        self._new_id = new_id
 
     def admit(self, caller: Caller) -> Caller:
         """Count a request against its key's rate and check the key's budget.
@@ -98,31 +89,16 @@ class TurnService:
             self._ledger.check(caller.principal)
         return replace(caller, admitted=True)
 
-    def complete(self, request: ChatRequest, caller: Caller) -> Completion:
-        """Return the whole completion."""
-        with timed(self._clock) as timing, closing(self._open(request, caller, timing)) as run:
-            body = build_completion(self._head(request), run)
-        rates = self._rates.headers(caller.principal)
-        return Completion(body, {**run.notes, **rates, **timing.header()})
+    def open(self, request: ChatRequest, caller: Caller) -> Run:
+        """Check the request, cheapest check first, and return the run of its turns.
 
-    def stream(self, request: ChatRequest, caller: Caller) -> Stream:
-        """Return the completion as a stream.
-
-        The model has begun to answer, or has been silent for HEARTBEAT_SECONDS.
+        The run must be closed. Raises ApiError.
         """
-        with timed(self._clock) as timing:
-            run = self._open(request, caller, timing)
-            try:
-                run.prime(HEARTBEAT_SECONDS, self._clock)
-                rates = self._rates.headers(caller.principal)
-            except BaseException:
-                run.close()
-                raise
-        notes = {**run.notes, **rates, **timing.header()}
-        return Stream(build_chunks(self._head(request), run), run.close, notes)
+        timing = Timing()
+        with timed(timing):
+            return self._open(request, caller, timing)
 
     def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
-        """Check the request, cheapest check first, and return the run of its turns."""
         caller = self.admit(caller)
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
@@ -239,16 +215,5 @@ class TurnService:
             draining=self._draining,
             limit=self._settings.max_timeout / 1000,
             grace=self._settings.graceful_timeout,
-            clock=self._clock,
-        )
-
-    def _head(self, request: ChatRequest) -> CompletionInfo:
-        return CompletionInfo(
-            id=self._new_id(),
-            created=int(time.time()),
-            choices=request.n,
-            include_usage=request.include_usage,
-            show_tool_use=request.show_tool_use,
-            service_tier=request.service_tier,
-            legacy_functions=request.legacy_functions,
+            clock=time.monotonic,
         )

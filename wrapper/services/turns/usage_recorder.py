@@ -65,6 +65,10 @@ class UsageRecorder:
         """Say whether the key's budget allows that the model is asked again."""
         return self._refusal() is None
 
+    def rate_headers(self) -> dict[str, str]:
+        """Return the headers for the state of the key's rates."""
+        return self._rates.headers(self._principal)
+
     def close(self) -> None:
         """Tell the meter; no more will be booked."""
         self._metrics.asked(sum(self._asked.values()))

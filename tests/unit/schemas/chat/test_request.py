@@ -7,7 +7,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import code_of, first_error, load_data
 from wrapper.schemas.chat.request import CHAT_REQUEST, EFFORTS, MAX_CHOICES
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
-from wrapper.services.fronts.chat import CompletionInfo, build_completion
+from wrapper.services.fronts.chat import ChatPresenter
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
 from wrapper.services.turn import Document, Function, Image, ToolCall, ToolChoice
@@ -479,7 +479,7 @@ def test_answers_may_be_sent_back():
     """The gateway's own message is accepted as history, just as it came."""
     ended = Ended(Ending.DONE, Usage(), None)
     events: list[Event] = [Started("m"), ReasoningDelta("hm"), TextDelta("Hello"), ended]
-    body = build_completion(CompletionInfo("id", 0), [(0, event) for event in events])
+    body = ChatPresenter("id", 0).whole([(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))
 

@@ -16,15 +16,15 @@ from wrapper.services.events import (
     TextDelta,
     Usage,
 )
-from wrapper.services.fronts.chat import CompletionInfo, build_chunks, build_completion, build_usage
+from wrapper.services.fronts.chat import ChatPresenter, build_usage
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)
 ANSWER: list[Event] = [Started("sonnet"), TextDelta("Good "), TextDelta("day."), DONE]
 
 
-def head(**fields):
-    return CompletionInfo(id="chatcmpl-1", created=1700000000, **fields)
+def presenter(**fields):
+    return ChatPresenter(id="chatcmpl-1", created=1700000000, **fields)
 
 
 def items(events, index=0):
@@ -32,11 +32,11 @@ def items(events, index=0):
 
 
 def whole(events=ANSWER, **fields):
-    return build_completion(head(**fields), items(events))
+    return presenter(**fields).whole(items(events))
 
 
 def chunks(events=ANSWER, **fields):
-    return list(build_chunks(head(**fields), items(events)))
+    return list(presenter(**fields).chunks(items(events)))
 
 
 def deltas(found):
@@ -77,7 +77,7 @@ def test_empty_answer():
 def test_silence_is_no_part_of_an_answer():
     """Moments in which nothing came leave no trace in a whole answer."""
     events = items(ANSWER)
-    assert build_completion(head(), [None, *events, None]) == build_completion(head(), events)
+    assert presenter().whole([None, *events, None]) == presenter().whole(events)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_usage_chunk():
 
 def test_silent_moments():
     """Moments in which nothing came are passed on, so that the stream can be kept alive."""
-    found = list(build_chunks(head(), [None, (0, ANSWER[0]), None, *items(ANSWER[1:])]))
+    found = list(presenter().chunks([None, (0, ANSWER[0]), None, *items(ANSWER[1:])]))
     assert found[0] is None
     assert found[2] is None
     assert [chunk for chunk in found if chunk] == chunks()
@@ -208,7 +208,7 @@ def test_several_choices_whole():
     """Each choice has its own text and reason, in the order of their indices."""
     other = [Started("m"), TextDelta("b"), Ended(Ending.LENGTH, USAGE, 0.5)]
     first = [Started("m"), TextDelta("a"), DONE]
-    body = build_completion(head(choices=2), [*items(other, 1), *items(first)])
+    body = presenter(choices=2).whole([*items(other, 1), *items(first)])
     found = [(c["index"], c["message"]["content"], c["finish_reason"]) for c in body["choices"]]
     assert found == [(0, "a", "stop"), (1, "b", "length")]
     assert body["usage"]["completion_tokens"] == 80
@@ -219,7 +219,7 @@ def test_several_choices_streamed():
     """All roles come first, in the order of their indices, whichever choice is the quickest."""
     quick = [*items([Started("m"), TextDelta("c")], 2), *items([Started("m"), TextDelta("a")])]
     slow = [(2, DONE), (0, DONE), *items([Started("m"), DONE], 1)]
-    found = [chunk or {} for chunk in build_chunks(head(choices=3), [*quick, *slow])]
+    found = [chunk or {} for chunk in presenter(choices=3).chunks([*quick, *slow])]
     indices = [chunk["choices"][0]["index"] for chunk in found]
     assert indices == [0, 1, 2, 2, 0, 2, 0, 1]
     assert [("role" in delta) for delta in deltas(found)] == [True] * 3 + [False] * 5

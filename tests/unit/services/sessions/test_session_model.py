@@ -19,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from wrapper import Gateway
 from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
+from wrapper.routes.chat import stream
+from wrapper.routes.sse import Stream
 from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
@@ -27,7 +29,6 @@ from wrapper.services.principal import Caller, Principal
 from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.turn import Message, Turn
-from wrapper.services.turns.told import Stream
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 
@@ -357,7 +358,7 @@ class Sessions(RuleBasedStateMachine):
         caller = Caller(OWNERS[owner], attempt=asked.attempt, again=asked.again)
 
         def ask() -> Stream:
-            return self.gateway.chat_service.stream(asked.request(id_), caller)
+            return stream(self.gateway.chat_service, asked.request(id_), caller)
 
         if key in self.model.used:
             _expect(Conflict, ask)

@@ -63,7 +63,8 @@ def test_an_error_tells_it(clock):
     """An error has in its headers what is known by then, a wait in vain with it."""
 
     def wait_in_vain():
-        with timed(clock) as timing, timing.queueing():
+        timing = Timing(clock)
+        with timed(timing), timing.queueing():
             clock.now += 2
             raise RateLimited("Full.", retry_after=1, headers={"x-own": "y"})
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.turn_harness import WHOLE_AND_STREAMED, TurnHarness
 from wrapper.errors import QuotaExceeded
+from wrapper.routes.chat import complete
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
@@ -140,7 +141,7 @@ def test_several_answers_share_the_budget(harness):
     """The turns of a request for several answers overspend by no more than a request each."""
     here = harness(max_concurrent_turns=8)
     request = ChatRequest((ChatMessage("user", ("a",)),), n=4)
-    body = here.gateway.chat_service.complete(request, here.caller).body
+    body = complete(here.gateway.chat_service, request, here.caller).body
     assert {choice["finish_reason"] for choice in body["choices"]} == {"length"}
     assert 0.01 <= spent(here) <= 0.01 + 4 * 0.003 + 1e-9
 

@@ -1,0 +1,29 @@
+"""The protocol of presenters: each writes a run's events in the form of one API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from wrapper.errors import ApiError
+from wrapper.services.events import Event
+
+Json = dict[str, Any]
+# Each event comes with the index of its choice. None means that nothing has come for a while.
+Items = Iterable[tuple[int, Event] | None]
+
+
+class Presenter(Protocol):
+    """Writes the answer to one request, either whole or as a stream."""
+
+    def whole(self, items: Items) -> Json:
+        """Return the whole answer, once *items* have ended."""
+        ...
+
+    def chunks(self, items: Items) -> Iterator[Json | None]:
+        """Yield the parts of a streamed answer as *items* come, and None for each None."""
+        ...
+
+    def failure(self, error: ApiError) -> Json:
+        """Return the part that ends a stream when *error* is raised in its middle."""
+        ...
