@@ -138,17 +138,17 @@ def test_routes():
     assert {route for row in rows for route in re.findall("`(.+?)`", row[0])} == there
 
 
-def test_knobs():
-    """The table of Claude Code's knobs has each."""
-    told = {row[0].strip("`") for row in cells("api.md", "| knob in `claude` | meaning |")}
+def test_claude_options():
+    """The table of options in `claude` has each."""
+    told = {row[0].strip("`") for row in cells("api.md", "| option in `claude` | meaning |")}
     assert told == set(ClaudeSchema().fields)
 
 
 def test_streams():
-    """A stream's silence is as long, and broken by what, the page says."""
+    """The page says after which silence a stream sends which comment."""
     text = TEXTS["api.md"]
     assert HEARTBEAT_SECONDS == 10
-    assert "- Ten seconds of silence are broken by a comment, `: ping`." in text
+    assert "After ten seconds of silence the gateway sends a comment, `: ping`." in text
     assert sse.PING == b": ping\n\n"
 
 
