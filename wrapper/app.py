@@ -8,7 +8,7 @@ from wrapper.cli import commands
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.error_handlers import register_error_handlers
-from wrapper.routes.paths import Paths, SingleSlashes
+from wrapper.routes.paths import PathCorrection, SingleSlashes
 from wrapper.routes.responses import register_common_headers
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
@@ -33,6 +33,6 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     )
     gateway.init_app(app, PREFIX)
     app.cli.add_command(commands.group)
-    paths = Paths(app.wsgi_app, PREFIX, RESOURCES)
+    paths = PathCorrection(app.wsgi_app, PREFIX, RESOURCES)
     app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]
     return app

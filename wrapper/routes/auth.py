@@ -1,4 +1,4 @@
-"""The gateway's own login at the model's provider."""
+"""The route of the gateway's own login at the model's provider."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ auth = Blueprint("auth", __name__)
 @auth.get("/auth/status")
 @operation(answers={200: AuthStatusSchema})
 def read_status() -> Response:
-    """Tell which login is in force and why, what Claude Code says of it, and what is missing."""
+    """Report the login in use and why, what Claude Code reports of it, and what is missing."""
     return reply(current_gateway().engine.describe())

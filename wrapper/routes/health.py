@@ -1,4 +1,4 @@
-"""Health: whether Claude Code processes are ready, and if not, why."""
+"""The health and readiness routes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ health = Blueprint("health", __name__)
 @health.get("/health")
 @operation(answers={200: HealthSchema, 503: HealthSchema}, needs_key=False)
 def read_health() -> Response:
-    """Report the state of all parts at once; 503 only when nobody can be served."""
+    """Report the state of every part; the status is 503 only if no turn can be served."""
     report = current_gateway().health()
     return reply(report, 503 if report["status"] == "failing" else 200)
 
@@ -23,6 +23,6 @@ def read_health() -> Response:
 @health.get("/ready")
 @operation(answers={200: ReadySchema, 503: ReadySchema}, needs_key=False)
 def read_readiness() -> Response:
-    """Say whether to send turns here; 503 while it starts, fails, or is shutting down."""
+    """Report whether to send turns here; 503 while the gateway starts, fails or shuts down."""
     status = current_gateway().readiness()
     return reply({"status": status}, 200 if status == "ready" else 503)

@@ -1,4 +1,4 @@
-"""The body: a request's JSON, read whole, to the letter of its RFC, and made into what it asks."""
+"""JSON bodies: read in full, parsed strictly by RFC 8259, and loaded by a schema."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def load(schema: Schema) -> Any:
-    """Return what *schema* makes of the request's JSON body.
+    """Return the request's JSON body as *schema* loads it.
 
-    Raises UnsupportedMediaType, InvalidRequest (or MalformedRequest or RequestCut), or Werkzeug's
-    RequestEntityTooLarge.
+    Raises UnsupportedMediaType, InvalidRequest (also as MalformedRequest or RequestCut), or
+    Werkzeug's RequestEntityTooLarge.
     """
     if request.mimetype != JSON_TYPE:
         raise errors.UnsupportedMediaType(
@@ -44,7 +44,7 @@ def load(schema: Schema) -> Any:
 
 
 def _read() -> bytes:
-    # One byte more than is taken: at its limit Werkzeug cuts a body of untold length off.
+    # One byte above the limit: Werkzeug silently truncates a body of unknown length at its limit.
     request.max_content_length = BODY_BYTES + 1
     try:
         data = request.get_data(cache=False)
@@ -52,20 +52,20 @@ def _read() -> bytes:
         data = None
     except (HTTPException, MemoryError):
         raise
-    except Exception as error:  # of malformed chunks, and each server has its own
+    except Exception as error:  # malformed chunks; each server raises an exception of its own
         kind = type(error).__name__
         raise errors.MalformedRequest(f"The body is malformed ({kind}).") from error
     if data is None or len(data) < (request.content_length or 0):
-        raise errors.RequestCut("The body broke off, or came too slowly (CLIENT_TIMEOUT).")
+        raise errors.RequestCut("The body ended early, or arrived too slowly (CLIENT_TIMEOUT).")
     if len(data) > BODY_BYTES:
         raise RequestEntityTooLarge
     return data
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in *data*; RFC 8259 to the letter, and Unicode that can be written.
+    """Return the JSON object in *data*, which must follow RFC 8259 and hold valid Unicode.
 
-    No object in it may have a name twice: each reader would take another of the values.
+    A name that an object repeats is refused: parsers differ in which of its values they use.
     """
     if has_too_many_values(data):
         raise InvalidRequest(f"The body's JSON holds more than {MOST_VALUES} values; send fewer.")
@@ -83,16 +83,18 @@ def parse(data: bytes) -> dict[str, Any]:
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
     except UnicodeEncodeError:
-        raise InvalidRequest("The body's JSON holds a lone surrogate, which is no text.") from None
+        raise InvalidRequest(
+            "The body's JSON holds a lone surrogate, which is not valid text."
+        ) from None
     except ValueError as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    if (place := pairs.repeated(body)) is not None:
-        message = f"The name {place!r} stands twice in its JSON object; send it once."
-        raise InvalidRequest(message, param=place, code="duplicate_name")
+    if (path := pairs.repeated(body)) is not None:
+        message = f"The name {path!r} occurs twice in its JSON object; send it once."
+        raise InvalidRequest(message, param=path, code="duplicate_name")
     return body
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")

@@ -1,4 +1,4 @@
-"""The metrics, for Prometheus to read."""
+"""The metrics route, for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ metrics = Blueprint("metrics", __name__)
 
 
 @metrics.get("/metrics")
-@operation(text="The numbers, in Prometheus's own format.")
+@operation(text="The metrics, in Prometheus's text format.")
 def read_metrics() -> Response:
-    """Tell what the gateway does and has done, of all callers together, for Prometheus.
+    """Report the metrics of all callers together, for Prometheus.
 
-    Where callers have keys of their own, an admin's is needed.
+    If the gateway has a keys file, only an admin's key may read them.
     """
     if not principal().admin:
-        raise PermissionDenied("Only an admin's key may read the metrics: they tell of all keys.")
+        raise PermissionDenied("Only an admin's key may read the metrics: they cover all keys.")
     told = current_gateway().prometheus_metrics
     return Response(told.read(), content_type=told.content_type)

@@ -1,4 +1,4 @@
-"""The models that a request may name."""
+"""The routes of the models that a request may name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_models() -> Response:
 @models.get("/models/<path:model_id>")
 @operation(answers={200: ModelSchema})
 def read_model(model_id: str) -> Response:
-    """Tell of one model; an id may hold slashes and colons."""
+    """Describe one model. Its id may contain slashes and colons."""
     gateway = current_gateway()
     model = gateway.catalog.find(model_id)
     gateway.policy.check_model(gateway.catalog.choose(model_id).model, principal())

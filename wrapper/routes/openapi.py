@@ -1,4 +1,4 @@
-"""The OpenAPI document of all that is served."""
+"""The route of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ docs = Blueprint("docs", __name__)
 @docs.get("/openapi.json")
 @operation(answers={200: DocumentSchema}, errors=(404,), needs_key=False)
 def read_document() -> Response:
-    """Tell of every route: what it takes, and what it answers."""
+    """Describe every route: its parameters, its body and its responses."""
     document = current_gateway().document(current_app)
     return reply({**document, "servers": [{"url": request.script_root or "/"}]})

@@ -1,4 +1,4 @@
-"""The operation: what a view takes and answers, declared at the view itself."""
+"""Operations: each view declares its parameters, its body and its responses with a decorator."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from wrapper.schemas.base import SchemaLike
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_KEPT_AS = "gateway_operation"
+_ATTRIBUTE = "gateway_operation"
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What a view takes and answers; its docstring says what it does.
+    """What a view accepts and returns. The view's docstring describes it in the OpenAPI document.
 
-    `places` has a schema of the parameters in its path, where Flask's rule does not say enough.
-    `answers` has a schema for each status, `stream` that of the events where a 200 may be a
-    stream; where it is a plain text, `text` says of what. `errors` are the statuses of errors that
-    follow neither from what it takes nor from `needs_key`, `headers` its answers' own headers and
-    their meanings. `turns` says that it runs turns, and counts its requests against rate and budget
-    itself.
+    - `places`: a schema of the parameters in the path, if Flask's rule does not describe them.
+    - `answers`: a schema for each status.
+    - `stream`: the schema of the events, if a 200 may be a stream.
+    - `text`: a description of the response, if it is plain text.
+    - `errors`: the statuses of errors that do not follow from the parameters or `needs_key`.
+    - `headers`: the response's own headers, with their meanings.
+    - `turns`: whether it runs turns; it then counts its requests against rate and budget itself.
     """
 
     body: SchemaLike | None = None
@@ -38,16 +39,16 @@ class Operation:
 
 
 def operation(**declared: Any) -> Callable[[View], View]:
-    """Declare what the decorated view takes and answers, by the names of Operation's fields."""
-    kept = Operation(**declared)
+    """Declare the operation of the decorated view, by the names of Operation's fields."""
+    declaration = Operation(**declared)
 
     def declare(view: View) -> View:
-        setattr(view, _KEPT_AS, kept)
+        setattr(view, _ATTRIBUTE, declaration)
         return view
 
     return declare
 
 
 def operation_of(view: Callable[..., Any]) -> Operation:
-    """Return what *view* declares; one that does not needs a key and tells of nothing."""
-    return getattr(view, _KEPT_AS, Operation())
+    """Return the operation of *view*; an undeclared one needs a key and describes nothing."""
+    return getattr(view, _ATTRIBUTE, Operation())

@@ -1,4 +1,4 @@
-"""Paths: what clients with a slightly wrong base URL ask for, corrected before the app sees it."""
+"""Middleware that corrects the paths of clients whose base URL is slightly wrong."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import unquote_to_bytes
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 
-_SEVERAL = re.compile("/{2,}")
+_REPEATED_SLASHES = re.compile("/{2,}")
 
 
-class _Corrected:
-    """WSGI middleware. A slash that is written %2F belongs to a name, and is left alone."""
+class _PathMiddleware:
+    """WSGI middleware that corrects paths. A slash written as %2F is part of a name, and stays."""
 
     def __init__(self, app: Wsgi):
         self._app = app
@@ -24,17 +24,17 @@ class _Corrected:
         if (path := self.correct(sent)) != sent:
             environ = {**environ, "PATH_INFO": _decoded(path)}
             for name in ("RAW_URI", "REQUEST_URI"):
-                environ.pop(name, None)  # which the next middleware would read
+                environ.pop(name, None)  # the next middleware would read it
         return self._app(environ, start_response)
 
     def correct(self, path: str) -> str:
         raise NotImplementedError
 
 
-class SingleSlashes(_Corrected):
-    """Makes doubled slashes single in paths below *prefix*.
+class SingleSlashes(_PathMiddleware):
+    """Replaces repeated slashes by single ones in paths below *prefix*.
 
-    Werkzeug would redirect, in HTML and to the caller's Host, before the key is checked.
+    Otherwise Werkzeug would redirect, in HTML and to the client's Host, before the key is checked.
     """
 
     def __init__(self, app: Wsgi, prefix: str):
@@ -42,12 +42,12 @@ class SingleSlashes(_Corrected):
         self._prefix = f"{prefix.rstrip('/')}/"
 
     def correct(self, path: str) -> str:
-        single = _SEVERAL.sub("/", path)
+        single = _REPEATED_SLASHES.sub("/", path)
         return single if single.startswith(self._prefix) else path
 
 
-class Paths(_Corrected):
-    """Removes a slash at the end and a repeated *prefix*; adds a missing one before *resources*."""
+class PathCorrection(_PathMiddleware):
+    """Removes a trailing slash and repeated prefixes; adds a missing *prefix* to *resources*."""
 
     def __init__(self, app: Wsgi, prefix: str, resources: Collection[str]):
         super().__init__(app)
@@ -55,7 +55,7 @@ class Paths(_Corrected):
         self._resources = frozenset(resources)
 
     def correct(self, path: str) -> str:
-        """Return the path that a client with *path* means."""
+        """Return the path that a client means by *path*."""
         prefix = self._prefix
         path = path.removesuffix("/") or path
         while path.startswith(f"{prefix}{prefix}/"):
@@ -65,7 +65,7 @@ class Paths(_Corrected):
 
 
 def _path_as_sent(environ: Environ) -> str:
-    """Return the path with its escapes, where the server tells it; else as WSGI decodes it."""
+    """Return the path with its escapes if the server provides it; else as WSGI decodes it."""
     path = str(environ.get("PATH_INFO", ""))
     sent = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").partition("?")[0]
     return sent if _decoded(sent) == path else path

@@ -1,4 +1,4 @@
-"""The caller's sessions."""
+"""The routes of the caller's sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wrapper.schemas.sessions import (
     SessionStatsSchema,
 )
 from wrapper.services.sessions.presenter import transcribe
-from wrapper.services.sessions.service import SessionService
+from wrapper.services.sessions.service import SessionService, Stats
 from wrapper.services.sessions.session import SessionInfo
 
 sessions = Blueprint("sessions", __name__)
@@ -32,77 +32,78 @@ sessions = Blueprint("sessions", __name__)
 @sessions.get("/sessions")
 @operation(query=PageSchema, answers={200: SessionListSchema}, errors=(503,))
 def list_sessions() -> Response:
-    """List the caller's sessions, in the order in which they were begun."""
+    """List the caller's sessions, oldest first."""
     page = load_data(PAGE, request.args.to_dict())
-    heads = _service().heads(principal())
-    shown = heads[page.offset : page.offset + page.limit]
-    return reply({"sessions": [_body(head) for head in shown], "total": len(heads)})
+    infos = _service().heads(principal())
+    shown = infos[page.offset : page.offset + page.limit]
+    return reply({"sessions": [_info_body(info) for info in shown], "total": len(infos)})
 
 
 @sessions.get("/sessions/stats")
 @operation(answers={200: SessionStatsSchema}, errors=(400, 503))
 def read_stats() -> Response:
-    """Tell what the caller's sessions come to."""
-    stats = _service().stats(principal())
-    used = stats.usage
-    prompt = used.input + used.cache_read + used.cache_creation
-    return reply(
-        {
-            "sessions": stats.sessions,
-            "turns": stats.turns,
-            "prompt_tokens": prompt,
-            "cached_tokens": used.cache_read,
-            "completion_tokens": used.output,
-            "reasoning_tokens": used.reasoning,
-            "total_tokens": prompt + used.output,
-            "cost_usd": round(stats.cost_usd, 9),
-            "oldest": _time(stats.oldest),
-            "newest": _time(stats.newest),
-            "parked_processes": stats.parked,
-            "resumed_turns": stats.resumed,
-        }
-    )
+    """Report totals over the caller's sessions."""
+    return reply(_stats_body(_service().stats(principal())))
 
 
 @sessions.get("/sessions/<session_id>")
 @operation(places=SessionPathSchema, answers={200: SessionMessagesSchema}, errors=(503,))
 def read_session(session_id: str) -> Response:
-    """Tell of one session, with all that was said."""
-    session = _service().read(principal(), _checked(session_id))
+    """Return one session with all of its messages."""
+    session = _service().read(principal(), _valid_id(session_id))
     messages = [transcribe(message) for message in session.messages]
-    return reply({**_body(session.head), "messages": messages})
+    return reply({**_info_body(session.head), "messages": messages})
 
 
 @sessions.delete("/sessions/<session_id>")
 @operation(places=SessionPathSchema, answers={200: SessionDeletedSchema}, errors=(503,))
 def delete_session(session_id: str) -> Response:
-    """Forget a session; a turn of it that runs goes on, and is not remembered."""
-    _service().delete(principal(), _checked(session_id))
+    """Delete a session. A running turn of it continues, and is not stored."""
+    _service().delete(principal(), _valid_id(session_id))
     return reply({"session_id": session_id, "deleted": True})
 
 
 def _service() -> SessionService:
     service: SessionService | None = current_gateway().sessions
     if service is None:
-        raise InvalidRequest("This gateway keeps no sessions (SESSION_STORE=none).")
+        raise InvalidRequest("This gateway stores no sessions (SESSION_STORE=none).")
     return service
 
 
-def _checked(session_id: str) -> str:
+def _valid_id(session_id: str) -> str:
     id_: str = load_data(SESSION_PATH, {"session_id": session_id})["session_id"]
     return id_
 
 
-def _body(head: SessionInfo) -> dict[str, Any]:
-    expires = head.used + current_gateway().settings.session_ttl
+def _info_body(info: SessionInfo) -> dict[str, Any]:
+    expires = info.used + current_gateway().settings.session_ttl
     return {
-        "session_id": head.key.id,
-        "created_at": _time(head.created),
-        "last_accessed": _time(head.used),
-        "message_count": head.messages,
-        "expires_at": _time(expires),
+        "session_id": info.key.id,
+        "created_at": _iso_time(info.created),
+        "last_accessed": _iso_time(info.used),
+        "message_count": info.messages,
+        "expires_at": _iso_time(expires),
     }
 
 
-def _time(seconds: float | None) -> str | None:
+def _stats_body(stats: Stats) -> dict[str, Any]:
+    usage = stats.usage
+    prompt_tokens = usage.input + usage.cache_read + usage.cache_creation
+    return {
+        "sessions": stats.sessions,
+        "turns": stats.turns,
+        "prompt_tokens": prompt_tokens,
+        "cached_tokens": usage.cache_read,
+        "completion_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "total_tokens": prompt_tokens + usage.output,
+        "cost_usd": round(stats.cost_usd, 9),
+        "oldest": _iso_time(stats.oldest),
+        "newest": _iso_time(stats.newest),
+        "parked_processes": stats.parked,
+        "resumed_turns": stats.resumed,
+    }
+
+
+def _iso_time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,4 +1,4 @@
-"""What was spent, by day, key and model."""
+"""The usage route: tokens and costs by day, key and model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ usage = Blueprint("usage", __name__)
 @usage.get("/usage")
 @operation(query=UsageQuerySchema, answers={200: UsageReportSchema}, errors=(503,))
 def read_usage() -> Response:
-    """Report the days from `start` to `end`, this month's until today where nothing is said."""
+    """Report the days from `start` to `end`; by default, this month until today."""
     ledger = current_gateway().ledger
-    asked = {"end": ledger.today().isoformat(), **request.args.to_dict()}
-    query = load_data(USAGE_QUERY, asked)
+    defaults = {"end": ledger.today().isoformat()}
+    query = load_data(USAGE_QUERY, {**defaults, **request.args.to_dict()})
     return reply(ledger.report(principal(), query.start, query.end, query.key))

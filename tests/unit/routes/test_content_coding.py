@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of
 from wrapper.errors import MalformedRequest
-from wrapper.routes.content_coding import MOST_PARTS, codings, expand
+from wrapper.routes.content_coding import MAX_PARTS, codings, expand
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -125,7 +125,7 @@ def test_parts(name):
     assert expand(pack(b"a") + pack(b"b") * 500, [name], LIMIT) == b"a" + b"b" * 500
     began = time.process_time()
     with pytest.raises(MalformedRequest):
-        expand(pack(b"") * 200 * MOST_PARTS, [name], LIMIT)
+        expand(pack(b"") * 200 * MAX_PARTS, [name], LIMIT)
     assert time.process_time() - began < 1.0
 
 

@@ -5,7 +5,7 @@ from flask import Flask
 
 from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of
 from wrapper import Gateway
-from wrapper.routes.paths import Paths
+from wrapper.routes.paths import PathCorrection
 from wrapper.routes.unserved import METHODS, UNSERVED
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
@@ -55,7 +55,7 @@ def test_read(server, path):
 )
 def test_left_alone(path):
     """A path that is right, or that means nothing here, is left as it is."""
-    assert Paths(lambda environ, start: (), "/v1", ["chat"]).correct(path) == path
+    assert PathCorrection(lambda environ, start: (), "/v1", ["chat"]).correct(path) == path
 
 
 @pytest.mark.parametrize("method", METHODS)
