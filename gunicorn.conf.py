@@ -1,4 +1,4 @@
-"""gunicorn's settings, for `gunicorn -c gunicorn.conf.py wsgi:app`. See wrapper.server.config."""
+"""gunicorn's configuration, for `gunicorn -c gunicorn.conf.py wsgi:app`."""
 
 from wrapper.server.config import configuration
 

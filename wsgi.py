@@ -1,4 +1,4 @@
-"""What a WSGI server serves: `gunicorn -c gunicorn.conf.py wsgi:app`."""
+"""The app for a WSGI server: `gunicorn -c gunicorn.conf.py wsgi:app`."""
 
 from wrapper import create_app
 from wrapper.cli.commands import commands_alone

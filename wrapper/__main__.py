@@ -1,4 +1,4 @@
-"""The program: `python -m wrapper [--reload] [PORT]` serves with gunicorn, from anywhere."""
+"""The program `python -m wrapper [--reload] [PORT]`, which serves with gunicorn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wrapper.settings import SettingsError, load
 
 
 class Program(BaseApplication):
-    """gunicorn with the gateway's settings; *reload* starts the worker anew when code changes."""
+    """gunicorn with the gateway's settings. *reload* restarts the worker when code changes."""
 
     def __init__(self, reload: bool):
         self._reload = reload
@@ -30,9 +30,9 @@ class Program(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Return the app. Where code is reloaded, what it fails with is told to who asks."""
+        """Return the app. With --reload, an app that fails to load answers with its traceback."""
         try:
-            # By its name: a worker that reloads has forgotten the module that it was in.
+            # Imported here: with --reload, the worker has dropped the modules that were imported.
             return importlib.import_module("wrapper").create_app()
         except Exception:
             if not self._reload:
@@ -47,19 +47,19 @@ class Arguments(argparse.ArgumentParser):
 
 
 def read_arguments(arguments: Sequence[str] | None, prog: str, reloads: bool) -> argparse.Namespace:
-    """Return `port` (None where none is given) and `reload`; a mistake ends with one line and 2."""
+    """Return `port`, which may be None, and `reload`. A mistake exits with one line and 2."""
     parser = Arguments(prog, description="Serve the gateway.")
     parser.add_argument("port", nargs="?", type=_port, metavar="PORT", help="default: the setting")
     parser.set_defaults(reload=False)
     if reloads:
-        parser.add_argument("--reload", action="store_true", help="start anew when code changes")
+        parser.add_argument("--reload", action="store_true", help="restart when code changes")
     return parser.parse_args(arguments)
 
 
-def settle_port(chosen: int | None) -> None:
-    """Set PORT to *chosen*, or to the setting, and where that is taken to the next free one."""
-    if chosen is not None:
-        os.environ["PORT"] = str(chosen)
+def choose_port(requested: int | None) -> None:
+    """Set PORT to *requested*, or else to the setting; if it is taken, to the next free port."""
+    if requested is not None:
+        os.environ["PORT"] = str(requested)
     try:
         settings = load()
     except SettingsError as error:
@@ -67,23 +67,25 @@ def settle_port(chosen: int | None) -> None:
     port = ports.first_free(settings.host, settings.port)
     if port is None:
         last = min(settings.port + ports.FURTHER, ports.HIGHEST)
-        refuse(f"PORT: {settings.port} to {last} are taken; set another, or stop what listens.")
+        refuse(
+            f"PORT: {settings.port} to {last} are taken; set another, or stop what listens there."
+        )
     if port != settings.port:
         print(f"Port {settings.port} is taken; serving on {port}.", file=sys.stderr, flush=True)
     os.environ["PORT"] = str(port)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve; *arguments* are by default the program's own."""
-    asked = read_arguments(arguments, "python -m wrapper", reloads=True)
-    settle_port(asked.port)
-    Program(asked.reload).run()
+    """Serve. *arguments* default to the program's own."""
+    options = read_arguments(arguments, "python -m wrapper", reloads=True)
+    choose_port(options.port)
+    Program(options.reload).run()
 
 
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= ports.HIGHEST:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
 
 
 if __name__ == "__main__":

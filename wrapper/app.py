@@ -1,4 +1,4 @@
-"""The stand-alone server: a Flask app around a Gateway."""
+"""The stand-alone server's Flask app, which serves a Gateway."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from wrapper.services.engine import Engine
 from wrapper.settings import Settings
 
 PREFIX = "/v1"
-# What clients ask for at the root whose base URL lacks the prefix.
+# Resources that are also served at the root, for clients whose base URL lacks the prefix.
 RESOURCES = ("chat", "models", "sessions", "usage", "auth", *UNSERVED)
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
-    """Return an app that serves the gateway under /v1, and its health at /health too."""
+    """Return an app that serves the gateway under /v1, and its health also at /health."""
     gateway = Gateway(settings, engine=engine)
     log_setup.configure(gateway.settings)
     app = Flask(__name__, static_folder=None)

@@ -1,4 +1,4 @@
-"""The reference: the code's tables, written out where people read them."""
+"""Write the tables of docs/ and .env.example from the code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wrapper.settings import Settings
 
 
 def env_example() -> str:
-    """Return the text of .env.example: every setting with its meaning and its default."""
-    head = "# Copy to .env and change what you need; the environment wins over this file.\n"
+    """Return the text of .env.example: every setting with its meaning and default."""
+    head = "# Copy to .env and change what you need. The environment overrides this file.\n"
     rows = [f"\n# {_meaning(row)}\n# {row.name.upper()}={_default(row)}\n" for row in _rows()]
     return head + "".join(rows)
 
@@ -28,32 +28,32 @@ def settings_table() -> str:
 
 
 def ceilings_table() -> str:
-    """Return what a key in the keys file may be held to, as a table in Markdown."""
+    """Return the ceilings that a key may have in the keys file, as a table in Markdown."""
     rows = (f"| `{name}` | {meaning} |\n" for name, meaning in CEILINGS.items())
     return "| ceiling | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
 def parameters_table() -> str:
-    """Return the parameters of a request as a table in Markdown, by what becomes of them."""
+    """Return the parameters of a request, grouped by kind, as a table in Markdown."""
     rows = (
-        f"| `{name}` | {kind.value} | {_neutral(one)} | {one.meaning} |\n"
+        f"| `{name}` | {kind.value} | {_neutral(parameter)} | {parameter.meaning} |\n"
         for kind in Kind
-        for name, one in parameters_of(kind).items()
+        for name, parameter in parameters_of(kind).items()
     )
     head = "| parameter | is | asks for nothing | meaning |\n| --- | --- | --- | --- |\n"
     return head + "".join(rows)
 
 
-def written(value: Any) -> str:
-    """Return a setting's *value* as one writes it into the environment."""
+def env_text(value: Any) -> str:
+    """Return a setting's *value* as it is written in the environment."""
     if isinstance(value, tuple):
-        # A pair is a name and what it stands for.
+        # A tuple in it is a pair: name=model.
         return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def headers_table() -> str:
-    """Return the headers of a completion's answer as a table in Markdown."""
+    """Return the headers of a completion as a table in Markdown."""
     rows = (f"| `{name}` | {meaning} |\n" for name, meaning in HEADERS.items())
     return "| header | meaning |\n| --- | --- |\n" + "".join(rows)
 
@@ -66,23 +66,23 @@ TABLES = {
 }
 
 
-def marks(what: str) -> tuple[str, str]:
-    """Return the lines of a page between which the table of *what* stands."""
-    return f"<!-- {what}: written by `make docs` -->\n", f"<!-- end of {what} -->\n"
+def markers(name: str) -> tuple[str, str]:
+    """Return the lines before and after the table *name* in a page."""
+    return f"<!-- {name}: written by `make docs` -->\n", f"<!-- end of {name} -->\n"
 
 
 def with_tables(text: str) -> str:
-    """Return *text*, a page, with the tables that it has between marks brought up to date."""
-    for what, table in TABLES.items():
-        begin, end = marks(what)
-        before, found, rest = text.partition(begin)
-        if found:
+    """Return the *text* of a page with the tables between its markers brought up to date."""
+    for name, table in TABLES.items():
+        begin, end = markers(name)
+        before, marker, rest = text.partition(begin)
+        if marker:
             text = f"{before}{begin}{table()}{end}{rest.partition(end)[2]}"
     return text
 
 
 def write(folder: Path) -> None:
-    """Bring the pages of docs/ and .env.example in *folder* up to date."""
+    """Bring .env.example and the pages of docs/ in *folder* up to date."""
     for page in folder.glob("docs/*.md"):
         page.write_text(with_tables(page.read_text()))
     (folder / ".env.example").write_text(env_example())
@@ -97,7 +97,7 @@ def _meaning(row: Field[Any]) -> str:
 
 
 def _default(row: Field[Any]) -> str:
-    return written(row.default)
+    return env_text(row.default)
 
 
 def _neutral(parameter: Parameter) -> str:

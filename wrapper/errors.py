@@ -1,4 +1,4 @@
-"""The errors: what can go wrong, each with its status, type and code in OpenAI's terms."""
+"""The errors, each with its status, type and code in OpenAI's terms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 class ApiError(Exception):
     """An error that a client may see.
 
-    *param* is the input at fault, as a path (`messages.0.role`). *retry_after* is in seconds.
-    *retry* tells the client's library whether to try again by itself; None leaves it to the status.
+    *param* is the path of the input at fault (`messages.0.role`). *retry_after* is in seconds.
+    *retry* tells the client's library whether to retry automatically. With None, the library
+    decides by the status.
     """
 
     status = 500
@@ -33,10 +34,10 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.retry = retry
         self.extra_headers = headers or {}
-        self.recorded = False  # whether the log has it already
+        self.recorded = False  # whether it is in the log already
 
     def body(self) -> dict[str, Any]:
-        """Return the error in OpenAI's shape, all four keys present."""
+        """Return the error in OpenAI's shape, always with all four keys."""
         error = {"message": self.message, "type": self.type}
         return {"error": {**error, "param": self.param, "code": self.code}}
 
@@ -50,7 +51,7 @@ class ApiError(Exception):
 
 
 class InvalidRequest(ApiError):
-    """Raised when the request cannot be understood, or asks for what does not exist."""
+    """Raised when the request is invalid, or asks for something that does not exist."""
 
     status, type = 400, "invalid_request_error"
     code: str | None = None
@@ -63,7 +64,7 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class SchemaTooCostly(InvalidRequest):
-    """Raised when an answer cannot be checked against its schema within the limits."""
+    """Raised when checking an answer against its schema exceeds the limits."""
 
     code = "schema_too_costly"
 
@@ -81,7 +82,7 @@ class UpstreamAuthentication(ApiError):
 
 
 class PermissionDenied(ApiError):
-    """Raised when the caller, or the gateway at its provider, may not do this."""
+    """Raised when the caller, or the gateway at its provider, lacks the permission."""
 
     status, type, code = 403, "permission_error", "permission_denied"
 
@@ -93,7 +94,7 @@ class ModelNotFound(InvalidRequest):
 
 
 class SessionNotFound(InvalidRequest):
-    """Raised when the caller has no session of this id."""
+    """Raised when the caller has no session with this id."""
 
     status, code = 404, "session_not_found"
 
@@ -105,43 +106,43 @@ class UnknownUrl(InvalidRequest):
 
 
 class MethodNotSupported(InvalidRequest):
-    """Raised for a method that the path does not take."""
+    """Raised for a method that the path does not support."""
 
     status, code = 405, "method_not_supported"
 
 
 class ClientGone(ApiError):
-    """Raised when the client has left before its answer was whole."""
+    """Raised when the client has left before its answer was complete."""
 
     status, type, code = 408, "timeout", "client_gone"
 
 
 class MalformedRequest(InvalidRequest):
-    """Raised when a request is not valid HTTP; the server may choose a closer status."""
+    """Raised when a request is not valid HTTP. The server may set a more precise status."""
 
     code = "malformed_request"
 
 
 class RequestCut(InvalidRequest):
-    """Raised when a body has broken off, or came too slowly."""
+    """Raised when a body ends early, or arrives too slowly."""
 
     status, code = 408, "request_cut"
 
 
 class Conflict(InvalidRequest):
-    """Raised when a session cannot take the turn: it has another one, or is not there any more."""
+    """Raised when a session cannot run the turn: another one runs, or the session is gone."""
 
     status, code = 409, "session_busy"
 
 
 class RequestTooLarge(InvalidRequest):
-    """Raised when a body is over the limit."""
+    """Raised when a body exceeds the limit."""
 
     status, code = 413, "request_too_large"
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """Raised when a body is not sent as JSON."""
+    """Raised when a body's content type is not JSON."""
 
     status, code = 415, "unsupported_media_type"
 
@@ -159,7 +160,7 @@ class ChecksBusy(RateLimited):
 
 
 class QuotaExceeded(ApiError):
-    """Raised when the caller's budget is used up; trying again at once cannot help."""
+    """Raised when the caller's budget is used up. Retrying at once does not help."""
 
     status, type, code = 429, "insufficient_quota", "insufficient_quota"
 
@@ -171,13 +172,13 @@ class UpstreamFailed(ApiError):
 
 
 class BadGateway(ApiError):
-    """Raised when Claude Code is missing, dies, or says what cannot be understood."""
+    """Raised when Claude Code is missing, dies, or sends something unexpected."""
 
     status, code = 502, "bad_gateway"
 
 
 class BadAnswer(ApiError):
-    """Raised when the model's answer is not what it was asked to be."""
+    """Raised when the model's answer does not meet the request's demands."""
 
     status, code = 502, "invalid_model_answer"
 
@@ -189,16 +190,16 @@ class Overloaded(ApiError):
 
 
 class Unavailable(ApiError):
-    """Raised when no Claude Code process can be had, or the gateway is shutting down."""
+    """Raised when no Claude Code process is available, or the gateway is shutting down."""
 
     status, code = 503, "unavailable"
 
 
 class ShuttingDown(Unavailable):
-    """Raised when the gateway is shutting down, and has not begun the turn."""
+    """Raised when the gateway is shutting down and has not begun the turn."""
 
 
 class TimedOut(ApiError):
-    """Raised when a turn has run past its time limit."""
+    """Raised when a turn exceeds its time limit."""
 
     status, type, code = 504, "timeout_error", "timeout"

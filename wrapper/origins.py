@@ -1,4 +1,4 @@
-"""Origins: which web pages CORS_ORIGINS names."""
+"""Web origins as CORS_ORIGINS names them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ORIGIN = re.compile(
 
 
 def pattern(origin: str) -> re.Pattern[str]:
-    """Return what matches *origin*, in which `*` may stand as first label or as port.
+    """Return a pattern for *origin*, whose host's first label and port may be `*`.
 
-    Raises ValueError, with what to write, for anything else.
+    Raises ValueError, which says what to write, if *origin* is not valid.
     """
     parts = _ORIGIN.fullmatch(origin.lower())
     if not parts or int((parts["port"] or "0").replace(ANY, "0")) > HIGHEST_PORT:
         raise ValueError(
-            f"{origin[:200]!r} is no origin; write scheme://host or scheme://host:port, without a "
-            "path, in ASCII; only the host's first label and the port may be *"
+            f"{origin[:200]!r} is not an origin; write scheme://host or scheme://host:port, "
+            "without a path, in ASCII; only the host's first label and the port may be *"
         )
     scheme, host, port = parts["scheme"], parts["host"], parts["port"]
     label, _, rest = host.rpartition("*.")
@@ -37,12 +37,12 @@ def pattern(origin: str) -> re.Pattern[str]:
 
 
 def patterns(origins: Iterable[str]) -> list[re.Pattern[str]]:
-    """Return what matches each of *origins*, which are not `*` or `none`."""
+    """Return a pattern for each of *origins* except `*` and `none`."""
     return [pattern(origin) for origin in origins if origin not in (ANY, NONE)]
 
 
 def _port(port: str | None, default: str | None) -> str:
-    """Return what matches *port* as browsers write it, which leave the *default* out."""
+    """Return a pattern for *port* as browsers write it: they omit the *default* port."""
     if port == ANY:
         return "(:[0-9]{1,5})?"
     return "" if port in (None, default) else f":{port}"

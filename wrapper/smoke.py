@@ -1,7 +1,4 @@
-"""The smoke test: what a running server answers, seen from outside over HTTP.
-
-python -m wrapper.smoke URL
-"""
+"""The smoke test `python -m wrapper.smoke URL`, which checks a running server over HTTP."""
 
 from __future__ import annotations
 
@@ -16,26 +13,28 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 CHAT = "/v1/chat/completions"
-ASKED = {"messages": [{"role": "user", "content": "Answer with the one word OK."}]}
+BODY = {"messages": [{"role": "user", "content": "Answer with the one word OK."}]}
 SECONDS = 180.0
 LINE_LENGTH = 300
 
 
 class Failed(Exception):
-    """Raised when the server does not answer as it should; the message says what was wrong."""
+    """Raised when an answer of the server is wrong; the message says how."""
 
 
 class NotOffered(Exception):
-    """Raised when the server does not have what was to be checked."""
+    """Raised when the server does not offer the feature to be checked."""
 
 
 class Client:
-    """Calls the server at *url*, with or without a final /v1. ValueError: it is no http(s) URL."""
+    """Calls the server at *url*, which may end in /v1. Raises ValueError if it is not http(s)."""
 
     def __init__(self, url: str, key: str = ""):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no URL of a server; give one like http://127.0.0.1:8000")
+            raise ValueError(
+                f"{url!r} is not the URL of a server; give one like http://127.0.0.1:8000"
+            )
         kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
         self._kind = kinds[parts.scheme]
         self._host, self._port = parts.hostname, parts.port
@@ -43,7 +42,7 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """Return status and body; raises OSError or HTTPException where there is none."""
+        """Return status and body; raises OSError or HTTPException if there is no answer."""
         connection = self._kind(self._host, self._port, timeout=SECONDS)
         headers = {**self._headers, "Content-Type": "application/json"}
         try:
@@ -55,14 +54,14 @@ class Client:
             connection.close()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the parsed body of an answer of status 200; raises Failed for others."""
-        return _parse(self.good(method, path, body))
+        """Return the parsed body of a successful answer; raises Failed for others."""
+        return _parse(self.succeed(method, path, body))
 
-    def good(self, method: str, path: str, body: Any = None) -> bytes:
-        """Return the body of an answer of a good status; raises Failed for others."""
+    def succeed(self, method: str, path: str, body: Any = None) -> bytes:
+        """Return the body of a successful answer; raises Failed for others."""
         status, data = self.call(method, path, body)
         if not 200 <= status < 300:
-            raise Failed(f"status {status}: {_told(data)}")
+            raise Failed(f"status {status}: {_error_text(data)}")
         return data
 
 
@@ -71,20 +70,20 @@ def check_health(client: Client) -> None:
     report = _parse(data)
     pools = report.get("pools", {}).values()
     errors = [pool["error"] for pool in pools if pool.get("error")]
-    _expect(status == 200, f"status {status}: {'; '.join(errors) or _told(data)}")
+    _expect(status == 200, f"status {status}: {'; '.join(errors) or _error_text(data)}")
     _expect(report["status"] in ("ok", "starting"), f"{report['status']}: {'; '.join(errors)}")
 
 
 def check_models(client: Client) -> None:
     listed = client.ask("GET", "/v1/models")
-    _expect(listed["object"] == "list", "it is no list")
+    _expect(listed["object"] == "list", "the answer is not a list")
     _expect(listed["data"], "there are no models")
     for model in listed["data"]:
         good = model["object"] == "model" and isinstance(model["created"], int)
-        _expect(good and model["owned_by"], f"{model['id']} is no model object")
+        _expect(good and model["owned_by"], f"{model['id']} is not a model object")
     first = listed["data"][0]["id"]
-    found = client.ask("GET", f"/v1/models/{quote(first)}")
-    _expect(found["id"] == first, f"asked for {first}, it tells of {found['id']}")
+    model = client.ask("GET", f"/v1/models/{quote(first)}")
+    _expect(model["id"] == first, f"the model {first} has the id {model['id']}")
 
 
 def check_auth(client: Client) -> None:
@@ -93,34 +92,43 @@ def check_auth(client: Client) -> None:
 
 
 def check_completion(client: Client) -> None:
-    _check_answer(client.ask("POST", CHAT, ASKED))
+    _check_answer(client.ask("POST", CHAT, BODY))
 
 
 def check_stream(client: Client) -> None:
-    text = client.good("POST", CHAT, {**ASKED, "stream": True}).decode()
+    text = client.succeed("POST", CHAT, {**BODY, "stream": True}).decode()
     events = [event for event in text.split("\n\n") if event and not event.startswith(":")]
-    _expect(bool(events) and events[-1] == "data: [DONE]", f"no [DONE] at its end: {text[-200:]}")
+    _expect(
+        bool(events) and events[-1] == "data: [DONE]",
+        f"the stream ends without [DONE]: {text[-200:]}",
+    )
     chunks = [_parse(event.removeprefix("data: ").encode()) for event in events[:-1]]
     for chunk in chunks:
-        _expect("error" not in chunk, _told(json.dumps(chunk).encode()))
-        _expect(chunk["object"] == "chat.completion.chunk", f"this is no chunk: {chunk}")
-    _expect(len({chunk["id"] for chunk in chunks}) == 1, "its chunks do not have one id")
+        _expect("error" not in chunk, _error_text(json.dumps(chunk).encode()))
+        _expect(chunk["object"] == "chat.completion.chunk", f"this is not a chunk: {chunk}")
+    _expect(
+        len({chunk["id"] for chunk in chunks}) == 1,
+        "the chunks have different ids, or there are none",
+    )
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
-    _expect(choices[0]["delta"].get("role") == "assistant", "its first chunk names no role")
-    said = "".join(choice["delta"].get("content") or "" for choice in choices)
-    _expect(said, "it says nothing")
-    _expect(choices[-1]["finish_reason"] is not None, "its last chunk has no finish_reason")
+    _expect(choices[0]["delta"].get("role") == "assistant", "the first chunk has no role")
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    _expect(text, "the answer is empty")
+    _expect(choices[-1]["finish_reason"] is not None, "the last chunk has no finish_reason")
 
 
 def check_sessions(client: Client) -> None:
-    if client.call("GET", "/v1/sessions")[0] in (400, 404):  # SESSION_STORE=none, or an older one
+    if client.call("GET", "/v1/sessions")[0] in (400, 404):  # SESSION_STORE=none, or an old server
         raise NotOffered
     client.ask("GET", "/v1/sessions")
-    name = f"smoke-{uuid.uuid4().hex}"
-    _check_answer(client.ask("POST", CHAT, {**ASKED, "session_id": name}))
-    client.good("GET", f"/v1/sessions/{name}")
-    client.good("DELETE", f"/v1/sessions/{name}")
-    _expect(client.call("GET", f"/v1/sessions/{name}")[0] == 404, "a deleted one is still there")
+    session_id = f"smoke-{uuid.uuid4().hex}"
+    _check_answer(client.ask("POST", CHAT, {**BODY, "session_id": session_id}))
+    client.succeed("GET", f"/v1/sessions/{session_id}")
+    client.succeed("DELETE", f"/v1/sessions/{session_id}")
+    _expect(
+        client.call("GET", f"/v1/sessions/{session_id}")[0] == 404,
+        "the deleted session still exists",
+    )
 
 
 CHECKS: dict[str, Callable[[Client], None]] = {
@@ -134,13 +142,13 @@ CHECKS: dict[str, Callable[[Client], None]] = {
 
 
 def run(client: Client) -> bool:
-    """Print a line for each check, and return whether all were good."""
-    good = [_run_one(what, check, client) for what, check in CHECKS.items()]
-    return all(good)
+    """Print a line for each check, and return whether all succeeded."""
+    results = [_run_check(name, check, client) for name, check in CHECKS.items()]
+    return all(results)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return the exit status: 0 all is well, 1 something is not, 2 this is not how it is called."""
+    """Return the exit status: 0 for success, 1 for a failed check, 2 for wrong arguments."""
     if len(arguments) != 1:
         print("usage: python -m wrapper.smoke URL", file=sys.stderr)
         return 2
@@ -157,31 +165,31 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if run(client) else 1
 
 
-def _run_one(what: str, check: Callable[[Client], None], client: Client) -> bool:
+def _run_check(name: str, check: Callable[[Client], None], client: Client) -> bool:
     began = time.monotonic()
     why = ""
     try:
         check(client)
     except NotOffered:
-        print(f"{what}: not offered", flush=True)
+        print(f"{name}: not offered", flush=True)
         return True
     except (Failed, OSError, http.client.HTTPException) as error:
         why = _reason(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        why = f"its shape is not the one expected ({type(error).__name__}: {error})"
+        why = f"the answer has an unexpected shape ({type(error).__name__}: {error})"
     took = (time.monotonic() - began) * 1000
-    line = f"{'FAILED' if why else 'ok':<7} {what:<11} {took:>6.0f} ms  {' '.join(why.split())}"
+    line = f"{'FAILED' if why else 'ok':<7} {name:<11} {took:>6.0f} ms  {' '.join(why.split())}"
     print(line[:LINE_LENGTH].rstrip(), flush=True)
     return not why
 
 
 def _check_answer(body: Any) -> None:
-    _expect(body["object"] == "chat.completion", f"its object is {body['object']}")
+    _expect(body["object"] == "chat.completion", f"the object is {body['object']}")
     choice = body["choices"][0]
-    _expect(choice["message"]["role"] == "assistant", "its role is not assistant")
-    _expect(choice["message"]["content"], "it says nothing")
-    _expect(choice["finish_reason"] is not None, "it has no finish_reason")
-    _expect(body["usage"]["completion_tokens"] > 0, "its usage counts no tokens")
+    _expect(choice["message"]["role"] == "assistant", "the role is not assistant")
+    _expect(choice["message"]["content"], "the answer is empty")
+    _expect(choice["finish_reason"] is not None, "there is no finish_reason")
+    _expect(body["usage"]["completion_tokens"] > 0, "the usage has no tokens")
 
 
 def _expect(holds: Any, why: str) -> None:
@@ -193,11 +201,11 @@ def _parse(data: bytes) -> Any:
     try:
         return json.loads(data)
     except ValueError:
-        raise Failed(f"this is no JSON: {data[:100].decode(errors='replace')!r}") from None
+        raise Failed(f"this is not JSON: {data[:100].decode(errors='replace')!r}") from None
 
 
-def _told(data: bytes) -> str:
-    """Return what an error's body says."""
+def _error_text(data: bytes) -> str:
+    """Return the code and message in an error's body."""
     try:
         error = json.loads(data)["error"]
         return f"{error['code']}: {error['message']}"

@@ -38,7 +38,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("kind", "status", "type_", "code"), TABLE)
 def test_table(kind, status, type_, code):
-    """Each error has its status, and a body of four keys."""
+    """Each error has its status, and a body with four keys."""
     error = kind("Why.")
     assert error.status == status
     assert error.body() == {
@@ -47,8 +47,8 @@ def test_table(kind, status, type_, code):
     assert error.headers() == {}
 
 
-def test_table_is_whole():
-    """No error that can be raised is missing in the table above."""
+def test_table_is_complete():
+    """The table above has every error."""
     kinds = {
         kind
         for kind in vars(errors).values()
@@ -58,13 +58,13 @@ def test_table_is_whole():
 
 
 def test_param_and_code():
-    """An error may name the input at fault, and a code of its own."""
+    """An error can name the input at fault, and have a code of its own."""
     error = errors.InvalidRequest("Why.", param="messages.0.role", code="invalid_value").body()
     assert (error["error"]["param"], error["error"]["code"]) == ("messages.0.role", "invalid_value")
 
 
 def test_code_of_one_error_only():
-    """A code given to one error is not that of the next one."""
+    """A code for one error does not change the next one's."""
     errors.InvalidRequest("Why.", code="invalid_value")
     assert errors.InvalidRequest("Why.").body()["error"]["code"] is None
 
@@ -84,10 +84,10 @@ def test_code_of_one_error_only():
     ],
 )
 def test_headers(given, headers):
-    """What a client's library should do next stands in the headers."""
+    """The headers tell a client's library what to do next."""
     assert ApiError("Why.", **given).headers() == headers
 
 
-def test_message_is_the_exceptions_own():
-    """The message is also what a log shows of the exception."""
+def test_message_in_logs():
+    """A log shows the message as the exception's text."""
     assert str(ApiError("Why.")) == "Why."

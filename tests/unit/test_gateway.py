@@ -315,7 +315,7 @@ def test_engine_by_name(offered):
     [
         (
             "cluade",
-            r"no package offers 'cluade' in wrapper.engines; there are: broken, claude, scr",
+            r"no package offers 'cluade' in wrapper.engines; the engines are: broken, cl",
         ),
         ("broken", r"broken cannot be loaded: AttributeError"),
     ],

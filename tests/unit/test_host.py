@@ -1,4 +1,4 @@
-"""The capacity: memory and cores, as the kernel's files tell of it and of a container."""
+"""The machine's memory and cores, as the kernel's files report them."""
 
 import os
 
@@ -7,12 +7,12 @@ import pytest
 from wrapper.host import cores, memory
 
 GIB = 1024**3
-HERE = len(os.sched_getaffinity(0))
+CORES = len(os.sched_getaffinity(0))
 
 
 @pytest.fixture
 def machine(tmp_path):
-    """Write what the kernel tells: 8 GiB, the process's cgroups, and files with limits."""
+    """Return a function that writes the kernel's files: 8 GiB, cgroups and their limits."""
 
     def write(cgroups, limits):
         proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
@@ -29,7 +29,7 @@ def machine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cgroups", "limits", "wanted"),
+    ("cgroups", "limits", "expected"),
     [
         ("", {}, 8 * GIB),
         ("0::/\n", {"memory.max": 2 * GIB}, 2 * GIB),
@@ -43,26 +43,26 @@ def machine(tmp_path):
         ("5:cpu:/\n", {"memory/memory.limit_in_bytes": GIB}, 8 * GIB),
     ],
 )
-def test_memory(machine, cgroups, limits, wanted):
-    """The least limit holds: of the process's cgroup, of any above it, or the machine itself."""
-    assert memory(*machine(cgroups, limits)) == wanted
+def test_memory(machine, cgroups, limits, expected):
+    """The lowest limit counts: the cgroup's, one of its parents', or the machine's."""
+    assert memory(*machine(cgroups, limits)) == expected
 
 
-def test_memory_that_is_not_told(tmp_path):
-    """Where the kernel tells nothing, neither is anything made up."""
+def test_unknown_memory(tmp_path):
+    """Without the kernel's files the memory is unknown."""
     assert memory(tmp_path, tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    ("quota", "wanted"),
-    [("max 100000", HERE), ("50000 100000", 1), ("100000 100000", 1), ("99900000 100000", HERE)],
+    ("quota", "expected"),
+    [("max 100000", CORES), ("50000 100000", 1), ("100000 100000", 1), ("99900000 100000", CORES)],
 )
-def test_cores(machine, quota, wanted):
-    """A container's share of time bounds the cores, and part of one counts as one."""
-    assert cores(*machine("0::/a\n", {"a/cpu.max": quota})) == wanted
+def test_cores(machine, quota, expected):
+    """A container's CPU quota limits the cores, and a part of one counts as one."""
+    assert cores(*machine("0::/a\n", {"a/cpu.max": quota})) == expected
 
 
-def test_here():
-    """This machine's own numbers are of a likely size."""
-    assert cores() <= HERE
+def test_this_machine():
+    """The numbers of this machine are plausible."""
+    assert cores() <= CORES
     assert (memory() or GIB) >= GIB // 4

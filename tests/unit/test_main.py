@@ -1,4 +1,4 @@
-"""Starting: the arguments, the port, and the one place that has gunicorn's settings."""
+"""`python -m wrapper`: its arguments, its port, and where gunicorn's settings come from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.__main__ import read_arguments, settle_port
+from wrapper.__main__ import choose_port, read_arguments
 from wrapper.cli.commands import commands_alone
 from wrapper.server import ports
 from wrapper.server.config import address, configuration
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _empty(monkeypatch, tmp_path):
-    """Settings come from the test alone, and what it sets is put back."""
+    """Settings come only from the test, and are restored after it."""
     monkeypatch.chdir(tmp_path)
     for name in ("HOST", "API_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -43,13 +43,13 @@ def read(*arguments):
 
 @pytest.mark.parametrize(("arguments", "port"), [((), None), (("0",), 0), (("65535",), 65535)])
 def test_port_argument(arguments, port):
-    """PORT may be left out, or be any number that a port can have."""
+    """PORT is optional, and may be any port number."""
     assert read(*arguments).port == port
 
 
 @pytest.mark.parametrize("wrong", ["eighty", "65536", "-1", "80.0", "", "²", "9" * 5000])
 def test_wrong_port_argument(capsys, wrong):
-    """A PORT that is none is told in one line, with exit status 2."""
+    """An invalid PORT exits with one line and status 2."""
     with pytest.raises(SystemExit) as ended:
         read(wrong)
     assert ended.value.code == 2
@@ -57,30 +57,30 @@ def test_wrong_port_argument(capsys, wrong):
 
 
 def test_reload_argument():
-    """--reload is off unless it is asked for."""
+    """--reload is off by default."""
     assert not read("1").reload
     assert read("1", "--reload").reload
 
 
 def test_free_port_is_kept(capsys):
-    """A port that is free is used, and nothing is said."""
+    """A free port is used, and nothing is printed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    settle_port(port)
+    choose_port(port)
     assert os.environ["PORT"] == str(port)
     assert capsys.readouterr().err == ""
 
 
 def test_taken_port_moves_on(capsys, taken):
-    """A port that is taken is left for a higher one, which is said in one line."""
-    settle_port(taken)
+    """Instead of a taken port a higher one is used, which one line says."""
+    choose_port(taken)
     chosen = int(os.environ["PORT"])
     assert taken < chosen <= taken + ports.FURTHER
     assert capsys.readouterr().err == f"Port {taken} is taken; serving on {chosen}.\n"
 
 
 def test_no_further_than_twenty(monkeypatch):
-    """After 20 further ports the search ends, and the range is told."""
+    """After 20 further ports the search ends, and the error names the range."""
     tried = []
 
     def in_use(host, port):
@@ -89,7 +89,7 @@ def test_no_further_than_twenty(monkeypatch):
 
     monkeypatch.setattr(ports, "_bind", in_use)
     with pytest.raises(SystemExit, match="PORT: 8000 to 8020 are taken"):
-        settle_port(8000)
+        choose_port(8000)
     assert tried == list(range(8000, 8021))
     tried.clear()
     assert ports.first_free("127.0.0.1", 65530) is None
@@ -97,7 +97,7 @@ def test_no_further_than_twenty(monkeypatch):
 
 
 def test_other_reasons_do_not_move_on(monkeypatch):
-    """A port that cannot be had for another reason is left to the server, which says why."""
+    """A port that cannot be bound for another reason is kept, and the server says why."""
 
     def denied(host, port):
         raise PermissionError(13, "Permission denied")
@@ -109,15 +109,15 @@ def test_other_reasons_do_not_move_on(monkeypatch):
 
 @pytest.mark.parametrize(("host", "text"), [("127.0.0.1", "127.0.0.1:1"), ("::1", "[::1]:1")])
 def test_address(host, text):
-    """gunicorn gets HOST and PORT as one text, an IPv6 address in brackets."""
+    """gunicorn gets HOST:PORT, with brackets around an IPv6 address."""
     assert address(Settings(host=host, port=1)) == text
 
 
 def test_one_source_of_settings():
-    """What gunicorn.conf.py sets is what `python -m wrapper` sets."""
+    """gunicorn.conf.py and `python -m wrapper` set the same."""
     ours = configuration()
     theirs = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-    # These are made anew each time.
+    # These are new objects each time.
     hooks = {"on_starting", "nworkers_changed", "when_ready", "logger_class"}
     assert {name: theirs[name] for name in ours.keys() - hooks} == {
         name: ours[name] for name in ours.keys() - hooks
@@ -126,7 +126,7 @@ def test_one_source_of_settings():
 
 
 def test_wrong_settings_are_refused(monkeypatch):
-    """Wrong settings end the start with every name, and no traceback."""
+    """Wrong settings prevent the start; all are named, without a traceback."""
     monkeypatch.setenv("POOL_SIZE", "-1")
     monkeypatch.setenv("PORT", "eighty")
     with pytest.raises(SystemExit) as ended:
@@ -136,18 +136,25 @@ def test_wrong_settings_are_refused(monkeypatch):
 
 
 def test_no_app_without_settings():
-    """A WSGI server gets no app where the settings are wrong, but their error."""
+    """With wrong settings a WSGI server gets their error instead of an app."""
     with pytest.raises(SettingsError, match="PORT: wrong"):
         commands_alone(SettingsError(["PORT: wrong"]))
 
 
 def test_demo_environment(tmp_path):
-    """The demonstration's gateway sees nothing of the user's that leads to an account."""
+    """The demo's gateway sees no variable of the user that leads to an account."""
     keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "AWS_PROFILE")
-    ways = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_ENV_PASS", "API_KEY", "HTTPS_PROXY", "HOME", "HOST")
-    users = dict.fromkeys((*keys, *ways), "the user's own")
-    got = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, "PATH": "/bin"})
-    assert got["PATH"] == "/bin"
-    assert got["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
-    assert got["HOST"] == "127.0.0.1"
-    assert "the user's own" not in got.values()
+    routes = (
+        "CLAUDE_CODE_USE_BEDROCK",
+        "CLAUDE_ENV_PASS",
+        "API_KEY",
+        "HTTPS_PROXY",
+        "HOME",
+        "HOST",
+    )
+    users = dict.fromkeys((*keys, *routes), "the user's own")
+    environment = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, "PATH": "/bin"})
+    assert environment["PATH"] == "/bin"
+    assert environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
+    assert environment["HOST"] == "127.0.0.1"
+    assert "the user's own" not in environment.values()

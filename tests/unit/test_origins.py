@@ -1,4 +1,4 @@
-"""Origins: which web pages a setting names."""
+"""Web origins, as a setting names them."""
 
 import re
 
@@ -56,36 +56,36 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("setting", "origin"), MATCHES)
 def test_matches(setting, origin):
-    """An origin is matched as browsers write it, in any case."""
+    """A pattern matches origins as browsers write them, in any case."""
     assert pattern(setting).match(origin)
 
 
 @pytest.mark.parametrize(("setting", "origin"), DIFFERS)
 def test_differs(setting, origin):
-    """No other origin is matched, however alike it looks."""
+    """A pattern matches no similar origin."""
     assert not pattern(setting).match(origin)
 
 
 @pytest.mark.parametrize("setting", MISTAKES)
 def test_mistakes(setting):
-    """What is no origin is refused, with what to write."""
+    """An invalid origin is refused, and the message says what to write."""
     with pytest.raises(ValueError, match=r"write scheme://host"):
         pattern(setting)
 
 
 def test_all_and_none():
-    """Neither word is an origin."""
+    """`*` and `none` are no origins."""
     assert patterns(("*", "none")) == []
 
 
 @given(st.text(st.sampled_from("ab.*:/[]()?+^$|\\-0"), max_size=12))
 def test_nothing_is_a_regular_expression(text):
-    """Of no setting any character but `*` has a meaning of its own."""
+    """No character of a setting but `*` is special."""
     try:
-        found = pattern(f"https://{text}")
+        compiled = pattern(f"https://{text}")
     except ValueError:
         return
     if "*" not in text:
-        written = re.sub(r":0*443$", "", text)
-        assert found.match(f"https://{written}")
-        assert not found.match(f"https://{written}x")
+        origin = re.sub(r":0*443$", "", text)
+        assert compiled.match(f"https://{origin}")
+        assert not compiled.match(f"https://{origin}x")

@@ -1,4 +1,4 @@
-"""The smoke test: what it is content with, and what it finds wrong."""
+"""The smoke test: which answers pass, and which fail."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ KEY = "the-key"
 CHUNK = {"id": "1", "object": "chat.completion.chunk"}
 
 
-class Inside(smoke.Client):
-    """A client of an app in this process; *changed* are answers that it gives instead."""
+class InProcessClient(smoke.Client):
+    """A client of an app in this process. *changed* holds answers to replace the app's."""
 
     def __init__(self, app, changed=None, key=""):
         super().__init__("http://localhost", key)
         self._app = app
         self._changed = changed or {}
-        self.asked = []
+        self.requests = []
 
     def call(self, method, path, body=None):
-        self.asked.append((method, path))
+        self.requests.append((method, path))
         if (method, path) in self._changed:
-            status, said = self._changed[method, path]
-            return status, said if isinstance(said, bytes) else json.dumps(said).encode()
+            status, answer = self._changed[method, path]
+            return status, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         client = self._app.test_client()
         response = client.open(path, method=method, json=body, headers=self._headers, buffered=True)
         return response.status_code, response.data
@@ -43,47 +43,49 @@ def lines(capsys):
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def events(*said):
-    return "".join(f"data: {json.dumps(one)}\n\n" for one in said).encode() + b"data: [DONE]\n\n"
+def events(*chunks):
+    return (
+        "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode() + b"data: [DONE]\n\n"
+    )
 
 
-def test_all_is_well(capsys):
-    """A server that answers as it should gets a line for each check, with its milliseconds."""
-    assert smoke.run(Inside(app()))
+def test_success(capsys):
+    """A correct server gets a line for each check, with its milliseconds."""
+    assert smoke.run(InProcessClient(app()))
     assert [(line[0], line[1], line[3]) for line in lines(capsys)] == [
         ("ok", name, "ms") for name in smoke.CHECKS
     ]
 
 
 def test_key_is_sent(capsys):
-    """A server with a key is checked with that key, and fails without."""
-    assert smoke.run(Inside(app(api_key=KEY), key=KEY))
-    assert not smoke.run(Inside(app(api_key=KEY)))
+    """A server with a key passes with that key, and fails without it."""
+    assert smoke.run(InProcessClient(app(api_key=KEY), key=KEY))
+    assert not smoke.run(InProcessClient(app(api_key=KEY)))
     assert "invalid_api_key" in capsys.readouterr().out
 
 
 def test_upstream_error(capsys):
-    """An error of the model's API fails what asks the model, with its code and message."""
+    """An error of the model's API fails the checks of the model, with its code and message."""
     engine = ScriptedEngine(lambda turn: [Overloaded("Too much to do.")])
-    assert not smoke.run(Inside(app(engine)))
-    said = {line[1]: line for line in lines(capsys)}
-    assert said["models"][0] == "ok"
-    for what in ("completion", "stream"):
-        assert said[what][0] == "FAILED"
-        assert said[what][4:] == ["status", "503:", "overloaded:", "Too", "much", "to", "do."]
+    assert not smoke.run(InProcessClient(app(engine)))
+    by_check = {line[1]: line for line in lines(capsys)}
+    assert by_check["models"][0] == "ok"
+    for check in ("completion", "stream"):
+        assert by_check[check][0] == "FAILED"
+        assert by_check[check][4:] == ["status", "503:", "overloaded:", "Too", "much", "to", "do."]
 
 
 COMPLETION = {"object": "chat.completion", "usage": {"completion_tokens": 1}}
 MESSAGE = {"role": "assistant", "content": ""}
 CHAT = ("POST", smoke.CHAT)
-BROKEN = [
+WRONG = [
     ("health", ("GET", "/health"), 503, {"pools": {"agent": {"error": "no disk"}}}, "no disk"),
     ("health", ("GET", "/health"), 200, {"status": "degraded"}, "degraded"),
     ("health", ("GET", "/health"), 200, [], "AttributeError"),
     ("models", ("GET", "/v1/models"), 200, {"object": "list", "data": []}, "no models"),
     ("models", ("GET", "/v1/models"), 200, {"data": []}, "KeyError"),
-    ("models", ("GET", "/v1/models"), 200, b"<html>", "no JSON"),
-    ("models", ("GET", "/v1/models/scripted-model"), 200, {"id": "other"}, "tells of other"),
+    ("models", ("GET", "/v1/models"), 200, b"<html>", "not JSON"),
+    ("models", ("GET", "/v1/models/scripted-model"), 200, {"id": "other"}, "has the id other"),
     ("auth", ("GET", "/v1/auth/status"), 404, {}, "status 404"),
     (
         "auth",
@@ -93,76 +95,76 @@ BROKEN = [
         "claude_cli: no login: log in",
     ),
     ("completion", CHAT, 200, {**COMPLETION, "choices": []}, "IndexError"),
-    ("completion", CHAT, 200, {**COMPLETION, "choices": [{"message": MESSAGE}]}, "says nothing"),
-    ("stream", CHAT, 200, b"", "no [DONE]"),
-    ("stream", CHAT, 200, b"data: [DONE]\n\n", "one id"),
+    ("completion", CHAT, 200, {**COMPLETION, "choices": [{"message": MESSAGE}]}, "answer is empty"),
+    ("stream", CHAT, 200, b"", "without [DONE]"),
+    ("stream", CHAT, 200, b"data: [DONE]\n\n", "different ids"),
     ("stream", CHAT, 200, events({"error": {"code": "c", "message": "m"}}), "c: m"),
-    ("stream", CHAT, 200, events({**CHUNK, "choices": [{"delta": {}}]}), "no role"),
-    ("stream", CHAT, 200, b"data: {}\n\n", "no [DONE]"),
+    ("stream", CHAT, 200, events({**CHUNK, "choices": [{"delta": {}}]}), "has no role"),
+    ("stream", CHAT, 200, b"data: {}\n\n", "without [DONE]"),
     ("sessions", ("GET", "/v1/sessions"), 500, {}, "status 500"),
 ]
 
 
-@pytest.mark.parametrize(("what", "where", "status", "said", "why"), BROKEN)
-def test_broken(capsys, what, where, status, said, why):
-    """Each wrong answer fails its check in one line that says why, and the run with it."""
-    assert not smoke.run(Inside(app(), {where: (status, said)}))
+@pytest.mark.parametrize(("check", "request_", "status", "answer", "why"), WRONG)
+def test_wrong_answers(capsys, check, request_, status, answer, why):
+    """Each wrong answer fails its check, with a line that says why, and the whole run."""
+    assert not smoke.run(InProcessClient(app(), {request_: (status, answer)}))
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(smoke.CHECKS)
-    (line,) = [line for line in printed if line.split()[:2] == ["FAILED", what]]
+    (line,) = [line for line in printed if line.split()[:2] == ["FAILED", check]]
     assert why in line
 
 
-def test_sessions_where_they_are_offered(capsys):
-    """A server with sessions has one made, read and deleted."""
-    client = Inside(app())
+def test_sessions(capsys):
+    """If the server has sessions, one is made, read and deleted."""
+    client = InProcessClient(app())
     assert smoke.run(client)
-    methods = [method for method, path in client.asked if "/sessions/" in path]
+    methods = [method for method, path in client.requests if "/sessions/" in path]
     assert methods == ["GET", "DELETE", "GET"]
 
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_no_sessions(capsys, status):
-    """A server that keeps no sessions, or is too old for them, is well all the same."""
-    client = Inside(app(session_store="none"))
+    """A server without sessions, or too old for them, passes."""
+    client = InProcessClient(app(session_store="none"))
     if status == 404:
-        client = Inside(app(), {("GET", "/v1/sessions"): (404, {})})
+        client = InProcessClient(app(), {("GET", "/v1/sessions"): (404, {})})
     assert smoke.run(client)
     assert lines(capsys)[-1] == ["sessions:", "not", "offered"]
 
 
 def test_a_session_that_stays(capsys):
-    """A session that is there although it was deleted fails the check."""
+    """A session that still exists after its deletion fails the check."""
 
-    class Stubborn(Inside):
+    class Stubborn(InProcessClient):
         def call(self, method, path, body=None):
             return (200, b"{}") if "/sessions/" in path else super().call(method, path, body)
 
     assert not smoke.run(Stubborn(app()))
-    assert "a deleted one is still there" in capsys.readouterr().out
+    assert "the deleted session still exists" in capsys.readouterr().out
 
 
 def test_nobody_listens(capsys):
-    """A server that cannot be reached is told of in one line, with exit status 1."""
+    """An unreachable server is reported in one line, with exit status 1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert smoke.main([f"http://127.0.0.1:{port}"]) == 1
-    said = capsys.readouterr()
-    assert said.out == f"FAILED  http://127.0.0.1:{port} cannot be reached: connection refused\n"
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert output.out == f"FAILED  http://127.0.0.1:{port} cannot be reached: connection refused\n"
+    assert output.err == ""
 
 
 @pytest.mark.parametrize(
     "arguments", [[], ["127.0.0.1:8000"], ["ftp://x"], ["http://x:y"], ["http://x", "y"]]
 )
 def test_wrong_arguments(capsys, arguments):
-    """What is no URL is told in one line, with exit status 2."""
+    """Wrong arguments are reported in one line, with exit status 2."""
     assert smoke.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("url", ["http://h/v1", "http://h/v1/", "http://h", "http://h/"])
 def test_url_with_and_without_v1(monkeypatch, url):
-    """The URL may be the server's own or the one that OpenAI's clients get."""
+    """The URL may be the server's, or the base URL for OpenAI's clients."""
     assert smoke.Client(url)._prefix == ""
     assert smoke.Client(url.replace("//h", "//h/under"))._prefix == "/under"

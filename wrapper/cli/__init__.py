@@ -1,1 +1,1 @@
-"""The commands of `flask gateway`."""
+"""The commands of `flask --app wsgi gateway`."""

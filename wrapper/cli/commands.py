@@ -1,4 +1,4 @@
-"""The commands: `flask --app wsgi gateway doctor|models|settings|keys`."""
+"""The commands `flask --app wsgi gateway doctor|models|settings|keys`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from wrapper.cli import doctor, keys
-from wrapper.docgen import written
+from wrapper.docgen import env_text
 from wrapper.gateway import Gateway
 from wrapper.settings import Settings, SettingsError, environment
 
 MASK = "********"
 MISTAKES = "wrapper.mistakes"
 
-group = AppGroup("gateway", help="Look after the gateway.")
+group = AppGroup("gateway", help="Manage the gateway.")
 group.add_command(keys.group)
 
 
 def commands_alone(error: SettingsError) -> Flask:
-    """Return an app without a gateway, for commands that tell of wrong settings.
+    """Return an app without a gateway, whose commands report wrong settings.
 
-    Only `flask` gets it, and only to look for a command in it: who would serve gets the *error*.
+    Only `flask` gets the app, and only to find its commands. A server gets the *error* raised.
     """
     context = click.get_current_context(silent=True)
     if context is None:
@@ -44,25 +44,25 @@ def commands_alone(error: SettingsError) -> Flask:
 
 @group.command("doctor")
 def examine() -> None:
-    """Check whether the gateway could serve: the CLI, the login, a turn, the port, directories."""
+    """Check whether the gateway can serve: CLI, login, a turn, port and directories."""
     good = True
-    with _at_work() as gateway:
+    with _silent_gateway() as gateway:
         for finding in _findings(gateway):
             click.echo(str(finding))
-            good = good and finding.good
+            good = good and finding.ok
     if gateway is None:
-        click.echo("The turn and the address are checked once the settings are right.")
+        click.echo("The turn and the address can be checked once the settings are valid.")
     if not good:
         sys.exit(1)
 
 
 @group.command("models")
 def list_models() -> None:
-    """Print the names that a request may give as its model."""
-    with _at_work() as gateway:
+    """Print the models that a request may name."""
+    with _silent_gateway() as gateway:
         if gateway is None:
-            _give_up()
-        gateway.engine.describe()  # until then Claude Code has not been asked for its models
+            _fail()
+        gateway.engine.describe()  # asks Claude Code for its models
         for model in gateway.catalog.models():
             click.echo(model.id)
 
@@ -72,12 +72,12 @@ def list_settings() -> None:
     """Print every setting: its name, value, default and meaning."""
     gateway: Gateway | None = current_app.extensions.get("wrapper")
     if gateway is None:
-        _give_up()
+        _fail()
     for row in fields(Settings):
         value = getattr(gateway.settings, row.name)
-        shown = MASK if value and not row.repr else written(value)
+        shown = MASK if value and not row.repr else env_text(value)
         click.echo(f"{row.name.upper()}={shown}")
-        click.echo(f"    default: {written(row.default) or '(empty)'}")
+        click.echo(f"    default: {env_text(row.default) or '(empty)'}")
         click.echo(f"    {row.metadata['meaning']}")
 
 
@@ -88,13 +88,13 @@ def _findings(gateway: Gateway | None) -> Iterator[doctor.Finding]:
 
 
 @contextlib.contextmanager
-def _at_work() -> Iterator[Gateway | None]:
-    """Give the app's gateway, if it has one, and close it whatever happens.
+def _silent_gateway() -> Iterator[Gateway | None]:
+    """Yield the app's gateway, if it has one, and close it at the end, also on SIGTERM.
 
-    The log is silent meanwhile: what fails is told.
+    The log is silent meanwhile, because the command itself reports what fails.
     """
     gateway: Gateway | None = current_app.extensions.get("wrapper")
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.disable(logging.CRITICAL)
     try:
         yield gateway
@@ -102,10 +102,10 @@ def _at_work() -> Iterator[Gateway | None]:
         if gateway:
             gateway.close()
         logging.disable(logging.NOTSET)
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
-def _give_up() -> NoReturn:
+def _fail() -> NoReturn:
     raise _refusal(current_app.extensions[MISTAKES])
 
 

@@ -1,4 +1,4 @@
-"""The doctor: whether a gateway could serve here and now, and if not, what to do."""
+"""Find out whether a gateway can serve on this machine now, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -30,38 +30,41 @@ TURN_SECONDS = 90.0
 VERSION_SECONDS = 15
 QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),), profile="plain")
 
-# What to do about an answer that did not come; else the way to the model's API is at fault.
-_MENDS: dict[type[ApiError], str] = {
+# What to do if the turn fails with one of these errors.
+_REMEDIES: dict[type[ApiError], str] = {
     errors.UpstreamAuthentication: HOW_TO_LOG_IN,
-    errors.PermissionDenied: "give the login the right to use the model, or use another login",
+    errors.PermissionDenied: "permit the login to use the model, or use another login",
     errors.ModelNotFound: "set DEFAULT_MODEL to a model that the login may use",
-    errors.InvalidRequest: "set DEFAULT_MODEL to a model that takes the request",
+    errors.InvalidRequest: "set DEFAULT_MODEL to a model that accepts the request",
     errors.RateLimited: "wait, or raise the limit at the provider",
-    errors.Overloaded: "wait: the provider has too much to do",
+    errors.Overloaded: "wait: the provider is overloaded",
 }
-_CHECK_THE_WAY = "check the network, the proxies, and ANTHROPIC_BASE_URL where it is set"
+# For other errors, something between here and the model's API is probably broken.
+_CHECK_NETWORK = "check the network, the proxies, and ANTHROPIC_BASE_URL if it is set"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at and what was found; where it is not `good`, with what to do."""
+    """The result of one check. If it is not ok, the message says what to do."""
 
-    what: str
-    good: bool
-    told: str
+    subject: str
+    ok: bool
+    message: str
 
     def __str__(self) -> str:
-        return f"{'ok' if self.good else 'FAILED':<7} {self.what}: {' '.join(self.told.split())}"
+        return (
+            f"{'ok' if self.ok else 'FAILED':<7} {self.subject}: {' '.join(self.message.split())}"
+        )
 
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
-    """Yield what is found of *gateway*, whose engine is started, asked once, and left to close."""
+    """Check *gateway*. This starts its engine and runs one turn; the caller closes the gateway."""
     yield Finding("settings", True, "all valid")
-    described = gateway.engine.describe()
-    found = _cli(described["cli"])
-    yield found
-    yield _login(described)
-    yield _turn(gateway) if found.good else Finding("turn", False, "not tried without the CLI")
+    status = gateway.engine.describe()
+    cli = _cli(status["cli"])
+    yield cli
+    yield _login(status)
+    yield _turn(gateway) if cli.ok else Finding("turn", False, "not tried without the CLI")
     yield temporary_directory()
     yield _working_directory(gateway.settings.claude_cwd)
     yield Finding("commands", True, confinement(gateway.settings).value)
@@ -69,12 +72,12 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
 
 
 def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what is found where there can be no gateway, for the settings are wrong."""
-    in_file = isinstance(error, KeysError)  # which says itself what to do
-    mend = "" if in_file else " (a setting: correct it in the environment or in .env)"
+    """Check what can be checked while wrong settings prevent a gateway."""
+    in_file = isinstance(error, KeysError)  # whose message says what to do
+    remedy = "" if in_file else " (a setting: correct it in the environment or in .env)"
     for mistake in error.mistakes:
         name, _, why = mistake.partition(": ")
-        yield Finding(name, False, f"{why}{mend}")
+        yield Finding(name, False, f"{why}{remedy}")
     yield installed_cli(environment)
     login = detect_login(environment)
     yield _login({"method": login.method, "reason": login.reason, "missing": login.missing})
@@ -82,7 +85,7 @@ def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Ite
 
 
 def installed_cli(environment: Mapping[str, str]) -> Finding:
-    """Find the CLI and ask it for its version, without a gateway."""
+    """Find the CLI and run it for its version, without a gateway."""
     settings = Settings(claude_cli_path=environment.get("CLAUDE_CLI_PATH", ""))
     try:
         path = profiles.find_binary(settings, environment.get("PATH"))
@@ -99,21 +102,22 @@ def temporary_directory() -> Finding:
             file.write(b"x")
         return tempfile.gettempdir()
 
-    return _written("temporary directory", write, "free it, or set TMPDIR to one that can be used")
+    remedy = "make it writable and free space, or set TMPDIR to another directory"
+    return _writable("temporary directory", write, remedy)
 
 
-def _cli(described: Mapping[str, Any]) -> Finding:
-    if described["error"]:
-        return Finding("claude", False, described["error"])
-    return Finding("claude", True, f"{described['version']} at {described['path']}")
+def _cli(status: Mapping[str, Any]) -> Finding:
+    if status["error"]:
+        return Finding("claude", False, status["error"])
+    return Finding("claude", True, f"{status['version']} at {status['path']}")
 
 
-def _login(described: Mapping[str, Any]) -> Finding:
-    """Judge the login alone; a CLI that does not run has been told of."""
-    error = described.get("cli", {}).get("error")
-    missing = [what for what in described["missing"] if what != error]
-    told = f"{described['method']} ({described['reason']})"
-    return Finding("login", not missing, "; ".join((told, *missing)))
+def _login(status: Mapping[str, Any]) -> Finding:
+    """Check the login alone; `_cli` reports a CLI that does not run."""
+    error = status.get("cli", {}).get("error")
+    missing = [reason for reason in status["missing"] if reason != error]
+    login = f"{status['method']} ({status['reason']})"
+    return Finding("login", not missing, "; ".join((login, *missing)))
 
 
 def _turn(gateway: Gateway) -> Finding:
@@ -121,12 +125,13 @@ def _turn(gateway: Gateway) -> Finding:
     try:
         caller = Caller(gone=lambda: time.monotonic() - began > TURN_SECONDS)
         answer = complete(gateway.chat_service, QUESTION, caller)
-    except errors.ClientGone:  # we are its client
+    except errors.ClientGone:  # the doctor is the client that leaves after TURN_SECONDS
         why = f"there was no answer within {TURN_SECONDS:g} s"
-        return Finding("turn", False, f"{why}; {_CHECK_THE_WAY}")
+        return Finding("turn", False, f"{why}; {_CHECK_NETWORK}")
     except ApiError as error:
-        mend = next((text for kind, text in _MENDS.items() if isinstance(error, kind)), None)
-        return Finding("turn", False, f"{error.message} To do: {mend or _CHECK_THE_WAY}.")
+        remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
+        remedy = next(remedies, _CHECK_NETWORK)
+        return Finding("turn", False, f"{error.message} To do: {remedy}.")
     took = time.monotonic() - began
     return Finding("turn", True, f"{answer.body['model']} answered in {took:.1f} s")
 
@@ -140,27 +145,27 @@ def _working_directory(path: str) -> Finding:
             file.write(b"x")
         return path
 
-    return _written("CLAUDE_CWD", write, f"give the user {os.getuid()} the right to write there")
+    return _writable("CLAUDE_CWD", write, f"permit the user {os.getuid()} to write there")
 
 
-def _written(what: str, write: Callable[[], str], mend: str) -> Finding:
+def _writable(subject: str, write: Callable[[], str], remedy: str) -> Finding:
     try:
-        return Finding(what, True, f"{write()} can be written")
+        return Finding(subject, True, f"{write()} can be written")
     except OSError as error:
-        return Finding(what, False, f"{error.strerror} ({error.filename}); {mend}")
+        return Finding(subject, False, f"{error.strerror} ({error.filename}); {remedy}")
 
 
 def _port(settings: Settings) -> Finding:
-    where = f"{settings.host} port {settings.port}"
+    address = f"{settings.host} port {settings.port}"
     why = ports.why_not(settings.host, settings.port)
     if why is None:
-        return Finding("address", True, f"{where} is free")
-    mend = "set PORT or HOST, or end what listens there (a gateway that is running already?)"
-    return Finding("address", False, f"{where}: {why}; {mend}")
+        return Finding("address", True, f"{address} is free")
+    remedy = "set PORT or HOST, or stop what listens there (another gateway?)"
+    return Finding("address", False, f"{address}: {why}; {remedy}")
 
 
 def _version(path: str) -> str:
-    said = subprocess.run(
+    process = subprocess.run(
         [path, "--version"], capture_output=True, text=True, check=True, timeout=VERSION_SECONDS
     )
-    return (said.stdout.split() or [""])[0]
+    return (process.stdout.split() or [""])[0]

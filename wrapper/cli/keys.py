@@ -1,4 +1,4 @@
-"""The commands for the keys file: `flask --app wsgi gateway keys new|list|revoke`."""
+"""The commands for the keys file, `flask --app wsgi gateway keys new|list|revoke`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from wrapper.schemas.keys import CEILINGS
 from wrapper.services.principal import Principal
 from wrapper.settings import environment
 
-group = AppGroup("keys", help="Look after the keys of a team, in the file of API_KEYS_FILE.")
+group = AppGroup("keys", help="Manage the callers' keys in API_KEYS_FILE.")
 
 
 @group.command("new")
 @click.argument("name")
 def new(name: str) -> None:
-    """Make a key for NAME, and print it: once, and alone on stdout."""
+    """Make a key for NAME and print it. It is shown only once, and alone on stdout."""
     with _file() as path:
         key = key_editor.add(path, name)
-    click.echo(f"The key of {name}; it is shown this once. Ceilings go into {path}.", err=True)
+    click.echo(f"The key of {name} is shown only once. Set its ceilings in {path}.", err=True)
     click.echo(key)
 
 
 @group.command("list")
 def list_keys() -> None:
-    """Print who has a key, a line for each, with the ceilings."""
+    """Print a line for each key: its name and ceilings."""
     with _file() as path:
-        # Of ALLOW_BYPASS the gateway and its doctor tell; here is told what stands in the file.
+        # Without the settings: the gateway and its doctor check ALLOW_BYPASS, this prints the file.
         principals = key_file.KeyFile(path).principals()
     for principal in principals:
         click.echo(_line(principal))
@@ -41,7 +41,7 @@ def list_keys() -> None:
 @group.command("revoke")
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Take the key of NAME away; a gateway that is running refuses it at once."""
+    """Remove the key of NAME. A running gateway refuses it at once."""
     with _file() as path:
         key_editor.remove(path, name)
     click.echo(f"The key of {name} is revoked.", err=True)
@@ -49,7 +49,7 @@ def revoke(name: str) -> None:
 
 @contextlib.contextmanager
 def _file() -> Iterator[str]:
-    """Give the path of the keys file; what goes wrong with it is told without a traceback."""
+    """Yield the path of the keys file, and report its mistakes without a traceback."""
     path = environment().get("API_KEYS_FILE")
     if not path:
         raise click.ClickException(
@@ -62,10 +62,10 @@ def _file() -> Iterator[str]:
 
 
 def _line(principal: Principal) -> str:
-    given = {name: getattr(principal, name) for name in CEILINGS}
-    told = (
+    values = {name: getattr(principal, name) for name in CEILINGS}
+    ceilings = (
         f"{name}={json.dumps(value, ensure_ascii=False)}"
-        for name, value in given.items()
+        for name, value in values.items()
         if value is not None and value is not False
     )
-    return " ".join((principal.name, *told))
+    return " ".join((principal.name, *ceilings))

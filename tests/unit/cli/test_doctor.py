@@ -1,4 +1,4 @@
-"""The commands: what the doctor finds, and what is printed of settings and models."""
+"""The commands `doctor`, `settings` and `models`."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
 
 
 class Engine(ScriptedEngine):
-    """A scripted engine that says these things of its login."""
+    """A scripted engine with a given CLI and login."""
 
     def __init__(self, *steps, cli=None, missing=()):
         super().__init__(lambda turn: steps or answer("OK."))
         self.closed = False
         login = {"method": "anthropic", "reason": "ANTHROPIC_API_KEY is set"}
-        self._described = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}
+        self._status = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}
 
     def describe(self):
-        return self._described
+        return self._status
 
     def close(self):
         self.closed = True
 
 
 def run(command, engine=None, **settings):
-    """Return the exit status and the lines of a command of an app with these settings."""
+    """Return the exit status and the lines of *command*, run with *settings*."""
     app = create_app(Settings(**{"port": 0, **settings}), engine=engine or Engine())
     result = app.test_cli_runner().invoke(args=["gateway", command])
     return result.exit_code, result.output.splitlines()
@@ -47,8 +47,8 @@ def failures(lines):
     return [line for line in lines if line.startswith("FAILED")]
 
 
-def test_all_is_well():
-    """Where all is well there is a line for each check, the turn's with its time, and status 0."""
+def test_success():
+    """If all is well, each check has a line, the turn's with its time, and the status is 0."""
     engine = Engine()
     status, lines = run("doctor", engine)
     assert status == 0
@@ -61,14 +61,14 @@ def test_all_is_well():
     assert engine.closed
 
 
-def test_what_holds_commands():
-    """The doctor says by which setting an agent's commands are held."""
+def test_confinement():
+    """The doctor says which setting confines agents' commands."""
     _, lines = run("doctor", claude_sandbox=True)
     assert "ok      commands: in Claude Code's sandbox (CLAUDE_SANDBOX)" in lines
 
 
 @pytest.mark.parametrize(
-    ("error", "mend"),
+    ("error", "remedy"),
     [
         (errors.UpstreamAuthentication("No login."), HOW_TO_LOG_IN),
         (errors.ModelNotFound("No model."), "DEFAULT_MODEL"),
@@ -78,19 +78,19 @@ def test_what_holds_commands():
         (errors.BadGateway("No way."), "ANTHROPIC_BASE_URL"),
     ],
 )
-def test_failed_turn(error, mend):
-    """A turn that fails is told with the error's message and what to do; nothing stays open."""
+def test_failed_turn(error, remedy):
+    """A failed turn is reported with the error's message and what to do, and the engine closes."""
     engine = Engine(error)
     status, lines = run("doctor", engine)
     assert status == 1
     (line,) = failures(lines)
     assert line.startswith(f"FAILED  turn: {error.message}")
-    assert mend in line
+    assert remedy in line
     assert engine.closed
 
 
 def test_silent_upstream(monkeypatch):
-    """A turn that is not answered is given up after a while."""
+    """A turn without an answer fails after a while."""
     monkeypatch.setattr(doctor, "TURN_SECONDS", 0.3)
     status, lines = run("doctor", Engine(60.0))
     assert status == 1
@@ -98,7 +98,7 @@ def test_silent_upstream(monkeypatch):
 
 
 def test_cli_missing():
-    """Without a CLI its mend is told once, and no turn is tried."""
+    """A missing CLI is reported once, with what to do, and no turn is tried."""
     why = "There is no claude program. Install it: so."
     engine = Engine(cli={"error": why, "path": None}, missing=[why])
     status, lines = run("doctor", engine)
@@ -108,14 +108,14 @@ def test_cli_missing():
 
 
 def test_not_logged_in():
-    """A login that is missing is told with its mend."""
+    """A missing login is reported with what to do."""
     status, lines = run("doctor", Engine(missing=["no login: log in so"]))
     assert status == 1
     assert failures(lines)[0].endswith("; no login: log in so")
 
 
 def test_port_taken():
-    """An address that something listens on is told with the system's words and a mend."""
+    """A taken port is reported with the system's reason and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         status, lines = run("doctor", port=port)
@@ -125,7 +125,7 @@ def test_port_taken():
 
 
 def test_directories(monkeypatch, tmp_path):
-    """A directory that cannot be written is told by name; no file is left in one that can."""
+    """A directory that cannot be written is reported by name. No file stays in one that can."""
     status, lines = run("doctor", claude_cwd=str(tmp_path))
     assert (status, list(tmp_path.iterdir())) == (0, [])
     assert f"ok      CLAUDE_CWD: {tmp_path} can be written" in lines
@@ -140,8 +140,8 @@ def test_directories(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def wrong(monkeypatch, tmp_path):
-    """Run a command as `flask` does where the settings are wrong, with a CLI that is too old."""
+def run_with_wrong_settings(monkeypatch, tmp_path):
+    """Return a function that runs a command with wrong settings and a CLI that is too old."""
     old = tmp_path / "claude"
     old.write_text("#!/bin/sh\necho '2.1.1 (Claude Code)'\n")
     old.chmod(0o755)
@@ -160,9 +160,9 @@ def wrong(monkeypatch, tmp_path):
     return run
 
 
-def test_doctor_of_wrong_settings(wrong):
-    """Wrong settings are each told by name, beside what can be looked at without them."""
-    status, lines = wrong("gateway", "doctor")
+def test_doctor_of_wrong_settings(run_with_wrong_settings):
+    """Each wrong setting is reported by name, next to what can be checked without settings."""
+    status, lines = run_with_wrong_settings("gateway", "doctor")
     assert status == 1
     port, level, cli = failures(lines)
     assert port.startswith("FAILED  PORT: Not a number.")
@@ -172,9 +172,9 @@ def test_doctor_of_wrong_settings(wrong):
 
 
 @pytest.mark.parametrize("command", [("gateway", "models"), ("gateway", "settings"), ("routes",)])
-def test_wrong_settings_are_told(wrong, command):
-    """Other commands name every wrong setting, without a traceback."""
-    status, lines = wrong(*command)
+def test_wrong_settings(run_with_wrong_settings, command):
+    """Other commands report every wrong setting, without a traceback."""
+    status, lines = run_with_wrong_settings(*command)
     assert status == 1
     assert lines == [
         "Error: these settings are wrong:",
@@ -183,28 +183,28 @@ def test_wrong_settings_are_told(wrong, command):
     ]
 
 
-def test_help_with_wrong_settings(wrong):
-    """The help lists the commands although the settings are wrong."""
-    status, lines = wrong("--help")
+def test_help_with_wrong_settings(run_with_wrong_settings):
+    """With wrong settings the help still lists the commands."""
+    status, lines = run_with_wrong_settings("--help")
     assert status == 0
-    assert "  gateway  Look after the gateway." in lines
+    assert "  gateway  Manage the gateway." in lines
 
 
 def test_cli_that_hangs(monkeypatch, tmp_path):
-    """A CLI that does not say its version in time is told of, and ended."""
+    """A CLI that does not print its version in time is ended and reported."""
     hanging = tmp_path / "claude"
     hanging.write_text("#!/bin/sh\nexec sleep 60\n")
     hanging.chmod(0o755)
     monkeypatch.setattr(doctor, "VERSION_SECONDS", 0.2)
-    found = doctor.installed_cli({"CLAUDE_CLI_PATH": str(hanging)})
-    assert not found.good
-    assert "timed out" in found.told
-    monkeypatch.setattr(subprocess, "run", None)  # no CLI, nothing to run
-    assert not doctor.installed_cli({"CLAUDE_CLI_PATH": "/nowhere"}).good
+    finding = doctor.installed_cli({"CLAUDE_CLI_PATH": str(hanging)})
+    assert not finding.ok
+    assert "timed out" in finding.message
+    monkeypatch.setattr(subprocess, "run", None)  # without a CLI nothing runs
+    assert not doctor.installed_cli({"CLAUDE_CLI_PATH": "/nowhere"}).ok
 
 
-def test_settings_are_listed():
-    """`settings` prints every name with its value, default and meaning, and no key."""
+def test_settings():
+    """`settings` prints each name with its value, default and meaning, and masks keys."""
     status, lines = run(
         "settings", api_key="the-key", model_aliases=(("a", "b"), ("c", "d")), allow_bypass=True
     )
@@ -218,12 +218,12 @@ def test_settings_are_listed():
 
 
 def test_empty_key_is_not_masked():
-    """Where there is no key, that can be seen."""
+    """An empty key is shown as empty."""
     assert "API_KEY=" in run("settings")[1]
 
 
-def test_models_are_listed():
-    """`models` prints the names that a request may give, once the engine was asked for them."""
+def test_models():
+    """`models` prints the models that a request may name, those of the engine included."""
     engine = Engine()
     status, lines = run("models", engine)
     assert status == 0

@@ -1,4 +1,4 @@
-"""The commands for the keys file: `gateway keys new`, `list` and `revoke`."""
+"""The commands `gateway keys new`, `list` and `revoke`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(params=["gateway", "commands alone"])
 def run(request, tmp_path, monkeypatch):
-    """Run a keys command as `flask` does, beside a gateway, and where there can be none."""
+    """Return a function that runs a keys command, with and without a working gateway."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("API_KEYS_FILE", "keys.toml")
     apps = {
@@ -41,7 +41,7 @@ def run(request, tmp_path, monkeypatch):
 
 
 def test_new(run):
-    """`new` makes the file and prints the key: alone on stdout, with the rest beside it."""
+    """`new` makes the file and prints the key alone on stdout, and the rest on stderr."""
     result = run("new", "alice")
     assert result.exit_code == 0
     assert re.fullmatch(r"sk-[\w-]{43}\n", result.stdout)
@@ -51,7 +51,7 @@ def test_new(run):
 
 
 def test_list(run):
-    """`list` has a line for each key, with its ceilings and without its hash."""
+    """`list` prints a line for each key, with its ceilings and without its hash."""
     hashes = [hash_of(name) for name in ("alice", "bob", "carol")]
     Path("keys.toml").write_text(
         f"[keys.alice]\nsha256 = '{hashes[0]}'\n"
@@ -70,7 +70,7 @@ def test_list(run):
 
 
 def test_revoke(run):
-    """`revoke` takes a key away from a gateway that is running."""
+    """`revoke` removes a key, which a running gateway notices."""
     key = run("new", "alice").stdout.strip().encode()
     file = KeyFile("keys.toml")
     assert file.find(key)
@@ -90,7 +90,7 @@ def test_not_set(run, monkeypatch, arguments):
 
 
 def test_set_in_env_file(run, monkeypatch):
-    """API_KEYS_FILE may stand in .env."""
+    """API_KEYS_FILE may be set in .env."""
     monkeypatch.delenv("API_KEYS_FILE")
     Path(".env").write_text("API_KEYS_FILE=other.toml\n")
     assert run("new", "alice").exit_code == 0
@@ -99,7 +99,7 @@ def test_set_in_env_file(run, monkeypatch):
 
 @pytest.mark.parametrize("arguments", [("new", "bob"), ("list",), ("revoke", "alice")])
 def test_broken_file(run, arguments):
-    """Every mistake of a broken file is told by key and field, without a traceback."""
+    """Every mistake of a broken file is reported by key and field, without a traceback."""
     broken = "[keys.alice]\nsha256 = 'x'\nmax_turns = 0\n"
     Path("keys.toml").write_text(broken)
     result = run(*arguments)
@@ -111,7 +111,7 @@ def test_broken_file(run, arguments):
 
 
 def test_doctor_of_a_broken_file(tmp_path, monkeypatch):
-    """The doctor tells the file's mistakes with their own mend, and not as the environment's."""
+    """The doctor reports the file's mistakes, and does not blame the environment."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeysError) as caught:
         KeyFile("keys.toml")
@@ -126,11 +126,11 @@ def test_doctor_of_a_broken_file(tmp_path, monkeypatch):
 
 
 def test_in_a_shell(tmp_path):
-    """`KEY=$(...)` holds the key and nothing else, where other settings are wrong, too."""
+    """`KEY=$(...)` gets only the key, also if other settings are wrong."""
     flask = f"{sys.executable} -m flask --app {ROOT / 'wsgi.py'} gateway keys new alice"
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PORT": "x"}
     environment["API_KEYS_FILE"] = "team/keys.toml"
-    said = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", f'KEY=$({flask}) && printf %s "$KEY"'],
         cwd=tmp_path,
         env=environment,
@@ -138,5 +138,5 @@ def test_in_a_shell(tmp_path):
         text=True,
         check=True,
     )
-    assert KeyFile(tmp_path / "team" / "keys.toml").find(said.stdout.encode())
-    assert "alice" in said.stderr
+    assert KeyFile(tmp_path / "team" / "keys.toml").find(process.stdout.encode())
+    assert "alice" in process.stderr
