@@ -1,1 +1,1 @@
-"""JSON Schemas that callers write: whether they can be used, what the model gets, what fits."""
+"""Callers' JSON Schemas: validate them, adapt them for the model, and check answers."""

@@ -1,7 +1,7 @@
-"""A JSON Schema in draft 7, the one in which Claude Code reads the schema of an agent's answer.
+"""Reduce a JSON Schema to draft 7, as Claude Code reads the schema of an agent's answer.
 
-It reads it strictly: of a schema with a keyword that it does not know it takes nothing, and then
-the agent has no way to answer.
+Claude Code is strict: it ignores a schema with an unknown keyword as a whole, and then the agent
+cannot answer.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ KNOWN = {
     *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
 }
 _ANCHOR = re.compile("#[^/]")
-# These say nothing about a value.
-_SILENT = {"$schema", "$comment", "$anchor", "$dynamicAnchor", "$vocabulary"}
+# These keywords do not restrict a value.
+_NEUTRAL = {"$schema", "$comment", "$anchor", "$dynamicAnchor", "$vocabulary"}
 
 
 def as_draft_7(schema: Schema) -> tuple[Schema, bool]:
-    """Return *schema* without what draft 7 lacks, and whether that says anything about values.
+    """Return *schema* without keywords unknown to draft 7, and whether those restrict values.
 
-    Descriptions state what is left out. What it accepts is what the original accepts, or more.
+    Descriptions state the missing keywords. The result accepts at least as much as the original.
     """
-    lost: list[bool] = []
+    restricts: list[bool] = []
 
-    def mend(one: Schema, root: Schema) -> Schema:
-        reference = str(one.get("$ref", ""))
+    def repair(inner: Schema, root: Schema) -> Schema:
+        reference = str(inner.get("$ref", ""))
         if not reference.startswith("#/") or find(root, reference) is not True:
-            return one
-        lost.append(True)
-        return {name: value for name, value in one.items() if name != "$ref"}
+            return inner
+        restricts.append(True)
+        return {name: value for name, value in inner.items() if name != "$ref"}
 
-    known: Schema = map_schemas(schema, lambda one: _state_unknown(one, lost))
-    mended: Schema = map_schemas(known, lambda one: mend(one, known))
-    return mended, bool(lost)
+    known: Schema = map_schemas(schema, lambda inner: _state_unknown(inner, restricts))
+    repaired: Schema = map_schemas(known, lambda inner: repair(inner, known))
+    return repaired, bool(restricts)
 
 
-def _state_unknown(schema: Schema, lost: list[bool]) -> Schema:
+def _state_unknown(schema: Schema, restricts: list[bool]) -> Schema:
     unknown = set(_unknown(schema))
     kept: Schema = {name: value for name, value in schema.items() if name not in unknown}
-    stated = {name: value for name, value in schema.items() if name in unknown - _SILENT}
+    stated = {name: value for name, value in schema.items() if name in unknown - _NEUTRAL}
     if not stated:
         return kept
-    lost.append(True)
+    restricts.append(True)
     return describe(kept, f"It must also match this JSON Schema: {write_exact(stated)}")
 
 
 def _unknown(schema: Schema) -> Iterator[str]:
-    """Yield the keywords that Claude Code would not take, alone or beside the others."""
+    """Yield the keywords that Claude Code refuses, by themselves or beside the others."""
     yield from (name for name in schema if name not in KNOWN)
     if "prefixItems" in schema:
         yield "items"

@@ -1,4 +1,4 @@
-"""A JSON Schema without the numbers that JavaScript would change; words state them instead."""
+"""Replace numbers in a JSON Schema that JavaScript would change with words."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from wrapper.json_text.precision import changes, is_suspect, reorders, write_exact
 from wrapper.services.json_schema.subschemas import Schema, holds_schemas, map_schemas
 
-# What stands for a Decimal where it is only looked for.
+# A placeholder for a Decimal in the quick check.
 _LONG = 10**16
 _write = json.JSONEncoder(default=lambda _: _LONG).encode
 
 
 def keep_exact(schema: Schema) -> Schema:
-    """Return *schema* in a form that JavaScript leaves alone; *schema* itself if it is one.
+    """Return *schema* in a form that JavaScript does not change, or *schema* itself.
 
-    A keyword with a number that JavaScript would change is left out, and the description states
-    it exactly. So the model learns all that must hold, and reads no wrong number.
+    The result lacks keywords with numbers that JavaScript would change; descriptions state them
+    exactly. So the model learns every rule and reads no wrong number.
     """
     if not is_suspect(_write(schema)):
         return schema

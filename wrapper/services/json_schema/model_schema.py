@@ -1,6 +1,6 @@
-"""The schema that the model gets in place of one that the caller wrote, where it cannot get that.
+"""Adapt a caller's schema to what the model's API and Claude Code accept.
 
-What is adapted accepts all that the original accepts, and words state what it leaves out.
+The adapted schema accepts everything that the original accepts, and words state the difference.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from wrapper.services.json_schema.exact import describe, keep_exact
 from wrapper.services.json_schema.object_schema import fold, is_composed
 from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas
 
-# Claude Code cuts a function's description after as many characters.
+# Claude Code truncates a function's description to this length.
 DESCRIPTION_CHARACTERS = 4096
-# A schema's own description is not cut, but its reader pays for it.
+# A schema's own description is not truncated, but costs tokens.
 STATED_CHARACTERS = 4 * DESCRIPTION_CHARACTERS
 _SENTENCE = "The object must also match this JSON Schema: "
 _ANNOTATIONS = {"title", "description", "examples", "default", "$comment", "deprecated"}
@@ -22,7 +22,7 @@ _ANNOTATIONS = {"title", "description", "examples", "default", "$comment", "depr
 
 @dataclass(frozen=True)
 class ModelSchema:
-    """The `schema` that the model gets, and the `original` where that one accepts less."""
+    """The `schema` that the model gets, and the `original` if that accepts less."""
 
     schema: Schema
     original: Schema | None = None
@@ -30,7 +30,7 @@ class ModelSchema:
 
 
 def adapt(schema: Part) -> ModelSchema:
-    """Return what the model gets of *schema*, which is valid. Raises NoObject."""
+    """Return the form of *schema*, a valid one, that the model gets. Raises NoObject."""
     folded = fold(schema)
     exact = keep_exact(folded)
     composed = folded is not schema and is_composed(schema)
@@ -40,10 +40,10 @@ def adapt(schema: Part) -> ModelSchema:
 
 
 def state_original(adapted: ModelSchema, description: str = "") -> tuple[Schema, str]:
-    """Return the schema and the *description* of a function, of which one states the original.
+    """Return a function's schema and *description*, one of which states the original.
 
-    The description does if it has room for that; else the schema's own description, which is not
-    cut. An original that is too long for both is stated nowhere.
+    That is the description if it has room, otherwise the schema's own description. An original
+    that is too long for both is not stated.
     """
     schema, original = adapted.schema, adapted.original
     if not adapted.composed or original is None:
@@ -56,7 +56,7 @@ def state_original(adapted: ModelSchema, description: str = "") -> tuple[Schema,
 
 
 def state_in_schema(adapted: ModelSchema) -> Schema:
-    """Return the schema of an answer; its own description states the original."""
+    """Return the schema of an answer. Its own description states the original."""
     if not adapted.composed or adapted.original is None:
         return adapted.schema
     stated = _state(adapted.original, STATED_CHARACTERS)
@@ -64,9 +64,9 @@ def state_in_schema(adapted: ModelSchema) -> Schema:
 
 
 def _state(schema: Part, room: int) -> str:
-    """Return the sentence that states *schema*, less what only explains it where it is too long.
+    """Return a sentence that states *schema*, without annotations if it is too long otherwise.
 
-    Nothing, where *room* is too small for that.
+    It is empty if *room* is too small even for that.
     """
     for stated in (schema, map_schemas(schema, _without_annotations)):
         sentence = _SENTENCE + write_exact(stated)

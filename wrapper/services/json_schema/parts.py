@@ -1,4 +1,4 @@
-"""Schemas of a property joined into one: of what all of them accept, or any of them."""
+"""Join schemas of a property into one that accepts what all of them accept, or any of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Any
 
 from wrapper.services.json_schema.subschemas import Part, Schema
 
-# Constants and enums that say no more than these are joined into one enum.
+# Schemas with no other keywords than these are joined into one enum.
 _LITERALS = {"const", "enum", "type", "title", "description", "default"}
 
 
 def plain(part: Part) -> Part:
+    """Return *part*, with True in place of an empty schema."""
     return True if part == {} else part
 
 
-def all_of(one: Part, other: Part) -> Part:
-    if one is False or other is False:
+def all_of(left: Part, right: Part) -> Part:
+    """Return a schema that accepts what both schemas accept."""
+    if left is False or right is False:
         return False
-    if accepts_all(one) or accepts_all(other) or repr(one) == repr(other):
-        return other if accepts_all(one) and other is not True else one
-    return {"allOf": [*parts_of(one, "allOf"), *parts_of(other, "allOf")]}
+    if accepts_all(left) or accepts_all(right) or repr(left) == repr(right):
+        return right if accepts_all(left) and right is not True else left
+    return {"allOf": [*parts_of(left, "allOf"), *parts_of(right, "allOf")]}
 
 
 def any_of(distinct: Sequence[Part]) -> Part:
-    """Return a schema of what any of these accepts. It names each, also beside one of all."""
+    """Return a schema that accepts what any of these accepts, and still shows each to the model."""
     named = [part for part in distinct if part is not True]
     if len(named) == len(distinct) and (literals := _join_literals(named)):
         return literals
@@ -34,18 +36,19 @@ def any_of(distinct: Sequence[Part]) -> Part:
 
 
 def accepts_all(part: Part) -> bool:
+    """Say whether *part* evidently accepts every value."""
     return part is True or (isinstance(part, Mapping) and {} in part.get("anyOf", ()))
 
 
 def parts_of(part: Part, name: str) -> Sequence[Part]:
-    """Return what *part* is composed of, if it consists of a composition called *name* alone."""
+    """Return the members of *part* if it is just a composition called *name*, else itself."""
     if isinstance(part, Mapping) and set(part) == {name}:
-        return [plain(one) for one in part[name]]
+        return [plain(member) for member in part[name]]
     return [part]
 
 
 def _join_literals(parts: Sequence[Part]) -> Schema | None:
-    """Return one enum for *parts*, or None if they are not constants and enums alone."""
+    """Return one enum for *parts*, or None if they are not just constants and enums."""
     values: dict[str, Any] = {}
     for part in parts:
         if not isinstance(part, Mapping) or not set(part) <= _LITERALS:

@@ -1,4 +1,4 @@
-"""The references in a JSON Schema: where they lead, and which of them a change has broken."""
+"""Follow the references in a JSON Schema, and repair those that folding breaks."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas, types_of
+from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas, types_of, walk
 
 
 def find(root: Schema, reference: str) -> Part:
-    """Return the schema that *reference* points to; one that accepts all if it is no pointer."""
+    """Return the schema that *reference* points to, or True if there is none in *root*."""
     pointer = unquote(reference.removeprefix("#"))
     if not reference.startswith("#") or (pointer and not pointer.startswith("/")):
         return True
-    found: Any = root
+    target: Any = root
     try:
         for name in _steps(reference):
-            found = found[int(name) if isinstance(found, list) else name]
+            target = target[int(name) if isinstance(target, list) else name]
     except (LookupError, ValueError, TypeError):
         return True
-    return found if isinstance(found, (Mapping, bool)) else True
+    return target if isinstance(target, (Mapping, bool)) else True
 
 
-def mend_references(schema: Schema, root: Schema) -> Schema:
-    """Return *schema*, to which *root* was folded, with references that accept what they did.
+def repair_references(schema: Schema, root: Schema) -> Schema:
+    """Return *schema*, the folded *root*, with references that accept as much as before.
 
-    Those into *root* itself, but for its definitions, accept all: what they point to has moved.
+    References to parts of *root* other than definitions accept everything: their targets moved.
     """
     others = [kind for kind in types_of(root) if kind != "object"]
-    again: Schema = {"$ref": "#"}
-    if others:  # which the folded root does not accept any more
-        again = {"anyOf": [again, {"type": others}]}
-    mended: Schema = map_schemas(schema, lambda one: _mend(one, again))
-    return mended
+    whole: Schema = {"$ref": "#"}
+    if others:  # the folded root accepts only objects
+        whole = {"anyOf": [whole, {"type": others}]}
+    repaired: Schema = map_schemas(schema, lambda inner: _repair(inner, whole))
+    return repaired
 
 
-def _mend(schema: Schema, again: Schema) -> Schema:
+def _repair(schema: Schema, whole: Schema) -> Schema:
     reference = schema.get("$ref")
     if "$dynamicRef" in schema:
         return {}
@@ -45,11 +45,11 @@ def _mend(schema: Schema, again: Schema) -> Schema:
     if reference != "#":
         return {}
     rest = {name: value for name, value in schema.items() if name != "$ref"}
-    return {**rest, **again} if again.keys().isdisjoint(rest) else {}
+    return {**rest, **whole} if whole.keys().isdisjoint(rest) else {}
 
 
 def without_unused(schema: Schema) -> Schema:
-    """Return *schema* without the definitions that nothing in it refers to any more."""
+    """Return *schema* without definitions that nothing in it refers to."""
     definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
     rest = {name: value for name, value in schema.items() if name not in definitions}
     waiting: list[Any] = [rest]
@@ -62,24 +62,18 @@ def without_unused(schema: Schema) -> Schema:
                 waiting.append(definitions[keyword][name])
     for keyword, names in used.items():
         if names:
-            held = definitions[keyword].items()
-            rest[keyword] = {name: one for name, one in held if name in names}
+            kept = definitions[keyword].items()
+            rest[keyword] = {name: value for name, value in kept if name in names}
     return rest
 
 
 def _references(schema: Any) -> Iterator[str]:
-    waiting = [schema]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Mapping):
-            if isinstance(one.get("$ref"), str):
-                yield one["$ref"]
-            waiting.extend(one.values())
-        elif isinstance(one, (list, tuple)):
-            waiting.extend(one)
+    for value in walk(schema):
+        if isinstance(value, Mapping) and isinstance(value.get("$ref"), str):
+            yield value["$ref"]
 
 
 def _steps(reference: str) -> list[str]:
-    """Return the names on the way to what *reference*, a JSON pointer, points to."""
+    """Return the steps of *reference*, a JSON pointer."""
     steps = unquote(reference.removeprefix("#")).split("/")[1:]
     return [step.replace("~1", "/").replace("~0", "~") for step in steps]

@@ -1,12 +1,13 @@
-"""The schemas inside a JSON Schema, as opposed to the data that it also holds."""
+"""Find the schemas inside a JSON Schema, as opposed to the data that it also holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 Schema = Mapping[str, Any]
-# True accepts everything, and False nothing.
+# True accepts every value, False none.
 Part = Schema | bool
 
 # The keywords that hold a schema, a list of schemas, or schemas by name.
@@ -21,7 +22,7 @@ TYPES = ("array", "boolean", "null", "number", "object", "string")
 
 
 def map_schemas(schema: Any, change: Callable[[Schema], Schema]) -> Any:
-    """Return *schema* after *change* was applied to each schema in it, the innermost first."""
+    """Return *schema* with *change* applied to each schema in it, the innermost first."""
     if not isinstance(schema, Mapping):
         return schema
     return change({name: _map_value(name, value, change) for name, value in schema.items()})
@@ -29,9 +30,9 @@ def map_schemas(schema: Any, change: Callable[[Schema], Schema]) -> Any:
 
 def _map_value(name: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
     if name in MAPS and isinstance(value, Mapping):
-        return {key: map_schemas(one, change) for key, one in value.items()}
+        return {key: map_schemas(schema, change) for key, schema in value.items()}
     if name in LISTS and isinstance(value, list):
-        return [map_schemas(one, change) for one in value]
+        return [map_schemas(schema, change) for schema in value]
     return map_schemas(value, change) if name in ONE else value
 
 
@@ -42,18 +43,22 @@ def types_of(schema: Schema) -> Sequence[str]:
 
 
 def holds_schemas(name: str) -> bool:
-    """Return whether the keyword *name* holds schemas."""
+    """Say whether the keyword *name* holds schemas."""
     return name in ONE or name in LISTS or name in MAPS
 
 
 def count_values(value: Any, limit: int) -> int:
-    """Return how many values *value* holds, or *limit* if there are more."""
-    waiting, count = [value], 0
-    while waiting and count < limit:
-        one = waiting.pop()
-        count += 1
-        if isinstance(one, Mapping):
-            waiting.extend(one.values())
-        elif isinstance(one, (list, tuple)):
-            waiting.extend(one)
-    return count
+    """Return the number of values in *value*, itself included, but at most *limit*."""
+    return sum(1 for _ in islice(walk(value), limit))
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """Yield *value* and every value inside it."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if isinstance(current, Mapping):
+            waiting.extend(current.values())
+        elif isinstance(current, (list, tuple)):
+            waiting.extend(current)

@@ -1,6 +1,6 @@
-"""The schema check: whether a JSON Schema is valid, and whether an answer fits it.
+"""Check in a child process whether a JSON Schema is valid, and whether an answer fits it.
 
-It runs in a child of the offload's fork server, which ends it where it takes too long.
+The child belongs to the offload's fork server. The kernel ends it if a check takes too long.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from jsonschema_rs import (
 from wrapper.services.json_schema.cost import is_too_costly
 from wrapper.services.json_schema.ecma_regex import translate
 
-# More steps of a pattern than this exceed the limit, as too much CPU time does.
+# A pattern that takes more steps exceeds the limit, like too much CPU time.
 BACKTRACKS = 10_000_000
-TOLD_CHARACTERS = 300
+REASON_CHARACTERS = 300
 TOO_MANY_STEPS = (
     ValidationErrorKind.BacktrackLimitExceeded,
     ValidationErrorKind.RegexEngineFailure,
 )
-# Keywords whose values are no schemas, and those whose values are schemas by names.
+# Keywords whose values are not schemas, and those whose values are schemas by name.
 VALUES = ("const", "enum", "default", "examples")
 MAPS = (
     *("properties", "patternProperties", "$defs", "definitions"),
@@ -35,10 +35,10 @@ MAPS = (
 
 
 def compile_schema(body: bytes) -> str | None:
-    """Return why the JSON Schema in *body* is not valid; None if it is.
+    """Return why the JSON Schema in *body* is not valid, or None if it is.
 
-    An empty object is checked against it too: what takes too long for that does so for all. Raises
-    RecursionError where too much is applied to one value, so that no check would end.
+    An empty object is checked against it too: a schema that takes too long for that does so for
+    every value. Raises RecursionError if so many subschemas apply to one value that no check ends.
     """
     try:
         schema = json.loads(body, parse_float=Decimal)
@@ -53,9 +53,10 @@ def compile_schema(body: bytes) -> str | None:
 
 
 def check_answer(body: bytes, size: int) -> str | None:
-    """Return why an answer does not fit a JSON Schema, which is the first *size* bytes of *body*.
+    """Return why an answer does not fit a JSON Schema, or None if it does.
 
-    Return None if it fits. Raises RecursionError where a pattern takes too many steps.
+    *body* holds the schema in its first *size* bytes, followed by the answer. Raises
+    RecursionError if a pattern takes too many steps.
     """
     try:
         answer = json.loads(body[size:], parse_constant=_refuse_constant, parse_float=Decimal)
@@ -72,7 +73,7 @@ def check_answer(body: bytes, size: int) -> str | None:
 
 
 def _validator(schema: dict[str, Any], patterns: dict[str, str]) -> Draft202012Validator:
-    """Return a validator, and add its patterns to *patterns*, by what became of them."""
+    """Return a validator, and add its original patterns to *patterns* by their translations."""
     return Draft202012Validator(
         _translated(schema, patterns),
         retriever=_refuse_reference,
@@ -81,7 +82,7 @@ def _validator(schema: dict[str, Any], patterns: dict[str, str]) -> Draft202012V
 
 
 def _translated(schema: Any, patterns: dict[str, str]) -> Any:
-    """Return *schema* with its regular expressions in the library's own syntax."""
+    """Return *schema* with its regular expressions in the library's syntax."""
     if isinstance(schema, list):
         return [_translated(inner, patterns) for inner in schema]
     if not isinstance(schema, dict):
@@ -101,12 +102,13 @@ def _keyword(name: str, value: Any, patterns: dict[str, str]) -> Any:
 
 
 def _by_pattern(schemas: dict[str, Any], patterns: dict[str, str]) -> dict[str, Any]:
-    """Return *schemas* by their translated patterns, of which two may be one."""
-    found: dict[str, Any] = {}
+    """Return *schemas* by their translated patterns. Two may have the same translation."""
+    translated: dict[str, Any] = {}
     for pattern, schema in schemas.items():
         key = _pattern(pattern, patterns)
-        found[key] = {"allOf": [found[key], schema]} if key in found else schema
-    return found
+        both = {"allOf": [translated[key], schema]} if key in translated else schema
+        translated[key] = both
+    return translated
 
 
 def _pattern(pattern: str, patterns: dict[str, str]) -> str:
@@ -116,7 +118,7 @@ def _pattern(pattern: str, patterns: dict[str, str]) -> str:
 
 
 def _refuse_reference(uri: str) -> NoReturn:
-    raise ValueError(f"{uri[:80]} is somewhere else; put what it refers to into $defs")
+    raise ValueError(f"{uri[:80]} leads out of the schema; put its target into $defs")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -130,10 +132,10 @@ def _reason(error: ValidationError, patterns: dict[str, str]) -> str:
     if isinstance(error.kind, ValidationErrorKind.Pattern):
         message = f"it does not match the pattern {patterns[error.kind.pattern]!r}"
     where = ".".join(map(str, error.instance_path))
-    text = message.partition("\n")[0][:TOLD_CHARACTERS]
+    text = message.partition("\n")[0][:REASON_CHARACTERS]
     return f"{where}: {text}" if where else text
 
 
 def _first_line(error: Exception) -> str:
     message = error.message if isinstance(error, ValidationError) else str(error)
-    return message.partition("\n")[0][:TOLD_CHARACTERS]
+    return message.partition("\n")[0][:REASON_CHARACTERS]

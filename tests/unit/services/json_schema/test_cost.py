@@ -1,4 +1,4 @@
-"""The schema cost: which schemas apply too much to one value."""
+"""Which schemas are too costly to check."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from wrapper.services.json_schema.cost import MOST, is_too_costly
 
 
 def doubling(levels):
-    shapes = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
-    return {"$ref": "#/$defs/d0", "$defs": shapes | {f"d{levels}": {"type": "object"}}}
+    definitions = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$ref": "#/$defs/d0", "$defs": definitions | {f"d{levels}": {"type": "object"}}}
 
 
 LIST = {"properties": {"next": {"$ref": "#"}}}
@@ -18,24 +18,24 @@ ELSEWHERE = {"allOf": [{"$ref": "#name"}, {"$ref": "#/$defs/no"}, {"$ref": "x.js
 
 @pytest.mark.parametrize("schema", [True, {}, LIST, LOOP, TREE, ELSEWHERE, doubling(12)])
 def test_harmless(schema):
-    """Recursion costs no more than its values have depth, and wide schemas what they hold."""
+    """Recursive and unresolved references are not too costly."""
     assert not is_too_costly(schema)
 
 
 def test_wide():
-    """What stands in a schema once costs once, however many there are."""
+    """A wide schema costs only the sum of its parts."""
     assert not is_too_costly({"anyOf": [{"const": n} for n in range(MOST // 2)]})
 
 
 @pytest.mark.parametrize("levels", [16, 34, 300])
 def test_costly(levels):
-    """What doubles with each reference is too costly, and is found out at once."""
+    """A schema that doubles with each reference is too costly."""
     assert is_too_costly(doubling(levels))
     assert is_too_costly({"properties": {"x": {"items": doubling(levels)}}, **doubling(levels)})
 
 
-def test_long_references():
-    """Names in references are read as their standard has it."""
+def test_escaped_references():
+    """Escapes in references are decoded."""
     schema = doubling(20)
     schema["$defs"]["a/b ~"] = schema["$defs"].pop("d0")
     assert is_too_costly({**schema, "$ref": "#/$defs/a~1b%20~0"})

@@ -1,4 +1,4 @@
-"""The schema of an agent's answer, in the draft of JSON Schema that Claude Code reads."""
+"""The schema of an agent's answer is reduced to draft 7, which Claude Code reads."""
 
 import pytest
 
@@ -32,29 +32,29 @@ STATED = [
 
 @pytest.mark.parametrize("schema", KEPT)
 def test_kept(schema):
-    """What draft 7 has stays as it is."""
+    """Keywords of draft 7 are unchanged."""
     assert as_draft_7(schema) == (schema, False)
 
 
 @pytest.mark.parametrize(("schema", "kept", "stated"), STATED)
 def test_stated(schema, kept, stated):
-    """What draft 7 lacks is left out, and stated in the description."""
-    (told,), lost = as_draft_7({"anyOf": [schema]})[0]["anyOf"], as_draft_7(schema)[1]
-    assert told == {**kept, "description": f"It must also match this JSON Schema: {stated}"}
-    assert lost
+    """Keywords unknown to draft 7 are removed, and the description states them."""
+    (reduced,), restricts = as_draft_7({"anyOf": [schema]})[0]["anyOf"], as_draft_7(schema)[1]
+    assert reduced == {**kept, "description": f"It must also match this JSON Schema: {stated}"}
+    assert restricts
 
 
 @pytest.mark.parametrize("name", ["$schema", "$comment", "$anchor"])
-def test_silent(name):
-    """What says nothing about a value is left out without a word."""
+def test_neutral(name):
+    """Keywords that do not restrict values are removed without a statement."""
     assert as_draft_7({name: "x", **INTEGER}) == (INTEGER, False)
 
 
 def test_lost_reference():
-    """A reference into what is left out is left out, too."""
+    """A reference into a removed keyword is removed too."""
     schema = {"prefixItems": [INTEGER], "not": {"$ref": "#/prefixItems/0"}}
-    told, lost = as_draft_7(schema)
-    assert (told["not"], lost) == ({}, True)
+    reduced, restricts = as_draft_7(schema)
+    assert (reduced["not"], restricts) == ({}, True)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_lost_reference():
     ],
 )
 def test_header(profile, extra, named):
-    """Only where an agent gets another schema that is named, and refused under STRICT_PARAMS."""
+    """A header names an agent's schema if it is reduced; STRICT_PARAMS refuses it."""
     schema = {"type": "object", **extra}
-    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    asked = {"response_format": shape, "claude": {"profile": profile}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    asked = {"response_format": response_format, "claude": {"profile": profile}}
     path = "response_format.json_schema.schema"
     assert ScriptedServer().ask(**asked).headers.get("x-adapted-params") == (
         path if named else None

@@ -1,4 +1,4 @@
-"""ECMAScript's regular expressions: what they match, as JavaScript says."""
+"""ECMAScript's regular expressions match what they match in JavaScript."""
 
 import json
 
@@ -9,12 +9,12 @@ from wrapper.services.json_schema.tasks import check_answer, compile_schema
 
 
 def fits(schema, answer):
-    """Return None, or why *answer* does not fit *schema*."""
+    """Return why *answer* does not fit *schema*, or None if it does."""
     body = json.dumps(schema).encode()
     return check_answer(body + json.dumps(answer).encode(), len(body))
 
 
-# Each pattern with a text, as Node 20 has it: with the flag u where it takes the pattern so.
+# Patterns and texts checked with Node 20, with the flag u if it accepts the pattern with it.
 MATCHES = [
     ("\\d", "3"),
     ("^\\W$", "\xe4"),
@@ -180,13 +180,13 @@ MISSES = [
 
 @pytest.mark.parametrize(("pattern", "text"), MATCHES)
 def test_matches(pattern, text):
-    """A pattern matches what JavaScript's matches."""
+    """A pattern matches a text that it matches in JavaScript."""
     assert fits({"pattern": pattern}, text) is None
 
 
 @pytest.mark.parametrize(("pattern", "text"), MISSES)
 def test_misses(pattern, text):
-    """A pattern does not match what JavaScript's does not match."""
+    """A pattern does not match a text that it does not match in JavaScript."""
     assert fits({"pattern": pattern}, text) == f"it does not match the pattern {pattern!r}"
 
 
@@ -218,7 +218,7 @@ def test_misses(pattern, text):
     ],
 )
 def test_no_patterns(pattern):
-    """What JavaScript does not take, though other languages may, is refused by name."""
+    """A pattern that JavaScript refuses, although other languages may accept it, is refused."""
     with pytest.raises(ValueError, match="pattern"):
         translate(pattern)
     reason = compile_schema(json.dumps({"properties": {"a": {"pattern": pattern}}}).encode())
@@ -226,7 +226,7 @@ def test_no_patterns(pattern):
 
 
 def test_patterns_of_properties():
-    """Names of properties are matched by the same patterns, of which two may mean the same."""
+    """patternProperties are translated too, and two patterns may have the same translation."""
     schema = {
         "patternProperties": {r"^\d$": {"type": "integer"}, "^[0-9]$": {"minimum": 5}},
         "additionalProperties": False,
@@ -237,8 +237,8 @@ def test_patterns_of_properties():
     assert fits(schema, {"\u0663": 7})
 
 
-def test_what_is_no_pattern():
-    """Nothing else that is called a pattern, or looks like one, is changed."""
+def test_data_is_no_pattern():
+    """Properties and data with the name pattern are not translated."""
     schema = {
         "properties": {"pattern": {"const": {"pattern": "("}}, "a": {"enum": [{"pattern": "\\d"}]}},
         "required": ["pattern"],
@@ -249,7 +249,7 @@ def test_what_is_no_pattern():
 
 
 def test_steps():
-    """A pattern that takes too many steps is no misfit: whether the text fits is not known."""
+    """A pattern that takes too many steps is an error, since the result is unknown."""
     schema = {"pattern": r"^(?=(a+)+$)(?:a|aa)+b$|^(a+)+\2c$"}
     with pytest.raises(RecursionError):
         fits(schema, "a" * 5000)

@@ -1,4 +1,4 @@
-"""Folding: one object schema for compositions at the top, and what states the original."""
+"""Compositions at the top are folded into one object schema, and words state the original."""
 
 import json
 import time
@@ -132,13 +132,13 @@ FOLDED = [
 
 @pytest.mark.parametrize(("schema", "folded"), FOLDED)
 def test_folded(schema, folded):
-    """What stands at the top becomes one object schema that says as much as it can."""
+    """A schema is folded into an object schema that keeps as much as it can express."""
     assert fold(schema) == folded
 
 
 @pytest.mark.parametrize("schema", [OBJECT, CAT, {**OBJECT, "not": {"required": ["a"]}}])
-def test_left_alone(schema):
-    """An object's schema without a composition at its top is not touched."""
+def test_unchanged(schema):
+    """An object schema without a composition at its top is unchanged."""
     assert fold(schema) is schema
     assert adapt(schema).original is None
 
@@ -157,14 +157,14 @@ def test_left_alone(schema):
     ],
 )
 def test_no_object(schema):
-    """A schema that accepts no object is told so."""
+    """A schema that accepts no object is an error."""
     with pytest.raises(NoObject, match="accepts no"):
         fold(schema)
 
 
 @pytest.mark.parametrize("model", [Pet, MaybePet, Node])
 def test_pydantic(model):
-    """The schemas of Pydantic's unions, root models and recursive models are folded."""
+    """Schemas of Pydantic's unions, root models and recursive models are folded."""
     folded = fold(model.model_json_schema())
     validator = Draft202012Validator(dict(folded))
     good = {"kind": "cat", "lives": 9} if model is not Node else {"value": 1, "next": {"value": 2}}
@@ -219,14 +219,14 @@ def _compiled(schema):
 
 @hypothesis_settings(deadline=None, max_examples=300)
 @given(composed, leaves, st.lists(candidates, min_size=5, max_size=5))
-def test_nothing_is_lost(schema, definition, found):
-    """What the original accepts the folded schema accepts, whatever is composed at the top."""
+def test_nothing_is_lost(schema, definition, objects):
+    """The folded schema accepts every object that the original accepts."""
     if not isinstance(schema, bool):
         schema = {**schema, "$defs": {"x": definition}}
     original = _compiled(schema)
     if original is None:
         return
-    accepted = [value for value in found if original.is_valid(value)]
+    accepted = [value for value in objects if original.is_valid(value)]
     try:
         folded = fold(schema)
     except NoObject:
@@ -244,12 +244,12 @@ def _doubling():
 
 
 def _growing():
-    """Return a schema that would grow by powers of two."""
+    """Return a schema whose folded form would double with each level."""
     definitions: dict[str, object] = {"0": {"properties": {"a": {"const": 0}}}}
     for n in range(1, 20):
         before = {"$ref": f"#/$defs/{n - 1}"}
         either = [{"properties": {"a": {"minimum": n}}}, {"properties": {"a": {"maximum": n}}}]
-        definitions[str(n)] = {"anyOf": [{"allOf": [before, one]} for one in either]}
+        definitions[str(n)] = {"anyOf": [{"allOf": [before, part]} for part in either]}
     return {"$ref": "#/$defs/19", "$defs": definitions}
 
 
@@ -275,7 +275,7 @@ def _deep():
 
 @pytest.mark.parametrize("build", [_doubling, _growing, _wide, _deep, _many_required, _one_by_one])
 def test_bounded(build):
-    """No schema takes long to fold, or becomes much larger."""
+    """No schema takes long to fold or becomes much larger."""
     schema = build()
     began = time.process_time()
     folded = fold(schema)
@@ -284,20 +284,20 @@ def test_bounded(build):
 
 
 def test_references_of_another_document():
-    """A schema with an $id of its own has its own definitions."""
+    """A schema with its own $id has its own definitions."""
     inner = {"$id": "inner", "$ref": "#/$defs/a", "$defs": {"a": OBJECT}}
     schema = {"anyOf": [inner], "$defs": {"a": {"type": "object", "required": ["x"]}}}
     assert fold(schema) == {**OBJECT, "properties": {}}
 
 
 def test_circles():
-    """References that lead in circles end, and ask nothing where they do."""
+    """Circular references end, and require nothing there."""
     schema = {"anyOf": [{"$ref": "#"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#"}}}
     assert fold(schema) == {**OBJECT, "properties": {}}
 
 
 def test_the_description_states_the_original():
-    """The original stands behind the function's own description, and is what is checked."""
+    """The description states the original, which is what calls are checked against."""
     adapted = adapt({"anyOf": [CAT, DOG]})
     schema, description = state_original(adapted, "Feeds a pet.")
     assert adapted.original == {"anyOf": [CAT, DOG]}
@@ -310,7 +310,7 @@ def test_the_description_states_the_original():
 @pytest.mark.parametrize("length", [0, 3000, 4000, 4096, 9000])
 @pytest.mark.parametrize("explained", ["", "x" * 3000, "x" * 30_000])
 def test_the_description_stays_short(length, explained):
-    """With the original no description is longer than Claude Code takes, and none is cut."""
+    """No description becomes longer than Claude Code accepts, and none is truncated."""
     about = {**CAT, "description": explained, "title": explained}
     schema, description = state_original(adapt({"anyOf": [about, DOG]}), "d" * length)
     assert description.startswith("d" * length)
@@ -319,7 +319,7 @@ def test_the_description_stays_short(length, explained):
 
 
 def test_an_original_with_long_numbers_is_stated_exactly():
-    """Folded schemas state long numbers, too, in words."""
+    """Folded schemas state long numbers in words too."""
     adapted = adapt({"anyOf": [{**CAT, "properties": {"id": {"const": 1234567890123456789}}}]})
     _, description = state_original(adapted, "")
     assert adapted.schema["properties"]["id"].keys() == {"description"}
