@@ -252,7 +252,7 @@ def _post(
 
 def opening(process: Process, turn: Turn) -> list[Json]:
     """Return the frames by which the gateway would set up a fresh process."""
-    return frames.configuration(turn, frames.settings(turn), initialized=process.greeted)
+    return frames.configuration(turn, frames.settings(turn), initialized=process.initialized)
 
 
 def converse(process: Process, turn: Turn, requests: Sequence[Json]) -> Timing:

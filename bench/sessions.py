@@ -10,6 +10,7 @@ from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse, opening
 from tests.support.server import MODEL
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.claude.protocol import frames
 from wrapper.services.turn import Message, Turn
 
@@ -106,8 +107,8 @@ class LaterTurn:
         converse(self._process, self._turn, opening(self._process, self._turn))
 
     def prepare(self) -> None:
-        if self._process.profile.budgeted and not self._process.empty():
-            raise RuntimeError(f"{self.name}: the process could not be emptied")
+        if self._process.profile.budgeted and not clear(self._process, ProcessState()):
+            raise RuntimeError(f"{self.name}: the process could not be cleared")
 
     def ask(self) -> Timing:
         return converse(self._process, self._turn, frames.settings(self._turn))

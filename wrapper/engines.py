@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import metadata
 
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude import preflight
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
@@ -14,18 +15,16 @@ from wrapper.settings import Settings, SettingsError, environment
 GROUP = "wrapper.engines"
 CLAUDE = "claude"
 
-Refused = Callable[[str], None]
 
-
-def build_engine(settings: Settings, refused: Refused) -> Engine:
+def build_engine(settings: Settings, lifecycle: Lifecycle) -> Engine:
     """Return the engine that WRAPPER_ENGINE names. Raises SettingsError if there is none.
 
-    *refused* is called with the reason if Claude Code must not serve.
+    If Claude Code must not serve, it tells the *lifecycle* why.
     """
     if settings.wrapper_engine != CLAUDE:
         return _factory(settings.wrapper_engine)(settings)
     check(settings)
-    return ClaudeEngine(settings, environment(), refused)
+    return ClaudeEngine(settings, environment(), lifecycle)
 
 
 def check(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from wrapper.routes.paths import SingleSlashes
 from wrapper.routes.responses import PROCESSING_HEADER
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services import resources
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.offload.runner import offload
 from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
@@ -50,8 +51,7 @@ class Gateway:
     """An engine with the services and routes in front of it.
 
     `chat` asks it from Python code. `blueprint` takes further views until `init_app`. The server
-    may set two attributes: `draining` returns whether it is shutting down, and `refused` is called
-    with the reason if Claude Code must not serve.
+    may set the attributes of `lifecycle`.
 
     *settings* default to the environment's. *engine* replaces WRAPPER_ENGINE, *sessions* replaces
     SESSION_STORE, and *authenticate* replaces API_KEY and API_KEYS_FILE: it returns who sends a
@@ -69,13 +69,11 @@ class Gateway:
         authenticate: Authenticate | None = None,
     ):
         self.settings = settings = settings or load_settings()
-        self.draining: Callable[[], bool] = lambda: False
-        self.refused: Callable[[str], None] = lambda reason: None
-        self._leaving = threading.Event()
+        self.lifecycle = Lifecycle()
         self._lock = threading.Lock()
         self._started = False
 
-        self.engine = engine or build_engine(settings, lambda reason: self.refused(reason))
+        self.engine = engine or build_engine(settings, self.lifecycle)
         self.catalog = _catalog(settings, self.engine)
         self.admission = _admission(settings)
         self.policy = Policy(settings, self.catalog)
@@ -136,7 +134,7 @@ class Gateway:
 
         A gateway that has served stays ready if its pool is empty: turns wait for a moment.
         """
-        if self._drains():
+        if self.lifecycle.drains():
             return "draining"
         status = self.engine.health()["status"]
         if status == "failing":
@@ -177,7 +175,7 @@ class Gateway:
 
         It blocks, so a signal handler must call it in another thread.
         """
-        self._leaving.set()
+        self.lifecycle.drain()
         self.admission.rest(self.settings.graceful_timeout + ENDING_SECONDS)
         self.close()
 
@@ -197,9 +195,6 @@ class Gateway:
     def __exit__(self, *error: object) -> None:
         self.drain()
 
-    def _drains(self) -> bool:
-        return self._leaving.is_set() or self.draining()
-
     def _turn_service(self) -> TurnService:
         return TurnService(
             self.engine,
@@ -212,7 +207,7 @@ class Gateway:
             rates=self.rates,
             sessions=self.sessions,
             sender=self,
-            draining=self._drains,
+            draining=self.lifecycle.drains,
         )
 
 

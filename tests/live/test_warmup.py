@@ -1,4 +1,4 @@
-"""The rehearsal, and the early greeting: a turn is quicker, and the model sees no difference."""
+"""Warm-up and early initialize request: a turn is quicker, and the model sees no difference."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import pytest
 from tests.live.test_providers import BEDROCK, VERTEX
 from tests.support import cli
 from tests.support.server import MODEL, eventually
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.conversation.conversation import Conversation
-from wrapper.services.claude.processes.leasing import LeaseManager
+from wrapper.services.claude.processes import supervisor
+from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
-from wrapper.services.claude.processes.warmup import rehearse
+from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS
 from wrapper.services.events import Ended, Usage
 from wrapper.services.turn import Function, Message, ToolChoice, Turn
@@ -89,7 +91,7 @@ def run(process: Process, turn: Turn) -> list[Any]:
     """Return the events of a process's turn."""
 
     async def told() -> list[Any]:
-        conversation = Conversation(process, turn, None, Counter())
+        conversation = Conversation(Lease(process), turn, Counter())
         return [event async for event in conversation.events(asyncio.Event())]
 
     return asyncio.run(told())
@@ -115,9 +117,9 @@ def sent(upstream) -> list[Any]:
 def test_the_same_upstream(booted, upstream, profile, name):
     """What goes upstream is to the letter what goes there from a process that knew its turn."""
     usual, ready = booted(replace(profile, alike=False)), booted(profile)
-    rehearse(ready, SECONDS)
-    assert ready.greeted
-    assert not usual.greeted
+    warm_up(ready, SECONDS)
+    assert ready.initialized
+    assert not usual.initialized
     assert not upstream.requests
     expected = run(usual, TURNS[name])
     requests = sent(upstream)
@@ -128,9 +130,9 @@ def test_the_same_upstream(booted, upstream, profile, name):
 
 @pytest.mark.parametrize("profile", ["a key"], indirect=True)
 def test_costs_nothing(booted, upstream, profile):
-    """What was rehearsed is neither asked of the model nor counted as used."""
+    """A warm-up sends nothing to the model, and counts as no usage."""
     process = booted(profile)
-    rehearse(process, SECONDS)
+    warm_up(process, SECONDS)
     assert process.alive_and_silent()
     assert not upstream.requests
     *_, ended = run(process, PLAIN)
@@ -142,24 +144,26 @@ def test_costs_nothing(booted, upstream, profile):
 
 @pytest.mark.parametrize("profile", ["a key"], indirect=True)
 @pytest.mark.parametrize(
-    ("changes", "rehearsed"),
+    ("changes", "warmed_up"),
     [({}, True), ({"pool_rehearse": False}, False), ({"pool_size_other": 0}, False)],
     ids=["as it comes", "switched off", "while its turn waits"],
 )
-def test_at_leisure(profile, changes, rehearsed):
-    """A warm process has rehearsed, unless that is switched off or a turn waits for it."""
+def test_at_leisure(profile, monkeypatch, changes, warmed_up):
+    """A process of the pool is warmed up, unless that is switched off or a turn waits for it."""
+    calls: list[Process] = []
+    monkeypatch.setattr(supervisor, "warm_up", lambda process, seconds: calls.append(process))
     settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **changes})
     profiles = dict.fromkeys(("agent", "plain"), profile)
-    supply = LeaseManager(settings, {}, profiles, welcome=lambda process: None, refused=pytest.fail)
+    leases = LeaseManager(settings, {}, profiles, Lifecycle(), on_boot=lambda process: None)
     try:
-        supply.fill()
-        warm = settings.pool_size_other
-        assert eventually(lambda: supply.health()["plain"]["ready"] == warm)
-        lease = asyncio.run(supply.lease(PLAIN))
-        assert (lease.process.result is not None) is rehearsed
-        supply.give_back(lease, PLAIN, None)
+        leases.fill()
+        size = settings.pool_size_other
+        assert eventually(lambda: leases.health()["plain"]["ready"] == size)
+        lease = asyncio.run(leases.lease(PLAIN))
+        assert (calls == [lease.process]) is warmed_up
+        leases.release(lease, PLAIN, None)
     finally:
-        supply.close()
+        leases.close()
 
 
 def test_the_version_is_known():

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.errors import BootFailed
-from wrapper.services.claude.processes.pool import Pool
+from wrapper.services.claude.processes.pool import Pool, Spawner
 
 
 class FakeProcess:
@@ -24,7 +25,7 @@ class FakeProcess:
 
 
 class ManualExecutor(Executor):
-    """Runs what was submitted when the test says so, in its own thread."""
+    """Runs what was submitted when the test asks, in the test's own thread."""
 
     def __init__(self):
         self.jobs: deque[Callable[[], None]] = deque()
@@ -33,28 +34,28 @@ class ManualExecutor(Executor):
         self.jobs.append(function)
 
     def run(self, times=None):
-        """Run so many jobs, or all, with those that they submit."""
+        """Run *times* jobs, or all, with those that they submit."""
         while self.jobs and times != 0:
             self.jobs.popleft()()
             times = times and times - 1
 
 
 class PoolHarness:
-    """A pool and all around it. `errors` are what the next boots raise, None for success."""
+    """A pool and its surroundings. `errors` are what the next boots raise, None for success."""
 
     def __init__(self, size):
-        self.booters = ManualExecutor()
+        self.boot_threads = ManualExecutor()
         self.errors: deque[Exception | None] = deque()
         self.made: list[Any] = []
         self.stopped: list[Any] = []
         self.refused: list[str] = []
         self.pauses: list[tuple[float, Callable[[], None]]] = []
+        lifecycle = Lifecycle()
+        lifecycle.on_refusal = self.refused.append
         self.pool = Pool(
             size,
-            boot=self.boot,
-            stop=self.stopped.append,
-            booters=self.booters,
-            refused=self.refused.append,
+            Spawner(self.boot, self.stopped.append, self.boot_threads),
+            lifecycle,
             later=lambda seconds, function: self.pauses.append((seconds, function)),
         )
 
@@ -67,7 +68,7 @@ class PoolHarness:
 
     def fill(self):
         self.pool.fill()
-        self.booters.run()
+        self.boot_threads.run()
         return self
 
     def fail(self, *errors):

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask, abort
 from marshmallow import Schema, fields
 
+from tests.support.server import eventually
 from wrapper import Caller, Gateway, Principal, Settings, create_app, turn_finished, turn_started
 from wrapper.errors import InvalidRequest, Overloaded, RateLimited, Unavailable
 from wrapper.routes import caller, load, operation, principal, reply, request_id, stream_response
@@ -359,7 +360,7 @@ def test_drained():
     next(stream)
     draining = threading.Thread(target=gateway.drain)
     draining.start()
-    assert gateway._leaving.wait(SECONDS)
+    assert eventually(gateway.lifecycle.drains, SECONDS)
     with pytest.raises(Unavailable):
         gateway.chat.complete(HELLO)
     assert gateway.readiness() == "draining"

@@ -202,7 +202,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
         return
     resources.return_large_blocks()
     resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_PER_TURN * worker.cfg.threads)
-    gateway.draining = lambda: worker.draining
+    gateway.lifecycle.draining = lambda: worker.draining
     worker.busy = gateway.admission.busy
     worker.client_timeout = gateway.settings.client_timeout
 
@@ -212,7 +212,9 @@ def post_worker_init(worker: DrainingWorker) -> None:
         os._exit(Arbiter.WORKER_BOOT_ERROR)
 
     # In another thread: closing the gateway waits for the thread that reports the refusal.
-    gateway.refused = lambda reason: threading.Thread(target=halt, args=(reason,)).start()
+    gateway.lifecycle.on_refusal = lambda reason: threading.Thread(
+        target=halt, args=(reason,)
+    ).start()
     gateway.start()
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude.conversation.compaction import Compaction
 from wrapper.services.claude.conversation.conversation import Conversation
+from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.events import (
@@ -58,7 +59,7 @@ class Pipes:
 
     def __init__(self, said):
         self.profile = SimpleNamespace(mode=None, budgeted=False, reads_only=False)
-        self.settings, self.result, self.pid, self.greeted = [], None, 4711, False
+        self.pid, self.initialized, self.directory = 4711, False, "/"
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)
         fcntl.fcntl(out, F_SETPIPE_SZ, PIPE_BYTES)
@@ -101,7 +102,7 @@ def converse(turn, said, ignored=None):
     replayed = [{"type": "result"}] * sum(answered for _, answered in frames.history(turn, 0))
     before = [*confirmed(frames.configuration(turn, frames.settings(turn))), *replayed]
     process: Any = Pipes(b"".join(map(line, [*before, *said])))
-    conversation = Conversation(process, turn, None, Counter() if ignored is None else ignored)
+    conversation = Conversation(Lease(process), turn, Counter() if ignored is None else ignored)
     return asyncio.run(gather(conversation, process))
 
 

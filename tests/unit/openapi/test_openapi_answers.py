@@ -21,7 +21,7 @@ from wrapper import Gateway, errors
 from wrapper.schemas.auth import AccountSchema
 from wrapper.schemas.chat import response as response_schemas
 from wrapper.services.claude.engine import ClaudeEngine
-from wrapper.services.claude.status import TOLD
+from wrapper.services.claude.status import ACCOUNT_FIELDS
 from wrapper.services.events import (
     Ended,
     Ending,
@@ -273,7 +273,8 @@ def test_real_engine(tmp_path):
     engine = ClaudeEngine(settings, {"HOME": str(tmp_path)})
     described = engine.describe()
     assert described["cli"]["error"]
-    server = told_by(engine.health(), {**described, "account": dict.fromkeys(TOLD.values(), "x")})
+    account = dict.fromkeys(ACCOUNT_FIELDS.values(), "x")
+    server = told_by(engine.health(), {**described, "account": account})
     ResponseValidator(server.app).check(server.client.get("/health"), "/health")
     ResponseValidator(server.app).check(server.client.get("/v1/auth/status"), "/v1/auth/status")
 
@@ -281,7 +282,7 @@ def test_real_engine(tmp_path):
 def test_words():
     """The document knows every finish reason, and all that is told of an account."""
     assert {*FINISH_REASONS.values(), "function_call"} == set(response_schemas.FINISH_REASONS)
-    assert set(TOLD.values()) == set(AccountSchema().fields)
+    assert set(ACCOUNT_FIELDS.values()) == set(AccountSchema().fields)
 
 
 def test_judge():

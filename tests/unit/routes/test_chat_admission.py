@@ -108,7 +108,7 @@ def test_client_leaves_while_it_waits(full):
 def test_shutdown_while_it_waits(full):
     """Who waits for a place when the gateway is told to stop is told so, and to ask again."""
     told = iter([False])  # when it is asked for, and shutting down from then on
-    full.app.extensions["wrapper"].draining = lambda: next(told, True)
+    full.app.extensions["wrapper"].lifecycle.draining = lambda: next(told, True)
     response = full.ask()
     assert error_of(response, 503)["code"] == "unavailable"
     assert response.headers["Retry-After"] == "1"
@@ -153,7 +153,7 @@ def test_shutdown(begun):
     server = ScriptedServer(*steps, HOUR, graceful_timeout=0)
     gateway = server.app.extensions["wrapper"]
     told = iter([False])  # when it is asked for, and shutting down from then on
-    gateway.draining = lambda: next(told, True)
+    gateway.lifecycle.draining = lambda: next(told, True)
     response = server.ask(stream=True)
     if begun:
         assert frames_of(response)[-1]["error"]["code"] == "unavailable"
@@ -165,7 +165,7 @@ def test_shutdown(begun):
 def test_no_new_turns_at_shutdown():
     """While it shuts down the gateway begins no turn: a client is to ask again, elsewhere."""
     server = ScriptedServer()
-    server.app.extensions["wrapper"].draining = lambda: True
+    server.app.extensions["wrapper"].lifecycle.draining = lambda: True
     response = server.ask()
     assert error_of(response, 503)["code"] == "unavailable"
     assert response.headers["Retry-After"] == "1"

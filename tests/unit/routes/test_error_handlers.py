@@ -90,7 +90,7 @@ def test_crash_is_logged(caplog):
 def test_shutdown_with_another_gateway(sent, led):
     """What is not begun at shutdown an nginx takes elsewhere that has said so, and nowhere else."""
     server = ScriptedServer()
-    server.app.extensions["wrapper"].draining = lambda: True
+    server.app.extensions["wrapper"].lifecycle.draining = lambda: True
     response = server.ask(headers={"X-Elsewhere": sent} if sent else {})
     assert error_of(response, 503)["code"] == "unavailable"
     assert response.headers.get("X-Accel-Redirect") == led

@@ -18,7 +18,7 @@ def test_ready(path):
     server = ScriptedServer(api_key=KEY)
     response = server.client.get(path)
     assert (response.status_code, response.json) == (200, {"status": "ready"})
-    server.app.extensions["wrapper"].draining = lambda: True
+    server.app.extensions["wrapper"].lifecycle.draining = lambda: True
     response = server.client.get(path)
     assert (response.status_code, response.json) == (503, {"status": "draining"})
 

@@ -1,4 +1,4 @@
-"""The identity: which login is in force, which Claude Code, and what it says of its account."""
+"""Which login and which Claude Code the gateway uses, and what that says of its account."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
 
+FRESH_SECONDS = 30.0
+# The fields of the CLI's account that are passed on; e-mail address and organisation are not.
+ACCOUNT_FIELDS = {
+    "apiProvider": "provider",
+    "subscriptionType": "subscription",
+    "apiKeySource": "key_source",
+    "tokenSource": "token_source",
+}
+
 
 class Status:
-    """Whose the gateway's processes are. *lease* gives one that may be asked."""
+    """Describes the login, the CLI and its account. *lease* returns a process to ask."""
 
     def __init__(
         self,
@@ -31,17 +40,17 @@ class Status:
         self._account = Account(lease, self._stamp)
 
     def describe(
-        self, started: Callable[[], Supervisor], version: Callable[[], str | None]
+        self, supervisor: Callable[[], Supervisor], version: Callable[[], str | None]
     ) -> dict[str, Any]:
-        """Return the login in force, the CLI, and what it says of its account; see Engine.
+        """Return the login in force, the CLI and its account; see Engine.
 
-        *version* is asked for last: it is that of a process that is up by then.
+        *version* is called last, since the CLI's version is known once a process has booted.
         """
         login = detect_login(self._environment)
         path, account, error = None, {}, None
         try:
             path = profiles.find_binary(self._settings, self._environment.get("PATH"))
-            account = self._account.read(started(), self._settings.boot_timeout)
+            account = self._account.read(supervisor(), self._settings.boot_timeout)
         except (ApiError, BootFailed, TimeoutError) as failure:
             error = str(failure) or "Claude Code did not answer in time."
         missing = [*login.missing, *([error] if error else [])]
@@ -55,8 +64,8 @@ class Status:
         }
 
     def _stamp(self) -> tuple[Login, float]:
-        login = credentials_file(self._environment)
-        changed = login.stat().st_mtime if login.exists() else 0.0
+        file = credentials_file(self._environment)
+        changed = file.stat().st_mtime if file.exists() else 0.0
         return detect_login(self._environment), changed
 
     def _without_home(self, path: str | None) -> str | None:
@@ -64,20 +73,11 @@ class Status:
         return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
 
 
-FRESH_SECONDS = 30.0
-# What of the CLI's account is told; an e-mail address or an organisation is not among it.
-TOLD = {
-    "apiProvider": "provider",
-    "subscriptionType": "subscription",
-    "apiKeySource": "key_source",
-    "tokenSource": "token_source",
-}
-
-
 class Account:
-    """Asks a warm process, which is of no use for a turn afterwards, at most every FRESH_SECONDS.
+    """Asks a warm process for the account, every FRESH_SECONDS at most.
 
-    *stamp* changes when a login or a logout may have happened.
+    No turn can run on that process afterwards. *stamp* returns a value that changes when somebody
+    may have logged in or out.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Account:
         self._known: tuple[Hashable, float, dict[str, str]] | None = None
 
     def read(self, supervisor: Supervisor, seconds: float) -> dict[str, str]:
-        """Return provider, subscription, key_source and token_source, as far as there are any.
+        """Return those of provider, subscription, key_source and token_source that are known.
 
-        Raises ApiError, BootFailed or TimeoutError when no process answers within *seconds*.
+        Raises ApiError, BootFailed or TimeoutError if no process answers within *seconds*.
         """
         with self._lock:
             stamp, now = self._stamp(), self._clock()
@@ -110,12 +110,12 @@ class Account:
         try:
             process = future.result(seconds)
         except TimeoutError:
-            supervisor.give_up(future)
+            supervisor.abandon(future)
             raise
         try:
-            said: dict[str, Any] = process.ask({"subtype": "initialize"}, seconds)
+            answer = process.ask({"subtype": "initialize"}, seconds)
         finally:
             supervisor.discard(process)
-        account = said.get("account")
+        account = answer.get("account")
         account = account if isinstance(account, dict) else {}
-        return {name: str(account[key]) for key, name in TOLD.items() if account.get(key)}
+        return {name: str(account[key]) for key, name in ACCOUNT_FIELDS.items() if account.get(key)}

@@ -35,7 +35,7 @@ class World:
         self.leased: list[Any] = []
         self.discarded: list[Any] = []
         self.stamp, self.now = 0, 0.0
-        self.given_up: list[Any] = []
+        self.abandoned: list[Any] = []
         self.late = False
         self.account = Account(self.lease, lambda: self.stamp, lambda: self.now)
 
@@ -46,8 +46,8 @@ class World:
     def discard(self, process):
         self.discarded.append(process)
 
-    def give_up(self, future):
-        self.given_up.append(future)
+    def abandon(self, future):
+        self.abandoned.append(future)
 
     def lease(self):
         self.leased.append(Fake(self.fault))
@@ -101,4 +101,4 @@ def test_a_process_that_does_not_come():
     world.late = True
     with pytest.raises(TimeoutError):
         world.read()
-    assert len(world.given_up) == 1
+    assert len(world.abandoned) == 1

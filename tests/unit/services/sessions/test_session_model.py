@@ -21,8 +21,14 @@ from wrapper import Gateway
 from wrapper.errors import ApiError, Conflict, Overloaded, SessionNotFound
 from wrapper.routes.chat import stream
 from wrapper.routes.sse import Stream
-from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
+from wrapper.services.claude.processes.parking import (
+    ParkedProcess,
+    Parking,
+    ParkingLimits,
+    fingerprint,
+)
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
@@ -86,9 +92,7 @@ class Engine(ScriptedEngine):
         super().__init__()
         self.fate = "done"
         self.parking = Parking(
-            PARKED,
-            idle=1000.0,
-            most_rss=1,
+            ParkingLimits(PARKED, idle=1000.0, max_rss=1),
             discard=lambda process: None,
             resident=lambda pid: 0,
             scarce=lambda: False,
@@ -98,19 +102,19 @@ class Engine(ScriptedEngine):
         fate = self.fate
         if fate == "fails":
             raise Overloaded("Busy.")
-        place = self.parking.take(turn, None)
-        mind = cast(Mind, place.process) if place else Mind(turn)
-        answer = mind.hear(turn.messages[len(place.known) if place else 0 :])
-        yield Started("m", resumed=bool(place))
+        parked = self.parking.take(turn, None)
+        mind = cast(Mind, parked.process) if parked else Mind(turn)
+        answer = mind.hear(turn.messages[len(parked.state.known) if parked else 0 :])
+        yield Started("m", resumed=bool(parked))
         yield TextDelta(answer[:5])
         if fate == "breaks":
             raise Overloaded("Busy.")
         yield TextDelta(answer[5:])
         yield Ended(Ending.REFUSED if fate == "refused" else Ending.DONE, Usage(1, 0, 0, 1), 0.5)
         if fate == "done" and turn.session:
-            known = (*turn.messages, Message("assistant", (answer,)))
-            kept = fingerprint(turn, None)
-            self.parking.park(ParkedProcess(turn.session, cast(Process, mind), kept, known), PARKED)
+            state = ProcessState((*turn.messages, Message("assistant", (answer,))))
+            process, kept = cast(Process, mind), fingerprint(turn, None)
+            self.parking.park(ParkedProcess(turn.session, process, kept, state), PARKED)
 
     def parked(self) -> Any:
         return self.parking.sessions()
@@ -319,7 +323,7 @@ class Sessions(RuleBasedStateMachine):
         if way == "goes":
             self.engine.parking.forget(key)
         else:
-            cast(Mind, self.engine.parking._places[key].process).speak()
+            cast(Mind, self.engine.parking._parked[key].process).speak()
 
     @rule()
     def sweep(self) -> None:

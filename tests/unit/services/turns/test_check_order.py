@@ -114,7 +114,7 @@ def test_a_budget_is_checked_before_the_body_is_read(server):
 def test_shutting_down_counts_nothing(server):
     """A gateway that shuts down refuses before it counts: the request goes to another one."""
     here = server()
-    here.gateway.draining = lambda: True
+    here.gateway.lifecycle.draining = lambda: True
     status, error = here.ask_unread()
     assert (status, error["code"], here.left()) == (503, "unavailable", 10)
 

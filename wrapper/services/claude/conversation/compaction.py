@@ -1,4 +1,4 @@
-"""The compaction: a conversation that has become too long, summarised by Claude Code."""
+"""Let Claude Code summarise a conversation that has become too long."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from claude_code_sdk import SystemMessage, UserMessage
 
 from wrapper.errors import ContextLengthExceeded
 from wrapper.services.claude.conversation.query import ask, understood
+from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import frames
-from wrapper.services.claude.protocol.mcp_server import FunctionServer
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Compacted, Event, Used
 from wrapper.services.turn import Message, ToolResult, Turn
 
+# The summary while Claude Code has announced it, and not yet sent it.
+EXPECTED = "expected"
+UUID_PREFIX = "00000000-0000-4000-8000-"
+
 
 class Compaction:
-    """Summarises what was said before *turn*'s last message, on a process of its own."""
+    """Summarises the messages before *turn*'s last one, on a process of its own."""
 
     def __init__(self, process: Process, turn: Turn, ignored: Counter[str]):
-        self.process = process
         self._head, self._tail = _split(turn.messages)
         self._summary = ""
         self._kept: list[int] = []
-        self._transport = ProcessTransport(
-            process,
-            frames.compaction_configuration(turn),
-            _named(frames.history_of(self._head)),
-            ignored,
-            FunctionServer(()),
+        history = _add_uuids(frames.history_of(self._head))
+        self._setup = Setup(
+            frames.compaction_configuration(turn), history, frames.command("/compact")
         )
+        self._transport = ProcessTransport(process, self._setup, ignored)
 
     async def events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        """Yield what it has used, and last the shorter conversation.
+        """Yield the usage, and last the shorter conversation.
 
-        Raises ContextLengthExceeded where it cannot be shortened.
+        Raises ContextLengthExceeded if it cannot be made shorter.
         """
         if not self._head:
             raise ContextLengthExceeded(
@@ -53,57 +54,54 @@ class Compaction:
                     yield event
 
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        watch = asyncio.create_task(self._abandon(leaving))
+        interrupting = asyncio.create_task(self._interrupt_when(leaving))
         try:
-            async with aclosing(ask(self._transport, frames.command("/compact"))) as messages:
+            async with aclosing(ask(self._transport, self._setup.prompt)) as messages:
                 async for message in messages:
                     self._read(message)
         finally:
-            watch.cancel()
+            interrupting.cancel()
         result = self._transport.result
         if (used := UsageCounter().used(result)).spent:
             yield Used(used.spent, 1)
         if not self._summary:
-            why = str((result or {}).get("result") or "it ended")[:300]
+            reason = str((result or {}).get("result") or "it ended")[:300]
             raise ContextLengthExceeded(
-                f"Claude Code could not summarise the conversation: {why}", param="messages"
+                f"Claude Code could not summarise the conversation: {reason}", param="messages"
             )
         kept = [self._head[index] for index in sorted(self._kept)]
         yield Compacted(_join([Message("user", (self._summary,)), *kept, *self._tail]))
 
-    async def _abandon(self, leaving: asyncio.Event) -> None:
+    async def _interrupt_when(self, leaving: asyncio.Event) -> None:
         await leaving.wait()
         with suppress(OSError):
             await self._transport.interrupt()
 
     def _read(self, message: Any) -> None:
         if isinstance(message, SystemMessage) and message.subtype == "compact_boundary":
-            about = message.data.get("compact_metadata") or {}
-            names = (about.get("preserved_messages") or {}).get("uuids") or ()
-            self._kept = [index for name in names if (index := _index(name)) is not None]
-            self._summary = "expected"
-        elif isinstance(message, UserMessage) and self._summary == "expected":
+            metadata = message.data.get("compact_metadata") or {}
+            uuids = (metadata.get("preserved_messages") or {}).get("uuids") or ()
+            self._kept = [index for uuid in uuids if (index := _index(uuid)) is not None]
+            self._summary = EXPECTED
+        elif isinstance(message, UserMessage) and self._summary == EXPECTED:
             self._summary = _text(message.content)
 
 
 def _split(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    """Return what can be summarised, and what must stay: results stay with their calls."""
-    answers = any(isinstance(part, ToolResult) for part in messages[-1].parts)
-    at = len(messages) - (2 if answers else 1)
+    """Return what can be summarised, and what must stay: tool results stay with their calls."""
+    has_results = any(isinstance(part, ToolResult) for part in messages[-1].parts)
+    at = len(messages) - (2 if has_results else 1)
     return messages[:at], messages[at:]
 
 
-def _named(history: Iterator[tuple[frames.Frame, bool]]) -> Iterator[tuple[frames.Frame, bool]]:
-    """Yield *history* with names by which Claude Code tells which of it stays as it is."""
+def _add_uuids(history: Iterator[tuple[frames.Frame, bool]]) -> Iterator[tuple[frames.Frame, bool]]:
+    """Yield *history* with UUIDs, by which Claude Code says which messages it keeps."""
     for index, (frame, answered) in enumerate(history):
-        yield {**frame, "uuid": f"{_NAME}{index:012d}"}, answered
+        yield {**frame, "uuid": f"{UUID_PREFIX}{index:012d}"}, answered
 
 
-_NAME = "00000000-0000-4000-8000-"
-
-
-def _index(name: str) -> int | None:
-    return int(name[len(_NAME) :]) if name.startswith(_NAME) else None
+def _index(uuid: str) -> int | None:
+    return int(uuid[len(UUID_PREFIX) :]) if uuid.startswith(UUID_PREFIX) else None
 
 
 def _text(content: Any) -> str:
@@ -113,7 +111,7 @@ def _text(content: Any) -> str:
 
 
 def _join(messages: list[Message]) -> tuple[Message, ...]:
-    """Return *messages* with those of one side after another put together."""
+    """Return *messages*, with neighbours of the same role joined into one."""
     joined: list[Message] = []
     for message in messages:
         if joined and joined[-1].role == message.role:

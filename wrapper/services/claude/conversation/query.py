@@ -1,4 +1,4 @@
-"""The asking: one `query()` of the SDK's on a process that is already running."""
+"""Run one `query()` of the SDK on a process that already runs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """Make a BadGateway of whatever fails because of what Claude Code has said.
+    """Turn each error that Claude Code's output causes into a BadGateway.
 
-    Its frames are checked nowhere else: who reads one takes what should stand there.
+    Nothing else checks its frames: code that reads one expects each field to be there.
     """
     try:
         yield
@@ -36,47 +36,46 @@ def understood() -> Iterator[None]:
     except Exception as error:
         if short := resources.lack(error):
             raise short from error
-        talkative = log.isEnabledFor(logging.DEBUG)
         log.warning(
-            "could not be understood: %s at %s",
+            "Claude Code's output could not be understood: %s at %s",
             Redacted(error),
-            _place(error),
-            exc_info=talkative,
+            _location(error),
+            exc_info=log.isEnabledFor(logging.DEBUG),
         )
-        what = "Claude Code said what cannot be understood, or went away."
+        what = "Claude Code's output cannot be understood, or it went away."
         raise BadGateway(what, retry=False) from error
 
 
 async def ask(
     transport: ProcessTransport, prompt: Frame, after_tools: Hook | None = None
 ) -> AsyncGenerator[Any]:
-    """Yield the SDK's messages up to the result; it raises what it likes where it cannot.
+    """Yield the SDK's messages until the result. The SDK may raise any exception.
 
     *after_tools* is called after each round of tool use.
     """
-    # The SDK is older than this hook; it passes on whatever it is given.
-    rounds = cast(HookEvent, "PostToolBatch")
-    hooks = {rounds: [HookMatcher(hooks=[after_tools])]} if after_tools else None
-    asking = query(
-        prompt=_once(prompt), options=ClaudeCodeOptions(hooks=hooks), transport=transport
+    # The SDK does not know this hook, as it is older, but passes it on.
+    event = cast(HookEvent, "PostToolBatch")
+    hooks = {event: [HookMatcher(hooks=[after_tools])]} if after_tools else None
+    messages = query(
+        prompt=_stream(prompt), options=ClaudeCodeOptions(hooks=hooks), transport=transport
     )
     try:
-        async for message in asking:
+        async for message in messages:
             yield message
     finally:
-        # The SDK's inner generator has to come to its end by itself, in this very task:
-        # closing the outer one would leave it to the garbage collector.
+        # The SDK's inner generator must end by itself, in this task: closing the outer one would
+        # leave the inner one to the garbage collector.
         transport.hang_up()
-        async for _ in asking:
+        async for _ in messages:
             pass
         await transport.close()
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     """Return the file and line that raised *error*."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(last.filename).name}:{last.lineno}"
 
 
-async def _once(prompt: Frame) -> AsyncIterator[Frame]:
+async def _stream(prompt: Frame) -> AsyncIterator[Frame]:
     yield prompt

@@ -1,267 +1,193 @@
-"""The SDK's transport over a process that is already running, for the length of one turn."""
+"""The SDK's transport for one turn on a process that already runs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import os
 import time
-from asyncio.streams import FlowControlMixin
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from claude_code_sdk import Transport
 
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services import resources
+from wrapper.services.claude.conversation.pipes import Pipes
+from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control
-from wrapper.services.claude.protocol.mcp_server import FunctionServer, asks_server
-from wrapper.services.claude.protocol.permission_prompt import PermissionServer, asks_permission
+from wrapper.services.claude.protocol.mcp_server import asks_server
+from wrapper.services.claude.protocol.permission_prompt import asks_permission
 
 log = logging.getLogger(__name__)
 
-REST_SECONDS = 1.0
-LINE_BYTES = 64 * 1024 * 1024
-# What is read ahead of who asks for it, twice over at most.
-AHEAD_BYTES = 1024 * 1024
-STDERR_BYTES = 4096
-MOST_KINDS = 30
+IDLE_SECONDS = 1.0
+MAX_IGNORED_TYPES = 30
 LIFECYCLE = "command_lifecycle"
-# What the SDK can parse. Newer CLIs say more, on which it would give up the turn.
-KNOWN = {
+# The types that the SDK can parse. It gives up the turn at any other, which newer CLIs send.
+PARSED = {
     *("user", "assistant", "system", "result", "stream_event"),
     *("control_request", "control_response", "control_cancel_request"),
 }
 
 
 class ProcessTransport(Transport):
-    """Attaches a process's pipes to the running loop, configures it, and lets go again.
+    """Attaches a process's pipes to the running loop, sets the process up, and detaches them.
 
-    `result` is the last raw result frame, of which the SDK drops most fields; `ignored` counts
-    the frames that were passed over, by type. `configured` is when it was configured, by *clock*.
+    `result` is the last raw result frame, of which the SDK drops most fields. `configured` is the
+    time, on the monotonic clock, when the setup was done. *ignored* counts, by type, the frames
+    that are not passed on to the SDK.
     """
 
-    def __init__(
-        self,
-        process: Process,
-        requests: Iterable[Frame],
-        history: Iterable[tuple[Frame, bool]],
-        ignored: Counter[str],
-        server: FunctionServer,
-        clock: Callable[[], float] = time.monotonic,
-        permissions: PermissionServer | None = None,
-    ):
+    def __init__(self, process: Process, setup: Setup, ignored: Counter[str]):
         self._process = process
-        self._requests = list(requests)
-        self._history = history
+        self._setup = setup
         self._ignored = ignored
-        self._server = server
-        self._clock = clock
-        self._permissions = permissions
-        self._greeting: asyncio.Queue[str] = asyncio.Queue()
-        self._greeted = False
-        self._hung_up = False
-        self._files: list[BinaryIO] = []
-        self._transports: list[asyncio.BaseTransport] = []
-        self._stderr = bytearray()
+        self._pipes = Pipes(ignored)
+        self._initialize_ids: asyncio.Queue[str] = asyncio.Queue()
+        self._sdk_initialized = False
         self._commands: set[str] = set()
+        self.interrupted = False
         self.result: Frame | None = None
         self.configured = 0.0
 
     async def connect(self) -> None:
-        """Attach and configure.
+        """Attach the pipes and set the process up.
 
-        Raises BadGateway when the process refuses its configuration, DiedEarly when it ends.
+        Raises BadGateway if the process refuses its configuration, DiedEarly if it ends.
         """
         try:
+            await self._pipes.attach(self._process.pipes)
             await self._configure()
         except OSError as error:
             if short := resources.lack(error):
                 raise short from None
             raise DiedEarly("Claude Code ended while it was being configured.") from None
-        self.configured = self._clock()
+        self.configured = time.monotonic()
 
     async def write(self, data: str) -> None:
-        """Write what the SDK says, but for its greeting: the process was initialized before."""
-        if self._greeted:
+        """Write what the SDK sends, except its initialize request: `connect` has sent one."""
+        if self._sdk_initialized:
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("to %d", self._process.pid, extra={"frame": Redacted(json.loads(data))})
-            await self._write(data)
+            await self._pipes.write(data)
         else:
-            self._greeted = True
-            self._greeting.put_nowait(json.loads(data)["request_id"])
+            self._sdk_initialized = True
+            self._initialize_ids.put_nowait(json.loads(data)["request_id"])
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the frames that the SDK knows, up to the result or the process's end."""
-        answer = {"subtype": "success", "request_id": await self._greeting.get(), "response": {}}
-        yield {"type": "control_response", "response": answer}
+        """Yield the frames that the SDK can parse, until the result or the process's end."""
+        request_id = await self._initialize_ids.get()
+        response = {"subtype": "success", "request_id": request_id, "response": {}}
+        yield {"type": "control_response", "response": response}
         async for frame in self._frames():
             yield frame
             if frame["type"] == "result":
                 self.result = frame
-                await self._rest()
+                await self._wait_until_idle()
                 return
 
     async def interrupt(self) -> None:
-        """Ask Claude Code to end the turn; a result with the usage so far follows."""
-        await self._send(control("interrupt", {"subtype": "interrupt"}))
+        """Ask Claude Code, once, to end the turn; a result with the usage so far follows."""
+        if not self.interrupted:
+            self.interrupted = True
+            await self._send(control("interrupt", {"subtype": "interrupt"}))
 
     def hang_up(self) -> None:
-        """Hear no more of the process, which brings `read_messages` to its end."""
-        self._hung_up = True
-        if self._transports:
-            self._transports[0].close()
-            self._reader.feed_eof()
+        """Stop reading from the process, which ends `read_messages`."""
+        self._pipes.hang_up()
 
     async def close(self) -> None:
-        """Let go at once, however far it got, and whatever is still to be written."""
-        for transport in self._transports:
-            if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
-                transport.abort()
-            transport.close()
-        for pipe in self._files:
-            pipe.close()
+        """Detach at once, whatever has been set up, and whatever is still to be written."""
+        self._pipes.close()
 
     def is_ready(self) -> bool:
-        return bool(self._transports)
+        return self._pipes.attached
 
     async def end_input(self) -> None:
-        """Keep stdin open: the process outlives its input."""
+        """Keep stdin open, since the process outlives its input."""
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of what the process wrote to stderr during the turn."""
-        return self._stderr.decode(errors="replace").strip()
+        return self._pipes.stderr_tail()
 
     async def _configure(self) -> None:
-        await self._attach()
-        for request in self._requests:
+        for request in self._setup.requests:
             await self._send(request)
-        waiting = {request["request_id"] for request in self._requests}
-        while waiting:
-            waiting.discard(self._confirmed(await self._expect("control_response")))
-        for frame, answered in self._history:
+        pending = {request["request_id"] for request in self._setup.requests}
+        while pending:
+            pending.discard(_confirmed_id(await self._expect("control_response")))
+        for frame, answered in self._setup.history:
             await self._send(frame)
             if answered:
                 await self._expect("result")
 
-    async def _attach(self) -> None:
-        loop = asyncio.get_running_loop()
-        for pipe in self._process.pipes:
-            self._files.append(_copy(pipe))
-        stdin, stdout, stderr = self._files
-        self._reader = asyncio.StreamReader(limit=AHEAD_BYTES)
-        reading, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), stdout
-        )
-        self._transports.append(reading)
-        complaining, _ = await loop.connect_read_pipe(lambda: _Tail(self._stderr), stderr)
-        self._transports.append(complaining)
-        writing, flow = await loop.connect_write_pipe(FlowControlMixin, stdin)
-        self._transports.append(writing)
-        self._writer = asyncio.StreamWriter(writing, flow, None, loop)
-
     async def _send(self, frame: Frame) -> None:
         log.debug("to %d", self._process.pid, extra={"frame": Redacted(frame)})
-        await self._write(json.dumps(frame) + "\n")
-
-    async def _write(self, data: str) -> None:
-        self._writer.write(data.encode())
-        await self._writer.drain()
+        await self._pipes.write(json.dumps(frame) + "\n")
 
     async def _expect(self, kind: str) -> Frame:
-        """Return the next frame of this kind. Raises DiedEarly when the process ends before."""
+        """Return the next frame of this type. Raises DiedEarly if the process ends before."""
         async for frame in self._frames():
             if frame["type"] == kind:
                 return frame
         raise DiedEarly("Claude Code ended while it was being configured.")
 
     async def _frames(self) -> AsyncIterator[Frame]:
-        while (line := await self._line()) and not self._hung_up:
+        """Yield the frames that the SDK can parse, and answer those that are not the SDK's."""
+        while (line := await self._pipes.read_line()) and not self._pipes.hung_up:
             try:
                 frame = read_frame(line)
             except ValueError:
                 self._ignored["unreadable"] += 1
                 continue
             log.debug("from %d", self._process.pid, extra={"frame": Redacted(frame)})
+            permissions = self._setup.permissions
             if asks_server(frame):
-                await self._serve(frame)
-            elif self._permissions and asks_permission(frame):
-                await self._send(self._permissions.answer(frame))
-            elif frame["type"] in KNOWN:
+                if answer := self._setup.functions.answer(frame):
+                    await self._send(answer)
+            elif permissions and asks_permission(frame):
+                await self._send(permissions.answer(frame))
+            elif frame["type"] in PARSED:
                 yield frame
             elif frame["type"] == LIFECYCLE:
-                self._follow(frame)
+                self._track_command(frame)
             else:
                 self._ignore(frame["type"][:40])
 
-    def _follow(self, frame: Frame) -> None:
-        """Take note of where Claude Code is with a message that bears a name."""
-        name = str(frame.get("command_uuid"))
+    def _track_command(self, frame: Frame) -> None:
+        """Take note of how far Claude Code is with a message that has a UUID."""
+        uuid = str(frame.get("command_uuid"))
         if frame.get("state") in ("queued", "started"):
-            self._commands.add(name)
+            self._commands.add(uuid)
         else:
-            self._commands.discard(name)
+            self._commands.discard(uuid)
 
-    async def _rest(self) -> None:
-        """Hear Claude Code say that it is done with such messages, which it does after a result."""
+    async def _wait_until_idle(self) -> None:
+        """Wait until Claude Code reports such messages as done, which it does after the result."""
         with suppress(TimeoutError, ValueError):
-            async with asyncio.timeout(REST_SECONDS):
-                while self._commands and (line := await self._line()):
-                    self._follow(read_frame(line))
+            async with asyncio.timeout(IDLE_SECONDS):
+                while self._commands and (line := await self._pipes.read_line()):
+                    self._track_command(read_frame(line))
 
     def _ignore(self, kind: str) -> None:
-        """Count a frame of an unknown kind, of which there must not come to be any number."""
-        known = kind in self._ignored or len(self._ignored) < MOST_KINDS
-        self._ignored[kind if known else "other"] += 1
-
-    async def _serve(self, frame: Frame) -> None:
-        """Answer what Claude Code asks of the server that the client's functions come from."""
-        if answer := self._server.answer(frame):
-            await self._send(answer)
-
-    async def _line(self) -> bytes:
-        """Return the next line, or nothing where the process has ended or floods."""
-        parts: list[bytes] = []
-        while sum(map(len, parts)) <= LINE_BYTES:
-            try:
-                return b"".join((*parts, await self._reader.readuntil()))
-            except asyncio.LimitOverrunError as over:
-                parts.append(await self._reader.readexactly(over.consumed))
-            except asyncio.IncompleteReadError as last:
-                return b"".join((*parts, last.partial))
-            except ConnectionError:
-                break
-        self._ignored["too long"] += 1
-        return b""
-
-    def _confirmed(self, frame: Frame) -> str:
-        response = frame["response"]
-        asked, told = str(response["request_id"]), response.get("response") or {}
-        if response["subtype"] == "error":
-            raise BadGateway(f"Claude Code refused its configuration: {response.get('error')}")
-        if asked == "cwd" and told.get("status") != "ok":
-            raise BadGateway(f"Claude Code did not go to its working directory: {told}")
-        return asked
+        """Count an ignored frame by its type; the number of types that are counted is bounded."""
+        counted = kind in self._ignored or len(self._ignored) < MAX_IGNORED_TYPES
+        self._ignored[kind if counted else "other"] += 1
 
 
-def _copy(pipe: int) -> BinaryIO:
-    """Return the pipe once more, for a transport to close."""
-    return os.fdopen(os.dup(pipe), "r+b", 0)
-
-
-class _Tail(asyncio.Protocol):
-    """Keeps the last bytes of a pipe."""
-
-    def __init__(self, kept: bytearray):
-        self._kept = kept
-
-    def data_received(self, data: bytes) -> None:
-        self._kept += data
-        del self._kept[:-STDERR_BYTES]
+def _confirmed_id(frame: Frame) -> str:
+    """Return the id of a request that succeeded. Raises BadGateway if it failed."""
+    response = frame["response"]
+    request_id, answer = str(response["request_id"]), response.get("response") or {}
+    if response["subtype"] == "error":
+        raise BadGateway(f"Claude Code refused its configuration: {response.get('error')}")
+    if request_id == "cwd" and answer.get("status") != "ok":
+        raise BadGateway(f"Claude Code did not go to its working directory: {answer}")
+    return request_id

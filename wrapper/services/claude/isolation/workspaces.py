@@ -59,7 +59,7 @@ class Workspaces:
         """Remove a session's directory; harmless where there is none."""
         reaper.remove(self._folder(session))
 
-    def tidy(self) -> None:
+    def remove_expired(self) -> None:
         """Remove the directories of sessions whose last turn is too long ago."""
         oldest = self._clock() - self._seconds
         with suppress(OSError):

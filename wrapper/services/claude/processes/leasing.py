@@ -1,4 +1,4 @@
-"""The supply: which process a turn gets, and what becomes of it afterwards."""
+"""Lease processes to turns, and park or stop them afterwards."""
 
 from __future__ import annotations
 
@@ -8,54 +8,69 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from wrapper import host
 from wrapper.errors import Unavailable
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
-from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
-from wrapper.services.claude.processes.pool import Pool
+from wrapper.services.claude.processes.parking import (
+    ParkedProcess,
+    Parking,
+    ParkingLimits,
+    fingerprint,
+)
+from wrapper.services.claude.processes.pool import Pool, Spawner
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.throttle import Throttle
 from wrapper.services.events import Source
-from wrapper.services.turn import Message, SessionKey, Turn
+from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 
 POOLED = ("agent", "plain")
-TIDY_SECONDS = 5.0
-# After this a turn's request is out, or waits for more than CPU time.
-GATE_SECONDS = 0.5
+CLEANUP_SECONDS = 5.0
+# By then a turn's request is sent, or waits for more than CPU time.
+THROTTLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A process lent to a turn: where it is to work, and the place that was kept in it.
+    """A process that one turn runs on, in the directory *workspace* if that is not the process's.
 
-    `cold` says that it had to be waited for, as none was ready.
+    `parked` is what was kept of an earlier turn, if the process had one. `cold` says that the turn
+    had to wait for a boot. `rewindable` says that a turn of another conversation may follow.
     """
 
     process: Process
-    workspace: str | None
-    place: ParkedProcess | None
+    workspace: str | None = None
+    parked: ParkedProcess | None = None
     cold: bool = False
+    rewindable: bool = False
+
+    @property
+    def state(self) -> ProcessState | None:
+        """Return what the process keeps of its earlier turns, None if it had none."""
+        return self.parked.state if self.parked else None
 
     @property
     def source(self) -> Source:
-        if self.place is None:
+        if self.parked is None:
             return "cold" if self.cold else "warm"
-        return "parked" if self.place.session or self.place.known else "recycled"
+        return "parked" if self.parked.session or self.parked.state.known else "recycled"
 
 
 class LeaseManager:
-    """Warm processes, a pool a profile, and those that are parked after a turn.
+    """Leases warm processes from one pool a profile, and those that were parked after a turn.
 
-    *welcome* is told of each that is up, and *refused* why none may serve. `supervisor` is all of
-    them, and `gate` what turns go through on their way to the model.
+    *on_boot* is called with each process of a pool that has booted. `supervisor` holds all
+    processes, and turns pass `throttle` on their way to the model.
     """
 
     def __init__(
@@ -63,22 +78,20 @@ class LeaseManager:
         settings: Settings,
         environment: Mapping[str, str],
         profiles: Mapping[str, Profile],
-        *,
-        welcome: Callable[[Process], None],
-        refused: Callable[[str], None],
+        lifecycle: Lifecycle,
+        on_boot: Callable[[Process], None],
     ):
         self._settings = settings
         self._profiles = profiles
-        self._welcome = welcome
         self._lock = threading.Lock()
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
-        self.gate = Throttle(host.cores(), GATE_SECONDS)
-        self._pools = {name: self._pool(name, refused) for name in POOLED}
+        self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
+        self._pools = {name: self._pool(name, lifecycle, on_boot) for name in POOLED}
         self._parking = Parking(
-            settings.max_parked,
-            idle=settings.parked_idle,
-            most_rss=settings.parked_max_rss * 1024**2,
+            ParkingLimits(
+                settings.max_parked, settings.parked_idle, settings.parked_max_rss * 1024**2
+            ),
             discard=self.supervisor.discard,
             recycle=settings.pool_recycle,
         )
@@ -88,68 +101,72 @@ class LeaseManager:
             settings.session_ttl + settings.max_timeout / 1000,
             user=unix_user.of(settings.claude_user),
         )
-        self._janitor = PeriodicTask(self._tidy, TIDY_SECONDS)
-        self._janitor.start()
+        self._cleanup = PeriodicTask(self._clean_up, CLEANUP_SECONDS)
+        self._cleanup.start()
 
     async def lease(self, turn: Turn) -> Lease:
-        """Return the process that the turn's conversation has gone on in, or else a warm one.
+        """Return the parked process that the turn can run on, or else a warm one.
 
-        It must be given back. Raises an ApiError where none can be had.
+        The lease must be released. Raises an ApiError if there is no process.
         """
         workspace = self._workspaces.of(turn)
+        recycled = self._settings.pool_recycle and turn.session is None
+        rewindable = recycled and turn.profile == "agent"
         with self._lock:
             self._running += 1
         try:
-            if place := await self._resume(turn, workspace):
-                return Lease(place.process, workspace, place)
-            self._parking.fit(self._free())
-            process = self.warm(turn.profile)
-            cold = not process.done()
-            return Lease(await self._await(process), workspace, None, cold)
+            if parked := await self._take_parked(turn, workspace):
+                return Lease(parked.process, workspace, parked, rewindable=rewindable)
+            self._parking.shrink(self._parkable())
+            future = self.lease_warm(turn.profile)
+            cold = not future.done()
+            process = await self._wait_for(future)
+            return Lease(process, workspace, cold=cold, rewindable=rewindable)
         except BaseException:
-            self._leave()
+            self._count_end()
             raise
 
-    def give_back(self, lease: Lease, turn: Turn, known: tuple[Message, ...] | None) -> None:
-        """Park the process for the conversation's next turn, or for one like it, or stop it.
+    def release(self, lease: Lease, turn: Turn, state: ProcessState | None) -> None:
+        """Park the process for the next turn that can use it, or stop it.
 
-        *known* is what it knows of the conversation, None where it cannot go on.
+        *state* is the process's after *turn*, None if no other turn may run on it.
         """
-        self._leave()
+        self._count_end()
         process = lease.process
-        if known is None or not self._keeps(turn):
+        if state is None or not self._may_be_reused(turn):
             self.supervisor.discard(process)
             return
-        # What a plain one has counted keeps it from going on; an agent is to know all it knows.
-        emptied = self.supervisor.later(process.empty) if turn.profile == "plain" else None
+        # A plain process has spent its budget, and runs no further turn until it is cleared. An
+        # agent keeps its conversation.
+        cleared = self._clear(process, state) if turn.profile == "plain" else None
         kept = fingerprint(turn, lease.workspace)
-        place = ParkedProcess(turn.session, process, kept, known, emptied, since=time.monotonic())
-        self._parking.park(place, self._free())
+        parked = ParkedProcess(turn.session, process, kept, state, cleared, since=time.monotonic())
+        self._parking.park(parked, self._parkable())
 
-    def warm(self, profile: str) -> Future[Process]:
-        """Return a warm process to come; see Pool.lease."""
+    def lease_warm(self, profile: str) -> Future[Process]:
+        """Return a future warm process; see Pool.lease."""
         return self._pools[profile].lease()
 
     async def boot(self, profile: str) -> Process:
-        """Return a process of a profile without a pool. Raises Unavailable or BadGateway."""
+        """Return a new process of a profile without a pool. Raises Unavailable or BadGateway."""
+        supervisor = self.supervisor
+        boot = partial(supervisor.boot, self._profiles[profile])
         try:
-            return await self._await(
-                self.supervisor.booters.submit(self.supervisor.boot, self._profiles[profile])
-            )
+            return await self._wait_for(supervisor.boot_threads.submit(boot))
         except BootFailed as error:
             raise Unavailable(f"No Claude Code process could be started: {error}") from None
 
-    def settle(self) -> None:
-        """Do what had better wait until turns are on their way: a boot takes their CPU time.
+    def catch_up(self) -> None:
+        """Do what was put off while turns were starting, as a boot takes their CPU time.
 
-        Whoever is still to go does it later, in place of this one.
+        Skipped while turns are starting; the last of them does it.
         """
-        if self.gate.idle():
+        if self.throttle.idle():
             self.fill()
-        self.supervisor.give_login_back()
+        self.supervisor.return_login()
 
     def fill(self) -> None:
-        """Begin to boot what is missing."""
+        """Begin to boot the missing processes."""
         for pool in self._pools.values():
             pool.fill()
 
@@ -163,71 +180,74 @@ class LeaseManager:
         return self._parking.count()
 
     def forget(self, session: SessionKey) -> None:
-        """Drop a session's process, and its directory in the background."""
+        """Stop a session's process and remove its directory, in the background."""
         self._parking.forget(session)
-        self.supervisor.later(self._workspaces.forget, session)
+        self.supervisor.run_later(self._workspaces.forget, session)
 
     def close(self) -> None:
-        """Stop every process and remove every directory but the sessions' own."""
-        self._janitor.close()
+        """Stop every process and remove every directory except those of sessions."""
+        self._cleanup.close()
         self._parking.close()
         for pool in self._pools.values():
             pool.close()
         self.supervisor.close()
 
-    def _pool(self, name: str, refused: Callable[[str], None]) -> Pool:
+    def _pool(self, name: str, lifecycle: Lifecycle, on_boot: Callable[[Process], None]) -> Pool:
         default = name == self._settings.default_profile
+
+        def boot() -> Process:
+            process = self.supervisor.boot(self._profiles[name], lambda: self._has_leisure(name))
+            on_boot(process)
+            return process
+
         return Pool(
             self._settings.pool_size if default else self._settings.pool_size_other,
-            boot=lambda: self._boot(name),
-            stop=self.supervisor.discard,
-            booters=self.supervisor.booters,
-            refused=refused,
+            Spawner(boot, self.supervisor.discard, self.supervisor.boot_threads),
+            lifecycle,
         )
 
-    def _boot(self, name: str) -> Process:
-        process = self.supervisor.boot(self._profiles[name], lambda: self._at_leisure(name))
-        self._welcome(process)
-        return process
+    def _has_leisure(self, name: str) -> bool:
+        """Say whether no turn waits for such a process, or needs the CPU."""
+        return self.throttle.idle() and not self._pools[name].has_waiting()
 
-    def _at_leisure(self, name: str) -> bool:
-        """Say whether nobody waits for such a process, or for the CPU time that it takes."""
-        return self.gate.idle() and not self._pools[name].awaited()
-
-    async def _await(self, future: Future[Process]) -> Process:
+    async def _wait_for(self, future: Future[Process]) -> Process:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            self.supervisor.give_up(future)
+            self.supervisor.abandon(future)
             raise
 
-    def _keeps(self, turn: Turn) -> bool:
-        """Say whether a turn may come that has something of *turn*'s process."""
+    def _may_be_reused(self, turn: Turn) -> bool:
+        """Say whether a later turn may be able to use *turn*'s process."""
         return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
 
-    async def _resume(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        place = self._parking.take(turn, workspace)
-        if place and not place.knows(turn):
-            place = replace(place, known=(), emptied=self.supervisor.later(place.process.empty))
-        if place is None or place.emptied is None:
-            return place
-        emptied = False
+    def _clear(self, process: Process, state: ProcessState) -> Future[ProcessState | None]:
+        return self.supervisor.run_later(clear, process, state)
+
+    async def _take_parked(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
+        """Return a parked process that is ready for *turn*, cleared if it has to be."""
+        parked = self._parking.take(turn, workspace)
+        if parked and not parked.continues(turn):
+            parked = replace(parked, clearing=self._clear(parked.process, parked.state))
+        if parked is None or parked.clearing is None:
+            return parked
+        state = None
         try:
-            emptied = await asyncio.wrap_future(place.emptied)
+            state = await asyncio.wrap_future(parked.clearing)
         finally:
-            if not emptied:
-                place.leave(self.supervisor.discard)
-        return place if emptied else None
+            if state is None:
+                parked.discard(self.supervisor.discard)
+        return replace(parked, state=state) if state else None
 
-    def _tidy(self) -> None:
-        self._parking.tidy()
-        self._workspaces.tidy()
-        self.supervisor.tidy()
+    def _clean_up(self) -> None:
+        self._parking.remove_expired()
+        self._workspaces.remove_expired()
+        self.supervisor.remove_leftovers()
 
-    def _free(self) -> int:
+    def _parkable(self) -> int:
         """Return how many processes may be parked beside those that run."""
         return self._settings.max_concurrent_turns - self._running
 
-    def _leave(self) -> None:
+    def _count_end(self) -> None:
         with self._lock:
             self._running -= 1

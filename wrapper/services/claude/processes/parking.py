@@ -1,192 +1,202 @@
-"""The parking: processes that stay after a turn, for one that goes on from it, or is like it."""
+"""The parking lot: processes that wait after a turn for the next turn that can use them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper import host
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.initialize import initialize_request
-from wrapper.services.turn import Message, SessionKey, Turn
+from wrapper.services.turn import SessionKey, Turn
 
 Fingerprint = tuple[Any, ...]
-# A session, or, of a turn without one, the process's id.
+# A session, or the process id where the turn had no session.
 Key = SessionKey | int
 
 
 @dataclass(frozen=True, eq=False)
 class ParkedProcess:
-    """A process that waits, and what it is fit for: turns of its session, if there is one.
+    """A process that waits for a turn of its session, or for any turn if it has no session.
 
-    `known` is the part of the conversation that it knows; where each turn brings all of it, that is
-    none. `emptied` tells, in a while, whether what it knew is out of it.
+    `clearing` is the result of `clear`, once or while the process is cleared of its conversation.
     """
 
     session: SessionKey | None
     process: Process
     fingerprint: Fingerprint
-    known: tuple[Message, ...] = ()
-    emptied: Future[bool] | None = None
+    state: ProcessState = field(default_factory=ProcessState)
+    clearing: Future[ProcessState | None] | None = None
     since: float = 0.0
 
     @property
-    def emptying(self) -> bool:
-        return self.emptied is not None and not self.emptied.done()
+    def is_clearing(self) -> bool:
+        return self.clearing is not None and not self.clearing.done()
 
-    def knows(self, turn: Turn) -> bool:
-        """Say whether all that it knows is what *turn* goes on from."""
-        known = self.known
+    def continues(self, turn: Turn) -> bool:
+        """Say whether *turn* continues the conversation that the process knows."""
+        known = self.state.known
         return len(known) < len(turn.messages) and turn.messages[: len(known)] == known
 
-    def leave(self, discard: Callable[[Process], None]) -> None:
-        """Have the process stopped, but not while it is emptied: it would be read from after its
-        pipes were closed, by numbers that may be another process's by then."""
-        if self.emptied:
-            self.emptied.add_done_callback(lambda _: discard(self.process))
+    def matches(self, turn: Turn, workspace: str | None) -> bool:
+        """Say whether *turn* can run on the process, whatever conversation that knows."""
+        return self.fingerprint == fingerprint(turn, workspace) and (
+            self.is_clearing or self.process.alive_and_silent()
+        )
+
+    def discard(self, discard: Callable[[Process], None]) -> None:
+        """Stop the process with *discard*, after it was cleared.
+
+        Else `clear` would read from file descriptors that are closed, or another process's.
+        """
+        if self.clearing:
+            self.clearing.add_done_callback(lambda _: discard(self.process))
         else:
             discard(self.process)
 
 
 def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
-    """Return what a process keeps from its first turn on, so that a later one must have the same:
-    whose it is, its profile, system prompt, functions, schema and directory. An agent keeps its
-    model, too: Claude Code would tell another one in the user's name that it was changed."""
-    greeted: Mapping[str, Any] = initialize_request(turn)
+    """Return what a process keeps from its first turn, so each later turn must have the same.
+
+    That is the caller, profile, system prompt, functions, schema and directory. An agent also keeps
+    its model, since Claude Code would tell a new one, in the user's name, that it was changed.
+    """
     model = turn.model if turn.profile == "agent" else None
     fixed = (turn.principal.name, turn.profile, turn.functions, turn.output_schema, workspace)
-    return (*fixed, model, greeted)
+    return (*fixed, model, initialize_request(turn))
+
+
+@dataclass(frozen=True)
+class ParkingLimits:
+    """At most `size` processes, each idle for `idle` seconds and of `max_rss` bytes at most."""
+
+    size: int
+    idle: float
+    max_rss: int
 
 
 class Parking:
-    """At most *size* processes, for *idle* seconds of *clock*, of *most_rss* bytes of memory.
+    """Keeps processes within *limits*. Those without a session go first, the oldest of them first.
 
-    Those without a session go first, and of these the one that has waited for longest. *discard*
-    stops one, in the background. *recycle*: what knows another conversation may be taken, too.
+    *discard* stops a process in the background. With *recycle* a turn may take a process that
+    knows another conversation. *resident* returns a process's memory by its id, and *scarce* says
+    whether the machine is short of memory.
     """
 
     def __init__(
         self,
-        size: int,
+        limits: ParkingLimits,
         *,
-        idle: float,
-        most_rss: int,
         discard: Callable[[Process], None],
         recycle: bool = False,
         clock: Callable[[], float] = time.monotonic,
         resident: Callable[[int], int] = host.resident,
         scarce: Callable[[], bool] = host.scarce,
     ):
-        self._size = size
-        self._idle = idle
-        self._most_rss = most_rss
+        self._limits = limits
         self._discard = discard
         self._recycle = recycle
         self._clock = clock
         self._resident = resident
         self._scarce = scarce
         self._lock = threading.Lock()
-        self._places: dict[Key, ParkedProcess] = {}
+        self._parked: dict[Key, ParkedProcess] = {}
         self._closed = False
 
-    def park(self, place: ParkedProcess, most: int) -> None:
-        """Keep a process, if it fits among *most* and into memory; else it is stopped."""
-        if self._scarce() or self._resident(place.process.pid) > self._most_rss:
-            place.leave(self._discard)
+    def park(self, parked: ParkedProcess, limit: int) -> None:
+        """Keep a process if there are no more than *limit* and memory allows; else stop it."""
+        if self._scarce() or self._resident(parked.process.pid) > self._limits.max_rss:
+            parked.discard(self._discard)
             return
         with self._lock:
-            key = place.session or place.process.pid
-            replaced = self._places.pop(key, None)
+            key = parked.session or parked.process.pid
+            replaced = self._parked.pop(key, None)
             kept = not self._closed
             if kept:
-                self._places[key] = place
-        for gone in (replaced, None if kept else place):
-            if gone:
-                gone.leave(self._discard)
-        self.fit(most)
+                self._parked[key] = parked
+        for unwanted in (replaced, None if kept else parked):
+            if unwanted:
+                unwanted.discard(self._discard)
+        self.shrink(limit)
 
     def take(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        """Return the process that *turn* can go on in, if there is one; it is parked no more.
+        """Remove and return the process that *turn* can run on, if there is one.
 
-        One that does not know what the turn goes on from has to be emptied. A session's that does
-        not fit, has died, or has spoken without being asked is stopped.
+        A process that *turn* does not continue must be cleared first. A session's process is
+        stopped if it does not fit the turn, has died, or has written something unasked.
         """
         if turn.session is None:
             return self._take_any(turn, workspace)
         with self._lock:
-            place = self._places.pop(turn.session, None)
-        if place is None:
+            parked = self._parked.pop(turn.session, None)
+        if parked is None:
             return None
-        if _alike(place, turn, workspace) and place.knows(turn):
-            return place
-        place.leave(self._discard)
+        if parked.matches(turn, workspace) and parked.continues(turn):
+            return parked
+        parked.discard(self._discard)
         return None
 
-    def fit(self, most: int) -> None:
-        """Stop those that waited for longest until there are no more than *most*."""
+    def shrink(self, limit: int) -> None:
+        """Stop those that have waited longest until there are no more than *limit*."""
         with self._lock:
-            surplus = len(self._places) - max(0, min(most, self._size))
-            by_worth = sorted(self._places, key=lambda key: isinstance(key, SessionKey))
+            surplus = len(self._parked) - max(0, min(limit, self._limits.size))
+            by_worth = sorted(self._parked, key=lambda key: isinstance(key, SessionKey))
             self._stop(by_worth[: max(0, surplus)])
 
-    def tidy(self) -> None:
-        """Stop what has waited too long or has died, and the oldest one where memory is scarce."""
+    def remove_expired(self) -> None:
+        """Stop those that have waited too long or died, and the oldest if memory is scarce."""
         now = self._clock()
         with self._lock:
             self._stop(
                 [
                     key
-                    for key, place in self._places.items()
-                    if now - place.since >= self._idle or place.process.exit_code() is not None
+                    for key, parked in self._parked.items()
+                    if now - parked.since >= self._limits.idle
+                    or parked.process.exit_code() is not None
                 ]
             )
-            if self._places and self._scarce():
-                self._stop([next(iter(self._places))])
+            if self._parked and self._scarce():
+                self._stop([next(iter(self._parked))])
 
     def forget(self, session: SessionKey) -> None:
         with self._lock:
-            self._stop([session] if session in self._places else [])
+            self._stop([session] if session in self._parked else [])
 
     def sessions(self) -> tuple[SessionKey, ...]:
         with self._lock:
-            return tuple(key for key in self._places if isinstance(key, SessionKey))
+            return tuple(key for key in self._parked if isinstance(key, SessionKey))
 
     def count(self) -> int:
-        return len(self._places)
+        return len(self._parked)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._stop(list(self._places))
+            self._stop(list(self._parked))
 
     def _take_any(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        """Return the place without a session that knows most of what *turn* goes on from."""
+        """Remove and return the process without a session that knows most of *turn*."""
 
-        def worth(place: ParkedProcess) -> tuple[int, bool]:
-            return (len(place.known) if place.knows(turn) else -1), not place.emptying
+        def worth(parked: ParkedProcess) -> tuple[int, bool]:
+            known = len(parked.state.known) if parked.continues(turn) else -1
+            return known, not parked.is_clearing
 
         with self._lock:
-            fitting = [
-                place
-                for place in self._places.values()
-                if place.session is None
-                and (self._recycle or place.knows(turn))
-                and _alike(place, turn, workspace)
+            candidates = [
+                parked
+                for parked in self._parked.values()
+                if parked.session is None
+                and (self._recycle or parked.continues(turn))
+                and parked.matches(turn, workspace)
             ]
-            best = max(fitting, key=worth, default=None)
-            return self._places.pop(best.process.pid) if best else None
+            best = max(candidates, key=worth, default=None)
+            return self._parked.pop(best.process.pid) if best else None
 
     def _stop(self, keys: Sequence[Key]) -> None:
         for key in keys:
-            self._places.pop(key).leave(self._discard)
-
-
-def _alike(place: ParkedProcess, turn: Turn, workspace: str | None) -> bool:
-    """Say whether *turn* can be had on the place's process, whatever that knows."""
-    return place.fingerprint == fingerprint(turn, workspace) and (
-        place.emptying or place.process.alive_and_silent()
-    )
+            self._parked.pop(key).discard(self._discard)

@@ -1,4 +1,4 @@
-"""The pool: warm processes of one profile, booted before anyone asks for them."""
+"""The pool of warm processes of one profile, which are booted before a turn needs them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wrapper.errors import ApiError, BadGateway, Unavailable
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.errors import BootFailed, Refused
+from wrapper.services.claude.processes.backoff import Backoff
 from wrapper.services.claude.processes.process import Process
-
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -31,63 +31,68 @@ def later(seconds: float, function: Callable[[], None]) -> None:
     timer.start()
 
 
-class Pool:
-    """Keeps *size* processes ready and boots one for each further turn that waits.
+@dataclass(frozen=True)
+class Spawner:
+    """How a pool gets and ends its processes.
 
-    *boot* returns a process that is up; it runs in *booters*, whose threads bound how many boot
-    at once. *stop* ends one, in the background. After each failed boot the next waits longer.
+    `boot` returns a booted process. It runs in `threads`, whose number limits how many boot at
+    once. `stop` ends a process in the background.
+    """
+
+    boot: Callable[[], Process]
+    stop: Callable[[Process], None]
+    threads: Executor
+
+
+class Pool:
+    """Keeps *size* processes ready, and boots one for each further turn that waits.
+
+    After each failed boot it pauses longer. If this Claude Code must not serve, it tells the
+    *lifecycle* why.
     """
 
     def __init__(
         self,
         size: int,
-        *,
-        boot: Callable[[], Process],
-        stop: Callable[[Process], None],
-        booters: Executor,
-        refused: Callable[[str], None] = lambda reason: None,
+        spawner: Spawner,
+        lifecycle: Lifecycle,
         later: Later = later,
     ):
         self._size = size
-        self._boot = boot
-        self._stop = stop
-        self._booters = booters
-        self._on_refused = refused
+        self._spawner = spawner
+        self._lifecycle = lifecycle
         self._later = later
         self._lock = threading.Lock()
         self._ready: deque[Process] = deque()
         self._waiting: deque[Future[Process]] = deque()
         self._booting = 0
-        self._failures = 0
-        self._pausing = False
+        self._backoff = Backoff()
         self._closed = False
-        self._error: ApiError | None = None
-        self._refusal = False
 
     def fill(self) -> None:
-        """Boot what is missing, in the background."""
+        """Boot the missing processes in the background."""
         with self._lock:
-            if self._closed or self._pausing or self._refusal:
+            if self._closed or self._backoff.paused or self._backoff.refused:
                 return
-            wanted = self._size + len(self._waiting) - len(self._ready) - self._booting
-            self._booting += max(0, wanted)
-        for _ in range(wanted):
+            missing = self._size + len(self._waiting) - len(self._ready) - self._booting
+            self._booting += max(0, missing)
+        for _ in range(missing):
             try:
-                self._booters.submit(self._boot_one)
-            except RuntimeError:  # no thread can be had; when the interpreter ends, never again
+                self._spawner.threads.submit(self._boot)
+            except RuntimeError:  # no thread can start; while the interpreter ends, none ever will
                 self._fail(Unavailable("No Claude Code process can be started: no thread is left."))
 
     def lease(self) -> Future[Process]:
-        """Return a process to come: at once where one is ready. Cancel it to give up waiting.
+        """Return a future process, done at once if one is ready. Cancel it to stop waiting.
 
-        The future raises an ApiError where no process can be had. A leased one is not given back;
-        its replacement is booted at the next `fill`, which can wait until it is not in the way.
+        The future raises an ApiError if there is no process. A leased process does not come back:
+        the next `fill` replaces it, which can wait until the turn no longer needs the CPU.
         """
         future: Future[Process] = Future()
         with self._lock:
             process = self._take()
             if process is None:
-                self._queue(future)
+                self._enqueue(future)
         if process:
             future.set_running_or_notify_cancel()
             future.set_result(process)
@@ -95,66 +100,62 @@ class Pool:
             self.fill()
         return future
 
-    def awaited(self) -> bool:
-        """Say whether someone waits for a process."""
+    def has_waiting(self) -> bool:
+        """Say whether a turn waits for a process."""
         return bool(self._waiting)
 
     def health(self) -> dict[str, Any]:
         """Return `status` (ready, booting, failing), the counts, and the last boot's error."""
         self._replace_dead()
         with self._lock:
-            ready = len(self._ready)
-            status = "failing" if self._error else "booting" if self._size else "ready"
+            ready, error = len(self._ready), self._backoff.error
+            status = "failing" if error else "booting" if self._size else "ready"
             status = "ready" if ready else status
             report = {"status": status, "ready": ready, "booting": self._booting}
-            return {**report, "error": self._error.message} if self._error else report
+            return {**report, "error": error.message} if error else report
 
     def close(self) -> None:
-        """Stop what is ready and refuse what waits; boots under way end by themselves."""
+        """Stop ready processes and fail waiting turns. Boots under way end by themselves."""
         with self._lock:
             self._closed = True
             ready, self._ready = list(self._ready), deque()
             waiting, self._waiting = list(self._waiting), deque()
-        for future in waiting:
-            _fail(future, Unavailable("The gateway is shutting down."))
+        _fail_all(waiting, Unavailable("The gateway is shutting down."))
         for process in ready:
-            self._stop(process)
+            self._spawner.stop(process)
 
     def _replace_dead(self) -> None:
-        """Drop ready processes that have died meanwhile, and boot others for them."""
+        """Stop ready processes that have died, and boot others instead."""
         with self._lock:
             dead = [process for process in self._ready if process.exit_code() is not None]
             for process in dead:
                 self._ready.remove(process)
         for process in dead:
-            self._stop(process)
+            self._spawner.stop(process)
         if dead:
             self.fill()
 
     def _take(self) -> Process | None:
-        """Return a ready process that is alive; one that died or spoke meanwhile is dropped."""
+        """Return a ready process; stop those that have died or written something unasked."""
         while self._ready:
             process = self._ready.popleft()
             if process.alive_and_silent():
                 return process
-            self._stop(process)
+            self._spawner.stop(process)
         return None
 
-    def _queue(self, future: Future[Process]) -> None:
+    def _enqueue(self, future: Future[Process]) -> None:
+        error = self._backoff.error
         if self._closed:
             future.set_exception(Unavailable("The gateway is shutting down."))
-        elif self._error and self._hopeless():
-            future.set_exception(self._error)
+        elif error and self._backoff.is_hopeless(self._booting):
+            future.set_exception(error)
         else:
             self._waiting.append(future)
 
-    def _hopeless(self) -> bool:
-        """Say whether who waits may wait long: a single failed boot is soon made good."""
-        return self._refusal or (self._failures > 1 and not self._booting)
-
-    def _boot_one(self) -> None:
+    def _boot(self) -> None:
         try:
-            process = self._boot()
+            process = self._spawner.boot()
         except Refused as error:
             self._refuse(str(error))
         except BootFailed as error:
@@ -162,17 +163,18 @@ class Pool:
         except ApiError as error:
             self._fail(error)
         except Exception:
-            log.exception("a boot failed in an unforeseen way")
+            log.exception("a boot failed unexpectedly")
             self._fail(BadGateway("No Claude Code process could be started; see the log."))
         else:
-            self._welcome(process)
+            self._add(process)
 
-    def _welcome(self, process: Process) -> None:
+    def _add(self, process: Process) -> None:
+        """Give a booted process to the turn that has waited longest, keep it, or stop it."""
         with self._lock:
             self._booting -= 1
-            over = self._closed or self._refusal
+            over = self._closed or self._backoff.refused
             if not over:
-                self._failures, self._error = 0, None
+                self._backoff.succeed()
             future = None if over else self._next_waiting()
             surplus = over or (future is None and len(self._ready) >= self._size)
             if future is None and not surplus:
@@ -180,7 +182,7 @@ class Pool:
         if future:
             future.set_result(process)
         elif surplus:
-            self._stop(process)
+            self._spawner.stop(process)
         self.fill()
 
     def _next_waiting(self) -> Future[Process] | None:
@@ -191,26 +193,21 @@ class Pool:
         return None
 
     def _fail(self, error: ApiError) -> None:
+        """Pause after a failed boot, and fail the waiting turns if they might wait long."""
         with self._lock:
             self._booting -= 1
-            # Boots that fail together are one failure, and there is one pause for all of them:
-            # else a large pool would soon wait for long, and not see when all is well again.
-            self._failures += not self._pausing
-            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 10))
-            error.retry_after = max(1, round(delay))
-            self._error = error
-            pause, self._pausing = not self._pausing and not self._closed, True
+            begins_pause = not self._backoff.paused and not self._closed
+            delay = self._backoff.fail(error)
             waiting: list[Future[Process]] = []
-            if self._hopeless():
+            if self._backoff.is_hopeless(self._booting):
                 waiting, self._waiting = list(self._waiting), deque()
         if not self._closed:
             log.error("%s (next try in %.1f s)", error.message, delay)
-        for future in waiting:
-            _fail(future, error)
-        if pause:
+        _fail_all(waiting, error)
+        if begins_pause:
             try:
                 self._later(delay, self._resume)
-            except RuntimeError:  # no thread to wait in: whoever comes next tries again
+            except RuntimeError:  # no thread can start for the pause: the next turn tries again
                 self._end_pause()
 
     def _resume(self) -> None:
@@ -219,24 +216,24 @@ class Pool:
 
     def _end_pause(self) -> None:
         with self._lock:
-            self._pausing = False
+            self._backoff.paused = False
 
     def _refuse(self, reason: str) -> None:
-        """Serve no turn any more: what was wrong with this process is wrong with all."""
+        """Serve no more turns: what is wrong with this process is wrong with all of them."""
+        error = BadGateway(reason, retry=False)
         with self._lock:
             self._booting -= 1
-            self._refusal = True
-            error = self._error = BadGateway(reason, retry=False)
+            self._backoff.refuse(error)
             waiting, self._waiting = list(self._waiting), deque()
             ready, self._ready = list(self._ready), deque()
         log.critical("%s", reason)
         for process in ready:
-            self._stop(process)
-        for future in waiting:
-            _fail(future, error)
-        self._on_refused(reason)
+            self._spawner.stop(process)
+        _fail_all(waiting, error)
+        self._lifecycle.refuse(reason)
 
 
-def _fail(future: Future[Process], error: ApiError) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_exception(error)
+def _fail_all(waiting: list[Future[Process]], error: ApiError) -> None:
+    for future in waiting:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)

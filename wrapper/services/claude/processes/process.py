@@ -1,6 +1,6 @@
-"""One live Claude Code process: spawned, booted, lent to one turn, stopped.
+"""One Claude Code process: it is spawned and booted, runs turns, and is stopped.
 
-It belongs to no event loop and outlives the requests' own.
+It belongs to no event loop and outlives those of the requests.
 """
 
 from __future__ import annotations
@@ -25,41 +25,37 @@ from wrapper.services.claude.processes.directories import Directories
 from wrapper.services.claude.processes.models import ask_models
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.protocol.decoder import read_frame
-from wrapper.services.claude.protocol.frames import command
 from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS, early_initialize_request
 
 READ_BYTES = 65536
-# Far more than what it says where it has to be waited for: a few lines, of models and settings.
-SAID_BYTES = 8 * 1024**2
+# Far more than a process answers while it boots: a few lines, of models and settings.
+MAX_ANSWER_BYTES = 8 * 1024**2
 TERM_SECONDS = 3.0
-EMPTYING_SECONDS = 5.0
 
 
 class Process:
-    """A `claude` with pipes to it, in a session and in directories of its own."""
+    """A `claude` with its pipes, in a session and in directories of its own.
 
-    def __init__(self, profile: Profile, binary: str, root: Path, config: Path | None = None):
-        """Spawn it, with a *config* directory that it shares, or one of its own.
+    `version`, `models` and `initialized` are known after `boot`. `initialized` says that it got its
+    initialize request while it booted, before its turn was known.
+    """
 
-        Raises BootFailed when the program cannot be run, or there is no room for it.
+    def __init__(self, profile: Profile, binary: str, parent: Path, config: Path | None = None):
+        """Spawn it in a new directory below *parent*.
+
+        It gets *config* as its config directory, or one of its own. Raises BootFailed if the
+        program cannot be run or its directories cannot be made.
         """
         self.profile = profile
         self.version = ""
-        # Whether it was greeted while it booted, for whatever turn comes.
-        self.greeted = False
+        self.initialized = False
         self.models: list[Mapping[str, Any]] = []
-        # What its last turn has set, which stays so.
-        self.settings: list[dict[str, Any]] = []
-        # The result of its last turn: Claude Code adds up over the life of a process.
-        self.result: dict[str, Any] | None = None
-        # The first and the last message of the user's that it was told, where these bear a name.
-        self.first = self.last = ""
-        self.home = root / secrets.token_hex(8)
+        self.home = parent / secrets.token_hex(8)
         self._directories = Directories(self.home, config)
         try:
             variables = self._directories.make(profile)
         except OSError as error:
-            raise self._failed(f"{root.parent} (TMPDIR) takes nothing", error) from None
+            raise self._failure(f"{parent.parent} (TMPDIR) cannot be written to", error) from None
         try:
             self._popen = subprocess.Popen(
                 [binary, *profile.arguments],
@@ -73,7 +69,7 @@ class Process:
                 **(profile.user.spawning if profile.user else {}),
             )
         except OSError as error:
-            raise self._failed(f"{binary} cannot be run", error) from None
+            raise self._failure(f"{binary} cannot be run", error) from None
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
@@ -90,10 +86,10 @@ class Process:
         return stdin.fileno(), stdout.fileno(), stderr.fileno()
 
     def boot(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Wait until it answers, and look whether it may serve.
+        """Wait until it answers, and check that it may serve.
 
-        Raises BootFailed when it does not answer in time, or not so that it can be understood, and
-        Refused when it may not serve.
+        Raises BootFailed if it does not answer in time or its answer makes no sense, and Refused
+        if it may not serve.
         """
         ask = partial(self.ask, seconds=seconds, clock=clock)
         try:
@@ -101,16 +97,16 @@ class Process:
             compatibility.check(self.profile, self.version, ask)
             self.models = ask_models(ask)
             if self.profile.alike and self.version in HEED_LATE_PROMPTS:
-                self.greeted = bool(ask(early_initialize_request()))
+                self.initialized = bool(ask(early_initialize_request()))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            what = f"Claude Code said what cannot be understood: {error!r:.200}"
+            what = f"Claude Code's answer cannot be understood: {error!r:.200}"
             raise BootFailed(what) from error
         compatibility.check_closed(self.pid)
 
-    def own_name(self, model: str) -> str:
-        """Return what *model* is by its own name, as far as it has said."""
-        told = (row.get("resolvedModel") for row in self.models if row.get("value") == model)
-        return str(next(told, None) or model)
+    def full_model_name(self, model: str) -> str:
+        """Return the model's own name where *model* is an alias that this CLI lists."""
+        names = (row.get("resolvedModel") for row in self.models if row.get("value") == model)
+        return str(next(names, None) or model)
 
     def ask(
         self,
@@ -118,39 +114,17 @@ class Process:
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> dict[str, Any]:
-        """Send a control request and return its answer, empty where the CLI refuses it.
+        """Send a control request and return its answer, empty if the CLI refuses it.
 
-        Only while no loop is attached. Raises BootFailed when it does not answer in time.
+        It reads the process's pipes, so no event loop may be attached to them. Raises BootFailed
+        if no answer comes in time.
         """
         frame = {"type": "control_request", "request_id": "boot", "request": request}
-        return self._exchange(frame, _boot_answer, seconds, clock)
+        return self._exchange(frame, _find_answer, seconds, clock)
 
-    def tell(self, frame: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Send it a message of the user's and return the result; else as `ask`."""
-        return self._exchange(frame, _result, seconds, time.monotonic)
-
-    def empty(self, seconds: float = EMPTYING_SECONDS) -> bool:
-        """Empty it of its conversation; return whether that was done. Only as `ask` is.
-
-        Where the model sees what Claude Code knows of its conversation, that is taken back to its
-        first message: /clear would be told to the model.
-        """
-        try:
-            done = self._clear(seconds) if self.profile.name == "plain" else self._rewind(seconds)
-        except (BootFailed, OSError):
-            return False
-        return done and self.alive_and_silent()
-
-    def _clear(self, seconds: float) -> bool:
-        self.tell(command("/clear"), seconds)
-        self.result = None
-        return True
-
-    def _rewind(self, seconds: float) -> bool:
-        target = {"target_message_uuid": self.first, "last_seen_user_message_uuid": self.last}
-        told = self.ask({"subtype": "rewind_conversation", **target}, seconds)
-        self.first = self.last = ""
-        return told.get("rewound") is True and told.get("precedingAssistantUuid") is None
+    def send(self, frame: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a user message and return the result. The limits of `ask` apply."""
+        return self._exchange(frame, _find_result, seconds, time.monotonic)
 
     def _exchange(
         self,
@@ -162,37 +136,37 @@ class Process:
         """Send a frame and return what *find* finds in the lines that follow."""
         deadline = clock() + seconds
         stdin, stdout, _ = self.pipes
-        buffer, said = b"", 0
+        buffer, size = b"", 0
         try:
             os.write(stdin, json.dumps(frame).encode() + b"\n")
             while _readable(stdout, max(0.0, deadline - clock())):
                 chunk = os.read(stdout, READ_BYTES)
                 if not chunk:
-                    raise BootFailed(f"Claude Code ended while starting. {self._last_words()}")
-                if (said := said + len(chunk)) > SAID_BYTES:
-                    raise BootFailed("Claude Code said too much while starting.")
+                    raise BootFailed(f"Claude Code ended while starting. {self._stderr_tail()}")
+                if (size := size + len(chunk)) > MAX_ANSWER_BYTES:
+                    raise BootFailed("Claude Code wrote too much while starting.")
                 *lines, buffer = (buffer + chunk).split(b"\n")
                 if (answer := find(lines)) is not None:
                     return answer
         except BrokenPipeError:
-            raise BootFailed(f"Claude Code ended while starting. {self._last_words()}") from None
+            raise BootFailed(f"Claude Code ended while starting. {self._stderr_tail()}") from None
         raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
 
     def alive_and_silent(self) -> bool:
-        """Say whether it still runs and has said nothing that nobody asked for."""
+        """Say whether it still runs and has written nothing since its last answer."""
         return self._popen.poll() is None and not _readable(self.pipes[1], 0)
 
     def exit_code(self) -> int | None:
         return self._popen.poll()
 
     def kill(self) -> None:
-        """End it at once; `stop` is still to be called."""
+        """End it at once; `stop` must still be called."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
         """End it and all that it started, and remove its directories. Takes up to TERM_SECONDS."""
         if self.profile.has_tools:
-            # Asked to end, Claude Code ends its tools' commands too, which left its group.
+            # On SIGTERM Claude Code also ends its tools' commands, which have their own groups.
             self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(TERM_SECONDS)
@@ -204,8 +178,8 @@ class Process:
             pipe.close()
         self._directories.remove(self.pid)
 
-    def _failed(self, what: str, error: OSError) -> BootFailed:
-        """Remove its directories and return why it could not be started."""
+    def _failure(self, what: str, error: OSError) -> BootFailed:
+        """Remove its directories and return the error that says why it could not be started."""
         self._directories.remove()
         return BootFailed(f"{what}: {error.strerror}")
 
@@ -213,22 +187,22 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         stderr = self.pipes[2]
-        said = os.read(stderr, READ_BYTES) if _readable(stderr, 0.2) else b""
-        return said.decode(errors="replace").strip()[-500:]
+        tail = os.read(stderr, READ_BYTES) if _readable(stderr, 0.2) else b""
+        return tail.decode(errors="replace").strip()[-500:]
 
 
-def _boot_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
+def _find_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
     for frame in _frames(lines):
         if frame["type"] == "control_response":
             response = frame.get("response")
-            told = response.get("response") if isinstance(response, dict) else None
-            return told if isinstance(told, dict) else {}
+            answer = response.get("response") if isinstance(response, dict) else None
+            return answer if isinstance(answer, dict) else {}
     return None
 
 
-def _result(lines: Sequence[bytes]) -> dict[str, Any] | None:
+def _find_result(lines: Sequence[bytes]) -> dict[str, Any] | None:
     return next((frame for frame in _frames(lines) if frame["type"] == "result"), None)
 
 

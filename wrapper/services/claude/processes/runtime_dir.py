@@ -1,4 +1,4 @@
-"""The root: the directory that holds all that a gateway's processes have, and goes with it."""
+"""The directory that holds all files of a gateway's processes, and is removed with the gateway."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from pathlib import Path
 from wrapper.services.claude.isolation import reaper
 
 PREFIX = "claude-gateway-"
-SECONDS = 10.0
+REAPER_SECONDS = 10.0
 
 
 class RuntimeDirectory:
-    """A new directory, at *path*, whose lock says that its gateway lives."""
+    """A new directory at *path*. Its lock file is locked as long as its gateway lives."""
 
     def __init__(self) -> None:
-        # Only what is locked bears the name, so that nobody takes it for a dead gateway's.
+        # It gets its name once it is locked, so that no other gateway takes it for abandoned.
         new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}")).resolve()
         lock = new / reaper.LOCK
-        lock.touch(0o600)  # else a user that may pass through could hold it
+        lock.touch(0o600)  # else a user that may pass through the directory could hold the lock
         self._lock = lock.open("rb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = new.rename(new.with_name(new.name[1:]))
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
 
-    def guard(self) -> None:
-        """See to it that a process waits beside this one that ends what it may leave behind.
+    def start_reaper(self) -> None:
+        """Start the reaper unless it runs: it ends what the gateway leaves behind if it is killed.
 
-        Raises OSError where none can be started.
+        Raises OSError if it cannot be started.
         """
-        if self._guard and self._guard.poll() is None:
+        if self._reaper and self._reaper.poll() is None:
             return
-        self._guard = subprocess.Popen(
+        self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", reaper.__file__, str(self.path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -48,26 +48,26 @@ class RuntimeDirectory:
         )
 
     def remove(self) -> None:
-        """Remove it, and its guard with it."""
+        """Remove the directory and end its reaper."""
         reaper.remove(self.path)
         self._lock.close()
-        if self._guard:
+        if self._reaper:
             try:
-                self._guard.wait(SECONDS)
+                self._reaper.wait(REAPER_SECONDS)
             except subprocess.TimeoutExpired:
-                self._guard.kill()
-                self._guard.wait()
+                self._reaper.kill()
+                self._reaper.wait()
 
 
 def reap_abandoned() -> None:
-    """End what gateways have left that are no more, as far as they were this user's."""
-    for root in _roots():
+    """End the processes and remove the directories of this user's gateways that have died."""
+    for directory in _directories():
         with suppress(OSError):
-            reaper.reap(root)
+            reaper.reap(directory)
 
 
-def _roots() -> Iterator[Path]:
-    for root in Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*"):
+def _directories() -> Iterator[Path]:
+    for path in Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if not root.is_symlink() and root.stat().st_uid == os.getuid():
-                yield root
+            if not path.is_symlink() and path.stat().st_uid == os.getuid():
+                yield path

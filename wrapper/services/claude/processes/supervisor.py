@@ -1,4 +1,4 @@
-"""The fleet: all Claude Code processes of one gateway, each booted here and stopped once."""
+"""Boot and stop all Claude Code processes of one gateway."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,22 +21,28 @@ from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
-from wrapper.services.claude.processes.warmup import rehearse
+from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
-# Long enough for a process that is just being made to be known.
-LITTER_SECONDS = 5.0
+# Longer than it takes from making a process's directory to registering the process.
+LEFTOVER_SECONDS = 5.0
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-class Supervisor:
-    """Boots, lends a login to, and stops processes, in directories that go with it.
+class Stage(Enum):
+    BOOTING = "booting"
+    BOOTED = "booted"
+    STOPPING = "stopping"
 
-    `booters` is where boots are to run: its threads bound how many do at once.
+
+class Supervisor:
+    """Boots and stops processes, in directories that are removed with it, and lends them the login.
+
+    Boots run in `boot_threads`, whose number limits how many run at once.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]):
@@ -43,92 +50,93 @@ class Supervisor:
         self._environment = environment
         self._lock = threading.Lock()
         self._closed = False
-        self._rehearses = settings.pool_rehearse
-        self._live: set[Process] = set()
-        self._booting: set[Process] = set()
-        self._homes: set[Path] = set()
+        self._warms_up = settings.pool_rehearse
+        self._stages: dict[Process, Stage] = {}
         reap_abandoned()
-        self._root = RuntimeDirectory()
+        self._directory = RuntimeDirectory()
         if settings.claude_user:
-            self._root.path.chmod(PASSABLE)
+            self._directory.path.chmod(PASSABLE)
         self._login = self._lend_login()
-        self.booters = ThreadPoolExecutor(host.cores(), "claude-boot")
-        self._stoppers = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
+        self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
+        self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
 
     def boot(
-        self, profile: profiles.Profile, at_leisure: Callable[[], bool] = lambda: False
+        self, profile: profiles.Profile, has_leisure: Callable[[], bool] = lambda: False
     ) -> Process:
-        """Return a process that is up, and has rehearsed its turn if that can be done *at_leisure*.
+        """Return a booted process, which is also warmed up if *has_leisure* returns True.
 
         Raises BadGateway, BootFailed or Refused.
         """
         binary = profiles.find_binary(self._settings, self._environment.get("PATH"))
         config = self._login.config if self._login else None
-        self._guard()
-        process = Process(profile, binary, self._root.path, config)
+        self._start_reaper()
+        process = Process(profile, binary, self._directory.path, config)
         with self._lock:
-            self._live.add(process)
-            self._booting.add(process)
-            self._homes.add(process.home)
+            self._stages[process] = Stage.BOOTING
         try:
             if self._closed:
                 raise BootFailed("The gateway is shutting down.")
             process.boot(self._settings.boot_timeout)
-            if self._rehearses and process.greeted and at_leisure():
-                self._rehearse(process)
+            if self._warms_up and process.initialized and has_leisure():
+                self._warm_up(process)
         except BaseException:
             self.discard(process)
             raise
-        finally:
-            self._booting.discard(process)
+        with self._lock:
+            if self._stages.get(process) is Stage.BOOTING:
+                self._stages[process] = Stage.BOOTED
         return process
 
-    def _rehearse(self, process: Process) -> None:
-        """Have it rehearse; after one that cannot none does: they are of use without, too."""
+    def _warm_up(self, process: Process) -> None:
+        """Warm it up. One failure turns warm-up off for good: processes work without it, too."""
         try:
-            rehearse(process, self._settings.boot_timeout)
+            warm_up(process, self._settings.boot_timeout)
         except BootFailed as error:
             if not self._closed:
-                self._rehearses = False
-                log.warning("no process rehearses its turn any more (POOL_REHEARSE): %s", error)
+                self._warms_up = False
+                log.warning("warm-up is off from now on (POOL_REHEARSE): %s", error)
             raise
 
     def discard(self, process: Process) -> None:
-        """Stop a process, once, in the background."""
+        """Stop a process in the background; doing so twice is harmless."""
         with self._lock:
-            known = process in self._live
-            self._live.discard(process)
-        if known:
-            self.later(self._stop, process)
+            runs = self._stages.get(process) in (Stage.BOOTING, Stage.BOOTED)
+            if runs:
+                self._stages[process] = Stage.STOPPING
+        if runs:
+            self.run_later(self._stop, process)
 
-    def later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Call a function in the background, where processes are stopped.
+    def run_later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Call a function in the threads that stop processes.
 
-        When the interpreter ends there is no background any more: it is called here and now.
+        While the interpreter ends no thread can start, so the function is called at once.
         """
         try:
-            return self._stoppers.submit(function, *arguments)
+            return self._stop_threads.submit(function, *arguments)
         except RuntimeError:
             done: Future[T] = Future()
             done.set_result(function(*arguments))
             return done
 
-    def tidy(self) -> None:
-        """Remove what could not be removed with its process: that takes descriptors, too."""
-        latest = time.time() - LITTER_SECONDS
-        for work in self._root.path.glob("*/work"):
+    def remove_leftovers(self) -> None:
+        """Remove directories of stopped processes that could not be removed with them.
+
+        Removing takes file descriptors, of which there may have been none left.
+        """
+        latest = time.time() - LEFTOVER_SECONDS
+        for work in self._directory.path.glob("*/work"):
             home = work.parent
             with suppress(FileNotFoundError):
-                if home not in self._homes and home.stat().st_mtime < latest:
+                if not self._is_in_use(home) and home.stat().st_mtime < latest:
                     reaper.remove(home)
 
-    def give_up(self, future: Future[Process]) -> None:
-        """Wait for a process no more; one that comes all the same is stopped."""
+    def abandon(self, future: Future[Process]) -> None:
+        """Stop waiting for a process; if it comes nevertheless, stop it."""
         if not future.cancel():
-            future.add_done_callback(self._discard_unwanted)
+            future.add_done_callback(self._discard_result)
 
-    def give_login_back(self) -> None:
-        """Bring a login that Claude Code has renewed back to where it came from."""
+    def return_login(self) -> None:
+        """Copy a login that Claude Code has renewed back to where it was lent from."""
         try:
             if self._login:
                 self._login.give_back()
@@ -139,36 +147,44 @@ class Supervisor:
         """Stop every process and remove every directory."""
         with self._lock:
             self._closed = True
-            booting = list(self._booting)
-        for process in booting:
-            process.kill()  # whoever boots it sees that, and discards it
-        self.booters.shutdown(cancel_futures=True)
-        for process in list(self._live):
+            stages = dict(self._stages)
+        for process, stage in stages.items():
+            if stage is Stage.BOOTING:
+                process.kill()  # its boot fails, and discards it
+        self.boot_threads.shutdown(cancel_futures=True)
+        with self._lock:
+            processes = list(self._stages)
+        for process in processes:
             self.discard(process)
-        self._stoppers.shutdown()
-        self._root.remove()
+        self._stop_threads.shutdown()
+        self._directory.remove()
 
-    def _guard(self) -> None:
+    def _start_reaper(self) -> None:
         try:
             with self._lock:
-                self._root.guard()
+                self._directory.start_reaper()
         except OSError as error:
             raise BootFailed(f"{sys.executable} cannot be run: {error.strerror}") from None
 
     def _lend_login(self) -> LentLogin | None:
-        """Lend a login that Claude Code keeps in a file, and renews there; there are others."""
-        kept = not self._environment.get("CLAUDE_CODE_OAUTH_TOKEN")
-        if not (kept and uses_cli_login(self._environment)):
+        """Lend Claude Code's own login if it is in a file, which Claude Code also renews."""
+        in_file = not self._environment.get("CLAUDE_CODE_OAUTH_TOKEN")
+        if not (in_file and uses_cli_login(self._environment)):
             return None
-        config = self._root.path / "login"
+        config = self._directory.path / "login"
         config.mkdir(mode=0o700)
         return LentLogin(credentials_file(self._environment), config)
 
+    def _is_in_use(self, home: Path) -> bool:
+        with self._lock:
+            return any(process.home == home for process in self._stages)
+
     def _stop(self, process: Process) -> None:
         process.stop()
-        self._homes.discard(process.home)
-        self.give_login_back()
+        with self._lock:
+            del self._stages[process]
+        self.return_login()
 
-    def _discard_unwanted(self, future: Future[Process]) -> None:
+    def _discard_result(self, future: Future[Process]) -> None:
         if not future.cancelled() and not future.exception():
             self.discard(future.result())

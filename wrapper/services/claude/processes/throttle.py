@@ -1,4 +1,4 @@
-"""The gate: how many turns may be on their way to the model at once."""
+"""Limit how many turns are on their way to the model at once."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from contextlib import asynccontextmanager
 
 
 class Throttle:
-    """Lets *width* through at once, in the order in which they came, for *seconds* at most.
+    """Lets *width* turns through at once, in the order in which they came.
 
-    Until its request is out a turn takes all the CPU time that it can get. More of them at once
-    than there are cores would only all be later; and so would each beside a process that boots.
+    Until its request is sent a turn uses all the CPU time that it can get, so more turns than
+    cores would only slow each other down, and so would a process that boots meanwhile. A turn that
+    has not left after *seconds* no longer counts.
     """
 
     def __init__(self, width: int, seconds: float):
+        self._width = width
         self._seconds = seconds
         self._free = width
-        self._width = width
         self._waiting: deque[Future[None]] = deque()
         self._lock = threading.Lock()
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[Callable[[], None]]:
-        """Wait to be let through, and yield what says that one is; leaving says so, too."""
-        done = await self._enter()
+    async def slot(self) -> AsyncIterator[Callable[[], None]]:
+        """Wait for a slot, hold it inside the context, and yield a function that frees it early."""
+        free = await self._enter()
         try:
-            yield done
+            yield free
         finally:
-            done()
+            free()
 
     async def _enter(self) -> Callable[[], None]:
         future: Future[None] = Future()
@@ -44,20 +45,20 @@ class Throttle:
         try:
             await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if not future.cancel():  # it was let through just then
+            if not future.cancel():  # it got a slot just before
                 self._leave()
             raise
 
         def leave() -> None:
-            if not late.cancelled():
-                late.cancel()
+            if not timer.cancelled():
+                timer.cancel()
                 self._leave()
 
-        late = asyncio.get_running_loop().call_later(self._seconds, leave)
+        timer = asyncio.get_running_loop().call_later(self._seconds, leave)
         return leave
 
     def idle(self) -> bool:
-        """Say whether nobody is in it."""
+        """Say whether no turn holds a slot."""
         return self._free == self._width
 
     def _leave(self) -> None:

@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
-from wrapper.services.claude.conversation.transport import AHEAD_BYTES, ProcessTransport
+from wrapper.services.claude.conversation.pipes import AHEAD_BYTES
+from wrapper.services.claude.conversation.setup import Setup
+from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.protocol.frames import control
-from wrapper.services.claude.protocol.mcp_server import FunctionServer
 
 pytestmark = pytest.mark.packages
 
@@ -55,7 +56,7 @@ def _nothing_stays_open(process):
 
 
 def transport_of(process, *requests):
-    return ProcessTransport(process, requests, (), Counter(), FunctionServer(()))
+    return ProcessTransport(process, Setup(requests, (), {}), Counter())
 
 
 async def turns(number):

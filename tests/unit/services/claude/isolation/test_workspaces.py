@@ -133,22 +133,22 @@ def test_forgotten(tmp_path):
     assert os.listdir(tmp_path) == ["b2"]
 
 
-def test_tidied_by_age(tmp_path):
+def test_removed_by_age(tmp_path):
     """A directory goes once its session's last turn is too long ago, and not before."""
     workspaces, clock = sessions(tmp_path)
     workspaces.of(session_turn("old"))
     clock[0] += KEPT
     workspaces.of(session_turn("new"))
-    workspaces.tidy()
+    workspaces.remove_expired()
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
     clock[0] += 1
-    workspaces.tidy()
+    workspaces.remove_expired()
     assert os.listdir(tmp_path) == ["new"]
 
 
-def test_nothing_to_tidy(tmp_path):
-    """Where no session has had a directory yet, there is nothing to tidy."""
-    sessions(tmp_path / "none")[0].tidy()
+def test_nothing_to_remove(tmp_path):
+    """Where no session has had a directory yet, there is nothing to remove."""
+    sessions(tmp_path / "none")[0].remove_expired()
     assert not list(tmp_path.iterdir())
 
 
@@ -175,7 +175,7 @@ def test_links(tmp_path):
     with pytest.raises(Unavailable, match="link"):
         workspaces.of(session_turn())
     clock[0] = 1e12
-    workspaces.tidy()
+    workspaces.remove_expired()
     workspaces.forget(key_of())
     assert (target / "file").read_text() == "x"
 

@@ -6,8 +6,14 @@ from typing import Any, cast
 
 import pytest
 
-from wrapper.services.claude.processes.parking import ParkedProcess, Parking, fingerprint
+from wrapper.services.claude.processes.parking import (
+    ParkedProcess,
+    Parking,
+    ParkingLimits,
+    fingerprint,
+)
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.principal import Principal
 from wrapper.services.turn import (
     Function,
@@ -21,7 +27,7 @@ from wrapper.services.turn import (
 )
 
 IDLE = 900.0
-MOST_RSS = 600
+MAX_RSS = 600
 MANY = 100
 USER, SAID, NEXT = Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))
 KNOWN = (USER, SAID)
@@ -60,9 +66,7 @@ class Lot:
         self.is_scarce = False
         self.stopped: list[Any] = []
         self.parking = Parking(
-            size,
-            idle=IDLE,
-            most_rss=MOST_RSS,
+            ParkingLimits(size, IDLE, MAX_RSS),
             discard=self.stopped.append,
             recycle=recycle,
             clock=lambda: self.now,
@@ -71,21 +75,22 @@ class Lot:
         )
 
     def park(
-        self, uid="a1", turn=None, workspace=None, known=KNOWN, emptied=None, most=MANY, rss=0
+        self, uid="a1", turn=None, workspace=None, known=KNOWN, clearing=None, limit=MANY, rss=0
     ):
         """Park a new process after *turn*; return it."""
         process = Fake(pid=len(self.rss))
         self.rss[process.pid] = rss
         kept = fingerprint(turn or turn_of(uid), workspace)
         session = key_of(uid) if uid else None
-        place = ParkedProcess(session, cast(Process, process), kept, known, emptied, since=self.now)
-        self.parking.park(place, most)
+        state = ProcessState(known)
+        parked = ParkedProcess(session, cast(Process, process), kept, state, clearing, self.now)
+        self.parking.park(parked, limit)
         return process
 
     def take(self, turn=None, workspace=None):
         """Return the process that the turn gets, if there is one."""
-        place = self.parking.take(turn or turn_of(), workspace)
-        return place and place.process
+        parked = self.parking.take(turn or turn_of(), workspace)
+        return parked and parked.process
 
     def uids(self):
         return [key.uid for key in self.parking.sessions()]
@@ -296,11 +301,11 @@ def test_the_one_that_knows_most():
     assert taken == [most, less, none, other, None]
 
 
-def test_one_that_is_still_being_emptied():
+def test_one_that_is_still_being_clearing():
     """One that was emptied already is taken before one that is being emptied."""
     lot = Lot(recycle=True)
-    emptying = lot.park(None, known=(), emptied=emptied())
-    done = lot.park(None, known=(), emptied=emptied(True))
+    emptying = lot.park(None, known=(), clearing=clearing())
+    done = lot.park(None, known=(), clearing=clearing(ProcessState()))
     assert [lot.take(turn_without()) for _ in range(2)] == [done, emptying]
 
 
@@ -309,11 +314,11 @@ def test_recycling(recycle):
     """A process that knows another conversation is taken where that is allowed."""
     lot = Lot(recycle=recycle)
     process = lot.park(None, known=OTHER)
-    place = lot.parking.take(turn_without(), None)
-    assert bool(place) is recycle
-    if place:
-        assert place.process is process
-        assert not place.knows(turn_without())
+    parked = lot.parking.take(turn_without(), None)
+    assert bool(parked) is recycle
+    if parked:
+        assert parked.process is process
+        assert not parked.continues(turn_without())
 
 
 @pytest.mark.parametrize("state", ["dead", "spoke"])
@@ -341,29 +346,29 @@ def test_sessions_stay_longer():
 # Emptying
 
 
-def emptied(answer=None):
-    future: Future[bool] = Future()
+def clearing(cleared=None):
+    future: Future[ProcessState | None] = Future()
     future.set_running_or_notify_cancel()
-    if answer is not None:
-        future.set_result(answer)
+    if cleared is not None:
+        future.set_result(cleared)
     return future
 
 
-def test_while_it_is_emptied():
+def test_while_it_is_clearing():
     """A process may be taken while it is emptied, and what it says then is no matter."""
-    lot, future = Lot(), emptied()
-    process = lot.park(known=(), emptied=future)
+    lot, future = Lot(), clearing()
+    process = lot.park(known=(), clearing=future)
     process.spoke = True
-    place = lot.parking.take(turn_of(), None)
-    assert place is not None
-    assert (place.process, place.emptied) == (process, future)
+    parked = lot.parking.take(turn_of(), None)
+    assert parked is not None
+    assert (parked.process, parked.clearing) == (process, future)
 
 
 @pytest.mark.parametrize("state", ["dead", "spoke"])
 def test_after_it_was_emptied(state):
     """A process that died or spoke after it was emptied is stopped like any other."""
     lot = Lot()
-    process = lot.park(known=(), emptied=emptied(True))
+    process = lot.park(known=(), clearing=clearing(ProcessState()))
     setattr(process, state, True)
     assert lot.take() is None
     assert lot.stopped == [process]
@@ -374,25 +379,25 @@ def test_after_it_was_emptied(state):
     [
         lambda lot: lot.take(turn_of(system="Be brief.")),
         lambda lot: lot.parking.forget(key_of()),
-        lambda lot: lot.parking.fit(0),
+        lambda lot: lot.parking.shrink(0),
         lambda lot: lot.parking.close(),
         lambda lot: lot.park(),
     ],
 )
 def test_not_stopped_while_it_is_emptied(end):
     """Whatever ends a process's wait, it is stopped once nothing reads from it any more."""
-    lot, future = Lot(), emptied()
-    process = lot.park(known=(), emptied=future)
+    lot, future = Lot(), clearing()
+    process = lot.park(known=(), clearing=future)
     end(lot)
     assert lot.stopped == []
-    future.set_result(False)
+    future.set_result(None)
     assert lot.stopped == [process]
 
 
 def test_cancelled_emptying():
     """A process whose emptying never began is stopped at once."""
-    lot, future = Lot(), Future[bool]()
-    process = lot.park(known=(), emptied=future)
+    lot, future = Lot(), Future[ProcessState | None]()
+    process = lot.park(known=(), clearing=future)
     future.cancel()
     lot.parking.forget(key_of())
     assert lot.stopped == [process]
@@ -401,20 +406,20 @@ def test_cancelled_emptying():
 # Limits
 
 
-@pytest.mark.parametrize(("size", "most"), [(2, MANY), (MANY, 2), (2, 2)])
-def test_size(size, most):
+@pytest.mark.parametrize(("size", "limit"), [(2, MANY), (MANY, 2), (2, 2)])
+def test_size(size, limit):
     """The process that has waited for longest goes where there are more than there may be."""
     lot = Lot(size)
-    first, *_ = (lot.park(uid, most=most) for uid in ("a1", "b2", "c3"))
+    first, *_ = (lot.park(uid, limit=limit) for uid in ("a1", "b2", "c3"))
     assert lot.uids() == ["b2", "c3"]
     assert lot.stopped == [first]
 
 
-@pytest.mark.parametrize(("size", "most"), [(0, MANY), (MANY, 0), (MANY, -1)])
-def test_no_room(size, most):
+@pytest.mark.parametrize(("size", "limit"), [(0, MANY), (MANY, 0), (MANY, -1)])
+def test_no_room(size, limit):
     """Where none may stay, none does."""
     lot = Lot(size)
-    assert lot.stopped == [lot.park(most=most)]
+    assert lot.stopped == [lot.park(limit=limit)]
     assert lot.uids() == []
 
 
@@ -433,8 +438,8 @@ def test_fitting():
     """As many are stopped as are needed elsewhere, those first that have waited for longest."""
     lot = Lot()
     processes = [lot.park(uid) for uid in ("a1", "b2", "c3")]
-    for most, left in ((5, 3), (3, 3), (1, 1), (-2, 0)):
-        lot.parking.fit(most)
+    for limit, left in ((5, 3), (3, 3), (1, 1), (-2, 0)):
+        lot.parking.shrink(limit)
         assert len(lot.uids()) == left
     assert lot.stopped == processes
 
@@ -442,8 +447,8 @@ def test_fitting():
 def test_too_much_memory():
     """A process that has grown too large is stopped, not parked."""
     lot = Lot()
-    lot.park("a1", rss=MOST_RSS)
-    large = lot.park("b2", rss=MOST_RSS + 1)
+    lot.park("a1", rss=MAX_RSS)
+    large = lot.park("b2", rss=MAX_RSS + 1)
     assert lot.uids() == ["a1"]
     assert lot.stopped == [large]
 
@@ -455,10 +460,10 @@ def test_too_little_memory():
     lot.is_scarce = True
     late = lot.park("c3")
     assert lot.stopped == [late]
-    lot.parking.tidy()
+    lot.parking.remove_expired()
     assert lot.stopped == [late, first]
-    lot.parking.tidy()
-    lot.parking.tidy()
+    lot.parking.remove_expired()
+    lot.parking.remove_expired()
     assert lot.stopped == [late, first, second]
 
 
@@ -469,13 +474,13 @@ def test_idle():
     lot.now = 1.0
     second = lot.park("b2")
     lot.now = IDLE - 0.1
-    lot.parking.tidy()
+    lot.parking.remove_expired()
     assert lot.stopped == []
     lot.now = IDLE
-    lot.parking.tidy()
+    lot.parking.remove_expired()
     assert lot.stopped == [first]
     lot.now = IDLE + 1.0
-    lot.parking.tidy()
+    lot.parking.remove_expired()
     assert lot.stopped == [first, second]
 
 
@@ -485,7 +490,7 @@ def test_dead_ones_are_tidied():
     process = lot.park("a1")
     lot.park("b2")
     process.dead = True
-    lot.parking.tidy()
+    lot.parking.remove_expired()
     assert lot.uids() == ["b2"]
     assert lot.stopped == [process]
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support.pool_harness import PoolHarness
 from wrapper.errors import BadGateway, Overloaded, Unavailable
 from wrapper.services.claude.errors import BootFailed, Refused
-from wrapper.services.claude.processes.pool import FIRST_DELAY, LONGEST_DELAY
+from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
@@ -22,7 +22,7 @@ def test_booting():
     harness.pool.fill()
     harness.pool.fill()
     assert harness.status() == ("booting", 0, 2)
-    assert len(harness.booters.jobs) == 2
+    assert len(harness.boot_threads.jobs) == 2
 
 
 def test_leasing_a_warm_one():
@@ -30,7 +30,7 @@ def test_leasing_a_warm_one():
     harness = PoolHarness(2).fill()
     leased = [harness.pool.lease().result(0), harness.pool.lease().result(0)]
     assert leased == harness.made
-    assert not harness.booters.jobs
+    assert not harness.boot_threads.jobs
     harness.fill()
     assert harness.status() == ("ready", 2, 0)
     assert harness.pool.lease().result(0) not in leased
@@ -41,7 +41,7 @@ def test_leasing_where_none_is_ready():
     harness = PoolHarness(1)
     future = harness.pool.lease()
     assert not future.done()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert future.result(0) is harness.made[0]
     assert harness.status() == ("ready", 1, 0)
 
@@ -50,9 +50,9 @@ def test_first_come_first_served():
     """Turns that wait are served in the order in which they came."""
     harness = PoolHarness(0)
     futures = [harness.pool.lease() for _ in range(3)]
-    harness.booters.run(1)
+    harness.boot_threads.run(1)
     assert [future.done() for future in futures] == [True, False, False]
-    harness.booters.run()
+    harness.boot_threads.run()
     assert [future.result(0) for future in futures] == harness.made
 
 
@@ -61,8 +61,8 @@ def test_one_boot_for_each_that_waits():
     harness = PoolHarness(2)
     for _ in range(5):
         harness.pool.lease()
-    assert len(harness.booters.jobs) == 7
-    harness.booters.run()
+    assert len(harness.boot_threads.jobs) == 7
+    harness.boot_threads.run()
     assert harness.status() == ("ready", 2, 0)
 
 
@@ -89,7 +89,7 @@ def test_giving_up():
     harness = PoolHarness(1)
     gone, waiting = harness.pool.lease(), harness.pool.lease()
     assert gone.cancel()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert waiting.result(0) is harness.made[0]
     assert harness.status()[:2] == ("ready", 1)
     assert len(harness.made) - len(harness.stopped) == 2
@@ -99,7 +99,7 @@ def test_surplus():
     """A process that nobody needs any more is stopped."""
     harness = PoolHarness(0)
     assert harness.pool.lease().cancel()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert harness.stopped == harness.made
     assert harness.status() == ("ready", 0, 0)
 
@@ -117,9 +117,9 @@ def test_failed_boots(error, kind, message):
     """A turn that waits for boots that fail is told why, and when to come again."""
     harness = PoolHarness(0).fail(error, error)
     future = harness.pool.lease()
-    harness.booters.run()
+    harness.boot_threads.run()
     harness.resume()
-    harness.booters.run()
+    harness.boot_threads.run()
     with pytest.raises(kind, match=message) as caught:
         future.result(0)
     assert "secret" not in caught.value.message
@@ -132,11 +132,11 @@ def test_pause_after_a_failure():
     """After failures nothing is booted for a while, and turns are refused at once."""
     harness = PoolHarness(1).fail(BootFailed("once"), BootFailed("it coughed")).fill()
     harness.resume()
-    harness.booters.run()
+    harness.boot_threads.run()
     future = harness.pool.lease()
     with pytest.raises(Unavailable, match="it coughed"):
         future.result(0)
-    assert not harness.booters.jobs
+    assert not harness.boot_threads.jobs
 
 
 def test_a_single_failure_is_waited_out():
@@ -145,7 +145,7 @@ def test_a_single_failure_is_waited_out():
     future = harness.pool.lease()
     assert not future.done()
     harness.resume()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert future.result(0) is harness.made[0]
 
 
@@ -155,7 +155,7 @@ def test_after_the_pause():
     harness.resume()
     future = harness.pool.lease()
     assert not future.done()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert future.result(0) is harness.made[0]
     assert harness.status() == ("ready", 1, 0)
     assert "error" not in harness.pool.health()
@@ -167,7 +167,7 @@ def test_pauses_grow():
     pauses = []
     while harness.pauses:
         pauses.append(harness.resume())
-        harness.booters.run()
+        harness.boot_threads.run()
     assert pauses == [FIRST_DELAY * 2 * 2**i for i in range(6)] + [LONGEST_DELAY] * 3
     harness.fail()
     harness.pool.lease().result(0)
@@ -180,8 +180,8 @@ def test_one_pause_for_failures_together():
     harness = PoolHarness(3).fail(*[BootFailed("no") for _ in range(6)]).fill()
     assert len(harness.pauses) == 1
     pauses = [harness.resume()]
-    assert len(harness.booters.jobs) == 3
-    harness.booters.run()
+    assert len(harness.boot_threads.jobs) == 3
+    harness.boot_threads.run()
     pauses.append(harness.resume())
     assert pauses == [FIRST_DELAY * 2, FIRST_DELAY * 4]
 
@@ -190,13 +190,13 @@ def test_failures_beside_a_success():
     """A turn is not refused while another boot is under way that may serve it."""
     harness = PoolHarness(0).fail()
     first, second = harness.pool.lease(), harness.pool.lease()
-    harness.booters.run(1)
+    harness.boot_threads.run(1)
     assert not first.done()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert first.result(0) is harness.made[0]
     assert not second.done()
     harness.resume()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert second.result(0) is harness.made[1]
 
 
@@ -212,15 +212,15 @@ def test_refused():
     harness = PoolHarness(1)
     harness.fail(*[Refused("too old; update it")] * 2)
     waiting = harness.pool.lease()
-    harness.booters.run()
+    harness.boot_threads.run()
     late = harness.pool.lease()
     for future in (waiting, late):
         with pytest.raises(BadGateway, match="too old; update it") as caught:
             future.result(0)
         assert caught.value.headers() == {"x-should-retry": "false"}
-    assert set(harness.refused) == {"too old; update it"}
+    assert harness.refused == ["too old; update it"]
     assert harness.status() == ("failing", 0, 0)
-    assert not harness.booters.jobs
+    assert not harness.boot_threads.jobs
     assert not harness.pauses
 
 
@@ -229,7 +229,7 @@ def test_closing():
     harness = PoolHarness(1).fill()
     harness.pool.lease()
     waiting = harness.pool.lease()
-    harness.booters.run(1)
+    harness.boot_threads.run(1)
     more = harness.pool.lease()
     harness.pool.close()
     late = harness.pool.lease()
@@ -237,7 +237,7 @@ def test_closing():
     for future in (more, late):
         with pytest.raises(Unavailable, match="shutting down"):
             future.result(0)
-    harness.booters.run()
+    harness.boot_threads.run()
     assert harness.stopped == harness.made[2:]
     harness.fill()
     assert harness.status()[1:] == (0, 0)
@@ -257,9 +257,9 @@ def test_failing_after_closing():
     harness = PoolHarness(1).fail()
     harness.pool.fill()
     harness.pool.close()
-    harness.booters.run()
+    harness.boot_threads.run()
     assert not harness.pauses
-    assert not harness.booters.jobs
+    assert not harness.boot_threads.jobs
 
 
 def test_pause_that_ends_after_closing():
@@ -267,7 +267,7 @@ def test_pause_that_ends_after_closing():
     harness = PoolHarness(1).fail().fill()
     harness.pool.close()
     harness.resume()
-    assert not harness.booters.jobs
+    assert not harness.boot_threads.jobs
 
 
 def test_no_thread_to_wait_in():

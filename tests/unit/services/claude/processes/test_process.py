@@ -38,7 +38,10 @@ def test_no_room_for_its_files(tmp_path, no_room):
     """Where nothing can be written nothing is left, and it is said why."""
     root, config = tmp_path / "root", tmp_path / "config"
     before = children(os.getpid())
-    with no_room(), pytest.raises(BootFailed, match=r"\(TMPDIR\) takes nothing: File too large"):
+    with (
+        no_room(),
+        pytest.raises(BootFailed, match=r"\(TMPDIR\) cannot be written to: File too large"),
+    ):
         Process(Profile("plain", (), {}), "/bin/cat", root, config)
     assert children(os.getpid()) == before
     assert not list(root.iterdir())

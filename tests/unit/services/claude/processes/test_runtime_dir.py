@@ -18,7 +18,7 @@ from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
 tempfile.tempdir = sys.argv[1]
 root = RuntimeDirectory()
 if "guarded" in sys.argv:
-    root.guard()
+    root.start_reaper()
 began = subprocess.Popen(["sleep", "100"], env={**os.environ, "X": f"{root.path}/home"})
 print(root.path, began.pid, flush=True)
 signal.pause()
@@ -61,8 +61,8 @@ def test_root(root, here):
 def test_removal(here):
     """A root that is removed is gone, and its guard with it."""
     root = RuntimeDirectory()
-    root.guard()
-    assert (guard := root._guard)
+    root.start_reaper()
+    assert (guard := root._reaper)
     (root.path / "home").mkdir()
     root.remove()
     assert guard.returncode == 0
@@ -71,22 +71,22 @@ def test_removal(here):
 
 def test_guard_is_one(root):
     """There is one guard, however often one is asked for; where it was killed another is had."""
-    root.guard()
-    first = root._guard
-    root.guard()
-    assert root._guard is first
+    root.start_reaper()
+    first = root._reaper
+    root.start_reaper()
+    assert root._reaper is first
     first.kill()
     first.wait()
-    root.guard()
-    assert root._guard is not first
-    assert root._guard.poll() is None
+    root.start_reaper()
+    assert root._reaper is not first
+    assert root._reaper.poll() is None
 
 
 def test_guard_sees_no_secret(root, monkeypatch):
     """The guard is told where to look, and has nothing of the gateway's environment."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
-    root.guard()
-    with open(f"/proc/{root._guard.pid}/environ") as seen:
+    root.start_reaper()
+    with open(f"/proc/{root._reaper.pid}/environ") as seen:
         assert "secret" not in seen.read()
 
 
@@ -132,5 +132,5 @@ def test_links(here, tmp_path_factory):
 
 def test_signals_are_the_guards_own(root):
     """A signal to all of the gateway's session does not reach its guard."""
-    root.guard()
-    assert os.getsid(root._guard.pid) == root._guard.pid != os.getsid(0)
+    root.start_reaper()
+    assert os.getsid(root._reaper.pid) == root._reaper.pid != os.getsid(0)

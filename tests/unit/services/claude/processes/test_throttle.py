@@ -28,7 +28,7 @@ class Visitors:
         return asyncio.create_task(self._pass(name))
 
     async def _pass(self, name):
-        async with self.gate.passage():
+        async with self.gate.slot():
             self.inside.append(name)
             await self.done[name].wait()
         self.inside.remove(name)
@@ -62,7 +62,7 @@ def test_idle():
     async def play():
         gate = Throttle(2, LONG)
         assert gate.idle()
-        async with gate.passage() as done:
+        async with gate.slot() as done:
             assert not gate.idle()
             done()
             assert gate.idle()
@@ -77,7 +77,7 @@ def test_whoever_is_long_inside_holds_up_nobody():
 
     async def play():
         gate = Throttle(1, 0.01)
-        async with gate.passage(), asyncio.timeout(10), gate.passage():
+        async with gate.slot(), asyncio.timeout(10), gate.slot():
             assert not gate.idle()
         assert gate.idle()
 
@@ -130,7 +130,7 @@ def test_failing_inside():
     async def play():
         gate = Throttle(1, LONG)
         with pytest.raises(ZeroDivisionError):
-            async with gate.passage():
+            async with gate.slot():
                 raise ZeroDivisionError
         assert gate.idle()
 
@@ -142,11 +142,11 @@ def test_loops_of_their_own():
     gate = Throttle(1, LONG)
 
     async def enter():
-        async with gate.passage():
+        async with gate.slot():
             return "in"
 
     async def play():
-        async with gate.passage():
+        async with gate.slot():
             other = asyncio.get_running_loop().run_in_executor(None, asyncio.run, enter())
             while not gate._waiting:
                 await asyncio.sleep(0)

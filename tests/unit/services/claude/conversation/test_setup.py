@@ -1,0 +1,101 @@
+"""What a process is sent when a turn begins."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from wrapper.services.claude.conversation.setup import Setup, set_up
+from wrapper.services.claude.processes.leasing import Lease
+from wrapper.services.claude.processes.parking import ParkedProcess
+from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.turn import Message, Permissions, Sampling, SessionKey, Turn
+
+pytestmark = pytest.mark.packages
+
+KEY = SessionKey("local", "s", "a1")
+EARLIER = (Message("user", ("a",)), Message("assistant", ("b",)))
+TURN = Turn("sonnet", (*EARLIER, Message("user", ("c",))), session=KEY)
+
+
+def lease_of(state: ProcessState | None = None, mode="default", **fields) -> Lease:
+    """Return a lease of a fresh process, or of one that has this *state*."""
+    profile = SimpleNamespace(mode=mode, reads_only=False)
+    fake = SimpleNamespace(profile=profile, directory="/", initialized=False)
+    process = cast(Process, fake)
+    parked = ParkedProcess(KEY, process, (), state) if state else None
+    return Lease(process, parked=parked, **fields)
+
+
+def requests(setup: Setup):
+    return [frame["request"]["subtype"] for frame in setup.requests]
+
+
+def texts(setup: Setup):
+    return [frame["message"]["content"][0]["text"] for frame, _ in setup.history]
+
+
+def test_a_fresh_process():
+    """A fresh process gets an initialize request and the whole history."""
+    setup = set_up(lease_of(), TURN)
+    assert requests(setup)[0] == "initialize"
+    assert texts(setup) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("known", "rest"), [(EARLIER, []), (EARLIER[:1], ["b"])])
+def test_a_process_that_had_a_turn(known, rest):
+    """A process that had a turn gets no initialize request, and only messages that it lacks."""
+    setup = set_up(lease_of(ProcessState(known)), TURN)
+    assert "initialize" not in requests(setup)
+    assert texts(setup) == rest
+
+
+@pytest.mark.parametrize("asked", [None, "plan"])
+@pytest.mark.parametrize("initial", ["default", "acceptEdits"])
+def test_the_mode_never_sticks(asked, initial):
+    """A process that had a turn gets the mode that is asked for, or else its initial one."""
+    turn = replace(TURN, permissions=Permissions(mode=asked))
+    first = set_up(lease_of(ProcessState(EARLIER), initial), turn).requests[0]
+    assert first["request"] == {"subtype": "set_permission_mode", "mode": asked or initial}
+
+
+def test_only_other_settings_are_sent_again():
+    """A process that had a turn gets only those settings that differ from the last turn's."""
+    other = replace(TURN, sampling=Sampling(max_tokens=5000))
+    state = set_up(lease_of(), TURN).state
+    for turn, changed in ((TURN, False), (other, True), (TURN, True)):
+        setup = set_up(lease_of(state), turn)
+        expected = ["set_permission_mode", *(["apply_flag_settings"] if changed else [])]
+        assert requests(setup) == expected
+        state = setup.state
+
+
+def uuids(setup: Setup):
+    return [frame.get("uuid", "") for frame, _ in setup.history], setup.prompt["uuid"]
+
+
+def test_rewindable():
+    """The user's first and last message get UUIDs, and the first one's stays in later turns."""
+    setup = set_up(lease_of(rewindable=True), TURN)
+    state = setup.state
+    assert uuids(setup) == ([state.first, ""], state.last)
+    assert state.first
+    assert state.first != state.last
+    later = set_up(lease_of(replace(state, known=EARLIER), rewindable=True), TURN)
+    assert later.state.first == state.first
+    assert later.state.last == later.prompt["uuid"] != state.last
+
+
+def test_rewindable_without_history():
+    """Where the prompt is the only message, it is the first and the last one."""
+    state = set_up(lease_of(rewindable=True), replace(TURN, messages=EARLIER[:1])).state
+    assert state.first == state.last != ""
+
+
+def test_not_rewindable():
+    """A conversation that the model begins has no first message to rewind to."""
+    setup = set_up(lease_of(rewindable=True), replace(TURN, messages=TURN.messages[1:]))
+    assert setup.state.first == ""
+    assert uuids(setup) == ([""], setup.state.last)

@@ -1,0 +1,83 @@
+"""What a turn sends to its process: the configuration, the history and the prompt."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from wrapper.services.claude.processes.leasing import Lease
+from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.frames import Frame
+from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
+from wrapper.services.claude.protocol.permission_prompt import PermissionServer
+from wrapper.services.turn import Turn
+
+# Messages, and whether Claude Code answers each with a result.
+History = Iterator[tuple[Frame, bool]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is sent to a process, in this order: `requests`, `history` and `prompt`.
+
+    `functions` and `permissions` answer Claude Code's own control requests. `state` has the
+    settings and UUIDs that the process keeps.
+    """
+
+    requests: Sequence[Frame]
+    history: Iterable[tuple[Frame, bool]]
+    prompt: Frame
+    functions: FunctionServer = field(default_factory=lambda: FunctionServer(()))
+    permissions: PermissionServer | None = None
+    state: ProcessState = field(default_factory=ProcessState)
+
+
+def set_up(lease: Lease, turn: Turn) -> Setup:
+    """Return what *turn* sends to the process of its *lease*.
+
+    A process that had turns before gets only what changed and the messages that it does not know.
+    """
+    process, before = lease.process, lease.state
+    if process.initialized:  # a late system prompt is refused together with some aliases
+        turn = replace(turn, model=process.full_model_name(turn.model))
+    settings = frames.settings(turn)
+    if before is None:
+        requests = frames.configuration(
+            turn, settings, lease.workspace, initialized=process.initialized
+        )
+    else:
+        mode = process.profile.mode
+        requests = frames.reconfiguration(turn, settings, mode, before.settings)
+    before = before or ProcessState()
+    state = replace(before, settings=tuple(settings))
+    history, prompt = frames.history(turn, len(before.known)), frames.prompt(turn)
+    if lease.rewindable:
+        history, prompt, state = _add_uuids(history, prompt, state)
+    directory = lease.workspace or process.directory
+    permissions = PermissionServer(directory) if process.profile.reads_only else None
+    return Setup(requests, history, prompt, FunctionServer(mcp_functions(turn)), permissions, state)
+
+
+def _add_uuids(
+    history: History, prompt: Frame, state: ProcessState
+) -> tuple[History, Frame, ProcessState]:
+    """Give the user's first and last message UUIDs, so that the process can be rewound.
+
+    It cannot be rewound to a conversation's start if the model speaks first; then there is no
+    first UUID.
+    """
+    opening = next(history, None)
+    last = str(uuid.uuid4())
+    first = state.first
+    if opening is None:
+        first = first or last
+    else:
+        frame, answered = opening
+        if answered and not first:
+            first = str(uuid.uuid4())
+            frame = frames.with_uuid(frame, first)
+        history = itertools.chain([(frame, answered)], history)
+    return history, frames.with_uuid(prompt, last), replace(state, first=first, last=last)

@@ -1,0 +1,51 @@
+"""The pause after failed boots, which doubles with each failure in a row."""
+
+from __future__ import annotations
+
+from wrapper.errors import ApiError
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 60.0
+
+
+class Backoff:
+    """Counts failed boots. It has no lock of its own: its pool's is held at each call.
+
+    `error` is the last failure while no boot has succeeded since. `paused` says that no boot may
+    begin, and `refused` that none ever will.
+    """
+
+    def __init__(self) -> None:
+        self.error: ApiError | None = None
+        self.paused = False
+        self.refused = False
+        self._failures = 0
+
+    def fail(self, error: ApiError) -> float:
+        """Count a failure and return the seconds to pause.
+
+        Boots that fail during a pause are one failure together. Otherwise a large pool would soon
+        pause for long, and notice late that boots succeed again.
+        """
+        self._failures += not self.paused
+        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 10))
+        error.retry_after = max(1, round(delay))
+        self.error = error
+        self.paused = True
+        return delay
+
+    def refuse(self, error: ApiError) -> None:
+        """Take note that no process of this Claude Code may serve."""
+        self.refused = True
+        self.error = error
+
+    def succeed(self) -> None:
+        """Forget all failures."""
+        self._failures, self.error = 0, None
+
+    def is_hopeless(self, booting: int) -> bool:
+        """Say whether a turn may wait long while *booting* boots are under way.
+
+        It need not after a single failure, since the next boot follows soon.
+        """
+        return self.refused or (self._failures > 1 and not booting)
