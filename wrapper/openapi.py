@@ -14,6 +14,7 @@ from flask import Flask
 from marshmallow import fields
 from werkzeug.routing import Rule
 
+from wrapper.json_text import Json
 from wrapper.routes.blueprint import NAMES
 from wrapper.routes.chat import RATES, TIMING
 from wrapper.routes.operation import Operation, operation_of
@@ -21,8 +22,6 @@ from wrapper.routes.responses import PROCESSING_HEADER, PROCESSING_MEANING
 from wrapper.schemas.base import BaseSchema, SchemaLike, nullable
 from wrapper.schemas.errors import ErrorSchema
 from wrapper.version import __version__
-
-Json = dict[str, Any]
 
 TITLE = "claude-code-gateway"
 JSON_TYPE, EVENTS_TYPE, TEXT_TYPE = "application/json", "text/event-stream", "text/plain"

@@ -42,7 +42,7 @@ def used(*models, requests=1):
 
 def test_a_turn():
     """A turn's times, tokens, cost and upstream requests are counted, once."""
-    started = Started("scripted-model", had=Acquisition("warm", 0.002, 0.02))
+    started = Started("scripted-model", acquisition=Acquisition("warm", 0.002, 0.02))
     first, last = used("scripted-model"), used("scripted-model", requests=3)
     server = ScriptedServer(started, first, TextDelta("a"), last, DONE)
     for stream in (False, True):

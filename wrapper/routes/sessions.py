@@ -88,15 +88,14 @@ def _info_body(info: SessionInfo) -> dict[str, Any]:
 
 def _stats_body(stats: Stats) -> dict[str, Any]:
     usage = stats.usage
-    prompt_tokens = usage.input + usage.cache_read + usage.cache_creation
     return {
         "sessions": stats.sessions,
         "turns": stats.turns,
-        "prompt_tokens": prompt_tokens,
+        "prompt_tokens": usage.prompt,
         "cached_tokens": usage.cache_read,
         "completion_tokens": usage.output,
         "reasoning_tokens": usage.reasoning,
-        "total_tokens": prompt_tokens + usage.output,
+        "total_tokens": usage.total,
         "cost_usd": round(stats.cost_usd, 9),
         "oldest": _iso_time(stats.oldest),
         "newest": _iso_time(stats.newest),

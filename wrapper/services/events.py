@@ -1,4 +1,4 @@
-"""The events that an engine yields while it runs a turn, and what they tell that it has used."""
+"""The events that an engine yields while it runs a turn, and the usage that they report."""
 
 from __future__ import annotations
 
@@ -23,34 +23,52 @@ class Usage:
     output: int = 0
     reasoning: int = 0
 
+    @property
+    def prompt(self) -> int:
+        """Return the tokens of the prompt, cached or not."""
+        return self.input + self.cache_read + self.cache_creation
+
+    @property
+    def total(self) -> int:
+        """Return the tokens of prompt and answer."""
+        return self.prompt + self.output
+
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Return the sum of all *parts*."""
     return Usage(*map(sum, zip(*map(astuple, (Usage(), *parts)), strict=True)))
 
 
+def sum_costs(costs: Iterable[float | None]) -> float | None:
+    """Return the sum of *costs*; None where one of them is not known."""
+    costs = list(costs)
+    return None if None in costs else sum(cost or 0.0 for cost in costs)
+
+
 @dataclass(frozen=True)
 class Spent:
-    """What one model used. `cost_usd` is None where the engine could not say, or not yet."""
+    """What one model used. `cost_usd` is None where the engine does not know it, or not yet."""
 
     usage: Usage
     cost_usd: float | None = None
 
 
 def add_spent(*each: Mapping[str, Spent]) -> dict[str, Spent]:
-    """Return what all of *each* used; where of one the cost is not known, it is not of the sum."""
+    """Return the sums by model; a sum's cost is None where the cost of a part is."""
     sums: dict[str, Spent] = {}
-    for model, one in ((model, one) for spent in each for model, one in spent.items()):
-        known = sums.get(model, Spent(Usage(), 0.0))
-        costs = (known.cost_usd, one.cost_usd)
-        cost = None if None in costs else sum(cost or 0.0 for cost in costs)
-        sums[model] = Spent(sum_usage((known.usage, one.usage)), cost)
+    for model, spent in (item for spent_by_model in each for item in spent_by_model.items()):
+        before = sums.get(model, Spent(Usage(), 0.0))
+        sums[model] = Spent(
+            sum_usage((before.usage, spent.usage)), sum_costs((before.cost_usd, spent.cost_usd))
+        )
     return sums
 
 
 class Ending(Enum):
-    """Why a turn ended: with calls that the client has to run; abandoned, as nobody waited; before
-    the model was asked again, since the key's budget is spent.
+    """Why a turn ended.
+
+    CALLS: the client must run functions. ABANDONED: nobody waited for the answer any more.
+    BUDGET: the key's budget was spent before the model was asked again.
     """
 
     DONE = "done"
@@ -63,11 +81,12 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How a turn came to what it runs on.
+    """How a turn got its process.
 
-    `source`: `warm`, or `cold`, where that had to be waited for; `parked` after a turn before it of
-    the conversation; or `recycled`, after one of another.
-    `lease` are the seconds until it had that, `configure` those until that knew all it must.
+    `source`: `warm`; `cold`, where the turn waited for its start; `parked` by an earlier turn of
+    the same conversation; or `recycled` after a turn of another one.
+    `lease` is the seconds until the turn had the process, `configure` those until the process was
+    configured.
     """
 
     source: Source
@@ -79,13 +98,13 @@ class Acquisition:
 class Started:
     """The model has begun to answer. `model` is the one that runs.
 
-    `resumed` says that what its session's last turn ran on goes on, `had` how the turn came to it,
-    where the engine tells.
+    `resumed` says that the process of the session's last turn goes on. `acquisition` says how the
+    turn got its process, where the engine knows it.
     """
 
     model: str
     resumed: bool = False
-    had: Acquisition | None = None
+    acquisition: Acquisition | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +119,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True)
 class ToolUse:
-    """The engine uses one of its own tools. `arguments` is JSON, as the model wrote it."""
+    """The engine uses one of its own tools. `arguments` is the JSON text that the model wrote."""
 
     name: str
     arguments: str
@@ -108,7 +127,7 @@ class ToolUse:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """The model begins to call a function; calls are counted from 0."""
+    """The model begins to call a function. The `index` counts calls from 0."""
 
     index: int
     id: str
@@ -117,7 +136,7 @@ class CallStarted:
 
 @dataclass(frozen=True)
 class CallDelta:
-    """More of a call's `arguments`."""
+    """The next piece of a call's `arguments`."""
 
     index: int
     arguments: str
@@ -125,9 +144,9 @@ class CallDelta:
 
 @dataclass(frozen=True)
 class Used:
-    """What the turn has used up to now, by model; it is told before what was bought is.
+    """What the turn has used up to now, by model. It comes before the events that were paid for.
 
-    `requests` is how many answers of the model's it has taken, a tool's results between each.
+    `requests` counts the turn's requests to the model; the results of tools come between them.
     """
 
     spent: Mapping[str, Spent]
@@ -136,7 +155,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Ended:
-    """The turn is over. `cost_usd` is None where the engine could not say."""
+    """The turn is over. `cost_usd` is None where the engine does not know it."""
 
     ending: Ending
     usage: Usage
@@ -145,28 +164,28 @@ class Ended:
 
 @dataclass(frozen=True)
 class Compacted:
-    """The conversation was too long, and goes on as `messages`, before the model has begun."""
+    """The conversation was too long and goes on as `messages`. It comes before Started."""
 
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something that the client is told about its answer: the header's `name`, and a parameter."""
+    """A note for the client about a parameter. `name` is the header that lists it."""
 
     name: Literal["x-adapted-params", "x-retried-params", "x-unmet-params", "x-ended-early"]
     param: str
 
 
 def add_note(notes: Mapping[str, str], noted: Noted) -> dict[str, str]:
-    """Return *notes*, by header name, with what *noted* adds."""
-    known = filter(None, notes.get(noted.name, "").split(", "))
-    return {**notes, noted.name: ", ".join(dict.fromkeys((*known, noted.param)))}
+    """Return *notes*, by header name, with *noted* added."""
+    params = filter(None, notes.get(noted.name, "").split(", "))
+    return {**notes, noted.name: ", ".join(dict.fromkeys((*params, noted.param)))}
 
 
 @dataclass(frozen=True)
 class Unfit:
-    """The answer is none that the client can use: the *error* it is once the turn has ended."""
+    """The client cannot use the answer. *error* is raised once the turn has ended."""
 
     error: ApiError
 
@@ -186,14 +205,13 @@ Event = (
 )
 
 
-def beside(event: Event, before: Used) -> Event:
-    """Return *event* with what it tells of use increased by what was used *before* its turn."""
+def add_usage(event: Event, before: Used) -> Event:
+    """Return *event*; where it reports usage, add the usage of an attempt *before*."""
     spent = before.spent
     if isinstance(event, Used):
         return Used(add_spent(spent, event.spent), before.requests + event.requests)
     if isinstance(event, Ended):
-        costs = [event.cost_usd, *(one.cost_usd for one in spent.values())]
-        cost = None if None in costs else sum(cost or 0.0 for cost in costs)
-        usage = sum_usage((event.usage, *(one.usage for one in spent.values())))
+        cost = sum_costs((event.cost_usd, *(part.cost_usd for part in spent.values())))
+        usage = sum_usage((event.usage, *(part.usage for part in spent.values())))
         return Ended(event.ending, usage, cost)
     return event

@@ -117,7 +117,7 @@ def test_shutdown_while_it_waits(full):
 
 def test_timing():
     """An answer tells what its parts took: a whole one all, a stream what is known at its begin."""
-    had = Started("m", had=Acquisition("warm", 0.001, 0.02))
+    had = Started("m", acquisition=Acquisition("warm", 0.001, 0.02))
     server = ScriptedServer(had, TextDelta("a"), 0.05, DONE)
     for stream, names in ((False, ["first_token", "total"]), (True, ["first_token"])):
         told = server.ask(stream=stream).headers["Server-Timing"]

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
+from wrapper.json_text import Json
 from wrapper.json_text.precision import write_exact
 from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.data_uri import DataUri, parse_data_uri
 from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
 from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
-
-Json = dict[str, Any]
 
 TEXT_PARTS = ("text", "refusal")
 

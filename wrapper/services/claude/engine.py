@@ -31,7 +31,7 @@ from wrapper.services.events import (
     Started,
     Usage,
     Used,
-    beside,
+    add_usage,
 )
 from wrapper.services.permissions.confinement import confine
 from wrapper.services.turn import SessionKey, Turn
@@ -125,7 +125,9 @@ class ClaudeEngine:
                                 sent()
                                 leases.catch_up()
                                 seconds = leased - began, conversation.configured - leased
-                                event = replace(event, had=Acquisition(lease.source, *seconds))
+                                event = replace(
+                                    event, acquisition=Acquisition(lease.source, *seconds)
+                                )
                             yield event
                 state = conversation.state()
                 return
@@ -148,15 +150,15 @@ class ClaudeEngine:
                     before = event
                 yield event
         if leaving.is_set():
-            yield beside(Ended(Ending.ABANDONED, Usage(), 0.0), before)
+            yield add_usage(Ended(Ending.ABANDONED, Usage(), 0.0), before)
             return
         if not turn.may_go_on():
             yield Started(turn.model)
-            yield beside(Ended(Ending.BUDGET, Usage(), 0.0), before)
+            yield add_usage(Ended(Ending.BUDGET, Usage(), 0.0), before)
             return
         async with aclosing(self._run_once(turn, leaving)) as events:
             async for event in events:
-                yield beside(event, before)
+                yield add_usage(event, before)
 
     async def _compact(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         leases = self._leases()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
+from wrapper.json_text import Json
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -21,8 +22,10 @@ from wrapper.services.events import (
     ToolUse,
     Usage,
     add_note,
+    sum_costs,
+    sum_usage,
 )
-from wrapper.services.fronts.presenter import Items, Json
+from wrapper.services.fronts.presenter import Items
 from wrapper.services.messages.answer import Answer
 from wrapper.services.request import ChatRequest
 
@@ -213,34 +216,26 @@ def _delta(index: int, delta: Json, reason: str | None = None) -> Json:
 def build_usage(ended: Iterable[Ended]) -> Json:
     """Return OpenAI's usage, summed over the choices, with their cost in `cost_usd`."""
     ended = list(ended)
-    used = [end.usage for end in ended]
-    prompt = sum(u.input + u.cache_read + u.cache_creation for u in used)
-    output = sum(u.output for u in used)
+    usage = sum_usage(end.usage for end in ended)
+    cost = sum_costs(end.cost_usd for end in ended)
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": _prompt_details(used),
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": _prompt_details(usage),
         "completion_tokens_details": {
-            "reasoning_tokens": sum(u.reasoning for u in used),
+            "reasoning_tokens": usage.reasoning,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
-        "cost_usd": _cost(ended),
+        "cost_usd": None if cost is None else round(cost, 9),
     }
 
 
-def _prompt_details(used: list[Usage]) -> Json:
+def _prompt_details(usage: Usage) -> Json:
     return {
-        "cached_tokens": sum(u.cache_read for u in used),
-        "cache_write_tokens": sum(u.cache_creation for u in used),
+        "cached_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_creation,
         "audio_tokens": 0,
     }
-
-
-def _cost(ended: list[Ended]) -> float | None:
-    """Return the sum in dollars, or None if a part of it is not known."""
-    costs = [end.cost_usd for end in ended]
-    known = [cost for cost in costs if cost is not None]
-    return round(sum(known), 9) if len(known) == len(costs) else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from wrapper.errors import ApiError
+from wrapper.json_text import Json
 from wrapper.services.events import Event
 
-Json = dict[str, Any]
 # Each event comes with the index of its choice. None means that nothing has come for a while.
 Items = Iterable[tuple[int, Event] | None]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
+from wrapper.json_text import Json
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
 from wrapper.services.turn import Document, Image, Part, SessionKey, ToolCall, ToolResult
 
-Json = dict[str, Any]
 Found = TypeVar("Found")
 
 # A text is just that, and needs no name.

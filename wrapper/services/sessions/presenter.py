@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from wrapper.json_text import Json
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
-
-Json = dict[str, Any]
 
 
 def transcribe(message: ChatMessage) -> Json:

@@ -140,7 +140,7 @@ class SessionService:
         return Stats(
             sessions=len(heads),
             turns=sum(head.turns for head in heads),
-            usage=sum_usage((Usage(), *(head.usage for head in heads))),
+            usage=sum_usage(head.usage for head in heads),
             cost_usd=sum(head.cost_usd for head in heads),
             oldest=min((head.created for head in heads), default=None),
             newest=max((head.created for head in heads), default=None),

@@ -7,7 +7,7 @@ from typing import Any
 
 from blinker import NamedSignal, Namespace
 
-from wrapper.services.events import Used, add_spent, sum_usage
+from wrapper.services.events import Used, add_spent, sum_costs, sum_usage
 from wrapper.services.turn import Turn
 
 _signals = Namespace()
@@ -44,9 +44,8 @@ class Signals:
         """Tell of the end of what has begun."""
         if self._begun and turn_finished.receivers:
             spent = add_spent(*(used.spent for used in self._used.values())).values()
-            costs = [one.cost_usd for one in spent]
-            cost = None if None in costs else sum(cost or 0.0 for cost in costs)
-            usage = sum_usage(one.usage for one in spent)
+            cost = sum_costs(part.cost_usd for part in spent)
+            usage = sum_usage(part.usage for part in spent)
             self._send(turn_finished, **self._facts, usage=usage, cost_usd=cost, outcome=outcome)
 
     def _send(self, signal: NamedSignal, **facts: Any) -> None:

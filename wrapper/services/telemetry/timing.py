@@ -46,8 +46,9 @@ class Timing:
         if self.first_token is not None:
             return
         self.first_token = self._elapsed()
-        if had := event.had:
-            self.source, self.lease, self.configure = had.source, had.lease, had.configure
+        if acquired := event.acquisition:
+            self.source = acquired.source
+            self.lease, self.configure = acquired.lease, acquired.configure
 
     def over(self) -> None:
         if self.total is None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from wrapper.errors import ApiError
 from wrapper.services.engine import Runner
-from wrapper.services.events import Compacted, Event, Noted, Started, beside
+from wrapper.services.events import Compacted, Event, Noted, Started, add_usage
 from wrapper.services.turn import Turn
 from wrapper.services.turns.attempt import Attempt
 from wrapper.services.turns.requirements import Fault
@@ -57,14 +57,14 @@ class Correction:
             async with aclosing(self._play(second, leaving)) as events:
                 async for event in events:
                     if not isinstance(event, Started | Compacted):
-                        yield beside(event, first.used)
+                        yield add_usage(event, first.used)
         except ApiError as error:
             if second.spoke or second.called:
                 raise
             log.warning("the model could not be asked once more: %s", error.code)
         answer, before = (second, first.used) if second.ended else (first, second.used)
         for event in answer.rest(answer.fault()):
-            yield beside(event, before)
+            yield add_usage(event, before)
 
     async def _play(self, attempt: Attempt, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         async with aclosing(self._engine.run(attempt.turn, leaving)) as events:

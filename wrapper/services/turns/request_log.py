@@ -62,7 +62,7 @@ class RequestLog:
             if event.ending is Ending.BUDGET:
                 self._outcome = str(QuotaExceeded.code)
             used = event.usage
-            self._facts["prompt_tokens"] += used.input + used.cache_read + used.cache_creation
+            self._facts["prompt_tokens"] += used.prompt
             self._facts["completion_tokens"] += used.output
             if event.cost_usd is not None:
                 cost = self._facts.get("cost_usd", 0.0) + event.cost_usd

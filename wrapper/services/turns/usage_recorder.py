@@ -93,9 +93,7 @@ class UsageRecorder:
         if more:
             name = self._principal.name
             self._ledger.add(*(Row(self._day, name, model, one) for model, one in more.items()))
-            used = total(more.values())
-            tokens = used.input + used.cache_read + used.cache_creation + used.output
-            self._rates.spend(self._principal, tokens)
+            self._rates.spend(self._principal, total(more.values()).tokens)
 
 
 def _books(spent: Mapping[str, Spent]) -> Books:

@@ -30,15 +30,14 @@ def _line(row: Row) -> dict[str, Any]:
 
 def _figures(amounts: Amounts) -> dict[str, Any]:
     """Return tokens by OpenAI's names, of which a prompt's include the cached, and dollars."""
-    prompt = amounts.input + amounts.cache_read + amounts.cache_creation
     return {
         "requests": amounts.requests,
-        "prompt_tokens": prompt,
+        "prompt_tokens": amounts.prompt,
         "cached_tokens": amounts.cache_read,
         "cache_write_tokens": amounts.cache_creation,
         "completion_tokens": amounts.output,
         "reasoning_tokens": amounts.reasoning,
-        "total_tokens": prompt + amounts.output,
+        "total_tokens": amounts.tokens,
         "cost_usd": round(amounts.nanos * NANO, 9),
         "unpriced_usd": round(amounts.unpriced_nanos * NANO, 9),
     }

@@ -28,6 +28,16 @@ class Amounts:
     nanos: int = 0
     unpriced_nanos: int = 0
 
+    @property
+    def prompt(self) -> int:
+        """Return the tokens of prompts, cached or not."""
+        return self.input + self.cache_read + self.cache_creation
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of prompts and answers."""
+        return self.prompt + self.output
+
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
 

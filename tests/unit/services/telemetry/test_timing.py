@@ -31,7 +31,7 @@ def test_all_is_known(clock):
     with timing.queueing():
         clock.now += 1
     clock.now += 2
-    timing.started(Started("m", had=Acquisition("parked", 0.0004, 0.02)))
+    timing.started(Started("m", acquisition=Acquisition("parked", 0.0004, 0.02)))
     clock.now += 3
     timing.over()
     assert timing.header() == {
@@ -53,7 +53,7 @@ def test_the_first_counts(clock):
     timing = Timing(clock)
     for number in (1, 2):
         clock.now += 1
-        timing.started(Started("m", had=Acquisition("warm", number, number)))
+        timing.started(Started("m", acquisition=Acquisition("warm", number, number)))
         timing.over()
     told = {"lease": 1, "configure": 1, "first_token": 1, "total": 1}
     assert timing.parts() == told

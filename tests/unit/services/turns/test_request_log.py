@@ -43,7 +43,7 @@ def test_done(told):
     clock = Clock()
     record = record_of(clock)
     clock.now = 0.1
-    record.add(0, Started("claude-sonnet-5-5", had=Acquisition("parked", 0.002, 0.02)))
+    record.add(0, Started("claude-sonnet-5-5", acquisition=Acquisition("parked", 0.002, 0.02)))
     record.add(0, TextDelta("Hello."))
     for _ in range(2):
         record.add(0, Ended(Ending.DONE, Usage(input=3, cache_read=4, output=5), 0.25))
