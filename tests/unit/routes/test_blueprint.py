@@ -25,7 +25,7 @@ pytestmark = pytest.mark.packages
 @pytest.mark.parametrize("path", [CHAT_PATH, f"{CHAT_PATH}?x=1"])
 @pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer wrong"}, {"x-api-key": "wrong"}])
 def test_key_needed(path, sent):
-    """Without the right key nothing is answered, and nothing asked."""
+    """Without the right key, no request is answered and no turn runs."""
     server = ScriptedServer(api_key=KEY)
     response = server.post(CHAT_BODY, path=path, headers=sent)
     assert error_of(response, 401)["code"] == "invalid_api_key"
@@ -36,7 +36,7 @@ def test_key_needed(path, sent):
 
 @pytest.mark.parametrize("sent", [{"Authorization": f"bearer {KEY}"}, {"X-Api-Key": KEY}])
 def test_right_key(sent):
-    """The right key is answered, from any host."""
+    """A request with the right key is answered, from any host."""
     response = ScriptedServer(api_key=KEY).ask(headers={**sent, "Host": "gateway.example"})
     assert response.status_code == 200
 
@@ -51,11 +51,11 @@ def test_right_key(sent):
     ],
 )
 def test_checked_before_the_body(settings, status, environ):
-    """Who is calling is checked before the body is read."""
-    got, body, _ = ScriptedServer(**settings).send(
+    """The caller is checked before the body is read."""
+    actual_status, body, _ = ScriptedServer(**settings).send(
         UnreadableBody(), CONTENT_LENGTH="100", **environ
     )
-    assert got == status
+    assert actual_status == status
     assert set(body["error"]) == {"message", "type", "param", "code"}
 
 
@@ -64,7 +64,7 @@ def test_checked_before_the_body(settings, status, environ):
     [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}],
 )
 def test_foreign_callers(sent):
-    """Without a key, what a foreign web page may have sent is refused."""
+    """Without a key, a request that a foreign web page may have sent is refused."""
     server = ScriptedServer()
     assert error_of(server.ask(headers=sent), 403)["code"] == "permission_denied"
     assert server.engine.turns == []
@@ -72,12 +72,12 @@ def test_foreign_callers(sent):
 
 @pytest.mark.parametrize("sent", [{"Host": "127.0.0.1:8000"}, {"Origin": "http://localhost:3000"}])
 def test_local_callers(sent):
-    """Without a key, this machine's own pages are answered."""
+    """Without a key, requests from this machine's own pages are answered."""
     assert ScriptedServer().ask(headers=sent).status_code == 200
 
 
 @pytest.fixture
-def mounted():
+def mounted_client():
     """An app with a page of its own, and a gateway under a prefix."""
     app = Flask("other")
     app.get("/own")(lambda: "own")
@@ -86,37 +86,37 @@ def mounted():
     return app.test_client()
 
 
-def test_mounted(mounted):
-    """A gateway answers under the prefix that an app gives it, errors included."""
-    assert mounted.post("/ai/chat/completions", json=CHAT_BODY).status_code == 200
-    error_of(mounted.post("/ai/chat/completions", json={}), 400)
-    assert mounted.get("/ai/health").status_code == 200
+def test_prefix(mounted_client):
+    """A gateway answers under the prefix that an app gives it, with errors in OpenAI's shape."""
+    assert mounted_client.post("/ai/chat/completions", json=CHAT_BODY).status_code == 200
+    error_of(mounted_client.post("/ai/chat/completions", json={}), 400)
+    assert mounted_client.get("/ai/health").status_code == 200
 
 
-def test_mounting_changes_nothing_else(mounted):
-    """The app's own pages, and its own errors, stay as they are."""
-    own, missing = mounted.get("/own"), mounted.get("/nothing")
+def test_other_pages_of_the_app(mounted_client):
+    """The app's own pages and errors stay as they are."""
+    own, missing = mounted_client.get("/own"), mounted_client.get("/nothing")
     assert (own.text, missing.status_code, missing.mimetype) == ("own", 404, "text/html")
     assert "x-request-id" not in own.headers
 
 
-def test_doubled_slashes_of_others(mounted):
-    """Only the gateway's own paths are changed, not those of the app."""
-    assert mounted.post("/ai//chat/completions", json=CHAT_BODY).status_code == 200
-    redirect = mounted.get("/", environ_overrides={"PATH_INFO": "/own//x"})
+def test_doubled_slashes_of_others(mounted_client):
+    """Doubled slashes are corrected only in the gateway's own paths, not in the app's."""
+    assert mounted_client.post("/ai//chat/completions", json=CHAT_BODY).status_code == 200
+    redirect = mounted_client.get("/", environ_overrides={"PATH_INFO": "/own//x"})
     assert redirect.mimetype == "text/html"
 
 
 def test_gateways_do_not_mix():
-    """Two gateways in one process have nothing in common."""
-    one, other = ScriptedServer(api_key=KEY), ScriptedServer(default_model="haiku")
-    assert one.ask().status_code == 401
+    """Two gateways in one process are independent."""
+    with_key, other = ScriptedServer(api_key=KEY), ScriptedServer(default_model="haiku")
+    assert with_key.ask().status_code == 401
     assert other.ask().status_code == 200
-    assert (one.engine.turns, other.engine.turns[0].model) == ([], "haiku")
+    assert (with_key.engine.turns, other.engine.turns[0].model) == ([], "haiku")
 
 
 def test_starting_and_closing():
-    """Starting a gateway starts its engine, and closing it closes that; twice is harmless."""
+    """A gateway starts and closes its engine; closing it twice is harmless."""
     engine = ScriptedEngine()
     gateway = Gateway(Settings(), engine=engine)
     assert not engine.started
@@ -128,12 +128,14 @@ def test_starting_and_closing():
 
 
 def test_own_authentication():
-    """A shop says itself who is calling, and the engine and the log hear of that."""
+    """An app's own authentication decides who is calling; the engine gets the principal."""
     callers = {"1": Principal("carol", profile="plain"), "2": Principal("dave", models=())}
     app = Flask("shop")
     engine = ScriptedEngine()
     gateway = Gateway(
-        Settings(), engine=engine, authenticate=lambda asked: callers.get(asked.cookies.get("id"))
+        Settings(),
+        engine=engine,
+        authenticate=lambda request: callers.get(request.cookies.get("id")),
     )
     gateway.init_app(app, url_prefix="/ai/v1")
     client = app.test_client()
@@ -152,9 +154,9 @@ def test_own_authentication():
 
 
 def test_authentication_comes_first():
-    """Whom a shop does not know is told so before the body is read."""
+    """A caller unknown to the app is refused before the body is read."""
     app = Flask("shop")
-    Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: None).init_app(app)
+    Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda request: None).init_app(app)
     server = ScriptedServer()
     server.app = app
     status, body, _ = server.send(io.BufferedReader(UnreadableBody()), CONTENT_LENGTH="100")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.packages
 
 
 def test_capacity():
-    """Turns that do not fit and may not wait get 429 at once, and nothing is asked for them."""
+    """Without a queue, turns that exceed the capacity get 429 at once, and none of them runs."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=2, max_queue=0)
     running = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     response = server.ask(n=2)
@@ -37,8 +37,8 @@ def test_capacity():
 
 @pytest.mark.parametrize("step", [TextDelta("a"), errors.Overloaded("Busy."), KeyError("x")])
 @pytest.mark.parametrize("stream", [False, True])
-def test_places_are_given_back(step, stream):
-    """However a request ends, its place is free for the next."""
+def test_capacity_is_released(step, stream):
+    """However a request ends, the next one can run."""
     server = ScriptedServer(Started("m"), step, DONE, max_concurrent_turns=1)
     statuses = [server.ask(stream=stream).status_code for _ in range(3)]
     assert 429 not in statuses
@@ -47,7 +47,7 @@ def test_places_are_given_back(step, stream):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_client_gone(stream):
-    """When the client has left its turn is ended, and its place given back."""
+    """When the client has left, its turn is cancelled and its capacity is released."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1)
     reading, writing = os.pipe()
     with open(reading, "rb") as connection:
@@ -58,7 +58,7 @@ def test_client_gone(stream):
 
 
 def test_client_leaves_a_stream():
-    """A stream whose reader has left just ends, without a word, and its turn with it."""
+    """A stream whose client has left ends silently, and its turn is cancelled."""
     server = ScriptedServer(Started("m"), HOUR)
     reading, writing = os.pipe()
     with open(reading, "rb") as connection:
@@ -74,8 +74,8 @@ def test_client_leaves_a_stream():
     assert server.engine.running == 0
 
 
-def test_stream_that_nobody_reads():
-    """A stream that is closed before its end ends its turn and gives its place back."""
+def test_closed_stream():
+    """Closing a stream early cancels its turn and releases its capacity."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1)
     response = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     assert server.engine.running == 1
@@ -87,41 +87,41 @@ def test_stream_that_nobody_reads():
 
 
 @pytest.fixture
-def full():
-    """A server whose one place is taken."""
+def full_server():
+    """A server whose capacity of one turn is used up."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1)
     running = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     yield server
     running.close()
 
 
-def test_client_leaves_while_it_waits(full):
-    """Who leaves before there is a place for its turn gets none, and nothing is asked for it."""
+def test_client_leaves_the_queue(full_server):
+    """A client that leaves the queue gets 408, and its turn does not run."""
     reading, writing = os.pipe()
     with open(reading, "rb") as connection:
         threading.Timer(0.1, os.close, [writing]).start()
-        response = full.ask(environ={"werkzeug.socket": connection})
+        response = full_server.ask(environ={"werkzeug.socket": connection})
     assert error_of(response, 408)["code"] == "client_gone"
-    assert len(full.engine.turns) == 1
+    assert len(full_server.engine.turns) == 1
 
 
-def test_shutdown_while_it_waits(full):
-    """Who waits for a place when the gateway is told to stop is told so, and to ask again."""
-    told = iter([False])  # when it is asked for, and shutting down from then on
-    full.app.extensions["wrapper"].lifecycle.draining = lambda: next(told, True)
-    response = full.ask()
+def test_shutdown_while_queued(full_server):
+    """A request in the queue at shutdown gets 503 with Retry-After."""
+    answers = iter([False])  # not draining on arrival, and draining from then on
+    full_server.app.extensions["wrapper"].lifecycle.draining = lambda: next(answers, True)
+    response = full_server.ask()
     assert error_of(response, 503)["code"] == "unavailable"
     assert response.headers["Retry-After"] == "1"
-    assert len(full.engine.turns) == 1
+    assert len(full_server.engine.turns) == 1
 
 
 def test_timing():
-    """An answer tells what its parts took: a whole one all, a stream what is known at its begin."""
-    had = Started("m", acquisition=Acquisition("warm", 0.001, 0.02))
-    server = ScriptedServer(had, TextDelta("a"), 0.05, DONE)
+    """Server-Timing lists every phase of an answer; of a stream, those up to its first token."""
+    started = Started("m", acquisition=Acquisition("warm", 0.001, 0.02))
+    server = ScriptedServer(started, TextDelta("a"), 0.05, DONE)
     for stream, names in ((False, ["first_token", "total"]), (True, ["first_token"])):
-        told = server.ask(stream=stream).headers["Server-Timing"]
-        parts = [part.split(";") for part in told.split(", ")]
+        timing = server.ask(stream=stream).headers["Server-Timing"]
+        parts = [part.split(";") for part in timing.split(", ")]
         assert [part[0] for part in parts] == ["queue", "lease", "configure", *names]
         assert parts[1] == ["lease", "dur=1.0", "desc=warm"]
         took = {part[0]: float(part[1].removeprefix("dur=")) for part in parts}
@@ -130,32 +130,32 @@ def test_timing():
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_timing_of_an_error(stream):
-    """An error tells what its parts took, too; a request that is none has no parts."""
+    """Server-Timing also stands on errors of turns, but not on requests that are not valid."""
     server = ScriptedServer(errors.Overloaded("Busy."))
-    told = server.ask(stream=stream).headers["Server-Timing"]
-    assert [part.partition(";")[0] for part in told.split(", ")] == ["queue", "total"]
+    timing = server.ask(stream=stream).headers["Server-Timing"]
+    assert [part.partition(";")[0] for part in timing.split(", ")] == ["queue", "total"]
     assert "Server-Timing" not in server.ask(messages="?").headers
 
 
-def test_timing_of_a_refusal(full):
-    """Who waited in vain is told for how long."""
-    full.app.extensions["wrapper"].admission._patience = 0.1
-    response = full.ask()
+def test_timing_of_a_refusal(full_server):
+    """A request that waited in vain reports its time in the queue."""
+    full_server.app.extensions["wrapper"].admission._patience = 0.1
+    response = full_server.ask()
     error_of(response, 429)
     waited = response.headers["Server-Timing"].split(", ")[0]
     assert 100 <= float(waited.removeprefix("queue;dur=")) < 5000
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_shutdown(begun):
-    """At shutdown a turn that outlasts its grace is ended, with 503 or an error event."""
-    steps = [Started("m")] if begun else []
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_shutdown(has_begun):
+    """A turn that outlasts the grace period at shutdown ends with 503 or an error event."""
+    steps = [Started("m")] if has_begun else []
     server = ScriptedServer(*steps, HOUR, graceful_timeout=0)
     gateway = server.app.extensions["wrapper"]
-    told = iter([False])  # when it is asked for, and shutting down from then on
-    gateway.lifecycle.draining = lambda: next(told, True)
+    answers = iter([False])  # not draining on arrival, and draining from then on
+    gateway.lifecycle.draining = lambda: next(answers, True)
     response = server.ask(stream=True)
-    if begun:
+    if has_begun:
         assert frames_of(response)[-1]["error"]["code"] == "unavailable"
     else:
         assert error_of(response, 503)["code"] == "unavailable"
@@ -163,7 +163,7 @@ def test_shutdown(begun):
 
 
 def test_no_new_turns_at_shutdown():
-    """While it shuts down the gateway begins no turn: a client is to ask again, elsewhere."""
+    """During shutdown no turn begins; the client gets 503 with Retry-After."""
     server = ScriptedServer()
     server.app.extensions["wrapper"].lifecycle.draining = lambda: True
     response = server.ask()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.packages
 
 
 def test_completion():
-    """A question gets the whole answer, with its cost in a header."""
+    """A request gets a whole answer, with its cost in a header."""
     server = ScriptedServer()
     response = server.ask(model="opus", claude={"profile": "plain"})
     assert response.status_code == 200
@@ -39,15 +39,15 @@ def test_completion():
     assert (turn.model, turn.profile, turn.messages[0].parts) == ("opus", "plain", ("Hi",))
 
 
-def test_defaults_of_the_settings():
-    """Where a request does not say, the settings' model and profile answer."""
+def test_default_model_and_profile():
+    """A request that names no model or profile gets the defaults of the settings."""
     server = ScriptedServer(default_model="haiku", default_profile="plain")
     server.ask()
     assert (server.engine.turns[0].model, server.engine.turns[0].profile) == ("haiku", "plain")
 
 
 def test_unknown_cost():
-    """A cost that is not known stands in no header."""
+    """An unknown cost is null, and has no header."""
     response = ScriptedServer(Started("m"), TextDelta("a"), Ended(Ending.DONE, Usage(), None)).ask()
     assert "x-cost-usd" not in response.headers
     assert response.json["usage"]["cost_usd"] is None
@@ -60,7 +60,7 @@ def test_ids_are_unique():
 
 
 def test_several_choices():
-    """Each choice is a turn of its own, and the usage is that of all."""
+    """Each choice is a separate turn, and the usage is the sum of all."""
     server = ScriptedServer()
     body = server.ask(n=3).json
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
@@ -68,19 +68,19 @@ def test_several_choices():
     assert body["usage"]["prompt_tokens"] == 9
 
 
-@pytest.mark.parametrize("said", ["h\u00e9llo \U0001f600", "a\u2028b\u0085c\n", '"\\'])
-def test_any_text(said):
-    """Every letter comes and goes unharmed, whole and streamed."""
-    server = ScriptedServer(Started("m"), TextDelta(said), DONE)
-    assert server.ask().json["choices"][0]["message"]["content"] == said
-    assert server.stream()[1]["choices"][0]["delta"] == {"content": said}
-    server.ask(messages=[{"role": "user", "content": said}])
-    assert server.engine.turns[-1].messages[0].parts == (said,)
+@pytest.mark.parametrize("text", ["h\u00e9llo \U0001f600", "a\u2028b\u0085c\n", '"\\'])
+def test_any_unicode_text(text):
+    """Any Unicode text passes unchanged in both directions, whole and streamed."""
+    server = ScriptedServer(Started("m"), TextDelta(text), DONE)
+    assert server.ask().json["choices"][0]["message"]["content"] == text
+    assert server.stream()[1]["choices"][0]["delta"] == {"content": text}
+    server.ask(messages=[{"role": "user", "content": text}])
+    assert server.engine.turns[-1].messages[0].parts == (text,)
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "*/*"])
 def test_accept_does_not_matter(accept):
-    """Whether an answer is streamed is said by the body, never by Accept."""
+    """The body decides whether an answer is streamed, never the Accept header."""
     server = ScriptedServer()
     assert server.ask(headers={"Accept": accept}).mimetype == "application/json"
     streamed = server.ask(headers={"Accept": accept}, stream=True)
@@ -115,7 +115,7 @@ def test_accept_does_not_matter(accept):
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_bad_requests(fields, param, code, stream):
-    """A mistake is told by the path to it, before anything is asked, streamed or not."""
+    """An invalid field is refused with its path before any turn runs, streamed or not."""
     server = ScriptedServer()
     error = error_of(server.ask(**{"stream": stream, **fields}), 400)
     assert (error["param"], error["code"]) == (param, code)
@@ -125,7 +125,7 @@ def test_bad_requests(fields, param, code, stream):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_error_after_text(stream):
-    """A whole answer that breaks off is a status; of its text nothing is told."""
+    """An error in the middle of a whole answer is an error status, without the text so far."""
     server = ScriptedServer(Started("m"), TextDelta("Half"), errors.Overloaded("Busy."))
     if stream:
         assert server.stream()[-1] == errors.Overloaded("Busy.").body()
@@ -135,7 +135,7 @@ def test_error_after_text(stream):
 
 
 def test_time_limit():
-    """A turn past its limit is ended, with 504 and no retry."""
+    """A turn that exceeds its time limit is cancelled, with 504 and no retry."""
     server = ScriptedServer(0.01, Started("m"), HOUR, max_timeout=1)
     response = server.ask()
     assert error_of(response, 504)["code"] == "timeout"
@@ -143,15 +143,15 @@ def test_time_limit():
     assert server.engine.running == 0
 
 
-def test_more_than_the_capacity():
-    """Turns that never fit are a 400 that names n, and nothing is asked for them."""
+def test_more_choices_than_capacity():
+    """More choices than the capacity are a 400 that names n, and no turn runs."""
     server = ScriptedServer(max_concurrent_turns=2)
     error = error_of(server.ask(n=3), 400)
     assert (error["param"], "MAX_CONCURRENT_TURNS" in error["message"]) == ("n", True)
     assert server.engine.turns == []
 
 
-def shown(*parts, **fields):
+def with_images(*parts, **fields):
     return {
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, *parts]}]
     } | fields
@@ -159,58 +159,62 @@ def shown(*parts, **fields):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_resized_images(stream):
-    """Pictures that the model gets smaller are named in a header, each by its path."""
+    """Images that reach the model in a smaller size are named in a header by their paths."""
     small, large = part(picture("png", 1000, 2)), part(picture("jpeg", 1001, 2), "jpeg")
-    response = ScriptedServer().ask(**shown(large, small, large), stream=stream)
+    response = ScriptedServer().ask(**with_images(large, small, large), stream=stream)
     assert response.status_code == 200
-    told = response.headers["x-resized-images"]
-    assert told == "messages.0.content.1, messages.0.content.3"
-    assert "x-resized-images" not in ScriptedServer().ask(**shown(small), stream=stream).headers
+    names = response.headers["x-resized-images"]
+    assert names == "messages.0.content.1, messages.0.content.3"
+    assert (
+        "x-resized-images" not in ScriptedServer().ask(**with_images(small), stream=stream).headers
+    )
 
 
 def test_strict_images():
-    """With STRICT_PARAMS a picture that the model would get smaller is refused, by its path."""
+    """With STRICT_PARAMS an image that would be resized is refused by its path."""
     server = ScriptedServer(strict_params=True)
-    assert server.ask(**shown(part(picture("png", 1000, 2)))).status_code == 200
-    error = error_of(server.ask(**shown(part(picture("png", 1001, 2)))), 400)
+    assert server.ask(**with_images(part(picture("png", 1000, 2)))).status_code == 200
+    error = error_of(server.ask(**with_images(part(picture("png", 1001, 2)))), 400)
     assert (error["param"], error["code"]) == ("messages.0.content.1", "invalid_image")
     assert len(server.engine.turns) == 1
 
 
 def test_broken_images():
-    """A picture that cannot be read is refused, and the engine is not asked."""
+    """A broken image is refused, and no turn runs."""
     server = ScriptedServer()
-    error = error_of(server.ask(**shown(part(picture()[:-20]))), 400)
+    error = error_of(server.ask(**with_images(part(picture()[:-20]))), 400)
     path = "messages.0.content.1.image_url.url"
     assert (error["param"], error["code"]) == (path, "invalid_image")
     assert server.engine.turns == []
 
 
 def test_logged_images(caplog):
-    """The log of prompts tells of a picture, and does not hold it."""
+    """The log of prompts records an image's type, not its data."""
     caplog.set_level(logging.INFO)
     url = uri(picture())
-    ScriptedServer(log_prompts=True).ask(**shown({"type": "image_url", "image_url": {"url": url}}))
-    told = str([vars(record) for record in caplog.records])
-    assert "image/png" in told
-    assert url[-40:] not in told
+    ScriptedServer(log_prompts=True).ask(
+        **with_images({"type": "image_url", "image_url": {"url": url}})
+    )
+    logged = str([vars(record) for record in caplog.records])
+    assert "image/png" in logged
+    assert url[-40:] not in logged
 
 
-def test_claude_knobs():
-    """What a request asks for of Claude Code reaches the engine; null means it was not asked."""
+def test_claude_options():
+    """The options in `claude` reach the engine; null counts as absent."""
     server = ScriptedServer()
-    asked = {
+    options = {
         "allowed_tools": ["Read", "Bash"],
         "disallowed_tools": ["Bash(rm:*)"],
         "permission_mode": "plan",
         "max_turns": 3,
     }
-    assert server.ask(claude=asked).status_code == 200
+    assert server.ask(claude=options).status_code == 200
     permissions = server.engine.turns[0].permissions
     assert (permissions.mode, permissions.max_turns) == ("plan", 3)
     assert "Write" in permissions.deny
     assert "Read" not in permissions.deny
-    assert server.ask(claude=dict.fromkeys(asked)).status_code == 200
+    assert server.ask(claude=dict.fromkeys(options)).status_code == 200
     assert server.engine.turns[1].permissions == Permissions()
 
 
@@ -228,6 +232,6 @@ def test_claude_knobs():
         ({"profile": "plain", "allowed_tools": ["Read"]}, "claude.allowed_tools"),
     ],
 )
-def test_wrong_knobs(claude, param):
-    """A knob that is none, or turned wrongly, is named."""
+def test_invalid_claude_options(claude, param):
+    """An invalid option in `claude` is refused by its path."""
     assert error_of(ScriptedServer().ask(claude=claude), 400)["param"] == param

@@ -49,7 +49,7 @@ def post(data, coding, **settings):
 
 @EACH
 def test_compressed_requests(name, pack):
-    """A compressed body is answered as any other, in each coding that clients use."""
+    """A compressed body is answered like any other, in each coding that clients use."""
     response, turns = post(pack(BODY), name)
     assert response.status_code == 200
     assert turns[0].messages[0].parts == ("Hi",)
@@ -57,7 +57,7 @@ def test_compressed_requests(name, pack):
 
 @pytest.mark.parametrize("header", ["", "identity", "GZIP", "x-gzip", " gzip ,", "identity, gzip"])
 def test_names(header):
-    """Names of codings are read in any case, and identity is none."""
+    """Names of codings are case-insensitive, and identity is ignored."""
     assert codings(header) in ([], ["gzip"])
 
 
@@ -65,7 +65,7 @@ def test_names(header):
     "header", ["br", "compress", "gzip, br", "gzip;q=1", ",".join(["gzip"] * 9)]
 )
 def test_unknown_codings(header):
-    """What cannot be decoded is a 415 that says what can, and is not read."""
+    """An unsupported coding is a 415 that lists the supported ones, and the body is not decoded."""
     response, turns = post(BODY, header)
     error = error_of(response, 415)
     assert error["code"] == "unsupported_media_type"
@@ -74,7 +74,7 @@ def test_unknown_codings(header):
 
 
 def test_several_codings():
-    """Codings are undone in the reverse of the order in which they are named."""
+    """Codings are undone in the reverse of their order in the header."""
     response, _ = post(zstd.compress(zlib.compress(gzip.compress(BODY))), "gzip, deflate, zstd")
     assert response.status_code == 200
 
@@ -90,7 +90,7 @@ def test_several_codings():
     lambda data: BODY,
 ], ids=["cut", "half", "empty", "more", "zeros", "before", "plain"])  # fmt: skip
 def test_spoilt_bodies(name, pack, spoil):
-    """A body that is truncated, damaged or goes on after its end is a 400."""
+    """A body that is truncated, damaged or continues after its end is a 400."""
     response, turns = post(spoil(pack(BODY)), name)
     assert error_of(response, 400)["code"] == "malformed_request"
     assert turns == []
@@ -98,7 +98,7 @@ def test_spoilt_bodies(name, pack, spoil):
 
 @EACH
 def test_limit(name, pack):
-    """The limit holds for what a body expands to, to the byte."""
+    """The limit applies to the expanded size, to the byte."""
     assert expand(pack(bytes(LIMIT)), [name], LIMIT) == bytes(LIMIT)
     with pytest.raises(RequestEntityTooLarge):
         expand(pack(bytes(LIMIT + 1)), [name], LIMIT)
@@ -106,7 +106,7 @@ def test_limit(name, pack):
 
 @EACH
 def test_bombs(name, pack):
-    """A bomb is refused with 413, at the cost of little more than the limit."""
+    """A decompression bomb is refused with 413, and uses little more memory than the limit."""
     bomb = pack(bytes(200 * LIMIT))
     tracemalloc.start()
     with pytest.raises(RequestEntityTooLarge):
@@ -120,7 +120,7 @@ def test_bombs(name, pack):
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
 def test_parts(name):
-    """A body may be compressed in parts, but in no number of empty ones."""
+    """A body may be compressed in several parts, but not in thousands of empty ones."""
     pack = PACKERS[name]
     assert expand(pack(b"a") + pack(b"b") * 500, [name], LIMIT) == b"a" + b"b" * 500
     began = time.process_time()
@@ -130,7 +130,7 @@ def test_parts(name):
 
 
 def test_window():
-    """A frame that wants more memory than clients may ask for is refused."""
+    """A frame that needs a larger window than RFC 9659 allows is refused."""
     options: dict[int, int] = {zstd.CompressionParameter.window_log: 27}
     packer = zstd.ZstdCompressor(options=options)
     frame = packer.compress(b"a" * 100) + packer.flush()
@@ -140,7 +140,7 @@ def test_window():
 
 @given(st.binary(max_size=200), st.lists(st.sampled_from(["gzip", "deflate", "zstd"]), max_size=3))
 def test_anything(data, applied):
-    """What was encoded is had back; anything else is refused as malformed."""
+    """Encoded data is restored; any other data is refused as malformed."""
     packed = data
     for name in applied:
         packed = PACKERS[name](packed)

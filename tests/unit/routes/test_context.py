@@ -1,4 +1,4 @@
-"""The request's id: a new one, or the client's own."""
+"""The current request: its id is a new one, or the client's own."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from tests.support.scripted_server import (
 pytestmark = pytest.mark.packages
 
 
-def every_response():
-    """Yield a response of each kind."""
+def response_requests():
+    """Yield a function for each kind of response, which requests one."""
     server = ScriptedServer(api_key=KEY)
     crashing = ScriptedServer(KeyError("x"))
     yield ScriptedServer().ask
@@ -28,17 +28,17 @@ def every_response():
 
 @pytest.mark.parametrize("index", range(9))
 def test_every_response_has_an_id(index):
-    """Every response bears a request id: a new one, or the client's own."""
-    ask = list(every_response())[index]
+    """Every response carries a request id: a new one, or the client's own."""
+    ask = list(response_requests())[index]
     ids = [ask().headers["x-request-id"] for _ in range(2)]
-    assert all(one.startswith("req_") for one in ids)
+    assert all(id_.startswith("req_") for id_ in ids)
     assert ids[0] != ids[1]
     assert ask(headers={"X-Request-Id": "my-id_7"}).headers["x-request-id"] == "my-id_7"
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "id;drop", "\u00e9", "a.b"])
-def test_bad_ids(sent):
-    """An id that might harm a log or a header is not echoed."""
+def test_invalid_ids(sent):
+    """An id that could corrupt a log or a header is not echoed."""
     assert (
         ScriptedServer()
         .ask(headers={"x-request-id": sent})

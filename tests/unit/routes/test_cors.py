@@ -18,14 +18,14 @@ def allowed_origin(response):
 
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_preflight(settings):
-    """A preflight is answered with 204, without a key, and allows what a client sends."""
-    asked = {
+    """A preflight is answered with 204 without a key, and allows the headers that clients send."""
+    headers = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
     }
     server = ScriptedServer(**CORS, **settings)
-    response = server.client.options(CHAT_PATH, headers=asked)
+    response = server.client.options(CHAT_PATH, headers=headers)
     assert (response.status_code, response.data) == (204, b"")
     assert allowed_origin(response) == APP
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
@@ -34,7 +34,7 @@ def test_preflight(settings):
 
 
 def test_options_without_cors():
-    """OPTIONS is answered with 204 also where no origin is allowed, and allows none."""
+    """If no origin is allowed, OPTIONS is answered with 204 and without CORS headers."""
     response = ScriptedServer(cors_origins=("none",)).client.options(
         CHAT_PATH, headers={"Origin": APP}
     )
@@ -53,7 +53,7 @@ def test_options_without_cors():
     ],
 )
 def test_cors(steps, fields, status):
-    """A listed origin may read answers, streams and errors, and the ids in their headers."""
+    """A listed origin may read answers, streams and errors, and the headers with their ids."""
     response = ScriptedServer(*steps, **CORS).ask(headers={"Origin": APP}, **fields)
     assert response.status_code == status
     assert allowed_origin(response) == APP
@@ -62,8 +62,8 @@ def test_cors(steps, fields, status):
     assert "x-cost-usd" in exposed
 
 
-def test_cors_of_a_refusal():
-    """A listed origin may also read that its key is missing."""
+def test_cors_of_a_missing_key():
+    """A listed origin may read the error of a missing key."""
     response = ScriptedServer(**CORS, api_key=KEY).ask(headers={"Origin": APP})
     assert response.status_code == 401
     assert allowed_origin(response) == APP
@@ -71,7 +71,7 @@ def test_cors_of_a_refusal():
 
 @pytest.mark.parametrize(("path", "status"), [("/v1/nothing", 404), (CHAT_PATH, 405)])
 def test_cors_of_unknown_urls(path, status):
-    """A listed origin may also read that a path or a method is not there."""
+    """A listed origin may read the error of an unknown path or method."""
     response = ScriptedServer(**CORS).client.get(path, headers={"Origin": APP})
     assert response.status_code == status
     assert allowed_origin(response) == APP
@@ -86,7 +86,7 @@ def test_unlisted_origin():
 
 
 def test_every_origin_with_a_key():
-    """Where there is a key, pages of all origins may call by default, and no cookies are sent."""
+    """With a key, pages of every origin may call by default, and no cookies are allowed."""
     response = ScriptedServer(api_key=KEY).ask(headers={"Origin": APP, "x-api-key": KEY})
     assert allowed_origin(response) == "*"
     assert "Access-Control-Allow-Credentials" not in response.headers
@@ -99,14 +99,14 @@ def test_every_origin_with_a_key():
     [((), "", None), ((APP,), "", "true"), ((), KEY, "true"), (("none",), KEY, None)],
 )
 def test_private_network(origins, key, allowed):
-    """A page may ask for a private network's gateway where its origin is allowed."""
-    asked = {
+    """A page may call a gateway in a private network if its origin is allowed."""
+    headers = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Private-Network": "true",
     }
     server = ScriptedServer(cors_origins=origins, api_key=key)
-    response = server.client.options(CHAT_PATH, headers=asked)
+    response = server.client.options(CHAT_PATH, headers=headers)
     assert response.headers.get("Access-Control-Allow-Private-Network") == allowed
 
 
@@ -120,7 +120,7 @@ def test_private_network(origins, key, allowed):
     ],
 )
 def test_cors_patterns(origin, allowed):
-    """A star is a host's first label, and nothing else has a meaning of its own."""
+    """A star matches the first label of a host; other characters have no special meaning."""
     server = ScriptedServer(
         cors_origins=("https://*.example.com", "http://[::1]:3000"), api_key=KEY
     )
@@ -129,14 +129,14 @@ def test_cors_patterns(origin, allowed):
 
 
 def test_star_needs_a_key():
-    """All origins may read only where there is a key; else the setting is out of force."""
-    asked = {"Origin": "http://localhost:3000", "x-api-key": KEY}
-    assert allowed_origin(ScriptedServer(cors_origins=("*",)).ask(headers=asked)) is None
-    with_key = ScriptedServer(cors_origins=("*",), api_key=KEY).ask(headers=asked)
+    """A star has no effect without a key."""
+    headers = {"Origin": "http://localhost:3000", "x-api-key": KEY}
+    assert allowed_origin(ScriptedServer(cors_origins=("*",)).ask(headers=headers)) is None
+    with_key = ScriptedServer(cors_origins=("*",), api_key=KEY).ask(headers=headers)
     assert allowed_origin(with_key) is not None
 
 
-def test_star_without_a_key_is_told(caplog):
-    """The log tells an operator why a star is out of force."""
+def test_star_without_a_key_is_logged(caplog):
+    """The log warns the operator that a star has no effect without a key."""
     ScriptedServer(cors_origins=("*",))
     assert "has no effect without a key" in caplog.text

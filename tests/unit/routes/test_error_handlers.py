@@ -1,4 +1,4 @@
-"""Error handlers: every error is answered as OpenAI answers errors."""
+"""Error handlers: every error is answered in OpenAI's shape."""
 
 import logging
 
@@ -25,7 +25,7 @@ KINDS = [kind for kind in KINDS if issubclass(kind, errors.ApiError)]
     ],
 )
 def test_unknown_url(method, path):
-    """A path that nothing is at is told in OpenAI's shape."""
+    """An unknown path is a 404 in OpenAI's shape."""
     error = error_of(ScriptedServer().client.open(path, method=method), 404)
     assert error["code"] == "unknown_url"
     assert path in error["message"]
@@ -41,7 +41,7 @@ def test_unknown_url(method, path):
     ],
 )
 def test_wrong_method(method, path, allowed):
-    """A method that a path does not take is refused, with those that it takes."""
+    """An unsupported method is a 405 that lists the supported ones."""
     response = ScriptedServer().client.open(path, method=method)
     assert error_of(response, 405)["code"] == "method_not_supported"
     assert set(response.headers["Allow"].split(", ")) == allowed
@@ -50,7 +50,7 @@ def test_wrong_method(method, path, allowed):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error(kind, stream):
-    """An error before the answer begins is a status in OpenAI's shape, streamed or not."""
+    """An error before the answer begins is an error status in OpenAI's shape, streamed or not."""
     server = ScriptedServer(kind("Why."))
     error = error_of(server.ask(stream=stream), kind.status)
     assert error == kind("Why.").body()["error"]
@@ -58,14 +58,14 @@ def test_every_error(kind, stream):
 
 
 def test_headers_of_errors():
-    """An error's headers tell the client's library what to do next."""
+    """An error's headers control the retries of OpenAI's libraries."""
     headers = ScriptedServer(errors.RateLimited("Slow.", retry_after=5, retry=True)).ask().headers
     assert (headers["Retry-After"], headers["x-should-retry"]) == ("5", "true")
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_crash(stream):
-    """A fault of our own is told without its details, by the request's id, and not retried."""
+    """The client of an unexpected error gets the request's id, no details, and no retry."""
     server = ScriptedServer(KeyError("a secret"))
     response = server.ask(stream=stream, headers={"x-request-id": "req-7"})
     error = error_of(response, 500)
@@ -76,7 +76,7 @@ def test_crash(stream):
 
 
 def test_crash_is_logged(caplog):
-    """The log has the details that the client does not get."""
+    """The details of an unexpected error are logged."""
     with caplog.at_level(logging.ERROR):
         ScriptedServer(KeyError("a secret")).ask(headers={"x-request-id": "req-7"})
     assert "req-7" in caplog.text
@@ -84,21 +84,21 @@ def test_crash_is_logged(caplog):
 
 
 @pytest.mark.parametrize(
-    ("sent", "led"),
+    ("sent", "redirect"),
     [("@elsewhere", "@elsewhere"), (None, None), ("@other", None), ("/internal", None)],
 )
-def test_shutdown_with_another_gateway(sent, led):
-    """What is not begun at shutdown an nginx takes elsewhere that has said so, and nowhere else."""
+def test_redirect_at_shutdown(sent, redirect):
+    """During shutdown, an nginx that sends X-Elsewhere is redirected, and to no other location."""
     server = ScriptedServer()
     server.app.extensions["wrapper"].lifecycle.draining = lambda: True
     response = server.ask(headers={"X-Elsewhere": sent} if sent else {})
     assert error_of(response, 503)["code"] == "unavailable"
-    assert response.headers.get("X-Accel-Redirect") == led
+    assert response.headers.get("X-Accel-Redirect") == redirect
 
 
 @pytest.mark.parametrize("kind", [errors.Unavailable, errors.Overloaded])
-def test_nothing_else_goes_elsewhere(kind):
-    """An error of a turn that was begun is its client's, whatever its status."""
+def test_turns_are_not_redirected(kind):
+    """The error of a turn that has begun is never redirected."""
     response = ScriptedServer(kind("Why.")).ask(headers={"X-Elsewhere": "@elsewhere"})
     assert error_of(response, 503)
     assert "X-Accel-Redirect" not in response.headers

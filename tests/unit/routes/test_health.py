@@ -14,7 +14,7 @@ pytestmark = pytest.mark.packages
 
 @pytest.mark.parametrize("path", ["/ready", "/v1/ready"])
 def test_ready(path):
-    """Readiness is told without a key, and is over as soon as the gateway shuts down."""
+    """Readiness needs no key, and ends as soon as the gateway shuts down."""
     server = ScriptedServer(api_key=KEY)
     response = server.client.get(path)
     assert (response.status_code, response.json) == (200, {"status": "ready"})
@@ -26,7 +26,7 @@ def test_ready(path):
 @pytest.mark.parametrize("path", ["/health", "/v1/health"])
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_health(path, settings):
-    """Health is told without a key, at the root and under the prefix."""
+    """Health needs no key, and is served at the root and under the prefix."""
     client = ScriptedServer(max_concurrent_turns=3, **settings).client
     response = client.get(path)
     parts = {name: {"status": "ok"} for name in ("machine", "sessions")}
@@ -47,7 +47,7 @@ class _Failing(ScriptedEngine):
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 200), ("starting", 200), ("failing", 503)])
 def test_failing_health(status, code):
-    """Only an engine that can serve nobody makes health a failure, with its report."""
+    """Health is 503, with its report, only if the engine cannot serve any turn."""
     client = create_app(Settings(), engine=_Failing(status)).test_client()
     response = client.get("/health")
     report = json.loads(response.data)

@@ -1,4 +1,4 @@
-"""JSON bodies: what is accepted as one, and how anything else is refused."""
+"""JSON bodies: what is accepted, and how anything else is refused."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def nested(depth, opening="[", closing="]"):
     "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"]
 )
 def test_content_types(content_type):
-    """JSON is taken with or without a charset."""
+    """JSON is accepted with and without a charset."""
     assert ScriptedServer().post(CHAT_BODY, content_type).status_code == 200
 
 
@@ -62,8 +62,8 @@ def test_content_types(content_type):
     ],
     ids=lambda raw: repr(raw[:40]),
 )
-def test_no_json_object(raw):
-    """A body that is no JSON object, to the letter, is refused before anything is asked."""
+def test_not_a_json_object(raw):
+    """A body that is not strictly a JSON object is refused before any turn runs."""
     server = ScriptedServer()
     error = error_of(server.post(raw), 400)
     assert (error["type"], error["param"]) == ("invalid_request_error", None)
@@ -88,24 +88,24 @@ def test_no_json_object(raw):
         ('{"":1,"":2}', ""),
     ],
 )
-def test_a_name_that_stands_twice(raw, param):
-    """A name that an object has twice is refused by its path: readers differ in what it means."""
+def test_repeated_names(raw, param):
+    """A repeated name in an object is refused by its path, because parsers disagree on it."""
     server = ScriptedServer()
     error = error_of(server.post(raw), 400)
     assert (error["code"], error["param"]) == ("duplicate_name", param)
     assert server.engine.turns == []
 
 
-def test_a_name_that_stands_twice_in_much():
-    """The path of a repeated name is not searched for without end."""
+def test_repeated_name_among_many():
+    """The search for a repeated name's path is bounded."""
     names = ",".join(f'"{number}":[]' for number in range(60_000))
     error = error_of(ScriptedServer().post('{"a":{"b":{' + names + ',"0":1}}}'), 400)
     assert error["code"] == "duplicate_name"
 
 
 @pytest.mark.parametrize("raw", ['"\\ud83d\\ude00"', '"\\\\ud800"', '"a\\u0000b"'])
-def test_good_escapes(raw):
-    """Escapes that make text are no lone surrogates."""
+def test_valid_escapes(raw):
+    """Escapes that form valid text are not refused as lone surrogates."""
     server = ScriptedServer()
     response = server.post('{"messages":[{"role":"user","content":' + raw + "}]}")
     assert response.status_code == 200
@@ -114,7 +114,7 @@ def test_good_escapes(raw):
 
 @pytest.mark.parametrize("depth", range(800, 1000, 4))
 def test_deep_values(depth):
-    """However deeply a value in a wrong place is nested, it is a mistake and no crash."""
+    """A deeply nested value in the wrong place is a 400, at any depth."""
     part = '{"type":' + nested(depth) + "}"
     raw = '{"messages":[{"role":"user","content":[' + part + "]}]}"
     assert error_of(ScriptedServer().post(raw), 400)["type"] == "invalid_request_error"
@@ -124,7 +124,7 @@ def test_deep_values(depth):
     "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
 )
 def test_wrong_content_type(content_type):
-    """A body that is not sent as JSON is refused, with what to send."""
+    """A body that is not sent as JSON is refused; the error names the right content type."""
     server = ScriptedServer()
     error = error_of(server.post(CHAT_BODY, content_type), 415)
     assert error["code"] == "unsupported_media_type"
@@ -132,8 +132,8 @@ def test_wrong_content_type(content_type):
     assert server.engine.turns == []
 
 
-def test_too_long_by_its_length():
-    """A body that says it is far over 32 MiB is refused unread."""
+def test_too_long_content_length():
+    """A body whose length is far over 32 MiB is refused unread."""
     server = ScriptedServer()
     status, body, _ = server.send(UnreadableBody(), CONTENT_LENGTH=str(2 * BODY_LIMIT))
     assert (status, body["error"]["code"]) == (413, "request_too_large")
@@ -144,27 +144,27 @@ def test_too_long_by_its_length():
 CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
 
-@pytest.mark.parametrize("how", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT + 1)}])
+@pytest.mark.parametrize("framing", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT + 1)}])
 @pytest.mark.parametrize("padding", [b" ", b"x"])
-def test_too_long(padding, how):
-    """A body over 32 MiB is refused, with its length or in chunks, and never cut off."""
+def test_too_long(padding, framing):
+    """A body over 32 MiB is refused, sent with its length or in chunks, and never truncated."""
     server = ScriptedServer()
     raw = json.dumps(CHAT_BODY).encode().ljust(BODY_LIMIT + 1, padding)
-    status, body, _ = server.send(io.BytesIO(raw), **how)
+    status, body, _ = server.send(io.BytesIO(raw), **framing)
     assert (status, body.get("error", {}).get("code")) == (413, "request_too_large")
     assert server.engine.turns == []
 
 
-@pytest.mark.parametrize("how", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT)}])
-def test_just_short_enough(how):
-    """A body of 32 MiB is taken, with its length or in chunks."""
+@pytest.mark.parametrize("framing", [CHUNKED, {"CONTENT_LENGTH": str(BODY_LIMIT)}])
+def test_longest_body(framing):
+    """A body of 32 MiB is accepted, sent with its length or in chunks."""
     raw = json.dumps(CHAT_BODY).encode().ljust(BODY_LIMIT)
-    status, body, _ = ScriptedServer().send(io.BytesIO(raw), **how)
+    status, body, _ = ScriptedServer().send(io.BytesIO(raw), **framing)
     assert (status, body["object"]) == (200, "chat.completion")
 
 
-def test_body_that_breaks_off():
-    """A body that ends before its length is refused, and nothing is asked."""
+def test_truncated_body():
+    """A body that ends before its length is refused, and no turn runs."""
     server = ScriptedServer()
     raw = json.dumps(CHAT_BODY).encode()
     status, body, _ = server.send(io.BytesIO(raw), CONTENT_LENGTH=str(len(raw) + 5))
@@ -172,9 +172,9 @@ def test_body_that_breaks_off():
     assert server.engine.turns == []
 
 
-@pytest.mark.parametrize("how", [{"CONTENT_LENGTH": "500"}, CHUNKED])
-def test_body_that_cannot_be_read(how):
-    """A body whose sending fails half way is told so, and is no fault of the gateway's."""
+@pytest.mark.parametrize("framing", [{"CONTENT_LENGTH": "500"}, CHUNKED])
+def test_unreadable_body(framing):
+    """A body that cannot be read to its end is a 408, not a fault of the gateway."""
 
     class Torn(io.BytesIO):
         def read(self, size=-1):
@@ -183,13 +183,13 @@ def test_body_that_cannot_be_read(how):
         readinto = read
 
     server = ScriptedServer()
-    status, body, _ = server.send(Torn(), **how)
+    status, body, _ = server.send(Torn(), **framing)
     assert (status, body["error"]["code"]) == (408, "request_cut")
     assert server.engine.turns == []
 
 
-def test_body_that_is_malformed():
-    """A body that the server cannot decode is the client's fault, whatever the server raises."""
+def test_malformed_body():
+    """A body that the server cannot decode is a 400, whatever exception the server raises."""
 
     class Malformed(io.BytesIO):
         def read(self, size=-1):

@@ -1,4 +1,4 @@
-"""The routes of models: what they list and tell agrees with what requests get."""
+"""The routes of models: what they return agrees with what requests get."""
 
 import pytest
 from flask import Flask
@@ -30,8 +30,8 @@ class Engine(ScriptedEngine):
 
 
 @pytest.fixture
-def house():
-    """Make a client whose key may use these *models*."""
+def make_client():
+    """Return a function that makes a client whose key may use these *models*."""
 
     def make(models=None):
         engine = Engine(lambda turn: answer("Hello."))
@@ -52,38 +52,38 @@ def post(client, model):
 
 @pytest.mark.parametrize("models", LIMITS)
 @pytest.mark.parametrize("name", NAMES)
-def test_told_as_asked(house, name, models):
-    """GET /v1/models/{id} has the status that a request with this model gets, for every key."""
-    client, _ = house(models)
-    told, asked = client.get(f"/v1/models/{name}"), post(client, name)
-    assert told.status_code == asked.status_code
-    if told.status_code == 200:
-        assert (told.json["id"], bool(told.json["name"])) == (name, True)
+def test_described_as_requested(make_client, name, models):
+    """GET /v1/models/{id} has the same status as a request with this model, for every key."""
+    client, _ = make_client(models)
+    described, requested = client.get(f"/v1/models/{name}"), post(client, name)
+    assert described.status_code == requested.status_code
+    if described.status_code == 200:
+        assert (described.json["id"], bool(described.json["name"])) == (name, True)
     else:
-        assert told.json == asked.json
+        assert described.json == requested.json
 
 
 @pytest.mark.parametrize("models", LIMITS)
-def test_listed_as_asked(house, models):
-    """What is listed for a key is just what it may use, of the names there are."""
-    client, _ = house(models)
+def test_listed_as_requested(make_client, models):
+    """The list for a key has exactly the names that the key may use."""
+    client, _ = make_client(models)
     listed = {model["id"] for model in client.get("/v1/models").json["data"]}
-    every = {model["id"] for model in house()[0].get("/v1/models").json["data"]}
+    every = {model["id"] for model in make_client()[0].get("/v1/models").json["data"]}
     assert listed == {name for name in every if post(client, name).status_code == 200}
 
 
-def test_prefix_does_not_evade_a_limit(house):
-    """What a router puts before a model's name lends it no other name to a key's models."""
-    client, engine = house(("sonnet", "openai/*", "*/claude-*"))
+def test_prefix_does_not_evade_a_limit(make_client):
+    """A router's prefix before a model's name does not evade the limits of a key."""
+    client, engine = make_client(("sonnet", "openai/*", "*/claude-*"))
     assert post(client, "openai/opus").status_code == 403
     assert post(client, "anthropic/claude-opus-5-5").status_code == 403
     assert post(client, "openai/sonnet").status_code == 200
     assert [turn.model for turn in engine.turns] == ["sonnet"]
 
 
-def test_real_models_first(house):
-    """The list begins with models by their own ids, and Claude Code's default ends it."""
-    models = house()[0].get("/v1/models").json["data"]
+def test_real_models_first(make_client):
+    """The list begins with the models' own ids and ends with Claude Code's default."""
+    models = make_client()[0].get("/v1/models").json["data"]
     assert models[0]["id"] == "claude-sonnet-5-5"
     assert models[-1]["id"] == "default"
     assert all(model["name"] for model in models)

@@ -1,4 +1,4 @@
-"""The headers that keep a browser from doing anything with an answer, on every response."""
+"""The headers that keep browsers from rendering, framing or caching a response."""
 
 import pytest
 from flask import Flask
@@ -36,7 +36,7 @@ RESPONSES = {
 
 
 def missing(response):
-    """Return the headers that *response* lacks."""
+    """Return the names of the headers that *response* lacks."""
     sent = response.headers
     lacks = [name for name in SECURITY_HEADERS if SECURITY_HEADERS[name] not in sent.get_all(name)]
     return [name for name in lacks if name != "Cache-Control" or "no-store" not in sent[name]]
@@ -44,7 +44,7 @@ def missing(response):
 
 @pytest.mark.parametrize("name", RESPONSES)
 def test_every_response(name):
-    """Answers, streams and errors are not sniffed, kept, framed, run or told on by a browser."""
+    """Every response, of any kind, has the security headers and its processing time."""
     status, get = RESPONSES[name]
     response = get()
     assert response.status_code == status
@@ -53,8 +53,8 @@ def test_every_response(name):
     assert 0 <= int(milliseconds) < 60_000
 
 
-def test_said_once():
-    """No header is said twice, which browsers read in ways of their own."""
+def test_no_duplicates():
+    """No security header occurs twice, because browsers disagree on repeated ones."""
     for response in (
         ScriptedServer().ask(),
         ScriptedServer().ask(stream=True),
@@ -65,8 +65,8 @@ def test_said_once():
         )
 
 
-def test_anothers_app():
-    """In someone else's app the gateway's routes have them, and the app's own pages have none."""
+def test_another_app():
+    """In another app the gateway's routes have them, and the app's own pages do not."""
     app = Flask("other")
     app.get("/own")(lambda: "own")
     Gateway(Settings(), engine=ScriptedEngine()).init_app(app, url_prefix="/ai")
@@ -82,7 +82,7 @@ def test_anothers_app():
 
 
 def test_the_apps_own_policy():
-    """An app that has a policy of its own may set it on the gateway's answers, too."""
+    """An app may replace the policy on the gateway's responses by its own."""
     app = Flask("other")
     own = {"Content-Security-Policy": "sandbox"}
 

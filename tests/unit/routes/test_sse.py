@@ -22,7 +22,7 @@ pytestmark = pytest.mark.packages
 
 
 def test_stream():
-    """A stream is a role, the deltas, a reason to finish and [DONE], each an event of a line."""
+    """A stream has a role, the deltas, a finish reason and [DONE], each an event of one line."""
     response = ScriptedServer(Started("m"), TextDelta("Good "), TextDelta("day."), DONE).ask(
         stream=True
     )
@@ -41,7 +41,7 @@ def test_stream():
 
 
 def test_stream_headers():
-    """A stream's headers keep caches and proxies from holding it back."""
+    """The headers of a stream keep caches and proxies from buffering it."""
     headers = ScriptedServer().ask(stream=True).headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["Cache-Control"] == "no-store, no-transform"
@@ -50,7 +50,7 @@ def test_stream_headers():
 
 
 def test_stream_with_usage():
-    """Usage, where asked for, comes after all choices and before [DONE]."""
+    """With include_usage the usage follows the choices and precedes [DONE]."""
     *chunks, usage, done = ScriptedServer().stream(stream_options={"include_usage": True})
     assert all(chunk["usage"] is None and chunk["choices"] for chunk in chunks)
     assert usage["choices"] == []
@@ -70,14 +70,14 @@ def test_stream_of_several_choices():
 
 
 def test_reasoning_in_a_stream():
-    """Reasoning comes in deltas of its own."""
+    """Reasoning has deltas of its own."""
     frames = ScriptedServer(Started("m"), ReasoningDelta("hm"), TextDelta("a"), DONE).stream()
     assert frames[1]["choices"][0]["delta"] == {"reasoning_content": "hm"}
 
 
 @pytest.mark.parametrize("error", [errors.Overloaded("Busy."), KeyError("secret")])
 def test_error_in_mid_stream(error):
-    """An error in mid-stream is the last event: neither a reason to finish nor [DONE] follows."""
+    """An error in mid-stream is the last event; no finish reason and no [DONE] follow."""
     response = ScriptedServer(Started("m"), TextDelta("a"), error).ask(stream=True)
     *chunks, last = frames_of(response)
     assert set(last) == {"error"}
@@ -88,7 +88,7 @@ def test_error_in_mid_stream(error):
 
 
 def test_crash_in_mid_stream_is_logged(caplog):
-    """A fault of our own in mid-stream is told by the request's id, and logged."""
+    """An unexpected error in mid-stream is sent with the request's id, and logged."""
     server = ScriptedServer(Started("m"), KeyError("a secret"))
     response = server.ask(stream=True, headers={"x-request-id": "req-7"})
     assert "req-7" in frames_of(response)[-1]["error"]["message"]
@@ -100,7 +100,7 @@ def test_crash_in_mid_stream_is_logged(caplog):
     [(0.0, [": ping", ": ping", {"a": 1}, ": ping", {"b": 2}]), (1000.0, [{"a": 1}, {"b": 2}])],
 )
 def test_heartbeats(heartbeat, kept_alive):
-    """Silence is broken by a comment, at the beginning at once and then when it lasts."""
+    """A comment is sent when a stream begins with silence, and then after each heartbeat."""
     chunks = iter([None, None, {"a": 1}, None, {"b": 2}])
     with Flask("app").test_request_context():
         response = stream_response(Stream(chunks, lambda: None, {}), heartbeat)
@@ -112,7 +112,7 @@ def test_heartbeats(heartbeat, kept_alive):
     "chunks", [[], [{"a": 1}], [errors.Overloaded("Busy.")], [errors.ClientGone("Gone.")]]
 )
 def test_streams_close(chunks):
-    """Whatever ends a stream, what it rests on is closed."""
+    """However a stream ends, its source is closed."""
     closed = []
 
     def play():
@@ -129,7 +129,7 @@ def test_streams_close(chunks):
 
 
 def test_unread_streams_close():
-    """A stream that was never read is closed with its response."""
+    """A stream that is never read is closed with its response."""
     closed = []
     chunks = iter([{"a": 1}])
     with Flask("app").test_request_context():
@@ -148,7 +148,7 @@ JSON = st.recursive(
 @hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 def test_one_event_one_line(data):
-    """Whatever an event holds, it is one line of JSON and an empty line."""
+    """Any event is one line of JSON and an empty line."""
     event = sse.encode(data)
     assert event.count(b"\n") == 2
     assert b"\r" not in event

@@ -1,4 +1,4 @@
-"""GET /v1/usage: what may be asked, and how it is answered."""
+"""GET /v1/usage: its query and its report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wrapper.testing.engine import ScriptedEngine
     ],
 )
 def test_days(sent, start, end):
-    """Days are ISO dates, the start by default the first of the end's month."""
+    """Days are ISO dates; the start defaults to the first of the end's month."""
     assert load_data(USAGE_QUERY, sent) == UsageQuery(start, end)
     assert load_data(USAGE_QUERY, {**sent, "key": "bob", "group_by": "day"}).key == "bob"
 
@@ -44,7 +44,7 @@ def test_days(sent, start, end):
     ],
 )
 def test_what_is_no_query(sent, param):
-    """What is wrong is a 400 that names it."""
+    """An invalid query is a 400 that names the parameter."""
     with pytest.raises(InvalidRequest) as caught:
         load_data(USAGE_QUERY, {"end": "2026-11-26", **sent})
     assert (caught.value.status, caught.value.param) == (400, param)
@@ -52,25 +52,25 @@ def test_what_is_no_query(sent, param):
 
 @pytest.fixture
 def client(tmp_path):
-    """An app that knows one caller, who has spent something."""
+    """An app with one caller, who has run one turn."""
     app = Flask(__name__)
     callers = {"alice": Principal("alice", usd_per_day=5)}
     gateway = Gateway(
         Settings(usage_db=str(tmp_path / "usage.db")),
         engine=ScriptedEngine(),
-        authenticate=lambda asked: callers.get(asked.headers.get("x-api-key")),
+        authenticate=lambda request: callers.get(request.headers.get("x-api-key")),
     )
     gateway.init_app(app)
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = "alice"
-    asked = {"messages": [{"role": "user", "content": "Hi"}]}
-    assert client.post("/v1/chat/completions", json=asked).status_code == 200
+    request = {"messages": [{"role": "user", "content": "Hi"}]}
+    assert client.post("/v1/chat/completions", json=request).status_code == 200
     yield client
     gateway.close()
 
 
 def test_answer(client):
-    """Without a word the month is told until today, in a shape that the document has."""
+    """Without a query the report covers this month, and matches the OpenAPI document."""
     body = json.loads(client.get("/v1/usage").data)
     today = datetime.now(UTC).date()
     assert (body["start"], body["end"]) == (str(today.replace(day=1)), str(today))
@@ -78,19 +78,21 @@ def test_answer(client):
     assert (line["key"], line["model"], line["prompt_tokens"]) == ("alice", "scripted-model", 3)
     assert body["budgets"]["usd_per_day"]["limit_usd"] == 5
     document = json.loads(client.get("/v1/openapi.json").data)
-    told = document["paths"]["/v1/usage"]["get"]["responses"]["200"]["content"]["application/json"]
-    OAS31Validator({**told["schema"], "components": document["components"]}).validate(body)
+    content = document["paths"]["/v1/usage"]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
+    OAS31Validator({**content["schema"], "components": document["components"]}).validate(body)
     schemas = document["components"]["schemas"]
-    for schema, told in (
+    for schema, content in (
         ("UsageReport", body),
         ("UsageLine", line),
         ("UsageAmounts", body["total"]),
     ):
-        assert set(schemas[schema]["properties"]) == set(told)
+        assert set(schemas[schema]["properties"]) == set(content)
 
 
 def test_refusals(client):
-    """A wrong date and another's key are told in OpenAI's shape."""
+    """An invalid date and another's key are refused in OpenAI's shape."""
     answer = client.get("/v1/usage?start=soon")
     assert answer.status_code == 400
     assert answer.get_json()["error"] == {

@@ -1,4 +1,4 @@
-"""The parts: what each kind becomes, and how one that cannot be used is refused."""
+"""Content parts: what each type is loaded to, and how unusable ones are refused."""
 
 import base64
 from urllib.parse import quote
@@ -9,7 +9,6 @@ from marshmallow import ValidationError
 from tests.support.pictures import FORMATS, picture
 from wrapper.schemas.base import code_of, first_error
 from wrapper.schemas.chat.content_parts import load_part
-from wrapper.schemas.data_uri import DataUri, parse_data_uri
 from wrapper.services.attachments.media import MOST_ESCAPES
 from wrapper.services.turn import Document, Image
 
@@ -20,14 +19,14 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
-def load(kind, held):
-    return load_part(0, {"type": kind, kind: held})
+def load(kind, value):
+    return load_part(0, {"type": kind, kind: value})
 
 
-def mistake_in(kind, held):
-    """Return the path below the part, and the code."""
+def mistake_in(kind, value):
+    """Return the path below the part, and the code, of the mistake."""
     with pytest.raises(ValidationError) as caught:
-        load(kind, held)
+        load(kind, value)
     param, message = first_error(caught.value.normalized_messages())
     return param.removeprefix("0."), code_of(message)
 
@@ -43,12 +42,12 @@ def mistake_in(kind, held):
     ],
 )
 def test_images(url, image):
-    """A picture stands in a data URI, whose text is left as it is, or at a URL."""
+    """An image is a data URI, whose data is unchanged, or a URL."""
     assert load("image_url", {"url": url, "detail": "high", "x": 1}) == image
 
 
 @pytest.mark.parametrize(
-    ("held", "path", "code"),
+    ("value", "path", "code"),
     [
         ("https://x.test/a.png", "", "invalid_type"),
         ({}, ".url", "invalid_type"),
@@ -66,9 +65,9 @@ def test_images(url, image):
         ({"url": "data:application/pdf;base64,QUJD"}, ".url", "invalid_image"),
     ],
 )
-def test_wrong_images(held, path, code):
-    """What names no picture is refused, by the path to it."""
-    assert mistake_in("image_url", held) == (f"image_url{path}", code)
+def test_wrong_images(value, path, code):
+    """An image part without a usable image is refused by its path."""
+    assert mistake_in("image_url", value) == (f"image_url{path}", code)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_wrong_images(held, path, code):
     ],
 )
 def test_files(data, document):
-    """A file is a PDF or a text, in a data URI or bare."""
+    """A file is a PDF or a text, as a data URI or as bare data."""
     assert load("file", {"file_data": data, "filename": "n", "file_id": None}) == document
 
 
@@ -96,14 +95,14 @@ def test_files(data, document):
     ],
 )
 def test_files_of_another_type(data, document):
-    """A file is what its bytes are, whatever its label says, and that is noted."""
+    """A file's type follows from its bytes; a label that differs is recorded as corrected."""
     loaded = load("file", {"file_data": data})
     assert (loaded, loaded.corrected) == (document, True)
 
 
 @pytest.mark.parametrize("label", ["application/json", "application/octet-stream", "", "text/csv"])
 def test_text_files(label):
-    """Text is text, whatever label programs give it."""
+    """A text file is accepted under any label."""
     loaded = load("file", {"file_data": f"data:{label};base64,{b64(b'[1]')}"})
     assert (loaded, loaded.corrected) == (Document("text/plain", "[1]"), False)
 
@@ -111,7 +110,7 @@ def test_text_files(label):
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("label", ["image/bmp", "application/octet-stream", "", "image/png "])
 def test_images_of_another_type(kind, label):
-    """An image is what its bytes are, whatever its label says, and that is noted."""
+    """An image's type follows from its bytes; a label that differs is recorded as corrected."""
     data = b64(picture(kind))
     loaded = load("image_url", {"url": f"data:{label};base64,{data}"})
     right = label.strip() == f"image/{kind}"
@@ -119,7 +118,7 @@ def test_images_of_another_type(kind, label):
 
 
 def test_pdf_as_image():
-    """A PDF that is sent as an image is one."""
+    """A PDF in an image part is loaded as a document."""
     loaded = load("image_url", {"url": f"data:application/pdf;base64,{b64(PDF)}"})
     assert (loaded, loaded.corrected) == (Document("application/pdf", b64(PDF)), False)
 
@@ -137,7 +136,7 @@ def test_pdf_as_image():
 )
 @pytest.mark.parametrize("size", [500, 501, 502])
 def test_base64_of_any_style(write, size):
-    """Base64 is taken as programs write it, and sent on as its standard has it."""
+    """Base64 is accepted in any common style, and normalized."""
     data = picture("jpeg", size=len(picture("jpeg")) + size)
     text = write(data).decode()
     url = f"data:image/jpeg;base64,{text}"
@@ -149,7 +148,7 @@ def test_base64_of_any_style(write, size):
 
 @pytest.mark.parametrize("uri", ["data:image/png,{}", "data:image/png;base64,{}"])
 def test_percent_encoding_is_bounded(uri):
-    """What is percent-encoded without end is refused before it is decoded."""
+    """Percent-encoding is bounded: more is refused before it is decoded."""
     where = mistake_in("image_url", {"url": uri.format("%41" * (MOST_ESCAPES + 1))})
     assert where == ("image_url.url", "invalid_image")
     data = "data:text/plain,{}".format("%41" * (MOST_ESCAPES + 1))
@@ -157,7 +156,7 @@ def test_percent_encoding_is_bounded(uri):
 
 
 def test_metadata_with_a_wrong_checksum():
-    """Of a PNG the metadata whose checksum is wrong is left out, and that is noted."""
+    """PNG metadata with a wrong checksum is removed, and the image recorded as corrected."""
     data = picture("png")
     wrong = data[:33] + b"\0\0\0\x03tEXta\0bXXXX" + data[33:]
     loaded = load("image_url", {"url": f"data:image/png;base64,{b64(wrong)}"})
@@ -165,12 +164,12 @@ def test_metadata_with_a_wrong_checksum():
 
 
 def test_untitled_file():
-    """A file needs no name."""
+    """A file's name is optional."""
     assert load("file", {"file_data": "a", "filename": None}) == Document("text/plain", "a")
 
 
 @pytest.mark.parametrize(
-    ("held", "path", "code"),
+    ("value", "path", "code"),
     [
         ({"file_id": "file-1"}, "file_id", "unsupported_value"),
         ({"file_id": "file-1", "file_data": "a"}, "file_id", "unsupported_value"),
@@ -189,9 +188,9 @@ def test_untitled_file():
         ),
     ],
 )
-def test_wrong_files(held, path, code):
-    """A file that cannot be passed on is refused, by the path to it."""
-    assert mistake_in("file", held) == (f"file.{path}", code)
+def test_wrong_files(value, path, code):
+    """An unusable file is refused by its path."""
+    assert mistake_in("file", value) == (f"file.{path}", code)
 
 
 @pytest.mark.parametrize(
@@ -205,23 +204,8 @@ def test_wrong_files(held, path, code):
     ],
 )
 def test_wrong_parts(part, path, code):
-    """A part of another kind, or without what its kind holds, is refused."""
+    """A part of an unknown type, or without the value of its type, is refused."""
     with pytest.raises(ValidationError) as caught:
         load_part(0, part)
     param, message = first_error(caught.value.normalized_messages())
     assert (param, code_of(message)) == (path, code)
-
-
-@pytest.mark.parametrize(
-    ("text", "uri"),
-    [
-        ("data:,a", DataUri("", False, "a")),
-        ("data:text/plain;base64,YQ==,b", DataUri("text/plain", True, "YQ==,b")),
-        ("data:text/plain", None),
-        ("http://x.test/,", None),
-        (f"data:{'x' * 400},a", None),
-    ],
-)
-def test_data_uris(text, uri):
-    """A data URI has a head, which ends at the first comma, and then its data."""
-    assert parse_data_uri(text) == uri

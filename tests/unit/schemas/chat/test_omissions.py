@@ -1,4 +1,4 @@
-"""The omissions: of a message nothing is left out that the answer's headers do not name."""
+"""Omissions: the headers name everything in a message that the model does not get."""
 
 import json
 
@@ -50,7 +50,7 @@ OMITTED = {
 
 @pytest.mark.parametrize("what", OMITTED)
 def test_named(what):
-    """What the model's API has no form for is named by its path, and refused by STRICT_PARAMS."""
+    """Content without a form in the model's API is named by its path; STRICT_PARAMS refuses it."""
     messages, paths = OMITTED[what]
     response = ScriptedServer().ask(messages=messages)
     assert response.status_code == 200, response.text
@@ -68,31 +68,33 @@ def test_named(what):
     ],
 )
 def test_nothing_omitted(messages):
-    """What says nothing is taken, also under STRICT_PARAMS."""
+    """Empty or disabled fields are accepted and not named, also under STRICT_PARAMS."""
     response = ScriptedServer(strict_params=True).ask(messages=messages)
     assert response.status_code == 200, response.text
     assert NAMED not in response.headers
 
 
 def test_texts():
-    """A transcript and a refusal are texts of the message, also beside its content."""
+    """A transcript and a refusal become texts of the message."""
     server = ScriptedServer()
     refusal = assistant(content="Well: ", refusal="No.")
     server.ask(messages=[USER, assistant(audio=SPOKEN), USER, refusal, USER])
-    spoken = [one.parts for one in server.engine.turns[0].messages if one.role == "assistant"]
+    spoken = [
+        message.parts for message in server.engine.turns[0].messages if message.role == "assistant"
+    ]
     assert spoken == [("Spoken.",), ("Well: ", "No.")]
 
 
 def test_sessions():
-    """What an earlier request of the session has brought is named as the session's, and taken."""
+    """An omission in a stored message is named session_id in later turns."""
     server = ScriptedServer()
-    asked = [[USER, assistant(audio=SPOKEN), USER], [USER]]
-    answers = [server.ask(messages=messages, session_id="s") for messages in asked]
-    assert [one.headers[NAMED] for one in answers] == ["messages.1.audio", "session_id"]
+    requests = [[USER, assistant(audio=SPOKEN), USER], [USER]]
+    answers = [server.ask(messages=messages, session_id="s") for messages in requests]
+    assert [answer.headers[NAMED] for answer in answers] == ["messages.1.audio", "session_id"]
 
 
 def test_kept():
-    """Where a session is kept outside of the process, that is kept as well."""
+    """A session store keeps the omissions of its messages."""
     message = ChatMessage("assistant", ("a",), dropped=("audio",))
     (read,) = decode_messages(encode_messages([message]))
     assert read == message
@@ -104,7 +106,7 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""
 
 @st.composite
 def messages(draw, at):
-    """Draw the message number *at*, in which each text is a word of its own."""
+    """Draw the message number *at*, in which every text is a unique word."""
     words = (f"w{at}x{number}" for number in range(100))
     role = draw(st.sampled_from(["user", "assistant", "tool"]))
     message = {"role": role}
@@ -132,26 +134,26 @@ def messages(draw, at):
 
 
 def leaves(value, path):
-    """Yield the words in *value*, each with its path."""
+    """Yield the words in *value* with their paths."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, one in inner:
-        if isinstance(one, dict | list):
-            yield from leaves(one, f"{path}.{key}")
-        elif isinstance(one, str) and one.startswith("w"):
-            yield f"{path}.{key}", one
+    for key, item in inner:
+        if isinstance(item, dict | list):
+            yield from leaves(item, f"{path}.{key}")
+        elif isinstance(item, str) and item.startswith("w"):
+            yield f"{path}.{key}", item
 
 
 @hypothesis_settings(deadline=None, max_examples=300)
 @given(st.data(), st.integers(1, 6))
 def test_every_omission(data, number):
-    """Each word reaches the model or is named, and so is each message that adds nothing."""
+    """Each word reaches the model or is named, and each message without content is named."""
     sent = [data.draw(messages(at)) for at in range(number)]
     request = CHAT_REQUEST.load({"messages": sent})
     turn = build_turn(request, model="m", grant=Grant("plain"))
     arrived, named = json.dumps(extra_body(turn)), turn.adapted
     for path, word in leaves(sent, "messages"):
-        assert word in arrived or any(path.startswith(one) for one in named), path
+        assert word in arrived or any(path.startswith(name) for name in named), path
     for at, message in enumerate(request.messages):
-        told = "".join(part if isinstance(part, str) else "part" for part in message.parts)
-        blank = not told.strip() and (message.role != "tool" or told)
+        text = "".join(part if isinstance(part, str) else "part" for part in message.parts)
+        blank = not text.strip() and (message.role != "tool" or text)
         assert not blank or any(path.startswith(f"messages.{at}.") for path in named)

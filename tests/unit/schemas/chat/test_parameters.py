@@ -1,4 +1,4 @@
-"""The parameters: what becomes of each, one after the other, as a client sees it."""
+"""Every parameter of a chat completion request, treated as the table says."""
 
 import pytest
 from openai.types.chat import completion_create_params
@@ -14,7 +14,7 @@ NEWEST = "claude-opus-5-5"
 
 
 def pairs(take, kinds=Kind):
-    """Return each parameter of *kinds* with each of the values that *take* finds for it."""
+    """Return pairs of each parameter of these *kinds* and each value that *take* returns for it."""
     return [(name, value) for kind in kinds for name in parameters_of(kind) for value in take(name)]
 
 
@@ -24,7 +24,7 @@ def ask(name, value, **settings):
 
 
 def test_every_parameter_of_openai():
-    """The table has every parameter that OpenAI's own client can send, and a case above."""
+    """The table has every parameter of OpenAI's client, and each has test cases."""
     base = completion_create_params.CompletionCreateParamsBase
     theirs = {*base.__annotations__, "stream"}
     assert theirs - set(PARAMETERS) == set()
@@ -36,7 +36,7 @@ def test_every_parameter_of_openai():
 
 
 def test_every_field_is_in_the_table():
-    """What is checked is in the table, as honoured or without effect, and nothing else is."""
+    """Every honoured or ignored parameter is validated by the schema, and no other field is."""
     checked = {name for kind in (Kind.HONOURED, Kind.IGNORED) for name in parameters_of(kind)}
     assert set(ChatRequestSchema().fields) == checked
 
@@ -46,7 +46,7 @@ def test_every_field_is_in_the_table():
 )
 @pytest.mark.parametrize("strict", [False, True])
 def test_honoured(name, value, strict):
-    """What is honoured is taken and named nowhere, also under STRICT_PARAMS."""
+    """An honoured parameter is accepted and named in no header, also under STRICT_PARAMS."""
     _, response = ask(name, value, strict_params=strict)
     assert response.status_code == 200, response.data
     assert not {IGNORED, CLAMPED} & set(response.headers.keys(lower=True))
@@ -56,8 +56,8 @@ def test_honoured(name, value, strict):
     ("name", "value"), pairs(lambda name: CASES[name].right, [Kind.IGNORED]), ids=repr
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_without_effect(name, value, stream):
-    """What has no effect is taken and named; under STRICT_PARAMS it is refused by its name."""
+def test_ignored(name, value, stream):
+    """An ignored parameter is accepted and named; STRICT_PARAMS refuses it by its name."""
     response = ScriptedServer().ask(stream=stream, **{name: value})
     assert (response.status_code, response.headers[IGNORED]) == (200, name)
     server = ScriptedServer(strict_params=True)
@@ -68,8 +68,8 @@ def test_without_effect(name, value, stream):
 
 @pytest.mark.parametrize(("name", "value"), pairs(lambda name: CASES[name].wrong), ids=repr)
 @pytest.mark.parametrize("strict", [False, True])
-def test_wrong(name, value, strict):
-    """What is wrong, or asks for what is refused, is a 400 that names the parameter."""
+def test_refused(name, value, strict):
+    """An invalid value, or a refused parameter, is a 400 that names the parameter."""
     server, response = ask(name, value, strict_params=strict)
     error = error_of(response, 400)
     assert error["param"].partition(".")[0] == name
@@ -84,7 +84,7 @@ def test_wrong(name, value, strict):
 )
 @pytest.mark.parametrize("model", ["sonnet", NEWEST])
 def test_neutral(name, value, model):
-    """What asks for nothing is always taken, and never named."""
+    """A neutral value is always accepted, and never named."""
     body = {"model": model, **CASES[name].beside, name: value}
     response = ScriptedServer(strict_params=True).ask(**body)
     if name == "messages":
@@ -95,7 +95,7 @@ def test_neutral(name, value, model):
 
 
 def test_all_names_at_once():
-    """Everything that has no effect is named in one header, in the table's order."""
+    """All ignored parameters are named in one header, in the order of the table."""
     body = {name: CASES[name].right[0] for name in parameters_of(Kind.IGNORED)}
     response = ScriptedServer().ask(**body, temperature=2)
     assert response.headers[IGNORED] == ", ".join(parameters_of(Kind.IGNORED))
@@ -103,8 +103,8 @@ def test_all_names_at_once():
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_foreign_fields(strict):
-    """Fields that neither API has are ignored in silence, also under STRICT_PARAMS."""
+def test_unknown_fields(strict):
+    """Fields of neither API are ignored silently, also under STRICT_PARAMS."""
     response = ScriptedServer(strict_params=strict).ask(
         min_p=4, chat_template_kwargs={"a": 1}, x=None
     )
@@ -114,7 +114,7 @@ def test_foreign_fields(strict):
 
 @pytest.mark.parametrize("temperature", [1.01, 2])
 def test_clamped(temperature):
-    """A temperature above the model's most is sent as that, and named or refused."""
+    """A temperature above the model's maximum is reduced to it, and named or refused."""
     server = ScriptedServer()
     response = server.ask(temperature=temperature)
     assert (response.status_code, response.headers[CLAMPED]) == (200, "temperature")
@@ -124,12 +124,12 @@ def test_clamped(temperature):
     assert (error["param"], error["code"]) == ("temperature", "unsupported_value")
 
 
-def test_meanings_are_in_the_document():
-    """The OpenAPI document tells of every parameter, and which have no effect."""
+def test_descriptions_in_the_document():
+    """The OpenAPI document describes every parameter, and says which are ignored."""
     document = build_document(ScriptedServer().app, needs_key=False)
-    told = document["components"]["schemas"]["ChatRequest"]["properties"]
-    assert set(told) == set(PARAMETERS)
+    properties = document["components"]["schemas"]["ChatRequest"]["properties"]
+    assert set(properties) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
-        assert told[name]["description"]
-        idle = parameter.kind is Kind.IGNORED
-        assert told[name]["description"].startswith("Checked, and without effect") == idle
+        assert properties[name]["description"]
+        ignored = parameter.kind is Kind.IGNORED
+        assert properties[name]["description"].startswith("Checked, and without effect") == ignored

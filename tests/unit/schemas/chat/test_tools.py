@@ -1,4 +1,4 @@
-"""The functions and the answer's format: what a request may say, and what becomes of it."""
+"""Tools, functions, the choice among them, and the response format."""
 
 import pytest
 from marshmallow import ValidationError
@@ -65,8 +65,8 @@ def refusal(**fields):
         ),
     ],
 )
-def test_taken(fields, functions, tool_choice):
-    """Functions are offered as they are given, and called as it is chosen."""
+def test_loaded(fields, functions, tool_choice):
+    """Functions and the tool choice are loaded from both of OpenAI's forms."""
     request = load(**fields)
     assert (request.functions, request.tool_choice) == (functions, tool_choice)
     assert request.legacy_functions == ("functions" in fields)
@@ -74,9 +74,9 @@ def test_taken(fields, functions, tool_choice):
 
 @pytest.mark.parametrize("parameters", [None, {}, OBJECT])
 def test_no_parameters(parameters):
-    """A function without parameters has the schema of none."""
-    given = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
-    assert load(tools=given).functions == (F,)
+    """A function without parameters gets the schema of an empty object."""
+    value = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+    assert load(tools=value).functions == (F,)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_no_parameters(parameters):
     ],
 )
 def test_refused(fields, param):
-    """What makes no sense is refused, and named."""
+    """A contradictory or invalid combination is refused by its path."""
     assert refusal(**fields).param == param
 
 
 @pytest.mark.parametrize(
-    ("given", "output_schema"),
+    ("value", "output_schema"),
     [
         ({"type": "text"}, None),
         ({"type": "json_object"}, OutputSchema("json_object", {"type": "object"})),
@@ -122,17 +122,44 @@ def test_refused(fields, param):
         ),
     ],
 )
-def test_shapes(given, output_schema):
-    """The answer's format is a shape, or none."""
-    assert load(response_format=given).output_schema == output_schema
+def test_response_format(value, output_schema):
+    """The response format loads to an output schema, or to None for text."""
+    assert load(response_format=value).output_schema == output_schema
     assert load(response_format=None).output_schema is None
 
 
-def test_functions_make_it_plain():
-    """The message of a schema that is none says what is wrong with it."""
-    given = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "no"}}}}
-    error = refusal(tools=[{"type": "function", "function": given}])
+def test_invalid_schema():
+    """The error of an invalid JSON Schema says what is wrong with it."""
+    value = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "no"}}}}
+    error = refusal(tools=[{"type": "function", "function": value}])
     assert error.code == "invalid_function_parameters"
     assert "is not a valid JSON Schema" in error.message
     with pytest.raises(ValidationError):
-        load(tools=[{"type": "function", "function": given}])
+        load(tools=[{"type": "function", "function": value}])
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "f", "description": "d", "input_schema": {"type": "object"}},
+        {"type": "custom", "name": "f", "description": "d", "input_schema": {"type": "object"}},
+        {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}},
+        {"type": "function", "name": "f", "description": "d", "input_schema": {"type": "object"}},
+    ],
+)
+@pytest.mark.parametrize(
+    ("choice", "tool_choice"),
+    [
+        ({"type": "auto"}, ToolChoice("auto")),
+        ({"type": "any"}, ToolChoice("any")),
+        ({"type": "none"}, ToolChoice("none")),
+        ({"type": "tool", "name": "f"}, ToolChoice("one", "f")),
+        ({"type": "auto", "disable_parallel_tool_use": True}, ToolChoice("auto", parallel=False)),
+    ],
+)
+def test_flat_tools(tool, choice, tool_choice):
+    """Tools and tool_choice may be in the forms of Anthropic's API and the Responses API."""
+    body = {"messages": [USER], "tools": [tool], "tool_choice": choice}
+    request = CHAT_REQUEST.load(body)
+    assert request.functions == (Function("f", {"type": "object"}, "d"),)
+    assert request.tool_choice == tool_choice

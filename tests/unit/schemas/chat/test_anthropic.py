@@ -1,4 +1,4 @@
-"""Parameters of Anthropic's API in a chat request: they work as they do there, or are named."""
+"""Parameters of Anthropic's Messages API in a chat request."""
 
 import pytest
 
@@ -12,7 +12,7 @@ OLD = "claude-sonnet-4-20250514"
 
 
 def turn_of(**body):
-    """Return the turn that a request becomes, and the names of what had no effect."""
+    """Return the turn of a request, and the names of its ignored parameters."""
     server = ScriptedServer()
     response = server.ask(**body)
     assert response.status_code == 200, response.text
@@ -32,13 +32,13 @@ def turn_of(**body):
     ],
 )
 def test_thinking(thinking, effort):
-    """Thinking is an effort, whose budget is at least the one that is asked for."""
+    """`thinking` becomes the lowest effort whose budget covers budget_tokens."""
     turn, ignored = turn_of(model=OLD, thinking=thinking)
     assert (turn.sampling.effort, ignored) == (effort, None)
 
 
 def test_budgets():
-    """The budgets that are documented are those that an effort gets."""
+    """The documented budgets are those that Claude Code gets for each effort."""
     assert {effort: THINKING[effort] for effort in BUDGETS} == BUDGETS
 
 
@@ -46,13 +46,13 @@ def test_budgets():
     ("beside", "effort"), [({"reasoning_effort": "low"}, "low"), ({"temperature": 0.5}, None)]
 )
 def test_thinking_beside_others(beside, effort):
-    """OpenAI's parameter wins over it, and so does sampling; then it is named."""
+    """`thinking` is ignored, and named, beside reasoning_effort or sampling."""
     turn, ignored = turn_of(model=OLD, thinking={"type": "enabled"}, **beside)
     assert (turn.sampling.effort, ignored) == (effort, "thinking")
 
 
-def test_thinking_that_the_model_cannot_turn_off():
-    """Where a model cannot do it, thinking is named by its own name, or under strict refused."""
+def test_thinking_that_cannot_be_turned_off():
+    """If the model always thinks, disabling it is named, or refused under STRICT_PARAMS."""
     body = {"model": "claude-opus-5-5", "thinking": {"type": "disabled"}}
     assert turn_of(**body)[1] == "thinking"
     assert error_of(ScriptedServer(strict_params=True).ask(**body), 400)["param"] == "thinking"
@@ -66,14 +66,14 @@ def test_thinking_that_the_model_cannot_turn_off():
     ],
 )
 def test_system(system, text):
-    """The parameter is the system prompt, before what system messages say."""
+    """`system` is the system prompt, and precedes the system messages."""
     assert turn_of(system=system)[0].system == text
-    said = [{"role": "system", "content": "C"}, USER]
-    assert turn_of(system=system, messages=said)[0].system == f"{text}\n\nC"
+    messages = [{"role": "system", "content": "C"}, USER]
+    assert turn_of(system=system, messages=messages)[0].system == f"{text}\n\nC"
 
 
-def test_places_beside_system():
-    """Messages are counted as the client has sent them, with a system prompt beside them, too."""
+def test_paths_beside_system():
+    """With `system`, the paths of messages still count them as the client sent them."""
     server = ScriptedServer()
     response = server.ask(system="A", messages=[USER, {"role": "assistant", "content": "a"}])
     assert response.headers["x-adapted-messages"] == "messages.1.role"
@@ -82,7 +82,7 @@ def test_places_beside_system():
 
 
 def test_system_of_a_session():
-    """A session remembers it, and an attempt that is repeated finds it."""
+    """A session stores `system`, and its next turn uses it."""
     server = ScriptedServer()
     server.ask(session_id="s", system="A")
     server.ask(session_id="s")
@@ -90,7 +90,7 @@ def test_system_of_a_session():
 
 
 def test_stop_sequences():
-    """They end the answer like stop, and beside it."""
+    """`stop_sequences` end the answer like `stop`, and can stand beside it."""
     turn, ignored = turn_of(stop="a", stop_sequences=["b", "c"])
     assert (turn.sampling.stop, ignored) == (("a", "b", "c"), None)
 
@@ -107,8 +107,8 @@ def test_stop_sequences():
         {**MARK, "messages": [{**USER, **MARK}]},
     ],
 )
-def test_marks_for_the_cache(body):
-    """A mark for the cache has no effect wherever it stands, and is named once."""
+def test_cache_marks(body):
+    """A cache mark has no effect at any level, and is named once."""
     assert turn_of(**body)[1] == "cache_control"
     error = error_of(ScriptedServer(strict_params=True).ask(**body), 400)
     assert (error["param"], error["code"]) == ("cache_control", "unsupported_parameter")
@@ -116,6 +116,6 @@ def test_marks_for_the_cache(body):
     assert (ignoring.status_code, ignoring.headers[IGNORED]) == (200, "cache_control")
 
 
-def test_empty_marks():
-    """A mark that is null asks for nothing."""
+def test_null_marks():
+    """A null cache mark is not named."""
     assert turn_of(messages=[{**USER, "cache_control": None}])[1] is None
