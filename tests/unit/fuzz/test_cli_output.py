@@ -1,6 +1,6 @@
-"""What Claude Code says, fuzzed: whatever it is, a turn ends, or fails with one of our errors.
+"""Fuzz Claude Code's output: a turn always ends, or fails with one of our errors.
 
-A pretended process has written all of it into real pipes, from which the real SDK reads.
+A fake process writes all of its output into real pipes, and the real SDK reads them.
 """
 
 import asyncio
@@ -41,34 +41,34 @@ F_SETPIPE_SZ = 1031
 HI = (Message("user", ("Hi",)),)
 LONGER = (*HI, Message("assistant", ("Yes?",)), Message("user", ("Go on.",)))
 FUNCTION = Function("f", {"type": "object"}, "")
-SHAPE = OutputSchema("s", {"type": "object"})
+SCHEMA = OutputSchema("s", {"type": "object"})
 TURNS = {
     "plain": Turn("m", HI, profile="plain"),
     "agent": Turn("m", HI),
     "with functions": Turn("m", HI, functions=(FUNCTION,)),
     "plain with functions": Turn("m", HI, profile="plain", functions=(FUNCTION,)),
-    "in a shape": Turn("m", HI, output_schema=SHAPE),
-    "plain in a shape": Turn("m", HI, profile="plain", output_schema=SHAPE),
-    "that goes on": Turn("m", LONGER),
+    "with a schema": Turn("m", HI, output_schema=SCHEMA),
+    "plain with a schema": Turn("m", HI, profile="plain", output_schema=SCHEMA),
+    "with a history": Turn("m", LONGER),
 }
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Pipes:
-    """A process that has said its last, of these *bytes*."""
+    """A process that has written *output* and ended."""
 
-    def __init__(self, said):
+    def __init__(self, output):
         self.profile = SimpleNamespace(mode=None, budgeted=False, reads_only=False)
         self.pid, self.initialized, self.directory = 4711, False, "/"
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)
         fcntl.fcntl(out, F_SETPIPE_SZ, PIPE_BYTES)
-        os.write(out, said)
+        os.write(out, output)
         os.close(out)
         os.close(err)
 
     def kill(self):
-        """It has ended already."""
+        """Do nothing: it has already ended."""
 
     def exit_code(self):
         return 0
@@ -83,7 +83,7 @@ def line(frame):
 
 
 def confirmed(requests):
-    """Return what confirms control requests."""
+    """Return the responses that confirm control requests."""
     return [
         {
             "type": "control_response",
@@ -97,11 +97,11 @@ def confirmed(requests):
     ]
 
 
-def converse(turn, said, ignored=None):
-    """Return the events of a turn whose process says *said*, frames or lines, once it is set up."""
+def converse(turn, output, ignored=None):
+    """Return the events of a turn whose configured process writes *output*, frames or lines."""
     replayed = [{"type": "result"}] * sum(answered for _, answered in frames.history(turn, 0))
     before = [*confirmed(frames.configuration(turn, frames.settings(turn))), *replayed]
-    process: Any = Pipes(b"".join(map(line, [*before, *said])))
+    process: Any = Pipes(b"".join(map(line, [*before, *output])))
     conversation = Conversation(Lease(process), turn, Counter() if ignored is None else ignored)
     return asyncio.run(gather(conversation, process))
 
@@ -113,13 +113,13 @@ async def gather(conversation, process):
 
 
 def check(events):
-    """Refuse events that could not be told to a client, or be booked."""
+    """Check that all events can be sent to a client and counted as usage."""
     for event in events:
         for text in texts_of(event):
             assert isinstance(text, str)
             text.encode()
         if isinstance(event, Used):
-            assert all(countable(one.usage, one.cost_usd) for one in event.spent.values())
+            assert all(countable(spent.usage, spent.cost_usd) for spent in event.spent.values())
         if isinstance(event, Ended):
             assert countable(event.usage, event.cost_usd)
 
@@ -145,15 +145,15 @@ def countable(usage, dollars):
     return whole and (dollars is None or (math.isfinite(dollars) and dollars >= 0))
 
 
-# What is said when all goes well, of which the fuzzed frames are made
+# The output of a turn that succeeds, from which the fuzzed frames are made
 
 
-def event(**told):
-    return {"type": "stream_event", "uuid": "u", "session_id": "s", "event": told}
+def event(**fields):
+    return {"type": "stream_event", "uuid": "u", "session_id": "s", "event": fields}
 
 
-def delta(**told):
-    return event(type="content_block_delta", index=0, delta=told)
+def delta(**fields):
+    return event(type="content_block_delta", index=0, delta=fields)
 
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1}
@@ -197,7 +197,7 @@ FRAMES = [
     {"type": "control_cancel_request", "request_id": "1"},
     {"type": "rate_limit_event", "x": 1},
 ]  # fmt: skip
-WELL = [START, delta(type="text_delta", text="Hello."), STOP, RESULT]
+SUCCESS = [START, delta(type="text_delta", text="Hello."), STOP, RESULT]
 
 _scalars = (
     st.none()
@@ -215,27 +215,27 @@ _json = st.recursive(
 
 
 @st.composite
-def spoilt(draw):
-    """A frame as it should be, in which one place holds something else, or nothing."""
+def damaged(draw):
+    """Draw a valid frame with one value replaced or removed."""
     frame = json.loads(json.dumps(draw(st.sampled_from(FRAMES))))
-    place, key = frame, draw(st.sampled_from(sorted(frame)))
-    while isinstance(place[key], dict) and place[key] and draw(st.integers(0, 3)):
-        place = place[key]
-        key = draw(st.sampled_from(sorted(place)))
+    parent, key = frame, draw(st.sampled_from(sorted(frame)))
+    while isinstance(parent[key], dict) and parent[key] and draw(st.integers(0, 3)):
+        parent = parent[key]
+        key = draw(st.sampled_from(sorted(parent)))
     if draw(st.booleans()):
-        place[key] = draw(_json)
+        parent[key] = draw(_json)
     else:
-        del place[key]
+        del parent[key]
     return frame
 
 
-_said = st.lists(st.sampled_from(FRAMES) | spoilt() | _json | st.binary(max_size=30), max_size=8)
+_output = st.lists(st.sampled_from(FRAMES) | damaged() | _json | st.binary(max_size=30), max_size=8)
 
 
-def outcome(turn, said):
-    """Return the events, or the error that came in their place; any other error is let out."""
+def outcome(turn, output):
+    """Return the events, or the ApiError that the turn failed with."""
     try:
-        events = converse(turn, said)
+        events = converse(turn, output)
     except ApiError as error:
         json.dumps(error.body(), ensure_ascii=False).encode()
         return error
@@ -244,22 +244,22 @@ def outcome(turn, said):
 
 
 @pytest.mark.parametrize("name", TURNS)
-def test_well_said(name):
-    """What is said as it should be is an answer, so that the tests below begin with one."""
-    shaped = [{**RESULT, "structured_output": {}}] if name == "in a shape" else [RESULT]
-    events = outcome(TURNS[name], [*WELL[:-1], *shaped])
+def test_success(name):
+    """The valid output, which the tests below damage, is an answer."""
+    result = [{**RESULT, "structured_output": {}}] if name == "with a schema" else [RESULT]
+    events = outcome(TURNS[name], [*SUCCESS[:-1], *result])
     assert isinstance(events, list)
     assert isinstance(events[-1], Ended)
 
 
-@given(name=st.sampled_from(sorted(TURNS)), said=_said)
+@given(name=st.sampled_from(sorted(TURNS)), output=_output)
 @SETTINGS
-def test_anything_said(name, said):
-    """Whatever is said, in any order, the turn ends or fails with one of our errors."""
-    outcome(TURNS[name], said)
+def test_any_output(name, output):
+    """With any output, in any order, the turn ends or fails with one of our errors."""
+    outcome(TURNS[name], output)
 
 
-@given(name=st.sampled_from(sorted(TURNS)), wrong=spoilt(), at=st.integers(0, 4))
+@given(name=st.sampled_from(sorted(TURNS)), wrong=damaged(), at=st.integers(0, 4))
 @SETTINGS
 @example(name="plain", wrong=delta(type="text_delta", text=5), at=1)
 @example(name="plain", wrong=delta(type="text_delta", text="\ud83d"), at=1)
@@ -270,10 +270,10 @@ def test_anything_said(name, said):
 @example(name="plain", wrong={**RESULT, "modelUsage": ["m"]}, at=3)
 @example(name="plain", wrong={**RESULT, "api_error_status": []}, at=0)
 @example(name="with functions", wrong={"type": "system", "subtype": "init", "tools": 5}, at=0)
-def test_one_frame_spoilt(name, wrong, at):
-    """A frame in which one thing is wrong ends the turn or fails it with one of our errors."""
-    outcome(TURNS[name], [*WELL[:at], wrong, *WELL[at:]])
-    outcome(TURNS[name], [*WELL[:at], wrong, *WELL[at + 1 :]])
+def test_one_damaged_frame(name, wrong, at):
+    """With one wrong value in a frame the turn ends or fails with one of our errors."""
+    outcome(TURNS[name], [*SUCCESS[:at], wrong, *SUCCESS[at:]])
+    outcome(TURNS[name], [*SUCCESS[:at], wrong, *SUCCESS[at + 1 :]])
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_one_frame_spoilt(name, wrong, at):
     ids=str,
 )
 def test_not_understood(wrong, caplog):
-    """A frame that lacks what makes it one is told of as such, in one line of the log."""
-    error = outcome(TURNS["plain"], [START, wrong, *WELL[1:]])
+    """A malformed frame is an error, and one line in the log."""
+    error = outcome(TURNS["plain"], [START, wrong, *SUCCESS[1:]])
     assert isinstance(error, BadGateway)
     assert "cannot be understood" in error.message
     assert error.retry is False
@@ -330,26 +330,27 @@ def test_not_understood(wrong, caplog):
     ids=lambda raw: repr(raw[:40]),
 )
 def test_no_frame(raw):
-    """A line that holds no frame is passed over and counted, and the turn goes on."""
+    """A line that is not a frame is skipped and counted, and the turn continues."""
     ignored: Counter[str] = Counter()
-    events = converse(TURNS["plain"], [START, raw, *WELL[1:]], ignored)
+    events = converse(TURNS["plain"], [START, raw, *SUCCESS[1:]], ignored)
     assert isinstance(events[-1], Ended)
     assert ignored["unreadable"] == 1
 
 
-def test_half_a_pair():
-    """Half of a surrogate pair, which is no text, arrives as the replacement character."""
-    said = [START, b'{"type": "stream_event", "uuid": "u", "session_id": "s", "event": '
+def test_lone_surrogates():
+    """A lone surrogate arrives as the replacement character."""
+    output = [START, b'{"type": "stream_event", "uuid": "u", "session_id": "s", "event": '
             b'{"type": "content_block_delta", "delta": {"type": "text_delta", "text": '
             b'"a\\ud83d \\ud83d\\ude00"}}}', STOP, RESULT]  # fmt: skip
-    (text,) = [one.text for one in converse(TURNS["plain"], said) if isinstance(one, TextDelta)]
+    events = converse(TURNS["plain"], output)
+    (text,) = [event.text for event in events if isinstance(event, TextDelta)]
     assert text == "a\ufffd \U0001f600"
 
 
 @given(st.binary(max_size=80))
 @settings(max_examples=300)
 def test_any_line(raw):
-    """A line is a frame that can be written again, or a ValueError."""
+    """Any line is a frame that can be written as JSON, or a ValueError."""
     try:
         frame = read_frame(raw)
     except ValueError:
@@ -358,16 +359,16 @@ def test_any_line(raw):
 
 
 def test_kinds_are_bounded():
-    """However many kinds of frames there are, no more than some are told apart."""
+    """The number of frame types that are counted separately is bounded."""
     ignored: Counter[str] = Counter()
     unknown = [{"type": f"new{number}"} for number in range(1000)]
-    assert isinstance(converse(TURNS["plain"], [*unknown, *WELL], ignored)[-1], Ended)
+    assert isinstance(converse(TURNS["plain"], [*unknown, *SUCCESS], ignored)[-1], Ended)
     assert len(ignored) < 50
     assert sum(ignored.values()) == 1000
 
 
 def test_a_long_reason():
-    """A reason of any length is told as far as somebody may want to read it."""
+    """A long reason is truncated."""
     failed = {**RESULT, "is_error": True, "result": "x" * 500_000, "api_error_status": 400}
     error = outcome(TURNS["plain"], [failed])
     assert isinstance(error, ApiError)
@@ -379,33 +380,35 @@ BOUNDARY = {"type": "system", "subtype": "compact_boundary", "compact_metadata":
 SUMMARY = {"type": "user", "message": {"content": "It went well."}}
 
 
-def compact(said):
-    turn = TURNS["that goes on"]
+def compact(output):
+    turn = TURNS["with a history"]
     replayed = sum(answered for _, answered in frames.history_of(LONGER[:-1]))
     answers = [*confirmed(frames.compaction_configuration(turn)), *[{"type": "result"}] * replayed]
-    process: Any = Pipes(b"".join(map(line, [*answers, *said])))
+    process: Any = Pipes(b"".join(map(line, [*answers, *output])))
     return asyncio.run(gather(Compaction(process, turn, Counter()), process))
 
 
 def test_compacted():
-    """What is said as it should be is a summary, so that the test below begins with one."""
+    """The valid output, which the test below damages, is a summary."""
     assert isinstance(compact([BOUNDARY, SUMMARY, RESULT])[-1], Compacted)
 
 
 @given(
-    st.lists(st.sampled_from([BOUNDARY, SUMMARY, RESULT]) | spoilt() | _json, max_size=5),
+    st.lists(st.sampled_from([BOUNDARY, SUMMARY, RESULT]) | damaged() | _json, max_size=5),
     _json,
     _json,
 )
 @SETTINGS
-def test_any_summary(said, metadata, content):
-    """Whatever is said of a summary, it is one, or there is one of our errors."""
-    spoiling = [
-        {**BOUNDARY, "compact_metadata": metadata},
-        {**BOUNDARY, "compact_metadata": {"preserved_messages": {"uuids": metadata}}},
-        {**SUMMARY, "message": {"content": content}},
-    ]
-    for one in (said, [spoiling[0], SUMMARY, RESULT], [spoiling[1], SUMMARY, RESULT],
-                [BOUNDARY, spoiling[2], RESULT]):  # fmt: skip
+def test_any_summary(output, metadata, content):
+    """Any output gives a summary or one of our errors."""
+    wrong_boundary = {**BOUNDARY, "compact_metadata": metadata}
+    wrong_ids = {**BOUNDARY, "compact_metadata": {"preserved_messages": {"uuids": metadata}}}
+    wrong_summary = {**SUMMARY, "message": {"content": content}}
+    for lines in (
+        output,
+        [wrong_boundary, SUMMARY, RESULT],
+        [wrong_ids, SUMMARY, RESULT],
+        [BOUNDARY, wrong_summary, RESULT],
+    ):
         with contextlib.suppress(ApiError):
-            check(compact(one))
+            check(compact(lines))

@@ -1,6 +1,6 @@
-"""What callers send, fuzzed: messages and parameters of any shape, and text of any letters.
+"""Fuzz what callers send: messages and parameters of any type, and text of any characters.
 
-Whatever is sent is answered, or refused by the name of a place that is in it.
+Every request is answered, or refused with the path of a field that is in it.
 """
 
 import codecs
@@ -18,7 +18,7 @@ from wrapper.openapi import build_document
 from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.services.events import Started, TextDelta
 
-# Its model answers in the shape that it is asked for.
+# Its model's answers fit the schema of the request.
 SERVER = ScriptedServer(script=oblige)
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONE = "\ud83d"
@@ -41,7 +41,7 @@ _json = st.recursive(
     max_leaves=10,
 )
 
-# Parts and messages as they may be, any of which may hold something else
+# Valid parts and messages, with other values mixed in
 
 _ROLES = ["system", "developer", "user", "assistant", "tool", "function"]
 _IDS = st.sampled_from(["a", "b", "\u00e9 ", "x" * 200])
@@ -82,24 +82,24 @@ _message = st.fixed_dictionaries(
     },
 )
 _pair = st.tuples(_message, _call, _texts).map(
-    lambda told: [
-        {"role": "assistant", "content": None, "tool_calls": [told[1]]},
-        {"role": "tool", "tool_call_id": told[1]["id"], "content": told[2]},
+    lambda drawn: [
+        {"role": "assistant", "content": None, "tool_calls": [drawn[1]]},
+        {"role": "tool", "tool_call_id": drawn[1]["id"], "content": drawn[2]},
     ]
 )
 _conversation = st.lists(
-    st.one_of((_message | _json).map(lambda one: [one]), _pair, st.just([USER])),
+    st.one_of((_message | _json).map(lambda message: [message]), _pair, st.just([USER])),
     max_size=4,
-).map(lambda runs: [one for run in runs for one in run])
+).map(lambda runs: [message for run in runs for message in run])
 
 
 def send(body):
-    """Return the response to *body*, which may hold half a surrogate pair, as JSON may."""
+    """Return the response to *body*, which may hold lone surrogates, as JSON may."""
     return SERVER.post(json.dumps(body).replace("Infinity", "1e999"))
 
 
 def check(response, body):
-    """Refuse a response that is neither an answer nor a refusal by a place that is in *body*."""
+    """Check that a response is an answer, or a refusal with a path in *body*."""
     if response.status_code == 200:
         return
     assert 400 <= response.status_code < 500, response.text[:500]
@@ -108,31 +108,31 @@ def check(response, body):
         assert leads_into(body, param), (param, response.text[:300])
 
 
-def leads_into(held, path):
-    """Say whether *path* is a place in *held*, or of something that is missing there."""
-    if isinstance(held, list):
+def leads_into(value, path):
+    """Say whether *path* exists in *value*, or names a field that is missing there."""
+    if isinstance(value, list):
         index, _, rest = path.partition(".")
-        known = index.isdecimal() and int(index) < len(held)
-        return known and (not rest or leads_into(held[int(index)], rest))
-    if not isinstance(held, dict):
+        known = index.isdecimal() and int(index) < len(value)
+        return known and (not rest or leads_into(value[int(index)], rest))
+    if not isinstance(value, dict):
         return False
-    # A name may have dots of its own.
+    # A name may contain dots.
     inside = (
-        leads_into(value, path[len(name) + 1 :])
-        for name, value in held.items()
+        leads_into(inner, path[len(name) + 1 :])
+        for name, inner in value.items()
         if path.startswith(f"{name}.")
     )
-    return path in held or path in KNOWN or any(inside)
+    return path in value or path in KNOWN or any(inside)
 
 
-def fields_of(told):
-    """Yield the names of all fields that a JSON Schema tells of."""
-    if isinstance(told, dict):
-        yield from told.get("properties", {})
-        for inner in told.values():
+def fields_of(schema):
+    """Yield the names of all fields in a JSON Schema."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for inner in schema.values():
             yield from fields_of(inner)
-    elif isinstance(told, list):
-        for inner in told:
+    elif isinstance(schema, list):
+        for inner in schema:
             yield from fields_of(inner)
 
 
@@ -140,8 +140,8 @@ DOCUMENT = build_document(SERVER.app, needs_key=False)
 KNOWN = set(fields_of(DOCUMENT["components"]["schemas"]))
 
 
-def test_places():
-    """The check knows places from what is none."""
+def test_paths():
+    """The check distinguishes paths that exist from others."""
     body = {"messages": [{"role": "user", "content": [{"type": "text"}]}], "metadata": {"a.b": 1}}
     for path in ("messages", "messages.0", "messages.0.content.0.text", "metadata.a.b", "n"):
         assert leads_into(body, path), path
@@ -163,7 +163,7 @@ def test_places():
 @example([], False)
 @example([USER, {"role": "assistant", "tool_calls": []}], True)
 def test_messages(messages, last):
-    """Messages of any shape, letters and depth are answered, or refused by their places."""
+    """Messages of any type, text and depth are answered, or refused with a path."""
     body = {"messages": [*messages, USER] if last else messages, "model": "opus"}
     check(send(body), body)
 
@@ -232,7 +232,7 @@ _parameters = st.dictionaries(_name, _json, max_size=3) | st.fixed_dictionaries(
 @example({"session_id": LONE})
 @example({"response_format": {"type": "json_object"}})
 def test_parameters(parameters):
-    """Parameters of any type and value are taken, or refused by their places."""
+    """Parameters of any type and value are accepted, or refused with a path."""
     body = {**CHAT_BODY, **parameters}
     check(send(body), body)
 
@@ -241,13 +241,13 @@ def test_parameters(parameters):
 @given(value=_json)
 @settings(max_examples=40, deadline=None)
 def test_each_parameter(name, value):
-    """Each parameter by itself, with any value, is taken, or refused by its place."""
+    """Each parameter with any value is accepted, or refused with its path."""
     body = {**CHAT_BODY, name: value}
     check(send(body), body)
 
 
-def test_numbers_without_end():
-    """A number that no double can hold is refused: as infinity it could not be sent on."""
+def test_infinite_numbers():
+    """A number that no double can hold is refused, since infinity cannot be sent on."""
     schema = '{"type": "object", "properties": {"a": {"default": -1e999}}}'
     tools = f'[{{"type": "function", "function": {{"name": "f", "parameters": {schema}}}}}]'
     server = ScriptedServer()
@@ -267,7 +267,7 @@ def test_any_body(raw):
 @given(_texts, _texts, _texts)
 @SETTINGS
 def test_headers(key, request_id, attempt):
-    """Headers of any letters that HTTP can carry change no more than what they are for."""
+    """Headers with any characters that HTTP allows do not break a request."""
     headers = {"x-api-key": key, "x-request-id": request_id, "Idempotency-Key": attempt}
     clean = {name: re.sub(r"[\r\n\0]", "", value) for name, value in headers.items()}
     sent = {
@@ -276,11 +276,11 @@ def test_headers(key, request_id, attempt):
     assert SERVER.ask(headers=sent).status_code == 200
 
 
-# Streams, as a parser reads them that does no more than the standard says
+# Streams, read by a strict parser
 
 
 class Parser:
-    """Reads server-sent events off bytes that come in any pieces; see the HTML standard, 9.2.6."""
+    """Parses server-sent events from bytes in any pieces; see the HTML standard, 9.2.6."""
 
     def __init__(self):
         self.events = []
@@ -290,9 +290,9 @@ class Parser:
 
     def feed(self, piece):
         self._text += self._decoder.decode(piece)
-        # A return at the very end may be followed by the line feed that belongs to it.
-        while found := re.search(r"\r\n|\r(?!$)|\n", self._text, re.ASCII):
-            line, self._text = self._text[: found.start()], self._text[found.end() :]
+        # The line feed that belongs to a carriage return at the end may still come.
+        while match := re.search(r"\r\n|\r(?!$)|\n", self._text, re.ASCII):
+            line, self._text = self._text[: match.start()], self._text[match.end() :]
             self._line(line)
 
     def _line(self, line):
@@ -307,21 +307,21 @@ class Parser:
             self._data.append(value.removeprefix(" "))
 
     def end(self):
-        """Return the events of a stream that has ended, and not in the midst of one."""
+        """Return the events of the stream, which must not end within one."""
         assert (self._decoder.decode(b"", True), self._text, self._data) == ("", "", [])
         return self.events
 
 
 def parse(raw, cuts=()):
-    parser, places = Parser(), sorted({0, *(cut % (len(raw) + 1) for cut in cuts), len(raw)})
-    for begin, end in pairwise(places):
+    parser, positions = Parser(), sorted({0, *(cut % (len(raw) + 1) for cut in cuts), len(raw)})
+    for begin, end in pairwise(positions):
         parser.feed(raw[begin:end])
     return parser.end()
 
 
 @pytest.mark.parametrize("cuts", [(), range(1000)])
 def test_parser(cuts):
-    """The parser reads what the standard's examples and its rules for lines say."""
+    """The parser follows the standard's rules for lines and its examples."""
     raw = ": a\n\ndata: 1\r\ndata:2\r\rdata:  \u2028\n\ndata\n\n\n".encode()
     assert parse(raw, cuts) == ["1\n2", " \u2028", ""]
 
@@ -331,23 +331,23 @@ _PIECES = [
     *("data:", "data: [DONE]", "[DONE]", ": ping", "event: x", "id: 1", "retry: 1"),
     *('"', "\\", "\\n", "</script>", "\U0001f468\u200d\U0001f469", "e\u0301", "\ud7ff", "\uffff"),
 ]
-_said = st.lists(
+_answers = st.lists(
     st.text(_letters, max_size=30) | st.lists(st.sampled_from(_PIECES), max_size=6).map("".join),
     max_size=6,
 )
 
 
-@given(_said, st.lists(st.integers(0, 100_000), max_size=12))
+@given(_answers, st.lists(st.integers(0, 100_000), max_size=12))
 @SETTINGS
 @example(["data: [DONE]\n\n"], [])
 @example(["[DONE]", "\n\ndata: [DONE]\n\n"], list(range(2000)))
-def test_framing(said, cuts):
-    """Whatever the model says, a strict parser gets exactly that, wherever the stream is cut."""
-    deltas = [TextDelta(text) for text in said]
+def test_framing(answer, cuts):
+    """A strict parser gets exactly the model's text, wherever the stream is cut."""
+    deltas = [TextDelta(text) for text in answer]
     response = ScriptedServer(Started("m"), *deltas, DONE).ask(stream=True)
     *events, done = parse(response.data, cuts)
     assert done == "[DONE]"
     choices = [choice for event in events for choice in json.loads(event)["choices"]]
-    assert "".join(choice["delta"].get("content") or "" for choice in choices) == "".join(said)
+    assert "".join(choice["delta"].get("content") or "" for choice in choices) == "".join(answer)
     whole = ScriptedServer(Started("m"), *deltas, DONE).ask()
-    assert whole.json["choices"][0]["message"]["content"] == "".join(said)
+    assert whole.json["choices"][0]["message"]["content"] == "".join(answer)

@@ -1,6 +1,6 @@
-"""The OpenAPI document, fuzzed: whatever is made from it is answered as it says, and never a 5xx.
+"""Fuzz the OpenAPI document: every response is one that it describes, and never a 5xx.
 
-What stands in the document is asked for, and what does not: wrong types, missing fields, no key.
+The requests follow the document, or break it: wrong types, missing fields, no key.
 """
 
 import os
@@ -12,12 +12,12 @@ from schemathesis import GenerationMode
 from tests.support.fuzzing import CHAT, REPEATED, SOUND, WRONG, Fuzzing
 
 ENOUGH = 5000
-# Cases of chance, of each operation and each mode.
+# The number of random cases of each operation and mode.
 OFTEN, SELDOM = 80, 40
 EDGES = settings(phases=[Phase.explicit], **REPEATED)
 
 OPEN, KEYED, HELD = Fuzzing(), Fuzzing(key="sk-right"), Fuzzing(**SOUND)
-CHANCES = [
+RANDOM_CASES = [
     pytest.param(fuzzing, operation, mode, id=f"{operation.label} {name} {mode.value}")
     for fuzzing, name in ((OPEN, "open"), (HELD, "held"))
     for operation in fuzzing.operations
@@ -29,42 +29,42 @@ CHANCES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _enough(request):
-    """Where all tests of this module have run, see to it that they were enough.
+    """Check that the tests of this module send enough requests, if all of them run.
 
-    Of tests that run in several processes each sees a part only.
+    With several processes each sees only a part of the tests.
     """
     yield
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     ran = [item for item in request.session.items if item.module is request.module]
-    if len(ran) == len(OPEN.operations) + len(KEYED.operations) + len(CHANCES):
+    if len(ran) == len(OPEN.operations) + len(KEYED.operations) + len(RANDOM_CASES):
         assert sum(fuzzing.sent for fuzzing in (OPEN, KEYED, HELD)) >= ENOUGH
 
 
 @OPEN.source.parametrize()
 @EDGES
 def test_edges(case):
-    """Each word of the document, at its edges and beyond, is answered as the document says."""
+    """Boundary values of each field are answered as the document says."""
     OPEN.check(case)
 
 
 @HELD.source.include(path_regex="chat").parametrize()
 @EDGES
 def test_edges_of_parameters(case):
-    """The same of each parameter, beside a model and messages that can be answered."""
+    """Boundary values of each parameter beside a valid model and messages are, too."""
     HELD.check(case)
 
 
 @KEYED.source.exclude(path_regex="chat").parametrize()
 @EDGES
 def test_edges_of_keys(case):
-    """The same where a key is needed, and the case has a wrong one, or none."""
+    """Boundary values with a wrong key, or none where one is needed, are, too."""
     KEYED.check(case)
 
 
-@pytest.mark.parametrize(("fuzzing", "operation", "mode"), CHANCES)
-def test_chance(fuzzing, operation, mode):
-    """What chance makes of the document, or against it, is answered as the document says."""
+@pytest.mark.parametrize(("fuzzing", "operation", "mode"), RANDOM_CASES)
+def test_random_cases(fuzzing, operation, mode):
+    """Random requests, valid and invalid, are answered as the document says."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=OFTEN if operation.label == CHAT else SELDOM, **REPEATED)

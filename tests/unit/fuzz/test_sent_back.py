@@ -1,4 +1,4 @@
-"""Answers sent back: whatever the gateway answers, the next request may hold as its history."""
+"""Every answer of the gateway can be part of the next request's history."""
 
 from typing import Any
 
@@ -21,7 +21,10 @@ from wrapper.testing import rules
 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 FUNCTIONS = {"functions": [{"name": "f"}]}
-SHAPE = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+RESPONSE_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {"name": "s", "schema": {"type": "object"}},
+}
 SHOWN = {"claude": {"profile": "agent", "show_tool_use": True}}
 
 
@@ -54,15 +57,15 @@ ANSWERS: dict[str, Any] = {
     },
     "a call of the first form": (called("{}"), Ending.CALLS, FUNCTIONS),
     "a cut call of the first form": (called("{"), Ending.LENGTH, FUNCTIONS),
-    "a shape": ([TextDelta("{}")], Ending.DONE, {"response_format": SHAPE}),
+    "a structured answer": ([TextDelta("{}")], Ending.DONE, {"response_format": RESPONSE_FORMAT}),
     "a prefill": (
         [TextDelta(" Sir")],
         Ending.DONE,
         {"messages": [USER, {"role": "assistant", "content": "Dear"}], "claude": {"prefill": True}},
     ),
-    "tools at work": ([ToolUse("Bash", "{}"), TextDelta("Done.")], Ending.DONE, SHOWN),
-    "thoughts": ([ReasoningDelta("Hm."), TextDelta("Yes.")], Ending.DONE, {}),
-    "the end of the rounds": ([TextDelta("Wait.")], Ending.LENGTH, SHOWN),
+    "a tool use": ([ToolUse("Bash", "{}"), TextDelta("Done.")], Ending.DONE, SHOWN),
+    "reasoning": ([ReasoningDelta("Hm."), TextDelta("Yes.")], Ending.DONE, {}),
+    "the end of the tool rounds": ([TextDelta("Wait.")], Ending.LENGTH, SHOWN),
 }
 AFTER = {
     "at the end": lambda message: [],
@@ -81,8 +84,8 @@ AFTER = {
 }
 
 
-def gathered(frames):
-    """Return the message that a stream adds up to, as clients put it together."""
+def message_of(frames):
+    """Return the message that clients assemble from a stream."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
     for frame in frames:
         for choice in frame["choices"]:
@@ -91,14 +94,14 @@ def gathered(frames):
                 message["content"] = (message["content"] or "") + delta["content"]
             for piece in delta.get("tool_calls") or ():
                 if "id" in piece:
-                    made = {**piece, "function": dict(piece["function"])}
-                    message.setdefault("tool_calls", []).append(made)
+                    call = {**piece, "function": dict(piece["function"])}
+                    message.setdefault("tool_calls", []).append(call)
                 else:
-                    made = message["tool_calls"][piece["index"]]
-                    made["function"]["arguments"] += piece["function"]["arguments"]
+                    call = message["tool_calls"][piece["index"]]
+                    call["function"]["arguments"] += piece["function"]["arguments"]
             for key, text in (delta.get("function_call") or {}).items():
-                held = message.setdefault("function_call", {})
-                held[key] = held.get(key, "") + text
+                call = message.setdefault("function_call", {})
+                call[key] = call.get(key, "") + text
     return message
 
 
@@ -106,31 +109,33 @@ def answer_of(server, stream, **asked):
     response = server.ask(stream=stream, **asked)
     assert response.status_code == 200, response.text
     if stream:
-        return gathered(told(response))
+        return message_of(frame for frame in frames_of(response) if isinstance(frame, dict))
     return response.json["choices"][0]["message"]
-
-
-def told(response):
-    return [one for one in frames_of(response) if isinstance(one, dict)]
 
 
 @pytest.mark.parametrize(("stream", "session"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("after", AFTER)
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_sent_back(kind, after, stream, session):
-    """Each kind of answer, sent back with or without what follows it, is answered again."""
+    """Each kind of answer is accepted as history, with or without messages after it."""
     steps, ending, asked = ANSWERS[kind]
     asked = dict(asked)
     server = ScriptedServer(Started("m"), *steps, ended(ending))
     before = asked.pop("messages", [USER])
-    named = {"session_id": "s"} if session else {}
-    message = answer_of(server, stream, messages=before, **asked, **named)
+    identified = {"session_id": "s"} if session else {}
+    message = answer_of(server, stream, messages=before, **asked, **identified)
     history = [] if session and after != "at the end" else [*before, message]
     follow = AFTER[after](message) or ([] if history else [USER])
     claude = {**asked.pop("claude", {}), "prefill": False}
     model = "claude-sonnet-4-6"
     answer_of(
-        server, stream, model=model, messages=[*history, *follow], claude=claude, **asked, **named
+        server,
+        stream,
+        model=model,
+        messages=[*history, *follow],
+        claude=claude,
+        **asked,
+        **identified,
     )
     turn = server.engine.turns[-1]
     if turn.profile == "plain":
