@@ -1,7 +1,7 @@
 """Clients that people use, each in an environment of its own, against a live gateway.
 
-`make test-clients` makes the environments. A client's suite is run by its own interpreter, and each
-case of it is told as a subtest here.
+`make test-clients` makes the environments. Each client's own interpreter runs its suite, and each
+case of the suite is a subtest here.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.support.server import MODEL, ROOT
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites"
-# A model that always thinks, so that it cannot be forced to call anything.
+# A model that always thinks, so it cannot be forced to call a function.
 THINKS = "claude-sonnet-5-5"
 MOST_SKIPPED = 0.1
 
 
 @dataclass(frozen=True)
 class Client:
-    """An environment and a suite for it. `skipped`: cases that cannot run here, each with why."""
+    """An environment and its suite. `skipped` has cases that cannot run here, with reasons."""
 
     environment: str
     suite: str
@@ -66,7 +66,7 @@ CLIENTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """What became of one case: `fault` and `skipped` are None, or say why."""
+    """The result of a case. `fault` and `skipped` are None or the reason."""
 
     name: str
     fault: str | None
@@ -76,7 +76,7 @@ class Case:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 def test_client(gateway, client, tmp_path, subtests):
-    """Every case of the client's suite passes, but for those that are listed as skipped."""
+    """Every case of the client's suite passes, except those listed as skipped."""
     done, report = run(client, gateway.url, tmp_path)
     cases = list(read(report))
     assert cases, done.stdout + done.stderr
@@ -102,13 +102,13 @@ EXAMPLES = {
 
 @pytest.mark.parametrize(("name", "environment", "shown"), [(n, *e) for n, e in EXAMPLES.items()])
 def test_example(gateway, tmp_path, name, environment, shown):
-    """The example prints the answer, as it comes."""
-    found = find(environment)
+    """The example prints the streamed answer."""
+    client_folder = find_environment(environment)
     node = name.endswith(".mjs")
     # Node looks for packages beside the file that imports them.
-    program = shutil.copy(ROOT / "examples" / name, found if node else tmp_path)
+    program = shutil.copy(ROOT / "examples" / name, client_folder if node else tmp_path)
     done = subprocess.run(
-        ["node" if node else str(found / "bin" / "python"), program],
+        ["node" if node else str(client_folder / "bin" / "python"), program],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPENAI_BASE_URL": gateway.url},
         capture_output=True,
@@ -117,17 +117,17 @@ def test_example(gateway, tmp_path, name, environment, shown):
     assert (done.stdout, done.returncode) == (shown, 0), done.stderr
 
 
-def find(environment: str) -> Path:
-    """Return where a client's environment is."""
-    found = HERE / ".envs" / environment
-    if not (found / "installed").exists():
+def find_environment(environment: str) -> Path:
+    """Return the directory of a client's environment."""
+    folder = HERE / ".envs" / environment
+    if not (folder / "installed").exists():
         cli.missing(f"environment {environment}: make test-clients")
-    return found
+    return folder
 
 
 def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Run the client's suite; return how that ended, and its report in JUnit's format."""
-    environment = find(client.environment)
+    """Run the client's suite; return the finished process and the path of its JUnit report."""
+    environment = find_environment(client.environment)
     report = folder / "report.xml"
     variables = {
         "PATH": os.environ["PATH"],
@@ -136,7 +136,7 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
         "OPENAI_API_KEY": "unused",
         "CLIENT_MODEL": MODEL,
         "CLIENT_THINKS": THINKS,
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches one from the web
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise litellm downloads it
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = _node if client.suite.endswith(".mjs") else _python
@@ -158,14 +158,14 @@ def _python(environment: Path, suite: str, report: Path) -> list[str]:
 
 
 def _node(environment: Path, suite: str, report: Path) -> list[str]:
-    # As above.
+    # Node looks for packages beside the file.
     copy = shutil.copy(SUITES / suite, environment)
     reporter = ["--test-reporter=junit", f"--test-reporter-destination={report}"]
     return ["node", "--test", *reporter, str(copy)]
 
 
 def read(report: Path) -> Iterator[Case]:
-    """Return the cases of a report, none where there is none."""
+    """Yield the cases of a report, none if there is no report."""
     if not report.exists():
         return
     for case in ElementTree.parse(report).iter("testcase"):

@@ -1,1 +1,1 @@
-"""What must not break the gateway: faults of the CLI, of the upstream, of clients."""
+"""Faults that must not break the gateway: of the CLI, the model's API, clients and the machine."""

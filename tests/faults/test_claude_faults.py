@@ -1,4 +1,4 @@
-"""Whatever the CLI does, a turn ends with an answer or an error, and nothing of it is left."""
+"""Whatever the CLI does, a turn ends with an answer or an error, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.session_client import last_process, remember
 from tests.support.socket_client import Client, request
 from wrapper.host import resident
 
-SOON = 15.0  # five times what a turn may need to be gone
+SOON = 15.0  # five times what a turn may need to end
 PROFILES = ("plain", "agent")
 KILLS = 100
 AT_ONCE = 10
@@ -29,7 +29,7 @@ def _misled(_servers, faulty_claude):
 
 @pytest.fixture
 def misled(_misled):
-    """A gateway whose `claude` is faulty_claude. After each test it holds what it held before."""
+    """A gateway that runs faulty_claude.py. After each test it holds what it held before."""
     with unchanged(_misled):
         yield _misled
 
@@ -41,7 +41,7 @@ def _hasty(_servers, faulty_claude):
 
 @pytest.fixture
 def hasty(_hasty):
-    """The same, where a turn is ended after two seconds."""
+    """The same, with turns that are ended after two seconds."""
     with unchanged(_hasty):
         yield _hasty
 
@@ -53,13 +53,13 @@ def unchanged(server):
         ask(server, "", profile)
     before = lasting(server)
     yield
-    # On a busy machine a turn may take longer than it is given, which ends it.
+    # On a busy machine a turn may run into MAX_TIMEOUT.
     assert eventually(lambda: ask(server, "")[0] == 200)
     assert server.comes_back_to(before)
 
 
 def test_hangs_and_floods(hasty):
-    """A CLI that says nothing, half a line, or no end of nothing, is ended at MAX_TIMEOUT."""
+    """A CLI that writes nothing, half a line, or junk without end, is ended at MAX_TIMEOUT."""
     told = ("[[still]]", "[[begin]]", "[[half]]", "[[flood]]", "[[shout]]")
     with ThreadPoolExecutor() as pool:
         turns = [pool.submit(ask, hasty, one, profile) for one in told for profile in PROFILES]
@@ -68,7 +68,7 @@ def test_hangs_and_floods(hasty):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_half_a_line(misled, profile):
-    """A CLI that ends in the middle of a line is an error that must not be tried again."""
+    """A CLI that exits in the middle of a line is an error that must not be retried."""
     status, body = ask(misled, "[[leave]]", profile)
     assert (status, body["error"]["code"]) == (502, "bad_gateway")
 
@@ -76,19 +76,19 @@ def test_half_a_line(misled, profile):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("told", ["[[garbage]]", "[[line 40]]"])
 def test_garbage(misled, told, profile):
-    """Garbage, and a line of 40 MB, are passed over; what is an answer is the answer."""
+    """Garbage and a line of 40 MB are skipped, and the answer after them is read."""
     status, body = ask(misled, told, profile)
     assert (status, body["choices"][0]["message"]["content"]) == (200, "ok")
 
 
 def test_line_without_end(misled):
-    """A line that is too long to be kept is an error, and the gateway goes on."""
+    """A line that is too long to be kept is an error, and the gateway works on."""
     status, body = ask(misled, "[[line 70]]")
     assert (status, body["error"]["code"]) == (502, "bad_gateway")
 
 
 def test_words_without_end(hasty):
-    """An answer without end is ended at MAX_TIMEOUT, also where it is streamed and read."""
+    """An endless answer is ended at MAX_TIMEOUT, also if the client reads the stream."""
     hasty.at_rest()  # so that the turn does not wait for a process
     events, raw = hasty.stream("[[babble]]", claude={"profile": "plain"})
     assert events[-1]["error"]["code"] == "timeout"
@@ -96,23 +96,23 @@ def test_words_without_end(hasty):
 
 
 def test_deaf(hasty):
-    """A CLI that does not heed SIGTERM is killed."""
+    """A CLI that ignores SIGTERM is killed."""
     status, _ = ask(hasty, "[[deaf]]", "agent")
     assert status == 504
-    # That all its processes are gone, too, is seen when the gateway is at rest again.
+    # The fixture checks that all its processes are gone.
 
 
 @pytest.mark.parametrize("text", ["hello", "x" * 1_000_000])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_stopped_before_it_is_asked(hasty, profile, text):
-    """A process that was stopped is ended at MAX_TIMEOUT, however much it was to be told."""
+    """A stopped process is ended at MAX_TIMEOUT, however large the request is."""
     hasty.at_rest()
     stopped = hasty.claudes()
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     status, body = ask(hasty, text, profile)
     assert outcome(status, body) == (504, "timeout")
-    for pid in stopped:  # the others were not asked, and have to be found some day
+    for pid in stopped:  # the others were not used, and have to be replaced some day
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
 
@@ -125,7 +125,7 @@ def brief(_servers):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_stopped_in_mid_answer(brief, upstream, profile):
-    """The real CLI, stopped after its first words: the error comes, and the process goes."""
+    """If the real CLI is stopped after its first words, the client gets an error and it ends."""
     with Client(brief) as client:
         client.send(request("[[deltas 100]] [[pause 0.1]]", stream=True, profile=profile))
         assert b'"w1"' in client.read_until(b'"w1"')
@@ -139,7 +139,7 @@ def test_stopped_in_mid_answer(brief, upstream, profile):
 
 @pytest.mark.thorough
 def test_killed_in_mid_turn(serve, faulty_claude):
-    """Killed in mid-turn a hundred times, each turn is an error, and nothing is left of any."""
+    """Each of a hundred turns whose process is killed is an error, and leaves nothing behind."""
     settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "4", "MAX_TIMEOUT": "50000"}
     server = serve(CLAUDE_CLI_PATH=faulty_claude, **settings).wait()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -156,7 +156,7 @@ def test_killed_in_mid_turn(serve, faulty_claude):
 
 
 def test_boots_that_fail_for_a_while(serve, tmp_path, faulty_claude):
-    """While boots fail turns are told when to come again; when they succeed all is well again."""
+    """While boots fail, turns are refused with Retry-After. Once they succeed, all works."""
     (tmp_path / "tries").write_text("")
     wrong = 'echo "no luck" >&2; exit 1'
     count = f"echo >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -gt 12 || {{ {wrong}; }}"
@@ -173,13 +173,13 @@ def test_boots_that_fail_for_a_while(serve, tmp_path, faulty_claude):
 
 
 def test_boots_that_are_soon_done(serve, faulty_claude):
-    """However soon processes are up: a gateway is ready once it has loaded the SDK."""
+    """A gateway is ready only once it has loaded the SDK, however fast processes boot."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, PYTHONPROFILEIMPORTTIME="1").wait()
     assert " claude_code_sdk\n" in server.log()
 
 
 def test_boots_that_take_long(serve, tmp_path, faulty_claude):
-    """Turns wait for processes that take their time, and for no more of them than there are."""
+    """Turns wait for slow boots, and no more processes are started than needed."""
     server = serve(
         CLAUDE_CLI_PATH=program(tmp_path, "sleep 2", f'exec {faulty_claude} "$@"'), POOL_SIZE="0"
     ).listen()
@@ -199,7 +199,7 @@ def test_warm_up_that_fails(serve, tmp_path, faulty_claude):
 
 
 def test_boots_that_flood(serve, tmp_path):
-    """A process that says no end of nothing while it starts is ended, and is not kept in memory."""
+    """A process that writes without end while it boots is ended, and its output is not kept."""
     settings = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "BOOT_TIMEOUT": "10"}
     server = serve(CLAUDE_CLI_PATH=program(tmp_path, "exec cat /dev/zero"), **settings).listen()
     assert eventually(lambda: server.health()["status"] == "failing"), server.log()
@@ -209,8 +209,8 @@ def test_boots_that_flood(serve, tmp_path):
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("said", [b'{"type": "system", "subtype": "note"}\n', b"half a line"])
-def test_parked_process_that_speaks(remembering, new_session, profile, said):
-    """A process that speaks unasked after its session's turn is not used again; the session is."""
+def test_parked_process_that_writes(remembering, new_session, profile, said):
+    """A parked process that writes anything is not used again. Its session goes on."""
     session = new_session(remembering, profile)
     session.ask(remember("a"))
     session.ask(remember("b"))

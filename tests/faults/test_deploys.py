@@ -1,4 +1,4 @@
-"""Deploys: told to stop, the gateway ends its turns in peace; killed, it leaves nothing."""
+"""Deploys: on SIGTERM the gateway finishes its turns, and if it is killed nothing stays behind."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.support.server import (
 
 HELLO = [{"role": "user", "content": "hello"}]
 SOON = 25  # five times what is promised
-# A command that a tool runs, and one that it leaves in the background, in a session of its own.
+# A tool runs one command, and another in the background in a session of its own.
 COMMAND = "setsid sleep 301 & sleep 300"
 
 
 @pytest.fixture
 def busy(serve, upstream):
-    """Start a gateway, and return it in mid-turn, with the processes that it has started."""
+    """Return a function that starts a gateway and a turn; it returns the processes of both."""
 
     def start(program):
         settings = {"ALLOW_UNSANDBOXED_BASH": "true", "CLAUDE_ALLOWED_TOOLS": "Bash"}
@@ -55,13 +55,13 @@ def busy(serve, upstream):
 
 
 def leave_alone(server, text):
-    """Ask something, of a server that is going to be killed."""
+    """Ask a server that is killed meanwhile, and ignore the broken connection."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         server.ask(text)
 
 
 def stop_in_mid_answer(server, upstream, text):
-    """Tell a server to stop while it streams; return who reads that, and what will be read."""
+    """Send SIGTERM while a stream runs; return the reading thread and the list for its answer."""
     answers: list[Any] = []
     asking = threading.Thread(target=lambda: answers.append(server.stream(text)))
     asking.start()
@@ -71,7 +71,7 @@ def stop_in_mid_answer(server, upstream, text):
 
 
 def test_sigterm_leaves_nothing(serve):
-    """After an ordinary stop there is no process and no directory."""
+    """After SIGTERM no process and no directory is left."""
     server = serve().wait()
     server.ask("hello")
     claudes, folder = server.claudes(), server.folder
@@ -82,7 +82,7 @@ def test_sigterm_leaves_nothing(serve):
 
 
 def test_running_turns_may_finish(serve, upstream):
-    """A turn that runs when the server is told to stop is finished within GRACEFUL_TIMEOUT."""
+    """On SIGTERM a running turn may finish within GRACEFUL_TIMEOUT."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 1.5]]")
     asking.join()
@@ -117,7 +117,7 @@ def test_turns_that_take_too_long_are_told(serve, upstream):
 
 
 def test_killed_worker(busy):
-    """What a worker has that is killed is ended soon, and a new worker serves."""
+    """If a worker is killed, its processes end soon and a new worker serves."""
     server, left = busy(GUNICORN)
     worker = server.worker
     os.kill(worker, signal.SIGKILL)
@@ -130,7 +130,7 @@ def test_killed_worker(busy):
 
 @pytest.mark.parametrize("program", [GUNICORN, FLASK], ids=["gunicorn", "flask run"])
 def test_killed_gateway(busy, program):
-    """A gateway that is killed as a whole leaves no process and no directory for long."""
+    """If the whole gateway is killed, its processes and directories are removed soon."""
     server, left = busy(program)
     for pid in {server.process.pid, server.worker}:
         os.kill(pid, signal.SIGKILL)
@@ -138,13 +138,13 @@ def test_killed_gateway(busy, program):
     assert eventually(lambda: not server.roots(), SOON)
 
 
-def test_killed_with_its_guard(serve):
-    """What a gateway has left whose guard was killed, too, is ended when the next one starts."""
+def test_killed_with_its_reaper(serve):
+    """If the reaper is killed too, the next gateway to start ends what is left."""
     first = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     left, folder = first.claudes(), first.folder / "tmp"
-    guards = [pid for pid in children(first.worker) if "reaper.py" in command_line(pid)]
-    assert len(guards) == 1
-    for pid in (*guards, first.process.pid, first.worker):
+    reapers = [pid for pid in children(first.worker) if "reaper.py" in command_line(pid)]
+    assert len(reapers) == 1
+    for pid in (*reapers, first.process.pid, first.worker):
         os.kill(pid, signal.SIGKILL)
     first.process.wait()
     second = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0", TMPDIR=str(folder)).wait()

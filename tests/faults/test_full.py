@@ -1,4 +1,4 @@
-"""A gateway that is full: who waits is served in turn, who leaves is not, and all are told."""
+"""A full gateway: waiting requests are served in order, and everybody learns what happens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _full_gateway(_servers, faulty_claude):
 
 @pytest.fixture
 def crowd(_full_gateway):
-    """Clients of a gateway whose places and whose queue are full; it comes to rest afterwards."""
+    """Clients that fill all places and the queue of a gateway, which comes to rest afterwards."""
     server = _full_gateway
     server.at_rest()
     clients = []
@@ -58,11 +58,11 @@ def load(server):
 
 
 def comes_to(server, running, waiting):
-    """Say whether so many turns come to run, and so many requests to wait."""
+    """Say whether the gateway comes to have so many running and waiting turns."""
     return eventually(lambda: load(server) == (running, waiting))
 
 
-def test_all_are_told(crowd):
+def test_next_request(crowd):
     """The next turn is refused with Retry-After, /health and /v1/models answer; no turn ends."""
     server = crowd.server
     body = {"messages": [{"role": "user", "content": "hello"}]}
@@ -81,14 +81,14 @@ def test_all_are_told(crowd):
 
 
 def test_who_waits_is_served(crowd):
-    """A place that comes free is the first one's who waits."""
+    """A free place goes to the request that has waited longest."""
     crowd.running[0].close()
     assert b'"content":"ok"' in crowd.waiting[0].read_until(b'"content":"ok"')
     assert load(crowd.server) == (PLACES, QUEUE - 1)
 
 
 def test_who_leaves_is_not(crowd):
-    """Who leaves while it waits gives up its place, and Claude Code never hears of it."""
+    """A waiting client that disconnects gives up its place, and its turn is never begun."""
     server = crowd.server
     before = set(asked(server))
     crowd.waiting[0].reset()
@@ -105,7 +105,7 @@ def test_who_leaves_is_not(crowd):
 
 
 def test_those_that_run_die(crowd):
-    """Places whose processes die are given on to those that wait."""
+    """Places of turns whose process dies go to waiting requests."""
     for pid in asked(crowd.server):
         os.kill(pid, signal.SIGKILL)
     for client in crowd.waiting[:PLACES]:
@@ -113,8 +113,8 @@ def test_those_that_run_die(crowd):
     assert load(crowd.server) == (PLACES, QUEUE - PLACES)
 
 
-def test_patience(serve, faulty_claude):
-    """Who has waited for QUEUE_TIMEOUT is told so, with when to come again."""
+def test_queue_timeout(serve, faulty_claude):
+    """A request that has waited for QUEUE_TIMEOUT is refused with Retry-After."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, **FULL, QUEUE_TIMEOUT="1").wait()
     with Client(server) as one, Client(server) as two:
         for client in (one, two):
@@ -127,7 +127,7 @@ def test_patience(serve, faulty_claude):
 
 
 def test_shutdown(serve, faulty_claude):
-    """Who waits when the gateway is told to stop is told so at once, and does not begin."""
+    """On SIGTERM waiting requests are refused at once, and their turns are never begun."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, **FULL, GRACEFUL_TIMEOUT="2").wait()
     clients = [Client(server).send(request("[[begin]]", stream=True)) for _ in range(PLACES + 1)]
     assert comes_to(server, PLACES, 1)
@@ -144,7 +144,7 @@ def test_shutdown(serve, faulty_claude):
 
 
 def test_keys_take_turns(serve, tmp_path, faulty_claude):
-    """A key with one request does not wait for all those of another that came before."""
+    """A key with one request does not wait for all earlier requests of another key."""
     settings = {**FULL, "MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "9"}
     keyed = KeyedGateway(
         serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=faulty_claude, **settings

@@ -1,7 +1,6 @@
-"""Whatever the machine lacks is told, ends nothing that runs, and heals by itself.
+"""Without disk, descriptors, memory or Redis errors say so, turns go on, and the gateway recovers.
 
-Disk, log, file descriptors and memory are taken away by the system's own limits, and Redis by
-stopping it.
+The tests take these away by the system's own limits, and Redis by stopping it.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from tests.support.session_client import SessionClient, remember
 from tests.support.socket_client import Client, request
 from wrapper.testing.upstream import Upstream
 
-SOON = 30.0  # five times what it may need to be well again
+SOON = 30.0  # five times what it may need to recover
 POOLS = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "2"}
 
 
 @contextlib.contextmanager
 def limited(server: Server, what: int, soft: int) -> Iterator[None]:
-    """Let the system hold the worker to a limit."""
+    """Set a resource limit of the worker."""
     worker = server.worker
     before = resource.prlimit(worker, what)
     resource.prlimit(worker, what, (soft, before[1]))
@@ -39,11 +38,11 @@ def limited(server: Server, what: int, soft: int) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(worker, what, before)
-    assert server.worker == worker  # it has lived through it
+    assert server.worker == worker  # the same worker still runs
 
 
 def descriptors(server: Server, left: int) -> contextlib.AbstractContextManager[None]:
-    """Let *left* more files and connections be opened."""
+    """Let the worker open only *left* more files and connections."""
     used = {int(one.name) for one in Path(f"/proc/{server.worker}/fd").iterdir()}
     free = (number for number in range(2**20) if number not in used)
     for _ in range(left):
@@ -52,7 +51,7 @@ def descriptors(server: Server, left: int) -> contextlib.AbstractContextManager[
 
 
 def refusal(server: Server, told: str = "hello", **more: Any) -> str:
-    """Return why a turn is refused, nothing where it is not."""
+    """Return the reason why a turn is refused, or an empty text if it is not."""
     outcome = play(server, told, **more)
     if outcome.error is None:
         return ""
@@ -61,7 +60,7 @@ def refusal(server: Server, told: str = "hello", **more: Any) -> str:
 
 
 def is_well(server: Server, before: dict[str, int]) -> None:
-    """Check that the server has come to health by itself, works, and holds what it held."""
+    """Check that the server recovers by itself, works, and holds what it held before."""
     assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
     for profile in ("plain", "agent"):
         assert play(server, "hello", profile=profile).text == "ok"
@@ -73,7 +72,7 @@ def is_well(server: Server, before: dict[str, int]) -> None:
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own, and a small one."""
+    """A small file system of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
@@ -89,7 +88,7 @@ def disk(tmp_path):
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Write as much as fits."""
+    """Fill the file system."""
     waste = folder / "waste"
     with waste.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -101,7 +100,7 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 def test_full_disk(serve, faulty_claude):
-    """Processes that run answer, and no other is begun; the books wait in memory, and are kept."""
+    """Warm processes answer and no other starts. Usage waits in memory and is stored later."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
     play(server, "hello")
     before = lasting(server)
@@ -114,15 +113,15 @@ def test_full_disk(serve, faulty_claude):
         assert "USAGE_DB" in health["usage"]["error"]
         assert "TMPDIR" in health["pools"]["plain"]["error"]
         assert "Traceback" not in str(health)
-        # What could not be begun is not there: neither as a process nor as a directory.
+        # A process that could not start leaves no directory.
         folders = server.temporary.glob("claude-gateway-*/*/")
         assert len(server.claudes()) == len(list(folders)) == 1
     assert requests_booked(server) == 3
     is_well(server, before)
 
 
-def test_full_disk_of_the_books(disk, serve, faulty_claude):
-    """Where only the books' disk is full turns go on, and nothing of them is lost."""
+def test_full_disk_of_the_usage_store(disk, serve, faulty_claude):
+    """If only the disk of USAGE_DB is full, turns go on, and their usage is stored later."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, USAGE_DB=str(disk / "usage.db"), **POOLS).wait()
     play(server, "hello")
     before = lasting(server)
@@ -137,15 +136,15 @@ def test_full_disk_of_the_books(disk, serve, faulty_claude):
 
 
 def requests_booked(server: Server) -> int:
-    """Return how many requests the books tell of, once nothing waits to be booked."""
+    """Return how many requests the usage store has, once all are stored."""
     assert eventually(lambda: server.health()["usage"]["status"] == "ok", SOON), server.health()
     status, _, data = server.call("GET", "/v1/usage")
     assert status == 200, data
     return int(json.loads(data)["total"]["requests"])
 
 
-def test_full_disk_and_required_books(serve, faulty_claude):
-    """Where the books are required, no turn is begun that they could not be kept of."""
+def test_full_disk_and_required_usage(serve, faulty_claude):
+    """With USAGE_REQUIRED no turn begins while usage cannot be stored."""
     server = serve(CLAUDE_CLI_PATH=faulty_claude, USAGE_REQUIRED="true", **POOLS).wait()
     assert play(server, "hello").text == "ok"
     with limited(server, resource.RLIMIT_FSIZE, 0):
@@ -156,7 +155,7 @@ def test_full_disk_and_required_books(serve, faulty_claude):
 
 
 def test_full_log(serve, faulty_claude):
-    """A log that takes nothing is no reason to fail: every turn is answered, and every refusal."""
+    """Every turn is answered or refused as usual while the log cannot be written."""
     port = free_port()
     server = serve(
         *("--capture-output", "--error-logfile", "/dev/full"),
@@ -169,7 +168,7 @@ def test_full_log(serve, faulty_claude):
         assert play(server, "hello", stream=stream).text == "ok"
         assert play(server, "[[leave]]").status == 502
     assert server.call("POST", "/v1/chat/completions", {"messages": []})[0] == 400
-    assert server.stop() in (0, 120)  # which is what Python ends with where its log takes nothing
+    assert server.stop() in (0, 120)  # Python's status if stderr cannot be written
     assert not server.log()
 
 
@@ -185,7 +184,7 @@ def listens(port: int) -> bool:
 
 
 def test_no_room_for_a_workspace(serve, faulty_claude, tmp_path):
-    """A session whose directory cannot be made is told so, and goes on once it can."""
+    """A session whose directory cannot be made is refused with the reason, until it can be."""
     sessions = tmp_path / "sessions"
     sessions.write_text("in the way")
     server = serve(CLAUDE_CLI_PATH=faulty_claude, SESSION_DIR=str(sessions), **POOLS).wait()
@@ -205,7 +204,7 @@ def small(serve, faulty_claude):
 
 
 def test_few_descriptors(small):
-    """What is left of them is kept for telling that there are few."""
+    """With few descriptors left turns are refused with the reason, and /health still answers."""
     before = lasting(small)
     with descriptors(small, 30):
         for _ in range(3):
@@ -217,12 +216,12 @@ def test_few_descriptors(small):
 
 
 def test_no_descriptors(small):
-    """With none left nobody is let in, and nobody who is in is put out; who waits is let in."""
+    """With no descriptors left nobody is accepted and running turns go on. Then all are served."""
     before = lasting(small)
     with contextlib.ExitStack() as waiting:
         running = waiting.enter_context(Client(small))
         running.send(request("[[begin]]", stream=True)).read_until(b'"ok"')
-        with limited(small, resource.RLIMIT_NOFILE, 3):  # which it has, whatever it closes
+        with limited(small, resource.RLIMIT_NOFILE, 3):  # fewer than it has open
             late = waiting.enter_context(Client(small))
             late.send(request("hello"))
             assert eventually(lambda: "accepting no connections" in small.log(), SOON)
@@ -236,7 +235,7 @@ def test_no_descriptors(small):
 
 
 def test_little_memory(small):
-    """What needs more memory than there is gets told so; what needs little is answered."""
+    """A request that needs more memory than there is gets an error; small ones are answered."""
     before = lasting(small)
     size = int(Path(f"/proc/{small.worker}/statm").read_text().split()[0])
     with limited(small, resource.RLIMIT_AS, size * resource.getpagesize()):
@@ -248,7 +247,7 @@ def test_little_memory(small):
 
 
 def test_processes_without_memory(serve, faulty_claude, tmp_path):
-    """Where processes have no memory to start in, turns are told why, until they have it."""
+    """While processes have no memory to start, turns are refused with the reason."""
     short = tmp_path / "short"
     short.touch()
     binary = tmp_path / "claude"
@@ -277,9 +276,9 @@ def redis(tmp_path):
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_redis_away_and_back(serve, redis, upstream, hangs):
-    """A turn that runs while Redis goes is told so, so is the next; those without it go on.
+    """Without Redis, turns of sessions are refused, running ones too; others are answered.
 
-    Redis is gone, or hangs as where its machine does. Once it is back all is well again.
+    Redis is stopped, or hangs as on a machine that hangs. Once it is back, all works again.
     """
     url = f"{redis.url}?socket_timeout=0.5"
     server = serve(SESSION_STORE=url, REDIS_URL=url, **POOLS).wait()
@@ -301,7 +300,7 @@ def test_redis_away_and_back(serve, redis, upstream, hangs):
         redis.thaw()
     else:
         redis.start(redis.port)
-    # One that hung has kept what was booked before, one that was gone has not.
+    # A Redis that hung has kept the first turn, one that was stopped has not.
     assert requests_booked(server) == (3 if hangs else 2)
     assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
     again = SessionClient(server)
@@ -313,7 +312,7 @@ def test_redis_away_and_back(serve, redis, upstream, hangs):
 
 
 def go_away(redis: RedisServer, upstream: Upstream, hangs: bool) -> None:
-    """Take Redis away once the model was asked."""
+    """Stop or freeze Redis once the model is asked."""
     assert upstream.wait_for(bool)
     if hangs:
         redis.freeze()

@@ -22,12 +22,12 @@ PROFILES = ("plain", "agent")
 SEEDS = range(60)
 AT_ONCE = 4
 TURN_MILLISECONDS = 1500
-# Statuses that are Claude Code's fault, and what a model's API may be said to have refused.
+# Statuses for faults of Claude Code, and for refusals of the model's API.
 TOLD = {200, 400, 401, 403, 404, 413, 429, 502, 503, 504}
 
 
 def program(folder: Path) -> str:
-    """Return a babbling `claude` in *folder*."""
+    """Write a `claude` that runs random_claude.py in *folder*, and return its path."""
     shutil.copy(RANDOM_CLAUDE, folder / RANDOM_CLAUDE.name)
     script = folder / "claude"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {folder / RANDOM_CLAUDE.name} "$@"\n')
@@ -36,9 +36,9 @@ def program(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def babbling(_servers, tmp_path_factory) -> Server:
-    """A gateway whose `claude` babbles, and which waits for no turn for long."""
-    binary = program(tmp_path_factory.mktemp("babbling"))
+def random_output(_servers, tmp_path_factory) -> Server:
+    """A gateway that runs random_claude.py, with a short MAX_TIMEOUT."""
+    binary = program(tmp_path_factory.mktemp("random_output"))
     sizes = {"POOL_SIZE": "4", "POOL_SIZE_OTHER": "4"}
     times = {"MAX_TIMEOUT": str(TURN_MILLISECONDS), "BOOT_TIMEOUT": "20"}
     server: Server = _servers(CLAUDE_CLI_PATH=binary, **sizes, **times).wait()
@@ -46,7 +46,7 @@ def babbling(_servers, tmp_path_factory) -> Server:
 
 
 def outcome(server: Server, seed: int, profile: str, stream: bool) -> str:
-    """Return the status and code of a turn, after a look at whether it is told as it should be."""
+    """Return the status and error code of a turn, and check the form of its answer."""
     messages = [{"role": "user", "content": f"[[seed {seed}]]"}]
     body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
     status, headers, data = server.call("POST", "/v1/chat/completions", body)
@@ -62,7 +62,7 @@ def outcome(server: Server, seed: int, profile: str, stream: bool) -> str:
 
 
 def last_of(data: bytes) -> dict[str, Any]:
-    """Return the last event of a stream; it is said to be the last one where it is no error."""
+    """Return the last event of a stream, and check that it ends with [DONE] or an error."""
     events = [one.removeprefix("data: ") for one in data.decode().split("\n\n")]
     assert events.pop() == ""
     if events[-1] == "[DONE]":
@@ -73,17 +73,19 @@ def last_of(data: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("stream", [False, True])
-def test_anything_said(babbling, profile, stream):
-    """Whatever the CLI says and however it ends, the turn is over in time and no crash of ours."""
+def test_random_output(random_output, profile, stream):
+    """Whatever the CLI writes and however it ends, the turn ends in time and no code fails."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        told = Counter(threads.map(lambda seed: outcome(babbling, seed, profile, stream), SEEDS))
-    assert len(told) > 2, told  # else it would not have been much of a babble
-    babbling.at_rest()  # so that the next turn does not wait for a process
-    status, body = babbling.ask("Hello.", claude={"profile": profile})
+        told = Counter(
+            threads.map(lambda seed: outcome(random_output, seed, profile, stream), SEEDS)
+        )
+    assert len(told) > 2, told  # else the output was not random enough
+    random_output.at_rest()  # so that the next turn does not wait for a process
+    status, body = random_output.ask("Hello.", claude={"profile": profile})
     assert (status, body["choices"][0]["message"]["content"]) == (200, "Hello.")
-    babbling.at_rest()  # which waits until there are no processes but those of the pools
-    assert "Traceback" not in babbling.log()
-    assert "failed in mid-stream" not in babbling.log()
+    random_output.at_rest()  # waits until only the pools' processes are left
+    assert "Traceback" not in random_output.log()
+    assert "failed in mid-stream" not in random_output.log()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_anything_said(babbling, profile, stream):
     ids=lambda said: repr(said)[:60],
 )
 def test_boots_that_say_anything(serve, tmp_path, said):
-    """A boot that cannot be understood has failed, with nothing left of it; a later one is well."""
+    """A boot with a malformed reply has failed and leaves nothing; a later boot succeeds."""
     binary = program(tmp_path)
     (tmp_path / "boot").write_text(json.dumps(said))
     server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="1", POOL_SIZE_OTHER="0").listen()
@@ -115,7 +117,7 @@ def test_boots_that_say_anything(serve, tmp_path, said):
     "said", [[], 5, {}, {"version": None}, {"version": "\u00b2.\u00b2"}], ids=repr
 )
 def test_boots_without_a_version(serve, tmp_path, said):
-    """A CLI that does not say how old it is may be too old, and stops the start."""
+    """A CLI that does not tell its version may be too old, and stops the start."""
     binary = program(tmp_path)
     (tmp_path / "boot").write_text(json.dumps(said))
     server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="1", POOL_SIZE_OTHER="0")

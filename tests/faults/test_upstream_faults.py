@@ -1,4 +1,4 @@
-"""Whatever the model's API does, a turn ends with its right answer or an error, and in time."""
+"""Whatever the model's API does, a turn ends in time, with the right answer or an error."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from wrapper.testing.upstream import Upstream
 
 PROFILES = ("plain", "agent")
 BOTH_WAYS = [(profile, stream) for profile in PROFILES for stream in (False, True)]
-SOON = 15.0  # five times what it may need to be gone
+SOON = 15.0  # five times what it may need to end
 SAID = "hé b c"
-# What the garbage leaves of the answer, or the error's code.
+# The text that is left of the answer, or the error code.
 OUTCOMES = dict.fromkeys(KINDS, "bad_gateway") | {
     "strange": SAID,
     "line": SAID,
-    "split": "h\ufffd b c",  # which is what stands for half a character
+    "split": "h\ufffd b c",  # the replacement for half a character
 }
-# How the API falls silent, and how many seconds a turn may take then: until its first word a
-# stream has no status, but only for ten seconds; and in the other time the first word must come.
+# How the API stalls, and the MAX_TIMEOUT for it. A stream gets its status with its first word or
+# after ten seconds, so the first limit is shorter than that; the second leaves time for the word.
 SILENCES = {"[[wait 100]]": 8.0, "[[deltas 3]] [[stall 200]]": 25.0}
 
 
@@ -46,7 +46,7 @@ def _timed(own, silence, _servers):
 
 @pytest.fixture
 def timed(_timed):
-    """A gateway whose turns may take some seconds. After each test it holds what it held."""
+    """A gateway with a short MAX_TIMEOUT. After each test it holds what it held before."""
     server = _timed
     server.at_rest()
     for profile in PROFILES:
@@ -65,12 +65,12 @@ def all_at_once(turns, play_one):
 
 
 def ending(outcome):
-    """Return the text of a whole answer, or an error's code."""
+    """Return the text of an answer, or the error code."""
     return outcome.error["code"] if outcome.error else outcome.text
 
 
 def test_stalls(timed, own, silence):
-    """An API that falls silent, before its first word or after, is waited for until MAX_TIMEOUT."""
+    """If the API stalls before or after its first word, the turn ends at MAX_TIMEOUT."""
     own.clear()
     seconds = SILENCES[silence]
     outcomes = all_at_once(
@@ -86,7 +86,7 @@ def test_stalls(timed, own, silence):
 
 
 def test_cuts(gateway):
-    """A connection that is cut, before the first byte or after the first word, is an error."""
+    """A connection that is cut before the first byte or after the first word is an error."""
     cuts = ("[[drop]]", "[[deltas 3]] [[stall 0.5]] [[cut]]")
     turns = [(cut, *way) for cut in cuts for way in BOTH_WAYS]
     outcomes = all_at_once(
@@ -94,14 +94,14 @@ def test_cuts(gateway):
     )
     for (cut, _, stream), outcome in outcomes.items():
         assert ending(outcome) == "bad_gateway"
-        # What was sent just before a cut may be lost with it.
+        # Text that was sent just before a cut may be lost.
         told = (outcome.status, outcome.text)
         assert told == (502, "") or (stream and "deltas" in cut and told == (200, "w1"))
     gateway.at_rest()
 
 
 def test_away_and_back(serve):
-    """While nobody listens at the API's address that is an error, and no longer than that."""
+    """While nothing listens at the API's address turns are errors, and afterwards they are not."""
     upstream = Upstream().start()
     port = int(upstream.url.rpartition(":")[2])
     server = serve(ANTHROPIC_BASE_URL=upstream.url, POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
@@ -117,13 +117,13 @@ def test_away_and_back(serve):
 
 @pytest.fixture(scope="module")
 def asks_once(_servers):
-    """A gateway whose Claude Code asks only once."""
+    """A gateway whose Claude Code does not retry."""
     return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2").wait()
 
 
 @pytest.mark.thorough
 def test_garbage(asks_once):
-    """What is no answer of the API's is an error, and no empty, half or double answer."""
+    """A malformed reply of the API is an error, never an empty, partial or doubled answer."""
     turns = [(kind, *way) for kind in KINDS for way in (("plain", True), ("agent", False))]
     asked = f"[[say {SAID}]] [[garbage %s]]"
 
@@ -138,15 +138,15 @@ def test_garbage(asks_once):
     asks_once.at_rest()
 
 
-# Bursts: of sixteen requests at once the API refuses the first ten, one half as too many for the
-# key, the other as too many for itself.
+# Bursts: of sixteen requests at once the API refuses the first ten, one half with 429 and the
+# other with 529.
 
 AT_ONCE, REFUSED = 16, 10
 TOLD = {429: (429, "rate_limit_exceeded", "5"), 529: (503, "overloaded", "5")}
 
 
 def burst(server, upstream):
-    """Return what becomes of the turns that are told an error, by the API's status."""
+    """Return the outcomes of the turns that are errors, with the API's status."""
     upstream.clear()
     turns = [(number, (429, 529)[number % 2]) for number in range(AT_ONCE)]
 
@@ -163,7 +163,7 @@ def burst(server, upstream):
 
 @pytest.mark.thorough
 def test_burst(asks_once, upstream):
-    """Who was refused is told so, and when to come again; nobody else is."""
+    """Refused requests of a burst are errors with Retry-After, and the others are answered."""
     refused = burst(asks_once, upstream)
     assert len(refused) == REFUSED
     for status, outcome in refused:
@@ -175,14 +175,14 @@ def test_burst(asks_once, upstream):
 
 @pytest.fixture(scope="module")
 def patient(_servers):
-    """A gateway whose Claude Code asks again as often as it does by default."""
+    """A gateway whose Claude Code retries as often as it does by default."""
     sizes = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "2"}
     return _servers(CLAUDE_CODE_MAX_RETRIES="", **sizes).wait()
 
 
 @pytest.mark.thorough
 def test_burst_that_is_waited_for(patient, upstream):
-    """By default nobody is told of a short burst: all have their answers."""
+    """By default Claude Code waits for a short burst to pass, and all are answered."""
     assert burst(patient, upstream) == []
     assert len(upstream.requests) == AT_ONCE + REFUSED
     patient.at_rest()
@@ -191,9 +191,9 @@ def test_burst_that_is_waited_for(patient, upstream):
 @pytest.mark.parametrize(("profile", "stream"), BOTH_WAYS)
 @pytest.mark.parametrize(("after", "least", "most"), [(30, 30, 45), (600, 60, 60)])
 def test_long_waits(patient, upstream, profile, stream, after, least, most):
-    """Who would have to wait for long is told so at once: nobody is silent for ten minutes.
+    """A long wait is told to the client at once: no turn is silent for ten minutes.
 
-    OpenAI's libraries heed no more than a minute.
+    OpenAI's libraries wait for a minute at most.
     """
     status = 529 if stream else 429
     told = f"[[error {status}]] [[after {after}]]"
