@@ -56,7 +56,7 @@ def test_strict(strict, upstream, name):
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("model", "fields", "ignored", "reached"),
+    "case",  # model, fields, which of them are ignored, and what reaches the API
     [
         ("sonnet", {"temperature": 0.5, "top_p": 0.5}, SAMPLED, {}),
         (
@@ -78,8 +78,9 @@ def test_strict(strict, upstream, name):
     ],
     ids=str,
 )
-def test_by_model(gateway, strict, upstream, profile, stream, model, fields, ignored, reached):
+def test_by_model(gateway, strict, upstream, profile, stream, case):
     """What a model does not take is left out and named, in place of the API's refusal."""
+    model, fields, ignored, reached = case
     asked = {"model": model, "stream": stream, "claude": {"profile": profile}, **fields}
     status, headers, data = ask(gateway, **asked)
     names = ", ".join(ignored)

@@ -92,38 +92,51 @@ def test_no_words_at_debug_level(logging_json, remembering, format_):
     def secret():
         return f"{prefix}{next(numbers)}"
 
+    send_secrets(server, secret)
+    send_secrets_to_tools(server, secret)
+    send_invalid_secrets(server, secret)
+    assert eventually(lambda: server.log().count("request") > 10)
+    assert [line for line in server.log().splitlines() if prefix in line] == []
+
+
+def send_secrets(server, secret):
+    """Ask with secrets in every text of the request and of the model's answer."""
+
     def ask(answer, **more):
         return server.ask("", **{**conversation(secret, answer), **more})[0]
 
-    file = server.folder / f"{secret()}.txt"
-    file.write_text(secret())
     shape = {"name": "shape", "schema": {"type": "object", "required": [secret()]}, "strict": True}
-    statuses = []
-    for said in (
+    answers = (
         f"[[say {secret()}]]",
         f'[[tool look {{"{secret()}": "{secret()}"}}]]',
         f"[[think {secret()}]] [[say x]]",
         f"[[error 400 {secret()}]]",
         f"[[error 500 {secret()}]]",
         f"[[stop {secret()}]]",
-    ):
-        statuses.append(ask(said))
-    assert statuses == [200, 200, 200, 400, 500, 502]
+    )
+    assert [ask(answer) for answer in answers] == [200, 200, 200, 400, 500, 502]
     ask(
         f'[[json {{"{secret()}": "{secret()}"}}]]',
         response_format={"type": "json_schema", "json_schema": shape},
     )
     ask("[[say x]]", temperature=secret(), **{secret(): secret()})
+
+
+def send_secrets_to_tools(server, secret):
+    """Let tools read secrets from a file, fail on them and print them."""
+    file = server.folder / f"{secret()}.txt"
+    file.write_text(secret())
     for command in (f"cat {file}", f"nothing {secret()}", f"echo {secret()}"):
         server.ask(f"[[tool Bash {json.dumps({'command': command})}]] [[say {secret()}]]")
     server.ask(f"[[tool Read {json.dumps({'file_path': str(file)})}]] [[say {secret()}]]")
-    server.ask(secret(), session_id=f"logged-{format_}", claude={"allowed_tools": [secret()]})
-    server.ask(secret(), session_id=f"logged-{format_}", claude={"prefill": secret()})
+
+
+def send_invalid_secrets(server, secret):
+    """Send requests that are refused for their secrets, or are no JSON."""
+    server.ask(secret(), session_id="logged", claude={"allowed_tools": [secret()]})
+    server.ask(secret(), session_id="logged", claude={"prefill": secret()})
     server.call("POST", "/v1/chat/completions", b'{"messages": "' + secret().encode())
     server.call("POST", f"/v1/chat/completions?{secret()}={secret()}", {secret(): secret()})
-    assert eventually(lambda: server.log().count("request") > 10)
-    found = [line for line in server.log().splitlines() if prefix in line]
-    assert found == []
 
 
 @pytest.mark.parametrize("prompts", ["true", "false"])

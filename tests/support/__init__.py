@@ -1,1 +1,1 @@
-"""What tests share: servers, clients, pictures and numbers."""
+"""Helpers that the tests share: servers, clients, fake programs and data."""

@@ -1,4 +1,4 @@
-"""Callers of an admission: threads that move only when they are let, by a clock of the test's."""
+"""Callers of an admission: threads that move step by step, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _numbers = itertools.count()
 
 
 class Caller(threading.Thread):
-    """One request: it waits, or `has` its places and can `release` them, or it has an `error`."""
+    """One request. It waits, or `has` its places and can `release` them, or it has an `error`."""
 
     def __init__(self, world: World, turns: int, principal: Principal):
         super().__init__(daemon=True)
@@ -49,14 +49,14 @@ class Caller(threading.Thread):
         return self.release is not None
 
     def wait(self, event: threading.Event, seconds: float) -> None:
-        """Stand still until the test lets it move."""
+        """Wait until the test lets the thread move."""
         self.waits_for, self.until = event, self._world.now + seconds
         self._still.set()
         assert self._go.wait(DEADLINE)
         self._go.clear()
 
     def move(self) -> None:
-        """Let it move until it stands still again, or has ended."""
+        """Let the thread run until it waits again or has ended."""
         self._still.clear()
         if self.ident is None:
             self.start()
@@ -70,7 +70,7 @@ class Caller(threading.Thread):
 
 
 class World:
-    """An admission, its callers, and the time."""
+    """An admission, its callers and the time."""
 
     def __init__(self, places: int, *, queue: int = 100, patience: float = 10.0):
         self.now = 0.0
@@ -92,14 +92,14 @@ class World:
         return caller
 
     def end(self, caller: Caller) -> None:
-        """Let a request that runs give its places back."""
+        """Release the places of a running request."""
         assert caller.release
         caller.release()
         self.callers.remove(caller)
         self._settle()
 
     def later(self, seconds: float) -> None:
-        """Let time pass, and each who waits look up when it wants to."""
+        """Let time pass; each waiting caller wakes up when its time has come."""
         until = self.now + seconds
         while (waiting := self.waiting()) and min(one.until for one in waiting) <= until:
             caller = min(waiting, key=lambda one: one.until)
@@ -109,7 +109,7 @@ class World:
         self.now = until
 
     def close(self) -> None:
-        """Let all who wait leave."""
+        """Let all waiting callers disconnect."""
         for caller in self.waiting():
             caller.gone = True
         self.later(TICK)
@@ -121,6 +121,6 @@ class World:
         return [caller for caller in self.callers if caller.has]
 
     def _settle(self) -> None:
-        """Let everyone move whose event has come."""
+        """Let every caller move whose event is set."""
         while woken := [one for one in self.waiting() if one.waits_for and one.waits_for.is_set()]:
             woken[0].move()

@@ -1,4 +1,4 @@
-"""The CLIs that the tests run: the one of requirements-cli.txt, and older ones."""
+"""The Claude Code binaries that the tests run: the current one, and older ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from wrapper.services.claude.processes.profiles import OLDEST_VERSION as OLDEST
 
-OLD_VERSION = "2.1.197"  # from before text could be passed verbatim
+OLD_VERSION = "2.1.197"  # too old: it cannot take text verbatim
 OLDEST_VERSION = ".".join(map(str, OLDEST))
 
 
 def current() -> str:
-    """Return the binary to test: CLAUDE_CLI_PATH, the one that is installed here, or PATH's."""
+    """Return the binary to test: CLAUDE_CLI_PATH, the installed one, or the one in the PATH."""
     if chosen := os.environ.get("CLAUDE_CLI_PATH"):
         return chosen
     spec = find_spec("claude_agent_sdk")
@@ -35,7 +35,7 @@ def version() -> str:
 
 
 def installed(version: str, folder: Path) -> str:
-    """Install the CLI of this *version* where it is not in *folder* yet, and return its path."""
+    """Install this *version* into *folder* unless it is there, and return the binary's path."""
     binary = folder / "node_modules" / ".bin" / "claude"
     if not binary.exists():
         if not shutil.which("npm"):
@@ -50,7 +50,7 @@ def installed(version: str, folder: Path) -> str:
 
 
 def missing(what: str) -> None:
-    """Skip a test that needs *what*; where everything is to be there, fail."""
+    """Skip a test that needs *what*. In CI, where everything must be installed, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"there is no {what}")
     pytest.skip(f"there is no {what}")

@@ -1,4 +1,4 @@
-"""What the files of deploy/ say."""
+"""The settings in the files of deploy/."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MIB = 1024**2
 
 @dataclass(frozen=True)
 class Deployment:
-    """One way to deploy: what it sets, the seconds that it gives to stop, and the bytes of memory.
+    """One way to deploy: its variables, the seconds it has to stop, and its memory in bytes.
 
-    `lost` are those of the seconds that pass before the gateway is told.
+    `lost` is the part of the seconds that passes before the gateway gets SIGTERM.
     """
 
     variables: dict[str, str]
@@ -71,7 +71,7 @@ def systemd() -> Deployment:
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """Yield the Dockerfile's instructions, each with what it is told."""
+    """Yield the Dockerfile's instructions, each with its arguments."""
     bare = re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ")
     for line in filter(None, bare.splitlines()):
         word, _, told = line.partition(" ")
@@ -79,18 +79,18 @@ def instructions() -> Iterator[tuple[str, str]]:
 
 
 def copied() -> list[Path]:
-    """Return the files and directories that the image has of the repository."""
+    """Return the files and directories of the repository that the image copies."""
     told = [words.split() for word, words in instructions() if word == "COPY"]
     return [ROOT / name for names in told if names[0] != "--from=build" for name in names[:-1]]
 
 
 def healthcheck() -> list[str]:
-    """Return the command that says whether a container of the image is healthy."""
+    """Return the command of the image's health check."""
     (told,) = (words for word, words in instructions() if word == "HEALTHCHECK")
     return list(json.loads(told.partition("CMD ")[2]))
 
 
 def image() -> dict[str, str]:
-    """Return what the image sets."""
+    """Return the variables that the image sets."""
     told = " ".join(words for word, words in instructions() if word == "ENV")
     return dict(pair.split("=") for pair in told.split())

@@ -1,4 +1,4 @@
-"""The direct call: a request as it would be written for the Messages API itself, and its answer."""
+"""Direct requests: what a client would send to the Messages API itself, and the API's answer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.support.server import DEADLINE, MODEL
 
 Json = dict[str, Any]
 
-# What Claude Code says by itself in every request of the plain profile, as it was read and found
-# right: two lines of a system prompt, who is asking, and what the API would not have by default.
+# What Claude Code adds to every request of the plain profile: two lines of a system prompt, the
+# user id, and fields that differ from the API's defaults. The golden file was read and found right.
 OWN: Json = {
     name: said
     for name, said in json.loads((GOLDEN / "plain.json").read_text()).items()
     if name not in ("model", "messages")
 }
-# ... and where the model thinks.
+# What it adds if the model thinks.
 SHOWN = {"display": "updates"}
 KEPT = {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -36,9 +36,10 @@ FINISH_REASONS = {
 
 @dataclass(frozen=True)
 class Case:
-    """What a client `sent`, and what of the `direct` request is other than usual; None is out.
+    """A client's request `sent`, and the fields that its `direct` request has beside the usual ones.
 
-    `told` are the headers that tell of a loss. The input of the tool `answer` is the answer's text.
+    A None in `direct` leaves a field out. `told` are the headers that name losses. `answer` is a
+    tool whose input is the answer's text.
     """
 
     sent: Json = field(default_factory=dict)
@@ -47,7 +48,7 @@ class Case:
     answer: str | None = None
 
     def body(self) -> Json:
-        """Return the direct request, with what Claude Code says by itself."""
+        """Return the direct request, with what Claude Code adds by itself."""
         body = {"model": MODEL, "messages": [("user", [SAY])], **self.direct}
         *before, (last, (*blocks, end)) = body["messages"]
         messages = [*before, (last, [*blocks, {**end, **MARK}])]
@@ -57,7 +58,7 @@ class Case:
         return {name: value for name, value in body.items() if value is not None}
 
     def in_openais_words(self, events: list[Json]) -> tuple[Json, Json]:
-        """Return the choice and the usage that the API's stream of *events* tells."""
+        """Return the choice and the usage that the API's *events* stand for."""
         (start,) = (event["message"] for event in events if event["type"] == "message_start")
         (stop,) = (event for event in events if event["type"] == "message_delta")
         blocks = _blocks(events)
@@ -97,7 +98,7 @@ def call(url: str, body: Json) -> list[Json]:
 
 
 def _blocks(events: list[Json]) -> list[Json]:
-    """Return the blocks of the answer, each with all that was `said` in it."""
+    """Return the blocks of the answer, each with its text in `said`."""
     blocks = [
         {**event["content_block"], "said": ""} for event in events if "content_block" in event
     ]

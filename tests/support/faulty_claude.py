@@ -1,18 +1,17 @@
-"""A crooked `claude`: it starts as the real one does, and in a turn misbehaves as it is told.
+"""A faulty `claude`: it starts as the real one does, and misbehaves in turns as directives say.
 
-What it is told stands in double brackets in the caller's text. Without any it answers "ok".
+Directives stand in double brackets in the user's text. Without any it answers "ok".
 
-    [[still]]       say nothing at all
-    [[begin]]       begin to answer, and then say nothing more
-    [[half]]        … and then half a line
-    [[leave]]       … and then half a line, and end
-    [[garbage]]     say bytes of all kinds, lines that are no frames and frames that are nobody's,
-                    and then answer
-    [[line N]]      say a line of N MiB, and then answer
-    [[flood]]       say frames without end that mean nothing
-    [[shout]]       … on stderr
-    [[babble N]]    say words of an answer, N times ten thousand, or without end
-    [[deaf]]        begin to answer, say nothing more, and do not heed SIGTERM
+    [[still]]       write nothing at all
+    [[begin]]       begin to answer, then write nothing more
+    [[half]]        ... then write half a line
+    [[leave]]       ... then write half a line, and exit
+    [[garbage]]     write random bytes, lines that are no frames and unknown frames, then answer
+    [[line N]]      write a line of N MiB, then answer
+    [[flood]]       write meaningless frames without end
+    [[shout]]       ... on stderr
+    [[babble N]]    write words of an answer, N times ten thousand, or without end
+    [[deaf]]        begin to answer, write nothing more, and ignore SIGTERM
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def end() -> None:
 
 
 def run_on(told: str, number: int) -> None:
-    """Say without end, or *number* times, what is to be said so."""
+    """Write without end, or *number* times, as the directive says."""
     while told == "flood":
         shout(b'{"type": "nobody\'s", "of": 1}\n' * 2000)
     while told == "shout":
@@ -81,7 +80,7 @@ def run_on(told: str, number: int) -> None:
 
 
 def answer(told: str, number: int) -> None:
-    """Do as it is told, and leave a note that it was asked something."""
+    """Follow the directive, after writing a file that says that there was a user message."""
     Path(os.environ["TMPDIR"], "asked").write_text(str(os.getpid()))
     if told in ("begin", "half", "leave", "babble", "deaf"):
         begin()
@@ -103,7 +102,7 @@ def answer(told: str, number: int) -> None:
 
 
 def settings() -> Any:
-    """Return the settings that it was started with."""
+    """Return the settings on the command line."""
     if "--settings" not in sys.argv:
         return {}
     return json.loads(sys.argv[sys.argv.index("--settings") + 1])

@@ -1,4 +1,4 @@
-"""The fuzzing: cases made from the OpenAPI document, and their answers held against it."""
+"""Fuzzing: requests made from the OpenAPI document, whose answers must match the document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from wrapper.services.json_schema.validation import misfit
 from wrapper.testing.calls import sample
 
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"
-# With a request that may hold nothing, or anything, nothing can be wrong.
+# Other operations take any request, so none can be wrong.
 WRONG = {CHAT, "GET /v1/sessions", "GET /v1/usage", SESSION.format("GET"), SESSION.format("DELETE")}
 CALLS = {
     "role": "assistant",
@@ -38,9 +38,9 @@ CALLS = {
     "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
 }
 RESULT = {"role": "tool", "tool_call_id": "c", "content": "1"}
-# Beside these it is the rest of a request that is wrong, if anything is.
+# With these values only the rest of a request can be wrong.
 SOUND = {"model": ["opus", None], "messages": [[USER], [USER, CALLS, RESULT]]}
-# Which cases there are follows from the document alone, so that they are the same in each run.
+# The cases depend on the document alone, so every run has the same ones.
 REPEATED: dict[str, Any] = {
     "deadline": None,
     "derandomize": True,
@@ -51,7 +51,7 @@ USED = Usage(input=3, cache_read=1, cache_creation=1, output=2, reasoning=1)
 
 
 def oblige(turn):
-    """Return the steps of a turn that calls what it may, and answers in the shape asked for."""
+    """Return the steps of a turn that calls an offered function, or fits the schema it asks for."""
     begun = [Started("scripted-model"), ReasoningDelta("Hm"), ToolUse("Bash", "ls")]
     used = Used({"scripted-model": Spent(USED, 0.001)})
     if turn.functions and turn.tool_choice.mode != "none":
@@ -60,15 +60,15 @@ def oblige(turn):
     text, ending = "Hello\u2028 you.", Ending.DONE
     if turn.output_schema:
         text = json.dumps(sample(turn.output_schema.schema, turn.output_schema.schema))
-        if misfit(turn.output_schema, text):  # a model that cannot may say so
+        if misfit(turn.output_schema, text):  # a model that cannot fit the schema may refuse
             text, ending = "I cannot.", Ending.REFUSED
     return [*begun, TextDelta(text), used, Ended(ending, USED, 0.001)]
 
 
 def loosened(document, held):
-    """Return what cases are made from, with the request's fields in *held* among few values.
+    """Return the document without rules between fields, and with few values for the *held* fields.
 
-    The rules between a request's fields are too much for the making of cases.
+    The rules between a request's fields are too complex for the generator.
     """
     loose = json.loads(json.dumps(document))
     request = loose["components"]["schemas"]["ChatRequest"]
@@ -78,7 +78,7 @@ def loosened(document, held):
 
 
 class Fuzzing:
-    """Cases made from a server's document, with *held* fields; `sent` counts the requests."""
+    """Requests made from a server's document, with *held* fields; `sent` counts them."""
 
     def __init__(self, key="", **held):
         self.server = ScriptedServer(script=oblige, api_key=key)
@@ -90,9 +90,9 @@ class Fuzzing:
         self.sent = 0
 
     def check(self, case, send=None):
-        """Send the case, a completion whole and streamed; hold the answers against the document.
+        """Send the case, completions also as a stream, and check the answers against the document.
 
-        *send* returns the response to a request; without it the app is asked.
+        *send* returns the response to a request. Without it the app is called in process.
         """
         asked = case.as_transport_kwargs()
         for one in (asked, *_streamed(asked)):
@@ -106,7 +106,7 @@ class Fuzzing:
         return self.server.client.open(**asked, buffered=True)
 
     def _reached(self, case, path):
-        """Return path and method of the operation that is reached; a place may lead to another."""
+        """Return path and method of the operation reached; values in a path may lead to another."""
         adapter, operation = self.server.app.url_map.bind("localhost"), case.operation
         try:
             rule, _ = adapter.match(path, case.method, return_rule=True)
@@ -120,6 +120,6 @@ class Fuzzing:
 
 
 def _streamed(asked):
-    """Yield the same request for a stream, where it is one that could be."""
+    """Yield the same request as a stream, if it can be one."""
     if isinstance(asked.get("json"), dict):
         yield {**asked, "json": {**asked["json"], "stream": True}}

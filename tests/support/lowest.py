@@ -1,4 +1,4 @@
-"""What `make test-lowest` installs: the lowest versions that the package allows, and test tools.
+"""The requirements of `make test-lowest`: the lowest allowed versions, and the test tools.
 
 python -m tests.support.lowest
 """
@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-# What no test there needs; and schemathesis, which wants a newer jsonschema-rs than we do.
+# No test needs these there, and schemathesis needs a newer jsonschema-rs than the gateway.
 LEFT_OUT = {
     "ruff",
     "mypy",
@@ -26,7 +26,7 @@ LEFT_OUT = {
 
 
 def read(name: str) -> list[Requirement]:
-    """Return the requirements in a file, without those in files that it names."""
+    """Return the requirements in a file, without those of included files."""
     lines = (ROOT / name).read_text().splitlines()
     return [Requirement(line) for line in lines if line and line[0] not in "#-"]
 
@@ -39,13 +39,13 @@ def extras() -> dict[str, list[Requirement]]:
 
 
 def lowest(requirement: Requirement) -> str:
-    """Return *requirement* as a pin of the lowest version that it allows."""
+    """Return *requirement* pinned to the lowest version that it allows."""
     low = [one.version for one in requirement.specifier if one.operator in (">=", "==")]
     return f"{requirement.name}=={max(low, key=Version)}"
 
 
 def wanted() -> Iterator[str]:
-    """Yield a line for pip of each package to install."""
+    """Yield the lines of the requirements file."""
     own = [*read("requirements.txt"), *(one for extra in extras().values() for one in extra)]
     yield from map(lowest, own)
     yield from map(str, _tools(LEFT_OUT | {requirement.name for requirement in own}))

@@ -1,4 +1,4 @@
-"""A real nginx for tests: deploy/nginx.conf at work on loopback, in front of gateways."""
+"""A real nginx on loopback, with deploy/nginx.conf, in front of gateways."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class Nginx:
-    """An nginx that listens on *port*, for gateways on these *ports*, with its files in *folder*.
+    """An nginx on *port* in front of gateways on these *ports*, with its files in *folder*.
 
-    Of deploy/nginx.conf only the addresses are others.
+    It uses deploy/nginx.conf with other addresses.
     """
 
     def __init__(self, folder: Path, *ports: int):
@@ -48,14 +48,14 @@ class Nginx:
             assert site.count(old) == 1, old
             site = site.replace(old, new)
         (folder / "site.conf").write_text(site)
-        user = "user root;" if os.geteuid() == 0 else ""  # another could not reach the folder
+        user = "user root;" if os.geteuid() == 0 else ""  # other users cannot read the folder
         temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
         main = MAIN.format(user=user, folder=folder, temporary=temporary)
         (folder / "nginx.conf").write_text(main)
         self._process: subprocess.Popen[bytes] | None = None
 
     def check(self) -> str:
-        """Return what nginx has to say against the file; nothing where it is right."""
+        """Return nginx's complaints about the file, an empty text if there are none."""
         done = subprocess.run([*self._command(), "-t", "-q"], capture_output=True, text=True)
         return done.stdout + done.stderr + self.log()
 
@@ -66,7 +66,7 @@ class Nginx:
         return self
 
     def stop(self) -> None:
-        """End it, and only it."""
+        """Stop it."""
         if self._process:
             self._process.terminate()
             self._process.wait(DEADLINE)
@@ -77,7 +77,7 @@ class Nginx:
         return log.read_text() if log.exists() else ""
 
     def _command(self) -> list[str]:
-        # Debian has it where only root's PATH leads.
+        # On Debian it is only in root's PATH.
         program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         if not program:
             missing("nginx to test with: apt-get install nginx-light")

@@ -1,4 +1,4 @@
-"""What Prometheus reads, as it understands it."""
+"""Metrics, as Prometheus parses them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ PREFIX = "claude_gateway_"
 
 
 class Numbers:
-    """The numbers in a *text* that Prometheus may read, by name and labels."""
+    """The samples in a *text* of metrics, by name and labels."""
 
     def __init__(self, text: str):
         families = text_string_to_metric_families(text)
         self.samples = [sample for family in families for sample in family.samples]
 
     def of(self, name: str, **labels: str) -> float:
-        """Return the sum of all numbers of this name that have these labels; 0 without any."""
+        """Return the sum of all samples with this name and these labels, 0 if there are none."""
         return sum(
             sample.value
             for sample in self.samples
@@ -23,6 +23,6 @@ class Numbers:
         )
 
     def labels(self) -> set[str]:
-        """Return every label's value, but for the bounds of histograms."""
+        """Return the values of all labels except the bounds of histograms."""
         pairs = (pair for sample in self.samples for pair in sample.labels.items())
         return {value for name, value in pairs if name != "le"}

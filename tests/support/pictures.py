@@ -1,4 +1,4 @@
-"""Pictures made for tests, of any format, sides and size."""
+"""Images for tests, of any format, sides and size."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FORMATS = ("png", "jpeg", "gif", "webp")
 
 
 def picture(kind: str = "png", width: int = 30, height: int = 20, size: int = 0) -> bytes:
-    """Return a picture of one colour, with as much beside it as makes *size* bytes of it."""
+    """Return an image of one colour, padded to *size* bytes."""
     held = io.BytesIO()
     Image.new("RGB", (width, height), (200, 30, 40)).save(held, kind)
     return padded(kind, held.getvalue(), size)
 
 
 def noise(kind: str, width: int = 60, height: int = 40) -> bytes:
-    """Return a picture that no format can make small."""
+    """Return an image that no format can compress well."""
     held = io.BytesIO()
     pixels = random.Random(0).randbytes(width * height * 3)
     Image.frombytes("RGB", (width, height), pixels).save(held, kind)
@@ -29,7 +29,7 @@ def noise(kind: str, width: int = 60, height: int = 40) -> bytes:
 
 
 def padded(kind: str, data: bytes, size: int) -> bytes:
-    """Return *data* with a comment of the format's own that makes *size* bytes of it."""
+    """Return *data* padded to *size* bytes by a comment in the image's format."""
     more = size - len(data)
     if more <= 0:
         return data
@@ -49,7 +49,7 @@ def padded(kind: str, data: bytes, size: int) -> bytes:
 
 def _sub_blocks(length: int) -> bytes:
     whole, rest = divmod(length, 256)
-    if rest == 1:  # a block of nothing would end the comment
+    if rest == 1:  # an empty block would end the comment
         return bytes([1, 65]) + bytes([254]) + bytes(254) + _sub_blocks(length - 257)
     return (bytes([255]) + bytes(255)) * whole + (
         bytes([rest - 1]) + bytes(rest - 1) if rest else b""
@@ -61,5 +61,5 @@ def uri(data: bytes, media_type: str = "image/png") -> str:
 
 
 def part(data: bytes, kind: str = "png") -> dict[str, object]:
-    """Return a picture as a part of a message."""
+    """Return an image as a content part of a message."""
     return {"type": "image_url", "image_url": {"url": uri(data, f"image/{kind}")}}

@@ -1,7 +1,7 @@
-"""A babbling `claude`: it boots as the real one does, and then says what a seed makes of an answer.
+"""A `claude` with random output: it boots as the real one does, then spoils its answer by a seed.
 
-The seed stands in the caller's text, as [[seed N]]; without one the answer is as it should be.
-Where a file `boot` lies beside it, its content is what boots are answered with.
+The seed stands in the user's text as [[seed N]]. Without a seed the answer is right.
+If there is a file `boot` beside it, its content is the reply to boots.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ BOOTED = {
 }
 
 
-def event(**told: Any) -> Frame:
-    return {"type": "stream_event", "uuid": "u", "session_id": "s", "event": told}
+def event(**content: Any) -> Frame:
+    return {"type": "stream_event", "uuid": "u", "session_id": "s", "event": content}
 
 
 WELL = [
@@ -63,21 +63,21 @@ def line(frame: Any) -> bytes:
     return json.dumps(frame).encode() + b"\n"
 
 
-class Babble:
-    """What is said in place of an answer."""
+class RandomOutput:
+    """The output in place of an answer."""
 
     def __init__(self, seed: int):
         self._chance = random.Random(seed)
 
     def lines(self) -> list[bytes]:
-        """Return the answer with one to four things done to it."""
+        """Return the answer with one to four random changes."""
         lines = [line(frame) for frame in WELL]
         for _ in range(self._chance.randint(1, 4)):
             self._chance.choice(self.WAYS)(self, lines)
         return lines
 
     def end(self) -> None:
-        """End, be ended, fall silent, or hang up, as chance has it."""
+        """Exit, die of a signal, close stdout, or wait, at random."""
         match self._chance.randrange(5):
             case 0:
                 sys.exit(self._chance.choice([0, 1, 143]))
@@ -85,7 +85,7 @@ class Babble:
                 os.kill(os.getpid(), signal.SIGKILL)
             case 2:
                 os.close(1)
-        # else it waits for what comes next
+        # otherwise it waits for the next frame
 
     def _garbage(self, lines: list[bytes]) -> None:
         self._insert(lines, self._chance.randbytes(self._chance.choice([1, 50, 70_000])) + b"\n")
@@ -144,14 +144,14 @@ def say(data: bytes) -> None:
 
 
 def confirm(frame: Frame) -> None:
-    told: Any = BOOTED
-    own = Path(__file__).with_name("boot")
-    if frame["request_id"] == "boot" and own.exists():
-        told = json.loads(own.read_text())
-    if frame["request"]["subtype"] == "get_settings" and isinstance(told, dict):
+    reply: Any = BOOTED
+    file = Path(__file__).with_name("boot")
+    if frame["request_id"] == "boot" and file.exists():
+        reply = json.loads(file.read_text())
+    if frame["request"]["subtype"] == "get_settings" and isinstance(reply, dict):
         started = dict(zip(sys.argv, sys.argv[1:], strict=False))
-        told = {**told, "effective": json.loads(started.get("--settings", "{}"))}
-    response = {"subtype": "success", "request_id": frame["request_id"], "response": told}
+        reply = {**reply, "effective": json.loads(started.get("--settings", "{}"))}
+    response = {"subtype": "success", "request_id": frame["request_id"], "response": reply}
     say(line({"type": "control_response", "response": response}))
 
 
@@ -166,9 +166,9 @@ def main() -> None:
         elif frame["type"] == "user" and seed < 0:
             say(b"".join(line(one) for one in WELL))
         elif frame["type"] == "user" and seed is not None:
-            babble = Babble(seed)
-            say(b"".join(babble.lines()))
-            babble.end()
+            output = RandomOutput(seed)
+            say(b"".join(output.lines()))
+            output.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real Redis for tests: one redis-server on loopback, which a test may stop and start again."""
+"""A real redis-server on loopback, which tests may stop and start again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEADLINE = 20.0
 
 
 class RedisServer:
-    """A redis-server with its data in *folder*; *options* are more of its command line's.
+    """A redis-server with its data in *folder* and more command line *options*.
 
     It keeps nothing when it stops, unless an option says so.
     """
@@ -30,7 +30,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self, port: int | None = None) -> RedisServer:
-        """Start it on *port*, or a free one, and wait until it serves."""
+        """Start it on *port*, or a free one, and wait until it accepts connections."""
         program = shutil.which("redis-server")
         if not program:
             missing("redis-server to test with: apt-get install redis-server")
@@ -49,7 +49,7 @@ class RedisServer:
         raise AssertionError(f"redis-server does not start: {''.join(said)}")
 
     def stop(self) -> None:
-        """End it, and only it; it may be stopped already."""
+        """Stop it, if it runs."""
         if self._process:
             self._process.kill()
             self._process.wait(DEADLINE)
@@ -58,7 +58,7 @@ class RedisServer:
             self._process = None
 
     def freeze(self) -> None:
-        """Let it neither read nor answer, as where its machine hangs, until *thaw*."""
+        """Stop its process with SIGSTOP, as on a machine that hangs, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -1,4 +1,4 @@
-"""A gateway under gunicorn, started as an operator would, and what is seen of it from outside."""
+"""A gateway under gunicorn, started as an operator would start it, and observed from outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLASK = ("flask", "--app", "wsgi", "run", "--port", "0")
 
 
 def eventually(holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Return the first true value of *holds*, or its last one when *seconds* are over."""
+    """Return the first true value of *holds*, or its last one after *seconds*."""
     end = time.monotonic() + seconds
     while not (value := holds()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -34,7 +34,7 @@ def eventually(holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
 
 
 class Server:
-    """One gunicorn, or other *program*, with a gateway, and directories of its own."""
+    """A gateway under gunicorn or another *program*, with directories of its own."""
 
     def __init__(
         self,
@@ -74,20 +74,20 @@ class Server:
         self.port = 0
 
     def wait(self) -> Server:
-        """Wait until processes are ready."""
+        """Wait until warm processes are ready."""
         self.listen()
         assert eventually(lambda: self.health()["status"] == "ok"), self.log()
         return self
 
     def listen(self) -> Server:
-        """Wait until the server listens, without waiting for its processes."""
-        found = eventually(
+        """Wait until the server listens, but not for its processes."""
+        listening = eventually(
             lambda: re.search(
                 r"(?:Listening at:|Running on|Serving on) http://\S+?:(\d+)\s", self.log()
             )
         )
-        assert found, self.log()
-        self.port = int(found[1])
+        assert listening, self.log()
+        self.port = int(listening[1])
         self.url = f"http://127.0.0.1:{self.port}/v1"
         return self
 
@@ -95,12 +95,12 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")
 
     def ended(self) -> int | None:
-        """Return the exit status once the server has ended by itself."""
+        """Wait until the server exits by itself, and return its exit status."""
         self.process.wait(DEADLINE)
         return self.process.returncode
 
     def stop(self) -> int:
-        """End it as an operator does and return its exit status."""
+        """Stop it as an operator does, and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(DEADLINE)
@@ -116,16 +116,16 @@ class Server:
         *,
         timeout: float = DEADLINE,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers (lower case) and body of one plain request."""
+        """Return status, headers (lower case) and body of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if data is not None else {}
-            with contextlib.suppress(BrokenPipeError):  # what was refused half-way is answered, too
+            with contextlib.suppress(BrokenPipeError):  # a refusal in mid-request is an answer, too
                 connection.request(method, path, data, {**sent, **(headers or {})})
             response = connection.getresponse()
-            said = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, said, response.read()
+            lower = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, lower, response.read()
         finally:
             connection.close()
 
@@ -151,24 +151,24 @@ class Server:
 
     @property
     def worker(self) -> int:
-        """Return the process that the gateway runs in: gunicorn's child, or the program itself."""
+        """Return the process of the gateway: gunicorn's child, or the program itself."""
         return children(self.process.pid)[0] if self._forks else self.process.pid
 
     def claudes(self) -> list[int]:
-        """Return the process ids of the Claude Code processes that the server has started."""
+        """Return the ids of the Claude Code processes that the server has started."""
         return [pid for pid in children(self.worker) if "stream-json" in command_line(pid)]
 
     def roots(self) -> list[Path]:
-        """Return the directories of gateways' processes."""
+        """Return the runtime directories of the gateway."""
         return list(self.temporary.glob("claude-gateway-*"))
 
     def homes(self) -> list[Path]:
-        """Return the directories that belong to Claude Code processes."""
+        """Return the directories of the Claude Code processes."""
         works = self.temporary.glob("claude-gateway-*/*/work")
         return [work.parent for work in works]
 
     def at_rest(self) -> dict[str, int]:
-        """Wait until only warm and parked processes are left; return what the server holds then."""
+        """Wait until only warm and parked processes are left; return the server's resources."""
 
         def resting() -> bool:
             health = self.health()
@@ -179,7 +179,7 @@ class Server:
 
         assert eventually(resting), (self.health(), self.claudes(), self.homes(), self.log())
         proc = Path("/proc", str(self.worker))
-        parked = self.health()["parked"]  # which MAX_PARKED bounds
+        parked = self.health()["parked"]  # their number is bounded by MAX_PARKED
         return {
             "processes": len(self.claudes()) - parked,
             "directories": len(self.homes()) - parked,
@@ -189,16 +189,16 @@ class Server:
         }
 
     def comes_back_to(self, before: dict[str, int]) -> bool:
-        """Say whether the server comes to hold no more than *before*, of anything in it.
+        """Say whether the server comes to hold no more than *before* of any resource.
 
-        A connection that its client has just closed is still counted for a moment.
+        A connection that its client has just closed still counts for a moment.
         """
 
         def settled() -> bool:
             now = self.at_rest()
             return all(now[name] <= before[name] for name in before)
 
-        self.at_rest()  # which may take long by itself
+        self.at_rest()  # this may take long by itself
         return bool(eventually(settled, 50))  # five times what it may need
 
 
@@ -213,7 +213,7 @@ def command_line(pid: int) -> str:
 
 
 def open_sockets() -> int:
-    """Return how many Claude Code sockets there are on this machine."""
+    """Return how many sockets of Claude Code are open on this machine."""
     return _read(Path("/proc/net/unix")).count("/cc-socks/")
 
 
@@ -223,29 +223,29 @@ def alive(pid: int) -> bool:
 
 
 def environments() -> Iterator[tuple[int, bytes]]:
-    """Yield what each process was started with."""
+    """Yield each process id with the environment that the process was started with."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             yield int(folder.name), (folder / "environ").read_bytes()
 
 
 def started_for(folder: Path) -> set[int]:
-    """Return the processes that were started with a path in *folder* in their environment."""
-    return {pid for pid, seen in environments() if f"{folder}/".encode() in seen}
+    """Return the processes whose environment names a path in *folder*."""
+    return {pid for pid, variables in environments() if f"{folder}/".encode() in variables}
 
 
 def _descriptors(proc: Path) -> int:
-    """Return how much a process has open, but for its books and its event loops that are to spare.
+    """Return how many descriptors a process has open, without idle event loops and usage.db.
 
-    Of both it keeps as many as threads have needed at once, of the loops no more than a few.
+    A process keeps as many of both as its threads have needed at once, and only a few of the loops.
     """
-    found = []
+    targets = []
     for descriptor in (proc / "fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(descriptor))
-    # A loop has two sockets beside; one of those counted is the server's.
-    loops = min(found.count("anon_inode:[eventpoll]"), MAX_IDLE_LOOPS + 1)
-    return sum("usage.db" not in target for target in found) - 3 * loops
+            targets.append(os.readlink(descriptor))
+    # Each loop also has two sockets. One of the loops is the server's own.
+    loops = min(targets.count("anon_inode:[eventpoll]"), MAX_IDLE_LOOPS + 1)
+    return sum("usage.db" not in target for target in targets) - 3 * loops
 
 
 def _read(path: Path) -> str:

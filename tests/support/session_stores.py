@@ -1,4 +1,4 @@
-"""Stores of sessions for tests, in which time passes when the test says so."""
+"""Session stores for tests, whose time passes when the test says so."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MemoryKind:
 
 
 class ShopKind:
-    """Stores such as a shop might write."""
+    """Stores that an app might write for itself."""
 
     def __init__(self) -> None:
         self.now = START
@@ -51,7 +51,7 @@ class ShopKind:
 
 
 class RedisKind:
-    """Stores that share keys of their own in the Redis at *url*."""
+    """Stores that share a key prefix of their own in the Redis at *url*."""
 
     def __init__(self, url: str):
         self.now = START
@@ -68,7 +68,7 @@ class RedisKind:
         return store
 
     def advance(self, seconds: float) -> None:
-        """Bring what has a life closer to its end, while the stores renew theirs in time."""
+        """Let time pass: keys come closer to expiry, and the stores renew their claims."""
         self.now += seconds
         while seconds > 0:
             step = min(seconds, HOLD / 3)

@@ -1,4 +1,4 @@
-"""A client on a bare socket, which can be slow, deaf or gone at any point."""
+"""A client on a bare socket, which can be slow, silent or gone at any point."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PATH = "/v1/chat/completions"
 
 
 def head(**headers: str) -> str:
-    """Return the lines before a request's body, but for its length and the empty line."""
+    """Return a request's head without its length and the empty line."""
     lines = {"Host": "127.0.0.1", "Content-Type": "application/json", **headers}
     sent = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {PATH} HTTP/1.1\r\n{sent}"
 
 
 def request(
-    told: str,
+    text: str,
     *,
     stream: bool = False,
     profile: str = "plain",
@@ -31,14 +31,14 @@ def request(
     **more: Any,
 ) -> bytes:
     """Return the bytes of a request for a completion."""
-    messages = [{"role": "user", "content": told}]
+    messages = [{"role": "user", "content": text}]
     body = {"model": MODEL, "messages": messages, "stream": stream, "claude": {"profile": profile}}
     data = json.dumps({**body, **more}).encode()
     return f"{head(**(headers or {}))}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 class Client:
-    """A connection to *server*, with little room for what it does not read. It must be closed."""
+    """A connection to *server* with a small receive buffer. It must be closed."""
 
     def __init__(self, server: Server):
         self.said = b""
@@ -52,13 +52,13 @@ class Client:
         return self
 
     def finish(self) -> Client:
-        """Say that nothing more is sent."""
-        with suppress(OSError):  # it was refused, and reset
+        """Shut down the sending side."""
+        with suppress(OSError):  # the server has reset it
             self._socket.shutdown(socket.SHUT_WR)
         return self
 
     def read_until(self, text: bytes) -> bytes:
-        """Return what was said, which has come to hold *text* or was all."""
+        """Read until *text* has come or the stream ends, and return everything received."""
         while text not in self.said and (more := self._socket.recv(65536)):
             self.said += more
         return self.said
@@ -73,7 +73,7 @@ class Client:
         self._socket.close()
 
     def reset(self) -> None:
-        """Leave without a farewell, as a client does that has crashed."""
+        """Reset the connection, as a client that crashes does."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 

@@ -14,7 +14,7 @@ import trustme
 
 
 class TokenEndpoint:
-    """Renews logins: each refresh token counts once. `asked` are the tokens that came."""
+    """Renews logins: each refresh token works once. `asked` are the tokens that came."""
 
     def __init__(self, folder: Path, valid: str):
         self._authority = trustme.CA()
@@ -28,7 +28,7 @@ class TokenEndpoint:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def variables(self) -> dict[str, str]:
-        """Return the environment that leads a process's HTTPS here."""
+        """Return the environment that sends a process's HTTPS requests here."""
         proxy = {"HTTPS_PROXY": self.url, "NO_PROXY": "127.0.0.1,localhost"}
         return {**proxy, "NODE_EXTRA_CA_CERTS": str(self.ca_file)}
 
@@ -53,7 +53,7 @@ class TokenEndpoint:
                 with context.wrap_socket(plain, server_side=True) as secure:
                     self._answer(secure)
             except OSError:
-                pass  # who asked has left
+                pass  # the client has disconnected
 
     def _answer(self, secure: ssl.SSLSocket) -> None:
         head = _head(secure)
@@ -61,10 +61,10 @@ class TokenEndpoint:
         body = b""
         while length and len(body) < int(length[1]):
             body += secure.recv(65536)
-        status, told = 404, dict[str, Any]()
+        status, reply = 404, dict[str, Any]()
         if b"/oauth/token" in head.split(b"\r\n")[0]:
-            status, told = self._renew(json.loads(body)["refresh_token"])
-        data = json.dumps(told).encode()
+            status, reply = self._renew(json.loads(body)["refresh_token"])
+        data = json.dumps(reply).encode()
         start = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
         secure.sendall(f"{start}Content-Length: {len(data)}\r\n\r\n".encode() + data)
 
@@ -80,7 +80,7 @@ class TokenEndpoint:
 
 
 def _head(connection: socket.socket) -> bytes:
-    """Return a request's head, read byte by byte so that nothing of its body is."""
+    """Return a request's head, read byte by byte so that nothing of its body is read."""
     head = b""
     while not head.endswith(b"\r\n\r\n") and (byte := connection.recv(1)):
         head += byte

@@ -1,4 +1,4 @@
-"""A shop's own typed code around the gateway: mypy reads it, and it runs beside the wheel."""
+"""Typed code of an app around the gateway, for mypy and for a run beside the wheel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUESTION = [{"role": "user", "content": "Hello?"}]
 
 
 def known(request: Request) -> Principal | None:
-    """Return who asks, as the shop knows them."""
+    """Return the caller as the app knows it."""
     name = request.headers.get("x-customer")
     return Principal(name, requests_per_minute=60) if name else None
 
@@ -36,13 +36,13 @@ def open_store(ttl: float) -> MemorySessionStore:
 
 
 def check_parts() -> None:
-    """Hold the shop's own store and engine against their contracts, in real time."""
+    """Check the app's own store and engine against their contracts, in real time."""
     check_session_store(open_store)
     check_engine(ScriptedEngine, say("Hello?"), say("Go on."))
 
 
 def said(app: Flask, path: str) -> str:
-    """Return what a customer gets to hear."""
+    """Return the answer that a customer gets."""
     reply = app.test_client().post(path, json={"messages": QUESTION}, headers={"x-customer": "ada"})
     return str(reply.get_json()["choices"][0]["message"]["content"])
 
