@@ -36,7 +36,7 @@ FINISH_REASONS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A client's request `sent`, and the fields that its `direct` request has beside the usual ones.
+    """A client's request `sent`, and the fields that its `direct` request has besides usual ones.
 
     A None in `direct` leaves a field out. `told` are the headers that name losses. `answer` is a
     tool whose input is the answer's text.
