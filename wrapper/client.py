@@ -1,4 +1,4 @@
-"""Chat: completions for the code of the app itself, by the parameters of the API."""
+"""Chat completions for the Python code of the app itself."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Messages = Sequence[Mapping[str, Any]]
 
 
 class Chat:
-    """Asks the gateway from within, in any thread: a view of the app's own, or a job.
+    """Runs chat completions without HTTP, in any thread: from a view of the app, or a job.
 
-    *parameters* are those of `POST /chat/completions`, by their names there. *caller* is whose
-    limits, books and sessions they count for, by default the gateway's own. What is wrong, or goes
-    wrong, is raised as an ApiError, with the status that a client would get. *schema* reads the
-    parameters, and *start* starts the gateway.
+    *parameters* are those of `POST /chat/completions`, with the same names. They count for the
+    limits, usage and sessions of *caller*, by default the gateway itself. Mistakes and failures
+    raise an ApiError with the status that a client would get. *schema* loads the parameters, and
+    *start* starts the gateway.
     """
 
     def __init__(self, service: TurnService, schema: ChatRequestSchema, start: Callable[[], None]):
@@ -34,22 +34,22 @@ class Chat:
     def complete(
         self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
     ) -> Completion:
-        """Return the completion: its `text`, or all of its `body`, which is the API's."""
-        who = self._service.admit(caller or Caller())
-        return chat.complete(self._service, self._read(messages, parameters), who)
+        """Return the completion: `text` is its text, `body` the API's whole answer."""
+        admitted = self._service.admit(caller or Caller())
+        return chat.complete(self._service, self._load(messages, parameters), admitted)
 
     def stream(
         self, messages: Messages, *, caller: Caller | None = None, **parameters: Any
     ) -> Stream:
-        """Return the completion as a stream of the API's chunks, which must be closed.
+        """Return the completion as a stream of the API's chunks. The caller must close it.
 
-        It is the caller's thread that reads them, and nothing runs while it does not.
+        The turn runs in the thread that reads the stream, and only while it reads.
         """
-        who = self._service.admit(caller or Caller())
-        asked = self._read(messages, {**parameters, "stream": True})
-        return chat.stream(self._service, asked, who)
+        admitted = self._service.admit(caller or Caller())
+        request = self._load(messages, {**parameters, "stream": True})
+        return chat.stream(self._service, request, admitted)
 
-    def _read(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
+    def _load(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
         request: ChatRequest = load_data(self._schema, {**parameters, "messages": list(messages)})
         self._start()
         return request

@@ -260,7 +260,7 @@ def test_changes_take_effect_at_once(serve, tmp_path, upstream):
     health = keyed.server.health()
     assert (health["status"], health["keys"]["status"]) == ("degraded", "failing")
     assert "the log says why" in health["keys"]["error"]
-    assert "is no TOML" in keyed.server.log()
+    assert "is not valid TOML" in keyed.server.log()
     keyed.file.write_text(good.replace("[keys.carol]", "[keys.dora]"))
     assert keyed.server.health()["keys"] == {"status": "ok"}
     assert keyed.ask("bob", "hello")[0] == 403

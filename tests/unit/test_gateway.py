@@ -1,4 +1,4 @@
-"""The gateway as a part of an app: asked from within, told of, extended, chosen and drained."""
+"""The gateway in an app: Python calls, signals, views, the choice of engine, and its end."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def build(*steps, **settings):
 
 
 @contextmanager
-def heard(signal, sender):
-    """Gather what is sent."""
+def received(signal, sender):
+    """Yield a list of the signals sent."""
     gathered = []
 
     def receive(_, **facts):
@@ -46,21 +46,21 @@ def heard(signal, sender):
         yield gathered
 
 
-# Asked from within
+# Called from Python
 
 
 def test_complete():
-    """The app's own code asks by the API's parameters, and gets the API's answer."""
+    """Python code passes the API's parameters and gets the API's answer."""
     gateway = build()
-    said = gateway.chat.complete(HELLO, model="haiku", temperature=0.5)
-    assert said.text == said.body["choices"][0]["message"]["content"] == "Hello."
-    assert said.body["usage"]["prompt_tokens"] == 3
+    completion = gateway.chat.complete(HELLO, model="haiku", temperature=0.5)
+    assert completion.text == completion.body["choices"][0]["message"]["content"] == "Hello."
+    assert completion.body["usage"]["prompt_tokens"] == 3
     turn = gateway.engine.turns[0]
     assert (turn.model, turn.sampling.temperature, turn.principal.name) == ("haiku", 0.5, "local")
 
 
 def test_stream():
-    """A stream is a sequence of chunks, and is over when it was read."""
+    """A stream is a sequence of chunks, and its turn ends when all are read."""
     gateway = build()
     chunks = list(gateway.chat.stream(HELLO, stream_options={"include_usage": True}))
     assert [c["choices"][0]["delta"].get("content") for c in chunks if c["choices"]][1] == "Hello."
@@ -69,7 +69,7 @@ def test_stream():
 
 
 def test_stream_left():
-    """A stream that is left in the middle ends its turn."""
+    """Closing a stream early ends its turn."""
     gateway = build(Started("m"), TextDelta("One"), TextDelta("Two"), 3600.0)
     with gateway.chat.stream(HELLO) as stream:
         chunks = iter(stream)
@@ -79,7 +79,7 @@ def test_stream_left():
 
 
 def test_mistakes():
-    """What is wrong is raised as the error that a client would get, by name."""
+    """Mistakes and failures raise the error that a client would get."""
     gateway = build()
     with pytest.raises(InvalidRequest) as wrong:
         gateway.chat.complete(HELLO, temperature="hot")
@@ -89,7 +89,7 @@ def test_mistakes():
 
 
 def test_limits_of_a_caller():
-    """What the app asks for somebody counts for their limits, and for nobody else's."""
+    """A call for a caller counts for that caller's limits, and for no other's."""
     gateway = build()
     few = Caller(Principal("few", requests_per_minute=1))
     gateway.chat.complete(HELLO, caller=few)
@@ -99,22 +99,22 @@ def test_limits_of_a_caller():
 
 
 def test_job():
-    """A job asks in a thread of its own, without a request or an app, and starts the gateway."""
-    gateway, said = build(), []
-    job = threading.Thread(target=lambda: said.append(gateway.chat.complete(HELLO).text))
+    """A job in its own thread, without a request or an app, starts the gateway and gets an answer."""
+    gateway, texts = build(), []
+    job = threading.Thread(target=lambda: texts.append(gateway.chat.complete(HELLO).text))
     job.start()
     job.join(SECONDS)
-    assert said == ["Hello."]
+    assert texts == ["Hello."]
     assert gateway.engine.started
 
 
-# Told of
+# Signals
 
 
 def test_signals():
-    """A turn's beginning and end are told, with what it used, what it cost and how it ended."""
+    """Signals announce a turn's start and end, with its usage, cost and outcome."""
     gateway, other = build(), build()
-    with heard(turn_started, gateway) as started, heard(turn_finished, gateway) as finished:
+    with received(turn_started, gateway) as started, received(turn_finished, gateway) as finished:
         gateway.chat.complete(HELLO, caller=Caller(CAROL, "req-1"))
         other.chat.complete(HELLO)
     assert started == [{"turn": gateway.engine.turns[0], "request_id": "req-1"}]
@@ -138,43 +138,43 @@ def test_signals():
     ],
 )
 def test_signals_of_failures(steps, outcome, tokens):
-    """A turn that fails is told of by the code that its client got, with what it used."""
+    """The outcome of a failed turn is its error's code, with the usage."""
     gateway = build(*steps)
-    with heard(turn_finished, gateway) as finished, pytest.raises(Overloaded):
+    with received(turn_finished, gateway) as finished, pytest.raises(Overloaded):
         gateway.chat.complete(HELLO)
-    assert [(one["outcome"], one["usage"].output) for one in finished] == [(outcome, tokens)]
+    assert [(facts["outcome"], facts["usage"].output) for facts in finished] == [(outcome, tokens)]
 
 
-def test_signals_of_those_who_left():
-    """A turn whose client has left is told of as such."""
+def test_signals_of_client_gone():
+    """The outcome of a turn whose client has left is client_gone."""
     gateway = build(Started("m"), TextDelta("One"), 3600.0)
-    with heard(turn_finished, gateway) as finished, gateway.chat.stream(HELLO) as stream:
+    with received(turn_finished, gateway) as finished, gateway.chat.stream(HELLO) as stream:
         next(iter(stream))
-    assert [one["outcome"] for one in finished] == ["client_gone"]
+    assert [facts["outcome"] for facts in finished] == ["client_gone"]
 
 
 def test_signals_of_several_answers():
-    """A request for several answers is told of once, with what all of them used."""
+    """A request for several answers sends one signal, with the usage of all."""
     gateway = build()
-    with heard(turn_finished, gateway) as finished:
+    with received(turn_finished, gateway) as finished:
         gateway.chat.complete(HELLO, n=3)
-    assert [(one["usage"].input, one["cost_usd"]) for one in finished] == [(9, 0.003)]
+    assert [(facts["usage"].input, facts["cost_usd"]) for facts in finished] == [(9, 0.003)]
 
 
 def test_receivers_fail_alone(caplog):
-    """A receiver that fails is logged, and neither the turn nor the next receiver suffers."""
+    """A failing receiver is logged, and affects neither the turn nor the next receiver."""
     gateway = build()
 
     def fail(_, **facts):
-        raise KeyError("of the shop's own")
+        raise KeyError("of the shop")
 
-    with turn_finished.connected_to(fail, gateway), heard(turn_finished, gateway) as finished:
+    with turn_finished.connected_to(fail, gateway), received(turn_finished, gateway) as finished:
         assert gateway.chat.complete(HELLO).text == "Hello."
     assert len(finished) == 1
-    assert "of the shop's own" in caplog.text
+    assert "of the shop" in caplog.text
 
 
-# Extended
+# Views of the app
 
 
 class Summary(Schema):
@@ -182,7 +182,7 @@ class Summary(Schema):
 
 
 def extended(gateway):
-    """Return a client of an app with views of the shop's own on the gateway's blueprint."""
+    """Return a client of an app with views of the shop on the gateway's blueprint."""
 
     @gateway.blueprint.post("/summaries")
     @operation(body=Summary())
@@ -192,7 +192,7 @@ def extended(gateway):
         return stream_response(gateway.chat.stream(asked, caller=caller()))
 
     @gateway.blueprint.get("/whoami")
-    def tell():
+    def whoami():
         return reply({"name": principal().name, "id": request_id()})
 
     app = Flask("shop")
@@ -201,36 +201,36 @@ def extended(gateway):
 
 
 def test_own_views():
-    """A shop's own view has the gateway's keys, ids, errors and documents."""
+    """A view of the app has the gateway's keys, ids, errors and OpenAPI document."""
     gateway = build(api_key="the-key")
     client = extended(gateway)
     sent = {"Authorization": "Bearer the-key", "x-request-id": "req-1"}
     refused = client.get("/ai/v1/whoami")
     assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
-    told = client.get("/ai/v1/whoami", headers=sent)
-    assert told.json == {"name": "default", "id": "req-1"}
-    assert told.headers["x-request-id"] == "req-1"
+    answer = client.get("/ai/v1/whoami", headers=sent)
+    assert answer.json == {"name": "default", "id": "req-1"}
+    assert answer.headers["x-request-id"] == "req-1"
     wrong = client.post("/ai/v1/summaries", json={"text": 1}, headers=sent)
     assert (wrong.status_code, wrong.json["error"]["param"]) == (400, "text")
-    said = client.post("/ai/v1/summaries", json={"text": "much"}, headers=sent)
-    assert said.text.endswith("data: [DONE]\n\n")
+    streamed = client.post("/ai/v1/summaries", json={"text": "much"}, headers=sent)
+    assert streamed.text.endswith("data: [DONE]\n\n")
     assert gateway.engine.turns[0].messages[0].parts == ("Sum up: much",)
     document = client.get("/ai/v1/openapi.json").json
     assert "/ai/v1/summaries" in document["paths"]
 
 
 def test_own_views_are_limited():
-    """What a shop's own view asks for its caller counts for that caller's limits."""
+    """A call in a view of the app counts for the limits of the view's caller."""
     few = Principal("few", requests_per_minute=1)
-    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: few)
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda request: few)
     client = extended(gateway)
     assert client.post("/ai/v1/summaries", json={"text": "much"}).status_code == 200
     late = client.post("/ai/v1/summaries", json={"text": "much"})
     assert (late.status_code, late.json["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
-def test_own_view_that_streams_alone():
-    """A view of a shop that answers with nothing but a stream is in the document as such."""
+def test_own_view_that_only_streams():
+    """The OpenAPI document describes a view that only streams."""
     gateway = build()
 
     @gateway.blueprint.post("/streams")
@@ -239,14 +239,14 @@ def test_own_view_that_streams_alone():
         """Answer with a stream."""
 
     document = extended(gateway).get("/ai/v1/openapi.json").json
-    told = document["paths"]["/ai/v1/streams"]["post"]["responses"]["200"]
-    assert list(told["content"]) == ["text/event-stream"]
-    assert "x-request-id" in told["headers"]
+    response = document["paths"]["/ai/v1/streams"]["post"]["responses"]["200"]
+    assert list(response["content"]) == ["text/event-stream"]
+    assert "x-request-id" in response["headers"]
 
 
 @pytest.mark.parametrize("status", [404, 413])
-def test_errors_beside_those_of_the_app(status):
-    """Errors of views on the blueprint are OpenAI's, whatever pages the app has for a status."""
+def test_errors_next_to_the_apps(status):
+    """Errors on the blueprint have OpenAI's shape, and the app keeps its own error pages."""
     gateway = build()
     gateway.blueprint.get("/failing")(lambda: abort(status))
     app = Flask("shop")
@@ -262,29 +262,29 @@ def test_errors_beside_those_of_the_app(status):
 
 @pytest.mark.parametrize("name", ["local", "default"])
 def test_reserved_names(name, caplog):
-    """A shop cannot take a caller for the gateway itself by chance: the log says why."""
+    """An app cannot use a reserved name for a caller; the log says why."""
     gateway = Gateway(
-        Settings(), engine=ScriptedEngine(), authenticate=lambda asked: Principal(name)
+        Settings(), engine=ScriptedEngine(), authenticate=lambda request: Principal(name)
     )
     assert extended(gateway).get("/ai/v1/whoami").status_code == 500
-    assert f"authenticate: '{name}' is the gateway's own name" in caplog.text
+    assert f"authenticate: '{name}' is reserved for the gateway" in caplog.text
 
 
-def test_unknown_to_a_shop():
-    """Whom a shop does not know is not told of keys, which are none of its ways."""
-    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda asked: None)
+def test_unknown_caller():
+    """An unknown caller of an app with its own authentication learns nothing of keys."""
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), authenticate=lambda request: None)
     refused = extended(gateway).get("/ai/v1/whoami")
     assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
     assert "API key" not in refused.text
     assert "WWW-Authenticate" not in refused.headers
 
 
-# Chosen
+# The choice of engine
 
 
 @pytest.fixture
-def offered(tmp_path, monkeypatch):
-    """A package that offers an engine, as it lies where packages are installed."""
+def engine_package(tmp_path, monkeypatch):
+    """An installed package that offers an engine."""
     package = tmp_path / "shop_engine-1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-engine\nVersion: 1.0\n")
@@ -301,12 +301,12 @@ def offered(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_engine_by_name(offered):
-    """An installed package's engine answers where WRAPPER_ENGINE names it, with the settings."""
+def test_engine_by_name(engine_package):
+    """WRAPPER_ENGINE chooses an installed package's engine, which gets the settings."""
     settings = Settings(wrapper_engine="scripted")
     client = create_app(settings).test_client()
-    said = json.loads(client.post("/v1/chat/completions", json={"messages": HELLO}).data)
-    assert said["choices"][0]["message"]["content"] == "Hello."
+    completion = json.loads(client.post("/v1/chat/completions", json={"messages": HELLO}).data)
+    assert completion["choices"][0]["message"]["content"] == "Hello."
     engine: Any = Gateway(settings).engine
     assert engine.settings is settings
 
@@ -321,17 +321,17 @@ def test_engine_by_name(offered):
         ("broken", r"broken cannot be loaded: AttributeError"),
     ],
 )
-def test_engine_that_is_none(offered, name, why):
-    """A name that nobody offers, or whose engine does not load, is refused with what there is."""
+def test_unknown_engine(engine_package, name, why):
+    """An unknown engine, or one that does not load, is refused."""
     with pytest.raises(SettingsError, match=f"WRAPPER_ENGINE: {why}"):
         Gateway(Settings(wrapper_engine=name))
 
 
-# Started and drained
+# Start and end
 
 
 def test_first_request_starts():
-    """Nothing is started before the first request, of whatever kind, and then it is."""
+    """The first request of any kind starts the gateway, and nothing does before."""
     gateway = build()
     app = Flask("shop")
     app.get("/own")(lambda: "own")
@@ -343,8 +343,8 @@ def test_first_request_starts():
     assert gateway.engine.started
 
 
-def test_drained():
-    """Whoever drains it waits for what runs, lets nothing more begin, and then all is closed."""
+def test_drain():
+    """Draining waits for running turns, refuses new ones, and then closes everything."""
     steps = threading.Event()
 
     def script(turn):
@@ -373,20 +373,20 @@ def test_drained():
 
 
 def test_context():
-    """As a context it is started, and drained in the end."""
+    """As a context manager it starts on entry and drains on exit."""
     gateway = build()
     with gateway:
         assert gateway.engine.started
     assert not gateway.engine.started
 
 
-def test_drained_in_vain(monkeypatch):
-    """A turn that does not end is not waited for longer than GRACEFUL_TIMEOUT and a moment."""
+def test_drain_timeout(monkeypatch):
+    """Draining waits no longer than GRACEFUL_TIMEOUT and a moment for a turn."""
     monkeypatch.setattr("wrapper.gateway.ENDING_SECONDS", 0.1)
     gateway = build(Started("m"), TextDelta("One"), 3600.0, graceful_timeout=0)
     stream = gateway.chat.stream(HELLO)
     began = time.monotonic()
-    gateway.drain()  # while nobody reads
+    gateway.drain()  # while nobody reads the stream
     assert time.monotonic() - began < SECONDS
     assert not gateway.engine.started
     stream.close()

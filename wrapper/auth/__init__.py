@@ -1,1 +1,1 @@
-"""Who is calling: keys, and the guard that checks them."""
+"""API keys, and the guard that checks who is calling."""

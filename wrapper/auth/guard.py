@@ -1,4 +1,4 @@
-"""Who is calling: who has a key, or, where there is none, only this machine itself."""
+"""Check who is calling: with keys, their holders; without any, only this machine."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from wrapper.settings import Settings, is_loopback
 
 
 class Headers(Protocol):
-    """A request's headers, by names in any case."""
+    """The headers of a request. Names match in any case."""
 
     def get(self, name: str, /) -> str | None: ...
 
 
 class Keys(Protocol):
-    """Keys, each somebody's."""
+    """A set of keys, each with its holder."""
 
     def find(self, sent: bytes, /) -> Principal | None: ...
 
 
-class Sent(Protocol):
-    """A request, as far as it tells who is calling."""
+class Request(Protocol):
+    """The parts of a request that say who is calling."""
 
     @property
     def headers(self) -> Headers: ...
@@ -37,14 +37,14 @@ class Sent(Protocol):
     def host(self) -> str: ...
 
 
-# Tells who sends a request that needs a key, or None for someone unknown.
+# Returns who sends a request that needs a key, or None if unknown.
 Authenticate = Callable[[Any], Principal | None]
 
 
 class Guard:
-    """Lets a request pass, or raises the reason why not.
+    """Admits a request, or raises the reason why not.
 
-    *authenticate*, where it is given, says who is calling, in place of all keys.
+    *authenticate*, if given, replaces all keys and returns who is calling.
     """
 
     def __init__(
@@ -61,52 +61,55 @@ class Guard:
 
     @property
     def needs_key(self) -> bool:
-        """Say whether callers must tell who they are."""
+        """Return whether callers must identify themselves."""
         return bool(self._key or self._keys or self._authenticate)
 
-    def check(self, request: Sent, needs_key: bool = True) -> Principal | None:
-        """Return who sends *request*, before its body is read; None where that does not matter.
+    def check(self, request: Request, needs_key: bool = True) -> Principal | None:
+        """Return who sends *request*, before its body is read; None if no key is needed.
 
-        Raises InvalidApiKey, or PermissionDenied where a foreign web page may stand behind it.
+        Raises InvalidApiKey, or PermissionDenied if a foreign web page may have sent it.
         """
         if not self.needs_key:
             self._check_local(request.headers, request.host)
             return LOCAL
         return self._identify(request) if needs_key else None
 
-    def _identify(self, request: Sent) -> Principal:
-        sent = _key_in(request.headers)
-        known = self._authenticate(request) if self._authenticate else self._holder(sent)
-        if known is None:
-            raise self._unknown(sent)
-        if self._authenticate and known.name in RESERVED:
-            raise ValueError(f"authenticate: {known.name!r} is the gateway's own name")
-        return known
+    def _identify(self, request: Request) -> Principal:
+        sent = _sent_key(request.headers)
+        principal = self._authenticate(request) if self._authenticate else self._holder(sent)
+        if principal is None:
+            raise self._invalid_key(sent)
+        if self._authenticate and principal.name in RESERVED:
+            raise ValueError(
+                f"authenticate: {principal.name!r} is reserved for the gateway; return another name"
+            )
+        return principal
 
-    def _unknown(self, sent: bytes) -> InvalidApiKey:
-        if self._authenticate:  # by what, only it knows
-            return InvalidApiKey("Who is calling is not known here.")
-        what = "The API key is wrong" if sent else "There is no API key in the request"
+    def _invalid_key(self, sent: bytes) -> InvalidApiKey:
+        if self._authenticate:  # which may not use keys
+            return InvalidApiKey("The caller could not be authenticated.")
+        problem = "The API key is wrong" if sent else "The request has no API key"
         return InvalidApiKey(
-            f"{what}; send it as 'Authorization: Bearer KEY', 'x-api-key: KEY' or 'api-key: KEY'.",
+            f"{problem}; send it as 'Authorization: Bearer KEY', "
+            "'x-api-key: KEY' or 'api-key: KEY'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
     def _holder(self, sent: bytes) -> Principal | None:
-        """Return whose key was sent. Both places are looked at, whatever the first one says."""
-        found = self._keys.find(sent) if self._keys else None
+        """Return the holder of the key. Both comparisons always run, to take the same time."""
+        holder = self._keys.find(sent) if self._keys else None
         is_default = hmac.compare_digest(sent, self._key)
-        return self._default if self._key and is_default else found
+        return self._default if self._key and is_default else holder
 
     def _check_local(self, headers: Headers, host: str) -> None:
-        """Refuse what a web page can send: by another name for this machine, or across sites."""
-        if not is_loopback(_name(f"//{host}")):
+        """Refuse what a foreign web page can send: with another Host, or across sites."""
+        if not is_loopback(_hostname(f"//{host}")):
             raise PermissionDenied(
-                f"Without an API key this gateway only answers to localhost, not to {host!r}; "
+                f"Without an API key this gateway only serves localhost, not {host!r}; "
                 "set API_KEY to serve other names."
             )
         origin = headers.get("Origin")
-        # Other ports of localhost are same-site; so is what is typed into a browser, or no browser.
+        # Other ports of localhost are same-site. A typed URL sends "none", and a program no header.
         foreign = headers.get("Sec-Fetch-Site") == "cross-site" if origin is None else True
         if foreign and not (origin and self._may_call(origin)):
             page = f"of {origin!r}" if origin else "of another site (Sec-Fetch-Site: cross-site)"
@@ -117,36 +120,36 @@ class Guard:
 
     def _may_call(self, origin: str) -> bool:
         listed = any(pattern.match(origin) for pattern in self._origins)
-        return listed or is_loopback(_name(origin))
+        return listed or is_loopback(_hostname(origin))
 
 
 def exposed(binds: Iterable[str], settings: Settings) -> str | None:
-    """Return the first of a server's *binds* that other machines reach without any key, if any."""
+    """Return the first of a server's *binds* that other machines can reach without a key."""
     for bind in binds if not settings.needs_key else ():
-        if not bind.startswith("unix:") and not is_loopback(_name(f"//{bind}")):
+        if not bind.startswith("unix:") and not is_loopback(_hostname(f"//{bind}")):
             return bind
     return None
 
 
 def cors_origins(settings: Settings) -> str | list[re.Pattern[str]]:
-    """Return the origins that get CORS headers: by default all where there is a key, else none."""
+    """Return the origins that get CORS headers: by default all with a key, none without one."""
     every = origins.ANY in settings.cors_origins or not settings.cors_origins
     if every and settings.needs_key:
         return origins.ANY
     return origins.patterns(settings.cors_origins)
 
 
-def _key_in(headers: Headers) -> bytes:
-    """Return the key that was sent, as the bytes that came, which WSGI decodes as Latin-1."""
+def _sent_key(headers: Headers) -> bytes:
+    """Return the key in the request, as bytes: WSGI has decoded them as Latin-1."""
     scheme, _, token = (headers.get("Authorization") or "").partition(" ")
     if scheme.lower() == "bearer":
         sent = token.strip()
-    else:  # as Anthropic's clients and as Azure's send it
+    else:  # the headers of Anthropic's and Azure's clients
         sent = headers.get("x-api-key") or headers.get("api-key") or ""
     return sent.encode("latin-1", "replace")
 
 
-def _name(url: str) -> str:
+def _hostname(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

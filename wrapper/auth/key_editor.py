@@ -1,4 +1,4 @@
-"""The locksmith: puts keys into the keys file and takes them out, and leaves the rest as it is."""
+"""Add keys to the keys file and remove them, without changing the rest of its text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from wrapper.schemas.keys import CEILINGS, PREFIX, check_name
 def add(
     path: str | Path, name: str, new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(32)
 ) -> str:
-    """Return a new key for *name*, whose hash now stands in the file; it is made if need be.
+    """Return a new key for *name*, and add its hash to the file, which is made if missing.
 
-    Raises KeysError, and changes nothing, for a name that is taken or is none, or a broken file.
+    If the name is invalid or taken, or the file is broken, it raises KeysError and changes nothing.
     """
     try:
         check_name(name)
@@ -33,49 +33,49 @@ def add(
         raise KeysError([str(error)]) from None
     key = f"{PREFIX}{new_secret()}"
     entry = {"sha256": hash_of(key)}
-    with _locked(path, make=True) as target:
+    with _locked(path, create=True) as target:
         text = (read(target) if target.exists() else "") or head()
-        before = _valid(text)
-        if name in before:
-            raise KeysError([f"there is a key {name} already; revoke it, or choose another name"])
-        _replace(target, _edited(_with, text, name, entry), before | {name: entry})
+        keys = _valid_keys(text)
+        if name in keys:
+            raise KeysError([f"the key {name} already exists; revoke it, or choose another name"])
+        _replace(target, _edited(_with, text, name, entry), keys | {name: entry})
     return key
 
 
 def remove(path: str | Path, name: str) -> None:
-    """Take the key of *name* out of the file.
+    """Remove the key of *name* from the file.
 
-    Raises KeysError, and changes nothing, where there is no such key, or the file is broken.
+    If it has no such key, or is broken, it raises KeysError and changes nothing.
     """
     with _locked(path) as target:
         text = read(target)
-        rest = _valid(text)
-        if rest.pop(name, None) is None:
-            raise KeysError(["there is no key of that name; `keys list` shows the names"])
-        _replace(target, _edited(_without, text, name), rest)
+        keys = _valid_keys(text)
+        if keys.pop(name, None) is None:
+            raise KeysError(["no key has that name; `keys list` prints the names"])
+        _replace(target, _edited(_without, text, name), keys)
 
 
 def head() -> str:
-    """Return how a new file begins: what it is, and every ceiling with its meaning."""
+    """Return the start of a new file: what it is, and every ceiling with its meaning."""
     width = max(map(len, CEILINGS))
     rows = (f"#   {name:<{width}}  {meaning}\n" for name, meaning in CEILINGS.items())
     return (
-        "# Who may call the gateway, and what each may do at most. It reads this file again when\n"
-        "# it has changed. `flask --app wsgi gateway keys new NAME` adds a key and shows it once;\n"
-        "# only its hash is kept. Below the hash may stand these; what is left out sets no limit:\n"
+        "# The callers' keys, and what each may do at most. The gateway reads this file again\n"
+        "# when it changes. `flask --app wsgi gateway keys new NAME` adds a key, and shows it\n"
+        "# once: the file has only its hash. These ceilings may follow the hash:\n"
         f"#\n{''.join(rows)}\n[keys]\n\n"
     )
 
 
 @contextlib.contextmanager
-def _locked(path: str | Path, make: bool = False) -> Iterator[Path]:
-    """Give the file that *path* means, which may be a link, while no other command changes it.
+def _locked(path: str | Path, create: bool = False) -> Iterator[Path]:
+    """Yield the file at *path*, with links resolved, while no other command can change it.
 
-    Its directory is locked: the file itself is another one after each change.
+    The lock is on its directory, because each change replaces the file.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
     try:
-        if make:
+        if create:
             target.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -84,23 +84,23 @@ def _locked(path: str | Path, make: bool = False) -> Iterator[Path]:
         finally:
             os.close(folder)
     except OSError as error:
-        mend = f"see that {target.parent} is there, and that the user {os.getuid()} may write it"
-        raise KeysError([f"{target} cannot be changed ({error.strerror}); {mend}"]) from None
+        remedy = f"make sure that {target.parent} exists and user {os.getuid()} can write there"
+        raise KeysError([f"{target} cannot be changed ({error.strerror}); {remedy}"]) from None
 
 
-def _valid(text: str) -> dict[str, Any]:
-    """Return the tables of all keys by their names; raises KeysError for a broken *text*."""
-    found = document(text)
-    # Whether ALLOW_BYPASS is set is for the gateway to say, which knows its settings.
-    principals(found)
-    return dict(found["keys"])
+def _valid_keys(text: str) -> dict[str, Any]:
+    """Return the tables of all keys by name; raises KeysError for a broken *text*."""
+    parsed = document(text)
+    # Without the settings: the gateway itself checks ALLOW_BYPASS.
+    principals(parsed)
+    return dict(parsed["keys"])
 
 
 def _edited(edit: Callable[..., str], *arguments: Any) -> str:
     try:
         return edit(*arguments)
     except (TOMLKitError, ValueError):
-        return ""  # which is not what was meant, and is told as that
+        return ""  # `_replace` refuses it, because it does not have the intended keys
 
 
 def _with(text: str, name: str, entry: dict[str, str]) -> str:
@@ -115,25 +115,25 @@ def _with(text: str, name: str, entry: dict[str, str]) -> str:
 def _without(text: str, name: str) -> str:
     toml = tomlkit.parse(text)
     keys = _table(toml["keys"])
-    kept = _tail(_table(keys[name]))
+    trailing = _trailing_comments(_table(keys[name]))
     names = list(keys)
     after = names[names.index(name) + 1 :]
     keys.remove(name)
     if after:
         trivia = _table(keys[after[0]]).trivia
-        trivia.indent = kept + trivia.indent
-        kept = ""
-    rest = toml.as_string() + kept
-    # A file without it would pass for broken.
+        trivia.indent = trailing + trivia.indent
+        trailing = ""
+    rest = toml.as_string() + trailing
+    # A file without this table would count as broken.
     return rest if "keys" in tomlkit.parse(rest) else f"{rest}\n[keys]\n"
 
 
-def _tail(table: AbstractTable) -> str:
-    """Return the comments and empty lines that end a *table*: they belong to what comes next."""
-    kept = ""
+def _trailing_comments(table: AbstractTable) -> str:
+    """Return the comments and empty lines at the end of *table*: they belong to the next one."""
+    trailing = ""
     for key, item in table.value.body:
-        kept = kept + item.as_string() if key is None else ""
-    return kept
+        trailing = trailing + item.as_string() if key is None else ""
+    return trailing
 
 
 def _table(item: Any) -> AbstractTable:
@@ -142,13 +142,16 @@ def _table(item: Any) -> AbstractTable:
     return item
 
 
-def _replace(target: Path, text: str, meant: dict[str, Any]) -> None:
-    """Put *text* in the file's place at once, with its mode and owner, if it says what is *meant*.
+def _replace(target: Path, text: str, intended: dict[str, Any]) -> None:
+    """Replace the file's text atomically, with the same mode and owner.
 
-    Whoever reads the file finds the old text or the new one, and never a part.
+    Raises KeysError if *text* does not have the *intended* keys. A reader of the file sees the old
+    text or the new one, and never a part.
     """
-    if not _says(text, meant):
-        raise KeysError(["its tables cannot be changed by a command; write each as [keys.NAME]"])
+    if not _has_keys(text, intended):
+        raise KeysError(
+            ["a command cannot change tables in this layout; write each as [keys.NAME]"]
+        )
     descriptor, fresh = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with open(descriptor, "wb") as file:
@@ -165,8 +168,8 @@ def _replace(target: Path, text: str, meant: dict[str, Any]) -> None:
         raise
 
 
-def _says(text: str, meant: dict[str, Any]) -> bool:
+def _has_keys(text: str, intended: dict[str, Any]) -> bool:
     try:
-        return document(text) == {"keys": meant}
+        return document(text) == {"keys": intended}
     except KeysError:
         return False

@@ -1,4 +1,4 @@
-"""The keys: a TOML file with a hash and ceilings for each caller, read again when it changes."""
+"""The keys file: TOML with a hash and ceilings for each caller, read again when it changes."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
 SETTING = "API_KEYS_FILE"
-BROKEN = f"{SETTING} is broken; the keys from before are in force; the log says why"
+BROKEN = f"{SETTING} is broken; the previous keys stay valid; the log says why"
 
 log = logging.getLogger(__name__)
 
 
 class KeysError(SettingsError):
-    """Raised when the keys file is wrong, or cannot be changed so: every mistake, with its mend."""
+    """Raised when the keys file is wrong or cannot be changed; lists every mistake."""
 
     def __init__(self, mistakes: list[str]):
         super().__init__([f"{SETTING}: {mistake}" for mistake in mistakes])
 
 
 class KeysUnreadable(KeysError):
-    """Raised when the file is not there or could not be read, whatever it may hold."""
+    """Raised when the file is missing or cannot be read."""
 
 
 def hash_of(key: str | bytes) -> str:
-    """Return what is kept of a *key*: its SHA-256 in hex digits.
+    """Return the SHA-256 of *key* in hex digits, which the file stores.
 
-    Nothing slower is needed: a key is 256 random bits, and not a word that can be guessed.
+    No slower hash is needed: a key has 256 random bits, so nobody can guess it.
     """
     return hashlib.sha256(key.encode() if isinstance(key, str) else key).hexdigest()
 
 
 class KeyFile:
-    """The keys of the file at *path*, which is read again whenever it has changed.
+    """The keys in the file at *path*, which is read again whenever it has changed.
 
-    Raises KeysError where it cannot be read at first; later the keys from before stay in force.
+    Raises KeysError if the first reading fails. If a later one fails, the previous keys stay valid.
     Threads may share it.
     """
 
@@ -55,25 +55,27 @@ class KeyFile:
         self._path = Path(path).expanduser().absolute()
         self._settings = settings
         self._lock = threading.Lock()
-        self._told: tuple[Any, list[str]] = (None, [])
-        # The stamp is taken before the file is read, so that it can only be too old.
-        self._seen: tuple[int, ...] | None = self._stamp()
+        # The stamp and the mistakes of the last reading, so that each is logged once.
+        self._last_reading: tuple[Any, list[str]] = (None, [])
+        # The stamp is taken before the file is read. At worst it is too old, and leads to one more
+        # reading.
+        self._known_stamp: tuple[int, ...] | None = self._stamp()
         self._keys = self._read()
 
     def find(self, sent: bytes) -> Principal | None:
-        """Return whose key was *sent*, if anyone's."""
+        """Return the holder of the key *sent*, or None."""
         self._refresh()
         digest = hash_of(sent)
-        found = None
-        # Every key is compared, and none shortens the search: the time it takes tells nobody
-        # whether a key is near, or where in the file it stands.
+        holder = None
+        # Every key is compared, also after a match, so that the time reveals neither whether a key
+        # is similar nor its position in the file.
         for known, principal in self._keys.items():
             if hmac.compare_digest(known, digest):
-                found = principal
-        return found
+                holder = principal
+        return holder
 
     def principals(self) -> tuple[Principal, ...]:
-        """Return who has a key, in the file's order."""
+        """Return the holders of keys, in the file's order."""
         self._refresh()
         return tuple(self._keys.values())
 
@@ -82,91 +84,91 @@ class KeyFile:
 
     @property
     def error(self) -> str | None:
-        """What /health may say of a file that is broken; it names no key."""
+        """Return the message for /health if the file is broken; it names no key."""
         self._refresh()
-        return BROKEN if self._told[1] else None
+        return BROKEN if self._last_reading[1] else None
 
     def _refresh(self) -> None:
-        if self._stamp() == self._seen:
+        if self._stamp() == self._known_stamp:
             return
-        # One thread reads, and the others wait: a key that is revoked is let in by none of them.
+        # One thread reads while the others wait, so that none of them accepts a revoked key.
         with self._lock:
-            if self._stamp() != self._seen:
+            if self._stamp() != self._known_stamp:
                 self._reload()
 
     def _reload(self) -> None:
         stamp = self._stamp()
         mistakes: list[str] = []
-        # With too many open files, say, it can be read next time without having changed.
+        # After a failure such as too many open files, an unchanged file may become readable.
         readable = True
         try:
             self._keys = self._read()
-            log.info("%s is read again: %d keys", SETTING, len(self._keys))
+            log.info("%s has changed, %d keys are valid now", SETTING, len(self._keys))
         except KeysError as error:
             mistakes, readable = error.mistakes, not isinstance(error, KeysUnreadable)
-            if (stamp, mistakes) != self._told:
+            if (stamp, mistakes) != self._last_reading:
                 log.error("%s: %s", BROKEN.rpartition(";")[0], error)
-        self._told = (stamp, mistakes)
-        # Last, for by this the others know that the keys are those of now.
-        self._seen = stamp if readable or not stamp else None
+        self._last_reading = (stamp, mistakes)
+        # This comes last: it tells other threads that the keys are current.
+        self._known_stamp = stamp if readable or not stamp else None
 
     def _read(self) -> dict[str, Principal]:
         return principals(document(read(self._path)), self._settings)
 
     def _stamp(self) -> tuple[int, ...]:
-        """Return what tells one state of the file from another; nothing where it is not there."""
+        """Return what identifies this state of the file; an empty tuple if it is missing."""
         try:
-            now = os.stat(self._path)
+            status = os.stat(self._path)
         except OSError:
             return ()
-        # The time of its mode, too: a file that nobody could read is mended by that.
-        return now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_ino
+        # A change of mode, which can make the file readable, changes only its ctime.
+        return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def open_keys(settings: Settings) -> KeyFile | None:
-    """Return the keys of API_KEYS_FILE, or None where it is not set. Raises KeysError."""
+    """Return the keys of API_KEYS_FILE, or None if it is not set. Raises KeysError."""
     if not settings.api_keys_file:
         return None
     return KeyFile(settings.api_keys_file, settings)
 
 
 def read(path: Path) -> str:
-    """Return the text of the file at *path*; raises KeysUnreadable, or KeysError for its bytes."""
+    """Return the text of the file at *path*. Raises KeysUnreadable, or KeysError if not UTF-8."""
     try:
-        # Whoever opens a pipe may wait for ever.
+        # Opening a pipe could block forever.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise KeysUnreadable([f"{path} is not a regular file; name one"])
+            raise KeysUnreadable([f"{path} is not a regular file; set another path"])
         return path.read_bytes().decode()
     except FileNotFoundError:
         raise KeysUnreadable(
-            [f"there is no {path}; `flask --app wsgi gateway keys new NAME` makes it"]
+            [f"{path} does not exist; `flask --app wsgi gateway keys new NAME` makes it"]
         ) from None
     except OSError as error:
-        mend = f"let the user {os.getuid()} read it"
-        raise KeysUnreadable([f"{path} cannot be read ({error.strerror}); {mend}"]) from None
+        remedy = f"permit the user {os.getuid()} to read it"
+        raise KeysUnreadable([f"{path} cannot be read ({error.strerror}); {remedy}"]) from None
     except UnicodeDecodeError:
-        raise KeysError([f"{path} is not in UTF-8; save it so"]) from None
+        raise KeysError([f"{path} is not UTF-8; save it in UTF-8"]) from None
 
 
 def document(text: str) -> dict[str, Any]:
-    """Return the file's *text* as TOML has it, with a table `keys`; raises KeysError."""
+    """Return the parsed TOML *text*, which has a table `keys`. Raises KeysError."""
     try:
-        found = tomllib.loads(text)
+        parsed = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise KeysError([f"the file is no TOML: {_shown(str(error))}; correct it"]) from None
-    # Without it the file was perhaps emptied, or is half written: no sign that nobody has a key.
-    if not isinstance(found.get("keys"), dict):
-        raise KeysError(["there is no table [keys]; write it, be it empty"])
-    return found
+        raise KeysError([f"the file is not valid TOML: {_shown(str(error))}; correct it"]) from None
+    # A file without it may be emptied or half written. That must not count as a file without keys.
+    if not isinstance(parsed.get("keys"), dict):
+        raise KeysError(["the table [keys] is missing; add it, even if it is empty"])
+    return parsed
 
 
 def principals(
     document: Mapping[str, Any], settings: Settings | None = None
 ) -> dict[str, Principal]:
-    """Return whose each key is, by the keys' hashes; raises KeysError with all mistakes."""
-    found: dict[str, Principal] = {}
+    """Return the holders of all keys by the keys' hashes. Raises KeysError with all mistakes."""
+    holders: dict[str, Principal] = {}
     mistakes = [
-        f"{_shown(name)}: is not known here; a key is a [keys.NAME]"
+        f"{_shown(name)}: unknown table; write a key as [keys.NAME]"
         for name in document
         if name != "keys"
     ]
@@ -177,12 +179,14 @@ def principals(
         except ValidationError as error:
             mistakes += _mistakes(where, error)
             continue
-        first = found.setdefault(digest, principal)
+        first = holders.setdefault(digest, principal)
         if first is not principal:
-            mistakes.append(f"{where}.sha256: is that of keys.{first.name}; make each its own key")
+            mistakes.append(
+                f"{where}.sha256: is the same as that of keys.{first.name}; give each its own key"
+            )
     if mistakes:
         raise KeysError(mistakes)
-    return found
+    return holders
 
 
 def _mistakes(where: str, error: ValidationError) -> list[str]:
@@ -194,6 +198,6 @@ def _mistakes(where: str, error: ValidationError) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """Return *text*, which holds names of the file, as a message may tell it."""
-    told = SECRET.sub("?", text)
-    return (told if told.isprintable() else repr(told))[:160]
+    """Return *text* from the file for a message: without secrets, printable and short."""
+    safe = SECRET.sub("?", text)
+    return (safe if safe.isprintable() else repr(safe))[:160]

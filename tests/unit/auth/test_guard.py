@@ -1,4 +1,4 @@
-"""Security: who may call, with a key and without one."""
+"""The guard: who may call, with a key and without one."""
 
 import re
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def check(sent=(), *, host="localhost:8000", needs_key=True, **settings):
 )
 @pytest.mark.parametrize("host", ["localhost", "gateway.example", "10.0.0.1:80"])
 def test_right_key(sent, host):
-    """The right key is let through, from any host, in each of its headers."""
+    """The right key is accepted for any host, in each of its headers."""
     assert check(sent, host=host, api_key=KEY) == DEFAULT
 
 
@@ -60,7 +60,7 @@ def test_right_key(sent, host):
     ],
 )
 def test_wrong_key(sent):
-    """No key or a wrong one is refused with 401 and the way to send it."""
+    """A missing or wrong key is refused with 401, and the message does not repeat it."""
     with pytest.raises(InvalidApiKey) as caught:
         check(sent, api_key=KEY)
     assert caught.value.headers() == {"WWW-Authenticate": "Bearer"}
@@ -70,7 +70,7 @@ def test_wrong_key(sent):
 @hypothesis_settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=255)))
 def test_no_other_key(sent):
-    """Whatever else a header may hold, it is refused and never echoed."""
+    """Any other header value is refused and never echoed."""
     assume(sent.strip() != KEY and not set(sent) & set("\r\n"))
     with pytest.raises(InvalidApiKey) as caught:
         check({"Authorization": f"Bearer {sent}"}, api_key=KEY)
@@ -86,7 +86,7 @@ def test_message_tells_missing_from_wrong():
 
 
 def test_where_no_key_is_needed():
-    """What needs no key is answered without one, from any host."""
+    """A route that needs no key is served without one, for any host."""
     assert check(host="gateway.example", needs_key=False, api_key=KEY) is None
 
 
@@ -94,7 +94,7 @@ def test_where_no_key_is_needed():
     "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "app.localhost"]
 )
 def test_local_host(host):
-    """Without a key, whoever names this machine as itself is let through."""
+    """Without a key, requests for a local host name are accepted."""
     assert check(host=host) == LOCAL
 
 
@@ -103,7 +103,7 @@ def test_local_host(host):
 )
 @pytest.mark.parametrize("needs_key", [True, False])
 def test_foreign_host(host, needs_key):
-    """Without a key, a foreign name for this machine is refused: it may be rebound DNS."""
+    """Without a key, a foreign host name is refused: it may be DNS rebinding."""
     with pytest.raises(PermissionDenied):
         check(host=host, needs_key=needs_key)
 
@@ -132,13 +132,13 @@ def test_listed_origin():
 
 
 def test_star_lists_no_origin():
-    """Without a key, a star lets no foreign page in."""
+    """Without a key, `*` admits no foreign page."""
     with pytest.raises(PermissionDenied):
         check({"Origin": "https://evil.example"}, cors_origins=("*",))
 
 
 def test_key_makes_origins_irrelevant():
-    """Whoever has the key may call from any page."""
+    """With the key, any web page may call."""
     assert check({"Origin": "https://a.example", "x-api-key": KEY}, api_key=KEY) == DEFAULT
 
 
@@ -156,7 +156,7 @@ def test_key_makes_origins_irrelevant():
     ],
 )
 def test_exposed(binds, first):
-    """The first bind that other machines reach is named, and with a key none."""
+    """Without a key, the first bind that other machines can reach is returned."""
     assert exposed(binds, Settings()) == first
     assert exposed(binds, Settings(api_key=KEY)) is None
 
@@ -174,27 +174,27 @@ def test_exposed(binds, first):
     ],
 )
 def test_cors_origins(origins, key, allowed):
-    """All origins get CORS headers by default where there is a key, and nowhere else."""
+    """By default all origins get CORS headers with a key, and none without one."""
     assert cors_origins(Settings(cors_origins=origins, api_key=key)) == allowed
 
 
 @pytest.mark.parametrize("key", ["", KEY])
-def test_cors_origins_that_are_listed(key):
+def test_listed_cors_origins(key):
     """Listed origins get CORS headers with a key and without."""
-    found = cors_origins(Settings(cors_origins=("https://a.example",), api_key=key))
-    assert [one.pattern for one in found if isinstance(one, re.Pattern)] == [
+    patterns = cors_origins(Settings(cors_origins=("https://a.example",), api_key=key))
+    assert [each.pattern for each in patterns if isinstance(each, re.Pattern)] == [
         pattern("https://a.example").pattern
     ]
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin", "same-site", "anything"])
 def test_local_pages(site):
-    """Without a key, what a browser does for itself or for a page of this machine is served."""
+    """Without a key, requests of local pages and of the browser itself are accepted."""
     assert check({"Sec-Fetch-Site": site}) == LOCAL
 
 
 def test_cross_site():
-    """Without a key, a foreign page may not even send what names no origin."""
+    """Without a key, a cross-site request without an Origin is refused."""
     with pytest.raises(PermissionDenied):
         check({"Sec-Fetch-Site": "cross-site"})
     assert check({"Sec-Fetch-Site": "cross-site", "x-api-key": KEY}, api_key=KEY) == DEFAULT
@@ -202,7 +202,7 @@ def test_cross_site():
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:3000", "https://app.example"])
 def test_cross_site_by_name(origin):
-    """Without a key, a page of this machine's, or a listed one, may be another site."""
+    """Without a key, a cross-site request of a local or listed page is accepted."""
     sent = {"Sec-Fetch-Site": "cross-site", "Origin": origin}
     assert check(sent, cors_origins=("https://app.example",)) == LOCAL
 
@@ -223,7 +223,7 @@ def ask(guard, sent, needs_key=True, host="gateway.example"):
 
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_whose_key(settings):
-    """Each key of the file tells whose it is; API_KEY remains a key beside them."""
+    """Each key of the file identifies its holder, and API_KEY stays valid."""
     guard = Guard(Settings(**settings), Keys(alice="sk-a", bob="sk-b"))
     assert ask(guard, {"x-api-key": "sk-a"}).name == "alice"
     assert ask(guard, {"Authorization": "Bearer sk-b"}).name == "bob"
@@ -243,10 +243,11 @@ def test_sole_or_one_of_several():
 
 
 def test_own_authentication():
-    """A shop's own authentication takes the place of all keys, and of the checks without one."""
-    known = {"session=1": Principal("carol")}
+    """An app's own authentication replaces all keys, and the checks without one."""
+    principals = {"session=1": Principal("carol")}
     guard = Guard(
-        Settings(api_key=KEY), authenticate=lambda request: known.get(request.headers.get("Cookie"))
+        Settings(api_key=KEY),
+        authenticate=lambda request: principals.get(request.headers.get("Cookie")),
     )
     assert ask(guard, {"Cookie": "session=1"}).name == "carol"
     assert ask(guard, {"Origin": "https://evil.example"}, needs_key=False) is None

@@ -1,4 +1,4 @@
-"""The locksmith: keys that are put into the file and taken out, and what stays as it was."""
+"""The key editor: it adds and removes keys, and leaves the rest of the file as it was."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def team(path):
 
 
 def name_of(file, key):
-    found = file.find(key.encode())
-    return found and found.name
+    principal = file.find(key.encode())
+    return principal and principal.name
 
 
 def refusal(function, *arguments):
@@ -61,7 +61,7 @@ def refusal(function, *arguments):
 
 
 def test_new_key(path):
-    """A new key opens the gateway, and stands nowhere in the file."""
+    """A new key is valid, and the file does not contain it."""
     key = key_editor.add(path, "alice")
     assert re.fullmatch(r"sk-[\w-]{43}", key)
     assert name_of(KeyFile(path), key) == "alice"
@@ -69,14 +69,14 @@ def test_new_key(path):
     assert key[3:] not in path.read_text()
 
 
-def test_secret_is_the_callers(path):
-    """The secret comes from where the caller says, and by default is another each time."""
+def test_secret(path):
+    """The caller can give the secret; by default each is different."""
     assert key_editor.add(path, "alice", lambda: "from-here") == "sk-from-here"
     assert key_editor.add(path, "bob") != key_editor.add(path, "carol")
 
 
 def test_new_file(tmp_path):
-    """A new file is its owner's alone, and says what may be written into it."""
+    """Only its owner can read a new file, which explains the ceilings."""
     path = tmp_path / "etc" / "gateway" / "keys.toml"
     before = os.umask(0)
     try:
@@ -91,7 +91,7 @@ def test_new_file(tmp_path):
 
 
 def test_empty_file(path):
-    """A file that was made empty is filled as if it were new."""
+    """An empty file is filled like a new one."""
     path.touch()
     key_editor.add(path, "alice")
     assert path.read_text().startswith(key_editor.head())
@@ -99,7 +99,7 @@ def test_empty_file(path):
 
 @pytest.mark.parametrize("text", [TEAM, TEAM.replace("\n", "\r\n"), TEAM.rstrip("\n")])
 def test_adding_keeps_the_rest(path, text):
-    """A key that is added leaves every byte before it as it was."""
+    """Adding a key changes no byte before it."""
     path.write_text(text, newline="")
     key_editor.add(path, "d.ave@example")
     assert path.read_bytes().startswith(text.encode())
@@ -108,7 +108,7 @@ def test_adding_keeps_the_rest(path, text):
 
 @pytest.mark.parametrize("name", ["alice", "bob", "carol"])
 def test_removing_keeps_the_rest(team, name):
-    """A key that is taken away takes its table along, and no other line and no comment above."""
+    """Removing a key removes its table, and no other line and no comment above."""
     table = TEAM[TEAM.index(f"[keys.{name}]") :].partition("\n\n")[0].removesuffix("# the end\n")
     key_editor.remove(team, name)
     assert HASHES[name] in table
@@ -116,14 +116,14 @@ def test_removing_keeps_the_rest(team, name):
 
 
 def test_removing_what_was_added(team):
-    """Whoever is added and taken away leaves the file's text, but for an empty line at its end."""
+    """Adding and removing a key leaves the text, except for an empty line at the end."""
     key_editor.add(team, "dave")
     key_editor.remove(team, "dave")
     assert team.read_text().rstrip() == TEAM.rstrip()
 
 
 def test_last_key(team):
-    """When the last key is taken away the file is no broken one, and lets nobody in."""
+    """Without its last key the file is valid, and admits nobody."""
     file = KeyFile(team)
     for name in HASHES:
         key_editor.remove(team, name)
@@ -147,16 +147,16 @@ def test_last_key(team):
     ("change", "name"), [(key_editor.add, "carol"), (key_editor.remove, "alice")]
 )
 def test_other_layouts(path, text, change, name):
-    """Keys written otherwise are changed as is meant, or left alone with what to do."""
+    """Other layouts are changed correctly, or refused with what to do."""
     text = text.format(**HASHES)
     path.write_text(text)
     before = tomllib.loads(text)["keys"]
     try:
         change(path, name)
     except KeysError as error:
-        told = error.mistakes
+        mistakes = error.mistakes
         assert path.read_text() == text
-        assert "write each as [keys.NAME]" in told[0]
+        assert "write each as [keys.NAME]" in mistakes[0]
         return
     after = tomllib.loads(path.read_text())["keys"]
     assert {*before} ^ {*after} == {name}
@@ -164,22 +164,22 @@ def test_other_layouts(path, text, change, name):
 
 
 @pytest.mark.parametrize("text", ["", "[keys", "[keys]\n", TEAM, TEAM + "[keys.dave]\nx = 1\n"])
-def test_change_that_went_wrong(team, monkeypatch, text):
-    """A text that does not say what is meant never takes the file's place."""
+def test_wrong_edit(team, monkeypatch, text):
+    """A text without the intended keys never replaces the file."""
     monkeypatch.setattr(key_editor, "_with", lambda *_: text)
     assert "write each as [keys.NAME]" in refusal(key_editor.add, team, "dave")
     assert team.read_text() == TEAM
 
 
 @pytest.mark.parametrize("name", ["default", "local", "a b", "", "../x", "sk-abcdef", "a\nb"])
-def test_names_that_are_none(path, name):
-    """A name that no key may have is refused, and no file is made for it."""
+def test_invalid_names(path, name):
+    """An invalid name is refused, and no file is made for it."""
     refusal(key_editor.add, path, name)
     assert not path.exists()
 
 
 def test_taken_and_unknown_names(team):
-    """A name that is taken is not given twice, and one that nobody has cannot be taken away."""
+    """A taken name cannot be added, and an unknown one cannot be removed."""
     assert "revoke it, or choose another" in refusal(key_editor.add, team, "alice")
     assert "keys list" in refusal(key_editor.remove, team, "dave")
     assert team.read_text() == TEAM
@@ -188,27 +188,27 @@ def test_taken_and_unknown_names(team):
 @pytest.mark.parametrize("text", ["[keys", "x = 1\n", "[keys.alice]\nsha256 = 'x'\n"])
 @pytest.mark.parametrize("change", [key_editor.add, key_editor.remove])
 def test_broken_file(path, text, change):
-    """A broken file is told of, and left as it is."""
+    """A broken file is reported and left as it is."""
     path.write_text(text)
     refusal(change, path, "bob")
     assert path.read_text() == text
 
 
 def test_no_file_to_remove_from(tmp_path):
-    """Where there is no file there is no key to take away, and none is made."""
-    assert "there is no" in refusal(key_editor.remove, tmp_path / "keys.toml", "alice")
+    """Removing a key from a missing file fails, and makes no file."""
+    assert "does not exist" in refusal(key_editor.remove, tmp_path / "keys.toml", "alice")
     assert "is there" in refusal(key_editor.remove, tmp_path / "away" / "keys.toml", "alice")
     assert not list(tmp_path.iterdir())
 
 
-def test_directory_that_is_none(tmp_path):
-    """A place where no file can be made is told with what to do, without a traceback."""
+def test_unusable_directory(tmp_path):
+    """If the file cannot be made, the error says what to do."""
     (tmp_path / "file").touch()
     assert "cannot be changed" in refusal(key_editor.add, tmp_path / "file" / "keys.toml", "alice")
 
 
 def test_mode_stays(team):
-    """The file keeps its mode: the gateway may run as another user of its group."""
+    """The file keeps its mode, because the gateway may run as another user of its group."""
     team.chmod(0o640)
     key_editor.add(team, "dave")
     key_editor.remove(team, "alice")
@@ -216,7 +216,7 @@ def test_mode_stays(team):
 
 
 def test_owner_stays(team, monkeypatch):
-    """The file keeps its owner and group, whoever runs the command."""
+    """The file keeps its owner and group if another user runs the command."""
     owners = []
     monkeypatch.setattr(os, "fchown", lambda descriptor, user, group: owners.append((user, group)))
     key_editor.add(team, "dave")
@@ -224,7 +224,7 @@ def test_owner_stays(team, monkeypatch):
 
 
 def test_link_stays(team, tmp_path):
-    """A link to the file stays one, and the file behind it is changed."""
+    """A link to the file stays, and its target is changed."""
     link = tmp_path / "link" / "keys.toml"
     link.parent.mkdir()
     link.symlink_to("../keys.toml")
@@ -236,7 +236,7 @@ def test_link_stays(team, tmp_path):
 
 
 def test_failed_change_leaves_nothing(team, monkeypatch, tmp_path):
-    """A change that cannot be completed leaves the old file, and no other."""
+    """A failed change leaves the old file and no other one."""
 
     def fail(*_):
         raise OSError(28, "No space left on device")
@@ -248,7 +248,7 @@ def test_failed_change_leaves_nothing(team, monkeypatch, tmp_path):
 
 
 def test_commands_at_once(path):
-    """Of keys that are made at once by several processes, none is lost."""
+    """Several processes can add keys at once without losing one."""
     script = (
         "import sys; from wrapper.auth import key_editor; sys.stdin.read();"
         "[key_editor.add(sys.argv[1], f'{sys.argv[2]}.{i}') for i in range(8)]"
@@ -259,13 +259,13 @@ def test_commands_at_once(path):
         for n in range(4)
     ]
     os.close(gate)
-    os.close(hold)  # for which all of them wait
+    os.close(hold)  # so that all of them start at once
     assert [process.wait(30) for process in processes] == [0] * 4
     assert sorted(KeyFile(path).names()) == [f"p{n}.{i}" for n in range(4) for i in range(8)]
 
 
 def test_reader_sees_whole_files(team):
-    """A gateway that reads all the while never finds a file that is half written."""
+    """A gateway that keeps reading never sees a half-written file."""
     file = KeyFile(team)
     script = (
         "import sys; from wrapper.auth import key_editor;"
@@ -280,11 +280,11 @@ def test_reader_sees_whole_files(team):
 
 @pytest.mark.parametrize("change", [key_editor.add, key_editor.remove])
 def test_refusals_hold_no_secret(team, change):
-    """What a command refuses is told without the hashes and the name that may be a key."""
+    """Refusals contain neither hashes nor a name that may be a key."""
     secret = "sk-" + "x" * 43
-    told = refusal(change, team, secret)
+    messages = refusal(change, team, secret)
     team.write_text(TEAM + "[keys.dave]\nmax_turns = 0\n")
     with pytest.raises(KeysError) as caught:
         change(team, "erin")
-    told += str(caught.value)
-    assert not any(hidden in told for hidden in (secret, *HASHES.values()))
+    messages += str(caught.value)
+    assert not any(hidden in messages for hidden in (secret, *HASHES.values()))

@@ -1,4 +1,4 @@
-"""The keys file: what may stand in it, who is found by it, and how it is read again."""
+"""The keys file: its contents, who its keys identify, and how it is read again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def put(path):
-    """Put a text in the file's place, as an editor does that replaces it."""
+    """Return a function that replaces the file, as an editor does."""
 
     def put(text):
         fresh = path.with_suffix(".new")
@@ -95,15 +95,15 @@ def mistakes_of(opened):
     ],
 )
 def test_right_values(opened, line, value):
-    """Each ceiling is taken as it is written."""
+    """Each ceiling is loaded with its value."""
     (principal,) = opened(table("alice", line)).principals()
-    found = getattr(principal, line.partition(" ")[0])
-    assert (found, type(found)) == (value, type(value))
+    loaded = getattr(principal, line.partition(" ")[0])
+    assert (loaded, type(loaded)) == (value, type(value))
 
 
 @pytest.mark.parametrize("mode", PERMISSION_MODES)
 def test_every_mode(opened, mode):
-    """Every permission mode may be a ceiling, the widest where ALLOW_BYPASS confirms it."""
+    """Every permission mode may be a ceiling; the widest needs ALLOW_BYPASS."""
     file = opened(table("alice", f'permission_mode = "{mode}"'), allow_bypass=True)
     assert file.principals()[0].permission_mode == mode
 
@@ -136,7 +136,7 @@ LISTS = ("models", "tools", "allowed_tools", "disallowed_tools")
     ],
 )
 def test_wrong_values(mistakes_of, field, value):
-    """A value that cannot be, or a ceiling that is none, is told by the key and the field."""
+    """An invalid value or an unknown ceiling is reported by key and field."""
     (mistake,) = mistakes_of(table("alice", f"{field} = {value}"))
     assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{field}: ")
     assert len(mistake) > len(f"API_KEYS_FILE: keys.alice.{field}: ") + 10
@@ -147,86 +147,86 @@ def test_wrong_values(mistakes_of, field, value):
     ['""', '"abc"', f'"{"g" * 64}"', f'"{"a" * 63}"', f'"{"a" * 65}"', "1", f'"{hash_of("")}"'],
 )
 def test_wrong_hash(mistakes_of, value):
-    """What is no hash, or is that of an empty key, is told and not shown."""
+    """An invalid hash, or that of an empty key, is reported and not shown."""
     (mistake,) = mistakes_of(f"[keys.alice]\nsha256 = {value}\n")
     assert mistake.startswith("API_KEYS_FILE: keys.alice.sha256: ")
     assert value == "1" or value == '""' or value.strip('"') not in mistake
 
 
 def test_missing_hash(mistakes_of):
-    """A key without a hash is told, with where one comes from."""
+    """A missing hash is reported, with how to get one."""
     (mistake,) = mistakes_of("[keys.alice]\nmax_turns = 1\n")
     assert mistake.startswith("API_KEYS_FILE: keys.alice.sha256: ")
     assert "keys new" in mistake
 
 
 def test_hash_in_capitals(opened):
-    """A hash may be written in capitals."""
+    """A hash may be in capitals."""
     file = opened(f'[keys.alice]\nsha256 = "{HASHES["alice"].upper()}"\n')
     assert file.find(KEYS["alice"].encode()).name == "alice"
 
 
 @pytest.mark.parametrize("name", ["local", "default", "a b", "", "-x", "ü", "a" * 65, "a/b"])
 def test_wrong_names(mistakes_of, name):
-    """A name that is the gateway's own, or could be no directory, is refused."""
+    """A reserved name, or one that cannot be a directory, is refused."""
     (mistake,) = mistakes_of(f'[keys."{name}"]\nsha256 = "{HASHES["alice"]}"\n')
     assert mistake.startswith("API_KEYS_FILE: keys.")
 
 
 @pytest.mark.parametrize("name", ["alice", "a", "7", "a.b@c.example", "A_b+c-d", "n" * 64])
 def test_right_names(opened, name):
-    """A name may be an address."""
+    """A name may be an email address."""
     assert opened(f'[keys."{name}"]\nsha256 = "{HASHES["alice"]}"\n').names() == (name,)
 
 
 def test_one_hash_for_two(mistakes_of):
-    """Two names for one key are a mistake: who is calling?"""
+    """Two names for one key are refused, because the caller would be ambiguous."""
     (mistake,) = mistakes_of(team("alice", "bob").replace(HASHES["bob"], HASHES["alice"]))
-    assert mistake.startswith("API_KEYS_FILE: keys.bob.sha256: is that of keys.alice; ")
+    assert mistake.startswith("API_KEYS_FILE: keys.bob.sha256: is the same as that of keys.alice; ")
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("", "no table [keys]"),
-        ("# nothing\n", "no table [keys]"),
-        ("keys = 1\n", "no table [keys]"),
-        ("[[keys]]\n", "no table [keys]"),
+        ("", "[keys] is missing"),
+        ("# nothing\n", "[keys] is missing"),
+        ("keys = 1\n", "[keys] is missing"),
+        ("[[keys]]\n", "[keys] is missing"),
         ("[keys]\nalice = 1\n", "keys.alice: Must be a table"),
-        ("[keys]\n[others]\nx = 1\n", "others: is not known"),
-        ("[keys.alice]\n[keys.alice]\n", "no TOML"),
+        ("[keys]\n[others]\nx = 1\n", "others: unknown table"),
+        ("[keys.alice]\n[keys.alice]\n", "not valid TOML"),
         ("[keys.alice\n", "line 1"),
     ],
 )
 def test_wrong_shape(mistakes_of, text, part):
-    """A file of another shape is told with what is wrong; an emptied one does not mean no keys."""
+    """A file of another shape is refused; an empty one does not count as no keys."""
     (mistake,) = mistakes_of(text)
     assert mistake.startswith("API_KEYS_FILE: ")
     assert part in mistake
 
 
 def test_all_mistakes_at_once(mistakes_of):
-    """All mistakes are told together, so that they can be mended together."""
+    """All mistakes are reported together, so that they can be fixed together."""
     text = table("alice", "max_turns = 0", "usd_per_day = 0") + table("bob", "x = 1") + "[y]\n"
-    named = {mistake.split(": ")[1] for mistake in mistakes_of(text)}
-    assert named == {"y", "keys.alice.max_turns", "keys.alice.usd_per_day", "keys.bob.x"}
+    subjects = {mistake.split(": ")[1] for mistake in mistakes_of(text)}
+    assert subjects == {"y", "keys.alice.max_turns", "keys.alice.usd_per_day", "keys.bob.x"}
 
 
-def test_no_keys_are_no_mistake(opened):
-    """Where nobody has a key, nobody is let in."""
+def test_no_keys(opened):
+    """A file without keys is valid, and admits nobody."""
     file = opened("[keys]\n")
     assert file.names() == ()
     assert file.find(KEYS["alice"].encode()) is None
 
 
 def test_missing_file(path):
-    """A file that is not there is told with the command that makes it, as a wrong setting is."""
-    with pytest.raises(SettingsError, match=r"API_KEYS_FILE: there is no .*keys new NAME"):
+    """A missing file is a wrong setting; the message names the command that makes it."""
+    with pytest.raises(SettingsError, match=r"API_KEYS_FILE: .* does not exist; .*keys new NAME"):
         KeyFile(path)
 
 
-def test_what_is_no_file(tmp_path):
-    """A directory is refused, and a pipe too, on which one would wait for ever."""
+def test_not_a_file(tmp_path):
+    """A directory is refused, and so is a pipe, which could block forever."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(KeysError, match="not a regular file"):
@@ -244,13 +244,13 @@ def test_what_is_no_file(tmp_path):
     ],
 )
 def test_rules_for_no_tool(mistakes_of, line, wrong):
-    """A tool that is mistyped would deny or allow nothing, and is told."""
+    """A mistyped tool, which would deny or allow nothing, is refused."""
     (mistake,) = mistakes_of(table("alice", line))
     assert mistake.startswith(f"API_KEYS_FILE: keys.alice.{line.partition(' ')[0]}: {wrong}")
 
 
 def test_rules_that_run_commands(opened, mistakes_of):
-    """A rule for Bash needs a setting that holds what it runs, or says that it is meant."""
+    """A rule for Bash needs a setting that confines its commands, or one that confirms it."""
     text = table("alice", 'allowed_tools = ["Bash(git status:*)"]')
     (mistake,) = mistakes_of(text)
     assert "keys.alice.allowed_tools: 'Bash(git status:*)' would run" in mistake
@@ -260,13 +260,13 @@ def test_rules_that_run_commands(opened, mistakes_of):
 
 
 def test_tools_of_the_settings(opened):
-    """Tools that the settings add may be named; so may those that they leave out."""
+    """A key may name tools that the settings add, and tools that they leave out."""
     text = table("alice", 'tools = ["Bash", "Agent"]')
     assert opened(text, claude_tools=("Agent",)).principals()[0].tools == ("Bash", "Agent")
 
 
-def test_schema_is_whole():
-    """Every ceiling of a principal can be set, and nothing that is none."""
+def test_schema_is_complete():
+    """A key's table can set every ceiling of a principal, and nothing else."""
     schema = KeySchema("x")
     assert set(schema.fields) == {"sha256", *CEILINGS}
     assert set(CEILINGS) == {row.name for row in fields(Principal)} - {"name", "shares"}
@@ -287,7 +287,7 @@ def test_schema_is_whole():
     )
 )
 def test_garbage(tmp_path_factory, content):
-    """Whatever a file holds, it is read or refused as a keys file."""
+    """Any content is loaded, or refused with KeysError."""
     path = tmp_path_factory.mktemp("garbage") / "keys.toml"
     path.write_bytes(content)
     with contextlib.suppress(KeysError):
@@ -295,7 +295,7 @@ def test_garbage(tmp_path_factory, content):
 
 
 def test_found(opened):
-    """Who sends a key is found by it, with ceilings, and shares the gateway with others."""
+    """A key identifies its holder, with ceilings, who shares the gateway with others."""
     file = opened(team("alice") + table("bob", "max_turns = 3") + team("carol"))
     assert file.find(KEYS["bob"].encode()) == Principal("bob", shares=True, max_turns=3)
     assert file.names() == ("alice", "bob", "carol")
@@ -305,13 +305,13 @@ def test_found(opened):
     "sent", [b"", HASHES["alice"].encode(), KEYS["alice"][:-1].encode(), b"\xff\x00", b"sk-"]
 )
 def test_not_found(opened, sent):
-    """Nothing else is a key, and least of all what the file itself holds."""
+    """Nothing else is a key, not even a hash in the file."""
     assert opened(team("alice", "bob")).find(sent) is None
 
 
 @pytest.mark.parametrize("sent", [*KEYS.values(), "wrong", ""])
 def test_every_key_is_compared(opened, monkeypatch, sent):
-    """Whatever is sent, it is compared with each of the keys."""
+    """A sent key is always compared with all keys."""
     file = opened(team(*KEYS))
     compared = []
 
@@ -325,7 +325,7 @@ def test_every_key_is_compared(opened, monkeypatch, sent):
 
 
 def test_read_again(opened, put):
-    """A key is known, and another unknown, as soon as the file says so."""
+    """A change of the file takes effect at once."""
     file = opened(team("alice"))
     put(team("bob"))
     assert file.find(KEYS["alice"].encode()) is None
@@ -333,10 +333,10 @@ def test_read_again(opened, put):
 
 
 def test_read_again_in_place(opened, path):
-    """A change is seen that leaves the file's size, inode and time of change as they were."""
+    """A change is noticed that keeps the file's size, inode and modification time."""
     file = opened(team("alice"))
     before = path.stat()
-    while path.stat().st_ctime_ns == before.st_ctime_ns:  # its clock has some coarse ticks
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # its clock is coarse
         path.write_text(team("alice").replace(HASHES["alice"], HASHES["carol"]))
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
@@ -353,7 +353,7 @@ def test_read_once(opened, put, monkeypatch):
 
 
 def test_broken_later(opened, put, caplog):
-    """The keys from before stay in force while the file is broken, which is logged once."""
+    """While the file is broken the previous keys stay valid, which is logged once."""
     file = opened(team("alice"))
     for text in ("[keys.alice\n", "", table("alice", "max_turn = 1")):
         put(text)
@@ -362,12 +362,12 @@ def test_broken_later(opened, put, caplog):
         assert file.error == BROKEN
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 3
-    assert all("the keys from before are in force: API_KEYS_FILE: " in line for line in errors)
+    assert all("the previous keys stay valid: API_KEYS_FILE: " in line for line in errors)
     assert "keys.alice.max_turn: " in errors[2]
 
 
 def test_each_change_is_logged(opened, put, caplog):
-    """A file that is changed, and broken in the same way, is told of again."""
+    """A file that changes and is broken in the same way is logged again."""
     file = opened(team("alice"))
     for _ in range(2):
         put("[keys.alice\n")
@@ -375,8 +375,8 @@ def test_each_change_is_logged(opened, put, caplog):
     assert len(caplog.records) == 2
 
 
-def test_mended(opened, put, path, caplog):
-    """A file that vanished or was broken, and is mended, is in force again without a restart."""
+def test_repaired(opened, put, path, caplog):
+    """A file that was missing or broken is used again once repaired, without a restart."""
     caplog.set_level(logging.INFO)
     file = opened(team("alice"))
     for spoil in (path.unlink, lambda: put("x")):
@@ -389,11 +389,11 @@ def test_mended(opened, put, path, caplog):
         put(team("alice"))
         assert file.names() == ("alice",)
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
-    assert caplog.records[-1].getMessage() == "API_KEYS_FILE is read again: 1 keys"
+    assert caplog.records[-1].getMessage() == "API_KEYS_FILE has changed, 1 keys are valid now"
 
 
 def test_unreadable_for_a_while(opened, put, monkeypatch, caplog):
-    """What could not be opened is tried again although it has not changed, and logged once."""
+    """A file that could not be opened is tried again, and logged once."""
     file = opened(team("alice"))
     put(team("bob"))
 
@@ -405,16 +405,16 @@ def test_unreadable_for_a_while(opened, put, monkeypatch, caplog):
         assert file.names() == file.names() == ("alice",)
     assert file.names() == ("bob",)
     assert file.error is None
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert "Too many open files" in told
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "Too many open files" in message
 
 
 def test_one_thread_reads(opened, put, monkeypatch):
-    """While one thread reads a change, the others wait for it: none takes a key of before."""
+    """While one thread reads a change, the others wait, so that none accepts a revoked key."""
     file = opened(team("alice"))
     put(team("bob"))
     reading, go_on = threading.Event(), threading.Event()
-    reads, found = [], []
+    reads, holders = [], []
     real = key_file.read
 
     def slow(path):
@@ -425,23 +425,23 @@ def test_one_thread_reads(opened, put, monkeypatch):
 
     monkeypatch.setattr(key_file, "read", slow)
     threads = [
-        threading.Thread(target=lambda: found.append(file.find(KEYS["alice"].encode())))
+        threading.Thread(target=lambda: holders.append(file.find(KEYS["alice"].encode())))
         for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     assert reading.wait(10)
     threads[-1].join(0.1)
-    assert found == []
+    assert holders == []
     go_on.set()
     for thread in threads:
         thread.join(10)
-    assert found == [None] * 4
+    assert holders == [None] * 4
     assert len(reads) == 1
 
 
 def test_path_stays(path, put, monkeypatch, tmp_path):
-    """A relative path means what it meant when the gateway was started."""
+    """A relative path stays relative to the directory where the gateway started."""
     put(team("alice"))
     monkeypatch.chdir(tmp_path)
     file = KeyFile(path.name)
@@ -472,20 +472,20 @@ SECRETS = ("sk-abcdefghijklmnop", HASHES["bob"], HASHES["bob"].upper())
         "{0}\n",
     ],
 )
-def test_no_secret_is_told(mistakes_of, path, put, caplog, secret, text):
-    """Neither a key nor a hash is told, wherever in a broken file it stands by mistake."""
+def test_no_secret_in_messages(mistakes_of, path, put, caplog, secret, text):
+    """No message contains a key or hash, wherever it is in a broken file."""
     text = text.format(secret, "a" * 59 + "-")
-    told = "\n".join(mistakes_of(text))
+    messages = "\n".join(mistakes_of(text))
     put(team("alice"))
     file = KeyFile(path)
     put(text)
-    told += file.error + caplog.text
+    messages += file.error + caplog.text
     for part in (secret, secret[:16], repr(secret)):
-        assert part.lower() not in told.lower()
+        assert part.lower() not in messages.lower()
 
 
 def test_no_secret_is_logged(opened, put, caplog):
-    """A log of every level holds no hash, and nothing that was sent."""
+    """No log level logs a hash or a sent key."""
     caplog.set_level(logging.DEBUG)
     file = opened(team("alice"))
     put(team("alice", "bob"))
