@@ -99,7 +99,7 @@ def test_limits_of_a_caller():
 
 
 def test_job():
-    """A job in its own thread, without a request or an app, starts the gateway and gets an answer."""
+    """A job in a thread, without a request or an app, starts the gateway and gets an answer."""
     gateway, texts = build(), []
     job = threading.Thread(target=lambda: texts.append(gateway.chat.complete(HELLO).text))
     job.start()
@@ -182,7 +182,7 @@ class Summary(Schema):
 
 
 def extended(gateway):
-    """Return a client of an app with views of the shop on the gateway's blueprint."""
+    """Return a client of an app that adds views to the gateway's blueprint."""
 
     @gateway.blueprint.post("/summaries")
     @operation(body=Summary())

@@ -197,7 +197,7 @@ def test_broken_file(path, text, change):
 def test_no_file_to_remove_from(tmp_path):
     """Removing a key from a missing file fails, and makes no file."""
     assert "does not exist" in refusal(key_editor.remove, tmp_path / "keys.toml", "alice")
-    assert "is there" in refusal(key_editor.remove, tmp_path / "away" / "keys.toml", "alice")
+    assert "make sure that" in refusal(key_editor.remove, tmp_path / "away" / "keys.toml", "alice")
     assert not list(tmp_path.iterdir())
 
 
