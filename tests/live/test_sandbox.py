@@ -54,7 +54,7 @@ SEEN: dict[str, set[str]] = {
 
 def needs(kind: str) -> None:
     """Skip, or fail where everything is to be there, without what *kind* is made of."""
-    if kind == "sandbox" and (why := sandbox.why_not(os.environ["PATH"], None)):
+    if kind == "sandbox" and (why := sandbox.check(os.environ["PATH"], None)):
         cli.missing(f"sandbox here: {why}")
     if kind == "user" and os.geteuid() != 0:
         cli.missing("right to run processes as another user: be root")
@@ -355,7 +355,7 @@ def test_no_start(serve, settings, named):
 
 
 def test_a_sandbox_that_claude_does_not_make(serve, tmp_path):
-    """A Claude Code that does not take the settings of its sandbox is refused."""
+    """A Claude Code that does not apply the settings of its sandbox is refused."""
     needs("sandbox")
     script = tmp_path / "claude"
     script.write_text(
@@ -366,4 +366,4 @@ def test_a_sandbox_that_claude_does_not_make(serve, tmp_path):
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         server = serve(CLAUDE_CLI_PATH=str(script), CLAUDE_SANDBOX="true", TMPDIR=short)
         assert server.ended() == 3
-    assert "does not take the settings of its sandbox" in server.log()
+    assert "does not apply the settings of its sandbox" in server.log()

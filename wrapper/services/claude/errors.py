@@ -1,4 +1,4 @@
-"""The failures of a process, each by what follows from it."""
+"""Errors of Claude Code's processes, and the ApiError that each of its results means."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from wrapper.errors import (
 
 
 class BootFailed(Exception):
-    """Raised when a process did not come up; the message says why."""
+    """Raised when a process could not boot; the message says why."""
 
 
 class Refused(BootFailed):
-    """Raised when a process came up, but must not serve; the message holds the mend."""
+    """Raised when a process booted, but must not serve; the message says what to do."""
 
 
 class DiedEarly(BadGateway):
-    """Raised when a process ended before it was asked anything, so that another may be asked."""
+    """Raised when a process ended before it was asked anything, so another one may be."""
 
 
 RETRY_SECONDS = 5
-# Whoever has to wait for longer waits at the client, which is told so: there it takes no turn's
-# place, and as long as a stream is held back the error is a status.
+# A longer wait becomes an error, so that the client waits, which blocks no other turn. While no
+# stream has begun, the error can still be a status.
 LONGEST_WAIT = 10.0
-# Claude Code does not wait for longer than this, where the API asks it to; it says no number then.
+# If the API asks for a longer wait than this, Claude Code gives up and does not say how long.
 LONG_RETRY_SECONDS = 60
-REASON_CHARACTERS = 2000
+MAX_REASON_CHARACTERS = 2000
 Raw = dict[str, Any]
 
 _PREFIX = re.compile(
     r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
 )
-# What Claude Code adds for its own user, with the address that it asks.
+# What Claude Code adds for its own user, with the URL of the API.
 _ADVICE = re.compile(r"\.? This is a server-side issue, .*", re.DOTALL)
 _PARAMETERS = ("temperature", "top_p", "stop_sequences", "max_tokens", "reasoning_effort")
 
@@ -56,7 +56,7 @@ LOGIN = (
 )
 
 
-# What a status of the model's API means; each gets the reason that the API gave.
+# The error for each status of the model's API, made from the API's reason.
 STATUSES: dict[int, Callable[[str], ApiError]] = {
     400: lambda reason: InvalidRequest(
         f"The model's API refused the request: {reason}", param=_param(reason)
@@ -77,7 +77,7 @@ STATUSES: dict[int, Callable[[str], ApiError]] = {
         f"The model's API is overloaded: {reason}", retry_after=RETRY_SECONDS
     ),
 }
-# What the API calls its errors. In mid-stream they come without a status.
+# The statuses of the API's error types, since errors in mid-stream have no status.
 TYPES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -88,20 +88,20 @@ TYPES = {
     "api_error": 500,
     "overloaded_error": 529,
 }
-LONG_WAIT = "It asks for a wait of more than a minute; for how long Claude Code does not say."
+LONG_WAIT = "It asks for a wait of more than a minute; Claude Code does not say how long."
 BROKEN_OFF = (
-    "The model's API broke its answer off: it is overloaded, has failed, or the connection was "
+    "The model's API broke off its answer: it is overloaded, has failed, or the connection was "
     "lost. Claude Code does not say which."
 )
 
 
-def fault_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
+def error_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
     """Return the error that a failed turn's raw *result* means.
 
-    *notice* is what the CLI said in the model's place, where it ended for another reason too.
-    *gave_up* says that it was to ask again before the model had begun, and has not.
+    *notice* is the text of the CLI's own message, which has the API's reason where the turn ended
+    for yet another one. *gave_up* says that the CLI did not retry, although it should have.
     """
-    error = _fault_of(result, notice)
+    error = _make_error(result, notice)
     if gave_up and error.retry_after:
         error.retry_after = LONG_RETRY_SECONDS
         error.message = f"{error.message.removesuffix('.')}. {LONG_WAIT}"
@@ -109,25 +109,28 @@ def fault_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
 
 
 def tells_why(result: Raw, notice: str) -> bool:
-    """Say whether *result* or *notice* holds a reason of the API's; a spent budget is none."""
-    known = ("result", "api_error_status", "api_error_type")
-    return bool(notice or any(result.get(name) for name in known))
+    """Say whether *result* or *notice* has a reason from the API; a spent budget is not one."""
+    fields = ("result", "api_error_status", "api_error_type")
+    return bool(notice or any(result.get(name) for name in fields))
 
 
-def fault_of_waiting(delay: Raw) -> ApiError | None:
-    """Return the error for a turn whose CLI says that it waits, None where it is worth waiting."""
+def error_of_retry(delay: Raw) -> ApiError | None:
+    """Return the error for a turn whose CLI waits before a retry, None if the wait is short.
+
+    *delay* is the CLI's raw api_retry message.
+    """
     seconds = math.ceil(delay["retry_delay_ms"] / 1000)
     status = delay.get("error_status")
     if seconds <= LONGEST_WAIT or not isinstance(status, int):
         return None
-    error = _fault_of({"api_error_status": status}, f"it asks for a wait of {seconds} s")
+    error = _make_error({"api_error_status": status}, f"it asks for a wait of {seconds} s")
     error.retry_after = seconds
     return error
 
 
-def _fault_of(result: Raw, notice: str) -> ApiError:
+def _make_error(result: Raw, notice: str) -> ApiError:
     text = str(result.get("result") or notice) or "; ".join(map(str, result.get("errors") or ()))
-    reason = _ADVICE.sub("", _PREFIX.sub("", text))[:REASON_CHARACTERS]
+    reason = _ADVICE.sub("", _PREFIX.sub("", text))[:MAX_REASON_CHARACTERS]
     status = result.get("api_error_status") or TYPES.get(str(result.get("api_error_type")))
     if "Not logged in" in text:
         return UpstreamAuthentication(LOGIN)
@@ -138,8 +141,8 @@ def _fault_of(result: Raw, notice: str) -> ApiError:
     if status in STATUSES:
         return STATUSES[status](reason)
     if isinstance(status, int):
-        told = f": {reason}" if reason else "."
-        return UpstreamFailed(f"The model's API failed with status {status}{told}")
+        details = f": {reason}" if reason else "."
+        return UpstreamFailed(f"The model's API failed with status {status}{details}")
     if not text:
         return BadGateway("Claude Code ended the turn without an answer and without a reason.")
     return BadGateway(f"Claude Code could not finish the answer: {reason}")

@@ -1,9 +1,9 @@
-"""The login of Claude Code's own, lent to the gateway's processes and given back when renewed.
+"""Detect the login that Claude Code uses, and lend its own login to the gateway's processes.
 
-Processes read it through a link in a directory of the gateway's, which keeps everything else of
-the user's configuration from them. Claude Code renews a login by replacing the file, and so the
-link: unless that file is brought back, the user's own Claude Code is left with a token that has
-been used up. Its content is copied and never looked at.
+Processes read the login through a link in the gateway's directory, so they see nothing else of
+the user's configuration. Claude Code renews a login by replacing the file, and so the link. Unless
+the new file is copied back, the user's own Claude Code keeps a token that no longer works. The
+gateway copies the file and never reads its content.
 """
 
 from __future__ import annotations
@@ -17,33 +17,35 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+HOW_TO_LOG_IN = "log in with `claude /login`, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+
 
 class LentLogin:
-    """*original* is where the user's Claude Code keeps the login, be it there or not."""
+    """Links *original*, the file of the user's login, which need not exist, into *config*."""
 
     def __init__(self, original: Path, config: Path):
         self.config = config
         self._original = original
-        self._lent = config / original.name
+        self._copy = config / original.name
         self._lock = threading.Lock()
         self._link()
 
-    def give_back(self) -> None:
-        """Bring a login that was renewed here back to its owner, and lend it anew."""
+    def copy_back(self) -> None:
+        """Copy a renewed login back to the original file, and link that again."""
         with self._lock:
-            if self._lent.is_symlink() or not self._lent.exists():
+            if self._copy.is_symlink() or not self._copy.exists():
                 return
             self._restore()
             self._link()
 
     def _restore(self) -> None:
-        """Replace the original in one step, so that whoever reads it finds it whole."""
+        """Replace the original in one step, so that no reader finds a part of it."""
         handle, name = tempfile.mkstemp(dir=self._original.parent, prefix=".renewed-")
         os.close(handle)
         try:
-            # Where a link has taken its place meanwhile nothing is brought back.
-            lent = os.open(self._lent, os.O_RDONLY | os.O_NOFOLLOW)
-            with open(lent, "rb") as source, open(name, "wb") as target:
+            # If it has become a link meanwhile nothing is copied.
+            renewed = os.open(self._copy, os.O_RDONLY | os.O_NOFOLLOW)
+            with open(renewed, "rb") as source, open(name, "wb") as target:
                 shutil.copyfileobj(source, target)
             os.replace(name, self._original)
         except OSError:
@@ -52,17 +54,14 @@ class LentLogin:
             raise
 
     def _link(self) -> None:
-        fresh = self._lent.with_suffix(".link")
-        fresh.symlink_to(self._original)
-        os.replace(fresh, self._lent)
-
-
-HOW_TO_LOG_IN = "log in with `claude /login`, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+        link = self._copy.with_suffix(".link")
+        link.symlink_to(self._original)
+        os.replace(link, self._copy)
 
 
 @dataclass(frozen=True)
 class Login:
-    """The way in force: `method` is anthropic, claude_cli, bedrock or vertex."""
+    """How Claude Code logs in: `method` is anthropic, claude_cli, bedrock or vertex."""
 
     method: str
     reason: str
@@ -70,9 +69,9 @@ class Login:
 
 
 def detect_login(environment: Mapping[str, str]) -> Login:
-    """Return the login that Claude Code will choose, why, and what it still needs.
+    """Return the login that Claude Code will choose, the reason, and what is missing.
 
-    The order is Claude Code's own: a cloud, a key, a login.
+    The order is Claude Code's own: first a cloud, then a key, then its own login.
     """
     if _on(environment, "CLAUDE_CODE_USE_BEDROCK"):
         return Login("bedrock", "CLAUDE_CODE_USE_BEDROCK is set", _missing_region(environment))
@@ -90,12 +89,12 @@ def detect_login(environment: Mapping[str, str]) -> Login:
 
 
 def uses_cli_login(environment: Mapping[str, str]) -> bool:
-    """Say whether Claude Code will use a login of its own: no key and no cloud is set."""
+    """Say whether Claude Code will use its own login, since neither a key nor a cloud is set."""
     return detect_login(environment).method == "claude_cli"
 
 
 def credentials_file(environment: Mapping[str, str]) -> Path:
-    """Return where Claude Code keeps a login of its own, be it there or not."""
+    """Return the file of Claude Code's own login, which need not exist."""
     home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")
     return Path(home, ".credentials.json")
 

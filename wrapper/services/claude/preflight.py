@@ -1,4 +1,4 @@
-"""The footing: whether this machine bears the confinement that the settings ask for."""
+"""Check before the start that this machine can confine agents as the settings ask."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from wrapper.settings import Settings, SettingsError
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise SettingsError, with all mistakes, where commands would not be held as asked."""
-    found = [*confinement.mistakes(settings), *_of_user(settings, environment)]
-    if settings.claude_sandbox and not found:
-        found += _of_sandbox(settings, environment)
-    if found:
-        raise SettingsError(found)
+    """Raise SettingsError, with all mistakes, if agents could not be confined as asked."""
+    mistakes = [*confinement.mistakes(settings), *_check_user(settings, environment)]
+    if settings.claude_sandbox and not mistakes:
+        mistakes += _check_sandbox(settings, environment)
+    if mistakes:
+        raise SettingsError(mistakes)
 
 
-def _of_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield why there can be no sandbox, each with its mend."""
+def _check_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield why the sandbox cannot work, and what to do."""
     temporary = tempfile.gettempdir()
     if len(temporary) > sandbox.LONGEST_TMPDIR:
         yield (
             f"TMPDIR: {temporary} is too long a path for the sandbox's sockets; set one of at most "
             f"{sandbox.LONGEST_TMPDIR} characters"
         )
-    if why := sandbox.why_not(environment.get("PATH"), unix_user.of(settings.claude_user)):
-        yield f"CLAUDE_SANDBOX: {why}"
+    user = unix_user.find_optional(settings.claude_user)
+    if reason := sandbox.check(environment.get("PATH"), user):
+        yield f"CLAUDE_SANDBOX: {reason}"
 
 
-def _of_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield why CLAUDE_USER cannot be what agents run as, each with its mend."""
+def _check_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield why agents cannot run as CLAUDE_USER, and what to do."""
     name = settings.claude_user
     if not name:
         return
@@ -52,23 +53,25 @@ def _of_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str
         yield f"CLAUDE_USER: there is no user {name}; make it: useradd --system {name}"
         return
     if user.uid in (0, os.geteuid()):
-        yield f"CLAUDE_USER: from {name} nothing would be kept; name a user without rights"
+        yield (
+            f"CLAUDE_USER: {name} is root or the gateway's own user, from whom nothing can be "
+            "hidden; name a user without rights"
+        )
     elif os.geteuid() != 0:
         yield "CLAUDE_USER: only root can run processes as another user; start the gateway as root"
     else:
-        yield from _out_of_reach(user, settings, environment)
-        yield from _within_reach(user, settings)
+        yield from _inaccessible(user, settings, environment)
+        yield from _readable(user, settings)
         yield from _replaceable(user, settings, environment)
 
 
-def _out_of_reach(
+def _inaccessible(
     user: UnixUser, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield what the user has to get to, and cannot."""
+    """Yield what the user needs and cannot access."""
     if uses_cli_login(environment) and not environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
-        kept = credentials_file(environment)
         yield (
-            f"CLAUDE_USER: {user.name} cannot use the login in {kept}; "
+            f"CLAUDE_USER: {user.name} cannot use the login in {credentials_file(environment)}; "
             "set CLAUDE_CODE_OAUTH_TOKEN (claude setup-token) or ANTHROPIC_API_KEY"
         )
     try:
@@ -78,26 +81,26 @@ def _out_of_reach(
                 f"CLAUDE_CLI_PATH: {user.name} (CLAUDE_USER) cannot run {binary}; install Claude "
                 "Code where it can, or let it pass through the directories above"
             )
-    except BadGateway:  # which is told of where processes are started
+    except BadGateway:  # reported when a process is started
         pass
     for setting, folder in _folders(settings):
         try:
-            if setting == "SESSION_DIR":  # made by others, it could be one to be shut out of
+            if setting == "SESSION_DIR":  # if others made it, they could deny access to it
                 make_parent(folder, user)
         except OSError as error:
-            yield f"{setting}: {folder} cannot be made ({error.strerror}); set another"
+            yield f"{setting}: {folder} cannot be made ({error.strerror}); set another one"
             continue
         if not user.can("x", folder):
             yield (
-                f"{setting}: {user.name} (CLAUDE_USER) cannot get into {folder}; let it pass "
-                f"(chmod o+x {_shut(user, folder)}), or set another"
+                f"{setting}: {user.name} (CLAUDE_USER) cannot enter {folder}; let it pass "
+                f"(chmod o+x {_first_closed(user, folder)}), or set another one"
             )
 
 
-def _shut(user: UnixUser, folder: Path) -> Path:
-    """Return the first directory on the way to *folder* that the user cannot go through."""
+def _first_closed(user: UnixUser, folder: Path) -> Path:
+    """Return the first directory on the way to *folder* that the user cannot enter."""
     way = (*reversed(folder.parents), folder)
-    return next(one for one in way if not user.can("x", one))
+    return next(directory for directory in way if not user.can("x", directory))
 
 
 def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -108,24 +111,24 @@ def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "SESSION_DIR", Path(settings.session_dir).expanduser().absolute()
 
 
-def _within_reach(user: UnixUser, settings: Settings) -> Iterator[str]:
-    """Yield what of the gateway's own the user could read."""
+def _readable(user: UnixUser, settings: Settings) -> Iterator[str]:
+    """Yield the gateway's secret files that the user could read."""
     files = {
         "API_KEYS_FILE": settings.api_keys_file,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",
     }
-    for what, name in files.items():
+    for setting, name in files.items():
         path = Path(name).expanduser().absolute()
         if name and path.is_file() and user.can("r", path):
-            yield f"{what}: {user.name} (CLAUDE_USER) can read {path}; chmod 600 {path}"
+            yield f"{setting}: {user.name} (CLAUDE_USER) can read {path}; chmod 600 {path}"
 
 
 def _replaceable(
     user: UnixUser, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield what the user could put something else in the place of, which root would then use."""
-    used = {
+    """Yield files and directories that the user could replace, and root would then use."""
+    paths = {
         "API_KEYS_FILE": settings.api_keys_file,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",
@@ -133,23 +136,23 @@ def _replaceable(
         "SESSION_DIR": "" if settings.claude_cwd else settings.session_dir,
     }
     with suppress(BadGateway):
-        used["CLAUDE_CLI_PATH"] = profiles.find_binary(settings, environment.get("PATH"))
+        paths["CLAUDE_CLI_PATH"] = profiles.find_binary(settings, environment.get("PATH"))
     can_replace = functools.cache(functools.partial(_can_replace, user))
-    for what, name in used.items():
+    for setting, name in paths.items():
         path = Path(name).expanduser().absolute()
         way = (path, *path.parents, path.resolve(), *path.resolve().parents) if name else ()
-        if place := next(filter(can_replace, way), None):
+        if writable := next(filter(can_replace, way), None):
             yield (
-                f"{what}: {user.name} (CLAUDE_USER) can write to {place}, and so replace {path}; "
-                "take that right away (chown root, chmod go-w), or set another path"
+                f"{setting}: {user.name} (CLAUDE_USER) can write to {writable}, and so replace "
+                f"{path}; take that right away (chown root, chmod go-w), or set another path"
             )
 
 
-def _can_replace(user: UnixUser, place: Path) -> bool:
-    """Say whether the user can change what is at *place*.
+def _can_replace(user: UnixUser, path: Path) -> bool:
+    """Say whether the user can replace *path*, or what is in it.
 
-    In a directory like /tmp nobody can replace what is another user's.
+    In a directory like /tmp nobody can replace another user's files.
     """
-    if not place.exists() or place.stat().st_mode & stat.S_ISVTX:
+    if not path.exists() or path.stat().st_mode & stat.S_ISVTX:
         return False
-    return user.can("w", place)
+    return user.can("w", path)

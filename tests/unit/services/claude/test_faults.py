@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper import errors
-from wrapper.services.claude.errors import fault_of, fault_of_waiting
+from wrapper.services.claude.errors import error_of, error_of_retry
 
 
 def result(status=None, text="", **more):
@@ -27,7 +27,7 @@ def result(status=None, text="", **more):
 )
 def test_statuses(status, kind, retry_after):
     """Each status of the model's API is one of the gateway's own errors."""
-    error = fault_of(result(status, f"API Error: {status} it said so"), "")
+    error = error_of(result(status, f"API Error: {status} it said so"), "")
     assert type(error) is kind
     assert error.headers().get("Retry-After") == retry_after
 
@@ -44,20 +44,20 @@ def test_statuses(status, kind, retry_after):
 )
 def test_reason(text):
     """The API's own reason is passed on, without what the CLI put before it."""
-    error = fault_of(result(400, text), "")
+    error = error_of(result(400, text), "")
     assert error.message.endswith("refused the request: it said so")
 
 
 def test_parameter():
     """The parameter that the API names is named to the client."""
     reason = "API Error: 400 `temperature` is deprecated for this model."
-    assert fault_of(result(400, reason), "").param == "temperature"
-    assert fault_of(result(400, "API Error: 400 something else"), "").param is None
+    assert error_of(result(400, reason), "").param == "temperature"
+    assert error_of(result(400, "API Error: 400 something else"), "").param is None
 
 
 def test_unknown_model():
     """An unknown model is told as OpenAI tells it."""
-    error = fault_of(result(404, "API Error: 404 model: nonesuch"), "")
+    error = error_of(result(404, "API Error: 404 model: nonesuch"), "")
     assert error.body()["error"]["code"] == "model_not_found"
     assert error.param == "model"
 
@@ -72,7 +72,7 @@ def test_unknown_model():
 )
 def test_login(failed):
     """A refused login is told as the gateway's own, without the CLI's advice to the client."""
-    error = fault_of(failed, "")
+    error = error_of(failed, "")
     assert (error.status, error.code) == (401, "upstream_authentication_error")
     assert "gateway's own login" in error.message
     assert "/login" not in error.message
@@ -88,7 +88,7 @@ def test_login(failed):
 )
 def test_context_length(failed):
     """A conversation that is too long is told in the words that clients look for."""
-    error = fault_of(failed, "")
+    error = error_of(failed, "")
     assert (error.status, error.code) == (400, "context_length_exceeded")
     assert error.message.startswith("This model's maximum context length is")
     assert error.param == "messages"
@@ -96,25 +96,25 @@ def test_context_length(failed):
 
 def test_notice():
     """Where the result has no text, what the CLI said in the model's place is the reason."""
-    assert fault_of({}, "Prompt is too long").code == "context_length_exceeded"
-    assert fault_of(result(429), "API Error: 429 slow down").message.endswith(": slow down")
+    assert error_of({}, "Prompt is too long").code == "context_length_exceeded"
+    assert error_of(result(429), "API Error: 429 slow down").message.endswith(": slow down")
 
 
 def test_result_goes_before_notice():
     """A result's own text goes before what was said earlier."""
-    assert fault_of(result(None, "the reason"), "a notice").message.endswith(": the reason")
+    assert error_of(result(None, "the reason"), "a notice").message.endswith(": the reason")
 
 
 def test_no_reason():
     """A turn that ended without any reason is told as such."""
-    error = fault_of({}, "")
+    error = error_of({}, "")
     assert (error.status, error.code) == (502, "bad_gateway")
     assert "without a reason" in error.message
 
 
 def test_fresh_errors():
     """Each failed turn has an error of its own, whose marks are no other's."""
-    one, other = fault_of(result(529), ""), fault_of(result(529), "")
+    one, other = error_of(result(529), ""), error_of(result(529), "")
     one.retry = False
     assert other.retry is None
 
@@ -126,7 +126,7 @@ def waiting(milliseconds, status):
 @pytest.mark.parametrize("status", [429, 500, 529])
 def test_short_waits(status):
     """Claude Code is left to wait for a moment, and to ask again."""
-    assert fault_of_waiting(waiting(10_000, status)) is None
+    assert error_of_retry(waiting(10_000, status)) is None
 
 
 @pytest.mark.parametrize(
@@ -135,20 +135,20 @@ def test_short_waits(status):
 )
 def test_long_waits(status, kind):
     """Who would have to wait for longer is told what is the matter, and for how long."""
-    error = fault_of_waiting(waiting(23_226, status))
+    error = error_of_retry(waiting(23_226, status))
     assert isinstance(error, kind)
     assert error.headers()["Retry-After"] == "24"
 
 
 def test_waits_for_a_connection():
     """Where the API cannot be reached there is no status, and nothing to be told yet."""
-    assert fault_of_waiting(waiting(30_000, None)) is None
+    assert error_of_retry(waiting(30_000, None)) is None
 
 
 def test_gave_up():
     """Where Claude Code was to ask again and does not, the API asks for more than a minute."""
-    assert fault_of(result(429), "", gave_up=True).headers()["Retry-After"] == "60"
-    assert "Retry-After" not in fault_of(result(400), "", gave_up=True).headers()
+    assert error_of(result(429), "", gave_up=True).headers()["Retry-After"] == "60"
+    assert "Retry-After" not in error_of(result(400), "", gave_up=True).headers()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_gave_up():
 )
 def test_types(kind, expected):
     """An error that came in mid-stream, and so without a status, is known by its type."""
-    error = fault_of(result(None, "API Error: it said so", api_error_type=kind), "")
+    error = error_of(result(None, "API Error: it said so", api_error_type=kind), "")
     assert type(error) is expected
     assert error.message.endswith(": it said so")
 
@@ -171,17 +171,17 @@ def test_types(kind, expected):
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503, 529])
 def test_reasons(status):
     """Whatever the status is, what the API said is passed on."""
-    assert fault_of(result(status, f"API Error: {status} it said so"), "").message.endswith(
+    assert error_of(result(status, f"API Error: {status} it said so"), "").message.endswith(
         ": it said so"
     )
 
 
 def test_errors_of_the_cli():
     """Where there is no result the CLI's list of errors is the reason."""
-    error = fault_of({"errors": ["a hook failed", "and another"]}, "")
+    error = error_of({"errors": ["a hook failed", "and another"]}, "")
     assert error.message.endswith(": a hook failed; and another")
 
 
 def test_a_wait_of_unknown_length():
     """That the number was kept back is said."""
-    assert "more than a minute" in fault_of(result(429), "", gave_up=True).message
+    assert "more than a minute" in error_of(result(429), "", gave_up=True).message

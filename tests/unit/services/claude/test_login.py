@@ -38,7 +38,7 @@ def test_given_back(places):
     original.write_text("old")
     login = LentLogin(original, config)
     renew(lent, "new")
-    login.give_back()
+    login.copy_back()
     assert (original.read_text(), lent.is_symlink()) == ("new", True)
     assert original.stat().st_mode & 0o777 == 0o600
     original.write_text("newest")
@@ -52,7 +52,7 @@ def test_nothing_to_give_back(places, logged_in):
     original, config, lent = places
     if logged_in:
         original.write_text("a login")
-    LentLogin(original, config).give_back()
+    LentLogin(original, config).copy_back()
     assert original.exists() is logged_in
     assert lent.is_symlink()
 
@@ -65,9 +65,9 @@ def test_home_that_cannot_be_written(places):
     renew(lent, "new")
     away = original.parent.rename(original.parent.with_name("away"))
     with pytest.raises(OSError, match="No such file"):
-        login.give_back()
+        login.copy_back()
     away.rename(original.parent)
-    login.give_back()
+    login.copy_back()
     assert original.read_text() == "new"
 
 

@@ -101,7 +101,7 @@ def test_namespaces_are_forbidden(short, tmp_path):
 
 def test_a_sandbox_that_can_be_made(short):
     """Where bubblewrap works nothing is told."""
-    if why := sandbox.why_not(os.environ["PATH"], None):
+    if why := sandbox.check(os.environ["PATH"], None):
         clis.missing(f"sandbox here: {why}")
     assert told({"PATH": os.environ["PATH"]}, claude_sandbox=True) == []
 
@@ -132,7 +132,7 @@ def test_the_gateways_own_user():
     """From its own user the gateway could keep nothing."""
     own = pwd.getpwuid(os.geteuid()).pw_name
     (mistake,) = told(claude_user=own)
-    assert mistake.startswith(f"CLAUDE_USER: from {own} nothing would be kept")
+    assert mistake.startswith(f"CLAUDE_USER: {own} is root or the gateway's own user")
 
 
 def test_without_the_right(monkeypatch):
@@ -156,13 +156,13 @@ def test_a_claude_out_of_reach(nobody, place):
 
 @pytest.mark.parametrize("setting", ["session_dir", "claude_cwd"])
 def test_directories_out_of_reach(nobody, place, setting):
-    """A directory that the user cannot get into is told, also where it is yet to be made."""
+    """A directory that the user cannot enter is reported, also if it is still to be made."""
     (place / "shut").mkdir(mode=0o700)
     below = place / "shut" / "below"
     if setting == "claude_cwd":
         below.mkdir()
     (mistake,) = nobody(**{setting: str(below)})
-    assert mistake.startswith(f"{setting.upper()}: nobody (CLAUDE_USER) cannot get into")
+    assert mistake.startswith(f"{setting.upper()}: nobody (CLAUDE_USER) cannot enter")
     assert f"(chmod o+x {place / 'shut'})" in mistake
 
 

@@ -19,7 +19,7 @@ from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
-from wrapper.services.claude.errors import BROKEN_OFF, fault_of, fault_of_waiting, tells_why
+from wrapper.services.claude.errors import BROKEN_OFF, error_of, error_of_retry, tells_why
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
@@ -157,7 +157,7 @@ class Conversation:
         elif subtype == "api_retry":
             self._retried = True
             # Once the model has begun, waiting costs less than starting again.
-            if not self._parser.started and (error := fault_of_waiting(data)):
+            if not self._parser.started and (error := error_of_retry(data)):
                 raise error
 
     def _check_functions(self, tools: Collection[str]) -> None:
@@ -188,7 +188,7 @@ class Conversation:
         if parser.broke_off and not tells_why(result, self._notice):
             raise BadGateway(BROKEN_OFF)
         gave_up = self._process.profile.asks_again and not (self._retried or parser.started)
-        raise fault_of(result, self._notice, gave_up=gave_up)
+        raise error_of(result, self._notice, gave_up=gave_up)
 
 
 def _expect_result(deadline: asyncio.Timeout) -> None:

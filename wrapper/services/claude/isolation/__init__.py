@@ -1,1 +1,1 @@
-"""What keeps an agent's commands apart from the gateway and from each other."""
+"""Isolation of an agent's commands from the gateway and from each other."""

@@ -1,7 +1,7 @@
-"""The sandbox: Claude Code's own, and the settings that it is given for it.
+"""The settings of Claude Code's sandbox, and the check that it works on this machine.
 
-The file system is hidden and opened again where commands need it: what is not thought of stays
-closed. Claude Code itself opens the working directory and a temporary one.
+The whole file system is hidden, and only what commands need is readable. Claude Code itself adds
+the working directory and a temporary one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wrapper.services.claude.isolation.unix_user import UnixUser
 
 HOW_TO_INSTALL = "apt-get install bubblewrap socat"
 SECONDS = 10
-# A socket's path has at most 107 characters, and those below this directory have 87 more.
+# A socket's path has at most 107 characters, of which Claude Code uses 87 below TMPDIR.
 LONGEST_TMPDIR = 20
 
 READABLE = (
@@ -32,13 +32,13 @@ READABLE = (
 
 
 def sandbox(secrets: Iterable[str]) -> dict[str, Any]:
-    """Return Claude Code's settings; variables of the names *secrets* are unset in commands."""
+    """Return the sandbox settings. The variables named by *secrets* are unset for commands."""
     return {
         "enabled": True,
         "failIfUnavailable": True,
         "allowUnsandboxedCommands": False,
         "autoAllowBashIfSandboxed": True,
-        # There is nobody to ask for a host that no rule allows.
+        # Nobody can be asked about a host that no rule allows.
         "network": {"strictAllowlist": True},
         "filesystem": {"denyRead": ["/"], "allowRead": list(READABLE)},
         "credentials": {"envVars": [{"name": name, "mode": "deny"} for name in secrets]},
@@ -46,46 +46,46 @@ def sandbox(secrets: Iterable[str]) -> dict[str, Any]:
 
 
 def arguments(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return the words of a command line that switch it on."""
+    """Return the command-line arguments that switch it on."""
     return "--settings", json.dumps({"sandbox": sandbox(secrets)})
 
 
 def in_force(answer: Mapping[str, Any]) -> bool:
-    """Say whether Claude Code's *answer* to get_settings tells of the sandbox as it is set here."""
-    held = (answer.get("effective") or {}).get("sandbox") or {}
-    wanted = sandbox(())
+    """Say whether Claude Code's *answer* to get_settings has the sandbox as it is set here."""
+    effective = (answer.get("effective") or {}).get("sandbox") or {}
+    expected = sandbox(())
     return all(
-        held.get(name) == wanted[name]
+        effective.get(name) == expected[name]
         for name in ("enabled", "failIfUnavailable", "allowUnsandboxedCommands")
     )
 
 
-def why_not(path: str | None, user: UnixUser | None) -> str | None:
-    """Return why there can be no sandbox for commands of *user*, with the mend; None if it can."""
+def check(path: str | None, user: UnixUser | None) -> str | None:
+    """Return why *user*'s commands cannot run in the sandbox and what to do, None if they can."""
     missing = [name for name in ("bwrap", "socat") if not shutil.which(name, path=path)]
     if missing:
         return (
             f"there is no {' and no '.join(missing)}; install Debian's packages: {HOW_TO_INSTALL}"
         )
-    told = _try(str(shutil.which("bwrap", path=path)), user)
-    if told is None:
+    error = _try(str(shutil.which("bwrap", path=path)), user)
+    if error is None:
         return None
     return (
-        f"bubblewrap cannot make one here ({told}); let this user make namespaces (a container "
-        "must be started so that it may: in Docker, --security-opt seccomp=unconfined and "
+        f"bubblewrap cannot make one here ({error}); let this user make namespaces (a container "
+        "must be started with that right: in Docker, --security-opt seccomp=unconfined and "
         "--security-opt systempaths=unconfined), or leave CLAUDE_SANDBOX out"
     )
 
 
 def _try(bwrap: str, user: UnixUser | None) -> str | None:
-    """Make a sandbox of the kind that Claude Code makes; return what went wrong."""
-    apart = ("--unshare-user", "--unshare-pid", "--unshare-net")
-    command = [bwrap, *apart, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
-    as_whom = user.spawning if user else {}
+    """Make a sandbox like Claude Code's, and return the error if that fails."""
+    unshare = ("--unshare-user", "--unshare-pid", "--unshare-net")
+    command = [bwrap, *unshare, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    as_user = user.spawning if user else {}
     try:
-        tried = subprocess.run(
-            command, cwd="/", capture_output=True, text=True, timeout=SECONDS, **as_whom
+        done = subprocess.run(
+            command, cwd="/", capture_output=True, text=True, timeout=SECONDS, **as_user
         )
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
-    return None if tried.returncode == 0 else tried.stderr.strip()[-200:] or "it says no more"
+    return None if done.returncode == 0 else done.stderr.strip()[-200:] or "it gives no reason"

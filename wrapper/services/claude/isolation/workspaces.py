@@ -1,4 +1,4 @@
-"""The workspaces: the directories in which agents work, where it is not their process's own."""
+"""The directories that agents work in, if those are not their process's own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE, UnixUser
 from wrapper.services.turn import SessionKey, Turn
 
-# What a session is called by its store, and may name a directory.
+# The uids that a session's store may give; each one names a directory.
 _UID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class Workspaces:
-    """The directories of callers, below *shared*, or of sessions, below *sessions*.
+    """The directories of callers, below *shared*, or else of sessions, below *sessions*.
 
-    *shared* is CLAUDE_CWD, or empty where each process works in a directory of its own. A session's
-    directory is kept for *seconds* of *clock* after its last turn. *user* is whose they are, if not
-    the gateway's.
+    *shared* is CLAUDE_CWD, or empty if each process works in a directory of its own. A session's
+    directory is kept for *seconds* of *clock* after its last turn. Directories belong to *user*, if
+    that is not the gateway's.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Workspaces:
         clock: Callable[[], float] = time.time,
         user: UnixUser | None = None,
     ):
-        # Resolved once: no link that an agent makes later is followed.
+        # Resolved once, so that no link that an agent makes later is followed.
         self._shared = Path(shared).resolve() if shared else None
         self._sessions = Path(sessions).expanduser().resolve()
         self._seconds = seconds
@@ -42,9 +42,9 @@ class Workspaces:
         self._user = user
 
     def of(self, turn: Turn) -> str | None:
-        """Return where *turn* is to work, made where it is missing; None where its process is.
+        """Return the directory that *turn* works in, None if that is its process's own.
 
-        Raises Unavailable when the directory cannot be had.
+        It is made if it is missing. Raises Unavailable if it cannot be.
         """
         if turn.profile == "plain":
             return None
@@ -56,7 +56,7 @@ class Workspaces:
         return self._make(self._folder(turn.session), self._clock())
 
     def forget(self, session: SessionKey) -> None:
-        """Remove a session's directory; harmless where there is none."""
+        """Remove a session's directory, if there is one."""
         reaper.remove(self._folder(session))
 
     def remove_expired(self) -> None:
@@ -69,28 +69,28 @@ class Workspaces:
 
     def _folder(self, session: SessionKey) -> Path:
         if not _UID.fullmatch(session.uid):
-            raise Unavailable("The session's store gave it a name that none can have.")
+            raise Unavailable("The session's store gave it a uid that cannot name a directory.")
         return self._sessions / session.uid
 
     def _make(self, folder: Path, now: float | None = None) -> str:
-        """Return *folder*, made where it is missing, and used *now* if that is said."""
+        """Return *folder*, made if it is missing, and marked as used *now* if that is given."""
         try:
             make_parent(folder.parent, self._user)
             with reaper.opened(folder.parent) as above:
                 with suppress(FileExistsError):
                     os.mkdir(folder.name, 0o700, dir_fd=above)
                 with reaper.opened(folder.name, above) as descriptor:
-                    self._settle(descriptor, now)
+                    self._mark(descriptor, now)
         except OSError as error:
-            if folder.is_symlink():  # it would lead into another's
-                why = "The working directory is a link; its operator must mend that."
+            if folder.is_symlink():  # it could lead into another caller's directory
+                reason = "The working directory is a link; the gateway's operator must remove it."
             else:
-                why = f"The working directory cannot be made: {error.strerror}."
-            raise Unavailable(why) from None
+                reason = f"The working directory cannot be made: {error.strerror}."
+            raise Unavailable(reason) from None
         return str(folder)
 
-    def _settle(self, folder: int, now: float | None) -> None:
-        """Give the user an open directory, and say when it was used."""
+    def _mark(self, folder: int, now: float | None) -> None:
+        """Set the owner and the time of last use of an open directory."""
         if self._user:
             os.fchown(folder, self._user.uid, self._user.gid)
         if now is not None:
@@ -98,12 +98,12 @@ class Workspaces:
 
 
 def make_parent(folder: Path, user: UnixUser | None) -> None:
-    """Make the directory that workspaces are in, where it is missing, and those above it.
+    """Make the directory that holds workspaces, and those above it, if they are missing.
 
-    Whatever the umask is, *user* can go through those that are made.
+    *user* can pass through those that are made, whatever the umask is.
     """
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(mode=0o700, exist_ok=True)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
         if user:
-            one.chmod(PASSABLE)
+            path.chmod(PASSABLE)

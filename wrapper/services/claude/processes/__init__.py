@@ -1,1 +1,1 @@
-"""Claude Code's processes: started, warmed up, lent to turns, and stopped."""
+"""Claude Code's processes: they are booted, warmed up, leased to turns, parked and stopped."""

@@ -1,4 +1,4 @@
-"""The fitness: whether a Claude Code that has come up may serve."""
+"""Check whether a Claude Code that has booted may serve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def check(profile: Profile, version: str, ask: Ask) -> None:
-    """Raise Refused where one of this *version* would not do as *profile* has it."""
+    """Raise Refused if a CLI of this *version* does not do what *profile* needs."""
     check_version(version)
     if profile.reads_only:
         check_read_only(version)
@@ -32,22 +32,22 @@ def check(profile: Profile, version: str, ask: Ask) -> None:
             )
     if profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
         raise Refused(
-            "Claude Code does not take the settings of its sandbox (CLAUDE_SANDBOX). Use a "
+            "Claude Code does not apply the settings of its sandbox (CLAUDE_SANDBOX). Use a "
             "version that does: " + HOW_TO_UPDATE
         )
 
 
 def check_closed(pid: int) -> None:
-    """Raise Refused where that process can be reached by others."""
+    """Raise Refused if other processes can reach this one."""
     if _has_socket(pid):
         raise Refused(
             "Claude Code opened a socket through which other processes can reach it, although "
-            "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that heeds it: " + HOW_TO_UPDATE
+            "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that respects it: " + HOW_TO_UPDATE
         )
 
 
 def check_version(version: str) -> None:
-    """Raise Refused where a CLI of this *version* cannot take a caller's text verbatim."""
+    """Raise Refused if a CLI of this *version* does not take a caller's text verbatim."""
     if _numbers(version) < OLDEST_VERSION:
         raise Refused(
             f"{_older(version, OLDEST_VERSION)} and would read files that a caller's text names "
@@ -56,7 +56,7 @@ def check_version(version: str) -> None:
 
 
 def check_read_only(version: str) -> None:
-    """Raise Refused where a CLI of this *version* takes commands for harmless that are not."""
+    """Raise Refused if a CLI of this *version* runs commands unasked that print any file."""
     if _numbers(version) < OLDEST_READ_ONLY:
         raise Refused(
             f"{_older(version, OLDEST_READ_ONLY)}, and its Bash would show callers files that are "
@@ -66,8 +66,8 @@ def check_read_only(version: str) -> None:
 
 
 def _older(version: str, oldest: tuple[int, ...]) -> str:
-    said = version or "of an old version"
-    return f"This Claude Code ({said}) is older than {'.'.join(map(str, oldest))}"
+    shown = version or "of an old version"
+    return f"This Claude Code ({shown}) is older than {'.'.join(map(str, oldest))}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

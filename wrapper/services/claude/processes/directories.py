@@ -1,4 +1,4 @@
-"""The directories of one process: made before it starts, given to its user, removed with it."""
+"""The directories of one process, which are made before it starts and removed with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wrapper.services.claude.processes.profiles import Profile
 
 
 class Directories:
-    """What is in *home*; *shared_config* is a config directory that several processes have."""
+    """The directories in *home*. Several processes may have the same *shared_config* directory."""
 
     def __init__(self, home: Path, shared_config: Path | None):
         self._home = home
@@ -22,22 +22,22 @@ class Directories:
         self._config = shared_config or home / "config"
 
     def make(self, profile: Profile) -> dict[str, str]:
-        """Make them and return the environment of the process. Raises OSError."""
+        """Make them and return the process's environment. Raises OSError."""
         temporary, work = self._home / "tmp", self._home / "work"
         for folder in (temporary, work):
             folder.mkdir(parents=True, mode=0o700)
-        # Whatever the umask is. It stays the gateway's: the user could put links in its way.
+        # Whatever the umask is. It stays the gateway's, since the user could put links into it.
         self._home.chmod(PASSABLE if profile.user else 0o700)
         self._config.mkdir(mode=0o700, exist_ok=True)
-        # One identity for all: else each process would look like a new device upstream.
+        # The same for all, else each process would look like a new device to the API.
         identity = {"userID": hashlib.sha256(self._home.parent.name.encode()).hexdigest()}
         with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:
             json.dump(identity, file)
         if profile.user:
-            own = () if self._shared else (self._config / ".claude.json", self._config)
-            profile.user.own(*own, temporary, work)
+            config = () if self._shared else (self._config / ".claude.json", self._config)
+            profile.user.own(*config, temporary, work)
         return {
-            # Claude Code keeps logs of the client's functions in a cache.
+            # Claude Code writes logs about the client's functions there.
             "XDG_CACHE_HOME": str(temporary),
             **profile.variables,
             "CLAUDE_CONFIG_DIR": str(self._config),
@@ -46,7 +46,7 @@ class Directories:
         }
 
     def remove(self, pid: int | None = None) -> None:
-        """Remove them, and what Claude Code has kept of the process *pid* in a shared one."""
+        """Remove them, and the process's file in a shared config directory, by its *pid*."""
         if self._shared and pid:
             with (
                 suppress(OSError),

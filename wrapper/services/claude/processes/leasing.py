@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from wrapper import host
@@ -88,10 +87,9 @@ class LeaseManager:
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
         self._pools = {name: self._pool(name, lifecycle, on_boot) for name in POOLED}
+        max_rss = settings.parked_max_rss * 1024**2
         self._parking = Parking(
-            ParkingLimits(
-                settings.max_parked, settings.parked_idle, settings.parked_max_rss * 1024**2
-            ),
+            ParkingLimits(settings.max_parked, settings.parked_idle, max_rss),
             discard=self.supervisor.discard,
             recycle=settings.pool_recycle,
         )
@@ -99,7 +97,7 @@ class LeaseManager:
             settings.claude_cwd,
             settings.session_dir,
             settings.session_ttl + settings.max_timeout / 1000,
-            user=unix_user.of(settings.claude_user),
+            user=unix_user.find_optional(settings.claude_user),
         )
         self._cleanup = PeriodicTask(self._clean_up, CLEANUP_SECONDS)
         self._cleanup.start()
@@ -149,10 +147,9 @@ class LeaseManager:
 
     async def boot(self, profile: str) -> Process:
         """Return a new process of a profile without a pool. Raises Unavailable or BadGateway."""
-        supervisor = self.supervisor
-        boot = partial(supervisor.boot, self._profiles[profile])
+        threads, boot = self.supervisor.boot_threads, self.supervisor.boot
         try:
-            return await self._wait_for(supervisor.boot_threads.submit(boot))
+            return await self._wait_for(threads.submit(boot, self._profiles[profile]))
         except BootFailed as error:
             raise Unavailable(f"No Claude Code process could be started: {error}") from None
 

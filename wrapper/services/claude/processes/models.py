@@ -1,4 +1,4 @@
-"""The listing: the models that the CLI says it has, by name and by what each name runs."""
+"""List the CLI's models, and the full name of the model that each alias runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ask = Callable[[Row], Row]
 
 
 def ask_models(ask: Ask) -> list[Row]:
-    """Return a row for each model that the CLI has; *ask* sends it a control request.
+    """Return a row for each of the CLI's models; *ask* sends it a control request.
 
     With Bedrock and Vertex AI it does not list all of its aliases, some of which run older models.
     """
@@ -24,29 +24,29 @@ def ask_models(ask: Ask) -> list[Row]:
 def _unlisted(ask: Ask, listed: set[Any]) -> Iterator[Row]:
     for alias in ALIASES:
         if alias not in listed:
-            # Every turn sets the model anew, so that this one may stay.
+            # Each turn sets its model, so this one need not be reset.
             ask({"subtype": "apply_flag_settings", "settings": {"model": alias}})
             applied = ask({"subtype": "get_settings"}).get("applied") or {}
-            if runs := applied.get("model"):
-                yield {"value": alias, "resolvedModel": runs}
+            if model := applied.get("model"):
+                yield {"value": alias, "resolvedModel": model}
 
 
 def read_models(rows: Iterable[Row]) -> tuple[Model, ...]:
-    """Return the models in *rows*; a row without a name is none."""
+    """Return the models in *rows*, without rows that have no name."""
     return tuple(_model(row) for row in rows if row.get("value"))
 
 
 def _model(row: Row) -> Model:
     name = str(row["value"])
     runs = str(row.get("resolvedModel") or name)
-    return Model(name, runs, str(row.get("displayName") or ""), _supports(runs, row))
+    return Model(name, runs, str(row.get("displayName") or ""), _capabilities(runs, row))
 
 
-def _supports(runs: str, row: Row) -> Capabilities:
-    """Return what a model takes: as the CLI says, and by its family where it does not.
+def _capabilities(runs: str, row: Row) -> Capabilities:
+    """Return a model's capabilities: what the CLI says, else those of its family.
 
-    Where there are no levels of effort the CLI still sends a thinking budget, so that a missing
-    `supportsEffort` means nothing.
+    A missing `supportsEffort` means nothing, since for models without effort levels the CLI sends a
+    thinking budget.
     """
     known = capabilities_of(runs)
     return replace(

@@ -1,4 +1,4 @@
-"""The CLI: where the binary is, and the command line and environment that it gets."""
+"""The claude binary, and the arguments and environment of each profile's processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
-# Older ones read files that a text names with @ and run texts that begin with a slash.
+# Older versions read files that a text names with @, and run texts that begin with a slash.
 OLDEST_VERSION = (2, 1, 248)
-# Older ones take commands for harmless that print any file, such as `cat < FILE`.
+# Older versions run commands unasked that print any file, such as `cat < FILE`.
 OLDEST_READ_ONLY = (2, 1, 330)
 HOW_TO_UPDATE = "pip install -r requirements-cli.txt, or npm install -g @anthropic-ai/claude-code"
 
@@ -30,7 +30,7 @@ PASSED = (
     *("CLAUDE_CODE_USE_*", "CLAUDE_CODE_SKIP_*_AUTH", "CLAUDE_CODE_OAUTH_TOKEN"),
 )
 
-# Of these, what commands in the sandbox do not get to see; the proxies are replaced there.
+# Those of PASSED that commands in the sandbox do not see. Proxies are replaced there.
 SECRET = ("ANTHROPIC_*", "AWS_*", "GOOGLE_*", "CLAUDE_CODE_OAUTH_TOKEN")
 
 QUIET = {
@@ -39,7 +39,7 @@ QUIET = {
     "DISABLE_ERROR_REPORTING": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
 }
-# Nothing of one process may reach another, and none may act when nobody asked.
+# No process may reach another one, or act unasked.
 CLOSED = {
     "CLAUDE_CODE_HARBOR_KITE": "0",  # no socket on which processes find each other
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
@@ -49,7 +49,7 @@ CLOSED = {
 }
 COMPACT = "DISABLE_COMPACT"
 RETRIES = "CLAUDE_CODE_MAX_RETRIES"
-# One upstream request is one answer: nothing is asked again, summarised, or given to another model.
+# One upstream request is one answer: no retry, no summary, no other model.
 FAITHFUL = {
     COMPACT: "1",
     "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
@@ -57,12 +57,12 @@ FAITHFUL = {
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
     "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
-    # Whether a prompt is too long is for the API to count, not for the CLI to guess.
+    # Whether a prompt is too long is for the API to count, not for the CLI to estimate.
     "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "1000000000",
 }
-# Functions are offered to the model at once, and not for it to look for.
+# The model sees all functions at once, and need not search for them.
 AGENT = {"ENABLE_TOOL_SEARCH": "false"}
-# The model gets exactly what the caller wrote; a CLI login is not heeded then.
+# The model gets exactly what the caller wrote. A CLI login does not work with it.
 SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
 # A budget below any price ends a turn after its first answer, before the CLI asks again.
 SMALLEST_BUDGET = "0.0000001"
@@ -70,11 +70,11 @@ SMALLEST_BUDGET = "0.0000001"
 
 @dataclass(frozen=True)
 class Profile:
-    """What is fixed when a process is spawned, and the permission `mode` that it begins with.
+    """What is fixed when a process is spawned, and its initial permission `mode`.
 
-    `budgeted`: it ends after its first answer. `alike`: all its turns take the same greeting.
-    `reads_only`: it is to run no commands but such as read. `sandboxed`: its commands run in the
-    sandbox. `user`: whose it is, if not the gateway's.
+    `budgeted`: a turn ends after the model's first answer. `alike`: all turns have the same
+    initialize request. `reads_only`: only commands that read may run. `sandboxed`: commands run in
+    the sandbox. `user`: who owns the process, if not the gateway's user.
     """
 
     name: str
@@ -91,14 +91,14 @@ class Profile:
 
     @property
     def asks_again(self) -> bool:
-        """Say whether it asks the model again, by itself, after 429 and 5xx."""
+        """Say whether the CLI itself asks the model again after 429 and 5xx."""
         return self.variables.get(RETRIES, "0") != "0"
 
 
 def find_binary(settings: Settings, path: str | None) -> str:
-    """Return the claude binary: the one set, the one on *path*, or the SDK package's own.
+    """Return the claude binary: CLAUDE_CLI_PATH, the one on *path*, or the SDK package's own.
 
-    Raises BadGateway, with the mend, when there is none.
+    Raises BadGateway, which says what to do, if there is none.
     """
     if settings.claude_cli_path:
         if not os.access(settings.claude_cli_path, os.X_OK):
@@ -106,15 +106,15 @@ def find_binary(settings: Settings, path: str | None) -> str:
                 f"CLAUDE_CLI_PATH={settings.claude_cli_path} is not a program; correct it."
             )
         return settings.claude_cli_path
-    if found := shutil.which("claude", path=path) or _bundled():
-        return found
+    if binary := shutil.which("claude", path=path) or _bundled():
+        return binary
     raise BadGateway(
         f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH."
     )
 
 
 def _bundled() -> str | None:
-    """Return the binary in the wheel claude-agent-sdk, which is not imported for it."""
+    """Return the binary in the wheel claude-agent-sdk, without importing that."""
     spec = importlib.util.find_spec("claude_agent_sdk")
     for folder in spec.submodule_search_locations or () if spec else ():
         binary = Path(folder, "_bundled", "claude")
@@ -124,9 +124,9 @@ def _bundled() -> str | None:
 
 
 def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[str, Profile]:
-    """Return the profiles: `agent`, with Claude Code's tools, and `plain`, without any.
+    """Return the profiles: `agent` has Claude Code's tools, and `plain` has none.
 
-    `compacting` is plain and summarises what has become too long.
+    `compacting` is like plain, and summarises conversations that have become too long.
     """
     passed = {
         name: value
@@ -134,29 +134,31 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
         if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
     }
     retries = {RETRIES: str(settings.claude_code_max_retries)}
-    ours = {**QUIET, **CLOSED, **FAITHFUL, **retries}
-    # What an operator passes on by name opens again what is closed here.
+    fixed = {**QUIET, **CLOSED, **FAITHFUL, **retries}
+    # Variables that an operator passes on by name override these.
     profiles = (
-        _agent(settings, ours, passed),
-        _plain(settings, ours, passed),
-        _compacting(settings, ours, passed),
+        _agent(settings, fixed, passed),
+        _plain(settings, fixed, passed),
+        _compacting(settings, fixed, passed),
     )
     return {profile.name: profile for profile in profiles}
 
 
-def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
-    # What is allowed beyond the mode differs from caller to caller, and is said with each turn.
+def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    # What a caller may do beyond the mode is set with each turn.
     rules: list[str] = []
     if settings.claude_disallowed_tools:
         rules += ["--disallowedTools", settings.claude_disallowed_tools]
     tools = ["--tools", ",".join(settings.claude_tools)]
     mode = initial_mode(settings)
-    user = unix_user.of(settings.claude_user)
-    hidden = sorted(name for name in passed if any(fnmatchcase(name, like) for like in SECRET))
+    user = unix_user.find_optional(settings.claude_user)
+    secrets = sorted(
+        name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)
+    )
     if settings.claude_sandbox:
-        held = sandbox.arguments(hidden)
+        confined = sandbox.arguments(secrets)
     else:
-        held = permission_prompt.arguments() if reads_only(settings) else ()
+        confined = permission_prompt.arguments() if reads_only(settings) else ()
     return Profile(
         name="agent",
         arguments=(
@@ -164,10 +166,10 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
             *tools,
             *rules,
             *("--permission-mode", mode),
-            *held,
+            *confined,
         ),
-        variables={**ours, **AGENT, **passed, **({"HOME": user.home} if user else {})},
-        # Where there are several callers, each turn is moved into its own caller's directory.
+        variables={**fixed, **AGENT, **passed, **({"HOME": user.home} if user else {})},
+        # With several callers, each turn is moved to its caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         has_tools=bool(settings.claude_tools),
         mode=mode,
@@ -177,21 +179,21 @@ def _agent(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str
     )
 
 
-def _plain(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
     simple = not uses_cli_login(passed)
-    # Without SIMPLE, which a CLI login cannot use, the model would be told of the budget.
+    # Without SIMPLE, which does not work with a CLI login, the model would see the budget.
     budget = ("--max-budget-usd", SMALLEST_BUDGET) if simple else ()
     return Profile(
         name="plain",
         arguments=(*_arguments(settings), "--tools", "", *budget),
-        variables={**ours, **(SIMPLE if simple else {}), **passed},
+        variables={**fixed, **(SIMPLE if simple else {}), **passed},
         budgeted=simple,
         alike=True,
     )
 
 
-def _compacting(settings: Settings, ours: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
-    plain = _plain(settings, ours, passed)
+def _compacting(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
+    plain = _plain(settings, fixed, passed)
     variables = {name: value for name, value in plain.variables.items() if name != COMPACT}
     return Profile("compacting", (*_arguments(settings), "--tools", ""), variables)
 

@@ -139,9 +139,9 @@ class Supervisor:
         """Copy a login that Claude Code has renewed back to where it was lent from."""
         try:
             if self._login:
-                self._login.give_back()
+                self._login.copy_back()
         except OSError as error:
-            log.error("the renewed login could not be given back: %s", error)
+            log.error("the renewed login could not be copied back: %s", error)
 
     def close(self) -> None:
         """Stop every process and remove every directory."""

@@ -109,7 +109,7 @@ def test_those_that_multiply(root, spawn):
     process.stdout.readline()
     reaper.reap(root)
     assert has_ended(process) == ENDED
-    assert not reaper._started_for(root)
+    assert not reaper._processes_of(root)
 
 
 def test_one_home_only(root, spawn):
