@@ -149,8 +149,8 @@ def _operation(rule: Rule, method: str, view: Callable[..., Any], needs_key: boo
 
 def _path_parameters(rule: Rule, declared: Operation) -> list[Json]:
     """Return the parameters in the rule's path."""
-    if declared.places:
-        return [{"in": "path", "schema": declared.places}]
+    if declared.path:
+        return [{"in": "path", "schema": declared.path}]
     anything = {"type": "string", "minLength": 1}
     return [
         {"in": "path", "name": name, "required": True, "schema": _KINDS.get(kind, anything)}
@@ -185,7 +185,7 @@ def _statuses(declared: Operation, has_parameters: bool, needs_key: bool) -> set
     statuses = {403, 405, 500, *declared.errors}
     statuses |= {401, 429} if needs_key else set()
     statuses |= {404} if has_parameters else set()
-    statuses |= {400} if declared.query or declared.places else set()
+    statuses |= {400} if declared.query or declared.path else set()
     return statuses | {400, 413, 415} if declared.body else statuses
 
 

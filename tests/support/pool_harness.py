@@ -11,7 +11,7 @@ from wrapper.services.claude.processes.pool import Pool, Spawner
 
 
 class FakeProcess:
-    """A process that a test lets die or speak."""
+    """A process that dies or writes when the test says so."""
 
     def __init__(self, number):
         self.number = number
@@ -72,12 +72,12 @@ class PoolHarness:
         return self
 
     def fail(self, *errors):
-        """Let the next boots fail."""
+        """Make the next boots fail."""
         self.errors += errors or [BootFailed("it coughed")]
         return self
 
     def resume(self):
-        """Let the pause pass; return how long it was."""
+        """End the pause, and return its length."""
         seconds, function = self.pauses.pop(0)
         function()
         return seconds

@@ -1,4 +1,4 @@
-"""A gateway over a scripted engine, asked in process as a client would over HTTP."""
+"""A stand-alone gateway with a scripted engine, called through WSGI instead of a socket."""
 
 import io
 import json
@@ -24,7 +24,7 @@ HOUR = 3600.0
 
 
 class ScriptedServer:
-    """An app with a scripted engine, and the ways to ask it."""
+    """The app with a scripted engine, and methods that send it requests."""
 
     def __init__(self, *steps, script=None, **settings):
         self.engine = ScriptedEngine(script or (lambda turn: steps or answer("Hello.")))
@@ -32,19 +32,20 @@ class ScriptedServer:
         self.client = self.app.test_client()
 
     def post(self, data, content_type="application/json", path=CHAT_PATH, **options):
-        """Post what is to be sent, a text or what becomes JSON."""
+        """Post *data*: a body as it is, or a value to encode as JSON."""
         raw = data if isinstance(data, (str, bytes)) else json.dumps(data)
         return self.client.post(path, data=raw, content_type=content_type, buffered=True, **options)
 
     def ask(self, headers=None, environ=None, **fields):
+        """Post a chat completion request with these *fields*."""
         return self.post({**CHAT_BODY, **fields}, headers=headers, environ_overrides=environ or {})
 
     def stream(self, **fields):
-        """Return the frames of a streamed answer."""
+        """Request a stream with these *fields*, and return its frames."""
         return frames_of(self.ask(stream=True, **fields))
 
     def send(self, stream, **environ):
-        """Post a body that is read from *stream*, with just these variables telling of it."""
+        """Post a body that is read from *stream*; only *environ* says how long it is."""
         variables = create_environ(CHAT_PATH, method="POST", content_type="application/json")
         variables.pop("CONTENT_LENGTH", None)
         variables |= {"wsgi.input": stream, **environ}
@@ -63,20 +64,20 @@ class UnreadableBody(io.RawIOBase):
 
 
 def frames_of(response):
-    """Return the chunks of a stream, parsed, and what is no JSON as it is."""
+    """Return the frames of a stream, with JSON parsed and other frames as they are."""
     assert response.status_code == 200
     frames = response.data.decode().split("\n\n")
     assert frames.pop() == ""
-    return [parsed(frame) for frame in frames]
+    return [parse_frame(frame) for frame in frames]
 
 
-def parsed(frame):
+def parse_frame(frame):
     text = frame.removeprefix("data: ")
     return json.loads(text) if text.startswith("{") else frame
 
 
 def error_of(response, status):
-    """Return the error of a response that has this status and OpenAI's shape."""
+    """Return the error of a response, after checking its status and its shape."""
     assert response.status_code == status, response.data[:300]
     assert response.mimetype == "application/json"
     assert set(response.json) == {"error"}

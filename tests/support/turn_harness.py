@@ -1,4 +1,4 @@
-"""A gateway over a scripted engine, asked through its chat service, without HTTP."""
+"""A gateway with a scripted engine, called through its turn service, without HTTP."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ def user(text):
 
 
 class Answered(NamedTuple):
-    """What a client was told in the end: the text, how it finished, and the headers."""
+    """What a client gets: the text, the finish reason, and the notes for its headers."""
 
     text: str
     reason: str | None
@@ -30,7 +30,7 @@ class Answered(NamedTuple):
 
 
 class TurnHarness:
-    """A gateway whose engine plays *script*, and one client of it."""
+    """A gateway whose engine plays *script*, and one caller."""
 
     def __init__(self, script: Callable[[Turn], Any] | None = None, **settings: Any):
         self.script = script or (lambda turn: answer("Yes."))
@@ -42,11 +42,11 @@ class TurnHarness:
         self.script = lambda turn: steps
 
     def request(self, *messages, stream=False, session_id="s", **fields):
-        asked = tuple(user(one) if isinstance(one, str) else one for one in messages)
-        return ChatRequest(asked, stream=stream, session_id=session_id, **fields)
+        loaded = tuple(user(item) if isinstance(item, str) else item for item in messages)
+        return ChatRequest(loaded, stream=stream, session_id=session_id, **fields)
 
     def say(self, *messages, caller=None, **fields):
-        """Ask, and return what is answered; raises what the client would be told."""
+        """Run a turn and return its answer. Raises the error that the client would get."""
         request = self.request(*messages, **fields)
         caller = caller or self.caller
         if request.stream:
@@ -57,16 +57,16 @@ class TurnHarness:
         return Answered(text, choice["finish_reason"], completion.notes)
 
     def begin(self, *messages, **fields):
-        """Begin a stream that is to be closed by the test."""
+        """Begin a stream, which the test must close."""
         return stream(self.gateway.chat_service, self.request(*messages, **fields), self.caller)
 
     def remembered(self, id_="s", owner="local"):
-        """Return all that was said in the session, as texts; None where there is none."""
+        """Return the parts of all messages in the session, or None if it does not exist."""
         session = self.gateway.sessions._store.read(owner, id_)  # type: ignore[union-attr]
-        return session and [part for one in session.messages for part in one.parts]
+        return session and [part for message in session.messages for part in message.parts]
 
     def free(self):
-        """Say whether the session and all places can be had."""
+        """Say whether no turn holds the session or any of the gateway's capacity."""
         self.gateway.admission.admit(self.gateway.settings.max_concurrent_turns)()
         claim = self.gateway.sessions._store.claim("local", "s", 0)  # type: ignore[union-attr]
         if claim:

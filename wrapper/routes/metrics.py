@@ -20,5 +20,5 @@ def read_metrics() -> Response:
     """
     if not principal().admin:
         raise PermissionDenied("Only an admin's key may read the metrics: they cover all keys.")
-    told = current_gateway().prometheus_metrics
-    return Response(told.read(), content_type=told.content_type)
+    metrics_ = current_gateway().prometheus_metrics
+    return Response(metrics_.read(), content_type=metrics_.content_type)

@@ -17,7 +17,7 @@ _ATTRIBUTE = "gateway_operation"
 class Operation:
     """What a view accepts and returns. The view's docstring describes it in the OpenAPI document.
 
-    - `places`: a schema of the parameters in the path, if Flask's rule does not describe them.
+    - `path`: a schema of the parameters in the path, if Flask's rule does not describe them.
     - `answers`: a schema for each status.
     - `stream`: the schema of the events, if a 200 may be a stream.
     - `text`: a description of the response, if it is plain text.
@@ -28,7 +28,7 @@ class Operation:
 
     body: SchemaLike | None = None
     query: SchemaLike | None = None
-    places: SchemaLike | None = None
+    path: SchemaLike | None = None
     answers: Mapping[int, SchemaLike] = field(default_factory=dict)
     stream: SchemaLike | None = None
     text: str = ""

@@ -47,7 +47,7 @@ def read_stats() -> Response:
 
 
 @sessions.get("/sessions/<session_id>")
-@operation(places=SessionPathSchema, answers={200: SessionMessagesSchema}, errors=(503,))
+@operation(path=SessionPathSchema, answers={200: SessionMessagesSchema}, errors=(503,))
 def read_session(session_id: str) -> Response:
     """Return one session with all of its messages."""
     session = _service().read(principal(), _valid_id(session_id))
@@ -56,7 +56,7 @@ def read_session(session_id: str) -> Response:
 
 
 @sessions.delete("/sessions/<session_id>")
-@operation(places=SessionPathSchema, answers={200: SessionDeletedSchema}, errors=(503,))
+@operation(path=SessionPathSchema, answers={200: SessionDeletedSchema}, errors=(503,))
 def delete_session(session_id: str) -> Response:
     """Delete a session. A running turn of it continues, and is not stored."""
     _service().delete(principal(), _valid_id(session_id))

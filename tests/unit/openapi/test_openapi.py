@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, and whole."""
+"""The OpenAPI document is valid and describes every route."""
 
 import re
 
@@ -24,7 +24,7 @@ PLACE, OPENAPI_PLACE = re.compile(r"<(?:[^>]*:)?(.*?)>"), r"{\1}"
 
 
 def embed(*views, **settings):
-    """Return a foreign app with pages of its own and a gateway that has these further views."""
+    """Return another app with pages of its own and a gateway with these additional views."""
     app = Flask("other")
     app.get("/own", endpoint="own")(lambda: "own")
     app.get("/ai/v1/own", endpoint="near")(lambda: "own")
@@ -46,29 +46,35 @@ def document_of(app, path="/ai/v1/openapi.json"):
 
 
 def gaps(document, app):
-    """Return what the document of the gateway in *app* lacks, and what it has too much."""
+    """Return the differences between the document of the gateway in *app* and its routes."""
     served = {
         f"{method} {PLACE.sub(OPENAPI_PLACE, rule.rule)}"
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
         if rule.endpoint.startswith("wrapper")
     }
-    told = {
-        f"{method.upper()} {path}": one
+    described = {
+        f"{method.upper()} {path}": details
         for path, methods in document["paths"].items()
-        for method, one in methods.items()
+        for method, details in methods.items()
     }
-    found = [f"{name} is served and not told" for name in served - set(told)]
-    found += [f"{name} is told and not served" for name in set(told) - served]
-    found += [f"{name} has no summary" for name, one in told.items() if not one.get("summary")]
-    return found + [f"{name} has no answer" for name, one in told.items() if not answers_of(one)]
+    differences = [f"{name} is served and not described" for name in served - set(described)]
+    differences += [f"{name} is described and not served" for name in set(described) - served]
+    differences += [
+        f"{name} has no summary"
+        for name, details in described.items()
+        if not details.get("summary")
+    ]
+    return differences + [
+        f"{name} has no answer" for name, details in described.items() if not responses_of(details)
+    ]
 
 
-def answers_of(told):
-    """Return the schemas of an operation's answers that are no errors."""
+def responses_of(details):
+    """Return the schemas of an operation's responses, except errors."""
     return [
         content["schema"]
-        for status, response in told["responses"].items()
+        for status, response in details["responses"].items()
         if status.startswith("2")
         for content in response["content"].values()
     ]
@@ -80,7 +86,7 @@ def answers_of(told):
 @pytest.mark.parametrize("path", ["/openapi.json", "/v1/openapi.json"])
 @pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
 def test_document(path, settings):
-    """The document is to be had without a key, at the root and under the prefix."""
+    """The document is served without a key, at the root and under the prefix."""
     document = document_of(ScriptedServer(**settings).app, path)
     assert document["openapi"].startswith("3.1.")
     info = document["info"]
@@ -96,20 +102,20 @@ def test_valid(kind, settings):
 
 
 def test_foreign_callers():
-    """What needs no key is still closed to foreign web pages."""
+    """Routes that need no key still refuse foreign web pages."""
     server = ScriptedServer()
     error_of(server.client.get("/openapi.json", headers={"Origin": "https://evil.example"}), 403)
 
 
 def test_built_once():
-    """The document is built for the first who asks, and kept."""
+    """The document is built for the first request, and cached."""
     app = embed()
     gateway = app.extensions["wrapper"]
     assert gateway.document(app) is gateway.document(app)
 
 
 def test_server():
-    """Paths hold behind a proxy's prefix, which the document names as its server."""
+    """Behind a proxy's prefix, the document names the prefix as its server."""
     client = ScriptedServer().client
     for prefix in ("/under", ""):
         environ = {"SCRIPT_NAME": prefix}
@@ -122,7 +128,7 @@ def test_server():
 
 @pytest.mark.parametrize("kind", ALL)
 def test_coverage(kind):
-    """Every route and method is in the document with a summary and an answer, and nothing else."""
+    """The document has exactly the served routes, each with a summary and a response."""
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
@@ -130,29 +136,33 @@ def test_coverage(kind):
 
 
 def test_paths():
-    """Paths are those that a client asks for."""
+    """The document's paths are those that clients request."""
     paths = document_of(embed())["paths"]
     assert list(paths["/ai/v1/chat/completions"]) == ["post"]
-    (place,) = paths["/ai/v1/models/{model_id}"]["get"]["parameters"]
-    assert (place["name"], place["in"], place["required"]) == ("model_id", "path", True)
+    (parameter,) = paths["/ai/v1/models/{model_id}"]["get"]["parameters"]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("model_id", "path", True)
     assert "/ai/v1/own" not in paths
 
 
 def test_session_ids():
-    """The document tells what a session's id may be, in the path as in the body."""
+    """A session's id has the same schema in the path as in the body."""
     document = document_of(embed())
     in_body = document["components"]["schemas"]["ChatRequest"]["properties"]["session_id"]
     for method in ("get", "delete"):
-        told = document["paths"]["/ai/v1/sessions/{session_id}"][method]
-        (place,) = told["parameters"]
-        assert (place["name"], place["in"], place["required"]) == ("session_id", "path", True)
+        details = document["paths"]["/ai/v1/sessions/{session_id}"][method]
+        (parameter,) = details["parameters"]
+        assert (parameter["name"], parameter["in"], parameter["required"]) == (
+            "session_id",
+            "path",
+            True,
+        )
         for key in ("minLength", "maxLength", "not"):
-            assert place["schema"][key] == in_body[key]
-        assert {"400", "404"} <= set(told["responses"])
+            assert parameter["schema"][key] == in_body[key]
+        assert {"400", "404"} <= set(details["responses"])
 
 
 def test_undeclared_view():
-    """A view that declares nothing is in the document, and is found by the check above."""
+    """An undeclared view is in the document, and the check above reports it."""
 
     def extra():
         """Do more."""
@@ -169,13 +179,13 @@ def test_undeclared_view():
 
 
 def test_gaps_are_found():
-    """The check finds a route that is not told of, and one that is not there."""
+    """The check reports a route without description, and a description without a route."""
     app = embed()
     document = build_document(app, needs_key=False)
     document["paths"]["/nowhere"] = document["paths"].pop("/ai/v1/health")
     assert sorted(gaps(document, app)) == [
-        "GET /ai/v1/health is served and not told",
-        "GET /nowhere is told and not served",
+        "GET /ai/v1/health is served and not described",
+        "GET /nowhere is described and not served",
     ]
 
 
@@ -194,23 +204,23 @@ def _declared(number, kind):
 
 
 def test_declared_view():
-    """A further view's query, places, answers and docstring are told as it declares them."""
+    """An additional view is described by its declaration and its docstring."""
     app = embed(("/count/<int:number>/<any(a, b):kind>", _declared), api_key=KEY)
     document = document_of(app)
     OpenAPIV31SpecValidator(document).validate()
     assert gaps(document, app) == []
-    told = document["paths"]["/ai/v1/count/{number}/{kind}"]["get"]
-    assert (told["summary"], told["description"]) == ("Count.", "And tell more of it.")
-    found = {one["name"]: (one["in"], one["required"]) for one in told["parameters"]}
-    places = {"number": ("path", True), "kind": ("path", True)}
-    assert found == {**places, "start": ("query", True), "size": ("query", False)}
-    assert told["parameters"][2]["description"] == "The first day."
-    assert set(told["responses"]) == {"200", "400", "403", "404", "405", "500"}
-    assert told["security"] == [{}]
+    details = document["paths"]["/ai/v1/count/{number}/{kind}"]["get"]
+    assert (details["summary"], details["description"]) == ("Count.", "And tell more of it.")
+    parameters = {row["name"]: (row["in"], row["required"]) for row in details["parameters"]}
+    path_parameters = {"number": ("path", True), "kind": ("path", True)}
+    assert parameters == {**path_parameters, "start": ("query", True), "size": ("query", False)}
+    assert details["parameters"][2]["description"] == "The first day."
+    assert set(details["responses"]) == {"200", "400", "403", "404", "405", "500"}
+    assert details["security"] == [{}]
 
 
 def test_key_as_declared():
-    """A key is asked for wherever a view does not declare that it needs none."""
+    """An operation requires a key unless its view declares otherwise."""
     views = [("/open/<number>/<kind>", _declared), ("/closed", lambda: "in")]
     client = embed(*views, api_key=KEY).test_client()
     assert client.get("/ai/v1/open/1/a").status_code == 200
@@ -220,11 +230,11 @@ def test_key_as_declared():
 
 @pytest.mark.parametrize("api_key", ["", KEY])
 def test_security(api_key):
-    """The document asks for a key exactly where the gateway does."""
+    """The document requires a key for exactly the operations for which the gateway does."""
     app = ScriptedServer(api_key=api_key).app
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
-        for method, told in methods.items():
+        for method, details in methods.items():
             asked = app.test_client().open(
                 path.format(model_id="opus", session_id="s"), method=method, json={}
             )
-            assert (asked.status_code == 401) == (told["security"] != [{}]), path
+            assert (asked.status_code == 401) == (details["security"] != [{}]), path

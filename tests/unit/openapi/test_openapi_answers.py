@@ -1,4 +1,4 @@
-"""The OpenAPI document's answers: what is really sent is what it tells of, and no more."""
+"""Every response that the gateway sends matches the OpenAPI document."""
 
 import json
 
@@ -56,7 +56,7 @@ RICH = (*BEGUN, Ended(Ending.DONE, USED, 0.5))
     ],
 )
 def test_completions(stream, steps, fields):
-    """A completion, whole or streamed, is as the document has it."""
+    """Completions, whole and streamed, match the document."""
     server = ScriptedServer(*steps)
     options = [{}, {"include_usage": True}] if stream else [None]
     for option in options:
@@ -66,7 +66,7 @@ def test_completions(stream, steps, fields):
 
 
 def test_broken_stream():
-    """The error that ends a stream is one of its events in the document."""
+    """The error that ends a stream matches the document's events."""
     server = ScriptedServer(*BEGUN, errors.BadGateway("It died."))
     response = server.ask(stream=True)
     assert "error" in frames_of(response)[-1]
@@ -91,7 +91,7 @@ def test_broken_stream():
     ],
 )
 def test_errors_of_a_turn(error):
-    """Whatever goes wrong in a turn is told with a status, headers and a body of the document."""
+    """The status, headers and body of every error of a turn match the document."""
     server = ScriptedServer(error)
     response = server.ask()
     assert response.status_code == getattr(error, "status", 500)
@@ -110,7 +110,7 @@ def test_errors_of_a_turn(error):
     ],
 )
 def test_refused_requests(send, status):
-    """A refusal before the turn is told as the document has it."""
+    """A refusal before the turn matches the document."""
     server = ScriptedServer()
     response = send(server)
     assert response.status_code == status
@@ -119,7 +119,7 @@ def test_refused_requests(send, status):
 
 @pytest.mark.parametrize(("requests", "tokens"), [(1, 9), (9, 1)])
 def test_over_the_rate(requests, tokens):
-    """An answer within a rate, and the refusal over it, have the headers of the document."""
+    """The rate limit headers of answers and of refusals match the document."""
     app = Flask(__name__)
     caller = Principal("alice", requests_per_minute=requests, tokens_per_minute=tokens)
     engine = ScriptedEngine()
@@ -133,7 +133,7 @@ def test_over_the_rate(requests, tokens):
 
 
 def test_full():
-    """That no place is free is told with when to come again."""
+    """The error of a full gateway has Retry-After, and matches the document."""
     server = ScriptedServer(Started("m"), HOUR, max_concurrent_turns=1, max_queue=0)
     running = server.client.post(CHAT, json={**CHAT_BODY, "stream": True})
     response = server.ask()
@@ -150,7 +150,7 @@ def test_full():
     ],
 )
 def test_no_key(path, method):
-    """A missing key is told as the document has it, wherever one is needed."""
+    """The error of a missing key matches the document, for every operation that needs one."""
     server = ScriptedServer(api_key=KEY)
     response = server.client.open(path, method=method)
     assert response.status_code == 401
@@ -158,7 +158,7 @@ def test_no_key(path, method):
 
 
 def test_wrong_method():
-    """A wrong method is told as every path of the document has it."""
+    """The error of a wrong method matches the document, for every path."""
     server = ScriptedServer()
     validator = ResponseValidator(server.app)
     for path, methods in validator.document["paths"].items():
@@ -183,7 +183,7 @@ def test_wrong_method():
     ],
 )
 def test_reading(path, asked, status):
-    """What is only read is as the document has it."""
+    """The responses of the GET routes match the document."""
     server = ScriptedServer()
     response = server.client.get(asked)
     assert response.status_code == status
@@ -192,7 +192,7 @@ def test_reading(path, asked, status):
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_sessions(begun):
-    """What is told of sessions, of some or of none, is as the document has it."""
+    """The responses about sessions match the document, with and without sessions."""
     server = ScriptedServer(*RICH)
     if begun:
         ResponseValidator(server.app).check(server.ask(session_id="s"), CHAT, "post")
@@ -212,7 +212,7 @@ def test_sessions(begun):
     ],
 )
 def test_wrong_questions_about_sessions(method, path, asked):
-    """What is wrong with a question about sessions is told as the document has it."""
+    """The errors of requests about sessions match the document."""
     server = ScriptedServer()
     response = server.client.open(asked, method=method)
     assert response.status_code == 400
@@ -224,7 +224,7 @@ def test_wrong_questions_about_sessions(method, path, asked):
     [("get", SESSIONS), ("get", STATS), ("get", SESSION), ("delete", SESSION), ("post", CHAT)],
 )
 def test_no_sessions(method, path):
-    """That no sessions are kept is told as the document has it."""
+    """The error of a gateway without sessions matches the document."""
     server = ScriptedServer(session_store="none")
     asked = {"messages": [USER], "session_id": "s"} if method == "post" else None
     response = server.client.open(path.format(session_id="s"), method=method, json=asked)
@@ -233,7 +233,7 @@ def test_no_sessions(method, path):
 
 
 class _Told(ScriptedEngine):
-    """An engine that reports what it is given."""
+    """An engine that reports the health and status that it is given."""
 
     def __init__(self, health, described):
         super().__init__()
@@ -253,7 +253,7 @@ def told_by(health, described=None):
 
 
 def test_health_of_pools():
-    """Claude Code's pools report their health as the document has it, failing or not."""
+    """The health of Claude Code's pools, ready or failing, matches the document."""
     pools = {
         "agent": PoolHarness(1).fill().pool.health(),
         "plain": PoolHarness(1).fail().fill().pool.health(),
@@ -268,7 +268,7 @@ def test_health_of_pools():
 
 
 def test_real_engine(tmp_path):
-    """What the Claude Code engine reports of itself is as the document has it."""
+    """The health and status of the Claude Code engine match the document."""
     settings = Settings(claude_cli_path=str(tmp_path / "nothing"))
     engine = ClaudeEngine(settings, {"HOME": str(tmp_path)})
     described = engine.describe()
@@ -280,13 +280,13 @@ def test_real_engine(tmp_path):
 
 
 def test_words():
-    """The document knows every finish reason, and all that is told of an account."""
+    """The document lists every finish reason and every field of an account."""
     assert {*FINISH_REASONS.values(), "function_call"} == set(response_schemas.FINISH_REASONS)
     assert set(ACCOUNT_FIELDS.values()) == set(AccountSchema().fields)
 
 
 def test_judge():
-    """The check refuses a key, a header and a status that the document does not have."""
+    """The validator refuses properties, headers and statuses that the document does not have."""
     server = ScriptedServer(*BEGUN, DONE)
     validator, response = ResponseValidator(server.app), server.ask(messages=[USER])
     validator.check(response, CHAT, "post")

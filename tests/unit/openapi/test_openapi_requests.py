@@ -1,4 +1,4 @@
-"""The OpenAPI document's requests: what it allows is taken, and what it does not is refused."""
+"""The gateway accepts exactly the requests that its OpenAPI document allows."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ GOOD = [
     {"messages": [USER, {**FULL, "content": [{"type": "refusal", "refusal": ""}]}, USER]},
     {"prediction": {"type": "content", "content": "x"}, "moderation": {}},
     {"prompt_cache_key": "k", "prompt_cache_options": {}, "prompt_cache_retention": "24h"},
-    *({name: v} for name, one in PARAMETERS.items() for v in one.neutral),
+    *({name: v} for name, row in PARAMETERS.items() for v in row.neutral),
     *({name: None} for name in PARAMETERS if name != "messages"),
     {"messages": [USER, CALLS, RESULT]},
     {"messages": [USER, {**CALLS, "content": "a", "refusal": None}, RESULT, USER]},
@@ -241,7 +241,7 @@ BAD = [
 
 
 def is_taken(body):
-    """Say whether the gateway takes the body; for a model or its answer it can do nothing."""
+    """Say whether the gateway accepts the body, whatever the model and its answer."""
     status = SERVER.ask(**body).status_code
     assert status in (200, 400, 404, 502)
     return status != 400
@@ -253,21 +253,21 @@ def is_allowed(body):
 
 @pytest.mark.parametrize("body", GOOD, ids=str)
 def test_good(body):
-    """What the document allows is taken."""
+    """A request that the document allows is accepted."""
     assert is_allowed(body)
     assert is_taken(body)
 
 
 @pytest.mark.parametrize("body", BAD, ids=str)
 def test_bad(body):
-    """What the document does not allow is refused with 400."""
+    """A request that the document does not allow is refused with 400."""
     assert not is_allowed(body)
     assert not is_taken(body)
 
 
 @pytest.mark.parametrize("body", [[], "Hi", 7, None, True])
 def test_no_object(body):
-    """A body that is no object is neither allowed nor taken."""
+    """A body that is not an object is neither allowed nor accepted."""
     assert not VALIDATOR.is_valid(body)
     error_of(SERVER.post(body if body is not None else "null"), 400)
 
@@ -287,12 +287,12 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(_keys, inner, max_size=3),
     max_leaves=8,
 )
-_told = SCHEMAS["ChatRequest"]["properties"]
-_INTEGERS = {name for name, one in _told.items() if "integer" in one.get("type", ())}
+_PROPERTIES = SCHEMAS["ChatRequest"]["properties"]
+_INTEGERS = {name for name, row in _PROPERTIES.items() if "integer" in row.get("type", ())}
 
 
 def _writable(fields):
-    """Say whether JSON Schema can tell of this: to it 1.0 is an integer, and here it is none."""
+    """Say whether JSON Schema can express this: to it 1.0 is an integer, and here it is not."""
     return not any(
         name in _INTEGERS and isinstance(value, float) and value.is_integer()
         for name, value in fields.items()
@@ -300,25 +300,25 @@ def _writable(fields):
 
 
 _fields = st.dictionaries(
-    st.sampled_from(sorted(set(_told) - {"messages"})), _values, max_size=4
+    st.sampled_from(sorted(set(_PROPERTIES) - {"messages"})), _values, max_size=4
 ).filter(_writable)
 
 
 @given(_fields)
 @settings(max_examples=400, deadline=None)
 def test_any_fields(fields):
-    """Whatever stands in a request's fields, document and gateway judge it alike."""
+    """For any fields of a request, the document and the gateway agree."""
     assert is_allowed(fields) == is_taken(fields)
 
 
-@given(st.data(), st.sampled_from(sorted(set(_told) - {"messages"})))
+@given(st.data(), st.sampled_from(sorted(set(_PROPERTIES) - {"messages"})))
 @settings(max_examples=400, deadline=None)
 def test_any_number_and_word(data, name):
-    """Numbers and words of each single field are judged alike, at their edges too."""
+    """For the numbers and words of each field, the document and the gateway agree."""
     near = st.sampled_from([0, 1, 2, 8, -2, 2**31 - 1]).flatmap(
         lambda edge: st.sampled_from([edge - 1, edge, edge + 1, edge + 0.25, edge - 0.25])
     )
-    words = [*_WORDS, *_told[name].get("enum", [])]
+    words = [*_WORDS, *_PROPERTIES[name].get("enum", [])]
     body = {name: data.draw(near | st.sampled_from(words) | st.integers())}
     assert is_allowed(body) == is_taken(body)
 
@@ -329,7 +329,7 @@ def test_any_number_and_word(data, name):
 )
 @settings(max_examples=400, deadline=None)
 def test_any_message(message, complete):
-    """Whatever a message holds, document and gateway judge it alike.
+    """For any message, the document and the gateway agree.
 
     That calls and results belong together is what no JSON Schema can tell.
     """
