@@ -1,4 +1,4 @@
-"""What a gateway's engine, services and server know about when it stops serving."""
+"""The state of a gateway that drains or must not serve, shared by its engine and server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 class Lifecycle:
     """Says whether a gateway drains, and tells its server that its engine must not serve.
 
-    Whoever runs the server may set both attributes: `draining` says whether the server shuts down,
-    and `on_refusal` is called once, with the reason, in a thread of the engine's.
+    The server may set both attributes: `draining` says whether it shuts down, and `on_refusal` is
+    called once, with the reason, in a thread of the engine's.
     """
 
     def __init__(self) -> None:
@@ -20,11 +20,11 @@ class Lifecycle:
         self._refused = threading.Lock()
 
     def drain(self) -> None:
-        """Let no more turns begin."""
+        """Refuse new turns from now on."""
         self._drained.set()
 
     def drains(self) -> bool:
-        """Say whether no more turns may begin."""
+        """Say whether new turns are refused."""
         return self._drained.is_set() or self.draining()
 
     def refuse(self, reason: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol import frames
-from wrapper.services.turn import Message, Permissions, Sampling, Turn
+from wrapper.services.turn import Message, Permissions, Sampling, ToolResult, Turn
 
 USER = Message("user", ("Hi",))
 EFFORTS = ["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -146,23 +146,6 @@ def test_more_effort_thinks_no_less(limit):
     assert budgets == sorted(budgets)
 
 
-@pytest.mark.parametrize(
-    ("system", "profile", "sent"),
-    [
-        (None, "agent", {}),
-        (None, "plain", {"systemPrompt": []}),
-        ("Be brief.", "agent", {"systemPrompt": ["Be brief."]}),
-        ("Be brief.", "plain", {"systemPrompt": ["Be brief."]}),
-        ("", "agent", {"systemPrompt": []}),
-        ("", "plain", {"systemPrompt": []}),
-    ],
-)
-def test_system_prompt(system, profile, sent):
-    """The caller's system prompt replaces Claude Code's, even if it is blank."""
-    request = requests_of(turn_of(system=system, profile=profile))["initialize"]
-    assert request == {"subtype": "initialize", **sent}
-
-
 def test_prompt():
     """A message is sent verbatim, part by part, marked so that Claude Code runs nothing in it."""
     frame = frames.prompt(turn_of(USER, Message("user", ("@/etc/passwd", "/cost"))))
@@ -210,17 +193,6 @@ def test_plain_conversation():
 def test_no_history():
     """The message that the turn answers is not part of the history."""
     assert list(frames.history(turn_of())) == []
-
-
-def test_appended_system_prompt():
-    """A system prompt can be appended to an agent's own; plain has none to append to."""
-    agent, plain = [
-        requests_of(Turn("sonnet", (USER,), "Be brief.", profile, appends=True))["initialize"]
-        for profile in ("agent", "plain")
-    ]
-    assert agent["appendSystemPrompt"] == "Be brief."
-    assert "systemPrompt" not in agent
-    assert plain["systemPrompt"] == ["Be brief."]
 
 
 def test_permissions():
@@ -278,9 +250,14 @@ def test_history_that_is_known():
         assert sent == list("abcd")[known:]
 
 
-@pytest.mark.parametrize("limit", [None, 1, 5])
-def test_tool_rounds_are_reported(limit):
-    """The process reports each tool round, but only if the turn limits them."""
-    turn = Turn("sonnet", (USER,), permissions=Permissions(max_turns=limit))
-    hooks = requests_of(turn)["initialize"].get("hooks")
-    assert hooks == (limit and {"PostToolBatch": [{"hookCallbackIds": ["hook_0"]}]})
+RESULT = ToolResult("c", ("a cat",))
+
+
+@pytest.mark.parametrize(
+    ("parts", "ends"), [((RESULT,), True), ((RESULT, "b"), False), (("b",), False)]
+)
+def test_text_after_results(parts, ends):
+    """A text follows a result that is the last part."""
+    content = frames.user_input(Message("user", parts))["message"]["content"]
+    assert (content[-1] == frames.RESULTS_END) == ends
+    assert len(content) == len(parts) + ends
