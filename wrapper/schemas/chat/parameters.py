@@ -36,7 +36,7 @@ class Parameter:
     def description(self) -> str:
         """Return the description for the OpenAPI document."""
         if self.kind is Kind.IGNORED:
-            return f"Checked, and without effect. {self.meaning}"
+            return f"Validated, but without effect. {self.meaning}"
         return self.meaning
 
 

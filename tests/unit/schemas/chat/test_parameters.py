@@ -132,4 +132,6 @@ def test_descriptions_in_the_document():
     for name, parameter in PARAMETERS.items():
         assert properties[name]["description"]
         ignored = parameter.kind is Kind.IGNORED
-        assert properties[name]["description"].startswith("Checked, and without effect") == ignored
+        assert (
+            properties[name]["description"].startswith("Validated, but without effect") == ignored
+        )
