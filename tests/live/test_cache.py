@@ -1,4 +1,4 @@
-"""The prompt cache: what a growing conversation sends again, it sends word for word."""
+"""The prompt cache: a growing conversation repeats its beginning to the letter."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ CONVERSATION = [
 
 
 def without_marks(value):
-    """Return *value* without the marks of where the cache is to end, and what is empty."""
+    """Return *value* without cache marks and empty parts."""
     if isinstance(value, dict):
         return {k: without_marks(v) for k, v in value.items() if k != "cache_control"}
     return [without_marks(one) for one in value] if isinstance(value, list) else value
 
 
 def marked(body):
-    """Return up to which message the body wants its beginning to be kept."""
+    """Return the index of the last message up to which the body asks for caching."""
     found = [i for i, m in enumerate(body["messages"]) if "cache_control" in json.dumps(m)]
     return found[-1] + 1 if found else 0
 
 
 def check_growth(bodies):
-    """Check that each body begins with what the one before it wanted to be kept."""
+    """Check that each body begins with what the one before it asked to cache."""
     for before, after in itertools.pairwise(bodies):
         kept = marked(before)
         assert kept == len(before["messages"])
@@ -45,7 +45,7 @@ def check_growth(bodies):
 
 @pytest.mark.parametrize("tools", [None, TOOLS])
 def test_plain(gateway, upstream, tools):
-    """In the plain profile each request begins with the one before, up to its cache breakpoint."""
+    """In the plain profile each request begins with the one before, up to its cache mark."""
     for end in (2, 4, 6):
         status, _ = gateway.ask(
             "", messages=CONVERSATION[:end], tools=tools, claude={"profile": "plain"}
@@ -55,7 +55,7 @@ def test_plain(gateway, upstream, tools):
 
 
 def test_agent(gateway, upstream):
-    """An agent's system prompt and tools are the same each time; its reminders move to the end."""
+    """An agent's system prompt and tools stay the same; its reminders move to the end."""
     for end in (2, 4, 6):
         assert gateway.ask("", messages=CONVERSATION[:end], claude={"profile": "agent"})[0] == 200
     first, *others = (request.body for request in upstream.requests)

@@ -1,4 +1,4 @@
-"""Keys: who is let in, what each may do, and how that changes while the gateway runs."""
+"""Keys: who may ask, what each key allows, and how changes take effect while the gateway runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _keyed(_servers, tmp_path_factory):
 
 @pytest.fixture
 def keyed(_keyed, upstream):
-    """A gateway with a caller for each ceiling, and an upstream that starts clean."""
+    """A gateway with a key for each kind of limit, and an upstream without requests."""
     return _keyed
 
 
@@ -58,7 +58,7 @@ def refusal(answer, status=403):
 
 
 def test_who_is_let_in(keyed, upstream):
-    """Each key lets its holder in; no key, a wrong one and a stolen hash let nobody in."""
+    """Each key is accepted. No key, a wrong key and a key's hash are not."""
     for name in ("alice", "bob"):
         with keyed.client(name) as client:
             asked = [{"role": "user", "content": f"[[say Hello, {name}]]"}]
@@ -76,7 +76,7 @@ def test_who_is_let_in(keyed, upstream):
 
 
 def test_secrets_are_nowhere(keyed):
-    """No key and no hash stands in the log, or in what the commands tell."""
+    """No key and no hash is in the log or in the output of commands."""
     keyed.ask("alice", "hello")
     assert eventually(lambda: "key=alice" in keyed.server.log())
     told = keyed.server.log() + keyed.command("keys", "list").stdout
@@ -86,7 +86,7 @@ def test_secrets_are_nowhere(keyed):
 
 
 def test_models(keyed, upstream):
-    """A key's models run by all their names; another is refused, and is not listed."""
+    """All names of a key's models work. Other models are refused and not listed."""
     assert keyed.ask("models", "hello", model="haiku")[0] == 200
     assert keyed.ask("models", "hello", model=upstream.requests[0].body["model"])[0] == 200
     upstream.clear()
@@ -104,7 +104,7 @@ def test_models(keyed, upstream):
 
 
 def test_profile(keyed, upstream):
-    """A plain key's requests have no tools, and it cannot ask for them."""
+    """Requests of a plain key have no tools and cannot ask for them."""
     assert keyed.ask("plain", "hello")[0] == 200
     assert not upstream.requests[0].body.get("tools")
     error = refusal(keyed.ask("plain", "hello", claude={"profile": "agent"}))
@@ -112,7 +112,7 @@ def test_profile(keyed, upstream):
 
 
 def test_tools(keyed, upstream):
-    """A tool that a key lacks is denied when the model tries it, and refused when asked for."""
+    """A tool that a key lacks is denied to the model, and refused to requests that name it."""
     status, body = keyed.ask("tools", f"{WRITE} {TOUCH} [[result]]")
     assert (status, said(body)) == (200, "Permission to use Bash has been denied.")
     assert "File created successfully" in upstream.requests[1].raw.decode()
@@ -122,7 +122,7 @@ def test_tools(keyed, upstream):
 
 
 def test_tools_of_a_request(keyed):
-    """A request may give up tools of its own accord, for itself alone."""
+    """A request may give up tools for itself."""
     asked = f"{TOUCH} [[result]]"
     _, body = keyed.ask("alice", asked, claude={"allowed_tools": ["Read"]})
     assert said(body) == "Permission to use Bash has been denied."
@@ -133,7 +133,7 @@ def test_tools_of_a_request(keyed):
 
 
 def test_rules(keyed):
-    """A key's own rules deny what else would run, and allow what else would not."""
+    """A key's rules deny commands that would run, and allow ones that would not."""
     _, body = keyed.ask("rules", f"{TOUCH} [[result]]")
     assert "touch made.txt has been denied" in said(body)
     _, body = keyed.ask("rules", f"{PYTHON} [[result]]")
@@ -143,7 +143,7 @@ def test_rules(keyed):
 
 
 def test_permission_mode(keyed):
-    """A key's mode holds, a narrower one may be asked for, and a wider one is refused."""
+    """A key's mode applies; a request may ask for a narrower one, not for a wider one."""
     _, body = keyed.ask("mode", f"{WRITE} [[result]]")
     assert "you haven't granted it yet" in said(body)
     _, body = keyed.ask("alice", f"{WRITE} [[result]]")
@@ -159,7 +159,7 @@ def test_permission_mode(keyed):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("name", "claude"), [("rounds", {}), ("alice", {"max_turns": 2})])
 def test_rounds(keyed, upstream, stream, name, claude):
-    """After its last round of tool use a turn ends, the model is not asked again, all is priced."""
+    """After the last allowed round of tool use a turn ends, and its whole cost is known."""
     more = {"stream": stream, "claude": claude, "stream_options": {"include_usage": True}}
     with keyed.client(name) as client:
         if stream:
@@ -182,11 +182,11 @@ def test_rounds(keyed, upstream, stream, name, claude):
             reason, usage = answer.choices[0].finish_reason, answer.usage
     assert (reason, len(upstream.requests)) == ("length", 2), more
     assert usage.cost_usd > 0
-    assert usage.completion_tokens == 6  # three pieces of arguments a round
+    assert usage.completion_tokens == 6  # three deltas of arguments a round
 
 
 def test_rounds_within(keyed, upstream):
-    """A turn that needs no more rounds than it may take is left alone; more cannot be asked for."""
+    """A turn within its rounds is not changed, and a request cannot ask for more rounds."""
     asked = '[[tool Bash {"command": "echo a"}]] [[say end]]'
     status, body = keyed.ask("rounds", asked, claude={"max_turns": 2})
     assert (status, said(body), len(upstream.requests)) == (200, "end", 2)
@@ -196,7 +196,7 @@ def test_rounds_within(keyed, upstream):
 
 
 def test_requests_a_minute(keyed, upstream):
-    """Requests over the rate get 429 with when to come back, and OpenAI's headers tell of it."""
+    """Requests over the rate get a 429 with Retry-After, and OpenAI's headers tell the rate."""
     left = []
     for _ in range(2):
         status, headers, _ = keyed.post("requests", "hello", claude={"profile": "plain"})
@@ -218,7 +218,7 @@ def test_requests_a_minute(keyed, upstream):
 
 
 def test_tokens_a_minute(keyed, upstream):
-    """Tokens are the model's own; once they are used up the next request is refused."""
+    """The rate counts the model's tokens, and once they are used up the next request is refused."""
     asked = '[[say a b c]] [[usage {"input_tokens": 40}]]'
     left = []
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_tokens_a_minute(keyed, upstream):
 
 
 def test_turns_at_once(keyed, upstream):
-    """A key's second turn at once waits, and holds nobody up; what may never run is refused."""
+    """A key's second turn waits without delaying others; one that can never run is refused."""
     with ThreadPoolExecutor() as pool:
         first = pool.submit(keyed.ask, "few", "[[deltas 2]] [[stall 2]]")
         assert upstream.wait_for(bool)
@@ -246,7 +246,7 @@ def test_turns_at_once(keyed, upstream):
 
 
 def test_changes_take_effect_at_once(serve, tmp_path, upstream):
-    """Keys come, go and get ceilings while the gateway runs; a broken file changes nothing."""
+    """Keys and limits can change while the gateway runs; a broken file changes nothing."""
     keyed = KeyedGateway(serve, tmp_path, {"alice": {}, "bob": {}}, POOL_SIZE_OTHER="0")
     keyed.keys["carol"] = keyed.command("keys", "new", "carol").stdout.strip()
     assert keyed.ask("carol", "hello")[0] == 200
@@ -268,7 +268,7 @@ def test_changes_take_effect_at_once(serve, tmp_path, upstream):
 
 @pytest.mark.parametrize("text", [None, "[keys.bob\n", "[keys.bob]\nsha256 = 5\n"])
 def test_a_broken_file_does_not_start(serve, tmp_path, text):
-    """At the start a file that is missing or broken is told with its mend, and nobody is let in."""
+    """A missing or broken key file stops the start, with a message that says what to do."""
     file = tmp_path / "keys.toml"
     if text:
         file.write_text(text)
@@ -279,14 +279,14 @@ def test_a_broken_file_does_not_start(serve, tmp_path, text):
 
 
 def test_exposed_with_a_file(serve, tmp_path):
-    """With keys in a file the gateway serves other machines too, and only who has one."""
+    """With a key file the gateway serves other machines, and only requests with a key."""
     keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, HOST="0.0.0.0", POOL_SIZE_OTHER="0")
     assert keyed.ask("alice", "hello")[0] == 200
     assert keyed.server.ask("hello")[0] == 401
 
 
 def test_workspaces(serve, tmp_path, upstream):
-    """With more than one key each works in a directory of its own, and in no other's."""
+    """With several keys each key works in a directory of its own."""
     shared = tmp_path / "work"
     shared.mkdir()
     keyed = KeyedGateway(serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CWD=str(shared))

@@ -1,4 +1,4 @@
-"""The Claude Code engine keeps the contract that all engines are held to."""
+"""The Claude Code engine fulfils the contract of all engines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wrapper.testing import check_engine, say
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_contract(upstream, tmp_path, profile):
-    """Whatever the gateway relies on in an engine holds of Claude Code's."""
+    """The engine contract holds for Claude Code."""
     settings = Settings(
         claude_cli_path=cli.current(),
         default_profile=profile,

@@ -1,4 +1,4 @@
-"""Sessions at their model's context limit: refused as they are, or gone on with a summary."""
+"""Sessions at their model's context limit: an error, or a summary with claude.compact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUMMARY = "This session is being continued"
 
 
 class Session:
-    """A session of one profile's, in which is asked."""
+    """A session of one profile."""
 
     def __init__(self, gateway, profile):
         self.gateway, self.profile = gateway, profile
@@ -47,7 +47,7 @@ class Session:
 
 @pytest.fixture
 def limit(upstream):
-    """Let the model take so many words, until the test is over."""
+    """Return a function that sets the model's context window in words, until the test ends."""
 
     def window(words):
         upstream.window = words
@@ -69,7 +69,7 @@ def session(request, gateway, limit):
 
 
 def test_limit(session):
-    """At the limit the answer is a 400 of OpenAI's own code, and the session stays as it was."""
+    """At the limit the answer is OpenAI's 400, and the session stays as it was."""
     before = session.messages()
     status, body = session.ask(f"[[say too much]] {WORDS}")
     assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
@@ -78,12 +78,12 @@ def test_limit(session):
 
 
 def test_compact(session, upstream):
-    """With claude.compact the session goes on with Claude Code's summary as its history."""
+    """With claude.compact Claude Code's summary replaces the history, and the session goes on."""
     upstream.clear()
     status, body = session.ask(f"[[say more]] {WORDS}", claude={"compact": True})
     assert status == 200, body
     assert body["choices"][0]["message"]["content"] == "more"
-    # What the summary has cost is told with the turn.
+    # The turn's usage includes the summary.
     done = [recorded for recorded in upstream.requests if recorded.ended == "done"]
     assert body["usage"]["prompt_tokens"] > len(str(done[-1].body["messages"]).split())
     messages = session.messages()
@@ -99,7 +99,7 @@ def test_compact(session, upstream):
 
 
 def test_client_leaves(session, upstream):
-    """A client that leaves while it is summarised leaves the session as it was."""
+    """If the client disconnects during the summary, the session stays as it was."""
     before = session.messages()
     upstream.clear()
     connection = http.client.HTTPConnection("127.0.0.1", session.gateway.port, timeout=DEADLINE)
@@ -113,8 +113,8 @@ def test_client_leaves(session, upstream):
     assert session.gateway.at_rest()
 
 
-def test_short_one(gateway, upstream):
-    """A session that is not too long is left as it is."""
+def test_short_session(gateway, upstream):
+    """A session below the limit is not summarised."""
     session = Session(gateway, "plain")
     for text in ("one", "two"):
         assert session.said(f"[[say {text}]]", claude={"compact": True}) == text
@@ -123,14 +123,14 @@ def test_short_one(gateway, upstream):
 
 
 def test_without_a_session(gateway, upstream):
-    """Without a session a summary would be lost: that is refused."""
+    """Without a session claude.compact is refused."""
     status, body = gateway.ask("hello", claude={"compact": True})
     assert (status, body["error"]["param"]) == (400, "claude.compact")
     assert not upstream.requests
 
 
 def test_calls(gateway, upstream, limit):
-    """Calls and their results are summarised too; those still to be answered stay as they are."""
+    """Calls and their results are summarised, except calls whose results are in the request."""
     session = Session(gateway, "plain")
     more = {"tools": [{"type": "function", "function": {"name": "weather"}}]}
     for city in ("Rome", "Bern", "Kyiv", "Lima", "Baku", "Oslo"):

@@ -26,7 +26,7 @@ def client_of(gateway, kind=openai.OpenAI):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_completion(gateway, upstream, profile):
-    """One upstream request gives the whole answer, with the CLI's own numbers and cost."""
+    """One upstream request makes the whole answer, with the CLI's usage and cost."""
     asked = '[[say Good day.]] [[usage {"input_tokens": 70, "cache_read_input_tokens": 30}]]'
     status, body = gateway.ask(asked, claude={"profile": profile})
     assert (status, said(body)) == (200, "Good day.")
@@ -40,7 +40,7 @@ def test_completion(gateway, upstream, profile):
 
 
 def test_cost_header(gateway):
-    """The cost stands in a header too."""
+    """A header has the cost too."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": "[[say Hi]]"}]}
     _, headers, data = gateway.call("POST", "/v1/chat/completions", body)
     assert float(headers["x-cost-usd"]) == json.loads(data)["usage"]["cost_usd"] > 0
@@ -48,7 +48,7 @@ def test_cost_header(gateway):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_stream_is_token_by_token(gateway, upstream, profile):
-    """Each upstream delta is a chunk of its own, while the model still writes."""
+    """Each upstream delta arrives as a chunk while the model still writes."""
     texts, unfinished = [], None
     with client_of(gateway) as client:
         stream = client.chat.completions.create(
@@ -70,7 +70,7 @@ def test_stream_is_token_by_token(gateway, upstream, profile):
 
 
 def test_stream_shape(gateway):
-    """The chunks come in OpenAI's order: role, text, finish_reason, [DONE]; no usage unasked."""
+    """Chunks come in OpenAI's order: role, text, finish_reason, [DONE]; usage only on request."""
     events, raw = gateway.stream("[[say Hi]]", claude={"profile": "plain"})
     deltas = [event["choices"][0]["delta"] for event in events]
     assert deltas == [{"role": "assistant", "content": "", "refusal": None}, {"content": "Hi"}, {}]
@@ -98,7 +98,7 @@ def test_async_client(gateway, upstream):
 
 
 def test_client_stream_helper(gateway):
-    """The client library's own stream helper, the strictest reader of chunks, is content."""
+    """The client library's strict stream helper accepts the chunks."""
     messages = [{"role": "user", "content": "[[deltas 5]]"}]
     with (
         client_of(gateway) as client,
@@ -111,13 +111,13 @@ def test_client_stream_helper(gateway):
 
 
 def test_choices(gateway):
-    """With n a stream begins with the role of each choice, by its index."""
+    """With n a stream begins with the role of each choice."""
     events, _ = gateway.stream("[[deltas 4]]", n=3, claude={"profile": "plain"})
     assert [event["choices"][0]["index"] for event in events[:3]] == [0, 1, 2]
 
 
 def test_history_keeps_its_roles(gateway, upstream):
-    """A conversation reaches an agent's model as it was held, in one request, nothing flattened."""
+    """A conversation reaches an agent's model with its roles, in one request."""
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "first"},
@@ -164,7 +164,7 @@ VERBATIM = [
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("text", VERBATIM)
 def test_text_is_verbatim(gateway, upstream, profile, text):
-    """What the user wrote reaches the model letter for letter, in the history and at its end."""
+    """User text reaches the model to the letter, in the history and as the last message."""
     messages = [
         {"role": "user", "content": text},
         {"role": "assistant", "content": "noted"},
@@ -179,7 +179,7 @@ def test_text_is_verbatim(gateway, upstream, profile, text):
 
 
 def test_large_inputs(gateway, upstream):
-    """A system prompt and a message of a megabyte each arrive: the API counts, not the CLI."""
+    """A system prompt and a message of a megabyte each arrive."""
     system, text = "s" * 1_000_000, "[[say got it]]" + "t" * 1_000_000
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
     status, body = gateway.ask("", messages=messages, claude={"profile": "plain"})
@@ -210,7 +210,7 @@ def test_appended_system_prompt(gateway, upstream):
 @pytest.mark.parametrize("limit", [1, 50, 1024, 1025, 4096, None])
 @pytest.mark.parametrize("effort", [None, *EFFORTS])
 def test_no_limit_makes_a_request_that_the_api_refuses(gateway, upstream, profile, limit, effort):
-    """Thinking leaves room for the answer at every max_tokens and effort."""
+    """At every max_tokens and effort thinking leaves room for the answer."""
     more = {"max_tokens": limit, "reasoning_effort": effort, "claude": {"profile": profile}}
     status, body = gateway.ask("[[say fine]]", **more)
     assert (status, len(upstream.requests)) == (200, 1), body
@@ -221,14 +221,14 @@ def test_no_limit_makes_a_request_that_the_api_refuses(gateway, upstream, profil
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_temperature_switches_thinking_off(gateway, upstream, profile):
-    """The API takes no temperature while it thinks, so the agent does not think then."""
+    """With a temperature the agent does not think, as the API takes none with thinking."""
     status, _ = gateway.ask("hello", temperature=0.2, claude={"profile": profile})
     assert status == 200
     assert upstream.requests[0].body["thinking"] == {"type": "disabled"}
 
 
 def test_settings_do_not_stick(gateway, upstream):
-    """A turn's sampling does not colour the next one."""
+    """A turn's sampling parameters do not affect the next turn."""
     gateway.ask("hello", temperature=0.2, stop="x", max_tokens=7, claude={"profile": "plain"})
     gateway.ask("hello", claude={"profile": "plain"})
     body = upstream.requests[1].body
@@ -243,7 +243,7 @@ THINKING = '{"output_tokens": 40, "output_tokens_details": {"thinking_tokens": 3
 @pytest.mark.parametrize("model", [MODEL, "sonnet"])
 @pytest.mark.parametrize("effort", EFFORTS[1:])
 def test_reasoning(gateway, upstream, effort, model):
-    """What the model thinks is told as reasoning_content and counted, the same in both modes."""
+    """Thoughts are reasoning_content and counted, in a stream as in a whole answer."""
     asked = f"[[think Let me see.]] [[say Yes.]] [[usage {THINKING}]]"
     more = {"model": model, "reasoning_effort": effort}
     _, body = gateway.ask(asked, **more)
@@ -264,14 +264,14 @@ def test_reasoning(gateway, upstream, effort, model):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_reasoning(gateway, stream):
-    """Told not to think, a model that can do without tells of no thoughts."""
+    """With reasoning_effort none a model that can do without does not think."""
     asked, more = "[[think Let me see.]] [[say Yes.]]", {"reasoning_effort": "none"}
     told = gateway.stream(asked, **more)[0] if stream else gateway.ask(asked, **more)[1]
     assert "reasoning_content" not in json.dumps(told)
 
 
 def test_tools_are_used_and_parted(gateway, upstream):
-    """An agent's turn may take several rounds, whose texts a blank line parts."""
+    """A blank line separates the texts of an agent's rounds."""
     asked = '[[tool Bash {"command": "echo from-the-shell"}]] [[say It ran.]]'
     status, body = gateway.ask(asked)
     assert (status, said(body)) == (200, "It ran.")
@@ -281,7 +281,7 @@ def test_tools_are_used_and_parted(gateway, upstream):
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_tool_activity(gateway, shown):
-    """With show_tool_use an agent's tools are told as reasoning, in both modes, else nowhere."""
+    """With show_tool_use an agent's tools are reported as reasoning, and only then."""
     asked = '[[tool Bash {"command": "echo at work"}]] [[say It ran.]]'
     claude = {"show_tool_use": shown}
     _, body = gateway.ask(asked, claude=claude, reasoning_effort="none")
@@ -295,7 +295,7 @@ def test_tool_activity(gateway, shown):
 
 
 def test_stop_texts_of_white_space(gateway, upstream):
-    """A stop text that the API would refuse ends the answer all the same."""
+    """A stop text that the API would refuse ends the answer anyway."""
     status, body = gateway.ask("[[say one\ntwo]]", stop=["\n"], claude={"profile": "plain"})
     assert (status, said(body)) == (200, "one")
     assert body["choices"][0]["finish_reason"] == "stop"
@@ -303,7 +303,7 @@ def test_stop_texts_of_white_space(gateway, upstream):
 
 
 def test_model_is_the_one_that_ran(gateway, upstream):
-    """The answer's model is not the alias that was asked for, nor is it a default unnamed."""
+    """The answer's model is the one that ran, not the alias or default that was requested."""
     for asked in ("sonnet", None):
         _, body = gateway.ask("hello", model=asked)
         assert body["model"] == upstream.requests[-1].body["model"] != asked
@@ -327,7 +327,7 @@ for line in real.stdout:
 
 
 def test_unknown_frames_are_ignored_and_counted(serve, tmp_path):
-    """A CLI that says what nobody knows yet is understood all the same, and /health counts it."""
+    """Unknown frames of the CLI are skipped, and /health counts them."""
     script = tmp_path / "claude"
     script.write_text(NOISY_CLI.format(python=sys.executable, cli=cli.current()))
     script.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Sessions: each turn is told as if its client had sent the whole conversation."""
+"""Sessions: each turn is answered as if its client had sent the whole conversation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ECHO = '[[tool Bash {"command": "echo ran"}]] [[result]]'
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_conversation(remembering, upstream, new_session, profile, stream):
-    """Each turn is one request, that of the whole conversation, and costs what that would cost."""
+    """Each turn is one request with the whole conversation, and costs the same."""
     session = new_session(remembering, profile)
     ask_both_ways(session, upstream, SYSTEM, "remember: a [[say One.]]", stream=stream)
     process = session.process
@@ -43,7 +43,7 @@ def test_conversation(remembering, upstream, new_session, profile, stream):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_stats(remembering, new_session, profile):
-    """The sessions' turns, tokens and dollars are counted, and which found a process parked."""
+    """Stats count the sessions' turns, tokens, dollars and parked processes."""
     session = new_session(remembering, profile)
     answers = [session.ask(remember(word)) for word in "abc"]
     stats = session.stats()
@@ -57,7 +57,7 @@ def test_stats(remembering, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_killed(remembering, upstream, new_session, profile):
-    """Where the parked process was killed the conversation goes on, and the client cannot tell."""
+    """If the parked process is killed, the conversation goes on unchanged."""
     session = new_session(remembering, profile)
     session.ask(SYSTEM, remember("a"))
     session.ask(remember("b"))
@@ -71,7 +71,7 @@ def test_killed(remembering, upstream, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_nothing_parked(serve, upstream, new_session, profile):
-    """With MAX_PARKED=0 no process stays, and nothing is forgotten."""
+    """With MAX_PARKED=0 no process is parked and nothing is forgotten."""
     server = serve(MAX_PARKED="0", DEFAULT_PROFILE=profile, POOL_SIZE_OTHER="0").wait()
     session = new_session(server, profile)
     session.ask(remember("a"))
@@ -84,7 +84,7 @@ def test_nothing_parked(serve, upstream, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_system_prompt(remembering, upstream, new_session, profile):
-    """A system prompt holds until there is a new one, which takes its place."""
+    """A system prompt stays until a turn brings a new one."""
     session = new_session(remembering, profile)
     ask_both_ways(session, upstream, SYSTEM, "one")
     ask_both_ways(session, upstream, "two")
@@ -101,7 +101,7 @@ def test_system_prompt(remembering, upstream, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_changes(remembering, upstream, new_session, profile):
-    """Functions, schema and model are a turn's own: each turn has those that it asks for."""
+    """Functions, schema and model are those of the turn that asks for them."""
     session = new_session(remembering, profile)
     changes: list[Json] = [
         {},
@@ -113,7 +113,7 @@ def test_changes(remembering, upstream, new_session, profile):
         {},
     ]
     for number, change in enumerate(changes):
-        if "response_format" in change:  # where Claude Code asks an agent itself, in its own words
+        if "response_format" in change:  # there Claude Code asks the agent in its own words
             assert session.ask(IN_SHAPE[profile], **change).text == '{"city": "Rom"}'
         else:
             ask_both_ways(session, upstream, remember(str(number)), **change)
@@ -140,7 +140,7 @@ AGENTS_COLOURS = [
     ],
 )
 def test_parameters_do_not_stick(remembering, upstream, new_session, profile, colour):
-    """What a turn asks for colours no later one that asks for nothing."""
+    """A turn's parameters do not affect later turns."""
     session = new_session(remembering, profile)
     session.ask("first")
     ask_both_ways(session, upstream, "coloured", **colour)
@@ -150,7 +150,7 @@ def test_parameters_do_not_stick(remembering, upstream, new_session, profile, co
 
 
 def test_denied_once(remembering, new_session):
-    """A tool that one turn may not use is the next one's again, in the very same process."""
+    """A tool that one turn may not use is available to the next one in the same process."""
     session = new_session(remembering, "agent")
     assert session.ask(ECHO).text == "ran"
     process = session.process
@@ -162,7 +162,7 @@ def test_denied_once(remembering, new_session):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("killed", [False, True])
 def test_pictures_and_files(remembering, upstream, new_session, profile, killed):
-    """Pictures and files are remembered as they were sent."""
+    """Images and files are remembered as they were sent."""
     session = new_session(remembering, profile)
     pdf = f"data:application/pdf;base64,{base64.b64encode(b'%PDF-1.4 x').decode()}"
     parts = [
@@ -181,20 +181,20 @@ def test_pictures_and_files(remembering, upstream, new_session, profile, killed)
     assert kinds == ["text", "image", "document", "document"]
 
 
-# The colon is none in the prompt, where [[recall]] would find it too.
+# Without a colon, as [[recall]] would find the word in the prompt, too.
 WRITE = '[[tool Write {"file_path": "%s/note.txt", "content": "remember\\u003a b"}]] [[say ok]]'
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_working_directory(remembering, new_session, killed):
-    """What an agent writes is there in its session's next turn, and in no other session."""
+    """Files that an agent writes are there in the session's next turn, and in no other session."""
     session, other = new_session(remembering, "agent"), new_session(remembering, "agent")
     place = session.ask('[[tool Bash {"command": "pwd"}]] [[result]]').text
     session.ask(WRITE % place)
     if killed:
         session.kill_process()
     assert session.ask('[[tool Bash {"command": "cat note.txt"}]] [[say ok]]').text == "ok"
-    assert session.ask("[[recall]]").text == "b"  # what the tool has told is known
+    assert session.ask("[[recall]]").text == "b"  # the tool's result is known
     found = other.ask('[[tool Bash {"command": "pwd; ls"}]] [[result]]').text
     assert found.startswith(place.rpartition("/")[0])
     assert place not in found
@@ -202,10 +202,10 @@ def test_working_directory(remembering, new_session, killed):
 
 
 def test_deleted(remembering, new_session):
-    """A session that is deleted leaves no directory, no process and no memory."""
+    """Deleting a session removes its directory, its process and its history."""
     session = new_session(remembering, "agent")
     place = remembering.folder / "home/.local/state/claude-code-gateway/sessions"
-    before = set(place.glob("*"))  # among which some may just be removed
+    before = set(place.glob("*"))  # some are just being removed
     session.ask(remember("a"))
     process = session.process
     (made,) = set(place.iterdir()) - before

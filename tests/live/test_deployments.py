@@ -1,4 +1,4 @@
-"""What deploy/ sets up, at work: nginx before two gateways, and the gateway as the image has it."""
+"""deploy/ at work: nginx in front of two gateways, and a gateway with the files of the image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MIB = 1024**2
 
 @pytest.fixture(scope="module")
 def start(_servers, redis_server):
-    """Start a gateway as deploy/compose.yaml does: with a key, and a Redis for all of them."""
+    """Return a function that starts a gateway as deploy/compose.yaml does, with a key and Redis."""
 
     def start(**settings):
         urls = {"SESSION_STORE": redis_server.url, "REDIS_URL": redis_server.url}
@@ -45,14 +45,14 @@ def start(_servers, redis_server):
 
 @pytest.fixture(scope="module")
 def gateways(start):
-    """Two gateways that tests share."""
+    """Two gateways that the tests share."""
     started = start(), start()
     return [server.wait() for server in started]
 
 
 @pytest.fixture
 def front(tmp_path):
-    """Start an nginx in front of two ports; it is stopped after the test."""
+    """Return a function that starts an nginx in front of two ports, stopped after the test."""
     started: list[Nginx] = []
 
     def start(*ports):
@@ -90,13 +90,13 @@ def ask(nginx, text, **more):
 
 
 def streamed(text):
-    """Return the bytes of a request for a stream, with the key."""
+    """Return a request for a stream, with the key."""
     head, _, body = request(text, stream=True).partition(b"\r\n\r\n")
     return head + b"\r\nAuthorization: Bearer the-key\r\n\r\n" + body
 
 
 def code(answer):
-    """Return status and error code of an answer that is an error in OpenAI's shape."""
+    """Return status and error code of an error in OpenAI's shape."""
     status, headers, data = answer
     error = json.loads(data)["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -105,12 +105,12 @@ def code(answer):
 
 
 def requests_of(server):
-    """Return how many turns the log of *server* tells of."""
+    """Return how many turns the log of *server* has."""
     return len(re.findall(r"\brequest\b.*\boutcome=", server.log()))
 
 
 def test_streams_are_passed_on(nginx, upstream):
-    """What the model has said is with the client before it has said more."""
+    """Each word of a stream reaches the client before the model writes the next."""
     with Client(nginx) as client:
         said = client.send(streamed("[[deltas 3]] [[stall 2]]")).read_until(b"w1")
         assert [one.ended for one in upstream.requests] == [None]
@@ -119,14 +119,14 @@ def test_streams_are_passed_on(nginx, upstream):
 
 
 def test_a_client_that_leaves(nginx, upstream):
-    """A client that leaves nginx has left the gateway, whose turn ends."""
+    """If a client disconnects from nginx, the gateway ends its turn."""
     with Client(nginx) as client:
         client.send(streamed("[[deltas 3]] [[stall 50]]")).read_until(b"w1")
     assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
 
 
 def test_a_session_moves(nginx, gateways):
-    """A session that was begun at one gateway goes on at the other, whichever nginx asks."""
+    """A session that began at one gateway goes on at the other."""
     before = [requests_of(server) for server in gateways]
     session = SessionClient(gateways[0], key="the-key", url=nginx.url)
     facts = [f"fact{number}" for number in range(4)]
@@ -141,7 +141,7 @@ def test_a_session_moves(nginx, gateways):
 
 
 def test_a_gateway_is_stopped(start, front, gateways, upstream):
-    """One gateway stops, and nobody gets an error: its turns end, the other has the rest."""
+    """One gateway stops without an error for anybody; the other serves the rest."""
     stopped, other = start(MAX_CONCURRENT_TURNS="1").wait(), gateways[1]
     nginx = front(stopped.port, other.port)
     under_way = []
@@ -150,11 +150,13 @@ def test_a_gateway_is_stopped(start, front, gateways, upstream):
     asking.start()
     assert upstream.wait_for(bool)
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(ask, nginx, "hello") for _ in range(4)]  # half of them there
+        waiting = [
+            pool.submit(ask, nginx, "hello") for _ in range(4)
+        ]  # half of them at each gateway
         assert eventually(lambda: stopped.health()["turns"]["waiting"])
         stopped.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: stopped.call("GET", "/ready")[0] == 503)
-        # A session's turns need no further process, and so are quick.
+        # A session's turns reuse their process, so they are quick.
         meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
         assert asking.is_alive()
         meanwhile += [answer.result()[0] for answer in waiting]
@@ -167,7 +169,7 @@ def test_a_gateway_is_stopped(start, front, gateways, upstream):
 
 
 def test_no_turn_is_sent_twice(nginx, gateways, upstream):
-    """A turn whose gateway dies is an error that is not to be tried again, and no other has it."""
+    """If a turn's gateway dies, the client gets an error, and no other gateway gets the turn."""
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(ask, nginx, "[[wait 10]]")
         assert upstream.wait_for(bool)
@@ -182,11 +184,11 @@ def test_no_turn_is_sent_twice(nginx, gateways, upstream):
 
 
 def test_what_nginx_says(nginx, gateways):
-    """What is too large or not for everybody is refused in OpenAI's shape, and ids are kept."""
+    """nginx refuses in OpenAI's shape, and request ids are kept."""
     padding = " " * (32 * MIB)
     assert code(ask(nginx, padding)) == (413, "request_too_large")
     own = ask(nginx, padding)[1]
-    assert own["content-security-policy"]  # which is the gateway's
+    assert own["content-security-policy"]  # the gateway's own
     assert code(ask(nginx, padding + padding)) == (413, "request_too_large")
     for path in ("/metrics", "/v1/metrics"):
         assert gateways[0].call("GET", path, headers=KEY)[0] == 200
@@ -202,7 +204,7 @@ def test_what_nginx_says(nginx, gateways):
 
 
 def test_nobody_is_ready(front):
-    """Where no gateway is there, the client is told to ask again."""
+    """If no gateway is reachable, the client is asked to retry."""
     nginx = front(1, 1)
     answer = ask(nginx, "hello")
     assert code(answer) == (503, "unavailable")
@@ -213,7 +215,7 @@ def test_nobody_is_ready(front):
 
 
 def test_the_image_serves(serve, tmp_path):
-    """What the image has copied is enough to serve, and its health check says when it does."""
+    """The files that the image copies are enough to serve, and its health check works."""
     app = tmp_path / "app"
     app.mkdir()
     for path in copied():

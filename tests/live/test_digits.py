@@ -49,7 +49,7 @@ def post(gateway, body, **more):
 
 
 def calls_in(recorded):
-    """Return the inputs of the calls that the model is told of."""
+    """Return the inputs of the calls in the request that reached the model."""
     blocks = [
         block
         for message in recorded.body["messages"]
@@ -62,7 +62,7 @@ def calls_in(recorded):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("form", FORMS)
 def test_history(gateway, upstream, form, profile):
-    """The digits, signs and order in earlier calls reach the model, and a header names them."""
+    """Digits, signs and order in earlier calls reach the model, and a header names them."""
     call, result, functions, named = FORMS[form]
     user = {"role": "user", "content": "hi"}
     messages = [user, {"role": "assistant", "content": None, **call}, result]
@@ -79,7 +79,7 @@ def _any_number(dice):
 
 
 def test_any_numbers_and_keys(gateway, upstream):
-    """Of a thousand numbers and objects each arrives with its digits, its sign and its order."""
+    """A thousand random numbers and objects arrive with digits, signs and order."""
     dice = random.Random(15)
     numbers = [_any_number(dice) for _ in range(800)]
     keys = [
@@ -122,7 +122,7 @@ SCHEMA = f'{{"type": "object", "properties": {{"id": {BIG}, "part": {LONG}}}, "r
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_schema(gateway, upstream, profile):
-    """The numbers of a schema reach the model in words, and no other number in their place."""
+    """Numbers in a schema reach the model in words."""
     function = f'{{"type": "function", "function": {{"name": "f", "parameters": {SCHEMA}}}}}'
     body = (
         f'{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "[[say ok]]"}}], '
@@ -141,7 +141,7 @@ def test_schema(gateway, upstream, profile):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_answer(gateway, profile, stream):
-    """An answer in a shape keeps its digits, and is checked by the schema with all of them."""
+    """An answer in a schema keeps its digits, and all of them are checked."""
     answer = f'{{"id": {DIGITS[0]}, "9": {DIGITS[1]}, "10": 1e5}}'
     shape = f'{{"type": "json_schema", "json_schema": {{"name": "x", "schema": {SCHEMA}}}}}'
     asked = f"[[tool StructuredOutput {answer}]]" if profile == "agent" else f"[[json {answer}]]"
@@ -158,7 +158,7 @@ def test_answer(gateway, profile, stream):
 
 
 def test_an_agents_own_answer(remembering, upstream, new_session):
-    """An agent that goes on from its answer in a shape reads that with its digits."""
+    """An agent's next turn has the digits of its structured answer."""
     shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     session = new_session(remembering, "agent")
     answer = f'{{"id": {DIGITS[0]}}}'
@@ -195,7 +195,7 @@ LOOSE = {
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_compositions(gateway, upstream, profile):
-    """Compositions at the top are folded into objects, and no function takes another one along."""
+    """Compositions at the top of a schema become objects, for each function by itself."""
     given = COMPOSED | LOOSE
     tools = [
         {"type": "function", "function": {"name": name, "description": "D.", "parameters": schema}}
@@ -223,7 +223,7 @@ def test_compositions(gateway, upstream, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_calls_of_compositions(gateway, upstream, profile):
-    """A call that the original does not accept is named; of a strict function it is made again."""
+    """A call that the original schema refuses is named; for a strict function it is made again."""
     call = '[[tool any {"kind": "cow"}]]'
     function = {"name": "any", "parameters": COMPOSED["any"]}
     for strict, named in ((False, "x-unmet-params"), (True, "x-retried-params")):
@@ -238,7 +238,7 @@ def test_calls_of_compositions(gateway, upstream, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_calls_of_a_strict_function(gateway, upstream, profile):
-    """A call that does not match the schema of a strict function is made again, and then named."""
+    """A call that a strict function's schema refuses is made again, and then named."""
     kinds = {"type": "object", "properties": {"kind": {"enum": ["cat", "dog"]}}}
     function = {"name": "any", "parameters": kinds, "strict": True}
     body = {"messages": [{"role": "user", "content": '[[tool any {"kind": "cow"}]]'}]}
@@ -255,7 +255,7 @@ def test_calls_of_a_strict_function(gateway, upstream, profile):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("schema", [COMPOSED["one"], COMPOSED["ref"]], ids=["oneOf", "$ref"])
 def test_a_composed_answer(gateway, upstream, schema, profile):
-    """The answer may be in a composed shape, too, which the original schema checks."""
+    """The answer may have a composed schema, and the original one checks it."""
     shape = {"type": "json_schema", "json_schema": {"name": "pet", "schema": schema}}
     answer = '{"kind": "cat", "lives": 9}'
     asked = f"[[tool StructuredOutput {answer}]]" if profile == "agent" else f"[[json {answer}]]"
@@ -267,7 +267,7 @@ def test_a_composed_answer(gateway, upstream, schema, profile):
 
 
 def test_an_agents_answer_in_todays_json_schema(gateway, upstream):
-    """An agent can answer by a schema with what Claude Code does not know, and that is checked."""
+    """An agent can answer in a schema with keywords that Claude Code does not know."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",

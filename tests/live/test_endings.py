@@ -1,4 +1,4 @@
-"""Every way in which a turn can end, and what each leaves behind: nothing."""
+"""Every way in which a turn can end. None leaves anything behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOON = 5.0  # five times what is promised
 
 @pytest.fixture(scope="module")
 def held(_gateway):
-    """What the gateway holds when nothing is under way. Threads are left to a test of their own."""
+    """The gateway's resources at rest. Threads have a test of their own."""
     for profile in PROFILES:
         _gateway.ask("hello", claude={"profile": profile})
     seen = [_gateway.at_rest() for _ in range(10)]
@@ -28,7 +28,7 @@ def held(_gateway):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(gateway, held):
-    """After each test the gateway holds what it held before: no process, file or socket more."""
+    """After each test the gateway holds no more processes, files and sockets than before."""
     yield
     assert gateway.comes_back_to(held)
 
@@ -36,7 +36,7 @@ def _nothing_is_left(gateway, held):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("stream", [False, True])
 def test_length(gateway, upstream, profile, stream):
-    """At max_tokens the answer ends there: the CLI's own wish to go on is not granted."""
+    """At max_tokens the answer ends, though Claude Code wants to go on."""
     thought = '[[usage {"output_tokens": 5, "output_tokens_details": {"thinking_tokens": 3}}]]'
     # A second request, which Claude Code may begin before it is ended, is not answered soon.
     asked = f"[[deltas 5]] [[stall 2]] {thought} [[stop max_tokens]]"
@@ -62,7 +62,7 @@ def test_length(gateway, upstream, profile, stream):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_refusal(gateway, upstream, profile):
-    """A refusal of the model's is told as content_filter, and asked for once."""
+    """A refusal of the model is content_filter, and the model is asked once."""
     _, body = gateway.ask("[[deltas 3]] [[stop refusal]]", claude={"profile": profile})
     choice = body["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", "w1 w2 w3")
@@ -72,15 +72,15 @@ def test_refusal(gateway, upstream, profile):
 
 @pytest.mark.parametrize("reason", ["stop_sequence", "model_context_window_exceeded"])
 def test_other_stops(gateway, upstream, reason):
-    """The other reasons to stop are told in OpenAI's words."""
+    """Other stop reasons get OpenAI's names."""
     _, body = gateway.ask(f"[[deltas 3]] [[stop {reason}]]", claude={"profile": "plain"})
     expected = "stop" if reason == "stop_sequence" else "length"
     assert body["choices"][0]["finish_reason"] == expected
     assert len(upstream.requests) == 1
 
 
-# The upstream's status → ours, type, code, and how often the CLI asks: after a 400 or 404 it tries
-# again without what it had added to the request by itself.
+# The upstream's status; then our status, type, code, and how often Claude Code asks. After a 400 or
+# 404 it asks again without the parts of the request that it had added by itself.
 UPSTREAM_ERRORS = [
     (400, (400, "invalid_request_error", None, {"plain": 2, "agent": 3})),
     (401, (401, "authentication_error", "upstream_authentication_error", 1)),
@@ -97,7 +97,7 @@ UPSTREAM_ERRORS = [
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("upstream_status", "expected"), UPSTREAM_ERRORS)
 def test_upstream_errors(gateway, upstream, upstream_status, expected, stream, profile):
-    """An upstream error is an error with the matching status, also of a stream; never an answer."""
+    """An upstream error is an error with the matching status, for streams too; never an answer."""
     status, body = gateway.ask(
         f"[[error {upstream_status}]]", stream=stream, claude={"profile": profile}
     )
@@ -110,7 +110,7 @@ def test_upstream_errors(gateway, upstream, upstream_status, expected, stream, p
 
 
 def test_retry_after(gateway):
-    """Where a retry can help, the client is told when."""
+    """If a retry can help, the answer has Retry-After."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": "[[error 429]]"}]}
     status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
     assert status == 429
@@ -119,7 +119,7 @@ def test_retry_after(gateway):
 
 
 def test_parameter_that_the_api_refuses(gateway, upstream):
-    """A parameter that only the model's API finds wrong is a 400 that names it."""
+    """A parameter that the model's API refuses is a 400 that names it."""
     asked = "[[error 400 temperature is not supported on this model]]"
     status, body = gateway.ask(asked, claude={"profile": "plain"})
     assert (status, body["error"]["param"]) == (400, "temperature")
@@ -143,7 +143,7 @@ def test_prompt_too_long(gateway, profile):
 
 
 def test_not_logged_in(serve, upstream):
-    """Without any login the client learns that the gateway's is missing, not its own."""
+    """Without a login the error says that the gateway's own login is missing."""
     server = serve(ANTHROPIC_API_KEY="").wait()
     status, body = server.ask("hello")
     assert (status, body["error"]["code"]) == (401, "upstream_authentication_error")
@@ -154,7 +154,7 @@ def test_not_logged_in(serve, upstream):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("fault", ["[[cut]]", "[[break 529]]", "[[break 500]]"])
 def test_broken_off(gateway, upstream, fault, profile):
-    """An answer that breaks off is an error: as a status, or as an event and no finish_reason."""
+    """An answer that breaks off is an error: a status, or an event without a finish_reason."""
     asked, more = f"[[deltas 5]] [[stall 0.3]] {fault}", {"claude": {"profile": profile}}
     status, body = gateway.ask(asked, **more)
     assert status >= 500, body
@@ -180,7 +180,7 @@ def test_broken_off(gateway, upstream, fault, profile):
     ],
 )
 def test_reasons_are_passed_on(gateway, fault, status, reason, profile):
-    """Wherever the API fails, the client is told the reason that it gave, if that is known."""
+    """If the API tells why it fails, the client gets the reason."""
     got, body = gateway.ask(fault, claude={"profile": profile})
     message = body["error"]["message"]
     assert (got, reason in message, "127.0.0.1" in message) == (status, True, False), body
@@ -188,7 +188,7 @@ def test_reasons_are_passed_on(gateway, fault, status, reason, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_result_without_message(gateway, upstream, profile):
-    """A turn in which the model said nothing at all is an error."""
+    """A turn without any message of the model is an error."""
     status, body = gateway.ask("[[void]]", claude={"profile": profile})
     assert (status, body["error"]["type"]) == (502, "server_error")
     assert len(upstream.requests) == 1
@@ -196,7 +196,7 @@ def test_result_without_message(gateway, upstream, profile):
 
 @pytest.mark.parametrize("text", ["", "  \n", "\t"])
 def test_blank_prompt(gateway, upstream, text):
-    """A blank prompt, which the API does not take, is named; the model is told that it is blank."""
+    """A blank prompt, which the API refuses, is named in a header and described to the model."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
     status, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
     assert (status, headers["x-adapted-messages"]) == (200, "messages.0.content")
@@ -204,8 +204,7 @@ def test_blank_prompt(gateway, upstream, text):
 
 
 def test_cli_retries(serve, upstream):
-    """The CLI asks again after an overload, and what would take too long is left to the client,
-    who is told how long."""
+    """Claude Code retries after an overload. For longer waits the client gets Retry-After."""
     server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     status, body = server.ask("[[say at last]] [[error 529]] [[fail 1]]")
     assert (status, body["choices"][0]["message"]["content"]) == (200, "at last")
@@ -222,7 +221,7 @@ def test_cli_retries(serve, upstream):
 
 
 def test_retries_do_not_repeat_text(serve, upstream):
-    """A connection cut after the first words is an error also where the CLI would ask again."""
+    """A connection cut after the first words is an error, though Claude Code could retry."""
     server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     events, _ = server.stream(CUT)
     texts = [e["choices"][0]["delta"].get("content") for e in events if "choices" in e]
@@ -233,7 +232,7 @@ def test_retries_do_not_repeat_text(serve, upstream):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("stream", [False, True])
 def test_process_killed(gateway, upstream, profile, stream):
-    """A process that is killed in mid-turn is an error that must not be tried again."""
+    """A process that is killed in mid-turn is an error that must not be retried."""
     warm = set(gateway.claudes())
     body = {
         "model": MODEL,
@@ -260,7 +259,7 @@ def test_process_killed(gateway, upstream, profile, stream):
 
 
 def _busy(pids):
-    """Return the one process that has a connection to the upstream."""
+    """Return the one process with a connection to the upstream."""
     for pid in pids:
         try:
             links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
@@ -277,7 +276,7 @@ def _busy(pids):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("silence", ["[[wait 50]]", "[[deltas 2]] [[stall 50]]"])
 def test_timeout(timed, upstream, profile, silence):
-    """A turn that runs past MAX_TIMEOUT is ended with a 504, upstream too."""
+    """A turn beyond MAX_TIMEOUT ends with a 504, and its upstream request ends."""
     timed.at_rest()  # so that the turn does not wait for a process
     status, body = timed.ask(silence, claude={"profile": profile})
     assert (status, body["error"]["code"]) == (504, "timeout")
@@ -285,7 +284,7 @@ def test_timeout(timed, upstream, profile, silence):
 
 
 def test_timeout_in_a_stream(timed, upstream):
-    """A stream that runs past MAX_TIMEOUT ends with the error as its last event."""
+    """A stream beyond MAX_TIMEOUT ends with an error event."""
     timed.at_rest()
     events, raw = timed.stream("[[deltas 2]] [[stall 50]]")
     assert events[-1]["error"]["code"] == "timeout"
@@ -299,14 +298,14 @@ def timed(_servers):
 
 
 def test_errors_after_the_start_are_not_retried(gateway):
-    """Once the model has begun, what it did cannot be undone: the client must not try again."""
+    """Once the model has begun, an error tells the client not to retry."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": CUT}]}
     _, headers, _ = gateway.call("POST", "/v1/chat/completions", body)
     assert headers["x-should-retry"] == "false"
 
 
 def test_the_client_library_asks_once(gateway, upstream):
-    """The official client, which retries by itself, heeds that."""
+    """OpenAI's client, which retries by itself, obeys that."""
     client = openai.OpenAI(base_url=gateway.url, api_key="unused")
     with client, pytest.raises(openai.InternalServerError):
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": CUT}])
@@ -317,7 +316,7 @@ def test_the_client_library_asks_once(gateway, upstream):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("silence", ["[[wait 50]]", "[[deltas 3]] [[stall 50]]"])
 def test_client_gone(gateway, upstream, profile, stream, silence):
-    """A client that leaves ends its turn at once, and its upstream request with it."""
+    """If the client disconnects, its turn and the upstream request end at once."""
     body = {
         "model": MODEL,
         "stream": stream,
@@ -332,7 +331,7 @@ def test_client_gone(gateway, upstream, profile, stream, silence):
 
 
 def test_client_gone_while_waiting_for_a_process(serve, upstream):
-    """A client that leaves before a process was ready asks nothing of the upstream."""
+    """If the client disconnects before its turn has a process, the model is not asked."""
     server = serve(POOL_SIZE="0", POOL_SIZE_OTHER="0").wait()
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
     with socket.create_connection(("127.0.0.1", server.port)) as client:
@@ -350,7 +349,7 @@ def _request(body):
 
 
 def test_bash_is_ended_with_its_turn(serve, upstream):
-    """What a tool runs, or has put into the background, does not outlive the turn it ran in."""
+    """Commands of a tool end with their turn, background ones too."""
     server = serve(
         CLAUDE_ALLOWED_TOOLS="Bash",
         ALLOW_UNSANDBOXED_BASH="true",
@@ -368,13 +367,13 @@ def test_bash_is_ended_with_its_turn(serve, upstream):
 
 
 def _sleepers(server):
-    """Return what the server's agents run for their tools."""
+    """Return the commands that the server's agents run."""
     lines = {command_line(pid).strip() for pid in started_for(server.folder)}
     return {line for line in lines if line.startswith("sleep")}
 
 
 def test_heartbeats(gateway):
-    """A stream that is silent for ten seconds carries a comment, and then its answer."""
+    """A stream that is silent for ten seconds gets a comment, then its answer."""
     events, raw = gateway.stream("[[say Sorry.]] [[wait 10.6]]", claude={"profile": "plain"})
     assert raw.startswith(b": ping\n\n")
     assert events[1]["choices"][0]["delta"] == {"content": "Sorry."}
@@ -394,6 +393,6 @@ def test_many_turns_leave_nothing(serve):
     for _ in range(3):
         work()
     before = server.at_rest()
-    before["threads"] += 4  # chance has it how many are needed at once; a leak would be many more
+    before["threads"] += 4  # how many are needed at once varies; a leak would be many more
     work()
     assert server.comes_back_to(before)

@@ -1,4 +1,4 @@
-"""The examples, run against a gateway as a newcomer would."""
+"""The examples, run against a gateway as a newcomer would run them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def printed(gateway, *command):
 
 
 def heard(upstream):
-    """Return what the user has said in each request."""
+    """Return the user's text in each request."""
     bodies = [request.body for request in upstream.requests]
     return [
         [block["text"] for m in body["messages"] if m["role"] == "user" for block in m["content"]]
@@ -47,7 +47,7 @@ SHOWN = {
 
 
 def test_every_example_is_run():
-    """There is no example that no test runs; the clients' environments have what some import."""
+    """Each example has a test; some need a client's environment."""
     here = {*SHOWN, "python_async.py", "pictures.py", "curl.sh"}
     sessions = {"session_continuity.py", "session_curl_example.sh"}
     elsewhere = {"node.mjs", "with_langchain.py"}
@@ -56,13 +56,13 @@ def test_every_example_is_run():
 
 @pytest.mark.parametrize(("name", "shown"), SHOWN.items(), ids=SHOWN)
 def test_program(remembering, name, shown):
-    """The program prints what the model has answered."""
+    """The program prints the model's answer."""
     lines = printed(remembering, sys.executable, str(EXAMPLES / name))
     assert re.fullmatch(shown, "\n".join(lines))
 
 
 def test_at_once(remembering):
-    """Each of the questions that are asked at once is printed with its own answer."""
+    """The program asks several questions at once, and prints each answer with its question."""
     lines = printed(remembering, sys.executable, str(EXAMPLES / "python_async.py"))
     questions = ["What is tea?", "What is coffee?", "What is cocoa?"]
     assert [line.removeprefix("> ") for line in lines[::2]] == questions
@@ -70,7 +70,7 @@ def test_at_once(remembering):
 
 
 def test_pictures(remembering, upstream, tmp_path):
-    """The example's picture reaches the model, and so does the one that is named."""
+    """The example's image reaches the model, and so does one that is named."""
     own = tmp_path / "own.png"
     Image.new("RGB", (8, 8), "green").save(own)
     for arguments in ((), (str(own),)):
@@ -82,7 +82,7 @@ def test_pictures(remembering, upstream, tmp_path):
 
 
 def test_curl(remembering):
-    """The answer is printed as JSON, and then as a stream's events to their end."""
+    """The script prints the answer as JSON, then as a stream."""
     whole, *events = filter(None, printed(remembering, "sh", str(EXAMPLES / "curl.sh")))
     assert json.loads(whole)["choices"][0]["message"]["content"] == "You said: Say hello."
     assert events[0].startswith("data: {")
@@ -90,7 +90,7 @@ def test_curl(remembering):
 
 
 def test_session(remembering, upstream):
-    """The conversation is remembered, told of and deleted."""
+    """The program continues, shows and deletes its conversation."""
     lines = printed(remembering, sys.executable, str(EXAMPLES / "session_continuity.py"))
     assert [line.removeprefix("> ") for line in lines[:6:2]] == list(QUESTIONS)
     assert lines[1:6:2] == [f"You said: {question}" for question in QUESTIONS]
@@ -99,7 +99,7 @@ def test_session(remembering, upstream):
 
 
 def test_session_with_curl(remembering, upstream):
-    """Every line of curl is answered with JSON, and the conversation is remembered."""
+    """Each request of the script gets JSON, and the conversation goes on."""
     lines = printed(remembering, "sh", str(EXAMPLES / "session_curl_example.sh"))
     answers = [json.loads(line) for line in lines if not line.startswith(">")]
     *turns, listed, told, stats, deleted = answers

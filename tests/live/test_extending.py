@@ -1,4 +1,4 @@
-"""What docs/extending.md tells an app to do: its Python is run, from its top to its end."""
+"""The Python in docs/extending.md, run from top to end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text()
 
 @pytest.fixture
 def offered(tmp_path, monkeypatch):
-    """A package that offers an engine without processes, which every Gateway() then has."""
+    """A package with an engine without processes, which every Gateway() then uses."""
     package = tmp_path / "docs_engine-1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: docs-engine\nVersion: 1.0\n")
@@ -32,7 +32,7 @@ def offered(tmp_path, monkeypatch):
 
 @pytest.fixture
 def extended(offered):
-    """What there is once the Python of extending.md was run, from its top to its end."""
+    """The names that the page's Python defines."""
     names: dict[str, Any] = {"__name__": "shop"}
     code = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.S))
     exec(compile(code, "extending.md", "exec"), names)  # noqa: S102 - it is ours
@@ -55,7 +55,7 @@ def test_extending(extended, capsys):
 
 
 def test_parrot(extended):
-    """The page's engine holds to the contract."""
+    """The page's engine fulfils the contract."""
     extended["test_parrot"]()
 
 

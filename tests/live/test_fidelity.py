@@ -1,8 +1,8 @@
-"""Fidelity: what a client sends and gets is what it would send to the Messages API, and get there.
+"""Fidelity: requests and answers equal those of a direct caller of the Messages API.
 
-Each case is a request and the one that a direct caller would write in its place. Through the real
-CLI the first must become the second, to the letter and once; and its answer must be the one that
-the API gives to the second, in OpenAI's words.
+Each case is a client's request and its direct request. Through the real CLI the first must become
+the second, to the letter and once. The answer must be the API's answer to the second, in OpenAI's
+form.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
 
 
 def say(asked, direct=None, **sent):
-    """Return the case of a user who asks for just this, with these parameters."""
+    """Return the case of a user message with these parameters."""
     messages = [{"role": "user", "content": asked}]
     return Case({"messages": messages, **sent}, {"messages": [("user", [text(asked)])], **direct})
 
@@ -66,24 +66,24 @@ def allowed(mode):
 
 
 def choice(asked, sent, parallel=None):
-    """Return the case of a tool_choice, and of parallel_tool_calls beside it."""
+    """Return the case of a tool_choice, with parallel_tool_calls."""
     direct = {"tools": OFFERED, **({"tool_choice": sent} if sent else {})}
     return say("hello", direct, **OFFER, tool_choice=asked, parallel_tool_calls=parallel)
 
 
 def shape(asked, direct, **sent):
-    """Return the case of an answer in a shape, which is asked for as the input of the last tool."""
+    """Return the case of a structured answer: the input of the direct request's last tool."""
     return replace(say(asked, direct, **sent), answer=direct["tools"][-1]["name"])
 
 
 def as_answer(name, schema):
-    """Return the tool that an answer in a shape is asked for with."""
+    """Return the tool whose input is the structured answer."""
     why = "Gives your answer to the user. Always answer by calling this, once, and write no text "
     return {"name": name, "description": f"{why}beside it.", "input_schema": schema}
 
 
 def thinks(budget):
-    """Return what a direct caller says for thoughts of so many tokens."""
+    """Return the direct request's fields for a thinking budget."""
     thinking = {"type": "enabled", "budget_tokens": budget, **SHOWN}
     return {"thinking": thinking, "temperature": None, **KEPT}
 
@@ -106,8 +106,8 @@ BUDGETS = {
 }
 
 
-def talk(messages, blocks):
-    """Return the case of a conversation; functions called in it are offered, to be left alone."""
+def conversation(messages, blocks):
+    """Return the case of a conversation. Its functions are offered with tool_choice none."""
     names = [block["name"] for _, told in blocks for block in told if "input" in block]
     offered = [{"name": name, "input_schema": {"type": "object"}} for name in names]
     more = {"tools": offered, "tool_choice": {"type": "none"}} if names else {}
@@ -115,7 +115,7 @@ def talk(messages, blocks):
 
 
 def parts_of(role):
-    """Return the parts of text that *role* may have, one of each kind."""
+    """Return the text parts that *role* may have, one of each kind."""
     return [{"type": kind, kind: f"{role} {kind}. "} for kind in ("text", "refusal")]
 
 
@@ -126,7 +126,7 @@ def texts_of(role):
 
 OLDER = {"role": "assistant", "function_call": {"name": "f", "arguments": '{"a": 1}'}}
 CONTENT: dict[str, Case] = {
-    **{name: talk(*shapes) for name, shapes in SHAPES.items()},
+    **{name: conversation(*shapes) for name, shapes in SHAPES.items()},
     "system messages": Case(
         {
             "messages": [
@@ -145,7 +145,7 @@ CONTENT: dict[str, Case] = {
             "messages": [("user", [text("first")]), ("assistant", [text("one")]), ("user", [SAY])],
         },
     ),
-    "parts of every role": talk(
+    "parts of every role": conversation(
         [
             {"role": "user", "content": parts_of("user")},
             {"role": "assistant", "content": parts_of("assistant")},
@@ -170,7 +170,7 @@ CONTENT: dict[str, Case] = {
             ("user", [result("call_1", *texts_of("tool")), SAY]),
         ],
     ),
-    "users one after the other": talk(
+    "users one after the other": conversation(
         [{"role": "user", "content": " \n"}, {"role": "user", "content": "a"}, QUESTION],
         [("user", [text("a"), SAY])],
     ),
@@ -371,9 +371,9 @@ ANSWERS = [
 
 
 def runs():
-    """Yield each case in both modes; what has no effect in either in one.
+    """Yield each case whole and streamed; ignored parameters only whole.
 
-    One case of each parameter that has an effect is not thorough.
+    One case of each parameter with an effect is not thorough.
     """
     tables = {**HONOURED, **IDLE, "nothing": NEUTRAL, "answers": ANSWERS}
     for name, cases in tables.items():
@@ -386,19 +386,19 @@ def runs():
 
 
 def ask(gateway, case, *, stream):
-    """Return headers, choices and usage of the case's answer, as a client puts it together."""
+    """Return headers, choices and usage of the answer to the case."""
     modes = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     body = {"model": MODEL, "messages": [QUESTION], **case.sent, **modes}
     body["claude"] = {"profile": "plain", **(body.get("claude") or {})}
     if body.get("session_id"):
-        body["session_id"] = uuid.uuid4().hex  # a case is a session's first turn, in either mode
+        body["session_id"] = uuid.uuid4().hex  # each request begins a session
     status, headers, data = gateway.call("POST", "/v1/chat/completions", body)
     assert status == 200, data
     return headers, *(folded(data) if body.get("stream") else whole(data))
 
 
 def whole(data):
-    """Return the choices and the usage of an answer that is not streamed."""
+    """Return the choices and the usage of a whole answer."""
     answer = json.loads(data)
     choices = [{name: c[name] for name in ("message", "finish_reason")} for c in answer["choices"]]
     assert [choice["message"].pop("annotations") for choice in choices] == [[]] * len(choices)
@@ -406,7 +406,7 @@ def whole(data):
 
 
 def folded(data):
-    """Return the choices and the usage that the chunks of a stream tell."""
+    """Return the choices and the usage of a streamed answer."""
     lines = [line for line in data.decode().splitlines() if line.startswith("data: {")]
     chunks = [json.loads(line.removeprefix("data: ")) for line in lines]
     choices: dict[int, Any] = {}
@@ -424,7 +424,7 @@ def folded(data):
 
 
 def merged(held, more):
-    """Return what a client holds after a delta."""
+    """Return a message after one more delta."""
     if isinstance(more, list):
         pieces = {one["index"]: one for one in held or []}
         for one in more:
@@ -437,7 +437,7 @@ def merged(held, more):
 
 
 def flat(usage):
-    """Return the numbers of a completion's usage; what it cost the API does not tell."""
+    """Return the token counts of a completion's usage, without its cost."""
     assert usage["cost_usd"] > 0
     numbers = {**usage, **usage["prompt_tokens_details"], **usage["completion_tokens_details"]}
     return {name: value for name, value in numbers.items() if isinstance(value, int) and value}
@@ -451,7 +451,7 @@ def _the_version_that_was_read():
 
 @pytest.mark.parametrize(("case", "stream"), list(runs()))
 def test_fidelity(gateway, upstream, case, stream):
-    """The request arrives as a direct caller would write it, and so does its answer come back."""
+    """The request arrives as the direct one, and the answer is the API's."""
     headers, choices, usage = ask(gateway, case, stream=stream)
     assert told(headers) == case.told
     body, turns = case.body(), case.sent.get("n") or 1
@@ -465,14 +465,14 @@ def test_fidelity(gateway, upstream, case, stream):
 
 
 def tells_usage(case):
-    """Say whether the answer that the case asks for has a usage: a stream only if that is asked."""
+    """Say whether the answer has usage: a stream only if the case asks for it."""
     options = case.sent.get("stream_options") or {}
     return not case.sent.get("stream") or options.get("include_usage", False)
 
 
 @pytest.mark.parametrize("name", parameters_of(Kind.REFUSED))
 def test_refused(gateway, upstream, name):
-    """What the API could not be told is refused by its name, and nothing is asked."""
+    """A parameter that the API cannot get is refused by name, and the model is not asked."""
     for value in CASES[name].wrong:
         status, body = gateway.ask("hello", **{name: value})
         assert (status, body["error"]["param"]) == (400, name)
@@ -480,14 +480,14 @@ def test_refused(gateway, upstream, name):
 
 
 def test_every_parameter_has_a_case():
-    """No row of the table of parameters goes without a case here."""
+    """Every parameter in the table has a case here."""
     assert set(HONOURED) == set(parameters_of(Kind.HONOURED))
     assert all([*HONOURED.values(), *IDLE.values()])
     assert all(name in case.sent for name, cases in HONOURED.items() for case in cases)
 
 
 def test_every_kind_of_content_has_a_case():
-    """No kind of part goes without a case here, in any role, nor what stands beside the content."""
+    """Every kind of content part has a case here, in each role."""
     messages = [message for case in CONTENT.values() for message in case.sent["messages"]]
     sent = {
         (message["role"], one["type"])
@@ -502,7 +502,7 @@ def test_every_kind_of_content_has_a_case():
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_follow_up_elsewhere(serve, upstream, profile):
-    """A call's result may come to a gateway that never saw the call, as after a restart."""
+    """A call's result may go to a gateway that never saw the call, as after a restart."""
     more = {"tools": tools(WEATHER), "claude": {"profile": profile}}
     first, second = (serve(POOL_SIZE="1", POOL_SIZE_OTHER="1") for _ in range(2))
     asked = {"role": "user", "content": f"{ASKED} [[say Take a hat.]]"}

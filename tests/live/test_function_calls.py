@@ -1,4 +1,4 @@
-"""The client's functions and answers in a shape: what reaches the model, and what comes of it."""
+"""The client's functions and structured answers, and what reaches the model of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client_of(gateway):
 
 
 def ask(gateway, text, *functions, **more):
-    """Return status and body; a text stands for a conversation of one message."""
+    """Return status and body; a text is a conversation of one user message."""
     return gateway.ask(text, tools=tools(*(functions or (WEATHER,))), **more)
 
 
@@ -43,7 +43,7 @@ def message_of(answer):
 
 
 def test_streamed(gateway, upstream):
-    """Calls are streamed as they come, several in one answer, with what is said before them."""
+    """Calls are streamed, several in one answer, with the text before them."""
     asked = f'[[first Let me see.]] {ASKED} [[tool Read]] [[tool Bash {{"a": [1]}}]] [[together]]'
     events, _ = gateway.stream(asked, tools=tools(WEATHER, BASH, READ))
     deltas = [event["choices"][0]["delta"] for event in events]
@@ -65,7 +65,7 @@ def test_streamed(gateway, upstream):
 
 
 def test_a_function_never_runs_here(gateway, upstream, tmp_path):
-    """A function with a name of Claude Code's tools is the client's all the same."""
+    """A function with the name of a Claude Code tool is still the client's."""
     touched = tmp_path / "touched"
     asked = f'[[tool Bash {{"command": "touch {touched}"}}]]'
     (call,) = message_of(ask(gateway, asked, BASH))["tool_calls"]
@@ -75,7 +75,7 @@ def test_a_function_never_runs_here(gateway, upstream, tmp_path):
 
 
 def test_many_and_long(gateway, upstream):
-    """128 functions with descriptions of 9,000 characters all arrive, whole."""
+    """128 functions with descriptions of 9,000 characters arrive whole."""
     many = [
         {"name": f"f{number}_{'x' * 55}", "description": "d" * 9000, "parameters": PLACE}
         for number in range(128)
@@ -101,14 +101,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("function", "param"), REFUSED)
 def test_refused(gateway, upstream, function, param):
-    """A function that could not reach the model as it is described is refused by name."""
+    """A function that cannot reach the model as described is refused by name."""
     status, body = ask(gateway, "hello", function)
     assert (status, body["error"]["param"]) == (400, param)
     assert not upstream.requests
 
 
 def test_limit_in_a_call(gateway, upstream):
-    """A call that max_tokens cuts off ends with length, and is no whole call."""
+    """A call that max_tokens cuts off ends with length, and is not reported as whole."""
     status, body = ask(gateway, f"{ASKED} [[stop max_tokens]]", max_tokens=5)
     assert status == 200
     assert body["choices"][0]["finish_reason"] in ("length", "tool_calls")
@@ -121,7 +121,7 @@ OWN = '[[tool Bash {"command": "echo own"}]]'
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_agents_functions(gateway, upstream, stream):
-    """An agent uses its own tools, and ends at the client's functions, whatever their names."""
+    """An agent uses its own tools, and its turn ends at the client's functions."""
     asked = f"{OWN} {ASKED}"
     more = {"tools": tools(WEATHER, BASH), "claude": AGENT}
     if stream:
@@ -147,7 +147,7 @@ def test_agents_functions(gateway, upstream, stream):
 
 
 def test_agents_choice(gateway, upstream):
-    """An agent can be made to call one of the client's functions, or be offered none."""
+    """An agent can be made to call a client's function, or be offered none."""
     choice = {"type": "function", "function": {"name": "get_weather"}}
     called = message_of(ask(gateway, "hello", tool_choice=choice, claude=AGENT))
     assert called["tool_calls"][0]["function"]["name"] == "get_weather"
@@ -161,7 +161,7 @@ def test_agents_choice(gateway, upstream):
 
 
 def test_agents_long_description(gateway, upstream):
-    """What an agent's model would not get whole is refused by name."""
+    """A description that an agent's model would not get whole is refused by name."""
     function = {**WEATHER, "description": "d" * 4097}
     status, body = ask(gateway, "hello", function, claude=AGENT)
     assert (status, body["error"]["param"]) == (400, "tools")
@@ -171,7 +171,7 @@ def test_agents_long_description(gateway, upstream):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_agents_shape(gateway, upstream, stream):
-    """An agent may use its tools before it answers in the shape; what it says else is not told."""
+    """An agent may use its tools before its structured answer; its other text is left out."""
     asked = f'{OWN} [[tool StructuredOutput {{"city": "Rom", "stops": []}}]]'
     more = {"response_format": FORMAT, "claude": AGENT}
     if stream:
@@ -188,7 +188,7 @@ def test_agents_shape(gateway, upstream, stream):
 
 
 class Trip(pydantic.BaseModel):
-    """What the client library makes a schema of."""
+    """A model class, from which the client library makes a schema."""
 
     city: str
     stops: list[str]
@@ -201,7 +201,7 @@ FITS = '[[json {"city": "Zürich", "stops": ["a", "b"]}]]'
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_shape(gateway, upstream, stream):
-    """An answer in a shape is asked for in one request, and is the content, as it comes."""
+    """A structured answer takes one request, and is streamed as content."""
     if stream:
         events, _ = gateway.stream(FITS, response_format=FORMAT)
         deltas = [event["choices"][0]["delta"].get("content") or "" for event in events]
@@ -221,7 +221,7 @@ def test_shape(gateway, upstream, stream):
 
 
 def test_parse(gateway):
-    """The client library's own parser is content."""
+    """The client library's parser accepts the answer."""
     with client_of(gateway) as client:
         answer = client.chat.completions.parse(
             model=MODEL,
@@ -233,9 +233,9 @@ def test_parse(gateway):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_misfit(gateway, upstream, stream):
-    """An answer that does not fit is an error, in mid-stream an error event.
+    """An answer that does not fit its schema is an error, in mid-stream an error event.
 
-    It is asked for once more, where nothing of it was passed on.
+    The model is asked once more if nothing was sent to the client yet.
     """
     asked = '[[json {"city": 5}]]'
     if stream:
@@ -263,7 +263,7 @@ THINKS = "sonnet"  # always
     ],
 )
 def test_shape_of_one_who_thinks(gateway, upstream, stream, asked):
-    """A model that always thinks cannot be made to answer in the shape, but is asked to."""
+    """A model that always thinks is asked, not forced, for a structured answer."""
     more = {"response_format": FORMAT, "model": THINKS}
     if stream:
         events, _ = gateway.stream(asked, **more)
@@ -278,7 +278,7 @@ def test_shape_of_one_who_thinks(gateway, upstream, stream, asked):
 
 
 def call(gateway, text, **more):
-    """Return the headers and the body of a completion with a function."""
+    """Return headers and body of a completion with a function."""
     messages = [{"role": "user", "content": text}]
     body = {"model": MODEL, "messages": messages, "tools": tools(WEATHER), **more}
     status, headers, data = gateway.call("POST", "/v1/chat/completions", body)
@@ -287,7 +287,7 @@ def call(gateway, text, **more):
 
 
 def test_thinking_beside_a_forced_call(gateway, upstream):
-    """What a model cannot do at once is named: beside a forced call it does not think."""
+    """A forced call switches thinking off, and a header names that."""
     headers, _ = call(gateway, ASKED, tool_choice="required", reasoning_effort="low")
     assert headers["x-ignored-params"] == "reasoning_effort"
     assert len(upstream.requests) == 1
@@ -299,7 +299,7 @@ NAMED = {"type": "function", "function": {"name": "get_weather"}}
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 @pytest.mark.parametrize("choice", ["required", NAMED])
 def test_a_call_of_one_who_thinks(gateway, upstream, choice, profile):
-    """A model that cannot be forced is told what to call, and asked once more where it did not."""
+    """A model that cannot be forced is told what to call, and asked again if it does not."""
     more = {"model": THINKS, "tool_choice": choice, "claude": {"profile": profile}}
     headers, body = call(gateway, f"[[say No.]] [[later]] {ASKED}", **more)
     message = body["choices"][0]["message"]
@@ -320,7 +320,7 @@ def test_a_call_of_one_who_thinks(gateway, upstream, choice, profile):
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_a_session_of_one_who_thinks(gateway, upstream, profile):
-    """What was said before the model was asked once more is no part of the session."""
+    """Text before the repeated request is not part of the session."""
     more = {"model": THINKS, "session_id": f"late-{profile}", "claude": {"profile": profile}}
     _, body = call(gateway, f"[[say No.]] [[later]] {ASKED}", tool_choice="required", **more)
     (called,) = body["choices"][0]["message"]["tool_calls"]
@@ -334,7 +334,7 @@ def test_a_session_of_one_who_thinks(gateway, upstream, profile):
 
 
 def test_a_stream_of_one_who_thinks(gateway, upstream):
-    """What was said before the model was asked once more does not reach the stream."""
+    """Text before the repeated request is not in the stream."""
     more = {"model": THINKS, "tool_choice": "required", "tools": tools(WEATHER)}
     options = {"stream_options": {"include_usage": True}}
     events, _ = gateway.stream(f"[[say No.]] [[later]] {ASKED}", **more, **options)
@@ -358,7 +358,7 @@ def test_a_shape_asked_for_once_more(gateway, upstream):
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_a_fenced_answer(gateway, profile):
-    """An answer of words alone is taken where they hold the JSON, without its fence."""
+    """A text answer with JSON in a code fence is accepted without the fence."""
     asked = '[[say ```json\n{"city": "Rom", "stops": []}\n```]]'
     more = {"response_format": FORMAT, "model": THINKS, "tools": []}
     _, body = call(gateway, asked, claude={"profile": profile}, **more)
@@ -375,7 +375,7 @@ def test_a_fenced_answer(gateway, profile):
     ],
 )
 def test_no_shape(gateway, upstream, shape):
-    """A shape that is none is refused before anything is asked."""
+    """An invalid schema is refused before the model is asked."""
     status, body = gateway.ask(
         "hello", response_format={"type": "json_schema", "json_schema": shape}
     )

@@ -1,6 +1,6 @@
-"""What really goes upstream: whole bodies, compared with golden files.
+"""Whole upstream bodies, compared with golden files.
 
-A file is written anew by deleting it and running the test, which fails that once.
+To renew a file, delete it and run the test, which writes it and fails once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support import cli
 GOLDEN = Path(__file__).parent / "golden"
 CLI_VERSION = "2.1.330"
 
-# What differs from run to run and from machine to machine.
+# Parts that differ from run to run and from machine to machine.
 VARIABLE = [
     (r"cc_version=[\w.]+", "cc_version=VERSION"),
     (r"Primary working directory: \S+/claude-gateway-[^/]+/[0-9a-f]+/work", "WORKING DIRECTORY"),
@@ -59,7 +59,7 @@ def settled(value):
 
 @pytest.mark.parametrize("name", TURNS)
 def test_upstream_body(gateway, upstream, name):
-    """The upstream body is to the letter the one that was read and found right."""
+    """The upstream body equals the golden file, which was read and found right."""
     if cli.version() != CLI_VERSION:
         cli.missing(f"Claude Code {CLI_VERSION}, whose bodies the golden ones are")
     status, _ = gateway.ask("Hello there.", **TURNS[name])

@@ -1,7 +1,7 @@
-"""Text is text, in every field that carries any: no file is read, and nothing is run.
+"""Text is only text, in every field: it reads no file and runs nothing.
 
-To Claude Code `@path` at its terminal means a file to read, `/word` a command, `#` a note to keep,
-`!` a shell command. What callers send means none of it, on every version that the gateway takes.
+At its terminal Claude Code reads a file for `@path`, runs a command for `/word` and `!`, and keeps
+a note for `#`. Text of callers means none of these, on every version that the gateway accepts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def shop(request, pytestconfig, _servers, tmp_path_factory) -> tuple[Server, Path]:
-    """A gateway on a CLI that it takes, and the directory in which there is something to find."""
+    """A gateway with an accepted CLI, and a directory with a file to find."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "secret.txt").write_text(SECRET)
     (folder / ".claude" / "commands").mkdir(parents=True)
@@ -36,14 +36,14 @@ def shop(request, pytestconfig, _servers, tmp_path_factory) -> tuple[Server, Pat
         cache = pytestconfig.cache.mkdir(f"claude-{cli.OLDEST_VERSION}")
         binary = cli.installed(cli.OLDEST_VERSION, cache)
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
-    # The oldest one is refused where its Bash is to do no more than read.
+    # The oldest version is refused if its Bash may only read.
     opened = {"ALLOW_UNSANDBOXED_BASH": "true"}
     settings = {"CLAUDE_CLI_PATH": binary, "CLAUDE_CWD": str(folder), **sizes, **opened}
     return _servers(**settings).wait(), folder
 
 
 def probes(folder: Path) -> list[str]:
-    """Return what at a terminal would read or run something in *folder*."""
+    """Return texts that at a terminal would read or run something in *folder*."""
     files = [f"@{folder}/secret.txt", "@secret.txt"]
     return [*files, "/planted", "/clear", "#keep", f"!touch {folder}/mark"]
 
@@ -58,7 +58,7 @@ def call(name: str, arguments: Json) -> Json:
 
 
 def function(probe: str) -> Json:
-    """Return a function that tells of itself by *probe*, wherever it may say what it likes."""
+    """Return a function with *probe* in each of its texts."""
     inner = {"type": "string", "title": f"{probe} a-title", "description": f"{probe} a-description"}
     schema = {
         "type": "object",
@@ -73,7 +73,7 @@ OF_SCHEMA = ("a-title", "a-description", "title", "schema-description", "default
 
 
 def talk(probe: str) -> Json:
-    """Every role, in the history and at its end, and what else a request may say."""
+    """Every role, in the history and at its end, and other texts of a request."""
     file = {"filename": f"{probe} filename", "file_data": f"{probe} data"}
     last = [
         {"type": "file", "file": file},
@@ -99,13 +99,13 @@ def talk(probe: str) -> Json:
 
 
 def appended(probe: str) -> Json:
-    """A system prompt beside the agent's own."""
+    """A system prompt after the agent's own."""
     messages = [{"role": "system", "content": f"{probe} system"}, SAY]
     return {"messages": messages, "claude": {"system_prompt_mode": "append"}}
 
 
 def calls(probe: str) -> Json:
-    """Arguments and results of calls, a result being the last that is said."""
+    """Arguments and results of calls, a result as the last message."""
     return {
         "messages": [
             {"role": "user", "content": f"{probe} asked [[say fine]]"},
@@ -121,7 +121,7 @@ def calls(probe: str) -> Json:
 
 
 def first_form(probe: str) -> Json:
-    """The same in OpenAI's first form."""
+    """The same in OpenAI's first form of functions."""
     called = {"name": "look", "arguments": json.dumps({"a": f"{probe} argument"})}
     return {
         "messages": [
@@ -135,7 +135,7 @@ def first_form(probe: str) -> Json:
 
 
 def shapes(probe: str) -> Json:
-    """A schema that the answer is to fit."""
+    """A schema for the answer."""
     asked = {"name": "shape", "schema": function(probe)["parameters"]}
     return {
         "messages": [{"role": "user", "content": "[[json {}]] [[tool StructuredOutput {}]]"}],
@@ -144,12 +144,12 @@ def shapes(probe: str) -> Json:
 
 
 def prefill(probe: str) -> Json:
-    """What the model is to go on from."""
+    """The beginning of the answer."""
     last = {"role": "assistant", "content": f"{probe} prefill"}
     return {"messages": [SAY, last], "claude": {"prefill": True}}
 
 
-# What of each is to be found upstream, and the profiles that take it.
+# The texts of each that must reach the API, and the profiles that accept it.
 OF_CALLS = ("argument", "result", "description", *OF_SCHEMA)
 OF_TALK = (
     *("system", "first", "answer", "developer", "refusal", "filename", "data", "part"),
@@ -167,7 +167,7 @@ CASES = [(make, profile) for make, (_, profiles) in FIELDS.items() for profile i
 
 
 def strings(held: Any) -> list[str]:
-    """Return all texts in *held*, which is JSON, also those that stand among others' lines."""
+    """Return all texts in a JSON value, and the lines of those."""
     if isinstance(held, str):
         return [held, held.removesuffix("\n"), *held.split("\n\n")]
     inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
@@ -175,7 +175,7 @@ def strings(held: Any) -> list[str]:
 
 
 def check(upstream: Upstream, folder: Path, expected: list[str], answers: int = 1) -> None:
-    """Refuse a turn in which a text was missing, or meant something."""
+    """Check that each text arrived and had no effect."""
     sent = upstream.requests
     assert len(sent) == answers
     found = strings(sent[-1].body)
@@ -191,7 +191,7 @@ def check(upstream: Upstream, folder: Path, expected: list[str], answers: int = 
     ("make", "profile"), CASES, ids=[f"{make.__name__}-{profile}" for make, profile in CASES]
 )
 def test_inert(shop, upstream, make, profile):
-    """What stands at the beginning of a field is the model's to read, to the letter."""
+    """Text at the beginning of a field reaches the model to the letter."""
     server, folder = shop
     for probe in probes(folder):
         upstream.clear()
@@ -205,7 +205,7 @@ def test_inert(shop, upstream, make, profile):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_inert_in_sessions(shop, upstream, profile):
-    """The same of what is said in a session, of its id, and to a process that has gone on."""
+    """The same in sessions, for their ids, and in processes with earlier turns."""
     server, folder = shop
     for number, probe in enumerate(probes(folder)):
         upstream.clear()
@@ -220,7 +220,7 @@ def test_inert_in_sessions(shop, upstream, profile):
 @pytest.mark.parametrize("field", ["tools", "functions", "response_format"])
 @pytest.mark.parametrize("probe", ["@secret.txt", "/planted", "#keep", "!ls"])
 def test_names(gateway, upstream, field, probe):
-    """A function's or a shape's name begins with none of them: it is refused by its place."""
+    """A function's or schema's name that begins so is refused, and the error names its field."""
     named = {"name": probe, "parameters": {"type": "object"}}
     asked: Json = {
         "tools": [{"type": "function", "function": named}],

@@ -1,4 +1,4 @@
-"""What one caller sends costs nobody else anything."""
+"""One caller's costly request delays nobody else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEVELS = 60
 
 
 def _doubling():
-    """Return a format whose check takes twice as long with each level of the answer."""
+    """Return a schema whose check takes twice as long with each level of the answer."""
     again = {"anyOf": [{"$ref": "#/$defs/a"}] * 2}
     lists = {"anyOf": [{"type": "integer"}, {"type": "array", "items": again}]}
     properties = {"x": {"$ref": "#/$defs/a"}}
@@ -20,7 +20,7 @@ def _doubling():
 
 
 def test_costly_schema(gateway):
-    """A schema that cannot be checked ends in an error that says so, and /health answers on."""
+    """A schema that takes too long to check is an error that says so, and /health still answers."""
     answers = []
     told = '{"x": ' + "[" * LEVELS + '""' + "]" * LEVELS + "}"
 

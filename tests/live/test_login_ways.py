@@ -1,4 +1,4 @@
-"""The gateway's login: the four ways, what is told of them, and what is not."""
+"""The gateway's login: four ways to log in, and what /v1/auth/status says of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def status_of(server):
 
 @pytest.mark.parametrize("way", ["anthropic", "claude_cli", "token", "bedrock", "vertex"])
 def test_four_ways(serve, upstream, tmp_path, way):
-    """Each way answers a turn, and is told with its reason and what the CLI says of it."""
+    """Each way answers a turn, and the status names it."""
     variables = {"ANTHROPIC_API_KEY": "", "POOL_SIZE_OTHER": "0", "HOME": str(tmp_path)}
     if way == "claude_cli":
         log_in(tmp_path)
@@ -73,28 +73,28 @@ def test_four_ways(serve, upstream, tmp_path, way):
 
 
 def test_not_logged_in(serve):
-    """Where there is no login at all, that is told with its mend."""
+    """Without a login the status says what to do."""
     told, _ = status_of(serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").wait())
     assert (told["method"], told["ready"]) == ("claude_cli", False)
     assert "ANTHROPIC_API_KEY" in told["missing"][0]
 
 
 def test_no_cli(serve):
-    """Where the CLI is missing, that is told with its mend, and the rest is told as well."""
+    """Without a CLI the status says what to do, and still has the rest."""
     told, _ = status_of(serve(CLAUDE_CLI_PATH="/nowhere/claude").listen())
     assert (told["method"], told["ready"]) == ("anthropic", False)
     assert "CLAUDE_CLI_PATH" in told["cli"]["error"]
 
 
 def test_key_is_needed(serve):
-    """The status is for who has the key."""
+    """The status needs a key."""
     server = serve(API_KEY="the-key", POOL_SIZE="0", POOL_SIZE_OTHER="0").listen()
     assert server.call("GET", "/v1/auth/status")[0] == 401
     assert server.call("GET", "/v1/models")[0] == 401
 
 
 def test_login_and_logout_take_effect(serve, upstream, tmp_path):
-    """Who logs in or out while the gateway runs need not start it again."""
+    """Logging in or out takes effect without a restart."""
     server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").wait()
     assert server.ask("hello")[0] == 401
     assert status_of(server)[0]["ready"] is False
@@ -114,9 +114,9 @@ def tokens(tmp_path):
 
 
 def test_a_renewed_login_is_given_back(serve, upstream, tmp_path, tokens):
-    """A login that the gateway's processes renew is the one that the user's own Claude Code has.
+    """A login that the gateway's processes renew is stored for the user's own Claude Code.
 
-    A refresh token counts once: were the new one kept here, or lost with its process, the user
+    A refresh token works once. If the new one stayed here or were lost with its process, the user
     would be logged out, and so would the gateway's next process.
     """
     log_in(tmp_path, valid_seconds=-3600)

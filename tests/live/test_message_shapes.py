@@ -1,4 +1,4 @@
-"""Every shape of message through the real CLI: what arrives is what a direct call would hold."""
+"""Every form of message through the real CLI: the API gets what a direct call would contain."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def call(call_id, name, arguments="{}"):
 
 
 def without_additions(blocks):
-    """Return *blocks* less what the CLI adds: marks for the cache, and in agent its reminders."""
+    """Return *blocks* without the CLI's cache marks and reminders."""
     kept = []
     for block in blocks:
         block = {key: value for key, value in block.items() if key != "cache_control"}
@@ -219,21 +219,21 @@ SHAPES: dict[str, tuple[list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes(gateway, upstream, shape):
-    """To an agent, too, each kind of content arrives as it was sent, in one request."""
+    """An agent's model, too, gets each kind of content as it was sent, in one request."""
     messages, blocks = SHAPES[shape]
     status, headers, body = ask(gateway, *messages, claude={"profile": "agent"})
     assert status == 200, body
     assert body["choices"][0]["message"]["content"] == "fine"
     for _, told in (blocks := copy.deepcopy(blocks)):
         for block in told:
-            if block["type"] == "tool_use":  # kept apart from an agent's own tools
+            if block["type"] == "tool_use":  # so named beside an agent's own tools
                 block["name"] = f"mcp__client__{block['name']}"
     assert arrived(upstream) == blocks
     assert "x-resized-images" not in headers
 
 
 def test_functions_of_the_history(gateway, upstream):
-    """An agent has tools of its own, so that those of its history need not be made up."""
+    """An agent with tools needs no definitions of the functions in its history."""
     ask(gateway, QUESTION, CALLED, *RESULTS, claude={"profile": "agent"})
     sent = upstream.requests[0].body
     assert "Bash" in [tool["name"] for tool in sent["tools"]]
@@ -241,7 +241,7 @@ def test_functions_of_the_history(gateway, upstream):
 
 
 def test_agent_without_tools(serve, upstream):
-    """An agent that has no tools gets those of the history, too: the API refuses calls without."""
+    """An agent without tools gets the functions of its history, which the API demands."""
     server = serve(CLAUDE_TOOLS="none", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     status, _, body = ask(server, QUESTION, CALLED, *RESULTS, claude={"profile": "agent"})
     assert status == 200, body
@@ -255,7 +255,7 @@ def test_agent_without_tools(serve, upstream):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_urls_are_not_fetched(gateway, upstream, profile):
-    """A picture's URL is for the model's API alone: nobody here asks for it."""
+    """The gateway does not fetch an image's URL."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -289,7 +289,7 @@ def show(gateway, data, kind="png", **more):
 
 
 def pictures_of(upstream):
-    """Return each picture of the first message that arrived: its bytes."""
+    """Return the bytes of each image in the first message that arrived."""
     return [
         base64.b64decode(block["source"]["data"])
         for block in upstream.requests[0].body["messages"][0]["content"]
@@ -301,7 +301,7 @@ def pictures_of(upstream):
 @pytest.mark.parametrize(("size", "width", "height"), WITHIN)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_pictures_within_the_limits(gateway, upstream, profile, size, width, height, kind):
-    """Up to 512,000 bytes and 2000 pixels a side an agent's picture arrives byte for byte."""
+    """An agent's image of up to 512,000 bytes and 2000 pixels a side arrives unchanged."""
     data = picture(kind, width, height, size)
     status, headers, body = show(gateway, data, kind, claude={"profile": profile})
     assert status == 200, body
@@ -314,7 +314,7 @@ def test_pictures_within_the_limits(gateway, upstream, profile, size, width, hei
     ("size", "width", "height"), [*BEYOND, (3_500_000, 200, 200), (0, 8000, 20)]
 )
 def test_pictures_in_plain(gateway, upstream, size, width, height, kind):
-    """In plain any picture that the API takes arrives byte for byte."""
+    """In plain any image that the API accepts arrives unchanged."""
     data = picture(kind, width, height, size)
     status, headers, body = show(gateway, data, kind, claude={"profile": "plain"})
     assert status == 200, body
@@ -324,7 +324,7 @@ def test_pictures_in_plain(gateway, upstream, size, width, height, kind):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_mislabelled_pictures(gateway, upstream, profile):
-    """A picture of another type than it says, in base64 of another style, arrives as what it is."""
+    """An image with a wrong type, in another style of base64, arrives with its real type."""
     data = noise("jpeg")
     text = base64.encodebytes(data).decode().rstrip("=\n").replace("+", "-").replace("/", "_")
     shown = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}
@@ -350,7 +350,7 @@ def _metadata(body, name=b"tEXt"):
     ],
 )
 def test_metadata_of_pictures(gateway, upstream, profile, metadata, corrected):
-    """A picture arrives whatever its metadata is like, and without what has a wrong checksum."""
+    """An image arrives with its metadata, except chunks with a wrong checksum."""
     data = picture("png")
     sent = data[:33] + metadata + data[33:]
     status, headers, body = show(gateway, sent, claude={"profile": profile})
@@ -366,7 +366,7 @@ def test_metadata_of_pictures(gateway, upstream, profile, metadata, corrected):
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize(("size", "width", "height"), BEYOND)
 def test_pictures_beyond_the_limits(gateway, upstream, size, width, height, kind):
-    """A picture beyond them arrives as another one, which the answer's header tells."""
+    """A larger image arrives resized, and a header names it."""
     data = picture(kind, width, height, size)
     status, headers, body = show(gateway, data, kind, claude={"profile": "agent"})
     assert status == 200, body
@@ -382,7 +382,7 @@ def test_pictures_beyond_the_limits(gateway, upstream, size, width, height, kind
     [(1932, 1932, False), (1848, 2000, False), (1933, 1933, True), (2000, 2000, True)],
 )
 def test_pictures_for_later_models(gateway, upstream, model, width, height, shrunk):
-    """Models after 4.6 get large pictures smaller still, and that is told for them alone."""
+    """Models after 4.6 get large images resized further, and the header says so only for them."""
     data = picture("png", width, height)
     _, headers, _ = show(gateway, data, model=model, claude={"profile": "agent"})
     shrunk = shrunk and model == LATER
@@ -391,7 +391,7 @@ def test_pictures_for_later_models(gateway, upstream, model, width, height, shru
 
 
 def test_pictures_in_the_history(gateway, upstream):
-    """Earlier pictures shrink too, and are told; in results none does."""
+    """Earlier images are resized and named too; those in results are not resized."""
     large = picture("png", 2500, 20)
     messages = [
         {"role": "user", "content": [SAY, part(large), part(picture())]},
@@ -406,7 +406,7 @@ def test_pictures_in_the_history(gateway, upstream):
 
 
 def test_most_pictures(gateway, upstream):
-    """A hundred pictures arrive, each as it was sent; the CLI would leave out some of 101."""
+    """A hundred images arrive unchanged; 101 are refused, as the CLI would drop some."""
     many = [picture("png", 20, 10 + nth) for nth in range(101)]
     content = [SAY, *(part(data) for data in many[:100])]
     status, _, body = ask(
@@ -421,7 +421,7 @@ def test_most_pictures(gateway, upstream):
 
 
 def test_strict(serve, upstream):
-    """With STRICT_PARAMS what would arrive as another picture is refused, and the rest is not."""
+    """With STRICT_PARAMS an image that would be resized is refused."""
     server = serve(STRICT_PARAMS="true", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     status, _, body = show(server, picture("png", 2001, 20))
     assert (status, body["error"]["param"]) == (400, PLACE)
@@ -433,7 +433,7 @@ DEAR = {"role": "assistant", "content": "Dear"}
 
 
 def test_prefill(gateway, upstream):
-    """A model that can goes on from the assistant's last message, where that is asked for."""
+    """With claude.prefill a model that can continues the assistant's last message."""
     question = {"role": "user", "content": "[[say  Sir or Madam]]"}
     status, _, body = ask(gateway, question, DEAR, claude={"prefill": True})
     assert (status, body["choices"][0]["message"]["content"]) == (200, "Sir or Madam"), body
@@ -448,7 +448,7 @@ def test_prefill(gateway, upstream):
     ],
 )
 def test_no_prefill(gateway, claude, model, param):
-    """Elsewhere it is a 400: by an agent, and by a model that cannot."""
+    """For agents, and for models that cannot prefill, it is a 400."""
     status, _, body = ask(gateway, QUESTION, DEAR, claude=claude, model=model)
     assert (status, body["error"]["param"]) == (400, param)
     assert "prefill" in body["error"]["message"]
@@ -467,7 +467,7 @@ ODD: dict[str, list[Any]] = {
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("shape", ODD)
 def test_adapted(gateway, upstream, shape, profile):
-    """What the model's API would refuse arrives in a form that it takes, and the header says so."""
+    """Messages that the API would refuse arrive in a valid form, and a header names them."""
     status, headers, body = ask(gateway, *ODD[shape], claude={"profile": profile})
     assert status == 200, body
     assert headers["x-adapted-messages"].startswith("messages.")
@@ -475,7 +475,7 @@ def test_adapted(gateway, upstream, shape, profile):
 
 
 def test_no_content(gateway, upstream):
-    """An agent's history keeps an answer that reads like Claude Code's own mark for none."""
+    """An agent's history keeps an answer that equals Claude Code's own mark for an empty one."""
     said = [QUESTION, {"role": "assistant", "content": "(no content)"}, QUESTION]
     status, _, body = ask(gateway, *said, claude={"profile": "agent"})
     assert status == 200, body

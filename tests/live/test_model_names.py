@@ -1,4 +1,4 @@
-"""Models: what is listed, and what a name runs."""
+"""Models: which are listed, and which one a name runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listed(server):
 
 
 def test_list(remapping):
-    """The first release's five, the CLI's own models and aliases, and MODEL_ALIASES are listed."""
+    """The list has the first release's models, the CLI's models and aliases, and MODEL_ALIASES."""
     models = listed(remapping)
     assert {*LEGACY, "sonnet", "opus", "haiku", "gpt-4o", "fast"} <= set(models)
     assert models["sonnet"]["runs"] in models
@@ -36,7 +36,7 @@ def test_list(remapping):
 
 @pytest.mark.parametrize("name", ["sonnet", MODEL, "us.anthropic.claude-sonnet-4-20250514-v1:0"])
 def test_retrieve(remapping, name):
-    """A single model is told of, also one whose id holds a colon."""
+    """A single model can be retrieved, also if its id has a colon."""
     status, _, data = remapping.call("GET", f"/v1/models/{quote(name, safe='')}")
     assert (status, json.loads(data)["id"]) == (200, name)
 
@@ -52,21 +52,21 @@ def test_retrieve_unknown(remapping):
     ("asked", "runs"), [("gpt-4o", "claude-sonnet-"), ("fast", "claude-haiku-")]
 )
 def test_aliases(remapping, upstream, asked, runs):
-    """MODEL_ALIASES are run as what they stand for, told by `model`."""
+    """A name in MODEL_ALIASES runs its model, and `model` names that."""
     _, body = remapping.ask("hello", model=asked)
     assert body["model"] == upstream.requests[0].body["model"]
     assert body["model"].startswith(runs)
 
 
 def test_no_model(remapping, upstream):
-    """A request that names no model runs DEFAULT_MODEL."""
+    """A request without a model runs DEFAULT_MODEL."""
     _, body = remapping.ask("hello", model=None)
     assert body["model"].startswith("claude-sonnet-")
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_remapped(remapping, upstream, stream):
-    """A retired model runs its family's current one, told by `model` and a header."""
+    """A retired model runs its family's current one, named by `model` and a header."""
     asked = "claude-3-5-haiku-20241022"
     messages = [{"role": "user", "content": "hello"}]
     body = {"model": asked, "stream": stream, "messages": messages}
@@ -77,14 +77,14 @@ def test_remapped(remapping, upstream, stream):
 
 
 def test_strict(gateway, upstream):
-    """With LEGACY_MODELS=strict a retired model goes upstream, whose 404 is passed on."""
+    """With LEGACY_MODELS=strict a retired model goes upstream, and the API's 404 is passed on."""
     status, body = gateway.ask("[[error 404]]", model="claude-3-7-sonnet-20250219")
     assert (status, body["error"]["code"]) == (404, "model_not_found")
     assert upstream.requests[0].body["model"] == "claude-3-7-sonnet-20250219"
 
 
 def test_foreign(gateway, upstream):
-    """A foreign model asks nobody."""
+    """A foreign model is refused without a request to the API."""
     status, body = gateway.ask("hello", model="gpt-4o")
     assert (status, body["error"]["code"]) == (404, "model_not_found")
     assert not upstream.requests

@@ -1,4 +1,4 @@
-"""The OpenAPI document, fuzzed, of a gateway that runs: a small part of the cases, by HTTP."""
+"""The OpenAPI document of a running gateway, fuzzed over HTTP with a few of the cases."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.support.fuzzing import CHAT, REPEATED, SOUND, Fuzzing
 from tests.support.server import MODEL
 
 CASES = 15
-# The server's own, which no view knows of.
+# Headers of the server itself.
 OF_SERVER = {"server", "date", "connection", "transfer-encoding"}
-# What the pretended model answers fits no more than an object.
+# The scripted model's answer fits no more than an object.
 HELD = {**SOUND, "model": [MODEL], "response_format": [None, {"type": "json_object"}]}
 FUZZING = Fuzzing(**HELD)
 OPERATIONS = {operation.label: operation for operation in FUZZING.operations}
@@ -26,7 +26,7 @@ OPERATIONS = {operation.label: operation for operation in FUZZING.operations}
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", [CHAT, "GET /v1/sessions", "GET /v1/usage"])
 def test_document(gateway, label, mode):
-    """With Claude Code behind it, too, what comes is answered as the document says."""
+    """With Claude Code behind it, too, requests are answered as the document says."""
 
     def send(asked):
         path = f"{asked['path']}?{urlencode(asked['query_string'] or {}, doseq=True)}"
