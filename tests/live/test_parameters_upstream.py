@@ -1,4 +1,4 @@
-"""The parameters by model and setting, through the real CLI: what arrives, and what is told of."""
+"""Parameters by model and setting, through the real CLI: what arrives, and what headers name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.server import MODEL
 from wrapper.schemas.chat.parameters import Kind, parameters_of
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
-# Of each family with a rule of its own one that the CLI does not list, and two that it does.
+# A model of each family with its own rules: one that the CLI does not list, and two that it does.
 OLDEST, USUAL, LATE = "claude-3-5-haiku-20241022", "claude-haiku-4-5", "claude-opus-4-7"
 SAMPLED = ("temperature", "top_p")
 
@@ -38,14 +38,14 @@ def told(headers):
 
 
 def sent(upstream):
-    """Return the only upstream request's body, less what differs from process to process."""
+    """Return the only upstream request's body, without the user id."""
     (request,) = upstream.requests
     return {name: value for name, value in request.body.items() if name != "metadata"}
 
 
 @pytest.mark.parametrize("name", [*parameters_of(Kind.REFUSED), *parameters_of(Kind.IGNORED)])
 def test_strict(strict, upstream, name):
-    """With STRICT_PARAMS what would have no effect is refused as what is refused always is."""
+    """With STRICT_PARAMS parameters without effect are refused like unsupported ones."""
     case = CASES[name]
     status, _, data = ask(strict, **{name: (case.right or case.wrong)[0]})
     error = json.loads(data)["error"]
@@ -79,7 +79,7 @@ def test_strict(strict, upstream, name):
     ids=str,
 )
 def test_by_model(gateway, strict, upstream, profile, stream, case):
-    """What a model does not take is left out and named, in place of the API's refusal."""
+    """A parameter that a model does not take is left out and named in a header."""
     model, fields, ignored, reached = case
     asked = {"model": model, "stream": stream, "claude": {"profile": profile}, **fields}
     status, headers, data = ask(gateway, **asked)
@@ -97,7 +97,7 @@ def test_by_model(gateway, strict, upstream, profile, stream, case):
 
 @pytest.mark.parametrize("model", ["sonnet", "opus", "haiku", "fable", LATE, USUAL, OLDEST, MODEL])
 def test_models_say_it(gateway, upstream, model):
-    """A parameter is named as ignored exactly where /v1/models says that the model has none."""
+    """A parameter is ignored exactly if /v1/models says that the model does not support it."""
     _, _, data = gateway.call("GET", f"/v1/models/{model}")
     supports = json.loads(data)["supports"]
     tried: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def test_models_say_it(gateway, upstream, model):
 @pytest.mark.parametrize("model", ["claude-opus-4-20250514", "claude-sonnet-4-5", "sonnet"])
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_answers_longer_than_the_model_gives(gateway, upstream, model, profile):
-    """A limit above the model's is named, and the model gets the most that GET /v1/models tells."""
+    """A limit above the model's becomes the one that GET /v1/models tells, and a header says so."""
     _, _, data = gateway.call("GET", f"/v1/models/{model}")
     most = json.loads(data)["supports"]["max_output_tokens"]
     messages = [{"role": "user", "content": "hello"}]

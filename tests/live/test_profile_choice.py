@@ -1,4 +1,4 @@
-"""Profiles: a conversation in which the client runs functions gets no tools of Claude Code's."""
+"""Profiles: a conversation whose client runs functions gets none of Claude Code's tools."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def called_with(arguments):
     return {**CALLS, "tool_calls": [{**CALL, "function": function}]}
 
 
-# Whether these are taken or refused, they are no agent's.
+# Whether these are accepted or refused, they make no agent.
 ODD = {
     "no arguments": [HI, called_with("null"), RESULT],
     "cut arguments": [HI, called_with('{"a'), RESULT],
@@ -55,7 +55,7 @@ ODD = {
 
 
 def offered(upstream):
-    """Return the names of the tools that the model was offered in each of its requests."""
+    """Return the names of the tools in each request to the model."""
     return [{tool["name"] for tool in r.body.get("tools", ())} for r in upstream.requests]
 
 
@@ -69,20 +69,20 @@ def test_no_agent(gateway, upstream, asked):
 
 @pytest.mark.parametrize("messages", ODD.values(), ids=ODD)
 def test_no_agent_for_odd_calls(gateway, upstream, messages):
-    """The model is not offered Bash for calls in odd forms, whatever becomes of them."""
+    """The model is not offered Bash for malformed calls, whether they are refused or not."""
     gateway.ask("", messages=messages)
     assert not any("Bash" in names for names in offered(upstream))
 
 
 def test_an_agent_by_name(gateway, upstream):
-    """With `claude.profile` it is offered Bash beside the conversation's calls."""
+    """With `claude.profile` the model is offered Bash in a conversation with calls."""
     status, _ = gateway.ask("", messages=[HI, CALLS, RESULT], claude={"profile": "agent"})
     assert (status, "Bash" in offered(upstream)[0]) == (200, True)
 
 
 @pytest.mark.parametrize("first", [{"tools": TOOLS}, {"response_format": SHAPE}])
 def test_session(remembering, upstream, first):
-    """A session that has begun without Bash offers none, though a later request says nothing."""
+    """A session that began without Bash does not offer it in later requests either."""
     session = {"session_id": f"profiles-{sorted(first)}"}
     assert remembering.ask("[[json {}]]", **session, **first)[0] == 200
     assert remembering.ask("hello", **session)[0] == 200
@@ -91,7 +91,7 @@ def test_session(remembering, upstream, first):
 
 
 def test_session_of_an_agent(remembering, upstream):
-    """What an agent has used its own tools for leaves its session an agent's."""
+    """A session in which an agent used its own tools stays an agent's."""
     session = {"session_id": "profiles-agent"}
     assert remembering.ask('[[tool Bash {"command": "echo own"}]]', **session)[0] == 200
     assert remembering.ask("hello", **session)[0] == 200

@@ -1,4 +1,4 @@
-"""The ways to reach a model other than an API key: Amazon Bedrock and Vertex AI."""
+"""Amazon Bedrock and Vertex AI in place of an API key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def provider(request, _servers, the_upstream):
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_answer(provider, upstream, profile):
-    """A turn goes to the provider's own route and is answered, in one request."""
+    """A turn is one request to the provider's own route, and is answered."""
     server, model, path = provider
     status, body = server.ask("[[deltas 3]]", model=model, claude={"profile": profile})
     assert (status, body["choices"][0]["message"]["content"]) == (200, "w1 w2 w3")
@@ -46,7 +46,7 @@ def test_answer(provider, upstream, profile):
 
 
 def test_plain_adds_nothing(provider, upstream):
-    """The plain profile sends a provider exactly what the user wrote, too."""
+    """The plain profile sends a provider exactly the user's text, too."""
     server, model, _ = provider
     server.ask("@/etc/passwd", model=model, claude={"profile": "plain"})
     content = upstream.requests[0].body["messages"][0]["content"]
@@ -54,7 +54,7 @@ def test_plain_adds_nothing(provider, upstream):
 
 
 def test_length(provider, upstream):
-    """max_tokens ends a provider's answer without a second request, too."""
+    """At max_tokens a provider's answer ends without a second request, too."""
     server, model, _ = provider
     asked = "[[deltas 3]] [[stop max_tokens]]"
     _, body = server.ask(asked, model=model, max_tokens=3, claude={"profile": "plain"})
@@ -79,7 +79,7 @@ def test_error(provider):
     ],
 )
 def test_names(provider, upstream, model, ignored):
-    """A cloud's ids and aliases are known by the models that they stand for there."""
+    """A cloud's model ids and aliases are known by the models that they run there."""
     server, oldest, _ = provider
     newest = oldest.partition("claude-")[0] + "claude-opus-5-5"
     model = {"oldest": oldest, "newest": newest}.get(model, model)

@@ -1,4 +1,4 @@
-"""What README and docs/ tell a newcomer, done in a fresh clone with an empty home."""
+"""The commands of README and docs/, run in a fresh clone with an empty home."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.support import cli
 from tests.support.server import ROOT, eventually
 
-# test_running.py has the same programs without an installation.
+# test_running.py runs the same programs without an installation.
 pytestmark = [pytest.mark.timeout(400), pytest.mark.thorough]
 
 README = (ROOT / "README.md").read_text()
@@ -45,28 +45,28 @@ RUN_BY = {
 
 
 def bare(command):
-    """Return *command* without its comment, and what is known by its first word by that."""
+    """Return *command* without its comment; a curl command is only `curl`."""
     command = command.partition("  #")[0].strip()
     return "curl" if command.startswith("curl ") else command
 
 
 def test_every_command_is_run():
-    """There is no command in README and docs/ that no test runs."""
+    """Each command in README and docs/ has a test."""
     assert {bare(command) for command in COMMANDS} == set(RUN_BY)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A fresh clone, installed as the README says, and the environment of a newcomer."""
+    """A fresh clone, installed as the README says, and a newcomer's environment."""
     folder = tmp_path_factory.mktemp("newcomer")
     home = folder / "home"
     home.mkdir()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "clone")], check=True)
     kept = ("PATH", "PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "SSL_CERT_FILE")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    # The CLI under test spares another download of 160 MB.
+    # The tests' CLI avoids another download of 160 MB.
     environment |= {"HOME": str(home), "CLAUDE_CLI_PATH": cli.current(), "TMPDIR": str(folder)}
-    environment["PIP_NO_COMPILE"] = "1"  # most of it is used once here, or never
+    environment["PIP_NO_COMPILE"] = "1"  # most modules are used once here, or never
     done = subprocess.run(
         ["make", "install"], cwd=folder / "clone", env=environment, capture_output=True, text=True
     )
@@ -75,7 +75,7 @@ def clone(tmp_path_factory):
 
 
 class Running:
-    """A command of the README that goes on until it is ended."""
+    """A command of the README that runs until it is stopped."""
 
     def __init__(self, command, clone, **variables):
         folder, environment = clone
@@ -96,7 +96,7 @@ class Running:
             self.lines.append(line.rstrip())
 
     def url(self):
-        """Return where it serves, once it says so."""
+        """Wait until it prints its URL, and return it."""
         found = eventually(lambda: re.search(r"http://127\.0\.0\.1:\d+", "\n".join(self.lines)), 90)
         assert found, self.lines
         return found[0]
@@ -117,7 +117,7 @@ def demo(clone):
 
 
 def answers(clone, *command, **variables):
-    """Return what a command prints, once it has succeeded."""
+    """Return the output of a command that must succeed."""
     folder, environment = clone
     done = subprocess.run(
         command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True
@@ -127,21 +127,21 @@ def answers(clone, *command, **variables):
 
 
 def test_no_test_tools(clone):
-    """The demo and the server need no linters and no test tools, and none are installed."""
+    """The demo and the server install no linters and no test tools."""
     installed = {path.name for path in (clone[0] / ".venv" / "bin").iterdir()}
     assert "gunicorn" in installed
     assert not installed & {"pytest", "mypy", "ruff", "lint-imports"}
 
 
 def test_first_line(demo):
-    """The demonstration's first line says that the model is scripted."""
+    """The demo's first line says that the model is scripted."""
     assert eventually(lambda: demo.lines)
     assert "scripted" in demo.lines[0]
 
 
 @pytest.mark.parametrize("command", CURLS)
 def test_curl(demo, clone, command):
-    """Each curl line is answered, and well."""
+    """Each curl command gets the expected answer."""
     failing = command.replace("curl ", "curl -sSf ", 1).replace(URL, demo.url())
     said = answers(clone, "sh", "-c", failing)
     if "content" in command:
@@ -153,19 +153,19 @@ def test_curl(demo, clone, command):
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets(demo, clone, snippet):
-    """The programs print the answer. They run where the tests do, which have the client library."""
+    """The Python examples print the answer. They run with the tests' packages, such as openai."""
     said = answers(clone, sys.executable, "-c", snippet.replace(URL, demo.url()))
     assert "You said: Say hello." in said
 
 
 def test_smoke(demo, clone):
-    """The smoke test finds the demonstration sound."""
+    """The smoke test passes on the demo."""
     said = answers(clone, "make", "smoke", f"URL={demo.url()}")
     assert "FAILED" not in said
 
 
 def test_doctor(clone, upstream):
-    """The doctor finds a newcomer's machine sound, given a key."""
+    """With a key the doctor finds no fault on a newcomer's machine."""
     account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
     command = [".venv/bin/flask", "--app", "wsgi", "gateway", "doctor"]
     assert "FAILED" not in answers(clone, *command, **account, PORT="0")
@@ -173,7 +173,7 @@ def test_doctor(clone, upstream):
 
 
 def test_keys(clone):
-    """The commands for keys work one after the other as the README has them."""
+    """The commands for keys work in the README's order."""
     script = "\n".join(command for command in COMMANDS if "keys" in command.lower())
     made, listed, *_ = answers(clone, "sh", "-ec", script).splitlines()
     assert made.startswith("sk-")
@@ -181,7 +181,7 @@ def test_keys(clone):
 
 
 def test_make_run(clone, upstream):
-    """`make run` serves with the account that the environment names."""
+    """`make run` serves with the account in the environment."""
     account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
     running = Running("make run", clone, **account, PORT="8765")
     try:
@@ -193,7 +193,7 @@ def test_make_run(clone, upstream):
 
 
 def test_count_of_requests(clone):
-    """The command that counts the requests at max_tokens does so."""
+    """The command that counts requests at max_tokens works."""
     assert "plain: 0 requests too many in 1 turns" in answers(
         clone, sys.executable, "-m", "bench.length", "1"
     )

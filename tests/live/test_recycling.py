@@ -1,4 +1,4 @@
-"""Processes have further turns: of their own conversation, or of others where that is allowed."""
+"""Processes serve further turns: of their own conversation, or of others if that is allowed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _recycling(_servers):
 
 @pytest.fixture
 def recycling(_recycling, upstream):
-    """A gateway whose processes have turns of many conversations, at rest."""
+    """A gateway with POOL_RECYCLE, at rest."""
     _recycling.at_rest()
     return _recycling
 
 
 class Asked:
-    """What came of a request: the answer, its process, and what the model was told."""
+    """A request's answer, its process, and the model's input."""
 
     def __init__(self, server, upstream, *texts, profile="plain", **more):
         upstream.clear()
@@ -67,7 +67,7 @@ class Asked:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_recycled_process_is_as_a_fresh_one(recycling, fresh, upstream, profile):
-    """A later conversation has the process of one before, and its model is told the same."""
+    """The next conversation reuses the process, and the model's input is as from a new one."""
     asked = ["What is 1 + 1?", "2", "And 2 + 2?"]
     expected = Asked(fresh, upstream, *asked, profile=profile)
     first = Asked(recycling, upstream, f"The password is {SECRET}.", profile=profile)
@@ -89,7 +89,7 @@ LEFT = {
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("more", LEFT.values(), ids=LEFT)
 def test_settings_do_not_stay(recycling, fresh, upstream, profile, more):
-    """What one request has set is not in force for the next one on its process."""
+    """A request's settings do not apply to the next request in its process."""
     expected = Asked(fresh, upstream, "hello", profile=profile)
     first = Asked(recycling, upstream, "hi", profile=profile, **more)
     then = Asked(recycling, upstream, "hello", profile=profile)
@@ -106,7 +106,7 @@ UNLIKE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("kind", UNLIKE)
 def test_unlike_turns_have_other_processes(recycling, upstream, profile, kind):
-    """A process that knows functions or a schema serves no turn without them."""
+    """A process with functions or a schema serves no turn without them."""
     say = "[[tool StructuredOutput {}]] [[json {}]]" if kind == "schema" else "hi"
     first = Asked(recycling, upstream, say, profile=profile, **UNLIKE[kind])
     then = Asked(recycling, upstream, "hello", profile=profile)
@@ -115,7 +115,7 @@ def test_unlike_turns_have_other_processes(recycling, upstream, profile, kind):
 
 
 def test_tools_end_a_process(recycling, upstream):
-    """A process that has used a tool serves nobody else."""
+    """A process that has used a tool serves no other conversation."""
     first = Asked(recycling, upstream, '[[tool Bash {"command": "echo x"}]]', profile="agent")
     then = Asked(recycling, upstream, "hello", profile="agent")
     assert then.process != first.process
@@ -136,7 +136,7 @@ def test_nothing_of_one_key_is_anothers(serve, upstream, tmp_path):
 
 
 def test_off_by_default(parking, upstream):
-    """Unless it is allowed, no process serves another conversation."""
+    """By default no process serves another conversation."""
     for profile in PROFILES:
         first = Asked(parking, upstream, "hello", profile=profile)
         assert Asked(parking, upstream, "hello!", profile=profile).process != first.process
@@ -146,7 +146,7 @@ def test_off_by_default(parking, upstream):
 
 
 def test_a_conversation_goes_on_in_its_process(parking, fresh, upstream):
-    """A client that sends all again goes on where it was answered; its model is told the same."""
+    """A client that sends the whole conversation gets the same process and model input."""
     said = ["My name is Ada."]
     first = Asked(parking, upstream, *said, profile="agent")
     for question in ("What is my name?", "And now?"):
@@ -169,18 +169,18 @@ def test_a_conversation_goes_on_in_its_process(parking, fresh, upstream):
     ],
 )
 def test_any_difference_is_a_miss(parking, upstream, changed):
-    """Where anything before was changed, left out or put in, another process is asked."""
-    begin = f"My name is Ada {uuid.uuid4()}."  # which no other test says
+    """If the history was changed, shortened or extended, another process answers."""
+    begin = f"My name is Ada {uuid.uuid4()}."  # no other test says this
     first = Asked(parking, upstream, begin, profile="agent")
     answer = first.message["content"]
     said = [text.replace("My name is Ada.", begin).replace("{answer}", answer) for text in changed]
     then = Asked(parking, upstream, *said, profile="agent")
-    later = len(said) > 3  # more may be said at the end
+    later = len(said) > 3  # more text may follow
     assert (then.process == first.process) is later
 
 
 def test_tools_are_known_to_no_client(parking, upstream):
-    """A process that has used tools knows more than its client sends, and does not go on."""
+    """A process that has used tools knows more than its client sends, and is not reused."""
     text = '[[tool Bash {"command": "echo x"}]] [[result]]'
     first = Asked(parking, upstream, text, profile="agent")
     then = Asked(parking, upstream, text, first.message["content"], "And?", profile="agent")
@@ -188,7 +188,7 @@ def test_tools_are_known_to_no_client(parking, upstream):
 
 
 def test_what_has_died_is_forgotten(serve, upstream):
-    """A process that has died while it waited is not kept, also where there are no sessions."""
+    """A parked process that has died is not used, also without sessions."""
     server = serve(**POOLS, SESSION_STORE="none").wait()
     asked = Asked(server, upstream, "hello", profile="agent")
     assert server.health()["parked"] == 1

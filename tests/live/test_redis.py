@@ -1,4 +1,4 @@
-"""Redis: several gateways that know together what each key uses and has spent."""
+"""Redis: several gateways share what each key uses and has spent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keyed(serve, tmp_path, redis):
 
 
 def test_shared(serve, keyed, redis):
-    """What one gateway has seen a key use, another one counts, too."""
+    """Usage at one gateway counts at another, too."""
     first = keyed.server
     second = serve(API_KEYS_FILE=str(keyed.file), REDIS_URL=redis.url, POOL_SIZE="1").wait()
 
@@ -53,7 +53,7 @@ def test_shared(serve, keyed, redis):
 
 
 def test_away_and_back(keyed, redis):
-    """While Redis is away turns go on, loudly; once it is back nothing of them is missing."""
+    """Without Redis turns go on with warnings. Once it is back, their usage is stored."""
     port = redis.port
     assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
     redis.stop()
@@ -66,13 +66,13 @@ def test_away_and_back(keyed, redis):
     assert (status, body["error"]["code"]) == (503, "unavailable")
     redis.start(port)
     assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
-    # It kept nothing itself; what was booked meanwhile is there.
+    # Redis kept nothing; the usage that waited meanwhile is there.
     assert keyed.usage("alice")["total"]["requests"] == 2
     assert eventually(lambda: keyed.server.health()["usage"]["status"] == "ok")
 
 
 def test_away_and_required(serve, tmp_path, redis):
-    """Where the books are required, turns stop while Redis is away, and only then."""
+    """With USAGE_REQUIRED turns are refused while Redis is away."""
     keyed = KeyedGateway(serve, tmp_path, CEILINGS, REDIS_URL=redis.url, USAGE_REQUIRED="true")
     assert keyed.ask("rated", "hello", **PLAIN)[0] == 200
     port = redis.port
@@ -87,7 +87,7 @@ def test_away_and_required(serve, tmp_path, redis):
 
 
 def test_the_password_is_nowhere(serve, tmp_path, upstream):
-    """The password in the URL stands in no log and in no answer."""
+    """The password in REDIS_URL is in no log and in no answer."""
     url = "redis://:hunter2-hunter2@127.0.0.1:1/0"
     keyed = KeyedGateway(serve, tmp_path, CEILINGS, REDIS_URL=url, POOL_SIZE="1", LOG_LEVEL="debug")
     assert keyed.ask("rated", "hello", **PLAIN)[0] == 200

@@ -1,4 +1,4 @@
-"""Running: `python -m wrapper`, the demonstration, the smoke test and the doctor, for real."""
+"""`python -m wrapper`, the demo, the smoke test and the doctor, as programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCTOR = ("flask", "--app", "wsgi", "gateway", "doctor")
 
 
 class Program:
-    """A program that runs in a home, a temporary and a working directory of its own."""
+    """A program with its own home, temporary and working directory."""
 
     def __init__(self, folder: Path, *arguments: str, **variables: str):
         self.folder = folder
@@ -60,7 +60,7 @@ class Program:
         return (self.folder / "err").read_text(errors="replace")
 
     def ended(self) -> int:
-        """Return the exit status once it has ended by itself."""
+        """Wait until it exits by itself, and return its exit status."""
         return self.process.wait(DEADLINE)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -70,7 +70,7 @@ class Program:
         return self.ended()
 
     def url(self) -> str:
-        """Return where it serves, once its processes are ready."""
+        """Wait until its processes are ready, and return its URL."""
         found = eventually(lambda: re.search(r"Listening at: (http://\S+)", self.err))
         assert found, self.err
         assert eventually(lambda: health(found[1])["status"] == "ok"), self.err
@@ -89,7 +89,7 @@ def health(url: str) -> dict[str, str]:
 
 @pytest.fixture
 def start(tmp_path, upstream):
-    """Start a program in front of the scripted upstream; it is ended after the test."""
+    """Return a function that starts a program, which is stopped after the test."""
     with contextlib.ExitStack() as stack:
 
         def begin(*arguments, **variables):
@@ -104,13 +104,13 @@ def start(tmp_path, upstream):
 
 @pytest.fixture
 def taken():
-    """A port that something listens on."""
+    """A port on which something listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 def test_taken_port(start, taken):
-    """`python -m wrapper` serves from anywhere, on the next free port where its own is taken."""
+    """`python -m wrapper` serves from any directory, on the next free port if its own is taken."""
     program = start("wrapper", str(taken), POOL_SIZE="1", POOL_SIZE_OTHER="0")
     url = program.url()
     port = int(url.rpartition(":")[2])
@@ -125,7 +125,7 @@ def test_taken_port(start, taken):
 
 @pytest.mark.parametrize("port", ["eighty", "65536"])
 def test_no_port(start, port):
-    """A PORT that is none ends it at once with one line and exit status 2."""
+    """An invalid PORT is one line on stderr and exit status 2."""
     program = start("wrapper", port)
     assert program.ended() == 2
     assert program.err.count("\n") == 1
@@ -133,7 +133,7 @@ def test_no_port(start, port):
 
 
 def test_reload(start, tmp_path):
-    """With --reload changed code is served, what is broken is told, and mending it is enough."""
+    """With --reload changed code is served, and broken code is shown until it is corrected."""
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "wrapper", copy / "wrapper")
     code = copy / "wrapper" / "routes" / "health.py"
@@ -152,8 +152,8 @@ def test_reload(start, tmp_path):
     mended = original.replace("reply(report,", "reply({**report, 'new': True},")
 
     def mend() -> bool:
-        # gunicorn notes how files are a moment after its worker began: what is written before
-        # then, as no person could, it does not see.
+        # gunicorn reads the files' times a moment after its worker has started. It misses
+        # changes before then, which no person could make.
         code.write_text(mended)
         return bool(eventually(lambda: b'"new":true' in told(), 6))
 
@@ -163,7 +163,7 @@ def test_reload(start, tmp_path):
 
 
 def demonstrate(start, **variables):
-    """Start the demonstration, and return it with the lines that it says are to be tried."""
+    """Start the demo, and return it with the commands that it prints."""
     program = start("wrapper.testing.demo", "0", **variables)
     assert eventually(lambda: "Ctrl-C" in program.out or program.process.poll() is not None)
     lines = [line for line in program.out.splitlines() if line.startswith("curl ")]
@@ -182,7 +182,7 @@ def content(body: str) -> str:
 
 
 def test_demo(start, upstream, tmp_path):
-    """The demonstration says first that it is scripted; each line that it prints does as told."""
+    """The demo first says that it is scripted, and each command that it prints works."""
     program, (question, stream, tool, error) = demonstrate(start)
     assert program.out.splitlines()[0] == demo.FIRST_LINE
     assert "scripted" in demo.FIRST_LINE
@@ -197,11 +197,11 @@ def test_demo(start, upstream, tmp_path):
     assert program.err == ""
     assert program.stop(signal.SIGINT) == 0
     assert program.left() == []
-    assert not upstream.requests  # it has an upstream of its own
+    assert not upstream.requests  # the demo has its own upstream
 
 
 def test_demo_heeds_nothing_of_the_users(start, tmp_path):
-    """Keys, clouds, proxies and a .env of the user's do not reach the demonstration's gateway."""
+    """The user's keys, clouds, proxies and .env do not reach the demo's gateway."""
     (tmp_path / "program0" / "cwd").mkdir(parents=True)
     dead = "http://127.0.0.1:9"
     (tmp_path / "program0" / "cwd" / ".env").write_text(f"API_KEY=x\nANTHROPIC_BASE_URL={dead}\n")
@@ -226,7 +226,7 @@ def test_demo_heeds_nothing_of_the_users(start, tmp_path):
 
 
 def test_demo_ends_in_mid_answer(start):
-    """SIGTERM ends the demonstration also while it streams, soon and without a trace."""
+    """SIGTERM ends the demo while it streams, and leaves nothing."""
     program, lines = demonstrate(start)
     slow = lines[1].replace("[[deltas 20]] [[pause 0.2]]", "[[deltas 3]] [[stall 50]]")
     with subprocess.Popen(slow, shell=True, stdout=subprocess.PIPE) as asking:
@@ -238,7 +238,7 @@ def test_demo_ends_in_mid_answer(start):
 
 
 def test_demo_without_cli(start):
-    """Without a CLI the demonstration says what is wrong, and ends with nothing left."""
+    """Without a CLI the demo says what is wrong, exits and leaves nothing."""
     program = start("wrapper.testing.demo", "0", CLAUDE_CLI_PATH="/nowhere/claude")
     assert program.ended() == 1
     assert program.out == f"{demo.FIRST_LINE}\n"
@@ -248,7 +248,7 @@ def test_demo_without_cli(start):
 
 
 def test_smoke(start, gateway):
-    """The smoke test is content with a server that is well, in a line for each check."""
+    """The smoke test passes on a healthy server, with a line for each check."""
     program = start("wrapper.smoke", gateway.url)
     assert program.ended() == 0
     words = [line.split()[:2] for line in program.out.splitlines()]
@@ -258,7 +258,7 @@ def test_smoke(start, gateway):
 
 
 def test_smoke_of_a_broken_server(start, serve):
-    """The smoke test fails where no process can be started, and each line says why."""
+    """The smoke test fails if no process can start, and each line says why."""
     server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     program = start("wrapper.smoke", f"http://127.0.0.1:{server.port}")
@@ -270,7 +270,7 @@ def test_smoke_of_a_broken_server(start, serve):
 
 
 def test_smoke_of_nobody(start):
-    """A server that is not there is told of in one line, without a traceback."""
+    """A server that is not there is one line without a traceback."""
     program = start("wrapper.smoke", "http://127.0.0.1:9")
     assert program.ended() == 1
     assert program.out == "FAILED  http://127.0.0.1:9 cannot be reached: connection refused\n"
@@ -278,7 +278,7 @@ def test_smoke_of_nobody(start):
 
 
 def examined(start, **variables):
-    """Return the doctor's exit status, and what it found by the first word of what it looked at."""
+    """Return the doctor's exit status, and its findings by the first word of each check."""
     program = start(*DOCTOR, **{"PORT": "0", **variables})
     status = program.ended()
     assert "Traceback" not in program.err, program.err
@@ -290,7 +290,7 @@ def examined(start, **variables):
 
 
 def test_doctor(start, upstream):
-    """Where all is well the doctor says so, with the CLI's version and the time of a turn."""
+    """If all is well, the doctor says so, with the CLI's version and the time of a turn."""
     status, found = examined(start)
     assert status == 0, found
     assert {word for word, _ in found.values()} == {"ok"}
@@ -300,7 +300,7 @@ def test_doctor(start, upstream):
 
 
 def test_doctor_not_logged_in(start, upstream):
-    """Without key and login the doctor says how to get one, and nothing goes upstream."""
+    """Without a login the doctor says how to log in, and sends nothing upstream."""
     status, found = examined(start, ANTHROPIC_API_KEY="")
     assert status == 1
     for what in ("login", "turn"):
@@ -311,7 +311,7 @@ def test_doctor_not_logged_in(start, upstream):
 
 
 def test_doctor_without_cli(start):
-    """A CLI that is missing is told with the setting that names it."""
+    """For a missing CLI the doctor names the setting."""
     status, found = examined(start, CLAUDE_CLI_PATH="/nowhere/claude")
     assert status == 1
     assert found["claude"] == (
@@ -322,7 +322,7 @@ def test_doctor_without_cli(start):
 
 
 def test_doctor_of_a_taken_port(start, taken):
-    """A port that is taken is told."""
+    """The doctor reports a port that is taken."""
     status, found = examined(start, PORT=str(taken))
     assert status == 1
     assert [name for name, (word, _) in found.items() if word == "FAILED"] == ["address"]
@@ -330,7 +330,7 @@ def test_doctor_of_a_taken_port(start, taken):
 
 
 def test_doctor_without_upstream(start):
-    """A model's API that cannot be reached is told with what to check."""
+    """If the model's API cannot be reached, the doctor says what to check."""
     status, found = examined(start, ANTHROPIC_BASE_URL="http://127.0.0.1:9")
     assert status == 1
     assert found["turn"][0] == "FAILED"
@@ -338,7 +338,7 @@ def test_doctor_without_upstream(start):
 
 
 def test_doctor_of_wrong_settings(start):
-    """Wrong settings are all named, and the rest is looked at."""
+    """The doctor names all wrong settings, and checks the rest."""
     status, found = examined(start, PORT="eighty", POOL_SIZE="-1")
     assert status == 1
     assert (found["PORT"][0], found["POOL_SIZE"][0]) == ("FAILED", "FAILED")
@@ -347,7 +347,7 @@ def test_doctor_of_wrong_settings(start):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
 def test_doctor_is_stopped(start, taken, number, status):
-    """A doctor that is told to stop while its turn is not answered leaves nothing."""
+    """A doctor that is stopped during its turn leaves nothing."""
     program = start(*DOCTOR, PORT="0", ANTHROPIC_BASE_URL=f"http://127.0.0.1:{taken}")
     assert eventually(lambda: "login" in program.out), program.err
     assert program.stop(number) == status
@@ -356,7 +356,7 @@ def test_doctor_is_stopped(start, taken, number, status):
 
 
 def test_models(start):
-    """`models` lists what Claude Code says it has, and ends everything."""
+    """`models` lists Claude Code's models, and leaves no process."""
     program = start("flask", "--app", "wsgi", "gateway", "models")
     assert program.ended() == 0
     assert {"sonnet", "opus", "haiku", MODEL} <= set(program.out.split())

@@ -1,4 +1,4 @@
-"""Nobody gets more than an answer: what processes see, what they may do, whom they can reach."""
+"""What processes can see, do and reach: no more than the answer needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def environ_of(pid):
 
 
 def test_environment_is_an_allow_list(serve):
-    """Processes see what they need and what CLAUDE_ENV_PASS names, and no other secret."""
+    """Processes get the variables they need and those in CLAUDE_ENV_PASS, and no other secret."""
     server = serve(
         API_KEY="gateway-secret",
         DATABASE_URL="other-secret",
@@ -45,7 +45,7 @@ def test_environment_is_an_allow_list(serve):
 
 
 def test_no_secret_is_logged(serve):
-    """Neither a key of ours nor one of the provider's stands in the log, at its most talkative."""
+    """At debug level the log has neither the gateway's key nor the provider's."""
     server = serve(API_KEY="gateway-secret", LOG_LEVEL="debug").wait()
     server.ask("[[error 401]]", headers={"Authorization": "Bearer gateway-secret"})
     server.ask("hello", headers={"Authorization": "Bearer wrong-secret"})
@@ -55,7 +55,7 @@ def test_no_secret_is_logged(serve):
 
 @pytest.fixture(scope="module")
 def logged_in(_servers, tmp_path_factory):
-    """A gateway whose Claude Code uses a login of its own, with e-mail address and account."""
+    """A gateway whose Claude Code has its own login, with e-mail address and account."""
     home = tmp_path_factory.mktemp("home-of-somebody")
     (home / ".claude").mkdir()
     expires = int(time.time() * 1000) + 3_600_000
@@ -85,7 +85,7 @@ def test_nothing_personal_goes_upstream(logged_in, upstream, profile):
 
 
 def test_length_with_a_cli_login(logged_in, upstream):
-    """With a CLI login max_tokens ends the answer too, though the CLI has to be interrupted."""
+    """With a CLI login an answer ends at max_tokens, too, though the CLI must be interrupted."""
     _, server = logged_in
     # A second request, which Claude Code may begin before it is interrupted, is not answered soon.
     asked = "[[deltas 4]] [[stall 2]] [[stop max_tokens]]"
@@ -97,7 +97,7 @@ def test_length_with_a_cli_login(logged_in, upstream):
 
 
 def tool_result(upstream):
-    """Return what the model was told about the call of its tool, and whether it failed."""
+    """Return the tool's result that the model got, and whether the tool failed."""
     blocks = upstream.requests[-1].body["messages"][-1]["content"]
     (result,) = [block for block in blocks if block["type"] == "tool_result"]
     return json.dumps(result["content"]), result.get("is_error", False)
@@ -109,7 +109,7 @@ def use(server, name, **arguments):
 
 
 def test_default_tools(gateway, upstream):
-    """The agent has the tools of the default list and no other; the plain profile has none."""
+    """An agent has the default tools and no others; the plain profile has none."""
     gateway.ask("hello", claude={"profile": "agent"})
     gateway.ask("hello", claude={"profile": "plain"})
     agent, plain = ({t["name"] for t in r.body["tools"]} for r in upstream.requests)
@@ -119,13 +119,13 @@ def test_default_tools(gateway, upstream):
 
 @pytest.mark.parametrize(("tools", "expected"), [("Read, Grep", {"Read", "Grep"}), ("none", set())])
 def test_chosen_tools(serve, upstream, tools, expected):
-    """CLAUDE_TOOLS is the whole list of the agent's tools."""
+    """CLAUDE_TOOLS is the whole list of an agent's tools."""
     serve(CLAUDE_TOOLS=tools, POOL_SIZE_OTHER="0").wait().ask("hello")
     assert {tool["name"] for tool in upstream.requests[0].body["tools"]} == expected
 
 
 def test_rules_deny(serve, upstream):
-    """CLAUDE_DISALLOWED_TOOLS denies in Claude Code's own rule syntax."""
+    """CLAUDE_DISALLOWED_TOOLS denies in Claude Code's rule syntax."""
     server = serve(CLAUDE_DISALLOWED_TOOLS="Bash(ls:*)", POOL_SIZE_OTHER="0").wait()
     use(server, "Bash", command="ls -la")
     said, failed = tool_result(upstream)
@@ -134,7 +134,7 @@ def test_rules_deny(serve, upstream):
 
 
 def test_rules_allow(serve, upstream):
-    """CLAUDE_ALLOWED_TOOLS allows what the permission mode would not."""
+    """CLAUDE_ALLOWED_TOOLS allows what the permission mode would deny."""
     server = serve(
         CLAUDE_ALLOWED_TOOLS="Bash(hostid:*)",
         ALLOW_UNSANDBOXED_BASH="true",
@@ -148,7 +148,7 @@ def test_rules_allow(serve, upstream):
 
 @pytest.mark.parametrize(("mode", "written"), [("acceptEdits", True), ("default", False)])
 def test_permission_mode(serve, upstream, tmp_path, mode, written):
-    """CLAUDE_PERMISSION_MODE decides whether an agent may write where it works."""
+    """CLAUDE_PERMISSION_MODE decides whether an agent may write in its directory."""
     server = serve(
         CLAUDE_PERMISSION_MODE=mode, CLAUDE_CWD=str(tmp_path), POOL_SIZE_OTHER="0"
     ).wait()
@@ -157,7 +157,7 @@ def test_permission_mode(serve, upstream, tmp_path, mode, written):
 
 
 def test_agents_work_in_an_empty_directory(gateway, upstream):
-    """Without CLAUDE_CWD an agent's directory is empty, its own, and gone after the turn."""
+    """Without CLAUDE_CWD an agent works in an empty directory, removed after the turn."""
     use(gateway, "Bash", command="pwd; ls -A | wc -l")
     said, failed = tool_result(upstream)
     assert not failed
@@ -177,7 +177,7 @@ def test_agents_work_in_an_empty_directory(gateway, upstream):
     ],
 )
 def test_no_tool_reaches_another_process(gateway, upstream, tool, arguments):
-    """A model that tries to list, address or schedule others is told that there is no such tool."""
+    """Tools that list, address or schedule other agents do not exist."""
     use(gateway, tool, **arguments)
     said, failed = tool_result(upstream)
     assert failed
@@ -200,7 +200,7 @@ def test_no_tool_reaches_another_process(gateway, upstream, tool, arguments):
     ],
 )
 def test_bash_does_not_reach_other_processes(gateway, upstream, command):
-    """A model that tries to look at other processes or their directories is denied."""
+    """Commands that look at other processes or their directories are denied."""
     (gateway.folder / "home" / "secret").write_text("the secret")
     pid = gateway.claudes()[-1]
     places = {"tmp": gateway.folder / "tmp", "home": gateway.folder / "home", "pid": pid}
@@ -213,7 +213,7 @@ def test_bash_does_not_reach_other_processes(gateway, upstream, command):
 
 @pytest.mark.parametrize("tool", ["Read", "Write", "Glob"])
 def test_files_elsewhere_are_out_of_reach(gateway, upstream, tool):
-    """File tools stay where the agent works."""
+    """File tools stay in the agent's directory."""
     secret = gateway.folder / "home" / "secret"
     secret.write_text("the secret")
     arguments = {
@@ -228,7 +228,7 @@ def test_files_elsewhere_are_out_of_reach(gateway, upstream, tool):
 
 
 def test_no_instructions_are_left_for_others(serve, upstream, tmp_path):
-    """Memory, CLAUDE.md, hooks and servers planted in a shared workspace reach no later turn."""
+    """Memory, CLAUDE.md, hooks and servers in a shared workspace do not reach later turns."""
     server = serve(CLAUDE_CWD=str(tmp_path), POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     mark = tmp_path / "hooked"
     hook = {"hooks": [{"type": "command", "command": f"touch {mark}"}]}
@@ -249,7 +249,7 @@ def test_no_instructions_are_left_for_others(serve, upstream, tmp_path):
     for name, text in planted.items():
         use(server, "Write", file_path=str(tmp_path / name), content=text)
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)  # whether or not the model was let
+        (tmp_path / name).write_text(text)  # whether or not the tool was allowed to
     for folder in [tmp_path, server.folder / "home"]:
         memory = folder / ".claude" / "projects" / str(tmp_path).replace("/", "-") / "memory"
         memory.mkdir(parents=True)
@@ -265,7 +265,7 @@ def test_no_instructions_are_left_for_others(serve, upstream, tmp_path):
 
 @pytest.mark.parametrize("sources", ["", "project"])
 def test_setting_sources(serve, upstream, tmp_path, sources):
-    """Claude Code's settings files count where CLAUDE_SETTING_SOURCES names them, else not."""
+    """Claude Code's settings files apply only if CLAUDE_SETTING_SOURCES names them."""
     (tmp_path / ".claude").mkdir()
     rules = {"permissions": {"deny": ["Write"]}}
     (tmp_path / ".claude" / "settings.json").write_text(json.dumps(rules))
@@ -280,30 +280,30 @@ def test_setting_sources(serve, upstream, tmp_path, sources):
 
 
 def test_one_turn_knows_nothing_of_another(gateway, upstream):
-    """What one caller said is in no later request."""
+    """One caller's text is in no later request."""
     gateway.ask("The password is swordfish.")
     gateway.ask("hello")
     assert "swordfish" not in upstream.requests[1].raw.decode()
 
 
 def test_processes_leave_nothing_in_home(gateway):
-    """Claude Code writes nothing to the home directory of whoever runs the gateway."""
+    """Claude Code writes nothing to the home directory of the gateway's user."""
     gateway.ask("hello")
     gateway.ask("[[tool weather {}]]", tools=[{"type": "function", "function": WEATHER}])
     gateway.at_rest()
     home = gateway.folder / "home"
     left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
-    books = ".local/state/claude-code-gateway/usage.db"  # which are the gateway's own
+    books = ".local/state/claude-code-gateway/usage.db"  # the gateway's own
     assert left <= {"secret", books, f"{books}-wal", f"{books}-shm"}
 
 
 def test_a_process_with_a_socket_is_refused(serve, tmp_path):
-    """A CLI that opens a socket to others, whatever it was told, stops the start, with the mend."""
+    """A CLI that opens a socket stops the start, with a message that says what to do."""
     script = tmp_path / "claude"
     opened = "unset CLAUDE_CODE_HARBOR_KITE CLAUDE_CODE_SIMPLE"
     script.write_text(f'#!/bin/sh\n{opened}\nexec {cli.current()} "$@"\n')
     script.chmod(0o755)
-    # The path of a socket is short: in pytest's own directories it could not be made.
+    # A socket's path must be short, and pytest's directories are too long.
     with tempfile.TemporaryDirectory() as short:
         server = serve(CLAUDE_CLI_PATH=str(script), TMPDIR=short)
         assert server.ended() == 3

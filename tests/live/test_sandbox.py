@@ -1,4 +1,4 @@
-"""Commands are held: what a model's Bash gets to see, and to change, by what holds it."""
+"""Confined commands: what a model's Bash can read and change, for each way to confine it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ KINDS: dict[str, dict[str, str]] = {
 }
 
 SHOW = """python3 -c 'print(open("{path}", "rb").read())'"""
-# Claude Code denies commands that name the file /proc/*/environ, and so this one does not.
+# Claude Code denies commands that name /proc/*/environ, so this one does not name it.
 SEARCH = "import os; os.system('grep -als {key} /proc/[0-9]*/en' + 'viron')"
-# What a model tries, and what it sees where that succeeds.
+# Commands of a model, and what it sees if they succeed.
 ATTEMPTS: dict[str, tuple[str, str]] = {
     "environment": ("python3 -c 'import os; print(os.environ)'", KEY),
     "processes": (f'python3 -c "{SEARCH.format(key=KEY)}"', "/environ"),
@@ -53,7 +53,7 @@ SEEN: dict[str, set[str]] = {
 
 
 def needs(kind: str) -> None:
-    """Skip, or fail where everything is to be there, without what *kind* is made of."""
+    """Skip the test if *kind* cannot run here. In CI, where everything must be installed, fail."""
     if kind == "sandbox" and (why := sandbox.check(os.environ["PATH"], None)):
         cli.missing(f"sandbox here: {why}")
     if kind == "user" and os.geteuid() != 0:
@@ -61,25 +61,25 @@ def needs(kind: str) -> None:
 
 
 def runnable(folder: Path) -> str:
-    """Return a claude that everybody can run: the installed one, or else a copy of it."""
+    """Return a claude that every user can run: the installed one or a copy."""
     installed = cli.current()
     if os.geteuid() != 0 or unix_user.find(NOBODY).can("x", installed):
         return installed
     return str(shutil.copy(installed, folder / "claude"))
 
 
-class House:
-    """A gateway with callers, and with what is not for their eyes, in a folder of its own."""
+class ConfinedGateway:
+    """A gateway with callers and with secret files, in a folder of its own."""
 
     def __init__(self, kind: str, upstream_url: str, folder: Path, stack: ExitStack):
         self.kind, self.folder = kind, folder
-        folder.chmod(0o711)  # those of pytest let no other user pass
+        folder.chmod(0o711)  # pytest's directories are closed to other users
 
         def start(**settings: str) -> Server:
             binary = {"CLAUDE_CLI_PATH": runnable(folder)}
             sessions = {"SESSION_DIR": str(folder / "sessions")}
             (folder / "server").mkdir()
-            (folder / "t").mkdir()  # in a longer one the sandbox's sockets could not be made
+            (folder / "t").mkdir()  # the sandbox's sockets need a short path
             short = {"TMPDIR": str(folder / "t")}
             variables = {**binary, **sessions, **short, **KINDS[kind], **settings}
             server = Server(folder / "server", upstream_url, **variables)
@@ -92,7 +92,7 @@ class House:
         self._hide()
 
     def _hide(self) -> None:
-        """Put there what may not be seen, each readable to its owner only."""
+        """Write the secret files, each readable only to its owner."""
         server = self.server.folder
         (server / "home").chmod(0o700)
         (server / "home" / ".claude").mkdir(exist_ok=True)  # Claude Code has a sandbox's made
@@ -124,7 +124,7 @@ class House:
         return unix_user.find(NOBODY).uid if self.kind == "user" else os.geteuid()
 
     def run(self, command: str, **more: Any) -> str:
-        """Return what alice's model is told of a *command*."""
+        """Return the result of a *command* that alice's model gets."""
         return self.use("Bash", {"command": command}, **more)
 
     def use(self, tool: str, arguments: dict[str, Any], **more: Any) -> str:
@@ -135,36 +135,36 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def _houses(the_upstream):
+def _confine(the_upstream):
     with ExitStack() as stack:
 
         @functools.cache
-        def house(kind: str) -> House:
+        def confine(kind: str) -> ConfinedGateway:
             needs(kind)
             folder = Path(tempfile.mkdtemp(prefix="h-", dir="/tmp"))
             stack.callback(shutil.rmtree, folder)
-            return House(kind, the_upstream.url, folder, stack)
+            return ConfinedGateway(kind, the_upstream.url, folder, stack)
 
-        yield house
+        yield confine
 
 
 @pytest.fixture
-def house(_houses, upstream):
-    return _houses
+def confine(_confine, upstream):
+    return _confine
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_can_be_read(house, kind, attempt):
+def test_what_can_be_read(confine, kind, attempt):
     """Keys, other sessions, processes and the gateway's files are read as SECURITY.md says."""
-    held = house(kind)
+    confined = confine(kind)
     command, mark = ATTEMPTS[attempt]
-    said = held.run("echo tried; " + command.format(**held.places()))
+    said = confined.run("echo tried; " + command.format(**confined.places()))
     assert said.startswith(("tried", "Exit code 1\ntried")) is (kind != "nothing"), said
     assert (mark in said) is (attempt in SEEN[kind]), said
 
 
-# Commands that Claude Code lets run unasked in one mode or another, and some that it never does.
+# Commands that Claude Code runs unasked in some mode, and some that it never does.
 WRITING = ("touch made", "ln -s here made", "rm here", "python3 -c 1", "echo a > made", "env")
 # Ways around Claude Code's own checks of what a command reads; more are in test_readonly.py.
 AROUND = (
@@ -181,125 +181,125 @@ AROUND = (
 
 
 @pytest.mark.parametrize("mode", ["plan", "default", "dontAsk", "acceptEdits"])
-def test_only_reading_commands_run(house, mode):
-    """With nothing set no command writes or runs a program, in any mode; the model learns why."""
-    held = house("nothing")
+def test_only_reading_commands_run(confine, mode):
+    """By default no command writes or runs a program, in any mode, and the model learns why."""
+    confined = confine("nothing")
     more = {"session_id": f"mode-{mode}", "claude": {"permission_mode": mode}}
-    work = Path(held.run("pwd", **more).split("\n")[0])
+    work = Path(confined.run("pwd", **more).split("\n")[0])
     (work / "here").write_text("a")
     for command in WRITING:
-        said = held.run(command, **more)
+        said = confined.run(command, **more)
         assert "approval" in said or "denied" in said, (command, said)
     assert (work / "here").read_text() == "a"
     assert [path.name for path in work.iterdir()] == ["here"]
 
 
 @pytest.mark.parametrize("command", AROUND)
-def test_no_way_around_the_checks(house, command):
-    """With nothing set a command that would read elsewhere by a trick is denied."""
-    held = house("nothing")
-    link = Path(held.run("pwd", session_id="around").split("\n")[0], "link")
+def test_no_way_around_the_checks(confine, command):
+    """By default commands that read elsewhere by a trick are denied."""
+    confined = confine("nothing")
+    link = Path(confined.run("pwd", session_id="around").split("\n")[0], "link")
     if not link.is_symlink():
-        link.symlink_to(held.places()["keys"].parent)
-    said = held.run(command.format(**held.places()), session_id="around")
+        link.symlink_to(confined.places()["keys"].parent)
+    said = confined.run(command.format(**confined.places()), session_id="around")
     assert "sha256" not in said
     assert KEY not in said
     assert "denied" in said or "No such file" in said, said
 
 
 @pytest.mark.parametrize("mode", ["plan", "default", "dontAsk", "acceptEdits"])
-def test_useful_commands_run(house, mode):
-    """With nothing set an agent lists, searches and reads its files, in any mode."""
-    held = house("nothing")
+def test_useful_commands_run(confine, mode):
+    """By default an agent can list, search and read its files, in any mode."""
+    confined = confine("nothing")
     more = {"session_id": f"useful-{mode}", "claude": {"permission_mode": mode}}
-    work = Path(held.run("pwd", **more).split("\n")[0])
+    work = Path(confined.run("pwd", **more).split("\n")[0])
     (work / "sub").mkdir()
     (work / "sub" / "a b.txt").write_text("one\ntwo\n")
     (work / "link").symlink_to("/etc/passwd")
-    assert held.run("cd sub && grep -c two *.txt", **more) == "1"
-    told = held.run(
+    assert confined.run("cd sub && grep -c two *.txt", **more) == "1"
+    told = confined.run(
         "ls sub/*; rg -n tw; cat 'sub/a b.txt' | tail -n 1; find . -name '*.txt'", **more
     )
     assert told == "sub/a b.txt\nsub/a b.txt:2:two\ntwo\n./sub/a b.txt"
 
 
-def test_reading_and_editing_stay(house):
-    """With nothing set agents write and edit where they work, and nowhere else."""
-    held = house("nothing")
-    work = Path(held.run("pwd", session_id="edits").split("\n")[0])
+def test_reading_and_editing_stay(confine):
+    """By default agents write and edit only in their directory."""
+    confined = confine("nothing")
+    work = Path(confined.run("pwd", session_id="edits").split("\n")[0])
     for tool, arguments in (
         ("Write", {"file_path": str(work / "note"), "content": "one"}),
         ("Edit", {"file_path": str(work / "note"), "old_string": "one", "new_string": "two"}),
         ("Write", {"file_path": str(work.parent / "note"), "content": "planted"}),
         ("Write", {"file_path": str(work / ".git" / "config"), "content": "planted"}),
     ):
-        held.use(tool, arguments, session_id="edits")
-    assert "two" in held.run("cat note 2>/dev/null | wc -c; cat note", session_id="edits")
+        confined.use(tool, arguments, session_id="edits")
+    assert "two" in confined.run("cat note 2>/dev/null | wc -c; cat note", session_id="edits")
     assert [path.name for path in work.rglob("*")] == ["note"]
     assert not (work.parent / "note").exists()
 
 
 @pytest.mark.parametrize("kind", ["nothing", "sandbox", "user"])
-def test_nothing_is_written_elsewhere(house, kind):
-    """But where that is allowed, no command changes the gateway's files or another session's."""
-    held = house(kind)
+def test_nothing_is_written_elsewhere(confine, kind):
+    """Unless it is allowed, no command changes the gateway's files or other sessions'."""
+    confined = confine(kind)
     planted = 'python3 -c \'open("{}", "w").write("planted")\''
-    places = held.places()
-    targets = [places["keys"], places["cwd"] / "planted", held.folder / "planted"]
+    places = confined.places()
+    targets = [places["keys"], places["cwd"] / "planted", confined.folder / "planted"]
     targets += [] if kind == "user" else [places["session"] / "planted"]
     before = places["keys"].read_text()
     for target in targets:
-        held.run(planted.format(target))
+        confined.run(planted.format(target))
         assert not target.exists() or target == places["keys"]
     assert places["keys"].read_text() == before
 
 
 @pytest.mark.parametrize("kind", ["nothing", "sandbox", "user"])
-def test_no_process_of_the_gateway_is_ended(house, kind):
-    """But where that is allowed, no command ends the gateway."""
-    held = house(kind)
-    for pid in (held.server.worker, held.server.process.pid):
-        held.run(f"python3 -c 'import os; os.kill({pid}, 9)'")
+def test_no_process_of_the_gateway_is_ended(confine, kind):
+    """Unless it is allowed, no command ends the gateway."""
+    confined = confine(kind)
+    for pid in (confined.server.worker, confined.server.process.pid):
+        confined.run(f"python3 -c 'import os; os.kill({pid}, 9)'")
         assert alive(pid)
 
 
-def test_sandbox_runs_what_is_asked(house):
-    """In the sandbox commands write where the agent works, and its files are there afterwards."""
-    held = house("sandbox")
+def test_sandbox_runs_what_is_asked(confine):
+    """In the sandbox commands write in the agent's directory, and the files stay."""
+    confined = confine("sandbox")
     command = "pwd; echo text > made && python3 -c 'print(open(\"made\").read() * 2)'"
-    work, *said = held.run(command, session_id="builds").split("\n")
+    work, *said = confined.run(command, session_id="builds").split("\n")
     assert said[:2] == ["text", "text"]
     assert Path(work, "made").read_text() == "text\n"
 
 
-def test_sandbox_has_no_network(house, the_upstream):
+def test_sandbox_has_no_network(confine, the_upstream):
     """From the sandbox neither the upstream nor the gateway can be reached."""
-    held = house("sandbox")
-    for port in (held.server.port, the_upstream.url.rpartition(":")[2]):
+    confined = confine("sandbox")
+    for port in (confined.server.port, the_upstream.url.rpartition(":")[2]):
         call = f'import socket; print(socket.create_connection((\\"127.0.0.1\\", {port}), 5))'
-        assert "Connection refused" in held.run(f'python3 -c "{call}"')
+        assert "Connection refused" in confined.run(f'python3 -c "{call}"')
 
 
-def test_sandbox_cannot_be_left(house):
+def test_sandbox_cannot_be_left(confine):
     """A command that asks to run outside the sandbox runs inside."""
-    held = house("sandbox")
-    command = SHOW.format(path=held.places()["keys"])
-    said = held.use("Bash", {"command": command, "dangerouslyDisableSandbox": True})
+    confined = confine("sandbox")
+    command = SHOW.format(path=confined.places()["keys"])
+    said = confined.use("Bash", {"command": command, "dangerouslyDisableSandbox": True})
     assert "No such file" in said
 
 
-def test_user_of_its_own(house):
-    """Agents run as CLAUDE_USER, in directories that are theirs; plain processes do not."""
-    held = house("user")
-    assert NOBODY in held.run("id -un")
+def test_user_of_its_own(confine):
+    """Agents run as CLAUDE_USER, in directories of that user; plain processes do not."""
+    confined = confine("user")
+    assert NOBODY in confined.run("id -un")
     uid = unix_user.find(NOBODY).uid
-    held.server.at_rest()
-    owners = {pid: os.stat(f"/proc/{pid}").st_uid for pid in held.server.claudes()}
+    confined.server.at_rest()
+    owners = {pid: os.stat(f"/proc/{pid}").st_uid for pid in confined.server.claudes()}
     assert set(owners.values()) == {0, uid}
 
 
 def works_as_nobody(server: Server, session: str) -> None:
-    """Have a session's agent make a file, see whose it is and where, and delete the session."""
+    """Let a session's agent make a file, check its owner and directory, and delete the session."""
     asked = '[[tool Bash {"command": "id -un; pwd; touch made"}]] [[result]]'
     status, body = server.ask(asked, session_id=session)
     assert status == 200, body
@@ -312,7 +312,7 @@ def works_as_nobody(server: Server, session: str) -> None:
 
 
 def test_another_user_with_default_paths(the_upstream):
-    """CLAUDE_USER works without further settings of paths, at the first start and after it."""
+    """CLAUDE_USER works with the default paths, at the first start and later ones."""
     needs("user")
     with tempfile.TemporaryDirectory(prefix="h-", dir="/tmp") as name, ExitStack() as stack:
         folder = Path(name)
@@ -327,16 +327,16 @@ def test_another_user_with_default_paths(the_upstream):
 
 
 def test_nothing_of_another_user_is_left(the_upstream):
-    """Processes of CLAUDE_USER end with a worker that is killed, and directories go at the end."""
+    """If a worker is killed, CLAUDE_USER's processes end; directories go when the gateway stops."""
     needs("user")
     with tempfile.TemporaryDirectory(prefix="h-", dir="/tmp") as name, ExitStack() as stack:
-        held = House("user", the_upstream.url, Path(name), stack)
-        pids = held.server.claudes()
+        confined = ConfinedGateway("user", the_upstream.url, Path(name), stack)
+        pids = confined.server.claudes()
         assert pids
-        os.kill(held.server.worker, signal.SIGKILL)
+        os.kill(confined.server.worker, signal.SIGKILL)
         assert eventually(lambda: not any(alive(pid) for pid in pids), 25)
-        held.server.stop()
-        assert eventually(lambda: not list(held.server.temporary.iterdir()), 5)
+        confined.server.stop()
+        assert eventually(lambda: not list(confined.server.temporary.iterdir()), 5)
 
 
 @pytest.mark.parametrize(
@@ -348,14 +348,14 @@ def test_nothing_of_another_user_is_left(the_upstream):
     ],
 )
 def test_no_start(serve, settings, named):
-    """A gateway that could not hold commands as it is told does not start, and names the mend."""
+    """A gateway that cannot confine commands as set does not start, and says what to do."""
     server = serve(**settings)
     assert server.ended() != 0
     assert named in server.log()
 
 
 def test_a_sandbox_that_claude_does_not_make(serve, tmp_path):
-    """A Claude Code that does not apply the settings of its sandbox is refused."""
+    """A Claude Code that does not take its sandbox settings is refused."""
     needs("sandbox")
     script = tmp_path / "claude"
     script.write_text(

@@ -45,7 +45,7 @@ def test_a_line_a_request(logging_json, asked, outcome, stream):
 
 
 def test_frames(logging_json):
-    """At debug level the frames are shown, without what anybody wrote in them."""
+    """At debug level frames are logged without their texts."""
     logging_json.ask(f"[[say xylophone]] {PROMPT}")
     frames = [line["frame"] for line in lines_of(logging_json) if "frame" in line]
     assert {"user", "control_request", "stream_event", "result"} <= {f["type"] for f in frames}
@@ -55,7 +55,7 @@ def test_frames(logging_json):
 
 
 def conversation(secret, answer):
-    """Return a request with a different secret in each field that takes a text of any kind."""
+    """Return a request with a different secret in each text field."""
     call = {
         "id": f"call_{secret()}",
         "type": "function",
@@ -84,7 +84,7 @@ def conversation(secret, answer):
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_no_words_at_debug_level(logging_json, remembering, format_):
-    """Nothing that a caller, a model, a tool or a file says is in the log, at any level."""
+    """Text of callers, models, tools and files is not in the log at any level."""
     server = logging_json if format_ == "json" else remembering
     numbers = itertools.count(1000)
     prefix = f"canary{format_}"
@@ -141,7 +141,7 @@ def send_invalid_secrets(server, secret):
 
 @pytest.mark.parametrize("prompts", ["true", "false"])
 def test_prompts(serve, prompts):
-    """What callers wrote is in the log only with LOG_PROMPTS."""
+    """Prompts are logged only with LOG_PROMPTS."""
     server = serve(LOG_PROMPTS=prompts, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     server.ask(PROMPT)
     assert eventually(lambda: "outcome=done" in server.log())

@@ -1,4 +1,4 @@
-"""What goes wrong in sessions: a turn is remembered once and whole, or not at all."""
+"""Faults in sessions: a turn is remembered once and whole, or not at all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAILING = [
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("asked", "more"), FAILING)
 def test_failing_turn(remembering, new_session, profile, asked, more):
-    """A turn that fails leaves the session as it was, and the next one goes on from there."""
+    """A turn that fails leaves the session as it was, and the next turn works."""
     session = new_session(remembering, profile)
     session.ask(remember("a"))
     before = session.messages
@@ -39,7 +39,7 @@ def test_failing_turn(remembering, new_session, profile, asked, more):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_failing_first_turn(remembering, new_session, profile):
-    """A session whose first turn is not remembered does not come to be, and leaves nothing."""
+    """If the first turn is not remembered, no session and no files exist."""
     place = remembering.folder / "home/.local/state/claude-code-gateway/sessions"
     before = set(place.glob("*"))
     session = new_session(remembering, profile)
@@ -54,7 +54,7 @@ def test_failing_first_turn(remembering, new_session, profile):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("first", [False, True])
 def test_client_gone(remembering, upstream, new_session, profile, first):
-    """What a client had been sent that has left is not remembered, nor what it asked."""
+    """If the client disconnects, its turn is not remembered."""
     session = new_session(remembering, profile)
     words = [] if first else ["a"]
     for word in words:
@@ -68,7 +68,7 @@ def test_client_gone(remembering, upstream, new_session, profile, first):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_refusal(remembering, new_session, profile):
-    """A refusal is told and not remembered: the API would refuse all that followed."""
+    """A refusal is not remembered, as the API would refuse all later turns."""
     session = new_session(remembering, profile)
     session.ask(remember("a"))
     before = session.messages
@@ -82,7 +82,7 @@ def test_refusal(remembering, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_length(remembering, upstream, new_session, profile):
-    """An answer that max_tokens cuts off is remembered as far as it was told."""
+    """An answer cut off at max_tokens is remembered as the client got it."""
     session = new_session(remembering, profile)
     cut = session.ask("[[deltas 4]] [[stop max_tokens]]", max_tokens=4)
     assert (cut.text, cut.reason) == ("w1 w2 w3 w4", "length")
@@ -96,7 +96,7 @@ def test_length(remembering, upstream, new_session, profile):
     [({}, RETRY), ({"Idempotency-Key": "k"}, {"Idempotency-Key": "k"})],
 )
 def test_retry(remembering, upstream, new_session, profile, first, again):
-    """What a client sends once more because it has lost the answer is answered, not said again."""
+    """A retry after a lost answer gets the stored answer."""
     session = new_session(remembering, profile)
     session.ask(remember("a"))
     said = session.ask(remember("b"), headers=first)
@@ -112,7 +112,7 @@ def test_retry(remembering, upstream, new_session, profile, first, again):
 
 
 def test_the_same_again(remembering, new_session):
-    """The same text without a sign of a retry is a turn of its own; so it is with another key."""
+    """The same text without a retry header, or with another key, is a new turn."""
     session = new_session(remembering)
     for key in (None, None, "k", "l"):
         headers = {"Idempotency-Key": key} if key else None
@@ -120,8 +120,8 @@ def test_the_same_again(remembering, new_session):
     assert session.ask("[[recall]]").text == "a a a a"
 
 
-def test_call_told_again(remembering, upstream, new_session):
-    """A call is told again with its very id."""
+def test_replayed_call(remembering, upstream, new_session):
+    """A replayed call has the same id."""
     session = new_session(remembering)
     tools = [{"type": "function", "function": {"name": "f"}}]
     called = session.ask('[[tool f {"a": 1}]]', tools=tools)
@@ -131,7 +131,7 @@ def test_call_told_again(remembering, upstream, new_session):
 
 
 class Lossy(ThreadingHTTPServer):
-    """Passes requests on to a gateway, and loses the answer to the first one."""
+    """A proxy to a gateway that drops the answer to the first request."""
 
     def __init__(self, server):
         super().__init__(("127.0.0.1", 0), Losing)
@@ -158,7 +158,7 @@ class Losing(BaseHTTPRequestHandler):
             self.wfile.write(said)
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def lossy(remembering):
 
 
 def test_lost_answer(remembering, upstream, new_session, lossy):
-    """Where an answer is lost the client library asks again, and gets it."""
+    """If an answer is lost, the client library retries and gets it."""
     session = new_session(remembering, url=lossy.url, retries=1)
     answer = session.ask(remember("a"))
     assert (answer.text, answer.headers["idempotent-replayed"]) == ("ok", "true")
@@ -182,7 +182,7 @@ def test_lost_answer(remembering, upstream, new_session, lossy):
 
 
 def test_impatient_client(remembering, upstream, new_session):
-    """A client library that gives up and asks again finds a session that is as it was."""
+    """If a client library times out and retries, the session is as before."""
     session = new_session(remembering, retries=1)
     session.ask(remember("a"))
     error = session.ask_failing("remember: b [[stall 50]] [[say one two]]", timeout=1.0)
@@ -192,7 +192,7 @@ def test_impatient_client(remembering, upstream, new_session):
 
 
 def test_nothing_is_paid_twice(remembering, new_session):
-    """An answer that is told again is not counted among what was spent."""
+    """A replayed answer is not counted as spent again."""
     session = new_session(remembering)
     session.ask(remember("a"))
     spent = session.call("GET", "/v1/usage")[1]
@@ -203,7 +203,7 @@ def test_nothing_is_paid_twice(remembering, new_session):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_two_at_once(remembering, upstream, new_session, profile):
-    """A turn that comes while another one runs waits for it, and goes on from it."""
+    """A second turn waits for the running one, and continues from it."""
     session = new_session(remembering, profile)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(session.ask, "remember: a [[stall 0.7]] [[say one two]]")
@@ -214,7 +214,7 @@ def test_two_at_once(remembering, upstream, new_session, profile):
 
 
 def test_many_at_once(remembering, new_session):
-    """Turns that come at once are all remembered, one after the other."""
+    """Simultaneous turns are all remembered, one after the other."""
     session = new_session(remembering)
     words = [f"w{number}" for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -229,12 +229,12 @@ def _narrow(_servers):
 
 @pytest.fixture
 def narrow(_narrow, upstream):
-    """A gateway where turns wait for a second, and one process may stay."""
+    """A gateway with SESSION_WAIT of a second and one parked process."""
     return _narrow
 
 
 def test_wait(narrow, upstream, new_session):
-    """A turn that has waited for SESSION_WAIT is a 409, which the client must not try again."""
+    """A turn that waits longer than SESSION_WAIT is a 409, which the client must not retry."""
     session = new_session(narrow)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(session.ask, "remember: a [[stall 4]] [[say one two]]")
@@ -248,7 +248,7 @@ def test_wait(narrow, upstream, new_session):
 
 
 def test_fewer_places_than_sessions(narrow, new_session):
-    """Where fewer processes may stay than there are sessions, the last used ones' do."""
+    """With more sessions than MAX_PARKED the last used ones keep their process."""
     sessions = [new_session(narrow, "agent"), new_session(narrow, "plain")]
     for word in "ab":
         for session in sessions:
@@ -259,7 +259,7 @@ def test_fewer_places_than_sessions(narrow, new_session):
 
 
 def test_expiry(serve, new_session):
-    """A session expires SESSION_TTL after its last turn; process and directory go soon."""
+    """A session expires SESSION_TTL after its last turn; its process and directory go soon."""
     server = serve(SESSION_TTL="2", LOG_LEVEL="debug", POOL_SIZE="1").wait()
     place = server.folder / "home/.local/state/claude-code-gateway/sessions"
     sessions = [new_session(server, profile) for profile in PROFILES]
@@ -275,7 +275,7 @@ def test_expiry(serve, new_session):
 
 
 def test_idle(serve, new_session):
-    """A process that has waited for PARKED_IDLE is given back; its session is rebuilt."""
+    """After PARKED_IDLE a parked process is ended, and its session goes on in a new one."""
     server = serve(PARKED_IDLE="1", POOL_SIZE="1").wait()
     sessions = [new_session(server, profile) for profile in PROFILES]
     for session in sessions:
@@ -289,7 +289,7 @@ def test_idle(serve, new_session):
 
 
 def test_owners(serve, upstream, tmp_path, new_session):
-    """A session is its key's alone: to another key it is not there, whatever its name."""
+    """A session exists only for its key."""
     keyed = KeyedGateway(
         serve, tmp_path, {"alice": {}, "bob": {}}, POOL_SIZE_OTHER="1", POOL_SIZE="1"
     )
@@ -313,7 +313,7 @@ def test_owners(serve, upstream, tmp_path, new_session):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_deleted_in_mid_turn(remembering, upstream, new_session, stream):
-    """A turn whose session is deleted meanwhile says so, and the session begins anew."""
+    """If a session is deleted in mid-turn, the turn is an error, and the session begins anew."""
     session = new_session(remembering)
     session.ask(remember("a"))
     upstream.clear()
@@ -329,7 +329,7 @@ def test_deleted_in_mid_turn(remembering, upstream, new_session, stream):
 
 
 def test_stop(serve, new_session):
-    """When the gateway stops no process is left, parked ones neither."""
+    """When the gateway stops, parked processes end too."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
     for profile in PROFILES:
         new_session(server, profile).ask(remember("a"))
@@ -342,7 +342,7 @@ def test_stop(serve, new_session):
 
 
 class Walk:
-    """Two sessions and what each must remember, through whatever happens to them."""
+    """Random steps of two sessions, with the words that each must remember."""
 
     def __init__(self, sessions):
         self.words: dict[SessionClient, list[str]] = {session: [] for session in sessions}
@@ -388,7 +388,7 @@ STEPS = ("turn", "turn", "recall", "kill", "fail", "refuse", "leave", "again", "
 
 @pytest.mark.parametrize("seed", range(3))
 def test_walk(remembering, new_session, seed):
-    """Whatever happens in whatever order, a session knows what it was told and nothing else."""
+    """After any steps in any order each session remembers its own words and no others."""
     chosen = random.Random(seed)
     walk = Walk([new_session(remembering, profile) for profile in PROFILES])
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Functions of sessions: a call is remembered, and its results are all that its client sends."""
+"""Functions in sessions: calls are remembered, so clients send only the results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names(answer):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_two_turns(remembering, upstream, new_session, profile, stream):
-    """A function is called in one turn and answered in the next, and the session goes on."""
+    """A function is called in one turn and its result comes in the next."""
     session = new_session(remembering, profile)
     session.ask(remember("a"))
     called = session.ask(ROME, tools=TOOLS, stream=stream)
@@ -42,7 +42,7 @@ def test_two_turns(remembering, upstream, new_session, profile, stream):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_several_calls(remembering, upstream, new_session, profile):
-    """Of several calls each gets its own result, in any order, with what is said beside them."""
+    """Each of several calls gets its result, in any order, with text beside them."""
     session = new_session(remembering, profile)
     called = session.ask(BOTH, tools=TOOLS)
     assert (names(called), called.text) == (["get_weather", "get_time"], "Let me see.")
@@ -67,7 +67,7 @@ def test_rounds(remembering, upstream, new_session):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_functions_left_out(remembering, upstream, new_session, profile):
-    """A turn with results need not bring the functions again."""
+    """A turn with results need not repeat the functions."""
     session = new_session(remembering, profile)
     called = session.ask(ROME, tools=TOOLS)
     ask_both_ways(session, upstream, result(called.calls[0], "remember: a"), remember("b"))
@@ -76,7 +76,7 @@ def test_functions_left_out(remembering, upstream, new_session, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_first_form(remembering, upstream, new_session, profile):
-    """Calls in the API's first form are remembered and answered in that."""
+    """Calls in the API's first form are remembered and answered in that form."""
     session = new_session(remembering, profile)
     called = session.ask(ROME, functions=FUNCTIONS)
     assert called.message["function_call"]["name"] == "get_weather"
@@ -87,7 +87,7 @@ def test_first_form(remembering, upstream, new_session, profile):
 
 
 def test_agents_own_tools(remembering, upstream, new_session):
-    """An agent's own tools beside a function are its own affair, and its session goes on."""
+    """An agent may use its own tools with a function, and its session goes on."""
     session = new_session(remembering, "agent")
     called = session.ask(f"{OWN} {ROME}", tools=TOOLS)
     assert names(called) == ["get_weather"]
@@ -106,7 +106,7 @@ NO_ANSWERS = [["Never mind."], [ORPHAN], ["First:", ORPHAN]]
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("said", NO_ANSWERS)
 def test_not_answered(remembering, upstream, new_session, profile, said):
-    """A call of the session that has no result gets one that says so, and no result is lost."""
+    """A call without a result gets one that says so, and no result is lost."""
     session = new_session(remembering, profile)
     session.ask(ROME, tools=TOOLS)
     upstream.clear()

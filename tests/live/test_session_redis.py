@@ -1,4 +1,4 @@
-"""Sessions in Redis: many workers and gateways serve one, and none of them is needed for it."""
+"""Sessions in Redis: many workers and gateways serve a session, and each can fail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def redis(tmp_path):
 
 @pytest.fixture
 def start(serve, redis):
-    """Start a gateway whose sessions are in Redis; what it is given are gunicorn's arguments."""
+    """Return a function that starts a gateway with sessions in Redis and gunicorn's arguments."""
 
     def start(*arguments, **variables):
         settings = {"SESSION_STORE": redis.url, "POOL_SIZE": "1", "POOL_SIZE_OTHER": "1"}
@@ -35,7 +35,7 @@ def start(serve, redis):
 
 
 def move(session, server):
-    """Go on with *session* at another gateway."""
+    """Return a client of the same session at another gateway."""
     moved = SessionClient(server, session._profile, name=session.id)
     moved.history = session.history
     return moved
@@ -43,7 +43,7 @@ def move(session, server):
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_two_gateways(start, upstream, profile):
-    """Two gateways on two ports serve one session, turn by turn."""
+    """Two gateways serve one session by turns."""
     one, other = start(), start()
     session = SessionClient(one, profile)
     for number, server in enumerate((one, other, one, one, other)):
@@ -57,7 +57,7 @@ def test_two_gateways(start, upstream, profile):
 
 
 def test_four_workers(start):
-    """Under `gunicorn -w 4` every worker serves the session, and those killed are not missed."""
+    """With `gunicorn -w 4` every worker serves the session, and killed workers do not matter."""
     server = start("-w", "4")
     session = SessionClient(server)
     for number in range(ATTEMPTS):
@@ -73,7 +73,7 @@ def test_four_workers(start):
 
 
 def test_worker_killed_in_mid_turn(start, upstream):
-    """A worker that dies in a turn holds the session for seconds only, and leaves it as it was."""
+    """A worker killed in mid-turn locks the session only for seconds, and leaves it as it was."""
     server = start("-w", "2", SESSION_WAIT="60")
     session = SessionClient(server)
     session.ask(remember("before"))
@@ -88,7 +88,7 @@ def test_worker_killed_in_mid_turn(start, upstream):
 
 
 def kill_during(session, server, upstream):
-    """Say what stalls, and kill all workers as soon as the model was asked."""
+    """Ask for a stalled answer, and kill all workers once the model is asked."""
 
     def kill():
         assert upstream.wait_for(lambda seen: len(seen) == 1)
@@ -105,7 +105,7 @@ def kill_during(session, server, upstream):
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_restart(start, profile, tmp_path):
-    """A gateway that is started anew goes on with the session, and its agent with its files."""
+    """After a restart the session goes on, and its agent still has its files."""
     folder = {"SESSION_DIR": str(tmp_path / "sessions")}
     first = start(**folder)
     session = SessionClient(first, profile)
@@ -122,7 +122,7 @@ def test_restart(start, profile, tmp_path):
 
 
 def test_away_and_back(start, redis):
-    """While Redis is away sessions are refused with the reason, and all else goes on."""
+    """Without Redis sessions are refused with the reason, and all else works."""
     server = start()
     session = SessionClient(server)
     session.ask(remember("before"))
@@ -145,7 +145,7 @@ def test_away_and_back(start, redis):
 
 
 def test_goes_away_in_mid_turn(start, redis, upstream):
-    """A turn that cannot be remembered ends with an error, and is not tried again by itself."""
+    """A turn that cannot be stored ends with an error that must not be retried."""
     server = start()
     session = SessionClient(server)
     session.ask(remember("before"))
@@ -166,7 +166,7 @@ def test_goes_away_in_mid_turn(start, redis, upstream):
 
 
 def test_owners(start, redis, tmp_path):
-    """On a shared Redis, too, a session is its owner's alone."""
+    """In a shared Redis, too, a session exists only for its key."""
     keyed = KeyedGateway(start, tmp_path, {"alice": {}, "bob": {}}, REDIS_URL=redis.url)
     asked = {"session_id": "same", "claude": {"profile": "plain"}}
     assert keyed.ask("alice", remember("hers"), **asked)[0] == 200

@@ -1,4 +1,4 @@
-"""What is spent: kept whatever happens, by key, model and day, and held against budgets."""
+"""Usage is kept by key, model and day, whatever happens, and budgets limit it."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def _keyed(_servers, tmp_path_factory):
 
 @pytest.fixture
 def keyed(_keyed, upstream):
-    """A gateway with some budgets, and an upstream that starts clean."""
+    """A gateway with several budgets, and an upstream without requests."""
     return _keyed
 
 
 def spent(keyed, name):
-    """Return the sums of what *name* has spent."""
+    """Return the totals of the key *name*."""
     return keyed.usage(name)["total"]
 
 
 def replaced(server, worker):
-    """Say whether *worker* has gone and another one has come."""
+    """Say whether *worker* has ended and another one has started."""
     return not alive(worker) and bool(set(children(server.process.pid)) - {worker})
 
 
 def begin(keyed, name, text, **more):
-    """Send a request and return its connection, to be read or left."""
+    """Send a request, and return its connection."""
     connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=30)
     body = {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
     headers = {"Content-Type": "application/json", **keyed.header(name)}
@@ -74,7 +74,7 @@ def read_text(response):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_was_answered_is_booked(keyed, stream):
-    """The books hold just what the client was told, when it is told."""
+    """When a client has its answer, the stored usage equals the answer's."""
     before = spent(keyed, "alice")
     asked = '[[deltas 5]] [[usage {"input_tokens": 70, "cache_read_input_tokens": 30}]]'
     if stream:
@@ -93,7 +93,7 @@ def test_what_was_answered_is_booked(keyed, stream):
 
 
 def test_who_sees_what(keyed):
-    """Callers see their own by day and model; an admin sees all, by key."""
+    """Callers see their own usage by day and model; an admin sees all keys."""
     keyed.ask("bob", "hello", model="haiku", **PLAIN)
     mine = keyed.usage("bob")["data"]
     assert {row["key"] for row in mine} == {"bob"}
@@ -110,7 +110,7 @@ def test_who_sees_what(keyed):
 
 @pytest.mark.parametrize(("name", "budget"), [("poor", "usd_per_day"), ("month", "usd_per_month")])
 def test_budget(keyed, upstream, name, budget):
-    """Below the budget a turn runs; once it is used up the next is refused, and costs nothing."""
+    """Below the budget a turn runs. Once it is used up, the next turn is refused at no cost."""
     assert keyed.ask(name, DEAR, **PLAIN)[0] == 200
     with keyed.client(name) as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
@@ -124,7 +124,7 @@ def test_budget(keyed, upstream, name, budget):
 
 @pytest.mark.parametrize(("name", "stream"), [("loop", False), ("loop-streamed", True)])
 def test_a_budget_ends_a_turn(keyed, upstream, name, stream):
-    """An agent is not asked again once the budget is spent; its answer says so and can be used."""
+    """Once the budget is spent an agent's turn ends with its answer so far, and says so."""
     if stream:
         events = keyed.server.stream(LOOP, headers=keyed.header(name))[0]
         (last,) = [event for event in events if event["choices"][0]["finish_reason"]]
@@ -144,7 +144,7 @@ def test_a_budget_ends_a_turn(keyed, upstream, name, stream):
 
 
 def test_turns_at_once_share_a_budget(keyed, upstream):
-    """Agents of one key that run at once overspend by no more than a request each."""
+    """Simultaneous agents of a key overspend by one request each at most."""
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: keyed.ask("loops", LOOP), range(3)))
     ran = [body for status, body in answers if status == 200]
@@ -154,7 +154,7 @@ def test_turns_at_once_share_a_budget(keyed, upstream):
 
 
 def test_eight_at_once(keyed, upstream):
-    """Turns that ran when the budget was reached are answered and booked; no further one runs."""
+    """Turns that run when the budget is reached are answered and stored; no further turn runs."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(lambda _: keyed.ask("eight", f"{DEAR} [[wait 2]]", **PLAIN), "8" * 8)
@@ -171,14 +171,14 @@ def test_eight_at_once(keyed, upstream):
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_pays(keyed, upstream, profile, stream):
-    """What was used for a client that left in the middle is booked, with the CLI's own price."""
+    """Usage of a client that disconnects is stored, with the CLI's price."""
     before = spent(keyed, "alice")
     text = '[[deltas 5]] [[stall 20]] [[usage {"input_tokens": 1000}]]'
     connection = begin(keyed, "alice", text, stream=stream, claude={"profile": profile})
     assert upstream.wait_for(bool)
     if stream:
         read_text(connection.getresponse())
-    else:  # until the books have heard of it
+    else:  # until its usage is stored
         assert eventually(lambda: spent(keyed, "alice")["requests"] > before["requests"])
     connection.close()
     assert eventually(lambda: spent(keyed, "alice")["cost_usd"] > before["cost_usd"])
@@ -201,7 +201,7 @@ def test_limits_hide_nothing(keyed, upstream):
 
 
 def test_a_turn_without_a_price_counts_as_dear(serve, tmp_path, upstream):
-    """A process that is ended before it can say what it cost hides its tokens from no budget."""
+    """A process that ends before it tells its cost counts at list price."""
     poor = {"alice": {"usd_per_day": 0.0001}}
     keyed = KeyedGateway(serve, tmp_path, poor, POOL_SIZE_OTHER="0", POOL_SIZE="1")
     connection = begin(keyed, "alice", "[[deltas 5]] [[stall 20]]")
@@ -218,7 +218,7 @@ def test_a_turn_without_a_price_counts_as_dear(serve, tmp_path, upstream):
 
 
 def test_failed_turns_are_booked(keyed, upstream):
-    """A turn that fails after some rounds has cost what these cost."""
+    """A turn that fails after some rounds costs what these cost."""
     before = spent(keyed, "alice")
     text = '[[tool Bash {"command": "echo a"}]] [[break 529]] [[usage {"input_tokens": 1000}]]'
     status, _ = keyed.ask("alice", text)
@@ -230,7 +230,7 @@ def test_failed_turns_are_booked(keyed, upstream):
 
 
 def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
-    """After SIGKILL the books hold every answer that was given, and what a cut one had used."""
+    """After SIGKILL every answer and the usage of the interrupted turn are stored."""
     keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="2", POOL_SIZE_OTHER="2")
     told = [keyed.ask("alice", DEAR, **PLAIN)[1]["usage"] for _ in range(3)]
     connection = begin(
@@ -253,7 +253,7 @@ def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
 
 @pytest.mark.thorough
 def test_killed_at_the_very_moment(serve, tmp_path, upstream):
-    """Wherever between turn and booking a crash falls, no whole answer is missing in the books."""
+    """Wherever a crash falls between the turn and its storage, no whole answer is missing."""
     keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="1", POOL_SIZE_OTHER="2")
     answered = 0
     for delay in (0.0, 0.001, 0.003, 0.01, 0.03):
@@ -261,7 +261,7 @@ def test_killed_at_the_very_moment(serve, tmp_path, upstream):
         worker = keyed.server.worker
 
         def kill(pid=worker, delay=delay, done=done):
-            # The model is done: the gateway reads, books and answers at this very moment.
+            # The model is done: the gateway now reads, stores and answers.
             upstream.wait_for(lambda seen: any(one.ended == "done" for one in seen))
             done.wait(delay)
             os.kill(pid, signal.SIGKILL)
@@ -280,20 +280,20 @@ def test_killed_at_the_very_moment(serve, tmp_path, upstream):
 
 
 def test_kept_across_restarts(serve, tmp_path):
-    """Another gateway with the same file knows what was spent, and who has no budget left."""
-    books = {"USAGE_DB": str(tmp_path / "books" / "usage.db"), "POOL_SIZE_OTHER": "1"}
-    keyed = KeyedGateway(serve, tmp_path, {"alice": {"usd_per_day": 0.003}}, **books)
+    """Another gateway with the same USAGE_DB knows usage and budgets."""
+    settings = {"USAGE_DB": str(tmp_path / "usage" / "usage.db"), "POOL_SIZE_OTHER": "1"}
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {"usd_per_day": 0.003}}, **settings)
     assert keyed.ask("alice", DEAR, **PLAIN)[0] == 200
     before = keyed.usage("alice")
     keyed.server.stop()
-    keyed.server = serve(API_KEYS_FILE=str(keyed.file), **books).wait()
+    keyed.server = serve(API_KEYS_FILE=str(keyed.file), **settings).wait()
     assert keyed.usage("alice") == before
     assert keyed.ask("alice", DEAR, **PLAIN)[1]["error"]["code"] == "insufficient_quota"
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_books_that_cannot_be_kept(serve, tmp_path, required):
-    """Where the file cannot be written turns go on, loudly, or stop; then all is booked."""
+def test_usage_that_cannot_be_stored(serve, tmp_path, required):
+    """Without a writable USAGE_DB turns go on with warnings or are refused; later all is stored."""
     folder = tmp_path / "books"
     folder.write_text("in the way of the directory")
     keyed = KeyedGateway(

@@ -1,4 +1,4 @@
-"""Starting and stopping: what is refused, what heals, and what is left afterwards."""
+"""Starting and stopping: what is refused, what recovers, and what is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("variables", "arguments", "mend"), REFUSALS)
 def test_refused(serve, variables, arguments, mend):
-    """What would be unsafe does not start, and the message says what to do."""
+    """Unsafe settings stop the start, and the message says what to do."""
     server = serve(*arguments, **variables)
     assert server.ended() != 0
     assert mend in server.log()
@@ -35,7 +35,7 @@ def test_refused(serve, variables, arguments, mend):
 
 
 def test_all_mistakes_at_once(serve):
-    """Every wrong setting is named in one go."""
+    """Every wrong setting is named at once."""
     server = serve(PORT="eighty", POOL_SIZE="-1", DEFAULT_PROFILE="fancy", LOG_LEVEL="loud")
     assert server.ended() != 0
     for name in ("PORT", "POOL_SIZE", "DEFAULT_PROFILE", "LOG_LEVEL"):
@@ -43,7 +43,7 @@ def test_all_mistakes_at_once(serve):
 
 
 def test_old_cli_is_refused(serve, upstream, pytestconfig):
-    """A CLI from before text could be passed verbatim stops the start, with the mend."""
+    """A CLI that cannot take text verbatim stops the start, and the message says what to do."""
     folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
     server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
     assert server.ended() == 3
@@ -54,13 +54,13 @@ def test_old_cli_is_refused(serve, upstream, pytestconfig):
 
 
 def test_exposed_with_a_key(serve):
-    """With a key the gateway serves other machines too."""
+    """With a key the gateway serves other machines."""
     server = serve(HOST="0.0.0.0", API_KEY="the-key").listen()
     assert server.call("GET", "/health")[0] == 200
 
 
 def test_all_origins_without_a_key(serve):
-    """CORS_ORIGINS=* without a key is warned of, and nobody gets CORS headers."""
+    """CORS_ORIGINS=* without a key is a warning, and sends no CORS headers."""
     server = serve(CORS_ORIGINS='["*"]').listen()
     assert eventually(lambda: "CORS_ORIGINS" in server.log())
     foreign = {"Origin": "https://evil.example"}
@@ -74,7 +74,7 @@ def test_all_origins_without_a_key(serve):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8000"])
 def test_foreign_host(gateway, upstream, host):
-    """Without a key a request to another name, as by DNS rebinding, is refused."""
+    """Without a key a request to another host name, as by DNS rebinding, is refused."""
     status, body = gateway.ask("hello", headers={"Host": host})
     assert (status, body["error"]["code"]) == (403, "permission_denied")
     assert gateway.call("GET", "/health", headers={"Host": host})[0] == 403
@@ -82,7 +82,7 @@ def test_foreign_host(gateway, upstream, host):
 
 
 def test_api_key(serve, upstream):
-    """With API_KEY set a request needs it, in either header; /health does not."""
+    """With API_KEY requests need it, in either header; /health does not."""
     server = serve(API_KEY="the-key").wait()
     assert server.ask("hello")[0] == 401
     assert server.ask("hello", headers={"Authorization": "Bearer wrong"})[0] == 401
@@ -93,7 +93,7 @@ def test_api_key(serve, upstream):
 
 
 def test_key_is_checked_before_the_body(serve):
-    """A request without the key is answered although none of its body was sent."""
+    """A request without the key is refused before its body is sent."""
     server = serve(API_KEY="the-key").listen()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
@@ -103,7 +103,7 @@ def test_key_is_checked_before_the_body(serve):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_body_limit(gateway, chunked):
-    """A body over 32 MiB is refused while it is read, also where its length is not told."""
+    """A body over 32 MiB is refused while it is read, also without Content-Length."""
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {40 * 1024**2}"
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Type: application/json\r\n{length}\r\n\r\n"
@@ -115,12 +115,12 @@ def test_body_limit(gateway, chunked):
             try:
                 client.sendall(piece)
             except ConnectionError:
-                break  # it had answered before
+                break  # it has answered already
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_health_does_not_wait(serve, tmp_path):
-    """While a CLI takes its time to start, /health says at once that processes are booting."""
+    """While a CLI boots slowly, /health answers that processes are booting."""
     script = tmp_path / "claude"
     script.write_text(f'#!/bin/sh\nsleep 3\nexec {cli.current()} "$@"\n')
     script.chmod(0o755)
@@ -131,7 +131,7 @@ def test_health_does_not_wait(serve, tmp_path):
 
 
 def test_failing_boots_are_told_and_heal(serve, tmp_path):
-    """While boots fail, /health and each request say why; once the cause is gone, all is well."""
+    """While boots fail, /health and each request say why. Later boots recover."""
     script = tmp_path / "claude"
     script.write_text("#!/bin/sh\necho 'the disk is on fire' >&2\nexit 1\n")
     script.chmod(0o755)
@@ -148,7 +148,7 @@ def test_failing_boots_are_told_and_heal(serve, tmp_path):
 
 
 def test_hanging_boots_are_ended(serve, tmp_path):
-    """A process that does not come up within BOOT_TIMEOUT is ended and told of."""
+    """A process that does not boot within BOOT_TIMEOUT is ended and reported."""
     script = tmp_path / "claude"
     script.write_text("#!/bin/sh\nexec sleep 1000\n")
     script.chmod(0o755)
@@ -158,7 +158,7 @@ def test_hanging_boots_are_ended(serve, tmp_path):
 
 
 def test_missing_cli(serve):
-    """A CLI that is not there is told with the way to get one."""
+    """For a missing CLI the error names the setting."""
     server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     status, body = server.ask("hello")
@@ -167,7 +167,7 @@ def test_missing_cli(serve):
 
 
 def test_dead_processes_are_replaced(serve):
-    """Warm processes that died are not lent to anyone."""
+    """Warm processes that have died are not used."""
     server = serve(POOL_SIZE="2", POOL_SIZE_OTHER="0").wait()
     server.at_rest()
     for pid in server.claudes():
@@ -177,7 +177,7 @@ def test_dead_processes_are_replaced(serve):
 
 
 def test_too_many_turns(serve, upstream):
-    """Without a queue turns over MAX_CONCURRENT_TURNS get 429 at once, with Retry-After."""
+    """Without a queue, turns over MAX_CONCURRENT_TURNS get a 429 with Retry-After at once."""
     few = {"MAX_CONCURRENT_TURNS": "1", "MAX_QUEUE": "0"}
     server = serve(**few, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     with Client(server) as first:

@@ -1,4 +1,4 @@
-"""What is told of a running gateway: with each answer, and to Prometheus."""
+"""Times and counts of a running gateway, in each answer and for Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def measured(_measured, upstream):
 
 
 def timing(server, text, profile="plain", **more):
-    """Return an answer's times in milliseconds, and how its process was had."""
+    """Return an answer's times in milliseconds, and where its process came from."""
     messages = [{"role": "user", "content": text}]
     body = {"model": MODEL, "messages": messages, "claude": {"profile": profile}, **more}
     status, headers, _ = server.call("POST", "/v1/chat/completions", body)
@@ -44,7 +44,7 @@ def numbers(server):
 
 
 def replaced(server, worker):
-    """Say whether another worker comes to be in the place of one that is to end."""
+    """Say whether another worker comes in place of one that ends."""
 
     def done():
         return not alive(worker) and len(children(server.process.pid)) == 2
@@ -53,12 +53,12 @@ def replaced(server, worker):
 
 
 def all_ready(server, count):
-    """Say whether so many warm processes come to be told."""
+    """Say whether the metrics come to show so many warm processes."""
     return eventually(lambda: numbers(server).of("processes_ready", profile="plain") == count)
 
 
 def test_parts_of_an_answer(measured):
-    """An answer tells what its parts took, and whether its process was warm, parked or cold."""
+    """An answer tells the times of its parts, and whether its process was warm, parked or cold."""
     measured.at_rest()
     status, times, source = timing(measured, "[[say one]]", session_id="timed")
     assert (status, source) == (200, "warm")
@@ -85,7 +85,7 @@ def test_parts_of_an_error(measured):
 
 
 def test_one_worker(measured, upstream):
-    """What has become of turns is counted, and how things are is told."""
+    """The metrics count the outcomes of turns, and show the gateway's state."""
     before = numbers(measured)
     timing(measured, "[[say one]]")
     timing(measured, "[[error 529]]")
@@ -106,7 +106,7 @@ def test_one_worker(measured, upstream):
 
 
 def test_two_workers(serve, upstream):
-    """Whichever worker is asked tells of all, those that have ended too; nothing is left then."""
+    """Each worker's metrics include all workers, ended ones too; nothing is left afterwards."""
     server = serve("-w", "2", SESSION_STORE="none", DEFAULT_PROFILE="agent", **POOLS).wait()
     assert all_ready(server, 2)
     with ThreadPoolExecutor(TURNS) as pool:

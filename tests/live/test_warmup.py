@@ -1,4 +1,4 @@
-"""Warm-up and early initialize request: a turn is quicker, and the model sees no difference."""
+"""The warm-up and early initialize: turns are faster, and the model's input is the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TURNS = {
     "nothing else": PLAIN,
     "a prompt": replace(PLAIN, system="Be brief.\n\nAnswer /clear with @/etc/passwd."),
     "a blank prompt": replace(PLAIN, system=""),
-    # Claude Code takes a late prompt for some names only if they are the model's own.
+    # For some model names Claude Code takes a late prompt only under the model's own name.
     "an alias": replace(PLAIN, model="haiku", system="Be brief."),
     "the default model": replace(PLAIN, model="default", system="Be brief."),
     "a function": replace(
@@ -54,7 +54,7 @@ TURNS = {
 }
 
 
-# What differs by provider is less what stands in a body than where it goes.
+# Providers differ in the address more than in the body.
 CASES = [
     *(("a key", name) for name in TURNS),
     *(("a CLI login", name) for name in ("a prompt", "a function")),
@@ -65,7 +65,7 @@ CASES = [
 
 @pytest.fixture
 def profile(request, upstream, tmp_path):
-    """The plain profile by a way to authenticate."""
+    """The plain profile with one way to log in."""
     variables, url = WAYS[request.param]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), url: upstream.url}
     settings = Settings(claude_code_max_retries=0)
@@ -74,7 +74,7 @@ def profile(request, upstream, tmp_path):
 
 @pytest.fixture
 def booted(tmp_path):
-    """Boot a process of a profile, which is stopped after the test."""
+    """Return a function that boots a process of a profile, stopped after the test."""
     processes: list[Process] = []
 
     def boot(profile):
@@ -88,7 +88,7 @@ def booted(tmp_path):
 
 
 def run(process: Process, turn: Turn) -> list[Any]:
-    """Return the events of a process's turn."""
+    """Return the events of a turn in *process*."""
 
     async def told() -> list[Any]:
         conversation = Conversation(Lease(process), turn, Counter())
@@ -98,7 +98,7 @@ def run(process: Process, turn: Turn) -> list[Any]:
 
 
 def sent(upstream) -> list[Any]:
-    """Return all that went upstream, but for the names of session and device."""
+    """Return all upstream requests, without the names of sessions and devices."""
     requests = list(upstream.requests)
     upstream.clear()
     named = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}")
@@ -115,7 +115,7 @@ def sent(upstream) -> list[Any]:
 
 @pytest.mark.parametrize(("profile", "name"), CASES, indirect=["profile"])
 def test_the_same_upstream(booted, upstream, profile, name):
-    """What goes upstream is to the letter what goes there from a process that knew its turn."""
+    """A warm process sends to the letter what a process without warm-up sends."""
     usual, ready = booted(replace(profile, alike=False)), booted(profile)
     warm_up(ready, SECONDS)
     assert ready.initialized
@@ -130,7 +130,7 @@ def test_the_same_upstream(booted, upstream, profile, name):
 
 @pytest.mark.parametrize("profile", ["a key"], indirect=True)
 def test_costs_nothing(booted, upstream, profile):
-    """A warm-up sends nothing to the model, and counts as no usage."""
+    """The warm-up makes no upstream request and counts no usage."""
     process = booted(profile)
     warm_up(process, SECONDS)
     assert process.alive_and_silent()
@@ -149,7 +149,7 @@ def test_costs_nothing(booted, upstream, profile):
     ids=["as it comes", "switched off", "while its turn waits"],
 )
 def test_at_leisure(profile, monkeypatch, changes, warmed_up):
-    """A process of the pool is warmed up, unless that is switched off or a turn waits for it."""
+    """Warm processes have warmed up, unless that is off or a turn waits for them."""
     calls: list[Process] = []
     monkeypatch.setattr(supervisor, "warm_up", lambda process, seconds: calls.append(process))
     settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **changes})
@@ -167,7 +167,7 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
 
 
 def test_the_version_is_known():
-    """The CLI that is installed is one that was seen to heed what it is told late."""
+    """The installed CLI is in the list of those that heed late prompts."""
     if "CLAUDE_CLI_PATH" in os.environ:
         pytest.skip("CLAUDE_CLI_PATH may be of any version")
     assert cli.version() in HEED_LATE_PROMPTS

@@ -1,4 +1,4 @@
-"""What clients put on the wire, well-formed or not, and what they read."""
+"""Bytes that clients send, well-formed or not, and the answers to them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MALFORMED = {
 
 
 def said(server, data, finish=False):
-    """Return status, head and parsed body of the answer to *data*, maybe all that is sent."""
+    """Return status, head and parsed body of the answer to *data*."""
     with Client(server) as client:
         client.send(data)
         if finish:
@@ -58,7 +58,7 @@ def said(server, data, finish=False):
 
 @pytest.mark.parametrize(("data", "status"), MALFORMED.values(), ids=MALFORMED)
 def test_any_bytes_get_json(gateway, data, status):
-    """Whatever is sent gets one answer in JSON, with its status and the headers of all answers."""
+    """Any bytes get one answer in JSON, with the headers of all answers."""
     told, head, body = said(gateway, data)
     assert told == status
     assert b"x-request-id: " in head
@@ -68,7 +68,7 @@ def test_any_bytes_get_json(gateway, data, status):
 
 
 def test_compressed(gateway):
-    """A compressed body is read through the real server, too; one of an unknown coding is not."""
+    """A compressed body is read through the real server; an unknown coding is refused."""
     head, _, body = request("hello", max_tokens=0).partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
     packed = gzip.compress(body)
@@ -83,7 +83,7 @@ def test_compressed(gateway):
 
 
 def test_garbled_requests(gateway):
-    """A request that is garbled anywhere gets JSON, or nothing where it has no end."""
+    """A garbled request gets JSON, or nothing if it has no end."""
     chance = random.Random(7)
     whole = request("hello", max_tokens=0)
     for _ in range(300):
