@@ -73,7 +73,6 @@ class Case:
     skipped: str | None
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 def test_client(gateway, client, tmp_path, subtests):
     """Every case of the client's suite passes, except those listed as skipped."""

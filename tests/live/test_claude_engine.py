@@ -13,7 +13,6 @@ from wrapper.settings import Settings
 from wrapper.testing import check_engine, say
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("profile", ["plain", "agent"])
 def test_contract(upstream, tmp_path, profile):
     """The engine contract holds for Claude Code."""

@@ -220,6 +220,7 @@ def test_cli_retries(serve, upstream):
         assert least <= int(headers["retry-after"]) <= most, text
 
 
+@pytest.mark.thorough
 def test_retries_do_not_repeat_text(serve, upstream):
     """A connection cut after the first words is an error, though Claude Code could retry."""
     server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()

@@ -186,7 +186,6 @@ def check(upstream: Upstream, folder: Path, expected: list[str], answers: int = 
     assert {path.name for path in folder.iterdir()} == {"secret.txt", ".claude"}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("make", "profile"), CASES, ids=[f"{make.__name__}-{profile}" for make, profile in CASES]
 )
@@ -202,7 +201,6 @@ def test_inert(shop, upstream, make, profile):
         check(upstream, folder, [f"{probe} {field}" for field in FIELDS[make][0]])
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_inert_in_sessions(shop, upstream, profile):
     """The same in sessions, for their ids, and in processes with earlier turns."""

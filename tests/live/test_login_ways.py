@@ -99,10 +99,10 @@ def test_login_and_logout_take_effect(serve, upstream, tmp_path):
     assert server.ask("hello")[0] == 401
     assert status_of(server)[0]["ready"] is False
     log_in(tmp_path)
-    assert eventually(lambda: server.ask("hello")[0] == 200, 20)
+    assert eventually(lambda: server.ask("hello")[0] == 200)
     assert status_of(server)[0]["ready"] is True
     (tmp_path / ".claude" / ".credentials.json").unlink()
-    assert eventually(lambda: server.ask("hello")[0] == 401, 20)
+    assert eventually(lambda: server.ask("hello")[0] == 401)
     assert status_of(server)[0]["ready"] is False
 
 

@@ -22,7 +22,7 @@ FUZZING = Fuzzing(**HELD)
 OPERATIONS = {operation.label: operation for operation in FUZZING.operations}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", [CHAT, "GET /v1/sessions", "GET /v1/usage"])
 def test_document(gateway, label, mode):

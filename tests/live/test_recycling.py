@@ -187,6 +187,7 @@ def test_tools_are_known_to_no_client(parking, upstream):
     assert then.process != first.process
 
 
+@pytest.mark.thorough
 def test_what_has_died_is_forgotten(serve, upstream):
     """A parked process that has died is not used, also without sessions."""
     server = serve(**POOLS, SESSION_STORE="none").wait()

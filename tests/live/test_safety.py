@@ -163,7 +163,7 @@ def test_agents_work_in_an_empty_directory(gateway, upstream):
     assert not failed
     assert "/work\\n0" in said
     folder = Path(json.loads(said).split("\n")[0])
-    assert eventually(lambda: not folder.exists(), 5.0)
+    assert eventually(lambda: not folder.exists(), 25)
 
 
 @pytest.mark.parametrize(

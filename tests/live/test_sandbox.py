@@ -308,9 +308,10 @@ def works_as_nobody(server: Server, session: str) -> None:
     assert (user, work.parent) == (NOBODY, Path(SESSION_DIR_OF_USER))
     assert (work / "made").stat().st_uid == unix_user.find(NOBODY).uid
     assert server.call("DELETE", f"/v1/sessions/{session}")[0] == 200
-    assert eventually(lambda: not work.exists(), 5)
+    assert eventually(lambda: not work.exists(), 25)
 
 
+@pytest.mark.thorough
 def test_another_user_with_default_paths(the_upstream):
     """CLAUDE_USER works with the default paths, at the first start and later ones."""
     needs("user")
@@ -326,6 +327,7 @@ def test_another_user_with_default_paths(the_upstream):
             server.stop()
 
 
+@pytest.mark.thorough
 def test_nothing_of_another_user_is_left(the_upstream):
     """If a worker is killed, CLAUDE_USER's processes end; directories go when the gateway stops."""
     needs("user")
@@ -336,7 +338,7 @@ def test_nothing_of_another_user_is_left(the_upstream):
         os.kill(confined.server.worker, signal.SIGKILL)
         assert eventually(lambda: not any(alive(pid) for pid in pids), 25)
         confined.server.stop()
-        assert eventually(lambda: not list(confined.server.temporary.iterdir()), 5)
+        assert eventually(lambda: not list(confined.server.temporary.iterdir()), 25)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_four_workers(start):
     session.close()
 
 
+@pytest.mark.thorough
 def test_worker_killed_in_mid_turn(start, upstream):
     """A worker killed in mid-turn locks the session only for seconds, and leaves it as it was."""
     server = start("-w", "2", SESSION_WAIT="60")
@@ -121,6 +122,7 @@ def test_restart(start, profile, tmp_path):
     session.close()
 
 
+@pytest.mark.thorough
 def test_away_and_back(start, redis):
     """Without Redis sessions are refused with the reason, and all else works."""
     server = start()
@@ -144,6 +146,7 @@ def test_away_and_back(start, redis):
     session.close()
 
 
+@pytest.mark.thorough
 def test_goes_away_in_mid_turn(start, redis, upstream):
     """A turn that cannot be stored ends with an error that must not be retried."""
     server = start()

@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from tests.support.keyed_gateway import KeyedGateway
-from tests.support.server import MODEL, alive, children, eventually
+from tests.support.server import DEADLINE, MODEL, alive, children, eventually
 
 PLAIN = {"claude": {"profile": "plain"}}
 ROUNDS = " ".join(f'[[tool Bash {{"command": "echo {number}"}}]]' for number in range(9))
@@ -59,7 +59,7 @@ def replaced(server, worker):
 
 def begin(keyed, name, text, **more):
     """Send a request, and return its connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=DEADLINE)
     body = {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
     headers = {"Content-Type": "application/json", **keyed.header(name)}
     connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)

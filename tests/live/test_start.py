@@ -96,7 +96,7 @@ def test_key_is_checked_before_the_body(serve):
     """A request without the key is refused before its body is sent."""
     server = serve(API_KEY="the-key").listen()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
         client.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())
         assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
