@@ -7,7 +7,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from wrapper.routes.chat import HEADERS
+from wrapper.routes.headers import ANSWER
 from wrapper.schemas.chat.parameters import Kind, Parameter, parameters_of
 from wrapper.schemas.keys import CEILINGS
 from wrapper.settings import Settings
@@ -54,7 +54,7 @@ def env_text(value: Any) -> str:
 
 def headers_table() -> str:
     """Return the headers of a completion as a table in Markdown."""
-    rows = (f"| `{name}` | {meaning} |\n" for name, meaning in HEADERS.items())
+    rows = (f"| `{name}` | {meaning} |\n" for name, meaning in ANSWER.items())
     return "| header | meaning |\n| --- | --- |\n" + "".join(rows)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
+
+from wrapper.notes import NO_NOTES, Notes
 
 
 class ApiError(Exception):
-    """An error that a client may see.
+    """An error that a client may see. It is not changed once it is made; see `replace`.
 
     *param* is the path of the input at fault (`messages.0.role`). *retry_after* is in seconds.
     *retry* tells the client's library whether to retry automatically. With None, the library
-    decides by the status.
+    decides by the status. *headers* are those that HTTP demands, such as Allow. *notes* are what
+    else the client learns. `recorded` says whether it is in the log already.
     """
 
     status = 500
@@ -25,7 +30,8 @@ class ApiError(Exception):
         code: str | None = None,
         retry_after: int | None = None,
         retry: bool | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        notes: Notes = NO_NOTES,
     ):
         super().__init__(message)
         self.message = message
@@ -34,20 +40,21 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.retry = retry
         self.extra_headers = headers or {}
-        self.recorded = False  # whether it is in the log already
+        self.notes = notes
+        self.recorded = False
 
     def body(self) -> dict[str, Any]:
         """Return the error in OpenAI's shape, always with all four keys."""
         error = {"message": self.message, "type": self.type}
         return {"error": {**error, "param": self.param, "code": self.code}}
 
-    def headers(self) -> dict[str, str]:
-        headers = dict(self.extra_headers)
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(self.retry_after)
-        if self.retry is not None:
-            headers["x-should-retry"] = str(self.retry).lower()
-        return headers
+    def replace(self, **attributes: Any) -> Self:
+        """Return a copy of the error with other values of some *attributes*."""
+        error = copy.copy(self)
+        for name, value in attributes.items():
+            setattr(error, name, value)
+        error.args = (error.message,)
+        return error
 
 
 class InvalidRequest(ApiError):

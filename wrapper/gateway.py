@@ -18,10 +18,9 @@ from wrapper.client import Chat
 from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
 from wrapper.prometheus import PrometheusMetrics
+from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
-from wrapper.routes.chat import HEADERS
 from wrapper.routes.paths import SingleSlashes
-from wrapper.routes.responses import PROCESSING_HEADER
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services import resources
 from wrapper.services.background.lifecycle import Lifecycle
@@ -30,11 +29,13 @@ from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.limits.admission import Admission
+from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.telemetry.metrics import Metrics, NullMetrics
+from wrapper.services.telemetry.observers import Observers
 from wrapper.services.turns.service import TurnService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
@@ -42,7 +43,6 @@ from wrapper.settings import load as load_settings
 
 # Turns that run after GRACEFUL_TIMEOUT are ended, which takes a moment.
 ENDING_SECONDS = 5.0
-EXPOSED_HEADERS = ["x-request-id", PROCESSING_HEADER, *HEADERS]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Gateway:
             CORS(
                 target,
                 origins=origins,
-                expose_headers=EXPOSED_HEADERS,
+                expose_headers=list(headers.EXPOSED),
                 send_wildcard=True,
                 always_send=False,
                 allow_private_network=True,
@@ -200,13 +200,9 @@ class Gateway:
             self.engine,
             self.catalog,
             self.settings,
-            admission=self.admission,
-            metrics=self.metrics,
-            policy=self.policy,
-            ledger=self.ledger,
-            rates=self.rates,
+            Limits(self.admission, self.rates, self.policy, self.ledger),
+            Observers(self.metrics, sender=self),
             sessions=self.sessions,
-            sender=self,
             draining=self.lifecycle.drains,
         )
 

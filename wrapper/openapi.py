@@ -16,9 +16,16 @@ from werkzeug.routing import Rule
 
 from wrapper.json_text import Json
 from wrapper.routes.blueprint import NAMES
-from wrapper.routes.chat import RATES, TIMING
+from wrapper.routes.headers import (
+    COMMON,
+    PROCESSING,
+    RATES,
+    REQUEST_ID,
+    RETRY_AFTER,
+    SHOULD_RETRY,
+    TIMING,
+)
 from wrapper.routes.operation import Operation, operation_of
-from wrapper.routes.responses import PROCESSING_HEADER, PROCESSING_MEANING
 from wrapper.schemas.base import BaseSchema, SchemaLike, nullable
 from wrapper.schemas.errors import ErrorSchema
 from wrapper.version import __version__
@@ -33,32 +40,17 @@ SCHEMES: dict[str, Json] = {
     "api-key": {"type": "apiKey", "in": "header", "name": "api-key"},
 }
 TEXT = {"type": "string"}
+# The headers of all responses, and those of all errors.
 HEADERS: dict[str, Json] = {
-    "x-request-id": {
-        "description": "The id that the request came with, or a new one. The log has it, too.",
-        "required": True,
-        "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"},
-    },
-    "openai-processing-ms": {
-        "description": PROCESSING_MEANING,
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "x-should-retry": {
-        "description": "Whether to retry automatically; false once the model has begun.",
-        "schema": {**TEXT, "enum": ["true", "false"]},
-    },
-    "Retry-After": {
-        "description": "The number of seconds after which to retry.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "Allow": {"description": "The methods that the path supports.", "schema": TEXT},
-    "WWW-Authenticate": {
-        "description": "Sent if the caller's key is missing or wrong.",
-        "schema": TEXT,
-    },
+    REQUEST_ID: {"required": True, "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"}},
+    PROCESSING: {"required": True, "schema": {"type": "integer", "minimum": 0}},
+    SHOULD_RETRY: {"schema": {**TEXT, "enum": ["true", "false"]}},
+    RETRY_AFTER: {"schema": {"type": "integer", "minimum": 0}},
+    "Allow": {"schema": TEXT},
+    "WWW-Authenticate": {"schema": TEXT},
 }
-COMMON_HEADERS = ("x-request-id", PROCESSING_HEADER)
+HEADERS = {name: {"description": COMMON[name], **header} for name, header in HEADERS.items()}
+COMMON_HEADERS = (REQUEST_ID, PROCESSING)
 # What each error status means.
 ERRORS = {
     400: "The request is not valid, or the model's API refuses it.",
@@ -100,7 +92,7 @@ def build_document(app: Flask, *, needs_key: bool) -> Json:
     for name, header in HEADERS.items():
         spec.components.header(name, header)
     for status, meaning in ERRORS.items():
-        common = ("x-should-retry", *ERROR_HEADERS.get(status, ()))
+        common = (SHOULD_RETRY, *ERROR_HEADERS.get(status, ()))
         own = {**TIMING, **(RATES if status == 429 else {})}
         spec.components.response(_error(status), _response(meaning, ErrorSchema, common, own))
     for rule in gateway_rules(app):

@@ -6,14 +6,14 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.support.scripted_server import frames_of
 from wrapper.openapi import build_document
-from wrapper.routes.responses import SECURITY_HEADERS
+from wrapper.routes.headers import SECURITY
 
 # Headers for the transport or for browsers.
 UNDOCUMENTED_HEADERS = {
     "content-type",
     "content-length",
     "x-accel-buffering",
-    *map(str.lower, SECURITY_HEADERS),
+    *map(str.lower, SECURITY),
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from wrapper import errors
 from wrapper.errors import ApiError
+from wrapper.routes.headers import error_headers
 
 TABLE = [
     (errors.ApiError, 500, "server_error", "internal_error"),
@@ -44,7 +45,7 @@ def test_table(kind, status, type_, code):
     assert error.body() == {
         "error": {"message": "Why.", "type": type_, "param": None, "code": code}
     }
-    assert error.headers() == {}
+    assert error_headers(error) == {}
 
 
 def test_table_is_complete():
@@ -85,9 +86,18 @@ def test_code_of_one_error_only():
 )
 def test_headers(given, headers):
     """The headers tell a client's library what to do next."""
-    assert ApiError("Why.", **given).headers() == headers
+    assert error_headers(ApiError("Why.", **given)) == headers
 
 
 def test_message_in_logs():
     """A log shows the message as the exception's text."""
     assert str(ApiError("Why.")) == "Why."
+
+
+def test_replace():
+    """A copy has the change, and the error itself does not; both are of one kind."""
+    error = errors.Overloaded("Busy.", retry_after=2)
+    changed = error.replace(retry=False, message="Very busy.")
+    assert (type(changed), changed.retry, changed.retry_after) == (errors.Overloaded, False, 2)
+    assert (changed.message, str(changed)) == ("Very busy.", "Very busy.")
+    assert (error.retry, str(error)) == (None, "Busy.")

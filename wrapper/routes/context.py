@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
-from wrapper.services.background.watchdog import connection_probe
+from wrapper.routes.connection import connection_probe
 from wrapper.services.principal import Caller, Principal
 
 LONGEST_IDEMPOTENCY_KEY = 256

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_excepti
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.context import current_gateway, is_counted, principal, request_id
+from wrapper.routes.headers import error_headers, note_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.responses import reply
 from wrapper.services import resources
@@ -37,7 +38,7 @@ def handle_api_error(error: ApiError) -> Response:
     """Answer with the error, and log it unless its turn already has."""
     if not error.recorded:
         _record(error)
-    headers = {**_rate_headers(), **error.headers()}
+    headers = {**_rate_headers(), **error_headers(error)}
     begun_elsewhere = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
     if isinstance(error, errors.ShuttingDown) and begun_elsewhere:
         headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
@@ -58,8 +59,7 @@ def handle_crash(error: Exception) -> Response:
     """
     if shortage := resources.lack(error):
         log.error("request %s failed: %s", request_id(), shortage.message)
-        shortage.retry = False  # the turn may have run
-        return handle_api_error(shortage)
+        return handle_api_error(shortage.replace(retry=False))  # the turn may have run
     log.error("request %s failed", request_id(), exc_info=error)
     return handle_api_error(
         ApiError(f"The gateway failed; its log says why, at {request_id()}.", retry=False)
@@ -77,8 +77,7 @@ def _rate_headers() -> dict[str, str]:
     """Return the headers of the rates that the request counts against."""
     if not is_counted():
         return {}
-    headers: dict[str, str] = current_gateway().rates.headers(principal())
-    return headers
+    return note_headers(current_gateway().rates.notes(principal()))
 
 
 def _api_error(error: HTTPException) -> ApiError:

@@ -14,6 +14,7 @@ from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
 from wrapper.routes.context import request_id
+from wrapper.routes.headers import note_headers
 from wrapper.services import resources
 from wrapper.services.fronts.presenter import Presenter
 from wrapper.services.turns.run import Run
@@ -66,7 +67,7 @@ def open_stream(run: Run, presenter: Presenter) -> Stream:
     with ExitStack() as closing:
         closing.enter_context(run)
         run.wait_for_first_event(HEARTBEAT_SECONDS)
-        notes = run.report()
+        notes = note_headers(run.notes())
         closing.pop_all()
     return Stream(presenter.chunks(run), run.close, notes, presenter.failure)
 

@@ -10,8 +10,8 @@ from ssl import SSLError
 from gunicorn.http import errors as http
 
 from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, UnknownUrl
+from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY, error_headers
 from wrapper.routes.json_body import JSON_TYPE
-from wrapper.routes.responses import PROCESSING_HEADER, SECURITY_HEADERS
 
 # The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {
@@ -48,10 +48,10 @@ def response(error: ApiError) -> tuple[str, bytes]:
         "Connection": "close",
         "Content-Type": JSON_TYPE,
         "Content-Length": str(len(body)),
-        "x-request-id": id_,
-        PROCESSING_HEADER: "0",
-        **SECURITY_HEADERS,
-        **error.headers(),
+        REQUEST_ID: id_,
+        PROCESSING: "0",
+        **SECURITY,
+        **error_headers(error),
     }
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from wrapper.errors import ApiError
+from wrapper.notes import Notes
 from wrapper.services.turn import Message
 
 Source = Literal["warm", "cold", "parked", "recycled"]
@@ -171,16 +172,9 @@ class Compacted:
 
 @dataclass(frozen=True)
 class Noted:
-    """A note for the client about a parameter. `name` is the header that lists it."""
+    """More `notes` about the answer, for the client."""
 
-    name: Literal["x-adapted-params", "x-retried-params", "x-unmet-params", "x-ended-early"]
-    param: str
-
-
-def add_note(notes: Mapping[str, str], noted: Noted) -> dict[str, str]:
-    """Return *notes*, by header name, with *noted* added."""
-    params = filter(None, notes.get(noted.name, "").split(", "))
-    return {**notes, noted.name: ", ".join(dict.fromkeys((*params, noted.param)))}
+    notes: Notes
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
 
 from wrapper import ApiError
+from wrapper.routes import error_headers
 
 
 def install(app: Flask) -> None:
@@ -23,4 +24,4 @@ def show(error: HTTPException) -> tuple[str, int]:
 def show_away(error: ApiError) -> tuple[str, int, dict[str, str]]:
     """Tell of a page for which the gateway was asked in vain."""
     why = "Our tea master is away. Please try again in a while."
-    return render_template("error.html", status=503, why=why), 503, error.headers()
+    return render_template("error.html", status=503, why=why), 503, error_headers(error)

@@ -12,6 +12,7 @@ from werkzeug.datastructures import Headers
 from wrapper.auth.guard import Guard, cors_origins, exposed
 from wrapper.errors import InvalidApiKey, PermissionDenied
 from wrapper.origins import pattern
+from wrapper.routes.headers import error_headers
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.settings import Settings
 
@@ -63,7 +64,7 @@ def test_wrong_key(sent):
     """A missing or wrong key is refused with 401, and the message does not repeat it."""
     with pytest.raises(InvalidApiKey) as caught:
         check(sent, api_key=KEY)
-    assert caught.value.headers() == {"WWW-Authenticate": "Bearer"}
+    assert error_headers(caught.value) == {"WWW-Authenticate": "Bearer"}
     assert KEY not in caught.value.message
 
 

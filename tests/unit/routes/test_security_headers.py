@@ -5,7 +5,7 @@ from flask import Flask
 
 from tests.support.scripted_server import BODY_LIMIT, CHAT_BODY, CHAT_PATH, KEY, ScriptedServer
 from wrapper import Gateway, errors
-from wrapper.routes.responses import SECURITY_HEADERS
+from wrapper.routes.headers import SECURITY
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 
@@ -38,7 +38,7 @@ RESPONSES = {
 def missing(response):
     """Return the names of the headers that *response* lacks."""
     sent = response.headers
-    lacks = [name for name in SECURITY_HEADERS if SECURITY_HEADERS[name] not in sent.get_all(name)]
+    lacks = [name for name in SECURITY if SECURITY[name] not in sent.get_all(name)]
     return [name for name in lacks if name != "Cache-Control" or "no-store" not in sent[name]]
 
 
@@ -60,9 +60,7 @@ def test_no_duplicates():
         ScriptedServer().ask(stream=True),
         ScriptedServer().post("{"),
     ):
-        assert [len(response.headers.get_all(name)) for name in SECURITY_HEADERS] == [1] * len(
-            SECURITY_HEADERS
-        )
+        assert [len(response.headers.get_all(name)) for name in SECURITY] == [1] * len(SECURITY)
 
 
 def test_another_app():
@@ -78,7 +76,7 @@ def test_another_app():
     ):
         assert missing(response) == []
     for response in (client.get("/own"), client.get("/nothing")):
-        assert not set(SECURITY_HEADERS) & set(response.headers.keys())
+        assert not set(SECURITY) & set(response.headers.keys())
 
 
 def test_the_apps_own_policy():

@@ -6,7 +6,7 @@ from ssl import SSLError
 import pytest
 from gunicorn.http import errors as http
 
-from wrapper.routes.responses import SECURITY_HEADERS
+from wrapper.routes.headers import SECURITY
 from wrapper.server.malformed import error_for, response
 
 FAULTS = [
@@ -41,7 +41,7 @@ def test_answers(fault, status):
     assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
     assert int(headers["Content-Length"]) == len(body)
     assert (headers["Connection"], headers["x-request-id"]) == ("close", id_)
-    assert headers.items() >= SECURITY_HEADERS.items()
+    assert headers.items() >= SECURITY.items()
 
 
 def test_no_header_injection():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest
+from wrapper.notes import Notes
 from wrapper.services.attachments.media import decode_base64
 from wrapper.services.background.offload.runner import Exceeded, Job, offload
 from wrapper.services.messages.message import ChatMessage
@@ -52,8 +53,8 @@ def check_images(
     *,
     strict: bool,
     gone: Callable[[], bool] = lambda: False,
-) -> dict[str, str]:
-    """Return the headers that name the images and files of *messages* that the gateway changes.
+) -> Notes:
+    """Return notes on the images and files of *messages* that the gateway changes.
 
     Raises InvalidRequest for the first of them if *strict*, and whenever inspect_images does.
     """
@@ -64,8 +65,7 @@ def check_images(
     if strict:
         _refuse(shrunk, "the model would get this image smaller than it is")
         _refuse(corrected, "this file has another type than it says, or a wrong checksum")
-    changed = {"x-resized-images": shrunk, "x-corrected-files": corrected}
-    return {header: ", ".join(paths) for header, paths in changed.items() if paths}
+    return Notes(resized_images=tuple(shrunk), corrected_files=tuple(corrected))
 
 
 def _refuse(paths: list[str], why: str) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import select
-import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from wrapper.errors import ClientGone, TimedOut, Unavailable
 
 CHECK_SECONDS = 0.25
-HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # without POLLRDHUP: not on Linux
 
 
 class Watchdog:
@@ -55,20 +51,3 @@ class Watchdog:
                 self._drain_deadline = now + self._grace
         elif now >= self._drain_deadline:
             raise Unavailable("The gateway is shutting down; the turn was ended.", retry=False)
-
-
-def connection_probe(environ: Mapping[str, Any]) -> Callable[[], bool]:
-    """Return a function that says, without waiting, whether a WSGI request's client has left.
-
-    Neither WSGI nor gunicorn tells of it; the socket does, also under TLS and with unread bytes.
-    Waitress knows, where its channel_request_lookahead is not 0.
-    """
-    if "waitress.client_disconnected" in environ:
-        told: Callable[[], bool] = environ["waitress.client_disconnected"]
-        return told
-    sock: socket.socket | None = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if sock is None:
-        return lambda: False
-    poll = select.poll()
-    poll.register(sock, HUNG_UP)
-    return lambda: bool(poll.poll(0))

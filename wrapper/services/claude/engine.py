@@ -100,12 +100,14 @@ class ClaudeEngine:
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine."""
         turn = confine(turn, self._settings)
+        begun = False
         try:
             async with aclosing(self._run_once(turn, leaving)) as events:
                 async for event in events:
+                    begun = begun or isinstance(event, Started)
                     yield event
-        except ContextLengthExceeded as error:
-            if not turn.compacts or error.retry is False:  # the model has begun
+        except ContextLengthExceeded:
+            if begun or not turn.compacts:
                 raise
             async with aclosing(self._run_compacted(turn, leaving)) as events:
                 async for event in events:

@@ -103,8 +103,8 @@ def error_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
     """
     error = _make_error(result, notice)
     if gave_up and error.retry_after:
-        error.retry_after = LONG_RETRY_SECONDS
-        error.message = f"{error.message.removesuffix('.')}. {LONG_WAIT}"
+        message = f"{error.message.removesuffix('.')}. {LONG_WAIT}"
+        return error.replace(retry_after=LONG_RETRY_SECONDS, message=message)
     return error
 
 
@@ -124,8 +124,7 @@ def error_of_retry(delay: Raw) -> ApiError | None:
     if seconds <= LONGEST_WAIT or not isinstance(status, int):
         return None
     error = _make_error({"api_error_status": status}, f"it asks for a wait of {seconds} s")
-    error.retry_after = seconds
-    return error
+    return error.replace(retry_after=seconds)
 
 
 def _make_error(result: Raw, notice: str) -> ApiError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
 from wrapper.json_text import Json
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -21,7 +22,6 @@ from wrapper.services.events import (
     TextDelta,
     ToolUse,
     Usage,
-    add_note,
     sum_costs,
     sum_usage,
 )
@@ -43,7 +43,7 @@ FINISH_REASONS = {
 class _Choice:
     answer: Answer = field(default_factory=Answer)
     reasoning: list[str] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: Notes = NO_NOTES
 
     @property
     def ended(self) -> Ended | None:
@@ -54,11 +54,13 @@ class _Choice:
 class ChatPresenter:
     """Writes one chat completion. `created` is in Unix seconds.
 
-    With `legacy_functions` a call is written in the API's first form, as `function_call`.
+    `name_notes` returns notes by the names that they have in this API. With `legacy_functions` a
+    call is written in the API's first form, as `function_call`.
     """
 
     id: str
     created: int
+    name_notes: Callable[[Notes], dict[str, str]]
     choices: int = 1
     include_usage: bool = False
     show_tool_use: bool = False
@@ -66,11 +68,14 @@ class ChatPresenter:
     legacy_functions: bool = False
 
     @classmethod
-    def of(cls, request: ChatRequest) -> ChatPresenter:
+    def of(
+        cls, request: ChatRequest, name_notes: Callable[[Notes], dict[str, str]]
+    ) -> ChatPresenter:
         """Return the presenter of a new completion that answers *request*."""
         return cls(
             id=f"chatcmpl-{secrets.token_hex(16)}",
             created=int(time.time()),
+            name_notes=name_notes,
             choices=request.n,
             include_usage=request.include_usage,
             show_tool_use=request.show_tool_use,
@@ -117,9 +122,10 @@ class ChatPresenter:
                     yield self._chunk(model, [_delta(each, delta)])
             self._add(choices[index], event)
             if (delta_of_event := self._delta_of(event)) is not None:
-                notes = choices[index].notes if isinstance(event, Ended) else {}
                 chunk = self._chunk(model, [_delta(index, *delta_of_event)])
-                yield {**chunk, "notes": notes} if notes else chunk
+                if isinstance(event, Ended) and (notes := choices[index].notes):
+                    chunk["notes"] = self.name_notes(notes)
+                yield chunk
         if self.include_usage:
             usage = build_usage(choice.ended for choice in choices if choice.ended)
             yield {**self._chunk(model, []), "usage": usage}
@@ -135,7 +141,7 @@ class ChatPresenter:
         elif isinstance(event, ToolUse) and self.show_tool_use:
             choice.reasoning.append(describe(event))
         elif isinstance(event, Noted):
-            choice.notes = add_note(choice.notes, event)
+            choice.notes |= event.notes
 
     def _delta_of(self, event: Event) -> tuple[Json, str | None] | None:
         """Return the delta for *event*, with the finish reason if it ends the choice."""

@@ -14,6 +14,7 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from wrapper.errors import RateLimited, Unavailable
+from wrapper.notes import Notes, RateState
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
@@ -61,16 +62,13 @@ class RateLimits:
                 if what == "tokens" and tokens > 0:
                     self._limiter.hit(limit, what, principal.name, cost=tokens)
 
-    def headers(self, principal: Principal) -> dict[str, str]:
-        """Return OpenAI's headers for the limits that *principal* has, as far as they are known."""
-        headers: dict[str, str] = {}
+    def notes(self, principal: Principal) -> Notes:
+        """Return the state of the rates that *principal* has, as far as it is known."""
+        rates: list[RateState] = []
         with self._reached(required=False):
             for what, limit in _limits(principal):
-                left, seconds = self._state(what, limit, principal)
-                headers[f"x-ratelimit-limit-{what}"] = str(limit.amount)
-                headers[f"x-ratelimit-remaining-{what}"] = str(left)
-                headers[f"x-ratelimit-reset-{what}"] = f"{seconds}s"
-        return headers
+                rates.append(RateState(what, limit.amount, *self._state(what, limit, principal)))
+        return Notes(rates=tuple(rates))
 
     def _state(self, what: str, limit: RateLimitItem, principal: Principal) -> tuple[int, int]:
         """Return what is left, and in how many seconds all of it is."""
@@ -83,7 +81,7 @@ class RateLimits:
             f"The key {principal.name!r} may use {limit.amount} {NAMES[what]} a minute, and has; "
             f"try again in {seconds} s.",
             retry_after=seconds,
-            headers=self.headers(principal),
+            notes=self.notes(principal),
         )
 
     @contextlib.contextmanager

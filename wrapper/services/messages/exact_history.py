@@ -1,4 +1,4 @@
-"""The header that names what of a conversation the model gets in another form."""
+"""The arguments of past calls that the model gets in another form."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.past_call import is_object
 from wrapper.services.turn import ToolCall
 
-ADAPTED = "x-adapted-messages"
-# A header should stay within what proxies take; of more paths only the number is told.
-MOST_PATHS = 50
 
-
-def tell_adapted(
+def adapted_paths(
     messages: Iterable[ChatMessage],
     before: Iterable[ChatMessage] = (),
     *,
     changed: Iterable[str] = (),
     strict: bool,
-) -> dict[str, str]:
-    """Return the header that names the arguments in *messages* that JavaScript would change.
+) -> tuple[str, ...]:
+    """Return the paths of what the model gets in another form.
 
-    Those of what was said *before*, in the session, it names as session_id. It also names the
-    paths of what is *changed* for another reason. Raises InvalidRequest
-    for the first of them if *strict*.
+    These are what was *changed* already, and those arguments in *messages* that JavaScript would
+    change. Arguments from *before*, in the session, stand as session_id. Raises InvalidRequest for
+    the first arguments if *strict*.
     """
     paths = ["session_id"] if any(_inexact_arguments(before)) else []
     paths += _inexact_arguments(messages)
@@ -38,9 +34,7 @@ def tell_adapted(
             param=paths[0],
             code="unsupported_value",
         )
-    paths = list(dict.fromkeys((*changed, *paths)))
-    more = [f"and {len(paths) - MOST_PATHS} more"] if len(paths) > MOST_PATHS else []
-    return {ADAPTED: ", ".join((*paths[:MOST_PATHS], *more))} if paths else {}
+    return tuple(dict.fromkeys((*changed, *paths)))
 
 
 def _inexact_arguments(messages: Iterable[ChatMessage]) -> Iterator[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 from wrapper.errors import RequestTooLarge
 from wrapper.services.events import (
@@ -37,7 +36,6 @@ class StatelessTurn:
     key: SessionKey | None = None
     options = NO_OPTIONS
     before: tuple[ChatMessage, ...] = ()
-    notes: Mapping[str, str] = MappingProxyType({})
     repeats = False
 
     def remember(
@@ -98,11 +96,6 @@ class SessionTurn:
         return self._session.head.key
 
     @property
-    def notes(self) -> dict[str, str]:
-        """Return the header that tells of an answer that was given before."""
-        return {"idempotent-replayed": "true"} if self.repeats else {}
-
-    @property
     def before(self) -> tuple[ChatMessage, ...]:
         """Return what was said before. New system messages take the place of those there were."""
         known = self._session.messages
@@ -137,7 +130,7 @@ class SessionTurn:
         Raises Conflict or Unavailable where that cannot be.
         """
         ended = answer.ended
-        if self.repeats or ended is None or ended.ending not in REMEMBERED:
+        if ended is None or ended.ending not in REMEMBERED:
             return
         head = self._session.head
         reply = answer.message(legacy=legacy)

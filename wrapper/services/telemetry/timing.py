@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
+from wrapper.notes import Notes, TimedPart
 from wrapper.services.events import Started
 
 
@@ -50,6 +51,11 @@ class Timing:
             self.source = acquired.source
             self.lease, self.configure = acquired.lease, acquired.configure
 
+    @property
+    def has_begun(self) -> bool:
+        """Say whether the model has begun to answer."""
+        return self.first_token is not None
+
     def over(self) -> None:
         if self.total is None:
             self.total = self._elapsed()
@@ -60,13 +66,15 @@ class Timing:
         known = ((name, getattr(self, name)) for name in names)
         return {name: seconds for name, seconds in known if seconds is not None}
 
-    def header(self) -> dict[str, str]:
-        """Return the header Server-Timing, in milliseconds; none where nothing is known."""
-        told = [
-            f"{name};dur={seconds * 1000:.1f}{f';desc={self.source}' if name == 'lease' else ''}"
-            for name, seconds in self.parts().items()
-        ]
-        return {"server-timing": ", ".join(told)} if told else {}
+    def notes(self) -> Notes:
+        """Return the times that are known."""
+        source = {"lease": self.source}
+        return Notes(
+            timing=tuple(
+                TimedPart(name, seconds, source.get(name, ""))
+                for name, seconds in self.parts().items()
+            )
+        )
 
     def _elapsed(self) -> float:
         return self.clock() - self._began
@@ -74,10 +82,9 @@ class Timing:
 
 @contextmanager
 def timed(timing: Timing) -> Iterator[None]:
-    """Add what *timing* knows to the headers of an ApiError that is raised meanwhile."""
+    """Add what *timing* knows to the notes of an ApiError that is raised meanwhile."""
     try:
         yield
     except ApiError as error:
         timing.over()
-        error.extra_headers |= timing.header()
-        raise
+        raise error.replace(notes=error.notes | timing.notes()) from error

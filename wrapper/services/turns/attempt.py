@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from wrapper.notes import Notes
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -126,11 +127,11 @@ class Attempt:
         if not self._wanted:
             yield from self._unwanted
         if self._dropped:
-            yield Noted("x-adapted-params", "parallel_tool_calls")
+            yield Noted(Notes(adapted_params=("parallel_tool_calls",)))
         if fault and fault.error:
             yield Unfit(fault.error)
         elif fault:
-            yield Noted("x-unmet-params", fault.param)
+            yield Noted(Notes(unmet_params=(fault.param,)))
         if self.ended:
             yield self.ended
 

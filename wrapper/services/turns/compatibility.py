@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.errors import InvalidRequest
+from wrapper.notes import Notes
 from wrapper.services.catalog import Capabilities
 from wrapper.services.request import ChatRequest
 
@@ -26,14 +27,13 @@ class CompatibleRequest:
     adapted: tuple[str, ...] = ()
 
     @property
-    def notes(self) -> dict[str, str]:
-        """Return the names by the header that tells of them."""
-        told = {
-            "x-ignored-params": self.ignored,
-            "x-clamped-params": self.clamped,
-            "x-adapted-params": self.adapted,
-        }
-        return {header: ", ".join(names) for header, names in told.items() if names}
+    def notes(self) -> Notes:
+        """Return what the client learns about its parameters."""
+        return Notes(
+            ignored_params=self.ignored,
+            clamped_params=tuple(self.clamped),
+            adapted_params=self.adapted,
+        )
 
 
 def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> CompatibleRequest:

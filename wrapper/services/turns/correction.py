@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from wrapper.errors import ApiError
+from wrapper.notes import Notes
 from wrapper.services.engine import Runner
 from wrapper.services.events import Compacted, Event, Noted, Started, add_usage
 from wrapper.services.turn import Turn
@@ -49,7 +50,7 @@ class Correction:
         self, first: Attempt, fault: Fault, leaving: asyncio.Event
     ) -> AsyncGenerator[Event]:
         """Yield what comes of a second request; the first answer, where that one fails."""
-        yield Noted("x-retried-params", fault.param)
+        yield Noted(Notes(retried_params=(fault.param,)))
         assert fault.reminder  # noqa: S101 - else it is not worth it
         asked = first.correction(fault.reminder)
         second = Attempt(asked, self._choice, self._streams, later=first.spoke)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Catalog
 from wrapper.services.json_schema.draft7 import as_draft_7
 from wrapper.services.limits.policy import Policy
@@ -20,13 +21,13 @@ SHAPE_PARAM = "response_format.json_schema.schema"
 
 @dataclass(frozen=True)
 class Draft:
-    """A request as its model takes it. `notes` are the headers that name what was changed."""
+    """A request as its model takes it. `notes` say what was changed for that."""
 
     request: ChatRequest
     model: str
     grant: Grant
     principal: Principal
-    notes: Mapping[str, str]
+    notes: Notes = NO_NOTES
     strict: bool = False
 
     def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
@@ -41,12 +42,8 @@ class Draft:
             strict=self.strict,
         )
 
-    def empty(self) -> Turn:
-        """Return a turn without messages, for an answer that is only repeated."""
-        return Turn(self.model, (), profile=self.grant.profile, principal=self.principal)
 
-
-def draft(
+def make_draft(
     request: ChatRequest,
     principal: Principal,
     *,
@@ -64,8 +61,7 @@ def draft(
     if grant.profile == "agent":
         request = _for_agent(request)
     fitted = fit(request, catalog.capabilities(choice.model), strict=strict)
-    remapped = {"x-model-remapped": choice.remapped} if choice.remapped else {}
-    notes = {**remapped, **fitted.notes}
+    notes = replace(fitted.notes, model_remapped=choice.remapped or "")
     drafted = Draft(fitted.request, choice.model, grant, principal, notes, strict)
     if request.session_id is None:
         drafted.build()

@@ -1,72 +1,74 @@
-"""The run: the turns of one request under way, watched, recorded, booked and remembered."""
+"""The run of a request: the events of its turns, watched, logged, recorded and remembered."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from wrapper.errors import ApiError, QuotaExceeded
+from wrapper.notes import Notes
 from wrapper.services.background.watchdog import Watchdog
-from wrapper.services.events import Ended, Ending, Event, Noted, add_note
-from wrapper.services.messages.answer import Answer
+from wrapper.services.events import Ended, Ending, Event, Noted
 from wrapper.services.telemetry.timing import timed
+from wrapper.services.turns.answers import Answers
 from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.usage_recorder import UsageRecorder
 
+Item = tuple[int, Event] | None
+
 
 class Events(Protocol):
-    """The events of turns under way, each with its turn's index, and None where none came."""
+    """The events of turns, each with its turn's index, and None when none has come for a while."""
 
-    def __iter__(self) -> Iterator[tuple[int, Event] | None]: ...
+    def __iter__(self) -> Iterator[Item]: ...
 
     def close(self) -> Iterable[tuple[int, Event]]:
-        """End what still runs, and return what it has told that nobody has asked for."""
+        """End the turns that still run, and return what they report that was not read yet."""
         ...
 
 
 class Run:
     """The events of one request. It must be closed; closing it more than once is harmless.
 
-    *answers* gather the turns' events. Each is given to *remember* when its turn ends, before the
-    client gets that event. `notes`, by header name, grow as the turns run. As a context manager it
-    closes itself, and adds the time that the request took to an ApiError.
+    *answers* gather the events. An answer is remembered when its turn ends, before the client gets
+    that event. *release* gives back what the request holds. As a context manager the run closes
+    itself, and adds the time that the request took to an ApiError.
     """
 
     def __init__(
         self,
-        loop: Events,
+        events: Events,
         watchdog: Watchdog,
-        record: RequestLog,
+        log: RequestLog,
         recorder: UsageRecorder,
+        answers: Answers,
         *,
-        answers: Sequence[Answer],
-        remember: Callable[[Answer], None],
+        notes: Notes,
         release: Callable[[], None],
-        notes: dict[str, str],
     ):
-        self._loop = loop
+        self._events = events
         self._watchdog = watchdog
-        self._record = record
+        self._log = log
         self._recorder = recorder
         self._answers = answers
-        self._remember = remember
+        self._notes = notes
         self._release = release
         self._items = self._watched()
-        self._primed: list[tuple[int, Event] | None] = []
-        self.notes = notes
+        self._first: list[Item] = []
 
-    def __iter__(self) -> Iterator[tuple[int, Event] | None]:
-        """Yield (choice, event), or None when a while has passed without any."""
-        return itertools.chain(self._primed, self._items)
+    def __iter__(self) -> Iterator[Item]:
+        """Yield (choice, event), or None when nothing has come for a while."""
+        return itertools.chain(self._first, self._items)
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        with timed(self._record.timing):
+        with timed(self._log.timing):
             self.close()
             if isinstance(error, ApiError):
                 raise error
@@ -76,57 +78,66 @@ class Run:
         until = time.monotonic() + seconds
         for item in self._items:
             if item is not None or time.monotonic() >= until:
-                self._primed.append(item)
+                self._first.append(item)
                 return
 
-    def report(self) -> dict[str, str]:
-        """Return the notes, by header name, with the state of the rates and the time so far."""
-        return {**self.notes, **self._recorder.rate_headers(), **self._record.timing.header()}
+    def notes(self) -> Notes:
+        """Return what the client learns about the answer, as far as it is known now."""
+        known = self._notes | self._recorder.rate_notes() | self._log.timing.notes()
+        return replace(known, cost_usd=self._answers.cost_usd())
 
     def close(self) -> None:
+        """End the turns that still run, and give back what the request holds."""
         try:
-            with contextlib.suppress(ApiError):  # the books keep it all the same, the log tells
-                for index, event in self._loop.close():
-                    self._record.add(index, event)
+            # The ledger keeps what it cannot store now, and logs why.
+            with contextlib.suppress(ApiError):
+                for index, event in self._events.close():
+                    self._log.add(index, event)
                 self._recorder.close()
-        finally:  # else a session could never be used again
+        finally:  # else nobody could use the session again
             self._release()
-            self._record.close()
+            self._log.close()
 
-    def _watched(self) -> Iterator[tuple[int, Event] | None]:
-        self._record.begin()
+    def _watched(self) -> Iterator[Item]:
+        self._log.begin()
         try:
-            for item in self._loop:
+            for item in self._events:
                 self._watchdog.check()
                 if item is not None:
-                    yield from self._ended_early(*item)
-                    self._record.add(*item)
+                    yield from self._notes_before(*item)
+                    self._log.add(*item)
                     self._gather(*item)
                 yield item
+        except ApiError as error:
+            self._log.fail(error)
+            raise self._final(error) from error
         except Exception as error:
-            self._record.fail(error)
+            self._log.fail(error)
             raise
-        self._record.done()
+        self._log.done()
+
+    def _final(self, error: ApiError) -> ApiError:
+        """Return *error* as the client gets it.
+
+        Once the model has begun, the client's library must not send the request again by itself:
+        what the model did costs money, and what its tools did cannot be undone.
+        """
+        retry = False if self._log.timing.has_begun else error.retry
+        return error.replace(retry=retry, recorded=True)
 
     def _gather(self, index: int, event: Event) -> None:
         if isinstance(event, Noted):
-            self.notes = add_note(self.notes, event)
-        answer = self._answers[index]
+            self._notes |= event.notes
         try:
-            answer.add(event)
+            self._answers.add(index, event)
         except ApiError as error:
-            error.extra_headers |= self.notes
-            raise
-        if answer.ended:
-            try:
-                self._remember(answer)
-            except ApiError as error:
-                error.retry = False  # the turn was had, whatever its tools have done
-                raise
+            raise error.replace(notes=self._notes) from error
+        if isinstance(event, Ended):
+            self._answers.remember(index)
 
-    def _ended_early(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
-        """Yield what names the reason, before the end of a turn that could not go on."""
+    def _notes_before(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
+        """Yield why the turn ends, if the key's budget ends it."""
         if isinstance(event, Ended) and event.ending is Ending.BUDGET:
-            noted = Noted("x-ended-early", str(QuotaExceeded.code))
+            noted = Noted(Notes(ended_early=str(QuotaExceeded.code)))
             self._gather(index, noted)
             yield index, noted

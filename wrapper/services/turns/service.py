@@ -1,49 +1,62 @@
-"""The chat service: a chat request admitted, made into turns, run, and remembered if asked."""
+"""The turn service: it admits a request, and runs and remembers its turns."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
+from wrapper.notes import Notes
 from wrapper.services import resources
 from wrapper.services.attachments.images import check_images
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner
-from wrapper.services.limits.admission import Admission
-from wrapper.services.limits.policy import Policy
-from wrapper.services.limits.rate_limits import RateLimits
-from wrapper.services.messages.answer import Answer
-from wrapper.services.messages.exact_history import tell_adapted
-from wrapper.services.messages.message import ChatMessage
+from wrapper.services.limits.limits import Limits
+from wrapper.services.messages.exact_history import adapted_paths
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
 from wrapper.services.sessions.options import options_of
 from wrapper.services.sessions.service import SessionRequest, SessionService
 from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
-from wrapper.services.telemetry.metrics import Metrics
+from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
-from wrapper.services.turn import Turn
+from wrapper.services.turn import Message, Turn
 from wrapper.services.turn_loop import TurnLoop
+from wrapper.services.turns.answers import Answers
 from wrapper.services.turns.correction import Correction
-from wrapper.services.turns.draft import Draft, draft
+from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
 from wrapper.services.turns.usage_recorder import UsageRecorder
-from wrapper.services.usage.ledger import Ledger
 from wrapper.settings import Settings
 
 
-class TurnService:
-    """Answers chat requests. *draining* says whether the gateway is shutting down.
+@dataclass(frozen=True)
+class _Opening:
+    """A request that has its places, with all that its run needs; *held* gives back what it holds.
 
-    *sender* is in whose name signals are sent.
+    The request is as the client sent it, with the options of its session.
+    """
+
+    request: ChatRequest
+    caller: Caller
+    draft: Draft
+    session_turn: SessionTurn | StatelessTurn
+    watchdog: Watchdog
+    timing: Timing
+    held: ExitStack
+
+
+class TurnService:
+    """Runs the turns of chat requests. *draining* says whether the gateway is shutting down.
+
+    Without *sessions* it refuses requests that name one.
     """
 
     def __init__(
@@ -51,42 +64,34 @@ class TurnService:
         engine: Engine,
         catalog: Catalog,
         settings: Settings,
+        limits: Limits,
+        observers: Observers,
         *,
-        admission: Admission,
-        metrics: Metrics,
-        policy: Policy,
-        ledger: Ledger,
-        rates: RateLimits,
         sessions: SessionService | None = None,
-        sender: object = None,
         draining: Callable[[], bool] = lambda: False,
     ):
         self._engine = engine
         self._catalog = catalog
         self._settings = settings
-        self._policy = policy
-        self._admission = admission
-        self._metrics = metrics
-        self._ledger = ledger
-        self._rates = rates
+        self._limits = limits
         self._sessions = sessions
-        self._sender = sender
+        self._observers = observers
         self._draining = draining
 
     def admit(self, caller: Caller) -> Caller:
         """Count a request against its key's rate and check the key's budget.
 
-        This needs no part of the request's body, so it comes before the body is read. Raises
-        RateLimited, QuotaExceeded or Unavailable. A request that may be the repetition of one that
-        was answered costs nothing then, so its budget is checked later.
+        This needs no part of the request's body, so call it before the body is read. A request
+        that may repeat an answered one costs nothing if it does, so its budget is checked later.
+        Raises RateLimited, QuotaExceeded or Unavailable.
         """
         if caller.admitted:
             return caller
         self._check(caller)
         resources.check()
-        self._rates.admit(caller.principal)
+        self._limits.rates.admit(caller.principal)
         if not caller.may_repeat:
-            self._ledger.check(caller.principal)
+            self._limits.ledger.check(caller.principal)
         return replace(caller, admitted=True)
 
     def open(self, request: ChatRequest, caller: Caller) -> Run:
@@ -104,74 +109,75 @@ class TurnService:
         with ExitStack() as held:
             with timing.queueing():
                 check = partial(self._check, caller)
-                held.callback(self._admission.admit(request.n, caller.principal, check))
+                admission = self._limits.admission
+                held.callback(admission.admit(request.n, caller.principal, check))
             watchdog = self._watchdog(caller)
             session_turn = self._session_turn(request, caller, watchdog, held)
             request = session_turn.options.fill(request)
-            drafted = self._draft(request, caller) if session_turn.key or not early else early
-            turn = (
-                drafted.empty()
-                if session_turn.repeats
-                else drafted.build(session_turn.before, session_turn.key)
-            )
-            if not session_turn.repeats:
-                # Other turns of the key may have spent the budget meanwhile.
-                self._ledger.check(caller.principal)
-            inspected = self._inspect(request, turn, session_turn.before, caller)
-            notes = {**drafted.notes, **inspected, **session_turn.notes}
-            record = RequestLog(
-                caller.request_id,
-                turn,
-                prompts=self._settings.log_prompts,
-                timing=timing,
-                metrics=self._metrics,
-                signals=self._signals(turn, caller, session_turn),
-            )
-            recorder = UsageRecorder(caller.principal, self._ledger, self._rates, self._metrics)
-            return Run(
-                self._play(turn, request, session_turn, recorder),
-                watchdog,
-                record,
-                recorder,
-                answers=[Answer() for _ in range(request.n)],
-                remember=partial(
-                    session_turn.remember,
-                    legacy=request.legacy_functions,
-                    options=options_of(request, turn.profile),
-                ),
-                notes=notes,
-                release=held.pop_all().close,
-            )
+            draft = self._draft(request, caller) if session_turn.key or not early else early
+            opening = _Opening(request, caller, draft, session_turn, watchdog, timing, held)
+            return self._replay(opening) if session_turn.repeats else self._start(opening)
+
+    def _replay(self, opening: _Opening) -> Run:
+        """Return the run that repeats the answer that the session has given before."""
+        session_turn, draft = opening.session_turn, opening.draft
+        notes = draft.notes | self._inspect(opening, ()) | Notes(replayed=True)
+        return Run(
+            Replay(session_turn.replay()),
+            opening.watchdog,
+            self._log(opening, ()),
+            self._recorder(opening.caller),
+            Answers(opening.request.n),
+            notes=notes,
+            release=opening.held.pop_all().close,
+        )
+
+    def _start(self, opening: _Opening) -> Run:
+        """Return the run of new turns."""
+        request, caller, session_turn = opening.request, opening.caller, opening.session_turn
+        turn = opening.draft.build(session_turn.before, session_turn.key)
+        # Other turns of the key may have spent the budget meanwhile.
+        self._limits.ledger.check(caller.principal)
+        notes = opening.draft.notes | self._inspect(opening, turn.adapted)
+        signals = self._observers.signals(turn, caller.request_id)
+        log = self._log(opening, turn.messages, signals)
+        recorder = self._recorder(caller)
+        remember = partial(
+            session_turn.remember,
+            legacy=request.legacy_functions,
+            options=options_of(request, turn.profile),
+        )
+        return Run(
+            self._play(turn, request, recorder),
+            opening.watchdog,
+            log,
+            recorder,
+            Answers(request.n, remember),
+            notes=notes,
+            release=opening.held.pop_all().close,
+        )
 
     def _draft(self, request: ChatRequest, caller: Caller) -> Draft:
-        drafted = draft(
+        draft = make_draft(
             request,
             caller.principal,
             catalog=self._catalog,
-            policy=self._policy,
+            policy=self._limits.policy,
             strict=self._settings.strict_params,
         )
         if request.session_id is None and caller.may_repeat:  # only sessions repeat answers
-            self._ledger.check(caller.principal)
-        return drafted
+            self._limits.ledger.check(caller.principal)
+        return draft
 
     def _check(self, caller: Caller) -> None:
-        """Raise ShuttingDown or ClientGone where no turn should begin."""
+        """Raise ShuttingDown or ClientGone if no turn should begin."""
         if self._draining():
             raise ShuttingDown("The gateway is shutting down; ask again.", retry_after=1)
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(
-        self,
-        turn: Turn,
-        request: ChatRequest,
-        session_turn: SessionTurn | StatelessTurn,
-        recorder: UsageRecorder,
-    ) -> Events:
-        """Return the events of the request's turns, or those that *session_turn* replays."""
-        if session_turn.repeats:
-            return Replay(session_turn.replay())
+    def _play(self, turn: Turn, request: ChatRequest, recorder: UsageRecorder) -> Events:
+        """Return the events of the request's turns."""
         runner: Runner = self._engine
         if makes_demands(turn):
             retries = self._settings.retry_bad_answers
@@ -179,11 +185,22 @@ class TurnService:
         turn = replace(turn, may_go_on=recorder.may_go_on)
         return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=recorder.add)
 
-    def _signals(
-        self, turn: Turn, caller: Caller, session_turn: SessionTurn | StatelessTurn
-    ) -> Signals | None:
-        """Return what tells of the turn; one that was had before was told of then."""
-        return None if session_turn.repeats else Signals(self._sender, turn, caller.request_id)
+    def _log(
+        self, opening: _Opening, messages: Sequence[Message], signals: Signals | None = None
+    ) -> RequestLog:
+        """Return the request's log, which gets the *messages* only if settings allow that."""
+        return RequestLog(
+            opening.caller.request_id,
+            opening.draft,
+            timing=opening.timing,
+            metrics=self._observers.metrics,
+            signals=signals,
+            messages=messages if self._settings.log_prompts else None,
+        )
+
+    def _recorder(self, caller: Caller) -> UsageRecorder:
+        limits, metrics = self._limits, self._observers.metrics
+        return UsageRecorder(caller.principal, limits.ledger, limits.rates, metrics)
 
     def _session_turn(
         self, request: ChatRequest, caller: Caller, watchdog: Watchdog, held: ExitStack
@@ -199,15 +216,16 @@ class TurnService:
         held.callback(session_turn.close)
         return session_turn
 
-    def _inspect(
-        self, request: ChatRequest, turn: Turn, before: Sequence[ChatMessage], caller: Caller
-    ) -> dict[str, str]:
-        """Return the headers that name the pictures and the calls that change."""
-        model = self._catalog.resolve(turn.model)
-        shrinks = partial(self._engine.shrinks, model=model, profile=turn.profile)
+    def _inspect(self, opening: _Opening, adapted: Iterable[str]) -> Notes:
+        """Return notes on what the model gets in another form: images, and *adapted* messages."""
+        draft, listed = opening.draft, opening.request.listed
+        model = self._catalog.resolve(draft.model)
+        shrinks = partial(self._engine.shrinks, model=model, profile=draft.grant.profile)
         strict = self._settings.strict_params
-        changed = check_images(request.listed, shrinks, strict=strict, gone=caller.gone)
-        return changed | tell_adapted(request.listed, before, changed=turn.adapted, strict=strict)
+        notes = check_images(listed, shrinks, strict=strict, gone=opening.caller.gone)
+        before = opening.session_turn.before
+        paths = adapted_paths(listed, before, changed=adapted, strict=strict)
+        return replace(notes, adapted_messages=paths)
 
     def _watchdog(self, caller: Caller) -> Watchdog:
         return Watchdog(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
+from wrapper.notes import Notes
 from wrapper.services.events import Event, Spent, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
@@ -65,9 +66,9 @@ class UsageRecorder:
         """Say whether the key's budget allows that the model is asked again."""
         return self._refusal() is None
 
-    def rate_headers(self) -> dict[str, str]:
-        """Return the headers for the state of the key's rates."""
-        return self._rates.headers(self._principal)
+    def rate_notes(self) -> Notes:
+        """Return the state of the key's rates."""
+        return self._rates.notes(self._principal)
 
     def close(self) -> None:
         """Tell the meter; no more will be booked."""
@@ -83,7 +84,6 @@ class UsageRecorder:
         try:
             self._ledger.check(self._principal)
         except QuotaExceeded as error:
-            error.retry = False
             return error
         except Unavailable:  # which `_book` raises, too, where it is to end the turn
             return None

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.chat_requests import mistake_in
+from wrapper.routes.headers import note_headers
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.fronts.chat import ChatPresenter
@@ -191,6 +192,6 @@ def test_answers_can_be_sent_back():
     """The gateway's own answer is accepted as a message in the next request."""
     ended = Ended(Ending.DONE, Usage(), None)
     events: list[Event] = [Started("m"), ReasoningDelta("hm"), TextDelta("Hello"), ended]
-    body = ChatPresenter("id", 0).whole([(0, event) for event in events])
+    body = ChatPresenter("id", 0, note_headers).whole([(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))

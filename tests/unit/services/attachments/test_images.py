@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from tests.support.pictures import FORMATS, noise, padded, picture
 from wrapper.errors import ClientGone, InvalidRequest
+from wrapper.notes import Notes
 from wrapper.services.attachments import images
 from wrapper.services.attachments.images import (
     MOST,
@@ -169,8 +170,8 @@ def test_corrected_files():
     wrong = replace(image(picture()), corrected=True)
     document = Document("text/plain", "a", corrected=True)
     messages = [ChatMessage("user", ("Look", wrong, image(picture()), document))]
-    headers = check_images(messages, lambda image: False, strict=False)
-    assert headers == {"x-corrected-files": "messages.0.content.1, messages.0.content.3"}
+    notes = check_images(messages, lambda image: False, strict=False)
+    assert notes == Notes(corrected_files=("messages.0.content.1", "messages.0.content.3"))
     with pytest.raises(InvalidRequest) as caught:
         check_images(messages, lambda image: False, strict=True)
     assert caught.value.param == "messages.0.content.1"

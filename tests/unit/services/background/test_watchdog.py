@@ -1,11 +1,10 @@
 """The watchdog ends a turn that must not continue."""
 
-import socket
-
 import pytest
 
 from wrapper.errors import ClientGone, TimedOut, Unavailable
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog, connection_probe
+from wrapper.routes.headers import error_headers
+from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 
 
 class World:
@@ -30,11 +29,6 @@ class World:
     def check_at(self, now):
         self.now = now
         self.watchdog.check()
-
-
-def connected(key):
-    ours, theirs = socket.socketpair()
-    return ours, theirs, connection_probe({key: ours})
 
 
 def test_a_turn_continues():
@@ -69,7 +63,7 @@ def test_timed_out(start):
     world.check_at(start + 99.7)
     with pytest.raises(TimedOut, match="100 s") as caught:
         world.check_at(start + 100)
-    assert caught.value.headers() == {"x-should-retry": "false"}
+    assert error_headers(caught.value) == {"x-should-retry": "false"}
 
 
 def test_draining():
@@ -81,7 +75,7 @@ def test_draining():
     world.check_at(14.9)
     with pytest.raises(Unavailable) as caught:
         world.check_at(15.2)
-    assert caught.value.headers() == {"x-should-retry": "false"}
+    assert error_headers(caught.value) == {"x-should-retry": "false"}
 
 
 def test_limit_holds_while_draining():
@@ -91,29 +85,3 @@ def test_limit_holds_while_draining():
     world.check_at(5)
     with pytest.raises(TimedOut):
         world.check_at(6)
-
-
-@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
-@pytest.mark.parametrize("unread", [b"", b"unread"])
-def test_probe(key, unread):
-    """A connection's end is noticed at once, also behind bytes that nobody has read."""
-    ours, theirs, gone = connected(key)
-    with ours, theirs:
-        theirs.send(unread)
-        assert not gone()
-        theirs.close()
-        assert gone()
-        assert gone()
-
-
-def test_probe_of_a_half_closed_connection():
-    """A client that will send no more has left."""
-    ours, theirs, gone = connected("gunicorn.socket")
-    with ours, theirs:
-        theirs.shutdown(socket.SHUT_WR)
-        assert gone()
-
-
-def test_probe_without_a_socket():
-    """Where the server shows no socket, clients count as present."""
-    assert connection_probe({})() is False

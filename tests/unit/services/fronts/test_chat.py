@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from wrapper.routes.headers import note_headers
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -24,7 +25,7 @@ ANSWER: list[Event] = [Started("sonnet"), TextDelta("Good "), TextDelta("day."),
 
 
 def presenter(**fields):
-    return ChatPresenter(id="chatcmpl-1", created=1700000000, **fields)
+    return ChatPresenter("chatcmpl-1", 1700000000, note_headers, **fields)
 
 
 def items(events, index=0):

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.support.admission_callers import TICK, World
 from wrapper.errors import ClientGone, InvalidRequest, RateLimited, Unavailable
+from wrapper.routes.headers import error_headers
 from wrapper.services.limits.admission import LONGEST_RETRY, Admission
 from wrapper.services.principal import Principal
 
@@ -44,7 +45,7 @@ def test_places():
     admission.admit(1)
     with pytest.raises(RateLimited, match=r"All 3 turns .* \(MAX_CONCURRENT_TURNS\)") as caught:
         admission.admit(1)
-    assert caught.value.headers() == {"Retry-After": "1"}
+    assert error_headers(caught.value) == {"Retry-After": "1"}
 
 
 def test_all_or_none():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from wrapper.errors import InvalidRequest
 from wrapper.services.claude.protocol.frames import extra_body
 from wrapper.services.messages.adaptation import adapt
-from wrapper.services.messages.exact_history import MOST_PATHS, tell_adapted
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.pairing import NO_RESULT
 from wrapper.services.messages.reminders import (
@@ -285,13 +284,6 @@ def test_what_a_session_holds(strict):
     before = [said("assistant", "Hi.", call("a", "null")), tool("a"), said("assistant", "")]
     adapted = adapt([*before, ASKED], known=3, strict=strict)
     assert adapted.paths == ("session_id",)
-
-
-def test_most_paths():
-    """The header stays short: of more paths it tells only how many there are."""
-    paths = [f"messages.{at}.role" for at in range(MOST_PATHS + 2)]
-    told = tell_adapted([], changed=paths, strict=False)["x-adapted-messages"]
-    assert told.endswith(f"messages.{MOST_PATHS - 1}.role, and 2 more")
 
 
 TEXTS = st.text("ab \n", max_size=3)

@@ -103,7 +103,7 @@ class Talk:
 def test_a_new_session():
     """Before a session's first turn nothing was said."""
     session_turn = Talk().begin_turn(user("a"))
-    assert (session_turn.before, session_turn.repeats, dict(session_turn.notes)) == ((), False, {})
+    assert (session_turn.before, session_turn.repeats) == ((), False)
     assert (session_turn.key.owner, session_turn.key.id) == ("alice", "s")
 
 
@@ -245,7 +245,6 @@ def test_what_repeats(first, second, repeats):
     talk.turn(user("a"), **first)
     session_turn = talk.begin_turn(user("a"), **second)
     assert session_turn.repeats == repeats
-    assert session_turn.notes == ({"idempotent-replayed": "true"} if repeats else {})
 
 
 REPEAT = {"attempt": "k", "again": True}
@@ -272,15 +271,6 @@ def test_only_the_last_turn_repeats():
 def test_nothing_to_repeat():
     """Who asks a new session again, because it failed before, is answered for the first time."""
     assert not Talk().begin_turn(user("a"), **REPEAT).repeats
-
-
-def test_remembered_once():
-    """A turn that is repeated is not remembered again."""
-    talk = Talk()
-    talk.turn(user("a"), **REPEAT)
-    before = talk.claim.session
-    talk.turn(user("a"), answer=text_answer("Other."), **REPEAT)
-    assert talk.claim.session is before
 
 
 def test_the_same_again_that_fails():
@@ -404,7 +394,6 @@ def test_passing():
     passing = StatelessTurn()
     passing.remember(text_answer("a"))
     assert (passing.before, passing.key, passing.repeats) == ((), None, False)
-    assert not passing.notes
     assert list(passing.replay()) == []
 
 

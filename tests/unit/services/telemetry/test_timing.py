@@ -3,6 +3,7 @@
 import pytest
 
 from wrapper.errors import RateLimited
+from wrapper.routes.headers import error_headers, note_headers
 from wrapper.services.events import Acquisition, Started
 from wrapper.services.telemetry.timing import Timing, timed
 
@@ -21,7 +22,7 @@ def clock():
 
 def test_nothing_is_known(clock):
     """What is not known is not told."""
-    assert Timing(clock).header() == {}
+    assert note_headers(Timing(clock).notes()) == {}
 
 
 def test_all_is_known(clock):
@@ -34,7 +35,7 @@ def test_all_is_known(clock):
     timing.started(Started("m", acquisition=Acquisition("parked", 0.0004, 0.02)))
     clock.now += 3
     timing.over()
-    assert timing.header() == {
+    assert note_headers(timing.notes()) == {
         "server-timing": "queue;dur=1000.0, lease;dur=0.4;desc=parked, configure;dur=20.0, "
         "first_token;dur=3500.0, total;dur=6500.0"
     }
@@ -45,7 +46,7 @@ def test_an_engine_that_does_not_tell(clock):
     timing = Timing(clock)
     clock.now += 1
     timing.started(Started("m"))
-    assert timing.header() == {"server-timing": "first_token;dur=1000.0"}
+    assert note_headers(timing.notes()) == {"server-timing": "first_token;dur=1000.0"}
 
 
 def test_the_first_counts(clock):
@@ -71,4 +72,4 @@ def test_an_error_tells_it(clock):
     with pytest.raises(RateLimited) as caught:
         wait_in_vain()
     told = {"x-own": "y", "server-timing": "queue;dur=2000.0, total;dur=2000.0"}
-    assert caught.value.headers() == {**told, "Retry-After": "1"}
+    assert error_headers(caught.value) == {**told, "Retry-After": "1"}

@@ -7,6 +7,7 @@ import pytest
 from tests.support.turn_harness import WHOLE_AND_STREAMED, TurnHarness
 from wrapper.errors import QuotaExceeded
 from wrapper.routes.chat import complete
+from wrapper.routes.headers import error_headers
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
@@ -111,7 +112,7 @@ def test_an_engine_that_knows_no_budget(harness, stream):
     here = harness(careless)
     with pytest.raises(QuotaExceeded) as caught:
         here.say("a", stream=stream)
-    assert caught.value.headers()["x-should-retry"] == "false"
+    assert error_headers(caught.value)["x-should-retry"] == "false"
     assert here.engine.running == 0
     assert spent(here) == 0.015
     assert here.free()

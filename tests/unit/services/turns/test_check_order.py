@@ -13,6 +13,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from tests.support.pictures import part, picture
 from wrapper import Gateway
 from wrapper.errors import InvalidRequest, QuotaExceeded, RateLimited
+from wrapper.routes.headers import note_headers
 from wrapper.services.attachments import images
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.usage.store import Amounts, Row
@@ -71,7 +72,7 @@ class Server:
         return self.gateway.admission.admit(1, Principal("other"))
 
     def left(self):
-        return int(self.gateway.rates.headers(self.who)[LEFT])
+        return int(note_headers(self.gateway.rates.notes(self.who))[LEFT])
 
 
 @pytest.fixture

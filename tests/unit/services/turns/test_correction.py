@@ -10,6 +10,7 @@ from tests.support.costly_schemas import COSTLY
 from tests.support.scripted_server import ScriptedServer, error_of
 from tests.support.turn_harness import TurnHarness
 from wrapper.errors import Overloaded
+from wrapper.routes.headers import note_headers
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -105,7 +106,7 @@ class Played:
 
     @property
     def notes(self):
-        return [(event.name, event.param) for event in self.of(Noted)]
+        return [item for event in self.of(Noted) for item in note_headers(event.notes).items()]
 
 
 def test_nothing_is_demanded():

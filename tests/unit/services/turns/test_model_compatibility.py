@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.errors import InvalidRequest
+from wrapper.notes import Notes
 from wrapper.services.catalog import NEWEST, Capabilities
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
@@ -47,8 +48,7 @@ def test_fit(capabilities, given, left, ignored, clamped):
     if left is not None:
         assert fitted.request == asked(**left)
     lost = [*ignored, *clamped]
-    assert set(fitted.notes) <= {"x-ignored-params", "x-clamped-params"}
-    assert ", ".join(lost) == ", ".join(fitted.notes.values())
+    assert fitted.notes == Notes(ignored_params=ignored, clamped_params=clamped)
     if lost:
         with pytest.raises(InvalidRequest) as caught:
             fit(asked(**given), capabilities, strict=True)
@@ -64,7 +64,7 @@ def test_a_demanded_call(tool_choice, legacy):
     request = asked(tool_choice=tool_choice, legacy_functions=legacy)
     fitted = fit(request, NEWEST, strict=False)
     name = "function_call" if legacy else "tool_choice"
-    assert fitted.notes == {"x-adapted-params": name}
+    assert fitted.notes == Notes(adapted_params=(name,))
     assert fitted.request.tool_choice == replace(tool_choice, forced=False)
     with pytest.raises(InvalidRequest) as caught:
         fit(request, NEWEST, strict=True)
@@ -171,9 +171,9 @@ def test_an_answer_longer_than_the_model_gives(param):
     given = asked(max_tokens=64_001, limit_param=param)
     fitted = fit(given, Capabilities(max_output_tokens=64_000), strict=False)
     assert fitted.request.max_tokens == 64_000
-    assert fitted.notes == {"x-clamped-params": param}
+    assert fitted.notes == Notes(clamped_params=(param,))
     with pytest.raises(InvalidRequest, match="64000") as caught:
         fit(given, Capabilities(max_output_tokens=64_000), strict=True)
     assert caught.value.param == param
     most = asked(max_tokens=64_000, limit_param=param)
-    assert fit(most, Capabilities(max_output_tokens=64_000), strict=True).notes == {}
+    assert fit(most, Capabilities(max_output_tokens=64_000), strict=True).notes == Notes()

@@ -6,12 +6,16 @@ import pytest
 
 from wrapper.errors import Overloaded
 from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.principal import LOCAL
+from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
-from wrapper.services.turn import Message, Turn
+from wrapper.services.turn import Message
+from wrapper.services.turns.draft import Draft
 from wrapper.services.turns.request_log import RequestLog
 
-TURN = Turn("sonnet", (Message("user", ("a secret",)),), profile="plain")
+DRAFT = Draft(ChatRequest(()), "sonnet", Grant("plain"), LOCAL)
+MESSAGES = (Message("user", ("a secret",)),)
 
 
 class Clock:
@@ -35,7 +39,8 @@ def told(caplog):
 
 def record_of(clock=None, prompts=False):
     timing = Timing(clock or Clock())
-    return RequestLog("req-1", TURN, prompts=prompts, timing=timing, metrics=NullMetrics())
+    messages = MESSAGES if prompts else None
+    return RequestLog("req-1", DRAFT, timing=timing, metrics=NullMetrics(), messages=messages)
 
 
 def test_done(told):

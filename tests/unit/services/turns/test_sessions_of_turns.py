@@ -410,7 +410,7 @@ def fail(*_):
 def test_faults_at_the_start(harness, stream, monkeypatch):
     """A fault just before a turn begins gives place and session back."""
     here = harness()
-    monkeypatch.setattr(here.gateway.chat_service._rates, "headers", fail)
+    monkeypatch.setattr(here.gateway.rates, "notes", fail)
     with pytest.raises(RuntimeError):
         here.say("a", stream=stream)
     assert here.free()

@@ -50,7 +50,7 @@ class Desk:
         return self.books.kept["2026-11-30", model]
 
     def tokens(self):
-        return 1_000_000 - int(self.rates.headers(ALICE)["x-ratelimit-remaining-tokens"])
+        return 1_000_000 - self.rates.notes(ALICE).rates[0].remains
 
 
 @pytest.fixture

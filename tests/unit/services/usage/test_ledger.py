@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
+from wrapper.routes.headers import error_headers
 from wrapper.services.principal import Principal
 from wrapper.services.usage.ledger import EVER, Ledger
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
@@ -105,7 +106,7 @@ def test_budget(ledger):
         "it starts anew at 2026-11-27T00:00:00Z."
     )
     assert (caught.value.status, caught.value.code) == (429, "insufficient_quota")
-    assert caught.value.headers() == {"x-should-retry": "false"}
+    assert error_headers(caught.value) == {"x-should-retry": "false"}
 
 
 def test_budgets_of_others(ledger):
@@ -239,7 +240,7 @@ def test_required_add(strict, store):
     store.fail()
     with pytest.raises(Unavailable, match=r"USAGE_REQUIRED is set\. USAGE_DB: disk full") as caught:
         spend(strict, 1)
-    assert caught.value.headers() == {"x-should-retry": "false"}
+    assert error_headers(caught.value) == {"x-should-retry": "false"}
     assert "/secret" not in caught.value.message
     store.fail(False)
     spend(strict, 1)

@@ -12,7 +12,7 @@ from typing import Any
 from claude_code_sdk import AssistantMessage, SystemMessage
 from claude_code_sdk.types import StreamEvent
 
-from wrapper.errors import ApiError, BadGateway
+from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.conversation.query import ask, understood
@@ -87,11 +87,6 @@ class Conversation:
                     async for event in events:
                         self._outcome.note(event)
                         yield event
-        except ApiError as error:
-            if self._parser.started:
-                # What the model did cannot be undone, and must not be done twice.
-                error.retry = False
-            raise
         finally:
             if stderr := self._transport.stderr_tail():
                 log.info("process %d wrote to stderr: %s", self._process.pid, Redacted(stderr))

@@ -21,18 +21,17 @@ class Backoff:
         self.refused = False
         self._failures = 0
 
-    def fail(self, error: ApiError) -> float:
-        """Count a failure and return the seconds to pause.
+    def fail(self, error: ApiError) -> tuple[ApiError, float]:
+        """Count a failure and return the error to raise for it, and the seconds to pause.
 
         Boots that fail during a pause are one failure together. Otherwise a large pool would soon
         pause for long, and notice late that boots succeed again.
         """
         self._failures += not self.paused
         delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 10))
-        error.retry_after = max(1, round(delay))
-        self.error = error
+        self.error = error = error.replace(retry_after=max(1, round(delay)))
         self.paused = True
-        return delay
+        return error, delay
 
     def refuse(self, error: ApiError) -> None:
         """Take note that no process of this Claude Code may serve."""

@@ -197,7 +197,7 @@ class Pool:
         with self._lock:
             self._booting -= 1
             begins_pause = not self._backoff.paused and not self._closed
-            delay = self._backoff.fail(error)
+            error, delay = self._backoff.fail(error)
             waiting: list[Future[Process]] = []
             if self._backoff.is_hopeless(self._booting):
                 waiting, self._waiting = list(self._waiting), deque()

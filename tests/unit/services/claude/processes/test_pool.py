@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.pool_harness import PoolHarness
 from wrapper.errors import BadGateway, Overloaded, Unavailable
+from wrapper.routes.headers import error_headers
 from wrapper.services.claude.errors import BootFailed, Refused
 from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY
 
@@ -123,7 +124,7 @@ def test_failed_boots(error, kind, message):
     with pytest.raises(kind, match=message) as caught:
         future.result(0)
     assert "secret" not in caught.value.message
-    assert caught.value.headers() == {"Retry-After": "2"}
+    assert error_headers(caught.value) == {"Retry-After": "2"}
     health = harness.pool.health()
     assert (health["status"], health["error"]) == ("failing", caught.value.message)
 
@@ -217,7 +218,7 @@ def test_refused():
     for future in (waiting, late):
         with pytest.raises(BadGateway, match="too old; update it") as caught:
             future.result(0)
-        assert caught.value.headers() == {"x-should-retry": "false"}
+        assert error_headers(caught.value) == {"x-should-retry": "false"}
     assert harness.refused == ["too old; update it"]
     assert harness.status() == ("failing", 0, 0)
     assert not harness.boot_threads.jobs

@@ -1,0 +1,67 @@
+"""The headers of responses: one for each note, and nothing for what is not noted."""
+
+from wrapper.errors import Overloaded
+from wrapper.notes import Notes, RateState, TimedPart
+from wrapper.routes.headers import ANSWER, MOST_PATHS, error_headers, note_headers
+
+EVERYTHING = Notes(
+    "claude-2",
+    ("a", "b"),
+    ("c",),
+    ("d",),
+    ("messages.0",),
+    ("e",),
+    ("f",),
+    "insufficient_quota",
+    ("g",),
+    ("h",),
+    True,
+    0.00123,
+    (TimedPart("queue", 0.001), TimedPart("lease", 0.002, "warm")),
+    (RateState("requests", 5, 4, 60), RateState("tokens", 100, 90, 30)),
+)
+
+
+def test_each_note_has_its_header():
+    """Every note stands in its header, and every header of an answer has a meaning."""
+    headers = note_headers(EVERYTHING)
+    assert headers == {
+        "x-cost-usd": "0.001230000",
+        "x-model-remapped": "claude-2",
+        "x-ignored-params": "a, b",
+        "x-clamped-params": "c",
+        "x-adapted-params": "d",
+        "x-adapted-messages": "messages.0",
+        "x-retried-params": "e",
+        "x-ended-early": "insufficient_quota",
+        "x-unmet-params": "f",
+        "x-resized-images": "g",
+        "x-corrected-files": "h",
+        "idempotent-replayed": "true",
+        "server-timing": "queue;dur=1.0, lease;dur=2.0;desc=warm",
+        "x-ratelimit-limit-requests": "5",
+        "x-ratelimit-remaining-requests": "4",
+        "x-ratelimit-reset-requests": "60s",
+        "x-ratelimit-limit-tokens": "100",
+        "x-ratelimit-remaining-tokens": "90",
+        "x-ratelimit-reset-tokens": "30s",
+    }
+    assert set(headers) == set(ANSWER)
+
+
+def test_nothing_noted():
+    """Without notes there are no headers."""
+    assert note_headers(Notes()) == {}
+
+
+def test_many_paths():
+    """The header of adapted messages stays short: of more paths it gives only the number."""
+    paths = tuple(f"messages.{at}.role" for at in range(MOST_PATHS + 2))
+    header = note_headers(Notes(adapted_messages=paths))["x-adapted-messages"]
+    assert header.endswith(f"messages.{MOST_PATHS - 1}.role, and 2 more")
+
+
+def test_an_errors_notes():
+    """An error's notes stand beside what a client's library should do next."""
+    error = Overloaded("Busy.", retry_after=3, notes=Notes(retried_params=("a",)))
+    assert error_headers(error) == {"x-retried-params": "a", "Retry-After": "3"}

@@ -1,0 +1,72 @@
+"""Notes: what a client learns about its answer besides the answer, in responses and in errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# Fields whose values replace each other. Tuples in the other fields are joined.
+_STATES = ("timing", "rates")
+
+
+@dataclass(frozen=True)
+class TimedPart:
+    """How long a part of a request took. `source` says where its process came from."""
+
+    name: str
+    seconds: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class RateState:
+    """The state of one rate of a key: the `limit` of a minute, and what `remains` of it."""
+
+    what: str
+    limit: int
+    remains: int
+    resets_in_seconds: int
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Parameters and paths by what became of them, and what the request took.
+
+    `model_remapped` is the retired model that another one ran for. `ended_early` is the code of
+    the reason. `replayed` says that the answer was given before.
+    """
+
+    model_remapped: str = ""
+    ignored_params: tuple[str, ...] = ()
+    clamped_params: tuple[str, ...] = ()
+    adapted_params: tuple[str, ...] = ()
+    adapted_messages: tuple[str, ...] = ()
+    retried_params: tuple[str, ...] = ()
+    unmet_params: tuple[str, ...] = ()
+    ended_early: str = ""
+    resized_images: tuple[str, ...] = ()
+    corrected_files: tuple[str, ...] = ()
+    replayed: bool = False
+    cost_usd: float | None = None
+    timing: tuple[TimedPart, ...] = ()
+    rates: tuple[RateState, ...] = ()
+
+    def __or__(self, later: Notes) -> Notes:
+        """Return both together: lists are joined, and other values of *later* take precedence."""
+        fields = dict(vars(self))
+        for name, value in vars(later).items():
+            if isinstance(value, tuple) and name not in _STATES:
+                fields[name] = tuple(dict.fromkeys((*fields[name], *value)))
+            elif _is_set(value):
+                fields[name] = value
+        return Notes(**fields)
+
+    def __bool__(self) -> bool:
+        return any(map(_is_set, vars(self).values()))
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value is not False and value not in ("", ())
+
+
+NO_NOTES = Notes()

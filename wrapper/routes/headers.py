@@ -1,0 +1,174 @@
+"""The headers of responses: their names, their meanings, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from wrapper.errors import ApiError
+from wrapper.notes import Notes, RateState
+
+REQUEST_ID = "x-request-id"
+# OpenAI's name for it.
+PROCESSING = "openai-processing-ms"
+SHOULD_RETRY = "x-should-retry"
+RETRY_AFTER = "Retry-After"
+# Proxies limit the size of headers. Of more paths a header gives only the number.
+MOST_PATHS = 50
+
+# What the headers mean that responses of all routes have, or that all errors can have.
+COMMON = {
+    REQUEST_ID: "The id that the request came with, or a new one. The log has it, too.",
+    PROCESSING: "Milliseconds until the answer was ready, or until a stream began.",
+    SHOULD_RETRY: "Whether to retry automatically; false once the model has begun.",
+    RETRY_AFTER: "The number of seconds after which to retry.",
+    "Allow": "The methods that the path supports.",
+    "WWW-Authenticate": "Sent if the caller's key is missing or wrong.",
+}
+# Responses are for the program that asked. A browser must not render, frame or cache them.
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+RATES = {
+    "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
+    "x-ratelimit-remaining-requests": "How many of them are left.",
+    "x-ratelimit-reset-requests": "When they are all there again.",
+    "x-ratelimit-limit-tokens": "The tokens a minute that the caller's key may use.",
+    "x-ratelimit-remaining-tokens": "How many of them are left.",
+    "x-ratelimit-reset-tokens": "When they are all there again.",
+}
+
+
+@dataclass(frozen=True)
+class NoteHeader:
+    """One header of an answer: its name, its meaning, and its value; "" leaves it out."""
+
+    name: str
+    meaning: str
+    value: Callable[[Notes], str]
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values)
+
+
+def _cost(notes: Notes) -> str:
+    return "" if notes.cost_usd is None else f"{notes.cost_usd:.9f}"
+
+
+def _adapted_messages(notes: Notes) -> str:
+    paths = notes.adapted_messages
+    more = [f"and {len(paths) - MOST_PATHS} more"] if len(paths) > MOST_PATHS else []
+    return _listed((*paths[:MOST_PATHS], *more))
+
+
+def _timing(notes: Notes) -> str:
+    """Return the value of Server-Timing, whose times are in milliseconds."""
+    return _listed(
+        f"{part.name};dur={part.seconds * 1000:.1f}{f';desc={part.source}' if part.source else ''}"
+        for part in notes.timing
+    )
+
+
+_TIMING = NoteHeader(
+    "server-timing",
+    "What its parts took, in milliseconds, as far as is known when it is sent.",
+    _timing,
+)
+_NOTES = (
+    NoteHeader(
+        "x-cost-usd", "What the turns cost in dollars, where that is known and not streamed.", _cost
+    ),
+    NoteHeader(
+        "x-model-remapped",
+        "The retired model that was asked for, where another ran for it.",
+        lambda notes: notes.model_remapped,
+    ),
+    NoteHeader(
+        "x-ignored-params",
+        "The parameters that the request set and that had no effect.",
+        lambda notes: _listed(notes.ignored_params),
+    ),
+    NoteHeader(
+        "x-clamped-params",
+        "The parameters that were sent as the nearest that the model takes.",
+        lambda notes: _listed(notes.clamped_params),
+    ),
+    NoteHeader(
+        "x-adapted-params",
+        "The parameters that the model gets in another form, or only in words.",
+        lambda notes: _listed(notes.adapted_params),
+    ),
+    NoteHeader(
+        "x-adapted-messages",
+        "What of the messages, by paths, the model gets in another form.",
+        _adapted_messages,
+    ),
+    NoteHeader(
+        "x-retried-params",
+        "The parameters for which it was asked once more; see `notes` in streams.",
+        lambda notes: _listed(notes.retried_params),
+    ),
+    NoteHeader(
+        "x-ended-early",
+        "insufficient_quota, if the key's budget ran out before the turn was over.",
+        lambda notes: notes.ended_early,
+    ),
+    NoteHeader(
+        "x-unmet-params",
+        "The parameters that the answer does not do what they ask for.",
+        lambda notes: _listed(notes.unmet_params),
+    ),
+    NoteHeader(
+        "x-resized-images",
+        "The pictures, by their paths, that the model gets smaller than sent.",
+        lambda notes: _listed(notes.resized_images),
+    ),
+    NoteHeader(
+        "x-corrected-files",
+        "The pictures and files, by their paths, whose bytes are of another type than they said, "
+        "and pictures with a wrong checksum in their metadata.",
+        lambda notes: _listed(notes.corrected_files),
+    ),
+    NoteHeader(
+        "idempotent-replayed",
+        "Whether this is the remembered answer to what was sent before.",
+        lambda notes: "true" if notes.replayed else "",
+    ),
+    _TIMING,
+)
+
+TIMING = {_TIMING.name: _TIMING.meaning}
+# What the headers of an answer mean.
+ANSWER = {**{header.name: header.meaning for header in _NOTES}, **RATES}
+# What a browser may show to a page of another origin.
+EXPOSED = (REQUEST_ID, PROCESSING, *ANSWER)
+
+
+def note_headers(notes: Notes) -> dict[str, str]:
+    """Return the headers that carry *notes*."""
+    headers = {header.name: value for header in _NOTES if (value := header.value(notes))}
+    for rate in notes.rates:
+        headers.update(_rate_headers(rate))
+    return headers
+
+
+def error_headers(error: ApiError) -> dict[str, str]:
+    """Return the headers of a response to a request that failed with *error*."""
+    headers = {**error.extra_headers, **note_headers(error.notes)}
+    if error.retry_after is not None:
+        headers[RETRY_AFTER] = str(error.retry_after)
+    if error.retry is not None:
+        headers[SHOULD_RETRY] = str(error.retry).lower()
+    return headers
+
+
+def _rate_headers(rate: RateState) -> dict[str, str]:
+    return {
+        f"x-ratelimit-limit-{rate.what}": str(rate.limit),
+        f"x-ratelimit-remaining-{rate.what}": str(rate.remains),
+        f"x-ratelimit-reset-{rate.what}": f"{rate.resets_in_seconds}s",
+    }

@@ -1,0 +1,21 @@
+"""Who learns about requests: the metrics, and the app around the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrapper.services.telemetry.metrics import Metrics
+from wrapper.services.telemetry.signals import Signals
+from wrapper.services.turn import Turn
+
+
+@dataclass(frozen=True)
+class Observers:
+    """The metrics, and the `sender` in whose name signals are sent."""
+
+    metrics: Metrics
+    sender: object = None
+
+    def signals(self, turn: Turn, request_id: str) -> Signals:
+        """Return the signals about a request for *turn*."""
+        return Signals(self.sender, turn, request_id)
