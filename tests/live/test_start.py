@@ -81,9 +81,15 @@ def test_foreign_host(gateway, upstream, host):
     assert not upstream.requests
 
 
-def test_api_key(serve, upstream):
+@pytest.fixture(scope="module")
+def keyed(_servers):
+    """A gateway with an API_KEY."""
+    return _servers(API_KEY="the-key").wait()
+
+
+def test_api_key(keyed, upstream):
     """With API_KEY requests need it, in either header; /health does not."""
-    server = serve(API_KEY="the-key").wait()
+    server = keyed
     assert server.ask("hello")[0] == 401
     assert server.ask("hello", headers={"Authorization": "Bearer wrong"})[0] == 401
     assert not upstream.requests
@@ -92,11 +98,10 @@ def test_api_key(serve, upstream):
     assert server.call("GET", "/health")[0] == 200
 
 
-def test_key_is_checked_before_the_body(serve):
+def test_key_is_checked_before_the_body(keyed):
     """A request without the key is refused before its body is sent."""
-    server = serve(API_KEY="the-key").listen()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
+    with socket.create_connection(("127.0.0.1", keyed.port), DEADLINE) as client:
         client.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())
         assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
