@@ -1,14 +1,14 @@
-"""The lent login: a link to what is the user's, brought back when it was replaced."""
+"""The login that Claude Code uses, and how the user's own is link and copied back."""
 
 from __future__ import annotations
 
 import pytest
 
-from wrapper.services.claude.login import LentLogin
+from wrapper.services.claude.login import LentLogin, detect_login, uses_cli_login
 
 
 @pytest.fixture
-def places(tmp_path):
+def paths(tmp_path):
     original = tmp_path / "home" / ".credentials.json"
     original.parent.mkdir()
     config = tmp_path / "config"
@@ -16,53 +16,53 @@ def places(tmp_path):
     return original, config, config / ".credentials.json"
 
 
-def renew(lent, text):
+def renew(link, text):
     """Replace the file as Claude Code does."""
-    fresh = lent.with_name("fresh")
+    fresh = link.with_name("fresh")
     fresh.write_text(text)
-    fresh.replace(lent)
+    fresh.replace(link)
 
 
-def test_lent(places):
-    """A login that is there, or comes later, is read through the link."""
-    original, config, lent = places
+def test_lent(paths):
+    """A login is read through the link, even if the user logs in later."""
+    original, config, link = paths
     LentLogin(original, config)
-    assert not lent.exists()
+    assert not link.exists()
     original.write_text("a login")
-    assert lent.read_text() == "a login"
+    assert link.read_text() == "a login"
 
 
-def test_given_back(places):
-    """A renewed login replaces the user's, readable by nobody else, and is lent anew."""
-    original, config, lent = places
+def test_copied_back(paths):
+    """A renewed login replaces the user's, readable by nobody else, and is linked again."""
+    original, config, link = paths
     original.write_text("old")
     login = LentLogin(original, config)
-    renew(lent, "new")
+    renew(link, "new")
     login.copy_back()
-    assert (original.read_text(), lent.is_symlink()) == ("new", True)
+    assert (original.read_text(), link.is_symlink()) == ("new", True)
     assert original.stat().st_mode & 0o777 == 0o600
     original.write_text("newest")
-    assert lent.read_text() == "newest"
+    assert link.read_text() == "newest"
     assert [path.name for path in original.parent.iterdir()] == [original.name]
 
 
 @pytest.mark.parametrize("logged_in", [True, False])
-def test_nothing_to_give_back(places, logged_in):
-    """Where nothing was renewed nothing is touched."""
-    original, config, lent = places
+def test_nothing_to_copy_back(paths, logged_in):
+    """A login that was not renewed stays as it is."""
+    original, config, link = paths
     if logged_in:
         original.write_text("a login")
     LentLogin(original, config).copy_back()
     assert original.exists() is logged_in
-    assert lent.is_symlink()
+    assert link.is_symlink()
 
 
-def test_home_that_cannot_be_written(places):
-    """A login that cannot be given back is kept where it is, and tried again."""
-    original, config, lent = places
+def test_home_that_cannot_be_written(paths):
+    """A login that cannot be copied back stays, and the next call tries again."""
+    original, config, link = paths
     original.write_text("old")
     login = LentLogin(original, config)
-    renew(lent, "new")
+    renew(link, "new")
     away = original.parent.rename(original.parent.with_name("away"))
     with pytest.raises(OSError, match="No such file"):
         login.copy_back()
@@ -71,16 +71,77 @@ def test_home_that_cannot_be_written(places):
     assert original.read_text() == "new"
 
 
-def test_a_link_to_another_file(places, tmp_path):
-    """A link that has taken the login's place is not copied from."""
-    original, config, lent = places
+def test_a_link_to_another_file(paths, tmp_path):
+    """A link in place of the renewed login is not copied."""
+    original, config, link = paths
     original.write_text("old")
     other = tmp_path / "other"
     other.write_text("another file")
     login = LentLogin(original, config)
-    lent.unlink()
-    lent.symlink_to(other)
+    link.unlink()
+    link.symlink_to(other)
     with pytest.raises(OSError, match="symbolic links"):
         login._restore()
     assert original.read_text() == "old"
     assert list(original.parent.iterdir()) == [original]
+
+
+# Which login is used
+
+WAYS = [
+    ({"ANTHROPIC_API_KEY": "k"}, "anthropic"),
+    ({"ANTHROPIC_AUTH_TOKEN": "t"}, "anthropic"),
+    ({"CLAUDE_CODE_OAUTH_TOKEN": "t"}, "claude_cli"),
+    ({"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "r", "ANTHROPIC_API_KEY": "k"}, "bedrock"),
+    (
+        {
+            "CLAUDE_CODE_USE_VERTEX": "true",
+            "ANTHROPIC_VERTEX_PROJECT_ID": "p",
+            "CLOUD_ML_REGION": "r",
+        },
+        "vertex",
+    ),
+]
+
+
+@pytest.mark.parametrize(("environment", "method"), WAYS)
+def test_method(environment, method):
+    """A cloud goes before a key, and a key before a login; none of these lacks anything."""
+    login = detect_login(environment)
+    assert (login.method, login.missing) == (method, ())
+    assert uses_cli_login(environment) is (method == "claude_cli")
+
+
+def test_cli_login(tmp_path):
+    """Claude Code's own login is detected by its file, which is not opened."""
+    file = tmp_path / ".claude" / ".credentials.json"
+    file.parent.mkdir()
+    assert detect_login({"HOME": str(tmp_path)}).missing
+    file.touch(mode=0)
+    login = detect_login({"HOME": str(tmp_path)})
+    assert (login.method, login.reason, login.missing) == (
+        *("claude_cli", "Claude Code is logged in"),
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "names"),
+    [
+        ({}, ["ANTHROPIC_API_KEY"]),
+        ({"CLAUDE_CODE_USE_BEDROCK": "1"}, ["AWS_REGION"]),
+        ({"CLAUDE_CODE_USE_VERTEX": "1"}, ["ANTHROPIC_VERTEX_PROJECT_ID", "CLOUD_ML_REGION"]),
+    ],
+)
+def test_missing(environment, names, tmp_path):
+    """The setting that is missing is names."""
+    missing = detect_login({"HOME": str(tmp_path), **environment}).missing
+    assert len(missing) == len(names)
+    assert all(name in message for name, message in zip(names, missing, strict=True))
+
+
+def test_a_cloud_that_is_off():
+    """A cloud whose variable is 0 is not used."""
+    assert detect_login({"CLAUDE_CODE_USE_BEDROCK": "0", "ANTHROPIC_API_KEY": "k"}).method == (
+        "anthropic"
+    )

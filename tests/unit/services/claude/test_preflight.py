@@ -1,4 +1,4 @@
-"""The footing: a machine that does not bear what the settings ask for is told of, with the mend."""
+"""Preflight: a machine that cannot confine agents as asked is reported, with what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wrapper.settings import Settings, SettingsError
 KEY = {"ANTHROPIC_API_KEY": "sk-something", "PATH": "/usr/bin:/bin"}
 
 
-def told(environment=KEY, **settings) -> list[str]:
+def mistakes_of(environment=KEY, **settings) -> list[str]:
     try:
         preflight.check(Settings(**settings), environment)
     except SettingsError as error:
@@ -44,77 +44,77 @@ def as_root():
 
 
 @pytest.fixture
-def place(as_root):
-    """A directory that other users can go through."""
+def outer(as_root):
+    """A directory that other users can pass through."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)
 
 
 @pytest.fixture
-def nobody(place, monkeypatch):
-    """Return what is told of CLAUDE_USER=nobody, where all is well but for what is given."""
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    monkeypatch.chdir(place)
-    program(place, "claude", "true")
+def nobody(outer, monkeypatch):
+    """Return a function for the mistakes of CLAUDE_USER=nobody with otherwise good settings."""
+    monkeypatch.setattr(tempfile, "tempdir", str(outer))
+    monkeypatch.chdir(outer)
+    program(outer, "claude", "true")
     good = {
         "claude_user": "nobody",
-        "claude_cli_path": str(place / "claude"),
-        "session_dir": str(place / "sessions"),
-        "usage_db": str(place / "usage.db"),
+        "claude_cli_path": str(outer / "claude"),
+        "session_dir": str(outer / "sessions"),
+        "usage_db": str(outer / "usage.db"),
     }
-    return lambda environment=KEY, **settings: told(environment, **{**good, **settings})
+    return lambda environment=KEY, **settings: mistakes_of(environment, **{**good, **settings})
 
 
 def test_nothing_asked():
-    """Without settings for it nothing is asked of the machine."""
-    assert told({}) == []
+    """Without settings that confine agents nothing is checked."""
+    assert mistakes_of({}) == []
 
 
 def test_mistakes_of_the_settings_too():
-    """What is wrong with the settings alone is told as well."""
-    (mistake,) = told(claude_allowed_tools="Bash")
+    """Mistakes in the settings alone are reported as well."""
+    (mistake,) = mistakes_of(claude_allowed_tools="Bash")
     assert mistake.startswith("CLAUDE_ALLOWED_TOOLS: Bash would run")
 
 
 @pytest.mark.parametrize(
-    ("there", "missing"),
+    ("installed", "missing"),
     [((), "no bwrap and no socat"), (("bwrap",), "no socat"), (("socat",), "no bwrap")],
 )
-def test_packages_are_missing(short, tmp_path, there, missing):
-    """A sandbox without its programs is no start, and the packages are named."""
-    for name in there:
+def test_packages_are_missing(short, tmp_path, installed, missing):
+    """Without its programs the sandbox is a mistake, which names the packages."""
+    for name in installed:
         program(tmp_path, name, "true")
-    (mistake,) = told({"PATH": str(tmp_path)}, claude_sandbox=True)
+    (mistake,) = mistakes_of({"PATH": str(tmp_path)}, claude_sandbox=True)
     assert mistake.startswith(f"CLAUDE_SANDBOX: there is {missing};")
     assert "apt-get install bubblewrap socat" in mistake
 
 
 def test_namespaces_are_forbidden(short, tmp_path):
-    """A sandbox that cannot be made is no start, and what bubblewrap said is told."""
+    """A sandbox that cannot be made is a mistake, with bubblewrap's message."""
     program(tmp_path, "socat", "true")
     program(tmp_path, "bwrap", "echo No permissions to create namespace >&2; exit 1")
-    (mistake,) = told({"PATH": f"{tmp_path}:/bin"}, claude_sandbox=True)
+    (mistake,) = mistakes_of({"PATH": f"{tmp_path}:/bin"}, claude_sandbox=True)
     assert "CLAUDE_SANDBOX" in mistake
     assert "(No permissions to create namespace)" in mistake
 
 
 def test_a_sandbox_that_can_be_made(short):
-    """Where bubblewrap works nothing is told."""
-    if why := sandbox.check(os.environ["PATH"], None):
-        clis.missing(f"sandbox here: {why}")
-    assert told({"PATH": os.environ["PATH"]}, claude_sandbox=True) == []
+    """A sandbox that works is no mistake."""
+    if reason := sandbox.check(os.environ["PATH"], None):
+        clis.missing(f"sandbox here: {reason}")
+    assert mistakes_of({"PATH": os.environ["PATH"]}, claude_sandbox=True) == []
 
 
 def test_a_long_temporary_directory(monkeypatch):
-    """A path that is too long for the sandbox's sockets is told of before a command fails."""
+    """A path that is too long for the sandbox's sockets is reported at the start."""
     monkeypatch.setattr(tempfile, "tempdir", "/" + "x" * sandbox.LONGEST_TMPDIR)
-    (mistake, *_) = told(claude_sandbox=True)
+    (mistake, *_) = mistakes_of(claude_sandbox=True)
     assert mistake.startswith("TMPDIR: /xxx")
 
 
 def test_settings_of_the_sandbox_that_are_not_taken():
-    """It counts as in force only where Claude Code says so itself."""
+    """The sandbox is in force only if Claude Code says so itself."""
     taken = {"effective": {"sandbox": sandbox.sandbox(("A",))}}
     assert sandbox.in_force(taken)
     assert not sandbox.in_force({})
@@ -123,54 +123,54 @@ def test_settings_of_the_sandbox_that_are_not_taken():
 
 
 def test_no_such_user():
-    """A name that nobody has is told."""
-    (mistake,) = told(claude_user="no-such-user")
+    """A name that no user has is reported."""
+    (mistake,) = mistakes_of(claude_user="no-such-user")
     assert "useradd --system no-such-user" in mistake
 
 
 def test_the_gateways_own_user():
-    """From its own user the gateway could keep nothing."""
+    """The gateway's own user is refused, since it may read everything."""
     own = pwd.getpwuid(os.geteuid()).pw_name
-    (mistake,) = told(claude_user=own)
+    (mistake,) = mistakes_of(claude_user=own)
     assert mistake.startswith(f"CLAUDE_USER: {own} is root or the gateway's own user")
 
 
 def test_without_the_right(monkeypatch):
-    """Who is not root cannot run processes as others."""
+    """Only root can run processes as another user."""
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    (mistake,) = told(claude_user="nobody")
+    (mistake,) = mistakes_of(claude_user="nobody")
     assert "start the gateway as root" in mistake
 
 
 def test_a_user_that_will_do(nobody):
-    """A user that gets to what it needs, and to nothing else, is fine."""
+    """A user that can access what it needs, and nothing else, is fine."""
     assert nobody() == []
 
 
-def test_a_claude_out_of_reach(nobody, place):
-    """A binary that the user cannot run is told."""
-    (place / "claude").chmod(0o700)
+def test_a_claude_that_cannot_be_run(nobody, outer):
+    """A binary that the user cannot run is reported."""
+    (outer / "claude").chmod(0o700)
     (mistake,) = nobody()
     assert mistake.startswith("CLAUDE_CLI_PATH: nobody (CLAUDE_USER) cannot run")
 
 
 @pytest.mark.parametrize("setting", ["session_dir", "claude_cwd"])
-def test_directories_out_of_reach(nobody, place, setting):
+def test_directories_that_cannot_be_entered(nobody, outer, setting):
     """A directory that the user cannot enter is reported, also if it is still to be made."""
-    (place / "shut").mkdir(mode=0o700)
-    below = place / "shut" / "below"
+    (outer / "shut").mkdir(mode=0o700)
+    below = outer / "shut" / "below"
     if setting == "claude_cwd":
         below.mkdir()
     (mistake,) = nobody(**{setting: str(below)})
     assert mistake.startswith(f"{setting.upper()}: nobody (CLAUDE_USER) cannot enter")
-    assert f"(chmod o+x {place / 'shut'})" in mistake
+    assert f"(chmod o+x {outer / 'shut'})" in mistake
 
 
-def test_a_directory_that_the_gateway_itself_would_shut(nobody, place):
-    """A first start finds what a second one would: the books beside sessions do not shut them."""
+def test_a_directory_that_the_gateway_itself_would_close(nobody, outer):
+    """The usage database in the sessions' parent does not close it to the user."""
     given = {
-        "session_dir": str(place / "state" / "sessions"),
-        "usage_db": str(place / "state" / "usage.db"),
+        "session_dir": str(outer / "state" / "sessions"),
+        "usage_db": str(outer / "state" / "usage.db"),
     }
     assert nobody(**given) == []
     SqliteUsageStore(given["usage_db"]).add([])
@@ -178,10 +178,10 @@ def test_a_directory_that_the_gateway_itself_would_shut(nobody, place):
     assert unix_user.find("nobody").can("x", given["session_dir"])
 
 
-def test_a_directory_that_cannot_be_made(nobody, place):
-    """A directory for sessions that cannot be made is told, with the setting."""
-    (place / "file").write_text("")
-    (mistake,) = nobody(session_dir=str(place / "file" / "sessions"))
+def test_a_directory_that_cannot_be_made(nobody, outer):
+    """A directory for sessions that cannot be made is reported with its setting."""
+    (outer / "file").write_text("")
+    (mistake,) = nobody(session_dir=str(outer / "file" / "sessions"))
     assert mistake.startswith("SESSION_DIR: ")
     assert "cannot be made" in mistake
 
@@ -190,9 +190,9 @@ def test_a_directory_that_cannot_be_made(nobody, place):
     ("name", "setting"),
     [("keys.toml", "api_keys_file"), ("usage.db", "usage_db"), (".env", None)],
 )
-def test_files_within_reach(nobody, place, name, setting):
-    """A file of the gateway's that the user could read is told; one of mode 600 is fine."""
-    path = place / name
+def test_files_that_can_be_read(nobody, outer, name, setting):
+    """A file of the gateway's that the user could read is reported; mode 600 is fine."""
+    path = outer / name
     path.write_text("")
     given = {setting: str(path)} if setting else {}
     path.chmod(0o644)
@@ -202,16 +202,16 @@ def test_files_within_reach(nobody, place, name, setting):
     assert nobody(**given) == []
 
 
-def test_a_login_out_of_reach(nobody):
-    """A login in the gateway's home is none for another user; a token is."""
+def test_a_login_that_cannot_be_read(nobody):
+    """Another user cannot use a login in the gateway's home, but a token."""
     (mistake,) = nobody({"PATH": "/usr/bin", "HOME": "/root"})
     assert "set CLAUDE_CODE_OAUTH_TOKEN" in mistake
     assert nobody({"PATH": "/usr/bin", "CLAUDE_CODE_OAUTH_TOKEN": "t"}) == []
 
 
-def test_what_is_given_away(place):
-    """A path becomes the user's, and what a link leads to does not."""
-    kept, link = place / "kept", place / "link"
+def test_owning_a_link(outer):
+    """A link becomes the user's, but not its target."""
+    kept, link = outer / "kept", outer / "link"
     kept.write_text("")
     link.symlink_to(kept)
     user = unix_user.find("nobody")
@@ -221,9 +221,9 @@ def test_what_is_given_away(place):
 
 
 @pytest.mark.parametrize("setting", ["claude_cli_path", "usage_db", "session_dir", "tmp", "cwd"])
-def test_what_the_user_could_replace(nobody, place, setting, monkeypatch):
-    """What root runs, reads or writes may not lie where the user can put something else."""
-    theirs = place / "theirs"
+def test_what_the_user_could_replace(nobody, outer, setting, monkeypatch):
+    """What root runs, reads or writes may not be where the user can replace it."""
+    theirs = outer / "theirs"
     theirs.mkdir()
     program(theirs, "claude", "true")
     os.chown(theirs, unix_user.find("nobody").uid, -1)
@@ -245,12 +245,12 @@ def test_what_the_user_could_replace(nobody, place, setting, monkeypatch):
     assert nobody(**given) == []
 
 
-def test_a_link_to_what_the_user_could_replace(nobody, place):
-    """A program behind a link counts where it really is."""
-    theirs = place / "theirs"
+def test_a_link_to_what_the_user_could_replace(nobody, outer):
+    """For a program behind a link its real path counts."""
+    theirs = outer / "theirs"
     theirs.mkdir()
     program(theirs, "claude", "true")
     os.chown(theirs / "claude", unix_user.find("nobody").uid, -1)
-    (place / "link").symlink_to(theirs / "claude")
-    (mistake,) = nobody(claude_cli_path=str(place / "link"))
-    assert f"can write to {place / 'link'}" in mistake
+    (outer / "link").symlink_to(theirs / "claude")
+    (mistake,) = nobody(claude_cli_path=str(outer / "link"))
+    assert f"can write to {outer / 'link'}" in mistake

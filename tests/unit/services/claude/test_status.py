@@ -1,4 +1,4 @@
-"""The account: what is asked of a process, how often, and what of it is told."""
+"""The account: how often a process is asked for it, and which fields are passed on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from wrapper.services.claude.status import FRESH_SECONDS, Account
 
-SAID = {
+ANSWER = {
     "account": {
         "email": "me@example.com",
         "organization": "Mine",
@@ -19,19 +19,19 @@ SAID = {
 }
 
 
-class Fake:
-    def __init__(self, fault=None):
-        self.fault = fault
+class FakeProcess:
+    def __init__(self, error=None):
+        self.error = error
 
     def ask(self, request, seconds):
-        if self.fault:
-            raise self.fault
-        return SAID
+        if self.error:
+            raise self.error
+        return ANSWER
 
 
-class World:
-    def __init__(self, fault=None):
-        self.fault = fault
+class AccountHarness:
+    def __init__(self, error=None):
+        self.error = error
         self.leased: list[Any] = []
         self.discarded: list[Any] = []
         self.stamp, self.now = 0, 0.0
@@ -50,55 +50,55 @@ class World:
         self.abandoned.append(future)
 
     def lease(self):
-        self.leased.append(Fake(self.fault))
+        self.leased.append(FakeProcess(self.error))
         future: Future[Any] = Future()
         if not self.late:
             future.set_result(self.leased[-1])
         return future
 
 
-def test_nothing_personal_is_told():
-    """Provider and subscription are told; neither the address nor the organisation is."""
-    world = World()
-    assert world.read() == {"provider": "firstParty", "subscription": "Claude Max"}
-    assert world.discarded == world.leased
+def test_nothing_personal_is_passed_on():
+    """Provider and subscription are passed on, but neither address nor organisation."""
+    harness = AccountHarness()
+    assert harness.read() == {"provider": "firstParty", "subscription": "Claude Max"}
+    assert harness.discarded == harness.leased
 
 
 def test_asked_once():
-    """A process is used up at most every FRESH_SECONDS, however often is asked."""
-    world = World()
-    world.read()
-    world.now = FRESH_SECONDS - 1
-    world.read()
-    assert len(world.leased) == 1
-    world.now = FRESH_SECONDS
-    world.read()
-    assert len(world.leased) == 2
+    """A process is used up every FRESH_SECONDS at most, however often the account is read."""
+    harness = AccountHarness()
+    harness.read()
+    harness.now = FRESH_SECONDS - 1
+    harness.read()
+    assert len(harness.leased) == 1
+    harness.now = FRESH_SECONDS
+    harness.read()
+    assert len(harness.leased) == 2
 
 
 def test_asked_again_after_a_login():
-    """A login or a logout is asked about at once."""
-    world = World()
-    world.read()
-    world.stamp = 1
-    world.read()
-    assert len(world.leased) == 2
+    """After a login or logout a process is asked at once."""
+    harness = AccountHarness()
+    harness.read()
+    harness.stamp = 1
+    harness.read()
+    assert len(harness.leased) == 2
 
 
 def test_a_process_that_fails():
-    """A process that does not answer is discarded too, and the next call asks again."""
-    world = World(fault=TimeoutError())
+    """A process that does not answer is discarded, and the next call asks another one."""
+    harness = AccountHarness(error=TimeoutError())
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            world.read()
-    assert world.discarded == world.leased
-    assert len(world.leased) == 2
+            harness.read()
+    assert harness.discarded == harness.leased
+    assert len(harness.leased) == 2
 
 
 def test_a_process_that_does_not_come():
-    """A process that does not come in time is not waited for, and stopped if it comes later."""
-    world = World()
-    world.late = True
+    """A process that does not come in time is abandoned."""
+    harness = AccountHarness()
+    harness.late = True
     with pytest.raises(TimeoutError):
-        world.read()
-    assert len(world.abandoned) == 1
+        harness.read()
+    assert len(harness.abandoned) == 1

@@ -1,4 +1,4 @@
-"""The transport: lines of a process that is already running, and how it is let go of."""
+"""The transport: how it reads a process's lines, and detaches its pipes."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ SECONDS = 20.0
 
 
 class Pipes:
-    """A process that is nothing but its pipes."""
+    """A process that consists of its pipes."""
 
     pid = 1
 
@@ -31,7 +31,7 @@ class Pipes:
         (self.stdin, into), (out, self.stdout), (err, self.stderr) = ends
         self.pipes = (into, out, err)
 
-    def say(self, frame):
+    def write(self, frame):
         data = json.dumps(frame).encode() + b"\n"
         while data:
             data = data[os.write(self.stdout, data) :]
@@ -45,7 +45,7 @@ def process():
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open(process):
-    """What is open afterwards was so before, although nothing was collected meanwhile."""
+    """Fail if a test leaves a file open, without help from the garbage collector."""
     gc.collect()
     gc.disable()
     before = set(os.listdir("/proc/self/fd"))
@@ -59,48 +59,48 @@ def transport_of(process, *requests):
     return ProcessTransport(process, Setup(requests, (), {}), Counter())
 
 
-async def turns(number):
+async def run_steps(number):
     for _ in range(number):
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("steps", range(12))
-def test_let_go_of_at_any_time(process, steps):
-    """However far connecting has come when the turn is ended, no file stays open."""
+def test_closing_at_any_time(process, steps):
+    """No file stays open, however far connecting has come when the turn ends."""
 
     async def leave():
         transport = transport_of(process, control("one", {}))
         connecting = asyncio.create_task(transport.connect())
-        await turns(steps)
+        await run_steps(steps)
         connecting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await connecting
         await transport.close()
         await transport.close()
-        await turns(3)
+        await run_steps(3)
 
     asyncio.run(leave())
 
 
-def test_let_go_of_with_much_to_write(process):
-    """What a process does not take any more is not waited for."""
+def test_closing_with_much_to_write(process):
+    """Closing does not wait for what the process no longer reads."""
 
     async def leave():
         transport = transport_of(process, {"x": "x" * 1_000_000})
         connecting = asyncio.create_task(transport.connect())
-        await turns(20)
+        await run_steps(20)
         connecting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await connecting
         await transport.close()
-        await turns(3)
+        await run_steps(3)
 
     asyncio.run(leave())
 
 
 @contextlib.asynccontextmanager
-async def heard(process):
-    """Yield a transport that is connected, and the frames that come."""
+async def connected(process):
+    """Yield a connected transport and its frames."""
     transport = transport_of(process)
     await transport.connect()
     await transport.write(json.dumps({"request_id": "greeting"}))
@@ -108,7 +108,7 @@ async def heard(process):
         assert (await anext(frames))["type"] == "control_response"
         yield transport, frames
     await transport.close()
-    await turns(3)
+    await run_steps(3)
 
 
 @pytest.mark.parametrize("size", [0, 1, AHEAD_BYTES - 100, 2 * AHEAD_BYTES, 5 * AHEAD_BYTES])
@@ -116,23 +116,23 @@ def test_long_lines(process, size):
     """A line of any length is one frame, and so is the one after it."""
 
     async def listen():
-        async with heard(process) as (_, frames):
-            said = {"type": "system", "text": "x" * size}
-            saying = asyncio.to_thread(lambda: [process.say(said), process.say(said)])
-            task = asyncio.create_task(saying)
-            assert [await anext(frames), await anext(frames)] == [said, said]
+        async with connected(process) as (_, frames):
+            frame = {"type": "system", "text": "x" * size}
+            writing = asyncio.to_thread(lambda: [process.write(frame), process.write(frame)])
+            task = asyncio.create_task(writing)
+            assert [await anext(frames), await anext(frames)] == [frame, frame]
             await task
 
     asyncio.run(asyncio.wait_for(listen(), SECONDS))
 
 
 def test_hanging_up(process):
-    """Once it was hung up nothing more is heard, not even what has come already."""
+    """After hanging up no frame is read, not even one that has already come."""
 
     async def listen():
-        async with heard(process) as (transport, frames):
+        async with connected(process) as (transport, frames):
             for number in range(3):
-                process.say({"type": "system", "number": number})
+                process.write({"type": "system", "number": number})
             assert (await anext(frames))["number"] == 0
             transport.hang_up()
             assert [frame async for frame in frames] == []

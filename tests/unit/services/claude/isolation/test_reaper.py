@@ -1,4 +1,4 @@
-"""The orphans: what a dead gateway left running is ended, and nothing else."""
+"""The reaper ends what a dead gateway left running, and nothing else."""
 
 import fcntl
 import os
@@ -15,25 +15,25 @@ ENDED = -9
 
 
 @pytest.fixture
-def root(tmp_path):
-    """A root with a lock, and with a home in it."""
-    root = tmp_path / "root"
-    (root / "home").mkdir(parents=True)
-    (root / reaper.LOCK).touch()
-    return root
+def directory(tmp_path):
+    """A gateway's directory with a lock, and with a process's home in it."""
+    directory = tmp_path / "directory"
+    (directory / "home").mkdir(parents=True)
+    (directory / reaper.LOCK).touch()
+    return directory
 
 
 @pytest.fixture
-def locked(root):
-    """That root's lock, held as a living gateway does."""
-    with (root / reaper.LOCK).open("rb") as lock:
+def locked(directory):
+    """The directory's lock, held as by a living gateway."""
+    with (directory / reaper.LOCK).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
 
 
 @pytest.fixture
 def spawn():
-    """Start processes that would run for long, in sessions of their own, with this environment."""
+    """Start long-running processes in sessions of their own, with this environment."""
     started = []
 
     def start(command="exec sleep 100", **environment):
@@ -54,83 +54,83 @@ def spawn():
 
 
 def has_ended(process):
-    """Say how it ended, as soon as it has; a process that runs on raises TimeoutExpired."""
+    """Return the exit code. Raises TimeoutExpired if the process keeps running."""
     return process.wait(10)
 
 
-def test_dead_gateway(root, spawn):
-    """What was started for a dead gateway's root is ended, and the root is removed."""
-    processes = [spawn(TMPDIR=f"{root}/home/tmp"), spawn(CONFIG=f"a:{root}/home")]
-    reaper.reap(root)
+def test_dead_gateway(directory, spawn):
+    """The processes of a dead gateway are ended, and its directory is removed."""
+    processes = [spawn(TMPDIR=f"{directory}/home/tmp"), spawn(CONFIG=f"a:{directory}/home")]
+    reaper.reap(directory)
     assert [has_ended(process) for process in processes] == [ENDED, ENDED]
-    assert not root.exists()
+    assert not directory.exists()
 
 
-def test_living_gateway(root, spawn, locked):
-    """What a living gateway has is left alone."""
-    process = spawn(TMPDIR=f"{root}/home/tmp")
-    reaper.reap(root)
+def test_living_gateway(directory, spawn, locked):
+    """A living gateway's processes and directory are left alone."""
+    process = spawn(TMPDIR=f"{directory}/home/tmp")
+    reaper.reap(directory)
     assert process.poll() is None
-    assert root.exists()
+    assert directory.exists()
 
 
-@pytest.mark.parametrize("other", ["/elsewhere/home", "{root}x/home", "{root}", "x"])
-def test_others(root, spawn, other):
-    """What was started for another directory is left alone, however alike they are."""
-    process = spawn(TMPDIR=other.format(root=root))
-    reaper.reap(root)
+@pytest.mark.parametrize("other", ["/elsewhere/home", "{directory}x/home", "{directory}", "x"])
+def test_others(directory, spawn, other):
+    """Processes of another directory are left alone, however similar its name is."""
+    process = spawn(TMPDIR=other.format(directory=directory))
+    reaper.reap(directory)
     assert process.poll() is None
 
 
-def test_those_that_forget_where_they_come_from(root, spawn):
-    """What clears its environment is ended with whoever started it."""
+def test_those_that_forget_where_they_come_from(directory, spawn):
+    """A process that clears its environment is ended with its parent."""
     command = "env -i setsid sh -c 'echo $$; exec sleep 100' & wait"
-    process = spawn(command, TMPDIR=f"{root}/home/tmp")
+    process = spawn(command, TMPDIR=f"{directory}/home/tmp")
     forgetful = int(process.stdout.readline())
     assert alive(forgetful)
-    reaper.reap(root)
+    reaper.reap(directory)
     assert has_ended(process) == ENDED
     assert eventually(lambda: not alive(forgetful))  # whose parent was gone before it
 
 
-def test_those_that_left_their_parents(root, spawn):
-    """What was put into the background, in a session of its own, is ended, too."""
-    process = spawn("setsid sh -c 'echo $$; exec sleep 100' &", TMPDIR=f"{root}/home/tmp")
+def test_those_that_left_their_parents(directory, spawn):
+    """A background process in a session of its own is ended, too."""
+    process = spawn("setsid sh -c 'echo $$; exec sleep 100' &", TMPDIR=f"{directory}/home/tmp")
     left = int(process.stdout.readline())
     assert has_ended(process) == 0
-    reaper.reap(root)
+    reaper.reap(directory)
     assert not alive(left)
 
 
-def test_those_that_multiply(root, spawn):
-    """What starts others again and again is ended to the last."""
+def test_those_that_multiply(directory, spawn):
+    """A process that starts others again and again is ended with all of them."""
     command = "echo up; while :; do sh -c 'sleep 0.05; exec sleep 100' & sleep 0.01; done"
-    process = spawn(command, TMPDIR=f"{root}/home/tmp")
+    process = spawn(command, TMPDIR=f"{directory}/home/tmp")
     process.stdout.readline()
-    reaper.reap(root)
+    reaper.reap(directory)
     assert has_ended(process) == ENDED
-    assert not reaper._processes_of(root)
+    assert not reaper._processes_of(directory)
 
 
-def test_one_home_only(root, spawn):
-    """What was started for one home is ended, and what was for its neighbours is not."""
-    mine, other = spawn(TMPDIR=f"{root}/home/tmp"), spawn(TMPDIR=f"{root}/home2/tmp")
-    reaper.end(root / "home")
+def test_one_home_only(directory, spawn):
+    """The processes of one home are ended, and those of its neighbours are not."""
+    mine, other = spawn(TMPDIR=f"{directory}/home/tmp"), spawn(TMPDIR=f"{directory}/home2/tmp")
+    reaper.end(directory / "home")
     assert has_ended(mine) == ENDED
     assert other.poll() is None
 
 
 def test_nothing_to_tell_by(tmp_path):
-    """A directory without a lock is nobody's to remove."""
+    """A directory without a lock is not removed."""
     with pytest.raises(OSError, match="lock"):
         reaper.reap(tmp_path)
     assert tmp_path.exists()
 
 
-def test_guard(root, spawn, locked):
-    """As a program it waits for the gateway's end, whatever it is told, and then does its work."""
-    process = spawn(TMPDIR=f"{root}/home/tmp")
-    command = [sys.executable, "-I", "-S", reaper.__file__, str(root)]
+def test_guard(directory, spawn, locked):
+    """As a program it ignores signals, waits until the gateway has died, and cleans up."""
+    process = spawn(TMPDIR=f"{directory}/home/tmp")
+    command = [sys.executable, "-I", "-S", reaper.__file__, str(directory)]
     with subprocess.Popen(command, env={}) as guard:
         assert eventually(lambda: _waits_for_lock(guard.pid), 10)
         guard.terminate()
@@ -140,7 +140,7 @@ def test_guard(root, spawn, locked):
         locked.close()
         assert guard.wait(10) == 0
     assert has_ended(process) == ENDED
-    assert not root.exists()
+    assert not directory.exists()
 
 
 def _waits_for_lock(pid):
@@ -148,32 +148,32 @@ def _waits_for_lock(pid):
         return any("->" in line and f" {pid} " in line for line in locks)
 
 
-def test_links_in_a_dead_gateways_place(root, tmp_path):
+def test_links_in_a_dead_gateways_place(directory, tmp_path):
     """Neither a link to a directory nor a link in place of the lock is followed."""
     link, other = tmp_path / "link", tmp_path / "other"
-    link.symlink_to(root)
+    link.symlink_to(directory)
     other.mkdir()
-    (other / reaper.LOCK).symlink_to(root / reaper.LOCK)
+    (other / reaper.LOCK).symlink_to(directory / reaper.LOCK)
     for folder in (link, other):
         with pytest.raises(OSError):  # noqa: PT011 - which one is the kernel's to say
             reaper.reap(folder)
-    assert root.exists()
+    assert directory.exists()
     assert other.exists()
 
 
-def test_another_users_directory(root, monkeypatch):
+def test_another_users_directory(directory, monkeypatch):
     """A directory that another user has made is left alone."""
-    monkeypatch.setattr(os, "getuid", lambda: root.stat().st_uid + 1)
+    monkeypatch.setattr(os, "getuid", lambda: directory.stat().st_uid + 1)
     with pytest.raises(PermissionError):
-        reaper.reap(root)
-    assert root.exists()
+        reaper.reap(directory)
+    assert directory.exists()
 
 
 # Removal
 
 
 def make_deep(folder, levels):
-    """Make directories in one another, deeper than any path can say."""
+    """Nest directories deeper than any path can be long."""
     descriptor = os.open(folder, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("d", dir_fd=descriptor)
@@ -185,7 +185,7 @@ def make_deep(folder, levels):
 
 
 def test_removal_of_any_depth(tmp_path):
-    """What an agent has nested deeper than calls or descriptors go is removed all the same."""
+    """Directories nested deeper than calls or descriptors go are removed all the same."""
     folder = tmp_path / "deep"
     folder.mkdir()
     make_deep(folder, 3000)
@@ -199,7 +199,7 @@ def test_removal_of_any_depth(tmp_path):
 
 
 def test_removal_follows_no_link(tmp_path):
-    """Links are removed, at the top and below, and what they lead to is not."""
+    """Links are removed, at the top and below, but not what they point to."""
     target, folder = tmp_path / "target", tmp_path / "folder"
     for one in (target, folder / "sub"):
         one.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The workspaces: directories for each of several callers, and for each session."""
+"""Workspaces: a directory for each of several callers, and for each session."""
 
 import os
 import tempfile
@@ -30,7 +30,7 @@ def callers(folder):
 
 
 def sessions(folder, now=1000.0):
-    """Return the workspaces of sessions below *folder*, at a time that a test may set."""
+    """Return the workspaces of sessions below *folder*, and a clock that a test may set."""
     clock = [now]
     return Workspaces("", str(folder), KEPT, lambda: clock[0]), clock
 
@@ -43,7 +43,7 @@ def session_turn(uid="a1", **fields):
 
 
 def test_each_its_own(tmp_path):
-    """Each caller gets the directory of its name, for itself, made when it is first needed."""
+    """Each caller gets its own directory, with its name, made when it is first needed."""
     for name in ("alice", "bob@example.org", "alice"):
         folder = tmp_path / name
         assert callers(tmp_path).of(turn_of(Principal(name))) == str(folder)
@@ -53,19 +53,19 @@ def test_each_its_own(tmp_path):
 @pytest.mark.parametrize("principal", [LOCAL, DEFAULT, Principal("alone", shares=False)])
 @pytest.mark.parametrize("session", [None, key_of()])
 def test_sole_callers(tmp_path, principal, session):
-    """Who is alone works where the process was started, with a session or without."""
+    """A sole caller works where its process was started, with or without a session."""
     assert callers(tmp_path).of(turn_of(principal, session=session)) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_where_none_is_needed(tmp_path):
-    """Without CLAUDE_CWD and session, and without tools, there is nothing to be kept apart."""
+    """A turn without CLAUDE_CWD and session, or without tools, needs no directory."""
     assert sessions(tmp_path)[0].of(turn_of(Principal("alice"))) is None
     assert callers(tmp_path).of(turn_of(Principal("alice"), "plain")) is None
 
 
 def test_what_cannot_be_had(tmp_path):
-    """A directory that cannot be made, or is a way into another, ends the turn before it begins."""
+    """A directory that cannot be made, or is a link to another, makes the turn fail."""
     (tmp_path / "alice").write_text("a file")
     (tmp_path / "bob").symlink_to(tmp_path)
     for name in ("alice", "bob"):
@@ -78,7 +78,7 @@ def test_what_cannot_be_had(tmp_path):
     ["", ".", "..", "../bob", "a/b", "/etc", "a\0b", "a" * 65, "-a", ".a", "ä", "a b", "a\n"],
 )
 def test_names_that_lead_elsewhere(name):
-    """No caller can have a name that would be another place."""
+    """No caller can have a name that leads to another directory."""
     with pytest.raises(ValueError, match="no name for a caller"):
         Principal(name)
 
@@ -87,13 +87,13 @@ def test_names_that_lead_elsewhere(name):
 
 
 def test_a_session_has_its_own(tmp_path):
-    """A session gets a directory for itself, made when it is first needed, and the same again."""
+    """A session gets its own directory, made when it is first needed, and keeps it."""
     folder = tmp_path / "deep" / "sessions"
     workspaces, _ = sessions(folder)
     made = workspaces.of(session_turn("a1"))
     assert made == str(folder / "a1")
-    for one in (folder, folder / "a1"):
-        assert one.stat().st_mode & 0o777 == 0o700
+    for path in (folder, folder / "a1"):
+        assert path.stat().st_mode & 0o777 == 0o700
     (folder / "a1" / "notes.txt").write_text("kept")
     assert workspaces.of(session_turn("a1")) == made
     assert (folder / "a1" / "notes.txt").read_text() == "kept"
@@ -101,19 +101,19 @@ def test_a_session_has_its_own(tmp_path):
 
 
 def test_a_plain_session_needs_none(tmp_path):
-    """A session without tools has nothing to keep in a directory."""
+    """A session without tools needs no directory."""
     assert sessions(tmp_path)[0].of(session_turn(profile="plain")) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_callers_keep_theirs_in_a_session(tmp_path):
-    """Where CLAUDE_CWD is set, a session works in its caller's directory."""
+    """With CLAUDE_CWD, a session works in its caller's directory."""
     turn = turn_of(Principal("alice"), session=key_of(owner="alice"))
     assert callers(tmp_path).of(turn) == str(tmp_path / "alice")
 
 
 def test_each_turn_touches_it(tmp_path):
-    """A session's directory is as old as the session's last turn."""
+    """A session's directory has the time of the session's last turn."""
     workspaces, clock = sessions(tmp_path)
     for now in (1000.0, 1500.0):
         clock[0] = now
@@ -122,7 +122,7 @@ def test_each_turn_touches_it(tmp_path):
 
 
 def test_forgotten(tmp_path):
-    """A session's directory goes with it, all that is in it too, and no other one."""
+    """Forgetting a session removes its directory with its content, and no other one."""
     workspaces, _ = sessions(tmp_path)
     for uid in ("a1", "b2"):
         workspaces.of(session_turn(uid))
@@ -134,7 +134,7 @@ def test_forgotten(tmp_path):
 
 
 def test_removed_by_age(tmp_path):
-    """A directory goes once its session's last turn is too long ago, and not before."""
+    """A directory is removed once its session's last turn is too long ago, not before."""
     workspaces, clock = sessions(tmp_path)
     workspaces.of(session_turn("old"))
     clock[0] += KEPT
@@ -147,14 +147,14 @@ def test_removed_by_age(tmp_path):
 
 
 def test_nothing_to_remove(tmp_path):
-    """Where no session has had a directory yet, there is nothing to remove."""
+    """Nothing is removed if no session has had a directory yet."""
     sessions(tmp_path / "none")[0].remove_expired()
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("uid", ["", ".", "..", "../x", "a/b", "/etc", "a\n", "a\0", "ä", "a" * 65])
 def test_a_uid_that_is_no_name(tmp_path, uid):
-    """A store cannot lead a turn, or what is forgotten, to another place."""
+    """No uid of a store leads a turn, or a removal, to another directory."""
     workspaces, _ = sessions(tmp_path / "sessions")
     (tmp_path / "x").mkdir()
     with pytest.raises(Unavailable):
@@ -165,7 +165,7 @@ def test_a_uid_that_is_no_name(tmp_path, uid):
 
 
 def test_links(tmp_path):
-    """A link in a session's place is refused, and what it leads to outlives it."""
+    """A link in place of a session's directory is refused, and its target stays."""
     target, folder = tmp_path / "target", tmp_path / "sessions"
     target.mkdir()
     folder.mkdir()
@@ -191,7 +191,7 @@ def nobody():
 
 
 def test_a_way_for_the_user(nobody):
-    """The user gets into its directory through those that are made, whatever the umask is."""
+    """The user can enter its directory through new parents, whatever the umask is."""
     before = os.umask(0o077)
     try:
         with tempfile.TemporaryDirectory(dir="/tmp") as name:
@@ -207,20 +207,20 @@ def test_a_way_for_the_user(nobody):
 
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_nothing_is_given_away(tmp_path, nobody, kind):
-    """What stands in a directory's place, a link or another file, stays whose it is."""
-    target, place = tmp_path / "target", tmp_path / "alice"
+    """A link or file in place of a directory keeps its owner."""
+    target, path = tmp_path / "target", tmp_path / "alice"
     target.mkdir()
     if kind == "link":
-        place.symlink_to(target)
+        path.symlink_to(target)
     else:
-        place.write_text("another's")
+        path.write_text("another's")
     with pytest.raises(Unavailable, match="working directory"):
         Workspaces(str(tmp_path), "/nowhere", KEPT, user=nobody).of(turn_of(Principal("alice")))
-    assert target.stat().st_uid == place.lstat().st_uid == 0
+    assert target.stat().st_uid == path.lstat().st_uid == 0
 
 
 def test_a_directory_that_became_a_link(tmp_path, nobody):
-    """Where an agent has put a link in the place of CLAUDE_CWD, nothing is made behind it."""
+    """If an agent has replaced CLAUDE_CWD with a link, nothing is made behind it."""
     shared, target = tmp_path / "shared", tmp_path / "target"
     shared.mkdir()
     target.mkdir()

@@ -1,4 +1,4 @@
-"""The fitness: which versions may serve, and what is said of those that may not."""
+"""Which versions of Claude Code may serve, and why others may not."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def text(version: tuple[int, ...]) -> str:
     ("checked", "oldest"), [(check_version, OLDEST_VERSION), (check_read_only, OLDEST_READ_ONLY)]
 )
 def test_oldest_version(checked, oldest):
-    """The oldest version that will do is taken, and the one before is refused with the mend."""
+    """The oldest allowed version passes; an older one is refused, with what to do."""
     checked(text(oldest))
     before = (*oldest[:-1], oldest[-1] - 1)
     with pytest.raises(Refused, match=f"older than {text(oldest)}.*pip install"):
@@ -24,13 +24,13 @@ def test_oldest_version(checked, oldest):
 
 
 def test_what_else_an_older_one_may_do():
-    """Where an older Claude Code is kept, a setting that holds its commands will do as well."""
+    """The refusal also names the settings with which an older version may stay."""
     with pytest.raises(Refused, match="take Bash out of CLAUDE_TOOLS, or set CLAUDE_SANDBOX=true"):
         check_read_only(text(OLDEST_VERSION))
 
 
 def test_one_that_does_not_ask():
-    """A Claude Code that would not ask before commands is refused where they only read."""
+    """A Claude Code that runs commands unasked is refused where they may only read."""
     profile, version = Profile("agent", (), {}, reads_only=True), text(OLDEST_READ_ONLY)
     asks = {"effective": {"permissions": {"ask": list(permission_prompt.ASKED)}}}
     check(profile, version, lambda _: asks)

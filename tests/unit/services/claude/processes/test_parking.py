@@ -1,4 +1,4 @@
-"""The parking: processes that wait for a further turn, and only for one that fits."""
+"""The parking lot: processes wait for a further turn, and only for one that fits."""
 
 from concurrent.futures import Future
 from dataclasses import replace
@@ -35,8 +35,8 @@ FUNCTION = Function("f", {"type": "object"})
 SHAPE = OutputSchema("number", {"type": "object"})
 
 
-class Fake:
-    """A process that a test lets die or speak."""
+class FakeProcess:
+    """A process that dies or writes something when the test says so."""
 
     def __init__(self, pid=1):
         self.pid = pid
@@ -58,7 +58,7 @@ def turn_of(uid="a1", messages=(*KNOWN, NEXT), **fields):
 
 
 class Lot:
-    """A parking and all around it. `rss` is what each process has, by its pid."""
+    """A parking lot and its surroundings. `rss` is each process's memory, by its pid."""
 
     def __init__(self, size=MANY, recycle=False):
         self.now = 0.0
@@ -77,8 +77,8 @@ class Lot:
     def park(
         self, uid="a1", turn=None, workspace=None, known=KNOWN, clearing=None, limit=MANY, rss=0
     ):
-        """Park a new process after *turn*; return it."""
-        process = Fake(pid=len(self.rss))
+        """Park a new process after *turn*, and return it."""
+        process = FakeProcess(pid=len(self.rss))
         self.rss[process.pid] = rss
         kept = fingerprint(turn or turn_of(uid), workspace)
         session = key_of(uid) if uid else None
@@ -88,7 +88,7 @@ class Lot:
         return process
 
     def take(self, turn=None, workspace=None):
-        """Return the process that the turn gets, if there is one."""
+        """Take the process for the turn, and return it if there is one."""
         parked = self.parking.take(turn or turn_of(), workspace)
         return parked and parked.process
 
@@ -100,7 +100,7 @@ class Lot:
 
 
 def test_taken():
-    """A session's next turn gets the process of the one before, which is parked no more."""
+    """A session's next turn takes the process of the last one off the lot."""
     lot = Lot()
     process = lot.park()
     assert lot.uids() == ["a1"]
@@ -111,7 +111,7 @@ def test_taken():
 
 
 def test_each_session_has_its_own():
-    """No session gets the process of another, be it of the same owner and id."""
+    """No session gets another session's process, even with the same owner and id."""
     lot = Lot()
     first, second = lot.park("a1"), lot.park("b2")
     assert lot.take(turn_of("c3")) is None
@@ -151,7 +151,7 @@ PARTS = {
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("part", PARTS)
 def test_fingerprint(part, flip):
-    """A turn that differs in a part of the fingerprint gets no process, which is stopped."""
+    """A turn whose fingerprint differs in a part gets no process, and that is stopped."""
     before, after = reversed(PARTS[part]) if flip else PARTS[part]
     lot = Lot()
     process = lot.park(turn=before)
@@ -162,7 +162,7 @@ def test_fingerprint(part, flip):
 
 @pytest.mark.parametrize(("before", "after"), [(None, "/a"), ("/a", None), ("/a", "/b")])
 def test_directory(before, after):
-    """A turn that is to work in another directory gets no process."""
+    """A turn in another directory gets no process."""
     lot = Lot()
     process = lot.park(workspace=before)
     assert lot.take(workspace=after) is None
@@ -186,7 +186,7 @@ def test_what_may_change(fields):
 
 
 def test_plain_model_may_change():
-    """In plain, where Claude Code tells the model nothing, another one may go on."""
+    """In plain, where Claude Code adds nothing to messages, the model may change."""
     lot = Lot()
     plain = turn_of(profile="plain")
     process = lot.park(turn=plain)
@@ -195,7 +195,7 @@ def test_plain_model_may_change():
 
 @pytest.mark.parametrize(("before", "after"), [(3, 5), (5, 3)])
 def test_how_many_rounds_may_change(before, after):
-    """How many rounds a turn may have may change, as long as there is a limit."""
+    """The limit of rounds may change, as long as there is one."""
     lot = Lot()
     process = lot.park(turn=turn_of(permissions=Permissions(max_turns=before)))
     assert lot.take(turn_of(permissions=Permissions(max_turns=after))) is process
@@ -215,7 +215,7 @@ def test_how_many_rounds_may_change(before, after):
     ],
 )
 def test_what_is_known_must_come_first(messages):
-    """A process that knows what is not stored, or not in that order, goes on with nothing."""
+    """A process that knows another conversation than the session stores is stopped."""
     lot = Lot()
     process = lot.park()
     assert lot.take(turn_of(messages=messages)) is None
@@ -224,7 +224,7 @@ def test_what_is_known_must_come_first(messages):
 
 @pytest.mark.parametrize("messages", [(*KNOWN, NEXT), (*KNOWN, NEXT, SAID, NEXT)])
 def test_more_may_be_said(messages):
-    """A process goes on where what it knows is followed by anything at all."""
+    """A process runs any turn that adds to what it knows."""
     lot = Lot()
     process = lot.park()
     assert lot.take(turn_of(messages=messages)) is process
@@ -232,7 +232,7 @@ def test_more_may_be_said(messages):
 
 @pytest.mark.parametrize("state", ["dead", "spoke"])
 def test_what_has_died_or_spoken(state):
-    """A process that died, or spoke although nobody asked it, is stopped."""
+    """A process that died, or wrote something unasked, is stopped."""
     lot = Lot()
     process = lot.park()
     setattr(process, state, True)
@@ -250,7 +250,7 @@ def turn_without(messages=(*KNOWN, NEXT), **fields):
 
 
 def test_what_a_client_sends_again():
-    """A turn that brings all that was said goes on where it was said, and only one does."""
+    """A turn that sends the conversation again continues on its process, but only one."""
     lot = Lot()
     process = lot.park(None)
     assert lot.uids() == []
@@ -261,7 +261,7 @@ def test_what_a_client_sends_again():
 
 
 def test_sessions_and_others_are_kept_apart():
-    """No session's turn gets a process that is nobody's, and no other turn one of a session."""
+    """Turns of sessions and turns without never get each other's processes."""
     lot = Lot()
     nobodys, sessions = lot.park(None), lot.park("a1")
     assert lot.take(turn_of("b2")) is None
@@ -272,7 +272,7 @@ def test_sessions_and_others_are_kept_apart():
 
 @pytest.mark.parametrize("messages", [KNOWN, (NEXT,), (*OTHER, NEXT), (*KNOWN[::-1], NEXT)])
 def test_what_was_not_said_is_a_miss(messages):
-    """A process that knows anything else stays for a turn that fits."""
+    """A process that knows another conversation stays for a turn that fits."""
     lot = Lot()
     process = lot.park(None)
     assert lot.take(turn_without(messages)) is None
@@ -282,7 +282,7 @@ def test_what_was_not_said_is_a_miss(messages):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_fingerprint_without_a_session(part):
-    """A turn that differs in a part of the fingerprint gets no process, recycled or not."""
+    """A turn whose fingerprint differs in a part gets no process, recycled or not."""
     for recycle in (False, True):
         before, after = (replace(turn, session=None) for turn in PARTS[part])
         lot = Lot(recycle=recycle)
@@ -291,7 +291,7 @@ def test_fingerprint_without_a_session(part):
 
 
 def test_the_one_that_knows_most():
-    """Of several that fit the one is taken that knows most, and last one that would be emptied."""
+    """The process that knows most is taken first, and last one that must be cleared."""
     lot = Lot(recycle=True)
     other = lot.park(None, known=OTHER)
     none = lot.park(None, known=())
@@ -301,17 +301,17 @@ def test_the_one_that_knows_most():
     assert taken == [most, less, none, other, None]
 
 
-def test_one_that_is_still_being_clearing():
-    """One that was emptied already is taken before one that is being emptied."""
+def test_one_that_is_still_being_cleared():
+    """A process that is cleared is taken before one that is being cleared."""
     lot = Lot(recycle=True)
-    emptying = lot.park(None, known=(), clearing=clearing())
+    busy = lot.park(None, known=(), clearing=clearing())
     done = lot.park(None, known=(), clearing=clearing(ProcessState()))
-    assert [lot.take(turn_without()) for _ in range(2)] == [done, emptying]
+    assert [lot.take(turn_without()) for _ in range(2)] == [done, busy]
 
 
 @pytest.mark.parametrize("recycle", [False, True])
 def test_recycling(recycle):
-    """A process that knows another conversation is taken where that is allowed."""
+    """A process that knows another conversation is taken if recycling is allowed."""
     lot = Lot(recycle=recycle)
     process = lot.park(None, known=OTHER)
     parked = lot.parking.take(turn_without(), None)
@@ -323,7 +323,7 @@ def test_recycling(recycle):
 
 @pytest.mark.parametrize("state", ["dead", "spoke"])
 def test_those_that_died_or_spoke_are_passed_over(state):
-    """A process that died, or spoke although nobody asked it, is not taken."""
+    """A process that died, or wrote something unasked, is not taken."""
     lot = Lot(recycle=True)
     broken, well = lot.park(None), lot.park(None, known=(USER,))
     setattr(broken, state, True)
@@ -332,7 +332,7 @@ def test_those_that_died_or_spoke_are_passed_over(state):
 
 
 def test_sessions_stay_longer():
-    """Those of sessions go last, however long they have waited."""
+    """Processes of sessions are stopped last, however long they have waited."""
     lot = Lot(2)
     lot.park("a1")
     first, second = lot.park(None), lot.park(None)
@@ -343,7 +343,7 @@ def test_sessions_stay_longer():
     assert lot.park(None) is lot.stopped[-1]
 
 
-# Emptying
+# Clearing
 
 
 def clearing(cleared=None):
@@ -354,8 +354,8 @@ def clearing(cleared=None):
     return future
 
 
-def test_while_it_is_clearing():
-    """A process may be taken while it is emptied, and what it says then is no matter."""
+def test_while_it_is_cleared():
+    """A process may be taken while it is cleared, whatever it writes then."""
     lot, future = Lot(), clearing()
     process = lot.park(known=(), clearing=future)
     process.spoke = True
@@ -365,8 +365,8 @@ def test_while_it_is_clearing():
 
 
 @pytest.mark.parametrize("state", ["dead", "spoke"])
-def test_after_it_was_emptied(state):
-    """A process that died or spoke after it was emptied is stopped like any other."""
+def test_after_it_was_cleared(state):
+    """A process that died or wrote something after it was cleared is stopped."""
     lot = Lot()
     process = lot.park(known=(), clearing=clearing(ProcessState()))
     setattr(process, state, True)
@@ -384,8 +384,8 @@ def test_after_it_was_emptied(state):
         lambda lot: lot.park(),
     ],
 )
-def test_not_stopped_while_it_is_emptied(end):
-    """Whatever ends a process's wait, it is stopped once nothing reads from it any more."""
+def test_not_stopped_while_it_is_cleared(end):
+    """A process is stopped only after it was cleared, whatever removes it from the lot."""
     lot, future = Lot(), clearing()
     process = lot.park(known=(), clearing=future)
     end(lot)
@@ -394,8 +394,8 @@ def test_not_stopped_while_it_is_emptied(end):
     assert lot.stopped == [process]
 
 
-def test_cancelled_emptying():
-    """A process whose emptying never began is stopped at once."""
+def test_cancelled_clearing():
+    """A process whose clearing was cancelled is stopped at once."""
     lot, future = Lot(), Future[ProcessState | None]()
     process = lot.park(known=(), clearing=future)
     future.cancel()
@@ -408,7 +408,7 @@ def test_cancelled_emptying():
 
 @pytest.mark.parametrize(("size", "limit"), [(2, MANY), (MANY, 2), (2, 2)])
 def test_size(size, limit):
-    """The process that has waited for longest goes where there are more than there may be."""
+    """Beyond the limit, the process that has waited longest is stopped."""
     lot = Lot(size)
     first, *_ = (lot.park(uid, limit=limit) for uid in ("a1", "b2", "c3"))
     assert lot.uids() == ["b2", "c3"]
@@ -417,14 +417,14 @@ def test_size(size, limit):
 
 @pytest.mark.parametrize(("size", "limit"), [(0, MANY), (MANY, 0), (MANY, -1)])
 def test_no_room(size, limit):
-    """Where none may stay, none does."""
+    """With a limit of none, no process stays."""
     lot = Lot(size)
     assert lot.stopped == [lot.park(limit=limit)]
     assert lot.uids() == []
 
 
 def test_longest_is_since_it_was_parked():
-    """A process that was used in between has not waited for longest."""
+    """A process's wait begins anew after each turn."""
     lot = Lot(2)
     lot.park("a1")
     second = lot.park("b2")
@@ -435,7 +435,7 @@ def test_longest_is_since_it_was_parked():
 
 
 def test_fitting():
-    """As many are stopped as are needed elsewhere, those first that have waited for longest."""
+    """Shrinking the lot stops those first that have waited longest."""
     lot = Lot()
     processes = [lot.park(uid) for uid in ("a1", "b2", "c3")]
     for limit, left in ((5, 3), (3, 3), (1, 1), (-2, 0)):
@@ -445,7 +445,7 @@ def test_fitting():
 
 
 def test_too_much_memory():
-    """A process that has grown too large is stopped, not parked."""
+    """A process that uses too much memory is stopped instead of parked."""
     lot = Lot()
     lot.park("a1", rss=MAX_RSS)
     large = lot.park("b2", rss=MAX_RSS + 1)
@@ -454,7 +454,7 @@ def test_too_much_memory():
 
 
 def test_too_little_memory():
-    """Where memory is scarce none is parked, and those that are go one by one, oldest first."""
+    """If memory is scarce no process is parked, and parked ones go, oldest first."""
     lot = Lot()
     first, second = lot.park("a1"), lot.park("b2")
     lot.is_scarce = True
@@ -468,7 +468,7 @@ def test_too_little_memory():
 
 
 def test_idle():
-    """A process that has waited too long is stopped, and not before."""
+    """A process is stopped once it has waited too long, not before."""
     lot = Lot()
     first = lot.park("a1")
     lot.now = 1.0
@@ -484,8 +484,8 @@ def test_idle():
     assert lot.stopped == [first, second]
 
 
-def test_dead_ones_are_tidied():
-    """A process that has died makes room."""
+def test_dead_ones_are_removed():
+    """A process that has died leaves the lot."""
     lot = Lot()
     process = lot.park("a1")
     lot.park("b2")
@@ -499,7 +499,7 @@ def test_dead_ones_are_tidied():
 
 
 def test_replaced():
-    """Of two processes of a session the later one stays."""
+    """Of two processes of a session, the later one stays."""
     lot = Lot()
     first, second = lot.park(), lot.park()
     assert lot.stopped == [first]
@@ -507,7 +507,7 @@ def test_replaced():
 
 
 def test_forgotten():
-    """A session's process goes with it, and no other one; there may be none."""
+    """Forgetting a session stops its process, if there is one, and no other."""
     lot = Lot()
     first = lot.park("a1")
     lot.park("b2")
@@ -518,7 +518,7 @@ def test_forgotten():
 
 
 def test_closed():
-    """Closing stops all, and what comes later is stopped too."""
+    """Closing stops all processes, and those that come later."""
     lot = Lot()
     first = lot.park("a1")
     lot.parking.close()

@@ -1,4 +1,4 @@
-"""The pool: warm processes, leased once each, and booted anew without haste or pause for ever."""
+"""The pool: each warm process is leased once and replaced, and failed boots are tried again."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_filling(size):
-    """A pool boots as many processes as it is to keep, and then rests."""
+    """A pool boots as many processes as it keeps, and then no more."""
     harness = PoolHarness(size).fill().fill()
     assert harness.status() == ("ready", size, 0)
     assert len(harness.made) == size
 
 
 def test_booting():
-    """While processes boot the pool says so, and boots no more of them."""
+    """While processes boot, the pool reports it and boots no more."""
     harness = PoolHarness(2)
     harness.pool.fill()
     harness.pool.fill()
@@ -38,7 +38,7 @@ def test_leasing_a_warm_one():
 
 
 def test_leasing_where_none_is_ready():
-    """Where none is ready, a turn gets the first that boots."""
+    """If no process is ready, a turn gets the first that boots."""
     harness = PoolHarness(1)
     future = harness.pool.lease()
     assert not future.done()
@@ -58,7 +58,7 @@ def test_first_come_first_served():
 
 
 def test_one_boot_for_each_that_waits():
-    """Each turn that waits has a process booted for it, beside those that are kept."""
+    """The pool boots a process for each turn that waits, and those that it keeps."""
     harness = PoolHarness(2)
     for _ in range(5):
         harness.pool.lease()
@@ -69,7 +69,7 @@ def test_one_boot_for_each_that_waits():
 
 @pytest.mark.parametrize("fault", ["dead", "spoke"])
 def test_spoilt_processes(fault):
-    """A process that died, or spoke unasked, is stopped and never leased."""
+    """A process that died, or wrote something unasked, is stopped and never leased."""
     harness = PoolHarness(2).fill()
     setattr(harness.made[0], fault, True)
     assert harness.pool.lease().result(0) is harness.made[1]
@@ -97,7 +97,7 @@ def test_giving_up():
 
 
 def test_surplus():
-    """A process that nobody needs any more is stopped."""
+    """A process that no turn needs any more is stopped."""
     harness = PoolHarness(0)
     assert harness.pool.lease().cancel()
     harness.boot_threads.run()
@@ -115,7 +115,7 @@ def test_surplus():
     ],
 )
 def test_failed_boots(error, kind, message):
-    """A turn that waits for boots that fail is told why, and when to come again."""
+    """A turn whose boots fail gets the reason, and when to retry."""
     harness = PoolHarness(0).fail(error, error)
     future = harness.pool.lease()
     harness.boot_threads.run()
@@ -130,7 +130,7 @@ def test_failed_boots(error, kind, message):
 
 
 def test_pause_after_a_failure():
-    """After failures nothing is booted for a while, and turns are refused at once."""
+    """After failures the pool pauses, and turns fail at once."""
     harness = PoolHarness(1).fail(BootFailed("once"), BootFailed("it coughed")).fill()
     harness.resume()
     harness.boot_threads.run()
@@ -141,7 +141,7 @@ def test_pause_after_a_failure():
 
 
 def test_a_single_failure_is_waited_out():
-    """A single boot that failed refuses nobody: the turn waits for the next one."""
+    """After a single failed boot the turn waits for the next one."""
     harness = PoolHarness(1).fail().fill()
     future = harness.pool.lease()
     assert not future.done()
@@ -151,7 +151,7 @@ def test_a_single_failure_is_waited_out():
 
 
 def test_after_the_pause():
-    """After the pause turns wait again, and a boot that succeeds makes all well."""
+    """After the pause turns wait again, and a boot that succeeds clears the error."""
     harness = PoolHarness(1).fail().fill()
     harness.resume()
     future = harness.pool.lease()
@@ -163,7 +163,7 @@ def test_after_the_pause():
 
 
 def test_pauses_grow():
-    """Each failure in a row doubles the pause, up to a limit; a success forgets them."""
+    """Each failure in a row doubles the pause, up to a limit, until a boot succeeds."""
     harness = PoolHarness(1).fail(*[BootFailed("no") for _ in range(9)]).fill()
     pauses = []
     while harness.pauses:
@@ -177,7 +177,7 @@ def test_pauses_grow():
 
 
 def test_one_pause_for_failures_together():
-    """Boots that fail together are one failure and make one pause; then all are tried again."""
+    """Boots that fail together count once and make one pause; then all are retried."""
     harness = PoolHarness(3).fail(*[BootFailed("no") for _ in range(6)]).fill()
     assert len(harness.pauses) == 1
     pauses = [harness.resume()]
@@ -188,7 +188,7 @@ def test_one_pause_for_failures_together():
 
 
 def test_failures_beside_a_success():
-    """A turn is not refused while another boot is under way that may serve it."""
+    """A turn does not fail while another boot may still serve it."""
     harness = PoolHarness(0).fail()
     first, second = harness.pool.lease(), harness.pool.lease()
     harness.boot_threads.run(1)
@@ -202,14 +202,14 @@ def test_failures_beside_a_success():
 
 
 def test_ready_while_a_boot_fails():
-    """A pool that still has a warm process serves, and is not reported as failing."""
+    """A pool that still has a warm process serves, and does not report that it fails."""
     harness = PoolHarness(2).fail(None, BootFailed("it coughed")).fill()
     assert harness.status()[0] != "failing"
     assert harness.pool.lease().result(0) is harness.made[0]
 
 
 def test_refused():
-    """A CLI that must not serve is never booted again; turns and the owner learn why."""
+    """A CLI that must not serve is not booted again; turns and the lifecycle get the reason."""
     harness = PoolHarness(1)
     harness.fail(*[Refused("too old; update it")] * 2)
     waiting = harness.pool.lease()
@@ -226,7 +226,7 @@ def test_refused():
 
 
 def test_closing():
-    """Closing stops what is ready, refuses what waits, and lets nothing new begin."""
+    """Closing stops ready processes, fails waiting turns, and begins no boot."""
     harness = PoolHarness(1).fill()
     harness.pool.lease()
     waiting = harness.pool.lease()
@@ -245,7 +245,7 @@ def test_closing():
 
 
 def test_closing_stops_the_ready():
-    """Closing stops each warm process once, and none that was leased."""
+    """Closing stops each ready process once, and no leased one."""
     harness = PoolHarness(3).fill()
     leased = harness.pool.lease().result(0)
     harness.pool.close()
@@ -272,7 +272,7 @@ def test_pause_that_ends_after_closing():
 
 
 def test_no_thread_to_wait_in():
-    """Where a pause cannot be waited for whoever comes next tries again: none is for ever."""
+    """If no thread can start for the pause, the next turn tries again."""
     harness = PoolHarness(1)
 
     def none(seconds, function):

@@ -1,4 +1,4 @@
-"""The process: its directories, whose they are, and what is left of them."""
+"""The process's directories: who owns them, and that they are removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def no_room():
 
 
 def test_no_room_for_its_files(tmp_path, no_room):
-    """Where nothing can be written nothing is left, and it is said why."""
+    """If its files cannot be written the boot fails with the reason, and nothing is left."""
     root, config = tmp_path / "root", tmp_path / "config"
     before = children(os.getpid())
     with (
@@ -49,7 +49,7 @@ def test_no_room_for_its_files(tmp_path, no_room):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_links_that_an_agent_has_planted(tmp_path, shared):
-    """When a process is stopped nothing is removed through a link in its directories."""
+    """Stopping a process removes nothing through a link in its directories."""
     config = tmp_path / "login" if shared else None
     if config:
         config.mkdir()
@@ -66,7 +66,7 @@ def test_links_that_an_agent_has_planted(tmp_path, shared):
 
 
 def test_the_file_of_a_process_in_a_shared_directory(tmp_path):
-    """In a directory that processes share, only the file of the one that is stopped goes."""
+    """In a shared config directory only the file of the stopped process is removed."""
     config = tmp_path / "login"
     (config / "sessions").mkdir(parents=True)
     process = Process(Profile("agent", (), {}), "/bin/cat", tmp_path / "root", config)
@@ -77,7 +77,7 @@ def test_the_file_of_a_process_in_a_shared_directory(tmp_path):
 
 
 def test_directories_of_another_user(tmp_path):
-    """Its own directories are the user's, what they are in is not, whatever the umask is."""
+    """The user owns the process's directories but not their parent, whatever the umask is."""
     if os.geteuid() != 0:
         cli.missing("right to run processes as another user: be root")
     before = os.umask(0o077)

@@ -1,4 +1,4 @@
-"""The CLI: which binary is run, and with which arguments and environment."""
+"""Profiles: which binary runs, with which arguments and environment."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_binary_that_is_set(binary):
 
 
 def test_binary_that_is_set_and_missing(tmp_path):
-    """A CLAUDE_CLI_PATH that is no program is told by its name."""
+    """The error for a CLAUDE_CLI_PATH that is no program names the setting."""
     with pytest.raises(BadGateway, match="CLAUDE_CLI_PATH"):
         find_binary(Settings(claude_cli_path=str(tmp_path / "claude")), "/usr/bin")
 
 
 def test_binary_on_path(binary):
-    """Without a setting the claude on PATH is run."""
+    """Without that setting the claude on PATH is run."""
     assert find_binary(Settings(), str(binary.parent)) == str(binary)
 
 
@@ -65,7 +65,7 @@ def test_rules_are_passed_as_they_are():
 
 @pytest.mark.parametrize(("file", "cwd"), [("", "/srv/work"), ("keys.toml", None)])
 def test_a_shared_directory_is_nobodys_first(file, cwd):
-    """Where there are several callers no process starts in the directory that holds theirs."""
+    """With several callers no process starts in the directory that holds theirs."""
     settings = Settings(claude_cwd="/srv/work", api_keys_file=file)
     assert build_profiles(settings, KEY)["agent"].cwd == cwd
 
@@ -85,20 +85,20 @@ PASSED = {
 @pytest.mark.parametrize("profile", ["agent", "plain"])
 @pytest.mark.parametrize("name", PASSED)
 def test_passed(profile, name):
-    """What Claude Code needs of the environment is passed on."""
+    """The variables that Claude Code needs are passed on."""
     assert build_profiles(Settings(), PASSED)[profile].variables[name] == PASSED[name]
 
 
 @pytest.mark.parametrize("profile", ["agent", "plain"])
 @pytest.mark.parametrize("name", ["API_KEY", "DATABASE_URL", "LD_PRELOAD", "NODE_OPTIONS"])
 def test_not_passed(profile, name):
-    """Nothing else of the environment is."""
+    """No other variable is passed on."""
     variables = build_profiles(Settings(), {**KEY, name: "x"})[profile].variables
     assert name not in variables
 
 
 def test_opened_again():
-    """A variable that an operator passes on by name wins over what the gateway sets."""
+    """A variable that an operator passes on by name overrides the gateway's own."""
     settings = Settings(claude_env_pass=("CLAUDE_CODE_DISABLE_CLAUDE_MDS",))
     environment = {**KEY, "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "0", "CLAUDE_CODE_DISABLE_CRON": "0"}
     variables = build_profiles(settings, environment)["agent"].variables
@@ -107,7 +107,7 @@ def test_opened_again():
 
 
 def test_sandbox_on_the_command_line():
-    """The sandbox is asked for where agents are spawned, and hides secrets by their names alone."""
+    """Agents are spawned with the sandbox, whose settings hold only the names of secrets."""
     secrets = {**KEY, "AWS_SECRET_ACCESS_KEY": "aws-secret", "LANG": "C"}
     agent = build_profiles(Settings(claude_sandbox=True), secrets)["agent"]
     given = json.loads(dict(itertools.pairwise(agent.arguments))["--settings"])["sandbox"]
@@ -123,7 +123,7 @@ def test_sandbox_on_the_command_line():
 
 
 def test_mode_where_nothing_holds_commands():
-    """An agent's process begins in a mode that runs no command unasked, and asks the gateway."""
+    """An agent's initial mode runs no command without asking the gateway."""
     for settings, mode in ((Settings(), "default"), (Settings(claude_sandbox=True), "acceptEdits")):
         agent = build_profiles(settings, KEY)["agent"]
         assert dict(itertools.pairwise(agent.arguments))["--permission-mode"] == agent.mode == mode

@@ -1,4 +1,4 @@
-"""The gate: so many go through at once, in their order, and nobody is forgotten."""
+"""The throttle: so many turns at once, in their order, and no turn is forgotten."""
 
 import asyncio
 
@@ -10,16 +10,16 @@ LONG = 100.0
 
 
 async def rest():
-    """Let all tasks go as far as they can."""
+    """Let all tasks run as far as they can."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-class Visitors:
-    """Tasks that pass a gate, each of which a test lets go on."""
+class Tasks:
+    """Tasks that hold slots until the test says so."""
 
-    def __init__(self, gate):
-        self.gate = gate
+    def __init__(self, throttle):
+        self.throttle = throttle
         self.inside = []
         self.done = {}
 
@@ -28,127 +28,127 @@ class Visitors:
         return asyncio.create_task(self._pass(name))
 
     async def _pass(self, name):
-        async with self.gate.slot():
+        async with self.throttle.slot():
             self.inside.append(name)
             await self.done[name].wait()
         self.inside.remove(name)
 
 
 def test_width_and_order():
-    """No more are inside than there is room for, and whoever came first is next."""
+    """No more tasks than slots are inside, and the task that came first is next."""
 
     async def play():
-        visitors = Visitors(Throttle(2, LONG))
-        tasks = [visitors.send(name) for name in "abcd"]
+        tasks_inside = Tasks(Throttle(2, LONG))
+        tasks = [tasks_inside.send(name) for name in "abcd"]
         await rest()
-        assert visitors.inside == ["a", "b"]
-        visitors.done["b"].set()
+        assert tasks_inside.inside == ["a", "b"]
+        tasks_inside.done["b"].set()
         await rest()
-        assert visitors.inside == ["a", "c"]
-        visitors.done["a"].set()
+        assert tasks_inside.inside == ["a", "c"]
+        tasks_inside.done["a"].set()
         await rest()
-        assert visitors.inside == ["c", "d"]
+        assert tasks_inside.inside == ["c", "d"]
         for name in "cd":
-            visitors.done[name].set()
+            tasks_inside.done[name].set()
         await asyncio.gather(*tasks)
-        assert visitors.gate.idle()
+        assert tasks_inside.throttle.idle()
 
     asyncio.run(play())
 
 
 def test_idle():
-    """It is idle exactly while nobody is inside."""
+    """The throttle is idle exactly while no task is inside."""
 
     async def play():
-        gate = Throttle(2, LONG)
-        assert gate.idle()
-        async with gate.slot() as done:
-            assert not gate.idle()
+        throttle = Throttle(2, LONG)
+        assert throttle.idle()
+        async with throttle.slot() as done:
+            assert not throttle.idle()
             done()
-            assert gate.idle()
+            assert throttle.idle()
             done()
-        assert gate.idle()
+        assert throttle.idle()
 
     asyncio.run(play())
 
 
 def test_whoever_is_long_inside_holds_up_nobody():
-    """After so many seconds the next one is let in, whether or not the one before has said so."""
+    """A slot that was held for too long goes to the next task."""
 
     async def play():
-        gate = Throttle(1, 0.01)
-        async with gate.slot(), asyncio.timeout(10), gate.slot():
-            assert not gate.idle()
-        assert gate.idle()
+        throttle = Throttle(1, 0.01)
+        async with throttle.slot(), asyncio.timeout(10), throttle.slot():
+            assert not throttle.idle()
+        assert throttle.idle()
 
     asyncio.run(play())
 
 
 @pytest.mark.parametrize("gone", ["b", "bc", "c"])
 def test_those_who_leave_the_line(gone):
-    """Whoever gives up waiting is passed over, and takes nobody's place."""
+    """A task that stops waiting is skipped, and takes no slot."""
 
     async def play():
-        visitors = Visitors(Throttle(1, LONG))
-        tasks = {name: visitors.send(name) for name in "abcd"}
+        tasks_inside = Tasks(Throttle(1, LONG))
+        tasks = {name: tasks_inside.send(name) for name in "abcd"}
         await rest()
         for name in gone:
             tasks[name].cancel()
         await rest()
         for name in "abcd":
-            visitors.done[name].set()
+            tasks_inside.done[name].set()
         results = await asyncio.gather(*tasks.values(), return_exceptions=True)
         left = [name for name, end in zip(tasks, results, strict=True) if end is not None]
         assert left == list(gone)
-        assert visitors.gate.idle()
+        assert tasks_inside.throttle.idle()
 
     asyncio.run(play())
 
 
 def test_leaving_just_when_let_in():
-    """Whoever is let in at the moment of giving up lets the next one in."""
+    """A task that stops waiting just as it gets a slot passes it on."""
 
     async def play():
-        visitors = Visitors(Throttle(1, LONG))
-        tasks = {name: visitors.send(name) for name in "abc"}
+        tasks_inside = Tasks(Throttle(1, LONG))
+        tasks = {name: tasks_inside.send(name) for name in "abc"}
         await rest()
-        visitors.done["a"].set()
+        tasks_inside.done["a"].set()
         await asyncio.sleep(0)  # a has gone, b was let in, and does not know it yet
         tasks["b"].cancel()
         await rest()
-        assert visitors.inside == ["c"]
-        visitors.done["c"].set()
+        assert tasks_inside.inside == ["c"]
+        tasks_inside.done["c"].set()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
-        assert visitors.gate.idle()
+        assert tasks_inside.throttle.idle()
 
     asyncio.run(play())
 
 
 def test_failing_inside():
-    """Whoever fails inside has left."""
+    """A task that fails inside frees its slot."""
 
     async def play():
-        gate = Throttle(1, LONG)
+        throttle = Throttle(1, LONG)
         with pytest.raises(ZeroDivisionError):
-            async with gate.slot():
+            async with throttle.slot():
                 raise ZeroDivisionError
-        assert gate.idle()
+        assert throttle.idle()
 
     asyncio.run(play())
 
 
 def test_loops_of_their_own():
-    """Whoever waits in another thread's loop is let in, too."""
-    gate = Throttle(1, LONG)
+    """A task in another thread's loop gets a slot, too."""
+    throttle = Throttle(1, LONG)
 
     async def enter():
-        async with gate.slot():
+        async with throttle.slot():
             return "in"
 
     async def play():
-        async with gate.slot():
+        async with throttle.slot():
             other = asyncio.get_running_loop().run_in_executor(None, asyncio.run, enter())
-            while not gate._waiting:
+            while not throttle._waiting:
                 await asyncio.sleep(0)
             assert not other.done()
         assert await other == "in"

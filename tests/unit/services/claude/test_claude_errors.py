@@ -1,4 +1,4 @@
-"""The faults: what a failed turn's result means to the client."""
+"""The error that a client gets for each result of a failed turn."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def result(status=None, text="", **more):
     ],
 )
 def test_statuses(status, kind, retry_after):
-    """Each status of the model's API is one of the gateway's own errors."""
+    """Each status of the model's API becomes one of the gateway's errors."""
     error = error_of(result(status, f"API Error: {status} it said so"), "")
     assert type(error) is kind
     assert error_headers(error).get("Retry-After") == retry_after
@@ -44,20 +44,20 @@ def test_statuses(status, kind, retry_after):
     ],
 )
 def test_reason(text):
-    """The API's own reason is passed on, without what the CLI put before it."""
+    """The API's reason is passed on without the CLI's prefix."""
     error = error_of(result(400, text), "")
     assert error.message.endswith("refused the request: it said so")
 
 
 def test_parameter():
-    """The parameter that the API names is named to the client."""
+    """The error names the parameter that the API names."""
     reason = "API Error: 400 `temperature` is deprecated for this model."
     assert error_of(result(400, reason), "").param == "temperature"
     assert error_of(result(400, "API Error: 400 something else"), "").param is None
 
 
 def test_unknown_model():
-    """An unknown model is told as OpenAI tells it."""
+    """The error for an unknown model is OpenAI's."""
     error = error_of(result(404, "API Error: 404 model: nonesuch"), "")
     assert error.body()["error"]["code"] == "model_not_found"
     assert error.param == "model"
@@ -72,7 +72,7 @@ def test_unknown_model():
     ],
 )
 def test_login(failed):
-    """A refused login is told as the gateway's own, without the CLI's advice to the client."""
+    """A refused login is the gateway's, and the error leaves out the CLI's advice."""
     error = error_of(failed, "")
     assert (error.status, error.code) == (401, "upstream_authentication_error")
     assert "gateway's own login" in error.message
@@ -88,7 +88,7 @@ def test_login(failed):
     ],
 )
 def test_context_length(failed):
-    """A conversation that is too long is told in the words that clients look for."""
+    """The error for a conversation that is too long has the words that clients match on."""
     error = error_of(failed, "")
     assert (error.status, error.code) == (400, "context_length_exceeded")
     assert error.message.startswith("This model's maximum context length is")
@@ -96,18 +96,18 @@ def test_context_length(failed):
 
 
 def test_notice():
-    """Where the result has no text, what the CLI said in the model's place is the reason."""
+    """If the result has no text, the CLI's own message is the reason."""
     assert error_of({}, "Prompt is too long").code == "context_length_exceeded"
     assert error_of(result(429), "API Error: 429 slow down").message.endswith(": slow down")
 
 
 def test_result_goes_before_notice():
-    """A result's own text goes before what was said earlier."""
+    """The result's text goes before an earlier message of the CLI's."""
     assert error_of(result(None, "the reason"), "a notice").message.endswith(": the reason")
 
 
 def test_no_reason():
-    """A turn that ended without any reason is told as such."""
+    """The error says so if a turn ended without a reason."""
     error = error_of({}, "")
     assert (error.status, error.code) == (502, "bad_gateway")
     assert "without a reason" in error.message
@@ -124,7 +124,7 @@ def waiting(milliseconds, status):
 
 @pytest.mark.parametrize("status", [429, 500, 529])
 def test_short_waits(status):
-    """Claude Code is left to wait for a moment, and to ask again."""
+    """Claude Code may wait for a short time and retry."""
     assert error_of_retry(waiting(10_000, status)) is None
 
 
@@ -133,19 +133,19 @@ def test_short_waits(status):
     [(429, errors.RateLimited), (529, errors.Overloaded), (503, errors.ApiError)],
 )
 def test_long_waits(status, kind):
-    """Who would have to wait for longer is told what is the matter, and for how long."""
+    """A long wait becomes an error with its reason and its length."""
     error = error_of_retry(waiting(23_226, status))
     assert isinstance(error, kind)
     assert error_headers(error)["Retry-After"] == "24"
 
 
 def test_waits_for_a_connection():
-    """Where the API cannot be reached there is no status, and nothing to be told yet."""
+    """If the API cannot be reached there is no status, and no error yet."""
     assert error_of_retry(waiting(30_000, None)) is None
 
 
 def test_gave_up():
-    """Where Claude Code was to ask again and does not, the API asks for more than a minute."""
+    """If Claude Code does not retry as it should, the API asks for more than a minute."""
     assert error_headers(error_of(result(429), "", gave_up=True))["Retry-After"] == "60"
     assert "Retry-After" not in error_headers(error_of(result(400), "", gave_up=True))
 
@@ -161,7 +161,7 @@ def test_gave_up():
     ],
 )
 def test_types(kind, expected):
-    """An error that came in mid-stream, and so without a status, is known by its type."""
+    """An error in mid-stream, which has no status, is recognised by its type."""
     error = error_of(result(None, "API Error: it said so", api_error_type=kind), "")
     assert type(error) is expected
     assert error.message.endswith(": it said so")
@@ -169,18 +169,18 @@ def test_types(kind, expected):
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503, 529])
 def test_reasons(status):
-    """Whatever the status is, what the API said is passed on."""
+    """The API's reason is passed on with every status."""
     assert error_of(result(status, f"API Error: {status} it said so"), "").message.endswith(
         ": it said so"
     )
 
 
 def test_errors_of_the_cli():
-    """Where there is no result the CLI's list of errors is the reason."""
+    """If the result has no text, the CLI's list of errors is the reason."""
     error = error_of({"errors": ["a hook failed", "and another"]}, "")
     assert error.message.endswith(": a hook failed; and another")
 
 
 def test_a_wait_of_unknown_length():
-    """That the number was kept back is said."""
+    """The error says that the length of the wait is not known."""
     assert "more than a minute" in error_of(result(429), "", gave_up=True).message
