@@ -1,4 +1,4 @@
-"""JSON texts: what must be known of one before or while it is parsed."""
+"""Examine JSON texts before and while they are parsed."""
 
 from __future__ import annotations
 

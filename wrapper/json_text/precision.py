@@ -1,8 +1,8 @@
-"""The JSON values that JavaScript changes, and a form of them that it leaves alone.
+"""Find JSON values that JavaScript changes, and write them so that it does not.
 
 Claude Code is written in JavaScript, which reads every number as a double: long integers and long
 decimals lose digits, and -0 loses its sign. It also moves keys that look like array indexes to the
-front of their object. Texts pass through it unchanged.
+front of their object. Strings pass through unchanged.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-# The name of the property that holds an object's keys in their order.
+# The name of the property that lists an object's keys in their order.
 KEY_ORDER = "keys in order"
 
-# Longer numbers are not worth the work of comparing them.
+# Longer numbers count as changed: comparing them would cost too much.
 _DIGITS = 400
 # JavaScript writes larger integers with an exponent.
 _LARGEST = 10**21
-# What a JSON text holds if JavaScript may change it: 16 digits, an exponent, -0, or a numeric key.
-# Most texts hold none of them. That it begins with a set of characters makes the search quick.
+# JSON that JavaScript may change has 16 digits, an exponent, -0, or a numeric key. Most texts have
+# none. The pattern begins with a set of characters, which makes the search quick.
 _SUSPECT = re.compile(
     r"""[-0-9"](?:(?<=[0-9])(?:[eE]|[0-9.]{15})|(?<=-)0|(?<=")[0-9]{1,10}"\s*:)"""
 )
@@ -32,13 +32,13 @@ _LARGEST_INDEX = 2**32 - 2
 
 
 def is_suspect(text: str) -> bool:
-    """Return whether JavaScript may change a value in *text*, a JSON text; quick, and often so."""
+    """Return whether JavaScript may change a value in *text*, JSON. Quick; may be a false alarm."""
     return _SUSPECT.search(text) is not None
 
 
 def changes_number(digits: str) -> bool:
     """Return whether JavaScript changes the value of *digits*, a JSON number, or its sign."""
-    if len(digits) <= 15 and _PLAIN.fullmatch(digits):  # as most numbers are
+    if len(digits) <= 15 and _PLAIN.fullmatch(digits):  # most numbers
         return digits.startswith("-") and float(digits) == 0
     if len(digits) > _DIGITS:
         return True
@@ -63,8 +63,10 @@ def reorders(keys: Iterable[str]) -> bool:
 
 
 def changes(value: Any) -> bool:
-    """Return whether JavaScript changes *value*, a parsed JSON value, in which what Python's own
-    numbers cannot hold is a Decimal."""
+    """Return whether JavaScript changes *value*, a parsed JSON value.
+
+    Numbers that Python's int and float cannot hold are Decimals in it.
+    """
     match value:
         case bool() | str() | None:
             return False
@@ -80,7 +82,7 @@ def changes(value: Any) -> bool:
 
 
 def is_exact(text: str) -> bool:
-    """Return whether JavaScript leaves the value of *text* as it is; also where it is no JSON."""
+    """Return whether JavaScript keeps the value of *text*. True for a text that is not JSON."""
     if not is_suspect(text):
         return True
     try:
@@ -90,20 +92,20 @@ def is_exact(text: str) -> bool:
 
 
 def exact_object(text: str) -> tuple[dict[str, Any], bool]:
-    """Return the object in *text* in a form that JavaScript leaves alone; whether that changed it.
+    """Return the object in *text* in a form that JavaScript keeps, and whether that differs.
 
-    A number that JavaScript would change becomes a text of its digits. An object whose keys it
-    would reorder gets a property, KEY_ORDER, that lists them.
+    A number that JavaScript would change becomes a string of its digits. An object whose keys it
+    would reorder gets a property KEY_ORDER, which lists them.
     """
     if not is_suspect(text):
-        held: dict[str, Any] = json.loads(text)
-        return held, False
-    held, changed = _read_exact(text)
-    return held, changed
+        parsed: dict[str, Any] = json.loads(text)
+        return parsed, False
+    parsed, changed = _read_exact(text)
+    return parsed, changed
 
 
 def is_text_of(text: str, read: Any) -> bool:
-    """Return whether *read* is what JavaScript makes of *text*; not where that is no JSON."""
+    """Return whether *read* is what JavaScript makes of *text*. False if *text* is not JSON."""
     try:
         return is_read_as(json.loads(text), read)
     except (ValueError, RecursionError):
@@ -150,21 +152,21 @@ def _read_exact(text: str) -> tuple[Any, bool]:
         return float(digits) if set(digits) & set(".eE") else int(digits)
 
     def read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        held = dict(pairs)
-        if not reorders(held):
-            return held
+        built = dict(pairs)
+        if not reorders(built):
+            return built
         changed.append(True)
         name = KEY_ORDER
-        while name in held:
+        while name in built:
             name += "_"
-        return {**held, name: list(held)}
+        return {**built, name: list(built)}
 
-    held = json.loads(text, parse_int=read, parse_float=read, object_pairs_hook=read_pairs)
-    return held, bool(changed)
+    parsed = json.loads(text, parse_int=read, parse_float=read, object_pairs_hook=read_pairs)
+    return parsed, bool(changed)
 
 
 def write_exact(value: Any) -> str:
-    """Return *value* as JSON, its Decimals as numbers with all their digits."""
+    """Return *value* as JSON, with all digits of its Decimals."""
     try:
         return json.dumps(value, ensure_ascii=False)
     except TypeError:
@@ -174,7 +176,7 @@ def write_exact(value: Any) -> str:
 def _write(value: Any) -> str:
     match value:
         case Mapping():
-            pairs = (f"{_write(key)}: {_write(one)}" for key, one in value.items())
+            pairs = (f"{_write(key)}: {_write(inner)}" for key, inner in value.items())
             return f"{{{', '.join(pairs)}}}"
         case list() | tuple():
             return f"[{', '.join(map(_write, value))}]"
@@ -184,9 +186,9 @@ def _write(value: Any) -> str:
 
 
 def read_number(digits: str) -> float | Decimal:
-    """Return the number of *digits*, as a Decimal where a float would not hold all of them.
+    """Return the number of *digits*, as a Decimal if a float cannot hold all of them.
 
-    Raises ValueError for one that no float comes near to.
+    Raises ValueError if the number is outside the range of floats.
     """
     number = float(digits)
     if not math.isfinite(number):

@@ -1,4 +1,4 @@
-"""Unique names: finds an object of a JSON text in which a name stands twice."""
+"""Find an object in a JSON text that has a name twice."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from itertools import islice
 from typing import Any
 
 LONGEST = 200
-# How much of a body is searched for the path; beyond it, the name alone is told.
+# How many values of a body are searched for the path. Beyond that, only the name is known.
 MOST_SEARCHED = 50_000
 
 
 class UniqueNames:
-    """Makes the objects of one text, and tells where a name is repeated."""
+    """Builds the objects of one text, and remembers one with a repeated name."""
 
     def __init__(self) -> None:
-        self._found: tuple[dict[str, Any], str] | None = None
+        self._repeating: tuple[dict[str, Any], str] | None = None
 
     def read(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Return the object of *pairs*; json.loads calls it for each object, inner ones first."""
-        made = dict(pairs)
-        if len(made) != len(pairs):  # the last such object is surely in the body
-            self._found = made, _repeated(pairs)
-        return made
+        """Return the object of *pairs*. json.loads calls this for each object, inner ones first."""
+        built = dict(pairs)
+        if len(built) != len(
+            pairs
+        ):  # a later one replaces it: it may have been dropped with its parent
+            self._repeating = built, _repeated(pairs)
+        return built
 
     def repeated(self, body: Any) -> str | None:
-        """Return the path in *body* of a repeated name, or None where there is none."""
-        if self._found is None:
+        """Return the path in *body* of a repeated name, or None."""
+        if self._repeating is None:
             return None
-        object_, name = self._found
+        object_, name = self._repeating
         path = next(
             (path for path, value in islice(_walk(body), MOST_SEARCHED) if value is object_), ()
         )
@@ -45,7 +47,7 @@ def _repeated(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _walk(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what is in *value*, with its path, and without recursion."""
+    """Yield *value* and all values in it with their paths, without recursion."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
     while waiting:
         path, inner = waiting.pop()

@@ -1,6 +1,6 @@
-"""The value count: how many values a JSON text holds, found out before it is parsed.
+"""Estimate how many values a JSON text has, before it is parsed.
 
-Each value takes time to make and 20 times its length in memory; parsing lets nobody else work.
+Each value takes time to build, and 20 times its length in memory. Parsing holds the GIL.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ MARKS = (b",", b"[", b"{")
 
 
 def has_too_many_values(data: bytes) -> bool:
-    """Say whether *data*, a JSON text, holds more than MOST_VALUES values, or names and values."""
+    """Return whether *data*, a JSON text, has more than MOST_VALUES values, or names and values."""
     if _marks(data) <= MOST_VALUES:
         return False
-    # Marks in strings do not count. Without what is escaped, every other quote ends a string.
+    # Marks in strings do not count. Without escapes, every other quote ends a string.
     plain = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if plain.count(b'"') > 4 * MOST_VALUES:
         return True

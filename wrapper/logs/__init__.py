@@ -1,1 +1,1 @@
-"""The log: its format, and what it leaves out."""
+"""The log: its format, and what it redacts."""

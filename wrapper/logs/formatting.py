@@ -1,4 +1,4 @@
-"""The log format: one line a record, without secrets, control characters or callers' words."""
+"""Format log records: one line each, without secrets, control characters or callers' words."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MASK = "***"
 # The longest text in a line, and with LOG_PROMPTS.
 LONGEST, LONGEST_PROMPT = 2000, 100_000
 CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-# These quote in their errors what they could not read; the gateway tells of such errors itself.
+# Their errors quote data that they could not parse. The gateway logs such errors itself.
 QUOTING = ("claude_code_sdk", "mcp")
 DEEPEST = 50
 BARE = re.compile(r"[^\s\"'=]+")
 
 
 class Formatter(logging.Formatter):
-    """Renders a record with its `facts` or its `frame`, where it has any.
+    """Formats a record with its `facts` and its `frame`, if it has any.
 
-    What is not printable is escaped, so that no caller can forge a line. *secrets* are masked, and
-    what is Redacted is shown whole only if *prompts*. *style* is console or json.
+    Characters that are not printable are escaped, so that no caller can forge a line. *secrets* are
+    masked. Redacted values are shown in full only with *prompts*. *style* is console or json.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Formatter(logging.Formatter):
     def _as_text(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
         record.message = self._message(record)
         record.asctime = self.formatTime(record)
-        told = (f"{escaped(name)}={_plain(value)}" for name, value in facts.items())
-        line = " ".join([escaped(self.formatMessage(record)), *told])
-        # Indented, for what stands at a line's beginning is taken for a record.
+        pairs = (f"{escaped(name)}={_plain(value)}" for name, value in facts.items())
+        line = " ".join([escaped(self.formatMessage(record)), *pairs])
+        # Indented, because the start of a line looks like the start of a record.
         return "\n    ".join([line, *map(escaped, self._trace(record))])
 
     def _as_json(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ class Formatter(logging.Formatter):
         if record.args:
             message %= self._arguments(record.args)
         if record.name == "asyncio" and not self._prompts:
-            message = message.partition("\n")[0]  # what follows quotes an error
+            message = message.partition("\n")[0]  # the rest quotes an error
         return self._text(message)
 
     def _arguments(self, args: Any) -> Any:
@@ -86,7 +86,7 @@ class Formatter(logging.Formatter):
         return tuple(a.value if whole and isinstance(a, Redacted) else a for a in args)
 
     def _cleaned(self, value: Any) -> Any:
-        """Return *value* with its texts masked and cut, and redacted where that is asked for."""
+        """Return *value* with masked and shortened texts, and Redacted values in their form."""
         if isinstance(value, Redacted):
             value = value.value if self._prompts else value.shown()
         if isinstance(value, str):
@@ -109,17 +109,17 @@ class Formatter(logging.Formatter):
             yield "Traceback (most recent call last):"
             for entry in traceback.format_tb(error.__traceback__, -DEEPEST):
                 yield from entry.splitlines()
-            said = str(error) if self._prompts else message_of(error)
-            yield self._text(f"{type(error).__name__}: {said}")
+            message = str(error) if self._prompts else message_of(error)
+            yield self._text(f"{type(error).__name__}: {message}")
 
 
 def configure(level: str, formatter: logging.Formatter, *, prompts: bool = False) -> None:
-    """Write the log to stderr from *level* on, as *formatter* does, unless it is set up already."""
+    """Log to stderr from *level* with *formatter*, unless logging is set up already."""
     if logging.root.handlers:
         return
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    # What libraries say at debug level holds bodies and headers.
+    # Libraries log bodies and headers at the debug level.
     logging.basicConfig(level=max(logging.INFO, _number(level)), handlers=[handler])
     logging.getLogger("wrapper").setLevel(_number(level))
     for name in QUOTING:
@@ -127,13 +127,13 @@ def configure(level: str, formatter: logging.Formatter, *, prompts: bool = False
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """Return the values in *environment* whose names say that they are secret."""
+    """Return the values in *environment* whose names look secret."""
     named = [value for name, value in environment.items() if SECRET_NAME.search(name)]
     return [value for value in named if len(value) >= SHORTEST_SECRET]
 
 
 def escaped(text: str) -> str:
-    """Return *text* with an escape in place of each character that is not printable."""
+    """Return *text* with an escape for each character that is not printable."""
     return _as_printable(text, _escape)
 
 
@@ -152,13 +152,13 @@ def _json_escape(char: str) -> str:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """Return *error* and what has led to it, the first one first, each once."""
-    found: list[BaseException] = []
-    while error and error not in found:
-        found.insert(0, error)
-        found[:0] = getattr(error, "exceptions", ())
+    """Return *error* and its causes, each once, the first cause first."""
+    chain: list[BaseException] = []
+    while error and error not in chain:
+        chain.insert(0, error)
+        chain[:0] = getattr(error, "exceptions", ())
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return found
+    return chain
 
 
 def _number(level: str) -> int:
@@ -166,7 +166,7 @@ def _number(level: str) -> int:
 
 
 def _plain(value: Any) -> str:
-    """Return a fact's value so that it cannot be taken for two."""
+    """Return a fact's value, quoted unless it is a single word."""
     if isinstance(value, str) and BARE.fullmatch(value):
         return escaped(value)
     return escaped(json.dumps(value, ensure_ascii=False, default=str))

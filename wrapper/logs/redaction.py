@@ -1,11 +1,11 @@
-"""Redaction: what a log shows of frames, texts and errors that quote callers and models."""
+"""Redact frames, texts and errors that may quote callers and models, for the log."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# The fields of Claude Code's frames whose values are shown. None of them holds a caller's words.
+# The fields of Claude Code's frames whose values are logged. None contains a caller's words.
 SHOWN = frozenset(
     {
         *("type", "subtype", "role", "request_id", "session_id", "uuid", "command_uuid", "state"),
@@ -16,7 +16,7 @@ SHOWN = frozenset(
         *("cache_creation_input_tokens", "service_tier"),
     }
 )
-# The fields that hold further fields of the protocol, not of a caller.
+# The fields that contain further fields of the protocol, and no caller's names.
 OPENED = frozenset(
     {"message", "request", "response", "event", "delta", "content_block", "content", "usage"}
 )
@@ -25,19 +25,27 @@ STOP_REASONS = frozenset(
 )
 LONGEST = 64
 # Errors whose messages come from Python, the system or a server, and quote no data.
-SPEAKING = (OSError, AttributeError, TypeError, NameError, ImportError, MemoryError, RecursionError)
-# Errors of other modules may quote data, of whatever kind they are.
-SPEAKERS = frozenset({"builtins", "socket", "ssl"})
+SAFE_ERRORS = (
+    OSError,
+    AttributeError,
+    TypeError,
+    NameError,
+    ImportError,
+    MemoryError,
+    RecursionError,
+)
+# Only these modules' errors: subclasses in other modules may quote data.
+SAFE_MODULES = frozenset({"builtins", "socket", "ssl"})
 
 
 class Redacted:
-    """A value that a log shows as its structure and its lengths, and whole with LOG_PROMPTS."""
+    """A value that a log shows as structure and lengths, and in full with LOG_PROMPTS."""
 
     def __init__(self, value: Any):
         self.value = value
 
     def shown(self) -> Any:
-        """Return what is shown without LOG_PROMPTS."""
+        """Return the form that is shown without LOG_PROMPTS."""
         if isinstance(self.value, BaseException):
             return f"{type(self.value).__name__}: {message_of(self.value)}"
         return _structure(self.value)
@@ -50,9 +58,9 @@ class Redacted:
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message of *error*, or its length where it may quote what somebody wrote."""
-    speaks = isinstance(error, SPEAKING) and type(error).__module__ in SPEAKERS
-    return str(error) if speaks else _length(str(error))
+    """Return the message of *error*, or only its length if it may quote data."""
+    is_safe = isinstance(error, SAFE_ERRORS) and type(error).__module__ in SAFE_MODULES
+    return str(error) if is_safe else _length(str(error))
 
 
 def _structure(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What tests need: a scripted upstream, as strict as the real one, an engine, and the contracts."""
+"""Helpers for tests: a scripted upstream as strict as the real one, an engine, and contracts."""
 
 from wrapper.testing.engine import ScriptedEngine
 from wrapper.testing.engine_contract import check_engine, say

@@ -1,4 +1,4 @@
-"""The answer: a script played as the events of a Messages API stream."""
+"""Play a script as the events of a Messages API stream."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def answer_events(script: Script, body: Event, model: str) -> Iterator[Timed]:
             pause = script.pause if output else 0.0
             yield pause, {"type": "content_block_delta", "index": index, "delta": delta}
             output += 1
-            if output == 1 and not script.whole and _is_disturbed(script):
-                yield from _disturb(script)
+            if output == 1 and not script.whole and _is_interrupted(script):
+                yield from _interrupt(script)
             if output == 1 and not script.whole and (script.break_status or script.cut):
                 return
         yield 0.0, {"type": "content_block_stop", "index": index}
         if script.whole:
-            yield from _disturb(script)
+            yield from _interrupt(script)
             return
     yield from _stop(script, output)
 
 
-def _is_disturbed(script: Script) -> bool:
+def _is_interrupted(script: Script) -> bool:
     return bool(script.stall or script.break_status or script.cut)
 
 
-def _disturb(script: Script) -> Iterator[Timed]:
+def _interrupt(script: Script) -> Iterator[Timed]:
     yield script.stall, {"type": "ping"}
     if script.break_status:
         kind, reason = ERRORS[script.break_status]
@@ -78,7 +78,7 @@ def _start(script: Script, body: Event, model: str) -> Event:
         "output_tokens": 1,
         "output_tokens_details": None,
     }
-    # Another one each round: Claude Code takes answers of one id for parts of one message.
+    # A new id each round: Claude Code merges answers with the same id into one message.
     message: Event = {"id": f"msg_scripted{len(body['messages'])}", "type": "message"}
     message |= {"role": "assistant", "model": model}
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
@@ -94,8 +94,8 @@ def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
         ]
         blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
     if script.tool and script.first:
-        said = {"type": "text_delta", "text": script.first}
-        blocks.append(({"type": "text", "text": ""}, [said]))
+        delta = {"type": "text_delta", "text": script.first}
+        blocks.append(({"type": "text", "text": ""}, [delta]))
     if script.tool:
         rounds = sum(m["role"] == "assistant" for m in body["messages"])
         calls = enumerate((script.tool, *script.others))
@@ -107,10 +107,10 @@ def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
 
 
 def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:
-    """Return a call, its arguments in pieces; no arguments come in none, as the API has it."""
+    """Return a call with its arguments in pieces. Empty arguments have no piece, as in the API."""
     use = {"type": "tool_use", "id": id_, "name": name, "input": {}}
     text = json.dumps(arguments, ensure_ascii=False) if arguments else ""
-    if isinstance(arguments, str):  # written by hand, for digits that a double does not hold
+    if isinstance(arguments, str):  # given as text, because a double cannot hold its numbers
         text = arguments
     pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     return use, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
@@ -119,7 +119,9 @@ def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:
 def _stop(script: Script, output: int) -> Iterator[Timed]:
     reason = "tool_use" if script.tool else script.stop_reason or "end_turn"
     usage = {"output_tokens": script.usage.get("output_tokens", output)}
-    if details := script.usage.get("output_tokens_details"):  # told here, when all is thought
+    if details := script.usage.get(
+        "output_tokens_details"
+    ):  # known at the end, when all thinking is done
         usage["output_tokens_details"] = details
     delta = {"stop_reason": reason, "stop_sequence": None}
     yield 0.0, {"type": "message_delta", "delta": delta, "usage": usage}
@@ -127,7 +129,7 @@ def _stop(script: Script, output: int) -> Iterator[Timed]:
 
 
 def count_words(body: Event) -> int:
-    """Return the words of the request's texts: the scripted model's input tokens."""
+    """Return the number of words in the request, which are the scripted model's input tokens."""
     total = 0
     for content in [body.get("system", ""), *(m["content"] for m in body["messages"])]:
         blocks = [{"text": content}] if isinstance(content, str) else content

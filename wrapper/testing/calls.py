@@ -1,4 +1,4 @@
-"""The calls: which of the offered tools the pretended model calls in a round, and with what."""
+"""Choose the tool that the scripted model calls in a round, and its arguments."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from wrapper.json_text.precision import is_exact
 Body = dict[str, Any]
 Call = tuple[str, Any]
 
-# How a reminder names the function that is to be called, or the first of several.
+# How a reminder names the function to call, or the first of several.
 _DEMAND = re.compile(r"call(?:ing| of) (?:the function|[a-z ]+ of these functions:) ([\w-]+)")
-# What the description says of a tool that is the form of the answer.
+# The start of the description of a tool whose arguments are the answer.
 ALWAYS = "Always answer by calling this"
 
 
 def next_call(
-    asked: list[str], answer: str | None, rounds: int, body: Body, plain: str = ""
+    directives: list[str], answer: str | None, rounds: int, body: Body, plain: str = ""
 ) -> Call | None:
-    """Return the call that *body* gets after *rounds* rounds, or None where text is due.
+    """Return the call that answers *body* after *rounds* rounds, or None to answer with text.
 
-    *asked* are the prompt's `tool` directives, *answer* is its `json` directive, and *plain* the
-    prompt where it has none.
+    *directives* are the prompt's `tool` directives, *answer* is its `json` directive, and *plain*
+    is the prompt if it has no directive.
     """
     tools = {tool["name"]: tool for tool in body.get("tools") or []}
-    calls = [_read(directive, list(tools)) for directive in asked]
+    calls = [_parse(directive, list(tools)) for directive in directives]
     due = calls[rounds : rounds + 1]
-    wanted = _wanted(body.get("tool_choice") or {}, list(tools))
-    if wanted is None:
+    allowed = _allowed(body.get("tool_choice") or {}, list(tools))
+    if allowed is None:
         return due[0] if due else likely_call(plain, rounds, body)
     for call in due + calls:
-        if call[0] in wanted:
+        if call[0] in allowed:
             return call
-    if not wanted:
+    if not allowed:
         return None
-    schema = tools[wanted[0]].get("input_schema", {})
-    return wanted[0], as_written(answer) if answer else sample(schema, schema)
+    schema = tools[allowed[0]].get("input_schema", {})
+    return allowed[0], as_written(answer) if answer else sample(schema, schema)
 
 
-def further_calls(asked: list[str], body: Body) -> tuple[Call, ...]:
-    """Return the calls of these directives, as far as they are offered and may be made."""
+def further_calls(directives: list[str], body: Body) -> tuple[Call, ...]:
+    """Return the calls of *directives* that `tool_choice` allows."""
     names = [tool["name"] for tool in body.get("tools") or []]
-    wanted = _wanted(body.get("tool_choice") or {}, names)
-    calls = [_read(directive, names) for directive in asked]
-    return tuple(call for call in calls if wanted is None or call[0] in wanted)
+    allowed = _allowed(body.get("tool_choice") or {}, names)
+    calls = [_parse(directive, names) for directive in directives]
+    return tuple(call for call in calls if allowed is None or call[0] in allowed)
 
 
 def likely_call(text: str, rounds: int, body: Body) -> Call | None:
     """Return the call that a model might make by itself to answer *text*, or None.
 
-    It is of the function that a reminder asks for; or of the first one of whose name *text* has a
-    word, if there was no round yet; or else of the tool that is always to be called. Its texts are
-    the last name in *text*.
+    It calls the function that a reminder demands; or in the first round the first function with a
+    word of its name in *text*; or the tool that must always be called. Its strings are the last
+    name in *text*.
     """
     if not text:
         return None
-    said = set(re.findall(r"[a-z]{4,}", text.lower()))
+    words = set(re.findall(r"[a-z]{4,}", text.lower()))
     word = (re.findall(r"(?<=\s)[A-Z]\w+", text) or ["x"])[-1]
     tools = body.get("tools") or []
     # Claude Code's own tools have capital letters.
-    fitting = [tool for tool in tools if not rounds and said & set(_own_name(tool).split("_"))]
+    fitting = [tool for tool in tools if not rounds and words & set(_own_name(tool).split("_"))]
     always = [tool for tool in tools if ALWAYS in tool.get("description", "")]
     demanded = [tool for tool in tools if _own_name(tool) == _demanded(body)]
     if not demanded + fitting + always:
@@ -72,9 +72,9 @@ def likely_call(text: str, rounds: int, body: Body) -> Call | None:
 
 
 def sample(schema: Any, root: Body, word: str = "x") -> Any:
-    """Return a small value that fits *schema*; references in it point into *root*.
+    """Return a small value that fits *schema*, whose references point into *root*.
 
-    Its texts are *word*.
+    Its strings are *word*.
     """
     if not isinstance(schema, dict):
         return None
@@ -99,8 +99,8 @@ def _by_type(schema: Body, root: Body, word: str) -> Any:
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties", {})
-        asked = schema.get("required", [])
-        return {name: sample(properties.get(name), root, word) for name in asked}
+        required = schema.get("required", [])
+        return {name: sample(properties.get(name), root, word) for name in required}
     if kind == "array":
         item = schema.get("items", {"type": "string"})
         return [sample(item, root, word) for _ in range(schema.get("minItems", 0))]
@@ -110,27 +110,27 @@ def _by_type(schema: Body, root: Body, word: str) -> Any:
 
 
 def _find(reference: str, root: Body) -> Any:
-    found: Any = root
+    target: Any = root
     for name in reference.removeprefix("#").split("/")[1:]:
-        found = found[name]
-    return found
+        target = target[name]
+    return target
 
 
 def _demanded(body: Body) -> str | None:
-    """Return the name of the function that a reminder in the last message asks for."""
+    """Return the name of the function that a reminder in the last message demands."""
     content = body["messages"][-1]["content"] if body.get("messages") else ""
     texts = [] if isinstance(content, str) else [block.get("text", "") for block in content]
     reminders = (text for text in texts if text.startswith("<system-reminder>"))
-    found = [_DEMAND.search(text) for text in reminders]
-    return next((match[1] for match in found if match), None)
+    matches = [_DEMAND.search(text) for text in reminders]
+    return next((match[1] for match in matches if match), None)
 
 
 def _own_name(tool: Body) -> str:
     return str(tool["name"]).rpartition("__")[2]
 
 
-def _read(directive: str, names: list[str]) -> Call:
-    """Return name and arguments; a name stands for the offered one that it is the end of."""
+def _parse(directive: str, names: list[str]) -> Call:
+    """Return name and arguments. A name may be the end of an offered tool's name."""
     name, _, arguments = directive.partition(" ")
     longer = [full for full in names if full.endswith(f"__{name}")]
     if name not in names and len(longer) == 1:
@@ -139,15 +139,15 @@ def _read(directive: str, names: list[str]) -> Call:
 
 
 def as_written(text: str) -> Any:
-    """Return the value of *text*, or *text* itself where its numbers need more than a double."""
+    """Return the value of *text*, or *text* itself if a double cannot hold its numbers."""
     value = json.loads(text)
     return value if is_exact(text) else text
 
 
-def _wanted(choice: Body, names: list[str]) -> list[str] | None:
-    """Return the names that `tool_choice` leaves the model where it must call; None: it need not.
+def _allowed(choice: Body, names: list[str]) -> list[str] | None:
+    """Return the names of which `tool_choice` forces a call; None if it forces none.
 
-    With `none` and with a name that was not offered there is nothing to call.
+    The list is empty for `none`, and for a name that was not offered.
     """
     match choice.get("type"):
         case "none":

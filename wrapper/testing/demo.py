@@ -1,9 +1,7 @@
-"""The demonstration: the real gateway, SDK and CLI in front of a scripted model.
+"""The demo `python -m wrapper.testing.demo [PORT]`: gateway, SDK and CLI with a scripted model.
 
-python -m wrapper.testing.demo [PORT]
-
-It needs no account and no network, and uses none: of the environment the gateway gets what PASSED
-names, and a home, a temporary and a working directory that go with it.
+It needs no account and no network, and uses none. The gateway gets only the environment variables
+in PASSED, and a home, a temporary and a working directory that are removed at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from wrapper.smoke import Client
 from wrapper.testing.upstream import Upstream
 
 FIRST_LINE = "The model is scripted: it answers what the message asks for, and no Claude is asked."
-# CLAUDE_CLI_PATH says where a program lies, and nothing of whose it is.
+# CLAUDE_CLI_PATH names a program, and reveals no account.
 PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CLAUDE_CLI_PATH")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 0.1
@@ -42,10 +40,7 @@ _PROGRESS = re.compile(r" INFO +gunicorn\.")
 
 
 class DemoGateway:
-    """The gateway in a process of its own, and what it has said of itself.
-
-    `url` is where it serves, once it listens.
-    """
+    """The gateway in a process of its own. `url` is its address, once it listens."""
 
     def __init__(self, folder: Path, upstream_url: str, port: int | None):
         self.url = ""
@@ -53,13 +48,13 @@ class DemoGateway:
             (folder / name).mkdir()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "wrapper", *([] if port is None else [str(port)])],
-            cwd=folder / "work",  # where there is no .env
+            cwd=folder / "work",  # which has no .env
             env=variables(folder, upstream_url, os.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us alone to hear
+            start_new_session=True,  # so that only this process gets Ctrl-C
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -68,7 +63,7 @@ class DemoGateway:
         return self._process.poll() is None
 
     def health(self) -> str:
-        """Return its status; one that does not listen yet is starting."""
+        """Return its status, which is "starting" before it listens."""
         if not self.url:
             return "starting"
         try:
@@ -83,17 +78,17 @@ class DemoGateway:
         self._listener.join()
 
     def _listen(self) -> None:
-        """Pass on what it says, but for gunicorn's own progress."""
+        """Pass on its log, except for gunicorn's progress."""
         for line in self._process.stderr or ():
-            if found := _LISTENING.search(line):
-                self.url = found[1]
+            if match := _LISTENING.search(line):
+                self.url = match[1]
             if not _PROGRESS.search(line):
                 sys.stderr.write(line)
                 sys.stderr.flush()
 
 
 def variables(folder: Path, upstream_url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the gateway's whole environment: nothing of the user's that leads to an account."""
+    """Return the gateway's whole environment, without variables that lead to an account."""
     return {
         **{name: environment[name] for name in PASSED if name in environment},
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -109,7 +104,7 @@ def variables(folder: Path, upstream_url: str, environment: Mapping[str, str]) -
 
 
 def examples(url: str) -> list[tuple[str, str]]:
-    """Return what can be tried, each with the line that does it."""
+    """Return examples, each with its command line."""
     return [
         ("A question:", _curl(url, "Say hello.")),
         (
@@ -117,7 +112,7 @@ def examples(url: str) -> list[tuple[str, str]]:
             _curl(url, "[[deltas 20]] [[pause 0.2]]", "-sN", stream=True),
         ),
         (
-            "A tool at work, and what it found:",
+            "A tool call and its result:",
             _curl(url, f"{WRITE_AND_LIST} [[result]]", claude={"show_tool_use": True}),
         ),
         ("An error of the model's API:", _curl(url, "[[error 429]]", "-si")),
@@ -125,28 +120,28 @@ def examples(url: str) -> list[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until a signal comes, and return the exit status."""
+    """Serve until a signal arrives, and return the exit status."""
     port = read_arguments(arguments, "python -m wrapper.testing.demo", reloads=False).port
-    # A list, and polled: an Event set by a handler could wait for a lock that this thread holds.
-    told: list[int] = []
+    # A polled list: an Event that a handler sets could wait for a lock that this thread holds.
+    signals: list[int] = []
     for number in ENDING:
-        signal.signal(number, lambda number, _: told.append(number))
+        signal.signal(number, lambda number, _: signals.append(number))
     print(FIRST_LINE, flush=True)
     with _serving(port) as gateway:
         until = time.monotonic() + READY_SECONDS
-        while not told and gateway.runs() and gateway.health() == "starting":
+        while not signals and gateway.runs() and gateway.health() == "starting":
             if time.monotonic() > until:
                 break
             time.sleep(TICK)
         status = gateway.health()
-        if not told and (status != "ok" or not gateway.runs()):
+        if not signals and (status != "ok" or not gateway.runs()):
             print(f"The gateway does not start ({status}).", file=sys.stderr)
             return 1
-        if not told:
-            _tell(gateway.url)
-        while not told and gateway.runs():
+        if not signals:
+            _print_examples(gateway.url)
+        while not signals and gateway.runs():
             time.sleep(TICK)
-    return 0 if told else 1
+    return 0 if signals else 1
 
 
 @contextlib.contextmanager
@@ -162,10 +157,10 @@ def _serving(port: int | None) -> Iterator[DemoGateway]:
         yield gateway
 
 
-def _tell(url: str) -> None:
-    for what, line in examples(url):
-        print(f"\n{what}\n{line}")
-    print("\nwrapper/testing/script.py says what else it can be asked. Ctrl-C ends it.", flush=True)
+def _print_examples(url: str) -> None:
+    for title, command in examples(url):
+        print(f"\n{title}\n{command}")
+    print("\nwrapper/testing/script.py lists what else it can answer. Ctrl-C ends it.", flush=True)
 
 
 def _curl(url: str, text: str, *options: str, **more: object) -> str:

@@ -1,4 +1,4 @@
-"""An engine that needs no process: it plays events that a test has written down."""
+"""An engine without processes, which plays the events of a test."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Step = Event | float | Exception
 
 
 def answer(text: str) -> list[Step]:
-    """Return the steps of a turn that says *text*."""
+    """Return the steps of a turn that answers *text*."""
     usage, cost = Usage(input=3, output=2), 0.001
     used = Used({"scripted-model": Spent(usage, cost)})
     return [Started("scripted-model"), TextDelta(text), used, Ended(Ending.DONE, usage, cost)]
 
 
 class ScriptedEngine:
-    """Plays *script(turn)*: an event is yielded, seconds are waited for, an error is raised.
+    """Plays *script(turn)*: it yields events, waits for seconds, and raises errors.
 
-    When nobody waits for a turn any more, it plays *last* instead and ends. `turns` are the turns
-    that it was asked to run, `running` how many are under way.
+    When the client has left, it plays *last* instead and ends. `turns` are all turns that it has
+    run, and `running` is how many are running.
     """
 
     def __init__(
@@ -72,25 +72,25 @@ class ScriptedEngine:
         return [Model("scripted-model", "scripted-model")]
 
     def shrinks(self, picture: ImageInfo, model: str, profile: str) -> bool:
-        """Say so of pictures wider than 1000, of any model."""
+        """Return True for images wider than 1000 pixels, for any model."""
         return picture.width > 1000
 
     def parked(self) -> list[SessionKey]:
         return []
 
     def forget(self, session: SessionKey) -> None:
-        """There is nothing to forget."""
+        """Do nothing: it keeps no sessions."""
 
     def describe(self) -> dict[str, Any]:
         cli = {"version": None, "path": None, "error": None}
-        told = {"method": "scripted", "reason": "a test", "ready": True, "missing": []}
-        return {**told, "cli": cli, "account": {}}
+        login = {"method": "scripted", "reason": "a test", "ready": True, "missing": []}
+        return {**login, "cli": cli, "account": {}}
 
     def close(self) -> None:
         self.started, self._closed = False, True
 
 
 async def _wait(leaving: asyncio.Event, seconds: float) -> None:
-    """Wait for some seconds, or until the turn is to end."""
+    """Wait for some seconds, or until the turn must end."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(leaving.wait(), seconds)

@@ -1,6 +1,6 @@
-"""The contract of engines: what must hold of whatever runs turns."""
+"""The contract that every engine must fulfil."""
 
-# ruff: noqa: S101 - whoever runs a check wants its assertions
+# ruff: noqa: S101 - these checks are assertions
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from wrapper.services.turn_loop import LEAVING_SECONDS, TurnLoop
 STATES = ("ok", "starting", "degraded", "failing")
 DESCRIBED = {"method", "reason", "ready", "missing", "cli", "account"}
 NOBODY = SessionKey("nobody", "none", "0" * 32)
-# What is to be told without waiting, and what any turn may take.
+# The limits for calls that must not wait, and for any turn.
 AT_ONCE = 1.0
-PATIENCE = 60.0
+TURN_SECONDS = 60.0
 TICK = 0.25
 
 
 def check_engine(make: Callable[[], Engine], turn: Turn, endless: Turn) -> None:
-    """Raise AssertionError where what *make* makes is no Engine, of which see there.
+    """Raise AssertionError if the engines that *make* returns do not fulfil `Engine`'s contract.
 
-    *turn* is one that is answered with text, and *endless* one that goes on, once it has begun, for
-    half a minute or more. Where both cost money, this costs some ten turns.
+    The answer to *turn* is text. *endless* must run for half a minute or more once it has begun.
+    This runs about ten turns, which may cost money.
     """
-    for check in (_check_life, _check_turns, _check_left):
+    for check in (_check_life, _check_turns, _check_abandoned):
         engine = make()
         try:
             check(engine, turn, endless)
@@ -47,89 +47,89 @@ def say(text: str, model: str = "sonnet", profile: str = "plain") -> Turn:
 
 
 def _check_life(engine: Engine, turn: Turn, endless: Turn) -> None:
-    _check_told(engine)
+    _check_state(engine)
     engine.start()
     engine.start()
-    _check_told(engine)
-    _check_answer(_play(engine, turn)[0])  # an engine may have been asked to start just now
-    _check_told(engine)
+    _check_state(engine)
+    _check_answer(_play(engine, turn)[0])  # it has only just started
+    _check_state(engine)
     assert engine.models(), "an engine that has answered must know its models"
     assert engine.health()["status"] != "failing", "an engine that answers must not say it fails"
-    assert NOBODY not in engine.parked(), "nothing is kept for a session that never was"
+    assert NOBODY not in engine.parked(), "parked must not name a session that never existed"
     engine.forget(NOBODY)
     described = engine.describe()
-    assert described.keys() >= DESCRIBED, f"what is described lacks {DESCRIBED - described.keys()}"
+    assert described.keys() >= DESCRIBED, f"describe() lacks {DESCRIBED - described.keys()}"
     engine.close()
     engine.close()
     try:
         _play(engine, turn)
     except ApiError:
         return
-    raise AssertionError("an engine that was closed must refuse a turn, by an ApiError")
+    raise AssertionError("a closed engine must refuse a turn with an ApiError")
 
 
-def _check_told(engine: Engine) -> None:
-    """Check that what is asked often is told at once, at any time of the engine's life."""
+def _check_state(engine: Engine) -> None:
+    """Check that frequent calls return at once, at any time of the engine's life."""
     began = time.monotonic()
     health, models, parked = engine.health(), engine.models(), engine.parked()
     assert time.monotonic() - began < AT_ONCE, "health, models and parked must not wait"
-    assert health.get("status") in STATES, f"a health's status must be one of {STATES}"
-    assert all(isinstance(model, Model) for model in models), "models must be Models"
-    assert all(isinstance(key, SessionKey) for key in parked), "parked must be SessionKeys"
+    assert health.get("status") in STATES, f"health()['status'] must be one of {STATES}"
+    assert all(isinstance(model, Model) for model in models), "models() must return Models"
+    assert all(isinstance(key, SessionKey) for key in parked), "parked() must return SessionKeys"
 
 
 def _check_turns(engine: Engine, turn: Turn, endless: Turn) -> None:
-    """Check turns that run side by side: in one loop, as for n answers, and in several threads."""
+    """Check concurrent turns: in one loop, as for n answers, and in several threads."""
     for events in _play(engine, turn, turn):
         _check_answer(events)
     with ThreadPoolExecutor(3) as threads:
         for played in [threads.submit(_play, engine, turn) for _ in range(3)]:
-            _check_answer(played.result(2 * PATIENCE)[0])
+            _check_answer(played.result(2 * TURN_SECONDS)[0])
 
 
-def _check_left(engine: Engine, turn: Turn, endless: Turn) -> None:
+def _check_abandoned(engine: Engine, turn: Turn, endless: Turn) -> None:
     asyncio.run(_leave(engine, endless))
     began = asyncio.run(_close(engine, endless))
-    assert time.monotonic() - began < LEAVING_SECONDS, "a turn that is closed must end at once"
+    assert time.monotonic() - began < LEAVING_SECONDS, "a closed turn must end at once"
     _check_answer(_play(engine, turn)[0])
 
 
 async def _leave(engine: Engine, endless: Turn) -> None:
     leaving, events, began = asyncio.Event(), [], 0.0
-    async with asyncio.timeout(PATIENCE), aclosing(engine.run(endless, leaving)) as running:
+    async with asyncio.timeout(TURN_SECONDS), aclosing(engine.run(endless, leaving)) as running:
         async for event in running:
             events.append(event)
             if isinstance(event, Started):
                 leaving.set()
                 began = time.monotonic()
     assert time.monotonic() - began < LEAVING_SECONDS, (
-        f"a turn that nobody waits for must end within {LEAVING_SECONDS:g} s"
+        f"a turn whose client has left must end within {LEAVING_SECONDS:g} s"
     )
     _check_kinds(events)
 
 
 async def _close(engine: Engine, endless: Turn) -> float:
     leaving = asyncio.Event()
-    async with asyncio.timeout(PATIENCE), aclosing(engine.run(endless, leaving)) as running:
+    async with asyncio.timeout(TURN_SECONDS), aclosing(engine.run(endless, leaving)) as running:
         async for event in running:
             if isinstance(event, Started):
                 break
         began = time.monotonic()
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:  # which may be cancelled already
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:  # they may be cancelled already
         _, left = await asyncio.wait(others, timeout=AT_ONCE)
-        assert not left, f"a turn that is closed must leave nothing running: {left}"
+        assert not left, f"a closed turn must leave no task running: {left}"
     return began
 
 
 def _play(engine: Engine, *turns: Turn) -> list[list[Event]]:
-    """Return the events of each turn, as the gateway asks for them."""
-    loop, until = TurnLoop(engine, turns, TICK), time.monotonic() + PATIENCE
+    """Return the events of each turn, run as the gateway does."""
+    loop, until = TurnLoop(engine, turns, TICK), time.monotonic() + TURN_SECONDS
     events: list[list[Event]] = [[] for _ in turns]
     try:
         for item in loop:
             if item is not None:
                 events[item[0]].append(item[1])
-            assert time.monotonic() < until, f"a turn must end within {PATIENCE:g} s here"
+            assert time.monotonic() < until, f"a turn must end within {TURN_SECONDS:g} s here"
     finally:
         loop.close()
     return events
@@ -137,19 +137,21 @@ def _play(engine: Engine, *turns: Turn) -> list[list[Event]]:
 
 def _check_answer(events: list[Event]) -> None:
     _check_kinds(events)
-    assert any(isinstance(event, TextDelta) and event.text for event in events), "it must speak"
+    assert any(isinstance(event, TextDelta) and event.text for event in events), (
+        "the answer must have text"
+    )
     ended = events[-1]
     assert isinstance(ended, Ended), f"a turn's last event must be Ended, not {ended}"
     used = [event for event in events if isinstance(event, Used)]
-    assert used, "what a turn has used must be told, before its end"
-    told = sum_usage(one.usage for one in used[-1].spent.values())
-    assert told == ended.usage, f"its end tells of {ended.usage}, and before it was told of {told}"
+    assert used, "a turn must report its usage before its end"
+    reported = sum_usage(spent.usage for spent in used[-1].spent.values())
+    assert reported == ended.usage, f"Ended has {ended.usage}, but the last Used has {reported}"
 
 
 def _check_kinds(events: list[Event]) -> None:
-    strange = [event for event in events if not isinstance(event, get_args(Event))]
-    assert not strange, f"these are no events: {strange}"
+    unknown = [event for event in events if not isinstance(event, get_args(Event))]
+    assert not unknown, f"these are not events: {unknown}"
     first = next((event for event in events if not isinstance(event, Used)), None)
     assert isinstance(first, Started), f"a turn must begin with Started, not {first}"
     ends = [event for event in events[:-1] if isinstance(event, Ended)]
-    assert not ends, "nothing may follow a turn's end"
+    assert not ends, "nothing may follow Ended"

@@ -1,16 +1,16 @@
-"""The garbage: what a broken upstream, or a proxy before it, says in place of an answer's events.
+"""Garbage that a broken upstream, or a proxy before it, sends instead of an answer's events.
 
 page         a proxy's page of HTML
-object       a JSON object that is no answer
+object       a JSON object that is not an answer
 noise        bytes of all kinds
-prose        lines that are no events
-torn         events, one of them half
+prose        lines that are not events
+torn         events, one of them cut in half
 backwards    events in the wrong order
 headless     events without the first
 unclosed     events without the one that closes the text
 unended      events without the last ones
 again        half the events, and then all of them
-strange      events of kinds that nobody knows, among the others
+strange      unknown kinds of events, among the others
 split        half a character in a text
 line         a line of 5 MB, and then the events
 """
@@ -27,7 +27,7 @@ STRANGE = b'event: brand_new\ndata: {"type": "brand_new", "index": 0}\n\n'
 
 
 def spoil(kind: str, events: Events) -> tuple[str, Iterator[bytes]]:
-    """Return the content type and the bytes that come in place of *events*."""
+    """Return the content type and the bytes that replace *events*."""
     return TYPES.get(kind, "text/event-stream"), KINDS[kind](events)
 
 

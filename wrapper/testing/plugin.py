@@ -1,4 +1,4 @@
-"""The fixture for pytest: `pytest_plugins = ["wrapper.testing.plugin"]` in a conftest.py."""
+"""The pytest fixture; a conftest.py has `pytest_plugins = ["wrapper.testing.plugin"]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wrapper.testing.upstream import Upstream
 
 @pytest.fixture(scope="session")
 def the_upstream() -> Iterator[Upstream]:
-    """The scripted API, which lives as long as the tests do."""
+    """The scripted API, for the whole session."""
     upstream = Upstream().start()
     yield upstream
     upstream.stop()
@@ -19,6 +19,6 @@ def the_upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def upstream(the_upstream: Upstream) -> Upstream:
-    """The scripted API, with nothing recorded yet; ANTHROPIC_BASE_URL is to be its `url`."""
+    """The scripted API without recorded requests. Set ANTHROPIC_BASE_URL to its `url`."""
     the_upstream.clear()
     return the_upstream

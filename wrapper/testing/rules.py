@@ -1,6 +1,6 @@
-"""The rules: what the Messages API refuses, each with the reason that it gives.
+"""The rules of the Messages API: which requests it refuses, with its own messages.
 
-A gateway that sends such a request has a fault that no lenient stand-in would show.
+A gateway that sends such a request has a fault, which a more lenient upstream would hide.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """What a model takes: `pair` is temperature with top_p, `budget` a number for thinking,
-    `prefill` an assistant's message at the end, from which it goes on.
+    """What a model accepts.
+
+    `pair` is temperature with top_p, `budget` a number of tokens for thinking, and `prefill` an
+    assistant's message at the end, which the model continues.
     """
 
     pair: bool = False
@@ -49,12 +51,12 @@ MODELS = {
     "claude-fable-5-2": NEWEST,
 }
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-PICTURE_BYTES = 5 * 1024 * 1024
-PICTURE_SIDE = 8000
+IMAGE_BYTES = 5 * 1024 * 1024
+IMAGE_SIDE = 8000
 
 
 class Refusal(Exception):
-    """Raised when the API would refuse the request: its status, error type and reason."""
+    """Raised when the API would refuse the request, with its status, error type and reason."""
 
     def __init__(self, reason: str, status: int = 400, kind: str = "invalid_request_error"):
         super().__init__(reason)
@@ -62,7 +64,7 @@ class Refusal(Exception):
 
 
 def check(body: Body, model_id: str) -> None:
-    """Raise Refusal where the API would refuse *body* for *model_id*."""
+    """Raise Refusal if the API would refuse *body* for *model_id*."""
     model = find_model(model_id)
     _limits(body)
     _thinking(body, model)
@@ -74,7 +76,7 @@ def check(body: Body, model_id: str) -> None:
 
 
 def find_model(model_id: str) -> Model:
-    """Return the model that *model_id*, also a provider's or a dated id, names."""
+    """Return the model of *model_id*, which may be a provider's id or have a date."""
     for name in sorted(MODELS, key=len, reverse=True):
         if re.search(rf"(^|[./]){re.escape(name)}(?!-?\d(?!\d))", model_id):
             return MODELS[name]
@@ -164,12 +166,12 @@ def _image_block(block: Body) -> None:
     if block["source"]["type"] != "base64":
         return
     data = block["source"]["data"]
-    if len(data) > PICTURE_BYTES:
-        raise Refusal(f"image exceeds 5 MB maximum: {len(data)} bytes > {PICTURE_BYTES} bytes")
+    if len(data) > IMAGE_BYTES:
+        raise Refusal(f"image exceeds 5 MB maximum: {len(data)} bytes > {IMAGE_BYTES} bytes")
     head = base64.b64decode(data[:64])
     if head.startswith(b"\x89PNG"):
         width, height = struct.unpack(">II", head[16:24])
-        if max(width, height) > PICTURE_SIDE:
+        if max(width, height) > IMAGE_SIDE:
             raise Refusal("image dimensions exceed max allowed size: 8000 pixels")
 
 

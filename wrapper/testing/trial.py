@@ -1,6 +1,6 @@
-"""The trial: a session store that is tried out, and what is put into it."""
+"""A session store under test, and the sessions that the tests keep in it."""
 
-# ruff: noqa: S101 - whoever runs a check wants its assertions
+# ruff: noqa: S101 - these checks are assertions
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from wrapper.services.turn import Document, Image, ToolCall, ToolResult
 
 CREATED = 1_800_000_000.25
 
-PICTURE = Image("image/png", "iVBORw0KGgo=")
-# Every kind of part, in every role.
+IMAGE = Image("image/png", "iVBORw0KGgo=")
+# Messages with every kind of part, in every role.
 MESSAGES = (
     ChatMessage("system", ("Be brief.",)),
     ChatMessage("developer", ()),
-    ChatMessage("user", ("", "Größe 🙂\u2028\x00\\\"'", PICTURE, Image(url="https://a.example/b"))),
+    ChatMessage("user", ("", "Größe 🙂\u2028\x00\\\"'", IMAGE, Image(url="https://a.example/b"))),
     ChatMessage(
         "user", (Document("text/plain", "a\r\nb", "c.txt"), Document("application/pdf", "JV"))
     ),
     ChatMessage(
         "assistant", ("Wait.", ToolCall("call_1", "f", '{"a": [1.0]}'), ToolCall("", "old", "{}"))
     ),
-    ChatMessage("tool", ("1", PICTURE), "call_1"),
+    ChatMessage("tool", ("1", IMAGE), "call_1"),
     ChatMessage("function", ("2",), "old"),
-    ChatMessage("user", (ToolResult("call_1", ("3", PICTURE)), ToolResult("", ()))),
+    ChatMessage("user", (ToolResult("call_1", ("3", IMAGE)), ToolResult("", ()))),
 )
 REPLY = Reply("digest", "attempt", "model", Ending.CALLS, Usage(1, 2, 3, 4, 5), 0.1)
 IDS = (
@@ -41,7 +41,7 @@ IDS = (
 
 
 class Trial:
-    """A store that is tried by an owner whom nobody has heard of."""
+    """A store under test, with an owner of its own."""
 
     def __init__(self, store: SessionStore, advance: Callable[[float], object]):
         self.store = store
@@ -50,11 +50,11 @@ class Trial:
 
     def claim(self, id_: str = "one", owner: str = "") -> Claim:
         claim = self.store.claim(owner or self.owner, id_, 0)
-        assert claim, f"nobody has a claim to {id_!r}, which must be given at once"
+        assert claim, f"a claim to {id_!r}, which nobody holds, must succeed at once"
         return claim
 
     def keep(self, id_: str = "one", *, owner: str = "", created: float = CREATED) -> Session:
-        """Remember a session by a turn of its own, and return it."""
+        """Save a session in a turn of its own, and return it."""
         session = build_session(owner or self.owner, id_, created=created)
         claim = self.claim(id_, owner)
         claim.save(session)
@@ -64,43 +64,49 @@ class Trial:
     def use(self, id_: str = "one") -> None:
         self.claim(id_).release()
 
-    def found(self, id_: str = "one") -> Session:
+    def read(self, id_: str = "one") -> Session:
         session = self.store.read(self.owner, id_)
-        assert session, f"session {id_!r} must be there"
+        assert session, f"session {id_!r} must exist"
         return session
 
     def check_gone(self, id_: str = "one") -> None:
-        assert self.store.read(self.owner, id_) is None, "what is gone must not be read"
-        assert id_ not in [head.key.id for head in self.store.heads(self.owner)], "nor be listed"
-        assert self.store.delete(self.owner, id_) is None, "nor be deleted"
+        assert self.store.read(self.owner, id_) is None, (
+            "a session that is gone must not be readable"
+        )
+        assert id_ not in [head.key.id for head in self.store.heads(self.owner)], (
+            "a session that is gone must not be listed"
+        )
+        assert self.store.delete(self.owner, id_) is None, (
+            "a session that is gone must not be deletable"
+        )
         claim = self.claim(id_)
-        assert claim.session is None, "a turn after a session's end must find nothing"
+        assert claim.session is None, "a turn after a session's end must start without a session"
         claim.release()
 
-    def check_same(self, found: Session, kept: Session) -> None:
-        """Check that nothing but the time of use is another."""
-        self.check_head(found.head, kept)
-        assert found.messages == kept.messages, "messages must be kept as they are"
-        self.check_frozen(found)
+    def check_same(self, actual: Session, kept: Session) -> None:
+        """Check that only the time of use differs."""
+        self.check_head(actual.head, kept)
+        assert actual.messages == kept.messages, "messages must be kept unchanged"
+        self.check_frozen(actual)
 
     def check_head(self, head: SessionInfo | None, kept: Session) -> None:
-        assert head, f"session {kept.head.key.id!r} must be there"
-        assert replace(head, used=kept.head.used) == kept.head, "a head must be kept as it is"
+        assert head, f"session {kept.head.key.id!r} must exist"
+        assert replace(head, used=kept.head.used) == kept.head, "a head must be kept unchanged"
         self.check_frozen(head)
 
-    def check_frozen(self, handed: SessionInfo | Session) -> None:
+    def check_frozen(self, returned: SessionInfo | Session) -> None:
         try:
-            hash(handed)
+            hash(returned)
         except TypeError as error:
-            raise AssertionError(f"nothing that is handed out may be changed: {error}") from None
+            raise AssertionError(f"what a store returns must be immutable: {error}") from None
 
     def check_refused(self, claim: Claim, session: Session) -> Conflict:
-        """Return what is raised where *claim* is no more."""
+        """Check that saving with the lost *claim* raises Conflict, and return that error."""
         try:
             claim.save(session)
         except Conflict as error:
             return error
-        raise AssertionError("what is saved with a claim that is no more must raise Conflict")
+        raise AssertionError("saving with a lost claim must raise Conflict")
 
 
 def build_session(
@@ -110,7 +116,7 @@ def build_session(
     created: float = CREATED,
     messages: tuple[ChatMessage, ...] = MESSAGES,
 ) -> Session:
-    """Return a session that nothing knows of yet, with something in all that there is to it."""
+    """Return a new session with a value in every field."""
     session = new_session(owner, id_, created)
     head = replace(session.head, messages=len(messages), size=1000, turns=3, resumed=2)
     head = replace(head, usage=Usage(5, 4, 3, 2, 1), cost_usd=1 / 3, reply=REPLY)

@@ -1,7 +1,7 @@
 """A scripted Anthropic Messages API on loopback, with its Bedrock and Vertex routes.
 
-It is as strict as the real one (`rules`), answers what the last user message asks for
-(`script`), strips nothing, and records every request with its raw body.
+It is as strict as the real API (`rules`), answers what the last user message asks for
+(`script`), and records every request with its raw body.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Encoder = Callable[[dict[str, Any]], bytes]
 
 @dataclass
 class Recorded:
-    """One request as it came in. `ended`: "done", "refused", "aborted" or "cut"; None before."""
+    """A received request. `ended` is "done", "refused", "aborted" or "cut", and None before."""
 
     path: str
     headers: dict[str, str]
@@ -40,9 +40,9 @@ class Recorded:
 
 
 class Upstream:
-    """The scripted API: `start()` serves it in threads, `requests` is what it has seen.
+    """The scripted API. `start()` serves it in threads, and `requests` are the requests so far.
 
-    `window` is how many tokens its models take, words here; None is without end.
+    `window` is the context window of its models in tokens, which are words here; None for no limit.
     """
 
     def __init__(self, port: int = 0, window: int | None = None):
@@ -67,7 +67,7 @@ class Upstream:
             self.requests.clear()
 
     def wait_for(self, holds: Callable[[list[Recorded]], bool], seconds: float = 60.0) -> bool:
-        """Wait until *holds* is true of the requests; return whether it came true in time."""
+        """Wait until *holds* is true for the requests; return whether that was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: holds(self.requests), seconds)
 
@@ -102,7 +102,7 @@ class Upstream:
         try:
             check(body, model)
             self._check_window(body)
-            _refuse_as_asked(script, record.raw, earlier)
+            _raise_scripted_error(script, record.raw, earlier)
         except Refusal as refusal:
             return self._refuse(record, refusal, script.after)
         gone = _watch(request.environ)
@@ -158,10 +158,10 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, *_: Any) -> None:
-        """Say nothing: the record is the log."""
+        """Log nothing: `requests` is the log."""
 
 
-def _refuse_as_asked(script: Script, raw: bytes, earlier: list[bytes]) -> None:
+def _raise_scripted_error(script: Script, raw: bytes, earlier: list[bytes]) -> None:
     over = script.failures is not None and earlier.count(raw) >= script.failures
     if script.burst is not None:
         over = raw in earlier or len(set(earlier)) >= script.burst
@@ -171,7 +171,7 @@ def _refuse_as_asked(script: Script, raw: bytes, earlier: list[bytes]) -> None:
 
 
 def _watch(environ: dict[str, Any]) -> Callable[[float], bool]:
-    """Return a function that waits some seconds and says whether the client has left."""
+    """Return a function that waits some seconds and returns whether the client has left."""
     poll = select.poll()
     poll.register(environ["werkzeug.socket"], select.POLLRDHUP)
     return lambda seconds: bool(poll.poll(seconds * 1000))
@@ -182,7 +182,7 @@ def _sse(event: dict[str, Any]) -> bytes:
 
 
 def _aws_frame(event: dict[str, Any]) -> bytes:
-    """Return *event* as a frame of the `application/vnd.amazon.eventstream` coding."""
+    """Return *event* as a frame of `application/vnd.amazon.eventstream`."""
     inner = base64.b64encode(json.dumps(event).encode()).decode()
     payload = json.dumps({"bytes": inner}).encode()
     names = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}

@@ -1,4 +1,4 @@
-"""Precision: every digit of a JSON value reaches the model through JavaScript."""
+"""Precision: every digit of a JSON value passes through JavaScript to the model."""
 
 import json
 import math
@@ -36,7 +36,7 @@ KEPT = [
 
 @pytest.mark.parametrize("digits", CHANGED)
 def test_changed(digits):
-    """A number that a double does not hold becomes a text with all its digits."""
+    """A number that a double cannot hold becomes a string with all its digits."""
     assert changes_number(digits)
     held, changed = exact_object(f'{{"a": [{digits}]}}')
     assert (held, changed) == ({"a": [digits]}, True)
@@ -44,7 +44,7 @@ def test_changed(digits):
 
 @pytest.mark.parametrize("digits", KEPT)
 def test_kept(digits):
-    """A number whose value a double holds stays a number."""
+    """A number that a double can hold stays a number."""
     assert not changes_number(digits)
     held, changed = exact_object(f'{{"a": {digits}, "b": "1234567890123456789"}}')
     assert (held["a"], changed) == (json.loads(digits), False)
@@ -66,7 +66,7 @@ def test_kept(digits):
     ],
 )
 def test_order(keys, moved):
-    """Keys that JavaScript takes for array indexes come first there; only then is it said."""
+    """The order of keys is listed only if JavaScript would change it."""
     assert reorders(keys) is moved
     held, changed = exact_object(json.dumps({"in": dict.fromkeys(keys, 1)}))
     assert changed is moved
@@ -74,15 +74,15 @@ def test_order(keys, moved):
 
 
 def test_an_own_property_is_kept():
-    """The property that tells the order of keys takes the place of none of the caller's."""
+    """The property that lists the keys does not replace one of the caller's."""
     held, _ = exact_object('{"10": 1, "9": 2, "keys in order": 3}')
     assert held["keys in order"] == 3
     assert held["keys in order_"] == ["10", "9", "keys in order"]
 
 
 @pytest.mark.parametrize("text", ["1234567890123456789 apples", "", "{", "[" * 100_000])
-def test_no_json(text):
-    """What is no JSON holds no number that could change."""
+def test_not_json(text):
+    """A text that is not JSON counts as exact."""
     assert is_exact(text)
 
 
@@ -98,7 +98,7 @@ numbers = (
     | st.sampled_from(CHANGED + KEPT)
 )
 keys = st.sampled_from(["10", "9", "0", "a", "01", "4294967295"]) | st.text(max_size=3)
-# JSON texts: a Python value could not hold the numbers in them.
+# JSON texts, because Python values cannot hold their numbers.
 texts = st.recursive(
     numbers | st.sampled_from(["true", "null", '"1e999"', '"12345678901234567890"']),
     lambda inner: (
@@ -110,7 +110,7 @@ texts = st.recursive(
 
 
 def through_javascript(value):
-    """Return what JavaScript makes of *value* where it reads and writes it."""
+    """Return *value* as JavaScript reads and writes it."""
     match value:
         case dict():
             indexes = sorted((k for k in value if reorders(["a", k])), key=int)
@@ -123,14 +123,14 @@ def through_javascript(value):
     number = float(value)
     if math.isinf(number):
         return None
-    shortest = Decimal(repr(number))  # which it fills up with zeros
+    shortest = Decimal(repr(number))  # JavaScript pads it with zeros
     return int(shortest) if number.is_integer() and abs(number) < 1e21 else number
 
 
 @hypothesis_settings(deadline=None)
 @given(st.dictionaries(keys, texts, max_size=4).map(_object))
 def test_every_digit_arrives(text):
-    """Whatever the arguments of a call are, their digits, signs and order pass JavaScript."""
+    """The digits, signs and order of any arguments pass through JavaScript."""
     held, _ = exact_object(text)
     arrived = through_javascript(json.loads(json.dumps(held)))
     written = json.loads(text, parse_int=lambda said: (said,), parse_float=lambda said: (said,))
@@ -144,7 +144,7 @@ def parse(text):
 @hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["const", "enum", "minimum", "x-y"]), texts, max_size=3))
 def test_no_number_in_a_schema_changes(keywords):
-    """No number that JavaScript changes is left in a schema, but its digits are in words."""
+    """A schema keeps no number that JavaScript changes; the description has its digits."""
     try:
         schema = parse(_object({"properties": _object({"a": _object(keywords)})}))
     except ValueError:
@@ -160,7 +160,7 @@ def test_no_number_in_a_schema_changes(keywords):
 
 
 def test_a_schema_states_its_numbers():
-    """A schema's keyword that would change is left out, and stands in the description exactly."""
+    """A keyword that would change moves into the description, with all digits."""
     big = {"type": "integer", "const": 1234567890123456789, "description": "The id."}
     told = keep_exact({"properties": {"id": big}, "$defs": {"x": {"maximum": 5}}})
     assert told == {
@@ -176,7 +176,7 @@ def test_a_schema_states_its_numbers():
 
 
 def test_a_schema_states_its_order():
-    """Properties that JavaScript would reorder are named in their order."""
+    """The description lists properties that JavaScript would reorder."""
     told = keep_exact({"properties": {"10": {}, "9": {}}})
     assert told["description"] == 'Write its properties in this order: ["10", "9"]'
 
@@ -190,12 +190,12 @@ def test_a_schema_states_its_order():
     ],
 )
 def test_a_schema_that_stays(schema):
-    """A schema that JavaScript leaves as it is stays the same."""
+    """A schema that JavaScript does not change stays the same."""
     assert keep_exact(schema) is schema
 
 
-def test_data_are_no_schemas():
-    """Only schemas in a schema are changed, and not what an enum or a default holds."""
+def test_data_in_schemas():
+    """Only subschemas are changed, and not the values of an enum or a default."""
     schema = {"default": {"properties": {}}, "items": [{"type": "x"}, True], "not": {"a": 1}}
     told = map_schemas(schema, lambda one: {**one, "seen": True})
     assert told == {
@@ -218,19 +218,19 @@ def test_data_are_no_schemas():
     ],
 )
 def test_numbers_of_a_body(digits, number):
-    """A body's number is a float if that holds its digits, and else a Decimal."""
+    """A number in a body is a float if that holds its digits, and a Decimal otherwise."""
     assert repr(read_number(digits)) == repr(number)
 
 
 @pytest.mark.parametrize("digits", ["1e400", "1e-400", "1e-99999999999999999999"])
-def test_numbers_beyond_all(digits):
-    """A number that no float comes near to is refused, and named."""
+def test_numbers_out_of_range(digits):
+    """A number outside the range of floats is refused and named."""
     with pytest.raises(ValueError, match=digits[:20]):
         read_number(digits)
 
 
 def test_decimals_are_written_as_numbers():
-    """What is written exactly is JSON with all the digits of its numbers."""
+    """write_exact writes JSON with all digits of its numbers."""
     value = {"a": [Decimal("0.12345678901234567890"), 1.5, True, None], 'b"': "ü\0"}
     text = write_exact(value)
     assert text.startswith('{"a": [0.12345678901234567890, 1.5, true, null], ')
@@ -255,12 +255,12 @@ def test_decimals_are_written_as_numbers():
     ],
 )
 def test_what_javascript_reads(written, read, same):
-    """An answer is known again by its value after JavaScript has read it."""
+    """An answer that JavaScript has read is recognized by its value."""
     assert is_read_as(written, read) is same
     assert is_text_of(json.dumps(written), read) is same
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
-def test_what_is_no_text(text):
-    """What is no JSON is the text of no answer."""
+def test_invalid_texts(text):
+    """A text that is not JSON matches no answer."""
     assert not is_text_of(text, {})

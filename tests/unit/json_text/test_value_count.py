@@ -1,4 +1,4 @@
-"""The value count: JSON of too many values is not parsed."""
+"""The value count: JSON with too many values is not parsed."""
 
 import json
 
@@ -12,7 +12,7 @@ from wrapper.services.turn import arguments_of
 
 @pytest.mark.parametrize("value", ["1", "[]", "{}", '"a"', "1.5", "null"])
 def test_many_values(value):
-    """A body may have so many values, of any kind, and not more."""
+    """A body may have up to MOST_VALUES values of any kind."""
 
     def body(count):
         return '{"a": [' + ",".join([value] * count) + "]}"
@@ -24,21 +24,21 @@ def test_many_values(value):
 
 
 def test_arguments():
-    """The arguments of an earlier call are bounded likewise."""
+    """The arguments of a past call have the same limit."""
     assert arguments_of('{"a": [' + "1," * 1000 + "1]}")
     with pytest.raises(ValueError, match=str(MOST_VALUES)):
         arguments_of('{"a": [' + "1," * MOST_VALUES + "1]}")
 
 
 def test_many_names():
-    """Names count with their values."""
+    """Names count like values."""
     many = json.dumps({str(n): n for n in range(MOST_VALUES + 1)}).encode()
     assert has_too_many_values(many)
 
 
 @pytest.mark.parametrize("text", ["hello, world ", '{"a": [1, 2]}, ', "\\", '\\"', '",\\'])
 def test_long_texts(text):
-    """A text may be as long as it likes, whatever it holds."""
+    """The length and content of a string do not count."""
     body = json.dumps({"a": text * MOST_VALUES, "b": [text, 1]})
     assert not has_too_many_values(body.encode())
     assert parse(body.encode())["b"] == [text, 1]

@@ -1,4 +1,4 @@
-"""The logs: a line for each request, which nobody can forge, with no text and no secret in it."""
+"""The log format: lines that nobody can forge, without callers' texts and secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wrapper.logs.redaction import Redacted
 
 FRAME = {"type": "user", "message": {"role": "user", "content": [{"type": "text", "text": "hush"}]}}
 STYLES = ["console", "json"]
-# A line's end, to a terminal or to a program; what moves a cursor; what turns a line around.
+# Line ends for terminals and programs, cursor movements, and changes of text direction.
 CONTROLS = "\n\r\v\f\x00\x1b[2J\x7f\x85\x9b\u2028\u2029\u202e\u2066\ufeff\u00ad\U000e0041"
 FORGED = f"x{CONTROLS}2026-01-01 00:00:00,000 INFO wrapper: request outcome=done"
 TEXTS = st.text(st.characters(), max_size=30)
@@ -25,7 +25,7 @@ TEXTS = st.text(st.characters(), max_size=30)
 
 @pytest.fixture
 def logged(monkeypatch):
-    """Return the lines that a call writes to the log, in this format."""
+    """Return a function that logs a call and returns the formatted lines."""
     root, wrapper = logging.getLogger(), logging.getLogger("wrapper")
     before = root.handlers[:], root.level, wrapper.level
 
@@ -57,7 +57,7 @@ def fail(error, log):
 
 
 def test_console(logged):
-    """On a console a request is one line, its figures by name."""
+    """On a console a request is one line with named figures."""
     request, frame = logged(told, secrets=["sk-secret-key"])
     assert request.endswith("test: request with *** id=req-1 cost_usd=0.5 outcome=done")
     assert "<4 characters>" in frame
@@ -72,13 +72,13 @@ def test_json(logged):
 
 @pytest.mark.parametrize("prompts", [True, False])
 def test_prompts(logged, prompts):
-    """What callers wrote is in the log only where that is asked for."""
+    """Callers' texts are in the log only with LOG_PROMPTS."""
     assert ("hush" in "".join(logged(told, prompts=prompts))) is prompts
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_only_what_is_listed_is_shown(logged, style):
-    """Of a frame's fields only listed ones are shown, wherever others stand."""
+    """Only listed fields of a frame are shown, at any depth."""
     hidden = {"any": "canary", "type": "canary", "deep": [{"role": "canary"}]}
     frame = {
         "type": "user",
@@ -100,7 +100,7 @@ def test_only_what_is_listed_is_shown(logged, style):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("prompts", [True, False])
 def test_errors(logged, style, prompts):
-    """A traceback tells where, and quotes what was read only where that is asked for."""
+    """A traceback shows the location, and quotes data only with LOG_PROMPTS."""
     lines = logged(lambda log: fail(KeyError("canary"), log), style, prompts)
     assert ("canary" in "".join(lines)) is prompts
     assert "KeyError: <8 characters>" in "".join(lines) or prompts
@@ -108,7 +108,7 @@ def test_errors(logged, style, prompts):
 
 
 def test_errors_of_libraries(logged):
-    """An error that a library derives from Python's own may quote data, and does not here."""
+    """A library's subclass of a safe error is redacted, because it may quote data."""
     error = NoMoreData(b"Authorization: canary")
     lines = logged(lambda log: fail(error, log)) + logged(
         lambda log: log.info("%s", Redacted(error))
@@ -117,7 +117,7 @@ def test_errors_of_libraries(logged):
 
 
 def test_causes_of_errors(logged):
-    """What has led to an error is told, too, and quotes as little."""
+    """An error's causes are logged and redacted, too."""
     said = "can" + "ary"
 
     def call(log):
@@ -138,7 +138,7 @@ def test_causes_of_errors(logged):
 @pytest.mark.parametrize("name", ["asyncio", "claude_code_sdk", "mcp.server", "PIL.Image"])
 @pytest.mark.parametrize("level", ["debug", "error"])
 def test_libraries(logged, name, level):
-    """What libraries quote of what they could not read is not shown."""
+    """Libraries' logs of data that they could not parse are not shown."""
     said = "Never retrieved\nfuture: <Task exception=ValueError('canary')>"
     said = said if name == "asyncio" or level == "debug" else "canary"
     expected = name != "PIL.Image" or level == "debug"
@@ -162,7 +162,7 @@ def test_libraries(logged, name, level):
 )
 @pytest.mark.parametrize("prompts", [True, False])
 def test_no_line_is_forged(logged, style, call, prompts):
-    """Whatever is logged, no part of it looks like another line or like control of a terminal."""
+    """Nothing that is logged can look like another line, or control a terminal."""
     lines = logged(call, style, prompts)
     assert all(line.isprintable() for line in lines)
     if style == "json":
@@ -174,7 +174,7 @@ def test_no_line_is_forged(logged, style, call, prompts):
 
 @given(text=TEXTS, style=st.sampled_from(STYLES))
 def test_any_text(text, style):
-    """Every text is one printable line, and as JSON one that is read back as it was."""
+    """Every text becomes one printable line, and JSON that parses to the same text."""
     record = logging.makeLogRecord({"msg": "%s", "args": (text,), "facts": {"param": text}})
     line = Formatter(style).format(record)
     assert line.isprintable()
@@ -184,7 +184,7 @@ def test_any_text(text, style):
 
 
 def test_facts_are_not_mixed_up(logged):
-    """A value that looks like further facts is quoted."""
+    """A value that looks like several facts is quoted."""
     (line,) = logged(lambda log: log.info("x", extra={"facts": {"path": '/a outcome=done "'}}))
     assert line.endswith(r'path="/a outcome=done \""')
 
@@ -200,18 +200,18 @@ def test_length(logged, style):
 
 
 def test_a_secret_is_not_cut(logged):
-    """A secret that stands where a text is cut is masked all the same."""
+    """A secret is masked also where a text is cut."""
     said = "x" * (LONGEST - 4) + "sk-secret-key"
     assert "sk-s" not in "".join(logged(lambda log: log.info(said), secrets=["sk-secret-key"]))
 
 
 def test_escaped():
-    """What is printable stays as it is, in any language."""
+    """Printable characters of any language stay unchanged."""
     assert escaped("é 漢 \U0001f600") == "é 漢 \U0001f600"
     assert escaped("\x1b\n\u2028\ud800") == r"\x1b\n\u2028\ud800"
 
 
 def test_secrets_of():
-    """What the environment names as secret is masked; short values would mask too much."""
+    """Values with secret names are masked, except short ones, which would mask too much."""
     environment = {"ANTHROPIC_API_KEY": "sk-123456789", "MY_TOKEN": "1", "HOME": "/home/someone"}
     assert secrets_of(environment) == ["sk-123456789"]

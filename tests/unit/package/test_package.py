@@ -1,4 +1,4 @@
-"""The package: what is built, and that it serves where there is nothing else."""
+"""The package: its contents, and that it works when installed alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = "sk-nobody-may-see-this"
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """Return what a command prints, once it has succeeded."""
+    """Run a command that must succeed, and return its output."""
     done = subprocess.run(command, cwd=cwd, env=variables or None, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -33,7 +33,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """Where the sdist lies, and the wheel that was built from it; there were secrets beside."""
+    """The folder of the sdist and of the wheel built from it, from a source folder with secrets."""
     folder: Path = tmp_path_factory.mktemp("built")
     clone = folder / "clone"
     run("git", "clone", "-q", ROOT, clone, cwd=folder)
@@ -49,10 +49,10 @@ def wheel(built: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Place:
-    """An environment that holds the wheel and what it requires, and an empty directory.
+class InstalledPackage:
+    """An environment with the wheel and its requirements, and an empty directory.
 
-    `shop` is a program of a user's.
+    `shop` is a user's program.
     """
 
     bin: Path
@@ -76,24 +76,24 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(wheel, tmp_path_factory) -> Place:
-    folder = tmp_path_factory.mktemp("place")
+def installed(wheel, tmp_path_factory) -> InstalledPackage:
+    folder = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     (folder / "cwd").mkdir()
     (folder / "shop").mkdir()
     shop = folder / "shop" / "shop.py"
     shutil.copy(ROOT / "tests" / "support" / "typed_usage.py", shop)
-    made = Place(folder / "venv" / "bin", folder / "cwd", shop)
+    made = InstalledPackage(folder / "venv" / "bin", folder / "cwd", shop)
     made.install(wheel)
     return made
 
 
 @pytest.fixture
-def whole_place(place, wheel) -> Iterator[Place]:
-    """The place with all extras; they are taken out again."""
-    place.install(f"{wheel}[{','.join(extras())}]")
-    yield place
-    place.pip("uninstall", "--yes", *(one.name for extra in extras().values() for one in extra))
+def with_extras(installed, wheel) -> Iterator[InstalledPackage]:
+    """The environment with all extras, which are removed after the test."""
+    installed.install(f"{wheel}[{','.join(extras())}]")
+    yield installed
+    installed.pip("uninstall", "--yes", *(one.name for extra in extras().values() for one in extra))
 
 
 def modules() -> set[str]:
@@ -103,7 +103,7 @@ def modules() -> set[str]:
 
 
 def test_wheel(wheel):
-    """The wheel has every module, the mark of types and the licence, and nothing else."""
+    """The wheel has every module, py.typed and the licence, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     about = {name for name in names if name.startswith(f"{NAME}.dist-info/")}
@@ -113,7 +113,7 @@ def test_wheel(wheel):
 
 
 def test_sdist(built):
-    """The source has what a server is started and set with, and neither tests nor secrets."""
+    """The sdist has the files to start and configure a server, and neither tests nor secrets."""
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         files = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
         texts = {name.removeprefix(f"{NAME}/"): file.read() for name, file in files.items() if file}
@@ -124,15 +124,15 @@ def test_sdist(built):
 
 
 def test_requirements_agree():
-    """requirements-extras.txt has what the extras of the package name."""
+    """requirements-extras.txt matches the package's extras."""
     assert extras().keys() == {"redis", "metrics", "docs"}
     named = [requirement for extra in extras().values() for requirement in extra]
     assert read("requirements-extras.txt") == named
 
 
-def test_serves(place, upstream, tmp_path):
-    """Installed alone, the program answers a question from an empty directory."""
-    program = (str(place.bin / "claude-code-gateway"),)
+def test_serves(installed, upstream, tmp_path):
+    """The installed program answers a request from an empty directory."""
+    program = (str(installed.bin / "claude-code-gateway"),)
     server = Server(tmp_path, upstream.url, program=program, launcher=(), PYTHONPATH="")
     try:
         status, answer = server.wait().ask("Hello?")
@@ -144,34 +144,34 @@ def test_serves(place, upstream, tmp_path):
     assert b"pip install 'claude-code-gateway[docs]'" in missing[2]
 
 
-def test_gunicorn(place):
-    """gunicorn takes the package's settings and app by their names."""
+def test_gunicorn(installed):
+    """gunicorn finds the package's configuration and app by name."""
     app = ("-c", "python:wrapper.gunicorn_conf", "wrapper:create_app()")
-    place.run("gunicorn", "--check-config", *app)
+    installed.run("gunicorn", "--check-config", *app)
 
 
-def test_commands(place):
+def test_commands(installed):
     """Flask finds the commands by the package's name."""
-    assert "SESSION_TTL=3600" in place.run("flask", "--app", "wrapper", "gateway", "settings")
+    assert "SESSION_TTL=3600" in installed.run("flask", "--app", "wrapper", "gateway", "settings")
 
 
-def test_usage(place):
-    """What the package has for a shop and for its tests needs nothing that it does not require."""
-    shown = place.run("python", place.shop).splitlines()
+def test_usage(installed):
+    """Everything for apps and their tests works with the package's requirements alone."""
+    shown = installed.run("python", installed.shop).splitlines()
     assert shown[:4] == [__version__, "Good day.", "Good day.", "Good day."]
 
 
-def test_types(place, tmp_path):
-    """A user's strict mypy takes the types of what is installed."""
-    options = ("--strict", "--python-executable", place.bin / "python", "--cache-dir", tmp_path)
-    said = run(sys.executable, "-m", "mypy", *options, place.shop, cwd=place.cwd)
+def test_types(installed, tmp_path):
+    """A user's strict mypy accepts the installed types."""
+    options = ("--strict", "--python-executable", installed.bin / "python", "--cache-dir", tmp_path)
+    said = run(sys.executable, "-m", "mypy", *options, installed.shop, cwd=installed.cwd)
     assert "no issues found" in said
 
 
-def test_extras(whole_place):
-    """With all extras nothing is in conflict, and the document and the metrics are there."""
-    checked = whole_place.pip("check")
+def test_extras(with_extras):
+    """With all extras there is no conflict, and the document and metrics are served."""
+    checked = with_extras.pip("check")
     assert checked.returncode == 0, checked.stdout
     asked = "from wrapper import create_app; client = create_app().test_client()"
     shown = "print([client.get(path).status_code for path in ('/openapi.json', '/metrics')])"
-    assert "[200, 200]" in whole_place.run("python", "-c", f"{asked}; {shown}")
+    assert "[200, 200]" in with_extras.run("python", "-c", f"{asked}; {shown}")

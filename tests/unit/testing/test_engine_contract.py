@@ -1,4 +1,4 @@
-"""The contract of engines: the engine for tests keeps it, and each breach of it is named."""
+"""The contract of engines: the scripted engine fulfils it, and each violation is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOING_ON = (BEGUN, TextDelta("More."), 3600.0)
 
 
 def script(*steps, endless=GOING_ON):
-    """Return what is played: *steps* as an answer, or without an end."""
+    """Return a script: *steps* as the answer, and *endless* for the endless turn."""
     return lambda turn: endless if turn == ENDLESS else (steps or DONE)
 
 
@@ -26,36 +26,36 @@ def check(engine=ScriptedEngine, **scripts):
 
 
 def test_scripted():
-    """The engine for tests is one that the gateway may be run with."""
+    """The scripted engine fulfils the contract."""
     check()
 
 
 @pytest.mark.parametrize(
-    ("steps", "named"),
+    ("steps", "message"),
     [
         (DONE[1:], "must begin with Started"),
         (DONE[:-1], "last event must be Ended"),
         ((*DONE, DONE[-1]), "nothing may follow"),
-        ((BEGUN, *DONE[2:]), "it must speak"),
-        ((*DONE[:2], DONE[-1]), "must be told, before its end"),
-        ((*DONE[:3], Ended(Ending.DONE, Usage(output=7), 0.1)), "before it was told of"),
-        ((*DONE[:2], "Hello?", *DONE[2:]), "these are no events"),
+        ((BEGUN, *DONE[2:]), "must have text"),
+        ((*DONE[:2], DONE[-1]), "must report its usage"),
+        ((*DONE[:3], Ended(Ending.DONE, Usage(output=7), 0.1)), "but the last Used has"),
+        ((*DONE[:2], "Hello?", *DONE[2:]), "these are not events"),
     ],
     ids=["no start", "no end", "two ends", "mute", "no use", "other use", "no event"],
 )
-def test_bad_answers(steps, named):
-    """Events that come out of order, or are missing, are named."""
-    with pytest.raises(AssertionError, match=named):
+def test_bad_answers(steps, message):
+    """Missing or misplaced events are reported."""
+    with pytest.raises(AssertionError, match=message):
         check(steps=steps)
 
 
-def test_use_comes_first():
-    """What was used may be told before the model has begun, as of a compaction."""
+def test_usage_before_start():
+    """Usage may come before the model has begun, for example after a compaction."""
     check(steps=(Used({}), *DONE))
 
 
 class Stubborn(ScriptedEngine):
-    """Goes on where nobody waits."""
+    """Continues after the client has left."""
 
     async def run(self, turn, leaving):
         async for event in super().run(turn, asyncio.Event()):
@@ -72,34 +72,34 @@ class Littering(ScriptedEngine):
 
 
 class Immortal(ScriptedEngine):
-    """Runs turns after its end."""
+    """Runs turns after it was closed."""
 
     def close(self):
         self.started = False
 
 
 class Unwell(ScriptedEngine):
-    """Does not know the states that there are."""
+    """Has an unknown status."""
 
     def health(self):
         return {"status": "fine"}
 
 
 @pytest.mark.parametrize(
-    ("engine", "named"),
+    ("engine", "message"),
     [
-        (Littering, "nothing running"),
+        (Littering, "no task running"),
         (Immortal, "must refuse a turn"),
-        (Unwell, "status must be one of"),
+        (Unwell, "must be one of"),
     ],
 )
-def test_bad_engines(engine, named):
-    """What an engine does beside its events is held to the contract, too."""
-    with pytest.raises(AssertionError, match=named):
+def test_bad_engines(engine, message):
+    """The contract covers more than events."""
+    with pytest.raises(AssertionError, match=message):
         check(engine)
 
 
 def test_stubborn():
-    """A turn that goes on although nobody waits is named."""
-    with pytest.raises(AssertionError, match="nobody waits for must end within"):
+    """A turn that continues after the client has left is reported."""
+    with pytest.raises(AssertionError, match="whose client has left must end within"):
         check(Stubborn, endless=(BEGUN, 4.0, *DONE[1:]))

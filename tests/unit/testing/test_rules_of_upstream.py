@@ -1,11 +1,11 @@
-"""The scripted upstream's rules: each request that the Messages API refuses, and why."""
+"""The scripted upstream's rules: which requests it refuses, and why."""
 
 import base64
 import struct
 
 import pytest
 
-from wrapper.testing.rules import MODELS, PICTURE_BYTES, TOOL_NAME, Refusal, check, find_model
+from wrapper.testing.rules import IMAGE_BYTES, MODELS, TOOL_NAME, Refusal, check, find_model
 
 USUAL = "claude-sonnet-4-5-20250929"
 OLD = "claude-3-5-sonnet-20241022"
@@ -31,7 +31,7 @@ def text(said):
     return {"type": "text", "text": said}
 
 
-def picture(data, kind="base64"):
+def image(data, kind="base64"):
     source = {"type": kind, "media_type": "image/png", "data": data}
     return {"type": "image", "source": source}
 
@@ -83,16 +83,16 @@ VALID = {
     "a tool's result": (calls(blocks(RESULT, text("so?"))), USUAL),
     "an empty tool's result": (calls(blocks({**RESULT, "content": []})), USUAL),
     "a system message": (body(ASKED, {"role": "system", "content": "s"}), NEWEST),
-    "a small picture": (body(blocks(picture(png(8000, 8000)))), USUAL),
-    "a picture by its address": (body(blocks(picture("", "url"))), USUAL),
-    "a picture of another kind": (body(blocks(picture("AAAA"))), USUAL),
+    "a small image": (body(blocks(image(png(8000, 8000)))), USUAL),
+    "a image by its address": (body(blocks(image("", "url"))), USUAL),
+    "a image of another kind": (body(blocks(image("AAAA"))), USUAL),
     "a document": (body(blocks({"type": "document", "source": {}})), USUAL),
 }
 
 
 @pytest.mark.parametrize(("valid", "model"), VALID.values(), ids=VALID)
 def test_valid(valid, model):
-    """A request that the API takes is not refused."""
+    """A request that the API accepts is not refused."""
     check(valid, model)
 
 
@@ -188,11 +188,11 @@ REFUSED = {
         USUAL,
         "must define tools",
     ),
-    "a big picture": (body(blocks(picture("A" * (PICTURE_BYTES + 4)))), USUAL, "5 MB"),
-    "a wide picture": (body(blocks(picture(png(8001, 1)))), USUAL, "8000 pixels"),
-    "a high picture": (body(blocks(picture(png(1, 8001)))), USUAL, "8000 pixels"),
-    "a picture in a tool's result": (
-        calls(blocks({**RESULT, "content": [picture(png(8001, 1))]})),
+    "a big image": (body(blocks(image("A" * (IMAGE_BYTES + 4)))), USUAL, "5 MB"),
+    "a wide image": (body(blocks(image(png(8001, 1)))), USUAL, "8000 pixels"),
+    "a high image": (body(blocks(image(png(1, 8001)))), USUAL, "8000 pixels"),
+    "a image in a tool's result": (
+        calls(blocks({**RESULT, "content": [image(png(8001, 1))]})),
         USUAL,
         "8000 pixels",
     ),
@@ -201,7 +201,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("wrong", "model", "reason"), REFUSED.values(), ids=REFUSED)
 def test_refused(wrong, model, reason):
-    """A request that the API refuses is refused, with its reason."""
+    """A request that the API refuses is refused with its reason."""
     with pytest.raises(Refusal, match=reason) as caught:
         check(wrong, model)
     assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
@@ -219,7 +219,7 @@ def test_refused(wrong, model, reason):
     ],
 )
 def test_models(model_id, name):
-    """A model is found by its name, also in a dated id and in a provider's."""
+    """A model is found by its name, by an id with a date, and by a provider's id."""
     assert find_model(model_id) is MODELS[name]
 
 
@@ -227,7 +227,7 @@ def test_models(model_id, name):
     "model_id", ["", "gpt-4", "claude", "claude-sonnet-4-9", "claude-opus-41", "myclaude-opus-4-7"]
 )
 def test_unknown_models(model_id):
-    """A model that is not known is refused with 404."""
+    """An unknown model is refused with 404."""
     with pytest.raises(Refusal, match="model: ") as caught:
         check(body(), model_id)
     assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
@@ -235,5 +235,5 @@ def test_unknown_models(model_id):
 
 @pytest.mark.parametrize("name", ["f", "get_weather-2", "a" * 128])
 def test_tool_names(name):
-    """A tool's name has letters, digits, underscores and hyphens, and up to 128 of them."""
+    """A tool's name has up to 128 letters, digits, underscores and hyphens."""
     assert TOOL_NAME.fullmatch(name)

@@ -1,4 +1,4 @@
-"""The script: what a message's directives make the scripted upstream answer."""
+"""The script: how directives in a message determine the scripted upstream's answer."""
 
 import json
 
@@ -10,7 +10,7 @@ from wrapper.testing.script import Script, read_script
 
 
 def script_of(*said, **fields):
-    """Return the script of a conversation in which user and assistant take turns."""
+    """Return the script of a conversation in which user and assistant alternate."""
     roles = ("user", "assistant")
     messages = [{"role": roles[at % 2], "content": one} for at, one in enumerate(said)]
     return read_script({"messages": messages, **fields})
@@ -25,7 +25,7 @@ def kinds_of(timed):
 
 
 def test_no_directive():
-    """A message without directives is answered with a sentence that repeats it."""
+    """The answer to a message without directives repeats it."""
     assert script_of("Hi there").text == "You said: Hi there"
 
 
@@ -43,7 +43,7 @@ def test_no_directive():
     ],
 )
 def test_texts(said, text):
-    """The answer's text is what the directives say."""
+    """The directives determine the answer's text."""
     assert script_of(said).text == text
 
 
@@ -73,39 +73,39 @@ def test_texts(said, text):
     ],
 )
 def test_directives(said, field, value):
-    """Each directive sets its field, among any other text, and no other one's default."""
+    """Each directive sets its field only, among any other text."""
     script = script_of(f"Please {said} [[say x]]")
     assert getattr(script, field) == value
     assert script.text == "x"
 
 
 def test_defaults():
-    """Without directives nothing is disturbed."""
+    """Without directives nothing is delayed or broken."""
     assert script_of("[[say x]]") == Script(text="x", deltas=("x",))
 
 
 @pytest.mark.parametrize("said", ["[[say a  b\nc]]", "[[say x ]]", "[[deltas 20]]", "one two"])
 def test_deltas(said):
-    """An answer's deltas are its words, and joined they are the answer."""
+    """An answer's deltas are its words; joined, they are the answer."""
     script = script_of(said)
     assert "".join(script.deltas) == script.text
     assert all(len(delta.split()) == 1 for delta in script.deltas)
 
 
 def test_echo():
-    """An echo is the received body as one delta of JSON."""
+    """An echo is the received body as JSON, in one delta."""
     script = script_of("[[echo]]", system="Be brïef.")
     assert json.loads(script.text)["system"] == "Be brïef."
     assert script.deltas == (script.text,)
 
 
 def test_last_message_counts():
-    """Only the last user message directs the answer."""
+    """Only directives of the last user message count."""
     assert script_of("[[say a]] [[cut]]", "a", "[[say b]]") == Script(text="b", deltas=("b",))
 
 
 def test_rounds():
-    """Each tool is called in a round of its own, and then comes the text."""
+    """Each tool is called in a round of its own, and the text follows."""
     asked = {"role": "user", "content": "[[tool A {}]] [[tool B {}]] [[say so.]]"}
     called = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "A"}]}
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}
@@ -116,7 +116,7 @@ def test_rounds():
 
 
 def test_reminders_are_not_the_users():
-    """What Claude Code adds to a message directs nothing."""
+    """Directives in Claude Code's additions do not count."""
     texts = ["<system-reminder>[[say no]]</system-reminder>", "[[say yes]]"]
     content = [{"type": "text", "text": text} for text in texts]
     assert read_script({"messages": [{"role": "user", "content": content}]}).text == "yes"
@@ -124,7 +124,7 @@ def test_reminders_are_not_the_users():
 
 @pytest.mark.parametrize("messages", [[], [{"role": "assistant", "content": "x"}]])
 def test_nobody_asked(messages):
-    """Without a user's message the answer repeats nothing."""
+    """Without a user message the answer repeats nothing."""
     assert read_script({"messages": messages}).text == "You said: "
 
 
@@ -148,7 +148,7 @@ def test_events():
 
 
 def test_thinking_comes_first():
-    """Thinking is a block of its own before the text, and absent where it is off."""
+    """Thinking is a block before the text, and absent if it is off."""
     script = script_of("[[think hm]] [[say a]]")
     types = [
         event["content_block"]["type"] for _, event in events_of(script) if "content_block" in event
@@ -159,7 +159,7 @@ def test_thinking_comes_first():
 
 
 def test_tool_call():
-    """A tool's call is a block with its arguments, and the reason to stop."""
+    """A tool call is a block with its arguments, and the stop reason."""
     events = [event for _, event in events_of(script_of('[[tool Read {"a": 1}]]'))]
     assert events[1]["content_block"]["name"] == "Read"
     assert json.loads(events[2]["delta"]["partial_json"]) == {"a": 1}
@@ -167,7 +167,7 @@ def test_tool_call():
 
 
 def test_numbers():
-    """The numbers of the script are those of the answer."""
+    """The answer reports the script's usage."""
     thought = {"thinking_tokens": 4}
     numbers = json.dumps(
         {
@@ -185,7 +185,7 @@ def test_numbers():
 
 
 def test_pauses():
-    """A pause comes before each delta but the first, a stall after the first."""
+    """Pauses come before each delta except the first, and a stall after the first."""
     deltas = [
         pause
         for pause, event in events_of(script_of("[[deltas 3]] [[pause 2]]"))
@@ -197,14 +197,14 @@ def test_pauses():
 
 
 def test_broken_stream():
-    """A broken stream ends with the error event of its status, after its first delta."""
+    """A broken stream ends after its first delta, with the error event of its status."""
     timed = events_of(script_of("[[deltas 3]] [[break 529]]"))
     assert kinds_of(timed)[2:] == ["content_block_delta", "ping", "error"]
     assert timed[-1][1]["error"]["type"] == "overloaded_error"
 
 
 def test_cut_stream():
-    """A stream that is cut has no end."""
+    """A cut stream has no end."""
     kinds = kinds_of(events_of(script_of("[[deltas 3]] [[cut]]")))
     assert kinds.count("content_block_delta") == 1
     assert "message_stop" not in kinds
@@ -216,7 +216,7 @@ def test_void():
 
 
 def test_words_are_tokens():
-    """The scripted model counts the words of all texts that it gets."""
+    """The scripted model counts the words of all texts in the request."""
     content = [{"type": "text", "text": "c d"}, {"type": "tool_result", "tool_use_id": "t"}]
     messages = [{"content": "a b"}, {"content": content}]
     assert count_words({"messages": messages}) == 4
@@ -224,7 +224,7 @@ def test_words_are_tokens():
 
 
 def test_error_body():
-    """An error has the shape of the API's."""
+    """An error has the API's shape."""
     assert error_body("api_error", "Oh.")["error"] == {"type": "api_error", "message": "Oh."}
 
 
@@ -232,7 +232,7 @@ def test_error_body():
     "content", ["a.txt\n\n<system-reminder>x", [{"type": "text", "text": "a.txt"}]]
 )
 def test_result(content):
-    """[[result]] answers what the last tool has returned, without what Claude Code adds to it."""
+    """[[result]] answers the last tool's result, without Claude Code's additions."""
     returned = {"type": "tool_result", "tool_use_id": "1", "content": content}
     assert script_of("[[result]]", "calling", [returned]).text == "a.txt"
     assert script_of("[[result]]").text == "done"
@@ -240,7 +240,7 @@ def test_result(content):
 
 
 def test_ids():
-    """Each round of a turn has an id of its own: answers of one id are taken for one message."""
+    """Each round of a turn has its own id, because answers with one id are merged."""
     said = [{"role": "user", "content": "x"}]
     first, second = (events_of(Script("", ()), messages=said * n)[0][1] for n in (1, 3))
     assert first["message"]["id"] != second["message"]["id"]
@@ -280,12 +280,12 @@ NAMED = {"type": "tool", "name": "mcp__of__B"}
     ],
 )
 def test_tool_choice(said, choice, call):
-    """A forced tool is called, with the directives' arguments or the least that its schema asks."""
+    """A forced tool is called with the directives' arguments, or the least its schema requires."""
     assert script_of(said, tools=TOOLS, tool_choice=choice).tool == call
 
 
 def test_forced_in_a_later_round():
-    """A forced call comes also where the directives are used up, and where others are due."""
+    """A call is forced also if the directives are used up or name other tools."""
     forced = {"tools": TOOLS, "tool_choice": {"type": "any"}}
     result = [{"type": "tool_result", "tool_use_id": "t"}]
     assert script_of('[[tool B {"n": 1}]]', "calling", result, **forced).tool[1] == {"n": 1}
@@ -322,12 +322,12 @@ OSLO = {"city": "Oslo"}
     ],
 )
 def test_likely_call(said, more, call):
-    """A message without directives makes the model call what it has a word of, and no more."""
+    """A message without directives makes the model call the function it has a word of, once."""
     assert script_of(said, **{"tools": [WARM], **more}).tool == call
 
 
 def test_likely_call_answered():
-    """The result of such a call is the answer; one that nobody would have made is none."""
+    """The result of such a call is the answer; the results of other calls are not."""
     result = [{"type": "tool_result", "tool_use_id": "t", "content": "4 °C"}]
     answered = script_of("What is the temperature?", "calling", result, tools=[WARM])
     assert (answered.tool, answered.text) == (None, "4 °C")
@@ -357,7 +357,7 @@ def test_likely_call_answered():
     ],
 )
 def test_samples(schema, value):
-    """The least that a schema asks for has its required properties, each with a plain value."""
+    """A sample of a schema has its required properties, each with a simple value."""
     parts = {
         "type": "object",
         "properties": {"y": {"type": "integer"}},
@@ -368,7 +368,7 @@ def test_samples(schema, value):
 
 
 def test_recall():
-    """What was to be remembered is told in its order, from texts and from what tools returned."""
+    """[[recall]] answers the words to remember in order, from texts and tool results."""
     read = {"type": "tool_result", "content": "1\tremember: c-1"}
     found = {"type": "tool_result", "content": [{"type": "text", "text": "remember: b_2"}]}
     said = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
@@ -380,8 +380,8 @@ REMINDED = [{"type": "text", "text": "<system-reminder>\nThat answer had no call
 F = {"tools": [{"name": "f", "input_schema": {"type": "object"}}]}
 
 
-def test_asked_once_more():
-    """A model that calls later answers with text until it is asked once more."""
+def test_asked_again():
+    """With [[later]] the model answers with text, and calls when asked again."""
     said = '[[say No.]] [[later]] [[tool f {"a": 1}]]'
     first = script_of(said, **F)
     assert (first.text, first.tool) == ("No.", None)
@@ -394,8 +394,8 @@ def test_asked_once_more():
 @pytest.mark.parametrize(
     "demand", ["calling the function f.", "a call of one or more of these functions: f, g."]
 )
-def test_a_demand_in_words(demand):
-    """A message without directives gets the call that a reminder asks for."""
+def test_demand_in_a_reminder(demand):
+    """For a message without directives, the model makes the call that a reminder demands."""
     functions = [{"name": name, "input_schema": {"type": "object"}} for name in ("g", "f")]
     reminder = {"type": "text", "text": f"<system-reminder>\nAnswer by {demand}"}
     prompt = [{"type": "text", "text": "Well?"}, reminder]
