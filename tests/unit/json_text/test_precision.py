@@ -133,7 +133,9 @@ def test_every_digit_arrives(text):
     """The digits, signs and order of any arguments pass through JavaScript."""
     held, _ = exact_object(text)
     arrived = through_javascript(json.loads(json.dumps(held)))
-    written = json.loads(text, parse_int=lambda said: (said,), parse_float=lambda said: (said,))
+    written = json.loads(
+        text, parse_int=lambda digits: (digits,), parse_float=lambda digits: (digits,)
+    )
     assert same_digits(written, arrived)
 
 
@@ -149,8 +151,8 @@ def test_no_number_in_a_schema_changes(keywords):
         schema = parse(_object({"properties": _object({"a": _object(keywords)})}))
     except ValueError:
         return  # a number that the gateway refuses
-    told = keep_exact(schema)
-    inside = told["properties"]["a"]
+    exact_schema = keep_exact(schema)
+    inside = exact_schema["properties"]["a"]
     for name, value in schema["properties"]["a"].items():
         if name in inside:
             assert repr(inside[name]) == repr(value)
@@ -162,8 +164,8 @@ def test_no_number_in_a_schema_changes(keywords):
 def test_a_schema_states_its_numbers():
     """A keyword that would change moves into the description, with all digits."""
     big = {"type": "integer", "const": 1234567890123456789, "description": "The id."}
-    told = keep_exact({"properties": {"id": big}, "$defs": {"x": {"maximum": 5}}})
-    assert told == {
+    exact_schema = keep_exact({"properties": {"id": big}, "$defs": {"x": {"maximum": 5}}})
+    assert exact_schema == {
         "properties": {
             "id": {
                 "type": "integer",
@@ -177,8 +179,8 @@ def test_a_schema_states_its_numbers():
 
 def test_a_schema_states_its_order():
     """The description lists properties that JavaScript would reorder."""
-    told = keep_exact({"properties": {"10": {}, "9": {}}})
-    assert told["description"] == 'Write its properties in this order: ["10", "9"]'
+    exact_schema = keep_exact({"properties": {"10": {}, "9": {}}})
+    assert exact_schema["description"] == 'Write its properties in this order: ["10", "9"]'
 
 
 @pytest.mark.parametrize(
@@ -197,8 +199,8 @@ def test_a_schema_that_stays(schema):
 def test_data_in_schemas():
     """Only subschemas are changed, and not the values of an enum or a default."""
     schema = {"default": {"properties": {}}, "items": [{"type": "x"}, True], "not": {"a": 1}}
-    told = map_schemas(schema, lambda one: {**one, "seen": True})
-    assert told == {
+    exact_schema = map_schemas(schema, lambda subschema: {**subschema, "seen": True})
+    assert exact_schema == {
         "default": {"properties": {}},
         "items": [{"type": "x", "seen": True}, True],
         "not": {"a": 1, "seen": True},

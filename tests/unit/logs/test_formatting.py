@@ -43,7 +43,7 @@ def logged(monkeypatch):
     wrapper.setLevel(before[2])
 
 
-def told(log):
+def log_turn(log):
     facts = {"facts": {"id": "req-1", "cost_usd": 0.5, "outcome": "done"}}
     log.info("request with sk-secret-key", extra=facts)
     log.debug("to 7", extra={"frame": Redacted(FRAME)})
@@ -58,14 +58,14 @@ def fail(error, log):
 
 def test_console(logged):
     """On a console a request is one line with named figures."""
-    request, frame = logged(told, secrets=["sk-secret-key"])
+    request, frame = logged(log_turn, secrets=["sk-secret-key"])
     assert request.endswith("test: request with *** id=req-1 cost_usd=0.5 outcome=done")
     assert "<4 characters>" in frame
 
 
 def test_json(logged):
     """As JSON each line is an object."""
-    request, frame = (json.loads(line) for line in logged(told, "json"))
+    request, frame = (json.loads(line) for line in logged(log_turn, "json"))
     assert (request["id"], request["cost_usd"], request["level"]) == ("req-1", 0.5, "info")
     assert frame["frame"]["message"]["content"][0] == {"type": "text", "text": "<4 characters>"}
 
@@ -73,7 +73,7 @@ def test_json(logged):
 @pytest.mark.parametrize("prompts", [True, False])
 def test_prompts(logged, prompts):
     """Callers' texts are in the log only with LOG_PROMPTS."""
-    assert ("hush" in "".join(logged(told, prompts=prompts))) is prompts
+    assert ("hush" in "".join(logged(log_turn, prompts=prompts))) is prompts
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -118,12 +118,12 @@ def test_errors_of_libraries(logged):
 
 def test_causes_of_errors(logged):
     """An error's causes are logged and redacted, too."""
-    said = "can" + "ary"
+    text = "can" + "ary"
 
     def call(log):
         try:
             try:
-                raise ExceptionGroup(said, [ValueError(said)])
+                raise ExceptionGroup(text, [ValueError(text)])
             except ExceptionGroup as group:
                 raise OSError(28, "No space left on device") from group
         except OSError:
@@ -139,11 +139,11 @@ def test_causes_of_errors(logged):
 @pytest.mark.parametrize("level", ["debug", "error"])
 def test_libraries(logged, name, level):
     """Libraries' logs of data that they could not parse are not shown."""
-    said = "Never retrieved\nfuture: <Task exception=ValueError('canary')>"
-    said = said if name == "asyncio" or level == "debug" else "canary"
+    text = "Never retrieved\nfuture: <Task exception=ValueError('canary')>"
+    text = text if name == "asyncio" or level == "debug" else "canary"
     expected = name != "PIL.Image" or level == "debug"
     if expected:
-        lines = logged(lambda _: getattr(logging.getLogger(name), level)(said))
+        lines = logged(lambda _: getattr(logging.getLogger(name), level)(text))
         assert "canary" not in "".join(lines)
 
 
@@ -201,8 +201,8 @@ def test_length(logged, style):
 
 def test_a_secret_is_not_cut(logged):
     """A secret is masked also where a text is cut."""
-    said = "x" * (LONGEST - 4) + "sk-secret-key"
-    assert "sk-s" not in "".join(logged(lambda log: log.info(said), secrets=["sk-secret-key"]))
+    text = "x" * (LONGEST - 4) + "sk-secret-key"
+    assert "sk-s" not in "".join(logged(lambda log: log.info(text), secrets=["sk-secret-key"]))
 
 
 def test_escaped():

@@ -83,9 +83,9 @@ def installed(wheel, tmp_path_factory) -> InstalledPackage:
     (folder / "shop").mkdir()
     shop = folder / "shop" / "shop.py"
     shutil.copy(ROOT / "tests" / "support" / "typed_usage.py", shop)
-    made = InstalledPackage(folder / "venv" / "bin", folder / "cwd", shop)
-    made.install(wheel)
-    return made
+    package = InstalledPackage(folder / "venv" / "bin", folder / "cwd", shop)
+    package.install(wheel)
+    return package
 
 
 @pytest.fixture
@@ -93,7 +93,11 @@ def with_extras(installed, wheel) -> Iterator[InstalledPackage]:
     """The environment with all extras, which are removed after the test."""
     installed.install(f"{wheel}[{','.join(extras())}]")
     yield installed
-    installed.pip("uninstall", "--yes", *(one.name for extra in extras().values() for one in extra))
+    installed.pip(
+        "uninstall",
+        "--yes",
+        *(requirement.name for extra in extras().values() for requirement in extra),
+    )
 
 
 def modules() -> set[str]:
@@ -164,8 +168,8 @@ def test_usage(installed):
 def test_types(installed, tmp_path):
     """A user's strict mypy accepts the installed types."""
     options = ("--strict", "--python-executable", installed.bin / "python", "--cache-dir", tmp_path)
-    said = run(sys.executable, "-m", "mypy", *options, installed.shop, cwd=installed.cwd)
-    assert "no issues found" in said
+    output = run(sys.executable, "-m", "mypy", *options, installed.shop, cwd=installed.cwd)
+    assert "no issues found" in output
 
 
 def test_extras(with_extras):

@@ -27,8 +27,8 @@ def blocks(*content, role="user"):
     return {"role": role, "content": list(content)}
 
 
-def text(said):
-    return {"type": "text", "text": said}
+def text(content):
+    return {"type": "text", "text": content}
 
 
 def image(data, kind="base64"):

@@ -9,10 +9,10 @@ from wrapper.testing.calls import ALWAYS, sample
 from wrapper.testing.script import Script, read_script
 
 
-def script_of(*said, **fields):
+def script_of(*contents, **fields):
     """Return the script of a conversation in which user and assistant alternate."""
     roles = ("user", "assistant")
-    messages = [{"role": roles[at % 2], "content": one} for at, one in enumerate(said)]
+    messages = [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]
     return read_script({"messages": messages, **fields})
 
 
@@ -30,7 +30,7 @@ def test_no_directive():
 
 
 @pytest.mark.parametrize(
-    ("said", "text"),
+    ("prompt", "text"),
     [
         ("[[say Good day.]]", "Good day."),
         ("Please [[say a b]] now", "a b"),
@@ -42,13 +42,13 @@ def test_no_directive():
         ("", "You said: "),
     ],
 )
-def test_texts(said, text):
+def test_texts(prompt, text):
     """The directives determine the answer's text."""
-    assert script_of(said).text == text
+    assert script_of(prompt).text == text
 
 
 @pytest.mark.parametrize(
-    ("said", "field", "value"),
+    ("prompt", "field", "value"),
     [
         ("[[think let me see]]", "thinking", "let me see"),
         ("[[tool Read {}]]", "tool", ("Read", {})),
@@ -72,9 +72,9 @@ def test_texts(said, text):
         ("[[void]]", "void", True),
     ],
 )
-def test_directives(said, field, value):
+def test_directives(prompt, field, value):
     """Each directive sets its field only, among any other text."""
-    script = script_of(f"Please {said} [[say x]]")
+    script = script_of(f"Please {prompt} [[say x]]")
     assert getattr(script, field) == value
     assert script.text == "x"
 
@@ -84,10 +84,10 @@ def test_defaults():
     assert script_of("[[say x]]") == Script(text="x", deltas=("x",))
 
 
-@pytest.mark.parametrize("said", ["[[say a  b\nc]]", "[[say x ]]", "[[deltas 20]]", "one two"])
-def test_deltas(said):
+@pytest.mark.parametrize("prompt", ["[[say a  b\nc]]", "[[say x ]]", "[[deltas 20]]", "one two"])
+def test_deltas(prompt):
     """An answer's deltas are its words; joined, they are the answer."""
-    script = script_of(said)
+    script = script_of(prompt)
     assert "".join(script.deltas) == script.text
     assert all(len(delta.split()) == 1 for delta in script.deltas)
 
@@ -241,8 +241,8 @@ def test_result(content):
 
 def test_ids():
     """Each round of a turn has its own id, because answers with one id are merged."""
-    said = [{"role": "user", "content": "x"}]
-    first, second = (events_of(Script("", ()), messages=said * n)[0][1] for n in (1, 3))
+    message = [{"role": "user", "content": "x"}]
+    first, second = (events_of(Script("", ()), messages=message * n)[0][1] for n in (1, 3))
     assert first["message"]["id"] != second["message"]["id"]
 
 
@@ -261,7 +261,7 @@ NAMED = {"type": "tool", "name": "mcp__of__B"}
 
 
 @pytest.mark.parametrize(
-    ("said", "choice", "call"),
+    ("prompt", "choice", "call"),
     [
         ("[[tool A {}]]", None, ("A", {})),
         ("[[tool C {}]]", None, ("C", {})),
@@ -279,9 +279,9 @@ NAMED = {"type": "tool", "name": "mcp__of__B"}
         ("hello", {"type": "tool", "name": "C"}, None),
     ],
 )
-def test_tool_choice(said, choice, call):
+def test_tool_choice(prompt, choice, call):
     """A forced tool is called with the directives' arguments, or the least its schema requires."""
-    assert script_of(said, tools=TOOLS, tool_choice=choice).tool == call
+    assert script_of(prompt, tools=TOOLS, tool_choice=choice).tool == call
 
 
 def test_forced_in_a_later_round():
@@ -304,7 +304,7 @@ OSLO = {"city": "Oslo"}
 
 
 @pytest.mark.parametrize(
-    ("said", "more", "call"),
+    ("prompt", "more", "call"),
     [
         ("What is the temperature in Oslo?", {}, ("get_temperature", OSLO)),
         ("What is the temperature?", {}, ("get_temperature", {"city": "x"})),
@@ -321,9 +321,9 @@ OSLO = {"city": "Oslo"}
         ("Of Oslo", {"tools": [{**WARM, "description": f"{ALWAYS}."}]}, ("get_temperature", OSLO)),
     ],
 )
-def test_likely_call(said, more, call):
+def test_likely_call(prompt, more, call):
     """A message without directives makes the model call the function it has a word of, once."""
-    assert script_of(said, **{"tools": [WARM], **more}).tool == call
+    assert script_of(prompt, **{"tools": [WARM], **more}).tool == call
 
 
 def test_likely_call_answered():
@@ -371,8 +371,8 @@ def test_recall():
     """[[recall]] answers the words to remember in order, from texts and tool results."""
     read = {"type": "tool_result", "content": "1\tremember: c-1"}
     found = {"type": "tool_result", "content": [{"type": "text", "text": "remember: b_2"}]}
-    said = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
-    assert script_of(*said, "done", "[[recall]]").text == "a a b c-1 b_2"
+    contents = ["remember: a, and remember: a!", "I remember: b", [read, found, {"type": "image"}]]
+    assert script_of(*contents, "done", "[[recall]]").text == "a a b c-1 b_2"
     assert script_of("[[recall]]").text == "nothing"
 
 
@@ -382,10 +382,10 @@ F = {"tools": [{"name": "f", "input_schema": {"type": "object"}}]}
 
 def test_asked_again():
     """With [[later]] the model answers with text, and calls when asked again."""
-    said = '[[say No.]] [[later]] [[tool f {"a": 1}]]'
-    first = script_of(said, **F)
+    prompt = '[[say No.]] [[later]] [[tool f {"a": 1}]]'
+    first = script_of(prompt, **F)
     assert (first.text, first.tool) == ("No.", None)
-    again = script_of(said, "No.", REMINDED, **F)
+    again = script_of(prompt, "No.", REMINDED, **F)
     assert again.tool == ("f", {"a": 1})
     assert script_of('[[say No.]] [[again {"a": 1}]]', "No.", REMINDED).text == '{"a": 1}'
     assert script_of('[[say No.]] [[again {"a": 1}]]').text == "No."
