@@ -1,11 +1,16 @@
-"""The report: rounds written as tables in Markdown. Pure."""
+"""The report of the benchmark, in Markdown: results.md."""
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from bench.figures import Round, Spread, ratio, seconds
-from bench.targets import BARE, PRINT
+from bench.results import AT_ONCE, Results
+from bench.targets import BARE, MIB, PRINT
+from tests.support import cli
 
 HEAD = (
     f"| | first token, ms | total, ms | first ÷ `{PRINT}` | total ÷ `{PRINT}` "
@@ -14,8 +19,82 @@ HEAD = (
 )
 
 
+def report(results: Results, verdict: Sequence[str]) -> str:
+    """Return the text of results.md."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    return f"""# Results of `make bench`
+
+{now} UTC, {os.cpu_count()} CPUs, Python {platform.python_version()}, Claude Code {cli.version()};
+`make bench`.
+
+Medians, with the quartiles in brackets. Ratios are taken round by round. The scripted upstream
+answers at once, in 20 deltas, so the times are those of each contender itself. Every answer was
+checked.
+
+- `gateway`: profile plain, streamed, {AT_ONCE} warm processes.
+- `claude -p, plain`: with the flags and variables of that profile; the total ends with the process.
+- `claude -p, as it comes`: with its own system prompt and tools.
+- `bare process`: warm, and configured with the gateway's own frames, which its time includes; it
+  has run no warm-up turn.
+- `upstream`: asked directly.
+
+{_single_turns(results)}
+{_later_turns(results)}
+{_load_and_cost(results)}
+## Targets
+
+{_bullets(verdict)}
+"""
+
+
+def _single_turns(results: Results) -> str:
+    single, burst, long = results.single, results.burst, results.long
+    return f"""## One at a time ({len(single)} rounds)
+
+{table(single)}
+## {AT_ONCE} at once ({len(burst)} rounds, each the median of {AT_ONCE})
+
+{table(burst)}
+## At the end of a long conversation ({len(long)} rounds)
+
+{times(long)}"""
+
+
+def _later_turns(results: Results) -> str:
+    return f"""## Later turns of a session ({len(results.sessions)} rounds)
+
+Each turn of a session found the process of the previous one parked. "Sent again" are conversations
+without a session, sent whole each time; those that continue found their process, too. Their bodies
+are those of a fresh process, so as much is read from the prompt cache.
+
+{times(results.sessions)}
+1,000 sessions of 5 turns with short messages: {results.footprint / MIB:.1f} MiB.
+"""
+
+
+def _load_and_cost(results: Results) -> str:
+    load = results.load
+    return f"""## Under load, and the gateway's own cost
+
+{AT_ONCE} clients that ask one question after another, profile plain: {load.fresh:.1f} turns a
+second on fresh processes, out of the {load.most:.1f} that the cores can do at {load.cpu:.2f} s of
+CPU for a boot and a turn; {load.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
+
+With an engine that costs nothing, under the same gunicorn, and with 64 clients of each kind that
+send slowly, or not at all, never read, never leave, or leave at once:
+
+{_bullets(results.checks)}
+
+![The times, and each number as a part of its limit](results.png)
+"""
+
+
+def _bullets(lines: Sequence[object]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def table(rounds: Sequence[Round]) -> str:
-    """Return a row for each contender, fastest first: median, and in brackets the quartiles."""
+    """Return a row for each contender, fastest first: the median, and the quartiles in brackets."""
     names = sorted(rounds[0], key=lambda name: seconds(rounds, name, "first").median)
     return HEAD + "".join(_row(rounds, name) for name in names)
 

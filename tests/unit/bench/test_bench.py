@@ -2,7 +2,6 @@
 
 import pytest
 
-from bench.__main__ import Found, judge
 from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
 from bench.contenders import printed
 from bench.cost import PAUSE, Cost
@@ -10,7 +9,8 @@ from bench.figures import Spread, ratio, seconds, spread
 from bench.load import Load
 from bench.measure import measure, sample
 from bench.promises import Promises
-from bench.report import table
+from bench.report import report, table
+from bench.results import Results, judge
 from bench.targets import (
     BARE,
     GATEWAY,
@@ -174,29 +174,55 @@ def sessions_of(late):
     return [{name: Timing(first, first) for name, first in firsts.items()}]
 
 
+def results_of(gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, burst=0.2):
+    """Return results that reach each target exactly, except for those given."""
+    return Results(
+        rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold),
+        rounds_of(gateway=[burst] * 3, bare=[0.25] * 3, cold=[1.0] * 3),
+        [{"plain, 100 turns before": Timing(long, long)}],
+        sessions_of(late),
+        mib * MIB,
+        LOAD,
+        COST,
+        KEPT,
+    )
+
+
 @pytest.mark.parametrize(
-    ("gateway", "cold", "long", "late", "size", "burst", "expected"),
+    ("measured", "status", "word"),
     [
-        (0.3, [1.0, 1.0, 1.0], 1.2, 0.13, 50, 0.2, (0, "Reached")),
-        (0.9, [1.0, 1.0, 1.0], 1.0, 0.1, 1, 0.1, (1, "Missed")),
-        (0.3, [1.0, 1.0, 1.0], 1.3, 0.1, 1, 0.1, (1, "Missed")),
-        (0.3, [1.0, 1.0, 1.0], 1.2, 0.14, 1, 0.1, (1, "Missed")),
-        (0.3, [1.0, 1.0, 1.0], 1.2, 0.1, 51, 0.1, (1, "Missed")),
-        (0.3, [1.0, 1.0, 1.0], 1.2, 0.1, 1, 0.21, (1, "Missed")),
-        (0.9, [0.5, 1.0, 1.5], 1.3, 0.1, 1, 0.3, (2, "Too noisy")),
+        ({}, 0, "Reached"),
+        ({"gateway": 0.9}, 1, "Missed"),
+        ({"long": 1.3}, 1, "Missed"),
+        ({"late": 0.14}, 1, "Missed"),
+        ({"mib": 51}, 1, "Missed"),
+        ({"burst": 0.21}, 1, "Missed"),
+        ({"gateway": 0.9, "cold": (0.5, 1.0, 1.5)}, 2, "Too noisy"),
     ],
 )
-def test_status(gateway, cold, long, late, size, burst, expected):
+def test_status(measured, status, word):
     """The exit status tells reached, missed and too noisy apart; noise forbids a judgement."""
-    rounds = rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold)
-    bursts = rounds_of(gateway=[burst] * 3, bare=[0.25] * 3, cold=[1.0] * 3)
-    lengthy = [{"plain, 100 turns before": Timing(long, long)}]
-    found = Found(rounds, bursts, lengthy, sessions_of(late), size * MIB, LOAD, COST, KEPT)
-    code, verdict = judge(found)
-    status, word = expected
+    code, verdict = judge(results_of(**measured))
     assert code == status
     assert len(verdict) > 0
     assert all(sentence.startswith(word) for sentence in verdict)
+
+
+def test_report():
+    """The report has the tables of each part, the memory of sessions, and the verdict."""
+    text = report(results_of(mib=12), ["Reached: all."])
+    heads = [line for line in text.splitlines() if line.startswith("#")]
+    assert heads == [
+        "# Results of `make bench`",
+        "## One at a time (3 rounds)",
+        "## 8 at once (3 rounds, each the median of 8)",
+        "## At the end of a long conversation (1 rounds)",
+        "## Later turns of a session (1 rounds)",
+        "## Under load, and the gateway's own cost",
+        "## Targets",
+    ]
+    assert "short messages: 12.0 MiB." in text
+    assert text.endswith("- Reached: all.\n")
 
 
 def test_rounds():

@@ -1,0 +1,61 @@
+"""The results of one run of the benchmark, judged by the targets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.cost import Cost
+from bench.figures import Round
+from bench.load import Load
+from bench.promises import Promises
+from bench.targets import (
+    FOOTPRINT_TARGET,
+    LONG_TARGET,
+    SESSION_TARGETS,
+    TARGETS,
+    Check,
+    checks,
+    missed,
+    noises,
+    too_large,
+    too_slow,
+)
+
+AT_ONCE = 8
+REACHED, MISSED, TOO_NOISY = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a run measures; `footprint` is in bytes."""
+
+    single: Sequence[Round]
+    burst: Sequence[Round]
+    long: Sequence[Round]
+    sessions: Sequence[Round]
+    footprint: int
+    load: Load
+    cost: Cost
+    promises: Promises
+
+    @property
+    def checks(self) -> list[Check]:
+        return checks(self.burst, self.load, self.cost, self.promises)
+
+
+def judge(results: Results) -> tuple[int, list[str]]:
+    """Return the exit status, and a full sentence for each target."""
+    if noise := noises(results.single):
+        return TOO_NOISY, [f"Too noisy to judge: {reason}." for reason in noise]
+    misses = [
+        *missed(results.single),
+        *too_slow(results.long),
+        *missed(results.sessions, SESSION_TARGETS),
+        *too_large(results.footprint),
+        *(check for check in results.checks if not check.reached),
+    ]
+    if misses:
+        return MISSED, [f"Missed: {target}." for target in misses]
+    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, FOOTPRINT_TARGET, *results.checks)
+    return REACHED, [f"Reached: {target}." for target in targets]
