@@ -1,1 +1,1 @@
-"""What is measured, as ratios and counts; run from the repository's root."""
+"""Benchmarks and soak tests. Run them from the repository's root."""

@@ -1,4 +1,4 @@
-"""The answer: what every contender is asked, and what it says, timed and checked as it comes."""
+"""The question for every contender, and its answer, timed and checked as it arrives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXPECTED = " ".join(f"w{number}" for number in range(1, DELTAS + 1))
 
 
 class WrongAnswer(Exception):
-    """Raised when an answer is not the one that was asked for: its times say nothing."""
+    """Raised when an answer is not the expected one, so that its times mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Timing:
 
 
 class Answer:
-    """One answer under way, whose clock starts when it is made."""
+    """One running answer. Its clock starts when it is created."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self._clock = clock
@@ -33,14 +33,14 @@ class Answer:
         self._text = ""
 
     def add(self, text: str) -> None:
-        """Take what came; the first that is not empty is the first token."""
+        """Add a piece of text; the first one that is not empty is the first token."""
         if text and self._first is None:
             self._first = self._clock() - self._began
         self._text += text
 
     def end(self) -> Timing:
-        """Return how long it took. Raises WrongAnswer where it is not exactly EXPECTED."""
+        """Return how long it took. Raises WrongAnswer if it is not exactly EXPECTED."""
         total = self._clock() - self._began
         if self._first is None or self._text != EXPECTED:
-            raise WrongAnswer(f"{QUESTION} was answered with {self._text!r}")
+            raise WrongAnswer(f"the answer to {QUESTION} is {self._text!r}")
         return Timing(self._first, total)

@@ -1,4 +1,4 @@
-"""The contenders: whatever answers the question, asked in one way and timed by one clock."""
+"""The contenders: everything that answers the question, asked and timed in one way."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ BOOT_SECONDS = 30.0
 HISTORY_TURNS = 100
 MESSAGES = [{"role": "user", "content": QUESTION}]
 TURN = Turn(MODEL, (Message("user", (QUESTION,)),), profile="plain")
-# Of the plain profile's flags: input is no stream here, and nobody who asks once sets a budget.
+# Flags of the plain profile that `claude -p` does without: it asks once, and streams no input.
 NOT_PRINTED = ("--input-format", "--max-budget-usd")
 
 
 class Contender(Protocol):
-    """Answers the question, from several threads where it is asked so."""
+    """Answers the question, also in several threads at once."""
 
     @property
     def name(self) -> str: ...
 
     def prepare(self) -> None:
-        """Wait until it is ready to be asked, and at rest; not timed."""
+        """Wait until it is ready and at rest; not timed."""
         ...
 
     def ask(self) -> Timing: ...
@@ -45,13 +45,13 @@ class Contender(Protocol):
 
 
 class Gateway:
-    """The gateway under gunicorn, asked over HTTP for a stream, with *size* processes warm."""
+    """The gateway under gunicorn with *size* warm processes, asked over HTTP for a stream."""
 
     name = "gateway"
 
     def __init__(self, folder: Path, upstream_url: str, key: str, size: int):
         self._size = size
-        self.told: dict[str, str] = {}  # the headers of its last answer
+        self.headers: dict[str, str] = {}  # of its last answer
         self._server = Server(
             folder,
             upstream_url,
@@ -76,13 +76,13 @@ class Gateway:
         body: Json = {"model": MODEL, "messages": messages, "stream": True}
         body |= {"claude": {"profile": profile}, "session_id": session_id}
         answer = Answer()
-        for event in _post(self._server.port, "/v1/chat/completions", body, {}, self.told):
+        for event in _post(self._server.port, "/v1/chat/completions", body, {}, self.headers):
             for choice in event.get("choices", ()):
                 answer.add(choice["delta"].get("content") or "")
         return answer.end()
 
     def resumed(self) -> int:
-        """Return how many turns of sessions have found a process parked."""
+        """Return how many turns of sessions have found their process parked."""
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=DEADLINE)
         connection.request("GET", "/v1/sessions/stats")
         with contextlib.closing(connection):
@@ -104,7 +104,7 @@ class Gateway:
 
 
 class LongConversation:
-    """The same gateway, asked at the end of a conversation of HISTORY_TURNS turns."""
+    """The same gateway, asked after HISTORY_TURNS turns of a conversation."""
 
     def __init__(self, gateway: Gateway, profile: str):
         self._gateway = gateway
@@ -118,7 +118,7 @@ class LongConversation:
         return self._gateway.ask([*_history(), *MESSAGES], self._profile)
 
     def close(self) -> None:
-        """Do nothing: the gateway is closed by itself."""
+        """Do nothing: the gateway is a contender of its own."""
 
 
 def _history() -> Iterator[Json]:
@@ -139,7 +139,7 @@ class ClaudePrint:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Do nothing: it is cold by nature."""
+        """Do nothing: it always starts cold."""
 
     def ask(self) -> Timing:
         answer = Answer()
@@ -149,10 +149,10 @@ class ClaudePrint:
             stdout=subprocess.PIPE,
             cwd=self._folder,
             env=dict(self._variables),
-        ) as asked:
-            _hear(_frames(asked.stdout or ()), answer)
-        if asked.returncode:
-            raise WrongAnswer(f"{self.name} ended with {asked.returncode}")
+        ) as process:
+            _add_frames(_frames(process.stdout or ()), answer)
+        if process.returncode:
+            raise WrongAnswer(f"{self.name} ended with {process.returncode}")
         return answer.end()
 
     def close(self) -> None:
@@ -160,9 +160,9 @@ class ClaudePrint:
 
 
 class BareProcess:
-    """Warm processes of the gateway's own making, driven over their pipes; oldest first.
+    """Warm processes like the gateway's, driven over their pipes; the oldest first.
 
-    Its time has in it what the gateway's has: the configuration by the same frames.
+    Like the gateway's, its time includes the configuration by the same frames.
     """
 
     name = "bare process"
@@ -209,7 +209,7 @@ class UpstreamDirect:
         return answer.end()
 
     def close(self) -> None:
-        """Do nothing: whoever started it ends it."""
+        """Do nothing: `serving` ends it."""
 
 
 def printed(profile: Profile) -> list[str]:
@@ -228,19 +228,19 @@ def _post(
     path: str,
     body: Json,
     headers: Mapping[str, str],
-    told: dict[str, str] | None = None,
+    answer_headers: dict[str, str] | None = None,
 ) -> Iterator[Json]:
-    """Send *body* on a new connection and yield the events of the answer as they come.
+    """Send *body* on a new connection, and yield the events of the answer as they arrive.
 
-    *told* gets the answer's headers, by their names in small letters.
+    *answer_headers* gets the answer's headers, with their names in lower case.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     sent = {"Content-Type": "application/json", **headers}
     try:
         connection.request("POST", path, json.dumps(body).encode(), sent)
         response = connection.getresponse()
-        if told is not None:
-            told.update((name.lower(), value) for name, value in response.getheaders())
+        if answer_headers is not None:
+            answer_headers.update((name.lower(), value) for name, value in response.getheaders())
         if response.status != 200:
             raise WrongAnswer(f"status {response.status}: {response.read()[:500]!r}")
         while line := response.readline():
@@ -251,27 +251,27 @@ def _post(
 
 
 def opening(process: Process, turn: Turn) -> list[Json]:
-    """Return the frames by which the gateway would set up a fresh process."""
+    """Return the frames with which the gateway configures a fresh process."""
     return frames.configuration(turn, frames.settings(turn), initialized=process.initialized)
 
 
 def converse(process: Process, turn: Turn, requests: Sequence[Json]) -> Timing:
-    """Configure a process by *requests*, ask it and time its answer, up to its result."""
+    """Configure a process with *requests*, ask it, and time its answer up to its result."""
     stdin, stdout, _ = process.pipes
     answer = Answer()
     with os.fdopen(os.dup(stdout), "rb") as lines:
-        said = _frames(lines)
+        received = _frames(lines)
         _send(stdin, requests)
         unconfirmed = {request["request_id"] for request in requests}
         while unconfirmed:
-            unconfirmed.discard(_confirmed(next(said)))
+            unconfirmed.discard(_confirmed(next(received)))
         _send(stdin, [frames.prompt(turn)])
-        _hear(said, answer)
+        _add_frames(received, answer)
     return answer.end()
 
 
 def _confirmed(frame: Json) -> str:
-    """Return the id of the request that *frame* says was done, or nothing if it is not of any."""
+    """Return the id of the request that *frame* confirms, or an empty string."""
     response = frame.get("response", {}) if frame["type"] == "control_response" else {}
     return str(response.get("request_id", "")) if response.get("subtype") == "success" else ""
 
@@ -280,9 +280,9 @@ def _send(descriptor: int, requests: Iterable[Json]) -> None:
     os.write(descriptor, b"".join(json.dumps(request).encode() + b"\n" for request in requests))
 
 
-def _hear(said: Iterable[Json], answer: Answer) -> None:
-    """Add to *answer* what a process says, up to its result."""
-    for frame in said:
+def _add_frames(received: Iterable[Json], answer: Answer) -> None:
+    """Add the frames of a process to *answer*, up to its result."""
+    for frame in received:
         if frame["type"] == "stream_event":
             answer.add(_text(frame["event"]))
         if frame["type"] == "result":
@@ -294,5 +294,5 @@ def _frames(lines: Iterable[bytes]) -> Iterator[Json]:
 
 
 def _text(event: Json) -> str:
-    """Return the text that a Messages API event brings."""
+    """Return the text of a Messages API event."""
     return str(event.get("delta", {}).get("text", ""))

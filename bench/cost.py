@@ -1,4 +1,4 @@
-"""The cost: what requests, chunks and streams take of the gateway's own, under a free engine."""
+"""The gateway's own cost of requests, chunks and streams, with an engine that costs nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Cost:
 
 
 def cost(folder: Path, rounds: int) -> Cost:
-    """Measure all of it, on servers of its own below *folder*."""
+    """Measure everything, on servers below *folder*."""
     with _served(folder, "gateway", **SETTINGS) as gateway, _served(folder, "bare") as bare:
         ratios = [_rate(gateway) / _rate(bare) for _ in range(2 * rounds + 1)][1:]
         memory = resident(gateway.worker)
@@ -60,11 +60,11 @@ def cost(folder: Path, rounds: int) -> Cost:
 
 @contextmanager
 def _served(folder: Path, app: str, **settings: str) -> Iterator[Server]:
-    """Serve an app of bench.own under gunicorn with the gateway's own configuration."""
-    place = folder / f"{app}{len(list(folder.iterdir()))}"
-    place.mkdir()
+    """Serve an app of bench.own under gunicorn with the gateway's configuration."""
+    home = folder / f"{app}{len(list(folder.iterdir()))}"
+    home.mkdir()
     program = ("gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), f"bench.own:{app}()")
-    server = Server(place, "http://127.0.0.1:9", program=program, **settings)
+    server = Server(home, "http://127.0.0.1:9", program=program, **settings)
     try:
         yield server.listen()
     finally:
@@ -72,7 +72,7 @@ def _served(folder: Path, app: str, **settings: str) -> Iterator[Server]:
 
 
 def _rate(server: Server) -> float:
-    """Return the requests a second that it answers on a few connections."""
+    """Return the requests a second that the server answers on CONNECTIONS connections."""
     data = _request("hello")
     began = time.perf_counter()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -81,21 +81,21 @@ def _rate(server: Server) -> float:
     return REQUESTS / (time.perf_counter() - began)
 
 
-def _hammer(server: Server, data: bytes, times: int) -> None:
+def _hammer(server: Server, request: bytes, times: int) -> None:
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as connection:
         for _ in range(times):
-            connection.sendall(data)
-            said = b""
-            while b"}]" not in said.partition(b"\r\n\r\n")[2]:
-                said += connection.recv(65536)
-            if not said.startswith(b"HTTP/1.1 200 "):
-                raise RuntimeError(f"it answers {said[:200]!r}")
-            _rest(connection, said)
+            connection.sendall(request)
+            data = b""
+            while b"}]" not in data.partition(b"\r\n\r\n")[2]:
+                data += connection.recv(65536)
+            if not data.startswith(b"HTTP/1.1 200 "):
+                raise RuntimeError(f"the server answers {data[:200]!r}")
+            _read_rest(connection, data)
 
 
-def _rest(connection: socket.socket, said: bytes) -> None:
-    """Read what is left of an answer whose length stands in its head."""
-    head, _, body = said.partition(b"\r\n\r\n")
+def _read_rest(connection: socket.socket, data: bytes) -> None:
+    """Read the rest of an answer, whose length is in its head."""
+    head, _, body = data.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length:")[2].split()[0])
     while len(body) < length:
         body += connection.recv(65536)
@@ -110,7 +110,7 @@ def _chunk(server: Server) -> float:
 
 
 def _gap(server: Server) -> float:
-    """Return the gaps' 99th percentile of many streams, beside some that nobody reads."""
+    """Return the 99th percentile of the gaps in STREAMS streams, next to DEAF that nobody reads."""
     text = f"[[deltas {DELTAS}]] [[pause {PAUSE}]]"
     with ExitStack() as deaf:
         for _ in range(DEAF):
@@ -119,7 +119,7 @@ def _gap(server: Server) -> float:
             connection.sendall(_request("[[deltas 1000000]]", stream=True))
         with ThreadPoolExecutor(STREAMS) as pool:
             gaps = list(pool.map(lambda _: _gaps(server, text), range(STREAMS)))
-    return statistics.quantiles((gap for one in gaps for gap in one), n=100)[98]
+    return statistics.quantiles((gap for of_stream in gaps for gap in of_stream), n=100)[98]
 
 
 def _gaps(server: Server, text: str) -> Sequence[float]:
@@ -128,7 +128,7 @@ def _gaps(server: Server, text: str) -> Sequence[float]:
 
 
 def _stream(server: Server, text: str) -> Iterator[float]:
-    """Yield when each piece of text came. Raises RuntimeError for a stream that was cut."""
+    """Yield the time of each piece of text. Raises RuntimeError if the stream was cut."""
     with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as connection:
         connection.sendall(_request(text, stream=True))
         last = b""
@@ -142,7 +142,7 @@ def _stream(server: Server, text: str) -> Iterator[float]:
 
 
 def _waiting(server: Server) -> int:
-    """Return the bytes by which the server is larger for each request that waits for a place."""
+    """Return how many bytes the server grows by for each waiting request."""
     with ExitStack() as clients:
 
         def send(text: str) -> None:
@@ -161,7 +161,7 @@ def _waiting(server: Server) -> int:
 
 def _await(holds: Callable[[], bool]) -> None:
     if not eventually(holds):
-        raise RuntimeError("the server does not come to be asked as it should")
+        raise RuntimeError("the server does not have the expected running and waiting requests")
 
 
 def _request(text: str, **more: object) -> bytes:
@@ -174,5 +174,5 @@ def _request(text: str, **more: object) -> bytes:
 
 def _cpu(pid: int) -> float:
     """Return the CPU seconds that a process has taken."""
-    told = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

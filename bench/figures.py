@@ -1,4 +1,4 @@
-"""The figures: samples summed up as medians, quartiles and ratios. Pure."""
+"""Medians, quartiles and ratios of samples. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Round = dict[str, Timing]
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of some samples: median, and lower and upper quartile."""
+    """The median of some samples, and their lower and upper quartile."""
 
     median: float
     low: float
@@ -23,7 +23,7 @@ class Spread:
 
     @property
     def relative(self) -> float:
-        """Return the distance of the quartiles as a part of the median."""
+        """Return the distance between the quartiles as a part of the median."""
         return (self.high - self.low) / self.median
 
 
@@ -43,6 +43,6 @@ def seconds(rounds: Sequence[Round], name: str, part: Part) -> Spread:
 def ratio(rounds: Sequence[Round], over: str, under: str, part: Part) -> Spread:
     """Return the spread of the ratio of two contenders' times, taken round by round.
 
-    What slows the machine down for a while slows both sides of a ratio.
+    If the machine is slow for a while, both sides of a ratio are slow.
     """
     return spread([getattr(each[over], part) / getattr(each[under], part) for each in rounds])

@@ -1,4 +1,4 @@
-"""The footprint: the memory that sessions with short messages take, measured in a new process."""
+"""The memory that sessions with short messages take, measured in a new process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TURNS = 5
 
 
 def sessions_bytes() -> int:
-    """Return by how much SESSIONS sessions of TURNS turns make a process larger."""
+    """Return how many bytes a process grows by with SESSIONS sessions of TURNS turns."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return int(pool.apply(_fill))
@@ -42,8 +42,8 @@ def _remember(store: MemorySessionStore, id_: str, turn: int) -> None:
     if claim is None:
         raise RuntimeError(f"{id_} is in use")
     session = claim.session or new_session("local", id_, 0.0)
-    said = [ChatMessage("user", (f"Question {turn} of {id_}, in some words.",))]
-    session_turn = SessionTurn(claim, session, said, clock=lambda: 0.0)
+    messages = [ChatMessage("user", (f"Question {turn} of {id_}, in some words.",))]
+    session_turn = SessionTurn(claim, session, messages, clock=lambda: 0.0)
     answer = Answer()
     for event in (
         Started("model"),

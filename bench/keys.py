@@ -1,4 +1,4 @@
-"""The keys of the soak's callers: what each may do, and the file that the gateway reads."""
+"""The keys of the soak's callers, their limits, and the file that the gateway reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wrapper.auth.key_file import hash_of
 USUAL = "usual"
 LIMITED = "limited"
 REQUESTS_PER_MINUTE = 3
-# A budget is spent once a day, so there are many: turns still end by one late in the soak.
+# A budget can be spent once a day. There are many, so that late turns of the soak exceed one, too.
 BUDGETED = tuple(f"budgeted-{number}" for number in range(100))
 BUDGET_USD = 0.005
 

@@ -1,4 +1,4 @@
-"""How often Claude Code asks the model to go on at max_tokens, before it is interrupted.
+"""Count how often Claude Code asks the model to continue at max_tokens before it is killed.
 
 python -m bench.length [TURNS]
 """
@@ -27,11 +27,11 @@ def main(turns: int) -> None:
 
 
 def count(server: Server, upstream: Upstream, profile: str) -> int:
-    """Return how many upstream requests a turn makes that ends at max_tokens."""
+    """Return how many upstream requests a turn that ends at max_tokens makes."""
     server.at_rest()
     upstream.clear()
-    asked = "[[deltas 5]] [[stop max_tokens]]"
-    status, body = server.ask(asked, max_tokens=5, claude={"profile": profile})
+    text = "[[deltas 5]] [[stop max_tokens]]"
+    status, body = server.ask(text, max_tokens=5, claude={"profile": profile})
     if status != 200 or body["choices"][0]["finish_reason"] != "length":
         sys.exit(f"unexpected answer: {body}")
     server.at_rest()

@@ -1,4 +1,4 @@
-"""The load: turns a second under many clients, on fresh processes and on recycled ones."""
+"""Turns a second with many clients, on fresh processes and on recycled ones."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Load:
 
     @property
     def most(self) -> float:
-        """Return the turns a second that the cores can do, where each needs a boot."""
+        """Return the turns a second that the cores can do if each turn needs a boot."""
         return host.cores() / self.cpu
 
 
 def load(folder: Path, url: str, key: str, binary: str, profile: Profile, rounds: int) -> Load:
-    """Measure, round by round, with AT_ONCE clients that ask one turn after another."""
+    """Measure round by round, with AT_ONCE clients that ask one question after another."""
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     with ExitStack() as started:
         servers = {}
         for kind, (settings, _) in KINDS.items():
-            place = folder / kind
-            place.mkdir()
-            server = Server(place, url, ANTHROPIC_API_KEY=key, **SETTINGS, **settings)
+            home = folder / kind
+            home.mkdir()
+            server = Server(home, url, ANTHROPIC_API_KEY=key, **SETTINGS, **settings)
             started.callback(server.stop)
             servers[kind] = server.wait()
         for _ in range(rounds):
@@ -62,7 +62,7 @@ def load(folder: Path, url: str, key: str, binary: str, profile: Profile, rounds
 
 
 def _rate(server: Server, turns: int) -> float:
-    """Return the turns a second once those are over whose processes were ready before."""
+    """Return the turns a second after the first AT_ONCE, whose processes were warm."""
     server.at_rest()
     with ThreadPoolExecutor(AT_ONCE) as clients:
         ended = sorted(clients.map(lambda _: _ask(server), range(AT_ONCE + turns)))
@@ -70,7 +70,7 @@ def _rate(server: Server, turns: int) -> float:
 
 
 def _ask(server: Server) -> float:
-    """Have a turn, and return when it was over."""
+    """Ask for a turn, and return the time when it ended."""
     status, body = server.ask(QUESTION)
     if status != 200 or body["choices"][0]["message"]["content"] != EXPECTED:
         raise WrongAnswer(f"{status}: {body!r:.500}")
@@ -78,7 +78,7 @@ def _ask(server: Server) -> float:
 
 
 def _cpu(binary: str, profile: Profile, root: Path, rounds: int) -> Iterator[float]:
-    """Yield what processes took that were booted, asked once, and stopped."""
+    """Yield the CPU seconds of processes that boot, answer once, and stop."""
     for _ in range(rounds):
         before = _children()
         process = Process(profile, binary, root)

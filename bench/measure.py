@@ -1,4 +1,4 @@
-"""The measuring: rounds in which each contender is asked once, so that drift hits all alike."""
+"""Rounds in which each contender is asked once, so that drift affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.answer import Timing
 from bench.contenders import Contender
 from bench.figures import Round
 
-# For what has just ended or booted to come to rest.
+# Processes that have just ended or booted settle meanwhile.
 SETTLE_SECONDS = 0.3
 
 
@@ -21,7 +21,7 @@ def measure(
     at_once: int,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[Round]:
-    """Return so many rounds, after one that is thrown away. Each begins with another contender."""
+    """Return *rounds* rounds, after one that is discarded. Each begins with another contender."""
     return [_round(_rotated(contenders, i), at_once, pause) for i in range(rounds + 1)][1:]
 
 
@@ -41,7 +41,7 @@ def _round(contenders: Sequence[Contender], at_once: int, pause: Callable[[float
 
 
 def sample(contender: Contender, at_once: int) -> Timing:
-    """Ask *at_once* times side by side; return the medians of that."""
+    """Ask *at_once* times in parallel, and return the medians."""
     with ThreadPoolExecutor(at_once) as askers:
         asked = [askers.submit(contender.ask) for _ in range(at_once)]
         timings = [future.result() for future in asked]

@@ -1,9 +1,9 @@
-"""The gateway's own: apps under gunicorn in which the model costs nothing, and a bare one beside.
+"""Apps for gunicorn: the gateway with a model that costs nothing, and a bare Flask app.
 
-    gunicorn 'bench.own:gateway()'    the gateway, with an engine that plays what it is asked for
+    gunicorn 'bench.own:gateway()'    the gateway, with an engine that plays what a message says
     gunicorn 'bench.own:bare()'       a Flask app with one view that returns a small JSON
 
-What the engine plays stands in the request's user message: [[deltas N]], [[pause S]], or a word.
+The user message says what the engine plays: [[deltas N]], [[pause S]], or one word.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def bare() -> Flask:
 
 
 def play(turn: Turn) -> Iterator[Step]:
-    """Yield the steps of the turn that its last message asks for."""
+    """Yield the steps that the last message of the turn asks for."""
     text = "".join(part for part in turn.messages[-1].parts if isinstance(part, str))
-    deltas = int(_said(text, "deltas") or 1)
-    pause = float(_said(text, "pause") or 0)
+    deltas = int(_directive(text, "deltas") or 1)
+    pause = float(_directive(text, "pause") or 0)
     yield Started(MODEL)
     for number in range(1, deltas + 1):
         if pause:
@@ -49,6 +49,6 @@ def play(turn: Turn) -> Iterator[Step]:
     yield Ended(Ending.DONE, Usage(input=1, output=deltas), 0.0)
 
 
-def _said(text: str, name: str) -> str:
-    found = re.search(rf"\[\[{name} ([\d.]+)\]\]", text)
-    return found[1] if found else ""
+def _directive(text: str, name: str) -> str:
+    match = re.search(rf"\[\[{name} ([\d.]+)\]\]", text)
+    return match[1] if match else ""

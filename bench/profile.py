@@ -1,4 +1,4 @@
-"""The profile: where the time of a streamed turn goes, on the wall and in the gateway's own code.
+"""Profile where a streamed turn spends its time: by the clock, and in the gateway's own code.
 
 python -m bench.profile [TURNS]
 """
@@ -48,26 +48,26 @@ def main(turns: int = TURNS) -> None:
         try:
             if not eventually(lambda: gateway.health()["status"] == "ok"):
                 raise RuntimeError(str(gateway.health()))
-            tell(app.test_client(), turns)
+            print_profile(app.test_client(), turns)
         finally:
             gateway.close()
 
 
-def tell(client: FlaskClient, turns: int) -> None:
-    """Ask, and print where the time went."""
+def print_profile(client: FlaskClient, turns: int) -> None:
+    """Ask, and print where the time goes."""
     for _ in range(5):
         ask(client)
     profile = cProfile.Profile(time.thread_time)
     profile.enable()
-    told = [ask(client) for _ in range(turns)]
+    timings = [ask(client) for _ in range(turns)]
     profile.disable()
     for part in PARTS:
-        print(f"{part:>12} {statistics.median(one[part] for one in told):7.1f} ms")
-    functions(profile, turns)
+        print(f"{part:>12} {statistics.median(timing[part] for timing in timings):7.1f} ms")
+    print_functions(profile, turns)
 
 
 def ask(client: FlaskClient) -> dict[str, float]:
-    """Stream one turn; return what Server-Timing tells of it, in milliseconds."""
+    """Stream one turn; return its times in Server-Timing, in milliseconds."""
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
     answer = client.post(
         "/v1/chat/completions",
@@ -79,18 +79,18 @@ def ask(client: FlaskClient) -> dict[str, float]:
     )
     if b"[DONE]" not in answer.data:
         raise RuntimeError(answer.text)
-    found = re.findall(r"(\w+);dur=([\d.]+)", answer.headers["server-timing"])
-    return {name: float(milliseconds) for name, milliseconds in found}
+    durations = re.findall(r"(\w+);dur=([\d.]+)", answer.headers["server-timing"])
+    return {name: float(milliseconds) for name, milliseconds in durations}
 
 
-def functions(profile: cProfile.Profile, turns: int) -> None:
-    """Print the functions that took most CPU time themselves, a turn."""
-    # `stats` is there, and the stubs do not know it.
+def print_functions(profile: cProfile.Profile, turns: int) -> None:
+    """Print the functions with the most CPU time of their own in a turn."""
+    # The stubs lack the attribute `stats`.
     rows = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
-    taken = sorted(((own, place) for place, (_, _, own, _, _) in rows), reverse=True)
+    taken = sorted(((own, function) for function, (_, _, own, _, _) in rows), reverse=True)
     for own, (file, line, name) in taken[:SHOWN]:
-        place = file.replace(ROOT, "").rpartition("site-packages/")[2]
-        print(f"{own / turns * 1e6:8.0f} µs  {place}:{line} {name}")
+        path = file.replace(ROOT, "").rpartition("site-packages/")[2]
+        print(f"{own / turns * 1e6:8.0f} µs  {path}:{line} {name}")
 
 
 if __name__ == "__main__":

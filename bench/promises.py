@@ -1,4 +1,4 @@
-"""The promises: how soon /health answers among bad clients, and how soon a killed one is gone."""
+"""How soon /health answers among bad clients, and how soon a killed gateway is gone."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ REFUSED = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\nmore"
 
 @dataclass(frozen=True)
 class Promises:
-    """Seconds: the slowest answer of /health, and the longest that a killed gateway's lasted."""
+    """Seconds: the slowest answer of /health, and how long a killed gateway's processes lived."""
 
     health: float
     gone: float
 
 
 def promises(folder: Path, rounds: int) -> Promises:
-    """Measure both, with a `claude` that misbehaves as it is told and costs next to nothing."""
+    """Measure both with a fake `claude` that misbehaves on request and costs next to nothing."""
     binary = faulty_claude(folder)
     with _served(folder / "pressed", binary) as pressed:
         health = _health(pressed)
@@ -42,9 +42,9 @@ def promises(folder: Path, rounds: int) -> Promises:
 
 
 @contextmanager
-def _served(place: Path, binary: str) -> Iterator[Server]:
-    place.mkdir()
-    server = Server(place, "http://127.0.0.1:9", CLAUDE_CLI_PATH=binary, **SETTINGS)
+def _served(home: Path, binary: str) -> Iterator[Server]:
+    home.mkdir()
+    server = Server(home, "http://127.0.0.1:9", CLAUDE_CLI_PATH=binary, **SETTINGS)
     try:
         yield server.wait()
     finally:
@@ -52,19 +52,19 @@ def _served(place: Path, binary: str) -> Iterator[Server]:
 
 
 def _health(server: Server) -> float:
-    """Return how long /health took at most, while many of each kind of client are at it."""
+    """Return the slowest answer of /health while MANY clients of each kind are connected."""
     data = request("hello")
     with ExitStack() as stack:
 
-        def come(said: bytes) -> None:
+        def connect(data: bytes) -> None:
             for _ in range(MANY):
-                stack.enter_context(Client(server)).send(said)
+                stack.enter_context(Client(server)).send(data)
 
-        come(b"")  # who says nothing
-        come(data[:20])  # or not all, and will not
-        come(data[:-5])
-        come(REFUSED)  # who neither reads nor leaves
-        come(request("[[babble]]", stream=True))
+        connect(b"")  # sends nothing
+        connect(data[:20])  # sends a part, and never the rest
+        connect(data[:-5])
+        connect(REFUSED)  # neither reads nor leaves
+        connect(request("[[babble]]", stream=True))
         for _ in range(MANY):
             Client(server).send(data).reset()
         return max(_look(server) for _ in range(LOOKS))
@@ -79,7 +79,7 @@ def _look(server: Server) -> float:
 
 
 def _gone(server: Server) -> float:
-    """Kill the gateway as a whole; return the seconds until nothing of it is left."""
+    """Kill the whole gateway; return the seconds until nothing of it is left."""
     left = {pid for root in server.roots() for pid in started_for(root)}
     worker = server.worker
     began = time.perf_counter()

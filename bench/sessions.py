@@ -1,4 +1,4 @@
-"""The sessions' contenders: a later turn of a session, and one of a bare process."""
+"""The contenders for later turns: of a session, of a conversation sent again, of a bare process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LATE = 60
 
 
 class SessionTurn:
-    """The gateway asked in a session, for its turn of this number or, later, those after it.
+    """The gateway, asked for turn *number* of a session; from LATE on also for the turns after it.
 
-    Raises WrongAnswer where the turn did not find the process of the one before.
+    Raises WrongAnswer if the turn did not find the process of the previous one.
     """
 
     def __init__(self, gateway: Gateway, profile: str, number: int):
@@ -30,14 +30,14 @@ class SessionTurn:
         self._number = number
         self._new_ids = (f"{profile}-{number}-{count}" for count in itertools.count())
         self._id = ""
-        self._had = 0
+        self._turns = 0
 
     def prepare(self) -> None:
-        if self._had < self._number - 1:
+        if self._turns < self._number - 1:
             self._id = next(self._new_ids)
-            while self._had < self._number - 1:
+            while self._turns < self._number - 1:
                 self._gateway.ask(MESSAGES, self._profile, self._id)
-                self._had += 1
+                self._turns += 1
         self._gateway.prepare()
 
     def ask(self) -> Timing:
@@ -45,21 +45,22 @@ class SessionTurn:
         timing = self._gateway.ask(MESSAGES, self._profile, self._id)
         if self._gateway.resumed() != before + 1:
             raise WrongAnswer(f"{self.name} found no process parked")
-        self._had += 1
-        if self._number < LATE:  # of a young session the next turn would be another one than this
-            self._gateway.forget(self._id)  # whose process would take the place of others
-            self._had = 0
+        self._turns += 1
+        # The next turn of a young session has another number, and its process displaces others.
+        if self._number < LATE:
+            self._gateway.forget(self._id)
+            self._turns = 0
         return timing
 
     def close(self) -> None:
-        """Do nothing: the gateway is closed by itself."""
+        """Do nothing: the gateway is a contender of its own."""
 
 
 class SentAgain:
-    """The gateway asked by a client without a session, that sends all again with more at its end.
+    """The gateway, asked by a client that sends the whole conversation again, with more at its end.
 
-    It begins with so many turns before. Raises WrongAnswer where its last turn's process, if it
-    *goes_on*, was not found, or, if not, was.
+    It starts after *turns* turns. Raises WrongAnswer if the last turn's process was not found
+    although the conversation *goes_on*, or was found although it does not.
     """
 
     def __init__(self, gateway: Gateway, turns: int, *, goes_on: bool):
@@ -68,8 +69,8 @@ class SentAgain:
         self._gateway = gateway
         self._goes_on = goes_on
         self._count = itertools.count()
-        self._said = [*MESSAGES, {"role": "assistant", "content": EXPECTED}] * turns
-        self._said[0] = {"role": "user", "content": self.name}  # which nobody else says
+        self._messages = [*MESSAGES, {"role": "assistant", "content": EXPECTED}] * turns
+        self._messages[0] = {"role": "user", "content": self.name}  # unique to this contender
         self._begun = False
 
     def prepare(self) -> None:
@@ -80,24 +81,24 @@ class SentAgain:
 
     def ask(self) -> Timing:
         timing = self._turn()
-        if ("desc=parked" in self._gateway.told["server-timing"]) is not self._goes_on:
-            raise WrongAnswer(f"{self.name}: {self._gateway.told['server-timing']}")
+        if ("desc=parked" in self._gateway.headers["server-timing"]) is not self._goes_on:
+            raise WrongAnswer(f"{self.name}: {self._gateway.headers['server-timing']}")
         return timing
 
     def close(self) -> None:
-        """Do nothing: the gateway is closed by itself."""
+        """Do nothing: the gateway is a contender of its own."""
 
     def _turn(self) -> Timing:
-        if not self._goes_on:  # nobody has said this before
-            self._said[0] = {"role": "user", "content": f"{self.name}: {next(self._count)}"}
-        timing = self._gateway.ask([*self._said, *MESSAGES], "agent")
+        if not self._goes_on:  # a conversation that is new to the gateway
+            self._messages[0] = {"role": "user", "content": f"{self.name}: {next(self._count)}"}
+        timing = self._gateway.ask([*self._messages, *MESSAGES], "agent")
         if self._goes_on:
-            self._said += [*MESSAGES, {"role": "assistant", "content": EXPECTED}]
+            self._messages += [*MESSAGES, {"role": "assistant", "content": EXPECTED}]
         return timing
 
 
 class LaterTurn:
-    """A bare process that has had turns before, configured with the gateway's own frames."""
+    """A bare process that has run turns before, configured with the gateway's own frames."""
 
     def __init__(self, binary: str, profile: Profile, root: Path):
         self.name = f"bare process, {profile.name}, later turn"

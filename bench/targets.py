@@ -1,4 +1,4 @@
-"""The targets: what the gateway is to reach, and whether the machine lets it be judged. Pure."""
+"""The targets of the benchmark, and whether the machine is quiet enough to judge them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.promises import Promises
 GATEWAY = "gateway"
 BARE = "bare process"
 PRINT = "claude -p, plain"
-# Beyond this the quartiles of a reference's own time lie too far apart.
+# The most that the quartiles of a reference's time may be apart, as a part of its median.
 NOISE = 0.25
 MIB = 1024**2
 REFERENCES = (PRINT, BARE)
@@ -21,7 +21,7 @@ REFERENCES = (PRINT, BARE)
 
 @dataclass(frozen=True)
 class Target:
-    """The most that a contender's time to first token may be of a reference's."""
+    """The longest time to first token of a contender, as a part of a reference's."""
 
     reference: str
     most: float
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Check:
-    """A number with the bound that it is to keep: the most it may be, or, *least*, the least."""
+    """A number with its bound: the most it may be, or, if `least` is set, the least."""
 
     what: str
     value: float
@@ -49,12 +49,12 @@ class Check:
 
     @property
     def part(self) -> float:
-        """Return how much of what it may be it is; over 1 where it is missed."""
+        """Return the number as a part of its bound; over 1 if the bound is missed."""
         return self.bound / self.value if self.least else self.value / self.bound
 
     def __str__(self) -> str:
-        kept = "at least" if self.least else "at most"
-        return f"{self.what}: {kept} {self.bound:.3g}; it is {self.value:.3g}"
+        relation = "at least" if self.least else "at most"
+        return f"{self.what}: {relation} {self.bound:.3g}; it is {self.value:.3g}"
 
 
 LONG_SECONDS = 1.2
@@ -84,7 +84,7 @@ def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list
 
 
 def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> list[Check]:
-    """Return what is to hold of a burst, under load, of the own cost, and under faults."""
+    """Return the checks of a burst, the load, the gateway's own cost, and faults."""
     first = ratio(burst, GATEWAY, PRINT, "first").median
     return [
         Check(f"8 at once: first token, as a part of `{PRINT}`'s", first, BURST_MOST),
@@ -101,7 +101,7 @@ def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> li
 
 
 def too_large(size: int) -> list[str]:
-    """Return FOOTPRINT_TARGET where so many bytes miss it."""
+    """Return FOOTPRINT_TARGET if a footprint of *size* bytes misses it."""
     return [f"{FOOTPRINT_TARGET}; it is {size / MIB:.1f}"] if size > FOOTPRINT_BYTES else []
 
 
@@ -116,7 +116,7 @@ def too_slow(rounds: Sequence[Round]) -> list[str]:
 
 
 def noises(rounds: Sequence[Round]) -> list[str]:
-    """Return the references whose own time to first token varies too much to be compared with."""
+    """Return the references whose own time to first token varies too much for a comparison."""
     spreads = ((name, seconds(rounds, name, "first").relative) for name in REFERENCES)
     return [
         f"the quartiles of `{name}` are {relative:.1%} of its median apart, beyond {NOISE:.0%}"

@@ -1,4 +1,4 @@
-"""The scripted upstream in a process of its own, so that it shares no lock with who is timed."""
+"""The scripted upstream in its own process, so that it shares no lock with what is timed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wrapper.testing.upstream import Upstream
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Serve in another process and give the address; it ends with this one's, or when left."""
+    """Yield the address of an upstream in another process, which ends with the context."""
     command = [sys.executable, "-m", "bench.upstream"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as served:
-        assert served.stdout  # noqa: S101 - it was asked for
+        assert served.stdout  # noqa: S101 - for mypy: stdout is a pipe
         yield served.stdout.readline().strip()
         served.communicate()
 
