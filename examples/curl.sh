@@ -1,7 +1,7 @@
 #!/bin/sh
-# A question and its answer, whole and then as a stream: sh examples/curl.sh
+# Ask a question, and get the answer whole and then as a stream: sh examples/curl.sh
 #
-# It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+# It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 set -eu
 
 ask() {

@@ -1,6 +1,6 @@
-"""A function of yours that the model calls, until it knows enough: python examples/functions.py
+"""Let the model call a function until it can answer: python examples/functions.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import os

@@ -1,6 +1,6 @@
-// An answer in Node, printed while it comes: npm install openai, and node examples/node.mjs
+// Print an answer in Node while it arrives: npm install openai; node examples/node.mjs
 //
-// It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+// It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 
 import OpenAI from "openai";
 

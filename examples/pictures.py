@@ -1,6 +1,6 @@
-"""A question about a picture, which is sent along: python examples/pictures.py [PICTURE.png]
+"""Ask about an image: python examples/pictures.py [IMAGE.png]
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import base64

@@ -1,6 +1,6 @@
-"""Three questions at once, and their answers: python examples/python_async.py
+"""Ask three questions at once: python examples/python_async.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""A question and its answer: python examples/python_sync.py
+"""Ask a question: python examples/python_sync.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import os

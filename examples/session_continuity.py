@@ -1,8 +1,8 @@
-"""A conversation that the gateway remembers: each request carries only what is new.
+"""Have a conversation that the gateway remembers: each request carries only what is new.
 
 python examples/session_continuity.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def ask(client: OpenAI, session: str, question: str) -> str | None:
-    """Send no more than the question; what was said before is known by the session's name."""
+    """Send only the question; the gateway knows the rest by the session's name."""
     answer = client.chat.completions.create(
         model="sonnet",
         messages=[{"role": "user", "content": question}],
@@ -39,10 +39,10 @@ def ask(client: OpenAI, session: str, question: str) -> str | None:
 
 
 def show(client: OpenAI, session: str) -> None:
-    """Print how many sessions there are, and all that was said in this one."""
-    listed = client.get("/sessions", cast_to=dict[str, object])
-    told = client.get(f"/sessions/{session}", cast_to=dict[str, object])
-    print(f"{listed['total']} session(s); {told['message_count']} messages in this one.")
+    """Print how many sessions there are, and how many messages this one has."""
+    sessions = client.get("/sessions", cast_to=dict[str, object])
+    details = client.get(f"/sessions/{session}", cast_to=dict[str, object])
+    print(f"{sessions['total']} session(s); {details['message_count']} messages in this one.")
 
 
 if __name__ == "__main__":

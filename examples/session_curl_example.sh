@@ -1,9 +1,9 @@
 #!/bin/sh
-# A conversation that the gateway remembers, with curl: each request carries only what is new.
+# Have a conversation that the gateway remembers, with curl: each request carries only what is new.
 #
 #   sh examples/session_curl_example.sh
 #
-# It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+# It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 set -eu
 
 url=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
@@ -29,7 +29,7 @@ ask 'My name is Ada. Say hello.'
 ask 'I like green tea.'
 ask 'What do you know about me?'
 
-echo '> All sessions, what was said in this one, and what they come to:'
+echo '> All sessions, the messages of this one, and their totals:'
 call "$url/sessions"
 call "$url/sessions/$session"
 call "$url/sessions/stats"

@@ -1,6 +1,6 @@
-"""An answer, printed while it comes, and what it took: python examples/streaming.py
+"""Print an answer while it arrives, and its tokens: python examples/streaming.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""An answer in the shape of a Pydantic model: python examples/structured_output.py
+"""Get an answer as a Pydantic model: python examples/structured_output.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import os

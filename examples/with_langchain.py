@@ -1,6 +1,6 @@
-"""LangChain: a chain, streamed: pip install langchain-openai, and python examples/with_langchain.py
+"""Stream a LangChain chain: pip install langchain-openai; python examples/with_langchain.py
 
-It asks the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY where the gateway wants one.
+It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
 
 import os

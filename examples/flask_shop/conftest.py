@@ -1,4 +1,4 @@
-"""What the shop's tests share: shops with a scripted engine, and a customer who is logged in."""
+"""Fixtures of the shop's tests: shops with a scripted engine, and customers who are logged in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CUSTOMERS = dict.fromkeys(("ada", "bob"), generate_password_hash(PASSWORD, "pbkd
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """Build a shop whose model answers with *text*, or with an engine of the test's own."""
+    """Return a function that builds a shop, whose model answers *text* or which uses *engine*."""
     built: list[Gateway] = []
 
     def make(text: str = "Customers like it.", engine: Any = None, **settings: Any) -> Flask:
@@ -43,12 +43,12 @@ def build(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
 @pytest.fixture
 def login() -> Callable[..., FlaskClient]:
-    """Return a browser in which a customer of a shop is logged in."""
+    """Return a function that returns a test client in which a customer is logged in."""
 
     def browse(app: Flask, name: str = "ada") -> FlaskClient:
         browser = app.test_client()
-        said = browser.post("/login", data={"name": name, "password": PASSWORD})
-        assert said.status_code == 302
+        response = browser.post("/login", data={"name": name, "password": PASSWORD})
+        assert response.status_code == 302
         return browser
 
     return browse

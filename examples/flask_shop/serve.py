@@ -1,4 +1,4 @@
-"""The shop under waitress, for a service manager: SIGTERM lets streams end, and then all does.
+"""Serve the shop with waitress. On SIGTERM, running streams finish before it exits.
 
 python serve.py
 """
@@ -18,19 +18,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     app = create_app()
     gateway: Gateway = app.extensions["wrapper"]
-    signal.signal(signal.SIGTERM, leave)
-    with gateway:  # which is started now, and drained when the server has stopped
+    signal.signal(signal.SIGTERM, stop)
+    with gateway:  # starts it, and drains it after the server has stopped
         serve(
             app,
             host=gateway.settings.host,
             port=gateway.settings.port,
             threads=16,  # each stream takes one
-            channel_request_lookahead=1,  # without it nobody is seen to leave
+            channel_request_lookahead=1,  # without it, waitress does not notice clients that leave
         )
 
 
-def leave(*_: object) -> None:
-    """Have waitress stop, as Ctrl-C does; by itself it knows nothing of SIGTERM."""
+def stop(*_: object) -> None:
+    """Stop waitress as Ctrl-C does; it does not handle SIGTERM itself."""
     raise SystemExit
 
 

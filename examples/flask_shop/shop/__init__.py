@@ -1,4 +1,4 @@
-"""A tea shop on Flask, with the gateway in it: `flask --app shop run`."""
+"""A tea shop on Flask with the gateway inside: `flask --app shop run`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def create_app(
     settings: Settings | None = None,
     engine: Engine | None = None,
 ) -> Flask:
-    """Return the shop, whose gateway is under /ai/v1.
+    """Return the shop, with the gateway under /ai/v1.
 
-    *config* is the shop's own; the environment's has SHOP_ before its names. *settings* are the
-    gateway's, by default the environment's. A test's *engine* answers in place of Claude Code.
+    *config* configures the shop; in the environment its names begin with SHOP_. *settings* are the
+    gateway's, by default from the environment. In tests, *engine* replaces Claude Code.
     """
     app = Flask(__name__)
     app.config.from_mapping(
-        SECRET_KEY=secrets.token_hex(),  # everybody is logged out by a restart
+        SECRET_KEY=secrets.token_hex(),  # new at each start, which logs everybody out
         SESSION_COOKIE_SAMESITE="Lax",
         DATABASE="shop.db",
         CUSTOMERS=customers.DEMONSTRATION,
@@ -43,7 +43,7 @@ def create_app(
     app.cli.add_command(newsletter.write_newsletter)
     errors.install(app)
 
-    # Whatever the shop asks for is plain: no process with tools is kept warm in vain.
+    # The shop only uses the profile plain, so it keeps no processes with tools warm.
     settings = settings or replace(load(), default_profile="plain", pool_size_other=0)
     gateway = Gateway(
         settings,

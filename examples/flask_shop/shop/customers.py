@@ -1,4 +1,4 @@
-"""The customers: how they log in, and what the gateway may do for each of them."""
+"""The customers: their login, and their limits at the gateway."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 
 from wrapper import Principal
 
-# A real shop has a table of these hashes, which nobody's password stands beside.
+# A real shop has a table of such hashes, and no passwords next to them.
 DEMONSTRATION = {"ada": generate_password_hash("earl grey")}
 NOBODY = generate_password_hash(secrets.token_hex())
 
@@ -31,7 +31,7 @@ def login() -> str | Response | tuple[str, int]:
     if request.method == "GET":
         return render_template("login.html")
     name = request.form.get("name", "")
-    # Who is unknown is refused as slowly as who has the password wrong.
+    # An unknown name is refused as slowly as a wrong password.
     known = current_app.config["CUSTOMERS"].get(name, NOBODY)
     if not check_password_hash(known, request.form.get("password", "")):
         return render_template("login.html", wrong=True), 401
@@ -46,17 +46,17 @@ def logout() -> Response:
 
 
 def authenticate(request: Request) -> Principal | None:
-    """Say who sends a request to the gateway: the customer of the session's cookie.
+    """Return who sends a request to the gateway: the customer in the session's cookie.
 
-    Sessions, books and limits go by the principal's name, which must be no other's: neither
-    another customer's nor one of the shop's own.
+    Sessions, spending and limits belong to the principal's name. No other customer, and no job of
+    the shop, may have the same name.
     """
     name = session.get("customer")
     if name not in current_app.config["CUSTOMERS"]:
         return None
     return Principal(
         f"customer.{name}",
-        profile="plain",  # Claude Code's tools are for nobody who comes from outside
+        profile="plain",  # customers must not use Claude Code's tools
         requests_per_minute=20,
         concurrent_turns=2,
         usd_per_day=0.5,

@@ -1,4 +1,4 @@
-"""The errors of the shop's own pages, told as pages. Those of /ai/v1 are told as OpenAI's are."""
+"""The shop's own error pages. Errors of /ai/v1 are JSON, as OpenAI's."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from wrapper.routes import error_headers
 def install(app: Flask) -> None:
     for status in (404, 405, 500):
         app.register_error_handler(status, show)
-    app.register_error_handler(ApiError, show_away)
+    app.register_error_handler(ApiError, show_unavailable)
 
 
 def show(error: HTTPException) -> tuple[str, int]:
-    """Tell of what is missing or wrong, and of a fault of the shop's no more than that."""
+    """Show what is missing or wrong; the page of a 500 gives no details."""
     status = error.code or 500
     return render_template("error.html", status=status, why=error.description), status
 
 
-def show_away(error: ApiError) -> tuple[str, int, dict[str, str]]:
-    """Tell of a page for which the gateway was asked in vain."""
+def show_unavailable(error: ApiError) -> tuple[str, int, dict[str, str]]:
+    """Show that the gateway cannot answer now."""
     why = "Our tea master is away. Please try again in a while."
     return render_template("error.html", status=503, why=why), 503, error_headers(error)

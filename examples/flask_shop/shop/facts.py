@@ -1,4 +1,4 @@
-"""The facts of a tea: a page of the shop's own, for which it asks the gateway by itself."""
+"""The facts of a tea: a page for which the shop itself asks the gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shop.teas import Tea, find
 from wrapper import Caller, Gateway, Principal
 
 FACTS = Principal("shop.facts", profile="plain", usd_per_day=1)
-SHAPE = {
+SCHEMA = {
     "type": "object",
     "properties": {
         "celsius": {"type": "integer"},
@@ -27,7 +27,7 @@ pages = Blueprint("facts", __name__)
 
 @pages.get("/teas/<name>/facts")
 def show(name: str) -> dict[str, Any]:
-    """Answer with a tea's facts, which are the same for everybody: it is asked for them once."""
+    """Answer with the facts of a tea. They are the same for everybody, so the shop asks once."""
     tea = find(name)
     known: dict[str, Any] = current_app.extensions.setdefault("facts", {})
     if name not in known:
@@ -36,13 +36,13 @@ def show(name: str) -> dict[str, Any]:
 
 
 def ask(gateway: Gateway, tea: Tea) -> Any:
-    """Return what SHAPE says. Raises an ApiError; an answer that is not of SHAPE is one, too."""
-    said = gateway.chat.complete(
+    """Return facts that match SCHEMA. Raises ApiError, also if the answer does not match."""
+    answer = gateway.chat.complete(
         [{"role": "user", "content": f"How is {tea.title} from {tea.origin} best brewed?"}],
         response_format={
             "type": "json_schema",
-            "json_schema": {"name": "facts", "strict": True, "schema": SHAPE},
+            "json_schema": {"name": "facts", "strict": True, "schema": SCHEMA},
         },
         caller=Caller(FACTS),
     )
-    return json.loads(said.text)
+    return json.loads(answer.text)

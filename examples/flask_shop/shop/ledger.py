@@ -1,4 +1,4 @@
-"""The ledger: what each turn was for whom, in a table of the shop's own."""
+"""The ledger: each turn with its customer and its cost, in a table of the shop."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ log = logging.getLogger(__name__)
 
 
 def keep(gateway: Gateway, file: str) -> None:
-    """Write a line into *file* for each turn of *gateway* when it ends, however it does."""
+    """Write a line to *file* whenever a turn of *gateway* ends, successfully or not."""
     with closing(sqlite3.connect(file)) as database, database:
         database.execute(TABLE)
 
-    def write(_: Gateway, turn: Turn, request_id: str, usage: Usage, **told: Any) -> None:
-        used = (usage.input + usage.cache_read + usage.cache_creation, usage.output)
+    def write(_: Gateway, turn: Turn, request_id: str, usage: Usage, **more: Any) -> None:
+        tokens = (usage.input + usage.cache_read + usage.cache_creation, usage.output)
         line = (
             turn.principal.name,
             request_id,
             turn.model,
-            *used,
-            told["cost_usd"],
-            told["outcome"],
+            *tokens,
+            more["cost_usd"],
+            more["outcome"],
         )
         log.info("%s %s: %s, %s tokens in, %s out, %s USD, %s", *line)
         with closing(sqlite3.connect(file)) as database, database:

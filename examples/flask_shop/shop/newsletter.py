@@ -18,10 +18,10 @@ def write_newsletter() -> None:
     """Print this week's newsletter."""
     gateway: Gateway = current_app.extensions["wrapper"]
     teas = ", ".join(tea.title for tea in TEAS.values())
-    asked = [{"role": "user", "content": f"Write three sentences about our teas: {teas}."}]
-    with gateway:  # whose processes end with the job
+    messages = [{"role": "user", "content": f"Write three sentences about our teas: {teas}."}]
+    with gateway:  # its processes end with the job
         try:
-            said = gateway.chat.complete(asked, caller=Caller(NEWSLETTER, "newsletter"))
+            answer = gateway.chat.complete(messages, caller=Caller(NEWSLETTER, "newsletter"))
         except ApiError as error:
             raise click.ClickException(error.message) from None
-    click.echo(said.text)
+    click.echo(answer.text)

@@ -1,4 +1,4 @@
-"""The sessions in SQLite: a store of the shop's own, of what the gateway offers to shops."""
+"""The shop's session store, in SQLite. It implements the gateway's SessionStore."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ShopClaim:
         self.store.put(self, session)
 
     def release(self) -> None:
-        self.store.give_back(self)
+        self.store.release(self)
 
 
 class ShopStore:
-    """Sessions in SQLite, and claims for the one process that serves them."""
+    """Sessions in SQLite, and their claims in this process."""
 
     def __init__(self, ttl: float, clock: Callable[[], float], file: str = ":memory:"):
         self.ttl, self.clock = ttl, clock
@@ -59,8 +59,8 @@ class ShopStore:
     def heads(self, owner: str) -> Sequence[SessionInfo]:
         with self.changed:
             rows = self.database.execute("SELECT id FROM sessions WHERE owner = ?", (owner,))
-            found = [self.find((owner, id_)) for (id_,) in rows.fetchall()]
-        return sorted((one.head for one in found if one), key=lambda head: head.created)
+            sessions = [self.find((owner, id_)) for (id_,) in rows.fetchall()]
+        return sorted((each.head for each in sessions if each), key=lambda head: head.created)
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
         with self.changed:
@@ -88,7 +88,7 @@ class ShopStore:
             )
             claim.session = session
 
-    def give_back(self, claim: ShopClaim) -> None:
+    def release(self, claim: ShopClaim) -> None:
         with self.changed:
             if self.claims.get(claim.key) is not claim:
                 return

@@ -1,4 +1,4 @@
-"""The teas, and their pages: nothing here knows of the gateway."""
+"""The teas and their pages, which do not use the gateway."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def show(name: str) -> str:
 
 
 def find(name: str) -> Tea:
-    """Return a tea, or answer that there is none."""
+    """Return a tea, or answer with a 404."""
     return TEAS.get(name) or abort(404, "We have no such tea.")

@@ -1,4 +1,4 @@
-"""The shop on the real Claude Code before the scripted API: in a test's process, and as served."""
+"""The shop with the real Claude Code and a scripted API: in this process, and under waitress."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import wrapper
 from shop import create_app
 
 FOLDER = Path(__file__).parents[1]
-GATEWAY = Path(wrapper.__file__).parents[1]  # which need not be installed here
+GATEWAY = Path(wrapper.__file__).parents[1]  # it may not be installed
 DEADLINE = 50.0
 
 
 @pytest.fixture
 def account(upstream, tmp_path, monkeypatch):
-    """Claude Code asks the scripted API, and what is kept is kept in a folder of the test's."""
+    """Let Claude Code call the scripted API, and store everything in the test's folder."""
     for name, value in {
         "ANTHROPIC_BASE_URL": upstream.url,
         "ANTHROPIC_API_KEY": "sk-test-0123456789",
@@ -38,20 +38,20 @@ def account(upstream, tmp_path, monkeypatch):
         "SHOP_CUSTOMERS": json.dumps({"eva": generate_password_hash("tea", "pbkdf2:sha256:1")}),
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)  # where no .env is
+    monkeypatch.chdir(tmp_path)  # it has no .env
 
 
 def test_conversation(account, upstream):
-    """A customer's conversation goes on from what the shop's database remembers."""
+    """A customer's conversation continues from the shop's database after a restart."""
     answers = []
     for text in ("[[say Noted.]] remember: bergamot", "[[recall]]"):
-        app = create_app()  # anew, so that nothing but the database knows
+        app = create_app()  # a new app, so that only the database remembers
         browser = app.test_client()
         browser.post("/login", data={"name": "eva", "password": "tea"})
-        asked = {"session_id": "one", "messages": [{"role": "user", "content": text}]}
+        body = {"session_id": "one", "messages": [{"role": "user", "content": text}]}
         with app.extensions["wrapper"]:
-            said = browser.post("/ai/v1/chat/completions", json=asked)
-        answers.append(json.loads(said.data)["choices"][0]["message"]["content"])
+            response = browser.post("/ai/v1/chat/completions", json=body)
+        answers.append(json.loads(response.data)["choices"][0]["message"]["content"])
     assert answers == ["Noted.", "bergamot"]
 
 
@@ -68,16 +68,16 @@ def served(account, tmp_path):
     try:
         serving = r"Serving on http://\S+:(\d+)"
         eventually(lambda: re.search(serving, log.read_text()) or process.poll() is not None)
-        found = re.search(serving, log.read_text())
-        assert found, log.read_text()
-        yield process, int(found[1])
+        match = re.search(serving, log.read_text())
+        assert match, log.read_text()
+        yield process, int(match[1])
     finally:
         process.kill()
         process.wait()
 
 
 def test_sigterm(served, upstream, tmp_path):
-    """SIGTERM lets the stream that is under way come to its end, and leaves no process."""
+    """On SIGTERM the running stream finishes, and no process is left."""
     process, port = served
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     connection.request("POST", "/login", "name=eva&password=tea", headers=FORM)
@@ -85,9 +85,9 @@ def test_sigterm(served, upstream, tmp_path):
     redirected.read()
     cookie = str(redirected.getheader("Set-Cookie")).partition(";")[0]
     content = "[[say The end.]] [[stall 1.5]]"
-    asked = {"stream": True, "messages": [{"role": "user", "content": content}]}
+    body = {"stream": True, "messages": [{"role": "user", "content": content}]}
     sent = {"Content-Type": "application/json", "Cookie": cookie}
-    connection.request("POST", "/ai/v1/chat/completions", json.dumps(asked), sent)
+    connection.request("POST", "/ai/v1/chat/completions", json.dumps(body), sent)
     stream = connection.getresponse()
     while b"The" not in (line := stream.readline()):
         assert line
@@ -110,9 +110,9 @@ def children(pid):
 
 
 def eventually(holds):
-    """Return what *holds* says once that is true."""
+    """Return the value of *holds* as soon as it is true."""
     end = time.monotonic() + DEADLINE
     while not (value := holds()):
-        assert time.monotonic() < end, "it did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)
     return value

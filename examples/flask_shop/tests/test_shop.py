@@ -1,4 +1,4 @@
-"""The shop: its own pages, and what the gateway in it does for its customers."""
+"""The shop: its own pages, and the gateway's routes for its customers."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ def ledger(app):
     ],
 )
 def test_pages(build, path, status, text):
-    """Pages and errors are the shop's own, without a header of the gateway's."""
-    said = (
+    """Pages and errors are the shop's own, without the gateway's headers."""
+    response = (
         build(cors_origins=("https://else.example",))
         .test_client()
         .get(path, headers={"Origin": "https://else.example"})
     )
-    assert said.status_code == status
-    assert text in said.text
-    assert said.mimetype == "text/html"
-    assert not {"x-request-id", "Access-Control-Allow-Origin"} & set(said.headers.keys())
+    assert response.status_code == status
+    assert text in response.text
+    assert response.mimetype == "text/html"
+    assert not {"x-request-id", "Access-Control-Allow-Origin"} & set(response.headers.keys())
 
 
 def test_crash(build):
-    """A fault of the shop's own gets the shop's page, which says nothing of it."""
+    """An error in the shop gets the shop's page, without details."""
     app = build()
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.add_url_rule("/broken", view_func=lambda: 1 / 0)
-    said = app.test_client().get("/broken")
-    assert said.status_code == 500
-    assert "<h1>500</h1>" in said.text
-    assert "division" not in said.text
+    response = app.test_client().get("/broken")
+    assert response.status_code == 500
+    assert "<h1>500</h1>" in response.text
+    assert "division" not in response.text
 
 
 def test_logging(build):
-    """The shop's logging is left as it is."""
+    """The gateway does not change the shop's logging."""
 
     def configured():
         names = ("", "shop", "wrapper")
@@ -78,7 +78,7 @@ def test_logging(build):
 
 
 def test_login(build, login):
-    """Who has the password is known by the gateway, and by nobody else's name."""
+    """The gateway knows a logged-in customer by name, and nobody else."""
     app = build()
     stranger = app.test_client()
     for data in ({"name": "ada", "password": "wrong"}, {"name": "eve", "password": "wrong"}):
@@ -94,7 +94,7 @@ def test_login(build, login):
 
 
 def test_sessions(build, login):
-    """A customer's conversation is kept in the shop's database, and is no other customer's."""
+    """A customer's session is in the shop's database, and other customers cannot read it."""
     app = build()
     ada, bob = login(app), login(app, "bob")
     assert ask(ada, session_id="one").status_code == 200
@@ -106,7 +106,7 @@ def test_sessions(build, login):
 
 
 def test_limits(build, login):
-    """Each customer has a minute's requests of their own, and a budget."""
+    """Each customer has their own rate and budget."""
     app = build()
     ada, bob = login(app), login(app, "bob")
     assert [ask(ada).status_code for _ in range(21)] == [200] * 20 + [429]
@@ -114,16 +114,16 @@ def test_limits(build, login):
     assert ada.get("/ai/v1/usage").json["budgets"]
 
 
-# What it asks for
+# Requests of the shop
 
 
 def test_summary(build, login):
-    """Reviews are summed up in a stream, at the customer's cost."""
+    """Reviews are summed up in a stream, which counts as the customer's."""
     app = build()
     browser = login(app)
-    said = browser.post("/ai/v1/summaries", json={"tea": "rooibos", "words": 30})
-    assert said.mimetype == "text/event-stream"
-    *events, last = said.text.strip().split("\n\n")
+    response = browser.post("/ai/v1/summaries", json={"tea": "rooibos", "words": 30})
+    assert response.mimetype == "text/event-stream"
+    *events, last = response.text.strip().split("\n\n")
     chunks = [json.loads(event.removeprefix("data: ")) for event in events]
     assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == (
         "Customers like it."
@@ -138,22 +138,22 @@ def test_summary(build, login):
     ("sent", "param"),
     [({"tea": "coffee"}, "tea"), ({}, "tea"), ({"tea": "sencha", "words": 9000}, "words")],
 )
-def test_summary_of_what(build, login, sent, param):
-    """What the shop's schema does not take is an error of the API that names it."""
+def test_invalid_summary(build, login, sent, param):
+    """A field that the shop's schema refuses is a 400 that names it."""
     refused = login(build()).post("/ai/v1/summaries", json=sent)
     assert (refused.status_code, refused.json["error"]["param"]) == (400, param)
 
 
 def test_document(build):
-    """The shop's view is in the gateway's document."""
+    """The shop's view is in the gateway's OpenAPI document."""
     document = build().test_client().get("/ai/v1/openapi.json").json
-    told = document["paths"]["/ai/v1/summaries"]["post"]
-    assert list(told["responses"]["200"]["content"]) == ["text/event-stream"]
-    assert "Summary" in told["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    view = document["paths"]["/ai/v1/summaries"]["post"]
+    assert list(view["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert "Summary" in view["requestBody"]["content"]["application/json"]["schema"]["$ref"]
 
 
 def test_facts(build):
-    """A tea's facts are JSON of the shape that was asked for, and are asked for once."""
+    """The facts of a tea match the schema, and the shop asks for them once."""
     app = build(json.dumps(FACTS))
     visitor = app.test_client()
     assert [visitor.get("/teas/sencha/facts").json for _ in range(2)] == [FACTS, FACTS]
@@ -164,20 +164,20 @@ def test_facts(build):
     "engine",
     [
         ScriptedEngine(lambda turn: [Overloaded("Busy.")]),
-        None,  # it answers with no JSON at all
+        None,  # its answer is not JSON
     ],
 )
-def test_facts_away(build, engine):
-    """Where there are none to be had the shop's page says so, and they are asked for again."""
+def test_facts_unavailable(build, engine):
+    """If the gateway has no facts, the shop's page says so, and the shop asks again next time."""
     visitor = build("Hot.", engine=engine).test_client()
     for _ in range(2):
-        said = visitor.get("/teas/sencha/facts")
-        assert said.status_code == 503
-        assert "tea master" in said.text
+        response = visitor.get("/teas/sencha/facts")
+        assert response.status_code == 503
+        assert "tea master" in response.text
 
 
 def test_newsletter(build):
-    """The job prints what was written, in its own name, and stops what it has started."""
+    """The job prints the newsletter, has its own name in the ledger, and stops the gateway."""
     app = build("Drink tea.")
     done = app.test_cli_runner().invoke(args=["write-newsletter"])
     assert done.output == "Drink tea.\n"

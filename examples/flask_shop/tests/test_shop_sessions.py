@@ -1,4 +1,4 @@
-"""The shop's store of sessions: what any store must be, and what a restart leaves."""
+"""The shop's session store: the contract, and restarts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wrapper.testing.trial import build_session
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test advances."""
 
     now = 1_700_000_000.0
 
@@ -17,13 +17,13 @@ class Clock:
 
 
 def test_contract():
-    """The gateway can rely on it."""
+    """The store fulfils the contract of session stores."""
     clock = Clock()
     check_session_store(lambda ttl: ShopStore(ttl, lambda: clock.now), clock.advance)
 
 
 def test_restart(tmp_path):
-    """What was kept is there after a restart."""
+    """Sessions survive a restart."""
     clock, file, session = Clock(), str(tmp_path / "shop.db"), build_session("ada")
     before = ShopStore(60, lambda: clock.now, file)
     claim = before.claim("ada", "one", 0)
