@@ -1,8 +1,8 @@
-"""The hostile callers: how much later others' first tokens come while ten make checks costly.
+"""Measure how much ten callers with costly requests delay the first tokens of others.
 
 python -m bench.hostile [ROUNDS]
 
-It exits with 1 where the first token takes more than MOST times as long.
+It exits with 1 if the first token takes more than MOST times as long.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ SETTINGS = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": "4", "POOL_SIZE_OTHER": "0"
 
 
 def costly_schema(number: int) -> dict[str, Any]:
-    """Return a format whose check takes twice as long with each level of the answer."""
+    """Return a response format whose check takes twice as long with each level of the answer."""
     again = {"anyOf": [{"$ref": "#/$defs/a"}] * 2}
     lists = {"anyOf": [{"type": "integer"}, {"type": "array", "items": again}]}
     schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/a"}}, "title": str(number)}
-    held = {"name": "slow", "schema": {**schema, "$defs": {"a": lists}}}
-    return {"type": "json_schema", "json_schema": held}
+    named = {"name": "slow", "schema": {**schema, "$defs": {"a": lists}}}
+    return {"type": "json_schema", "json_schema": named}
 
 
 def costly_image(scans: int = 100, side: int = 8000) -> str:
-    """Return a progressive JPEG, as a data URI, that is as much work as a picture can be."""
-    held = io.BytesIO()
-    Image.new("RGB", (side, side)).save(held, "jpeg", progressive=True)
-    data = held.getvalue()
+    """Return a progressive JPEG, as a data URI, that takes as much work as an image can."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side)).save(buffer, "jpeg", progressive=True)
+    data = buffer.getvalue()
     last = data.rindex(b"\xff\xda")
     before, scan = data[:last], data[last:-2]
     data = before + scan * (scans - before.count(b"\xff\xda")) + data[-2:]
@@ -58,7 +58,7 @@ def costly_image(scans: int = 100, side: int = 8000) -> str:
 
 
 def bodies(image: str) -> Iterator[bytes]:
-    """Yield requests that cost as much as can be: schemas, images, values and bytes in turn."""
+    """Yield requests that cost as much as possible: schemas, images, values and bytes in turn."""
     for number in itertools.count():
         yield _body([], response_format=costly_schema(number))
         yield _body([{"type": "image_url", "image_url": {"url": image}}])
@@ -67,7 +67,7 @@ def bodies(image: str) -> Iterator[bytes]:
 
 
 def _body(parts: list[Any], **more: Any) -> bytes:
-    said = [
+    content = [
         {
             "type": "text",
             "text": f"[[json {ANSWER}]]" if "response_format" in more else "[[say hi]]",
@@ -75,13 +75,13 @@ def _body(parts: list[Any], **more: Any) -> bytes:
         *parts,
     ]
     return json.dumps(
-        {"model": MODEL, "messages": [{"role": "user", "content": said}], **more}
+        {"model": MODEL, "messages": [{"role": "user", "content": content}], **more}
     ).encode()
 
 
 @contextmanager
 def attacked(server: Server) -> Iterator[None]:
-    """Let CALLERS send such requests, one after another."""
+    """Let CALLERS send such requests, each one after another."""
     over, image = threading.Event(), costly_image()
 
     def attack(first: int) -> None:
@@ -133,11 +133,11 @@ def main(rounds: int = ROUNDS) -> int:
                 beside = measure(server, rounds)
         finally:
             server.stop()
-    times = beside / alone
+    ratio = beside / alone
     print(
-        f"alone {alone * 1000:.0f} ms, beside hostile callers {beside * 1000:.0f} ms: {times:.2f} x"
+        f"alone {alone * 1000:.0f} ms, beside hostile callers {beside * 1000:.0f} ms: {ratio:.2f} x"
     )
-    return 1 if times > MOST else 0
+    return 1 if ratio > MOST else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The soak: mixed traffic with faults, and whether the gateway is afterwards as it was before.
+"""Soak test: mixed traffic with faults, after which the gateway must hold no more than before.
 
 python -m bench.soak [SECONDS]
 
-It exits with 1 where a turn is lost, an answer wrong, or something has grown. Half an hour, as it
-has by itself, is kept in soak.log; less is a trial.
+It exits with 1 if a turn is lost, an answer is wrong, or something has grown. A run of at least
+SECONDS is written to soak.log; a shorter one is a trial.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ SETTINGS = {
     "LOG_LEVEL": "warning",
 }
 MIB = 1024**2
-# By how much these may differ between two times without that anything was left: a heap is never
-# quite as it was, SQLite begins its log anew at 4 MiB, threads are kept up to a bound, Claude Code
-# has more files once it was asked something, and a connection may just be closing.
-PLAY = {"memory": 24 * MIB, "disk": 5 * MIB, "threads": 16, "inodes": 40, "descriptors": 4}
+# How much these may grow although nothing leaks: a heap never shrinks completely, SQLite restarts
+# its log at 4 MiB, thread pools keep threads up to a bound, Claude Code has more files after its
+# first question, and a connection may just be closing.
+TOLERANCE = {"memory": 24 * MIB, "disk": 5 * MIB, "threads": 16, "inodes": 40, "descriptors": 4}
 
 
-class Tally:
-    """What became of the requests, and when Claude Code's processes were killed; thread-safe."""
+class Outcomes:
+    """The outcomes of requests, and when Claude Code's processes were killed; thread-safe."""
 
     def __init__(self) -> None:
         self.ends: Counter[str] = Counter()
@@ -76,41 +76,41 @@ class Tally:
             self._kills.append(time.monotonic())
 
     def any_killed(self, since: float) -> bool:
-        """Say whether a process was killed since then, so that a turn may have failed by it."""
+        """Return whether a process was killed since then, which may have made a turn fail."""
         with self._lock:
             return any(kill >= since for kill in self._kills)
 
 
-def ask(server: Server, chance: random.Random, tally: Tally) -> None:
-    """Send one request of any kind, and note what became of it."""
+def ask(server: Server, chance: random.Random, outcomes: Outcomes) -> None:
+    """Send one request of a random kind, and record its outcome."""
     kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
     began = time.monotonic()
     try:
-        tally.add(kind(Asker(server, chance)) or "as expected")
+        outcomes.add(kind(Asker(server, chance)) or "as expected")
     except Wrong as error:
-        ended_by_kill = "bad_gateway" in str(error) and tally.any_killed(began)
-        tally.add("ended by a kill") if ended_by_kill else tally.add("wrong", str(error))
+        ended_by_kill = "bad_gateway" in str(error) and outcomes.any_killed(began)
+        outcomes.add("ended by a kill") if ended_by_kill else outcomes.add("wrong", str(error))
     except LEFT as error:
-        tally.add("lost", f"{kind.__name__}: {error!r}")
+        outcomes.add("lost", f"{kind.__name__}: {error!r}")
 
 
-def bear(server: Server, seconds: float, seed: int, tally: Tally) -> None:
-    """Let CLIENTS ask for *seconds*, while processes are killed."""
+def send_traffic(server: Server, seconds: float, seed: int, outcomes: Outcomes) -> None:
+    """Let CLIENTS send requests for *seconds*, while processes are killed."""
     until = time.monotonic() + seconds
     over = threading.Event()
 
     def client(number: int) -> None:
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - no secret
         while time.monotonic() < until:
-            ask(server, chance, tally)
+            ask(server, chance, outcomes)
 
     def killer() -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
         while not over.wait(KILL_SECONDS):
-            if found := server.claudes():
+            if running := server.claudes():
                 with suppress(ProcessLookupError):
-                    tally.killed()
-                    os.kill(chance.choice(found), signal.SIGKILL)
+                    outcomes.killed()
+                    os.kill(chance.choice(running), signal.SIGKILL)
 
     killing = threading.Thread(target=killer)
     killing.start()
@@ -122,16 +122,16 @@ def bear(server: Server, seconds: float, seed: int, tally: Tally) -> None:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What the gateway holds at rest, by name."""
+    """What the gateway holds at rest: processes, files, memory and others, by name."""
 
     held: dict[str, int]
 
     def grown(self, later: Holdings) -> list[str]:
-        """Return what *later* has more of than may be, with both numbers."""
+        """Return what has grown in *later* by more than TOLERANCE, with both numbers."""
         return [
             f"{name}: grown from {before:,} to {later.held[name]:,}"
             for name, before in self.held.items()
-            if later.held[name] > before + PLAY.get(name, 0)
+            if later.held[name] > before + TOLERANCE.get(name, 0)
         ]
 
 
@@ -148,7 +148,7 @@ def holdings(server: Server) -> Holdings:
 
 @contextmanager
 def soaking() -> Iterator[Server]:
-    """Start a gateway in front of a scripted upstream, and leave nothing of them."""
+    """Start a gateway in front of a scripted upstream, and stop both at the end."""
     with tempfile.TemporaryDirectory(prefix="soak") as folder, serving() as url:
         keys_file = Path(folder, "keys.toml")
         write_keys(keys_file)
@@ -161,35 +161,37 @@ def soaking() -> Iterator[Server]:
 
 def main(seconds: float = SECONDS) -> int:
     with soaking() as server:
-        bear(server, WARMING_SECONDS, 0, Tally())
-        tally, seen = Tally(), [holdings(server)]
+        send_traffic(server, WARMING_SECONDS, 0, Outcomes())
+        outcomes, samples = Outcomes(), [holdings(server)]
         for part in range(REPORTS):
-            bear(server, seconds / REPORTS, part + 1, tally)
-            seen.append(holdings(server))
-            print(f"{part + 1}/{REPORTS}", *row(seen[-1]), dict(tally.ends), flush=True)
+            send_traffic(server, seconds / REPORTS, part + 1, outcomes)
+            samples.append(holdings(server))
+            print(f"{part + 1}/{REPORTS}", *row(samples[-1]), dict(outcomes.ends), flush=True)
         log = server.log()
-    faults = [*tally.faults, *seen[0].grown(seen[-1])]
+    faults = [*outcomes.faults, *samples[0].grown(samples[-1])]
     faults += ["a traceback in the log"] if "Traceback" in log else []
-    text = write(seconds, tally, seen, faults)
+    text = write(seconds, outcomes, samples, faults)
     print(text)
     if seconds >= SECONDS:
         LOG.write_text(text)
     return 1 if faults else 0
 
 
-def row(seen: Holdings) -> list[str]:
-    return [f"{name} {number:,}" for name, number in seen.held.items()]
+def row(sample: Holdings) -> list[str]:
+    return [f"{name} {number:,}" for name, number in sample.held.items()]
 
 
-def write(seconds: float, tally: Tally, seen: list[Holdings], faults: list[str]) -> str:
+def write(seconds: float, outcomes: Outcomes, samples: list[Holdings], faults: list[str]) -> str:
     """Return the text of soak.log."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    names = list(seen[0].held)
+    names = list(samples[0].held)
     columns = [" ".join(f"{name:>12}" for name in ("after", *names))]
-    for part, one in enumerate(seen):
+    for part, sample in enumerate(samples):
         minutes = f"{part * seconds / REPORTS / 60:.1f} min"
-        columns.append(" ".join([f"{minutes:>12}", *(f"{one.held[name]:>12,}" for name in names)]))
-    ends = [f"{number:>8,}  {end}" for end, number in sorted(tally.ends.items())]
+        columns.append(
+            " ".join([f"{minutes:>12}", *(f"{sample.held[name]:>12,}" for name in names)])
+        )
+    ends = [f"{number:>8,}  {end}" for end, number in sorted(outcomes.ends.items())]
     return "\n".join(
         [
             f"{now} UTC, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
@@ -199,10 +201,10 @@ def write(seconds: float, tally: Tally, seen: list[Holdings], faults: list[str])
             "What the gateway held at rest; memory and disk in bytes",
             *columns,
             "",
-            f"{tally.ends.total():,} requests",
+            f"{outcomes.ends.total():,} requests",
             *ends,
-            f"{tally.ends['lost']:>8,}  turns lost",
-            f"{tally.ends['wrong']:>8,}  answers wrong",
+            f"{outcomes.ends['lost']:>8,}  turns lost",
+            f"{outcomes.ends['wrong']:>8,}  answers wrong",
             "",
             *(faults or ["Nothing lost, nothing wrong, nothing grown."]),
             "",

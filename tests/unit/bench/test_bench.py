@@ -1,4 +1,4 @@
-"""The benchmark: what is timed, what is made of the times, and what is judged."""
+"""The benchmark: how it times answers, compares times, and judges them."""
 
 import pytest
 
@@ -28,33 +28,33 @@ from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.settings import Settings
 
 
-class Asked:
-    """A contender that answers at once and notes what is done with it."""
+class RecordingContender:
+    """A contender that answers at once and records its calls."""
 
-    def __init__(self, name, diary, *firsts):
+    def __init__(self, name, calls, *firsts):
         self.name = name
-        self.diary = diary
+        self.calls = calls
         self.firsts = list(firsts)
 
     def prepare(self):
-        self.diary.append(f"prepare {self.name}")
+        self.calls.append(f"prepare {self.name}")
 
     def ask(self):
-        self.diary.append(f"ask {self.name}")
+        self.calls.append(f"ask {self.name}")
         first = self.firsts.pop(0) if self.firsts else 1.0
         return Timing(first, first + 1)
 
     def close(self):
-        self.diary.append(f"close {self.name}")
+        self.calls.append(f"close {self.name}")
 
 
 def answer_at(*times):
-    """Return an answer whose clock shows these times, one at a look."""
+    """Return an answer whose clock returns these times, one at each call."""
     return Answer(clock=iter(times).__next__)
 
 
 def rounds_of(**firsts):
-    """Return rounds in which the named contenders took so long to the first token."""
+    """Return rounds with these times to the first token of the named contenders."""
     names = {"gateway": GATEWAY, "bare": BARE, "cold": PRINT}
     columns = [[(names[name], first) for first in column] for name, column in firsts.items()]
     return [
@@ -73,7 +73,7 @@ def test_answer():
 
 @pytest.mark.parametrize("text", ["", "w1", EXPECTED + " ", EXPECTED.replace("w9 ", "")])
 def test_wrong_answer(text):
-    """An answer that is not the one asked for, to the letter, has no times."""
+    """An answer that differs from the expected one in a letter raises WrongAnswer."""
     answer = answer_at(0.0, 1.0, 2.0)
     answer.add(text)
     with pytest.raises(WrongAnswer):
@@ -81,7 +81,7 @@ def test_wrong_answer(text):
 
 
 @pytest.mark.parametrize(
-    ("samples", "found"),
+    ("samples", "expected"),
     [
         ([7.0], Spread(7.0, 7.0, 7.0)),
         ([1.0, 3.0], Spread(2.0, 1.5, 2.5)),
@@ -89,18 +89,18 @@ def test_wrong_answer(text):
         ([1.0, 2.0, 3.0, 4.0, 1000.0], Spread(3.0, 2.0, 4.0)),
     ],
 )
-def test_spread(samples, found):
-    """A spread is the median and the quartiles, in whatever order, and heeds no outlier."""
-    assert spread(samples) == found
+def test_spread(samples, expected):
+    """A spread has the median and the quartiles, in any order, and ignores outliers."""
+    assert spread(samples) == expected
 
 
 def test_relative_spread():
-    """A spread is told as a part of its median, so that slow and fast compare."""
+    """A relative spread is a part of the median, so that slow and fast ones compare."""
     assert Spread(4.0, 3.0, 5.0).relative == Spread(40.0, 30.0, 50.0).relative == 0.5
 
 
 def test_seconds():
-    """A contender's times are its own, of the part that is asked for."""
+    """A contender's times are its own, of the requested part."""
     rounds = rounds_of(gateway=[1.0, 2.0, 3.0], bare=[9.0, 9.0, 9.0])
     assert seconds(rounds, GATEWAY, "first").median == 2.0
     assert seconds(rounds, GATEWAY, "total").median == 4.0
@@ -121,30 +121,32 @@ def test_targets():
     ("gateway", "named"), [(0.35, []), (0.36, [PRINT]), (0.3751, [PRINT, BARE])]
 )
 def test_missed(gateway, named):
-    """A target is missed beyond its limit and not at it, and is named with what was measured."""
-    found = missed(rounds_of(gateway=[gateway], bare=[0.26], cold=[1.0]))
-    assert len(found) == len(named)
-    for what, name in zip(found, named, strict=True):
+    """A target is missed beyond its limit and not at it, and is named with the measured value."""
+    misses = missed(rounds_of(gateway=[gateway], bare=[0.26], cold=[1.0]))
+    assert len(misses) == len(named)
+    for what, name in zip(misses, named, strict=True):
         assert f"of `{name}`" in what
         assert "it is" in what
 
 
-def test_missed_is_told_exactly():
-    """What is said of a missed target is its meaning, its limit and the ratio."""
+def test_missed_target_text():
+    """A missed target is reported with its meaning, its limit and the ratio."""
     rounds = rounds_of(gateway=[3.0], bare=[1.0])
-    said = "time to first token, one at a time: `gateway` at most 2 of `bare process`; it is 3.00"
-    assert missed(rounds, [Target(BARE, 2.0)]) == [said]
+    expected = (
+        "time to first token, one at a time: `gateway` at most 2 of `bare process`; it is 3.00"
+    )
+    assert missed(rounds, [Target(BARE, 2.0)]) == [expected]
 
 
 @pytest.mark.parametrize("reference", ["bare", "cold"])
 def test_noise(reference):
-    """A reference that varies beyond the bound is named; the gateway's own spread is no noise."""
+    """A reference that varies beyond the bound is named; the gateway's own spread is not noise."""
     still = [1.0, 1.0, 1.0]
     wild = [1.0 - NOISE, 1.0, 1.0 + NOISE * 1.1]
     columns = {"gateway": [1.0, 2.0, 9.0], "bare": still, "cold": still}
     assert noises(rounds_of(**columns)) == []
-    (said,) = noises(rounds_of(**{**columns, reference: wild}))
-    assert f"`{BARE if reference == 'bare' else PRINT}`" in said
+    (reason,) = noises(rounds_of(**{**columns, reference: wild}))
+    assert f"`{BARE if reference == 'bare' else PRINT}`" in reason
 
 
 LOAD = Load(fresh=4.0, recycled=16.0, cpu=host.cores() / 5)
@@ -153,20 +155,20 @@ COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99
 
 
 def test_checks_are_reached_at_their_bounds():
-    """A number at its bound is reached; each one beyond it is missed, and told with both."""
+    """A check is reached at its bound and missed beyond it, and is reported with both numbers."""
     burst = rounds_of(gateway=[0.2], cold=[1.0])
     assert all(check.reached for check in checks(burst, LOAD, COST, KEPT))
     worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
     slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5)
-    found = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
-    assert not any(check.reached for check in found)
-    assert all(check.part > 1 for check in found)
-    assert str(found[0]).endswith("at most 0.2; it is 0.21")
-    assert str(found[1]).endswith("at least 0.8; it is 0.78")
+    missed_checks = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
+    assert not any(check.reached for check in missed_checks)
+    assert all(check.part > 1 for check in missed_checks)
+    assert str(missed_checks[0]).endswith("at most 0.2; it is 0.21")
+    assert str(missed_checks[1]).endswith("at least 0.8; it is 0.78")
 
 
 def sessions_of(late):
-    """Return a round of later turns, in which the latest took so long."""
+    """Return a round of later turns, in which the latest takes *late* seconds."""
     firsts = {PRINT: 1.0}
     for profile in ("agent", "plain"):
         firsts[f"bare process, {profile}, later turn"] = 0.1
@@ -226,27 +228,27 @@ def test_report():
 
 
 def test_rounds():
-    """Each contender is asked once a round, when all are ready; each round begins with another."""
-    diary: list[str] = []
+    """Each contender is asked once a round, when all are ready; each round starts with another."""
+    calls: list[str] = []
     pauses: list[float] = []
-    pair = [Asked("a", diary, 1.0, 2.0, 3.0), Asked("b", diary)]
+    pair = [RecordingContender("a", calls, 1.0, 2.0, 3.0), RecordingContender("b", calls)]
     rounds = measure(pair, 2, 1, pause=pauses.append)
-    assert [each["a"].first for each in rounds] == [2.0, 3.0]  # the first was thrown away
+    assert [each["a"].first for each in rounds] == [2.0, 3.0]  # the first one is discarded
     ready = ["prepare a", "prepare b"]
-    assert diary[:6] == [*ready, "ask a", *ready, "ask b"]
-    assert diary[6:12] == [*ready[::-1], "ask b", *ready[::-1], "ask a"]
+    assert calls[:6] == [*ready, "ask a", *ready, "ask b"]
+    assert calls[6:12] == [*ready[::-1], "ask b", *ready[::-1], "ask a"]
     assert len(pauses) == 6
 
 
 def test_burst():
-    """Of a burst the medians count."""
-    diary: list[str] = []
-    assert sample(Asked("a", diary, 1.0, 2.0, 9.0), 3) == Timing(2.0, 3.0)
-    assert diary == ["ask a"] * 3
+    """A burst counts with its medians."""
+    calls: list[str] = []
+    assert sample(RecordingContender("a", calls, 1.0, 2.0, 9.0), 3) == Timing(2.0, 3.0)
+    assert calls == ["ask a"] * 3
 
 
 def test_printed():
-    """`claude -p` gets the plain profile's flags, but for streamed input and the budget."""
+    """`claude -p` gets the plain profile's flags, except for streamed input and the budget."""
     plain = build_profiles(Settings(), {"ANTHROPIC_API_KEY": "sk-x"})["plain"]
     flags = printed(plain)
     assert flags[:2] == ["--output-format", "stream-json"]

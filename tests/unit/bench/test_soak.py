@@ -1,4 +1,4 @@
-"""The soak: what is expected of answers, and what is taken for growth."""
+"""The soak: what it expects of answers, and what it counts as growth."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench import hostile_traffic, keys, soak
-from bench.soak import PLAY, Holdings, Tally, ask, write
+from bench.soak import TOLERANCE, Holdings, Outcomes, ask, write
 from bench.traffic import Asker, Wrong, say, stream_slowly
 from wrapper.auth.key_file import KeyFile
 
@@ -16,7 +16,7 @@ HELD = {"processes": 4, "memory": 80_000_000, "threads": 15}
 
 
 class Answering:
-    """A server that answers every request alike."""
+    """A server that answers every request in the same way."""
 
     def __init__(self, status, data, kind="application/json"):
         self.answer = status, {"content-type": kind}, data
@@ -42,7 +42,7 @@ def asker(*answer):
 
 
 def test_right_and_wrong_answers():
-    """Only exactly what was asked for is right."""
+    """Only the exact answer is right."""
     word = Asker(server(200, b""), random.Random(1)).word()
     say(asker(200, completion(word)))
     for answer in ((200, completion(f"{word} ")), (500, b'{"error": {"code": null, "type": "x"}}')):
@@ -83,7 +83,7 @@ def test_each_caller_has_a_key(tmp_path):
     ],
 )
 def test_a_flood_that_is_not_refused(status, headers, reason):
-    """A flood has to be refused, with the seconds to wait."""
+    """A flood must be refused with a Retry-After."""
     flooding = asker(status, b"{}")
     flooding.server.answer[1].update(headers)
     with pytest.raises(Wrong, match=reason):
@@ -91,7 +91,7 @@ def test_a_flood_that_is_not_refused(status, headers, reason):
 
 
 class Spending(Answering):
-    """A server that also tells what the caller's budget has lost."""
+    """A server that also reports the spending of the caller's budget."""
 
     def __init__(self, spent, *answer):
         super().__init__(*answer)
@@ -111,14 +111,14 @@ ONE_ROUND_MORE = keys.BUDGET_USD + hostile_traffic.ROUND_USD
 
 
 def test_a_budget_that_holds():
-    """A budget may be exceeded by one round, and the report tells how the loop ended."""
+    """A budget may be exceeded by one round, and the report says how the loop ended."""
     assert spend(ONE_ROUND_MORE, 200, QUOTA) == "ended early by a budget"
     assert spend(ONE_ROUND_MORE, 429, QUOTA) == "refused for a spent budget"
 
 
 @pytest.mark.parametrize(
     ("dollars", "data", "reason"),
-    [(ONE_ROUND_MORE + 0.001, QUOTA, "spent of"), (0, completion("end"), "no budget ended it")],
+    [(ONE_ROUND_MORE + 0.001, QUOTA, "spent of"), (0, completion("end"), "not ended by a budget")],
 )
 def test_a_budget_that_does_not_hold(dollars, data, reason):
     """A loop that goes on, or costs more than one round beyond the budget, is wrong."""
@@ -127,35 +127,35 @@ def test_a_budget_that_does_not_hold(dollars, data, reason):
 
 
 def test_outcomes_are_counted(monkeypatch):
-    """The report counts what a kind says of its end."""
+    """The report counts the outcomes that kinds return."""
     monkeypatch.setattr(soak, "KINDS", {lambda _: "refused": 1})
-    tally = Tally()
-    ask(server(200, b""), random.Random(1), tally)
-    assert "1  refused" in write(60, tally, [Holdings(HELD)], [])
+    outcomes = Outcomes()
+    ask(server(200, b""), random.Random(1), outcomes)
+    assert "1  refused" in write(60, outcomes, [Holdings(HELD)], [])
 
 
 def test_killed_processes():
-    """An error is put down to a killed process only where one was killed meanwhile."""
-    tally = Tally()
+    """An error is attributed to a killed process only if one was killed meanwhile."""
+    outcomes = Outcomes()
     began = time.monotonic()
-    assert not tally.any_killed(began)
-    tally.killed()
-    assert tally.any_killed(began)
-    assert not tally.any_killed(time.monotonic() + 1)
+    assert not outcomes.any_killed(began)
+    outcomes.killed()
+    assert outcomes.any_killed(began)
+    assert not outcomes.any_killed(time.monotonic() + 1)
 
 
-def test_lost_turns_are_told(monkeypatch):
-    """A turn whose connection breaks is lost, and named with the reason."""
+def test_lost_turns_are_reported(monkeypatch):
+    """A turn whose connection breaks is lost, and reported with the reason."""
 
     def broken(asker):
         raise ConnectionResetError("reset")
 
     monkeypatch.setattr(soak, "KINDS", {broken: 1})
-    tally = Tally()
-    ask(server(200, b""), random.Random(1), tally)
-    assert tally.ends == {"lost": 1}
-    assert "broken" in tally.faults[0]
-    assert "1  turns lost" in write(60, tally, [Holdings(HELD)], tally.faults)
+    outcomes = Outcomes()
+    ask(server(200, b""), random.Random(1), outcomes)
+    assert outcomes.ends == {"lost": 1}
+    assert "broken" in outcomes.faults[0]
+    assert "1  turns lost" in write(60, outcomes, [Holdings(HELD)], outcomes.faults)
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_lost_turns_are_told(monkeypatch):
         ("processes", 0, False),
         ("processes", 1, True),
         ("processes", -1, False),
-        ("memory", PLAY["memory"], False),
-        ("memory", PLAY["memory"] + 1, True),
+        ("memory", TOLERANCE["memory"], False),
+        ("memory", TOLERANCE["memory"] + 1, True),
     ],
 )
 def test_growth(name, more, grown):
-    """What is more at the end, beyond what plays, is told with both numbers."""
+    """Growth beyond the tolerance is reported with both numbers."""
     later = Holdings({**HELD, name: HELD[name] + more})
-    told = Holdings(HELD).grown(later)
-    assert bool(told) is grown
-    assert all(name in line and f"{HELD[name] + more:,}" in line for line in told)
+    reports = Holdings(HELD).grown(later)
+    assert bool(reports) is grown
+    assert all(name in line and f"{HELD[name] + more:,}" in line for line in reports)
