@@ -154,9 +154,9 @@ class Clinging(ShopStore):
 class Loose(ShopStore):
     """Releases whoever has the claim."""
 
-    def give_back(self, claim):
+    def release(self, claim):
         if current := self.claims.get(claim.key):
-            super().give_back(current)
+            super().release(current)
 
 
 class Shared(ShopStore):
