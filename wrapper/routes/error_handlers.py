@@ -39,8 +39,8 @@ def handle_api_error(error: ApiError) -> Response:
     if not error.recorded:
         _record(error)
     headers = {**_rate_headers(), **error_headers(error)}
-    begun_elsewhere = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
-    if isinstance(error, errors.ShuttingDown) and begun_elsewhere:
+    can_redirect = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
+    if isinstance(error, errors.ShuttingDown) and can_redirect:
         headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
     return reply(error.body(), error.status, headers)
 

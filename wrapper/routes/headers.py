@@ -13,10 +13,10 @@ REQUEST_ID = "x-request-id"
 PROCESSING = "openai-processing-ms"
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER = "Retry-After"
-# Proxies limit the size of headers. Of more paths a header gives only the number.
+# Proxies limit the size of headers. If there are more paths, a header ends with their number.
 MOST_PATHS = 50
 
-# What the headers mean that responses of all routes have, or that all errors can have.
+# The meanings of the headers of all routes and of errors.
 COMMON = {
     REQUEST_ID: "The id that the request came with, or a new one. The log has it, too.",
     PROCESSING: "Milliseconds until the answer was ready, or until a stream began.",
@@ -33,12 +33,12 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 RATES = {
-    "x-ratelimit-limit-requests": "The requests a minute that the caller's key may make.",
-    "x-ratelimit-remaining-requests": "How many of them are left.",
-    "x-ratelimit-reset-requests": "When they are all there again.",
-    "x-ratelimit-limit-tokens": "The tokens a minute that the caller's key may use.",
-    "x-ratelimit-remaining-tokens": "How many of them are left.",
-    "x-ratelimit-reset-tokens": "When they are all there again.",
+    "x-ratelimit-limit-requests": "The key's limit of requests per minute.",
+    "x-ratelimit-remaining-requests": "The requests that remain of this limit.",
+    "x-ratelimit-reset-requests": "The time until all of them are available again.",
+    "x-ratelimit-limit-tokens": "The key's limit of tokens per minute.",
+    "x-ratelimit-remaining-tokens": "The tokens that remain of this limit.",
+    "x-ratelimit-reset-tokens": "The time until all of them are available again.",
 }
 
 
@@ -75,76 +75,76 @@ def _timing(notes: Notes) -> str:
 
 _TIMING = NoteHeader(
     "server-timing",
-    "What its parts took, in milliseconds, as far as is known when it is sent.",
+    "The milliseconds that each phase took, of the phases over when the header is sent.",
     _timing,
 )
 _NOTES = (
     NoteHeader(
-        "x-cost-usd", "What the turns cost in dollars, where that is known and not streamed.", _cost
+        "x-cost-usd", "The cost of the turns in dollars; absent if unknown or streamed.", _cost
     ),
     NoteHeader(
         "x-model-remapped",
-        "The retired model that was asked for, where another ran for it.",
+        "The retired model that the request named, if another model ran instead.",
         lambda notes: notes.model_remapped,
     ),
     NoteHeader(
         "x-ignored-params",
-        "The parameters that the request set and that had no effect.",
+        "The parameters of the request that had no effect.",
         lambda notes: _listed(notes.ignored_params),
     ),
     NoteHeader(
         "x-clamped-params",
-        "The parameters that were sent as the nearest that the model takes.",
+        "The parameters that were changed to the nearest value that the model accepts.",
         lambda notes: _listed(notes.clamped_params),
     ),
     NoteHeader(
         "x-adapted-params",
-        "The parameters that the model gets in another form, or only in words.",
+        "The parameters that reach the model in another form, or only in words.",
         lambda notes: _listed(notes.adapted_params),
     ),
     NoteHeader(
         "x-adapted-messages",
-        "What of the messages, by paths, the model gets in another form.",
+        "The paths of the messages and their parts that reach the model in another form.",
         _adapted_messages,
     ),
     NoteHeader(
         "x-retried-params",
-        "The parameters for which it was asked once more; see `notes` in streams.",
+        "The parameters for which the model was asked again; in streams see `notes`.",
         lambda notes: _listed(notes.retried_params),
     ),
     NoteHeader(
         "x-ended-early",
-        "insufficient_quota, if the key's budget ran out before the turn was over.",
+        "insufficient_quota if the key's budget ran out during the turn.",
         lambda notes: notes.ended_early,
     ),
     NoteHeader(
         "x-unmet-params",
-        "The parameters that the answer does not do what they ask for.",
+        "The parameters whose demands the answer does not meet.",
         lambda notes: _listed(notes.unmet_params),
     ),
     NoteHeader(
         "x-resized-images",
-        "The pictures, by their paths, that the model gets smaller than sent.",
+        "The paths of images that reach the model in a smaller size.",
         lambda notes: _listed(notes.resized_images),
     ),
     NoteHeader(
         "x-corrected-files",
-        "The pictures and files, by their paths, whose bytes are of another type than they said, "
-        "and pictures with a wrong checksum in their metadata.",
+        "The paths of images and files whose declared type was wrong, and of images whose "
+        "metadata had a wrong checksum.",
         lambda notes: _listed(notes.corrected_files),
     ),
     NoteHeader(
         "idempotent-replayed",
-        "Whether this is the remembered answer to what was sent before.",
+        "true if this is the stored answer to an earlier attempt of the same request.",
         lambda notes: "true" if notes.replayed else "",
     ),
     _TIMING,
 )
 
 TIMING = {_TIMING.name: _TIMING.meaning}
-# What the headers of an answer mean.
+# The meanings of the headers of an answer.
 ANSWER = {**{header.name: header.meaning for header in _NOTES}, **RATES}
-# What a browser may show to a page of another origin.
+# The headers that a browser may show to pages of other origins.
 EXPOSED = (REQUEST_ID, PROCESSING, *ANSWER)
 
 
