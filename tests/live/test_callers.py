@@ -47,7 +47,7 @@ def keyed(_keyed, upstream):
     return _keyed
 
 
-def said(body):
+def text_of(body):
     return body["choices"][0]["message"]["content"]
 
 
@@ -114,7 +114,7 @@ def test_profile(keyed, upstream):
 def test_tools(keyed, upstream):
     """A tool that a key lacks is denied to the model, and refused to requests that name it."""
     status, body = keyed.ask("tools", f"{WRITE} {TOUCH} [[result]]")
-    assert (status, said(body)) == (200, "Permission to use Bash has been denied.")
+    assert (status, text_of(body)) == (200, "Permission to use Bash has been denied.")
     assert "File created successfully" in upstream.requests[1].raw.decode()
     error = refusal(keyed.ask("tools", "hello", claude={"allowed_tools": ["Read", "Bash"]}))
     assert error["param"] == "claude.allowed_tools"
@@ -125,31 +125,31 @@ def test_tools_of_a_request(keyed):
     """A request may give up tools for itself."""
     asked = f"{TOUCH} [[result]]"
     _, body = keyed.ask("alice", asked, claude={"allowed_tools": ["Read"]})
-    assert said(body) == "Permission to use Bash has been denied."
+    assert text_of(body) == "Permission to use Bash has been denied."
     _, body = keyed.ask("alice", asked, claude={"disallowed_tools": ["Bash(touch:*)"]})
-    assert "touch made.txt has been denied" in said(body)
+    assert "touch made.txt has been denied" in text_of(body)
     _, body = keyed.ask("alice", asked)
-    assert "denied" not in said(body)
+    assert "denied" not in text_of(body)
 
 
 def test_rules(keyed):
     """A key's rules deny commands that would run, and allow ones that would not."""
     _, body = keyed.ask("rules", f"{TOUCH} [[result]]")
-    assert "touch made.txt has been denied" in said(body)
+    assert "touch made.txt has been denied" in text_of(body)
     _, body = keyed.ask("rules", f"{PYTHON} [[result]]")
-    assert "approval" not in said(body)
+    assert "approval" not in text_of(body)
     _, body = keyed.ask("alice", f"{PYTHON} [[result]]")
-    assert said(body) == "This command requires approval"
+    assert text_of(body) == "This command requires approval"
 
 
 def test_permission_mode(keyed):
     """A key's mode applies; a request may ask for a narrower one, not for a wider one."""
     _, body = keyed.ask("mode", f"{WRITE} [[result]]")
-    assert "you haven't granted it yet" in said(body)
+    assert "you haven't granted it yet" in text_of(body)
     _, body = keyed.ask("alice", f"{WRITE} [[result]]")
-    assert "File created successfully" in said(body)
+    assert "File created successfully" in text_of(body)
     _, body = keyed.ask("alice", f"{WRITE} [[result]]", claude={"permission_mode": "dontAsk"})
-    assert "don't ask mode" in said(body)
+    assert "don't ask mode" in text_of(body)
     error = refusal(keyed.ask("mode", "hello", claude={"permission_mode": "acceptEdits"}))
     assert error["param"] == "claude.permission_mode"
     wide = {"permission_mode": "bypassPermissions"}
@@ -189,7 +189,7 @@ def test_rounds_within(keyed, upstream):
     """A turn within its rounds is not changed, and a request cannot ask for more rounds."""
     asked = '[[tool Bash {"command": "echo a"}]] [[say end]]'
     status, body = keyed.ask("rounds", asked, claude={"max_turns": 2})
-    assert (status, said(body), len(upstream.requests)) == (200, "end", 2)
+    assert (status, text_of(body), len(upstream.requests)) == (200, "end", 2)
     assert body["choices"][0]["finish_reason"] == "stop"
     error = refusal(keyed.ask("rounds", asked, claude={"max_turns": 3}))
     assert error["param"] == "claude.max_turns"
@@ -303,9 +303,9 @@ def test_workspaces(serve, tmp_path, upstream):
         'Bash {"command": "ls .."}',
     ):
         _, body = keyed.ask("bob", f"[[tool {tool}]] [[result]]")
-        assert "denied" in said(body), (tool, said(body))
+        assert "denied" in text_of(body), (tool, text_of(body))
     _, body = keyed.ask("bob", '[[tool Bash {"command": "pwd"}]] [[result]]')
-    assert said(body) == str(shared / "bob")
+    assert text_of(body) == str(shared / "bob")
     _, body = keyed.ask("alice", '[[tool Bash {"command": "cat made.txt"}]] [[result]]')
-    assert said(body) == "x"
+    assert text_of(body) == "x"
     assert sorted(path.name for path in shared.iterdir()) == ["alice", "bob"]

@@ -59,31 +59,31 @@ def test_four_ways(serve, upstream, tmp_path, way):
     assert path in upstream.requests[0].path
     if path == "/v1/messages":
         assert "test" in upstream.requests[0].headers[header]
-    told, raw = status_of(server)
-    assert told["method"] == ("claude_cli" if way == "token" else way)
-    assert (told["ready"], told["missing"]) == (True, [])
-    assert told["reason"]
-    assert told["cli"]["version"].startswith("2.")
+    login, raw = status_of(server)
+    assert login["method"] == ("claude_cli" if way == "token" else way)
+    assert (login["ready"], login["missing"]) == (True, [])
+    assert login["reason"]
+    assert login["cli"]["version"].startswith("2.")
     expected = {"bedrock": "bedrock", "vertex": "vertex"}.get(way, "firstParty")
-    assert told["account"]["provider"] == expected
+    assert login["account"]["provider"] == expected
     if way == "claude_cli":
-        assert "max" in told["account"]["subscription"].lower()
+        assert "max" in login["account"]["subscription"].lower()
     secrets = ("sk-", "me@example.com", "an-account", str(tmp_path))
     assert not [secret for secret in secrets if secret in raw]
 
 
 def test_not_logged_in(serve):
     """Without a login the status says what to do."""
-    told, _ = status_of(serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").wait())
-    assert (told["method"], told["ready"]) == ("claude_cli", False)
-    assert "ANTHROPIC_API_KEY" in told["missing"][0]
+    login, _ = status_of(serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").wait())
+    assert (login["method"], login["ready"]) == ("claude_cli", False)
+    assert "ANTHROPIC_API_KEY" in login["missing"][0]
 
 
 def test_no_cli(serve):
     """Without a CLI the status says what to do, and still has the rest."""
-    told, _ = status_of(serve(CLAUDE_CLI_PATH="/nowhere/claude").listen())
-    assert (told["method"], told["ready"]) == ("anthropic", False)
-    assert "CLAUDE_CLI_PATH" in told["cli"]["error"]
+    login, _ = status_of(serve(CLAUDE_CLI_PATH="/nowhere/claude").listen())
+    assert (login["method"], login["ready"]) == ("anthropic", False)
+    assert "CLAUDE_CLI_PATH" in login["cli"]["error"]
 
 
 def test_key_is_needed(serve):

@@ -71,10 +71,10 @@ class Program:
 
     def url(self) -> str:
         """Wait until its processes are ready, and return its URL."""
-        found = eventually(lambda: re.search(r"Listening at: (http://\S+)", self.err))
-        assert found, self.err
-        assert eventually(lambda: health(found[1])["status"] == "ok"), self.err
-        return str(found[1])
+        listening = eventually(lambda: re.search(r"Listening at: (http://\S+)", self.err))
+        assert listening, self.err
+        assert eventually(lambda: health(listening[1])["status"] == "ok"), self.err
+        return str(listening[1])
 
     def left(self) -> list[str]:
         """Return the processes and files that it has left."""
@@ -287,66 +287,66 @@ def examined(start, **variables):
     lines = [
         re.fullmatch(r"(ok|FAILED) +(\w+)[^:]*: (.+)", line) for line in program.out.split("\n")
     ]
-    return status, {found[2]: (found[1], found[3]) for found in lines if found}
+    return status, {match[2]: (match[1], match[3]) for match in lines if match}
 
 
 def test_doctor(start, upstream):
     """If all is well, the doctor says so, with the CLI's version and the time of a turn."""
-    status, found = examined(start)
-    assert status == 0, found
-    assert {word for word, _ in found.values()} == {"ok"}
-    assert found["claude"][1].startswith(f"{cli.version()} at ")
-    assert re.search(r"answered in \d+\.\d s", found["turn"][1])
+    status, findings = examined(start)
+    assert status == 0, findings
+    assert {word for word, _ in findings.values()} == {"ok"}
+    assert findings["claude"][1].startswith(f"{cli.version()} at ")
+    assert re.search(r"answered in \d+\.\d s", findings["turn"][1])
     assert len(upstream.requests) == 1
 
 
 def test_doctor_not_logged_in(start, upstream):
     """Without a login the doctor says how to log in, and sends nothing upstream."""
-    status, found = examined(start, ANTHROPIC_API_KEY="")
+    status, findings = examined(start, ANTHROPIC_API_KEY="")
     assert status == 1
     for what in ("login", "turn"):
-        assert found[what][0] == "FAILED"
-        assert "`claude /login`" in found[what][1]
-    assert found["claude"][0] == "ok"
+        assert findings[what][0] == "FAILED"
+        assert "`claude /login`" in findings[what][1]
+    assert findings["claude"][0] == "ok"
     assert not upstream.requests
 
 
 @pytest.mark.thorough
 def test_doctor_without_cli(start):
     """For a missing CLI the doctor names the setting."""
-    status, found = examined(start, CLAUDE_CLI_PATH="/nowhere/claude")
+    status, findings = examined(start, CLAUDE_CLI_PATH="/nowhere/claude")
     assert status == 1
-    assert found["claude"] == (
+    assert findings["claude"] == (
         "FAILED",
         "CLAUDE_CLI_PATH=/nowhere/claude is not a program; correct it.",
     )
-    assert found["login"][0] == "ok"
+    assert findings["login"][0] == "ok"
 
 
 @pytest.mark.thorough
 def test_doctor_of_a_taken_port(start, taken):
     """The doctor reports a port that is taken."""
-    status, found = examined(start, PORT=str(taken))
+    status, findings = examined(start, PORT=str(taken))
     assert status == 1
-    assert [name for name, (word, _) in found.items() if word == "FAILED"] == ["address"]
-    assert f"port {taken}: Address already in use" in found["address"][1]
+    assert [name for name, (word, _) in findings.items() if word == "FAILED"] == ["address"]
+    assert f"port {taken}: Address already in use" in findings["address"][1]
 
 
 def test_doctor_without_upstream(start):
     """If the model's API cannot be reached, the doctor says what to check."""
-    status, found = examined(start, ANTHROPIC_BASE_URL="http://127.0.0.1:9")
+    status, findings = examined(start, ANTHROPIC_BASE_URL="http://127.0.0.1:9")
     assert status == 1
-    assert found["turn"][0] == "FAILED"
-    assert "ANTHROPIC_BASE_URL" in found["turn"][1]
+    assert findings["turn"][0] == "FAILED"
+    assert "ANTHROPIC_BASE_URL" in findings["turn"][1]
 
 
 @pytest.mark.thorough
 def test_doctor_of_wrong_settings(start):
     """The doctor names all wrong settings, and checks the rest."""
-    status, found = examined(start, PORT="eighty", POOL_SIZE="-1")
+    status, findings = examined(start, PORT="eighty", POOL_SIZE="-1")
     assert status == 1
-    assert (found["PORT"][0], found["POOL_SIZE"][0]) == ("FAILED", "FAILED")
-    assert found["claude"][0] == found["login"][0] == "ok"
+    assert (findings["PORT"][0], findings["POOL_SIZE"][0]) == ("FAILED", "FAILED")
+    assert findings["claude"][0] == findings["login"][0] == "ok"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])

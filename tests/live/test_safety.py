@@ -128,9 +128,9 @@ def test_rules_deny(serve, upstream):
     """CLAUDE_DISALLOWED_TOOLS denies in Claude Code's rule syntax."""
     server = serve(CLAUDE_DISALLOWED_TOOLS="Bash(ls:*)", POOL_SIZE_OTHER="0").wait()
     use(server, "Bash", command="ls -la")
-    said, failed = tool_result(upstream)
+    output, failed = tool_result(upstream)
     assert failed
-    assert "denied" in said
+    assert "denied" in output
 
 
 def test_rules_allow(serve, upstream):
@@ -142,8 +142,8 @@ def test_rules_allow(serve, upstream):
         POOL_SIZE_OTHER="0",
     ).wait()
     use(server, "Bash", command="hostid")
-    said, failed = tool_result(upstream)
-    assert not failed, said
+    output, failed = tool_result(upstream)
+    assert not failed, output
 
 
 @pytest.mark.parametrize(("mode", "written"), [("acceptEdits", True), ("default", False)])
@@ -159,10 +159,10 @@ def test_permission_mode(serve, upstream, tmp_path, mode, written):
 def test_agents_work_in_an_empty_directory(gateway, upstream):
     """Without CLAUDE_CWD an agent works in an empty directory, removed after the turn."""
     use(gateway, "Bash", command="pwd; ls -A | wc -l")
-    said, failed = tool_result(upstream)
+    output, failed = tool_result(upstream)
     assert not failed
-    assert "/work\\n0" in said
-    folder = Path(json.loads(said).split("\n")[0])
+    assert "/work\\n0" in output
+    folder = Path(json.loads(output).split("\n")[0])
     assert eventually(lambda: not folder.exists(), 25)
 
 
@@ -179,9 +179,9 @@ def test_agents_work_in_an_empty_directory(gateway, upstream):
 def test_no_tool_reaches_another_process(gateway, upstream, tool, arguments):
     """Tools that list, address or schedule other agents do not exist."""
     use(gateway, tool, **arguments)
-    said, failed = tool_result(upstream)
+    output, failed = tool_result(upstream)
     assert failed
-    assert "No such tool" in said
+    assert "No such tool" in output
     assert gateway.at_rest()["sockets"] == 0
 
 
@@ -205,10 +205,10 @@ def test_bash_does_not_reach_other_processes(gateway, upstream, command):
     pid = gateway.claudes()[-1]
     places = {"tmp": gateway.folder / "tmp", "home": gateway.folder / "home", "pid": pid}
     use(gateway, "Bash", command=command.format(**places))
-    said, failed = tool_result(upstream)
-    assert failed, said
+    output, failed = tool_result(upstream)
+    assert failed, output
     assert not (gateway.folder / "tmp" / "planted").exists()
-    assert "the secret" not in said
+    assert "the secret" not in output
 
 
 @pytest.mark.parametrize("tool", ["Read", "Write", "Glob"])
@@ -222,8 +222,8 @@ def test_files_elsewhere_are_out_of_reach(gateway, upstream, tool):
         "Glob": {"pattern": "*", "path": str(secret.parent)},
     }
     use(gateway, tool, **arguments[tool])
-    said, failed = tool_result(upstream)
-    assert failed, said
+    output, failed = tool_result(upstream)
+    assert failed, output
     assert secret.read_text() == "the secret"
 
 

@@ -159,9 +159,9 @@ def test_what_can_be_read(confine, kind, attempt):
     """Keys, other sessions, processes and the gateway's files are read as SECURITY.md says."""
     confined = confine(kind)
     command, mark = ATTEMPTS[attempt]
-    said = confined.run("echo tried; " + command.format(**confined.places()))
-    assert said.startswith(("tried", "Exit code 1\ntried")) is (kind != "nothing"), said
-    assert (mark in said) is (attempt in SEEN[kind]), said
+    output = confined.run("echo tried; " + command.format(**confined.places()))
+    assert output.startswith(("tried", "Exit code 1\ntried")) is (kind != "nothing"), output
+    assert (mark in output) is (attempt in SEEN[kind]), output
 
 
 # Commands that Claude Code runs unasked in some mode, and some that it never does.
@@ -188,8 +188,8 @@ def test_only_reading_commands_run(confine, mode):
     work = Path(confined.run("pwd", **more).split("\n")[0])
     (work / "here").write_text("a")
     for command in WRITING:
-        said = confined.run(command, **more)
-        assert "approval" in said or "denied" in said, (command, said)
+        output = confined.run(command, **more)
+        assert "approval" in output or "denied" in output, (command, output)
     assert (work / "here").read_text() == "a"
     assert [path.name for path in work.iterdir()] == ["here"]
 
@@ -201,10 +201,10 @@ def test_no_way_around_the_checks(confine, command):
     link = Path(confined.run("pwd", session_id="around").split("\n")[0], "link")
     if not link.is_symlink():
         link.symlink_to(confined.places()["keys"].parent)
-    said = confined.run(command.format(**confined.places()), session_id="around")
-    assert "sha256" not in said
-    assert KEY not in said
-    assert "denied" in said or "No such file" in said, said
+    output = confined.run(command.format(**confined.places()), session_id="around")
+    assert "sha256" not in output
+    assert KEY not in output
+    assert "denied" in output or "No such file" in output, output
 
 
 @pytest.mark.parametrize("mode", ["plan", "default", "dontAsk", "acceptEdits"])
@@ -267,8 +267,8 @@ def test_sandbox_runs_what_is_asked(confine):
     """In the sandbox commands write in the agent's directory, and the files stay."""
     confined = confine("sandbox")
     command = "pwd; echo text > made && python3 -c 'print(open(\"made\").read() * 2)'"
-    work, *said = confined.run(command, session_id="builds").split("\n")
-    assert said[:2] == ["text", "text"]
+    work, *output = confined.run(command, session_id="builds").split("\n")
+    assert output[:2] == ["text", "text"]
     assert Path(work, "made").read_text() == "text\n"
 
 
@@ -284,8 +284,8 @@ def test_sandbox_cannot_be_left(confine):
     """A command that asks to run outside the sandbox runs inside."""
     confined = confine("sandbox")
     command = SHOW.format(path=confined.places()["keys"])
-    said = confined.use("Bash", {"command": command, "dangerouslyDisableSandbox": True})
-    assert "No such file" in said
+    output = confined.use("Bash", {"command": command, "dangerouslyDisableSandbox": True})
+    assert "No such file" in output
 
 
 def test_user_of_its_own(confine):

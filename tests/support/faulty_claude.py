@@ -63,40 +63,40 @@ def end() -> None:
     event(type="message_stop")
     usage = {"claude-x": {"inputTokens": 1, "outputTokens": 1, "costUSD": 0.001}}
     numbers = {"duration_ms": 1, "duration_api_ms": 1, "num_turns": 1, "total_cost_usd": 0.001}
-    told = {"result": "ok", "usage": USAGE, "modelUsage": usage, "stop_reason": "end_turn"}
+    details = {"result": "ok", "usage": USAGE, "modelUsage": usage, "stop_reason": "end_turn"}
     how = {"subtype": "success", "is_error": False, "session_id": "s"}
-    say({"type": "result", **how, **numbers, **told})
+    say({"type": "result", **how, **numbers, **details})
 
 
-def run_on(told: str, number: int) -> None:
+def run_on(directive: str, number: int) -> None:
     """Write without end, or *number* times, as the directive says."""
-    while told == "flood":
+    while directive == "flood":
         shout(b'{"type": "nobody\'s", "of": 1}\n' * 2000)
-    while told == "shout":
+    while directive == "shout":
         shout(b"help! " * 10_000, 2)
-    if told == "babble":
+    if directive == "babble":
         for _ in range(number) if number else itertools.count():
             word("word " * 10_000)
 
 
-def answer(told: str, number: int) -> None:
+def answer(directive: str, number: int) -> None:
     """Follow the directive, after writing a file that says that there was a user message."""
     Path(os.environ["TMPDIR"], "asked").write_text(str(os.getpid()))
-    if told in ("begin", "half", "leave", "babble", "deaf"):
+    if directive in ("begin", "half", "leave", "babble", "deaf"):
         begin()
-    if told in ("half", "leave"):
+    if directive in ("half", "leave"):
         shout(b'{"type": "stream_event", "ev')
-    run_on(told, number)
-    if told == "leave":
+    run_on(directive, number)
+    if directive == "leave":
         sys.exit(1)
-    if told in ("still", "begin", "half", "deaf"):
+    if directive in ("still", "begin", "half", "deaf"):
         return
-    if told == "garbage":
+    if directive == "garbage":
         shout(random.Random(1).randbytes(300_000) + b"\n")
         shout(b'\n\n{}\n[]\nnull\n"type"\n{"type": 7}\n{"type": {}}\n' + b"[" * 100_000 + b"\n")
-    if told == "line":
+    if directive == "line":
         shout(b'{"type": "nobody\'s", "of": "' + b"x" * (number * 1024**2) + b'"}\n')
-    if told != "babble":
+    if directive != "babble":
         begin()
     end()
 
@@ -109,11 +109,11 @@ def settings() -> Any:
 
 
 def main() -> None:
-    told, number = "", 0
+    directive, number = "", 0
     for line in sys.stdin.buffer:
-        if found := re.findall(rb"\[\[([a-z]+) ?(\d*)\]\]", line):
-            told, number = found[-1][0].decode(), int(found[-1][1] or 0)
-        if told == "deaf":
+        if directives := re.findall(rb"\[\[([a-z]+) ?(\d*)\]\]", line):
+            directive, number = directives[-1][0].decode(), int(directives[-1][1] or 0)
+        if directive == "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         frame = json.loads(line)
         if frame["type"] == "control_request":
@@ -124,8 +124,8 @@ def main() -> None:
             about = {"subtype": "success", "request_id": frame["request_id"], "response": said}
             say({"type": "control_response", "response": about})
         elif frame["type"] == "user":
-            answer(told, number)
-    if told == "deaf":
+            answer(directive, number)
+    if directive == "deaf":
         time.sleep(1000)
 
 

@@ -109,14 +109,14 @@ class RandomOutput:
 
     def _spoil(self, lines: list[bytes]) -> None:
         frame = json.loads(json.dumps(self._chance.choice(WELL)))
-        place, key = frame, self._chance.choice(sorted(frame))
-        while isinstance(place[key], dict) and place[key] and self._chance.random() < 0.8:
-            place = place[key]
-            key = self._chance.choice(sorted(place))
+        target, key = frame, self._chance.choice(sorted(frame))
+        while isinstance(target[key], dict) and target[key] and self._chance.random() < 0.8:
+            target = target[key]
+            key = self._chance.choice(sorted(target))
         if self._chance.random() < 0.3:
-            del place[key]
+            del target[key]
         else:
-            place[key] = self._chance.choice(WRONG)
+            target[key] = self._chance.choice(WRONG)
         lines[self._chance.randrange(len(lines))] = line(frame)
 
     def _shuffle(self, lines: list[bytes]) -> None:
