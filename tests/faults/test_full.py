@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -150,19 +151,21 @@ def test_keys_take_turns(serve, tmp_path, faulty_claude):
         serve, tmp_path, {"alice": {}, "bob": {}}, CLAUDE_CLI_PATH=faulty_claude, **settings
     )
     server = keyed.server
-    order = []
-
-    def turn(name):
-        order.append((name, keyed.ask(name, "hello", claude={"profile": "plain"})[0]))
-
+    plain = {"claude": {"profile": "plain"}}
     with Client(server) as first, ThreadPoolExecutor() as pool:
         head = f"Authorization: Bearer {keyed.keys['alice']}\r\nContent-Type"
         asked_first = request("[[begin]]", stream=True).replace(b"Content-Type", head.encode(), 1)
         first.send(asked_first).read_until(b'"content":"ok"')
+        turns = []
         for number, name in enumerate(("alice",) * 4 + ("bob",)):
-            pool.submit(turn, name)
+            turns.append(pool.submit(keyed.ask, name, "hello", **plain))
             assert comes_to(server, 1, number + 1)
         first.close()
-    assert {status for _, status in order} == {200}
-    assert len(order) == 5
-    assert [name for name, _ in order].index("bob") <= 2  # the answers of two may cross
+        assert {turn.result()[0] for turn in turns} == {200}
+    assert eventually(lambda: len(keys_logged(server)) == 6)
+    assert keys_logged(server)[1:].index("bob") <= 2  # the log lines of two turns may cross
+
+
+def keys_logged(server):
+    """Return the key of each turn in the log."""
+    return re.findall(r" key=(\w+)", server.log())
