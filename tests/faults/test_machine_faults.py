@@ -196,10 +196,10 @@ def test_no_room_for_a_workspace(serve, faulty_claude, tmp_path):
 # File descriptors
 
 
-@pytest.fixture(scope="module")
-def small(_servers, faulty_claude):
-    """A gateway that each test leaves as it was; see `is_well`."""
-    server = _servers(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
+@pytest.fixture
+def small(serve, faulty_claude):
+    """A gateway of each test's own: its processes and its log tell what the test did."""
+    server = serve(CLAUDE_CLI_PATH=faulty_claude, **POOLS).wait()
     play(server, "hello")
     return server
 
