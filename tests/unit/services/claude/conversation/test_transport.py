@@ -103,7 +103,7 @@ async def connected(process):
     """Yield a connected transport and its frames."""
     transport = transport_of(process)
     await transport.connect()
-    await transport.write(json.dumps({"request_id": "greeting"}))
+    await transport.write(json.dumps({"request_id": "sdk_1"}))
     async with contextlib.aclosing(transport.read_messages()) as frames:
         assert (await anext(frames))["type"] == "control_response"
         yield transport, frames
