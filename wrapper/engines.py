@@ -19,7 +19,7 @@ CLAUDE = "claude"
 def build_engine(settings: Settings, lifecycle: Lifecycle) -> Engine:
     """Return the engine that WRAPPER_ENGINE names. Raises SettingsError if there is none.
 
-    If Claude Code must not serve, it tells the *lifecycle* why.
+    If Claude Code must not serve, the engine reports the reason to *lifecycle*.
     """
     if settings.wrapper_engine != CLAUDE:
         return _factory(settings.wrapper_engine)(settings)

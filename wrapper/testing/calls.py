@@ -145,7 +145,7 @@ def as_written(text: str) -> Any:
 
 
 def _allowed(choice: Body, names: list[str]) -> list[str] | None:
-    """Return the names of which `tool_choice` forces a call; None if it forces none.
+    """Return the tools, one of which `tool_choice` forces; None if it forces no call.
 
     The list is empty for `none`, and for a name that was not offered.
     """
