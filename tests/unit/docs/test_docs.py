@@ -1,4 +1,4 @@
-"""The pages for people: what they name is there, and numbers are the code's."""
+"""The documentation: everything it names exists, and its numbers are the code's."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 TEXTS = {page.name: page.read_text() for page in PAGES}
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
-# What is named as a path: it has a directory, or a suffix that only files here have.
+# A path has a directory, or a suffix that only files of this project have.
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|conf|md|txt))`")
-# Files of others, and what is made as it is needed.
+# Files of other programs, and directories that are created on demand.
 OF_OTHERS = {"CLAUDE.md", "conftest.py", "tests/clients/.envs"}
-SPOKEN = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
-# Variables that others read (Claude Code, its providers, openai, make), and a key of JSON.
+VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+# Variables of other programs (Claude Code, its providers, openai, make), and a JSON key.
 FOREIGN = re.compile(
     r"ANTHROPIC_|AWS_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
     r"|OPENAI_BASE_URL|OPENAI_API_KEY|SOAK_SECONDS|INVALID_JSON"
 )
-# What the README tells of the benchmark, in its order.
+# The README's measurements, in its order.
 MEASURED = (
     ("One at a time", "gateway"),
     ("One at a time", "claude -p, plain"),
@@ -45,9 +45,9 @@ MEASURED = (
 
 
 def cells(page, head):
-    """Return the rows of the table of *page* that has *head*, each as the texts of its cells."""
-    told = TEXTS[page].split(f"{head}\n")[1].split("\n\n")[0].splitlines()[1:]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in told]
+    """Return the rows of the table with *head* in *page*, each as a list of its cells."""
+    lines = TEXTS[page].split(f"{head}\n")[1].split("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in lines]
 
 
 def anchors(page):
@@ -58,7 +58,7 @@ def anchors(page):
 
 @EACH
 def test_links(page):
-    """What a page links to is there, and so is the heading."""
+    """A page links to files and headings that exist."""
     for name, anchor in LINK.findall(page.read_text()):
         target = (page.parent / name) if name else page
         assert target.exists(), name
@@ -67,46 +67,46 @@ def test_links(page):
 
 @EACH
 def test_paths(page):
-    """A file that a page names is there: from the root, beside the page, a test or an example."""
+    """A file that a page names exists: in the root, beside the page, in tests/ or examples/."""
     named = set(PATH.findall(page.read_text())) - OF_OTHERS
-    places = (ROOT, page.parent, ROOT / "tests", ROOT / "examples")
+    folders = (ROOT, page.parent, ROOT / "tests", ROOT / "examples")
     paths = [name for name in named if "/" not in name or (ROOT / name.split("/")[0]).exists()]
-    assert [name for name in paths if not any((at / name).exists() for at in places)] == []
+    assert [name for name in paths if not any((folder / name).exists() for folder in folders)] == []
 
 
 @EACH
 def test_settings(page):
-    """Every setting that a page names is one."""
+    """Every setting that a page names exists."""
     known = {row.name.upper() for row in fields(Settings)}
-    told = {name for name in SPOKEN.findall(page.read_text()) if not FOREIGN.match(name)}
-    assert told <= known
+    named = {name for name in VARIABLE.findall(page.read_text()) if not FOREIGN.match(name)}
+    assert named <= known
 
 
 @EACH
 def test_targets(page):
-    """Everything that a page tells people to make is in the Makefile."""
-    told = re.findall(r"(?:^\$ |`)make ([\w-]+)", page.read_text(), re.M)
+    """Every `make` target that a page names is in the Makefile."""
+    named = re.findall(r"(?:^\$ |`)make ([\w-]+)", page.read_text(), re.M)
     rules = re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
-    assert set(told) <= set(rules)
+    assert set(named) <= set(rules)
 
 
 def test_foreign_names_are_no_settings():
-    """What is taken for a variable of others is none of the gateway's settings."""
+    """No setting of the gateway matches the pattern of other programs' variables."""
     names = {row.name.upper() for row in fields(Settings)}
     assert not [name for name in names if FOREIGN.match(name)]
 
 
 @pytest.mark.parametrize("row", cells("operations.md", "| memory | cores | turns at once |"))
 def test_sizes(row, monkeypatch):
-    """The turns that a machine is said to have room for are those that the gateway lets run."""
+    """The table of sizes says how many turns the gateway runs at once."""
     gib, cores, turns = (int(cell.split()[0]) for cell in row)
     monkeypatch.setattr(host, "memory", lambda: gib * 1024**3)
     monkeypatch.setattr(host, "cores", lambda: cores)
     assert Settings().max_concurrent_turns == turns
 
 
-def test_what_sizes_come_from():
-    """The numbers of the rule are the code's."""
+def test_size_formula():
+    """The formula for sizes has the code's numbers."""
     mib = 1024**2
     process, own = settings.PROCESS_BYTES // mib, settings.GATEWAY_BYTES // mib
     text = TEXTS["operations.md"]
@@ -115,33 +115,33 @@ def test_what_sizes_come_from():
 
 
 def test_errors():
-    """The table of errors has each that there is, with its status, type and code."""
+    """The table of errors has every error, with its status, type and code."""
     kinds: list[type[ApiError]] = [ApiError]
     kinds += [kind for kind in vars(errors).values() if isinstance(kind, type) and kind != ApiError]
-    there = {(str(k.status), k.type, k.code or "null") for k in kinds if issubclass(k, ApiError)}
+    expected = {(str(k.status), k.type, k.code or "null") for k in kinds if issubclass(k, ApiError)}
     rows = cells("api.md", "| status | type | code | what to do |")
-    told = {(row[0], row[1].strip("`"), re.split("`?, or", row[2])[0].strip("`")) for row in rows}
-    assert told == there
+    listed = {(row[0], row[1].strip("`"), re.split("`?, or", row[2])[0].strip("`")) for row in rows}
+    assert listed == expected
 
 
 def test_routes():
-    """The table of routes has each that the OpenAPI document has, and no other."""
+    """The table of routes has the routes of the OpenAPI document, and no others."""
     client = create_app(Settings(), engine=ScriptedEngine()).test_client()
     document = json.loads(client.get("/openapi.json").data)
-    there = {
+    expected = {
         f"{method.upper()} {path}"
         for path, methods in document["paths"].items()
         for method in methods
         if method in ("get", "post", "delete")
     }
     rows = cells("api.md", "| route | what |")
-    assert {route for row in rows for route in re.findall("`(.+?)`", row[0])} == there
+    assert {route for row in rows for route in re.findall("`(.+?)`", row[0])} == expected
 
 
 def test_claude_options():
     """The table of options in `claude` has each."""
-    told = {row[0].strip("`") for row in cells("api.md", "| option in `claude` | meaning |")}
-    assert told == set(ClaudeSchema().fields)
+    listed = {row[0].strip("`") for row in cells("api.md", "| option in `claude` | meaning |")}
+    assert listed == set(ClaudeSchema().fields)
 
 
 def test_streams():
@@ -153,7 +153,7 @@ def test_streams():
 
 
 def test_measured():
-    """The README's times are medians of the last benchmark, and of its day."""
+    """The README's times and date are those of bench/results.md."""
     why = TEXTS["README.md"].split("## Why")[1].split("\n- ")[1]
     results = (ROOT / "bench" / "results.md").read_text()
     day = re.findall(r"\d{4}-\d\d-\d\d", results)[0]
@@ -170,7 +170,7 @@ def test_demo_picture():
 
 
 def test_pages_are_found():
-    """There is a page for each that the README tells of, and it tells of all in docs/."""
-    told = set(re.findall(r"\(docs/([\w-]+\.md)\)", TEXTS["README.md"]))
-    assert told == {name for name in os.listdir(ROOT / "docs") if name.endswith(".md")}
+    """The README links every page in docs/, and is short."""
+    linked = set(re.findall(r"\(docs/([\w-]+\.md)\)", TEXTS["README.md"]))
+    assert linked == {name for name in os.listdir(ROOT / "docs") if name.endswith(".md")}
     assert len(TEXTS["README.md"].splitlines()) <= 250
