@@ -174,7 +174,7 @@ def test_broken_off(gateway, upstream, fault, profile):
         ('[[tool Bash {"command": "echo a"}]] [[break 529]]', 503, "is overloaded: Overloaded"),
         ("[[deltas 5]] [[break 429]]", 429, "limits the rate: scripted rate limit"),
         ("[[deltas 5]] [[break 500]]", 500, "failed: Internal server error"),
-        ("[[deltas 5]] [[break 529]] [[whole]]", 502, "broke its answer off: it is overloaded"),
+        ("[[deltas 5]] [[break 529]] [[whole]]", 502, "broke off its answer: it is overloaded"),
         ("[[error 503 Down]]", 500, "failed with status 503: Down"),
         ("[[error 529 Busy]]", 503, "is overloaded: Busy"),
     ],

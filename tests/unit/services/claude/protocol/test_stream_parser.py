@@ -486,6 +486,12 @@ def test_answer_in_words():
     assert parser.end(None).ending is Ending.DONE
 
 
+def test_answer_in_words_comes_once():
+    """A second end of the message, without a reason, does not repeat the answer."""
+    _, events = called(start(), text("{}"), stop("end_turn"), stop(None), answer="x")
+    assert events == [TextDelta("{}")]
+
+
 def test_answer_in_words_of_an_agent():
     """If the result has no answer, it is the text before Claude Code asked again."""
     parser, events = called(
