@@ -176,7 +176,7 @@ class Gateway:
         It blocks, so a signal handler must call it in another thread.
         """
         self.lifecycle.drain()
-        self.admission.rest(self.settings.graceful_timeout + ENDING_SECONDS)
+        self.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
         self.close()
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ def _admission(settings: Settings) -> Admission:
     return Admission(
         settings.max_concurrent_turns,
         queue=settings.max_queue,
-        patience=settings.queue_timeout,
+        timeout=settings.queue_timeout,
         tick=CHECK_SECONDS,
     )
 

@@ -72,13 +72,13 @@ class Caller(threading.Thread):
 class World:
     """An admission, its callers and the time."""
 
-    def __init__(self, places: int, *, queue: int = 100, patience: float = 10.0):
+    def __init__(self, places: int, *, queue: int = 100, timeout: float = 10.0):
         self.now = 0.0
         self.callers: list[Caller] = []
         self.admission = Admission(
             places,
             queue=queue,
-            patience=patience,
+            timeout=timeout,
             tick=TICK,
             clock=lambda: self.now,
             wait=lambda event, seconds: threading.current_thread().wait(event, seconds),  # type: ignore[attr-defined]

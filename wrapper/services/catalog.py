@@ -1,4 +1,4 @@
-"""The catalogue: which models there are, and which one a request's name means."""
+"""The catalog: the models that the gateway serves, and the names that requests use for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from wrapper.errors import ModelNotFound
 from wrapper.services.model_names import is_claude, spellings
 
-# The five of the first release, all retired by now, and the family whose current model follows.
+# The five models of the first release, all retired by now, and the family of their successors.
 LEGACY = {
     "claude-sonnet-4-20250514": "sonnet",
     "claude-opus-4-20250514": "opus",
@@ -19,17 +19,17 @@ LEGACY = {
     "claude-3-5-sonnet-20241022": "sonnet",
     "claude-3-5-haiku-20241022": "haiku",
 }
-# Claude Code's aliases, which it knows before it has been asked for them.
+# Claude Code's aliases, which hold before it has reported its models.
 ALIASES = ("sonnet", "opus", "haiku")
-# Claude Code's name for the model that it would choose itself.
+# Claude Code's name for the model that it chooses itself.
 DEFAULT = "default"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model by the `id` that requests may use. `runs` is what the name stands for.
+    """A model. Requests name it by `id`, and `runs` is the id of the model that then runs.
 
-    `capabilities` is what it takes, where the engine says so.
+    `capabilities` is None where the engine does not report them.
     """
 
     id: str
@@ -39,20 +39,20 @@ class Model:
 
     @property
     def name(self) -> str:
-        """Return what to show: an alias has its title, and a model's own id stands for itself."""
+        """Return the name to show: the title of an alias, or the id of a model."""
         return self.id if self.id == self.runs else self.title or self.id
 
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """What a request's name means: the `model` to run, and the retired one it replaces."""
+    """The `model` to run for a request's name, and the retired model that it replaces, if any."""
 
     model: str
     remapped: str | None = None
 
 
 class Catalog:
-    """The models that are served. *reported* returns what the engine says it has, at once."""
+    """The models that are served. *reported* returns the engine's models without waiting."""
 
     def __init__(
         self,
@@ -68,25 +68,25 @@ class Catalog:
         self._remap = remap
 
     def models(self) -> list[Model]:
-        """Return every model that has a name, each name once.
+        """Return the models, each name once.
 
-        Clients take the first one where their user chooses none, so DEFAULT_MODEL's is the first.
-        Claude Code's own default, which may be its dearest model, is the last.
+        Clients take the first one where their user chooses none, so that of DEFAULT_MODEL comes
+        first. Claude Code's own default, which may be its dearest model, comes last.
         """
         models = {model.id: model for model in self._all()}
         return sorted(models.values(), key=_is_default)
 
     def find(self, name: str) -> Model:
-        """Return the model called *name*. Raises ModelNotFound where no request could use it."""
+        """Return the model called *name*. Raises ModelNotFound if requests cannot use that name."""
         for model in self.models():
             if model.id == name:
                 return model
         return Model(name, self.choose(name).model)
 
     def choose(self, name: str | None) -> ResolvedModel:
-        """Return what to run for a request's *name*; None means the default.
+        """Return the model to run for a request's *name*. None stands for the default.
 
-        Raises ModelNotFound for a name that is no Claude model's.
+        Raises ModelNotFound for a name that no Claude model has.
         """
         wanted = name or self._default
         for spelling in spellings(wanted):
@@ -99,7 +99,7 @@ class Catalog:
         )
 
     def _choose(self, name: str) -> ResolvedModel | None:
-        """Return what to run for exactly this *name*. The operator's own names go as they are."""
+        """Return the model to run for exactly this *name*; names in settings are not checked."""
         wanted = self._aliases.get(name, name)
         if self._remap and wanted in LEGACY:
             return ResolvedModel(LEGACY[wanted], remapped=wanted)
@@ -108,31 +108,31 @@ class Catalog:
         return None
 
     def _is_named(self, name: str) -> bool:
-        """Say whether Claude Code or the operator names a model so."""
+        """Say whether Claude Code or the settings have a model of this name."""
         if name == self._default or name in self._aliases.values():
             return True
         return any(name in (model.id, model.runs) for model in self._reported())
 
     def resolve(self, name: str) -> str:
-        """Return what *name* runs, as far as that is known; *name* itself where it is not."""
+        """Return the id of the model that runs for *name*, or *name* itself where it is unknown."""
         wanted = self._aliases.get(name, name)
         return next((model.runs for model in self._reported() if model.id == wanted), wanted)
 
     def capabilities(self, model: str) -> Capabilities:
-        """Return which parameters *model*, one to run, takes."""
+        """Return the parameters that *model*, the one that runs, accepts."""
         reported = self._reported()
-        for one in reported:
-            if model in (one.id, one.runs):
-                return one.capabilities or capabilities_of(one.runs)
-        # Until the engine has said otherwise an alias stands for the newest of its family. One that
-        # it knows and does not tell of may run an older one, as with Bedrock and Vertex AI.
+        for candidate in reported:
+            if model in (candidate.id, candidate.runs):
+                return candidate.capabilities or capabilities_of(candidate.runs)
+        # Until the engine reports its models, an alias stands for the newest of its family. An
+        # alias that a report omits may run an older one, as with Bedrock and Vertex AI.
         return NEWEST if model in ALIASES and not reported else capabilities_of(model)
 
     def _all(self) -> Iterator[Model]:
-        """Yield the models, of which the last one with a name is the one that has it."""
+        """Yield the models. Of several with one name the last one counts."""
         reported = self._reported()
         first = self.resolve(self._default)
-        for model in sorted(reported, key=lambda one: (_is_default(one), one.runs != first)):
+        for model in sorted(reported, key=lambda model: (_is_default(model), model.runs != first)):
             yield Model(model.runs, model.runs, "" if _is_default(model) else model.title)
         yield from reported
         for alias in ALIASES:
@@ -149,16 +149,16 @@ def _is_default(model: Model) -> bool:
 
 
 def created(model_id: str) -> int:
-    """Return the date in a model's id in Unix seconds; 0 where it has none."""
-    if not (found := re.search(r"(20\d\d)(\d\d)(\d\d)", model_id)):
+    """Return the date in a model's id in Unix seconds, or 0 where it has none."""
+    if not (match := re.search(r"(20\d\d)(\d\d)(\d\d)", model_id)):
         return 0
-    year, month, day = map(int, found.groups())
+    year, month, day = map(int, match.groups())
     return calendar.timegm((year, month, day, 0, 0, 0))
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Whether a model takes a parameter; `thinking_off`, whether it can do without thinking."""
+    """The parameters that a model accepts. `thinking_off` says that thinking can be turned off."""
 
     temperature: bool = True
     top_p: bool = True
@@ -168,14 +168,14 @@ class Capabilities:
 
 
 NEWEST = Capabilities(temperature=False, top_p=False, thinking_off=False)
-# The first that is found in a model's id holds. What is listed here is what Claude Code 2.1 sends
-# for each: it does not say so of sampling, and only of models that it lists of thinking.
+# The first pattern that matches a model's id counts. The table follows what Claude Code 2.1 sends
+# for each model. Claude Code does not report sampling, and thinking only for models that it lists.
 FAMILIES: tuple[tuple[re.Pattern[str], Capabilities], ...] = tuple(
     (re.compile(pattern), capabilities)
     for pattern, capabilities in (
         (r"claude-(\w+-)?([123]\b|v\d|instant)", Capabilities(reasoning_effort=False)),
         (r"claude-(opus|sonnet)-4(?!-\d\b)", Capabilities()),
-        # From 4.1 on the API takes only one of both, and Claude Code always sends a temperature.
+        # From 4.1 on the API accepts only one of both, and Claude Code always sends a temperature.
         (r"claude-\w+-4-[1-6]\b", Capabilities(top_p=False)),
         (r"claude-\w+-4\b", Capabilities(temperature=False, top_p=False)),
         (r"claude-(opus|sonnet)-5(?!-\d\b)", Capabilities(temperature=False, top_p=False)),
@@ -183,8 +183,8 @@ FAMILIES: tuple[tuple[re.Pattern[str], Capabilities], ...] = tuple(
 )
 
 
-# The most tokens of an answer, by the same rule, where they are fewer than 128,000; what is above
-# that Claude Code 2.1.330 cuts off.
+# The most tokens of an answer, by the same rule, where the limit is below 128,000. Claude Code
+# 2.1.330 cuts off what is above that.
 OUTPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
     (re.compile(pattern), most)
     for pattern, most in (
@@ -198,12 +198,12 @@ OUTPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
 
 @lru_cache(maxsize=256)
 def capabilities_of(model: str) -> Capabilities:
-    """Return what *model*, an id of Anthropic's or a provider's, takes, as far as it can be told.
+    """Return what *model*, an id of Anthropic or of a provider, is known to accept.
 
-    A family that is not in the table is newer than it. An id that names no family is held for one
-    that takes everything, so that its provider judges.
+    A family that is not in the table is newer than the table. A model whose id names no family is
+    taken to accept everything, so that its provider decides.
     """
-    found = (capabilities for pattern, capabilities in FAMILIES if pattern.search(model))
-    capabilities = next(found, NEWEST if "claude-" in model else Capabilities())
+    matching = (capabilities for pattern, capabilities in FAMILIES if pattern.search(model))
+    capabilities = next(matching, NEWEST if "claude-" in model else Capabilities())
     limits = (most for pattern, most in OUTPUT if pattern.search(model))
     return replace(capabilities, max_output_tokens=next(limits, capabilities.max_output_tokens))

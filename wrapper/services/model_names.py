@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# What routers and their clients put before a model's name, each followed by a slash.
+# The prefixes that routers and their clients put before a model's name, followed by a slash.
 ROUTERS = frozenset(
     (
         *("anthropic", "azure", "azure_ai", "bedrock", "claude", "custom", "custom_openai"),
@@ -21,21 +21,21 @@ _CLAUDE = re.compile(
     rf"|{_BEDROCK}"
     r"|arn:aws[a-z-]*:bedrock:[a-z\d-]*:\d*:(?:"
     rf"(?:foundation-model|inference-profile)/{_BEDROCK}"
-    # Of these the name does not tell which model runs.
+    # These names do not tell which model runs.
     r"|(?:application-inference-profile|inference-profile|provisioned-model)/[A-Za-z\d_-]+)"
 )
 _DOTTED = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def is_claude(name: str) -> bool:
-    """Say whether *name* has the form of a Claude model's id at Anthropic, Bedrock or Vertex AI."""
+    """Say whether *name* looks like a Claude model's id at Anthropic, Bedrock or Vertex AI."""
     return _CLAUDE.fullmatch(name) is not None
 
 
 def spellings(name: str) -> Iterator[str]:
-    """Yield *name*, and then what it means where a router wrote it.
+    """Yield *name*, and then the names that it has without a router's prefixes and dots.
 
-    openrouter/anthropic/claude-sonnet-4.5 also means claude-sonnet-4.5 and claude-sonnet-4-5.
+    openrouter/anthropic/claude-sonnet-4.5 also yields claude-sonnet-4.5 and claude-sonnet-4-5.
     """
     yield name
     router, slash, rest = name.partition("/")

@@ -1,4 +1,4 @@
-"""The principal: who is calling, and what they may do at most."""
+"""The principal: who sends a request, and the limits of their key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-# A name stands in logs, in the books, and names a directory.
+# A name is written to logs and to the usage store, and names a directory.
 NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,63}", re.ASCII)
 
 
@@ -17,9 +17,9 @@ def _ceiling(meaning: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class Principal:
-    """One caller. A ceiling of None is none; raises ValueError for a name that cannot be one.
+    """A caller. A limit of None does not apply. Raises ValueError for a name that is not allowed.
 
-    `shares` says that there are other callers, so that it gets a working directory of its own.
+    `shares` says that there are other callers, so that this one has its own working directory.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Principal:
 
     @property
     def has_budget(self) -> bool:
-        """Say whether its dollars are counted against a budget."""
+        """Say whether the caller has a budget."""
         return self.usd_per_day is not None or self.usd_per_month is not None
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Principal:
             )
 
 
-# Who calls where there is no key at all, and who has the one of API_KEY.
+# The caller without keys, and the caller with API_KEY.
 LOCAL = Principal("local", shares=False, admin=True)
 DEFAULT = Principal("default", shares=False, admin=True)
 RESERVED = frozenset({LOCAL.name, DEFAULT.name})
@@ -65,10 +65,10 @@ RESERVED = frozenset({LOCAL.name, DEFAULT.name})
 
 @dataclass(frozen=True)
 class Caller:
-    """Who waits for an answer, under which id, and whether they have `gone`.
+    """Who waits for the answer of a request. `gone` says whether they have disconnected.
 
-    `attempt` is their own name of the request, and `again` says that they have sent it before.
-    `admitted` says that the request is counted against its rate already.
+    `attempt` is the client's idempotency key, and `again` says that the client has sent the request
+    before. `admitted` says that the request already counts against its rate limit.
     """
 
     principal: Principal = LOCAL
@@ -80,5 +80,5 @@ class Caller:
 
     @property
     def may_repeat(self) -> bool:
-        """Say whether the request may be one that was answered before."""
+        """Say whether the request may have been answered before."""
         return self.again or bool(self.attempt)

@@ -1,4 +1,4 @@
-"""The link: the client of one Redis, whose failures are told without the password."""
+"""A client of one Redis, whose errors never show the password."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from urllib.parse import parse_qs, unquote, urlsplit
 if TYPE_CHECKING:
     from redis import Redis
 
-# Seconds to wait for Redis; a URL may say otherwise (?socket_timeout=5).
+# Seconds to wait for Redis. A URL can set others (?socket_timeout=5).
 TIMEOUT = 2.0
 
 
 class RedisFailed(Exception):
-    """Raised when Redis is of no use.
+    """Raised when Redis cannot be used.
 
-    `told` says why and what to do, to anyone; the message adds *where* it failed.
+    `reason` says why and what to do, and anyone may see it. The message adds *where* it failed.
     """
 
-    def __init__(self, told: str, where: str = ""):
-        super().__init__(f"{told} ({where})" if where else told)
-        self.told = told
+    def __init__(self, reason: str, where: str = ""):
+        super().__init__(f"{reason} ({where})" if where else reason)
+        self.reason = reason
         self.where = where
 
 
 class RedisClient:
-    """Leads to the Redis at *url*, which *setting* is the name of. Needs redis-py.
+    """Connects to the Redis at *url*, the value of *setting*. Needs redis-py.
 
-    Threads may use it at once. Answers are text, or bytes without *decode*.
+    Threads may share it. Replies are text, or bytes without *decode*.
     """
 
     def __init__(self, url: str, setting: str, *, decode: bool = True):
@@ -42,7 +42,7 @@ class RedisClient:
 
     @contextlib.contextmanager
     def reached(self) -> Iterator[Redis]:
-        """Give the client; what fails is RedisFailed, without the password."""
+        """Yield the client. Errors become RedisFailed, without the password."""
         try:
             from redis import RedisError, ResponseError
         except ImportError:
@@ -53,11 +53,11 @@ class RedisClient:
         except ResponseError as error:
             raise self._failed(f"Redis refuses: {self._masked(error)}") from None
         except (RedisError, OSError) as error:
-            told = "Redis cannot be reached; start it, or mend the URL"
-            raise self._failed(told, self._masked(error)) from None
+            reason = "Redis cannot be reached; start it, or mend the URL"
+            raise self._failed(reason, self._masked(error)) from None
 
     def close(self) -> None:
-        """Part with Redis until it is wanted again."""
+        """Disconnect. The next use connects again."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -72,7 +72,7 @@ class RedisClient:
             if self._client is None:
                 try:
                     _check(self._url)
-                    # Not tried again by the client: a caller waits for this, and TIMEOUT holds.
+                    # Without retries, so that a caller waits no longer than TIMEOUT.
                     self._client = Redis.from_url(
                         self._url,
                         decode_responses=self._decode,
@@ -80,13 +80,13 @@ class RedisClient:
                         socket_connect_timeout=TIMEOUT,
                         retry=Retry(NoBackoff(), 0),
                     )
-                except ValueError:  # whose text may hold a piece of the password
+                except ValueError:  # its text may contain a part of the password
                     mend = "write redis://:PASSWORD@HOST:PORT/0, the password %-escaped"
                     raise self._failed(f"this is no URL of a Redis; {mend}") from None
             return self._client
 
-    def _failed(self, told: str, where: str = "") -> RedisFailed:
-        return RedisFailed(f"{self._setting}: {told}", where)
+    def _failed(self, reason: str, where: str = "") -> RedisFailed:
+        return RedisFailed(f"{self._setting}: {reason}", where)
 
     def _masked(self, error: Exception) -> str:
         text = str(error)
@@ -98,6 +98,6 @@ class RedisClient:
 
 
 def _check(url: str) -> None:
-    """Raise ValueError where a bare / or # of a password would be taken for the host's end."""
+    """Raise ValueError where an unescaped / or # in a password would end the host."""
     if "@" in url and "@" not in urlsplit(url).netloc:
         raise ValueError

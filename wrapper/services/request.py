@@ -1,4 +1,4 @@
-"""The request: what a client asks for, as services read it, and what of it is granted."""
+"""The request: what a client asks for, and what of it is granted."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wrapper.services.turn import (
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A valid chat completion request. None stands for what was not given.
+    """A valid chat completion request. None stands for a parameter that was not given.
 
-    `idle` are the parameters that it sets and that have no effect with any model, `dropped` those
-    that the operator has the gateway ignore, and `adapted` the schemas in it that the model gets in
-    another form. `system_first` says that the first message was a parameter of its own.
+    `idle` lists the parameters in it that have no effect with any model, `dropped` those that the
+    settings ignore, and `adapted` the schemas that the model gets in another form. `system_first`
+    says that the first message came as a parameter of its own.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -57,28 +57,28 @@ class ChatRequest:
 
     @property
     def listed(self) -> tuple[ChatMessage, ...]:
-        """Return the messages of the parameter `messages`, where errors and headers count them."""
+        """Return the messages of the parameter `messages`, by which errors and headers count."""
         return self.messages[int(self.system_first) :]
 
     @property
     def wants_plain(self) -> bool:
-        """Say whether the client has its own part in the answer, which no agent is to play.
+        """Say whether the request needs the profile plain, because no agent can do its part.
 
-        It runs functions, has run some, forbids calls, or says how the answer looks or begins.
+        It offers functions, holds calls, forbids calls, or fixes the answer's form or beginning.
         """
         forbids = self.tool_choice.mode == "none"
-        own = self.functions or forbids or self.output_schema or self.prefill
-        return bool(own) or has_calls(self.messages)
+        wants = self.functions or forbids or self.output_schema or self.prefill
+        return bool(wants) or has_calls(self.messages)
 
     @property
     def choice_param(self) -> str:
-        """Return the parameter that says which function is to be called."""
+        """Return the parameter that chooses the function to call."""
         return "function_call" if self.legacy_functions else "tool_choice"
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What a request gets of Claude Code: the profile, what its tools may do, and if it has any."""
+    """What a request may use of Claude Code: a profile, permissions, and whether it has tools."""
 
     profile: str
     permissions: Permissions = field(default_factory=Permissions)

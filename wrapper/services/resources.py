@@ -1,4 +1,4 @@
-"""The machine: what turns need of it, and what a fault means that comes of its lack."""
+"""The machine's resources that turns need, and the errors for their shortage."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 from wrapper.errors import Unavailable
 
-# What is kept for those who ask how it is, or are told no: a turn takes up to 16 of its own.
+# Kept free for health checks and refusals. A turn takes up to 16.
 SPARE_DESCRIPTORS = 48
 RETRY_SECONDS = 5
-# glibc's name for the size from which a block is mapped by itself, and returned when it is freed.
+# glibc's option for the size from which blocks are mapped one by one, and returned when freed.
 M_MMAP_THRESHOLD = -3
 MAPPED_BYTES = 1024 * 1024
 
 DESCRIPTORS = "file descriptors; raise its limit (ulimit -n, LimitNOFILE)"
 LACKS = {
     errno.EMFILE: DESCRIPTORS,
-    errno.ENFILE: "files that its machine lets be open",
+    errno.ENFILE: "open files of the whole machine",
     errno.ENOMEM: "memory",
     errno.ENOSPC: "room on its disk",
     errno.EDQUOT: "room on its disk",
@@ -30,7 +30,7 @@ NO_THREAD = "can't start new thread"
 
 
 def check() -> None:
-    """Raise Unavailable where too little is left for one turn more."""
+    """Raise Unavailable where too little is left for another turn."""
     if _few_descriptors():
         raise _short_of(DESCRIPTORS)
 
@@ -42,7 +42,7 @@ def health() -> dict[str, Any]:
 
 
 def lack(error: BaseException) -> Unavailable | None:
-    """Return what *error* means to a client, where it comes of something's lack; else None."""
+    """Return the client's error if *error* comes from a shortage, else None."""
     if isinstance(error, MemoryError):
         return _short_of("memory")
     if isinstance(error, RuntimeError) and NO_THREAD in str(error):
@@ -53,7 +53,7 @@ def lack(error: BaseException) -> Unavailable | None:
 
 
 def make_room(descriptors: int) -> None:
-    """Raise this process's own limit to *descriptors*, as far as it may."""
+    """Raise this process's limit of open files to *descriptors*, or as near as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < descriptors:
         wanted = descriptors if hard < 0 else min(descriptors, hard)
@@ -61,18 +61,18 @@ def make_room(descriptors: int) -> None:
 
 
 def return_large_blocks() -> None:
-    """Let glibc return each large block to the system when it is freed.
+    """Make glibc return each large block to the system when it is freed.
 
-    Otherwise glibc keeps up to 64 MiB for each of its arenas once a block of many megabytes was
-    freed, and a few oversized bodies cost the process hundreds of megabytes for good. Other C
-    libraries have no such setting and are left as they are.
+    Otherwise glibc keeps up to 64 MiB in each arena once a block of many megabytes was freed, and a
+    few oversized bodies cost the process hundreds of megabytes for good. Other C libraries have no
+    such option and stay as they are.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def _few_descriptors() -> bool:
-    """Say whether few are left; False where that cannot be told."""
+    """Say whether few are left, or False where that cannot be found out."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         return 0 <= soft < _descriptors() + SPARE_DESCRIPTORS
@@ -81,12 +81,12 @@ def _few_descriptors() -> bool:
 
 
 def _descriptors() -> int:
-    """Return how many are open, which Linux tells since 6.2 and others let be counted."""
+    """Return how many are open. Linux reports it since 6.2; elsewhere they are counted."""
     try:
-        told = os.stat("/proc/self/fd").st_size
+        reported = os.stat("/proc/self/fd").st_size
     except FileNotFoundError:
-        told = 0
-    return told or len(os.listdir("/dev/fd")) - 1  # less the folder itself
+        reported = 0
+    return reported or len(os.listdir("/dev/fd")) - 1  # without the folder itself
 
 
 def _short_of(what: str) -> Unavailable:

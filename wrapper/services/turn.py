@@ -1,6 +1,7 @@
 """The turn: what an engine is asked to answer.
 
-What makes turns knows nothing of Claude Code; what runs them knows nothing of OpenAI or HTTP.
+The code that builds turns knows nothing of Claude Code. The code that runs them knows nothing of
+OpenAI or HTTP.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 @dataclass(frozen=True)
 class Image:
-    """A picture: `data`, in base64, of a `media_type`, or a `url` that the model's API fetches.
+    """An image: its `data` in base64 and its `media_type`, or a `url` that the model's API fetches.
 
-    `corrected` says that the caller sent it with another type, or with a wrong checksum.
+    `corrected` says that the caller sent another media type or a wrong checksum.
     """
 
     media_type: str = ""
-    data: str = field(default="", repr=False)  # else a log of prompts would hold it
+    data: str = field(default="", repr=False)  # keeps it out of the log of prompts
     url: str = ""
     corrected: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file: of text its `data` is the text, of application/pdf it is in base64.
+    """A file. The `data` of text/plain is the text, that of application/pdf is base64.
 
-    `corrected` says that the caller sent it with another type.
+    `corrected` says that the caller sent another media type.
     """
 
     media_type: str
@@ -43,12 +44,12 @@ class Document:
 
 
 class Reminder(str):
-    """A text that the gateway adds to what the user said; no client and no session sees it."""
+    """A text that the gateway adds to the user's message. Clients and sessions never see it."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A function that the model called. `arguments` is the text of a JSON object."""
+    """A call of a function by the model. `arguments` is the text of a JSON object."""
 
     id: str
     name: str
@@ -56,25 +57,25 @@ class ToolCall:
 
 
 def arguments_of(text: str) -> dict[str, Any]:
-    """Return the arguments of a call, each number in them as a text of its digits.
+    """Return the arguments of a call. Numbers become texts of their digits.
 
-    Raises ValueError where *text* is no JSON object, or one that cannot be written again: with NaN,
-    with a lone surrogate, which is no text, or with one name twice, of which a reader keeps only
-    the last value. The same holds for one of too many values.
+    Raises ValueError where *text* is no JSON object, has too many values, or cannot be written
+    again unchanged: NaN and lone surrogates are not valid JSON, and of a name that stands twice a
+    parser keeps only the last value.
     """
     if len(text) > MOST_VALUES and has_too_many_values(text.encode(errors="surrogatepass")):
         raise ValueError(f"more than {MOST_VALUES} values")
-    held = json.loads(
+    parsed = json.loads(
         text,
         parse_constant=_refuse_constant,
         parse_int=str,
         parse_float=str,
         object_pairs_hook=_object_of_pairs,
     )
-    json.dumps(held, ensure_ascii=False).encode()
-    if not isinstance(held, dict):
+    json.dumps(parsed, ensure_ascii=False).encode()
+    if not isinstance(parsed, dict):
         raise ValueError("no object")
-    return held
+    return parsed
 
 
 def _refuse_constant(name: str) -> None:
@@ -82,27 +83,27 @@ def _refuse_constant(name: str) -> None:
 
 
 def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) != len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
         raise ValueError("one name twice")
-    return held
+    return parsed
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What the client's function returned to the call of this `id`."""
+    """The result of the call with this `id`, which the client's function returned."""
 
     id: str
     parts: tuple[str | Image, ...]
 
 
-# A text is just that.
+# A str is a text.
 Part = str | Image | Document | ToolCall | ToolResult
 
 
 @dataclass(frozen=True)
 class Message:
-    """What one side said, in one or more parts. Neither blank nor followed by the same role."""
+    """A message of one or more parts. It is not blank, and the next message has the other role."""
 
     role: Literal["user", "assistant"]
     parts: tuple[Part, ...]
@@ -110,10 +111,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the client's, which only the client can run. `parameters` is a JSON Schema.
+    """A function that the client offers and runs itself. `parameters` is a JSON Schema.
 
-    Where the model cannot get the schema that the client wrote, that is the `original`, and
-    `parameters` accept more. Of one that is `strict` the client expects no other arguments.
+    Where the model cannot take the client's schema, `original` is that schema, and `parameters` is
+    one that accepts more. `strict` says that arguments must match the schema.
     """
 
     name: str
@@ -124,15 +125,15 @@ class Function:
 
     @property
     def is_checked(self) -> bool:
-        """Say whether the arguments of its calls are checked, which nothing else ensures."""
+        """Say whether the gateway must check the arguments of calls, because nothing else does."""
         return self.strict or self.original is not None
 
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether functions are to be called: as the model likes, not at all, any one, or this one.
+    """Whether the model calls functions: as it likes, never, at least one, or the one of `name`.
 
-    `forced` says that the model can be made to call; one that thinks can only be asked to.
+    `forced` says that the API makes the model call. A model that thinks can only be asked to.
     """
 
     mode: Literal["auto", "none", "any", "one"] = "auto"
@@ -142,16 +143,16 @@ class ToolChoice:
 
     @property
     def demands(self) -> bool:
-        """Say whether an answer must hold a call."""
+        """Say whether an answer must contain a call."""
         return self.mode in ("any", "one")
 
 
 @dataclass(frozen=True)
 class OutputSchema:
-    """The JSON Schema that the answer must fit, and its name.
+    """The JSON Schema that the answer must match, and its name.
 
-    `forced` says that the model can be made to answer so; one that thinks can only be told to.
-    An answer that does not fit is an error where `strict`, else it is passed on if it is JSON.
+    `forced` says that the API makes the model match it. A model that thinks can only be asked to.
+    An answer that does not match is an error if `strict`. Otherwise it is passed on if it is JSON.
     """
 
     name: str
@@ -162,13 +163,13 @@ class OutputSchema:
 
     @property
     def exact(self) -> Mapping[str, Any]:
-        """Return the schema as the client wrote it; the model may have one that accepts more."""
+        """Return the client's own schema. The model may get one that accepts more."""
         return self.schema if self.original is None else self.original
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the model is to answer; None leaves it to the model."""
+    """How the model answers. None leaves a setting to the model."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -179,10 +180,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Permissions:
-    """What the engine's own tools may do. None leaves a thing as the engine has it.
+    """What the engine's own tools may do. None leaves a setting to the engine.
 
-    `allow` and `deny` are rules in the engine's syntax, which a bare tool name is, too.
-    `max_turns` is how many rounds of tool use there may be.
+    `allow` and `deny` are rules in the engine's syntax, or names of tools.
+    `max_turns` limits the rounds of tool use.
     """
 
     allow: tuple[str, ...] = ()
@@ -193,9 +194,9 @@ class Permissions:
 
 @dataclass(frozen=True)
 class SessionKey:
-    """A session's name: the `id` that its owner calls it by, and `uid`, its own for ever.
+    """A session's identity: its `owner`, the `id` that the owner chose, and a unique `uid`.
 
-    Where an owner uses the id of a session that is gone, the uid is another one.
+    A new session with the id of a deleted one has another uid.
     """
 
     owner: str
@@ -209,16 +210,15 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class Turn:
-    """A conversation that ends with the user's message, and how it is to be answered.
+    """A conversation that ends with the user's message, and how the model answers it.
 
-    `appends` says that `system` is said after the engine's own system prompt, not in its place. For
-    a turn of a `session` the engine may keep what makes the next one quick. One that `compacts` is
-    summarised where it is too long for the model. `adapted` are the paths of what its client sent
-    in another form.
+    `appends` puts `system` after the engine's own system prompt instead of replacing that. For a
+    turn of a `session` the engine may keep a process, so that the next turn is quick. `compacts`
+    says that a conversation too long for the model is summarised. `adapted` lists the paths of
+    what the client sent in another form.
 
-    An engine that asks the model several times calls `may_go_on` before each time but the first,
-    once it has told what was used until then, and ends the turn with Ending.BUDGET where that
-    returns False.
+    An engine that asks the model several times calls `may_go_on` before each further request, after
+    it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
     """
 
     model: str

@@ -25,7 +25,7 @@ def limit():
     ("error", "what"),
     [
         (OSError(errno.EMFILE, "Too many open files"), "file descriptors"),
-        (OSError(errno.ENFILE, "Too many open files in system"), "its machine"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "whole machine"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
         (MemoryError(), "memory"),

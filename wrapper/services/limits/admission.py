@@ -1,7 +1,8 @@
-"""Admission: how many turns may run at once, of all callers and of each, and who waits for that.
+"""Admission: limits how many turns run at once, in all and by caller, and queues the others.
 
-Callers take turns, and each one's requests come in their order. What the next one needs is kept
-free until it has all of it, so that a request for many turns is not passed for ever by small ones.
+Callers take turns, and the requests of one caller keep their order. The places that the next
+request needs stay free until it has all of them, so that small requests do not overtake one for
+many turns for ever.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field
 from wrapper.errors import ApiError, InvalidRequest, RateLimited
 from wrapper.services.principal import LOCAL, Principal
 
-# So many of the last turns say how long a turn takes.
+# The number of finished turns that tell how long a turn takes.
 RECENT = 50
-# OpenAI's libraries do not heed what is longer.
+# OpenAI's libraries ignore a longer Retry-After.
 LONGEST_RETRY = 60
 
 
@@ -32,10 +33,10 @@ class _Request:
 
 
 class Admission:
-    """A number of *places* for turns, of which a request gets all that it needs or none.
+    """Has *places* for turns. A request gets all the places that it needs, or none.
 
-    At most *queue* requests wait for them, for *patience* seconds. Each looks every *tick* seconds
-    whether it should wait on. *wait* waits for an event, for some seconds at most.
+    At most *queue* requests wait for places, for *timeout* seconds. Each checks every *tick*
+    seconds whether it should go on waiting. *wait* waits for an event, for some seconds at most.
     """
 
     def __init__(
@@ -43,38 +44,37 @@ class Admission:
         places: int,
         *,
         queue: int = 0,
-        patience: float = 0.0,
+        timeout: float = 0.0,
         tick: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ):
         self._places = places
-        self._most = queue
-        self._patience = patience
+        self._queue_limit = queue
+        self._timeout = timeout
         self._tick = tick
         self._clock = clock
         self._wait = wait
-        self._lock = threading.Lock()
-        self._left = threading.Condition(self._lock)
+        self._left = threading.Condition()  # guards what follows, and tells that a request has left
         self._running: set[_Request] = set()
-        self._queues: dict[str, deque[_Request]] = {}  # by caller; the first one's turn is next
-        self._lasted: deque[float] = deque(maxlen=RECENT)
+        self._queues: dict[str, deque[_Request]] = {}  # by caller; the first caller is next
+        self._durations: deque[float] = deque(maxlen=RECENT)
 
     def load(self) -> dict[str, int]:
-        """Return how many turns are `running`, of how many `places`, and who is `waiting`."""
-        with self._lock:
-            running, waiting = _turns(self._running), len(self._line())
+        """Return the numbers of `running` turns, of `waiting` requests, and of `places`."""
+        with self._left:
+            running, waiting = _turns(self._running), len(self._waiting())
         return {"running": running, "waiting": waiting, "places": self._places}
 
     def busy(self) -> bool:
-        """Say whether anybody has a place, or waits for one."""
-        with self._lock:
+        """Say whether any request has places or waits for them."""
+        with self._left:
             return bool(self._running or self._queues)
 
-    def rest(self, seconds: float) -> bool:
-        """Wait until nobody has a place or waits for one, at most *seconds*; say whether it is so.
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait at most *seconds* until no request has places or waits for them; return if so.
 
-        Nobody is kept from coming meanwhile.
+        New requests are still admitted meanwhile.
         """
         with self._left:
             return self._left.wait_for(lambda: not (self._running or self._queues), seconds)
@@ -85,16 +85,17 @@ class Admission:
         principal: Principal = LOCAL,
         check: Callable[[], None] = lambda: None,
     ) -> Callable[[], None]:
-        """Take *turns* places and return what gives them back; it may be called twice.
+        """Take *turns* places and return a function that releases them. It may be called twice.
 
-        While it waits *check* is called, which raises what ends the wait. Raises RateLimited when
-        too many wait or it takes too long, and InvalidRequest when there never are as many places.
+        While the request waits, *check* is called; what it raises ends the wait. Raises RateLimited
+        when too many requests wait or the wait takes too long, and InvalidRequest for more places
+        than there are.
         """
         if turns > self._places:
             raise _too_many(turns, self._places)
         request = _Request(turns, principal)
         try:
-            with self._lock:
+            with self._left:
                 self._enter(request)
             self._await(request, check)
         except BaseException:
@@ -103,7 +104,7 @@ class Admission:
         return lambda: self._leave(request)
 
     def _await(self, request: _Request, check: Callable[[], None]) -> None:
-        until = self._clock() + self._patience
+        until = self._clock() + self._timeout
         waited = not request.decided.is_set()
         while not request.decided.is_set():
             check()
@@ -120,22 +121,22 @@ class Admission:
         caller = request.principal.name
         self._queues.setdefault(caller, deque()).append(request)
         self._serve()
-        if len(self._line()) > self._most:
-            why = f", and {self._most} requests wait already (MAX_QUEUE)"
-            self._refuse(self._surplus(caller), why if self._most else "")
+        if len(self._waiting()) > self._queue_limit:
+            why = f", and {self._queue_limit} requests wait already (MAX_QUEUE)"
+            self._refuse(self._surplus(caller), why if self._queue_limit else "")
 
     def _surplus(self, caller: str) -> _Request:
-        """Return who has to go: the last one of whom most wait, be it *caller*'s new one or not.
+        """Return the request to refuse: the last one of the caller with the longest queue.
 
-        So nobody can keep others out of the queue.
+        That may be the new one of *caller*. So nobody can keep others out of the queue.
         """
         queues = self._queues
         return queues[max(queues, key=lambda name: (len(queues[name]), name == caller))][-1]
 
     def _expire(self, request: _Request) -> None:
-        with self._lock:
+        with self._left:
             if not request.decided.is_set():
-                self._refuse(request, f", also after {self._patience:g} s (QUEUE_TIMEOUT)")
+                self._refuse(request, f", also after {self._timeout:g} s (QUEUE_TIMEOUT)")
 
     def _refuse(self, request: _Request, why: str) -> None:
         request.refusal = self._refusal(request, why)
@@ -143,11 +144,11 @@ class Admission:
         request.decided.set()
 
     def _leave(self, request: _Request) -> None:
-        """Give back the places, or the place in the queue, of a request that may have neither."""
-        with self._lock:
+        """Release the request's places, or take it out of the queue, if it has either."""
+        with self._left:
             if request in self._running:
                 self._running.remove(request)
-                self._lasted.append(self._clock() - request.since)
+                self._durations.append(self._clock() - request.since)
             else:
                 self._drop(request)
             self._serve()
@@ -161,7 +162,7 @@ class Admission:
                 del self._queues[caller]
 
     def _serve(self) -> None:
-        """Admit who is next, as long as there is room."""
+        """Admit the next requests while there are places for them."""
         while (request := self._next()) and request.turns <= self._free():
             caller = request.principal.name
             queue = self._queues.pop(caller)
@@ -173,32 +174,34 @@ class Admission:
             request.decided.set()
 
     def _next(self) -> _Request | None:
-        """Return the request that is next, leaving out callers that may not run more at present."""
+        """Return the next request of a caller that may run more turns now."""
         heads = (queue[0] for queue in self._queues.values())
         return next((request for request in heads if self._may_run(request)), None)
 
     def _may_run(self, request: _Request) -> bool:
-        most = request.principal.concurrent_turns
-        return most is None or self._of(request.principal) + request.turns <= most
+        limit = request.principal.concurrent_turns
+        return limit is None or self._running_of(request.principal) + request.turns <= limit
 
-    def _of(self, principal: Principal) -> int:
-        return _turns(one for one in self._running if one.principal.name == principal.name)
+    def _running_of(self, principal: Principal) -> int:
+        return _turns(
+            request for request in self._running if request.principal.name == principal.name
+        )
 
     def _free(self) -> int:
         return self._places - _turns(self._running)
 
-    def _line(self) -> list[_Request]:
+    def _waiting(self) -> list[_Request]:
         return [request for queue in self._queues.values() for request in queue]
 
     def _refusal(self, request: _Request, why: str) -> RateLimited:
         caller, turns, places = request.principal.name, request.turns, self._places
-        whose, line = "this gateway runs at once (MAX_CONCURRENT_TURNS)", self._line()
+        whose, waiting = "this gateway runs at once (MAX_CONCURRENT_TURNS)", self._waiting()
         if not self._may_run(request):
             places = request.principal.concurrent_turns or 1
             whose = f"the key {caller!r} may run at once (concurrent_turns)"
-            line = list(self._queues.get(caller, ()))
-        before = _turns(one for one in line if one is not request)
-        seconds = math.ceil((before + turns) * self._usual() / places)
+            waiting = list(self._queues.get(caller, ()))
+        before = _turns(other for other in waiting if other is not request)
+        seconds = math.ceil((before + turns) * self._usual_duration() / places)
         seconds = min(max(1, seconds), LONGEST_RETRY)
         few = f", or too few are free for {turns}" if turns > 1 else ""
         again = f"{seconds} s" if seconds > 1 else "a second"
@@ -207,11 +210,11 @@ class Admission:
             retry_after=seconds,
         )
 
-    def _usual(self) -> float:
-        """Return the seconds that turns last: the last ones, or else, until now, those that run."""
+    def _usual_duration(self) -> float:
+        """Return the mean duration of the last turns, or at first of the running ones so far."""
         now = self._clock()
-        lasted = self._lasted or [now - request.since for request in self._running]
-        return sum(lasted) / len(lasted) if lasted else 0.0
+        durations = self._durations or [now - request.since for request in self._running]
+        return sum(durations) / len(durations) if durations else 0.0
 
 
 def _turns(requests: Iterable[_Request]) -> int:

@@ -1,7 +1,7 @@
-"""The ceilings: what a request asks for, held against what the settings and its key allow.
+"""The policy: checks what a request asks for against the settings and the caller's limits.
 
-What a request does not ask for it gets as far as both allow; what it asks for beyond that is
-refused by name.
+Where a request leaves something out, it gets as much as both allow. A request for more than that is
+refused, and the error names the limit.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 
-# How much each permission mode lets tools do when there is no one to ask.
+# How much tools may do in each permission mode when nobody can be asked.
 WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
 
 
 class Policy:
-    """Grants what may be had. Everything raises PermissionDenied for what may not."""
+    """Grants requests what they may use. All methods raise PermissionDenied for anything else."""
 
     def __init__(self, settings: Settings, catalog: Catalog):
         self._settings = settings
@@ -31,9 +31,9 @@ class Policy:
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
     def grant(self, request: ChatRequest, model: str, principal: Principal) -> Grant:
-        """Return what *request*, to be run by *model*, gets.
+        """Return what *request*, which *model* runs, may use.
 
-        Raises InvalidRequest where it asks for what does not exist.
+        Raises InvalidRequest where it asks for something that does not exist.
         """
         self.check_model(model, principal)
         most = principal.concurrent_turns
@@ -54,12 +54,12 @@ class Policy:
             _refuse("model", model[:100], "models", most, principal)
 
     def may_run(self, model: str, principal: Principal) -> bool:
-        """Say whether *principal* may use *model*, by that name or by what it runs."""
+        """Say whether *principal* may use *model*, by this name or by the model that it runs."""
         if principal.models is None:
             return True
         runs = self._catalog.resolve(model)
         return any(
-            model == allowed  # whose brackets, as in sonnet[1m], are none of a pattern's
+            model == allowed  # brackets, as in sonnet[1m], do not always mean a pattern
             or fnmatchcase(model, allowed)
             or fnmatchcase(runs, allowed)
             or runs == self._catalog.resolve(allowed)
@@ -90,7 +90,7 @@ class Policy:
         )
 
     def _tools(self, request: ChatRequest, principal: Principal) -> frozenset[str]:
-        """Return the tools that may be used: those asked for, or all that the key may have."""
+        """Return the tools that may be used: those asked for, or all that the key allows."""
         usable = frozenset(self._settings.claude_tools)
         named, by = "CLAUDE_TOOLS", usable
         if principal.tools is not None:
@@ -102,7 +102,7 @@ class Policy:
         return asked
 
     def _mode(self, request: ChatRequest, principal: Principal) -> str | None:
-        """Return the permission mode to change to; None where it is the process's own."""
+        """Return the permission mode to set, or None where the process has it already."""
         ours = self._settings.claude_permission_mode
         key, asked = principal.permission_mode or ours, request.permission_mode
         named, most = "CLAUDE_PERMISSION_MODE", ours
@@ -122,7 +122,7 @@ class Policy:
         return asked if asked is not None else most
 
     def _check_rules(self, rules: Iterable[str]) -> None:
-        """Refuse a rule that would deny nothing: it was meant to deny something."""
+        """Refuse a rule that denies nothing, because its author meant to deny something."""
         for index, rule in enumerate(rules):
             if not is_rule(rule, self._settings.claude_tools):
                 tools = ", ".join(self._settings.claude_tools) or "none"
@@ -139,6 +139,6 @@ def _refuse(param: str, asked: object, named: str, most: object, principal: Prin
     )
 
 
-def _mistake(knob: str, why: str) -> InvalidRequest:
-    param = f"claude.{knob}"
+def _mistake(name: str, why: str) -> InvalidRequest:
+    param = f"claude.{name}"
     return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")

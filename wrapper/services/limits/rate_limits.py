@@ -1,4 +1,4 @@
-"""The rates: how many requests and tokens a caller may use in a minute."""
+"""Rate limits: how many requests and tokens a caller may use in a minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
 STORE_SECONDS = 2
-# A key with few turns a minute may still look at its models, sessions and spending.
+# A key with few turns a minute may still read its models, sessions and usage.
 LEAST_READS = 60
 NAMES = {"requests": "requests", "tokens": "tokens", "reads": "requests without a turn"}
 
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class RateLimits:
-    """Counts in windows of a minute; each begins with the caller's first request in it.
+    """Counts in windows of a minute. A window begins with the caller's first request in it.
 
-    Tokens are counted once they are used, so that a window is overdrawn by no more than the turns
-    that were running. Where the store is away callers pass, unless it is *required*.
+    Tokens are counted once they are used, so only the turns that are running can exceed a limit.
+    While the store cannot be reached, requests pass, unless it is *required*.
     """
 
     def __init__(self, store: Storage, *, required: bool, clock: Callable[[], float] = time.time):
@@ -47,7 +47,7 @@ class RateLimits:
                     raise self._refusal(what, limit, principal)
 
     def read(self, principal: Principal) -> None:
-        """Count a request that runs no turn, in a window of its own. Raises RateLimited."""
+        """Count a request that runs no turn, in a separate window. Raises RateLimited."""
         if (most := principal.requests_per_minute) is None:
             return
         limit = RateLimitItemPerMinute(max(most, LEAST_READS))
@@ -71,7 +71,7 @@ class RateLimits:
         return Notes(rates=tuple(rates))
 
     def _state(self, what: str, limit: RateLimitItem, principal: Principal) -> tuple[int, int]:
-        """Return what is left, and in how many seconds all of it is."""
+        """Return what is left in the window, and the seconds until the window ends."""
         window = self._limiter.get_window_stats(limit, what, principal.name)
         return window.remaining, max(0, math.ceil(window.reset_time - self._clock()))
 
@@ -86,7 +86,7 @@ class RateLimits:
 
     @contextlib.contextmanager
     def _reached(self, required: bool, retry: bool | None = None) -> Iterator[None]:
-        """Let a store that cannot be reached pass, loudly, or raise where it is required."""
+        """Log that the store cannot be reached, and raise Unavailable where it is *required*."""
         try:
             yield
         except StorageError as error:
@@ -100,9 +100,9 @@ class RateLimits:
 
 
 def open_rates(settings: Settings) -> RateLimits:
-    """Return the rates, kept in memory, or in Redis where that is set.
+    """Return rate limits that count in Redis where it is set, else in memory.
 
-    Raises SettingsError where the package for Redis is missing, or the URL is none.
+    Raises SettingsError where the package for Redis is missing or the URL is invalid.
     """
     try:
         store = _redis(settings.redis_url) if settings.redis_url else MemoryStorage()
@@ -122,7 +122,7 @@ def _redis(url: str) -> Storage:
 
 
 def _limits(principal: Principal) -> Iterator[tuple[str, RateLimitItem]]:
-    """Yield the caller's limits, the one that is only looked at first."""
+    """Yield the caller's limits. Tokens come first: they are only tested, and requests counted."""
     if principal.tokens_per_minute is not None:
         yield "tokens", RateLimitItemPerMinute(principal.tokens_per_minute)
     if principal.requests_per_minute is not None:

@@ -194,10 +194,10 @@ class RedisSessionStore:
             with self._link.reached() as client:
                 yield client
         except RedisFailed as error:
-            if error.told != self._failure:
+            if error.reason != self._failure:
                 log.error("sessions cannot be kept: %s", error)
-            self._failure = error.told
-            raise Unavailable(error.told) from None
+            self._failure = error.reason
+            raise Unavailable(error.reason) from None
         self._failure = ""
 
 

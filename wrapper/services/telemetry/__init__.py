@@ -1,1 +1,1 @@
-"""What a request took and used, for headers, metrics and signals."""
+"""Timing and usage of requests, for headers, metrics and signals."""

@@ -1,4 +1,4 @@
-"""The meter: what is counted of all requests together, for whoever looks from outside."""
+"""The protocol of metrics, which count over all requests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from wrapper.services.usage.store import Amounts
 
 
 class Metrics(Protocol):
-    """Is told of each request when it is over, in any thread. Nothing of it tells who asked."""
+    """Counts finished requests, in any thread. No number shows who sent a request."""
 
     def timed(self, profile: str, timing: Timing) -> None:
-        """Count what a request's parts took."""
+        """Count the seconds that the parts of a request took."""
         ...
 
     def failed(self, code: str) -> None:
-        """Count a request that was refused, or ended so, by what its client was told."""
+        """Count a request that failed, by the *code* that the client got."""
         ...
 
     def asked(self, requests: int) -> None:
@@ -24,12 +24,12 @@ class Metrics(Protocol):
         ...
 
     def spent(self, model: str, amounts: Amounts) -> None:
-        """Count what a model has used, as far as Claude Code has told it."""
+        """Count what a model has used, where Claude Code has reported it."""
         ...
 
 
 class NullMetrics:
-    """A meter that nobody looks at."""
+    """Metrics that count nothing."""
 
     def timed(self, profile: str, timing: Timing) -> None: ...
 

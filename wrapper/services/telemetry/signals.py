@@ -1,4 +1,4 @@
-"""The signals: what the code around the gateway may be told of turns, in the request's thread."""
+"""The signals that tell an embedding app about turns, in the request's thread."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from wrapper.services.events import Used, add_spent, sum_costs, sum_usage
 from wrapper.services.turn import Turn
 
 _signals = Namespace()
-# Sent with `turn` (a Turn, which knows its model, profile, principal and session) and `request_id`.
+# Sent with `turn` (a Turn with its model, profile, principal and session) and `request_id`.
 turn_started = _signals.signal("turn-started")
-# Sent with these, `usage` (a Usage), `cost_usd` (None where Claude Code could not say) and
-# `outcome`: done, client_gone, or the code of the error that the client was told.
+# Sent with the same, `usage` (a Usage), `cost_usd` (None where Claude Code does not know it) and
+# `outcome`: done, client_gone, or the code of the error that the client got.
 turn_finished = _signals.signal("turn-finished")
 
 log = logging.getLogger(__name__)
 
 
 class Signals:
-    """Sends both for the turns of one request, in the name of *sender*: a Gateway.
+    """Sends both signals for one request. *sender* is the Gateway.
 
-    A request for several answers is told of once, with what all its turns have used.
+    A request for several answers sends each signal once, with the usage of all its turns.
     """
 
     def __init__(self, sender: object, turn: Turn, request_id: str):
@@ -37,11 +37,11 @@ class Signals:
         self._send(turn_started, **self._facts)
 
     def use(self, index: int, used: Used) -> None:
-        """Take note of what a turn has used up to now."""
+        """Keep what a turn has used up to now."""
         self._used[index] = used
 
     def finish(self, outcome: str) -> None:
-        """Tell of the end of what has begun."""
+        """Send turn_finished if turn_started was sent."""
         if self._begun and turn_finished.receivers:
             spent = add_spent(*(used.spent for used in self._used.values())).values()
             cost = sum_costs(part.cost_usd for part in spent)
@@ -49,7 +49,7 @@ class Signals:
             self._send(turn_finished, **self._facts, usage=usage, cost_usd=cost, outcome=outcome)
 
     def _send(self, signal: NamedSignal, **facts: Any) -> None:
-        """Send *signal*; a turn goes on whatever those who listen do."""
+        """Send *signal*. The turn goes on even if a receiver fails."""
         for receiver in signal.receivers_for(self._sender):
             try:
                 receiver(self._sender, **facts)

@@ -1,4 +1,4 @@
-"""The timing: what the parts of a request have taken, as far as it is known."""
+"""The timing of a request: how long its parts took."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from wrapper.services.events import Started
 
 @dataclass
 class Timing:
-    """Seconds, None where they are not known or not yet.
+    """Seconds, or None while they are not known.
 
-    `queue`: until there was a place. `lease`: until there was a process, had as `source` says.
-    `configure`: until that knew all it must. `first_token` and `total`: from the beginning until
-    the model answered, and until all was over.
+    `queue`: until the request was admitted. `lease`: until it had a process, which came from
+    `source`. `configure`: until that process was configured. `first_token` and `total`: from the
+    beginning until the model answered, and until the request was over.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -35,7 +35,7 @@ class Timing:
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
-        """Measure how long a place is waited for, also where that is in vain."""
+        """Measure the wait for admission, also where the request is refused."""
         began = self.clock()
         try:
             yield
@@ -43,7 +43,7 @@ class Timing:
             self.queue = self.clock() - began
 
     def started(self, event: Started) -> None:
-        """Take note of how a turn of the request has begun; of several the first one counts."""
+        """Record how a turn of the request began. Only the first of several turns counts."""
         if self.first_token is not None:
             return
         self.first_token = self._elapsed()
@@ -61,7 +61,7 @@ class Timing:
             self.total = self._elapsed()
 
     def parts(self) -> dict[str, float]:
-        """Return what is known, in the order in which it came about."""
+        """Return the known seconds, in the order of the parts."""
         names = ("queue", "lease", "configure", "first_token", "total")
         known = ((name, getattr(self, name)) for name in names)
         return {name: seconds for name, seconds in known if seconds is not None}

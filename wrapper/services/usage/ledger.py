@@ -59,7 +59,7 @@ class Ledger:
             self._book(*rows)
         except StoreFailed as error:
             if self._required:
-                raise _required(error.told, retry=False) from None
+                raise _required(error.reason, retry=False) from None
 
     def check(self, principal: Principal) -> None:
         """Let *principal* pass who may begin a turn.
@@ -77,7 +77,7 @@ class Ledger:
             rows = self._own(principal, own, today)
         except StoreFailed as error:
             if self._required:
-                raise _required(error.told) from None
+                raise _required(error.reason) from None
             rows = self._backlog.rows(*EVER, principal.name)
         for budget in own:
             budget.check(rows, principal.name)
@@ -102,7 +102,7 @@ class Ledger:
             rows = self._read(first.isoformat(), last.isoformat(), chosen)
             spent = self._own(principal, own, today) if own else []
         except StoreFailed as error:
-            raise Unavailable(f"What was spent cannot be read. {error.told}") from None
+            raise Unavailable(f"What was spent cannot be read. {error.reason}") from None
         return report(first, last, rows, spent, budgets=own)
 
     def health(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Ledger:
             try:
                 self._book()
             except StoreFailed as error:
-                raise _required(error.told) from None
+                raise _required(error.reason) from None
             if self._backlog:  # another thread is at it
                 raise _required(self._failure)
 
@@ -167,7 +167,7 @@ class Ledger:
         return rows
 
     def _failed(self, error: StoreFailed) -> None:
-        self._failure = error.told
+        self._failure = error.reason
         self._janitor.start()
 
     def _worked(self) -> None:

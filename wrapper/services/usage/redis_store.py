@@ -128,7 +128,7 @@ class RedisUsageStore:
                 self._void(client)
                 yield client
         except RedisFailed as error:
-            raise StoreFailed(error.told, error.where) from None
+            raise StoreFailed(error.reason, error.where) from None
 
     def _void(self, client: Redis) -> None:
         for batch in list(self._doubtful):

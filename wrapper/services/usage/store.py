@@ -71,12 +71,12 @@ class Row:
 class StoreFailed(Exception):
     """Raised when a store cannot be read or written.
 
-    `told` says why and what to do, to anyone; the message adds *where* the store is.
+    `reason` says why and what to do, and anyone may see it. The message adds *where* the store is.
     """
 
-    def __init__(self, told: str, where: str = ""):
-        super().__init__(f"{told} ({where})" if where else told)
-        self.told = told
+    def __init__(self, reason: str, where: str = ""):
+        super().__init__(f"{reason} ({where})" if where else reason)
+        self.reason = reason
 
 
 class UsageStore(Protocol):

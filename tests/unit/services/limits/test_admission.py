@@ -1,4 +1,4 @@
-"""Admission: how many turns may run at once, who waits, and who is next."""
+"""Admission: how many turns run at once, who waits, and who is next."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ SOME = Principal("some", concurrent_turns=3)
 
 @pytest.fixture
 def a_world():
-    """Make a world whose callers all leave after the test."""
+    """Make worlds whose callers all leave after the test."""
     made = []
 
     def make(*args, **options):
@@ -34,12 +34,12 @@ def a_world():
         world.close()
 
 
-def told(places=0, running=0, waiting=0):
+def load(places=0, running=0, waiting=0):
     return {"running": running, "waiting": waiting, "places": places}
 
 
 def test_places():
-    """As many turns are admitted as there are places; without a queue the next is refused."""
+    """As many turns are admitted as there are places. Without a queue the next one is refused."""
     admission = Admission(3)
     admission.admit(2)
     admission.admit(1)
@@ -54,13 +54,13 @@ def test_all_or_none():
     admission.admit(1)
     with pytest.raises(RateLimited, match="for 3"):
         admission.admit(3)
-    assert admission.load() == told(3, running=1)
+    assert admission.load() == load(3, running=1)
     admission.admit(2)
 
 
 def test_more_than_all():
-    """A request for more places than there are is not to be tried again, and says what to do."""
-    admission = Admission(2, queue=9, patience=9)
+    """A request for more places than there are gets a 400 that says what to do."""
+    admission = Admission(2, queue=9, timeout=9)
     for _ in range(2):
         with pytest.raises(InvalidRequest, match=r"no more than 2 .*; ask for fewer") as caught:
             admission.admit(3)
@@ -69,30 +69,30 @@ def test_more_than_all():
 
 
 def test_releasing_twice():
-    """Giving the same places back twice makes no new ones."""
+    """Releasing the same places twice adds no places."""
     admission = Admission(2)
     release = admission.admit(2)
     release()
     release()
-    assert admission.load() == told(2)
+    assert admission.load() == load(2)
     admission.admit(2)
-    assert admission.load() == told(2, running=2)
+    assert admission.load() == load(2, running=2)
 
 
 def test_waiting(a_world):
-    """Who finds no place waits, and has the first one that is given back, at once."""
+    """A request without a place waits, and gets the next free place at once."""
     world = a_world(1)
     first, second = world.ask(), world.ask()
-    assert world.admission.load() == told(1, running=1, waiting=1)
+    assert world.admission.load() == load(1, running=1, waiting=1)
     world.later(3)
     assert (first.has, second.has) == (True, False)
     world.end(first)
     assert (second.has, second.ended) == (True, 3)
-    assert world.admission.load() == told(1, running=1)
+    assert world.admission.load() == load(1, running=1)
 
 
 def test_busy(a_world):
-    """An admission is busy as long as anybody has a place or waits for one."""
+    """An admission is busy while a request has places or waits for them."""
     world = a_world(1)
     assert not world.admission.busy()
     first, second = world.ask(), world.ask()
@@ -102,7 +102,7 @@ def test_busy(a_world):
 
 
 def test_a_full_queue(a_world):
-    """With all places taken and a full queue the next is refused at once, and told why."""
+    """With a full queue the next request is refused at once, with the reason."""
     world = a_world(1, queue=2)
     world.ask()
     waiting = [world.ask(), world.ask()]
@@ -112,23 +112,23 @@ def test_a_full_queue(a_world):
     assert world.waiting() == waiting
 
 
-@pytest.mark.parametrize("patience", [1, 10, 9.9])
-def test_patience(a_world, patience):
-    """Who has waited for QUEUE_TIMEOUT, no shorter and no longer, is refused, and told why."""
-    world = a_world(1, patience=patience)
+@pytest.mark.parametrize("timeout", [1, 10, 9.9])
+def test_queue_timeout(a_world, timeout):
+    """A request is refused after exactly QUEUE_TIMEOUT, with the reason."""
+    world = a_world(1, timeout=timeout)
     world.ask()
     late = world.ask()
-    world.later(patience - 0.01)
+    world.later(timeout - 0.01)
     assert late.waits_for
     world.later(0.01)
     assert isinstance(late.error, RateLimited)
-    assert late.ended == patience
-    assert f"also after {patience:g} s (QUEUE_TIMEOUT)" in late.error.message
-    assert world.admission.load() == told(1, running=1)
+    assert late.ended == timeout
+    assert f"also after {timeout:g} s (QUEUE_TIMEOUT)" in late.error.message
+    assert world.admission.load() == load(1, running=1)
 
 
 def test_leaving(a_world):
-    """Who leaves gives its place in the queue up within a tick, and those behind move up."""
+    """A client that leaves is out of the queue within a tick, and those behind it move up."""
     world = a_world(1)
     first, leaver, second = (world.ask() for _ in range(3))
     leaver.gone = True
@@ -140,7 +140,7 @@ def test_leaving(a_world):
 
 
 def test_leaving_just_then(a_world):
-    """Who has left when its turn comes does not take it: the next one does."""
+    """A client that has left when a place is free does not take it; the next one does."""
     world = a_world(1)
     first, leaver, second = (world.ask() for _ in range(3))
     leaver.gone = True
@@ -150,8 +150,8 @@ def test_leaving_just_then(a_world):
 
 
 def test_shutdown():
-    """What ends the wait is told as it is."""
-    admission = Admission(1, queue=1, patience=99)
+    """An error from *check* ends the wait unchanged."""
+    admission = Admission(1, queue=1, timeout=99)
     admission.admit(1)
 
     def closing():
@@ -159,14 +159,14 @@ def test_shutdown():
 
     with pytest.raises(Unavailable):
         admission.admit(1, check=closing)
-    assert admission.load() == told(1, running=1)
+    assert admission.load() == load(1, running=1)
 
 
 @hypothesis_settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from([ALICE, BOB, CAROL]), max_size=12))
 @example([ALICE, ALICE, ALICE, BOB, BOB, CAROL])
 def test_callers_take_turns(principals):
-    """Of callers that wait each gets a place in turn, however many wait of one of them."""
+    """Waiting callers get places in turn, however many requests one of them has."""
     world = World(1)
     running = world.ask()
     callers = [world.ask(principal=principal) for principal in principals]
@@ -184,7 +184,7 @@ def test_callers_take_turns(principals):
 
 
 def test_nobody_keeps_others_out(a_world):
-    """Where the queue is full the last request of who has most of them there gives way."""
+    """When the queue is full, the last request of the caller with most requests is refused."""
     world = a_world(1, queue=3)
     world.ask()
     first, second, last = (world.ask(principal=ALICE) for _ in range(3))
@@ -199,7 +199,7 @@ def test_nobody_keeps_others_out(a_world):
 
 
 def test_own_limit(a_world):
-    """A caller at its own limit waits, and holds nobody else up meanwhile."""
+    """A caller at its own limit waits and delays nobody else."""
     world = a_world(3)
     first, second = world.ask(principal=FEW), world.ask(principal=FEW)
     assert world.ask(principal=ALICE).has
@@ -209,8 +209,8 @@ def test_own_limit(a_world):
 
 
 def test_own_limit_is_told(a_world):
-    """Who waits in vain for its own limit is told which it is."""
-    world = a_world(9, patience=1)
+    """A caller that is refused for its own limit learns which one."""
+    world = a_world(9, timeout=1)
     world.ask(principal=FEW)
     late = world.ask(principal=FEW)
     world.later(1)
@@ -219,7 +219,7 @@ def test_own_limit_is_told(a_world):
 
 
 def test_a_large_request_is_not_passed(a_world):
-    """What a large request that is next needs is kept for it, and then others go on."""
+    """Places stay free for a large request that is next, and then others go on."""
     world = a_world(3)
     running = [world.ask() for _ in range(3)]
     large = world.ask(3, ALICE)
@@ -236,8 +236,8 @@ def test_a_large_request_is_not_passed(a_world):
 
 
 def test_a_large_request_that_gives_up(a_world):
-    """A large request that leaves lets those go at once that it held up."""
-    world = a_world(3, patience=5)
+    """When a large request leaves, those that it delayed go on at once."""
+    world = a_world(3, timeout=5)
     for _ in range(2):
         world.ask()
     large = world.ask(3, ALICE)
@@ -256,7 +256,7 @@ def retry_of(caller):
 
 
 def test_when_to_come_again(a_world):
-    """Retry-After is how long the turns of before take, for all those that are before it."""
+    """Retry-After is the time that the waiting turns need, by the duration of the last turns."""
     world = a_world(2, queue=2)
     for seconds in (2, 4):
         turn = world.ask()
@@ -268,7 +268,7 @@ def test_when_to_come_again(a_world):
 
 
 def test_when_to_come_again_at_first(a_world):
-    """Before any turn has ended those that run say how long they take."""
+    """Before any turn has ended, the running turns tell how long turns take."""
     world = a_world(2, queue=0)
     world.ask()
     world.later(10)
@@ -279,7 +279,7 @@ def test_when_to_come_again_at_first(a_world):
 
 
 def test_when_to_come_again_at_ones_own_limit(a_world):
-    """For a key at its own limit it is how long its own turns need."""
+    """For a key at its own limit, Retry-After is the time that its own turns need."""
     world = a_world(9, queue=3)
     world.ask(principal=FEW)
     world.later(4)
@@ -289,8 +289,8 @@ def test_when_to_come_again_at_ones_own_limit(a_world):
 
 
 def test_threads():
-    """In real threads, too, nobody is forgotten, and there are never too many at once."""
-    admission = Admission(3, queue=100, patience=30, tick=30)
+    """With real threads every request is served, and never too many turns run at once."""
+    admission = Admission(3, queue=100, timeout=30, tick=30)
     running, most = [], []
 
     def turn(number):
@@ -306,17 +306,17 @@ def test_threads():
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(turn, range(600)))
     assert max(most) <= 3
-    assert admission.load() == told(3)
-    assert time.monotonic() - began < 20  # who was forgotten would have looked up after 30 s
+    assert admission.load() == load(3)
+    assert time.monotonic() - began < 20  # a forgotten request would have waited for 30 s
 
 
 class Admitting(RuleBasedStateMachine):
-    """Callers come, end, leave and wait in any order."""
+    """Requests come, end, leave and wait in any order."""
 
     @initialize(places=st.integers(3, 5), queue=st.integers(0, 6))
     def begin(self, places, queue):
         self.places, self.queue = places, queue
-        self.world = World(places, queue=queue, patience=2)
+        self.world = World(places, queue=queue, timeout=2)
         self.admitted: set[int] = set()
 
     @rule(turns=st.integers(1, 3), principal=st.sampled_from([ALICE, BOB, FEW, SOME]))
@@ -340,7 +340,7 @@ class Admitting(RuleBasedStateMachine):
 
     @invariant()
     def never_too_many(self):
-        """No more places are taken than there are, no more than a key may, and none is lost."""
+        """Taken places stay within the limits of gateway and key, and none is lost."""
         running = self.world.running()
         taken = sum(caller.turns for caller in running)
         assert taken <= self.places
@@ -348,11 +348,11 @@ class Admitting(RuleBasedStateMachine):
             assert sum(one.turns for one in running if one.principal is principal) <= most
         waiting = len(self.world.waiting())
         assert waiting <= self.queue
-        assert self.world.admission.load() == told(self.places, taken, waiting)
+        assert self.world.admission.load() == load(self.places, taken, waiting)
 
     @invariant()
     def nobody_is_forgotten(self):
-        """Nobody waits for what is free, unless it is kept for another."""
+        """No request waits for free places, unless they stay free for another request."""
         running = self.world.running()
         free = self.places - sum(caller.turns for caller in running)
         heads = {caller.key: caller for caller in reversed(self.world.waiting())}
@@ -366,7 +366,7 @@ class Admitting(RuleBasedStateMachine):
 
     @invariant()
     def nobody_passes_its_own(self):
-        """Of one caller's requests the first is the first."""
+        """The requests of one caller keep their order."""
         new = [one for one in self.world.running() if one.number not in self.admitted]
         self.admitted |= {one.number for one in new}
         for one in new:
@@ -374,8 +374,8 @@ class Admitting(RuleBasedStateMachine):
             assert all(one.number < number for number in later)
 
     @invariant()
-    def all_are_told_in_time(self):
-        """Who was refused was told when to come again: at once, or after its time."""
+    def refused_in_time(self):
+        """A request is refused at once or after its timeout, with a Retry-After."""
         for caller in self.world.callers:
             if isinstance(caller.error, RateLimited):
                 assert 1 <= (caller.error.retry_after or 0) <= LONGEST_RETRY
@@ -391,7 +391,7 @@ class Admitting(RuleBasedStateMachine):
         while running := self.world.running():
             self.world.end(running[0])
         self.world.close()
-        assert self.world.admission.load() == told(self.places)
+        assert self.world.admission.load() == load(self.places)
         assert not self.world.waiting()
 
 

@@ -369,7 +369,7 @@ def test_corrupt_file(tmp_path):
         ) as caught:
             use()
         assert str(file) in str(caught.value)
-        assert str(file) not in caught.value.told
+        assert str(file) not in caught.value.reason
     file.rename(tmp_path / "broken")
     store.add([ROW])
     assert store.read(*EVER) == [ROW]
