@@ -40,7 +40,7 @@ def system_text(messages: Iterable[ChatMessage]) -> str | None:
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
 
 
-def unspoken(messages: Iterable[Message]) -> Iterator[ChatMessage]:
+def to_chat_messages(messages: Iterable[Message]) -> Iterator[ChatMessage]:
     """Yield *messages* as a client would have sent them."""
     for message in messages:
         rest = tuple(part for part in message.parts if not isinstance(part, ToolResult | Reminder))

@@ -1,4 +1,4 @@
-"""The codec: what messages and sessions' heads are in JSON, to be kept and read back whole."""
+"""The codec of sessions: messages and session infos as JSON, which reads back unchanged."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
 from wrapper.services.turn import Document, Image, Part, SessionKey, ToolCall, ToolResult
 
-Found = TypeVar("Found")
+Loaded = TypeVar("Loaded")
 
-# A text is just that, and needs no name.
+# The names of parts. A text is stored as it is, without a name.
 KINDS = {"image": Image, "document": Document, "call": ToolCall}
 NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class Unreadable(ValueError):
-    """Raised for bytes that were not written here."""
+    """Raised for bytes that this codec has not written."""
 
 
 def encode_head(head: SessionInfo) -> bytes:
@@ -44,22 +44,22 @@ def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
 
 
 def dump_head(head: SessionInfo) -> Json:
-    told = asdict(head)
+    fields = asdict(head)
     if head.reply:
-        told["reply"]["ending"] = head.reply.ending.value
-    return told
+        fields["reply"]["ending"] = head.reply.ending.value
+    return fields
 
 
-def load_head(told: Mapping[str, Any]) -> SessionInfo:
-    """Raises KeyError, TypeError or ValueError for what dump_head has not written."""
-    reply = told["reply"]
+def load_head(fields: Mapping[str, Any]) -> SessionInfo:
+    """Raises KeyError, TypeError or ValueError for anything but the output of dump_head."""
+    reply = fields["reply"]
     parts = {
-        "key": SessionKey(**told["key"]),
-        "usage": Usage(**told["usage"]),
+        "key": SessionKey(**fields["key"]),
+        "usage": Usage(**fields["usage"]),
         "reply": _load_reply(reply) if reply is not None else None,
-        "options": _load_options(told.get("options", {})),
+        "options": _load_options(fields.get("options", {})),
     }
-    return SessionInfo(**{**told, **parts})
+    return SessionInfo(**{**fields, **parts})
 
 
 def dump_message(message: ChatMessage) -> Json:
@@ -68,43 +68,43 @@ def dump_message(message: ChatMessage) -> Json:
     return {"role": message.role, "parts": parts, "answers": message.answers, **dropped}
 
 
-def load_message(told: Mapping[str, Any]) -> ChatMessage:
-    """Raises KeyError, TypeError or ValueError for what dump_message has not written."""
-    parts = tuple(_load_part(part) for part in told["parts"])
-    return ChatMessage(told["role"], parts, told["answers"], tuple(told.get("dropped", ())))
+def load_message(fields: Mapping[str, Any]) -> ChatMessage:
+    """Raises KeyError, TypeError or ValueError for anything but the output of dump_message."""
+    parts = tuple(_load_part(part) for part in fields["parts"])
+    return ChatMessage(fields["role"], parts, fields["answers"], tuple(fields.get("dropped", ())))
 
 
 def measure(message: ChatMessage) -> int:
-    """Return the bytes that *message* takes where it is kept."""
+    """Return the bytes that *message* takes in a store."""
     return len(_encode(dump_message(message)))
 
 
-def _encode(told: Any) -> bytes:
-    # What a model writes may hold half a letter, which json.loads reads back as well.
-    return json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")
+def _encode(value: Any) -> bytes:
+    # A model's text may contain lone surrogates, which json.loads also reads.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _decode(data: bytes, load: Callable[[Any], Found]) -> Found:
+def _decode(data: bytes, load: Callable[[Any], Loaded]) -> Loaded:
     try:
         return load(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from None
 
 
-def _load_messages(told: Any) -> tuple[ChatMessage, ...]:
-    if not isinstance(told, list):
+def _load_messages(messages: Any) -> tuple[ChatMessage, ...]:
+    if not isinstance(messages, list):
         raise TypeError("messages are a list")
-    return tuple(map(load_message, told))
+    return tuple(map(load_message, messages))
 
 
-def _load_reply(told: Mapping[str, Any]) -> Reply:
-    parts = {"ending": Ending(told["ending"]), "usage": Usage(**told["usage"])}
-    return Reply(**{**told, **parts})
+def _load_reply(fields: Mapping[str, Any]) -> Reply:
+    parts = {"ending": Ending(fields["ending"]), "usage": Usage(**fields["usage"])}
+    return Reply(**{**fields, **parts})
 
 
-def _load_options(told: Mapping[str, Any]) -> Options:
-    lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
-    return Options(**{**told, **lists})
+def _load_options(fields: Mapping[str, Any]) -> Options:
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return Options(**{**fields, **lists})
 
 
 def _dump_part(part: Part) -> Any:
@@ -112,17 +112,17 @@ def _dump_part(part: Part) -> Any:
         case str():
             return part
         case ToolResult():
-            return {"result": {"id": part.id, "parts": [_dump_part(one) for one in part.parts]}}
-    # How a caller labelled an attachment matters only to the request that brought it.
+            return {"result": {"id": part.id, "parts": [_dump_part(inner) for inner in part.parts]}}
+    # Whether a media type was corrected matters only to the request with the attachment.
     fields = {name: value for name, value in asdict(part).items() if name != "corrected"}
     return {NAMES[type(part)]: fields}
 
 
-def _load_part(told: Any) -> Part:
-    if isinstance(told, str):
-        return told
-    ((kind, fields),) = told.items()
+def _load_part(stored: Any) -> Part:
+    if isinstance(stored, str):
+        return stored
+    ((kind, fields),) = stored.items()
     if kind == "result":
-        held = tuple(_load_part(one) for one in fields["parts"])
-        return ToolResult(fields["id"], cast(tuple[str | Image, ...], held))
+        parts = tuple(_load_part(part) for part in fields["parts"])
+        return ToolResult(fields["id"], cast(tuple[str | Image, ...], parts))
     return cast(Part, KINDS[kind](**fields))

@@ -1,4 +1,4 @@
-"""The memory store: sessions in a TTLCache, for the one worker whose memory it is."""
+"""The memory store: sessions in a TTLCache of one worker."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from wrapper.services.sessions.session import Session, SessionInfo
 
 Key = tuple[str, str]
 
-# What a session weighs in memory beside the text of its messages.
+# The bytes that a session takes in memory beside the text of its messages.
 OVERHEAD = 2048
 
 
 class _Sessions(TTLCache[Key, Session]):
-    """A TTLCache that can be looked at: reading an item as usual counts as using it."""
+    """A TTLCache with a peek that does not count as use."""
 
     def peek(self, key: Key) -> Session | None:
         return Cache.__getitem__(self, key) if key in self else None
 
     def take(self, key: Key) -> Session | None:
-        """Remove an item and return it, while no time passes in which it could expire."""
+        """Remove an item and return it. The timer stands still, so the item cannot expire."""
         with self.timer:
             return self.pop(key, None)
 
@@ -43,14 +43,14 @@ class MemoryClaim:
         self._store.put(self._key, self, session)
 
     def release(self) -> None:
-        self._store.give_back(self._key, self)
+        self._store.unlock(self._key, self)
 
 
 class MemorySessionStore:
-    """At most *count* sessions that together take at most *size* bytes; see SessionStore.
+    """Keeps at most *count* sessions of at most *size* bytes together; see SessionStore.
 
-    When full, the one that was unused for longest goes. *ttl* is in seconds of *timer*; *clock*
-    tells Unix seconds.
+    When it is full, it evicts the least recently used session. *ttl* is in seconds of *timer*;
+    *clock* returns Unix seconds.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class MemorySessionStore:
         timer: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ):
-        self._cache = _Sessions(size, ttl, timer, lambda one: one.head.size + OVERHEAD)
+        self._cache = _Sessions(size, ttl, timer, lambda session: session.head.size + OVERHEAD)
         self._count = count
         self._clock = clock
-        # Those whose turn is under way are not in the cache, where they could expire.
+        # Claimed sessions are not in the cache, where they could expire.
         self._claims: dict[Key, MemoryClaim] = {}
         self._changed = threading.Condition()
 
@@ -106,7 +106,7 @@ class MemorySessionStore:
             self._cache.clear()
 
     def put(self, key: Key, claim: MemoryClaim, session: Session) -> None:
-        """Remember *session* for as long as *claim* holds. Raises Conflict where it does not."""
+        """Store *session* if *claim* still holds. Raises Conflict if it does not."""
         with self._changed:
             if self._claims.get(key) is not claim:
                 raise Conflict(
@@ -123,7 +123,7 @@ class MemorySessionStore:
                 )
             claim.session = session
 
-    def give_back(self, key: Key, claim: MemoryClaim) -> None:
+    def unlock(self, key: Key, claim: MemoryClaim) -> None:
         with self._changed:
             if self._claims.get(key) is not claim:
                 return

@@ -1,4 +1,4 @@
-"""The options: how a session began to be run, which holds for requests that do not say."""
+"""The options of a session, which hold for its requests that do not set them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from wrapper.services.request import ChatRequest
 
 @dataclass(frozen=True)
 class Options:
-    """What the first request of a session has set; None stands for what it has not.
+    """What the first request of a session set. None stands for an option that it left out.
 
-    They decide what an agent may do, so a later request that leaves one out must not widen it. What
-    a later request sets is for its own turn.
+    Options limit what an agent may do, so a later request that leaves one out must not widen it.
+    What a later request sets holds for its own turn only.
     """
 
     model: str | None = None
@@ -25,19 +25,19 @@ class Options:
     compacts: bool | None = None
 
     def fill(self, request: ChatRequest) -> ChatRequest:
-        """Return *request* with these options where it sets none of its own."""
+        """Return *request* with these options where it leaves them out."""
         kept = {
             name: value
             for name, value in vars(self).items()
             if value is not None and getattr(request, name) is None
         }
         profile = request.profile or self.profile or ("plain" if request.wants_plain else None)
-        if profile == "plain":  # which has no tools to allow
+        if profile == "plain":  # it has no tools to allow
             kept.pop("allowed_tools", None)
         return replace(request, **kept) if kept else request
 
     def after(self, later: Options) -> Options:
-        """Return what holds after another turn. Once that was plain for any reason, plain stays."""
+        """Return the options after another turn. A session that was plain once stays plain."""
         return replace(self, profile="plain") if later.profile == "plain" else self
 
 
@@ -45,6 +45,6 @@ NO_OPTIONS = Options()
 
 
 def options_of(request: ChatRequest, profile: str) -> Options:
-    """Return the options of a turn: what *request* sets, and the *profile* if that was plain."""
-    kept = Options(**{one.name: getattr(request, one.name) for one in fields(Options)})
+    """Return the options that *request* sets, and the turn's *profile* if it is plain."""
+    kept = Options(**{field.name: getattr(request, field.name) for field in fields(Options)})
     return replace(kept, profile="plain") if profile == "plain" else kept

@@ -1,4 +1,4 @@
-"""The transcript: what was said, written as the messages of OpenAI's API. Pure."""
+"""Write a session's messages as messages of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
 def transcribe(message: ChatMessage) -> Json:
     """Return *message* as a client could send it again."""
-    said: Json = {"role": message.role, "content": _content(message.parts)}
+    written: Json = {"role": message.role, "content": _content(message.parts)}
     if message.role == "tool":
-        return {**said, "tool_call_id": message.answers}
+        return {**written, "tool_call_id": message.answers}
     if message.role == "function":
-        return {**said, "name": message.answers}
+        return {**written, "name": message.answers}
     calls = [part for part in message.parts if isinstance(part, ToolCall)]
-    if told := [_call(call) for call in calls if call.id]:
-        said["tool_calls"] = told
+    if tool_calls := [_call(call) for call in calls if call.id]:
+        written["tool_calls"] = tool_calls
     if legacy := [_function(call) for call in calls if not call.id]:
-        said["function_call"] = legacy[0]
-    return said
+        written["function_call"] = legacy[0]
+    return written
 
 
 def _content(parts: Sequence[Part]) -> Any:
-    """Return a text where there is just one, None beside calls, or a list of parts."""
-    told = [part for part in parts if not isinstance(part, ToolCall)]
-    if parts and not told:
+    """Return a single text, None where there are only calls, or else a list of parts."""
+    content = [part for part in parts if not isinstance(part, ToolCall)]
+    if parts and not content:
         return None
-    if len(told) == 1 and isinstance(told[0], str):
-        return told[0]
-    return [_part(part) for part in told]
+    if len(content) == 1 and isinstance(content[0], str):
+        return content[0]
+    return [_part(part) for part in content]
 
 
 def _part(part: Part) -> Json:
@@ -44,7 +44,7 @@ def _part(part: Part) -> Json:
         case Document():
             return {"type": "file", "file": {"filename": part.title, "file_data": _file(part)}}
         case ToolResult():
-            content = [_part(one) for one in part.parts]
+            content = [_part(inner) for inner in part.parts]
             return {"type": "tool_result", "tool_use_id": part.id, "content": content}
     return {"type": "text", "text": part}
 

@@ -1,4 +1,4 @@
-"""The place: where a session is in Redis, and how to read what is there."""
+"""The Redis keys of a session, and how to read their values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RedisKeys:
-    """The keys of a session; what stands in owner and id cannot make them another session's."""
+    """The keys of a session. They are quoted, so that no owner or id reaches another session."""
 
     prefix: str
     owner: str
@@ -26,7 +26,7 @@ class RedisKeys:
 
     @property
     def name(self) -> str:
-        """The session's name in its owner's index."""
+        """Return the session's name in its owner's index."""
         return _name(self.id)
 
     @property
@@ -41,12 +41,12 @@ class RedisKeys:
     def index(self) -> str:
         return f"{self.prefix}:owner:{_name(self.owner)}"
 
-    def keys(self) -> tuple[str, str, str]:
+    def all(self) -> tuple[str, str, str]:
         """Return the KEYS of all scripts."""
         return self.lock, self.hash, self.index
 
     def read_session(self, head: bytes | None, messages: bytes, used: bytes) -> Session | None:
-        """Raises BadGateway for what was not written here."""
+        """Raises BadGateway for values that the gateway has not written."""
         if head is None:
             return None
         try:
@@ -55,20 +55,20 @@ class RedisKeys:
             raise self._unreadable(error) from None
 
     def read_head(self, head: bytes, used: bytes) -> SessionInfo:
-        """Raises BadGateway for what was not written here."""
+        """Raises BadGateway for values that the gateway has not written."""
         try:
             return replace(decode_head(head), used=float(used))
         except (ValueError, TypeError) as error:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: Exception) -> BadGateway:
-        told = f"{SETTING}: what Redis holds of session {self.id!r} cannot be read; delete it"
-        log.error("%s (%s: %s)", told, self.hash, Redacted(error))
-        return BadGateway(told, code="session_unreadable", retry=False)
+        message = f"{SETTING}: what Redis holds of session {self.id!r} cannot be read; delete it"
+        log.error("%s (%s: %s)", message, self.hash, Redacted(error))
+        return BadGateway(message, code="session_unreadable", retry=False)
 
 
-def unname(name: bytes) -> str:
-    """Return the id that the *name* in an index stands for."""
+def session_id_of(name: bytes) -> str:
+    """Return the session id for its *name* in an index."""
     return unquote(name.decode(errors="replace"), errors="surrogatepass")
 
 

@@ -1,14 +1,14 @@
-"""The scripts: what Redis does to a session in one step, so that nothing comes between.
+"""The Lua scripts that change a session in Redis, each in one atomic step.
 
-KEYS are the session's lock, its hash, and its owner's index, whose scores say in milliseconds of
-Redis's own clock when each session ends. ARGV are first the claim's token, its life and that of
-the session in milliseconds, and the session's name in the index.
+KEYS are the session's lock, its hash, and its owner's index. The scores of the index are the times
+at which sessions expire, in milliseconds of Redis's clock. ARGV starts with the claim's token, the
+time to live of the claim and of the session in milliseconds, and the session's name in the index.
 """
 
 from __future__ import annotations
 
-# An index lasts as long as the last of its sessions, and drops those that have ended whenever one
-# of them is used: else it would grow for ever where nobody lists them.
+# An index lives as long as the last of its sessions. Each use of a session drops the expired ones
+# from it, because otherwise it would grow for ever where nobody lists them.
 _LIVE = """
 local function live()
     local life = tonumber(ARGV[3])
@@ -21,15 +21,15 @@ local function live()
 end
 """
 
-# Returns the session's fields, or nil where another has the claim.
+# Returns the session's fields, or nil where another claim holds the lock.
 CLAIM = f"""{_LIVE}
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
 live()
 return redis.call('HMGET', KEYS[2], 'head', 'messages', 'used')
 """
 
-# More of ARGV: the uid that the session had, then its fields. A lock that is gone says nothing of
-# why it is; but where the session is gone, too, or another one, then it was deleted.
+# More ARGV: the uid that the session had, then its fields. A missing lock does not tell why it is
+# missing. But where the session is gone, too, or is another one, it was deleted.
 SAVE = f"""{_LIVE}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     if ARGV[5] ~= '' and redis.call('HGET', KEYS[2], 'uid') ~= ARGV[5] then return 'deleted' end
@@ -51,7 +51,7 @@ live()
 return 1
 """
 
-# More of ARGV: the time of use.
+# More ARGV: the time of use.
 RELEASE = f"""{_LIVE}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
 redis.call('DEL', KEYS[1])
@@ -59,7 +59,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'used', A
 live()
 """
 
-# Its only ARGV is the session's name in the index. Returns what it was, or nil.
+# Its only ARGV is the session's name in the index. Returns the deleted session's fields, or nil.
 DELETE = """
 if redis.call('EXISTS', KEYS[2]) == 0 then return false end
 local found = redis.call('HMGET', KEYS[2], 'head', 'used', 'uid')

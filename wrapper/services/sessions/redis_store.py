@@ -1,4 +1,4 @@
-"""The Redis store: sessions that many workers and machines share."""
+"""The Redis store: sessions that workers and machines share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wrapper.errors import BadGateway, Conflict, Unavailable
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.sessions.codec import encode_head, encode_messages
-from wrapper.services.sessions.redis_keys import SETTING, RedisKeys, unname
+from wrapper.services.sessions.redis_keys import SETTING, RedisKeys, session_id_of
 from wrapper.services.sessions.redis_scripts import CLAIM, DELETE, RELEASE, RENEW, SAVE
 from wrapper.services.sessions.session import Session, SessionInfo
 from wrapper.services.turn import SessionKey
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
     from redis import Redis
 
 PREFIX = "claude-code-gateway:sessions"
-# Seconds between two looks at a claim that another worker has; one of this worker's tells itself.
+# Seconds between two tries for a session that another worker has claimed. A claim of this worker
+# notifies when it is released.
 POLL = 0.05
 
 log = logging.getLogger(__name__)
 
 
 class RedisClaim:
-    """The right to a session's next turn; see Claim. Redis knows it by its `token`."""
+    """A lock for a session's next turn; see Claim. Redis stores its `token`."""
 
-    def __init__(self, store: RedisSessionStore, place: RedisKeys):
+    def __init__(self, store: RedisSessionStore, keys: RedisKeys):
         self._store = store
-        self.place = place
+        self.keys = keys
         self.token = uuid.uuid4().hex
         self.session: Session | None = None
 
@@ -42,14 +43,14 @@ class RedisClaim:
         self._store.put(self, session)
 
     def release(self) -> None:
-        self._store.give_back(self)
+        self._store.unlock(self)
 
 
 class RedisSessionStore:
-    """Sessions in the Redis at *url*, each until *ttl* seconds after its last turn; see Claim.
+    """Keeps sessions in the Redis at *url* for *ttl* seconds after their last turn; see Claim.
 
-    A claim is a lock of *hold* seconds that is renewed for as long as this worker lives, and its
-    session's life with it. Where the answer to a save is lost, so is whether it was remembered.
+    A claim is a lock of *hold* seconds. This worker renews it, and its session's time to live, as
+    long as it lives. Where Redis's reply to a save is lost, it is unknown whether it was stored.
     """
 
     def __init__(
@@ -61,21 +62,21 @@ class RedisSessionStore:
         prefix: str = PREFIX,
         clock: Callable[[], float] = time.time,
     ):
-        self._link = RedisClient(url, SETTING, decode=False)
+        self._redis = RedisClient(url, SETTING, decode=False)
         self._ttl = ttl
         self._hold = hold
         self._prefix = prefix
         self._clock = clock
         self._claims: dict[str, RedisClaim] = {}
         self._freed = threading.Condition()
-        self._failure = ""  # why Redis was last of no use, as anyone may be told
-        self._janitor = PeriodicTask(self.renew, hold / 3)
+        self._failure = ""  # why Redis could not be used last; anyone may see it
+        self._renewal = PeriodicTask(self.renew, hold / 3)
 
     def claim(self, owner: str, id_: str, seconds: float) -> RedisClaim | None:
-        self._janitor.start()
-        claim = RedisClaim(self, self._place(owner, id_))
+        self._renewal.start()
+        claim = RedisClaim(self, self._keys(owner, id_))
         until = time.monotonic() + seconds
-        while (found := self._run(CLAIM, claim)) is None:
+        while (fields := self._run(CLAIM, claim)) is None:
             rest = until - time.monotonic()
             if rest <= 0:
                 return None
@@ -84,75 +85,75 @@ class RedisSessionStore:
         with self._freed:
             self._claims[claim.token] = claim
         try:
-            claim.session = claim.place.read_session(*found)
+            claim.session = claim.keys.read_session(*fields)
         except BadGateway:
             claim.release()
             raise
         return claim
 
     def read(self, owner: str, id_: str) -> Session | None:
-        place = self._place(owner, id_)
+        keys = self._keys(owner, id_)
         with self._reached() as client:
-            found: list[Any] = client.hmget(place.hash, ["head", "messages", "used"])
-        return place.read_session(*found)
+            fields: list[Any] = client.hmget(keys.hash, ["head", "messages", "used"])
+        return keys.read_session(*fields)
 
     def heads(self, owner: str) -> Sequence[SessionInfo]:
-        index = self._place(owner).index
+        index = self._keys(owner).index
         with self._reached() as client:
             names: Any = client.zrange(index, 0, -1)
-            places = [self._place(owner, unname(name)) for name in names]
+            sessions = [self._keys(owner, session_id_of(name)) for name in names]
             pipeline = client.pipeline(transaction=False)
-            for place in places:
-                pipeline.hmget(place.hash, ["head", "used"])
-            found = zip(places, pipeline.execute(), strict=True)
-        heads = [place.read_head(*fields) for place, fields in found if fields[0] is not None]
+            for keys in sessions:
+                pipeline.hmget(keys.hash, ["head", "used"])
+            replies = zip(sessions, pipeline.execute(), strict=True)
+        heads = [keys.read_head(*fields) for keys, fields in replies if fields[0] is not None]
         return sorted(heads, key=lambda head: (head.created, head.key.id))
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
-        place = self._place(owner, id_)
+        keys = self._keys(owner, id_)
         with self._reached() as client:
-            found: Any = client.eval(DELETE, 3, *place.keys(), place.name)
-        if found is None:
+            fields: Any = client.eval(DELETE, 3, *keys.all(), keys.name)
+        if fields is None:
             return None
-        self._tell()
-        head, used, uid = found
+        self._notify()
+        head, used, uid = fields
         try:
-            return place.read_head(head, used)
-        except BadGateway:  # it is gone all the same
+            return keys.read_head(head, used)
+        except BadGateway:  # it is deleted all the same
             key = SessionKey(owner, id_, (uid or b"").decode(errors="replace"))
             return SessionInfo(key, 0.0, 0.0)
 
     def health(self) -> dict[str, Any]:
-        """Return the state by what was seen last, which is a few seconds ago at most."""
-        self._janitor.start()
+        """Return the state that was seen last, at most a few seconds ago."""
+        self._renewal.start()
         failure = self._failure
         return {"status": "failing", "error": failure} if failure else {"status": "ok"}
 
     def close(self) -> None:
-        self._janitor.close()
-        self._link.close()
+        self._renewal.close()
+        self._redis.close()
 
     def put(self, claim: RedisClaim, session: Session) -> None:
-        """Remember *session* for as long as *claim* holds. Raises Conflict where it does not."""
+        """Store *session* if *claim* still holds. Raises Conflict if it does not."""
         head = session.head
         known = claim.session.head.key.uid if claim.session else ""
         fields = (head.key.uid, encode_head(head), encode_messages(session.messages), head.used)
-        said = self._run(SAVE, claim, known, *fields)
-        if said != b"saved":
-            raise _conflict(deleted=said == b"deleted")
+        result = self._run(SAVE, claim, known, *fields)
+        if result != b"saved":
+            raise _conflict(deleted=result == b"deleted")
         claim.session = session
 
-    def give_back(self, claim: RedisClaim) -> None:
+    def unlock(self, claim: RedisClaim) -> None:
         with self._freed:
             if self._claims.pop(claim.token, None) is None:
                 return
-        # What fails is logged, and the lock goes by itself, as it is renewed no more.
+        # A failure is logged, and the lock expires because it is not renewed any more.
         with contextlib.suppress(Unavailable):
             self._run(RELEASE, claim, self._clock(), life=self._ttl)
-        self._tell()
+        self._notify()
 
     def renew(self) -> None:
-        """Keep the claims that are held, and see whether Redis is there; raises nothing."""
+        """Renew the claims and check that Redis can be reached. Raises nothing."""
         with self._freed:
             claims = list(self._claims.values())
         with contextlib.suppress(Unavailable), self._reached() as client:
@@ -168,13 +169,13 @@ class RedisSessionStore:
         with self._freed:
             held = self._claims.pop(claim.token, None)
         if held:
-            log.info("the turn of session %r has lost it, or it was deleted", claim.place.id)
+            log.info("the turn of session %r has lost it, or it was deleted", claim.keys.id)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._freed:
             self._freed.notify_all()
 
-    def _place(self, owner: str, id_: str = "") -> RedisKeys:
+    def _keys(self, owner: str, id_: str = "") -> RedisKeys:
         return RedisKeys(self._prefix, owner, id_)
 
     def _run(self, script: str, claim: RedisClaim, *more: Any, life: float | None = None) -> Any:
@@ -182,16 +183,16 @@ class RedisSessionStore:
             return client.eval(script, 3, *self._arguments(claim, life), *more)
 
     def _arguments(self, claim: RedisClaim, life: float | None = None) -> tuple[str, ...]:
-        """Return KEYS and the first ARGV of a script; a session that is held outlives its lock."""
+        """Return KEYS and the first ARGV of a script. A claimed session outlives its lock."""
         lives = (self._hold, self._ttl + self._hold if life is None else life)
         milliseconds = (str(round(seconds * 1000)) for seconds in lives)
-        return (*claim.place.keys(), claim.token, *milliseconds, claim.place.name)
+        return (*claim.keys.all(), claim.token, *milliseconds, claim.keys.name)
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[Redis]:
-        """Give the client; what fails is Unavailable, and is logged when it is new."""
+        """Yield the client. Errors become Unavailable; a new one is logged."""
         try:
-            with self._link.reached() as client:
+            with self._redis.reached() as client:
                 yield client
         except RedisFailed as error:
             if error.reason != self._failure:
@@ -203,8 +204,8 @@ class RedisSessionStore:
 
 def _conflict(*, deleted: bool) -> Conflict:
     if deleted:
-        told = "The session was deleted while this turn ran, which is not remembered."
-        return Conflict(told, code="session_deleted", retry=False)
+        message = "The session was deleted while this turn ran, which is not remembered."
+        return Conflict(message, code="session_deleted", retry=False)
     return Conflict(
         "This turn lost its session, as Redis had not heard of it for too long, and is not "
         "remembered; ask again.",

@@ -1,4 +1,4 @@
-"""The session service: turns of sessions admitted one by one, and what clients ask of them."""
+"""The session service: runs the turns of a session one at a time, and answers /v1/sessions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SWEEP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What is said to a session. *again*: by a client that may have been answered before."""
+    """A request in a session. `again` says that the client may have had the answer before."""
 
     session_id: str
     messages: tuple[ChatMessage, ...]
@@ -38,7 +38,7 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class Stats:
-    """What an owner's sessions come to. `oldest` and `newest` are in Unix seconds."""
+    """Totals of an owner's sessions. `oldest` and `newest` are in Unix seconds."""
 
     sessions: int
     turns: int
@@ -51,7 +51,7 @@ class Stats:
 
 
 class SessionService:
-    """Sessions of *store*, for which *engine* keeps processes. *wait* is in seconds of *timer*."""
+    """Sessions in *store*, whose processes *engine* keeps. *wait* is in seconds of *timer*."""
 
     def __init__(
         self,
@@ -59,28 +59,28 @@ class SessionService:
         engine: Engine,
         *,
         wait: float,
-        most_bytes: int,
+        max_bytes: int,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ):
         self._store = store
         self._engine = engine
         self._wait = wait
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._clock = clock
         self._timer = timer
-        self._janitor = PeriodicTask(self.sweep, SWEEP_SECONDS)
-        self._visited: set[SessionKey] = set()
+        self._sweeper = PeriodicTask(self.sweep, SWEEP_SECONDS)
+        self._active: set[SessionKey] = set()
 
     def begin_turn(
         self, asked: SessionRequest, principal: Principal, watchdog: Watchdog
     ) -> SessionTurn:
-        """Return a turn of the session, once no other one runs. It must be closed.
+        """Wait until no turn of the session runs, and return its next one. It must be closed.
 
         Raises Conflict after too long a wait, RequestTooLarge, Unavailable, and what *watchdog*
         raises.
         """
-        self._janitor.start()
+        self._sweeper.start()
         until = self._timer() + self._wait
         seconds = min(CHECK_SECONDS, self._wait)
         while (claim := self._store.claim(principal.name, asked.session_id, seconds)) is None:
@@ -101,40 +101,40 @@ class SessionService:
                 attempt=asked.attempt,
                 again=asked.again,
                 clock=self._clock,
-                closed=partial(self._leave, claim, session.head.key),
+                closed=partial(self._end_turn, claim, session.head.key),
             )
-            session_turn.check(self._most_bytes)
+            session_turn.check(self._max_bytes)
         except BaseException:
             claim.release()
             raise
-        self._visited.add(session_turn.key)
+        self._active.add(session_turn.key)
         return session_turn
 
-    def _leave(self, claim: Claim, key: SessionKey) -> None:
-        """Let go of a turn. What was kept for a session that did not come to be is dropped."""
-        self._visited.discard(key)
+    def _end_turn(self, claim: Claim, key: SessionKey) -> None:
+        """End a turn. Where its session was not stored, the engine drops what it keeps for it."""
+        self._active.discard(key)
         if claim.session is None:
             self._engine.forget(key)
 
     def heads(self, principal: Principal) -> Sequence[SessionInfo]:
-        """Return all of the caller's sessions, in the order in which they were created."""
+        """Return the caller's sessions, the oldest first."""
         return self._store.heads(principal.name)
 
     def read(self, principal: Principal, id_: str) -> Session:
-        """Raises SessionNotFound where the caller has none of this id."""
+        """Raises SessionNotFound where the caller has no session of this id."""
         if session := self._store.read(principal.name, id_):
             return session
         raise _missing(id_)
 
     def delete(self, principal: Principal, id_: str) -> None:
-        """Forget a session, and what is kept for it. Raises SessionNotFound."""
+        """Delete a session and what the engine keeps for it. Raises SessionNotFound."""
         head = self._store.delete(principal.name, id_)
         if head is None:
             raise _missing(id_)
         self._engine.forget(head.key)
 
     def stats(self, principal: Principal) -> Stats:
-        """Return what the caller's sessions come to."""
+        """Return totals of the caller's sessions."""
         heads = self.heads(principal)
         keys = {head.key for head in heads}
         return Stats(
@@ -149,14 +149,14 @@ class SessionService:
         )
 
     def sweep(self) -> None:
-        """Drop what the engine keeps for sessions that are gone, wherever they were ended.
+        """Drop what the engine keeps for sessions that are gone, also those that others deleted.
 
-        A new one is there before its first turn is remembered.
+        The session of a running turn is left alone, because a new one is not stored yet.
         """
-        parked = self._engine.parked()  # asked first: a turn parks before it ends
-        visited = frozenset(self._visited)
+        parked = self._engine.parked()  # read first, because a turn parks before it ends
+        active = frozenset(self._active)
         for key in parked:
-            if key not in visited and self._is_gone(key):
+            if key not in active and self._is_gone(key):
                 self._engine.forget(key)
 
     def _is_gone(self, key: SessionKey) -> bool:
@@ -167,20 +167,20 @@ class SessionService:
         return self._store.health()
 
     def close(self) -> None:
-        self._janitor.close()
+        self._sweeper.close()
         self._store.close()
 
 
 def open_sessions(
     settings: Settings, engine: Engine, store: SessionStore | None = None
 ) -> SessionService | None:
-    """Return the service on *store*, or on the one of *settings*; None where there is none."""
+    """Return the service on *store* or the one of *settings*, or None where neither has one."""
     if store is None:
         store = _open_store(settings)
     if store is None:
         return None
     return SessionService(
-        store, engine, wait=settings.session_wait, most_bytes=settings.session_max_bytes
+        store, engine, wait=settings.session_wait, max_bytes=settings.session_max_bytes
     )
 
 

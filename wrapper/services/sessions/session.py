@@ -1,4 +1,4 @@
-"""The session: a conversation that is remembered, with its counters and times. Immutable."""
+"""The session: a stored conversation with its counters and times. Immutable."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from wrapper.services.turn import SessionKey
 
 @dataclass(frozen=True)
 class Reply:
-    """The last turn, so that a client that asks for it once more can be told it once more.
+    """The last turn, which is replayed where a client repeats its request.
 
-    `asked` is a digest of what was asked, and `attempt` the client's own name of its request.
+    `asked` is a digest of the request's messages, and `attempt` its idempotency key.
     """
 
     asked: str
@@ -28,11 +28,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What there is to say of a session without its messages.
+    """Everything about a session but its messages.
 
-    Times are in Unix seconds, `size` in bytes. `turns` counts those that were remembered, `resumed`
-    those among them that found a process parked. `cost_usd` is as far as it was told. `options`
-    are those that hold for its next turn.
+    Times are in Unix seconds, `size` in bytes. `turns` counts the stored turns, `resumed` those
+    that continued in a parked process. `cost_usd` sums the costs that are known. `options` hold for
+    the next turn.
     """
 
     key: SessionKey
@@ -50,12 +50,12 @@ class SessionInfo:
 
 @dataclass(frozen=True)
 class Session:
-    """A session whole. Its messages are as its client sent them and as they were answered."""
+    """A session with its messages, as the client sent them and as they were answered."""
 
     head: SessionInfo
     messages: tuple[ChatMessage, ...] = ()
 
 
 def new_session(owner: str, id_: str, now: float) -> Session:
-    """Return an empty session, which nothing knows of yet."""
+    """Return an empty session, which is not stored yet."""
     return Session(SessionInfo(SessionKey(owner, id_, uuid.uuid4().hex), now, now))

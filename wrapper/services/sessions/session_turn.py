@@ -1,4 +1,4 @@
-"""The visit: one turn of a session, from what was said before to what is remembered of it."""
+"""One turn of a session: the messages before it, and what is stored after it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from wrapper.services.events import (
     sum_usage,
 )
 from wrapper.services.messages.answer import Answer
-from wrapper.services.messages.message import ChatMessage, has_calls, is_system, unspoken
+from wrapper.services.messages.message import ChatMessage, has_calls, is_system, to_chat_messages
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
 from wrapper.services.turn import SessionKey, ToolCall
 
-# What is remembered. The API wants a refused turn out of the conversation, or refuses all others.
+# The endings of turns that are stored. A refused turn is not, because with it in the conversation
+# the API refuses all further turns.
 REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS, Ending.BUDGET)
 
 
 class StatelessTurn:
-    """The turn of a request without a session: nothing was said before, nothing is remembered."""
+    """The turn of a request without a session. It has no earlier messages and is not stored."""
 
     key: SessionKey | None = None
     options = NO_OPTIONS
@@ -41,14 +42,14 @@ class StatelessTurn:
     def remember(
         self, answer: Answer, *, legacy: bool = False, options: Options = NO_OPTIONS
     ) -> None:
-        """There is nothing to remember it in."""
+        """Do nothing, because there is no session."""
 
     def replay(self) -> Iterator[Event]:
         return iter(())
 
 
 class Replay:
-    """The events of one turn told once more."""
+    """The events of an earlier turn, once more."""
 
     def __init__(self, events: Iterable[Event]):
         self._events = events
@@ -61,10 +62,10 @@ class Replay:
 
 
 class SessionTurn:
-    """Brings *messages* into the session that *claim* is of, *session* where it is a new one.
+    """Adds *messages* to *session*, which *claim* locks. It must be closed.
 
-    *attempt* is the client's own name of its request, and *again* says that it may have been
-    answered before. It must be closed, of which *closed* is told.
+    *attempt* is the client's idempotency key, and *again* says that the client may have had the
+    answer before. *closed* is called on close.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class SessionTurn:
 
     @property
     def before(self) -> tuple[ChatMessage, ...]:
-        """Return what was said before. New system messages take the place of those there were."""
+        """Return the earlier messages. New system messages replace the earlier ones."""
         known = self._session.messages
         if any(map(is_system, self._messages)):
             return tuple(message for message in known if not is_system(message))
@@ -105,19 +106,19 @@ class SessionTurn:
 
     @property
     def options(self) -> Options:
-        """Return what the session's requests have set. Calls of the client's keep it plain."""
+        """Return the session's options. Calls of the client's functions keep it plain."""
         options = self._session.head.options
         if options.profile is None and has_calls(self._session.messages):
             return replace(options, profile="plain")
         return options
 
-    def check(self, most: int) -> None:
-        """Raise RequestTooLarge where the session would come to hold more than *most* bytes."""
+    def check(self, max_bytes: int) -> None:
+        """Raise RequestTooLarge where the session would hold more than *max_bytes*."""
         size = self._size()
-        if size > most and not self.repeats:
+        if size > max_bytes and not self.repeats:
             raise RequestTooLarge(
-                f"The session would come to {size} bytes, more than the {most} that one may have "
-                "(SESSION_MAX_BYTES). Begin another one, with a summary of this one.",
+                f"The session would come to {size} bytes, more than the {max_bytes} that one "
+                "may have (SESSION_MAX_BYTES). Begin another one, with a summary of this one.",
                 param="session_id",
                 code="session_too_large",
             )
@@ -125,18 +126,18 @@ class SessionTurn:
     def remember(
         self, answer: Answer, *, legacy: bool = False, options: Options = NO_OPTIONS
     ) -> None:
-        """Remember the messages, their *answer* and *options*, unless the turn is to be left out.
+        """Store the messages, their *answer* and *options*, if turns that end so are stored.
 
-        Raises Conflict or Unavailable where that cannot be.
+        Raises Conflict or Unavailable where they cannot be stored.
         """
         ended = answer.ended
         if ended is None or ended.ending not in REMEMBERED:
             return
         head = self._session.head
         reply = answer.message(legacy=legacy)
-        said, size = self._said(answer), self._size() + measure(reply)
+        messages, size = self._messages_up_to(answer), self._size() + measure(reply)
         if answer.compacted:
-            size = _measure((*said, reply))
+            size = _measure((*messages, reply))
         head = replace(
             head,
             used=self._clock(),
@@ -153,23 +154,23 @@ class SessionTurn:
                 ended.cost_usd,
             ),
         )
-        head = replace(head, messages=len(said) + 1, size=size, options=self._kept(options))
-        self._claim.save(Session(head, (*said, reply)))
+        head = replace(head, messages=len(messages) + 1, size=size, options=self._kept(options))
+        self._claim.save(Session(head, (*messages, reply)))
 
     def _kept(self, options: Options) -> Options:
         """Return the session's options after a turn with *options*."""
         head = self._session.head
         return head.options.after(options) if head.turns else options
 
-    def _said(self, answer: Answer) -> tuple[ChatMessage, ...]:
-        """Return what was said up to *answer*; where it was summarised, that is the summary."""
-        said = (*self.before, *self._messages)
+    def _messages_up_to(self, answer: Answer) -> tuple[ChatMessage, ...]:
+        """Return all messages before *answer*, or their summary if the turn made one."""
+        messages = (*self.before, *self._messages)
         if not answer.compacted:
-            return said
-        return (*filter(is_system, said), *unspoken(answer.compacted))
+            return messages
+        return (*filter(is_system, messages), *to_chat_messages(answer.compacted))
 
     def replay(self) -> Iterator[Event]:
-        """Yield the events of the turn that was remembered, which the client asks for again."""
+        """Yield the events of the stored turn that the client repeats."""
         reply = self._session.head.reply
         assert reply is not None  # noqa: S101 - only what repeats is replayed
         parts = self._session.messages[-1].parts
@@ -182,14 +183,16 @@ class SessionTurn:
         yield Ended(reply.ending, reply.usage, reply.cost_usd)
 
     def _size(self) -> int:
-        """Return the bytes of what was said before and is said now."""
+        """Return the bytes of the earlier messages and the new ones."""
         before, head = self.before, self._session.head
-        whole = len(before) == head.messages  # else it is counted anew, which takes longer
+        whole = len(before) == head.messages  # otherwise they are measured again, which is slower
         return (head.size if whole else _measure(before)) + _measure(self._messages)
 
     def _forget_reply(self) -> None:
-        """Forget that the turn before asked just the same, so that when this one fails, and is
-        asked for again, it is not told what the one before was answered."""
+        """Drop the reply of an equal request before this one.
+
+        Otherwise, if this turn fails and the client repeats it, it would get that older reply.
+        """
         self._session = replace(self._session, head=replace(self._session.head, reply=None))
         self._claim.save(self._session)
 

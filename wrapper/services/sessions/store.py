@@ -1,4 +1,4 @@
-"""The session store: what keeps sessions, for one worker or for many."""
+"""The protocol of session stores."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from wrapper.services.sessions.session import Session, SessionInfo
 
 
 class Claim(Protocol):
-    """The right to a session's next turn, which one caller at a time has. It must be released.
+    """A lock for a session's next turn. It must be released.
 
-    `session` is what is remembered, None where there is none yet. It is never evicted meanwhile,
-    and does not expire.
+    `session` is the stored session, or None where there is none yet. It is not evicted and does not
+    expire while it is claimed.
     """
 
     @property
     def session(self) -> Session | None: ...
 
     def save(self, session: Session) -> None:
-        """Remember *session* in place of what was; its life begins anew.
+        """Store *session* in place of the last one, and restart its time to live.
 
         Raises Conflict where the session was deleted meanwhile or the claim was lost.
         """
         ...
 
     def release(self) -> None:
-        """Let the next turn have it, with a new life; releasing twice is harmless."""
+        """Unlock the session and restart its time to live. Releasing twice is harmless."""
         ...
 
 
 class SessionStore(Protocol):
-    """Keeps sessions by owner and id, each until a while after its last turn.
+    """Keeps sessions by owner and id, each for a time to live after its last turn.
 
-    A turn that claims it uses a session; to read it does not. Nothing that is handed out can be
-    changed. Everything raises Unavailable where the store cannot be reached.
+    Claiming a session counts as use, reading does not. Everything that a store returns is
+    immutable. All methods raise Unavailable where the store cannot be reached.
     """
 
     def claim(self, owner: str, id_: str, seconds: float) -> Claim | None:
-        """Return the claim to a session's next turn, or None where *seconds* were not enough."""
+        """Claim a session's next turn. Return None where another turn held it for *seconds*."""
         ...
 
     def read(self, owner: str, id_: str) -> Session | None: ...
 
     def heads(self, owner: str) -> Sequence[SessionInfo]:
-        """Return all that *owner* has, in the order in which they were created."""
+        """Return all sessions of *owner*, the oldest first."""
         ...
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
-        """Forget a session, also one whose turn is under way; return what it was."""
+        """Delete a session, even while a turn of it runs, and return what it was."""
         ...
 
     def health(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What was spent: kept by key, model and day, across restarts."""
+"""Usage and costs by key, model and day, kept across restarts."""

@@ -1,4 +1,4 @@
-"""The budget: how much a key may spend in a day or a month, and when that starts anew."""
+"""Budgets: how much a key may spend in a day or a month, and when the next one begins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NANO = 1e-9
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent from the day *first* on, in dollars, until it *resets* at 0:00 UTC."""
+    """Dollars that may be spent from the day `first` until the budget `resets` at 0:00 UTC."""
 
     name: str
     limit_usd: float
@@ -24,13 +24,13 @@ class Budget:
     resets: date
 
     def spent(self, rows: Iterable[Row]) -> int:
-        """Return what the rows spent of it, in billionths of dollars, at the most it can be."""
+        """Return the most that the rows can have spent of it, in billionths of dollars."""
         first = self.first.isoformat()
-        own = (row.amounts for row in rows if row.day >= first)
-        return sum(amounts.nanos + amounts.unpriced_nanos for amounts in own)
+        counted = (row.amounts for row in rows if row.day >= first)
+        return sum(amounts.nanos + amounts.unpriced_nanos for amounts in counted)
 
     def check(self, rows: Iterable[Row], key: str) -> None:
-        """Raise QuotaExceeded where the rows have spent all of it."""
+        """Raise QuotaExceeded if the rows have spent all of it."""
         spent = self.spent(rows)
         if spent >= round(self.limit_usd / NANO):
             raise QuotaExceeded(
@@ -47,14 +47,14 @@ class Budget:
 
 def budgets(principal: Principal, today: date) -> list[Budget]:
     """Return the budgets that *principal* has today."""
-    found = []
+    current = []
     if (limit := principal.usd_per_day) is not None:
-        found.append(Budget("usd_per_day", limit, today, today + timedelta(days=1)))
+        current.append(Budget("usd_per_day", limit, today, today + timedelta(days=1)))
     if (limit := principal.usd_per_month) is not None:
         first = today.replace(day=1)
         following = (first + timedelta(days=31)).replace(day=1)
-        found.append(Budget("usd_per_month", limit, first, following))
-    return found
+        current.append(Budget("usd_per_month", limit, first, following))
+    return current
 
 
 def _midnight(day: date) -> str:

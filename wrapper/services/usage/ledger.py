@@ -1,4 +1,4 @@
-"""The ledger: books what every key spends, and says who may spend more."""
+"""The ledger: books what each key spends, and checks budgets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from wrapper.services.usage.store import Row, StoreFailed, UsageStore
 from wrapper.settings import Settings
 
 log = logging.getLogger(__name__)
-# How soon a store that was of no use is tried again where nobody asks.
-LOOK_SECONDS = 2.0
+# Seconds between two tries of a failed store while there are no requests.
+RETRY_SECONDS = 2.0
 EVER = ("0000-01-01", "9999-12-31")
 
 
@@ -30,11 +30,11 @@ def _utc_now() -> datetime:
 
 
 class Ledger:
-    """Books into *store*. Threads may use it at once, and readers do not wait for writers.
+    """Books usage into *store*. Threads may share it, and readers do not wait for writers.
 
-    What the store does not take waits in memory and is booked with what is next; until then it
-    counts all the same. *required* stops turns, with 503, as long as something waits. *now* gives
-    the time in UTC, by which days and months begin.
+    Rows that the store does not take wait in memory and are booked with the next ones. They count
+    meanwhile. With *required*, turns get a 503 while rows wait. *now* returns the time in UTC, by
+    which days and months begin.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class Ledger:
         self._required = required
         self._now = now
         self._backlog = Backlog()
-        self._failure = ""  # why the store was last of no use, as anyone may be told
-        self._janitor = PeriodicTask(self.look_again, LOOK_SECONDS)
+        self._failure = ""  # why the store failed last; anyone may see it
+        self._retrying = PeriodicTask(self.retry, RETRY_SECONDS)
 
     def today(self) -> date:
         return self._now().date()
 
     def add(self, *rows: Row) -> None:
-        """Book *rows*; they are kept whatever happens.
+        """Book *rows*. Where that fails they wait in memory.
 
-        Raises Unavailable where they could not be booked and that is required.
+        Raises Unavailable where they could not be booked and booking is required.
         """
         try:
             self._book(*rows)
@@ -62,10 +62,10 @@ class Ledger:
                 raise _required(error.reason, retry=False) from None
 
     def check(self, principal: Principal) -> None:
-        """Let *principal* pass who may begin a turn.
+        """Check that *principal* may begin a turn.
 
-        Raises QuotaExceeded where a budget is used up, and Unavailable where the store is of no
-        use and required. Where it is not required, only what waits to be booked counts then.
+        Raises QuotaExceeded where a budget is used up, and Unavailable where the store fails and is
+        required. Where a failed store is not required, only the rows that wait count.
         """
         today = self.today()
         own = budgets(principal, today)
@@ -87,8 +87,8 @@ class Ledger:
     ) -> dict[str, Any]:
         """Return the body of GET /v1/usage for the days from *first* to *last*.
 
-        Raises PermissionDenied where *key* is another's and *principal* no admin, and Unavailable
-        where the store cannot be read.
+        Raises PermissionDenied where *key* is another caller's and *principal* is no admin, and
+        Unavailable where the store cannot be read.
         """
         if not principal.admin and key not in (None, principal.name):
             raise PermissionDenied(
@@ -106,17 +106,17 @@ class Ledger:
         return report(first, last, rows, spent, budgets=own)
 
     def health(self) -> dict[str, Any]:
-        """Return the state by what was seen last: `unbooked` counts rows that wait."""
+        """Return the state that was seen last. `unbooked` counts the rows that wait."""
         unbooked = len(self._backlog)
         failure = self._failure
         if not unbooked and not failure:
             return {"status": "ok", "unbooked": 0}
         return {"status": "failing", "unbooked": unbooked, "error": failure}
 
-    def look_again(self) -> None:
-        """Try a store that was of no use, so that nothing waits longer than it has to."""
+    def retry(self) -> None:
+        """Try a failed store again, so that rows wait no longer than necessary."""
         today = self.today().isoformat()
-        with contextlib.suppress(StoreFailed):  # which log and health have told
+        with contextlib.suppress(StoreFailed):  # log and health already show it
             if self._backlog:
                 self._backlog.book(self._store.add)
             elif self._failure:
@@ -124,9 +124,9 @@ class Ledger:
             self._worked()
 
     def close(self) -> None:
-        """Book what waits, once more, and tell the log of every row that is lost."""
-        self._janitor.close()
-        with contextlib.suppress(StoreFailed):  # which is logged
+        """Try to book the waiting rows once more, and log each row that is lost."""
+        self._retrying.close()
+        with contextlib.suppress(StoreFailed):  # it is logged
             self._book()
         for row in self._backlog.rows(*EVER):
             log.error("lost, for it could not be booked: %s", row)
@@ -142,23 +142,23 @@ class Ledger:
         self._worked()
 
     def _catch_up(self) -> None:
-        """Book what waits before more is spent."""
+        """Book the waiting rows before more is spent."""
         if self._backlog:
             try:
                 self._book()
             except StoreFailed as error:
                 raise _required(error.reason) from None
-            if self._backlog:  # another thread is at it
+            if self._backlog:  # another thread is booking it
                 raise _required(self._failure)
 
     def _own(self, principal: Principal, own: list[Budget], today: date) -> list[Row]:
-        """Return the principal's rows that its budgets are about."""
+        """Return the principal's rows in the time of its budgets."""
         first = min((budget.first for budget in own), default=today)
         return self._read(first.isoformat(), today.isoformat(), principal.name)
 
     def _read(self, first: str, last: str, key: str | None) -> list[Row]:
         try:
-            rows = self._backlog.beside(self._store.read, first, last, key)
+            rows = self._backlog.read_with_store(self._store.read, first, last, key)
         except StoreFailed as error:
             self._failed(error)
             log.error("what was spent cannot be read: %s", error)
@@ -168,23 +168,23 @@ class Ledger:
 
     def _failed(self, error: StoreFailed) -> None:
         self._failure = error.reason
-        self._janitor.start()
+        self._retrying.start()
 
     def _worked(self) -> None:
-        """Take note that the store works; to read is no proof while something waits."""
+        """Clear the failure, unless rows wait: then a read does not prove that writing works."""
         if not self._backlog:
             self._failure = ""
 
 
-def _required(told: str, retry: bool | None = None) -> Unavailable:
-    reason = f" {told}" if told else ""
+def _required(reason: str, retry: bool | None = None) -> Unavailable:
+    why = f" {reason}" if reason else ""
     return Unavailable(
-        f"What is spent cannot be booked, and USAGE_REQUIRED is set.{reason}", retry=retry
+        f"What is spent cannot be booked, and USAGE_REQUIRED is set.{why}", retry=retry
     )
 
 
 def open_store(settings: Settings) -> UsageStore:
-    """Return the store that the settings name; it is opened when it is used."""
+    """Return the store that the settings name. It is opened on first use."""
     if settings.redis_url:
         return RedisUsageStore(settings.redis_url)
     return SqliteUsageStore(settings.usage_db)

@@ -1,4 +1,4 @@
-"""The prices: the most that tokens can have cost, until Claude Code says what they did."""
+"""Prices: the most that tokens can have cost, until Claude Code reports the cost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from wrapper.services.usage.store import Amounts
 
-# Claude Code 2.1.330's list prices of a token of input, in billionths of dollars, by the model's
-# family; the first that is found in a model's id holds. Of Haiku 5 it is that of a long prompt.
+# The list prices of Claude Code 2.1.330 for an input token, in billionths of dollars. The first
+# pattern that matches a model's id counts. For Haiku 5 it is the price in a long prompt.
 INPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
     (re.compile(pattern), nanos)
     for pattern, nanos in (
@@ -21,18 +21,18 @@ INPUT: tuple[tuple[re.Pattern[str], int], ...] = tuple(
         (r"(fable|mythos)-5", 10_000),
     )
 )
-# The dearest of all, and what other tokens cost for one of input. What is cached costs more where
-# it is for an hour, as is assumed here.
+# The highest price, and the cost of other tokens relative to input. Writing to the cache costs more
+# for an hour than for five minutes; an hour is assumed.
 DEAREST = 30_000
 FACTORS = {"input": 1.0, "output": 5.0, "cache_read": 0.1, "cache_creation": 2.0}
 
 
 def most(model: str, amounts: Amounts) -> int:
     """Return the most that *model*'s tokens can have cost, in billionths of dollars."""
-    weighed = (getattr(amounts, name) * factor for name, factor in FACTORS.items())
-    return round(_input(model) * float(sum(weighed)))
+    weighted = (getattr(amounts, name) * factor for name, factor in FACTORS.items())
+    return round(_input_price(model) * float(sum(weighted)))
 
 
 @lru_cache(maxsize=256)
-def _input(model: str) -> int:
+def _input_price(model: str) -> int:
     return next((nanos for pattern, nanos in INPUT if pattern.search(model)), DEAREST)

@@ -1,4 +1,4 @@
-"""The Redis store: what was spent, where several gateways can keep it together."""
+"""The Redis store: usage that several gateways share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from redis import Redis
 
 PREFIX = "claude-code-gateway:usage"
-# Seconds that a batch's mark is kept: for longer than Redis should be out of reach.
+# Seconds to keep a batch's mark: longer than Redis should be out of reach.
 MARK = 86400
 
-# KEYS: the batch's mark, the known keys, the known months, then the hashes. ARGV: "booked" or
-# "void", the mark's life, a key and month to make known for each hash, then for each increment the
-# number of its hash, its field and itself. MULTI would leave half a batch where one increment is
-# refused, and could not tell a batch that is given up from one that is still on its way.
+# KEYS: the batch's mark, the set of keys, the set of months, then the hashes. ARGV: "booked" or
+# "void", the mark's time to live, a key and a month for each hash, then for each increment the
+# number of its hash, its field and the increment. MULTI would leave half a batch where an
+# increment is refused, and could not void a batch that is still on its way.
 BATCH = """
 local was = redis.call('GET', KEYS[1])
 if ARGV[1] == 'booked' and was then return 0 end
@@ -54,13 +54,13 @@ return 1
 
 @dataclass(frozen=True)
 class _Batch:
-    """Rows that are added together, and the id by which Redis knows whether they were."""
+    """Rows that are added together, and the id under which Redis marks them as added."""
 
     id: str
     rows: tuple[Row, ...]
 
     def arguments(self, state: str) -> tuple[list[str], list[str]]:
-        """Return the script's KEYS and ARGV; to void a batch is to book its opposite."""
+        """Return the script's KEYS and ARGV. Voiding a batch books its negative."""
         sign = -1 if state == "void" else 1
         hashes: dict[tuple[str, str], int] = {}
         changes: list[str] = []
@@ -77,14 +77,14 @@ class _Batch:
 
 
 class RedisUsageStore:
-    """A UsageStore in the Redis at *url*: a hash for each key and month. Needs redis-py.
+    """A UsageStore in the Redis at *url* with a hash for each key and month. Needs redis-py.
 
-    Where an answer of Redis is lost, whether the batch was booked is not known. Such a batch is
-    made void before anything else is read or added, so that what raised was not added.
+    Where a reply of Redis is lost, it is unknown whether the batch was booked. Such a batch is made
+    void before anything else is read or added, so that an add that raised adds nothing.
     """
 
     def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
-        self._link = RedisClient(url, "REDIS_URL")
+        self._redis = RedisClient(url, "REDIS_URL")
         self._new_id = new_id
         self._doubtful: list[_Batch] = []
 
@@ -96,7 +96,7 @@ class RedisUsageStore:
             try:
                 _run(client, batch, "booked")
             except ResponseError:
-                raise  # Redis has answered, and booked nothing
+                raise  # Redis has replied and booked nothing
             except BaseException:
                 self._doubtful.append(batch)
                 raise
@@ -112,19 +112,19 @@ class RedisUsageStore:
             pipeline = client.pipeline()
             for month, name in wanted:
                 pipeline.hgetall(_hash(name, month))
-            found = zip(wanted, pipeline.execute(), strict=True)
-            rows = [row for (month, name), kept in found for row in _rows(name, month, kept)]
+            replies = zip(wanted, pipeline.execute(), strict=True)
+            rows = [row for (month, name), kept in replies for row in _rows(name, month, kept)]
         chosen = [row for row in rows if first <= row.day <= last]
         return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
 
     def close(self) -> None:
-        self._link.close()
+        self._redis.close()
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[Redis]:
-        """Give a client that owes no answer; what fails is StoreFailed."""
+        """Yield a client once doubtful batches are void. Errors become StoreFailed."""
         try:
-            with self._link.reached() as client:
+            with self._redis.reached() as client:
                 self._void(client)
                 yield client
         except RedisFailed as error:
@@ -133,7 +133,7 @@ class RedisUsageStore:
     def _void(self, client: Redis) -> None:
         for batch in list(self._doubtful):
             _run(client, batch, "void")
-            with contextlib.suppress(ValueError):  # another thread was quicker
+            with contextlib.suppress(ValueError):  # another thread removed it
                 self._doubtful.remove(batch)
 
 
@@ -148,9 +148,9 @@ def _hash(key: str, month: str) -> str:
 
 def _rows(key: str, month: str, kept: dict[str, str]) -> list[Row]:
     """Return the rows in a month's hash, whose fields are day:amount:model."""
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    amounts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for field, value in kept.items():
         day, name, model = field.split(":", 2)
-        found[f"{month}-{day}", model][name] = int(value)
-    rows = [Row(day, key, model, Amounts(**numbers)) for (day, model), numbers in found.items()]
+        amounts[f"{month}-{day}", model][name] = int(value)
+    rows = [Row(day, key, model, Amounts(**numbers)) for (day, model), numbers in amounts.items()]
     return [row for row in rows if row.amounts != Amounts()]

@@ -1,4 +1,4 @@
-"""The report: what was spent, as GET /v1/usage tells it."""
+"""The report: the body of GET /v1/usage."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from wrapper.services.usage.store import Amounts, Row, total
 def report(
     first: date, last: date, rows: Sequence[Row], own: Sequence[Row], budgets: Sequence[Budget]
 ) -> dict[str, Any]:
-    """Return the body: *rows* each and in all, and the caller's budgets, of which *own* count."""
+    """Return the body: *rows*, their total, and the caller's budgets, which the rows *own* use."""
     return {
         "object": "usage",
         "start": first.isoformat(),
         "end": last.isoformat(),
         "data": [_line(row) for row in rows],
-        "total": _figures(total(row.amounts for row in rows)),
+        "total": _amounts(total(row.amounts for row in rows)),
         "budgets": {budget.name: budget.body(own) for budget in budgets},
     }
 
 
 def _line(row: Row) -> dict[str, Any]:
-    return {"day": row.day, "key": row.key, "model": row.model, **_figures(row.amounts)}
+    return {"day": row.day, "key": row.key, "model": row.model, **_amounts(row.amounts)}
 
 
-def _figures(amounts: Amounts) -> dict[str, Any]:
-    """Return tokens by OpenAI's names, of which a prompt's include the cached, and dollars."""
+def _amounts(amounts: Amounts) -> dict[str, Any]:
+    """Return tokens by OpenAI's names, and dollars. A prompt's tokens include the cached ones."""
     return {
         "requests": amounts.requests,
         "prompt_tokens": amounts.prompt,

@@ -1,4 +1,4 @@
-"""The SQLite store: what was spent, in one file that the processes of a machine share."""
+"""The SQLite store: usage in one file that the processes of a machine share."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ ON CONFLICT DO UPDATE SET
 READ = "SELECT * FROM spent WHERE day BETWEEN ? AND ? ORDER BY day, key, model"
 READ_KEY = "SELECT * FROM spent WHERE key = ? AND day BETWEEN ? AND ? ORDER BY day, model"
 
-MENDS = {
+REMEDIES = {
     sqlite3.SQLITE_NOTADB: "move the file away, and a new one is made",
     sqlite3.SQLITE_CORRUPT: "move the file away, and a new one is made",
     sqlite3.SQLITE_FULL: "make room on its disk",
     sqlite3.SQLITE_BUSY: "another process holds it; see which with `fuser`",
 }
-OTHER_MEND = "see that the file and its directory can be written, or set USAGE_DB to another"
+OTHER_REMEDY = "see that the file and its directory can be written, or set USAGE_DB to another"
 
-# Beside the system's and SQLite's own: no home directory for ~, and a number of over 64 bits.
+# RuntimeError: no home directory for ~. OverflowError: a number of over 64 bits.
 FAILURES = (sqlite3.Error, OSError, RuntimeError, OverflowError)
 
 
 class SqliteUsageStore:
-    """A UsageStore in the file at *path*, which is opened, and made where it is missing, when used.
+    """A UsageStore in the file at *path*, which is opened on first use and created if missing.
 
-    What is added survives the death of the process; the last of it may go where the power fails.
+    Added rows survive the death of the process. A power failure may lose the last of them.
     """
 
     def __init__(self, path: str):
@@ -72,23 +72,23 @@ class SqliteUsageStore:
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
         with self._opened() as connection:
             if key is None:
-                found = connection.execute(READ, (first, last)).fetchall()
+                rows = connection.execute(READ, (first, last)).fetchall()
             else:
-                found = connection.execute(READ_KEY, (key, first, last)).fetchall()
-        return [Row(day, name, model, Amounts(*n)) for day, name, model, *n in found if any(n)]
+                rows = connection.execute(READ_KEY, (key, first, last)).fetchall()
+        return [Row(day, name, model, Amounts(*n)) for day, name, model, *n in rows if any(n)]
 
     def close(self) -> None:
-        """Close what nobody is using."""
+        """Close the idle connections."""
         while opened := self._pop():
             opened.close()
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection to one thread; after a failure all of them are opened anew."""
+        """Yield a connection for one thread. After an error all connections are opened anew."""
         try:
             with contextlib.ExitStack() as on_failure:
                 opened = self._take()
-                on_failure.callback(opened.close)  # which rolls back
+                on_failure.callback(opened.close)  # closing rolls back
                 yield opened.connection
                 on_failure.pop_all()
         except FAILURES as error:
@@ -98,10 +98,10 @@ class SqliteUsageStore:
 
     def _take(self) -> _Opened:
         path = Path(self._path).expanduser().absolute()
-        there = _identity(path)
+        current = _identity(path)
         while opened := self._pop():
-            # A file that was deleted or replaced would go on taking rows that nobody can find.
-            if opened.identity == there:
+            # A file that was deleted or replaced would still take rows, and nobody would find them.
+            if opened.identity == current:
                 return opened
             opened.close()
         return _Opened(path)
@@ -114,14 +114,14 @@ class SqliteUsageStore:
 
 
 class _Opened:
-    """A connection, and which file it is to."""
+    """A connection and the identity of its file."""
 
     def __init__(self, path: Path):
         _make_folder(path.parent)
-        with _alone(path.parent):
+        with _locked(path.parent):
             with contextlib.suppress(FileExistsError):
-                # Made without opening it: to close the file, even once, would give up the locks
-                # that this process's other connections have on it.
+                # Created without opening it, because closing the file even once would release the
+                # locks of this process's other connections.
                 os.mknod(path, stat.S_IFREG | 0o600)
             self.identity = _identity(path)
             self.connection = sqlite3.connect(
@@ -139,10 +139,10 @@ class _Opened:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one thread of one process at a time open files of *folder*.
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock *folder*, so that one thread of one process at a time opens files in it.
 
-    Two that turn a new file to WAL at once do not wait for each other: one fails as locked.
+    Two that switch a new file to WAL at once do not wait for each other: one fails as locked.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -154,25 +154,25 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _make_folder(folder: Path) -> None:
-    """Make *folder* and its parents, where they are missing, for this user alone."""
+    """Create *folder* and its missing parents, for this user alone."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(0o700, exist_ok=True)
 
 
 def _failed(error: Exception, path: str) -> StoreFailed:
-    mend = OTHER_MEND
+    remedy = OTHER_REMEDY
     reason = str(error)
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extension
-        mend = MENDS.get(code, OTHER_MEND)
+        remedy = REMEDIES.get(code, OTHER_REMEDY)
     elif isinstance(error, OSError):
         reason = error.strerror or reason
-    return StoreFailed(f"USAGE_DB: {reason}; {mend}", path)
+    return StoreFailed(f"USAGE_DB: {reason}; {remedy}", path)

@@ -1,4 +1,4 @@
-"""The amounts that are kept, and what any store of them must do."""
+"""Usage rows, their amounts, and the protocol of their stores."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Protocol
 
-# What is kept of a dollar.
+# Costs are kept in billionths of a dollar.
 NANOS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """Requests, tokens and billionths of dollars; they are added up, and may be negative.
+    """Requests, tokens and billionths of dollars. Amounts can be added, and may be negative.
 
-    `nanos` is what the engine said a turn cost. `unpriced_nanos` is the most that the tokens can
-    have cost of which it has not said so, or not yet, because their turn still runs.
+    `nanos` is the cost that the engine reported. `unpriced_nanos` is the most that tokens can have
+    cost whose cost it did not report, or not yet, because their turn still runs.
     """
 
     requests: int = 0
@@ -60,7 +60,7 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
 
 @dataclass(frozen=True)
 class Row:
-    """What a key has spent on a model in a day (`2026-11-26`, by UTC)."""
+    """What a key used of a model in a day (`2026-11-26`, by UTC)."""
 
     day: str
     key: str
@@ -80,16 +80,16 @@ class StoreFailed(Exception):
 
 
 class UsageStore(Protocol):
-    """Keeps rows. Threads and processes may use it at once. Everything may raise StoreFailed."""
+    """Keeps rows. Threads and processes may share it. All methods may raise StoreFailed."""
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Add the rows' amounts to what is kept; all of them or, when it raises, none."""
+        """Add the rows' amounts to the kept ones: all of them or, if it raises, none."""
         ...
 
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
         """Return the rows of the days from *first* to *last*, of one key or all.
 
-        They are in order of day, key and model. A row whose amounts are all 0 is left out.
+        They are in order of day, key and model. Rows whose amounts are all 0 are left out.
         """
         ...
 

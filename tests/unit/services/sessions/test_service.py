@@ -69,7 +69,7 @@ class Desk:
             self.store,
             self.engine,
             wait=wait,
-            most_bytes=most,
+            max_bytes=most,
             clock=lambda: self.now,
             timer=lambda: self.now,
         )

@@ -253,7 +253,7 @@ class Sessions(RuleBasedStateMachine):
         )
         assert self.gateway.sessions
         self.service = self.gateway.sessions
-        self.service._janitor.close()  # what it does is one of the rules
+        self.service._sweeper.close()  # what it does is one of the rules
 
     def teardown(self) -> None:
         for one in self.open:
@@ -330,7 +330,7 @@ class Sessions(RuleBasedStateMachine):
         """What was kept for sessions that are gone goes, unless a turn of theirs runs."""
         self.service.sweep()
         uids = {head.key for owner in OWNERS.values() for head in self.service.heads(owner)}
-        assert set(self.engine.parked()) <= uids | self.service._visited
+        assert set(self.engine.parked()) <= uids | self.service._active
 
     # What must hold
 

@@ -496,9 +496,9 @@ def test_looks_again(ledger, store):
     """What waits is booked as soon as the store takes it, also where nobody asks for anything."""
     store.fail()
     spend(ledger, 1)
-    ledger.look_again()
+    ledger.retry()
     assert ledger.health()["unbooked"] == 1
     store.fail(False)
-    ledger.look_again()
+    ledger.retry()
     assert ledger.health() == {"status": "ok", "unbooked": 0}
     assert requests(store.read(*EVER)) == 1
