@@ -1,4 +1,4 @@
-"""The support: what each family of models takes, and what the CLI says of its own."""
+"""Capabilities: what each family of models accepts, and what the CLI reports."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ NO_SAMPLING = Capabilities(temperature=False, top_p=False)
 
 
 def beside_output(capabilities):
-    """Return what is supported, the length of answers aside."""
+    """Return the capabilities without the length of answers."""
     return replace(capabilities, max_output_tokens=ALL.max_output_tokens)
 
 
@@ -39,7 +39,7 @@ def beside_output(capabilities):
     ],
 )
 def test_length_of_answers(model, most):
-    """How long answers may be is known by the family."""
+    """The limit of an answer depends on the family."""
     assert capabilities_of(model).max_output_tokens == most
 
 
@@ -70,13 +70,13 @@ def test_length_of_answers(model, most):
     ],
 )
 def test_families(model, capabilities):
-    """A model is known by its family, also by a provider's or a dated id."""
+    """The family is found in a provider's or a dated id, too."""
     assert beside_output(capabilities_of(model)) == capabilities
 
 
 @pytest.mark.parametrize("name", rules.MODELS)
 def test_nothing_is_sent_that_the_api_refuses(name):
-    """No family is held for one that takes what the API's own rules refuse it."""
+    """No family accepts what the API's own rules refuse."""
     capabilities, rule = capabilities_of(name), rules.MODELS[name]
     assert capabilities.temperature == rule.sampling
     assert capabilities.top_p == rule.pair
@@ -93,7 +93,7 @@ def test_nothing_is_sent_that_the_api_refuses(name):
     ],
 )
 def test_what_the_cli_says(row, capabilities):
-    """What the CLI says of a model holds, and the family where it says nothing."""
+    """The CLI's report of a model counts, and its family where there is no report."""
     rows = [{"value": "new", "resolvedModel": "claude-new-9", **row}, {"displayName": "none"}]
     (model,) = read_models(rows)
     assert (model.id, beside_output(model.capabilities)) == ("new", capabilities)
@@ -105,7 +105,7 @@ def supports_in(reported, model):
 
 
 def test_names():
-    """A name takes what the model takes that it stands for, by either of its names."""
+    """A name has the capabilities of the model that it runs."""
     reported = [
         Model("sonnet", "claude-sonnet-5-5", capabilities=NO_SAMPLING),
         Model("haiku", "us.anthropic.claude-haiku-4-5-v1:0"),
@@ -117,7 +117,7 @@ def test_names():
 
 
 class Cli:
-    """Lists these names, knows what its aliases run, and answers as a CLI does."""
+    """Lists these names, resolves its aliases, and answers as a CLI does."""
 
     def __init__(self, listed, runs):
         self._listed, self._runs, self._model = listed, runs, None
@@ -133,7 +133,7 @@ class Cli:
 
 
 def test_aliases_that_the_cli_does_not_list():
-    """What such an alias runs is asked for, and nothing is made up where the CLI does not say."""
+    """The model of an alias is asked for, and stays unknown where the CLI does not report it."""
     runs = {"sonnet": "claude-sonnet-4-5@20250929", "opus": "claude-opus-5-5"}
     models = read_models(ask_models(Cli(["haiku"], runs).ask))
     assert {model.id: model.runs for model in models} == {"haiku": "haiku", **runs}
@@ -142,6 +142,6 @@ def test_aliases_that_the_cli_does_not_list():
 
 
 def test_unknown_aliases():
-    """An alias is the newest until the CLI has spoken; what it does not tell of then may be any."""
+    """An alias means the newest model until the CLI reports; an unreported one may then be any."""
     assert supports_in([], "sonnet") == NEWEST
     assert supports_in([Model("default", "claude-opus-5-5")], "sonnet") == ALL

@@ -1,4 +1,4 @@
-"""The catalogue: what each name of a model means."""
+"""The catalog: the model that each name means."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def catalog(reported=REPORTED, default="sonnet", aliases=(), remap=True):
     ],
 )
 def test_passed_on(name):
-    """Claude's own names, the CLI's aliases and providers' ids run as they are."""
+    """Claude's model ids, the CLI's aliases and providers' ids run unchanged."""
     assert catalog().choose(name).model == name
 
 
@@ -58,14 +58,14 @@ def test_passed_on(name):
     ],
 )
 def test_foreign(name):
-    """Foreign names are OpenAI's 404 that names the parameter."""
+    """An unknown name is OpenAI's 404 that names the parameter."""
     with pytest.raises(ModelNotFound, match=re.escape(repr(name))) as caught:
         catalog().choose(name)
     assert (caught.value.status, caught.value.param) == (404, "model")
 
 
 def test_alias():
-    """MODEL_ALIASES gives a foreign name a meaning, also one that is retired."""
+    """MODEL_ALIASES maps other names to models, even to retired ones."""
     aliases = {"gpt-4o": "sonnet", "old": "claude-3-5-haiku-20241022"}
     assert catalog(aliases=aliases).choose("gpt-4o").model == "sonnet"
     assert catalog(aliases=aliases).choose("old").model == "haiku"
@@ -73,7 +73,7 @@ def test_alias():
 
 @pytest.mark.parametrize(("name", "family"), LEGACY.items())
 def test_legacy(name, family):
-    """A retired model runs its family's current one and says so, unless that is not wanted."""
+    """A retired model runs its family's current one and says so, if LEGACY_MODELS=remap."""
     assert (catalog().choose(name).model, catalog().choose(name).remapped) == (family, name)
     strict = catalog(remap=False).choose(name)
     assert (strict.model, strict.remapped) == (name, None)
@@ -91,7 +91,7 @@ def test_legacy(name, family):
     ],
 )
 def test_routers_names(name, runs):
-    """What a router puts before a model's name is left out; what it names then is looked up."""
+    """A router's prefix is dropped, and the rest of the name is looked up."""
     reported = [*REPORTED, Model("o[1m]", "claude-opus-5-5[1m]")]
     aliases = {"gpt-4o": "haiku", "openai/mine": "opus", "mine": "haiku"}
     served = catalog(reported, aliases=aliases)
@@ -100,7 +100,7 @@ def test_routers_names(name, runs):
 
 
 def test_operators_names():
-    """What the operator names as a model goes upstream as it is, whoever serves it there."""
+    """A model name in the settings goes upstream unchanged."""
     served = catalog(default="team/claude", aliases={"fast": "other/small"})
     assert served.choose(None).model == "team/claude"
     assert served.choose("fast").model == "other/small"
@@ -113,14 +113,14 @@ def test_default():
 
 
 def test_listed_once():
-    """Each name is listed once: reported, aliases, retired ones and the operator's own."""
+    """Each name is listed once: reported models, aliases, retired models and the settings' own."""
     ids = [model.id for model in catalog(aliases={"gpt-4o": "sonnet"}).models()]
     assert len(ids) == len(set(ids))
     assert {"sonnet", "fable", "opus", "claude-fable-5-2", "gpt-4o", *LEGACY} <= set(ids)
 
 
 def test_listed_in_order():
-    """Models' own ids come first, the default one's before all, and Claude Code's default last."""
+    """Model ids come first with the default's at the top, and Claude Code's default is the last."""
     reported = [Model("default", "claude-opus-5-5", "Default (recommended)"), *REPORTED]
     models = catalog(reported, default="fable", aliases={"gpt-4o": "sonnet"}).models()
     ids = [model.id for model in models]
@@ -132,12 +132,12 @@ def test_listed_in_order():
 
 
 def test_listed_before_the_cli_was_asked():
-    """Without any process yet the aliases and the retired ones are listed."""
+    """Before a process has started, aliases and retired models are listed."""
     assert {"sonnet", "opus", "haiku", *LEGACY} == {m.id for m in catalog(reported=[]).models()}
 
 
 def test_every_listed_name_can_be_used():
-    """What is listed can be asked for."""
+    """Every listed model can be requested."""
     served = catalog(aliases={"gpt-4o": "sonnet"})
     assert all(served.choose(model.id).model for model in served.models())
 

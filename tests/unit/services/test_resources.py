@@ -1,4 +1,4 @@
-"""The machine: which faults are its own, and what is told of them."""
+"""Resources: which errors come from a shortage, and what clients get for them."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from wrapper.services import resources
 
 @pytest.fixture
 def limit():
-    """Set this process's limit of descriptors; it is as it was afterwards."""
+    """Set this process's limit of descriptors, and restore it afterwards."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -43,7 +43,7 @@ def test_lacks(error, what):
 
 @pytest.mark.parametrize("error", [OSError(errno.EPIPE, "x"), RuntimeError("x"), ValueError()])
 def test_no_lacks(error):
-    """Any other fault is none of the machine's."""
+    """Other errors are no shortage."""
     assert resources.lack(error) is None
 
 
@@ -52,9 +52,9 @@ SLACK = 16
 
 
 def test_descriptors(limit):
-    """No turn is begun with what is kept for those who are told no."""
+    """No turn begins with the descriptors that are kept for refusals."""
     resources.check()
-    used = len(os.listdir("/dev/fd")) - 1  # less the folder itself
+    used = len(os.listdir("/dev/fd")) - 1  # without the folder itself
     limit(used + resources.SPARE_DESCRIPTORS - SLACK)
     with pytest.raises(Unavailable, match="ulimit"):
         resources.check()
@@ -65,7 +65,7 @@ def test_descriptors(limit):
 
 
 def test_room_that_is_not_to_be_had(limit):
-    """The limit is raised as far as it may be, and never lowered."""
+    """The limit is raised as far as allowed, and never lowered."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resources.make_room(hard + 1)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard

@@ -1,1 +1,1 @@
-"""The messages of a conversation, and the forms in which the model gets them."""
+"""Messages of a conversation, and their conversion for the model's API."""

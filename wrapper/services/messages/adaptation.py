@@ -1,4 +1,4 @@
-"""The adaptation: a conversation in a form that the model's API accepts."""
+"""Adapt a conversation to what the model's API accepts."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ SYSTEM_LAST = "a message of the user's, or the result of a call, must be there t
 
 @dataclass(frozen=True)
 class Adapted:
-    """The messages of user and assistant in turns, and the system prompt; None where none is set.
+    """Messages that alternate between user and assistant, and the system prompt, if there is one.
 
-    `paths` name what the model gets in another form than the client sent it in.
+    `paths` names what the model gets in another form than the client's.
     """
 
     messages: tuple[Message, ...]
@@ -50,12 +50,11 @@ class Adapted:
 def adapt(
     messages: Iterable[ChatMessage], *, prefill: bool = False, known: int = 0, strict: bool = False
 ) -> Adapted:
-    """Return *messages* as the model's API accepts them. No call, result or letter is lost, and
-    what else is lost is named.
+    """Return *messages* as the model's API accepts them. Every call, result and letter stays.
 
-    With *prefill* the assistant's may be the last message, from which the model goes on. The first
-    *known* messages were said before the request. If *strict*, raises InvalidRequest where the
-    model would get a message in another form.
+    Anything else that is lost is named. With *prefill* the last message may be the assistant's, and
+    the model goes on from it. The first *known* messages come from the session. If *strict*, raises
+    InvalidRequest where the model would get a message in another form.
     """
     changes = Changes(strict=strict)
     numbered = list(enumerate(messages, -known))
@@ -65,41 +64,41 @@ def adapt(
     if at is not None:
         index, message = numbered.pop(at)
         changes.note(index, "role", SYSTEM_LAST)
-        # Where no other is left, an empty one still takes the place of Claude Code's own.
+        # Without another system message, an empty prompt still replaces Claude Code's own.
         system = system_text(message for _, message in numbered) or ""
         numbered.insert(at, (index, replace(message, role="user")))
     spoken = [
-        (index, one)
+        (index, part)
         for index, message in numbered
         if not is_system(message)
-        for one in split_results(message)
+        for part in split_results(message)
     ]
     paired = list(pair(spoken, changes))
     if prefill:
         _check_prefill(paired)
     _note_blanks(paired, changes)
-    said = tuple(merge(message for _, message in paired))
-    return Adapted(_with_ends(said, spoken, paired, changes, prefill), system, changes.paths)
+    merged = tuple(merge(message for _, message in paired))
+    return Adapted(_with_ends(merged, spoken, paired, changes, prefill), system, changes.paths)
 
 
 def _note_dropped(numbered: Iterable[Numbered], changes: Changes) -> None:
-    """Note what the messages no longer held when they were loaded."""
+    """Note what was dropped from messages when they were loaded."""
     for index, message in numbered:
         for path in message.dropped:
             changes.note(index, path, DROPPED)
 
 
 def _note_blanks(paired: Iterable[Numbered], changes: Changes) -> None:
-    """Note the messages that are left out because they are blank, and white space that is lost."""
+    """Note blank messages, which are left out, and white space that is lost."""
     for index, message in paired:
         if loses_blanks(message):
             changes.note(index, "content", BLANK)
 
 
 def _unanswered_system(numbered: Sequence[Numbered]) -> int | None:
-    """Return the place of the last system message if it is what is to be answered.
+    """Return the index of the last system message if the model must answer it.
 
-    It is where nothing but system messages follows what the assistant said.
+    It must where only system messages follow the assistant's last message.
     """
     for at in range(len(numbered) - 1, -1, -1):
         message = numbered[at][1]
@@ -122,28 +121,29 @@ def _check_prefill(paired: Sequence[Numbered]) -> None:
 
 
 def _with_ends(
-    said: tuple[Message, ...],
+    merged: tuple[Message, ...],
     spoken: Sequence[Numbered],
     paired: Sequence[Numbered],
     changes: Changes,
     prefill: bool,
 ) -> tuple[Message, ...]:
-    """Return what was *said* with a message of the user's at its beginning and at its end."""
+    """Return *merged* with a user message at the beginning and at the end."""
     if not spoken:
         changes.note(0, "content", BLANK)
-        return _reminding(reminder_of_blank())
+        return _as_message(reminder_of_blank())
     (start, first), (end, last) = spoken[0], paired[-1]
-    if not said or said[0].role == "assistant":
+    if not merged or merged[0].role == "assistant":
         blank = first.role != "assistant"
         changes.note(start, "content" if blank else "role", BLANK if blank else FIRST)
-        said = _reminding(reminder_of_blank() if blank else reminder_of_opening()) + said
+        opening = reminder_of_blank() if blank else reminder_of_opening()
+        merged = _as_message(opening) + merged
     if last.role == "assistant" and not prefill:
         changes.note(end, "role", LAST)
-    if said[-1].role == "user" or prefill:
-        return said
+    if merged[-1].role == "user" or prefill:
+        return merged
     blank = last.role != "assistant"
-    return said + _reminding(reminder_of_blank() if blank else reminder_to_go_on())
+    return merged + _as_message(reminder_of_blank() if blank else reminder_to_go_on())
 
 
-def _reminding(reminder: Reminder) -> tuple[Message, ...]:
+def _as_message(reminder: Reminder) -> tuple[Message, ...]:
     return (Message("user", (reminder,)),)

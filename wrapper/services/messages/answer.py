@@ -1,4 +1,4 @@
-"""The answer: what one turn's events add up to."""
+"""The answer: collects the events of a turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wrapper.services.turn import Message, ToolCall
 
 @dataclass
 class PartialCall:
-    """A call as it comes in."""
+    """A call whose arguments still come in."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class PartialCall:
 
 @dataclass
 class Answer:
-    """Gathers a turn's events."""
+    """The answer that a turn's events add up to."""
 
     model: str = ""
     resumed: bool = False
@@ -45,7 +45,7 @@ class Answer:
         return "".join(self._texts)
 
     def add(self, event: Event) -> None:
-        """Raises BadAnswer where the turn has ended with an answer that cannot be used."""
+        """Add *event*. Raises BadAnswer where the turn ends with an answer that cannot be used."""
         match event:
             case Started():
                 self.model, self.resumed = event.model, event.resumed
@@ -65,9 +65,9 @@ class Answer:
                     raise self.unfit.error
 
     def message(self, *, legacy: bool) -> ChatMessage:
-        """Return the answer as a client sends it back, a *legacy* call without an id.
+        """Return the answer as a client sends it back, with a *legacy* call without an id.
 
-        A call that was not written to its end is none.
+        Calls that the model did not finish are left out.
         """
         text = self.text
         whole = self.ended is not None and self.ended.ending is Ending.CALLS

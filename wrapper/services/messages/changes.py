@@ -1,4 +1,4 @@
-"""The changes: where the model gets messages in another form than the client sent them in."""
+"""The changes: the paths of messages that the model gets in another form than the client's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from wrapper.errors import InvalidRequest
 
 
 class Changes:
-    """Collects the paths of what is changed. What the session held before is named session_id.
+    """Collects the paths of changes. A change in the session's messages is named session_id.
 
-    If *strict*, a change raises InvalidRequest instead, unless it is of what was said before.
+    If *strict*, a change raises InvalidRequest instead, unless it is in the session's messages.
     """
 
     def __init__(self, *, strict: bool = False):
@@ -20,9 +20,9 @@ class Changes:
         return tuple(self._paths)
 
     def note(self, index: int, key: str, why: str, *, mendable: bool = False) -> None:
-        """Note a change of message *index*, below zero for one of the session's.
+        """Note a change of message *index*, which is below zero for the session's messages.
 
-        One that is *mendable* the client could still prevent, also in its session.
+        A *mendable* change is one that the client can still prevent, even in its session.
         """
         if self._strict and (index >= 0 or mendable):
             raise refusal(index, key, why)
@@ -30,7 +30,7 @@ class Changes:
 
 
 def refusal(index: int, key: str, why: str) -> InvalidRequest:
-    """Return the error for message *index*, below zero for one that the session held before."""
+    """Return the error for message *index*, which is below zero for the session's messages."""
     if index < 0:
         text = f"messages: in the session, {why}"
         return InvalidRequest(text, param="messages", code="invalid_value")

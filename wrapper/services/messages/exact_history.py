@@ -38,9 +38,9 @@ def adapted_paths(
 
 
 def _inexact_arguments(messages: Iterable[ChatMessage]) -> Iterator[str]:
-    for at, message in enumerate(messages):
+    for index, message in enumerate(messages):
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
         for number, call in enumerate(calls):
             if is_object(call.arguments) and not is_exact(call.arguments):
                 where = f"tool_calls.{number}.function" if call.id else "function_call"
-                yield f"messages.{at}.{where}.arguments"
+                yield f"messages.{index}.{where}.arguments"

@@ -1,4 +1,4 @@
-"""The messages: what a client has sent, and how messages of a turn are made of it."""
+"""Messages as clients send them, and their conversion to a turn's messages."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from itertools import groupby
 
 from wrapper.services.turn import Image, Message, Part, Reminder, ToolCall, ToolResult
 
-# These two hold the result of a call, each in its own way.
+# The roles of messages that hold the result of a call.
 RESULTS = ("tool", "function")
 
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """A message as the client sent it: the parts of its content in order, and then its calls.
+    """A message as the client sent it: the parts of its content, and then its calls.
 
-    The call of a `function_call`, OpenAI's older way, has no id. `answers` is the call that a
-    message holds the result of: for the role tool its id, for the role function its name.
-    `dropped` are the paths in it of what the client sent and `parts` do not hold.
+    A call in OpenAI's older `function_call` has no id. `answers` names the call whose result the
+    message holds: the call's id for the role tool, its name for the role function. `dropped` lists
+    the paths of what the client sent and `parts` lacks.
     """
 
     role: str
@@ -35,13 +35,13 @@ Numbered = tuple[int, ChatMessage]
 
 
 def system_text(messages: Iterable[ChatMessage]) -> str | None:
-    """Return what the system messages say, wherever they stand; None where there are none."""
+    """Return the text of all system messages, or None where there are none."""
     texts = [_text_of(message.parts) for message in messages if is_system(message)]
     return "\n\n".join(text for text in texts if text.strip()) if texts else None
 
 
 def to_chat_messages(messages: Iterable[Message]) -> Iterator[ChatMessage]:
-    """Yield *messages* as a client would have sent them."""
+    """Yield *messages* as a client would send them."""
     for message in messages:
         rest = tuple(part for part in message.parts if not isinstance(part, ToolResult | Reminder))
         for part in message.parts:
@@ -52,7 +52,7 @@ def to_chat_messages(messages: Iterable[Message]) -> Iterator[ChatMessage]:
 
 
 def has_calls(messages: Iterable[ChatMessage]) -> bool:
-    """Say whether *messages* hold a call of a function of the client's, or the result of one."""
+    """Say whether *messages* hold a call of a client's function, or its result."""
     return any(
         message.role in RESULTS
         or any(isinstance(part, (ToolCall, ToolResult)) for part in message.parts)
@@ -65,19 +65,19 @@ def is_system(message: ChatMessage) -> bool:
 
 
 def is_blank(message: ChatMessage) -> bool:
-    """Say whether *message* adds nothing to the conversation; a result always does."""
-    return not _said(message)
+    """Say whether *message* adds nothing to the conversation. A result always adds something."""
+    return not _content(message)
 
 
 def loses_blanks(message: ChatMessage) -> bool:
-    """Say whether *message* adds nothing to the conversation, or less white space than it has."""
-    parts = _said(message)
-    held = parts[0].parts if parts and isinstance(parts[0], ToolResult) else parts
-    return not parts or _text_of(held) != _text_of(message.parts)
+    """Say whether *message* is blank, or loses white space."""
+    parts = _content(message)
+    kept = parts[0].parts if parts and isinstance(parts[0], ToolResult) else parts
+    return not parts or _text_of(kept) != _text_of(message.parts)
 
 
 def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
-    """Yield the results that *message* holds as messages of their own, and then the rest of it."""
+    """Yield each result in *message* as a message of its own, and then the rest of it."""
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for part in results:
         yield ChatMessage("tool", part.parts, part.id)
@@ -91,28 +91,28 @@ def _text_of(parts: Iterable[Part]) -> str:
 
 
 def merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
-    """Yield messages whose roles alternate; blank ones, which say nothing, are left out.
+    """Yield messages whose roles alternate, without blank ones.
 
-    Results come first in theirs, as the API wants it: they follow their calls at once.
+    Results come first in a message, because the API wants them right after their calls.
     """
-    said = [(message.role == "assistant", _said(message)) for message in messages]
-    filled = (pair for pair in said if pair[1])
+    spoken = [(message.role == "assistant", _content(message)) for message in messages]
+    filled = (pair for pair in spoken if pair[1])
     for assistant, group in groupby(filled, key=lambda pair: pair[0]):
         parts = tuple(part for _, more in group for part in more)
         yield Message("assistant" if assistant else "user", parts)
 
 
-def _said(message: ChatMessage) -> tuple[Part, ...]:
-    """Return the parts that *message* adds to the conversation; a blank one adds none."""
+def _content(message: ChatMessage) -> tuple[Part, ...]:
+    """Return the parts that *message* adds to the conversation. A blank message adds none."""
     parts = _glue(message.parts)
     if message.role not in RESULTS:
         return parts
-    held = tuple(part for part in parts if isinstance(part, (str, Image)))
-    return (ToolResult(message.answers, held),)
+    result = tuple(part for part in parts if isinstance(part, (str, Image)))
+    return (ToolResult(message.answers, result),)
 
 
 def _glue(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Return *parts* with blank texts joined to a text beside them, so that no letter is lost."""
+    """Return *parts* with blank texts joined to adjacent texts, so that nothing is lost."""
     glued: list[Part] = []
     before = ""
     for part in parts:

@@ -1,4 +1,4 @@
-"""The pairing: each call of a conversation is answered once, right after it."""
+"""Pair calls with results, so that each call of a conversation is answered once, right after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wrapper.services.turn import Part, ToolCall
 
 # The prefix of the ids of calls that came without one.
 OWN_ID = "function_call_"
-# The id of calls that came with an empty one, and what their results name.
+# The id of calls that came with an empty id, which their results name, too.
 WITHOUT_ID = "call_without_id"
 NO_RESULT = "(The application sent no result for this call.)"
 _ORPHAN = "must be the only response to a call of the assistant's before it"
@@ -24,7 +24,7 @@ _SAME_ID = "another call of the conversation has this id"
 
 @dataclass
 class _Entry:
-    """A message, the results of its calls, and the ids of the calls that have none yet."""
+    """A message, the results of its calls, and the ids of calls without a result yet."""
 
     index: int
     message: ChatMessage
@@ -35,8 +35,8 @@ class _Entry:
 def pair(messages: Iterable[Numbered], changes: Changes) -> Iterator[Numbered]:
     """Yield *messages* with every call answered once, by the messages right after it.
 
-    A result stands where its call is, a missing one says that it is, and one without a call gets a
-    call. Ids become unique. No text is lost.
+    A result moves behind its call. A text stands in for a missing result, and a result without a
+    call gets a call. Ids become unique. No text is lost.
     """
     pairs = _Pairs(changes)
     for nth, (index, message) in enumerate(messages):
@@ -52,12 +52,12 @@ class _Pairs:
         self._changes = changes
         self._entries: list[_Entry] = []
         self._ids: set[str] = set()
-        # Both by the role of the result and what it names: an id, or of the older way a function.
+        # The keys of both are the result's role, and the id or function that it names.
         self._open: dict[tuple[str, str], list[tuple[_Entry, ToolCall]]] = {}
         self._closed: dict[tuple[str, str], tuple[ToolCall, tuple[Part, ...]]] = {}
 
     def add(self, nth: int, index: int, message: ChatMessage) -> None:
-        """Add a message that is no result, the *nth* of the conversation."""
+        """Add the *nth* message of the conversation, which is not a result."""
         entry = _Entry(index, message)
         parts: list[Part] = []
         opened: list[tuple[tuple[str, str], ToolCall]] = []
@@ -77,7 +77,7 @@ class _Pairs:
             parts.append(part)
         if opened:
             entry.message = replace(message, parts=tuple(parts))
-        for key_of, call in reversed(opened):  # of one id the first call is answered first
+        for key_of, call in reversed(opened):  # of calls with one id the first is answered first
             self._open.setdefault(key_of, []).append((entry, call))
         entry.waiting = [call.id for _, call in opened]
         self._entries.append(entry)
@@ -106,7 +106,7 @@ class _Pairs:
     def _restore(
         self, key: tuple[str, str], call: ToolCall | None, index: int, message: ChatMessage
     ) -> None:
-        """Add a result together with a call: as its call was, or one that tells only its name."""
+        """Add a result with a call: a copy of its call, or a call that has only a name."""
         name = message.answers if message.role == "function" else UNKNOWN
         call = call or accepted_call(ToolCall("", name, "{}"), index, "", Changes())
         call = replace(call, id=self._id(message.answers if message.role == "tool" else OWN_ID))
@@ -121,16 +121,16 @@ class _Pairs:
         self._closed[key] = call, message.parts
 
     def _missing(self, entry: _Entry) -> Sequence[Numbered]:
-        """Return results that say that there are none."""
+        """Return results that stand in for the missing ones."""
         if not entry.waiting:
             return ()
         key = "function_call" if entry.waiting[-1].startswith(OWN_ID) else "tool_calls"
         missing = ", ".join(call_id[:100] for call_id in entry.waiting)
         self._changes.note(entry.index, key, f"{_MISSING} {missing}", mendable=True)
-        return [(entry.index, ChatMessage("tool", (NO_RESULT,), one)) for one in entry.waiting]
+        return [(entry.index, ChatMessage("tool", (NO_RESULT,), id_)) for id_ in entry.waiting]
 
     def _id(self, wanted: str) -> str:
-        """Return *wanted*, or where a call has it already, an id that none has."""
+        """Return *wanted*, or a new id where a call already has that one."""
         call_id, number = wanted, 1
         while call_id in self._ids:
             number += 1

@@ -1,4 +1,4 @@
-"""The past call: a call of the history in a form that the model's API accepts."""
+"""Convert a call of the history to what the model's API accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from wrapper.services.messages.changes import Changes
 from wrapper.services.turn import ToolCall, arguments_of
 
-# The key that holds arguments which are no JSON object. Anthropic's documentation uses it so.
+# The key for arguments that are no JSON object, as in Anthropic's documentation.
 INVALID = "INVALID_JSON"
 UNKNOWN = "unknown_function"
 _LONGEST = 128
@@ -20,7 +20,7 @@ _NO_OBJECT = "must be the text of a JSON object"
 
 
 def accepted_call(call: ToolCall, index: int, key: str, changes: Changes) -> ToolCall:
-    """Return *call*, which message *index* holds under *key*, as the model's API accepts it."""
+    """Return *call*, which is at *key* of message *index*, as the model's API accepts it."""
     function = key if key == "function_call" else f"{key}.function"
     if not _NAME.fullmatch(call.name):
         changes.note(index, f"{function}.name", _NAMED)
@@ -34,7 +34,7 @@ def accepted_call(call: ToolCall, index: int, key: str, changes: Changes) -> Too
 
 
 def is_object(arguments: str) -> bool:
-    """Say whether *arguments* are the text of a JSON object that can be passed on."""
+    """Say whether *arguments* is the text of a JSON object that can be passed on."""
     try:
         arguments_of(arguments)
     except (ValueError, RecursionError):
@@ -43,9 +43,9 @@ def is_object(arguments: str) -> bool:
 
 
 def _object_of(text: str) -> str:
-    """Return the object that *text* stands for, or one that holds the text as it is.
+    """Return the object that *text* means, or an object that contains the text unchanged.
 
-    null and [] stand for no arguments; an object may be encoded twice.
+    null and [] mean no arguments. An object may be encoded twice.
     """
     try:
         value = json.loads(text)

@@ -1,4 +1,4 @@
-"""The reminders: what the gateway tells the model in words where it cannot make it do a thing."""
+"""Reminders: texts that ask the model for what the API cannot force."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from wrapper.services.turn import Function, Message, Part, Reminder, ToolChoice
 
 
 def reminder_to_call(functions: Sequence[Function], tool_choice: ToolChoice) -> Reminder:
-    """Return the request to call what *tool_choice* demands."""
+    """Return a request for the call that *tool_choice* demands."""
     return _reminder(
-        f"Answer this message by calling {_whom(functions, tool_choice)}. The application that "
+        f"Answer this message by calling {_describe(functions, tool_choice)}. The application that "
         "sent it takes no other answer; write no text beside the call."
     )
 
 
 def reminder_of_call(functions: Sequence[Function], tool_choice: ToolChoice) -> Reminder:
-    """Return the same for a model that has answered without such a call."""
+    """Return the same request after an answer without such a call."""
     return _reminder(
-        f"That answer had no call of {_whom(functions, tool_choice)}, so the application cannot "
-        "use it. Answer again, now with the call and nothing else; do not mention this reminder."
+        f"That answer had no call of {_describe(functions, tool_choice)}, so the application "
+        "cannot use it. Answer again, now with the call and nothing else; do not mention this "
+        "reminder."
     )
 
 
-def reminder_of_shape(why: str) -> Reminder:
-    """Return the request to answer in the demanded form, after an answer that is not for *why*."""
+def reminder_of_schema(why: str) -> Reminder:
+    """Return a request to answer in the demanded form. *why* is the fault of the last answer."""
     return _reminder(
         f"The application cannot use that answer: {why}. Give the whole answer again, in the form "
         "that was asked for and nothing else; do not mention this reminder."
@@ -33,7 +34,7 @@ def reminder_of_shape(why: str) -> Reminder:
 
 
 def reminder_of_arguments(name: str, why: str) -> Reminder:
-    """Return the request to call function *name* again, with arguments that match its schema."""
+    """Return a request to call function *name* again, with arguments that match its schema."""
     return _reminder(
         f"The application cannot use that answer: the arguments of {name} do not match its JSON "
         f"Schema: {why}. Make your calls again, now with arguments that match; do not mention this "
@@ -42,7 +43,7 @@ def reminder_of_arguments(name: str, why: str) -> Reminder:
 
 
 def reminder_to_go_on() -> Reminder:
-    """Return the request to go on after a message of the model's own."""
+    """Return a request to go on after a message of the model's own."""
     return _reminder(
         "The application asks you to speak again after your own last message. If that message is "
         "unfinished, go on exactly where it stops and repeat nothing of it. If it is complete, "
@@ -52,19 +53,19 @@ def reminder_to_go_on() -> Reminder:
 
 
 def reminder_of_blank() -> Reminder:
-    """Return what stands in place of a user's message that the model's API does not take."""
+    """Return a replacement for a blank user message, which the model's API does not accept."""
     return _reminder("The user sent a message without any text. Do not mention this reminder.")
 
 
 def reminder_of_opening() -> Reminder:
-    """Return what stands before a conversation that the assistant begins."""
+    """Return a user message to put before a conversation that the assistant begins."""
     return _reminder("The conversation begins with your own message. Do not mention this reminder.")
 
 
 def with_reminder(messages: tuple[Message, ...], reminder: Reminder) -> tuple[Message, ...]:
     """Return *messages* with *reminder* at the end of the user's last message.
 
-    Where the model is to go on from its own words nothing can be added.
+    Nothing can be added where the model goes on from its own words.
     """
     last = messages[-1]
     if last.role != "user":
@@ -73,20 +74,20 @@ def with_reminder(messages: tuple[Message, ...], reminder: Reminder) -> tuple[Me
 
 
 def corrected(
-    messages: tuple[Message, ...], answer: tuple[Part, ...], said: tuple[Part, ...]
+    messages: tuple[Message, ...], answer: tuple[Part, ...], correction: tuple[Part, ...]
 ) -> tuple[Message, ...]:
-    """Return *messages* followed by the model's *answer*, if any, and what is *said* to it."""
+    """Return *messages* followed by the model's *answer*, if any, and the *correction* of it."""
     last = messages[-1]
     if answer and last.role == "assistant":
         messages = (*messages[:-1], replace(last, parts=(*last.parts, *answer)))
     elif answer:
         messages = (*messages, Message("assistant", answer))
     if messages[-1].role == "user":
-        return (*messages[:-1], replace(messages[-1], parts=(*messages[-1].parts, *said)))
-    return (*messages, Message("user", said))
+        return (*messages[:-1], replace(messages[-1], parts=(*messages[-1].parts, *correction)))
+    return (*messages, Message("user", correction))
 
 
-def _whom(functions: Sequence[Function], tool_choice: ToolChoice) -> str:
+def _describe(functions: Sequence[Function], tool_choice: ToolChoice) -> str:
     if tool_choice.mode == "one":
         return f"the function {tool_choice.name}"
     names = ", ".join(function.name for function in functions)
@@ -96,5 +97,5 @@ def _whom(functions: Sequence[Function], tool_choice: ToolChoice) -> str:
 
 
 def _reminder(text: str) -> Reminder:
-    # Claude knows by these tags that the user has not written it.
+    # By these tags Claude knows that the user did not write the text.
     return Reminder(f"<system-reminder>\n{text}\n</system-reminder>")

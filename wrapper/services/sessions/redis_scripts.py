@@ -62,8 +62,8 @@ live()
 # Its only ARGV is the session's name in the index. Returns the deleted session's fields, or nil.
 DELETE = """
 if redis.call('EXISTS', KEYS[2]) == 0 then return false end
-local found = redis.call('HMGET', KEYS[2], 'head', 'used', 'uid')
+local fields = redis.call('HMGET', KEYS[2], 'head', 'used', 'uid')
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[1])
-return found
+return fields
 """

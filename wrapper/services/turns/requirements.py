@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wrapper.errors import ApiError, BadAnswer
 from wrapper.services.json_schema.validation import misfit
-from wrapper.services.messages.reminders import reminder_of_call, reminder_of_shape
+from wrapper.services.messages.reminders import reminder_of_call, reminder_of_schema
 from wrapper.services.turn import OutputSchema, Reminder, ToolCall, Turn
 from wrapper.services.turns.argument_check import checks_calls, find_misfit
 
@@ -63,7 +63,7 @@ def misfit_answer(output_schema: OutputSchema, text: str) -> Fault | None:
     if not output_schema.strict and _is_json(text):
         return Fault("response_format")
     what = f"The model's answer does not fit the schema {output_schema.name!r}: {why}"
-    return Fault("response_format", reminder_of_shape(why), BadAnswer(what, retry=False))
+    return Fault("response_format", reminder_of_schema(why), BadAnswer(what, retry=False))
 
 
 def _is_json(text: str) -> bool:

@@ -37,14 +37,14 @@ for _ = 4, #KEYS do
     at = at + 2
 end
 for i = at, #ARGV, 3 do
-    local said = redis.pcall('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
-    if type(said) == 'table' and said.err then
+    local reply = redis.pcall('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+    if type(reply) == 'table' and reply.err then
         for j = at, i - 3, 3 do
             local number = ARGV[j + 2]
             local back = string.sub(number, 1, 1) == '-' and string.sub(number, 2) or '-' .. number
             redis.call('HINCRBY', KEYS[tonumber(ARGV[j])], ARGV[j + 1], back)
         end
-        return said
+        return reply
     end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])

@@ -176,7 +176,9 @@ def test_callers_take_turns(principals):
         (running,) = world.running()
         callers.remove(running)
         order.append(running)
-    rounds = [[one.key for one in order[:at]].count(caller.key) for at, caller in enumerate(order)]
+    rounds = [
+        [other.key for other in order[:at]].count(caller.key) for at, caller in enumerate(order)
+    ]
     assert rounds == sorted(rounds)
     for key in ("alice", "bob", "carol"):
         own = [caller.number for caller in order if caller.key == key]
@@ -345,7 +347,7 @@ class Admitting(RuleBasedStateMachine):
         taken = sum(caller.turns for caller in running)
         assert taken <= self.places
         for principal, most in ((FEW, 1), (SOME, 3)):
-            assert sum(one.turns for one in running if one.principal is principal) <= most
+            assert sum(caller.turns for caller in running if caller.principal is principal) <= most
         waiting = len(self.world.waiting())
         assert waiting <= self.queue
         assert self.world.admission.load() == load(self.places, taken, waiting)
@@ -360,18 +362,19 @@ class Admitting(RuleBasedStateMachine):
             caller
             for caller in heads.values()
             if (most := caller.principal.concurrent_turns) is None
-            or most >= caller.turns + sum(one.turns for one in running if one.key == caller.key)
+            or most
+            >= caller.turns + sum(other.turns for other in running if other.key == caller.key)
         ]
         assert not able or any(caller.turns > free for caller in able)
 
     @invariant()
     def nobody_passes_its_own(self):
         """The requests of one caller keep their order."""
-        new = [one for one in self.world.running() if one.number not in self.admitted]
-        self.admitted |= {one.number for one in new}
-        for one in new:
-            later = [other.number for other in self.world.waiting() if other.key == one.key]
-            assert all(one.number < number for number in later)
+        new = [caller for caller in self.world.running() if caller.number not in self.admitted]
+        self.admitted |= {caller.number for caller in new}
+        for caller in new:
+            later = [other.number for other in self.world.waiting() if other.key == caller.key]
+            assert all(caller.number < number for number in later)
 
     @invariant()
     def refused_in_time(self):

@@ -1,4 +1,4 @@
-"""The ceilings: what a request gets, and what is refused by name."""
+"""The policy: what a request may use, and which limits refuse it."""
 
 import pytest
 
@@ -25,7 +25,7 @@ MODELS = [
 ]
 HI = (ChatMessage("user", ("Hi",)),)
 CALLED = ChatMessage("assistant", (ToolCall("c", "f", "{}"),))
-# What each says that the client has its own part in the answer.
+# Each makes the request need the profile plain.
 CLIENTS = {
     "functions": {"functions": (Function("f", {}),)},
     "functions that may not be called": {
@@ -43,7 +43,7 @@ CLIENTS = {
 
 
 def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
-    """Return what is granted of what is *asked*, or raise."""
+    """Return the grant for a request with *asked*, or raise."""
     settings = Settings(**dict(settings))
     catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
     request = ChatRequest(**{"messages": HI, **asked})
@@ -51,7 +51,7 @@ def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
 
 
 def refused(principal=LOCAL, **asked):
-    """Return the error with which what is asked is refused."""
+    """Return the error that refuses a request."""
     with pytest.raises(PermissionDenied) as caught:
         grant(principal, **asked)
     assert caught.value.status == 403
@@ -63,7 +63,7 @@ def key(**policy):
 
 
 def test_nothing_asked_and_no_ceiling():
-    """Without ceilings a request gets what the settings say."""
+    """Without limits of the key a request gets what the settings allow."""
     assert grant() == grant(key())
     assert (grant().profile, grant().permissions) == ("agent", Permissions())
     assert grant(settings={"default_profile": "plain"}).profile == "plain"
@@ -82,7 +82,7 @@ def test_nothing_asked_and_no_ceiling():
     ],
 )
 def test_models(models, may, may_not):
-    """A model may be used by its name, by what it runs, and by pattern; others are refused."""
+    """A model is allowed by its name, by the model that it runs, or by pattern."""
     for model in may:
         grant(key(models=models), model=model)
     for model in may_not:
@@ -103,14 +103,14 @@ def test_models(models, may, may_not):
     ],
 )
 def test_profile(most, asked, default, gets):
-    """What is not asked for is the default, or what the key has where that is less."""
+    """A request that asks for nothing gets the default, or less where the key has less."""
     settings = {"default_profile": default}
     assert grant(key(profile=most), settings=settings, profile=asked).profile == gets
 
 
 @pytest.mark.parametrize("clients", CLIENTS.values(), ids=CLIENTS)
 def test_the_clients_own(clients):
-    """A conversation in which the client runs functions is no agent's, unless it asks for one."""
+    """A conversation with client functions is plain, unless it asks for the profile agent."""
     assert grant(**clients).profile == "plain"
     assert grant(key(profile="agent"), **clients).profile == "plain"
     assert grant(profile="agent", **clients).profile == "agent"
@@ -136,7 +136,7 @@ def test_profile_beyond():
     ],
 )
 def test_tools(tools, asked, denied):
-    """A request uses the tools that it asks for, else its key's; all others are denied."""
+    """A request may use the tools that it asks for, else its key's; others are denied."""
     given = grant(key(tools=tools), allowed_tools=asked).permissions
     assert set(given.deny) == set(denied)
     assert given.allow == ()
@@ -151,14 +151,14 @@ def test_tools(tools, asked, denied):
     ],
 )
 def test_tools_beyond(tools, asked, named):
-    """A tool that the key or the settings lack is refused, and named."""
+    """A request for a tool that the key or the settings lack is refused, and names it."""
     error = refused(key(tools=tools), allowed_tools=asked)
     assert error.param == "claude.allowed_tools"
     assert named in error.message
 
 
 def test_rules():
-    """Rules that deny add up; those that allow are the key's, or else the settings'."""
+    """Deny rules add up; allow rules are the key's, or else the settings'."""
     settings = {"claude_allowed_tools": "Bash(git log:*), Edit", "claude_tools": ("Bash", "Edit")}
     assert grant(settings=settings).permissions.allow == ("Bash(git log:*)", "Edit")
     mine = key(allowed_tools=("Bash(ls:*)",), disallowed_tools=("Bash(rm:*)",))
@@ -170,7 +170,7 @@ def test_rules():
 
 @pytest.mark.parametrize("rule", ["bash", "Agent", "", "Bash(", "Bash(rm) x", "mcp__a__b"])
 def test_rules_that_deny_nothing(rule):
-    """A rule for what is not there is a mistake: it was meant to deny something."""
+    """A deny rule for an unknown tool is a 400, because it was meant to deny something."""
     with pytest.raises(InvalidRequest) as caught:
         grant(disallowed_tools=("Bash", rule))
     assert caught.value.param == "claude.disallowed_tools.1"
@@ -196,7 +196,7 @@ def test_permission_mode(ours, most, asked):
     ("most", "asked", "gets"), [(None, None, None), (5, None, 5), (None, 9, 9), (5, 5, 5)]
 )
 def test_max_turns(most, asked, gets):
-    """The rounds of tool use are those asked for, else the key's."""
+    """The rounds of tool use are the requested ones, else the key's."""
     assert grant(key(max_turns=most), max_turns=asked).permissions.max_turns == gets
 
 
@@ -206,14 +206,14 @@ def test_max_turns_beyond():
 
 
 def test_choices_beyond():
-    """More choices than the key may ever run at once are refused, not told to come back."""
+    """More choices than the key may run at once are refused without a retry."""
     grant(key(concurrent_turns=2), n=2)
     error = refused(key(concurrent_turns=2), n=3)
     assert (error.param, "concurrent_turns" in error.message) == ("n", True)
 
 
 def test_plain_has_no_permissions():
-    """The plain profile has nothing to permit; tools asked for in it are a mistake."""
+    """The profile plain has no permissions, and asking for tools in it is a 400."""
     assert grant(key(tools=("Read",), max_turns=3), profile="plain").permissions == Permissions()
     assert grant(profile="plain", allowed_tools=()).profile == "plain"
     with pytest.raises(InvalidRequest, match="ask for agent"):
@@ -221,6 +221,6 @@ def test_plain_has_no_permissions():
 
 
 def test_messages_cannot_be_flooded():
-    """What was asked for is repeated only in part."""
+    """An error repeats only the beginning of a long value."""
     assert len(refused(key(models=("haiku",)), model="x" * 10_000).message) < 300
     assert len(refused(key(tools=("Read",)), allowed_tools=("y" * 10_000,)).message) < 500

@@ -1,4 +1,4 @@
-"""The rates: requests and tokens a minute, each caller's apart."""
+"""Rate limits: requests and tokens a minute, for each caller."""
 
 import pytest
 from limits.storage import MemoryStorage
@@ -16,7 +16,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time that the library sees, and the gateway."""
+    """The clock of the limits library and of the gateway."""
 
     class Clock:
         now = 1_000_000.0
@@ -43,7 +43,7 @@ def test_no_limit(rates):
 
 
 def test_requests(rates, clock):
-    """Requests over the limit are refused until the minute is over, with when to come back."""
+    """Requests over the limit are refused until the minute is over, with Retry-After."""
     alice = Principal("alice", requests_per_minute=3)
     for left in (2, 1, 0):
         rates.admit(alice)
@@ -64,7 +64,7 @@ def test_requests(rates, clock):
 
 
 def test_tokens(rates, clock):
-    """Tokens count once they are used; then nothing more runs until the minute is over."""
+    """Tokens count once they are used; over the limit nothing runs until the minute is over."""
     alice = Principal("alice", tokens_per_minute=100)
     rates.admit(alice)
     rates.spend(alice, 99)
@@ -79,7 +79,7 @@ def test_tokens(rates, clock):
 
 
 def test_refused_tokens_cost_no_request(rates):
-    """A request that is refused for its tokens is not counted as one."""
+    """A request that is refused for tokens does not count as a request."""
     alice = Principal("alice", tokens_per_minute=1, requests_per_minute=2)
     rates.spend(alice, 1)
     with pytest.raises(RateLimited):
@@ -88,7 +88,7 @@ def test_refused_tokens_cost_no_request(rates):
 
 
 def test_callers_are_apart(rates):
-    """What one has used up is no other's concern."""
+    """The limits of one caller do not affect another."""
     alice, bob = (Principal(name, requests_per_minute=1) for name in ("alice", "bob"))
     rates.admit(alice)
     rates.admit(bob)
@@ -98,7 +98,7 @@ def test_callers_are_apart(rates):
 
 @pytest.mark.parametrize("required", [False, True])
 def test_store_away(caplog, required):
-    """Where the store is away callers pass, loudly, or are told, as the setting says."""
+    """While the store is away, requests pass with an error in the log, or are a 503 if required."""
     rates = open_rates(Settings(redis_url=NOWHERE, usage_required=required))
     alice = Principal("alice", requests_per_minute=1, tokens_per_minute=1)
     for ask, retry in ((rates.admit, {}), (lambda p: rates.spend(p, 5), "false")):
@@ -111,11 +111,11 @@ def test_store_away(caplog, required):
             ask(alice)
         assert "REDIS_URL" in caplog.text
     assert note_headers(rates.notes(alice)) == {}
-    rates.admit(Principal("bob"))  # who has no limits asks nobody
+    rates.admit(Principal("bob"))  # a caller without limits does not use the store
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1", "redis://127.0.0.1:port"])
 def test_wrong_url(url):
-    """A URL that is none is told as a wrong setting."""
+    """An invalid URL raises SettingsError."""
     with pytest.raises(SettingsError, match="REDIS_URL"):
         open_rates(Settings(redis_url=url))

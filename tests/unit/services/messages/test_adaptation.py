@@ -1,4 +1,4 @@
-"""The adaptation: whatever a client sends, the model's API gets it in a form that it accepts."""
+"""Adaptation: the model's API gets any conversation in a form that it accepts."""
 
 import json
 
@@ -30,12 +30,12 @@ def call(call_id, arguments="{}", name="f"):
     return ToolCall(call_id, name, arguments)
 
 
-def said(role, *parts):
+def message_of(role, *parts):
     return ChatMessage(role, parts)
 
 
 def calls(*ids):
-    return said("assistant", *map(call, ids))
+    return message_of("assistant", *map(call, ids))
 
 
 def tool(call_id, text="1"):
@@ -66,46 +66,53 @@ def first_call(adapted):
 MISSING = NO_RESULT
 ADAPTED = {
     "last from the assistant": (
-        [ASKED, said("assistant", "Yes.")],
+        [ASKED, message_of("assistant", "Yes.")],
         [user("Hi"), model("Yes."), user(GO_ON)],
         ["messages.1.role"],
     ),
     "first from the assistant": (
-        [said("assistant", "Welcome."), ASKED],
+        [message_of("assistant", "Welcome."), ASKED],
         [user(OPENING), model("Welcome."), user("Hi")],
         ["messages.0.role"],
     ),
     "only the assistant": (
-        [said("assistant", "Yes.")],
+        [message_of("assistant", "Yes.")],
         [user(OPENING), model("Yes."), user(GO_ON)],
         ["messages.0.role"],
     ),
-    "blank": ([said("user", " ")], [user(BLANK)], ["messages.0.content"]),
-    "no parts": ([said("user")], [user(BLANK)], ["messages.0.content"]),
-    "blank system": ([said("system", "")], [user(BLANK)], ["messages.0.content"]),
+    "blank": ([message_of("user", " ")], [user(BLANK)], ["messages.0.content"]),
+    "no parts": ([message_of("user")], [user(BLANK)], ["messages.0.content"]),
+    "blank system": ([message_of("system", "")], [user(BLANK)], ["messages.0.content"]),
     "blank first": (
-        [said("user", ""), said("assistant", "Yes?"), ASKED],
+        [message_of("user", ""), message_of("assistant", "Yes?"), ASKED],
         [user(BLANK), model("Yes?"), user("Hi")],
         ["messages.0.content"],
     ),
     "blank last": (
-        [ASKED, said("assistant", "Yes?"), said("user", "")],
+        [ASKED, message_of("assistant", "Yes?"), message_of("user", "")],
         [user("Hi"), model("Yes?"), user(BLANK)],
         ["messages.2.content"],
     ),
-    "blank after text": ([ASKED, said("user", "\n")], [user("Hi")], ["messages.1.content"]),
+    "blank after text": ([ASKED, message_of("user", "\n")], [user("Hi")], ["messages.1.content"]),
     "blank from the assistant last": (
-        [ASKED, said("assistant", "")],
+        [ASKED, message_of("assistant", "")],
         [user("Hi")],
         ["messages.1.role", "messages.1.content"],
     ),
     "blank in between": (
-        [ASKED, said("assistant"), ASKED, said("assistant", "a"), said("user", ""), ASKED],
+        [
+            ASKED,
+            message_of("assistant"),
+            ASKED,
+            message_of("assistant", "a"),
+            message_of("user", ""),
+            ASKED,
+        ],
         [user("Hi", "Hi"), model("a"), user("Hi")],
         ["messages.1.content", "messages.4.content"],
     ),
     "white space beside a call": (
-        [ASKED, said("assistant", "\n", call("a")), tool("a")],
+        [ASKED, message_of("assistant", "\n", call("a")), tool("a")],
         [user("Hi"), model(call("a")), user(result("a"))],
         ["messages.1.content"],
     ),
@@ -129,7 +136,7 @@ ADAPTED = {
         ["messages.1.tool_calls"],
     ),
     "a late result": (
-        [ASKED, calls("a", "b"), tool("b"), ASKED, said("assistant", "x"), tool("a")],
+        [ASKED, calls("a", "b"), tool("b"), ASKED, message_of("assistant", "x"), tool("a")],
         [
             user("Hi"),
             model(call("a"), call("b")),
@@ -201,7 +208,7 @@ ADAPTED = {
 
 @pytest.mark.parametrize("shape", ADAPTED)
 def test_shapes(shape):
-    """Each shape becomes one that the API accepts, with all that was said, and is named."""
+    """Each odd conversation is adapted without losing text, and its change is named."""
     messages, expected, paths = ADAPTED[shape]
     adapted = adapt(messages)
     assert list(adapted.messages) == expected
@@ -210,7 +217,7 @@ def test_shapes(shape):
 
 @pytest.mark.parametrize("shape", ADAPTED)
 def test_strict(shape):
-    """Under STRICT_PARAMS the same is refused, by one of these places."""
+    """With STRICT_PARAMS the same is refused, and the error names one of these paths."""
     messages, _, paths = ADAPTED[shape]
     with pytest.raises(InvalidRequest) as caught:
         adapt(messages, strict=True)
@@ -233,8 +240,8 @@ def test_strict(shape):
     ],
 )
 def test_system_last(messages, spoken, system):
-    """The last system message is what is answered, where nothing else is there to be."""
-    adapted = adapt([said(role, text) for role, text in messages])
+    """The last system message is answered where there is nothing else to answer."""
+    adapted = adapt([message_of(role, text) for role, text in messages])
     assert (list(adapted.messages), adapted.system) == (spoken, system)
 
 
@@ -261,8 +268,8 @@ def test_system_last(messages, spoken, system):
     ids=lambda value: str(value)[:20].encode(errors="replace").decode(),
 )
 def test_arguments(text, arguments):
-    """Arguments become the object that they stand for, or one that holds them as they are."""
-    adapted = adapt([ASKED, said("assistant", call("a", text)), tool("a")])
+    """Arguments become the object that they mean, or an object that contains them unchanged."""
+    adapted = adapt([ASKED, message_of("assistant", call("a", text)), tool("a")])
     assert json.loads(first_call(adapted).arguments) == arguments
     changed = text != "" and text != json.dumps(arguments)
     assert adapted.paths == (("messages.1.tool_calls.0.function.arguments",) if changed else ())
@@ -272,16 +279,20 @@ def test_arguments(text, arguments):
     ("name", "sent"), [("a.b c", "a_b_c"), ("", "unknown_function"), ("f" * 200, "f" * 128)]
 )
 def test_names(name, sent):
-    """A name with characters that the API refuses gets others in their place."""
-    adapted = adapt([ASKED, said("assistant", call("a", name=name)), tool("a")])
+    """Characters of a name that the API refuses are replaced."""
+    adapted = adapt([ASKED, message_of("assistant", call("a", name=name)), tool("a")])
     assert first_call(adapted).name == sent
     assert adapted.paths == ("messages.1.tool_calls.0.function.name",)
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_what_a_session_holds(strict):
-    """What was said before stays usable, also under STRICT_PARAMS, and is named session_id."""
-    before = [said("assistant", "Hi.", call("a", "null")), tool("a"), said("assistant", "")]
+    """A session's messages stay usable even with STRICT_PARAMS, and are named session_id."""
+    before = [
+        message_of("assistant", "Hi.", call("a", "null")),
+        tool("a"),
+        message_of("assistant", ""),
+    ]
     adapted = adapt([*before, ASKED], known=3, strict=strict)
     assert adapted.paths == ("session_id",)
 
@@ -292,9 +303,9 @@ NAMES = st.sampled_from(["f", "g", "f.g"])
 ARGUMENTS = st.sampled_from(["{}", "", "null", '{"a', '{"a": 1}', '{"a": 1, "a": 2}'])
 CALLS = st.builds(ToolCall, IDS | st.just(""), NAMES, ARGUMENTS)
 MESSAGES = st.one_of(
-    st.builds(said, st.sampled_from(["user", "system", "developer"]), TEXTS),
+    st.builds(message_of, st.sampled_from(["user", "system", "developer"]), TEXTS),
     st.builds(
-        lambda text, made: said("assistant", text, *made), TEXTS, st.lists(CALLS, max_size=3)
+        lambda text, made: message_of("assistant", text, *made), TEXTS, st.lists(CALLS, max_size=3)
     ),
     st.builds(tool, IDS, TEXTS),
     st.builds(function, NAMES, TEXTS),
@@ -308,7 +319,7 @@ def words(text):
 @hypothesis_settings(deadline=None, max_examples=500)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_any_conversation(messages):
-    """Whatever the order and shape of messages, the API accepts it and no text is lost."""
+    """Messages in any order and form are accepted by the API, and no text is lost."""
     request = ChatRequest(tuple(messages))
     turn = build_turn(request, model="m", grant=Grant("plain"))
     body = extra_body(turn) | {"max_tokens": 1}
@@ -324,7 +335,7 @@ def test_any_conversation(messages):
 @hypothesis_settings(deadline=None, max_examples=200)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_named_exactly(messages):
-    """What is named is what STRICT_PARAMS refuses: nothing is adapted without being named."""
+    """Every adaptation is named, and STRICT_PARAMS refuses exactly what is named."""
     adapted = adapt(messages)
     if adapted.paths:
         with pytest.raises(InvalidRequest):

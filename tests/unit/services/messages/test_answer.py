@@ -1,4 +1,4 @@
-"""The answer: what a turn's events add up to, and what of it is sent back."""
+"""The answer: what a turn's events add up to, and the message that is sent back."""
 
 import pytest
 
@@ -47,20 +47,20 @@ def message(*events, legacy=False):
 
 
 def test_nothing_yet():
-    """Before the first event there is no text, no call and no end."""
+    """An answer without events has no text, no call and no end."""
     answer = Answer()
     assert (answer.text, answer.calls, answer.ended, answer.resumed) == ("", [], None, False)
 
 
 def test_gathered():
-    """The texts are one, and the model, its start and its end are known."""
+    """Texts are joined, and model, resumption and end are recorded."""
     answer = gathered(Started("m", True), TextDelta("Good "), TextDelta("day."), ended())
     assert (answer.model, answer.resumed) == ("m", True)
     assert (answer.text, answer.ended) == ("Good day.", ended())
 
 
 def test_compacted():
-    """What the conversation was made into is known."""
+    """The summary of a compacted conversation is recorded."""
     summary = (Message("user", ("In short",)),)
     assert gathered(Started("m")).compacted is None
     assert gathered(Compacted(summary), Started("m"), ended()).compacted == summary
@@ -68,18 +68,18 @@ def test_compacted():
 
 @pytest.mark.parametrize("ending", [Ending.DONE, Ending.LENGTH])
 def test_text_is_sent_back(ending):
-    """A text goes on as the assistant's message, cut at its limit or not."""
+    """A text becomes the assistant's message, even if it was cut at its limit."""
     assert message(TextDelta("Hi"), ended(ending)) == ChatMessage("assistant", ("Hi",))
 
 
 def test_only_what_was_said_is_sent_back():
-    """Neither thoughts nor tools at work are part of the message."""
+    """Reasoning and tool use are not part of the message."""
     aside = (ReasoningDelta("Hm"), ToolUse("Bash", "{}"), Used({}))
     assert message(*aside, TextDelta("Hi"), ended()).parts == ("Hi",)
 
 
 def test_an_empty_answer_is_sent_back():
-    """An answer without text is a message with an empty one."""
+    """An answer without text is a message with an empty text."""
     assert message(ended()) == ChatMessage("assistant", ("",))
     assert message(TextDelta(""), ended()) == ChatMessage("assistant", ("",))
 
@@ -92,26 +92,26 @@ def test_calls_are_sent_back():
 
 
 def test_legacy_calls_have_no_id():
-    """A call in the API's first form goes on without an id."""
+    """A legacy function_call has no id in the message."""
     parts = message(CALLED[2], CallDelta(0, "{}"), ended(Ending.CALLS), legacy=True).parts
     assert parts == (ToolCall("", "g", "{}"),)
 
 
 @pytest.mark.parametrize("ending", [Ending.LENGTH, Ending.DONE])
 def test_unfinished_calls_are_none(ending):
-    """A call that was not written to its end is not part of the message."""
+    """An unfinished call is not part of the message."""
     assert message(TextDelta("Well."), *CALLED[:2], ended(ending)).parts == ("Well.",)
 
 
 @pytest.mark.parametrize("arguments", ["", "{", "[]", "null", '{"a": NaN}', r'{"a": "\ud800"}'])
 def test_odd_arguments(arguments):
-    """Arguments stand in the message as the model wrote them, whatever they are."""
+    """The message has any arguments just as the model wrote them."""
     events = (CallStarted(0, "c", "f"), CallDelta(0, arguments), ended(Ending.CALLS))
     assert message(*events).parts == (ToolCall("c", "f", arguments),)
 
 
 def test_unfit():
-    """An answer that cannot be used is an error once the turn has ended, and not before."""
+    """An answer that cannot be used raises its error when the turn ends, and not before."""
     answer = gathered(
         Started("m"), TextDelta("one"), Unfit(BadAnswer("It is no number.", retry=False))
     )

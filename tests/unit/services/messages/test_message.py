@@ -1,4 +1,4 @@
-"""The messages: calls and their results held against each other, and what becomes of them."""
+"""Messages: their conversion, and the pairing of calls and results."""
 
 import pytest
 from hypothesis import assume, given
@@ -45,14 +45,14 @@ def function(name="f", *parts):
     return ChatMessage("function", parts or ("1",), name)
 
 
-def spoken_messages(said, **more):
-    """Return the messages that go upstream; those that would be adapted are refused."""
-    return adapt(said, strict=True, **more).messages
+def spoken_messages(conversation, **more):
+    """Return the messages that go upstream; refuse those that would be adapted."""
+    return adapt(conversation, strict=True, **more).messages
 
 
-def with_blanks(said):
-    """Return the same, where nothing is adapted but white space that is left out."""
-    adapted = adapt(said)
+def with_blanks(conversation):
+    """Return the same, where only white space may be left out."""
+    adapted = adapt(conversation)
     assert all(path.endswith(".content") for path in adapted.paths)
     return adapted.messages
 
@@ -70,7 +70,7 @@ def result(call_id, *parts):
 
 
 @pytest.mark.parametrize(
-    ("said", "messages"),
+    ("conversation", "messages"),
     [
         ([user(IMAGE)], [Message("user", (IMAGE,))]),
         ([user("a", IMAGE, "b", FILE)], [Message("user", ("a", IMAGE, "b", FILE))]),
@@ -121,20 +121,20 @@ def result(call_id, *parts):
         ),
     ],
 )
-def test_conversations(said, messages):
-    """Pictures, files, calls and results stay where they were said; results come first."""
-    assert list(with_blanks(said)) == messages
+def test_conversations(conversation, messages):
+    """Images, files, calls and results keep their order; results come first."""
+    assert list(with_blanks(conversation)) == messages
 
 
 @pytest.mark.parametrize("parts", [("",), (" \n",), ()])
 def test_blank_results(parts):
-    """A result that says nothing is a result all the same."""
-    said = [ASKED, calls("a"), ChatMessage("tool", parts, "a")]
-    assert with_blanks(said)[-1] == Message("user", (ToolResult("a", ()),))
+    """A blank result stays a result."""
+    conversation = [ASKED, calls("a"), ChatMessage("tool", parts, "a")]
+    assert with_blanks(conversation)[-1] == Message("user", (ToolResult("a", ()),))
 
 
 @pytest.mark.parametrize(
-    ("said", "param"),
+    ("conversation", "param"),
     [
         ([ASKED, calls("a")], "messages.1.tool_calls"),
         ([ASKED, calls("a"), user("So?")], "messages.1.tool_calls"),
@@ -159,10 +159,10 @@ def test_blank_results(parts):
         ([ASKED, calls("a"), tool("a"), user(" ")], "messages.3.content"),
     ],
 )
-def test_broken_pairs(said, param):
-    """A call without its result, and a result without its call, are refused by their place."""
+def test_broken_pairs(conversation, param):
+    """A call without a result, or the reverse, is refused, and the error names the path."""
     with pytest.raises(InvalidRequest) as caught:
-        spoken_messages(said)
+        spoken_messages(conversation)
     error = caught.value
     assert (error.status, error.param, error.code) == (400, param, "invalid_value")
     assert error.message.startswith(param)
@@ -179,22 +179,22 @@ ODD = [
 
 @pytest.mark.parametrize("called", ODD, ids=str)
 def test_strict_arguments(called):
-    """Under STRICT_PARAMS arguments that are no object are refused by their place."""
+    """With STRICT_PARAMS arguments that are no object are refused, and the error names the path."""
     with pytest.raises(InvalidRequest) as caught:
         spoken_messages([ASKED, assistant(called), tool("a")])
     assert caught.value.param == "messages.1.tool_calls.0.function.arguments"
 
 
 def test_no_prefill():
-    """A last message of the assistant's is refused, with what would be the way to do it."""
+    """A last message of the assistant is refused, and the error names claude.prefill."""
     with pytest.raises(InvalidRequest, match=r"with claude\.prefill the model goes on from it"):
         spoken_messages([ASKED, assistant("Dear")])
 
 
 def test_prefill():
-    """Where that is asked for the last message may be the assistant's, to go on from."""
-    said = spoken_messages([ASKED, assistant("Dear")], prefill=True)
-    assert said[-1] == Message("assistant", ("Dear",))
+    """With prefill the last message may be the assistant's."""
+    messages = spoken_messages([ASKED, assistant("Dear")], prefill=True)
+    assert messages[-1] == Message("assistant", ("Dear",))
     assert spoken_messages([ASKED], prefill=True) == spoken_messages([ASKED])
     for last in (assistant("Dear "), assistant(" ")):
         with pytest.raises(InvalidRequest) as caught:
@@ -202,8 +202,8 @@ def test_prefill():
         assert caught.value.param == "messages.1.content"
 
 
-def turn_of(*said, tools=False, **more):
-    request = ChatRequest(said, **more)
+def turn_of(*conversation, tools=False, **more):
+    request = ChatRequest(conversation, **more)
     return build_turn(request, model="sonnet", grant=Grant("plain", tools=tools))
 
 
@@ -214,23 +214,23 @@ HISTORY = (
 
 
 def test_functions_of_the_history():
-    """Where the request has no functions, those of its history are made up, to be left alone."""
+    """Without functions in the request, those of its history are declared, and calls forbidden."""
     turn = turn_of(*HISTORY)
     assert turn.functions == (Function("f", {"type": "object"}), Function("g", {"type": "object"}))
     assert turn.tool_choice == ToolChoice("none")
 
 
 def test_functions_of_the_request():
-    """The request's own functions are passed on as they are, and so is how to call them."""
+    """The request's own functions and tool choice are passed on unchanged."""
     own, tool_choice = (Function("h", {"type": "object"}),), ToolChoice("any")
     turn = turn_of(*HISTORY, functions=own, tool_choice=tool_choice)
     assert (turn.functions, turn.tool_choice) == (own, tool_choice)
 
 
-@pytest.mark.parametrize(("said", "tools"), [(HISTORY, True), ((ASKED,), False)])
-def test_no_functions(said, tools):
-    """None are made up beside Claude Code's own tools, or where nothing was called."""
-    turn = turn_of(*said, tools=tools)
+@pytest.mark.parametrize(("conversation", "tools"), [(HISTORY, True), ((ASKED,), False)])
+def test_no_functions(conversation, tools):
+    """No functions are declared beside Claude Code's own tools, or in a history without calls."""
+    turn = turn_of(*conversation, tools=tools)
     assert (turn.functions, turn.tool_choice) == ((), ToolChoice())
 
 
@@ -239,24 +239,26 @@ PARTS = st.one_of(st.text("ab \n", max_size=4), st.just(IMAGE), st.just(FILE))
 
 @st.composite
 def conversations(draw):
-    """Draw a conversation that the API takes: rounds of a question, perhaps calls, an answer."""
-    said, number = [], 0
+    """Draw a conversation that the API accepts: questions, perhaps calls, and answers."""
+    conversation, number = [], 0
     for _ in range(draw(st.integers(1, 4))):
-        said.append(user(*draw(st.lists(PARTS, max_size=3)), "q"))
+        conversation.append(user(*draw(st.lists(PARTS, max_size=3)), "q"))
         for _ in range(draw(st.integers(0, 2))):
             ids = [f"call {number + nth}" for nth in range(draw(st.integers(1, 3)))]
             number += len(ids)
             texts = draw(st.lists(st.text("ab ", max_size=3), max_size=2))
-            said.append(assistant(*texts, *(call(one, draw(st.sampled_from("fg"))) for one in ids)))
+            conversation.append(
+                assistant(*texts, *(call(id_, draw(st.sampled_from("fg"))) for id_ in ids))
+            )
             held = st.lists(st.text("ab ", max_size=3) | st.just(IMAGE), max_size=3)
-            said += [tool(one, *draw(held)) for one in draw(st.permutations(ids))]
+            conversation += [tool(id_, *draw(held)) for id_ in draw(st.permutations(ids))]
         if draw(st.booleans()):
-            said.append(assistant(draw(st.text("ab ", max_size=3))))
-    return [*said, user("last")]
+            conversation.append(assistant(draw(st.text("ab ", max_size=3))))
+    return [*conversation, user("last")]
 
 
 def flat(parts):
-    """Yield all that must not be lost of *parts*: each letter, and each thing that is no text."""
+    """Yield what must not be lost of *parts*: each letter, and each part that is no text."""
     for part in parts:
         if isinstance(part, ToolResult):
             yield part.id
@@ -269,14 +271,14 @@ def flat(parts):
 
 @hypothesis_settings(deadline=None)
 @given(conversations())
-def test_nothing_is_lost(said):
-    """Of any valid conversation all texts, pictures, files, calls and results arrive, in order."""
-    messages = with_blanks(said)
+def test_nothing_is_lost(conversation):
+    """All texts, images, files, calls and results of a valid conversation arrive in order."""
+    messages = with_blanks(conversation)
     roles = [message.role for message in messages]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
     sent = [
         (ToolResult(message.answers, message.parts),) if message.role == "tool" else message.parts
-        for message in said
+        for message in conversation
     ]
     arrived = [message.parts for message in messages]
     assert list(flat(sum(arrived, ()))) == list(flat(sum(sent, ())))
@@ -287,17 +289,17 @@ def test_nothing_is_lost(said):
 
 @hypothesis_settings(deadline=None)
 @given(conversations(), st.data())
-def test_any_broken_pairing(said, data):
-    """Whichever result is left out, doubled or renamed, the conversation is refused."""
-    results = [index for index, message in enumerate(said) if message.role == "tool"]
+def test_any_broken_pairing(conversation, data):
+    """A conversation with a missing, doubled or renamed result is refused."""
+    results = [index for index, message in enumerate(conversation) if message.role == "tool"]
     assume(results)
     at = data.draw(st.sampled_from(results))
     mend = data.draw(st.sampled_from(["leave out", "double", "rename", "put off"]))
     broken = {
-        "leave out": [*said[:at], *said[at + 1 :]],
-        "double": [*said[: at + 1], *said[at:]],
-        "rename": [*said[:at], tool("nobody's", "1"), *said[at + 1 :]],
-        "put off": [*said[:at], *said[at + 1 :], said[at]],
+        "leave out": [*conversation[:at], *conversation[at + 1 :]],
+        "double": [*conversation[: at + 1], *conversation[at:]],
+        "rename": [*conversation[:at], tool("nobody's", "1"), *conversation[at + 1 :]],
+        "put off": [*conversation[:at], *conversation[at + 1 :], conversation[at]],
     }[mend]
     with pytest.raises(InvalidRequest) as caught:
         spoken_messages(broken)

@@ -1,4 +1,4 @@
-"""The codec of sessions: what is written is read as it was."""
+"""The codec of sessions: decoding reverses encoding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
 from wrapper.services.turn import Document, Image, SessionKey, ToolCall, ToolResult
 
-# Half letters, too, which a model may write though no client can send them.
+# With lone surrogates, which a model may write though no client can send them.
 texts = st.text(st.characters(codec=None), max_size=20)
 seconds = st.floats(0, 4e9)
 counts = st.integers(0, 2**53)
@@ -61,7 +61,7 @@ heads = st.builds(
     st.none() | replies,
     options,
 )
-# JSON that is much like what is written.
+# JSON that resembles stored sessions.
 words = st.sampled_from(["key", "usage", "reply", "role", "parts", "answers", "image", "result"])
 nonsense = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | words,
@@ -72,24 +72,24 @@ nonsense = st.recursive(
 
 @hypothesis_settings(deadline=None)
 @given(st.lists(messages, max_size=4).map(tuple))
-def test_messages(said):
-    """Messages with any parts, and any letters in them, are read as they were."""
-    found = decode_messages(encode_messages(said))
-    assert found == said
-    assert hash(found) == hash(said)
+def test_messages(sent):
+    """Messages with any parts and any characters decode unchanged."""
+    decoded = decode_messages(encode_messages(sent))
+    assert decoded == sent
+    assert hash(decoded) == hash(sent)
 
 
 @hypothesis_settings(deadline=None)
 @given(heads)
 def test_heads(head):
-    """A head is read as it was, to the last digit of its times and costs."""
-    found = decode_head(encode_head(head))
-    assert found == head
-    assert hash(found) == hash(head)
+    """A head decodes unchanged, to the last digit of its times and costs."""
+    decoded = decode_head(encode_head(head))
+    assert decoded == head
+    assert hash(decoded) == hash(head)
 
 
 def test_head_without_options():
-    """A head that an older gateway has written is read, and has set nothing."""
+    """A head without options, from an older gateway, decodes with empty options."""
     written = json.loads(encode_head(SessionInfo(SessionKey("o", "s", "u"), 0.0, 0.0)))
     del written["options"]
     assert decode_head(json.dumps(written).encode()).options == Options()
@@ -97,16 +97,16 @@ def test_head_without_options():
 
 @hypothesis_settings(deadline=None)
 @given(st.lists(messages, max_size=4))
-def test_measure(said):
-    """What messages are measured to take is what they take, but for what stands between them."""
-    between = 2 * max(len(said), 1)
-    assert len(encode_messages(said)) == sum(map(measure, said)) + between
+def test_measure(sent):
+    """The measured sizes of messages add up to the stored size, without the separators."""
+    between = 2 * max(len(sent), 1)
+    assert len(encode_messages(sent)) == sum(map(measure, sent)) + between
 
 
 @hypothesis_settings(deadline=None)
-@given(st.binary(max_size=50) | nonsense.map(lambda told: json.dumps(told).encode()))
+@given(st.binary(max_size=50) | nonsense.map(lambda value: json.dumps(value).encode()))
 def test_nonsense(data):
-    """What was not written here is unreadable, and no crash."""
+    """Data of any other form raises Unreadable and nothing else."""
     for decode in (decode_head, decode_messages):
         try:
             decode(data)
@@ -115,18 +115,18 @@ def test_nonsense(data):
 
 
 def test_unreadable():
-    """What is half of a message or a head is unreadable, and the error says why."""
-    told = dump_message(ChatMessage("user", ("Hi", Image("image/png", "AAAA"))))
-    assert decode_messages(json.dumps([told]).encode())
-    told["parts"][1] = {"picture": {}}
+    """An incomplete message or head raises Unreadable with the reason."""
+    stored = dump_message(ChatMessage("user", ("Hi", Image("image/png", "AAAA"))))
+    assert decode_messages(json.dumps([stored]).encode())
+    stored["parts"][1] = {"picture": {}}
     with pytest.raises(Unreadable, match="picture"):
-        decode_messages(json.dumps([told]).encode())
+        decode_messages(json.dumps([stored]).encode())
     with pytest.raises(Unreadable, match="reply"):
         decode_head(b"{}")
 
 
 def test_format():
-    """Sessions that are stored already can be read by the next release: the format stays."""
+    """The stored form of messages stays, so that the next release reads it."""
     message = ChatMessage(
         "assistant", ("Hi", ToolCall("c1", "f", "{}"), Image("image/png", "aGk="))
     )

@@ -1,4 +1,4 @@
-"""The options of a session: what holds when a later request leaves it out."""
+"""The options of a session, which hold when a later request leaves them out."""
 
 from typing import Any
 
@@ -34,26 +34,26 @@ OTHERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", SET)
 def test_kept(name):
-    """What the first request of a session has set holds for one that does not set it."""
+    """An option of the first request holds for later requests that leave it out."""
     kept = options_of(ChatRequest(HI, **{name: SET[name]}), "agent")
     assert getattr(kept.fill(ChatRequest(HI)), name) == SET[name]
 
 
 @pytest.mark.parametrize("name", SET)
 def test_reset(name):
-    """What a request sets itself is what it gets, whatever was set before."""
+    """A request gets the options that it sets itself, whatever the session's are."""
     asked = ChatRequest(HI, **{name: OTHERS[name]})
     assert getattr(Options(**SET).fill(asked), name) == OTHERS[name]
 
 
 def test_all_that_is_kept_is_tested():
-    """Every option is among those that are tested here."""
+    """This module tests every option."""
     assert set(SET) == set(OTHERS) == set(vars(Options()))
 
 
 @pytest.mark.parametrize("first", [Options(), Options(profile="agent")])
 def test_plain_stays(first):
-    """A turn that was plain for any reason keeps its session plain; an agent's changes nothing."""
+    """A plain turn keeps its session plain; an agent's turn changes nothing."""
     plain = first.after(options_of(ChatRequest(HI), "plain"))
     assert plain.profile == "plain"
     agents = options_of(ChatRequest(HI, profile="agent"), "agent")
@@ -61,19 +61,19 @@ def test_plain_stays(first):
 
 
 def test_the_turns_own():
-    """What a later request sets is for its own turn."""
+    """What a later request sets holds for its own turn only."""
     assert Options(max_turns=2).after(Options(**SET)) == Options(max_turns=2)
 
 
 @pytest.mark.parametrize("asked", [{"profile": "plain"}, {"functions": (Function("f", {}),)}])
 def test_plain_has_no_tools_to_allow(asked: dict[str, Any]):
-    """A turn that is plain is not refused for tools that an agent before it was allowed."""
+    """A plain turn is not refused for tools that the session allowed an agent."""
     kept = Options(allowed_tools=("Read",), permission_mode="plan")
     filled = kept.fill(ChatRequest(HI, **asked))
     assert (filled.allowed_tools, filled.permission_mode) == (None, "plan")
 
 
 def test_nothing_kept():
-    """A request of a new session is left as it is."""
+    """The first request of a session stays unchanged."""
     asked = ChatRequest(HI, **SET)
     assert Options().fill(asked) is asked

@@ -1,4 +1,4 @@
-"""The transcript: what was said, told so that it can be said again."""
+"""A session's messages in OpenAI's form, which a client can send back."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ CALL, OTHER, LEGACY = (
 
 
 def again(message):
-    """Return what a client sends when it sends the message's transcript."""
+    """Return the message that the gateway loads when a client sends the transcript of *message*."""
     return MessageSchema().load(json.loads(json.dumps(transcribe(message))))
 
 
@@ -35,7 +35,7 @@ def called(call):
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "expected"),
     [
         (ChatMessage("user", ("Hi",)), {"role": "user", "content": "Hi"}),
         (ChatMessage("developer", ("Be brief.",)), {"role": "developer", "content": "Be brief."}),
@@ -63,20 +63,20 @@ def called(call):
                 "role": "assistant",
                 "content": "Well.",
                 "tool_calls": [
-                    {"id": one.id, "type": "function", "function": called(one)}
-                    for one in (CALL, OTHER)
+                    {"id": call.id, "type": "function", "function": called(call)}
+                    for call in (CALL, OTHER)
                 ],
             },
         ),
     ],
 )
-def test_told(message, told):
-    """A message is told as OpenAI's API has it, in the simplest way that says all."""
-    assert transcribe(message) == told
+def test_messages(message, expected):
+    """A message gets OpenAI's simplest form that holds all of it."""
+    assert transcribe(message) == expected
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "expected"),
     [
         (PNG, {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}),
         (LINK, {"type": "image_url", "image_url": {"url": LINK.url}}),
@@ -92,9 +92,9 @@ def test_told(message, told):
         ),
     ],
 )
-def test_parts(part, told):
-    """Pictures and files are told as parts, with all that they hold."""
-    assert transcribe(ChatMessage("user", (part,)))["content"] == [told]
+def test_parts(part, expected):
+    """Images and files become parts with all their data."""
+    assert transcribe(ChatMessage("user", (part,)))["content"] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_parts(part, told):
     ],
 )
 def test_round_trip(message):
-    """A transcript can be sent again, and is then the message that it was made of."""
+    """A transcript that is sent back loads as the original message."""
     assert again(message) == message
 
 
@@ -152,5 +152,5 @@ def messages(draw):
 @hypothesis_settings(deadline=None)
 @given(messages())
 def test_any_round_trip(message):
-    """Whatever a client or the model may have said can be sent again, and is the same then."""
+    """Any message that is sent back loads as the original message."""
     assert again(message) == message

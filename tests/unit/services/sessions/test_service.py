@@ -1,4 +1,4 @@
-"""The session service: one turn at a time, each owner apart, and nothing kept for what is gone."""
+"""The session service: one turn at a time, separate owners, no processes of deleted sessions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ USAGE = Usage(3, 4, 5, 2, 1)
 
 
 class Engine(ScriptedEngine):
-    """An engine that keeps things for the sessions that a test puts into `kept`."""
+    """An engine that keeps processes for the sessions that a test puts into `kept`."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ class Engine(ScriptedEngine):
 
 
 class Patient(MemorySessionStore):
-    """A store in which who waits is told of it by a call, and the time passes."""
+    """A store that calls a function while a turn waits, so that time passes."""
 
     def __init__(self, desk):
         super().__init__(ttl=3600, count=100, size=10**7, clock=lambda: desk.now)
@@ -58,7 +58,7 @@ class Patient(MemorySessionStore):
 
 
 class Desk:
-    """A service and all around it, with one clock that moves while somebody waits."""
+    """A service with its store and engine, and a clock that moves while a turn waits."""
 
     def __init__(self, wait=WAIT, most=10**6):
         self.now = 1000.0
@@ -86,7 +86,7 @@ class Desk:
         return self.service.begin_turn(asked, owner, watchdog)
 
     def turn(self, id_="s", owner=ALICE, cost=0.25, resumed=False, **fields):
-        """Have a turn remembered; return the session's key."""
+        """Run a turn that is stored; return the session's key."""
         session_turn = self.begin_turn(id_, owner, **fields)
         answer = Answer()
         for event in (Started("m", resumed), TextDelta("Yes."), Ended(Ending.DONE, USAGE, cost)):
@@ -99,7 +99,7 @@ class Desk:
         return [head.key.id for head in self.service.heads(owner)]
 
     def is_free(self):
-        """Say whether the session can have a turn."""
+        """Say whether a turn of the session can begin."""
         claim = self.store.claim("alice", "s", 0)
         if claim:
             claim.release()
@@ -111,11 +111,11 @@ def make():
     """Make a desk; its service is closed after the test."""
     desks = []
 
-    def one(**fields):
+    def make(**fields):
         desks.append(Desk(**fields))
         return desks[-1]
 
-    yield one
+    yield make
     for desk in desks:
         desk.service.close()
 
@@ -129,7 +129,7 @@ def desk(make):
 
 
 def test_turns_one_after_the_other(desk):
-    """A turn finds what the turns before it have left."""
+    """A turn gets the messages of the turns before it."""
     desk.turn(text="a")
     session_turn = desk.begin_turn(text="b")
     assert [message.parts for message in session_turn.before] == [("a",), ("Yes.",)]
@@ -144,7 +144,7 @@ def test_sessions_do_not_wait_for_each_other(desk):
 
 
 def test_busy(desk):
-    """A turn that has waited for too long is a conflict, which is not to be tried again at once."""
+    """A turn that has waited for SESSION_WAIT is a 409 that clients do not retry at once."""
     desk.begin_turn()
     with pytest.raises(Conflict, match="SESSION_WAIT") as caught:
         desk.begin_turn()
@@ -155,7 +155,7 @@ def test_busy(desk):
 
 
 def test_waiting(desk):
-    """A turn that waits gets the session once the one before is done, with what that has left."""
+    """A waiting turn begins once the one before it is done, with that one's messages."""
     first = desk.begin_turn(text="a")
     desk.store.on_wait = first.close
     desk.begin_turn(text="b").close()
@@ -164,7 +164,7 @@ def test_waiting(desk):
 
 @pytest.mark.parametrize("wait", [0.0, 0.1])
 def test_short_waits(make, wait):
-    """Nobody waits for longer than is set, however short that is."""
+    """A turn waits no longer than SESSION_WAIT, however short that is."""
     desk = make(wait=wait)
     desk.begin_turn()
     with pytest.raises(Conflict):
@@ -173,7 +173,7 @@ def test_short_waits(make, wait):
 
 
 def test_who_waits_and_leaves(desk):
-    """A client that leaves waits no more."""
+    """A client that leaves stops waiting."""
     desk.begin_turn()
     desk.store.on_wait = lambda: setattr(desk, "gone", len(desk.store.waits) == 3)
     with pytest.raises(ClientGone):
@@ -182,7 +182,7 @@ def test_who_waits_and_leaves(desk):
 
 
 def test_who_waits_while_the_gateway_shuts_down(desk):
-    """Nobody waits for a turn that a closing gateway will not run."""
+    """A closing gateway ends the wait."""
     desk.begin_turn()
     desk.store.on_wait = lambda: setattr(desk, "draining", True)
     with pytest.raises(Unavailable):
@@ -190,7 +190,7 @@ def test_who_waits_while_the_gateway_shuts_down(desk):
 
 
 def test_after_a_conflict(desk):
-    """Who was refused has left nothing behind: the session is free once its turn is done."""
+    """A refused turn leaves no claim: the session is free once its running turn is done."""
     first = desk.begin_turn()
     with pytest.raises(Conflict):
         desk.begin_turn()
@@ -199,7 +199,7 @@ def test_after_a_conflict(desk):
 
 
 def test_too_large(make):
-    """A session that would be too large is refused, and is free again."""
+    """A turn that makes the session too large is refused and releases it."""
     desk = make(most=60)
     with pytest.raises(RequestTooLarge):
         desk.begin_turn(text="x" * 60)
@@ -208,7 +208,7 @@ def test_too_large(make):
 
 
 def test_a_turn_that_leaves_nothing(desk):
-    """A turn of a new session that is not remembered leaves no session."""
+    """A turn of a new session that is not stored leaves no session."""
     desk.begin_turn().close()
     assert desk.ids() == []
 
@@ -217,7 +217,7 @@ def test_a_turn_that_leaves_nothing(desk):
 
 
 def test_owners_apart(desk):
-    """The same id is another session for another owner, who sees none but their own."""
+    """The same id is another session for another owner, who sees only their own."""
     keys = {desk.turn("s", ALICE, text="a"), desk.turn("s", BOB, text="b")}
     assert len(keys) == 2
     for owner, text in ((ALICE, "a"), (BOB, "b")):
@@ -226,7 +226,7 @@ def test_owners_apart(desk):
 
 
 def test_what_another_owner_has(desk):
-    """To another owner a session does not exist: it is not read, listed, counted or deleted."""
+    """Another owner cannot read, list, count or delete a session."""
     key = desk.turn("s", ALICE)
     desk.engine.kept = [key]
     for call in (desk.service.read, desk.service.delete):
@@ -239,11 +239,11 @@ def test_what_another_owner_has(desk):
     assert desk.engine.forgotten == []
 
 
-# What is asked of them
+# Listing, deleting and totals
 
 
 def test_order(desk):
-    """Sessions are listed in the order in which they were begun."""
+    """Sessions are listed in the order in which they began."""
     for id_ in ("c", "a", "b"):
         desk.turn(id_)
         desk.now += 1
@@ -252,7 +252,7 @@ def test_order(desk):
 
 
 def test_deleting(desk):
-    """A deleted session is gone, and so is what the engine keeps for it; another may follow."""
+    """Deleting a session drops its process; a new session may have the same id."""
     key = desk.turn()
     desk.service.delete(ALICE, "s")
     assert desk.engine.forgotten == [key]
@@ -263,7 +263,7 @@ def test_deleting(desk):
 
 
 def test_deleting_during_a_turn(desk):
-    """A session that is deleted while its turn runs stays so, and the turn is told."""
+    """A session that is deleted while its turn runs stays deleted, and the turn is a 409."""
     desk.turn()
     session_turn = desk.begin_turn()
     desk.service.delete(ALICE, "s")
@@ -278,14 +278,14 @@ def test_deleting_during_a_turn(desk):
 
 
 def test_no_sessions_to_tell_of(desk):
-    """Where there are no sessions, they come to nothing."""
+    """Without sessions all totals are zero or null."""
     stats = desk.service.stats(ALICE)
     assert (stats.sessions, stats.turns, stats.usage, stats.cost_usd) == (0, 0, Usage(), 0)
     assert (stats.oldest, stats.newest, stats.parked, stats.resumed) == (None, None, 0, 0)
 
 
 def test_stats(desk):
-    """Turns, use, costs and parked processes are those of all the owner's sessions."""
+    """Totals cover turns, usage, costs and parked processes of all the owner's sessions."""
     first = desk.turn("s", cost=0.5)
     desk.now = 1500.0
     desk.turn("t", cost=None, resumed=True)
@@ -297,11 +297,11 @@ def test_stats(desk):
     assert (stats.oldest, stats.newest) == (1000.0, 1500.0)
 
 
-# What is kept for them
+# Processes kept for sessions
 
 
 def test_sweeping(desk):
-    """What is kept for a session that is gone goes."""
+    """A sweep drops the process of a session that is gone."""
     stays, goes = desk.turn("s"), SessionKey("alice", "t", "gone")
     desk.engine.kept = [stays, goes]
     desk.service.sweep()
@@ -310,10 +310,10 @@ def test_sweeping(desk):
 
 
 def test_a_session_about_to_be_remembered(desk):
-    """What is kept for a session that is remembered a moment later stays."""
+    """A sweep keeps the process of a new session whose turn is not stored yet."""
     session_turn = desk.begin_turn()
     desk.engine.kept = [session_turn.key]
-    for _ in range(3):  # however long its client takes to read
+    for _ in range(3):  # however slowly its client reads
         desk.service.sweep()
     answer = Answer()
     for event in (Started("m"), Ended(Ending.DONE, USAGE, None)):
@@ -325,21 +325,21 @@ def test_a_session_about_to_be_remembered(desk):
 
 
 def test_a_session_that_was_not_remembered(desk):
-    """What is kept for a new session whose first turn failed goes at once, a directory too."""
+    """When the first turn of a session fails, its process and directory go at once."""
     session_turn = desk.begin_turn()
     session_turn.close()
     assert desk.engine.forgotten == [session_turn.key]
 
 
 def test_a_later_turn_that_was_not_remembered(desk):
-    """What is kept for a session stays where a later turn fails."""
+    """When a later turn of a session fails, its process stays."""
     desk.turn()
     desk.begin_turn().close()
     assert desk.engine.forgotten == []
 
 
 def test_a_later_session_of_the_same_id(desk):
-    """What is kept for a session goes, also where another one has its id by now."""
+    """A sweep drops a deleted session's process even if a new session has its id."""
     old = desk.turn()
     desk.store.delete("alice", "s")  # as another worker does
     new = desk.turn()
@@ -348,16 +348,16 @@ def test_a_later_session_of_the_same_id(desk):
     assert desk.engine.forgotten == [old]
 
 
-# Where it comes from
+# Opening the service
 
 
 def test_none():
-    """Where no sessions are to be kept there is no service."""
+    """With SESSION_STORE=none there is no service."""
     assert open_sessions(Settings(session_store="none"), ScriptedEngine()) is None
 
 
 def test_a_store_of_ones_own(desk):
-    """A store that is given is used, whatever the settings say."""
+    """A store that an app passes in is used, whatever the settings say."""
     service = open_sessions(Settings(session_store="none"), ScriptedEngine(), desk.store)
     assert service
     desk.turn()

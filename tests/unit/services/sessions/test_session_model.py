@@ -42,10 +42,10 @@ TTL, MOST, PARKED = 10.0, 3, 2
 OWNERS = {name: Principal(name) for name in ("alice", "bob")}
 IDS = ("s", "t")
 Key = tuple[str, str]
-Said = tuple[tuple[str, str], ...]
+Dialogue = tuple[tuple[str, str], ...]
 
 KEYS = st.tuples(st.sampled_from(list(OWNERS)), st.sampled_from(IDS))
-# Few, so that the same is often said again.
+# Few, so that messages often repeat.
 TEXTS = st.sampled_from(["a", "b"])
 SYSTEMS = st.sampled_from([None, None, None, "Be brief.", "Be long."])
 ATTEMPTS = st.sampled_from(["", "", "k", "l"])
@@ -53,12 +53,12 @@ FATES = st.sampled_from(["done", "done", "done", "refused", "fails", "breaks"])
 
 
 def recall(system: str | None, texts: list[str]) -> str:
-    """Return the answer of who knows just this."""
+    """Return the answer of a model that got just these messages."""
     return hashlib.sha256(repr((system, texts)).encode()).hexdigest()[:12]
 
 
 class Mind:
-    """A process: what it was greeted with, and all that it was told or has said."""
+    """A process, with its first message and all messages since."""
 
     pid = 0
 
@@ -78,15 +78,15 @@ class Mind:
         self.texts.append("what nobody asked for")
 
     def hear(self, messages: tuple[Message, ...]) -> str:
-        """Be told *messages*, and return the answer."""
+        """Take *messages* and return the answer."""
         self.texts += [str(part) for message in messages for part in message.parts]
-        said = recall(self.system, self.texts)
-        self.texts.append(said)
-        return said
+        answer = recall(self.system, self.texts)
+        self.texts.append(answer)
+        return answer
 
 
 class Engine(ScriptedEngine):
-    """Runs each turn as `fate` says. Nothing but the parking decides who goes on."""
+    """Runs each turn as `fate` says. Only parking decides which process goes on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Engine(ScriptedEngine):
 
 @dataclass(frozen=True)
 class Asked:
-    """A turn as its client asks for it."""
+    """A turn as its client requests it."""
 
     text: str
     system: str | None
@@ -133,12 +133,12 @@ class Asked:
     again: bool
 
     @property
-    def said(self) -> Said:
+    def dialogue(self) -> Dialogue:
         system = (("system", self.system),) if self.system else ()
         return (*system, ("user", self.text))
 
     def request(self, id_: str) -> ChatRequest:
-        messages = tuple(ChatMessage(role, (text,)) for role, text in self.said)
+        messages = tuple(ChatMessage(role, (text,)) for role, text in self.dialogue)
         return ChatRequest(messages, session_id=id_, stream=True)
 
 
@@ -147,42 +147,44 @@ class Kept:
     """What a session must remember. `reply` is the last turn: what was asked, by which name, and
     what was answered."""
 
-    said: Said = ()
+    dialogue: Dialogue = ()
     turns: int = 0
-    reply: tuple[Said, str, str] | None = None
+    reply: tuple[Dialogue, str, str] | None = None
 
     def repeats(self, asked: Asked) -> bool:
-        same = self.reply is not None and self.reply[:2] == (asked.said, asked.attempt)
+        same = self.reply is not None and self.reply[:2] == (asked.dialogue, asked.attempt)
         return same and (asked.again or bool(asked.attempt))
 
     def answer(self, asked: Asked) -> str:
         if self.reply and self.repeats(asked):
             return self.reply[2]
-        said = self.with_(asked)
-        systems = [text for role, text in said if role == "system"]
-        return recall(systems[0] if systems else None, [t for role, t in said if role != "system"])
+        dialogue = self.with_(asked)
+        systems = [text for role, text in dialogue if role == "system"]
+        return recall(
+            systems[0] if systems else None, [t for role, t in dialogue if role != "system"]
+        )
 
-    def with_(self, asked: Asked) -> Said:
-        before = self.said
+    def with_(self, asked: Asked) -> Dialogue:
+        before = self.dialogue
         if asked.system:
-            before = tuple(one for one in before if one[0] != "system")
-        return (*before, *asked.said)
+            before = tuple(entry for entry in before if entry[0] != "system")
+        return (*before, *asked.dialogue)
 
     def after(self, asked: Asked) -> Kept:
         answer = self.answer(asked)
-        reply = (asked.said, asked.attempt, answer)
+        reply = (asked.dialogue, asked.attempt, answer)
         return Kept((*self.with_(asked), ("assistant", answer)), self.turns + 1, reply)
 
     def begun(self, asked: Asked) -> Kept:
-        """Return what there is once a turn has begun: who says the same again means it."""
-        same = self.reply and self.reply[:2] == (asked.said, asked.attempt)
+        """Return the session once a turn has begun; an equal request is then no repeat."""
+        same = self.reply and self.reply[:2] == (asked.dialogue, asked.attempt)
         forgets = same and not self.repeats(asked)
-        return Kept(self.said, self.turns, None if forgets else self.reply)
+        return Kept(self.dialogue, self.turns, None if forgets else self.reply)
 
 
 @dataclass
 class Open:
-    """A stream that is not read to its end yet. `kept` is None while there is no session."""
+    """A stream that is not finished. `kept` is None while there is no session."""
 
     key: Key
     asked: Asked
@@ -196,7 +198,7 @@ class Open:
         return self.kept or Kept()
 
     def read(self, chunks: int | None = None) -> tuple[str, str | None]:
-        """Read so many chunks, or all; return the text, and how it ended, if it has."""
+        """Read some chunks or all; return the text, and the ending if there is one."""
         text, reason = "", None
         for count, chunk in enumerate(self.stream.chunks, 1):
             for choice in chunk["choices"] if chunk else ():
@@ -209,7 +211,7 @@ class Open:
 
 @dataclass
 class Model:
-    """The sessions that there are: those in use, and the others, last used last."""
+    """The sessions: those in use, and the others with the last used at the end."""
 
     now: float = 0.0
     idle: OrderedDict[Key, tuple[Kept, float]] = field(default_factory=OrderedDict)
@@ -223,18 +225,18 @@ class Model:
         kept, _ = self.idle.pop(key, (None, 0.0))
         return kept
 
-    def release(self, one: Open, kept: Kept | None) -> None:
-        if one.deleted:
+    def release(self, opened: Open, kept: Kept | None) -> None:
+        if opened.deleted:
             return
-        del self.used[one.key]
+        del self.used[opened.key]
         if kept:
             while len(self.idle) >= MOST:
                 self.idle.popitem(last=False)
-            self.idle[one.key] = (kept, self.now)
+            self.idle[opened.key] = (kept, self.now)
 
     def all(self) -> dict[Key, Kept]:
-        found = {key: kept for key, (kept, _) in self.idle.items()}
-        return found | {key: one.kept for key, one in self.used.items() if one.kept}
+        idle = {key: kept for key, (kept, _) in self.idle.items()}
+        return idle | {key: opened.kept for key, opened in self.used.items() if opened.kept}
 
 
 class Sessions(RuleBasedStateMachine):
@@ -253,14 +255,14 @@ class Sessions(RuleBasedStateMachine):
         )
         assert self.gateway.sessions
         self.service = self.gateway.sessions
-        self.service._sweeper.close()  # what it does is one of the rules
+        self.service._sweeper.close()  # a rule does its work
 
     def teardown(self) -> None:
-        for one in self.open:
-            one.stream.close()
+        for opened in self.open:
+            opened.stream.close()
         self.gateway.close()
 
-    # What may happen
+    # Events
 
     @rule(
         key=KEYS,
@@ -269,34 +271,34 @@ class Sessions(RuleBasedStateMachine):
         chunks=st.sampled_from([None, None, None, 0, 1, 2]),
     )
     def turn(self, key: Key, asked: Asked, fate: str, chunks: int | None) -> None:
-        """A turn is had from its beginning to its end, or until its client leaves."""
-        if one := self._begin(key, asked, fate):
-            self._end(one, chunks)
+        """A turn runs to its end, or until its client leaves."""
+        if opened := self._begin(key, asked, fate):
+            self._end(opened, chunks)
 
     @rule(key=KEYS, turns=st.lists(st.tuples(TEXTS, SYSTEMS), min_size=2, max_size=4))
     def talk(self, key: Key, turns: list[tuple[str, str | None]]) -> None:
-        """Turns follow each other, as they mostly do."""
+        """Several turns run one after the other."""
         for text, system in turns:
-            if one := self._begin(key, Asked(text, system, "", False), "done"):
-                self._end(one, None)
+            if opened := self._begin(key, Asked(text, system, "", False), "done"):
+                self._end(opened, None)
 
     @rule(key=KEYS, asked=st.builds(Asked, TEXTS, SYSTEMS, ATTEMPTS, st.booleans()), fate=FATES)
     @precondition(lambda self: len(self.open) < 3)
     def begin(self, key: Key, asked: Asked, fate: str) -> None:
         """A turn begins, and goes on while other things happen."""
-        if one := self._begin(key, asked, fate):
-            self.open.append(one)
+        if opened := self._begin(key, asked, fate):
+            self.open.append(opened)
 
     @rule(data=st.data(), chunks=st.sampled_from([None, None, 0, 1, 2]))
     @precondition(lambda self: self.open)
     def end(self, data: st.DataObject, chunks: int | None) -> None:
         """A turn that has begun ends, or its client leaves."""
-        one = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-        self._end(one, chunks)
+        opened = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        self._end(opened, chunks)
 
     @rule(key=KEYS)
     def delete(self, key: Key) -> None:
-        """A session is deleted, whether or not its turn runs."""
+        """A session is deleted, whether its turn runs or not."""
         known = self.store.read(*key)
         if key not in self.model.all():
             with pytest.raises(SessionNotFound):
@@ -306,8 +308,8 @@ class Sessions(RuleBasedStateMachine):
         assert known
         assert known.head.key not in self.engine.parked()
         self.model.idle.pop(key, None)
-        if one := self.model.used.pop(key, None):
-            one.deleted = True
+        if opened := self.model.used.pop(key, None):
+            opened.deleted = True
 
     @rule(seconds=st.sampled_from([1.0, 4.0, TTL]))
     def pass_time(self, seconds: float) -> None:
@@ -317,7 +319,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(data=st.data(), way=st.sampled_from(["speaks", "goes"]))
     @precondition(lambda self: self.engine.parked())
     def lose(self, data: st.DataObject, way: str) -> None:
-        """A parked process speaks although nobody asked it, or goes."""
+        """A parked process writes output or ends."""
         parked = self.engine.parked()
         key = parked[data.draw(st.integers(0, len(parked) - 1))]
         if way == "goes":
@@ -327,16 +329,16 @@ class Sessions(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """What was kept for sessions that are gone goes, unless a turn of theirs runs."""
+        """A sweep drops the processes of deleted sessions that have no running turn."""
         self.service.sweep()
         uids = {head.key for owner in OWNERS.values() for head in self.service.heads(owner)}
         assert set(self.engine.parked()) <= uids | self.service._active
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def remembered(self) -> None:
-        """Each session remembers what it must, and there is no other one."""
+        """The sessions and their messages are those of the model."""
         expected = self.model.all()
         for owner, principal in OWNERS.items():
             heads = self.service.heads(principal)
@@ -351,12 +353,14 @@ class Sessions(RuleBasedStateMachine):
 
     def _check(self, owner: str, id_: str, kept: Kept) -> None:
         session = self.service.read(OWNERS[owner], id_)
-        assert tuple((one.role, *one.parts) for one in session.messages) == kept.said
+        assert (
+            tuple((message.role, *message.parts) for message in session.messages) == kept.dialogue
+        )
         assert session.head.turns == kept.turns
-        assert session.head.messages == len(kept.said)
+        assert session.head.messages == len(kept.dialogue)
 
     def _begin(self, key: Key, asked: Asked, fate: str) -> Open | None:
-        """Return the turn that has begun, or None where it could not."""
+        """Return the turn that began, or None where it could not begin."""
         owner, id_ = key
         self.engine.fate = fate
         caller = Caller(OWNERS[owner], attempt=asked.attempt, again=asked.again)
@@ -370,32 +374,34 @@ class Sessions(RuleBasedStateMachine):
         kept = self.model.claim(key)
         repeats = bool(kept and kept.repeats(asked))
         begun = kept.begun(asked) if kept else None
-        one = Open(key, asked, "done" if repeats else fate, cast(Stream, None), begun)
-        self.model.used[key] = one
-        if one.fate == "fails":
+        opened = Open(key, asked, "done" if repeats else fate, cast(Stream, None), begun)
+        self.model.used[key] = opened
+        if opened.fate == "fails":
             _expect(Overloaded, ask)
-            self.model.release(one, begun)
+            self.model.release(opened, begun)
             return None
-        one.stream = ask()
-        assert one.stream.notes.get("idempotent-replayed") == ("true" if repeats else None)
-        return one
+        opened.stream = ask()
+        assert opened.stream.notes.get("idempotent-replayed") == ("true" if repeats else None)
+        return opened
 
-    def _end(self, one: Open, chunks: int | None) -> None:
-        kept, answer = one.kept, one.before.answer(one.asked)
-        repeats = one.before.repeats(one.asked)
-        fails = one.fate == "breaks" or (one.deleted and one.fate == "done" and not repeats)
+    def _end(self, opened: Open, chunks: int | None) -> None:
+        kept, answer = opened.kept, opened.before.answer(opened.asked)
+        repeats = opened.before.repeats(opened.asked)
+        fails = opened.fate == "breaks" or (
+            opened.deleted and opened.fate == "done" and not repeats
+        )
         try:
             if chunks is None and fails:
-                _expect(Overloaded if one.fate == "breaks" else Conflict, one.read)
+                _expect(Overloaded if opened.fate == "breaks" else Conflict, opened.read)
             elif chunks != 0:
-                text, reason = one.read(chunks)
+                text, reason = opened.read(chunks)
                 assert answer.startswith(text)
                 assert reason is None or text == answer
                 if reason == "stop" and not repeats:
-                    kept = one.before.after(one.asked)
+                    kept = opened.before.after(opened.asked)
         finally:
-            one.stream.close()
-        self.model.release(one, kept)
+            opened.stream.close()
+        self.model.release(opened, kept)
 
 
 def _expect(kind: type[ApiError], call: Callable[[], Any]) -> None:
@@ -406,5 +412,5 @@ def _expect(kind: type[ApiError], call: Callable[[], Any]) -> None:
 Sessions.TestCase.settings = hypothesis_settings(
     deadline=None, max_examples=40, stateful_step_count=30
 )
-# It is quick where all is well; to make a failure small takes a while.
+# It is quick where it passes; shrinking a failure takes a while.
 TestSessions = pytest.mark.timeout(300)(Sessions.TestCase)

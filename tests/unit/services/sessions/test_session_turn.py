@@ -1,4 +1,4 @@
-"""The visit: what a turn of a session finds said, what is remembered of it, and what it weighs."""
+"""A turn of a session: the messages before it, what is stored after it, and the session's size."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ def user(text):
     return ChatMessage("user", (text,))
 
 
-def said(text):
+def assistant(text):
     return ChatMessage("assistant", (text,))
 
 
@@ -52,7 +52,7 @@ def text_answer(text, **fields):
 
 
 class Claim:
-    """A claim that only remembers; `broken` is what saving raises."""
+    """A claim that keeps what is saved; `broken` is what saving raises."""
 
     def __init__(self):
         self.session: Session | None = None
@@ -81,7 +81,7 @@ class Talk:
         return SessionTurn(self.claim, session, messages, clock=lambda: self.now, **fields)
 
     def turn(self, *messages, answer=None, legacy=False, **fields):
-        """Have a turn remembered; return its visit."""
+        """Run a turn that is stored, and return it."""
         session_turn = self.begin_turn(*messages, **fields)
         session_turn.remember(answer or text_answer("Yes."), legacy=legacy)
         return session_turn
@@ -97,37 +97,37 @@ class Talk:
         return self.claim.session.messages
 
 
-# What was said before
+# The messages before a turn
 
 
 def test_a_new_session():
-    """Before a session's first turn nothing was said."""
+    """The first turn of a session has no messages before it."""
     session_turn = Talk().begin_turn(user("a"))
     assert (session_turn.before, session_turn.repeats) == ((), False)
     assert (session_turn.key.owner, session_turn.key.id) == ("alice", "s")
 
 
 def test_what_was_said_before():
-    """A turn finds what was asked and what was answered, in that order."""
+    """A turn gets the earlier questions and answers in order."""
     talk = Talk()
     talk.turn(SYSTEM, user("a"), answer=text_answer("b"))
-    assert talk.begin_turn(user("c")).before == (SYSTEM, user("a"), said("b"))
+    assert talk.begin_turn(user("c")).before == (SYSTEM, user("a"), assistant("b"))
     talk.turn(user("c"), answer=text_answer("d"))
-    assert talk.messages == (SYSTEM, user("a"), said("b"), user("c"), said("d"))
+    assert talk.messages == (SYSTEM, user("a"), assistant("b"), user("c"), assistant("d"))
 
 
 def test_new_system_messages_replace_the_old():
-    """New system messages take the place of all that there were; without any, those stay."""
+    """New system messages replace the earlier ones; without any, those stay."""
     talk = Talk()
     talk.turn(SYSTEM, user("a"), NEWER, answer=text_answer("b"))
     talk.turn(user("c"), answer=text_answer("d"))
-    assert talk.messages == (SYSTEM, user("a"), NEWER, said("b"), user("c"), said("d"))
+    assert talk.messages == (SYSTEM, user("a"), NEWER, assistant("b"), user("c"), assistant("d"))
     talk.turn(NEWER, user("e"), answer=text_answer("f"))
-    rest = (user("a"), said("b"), user("c"), said("d"))
-    assert talk.messages == (*rest, NEWER, user("e"), said("f"))
+    rest = (user("a"), assistant("b"), user("c"), assistant("d"))
+    assert talk.messages == (*rest, NEWER, user("e"), assistant("f"))
 
 
-# What is remembered
+# What is stored
 
 
 @pytest.mark.parametrize(
@@ -141,22 +141,22 @@ def test_new_system_messages_replace_the_old():
     ],
 )
 def test_endings(ending, remembered):
-    """A turn is remembered unless the model refused it, or nobody waited for its answer."""
+    """A turn is stored unless the model refused it or nobody waited for its answer."""
     talk = Talk()
     talk.turn(user("a"), answer=text_answer("b", ending=ending))
     assert (talk.claim.session is not None) == remembered
-    assert not remembered or talk.messages == (user("a"), said("b"))
+    assert not remembered or talk.messages == (user("a"), assistant("b"))
 
 
 def test_a_turn_that_has_not_ended():
-    """An answer without an end is not remembered."""
+    """An answer without an end is not stored."""
     talk = Talk()
     talk.turn(user("a"), answer=Answer())
     assert talk.claim.session is None
 
 
 def test_counters():
-    """The turns, their use and costs, and those that found a process, are counted."""
+    """Turns, resumed turns, usage and costs are counted."""
     talk = Talk()
     talk.turn(user("a"), answer=text_answer("b", cost=0.5))
     first = talk.head
@@ -170,7 +170,7 @@ def test_counters():
 
 
 def test_times():
-    """A session keeps its key and when it was begun, and is used when a turn is remembered."""
+    """A session keeps its key and creation time, and storing a turn updates its time of use."""
     talk = Talk()
     talk.turn(user("a"))
     key = talk.head.key
@@ -180,7 +180,7 @@ def test_times():
 
 
 def test_calls():
-    """Calls are remembered with their ids, so that the next turn can answer them."""
+    """Calls are stored with their ids, so that the next turn can answer them."""
     talk = Talk()
     events = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a": 1}'))
     talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS))
@@ -188,7 +188,7 @@ def test_calls():
 
 
 def test_legacy_calls():
-    """A call in the API's first form is remembered without an id, as its client sends it."""
+    """A legacy function_call is stored without an id, as its client sends it."""
     talk = Talk()
     events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
     talk.turn(user("a"), answer=answer_of(*events, ending=Ending.CALLS), legacy=True)
@@ -196,7 +196,7 @@ def test_legacy_calls():
 
 
 def test_what_cannot_be_saved():
-    """That a turn could not be remembered is told."""
+    """An error from the store reaches the caller."""
     talk = Talk()
     talk.claim.broken = Conflict("It is gone.")
     with pytest.raises(Conflict):
@@ -204,24 +204,24 @@ def test_what_cannot_be_saved():
 
 
 def test_summary():
-    """Where the conversation was summarised the summary is what was said, with the system's."""
+    """After compaction the session holds the system messages and the summary."""
     talk = Talk()
     talk.turn(SYSTEM, user("a"), answer=text_answer("b"))
     summary = Compacted((Message("user", ("In short",)),))
     talk.turn(user("c"), answer=answer_of(summary, TextDelta("d")))
-    assert talk.messages == (SYSTEM, user("In short"), said("d"))
+    assert talk.messages == (SYSTEM, user("In short"), assistant("d"))
     assert talk.head.messages == 3
     assert talk.head.size == sum(map(measure, talk.messages))
 
 
 def test_closing():
-    """Closing lets the next turn have the session."""
+    """Closing releases the session."""
     talk = Talk()
     talk.begin_turn(user("a")).close()
     assert talk.claim.released == 1
 
 
-# What is asked for again
+# Repeated requests
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_closing():
     ],
 )
 def test_what_repeats(first, second, repeats):
-    """A turn is repeated where its client says so, by a count or by the name that it gave it."""
+    """A turn is replayed where a retry count or idempotency key says that it is a repeat."""
     talk = Talk()
     talk.turn(user("a"), **first)
     session_turn = talk.begin_turn(user("a"), **second)
@@ -251,17 +251,17 @@ REPEAT = {"attempt": "k", "again": True}
 
 
 @pytest.mark.parametrize(
-    "messages", [(user("b"),), (user("a"), user("a")), (SYSTEM, user("a")), (said("a"),)]
+    "messages", [(user("b"),), (user("a"), user("a")), (SYSTEM, user("a")), (assistant("a"),)]
 )
 def test_other_messages_repeat_nothing(messages):
-    """What was not asked in just these words is a new turn."""
+    """A request with other messages is a new turn."""
     talk = Talk()
     talk.turn(user("a"), **REPEAT)
     assert not talk.begin_turn(*messages, **REPEAT).repeats
 
 
 def test_only_the_last_turn_repeats():
-    """A turn before the last is not repeated, but had once more."""
+    """An earlier turn than the last is not replayed but run again."""
     talk = Talk()
     talk.turn(user("a"), attempt="k")
     talk.turn(user("b"), attempt="l")
@@ -269,24 +269,24 @@ def test_only_the_last_turn_repeats():
 
 
 def test_nothing_to_repeat():
-    """Who asks a new session again, because it failed before, is answered for the first time."""
+    """A repeated first request that failed before runs as a new turn."""
     assert not Talk().begin_turn(user("a"), **REPEAT).repeats
 
 
 def test_the_same_again_that_fails():
-    """Who says the same twice, and asks again as the second turn failed, gets a new answer."""
+    """When the second of two equal requests fails, its repeat gets a new answer."""
     talk = Talk()
     talk.turn(user("Go on."), answer=text_answer("b"))
     talk.begin_turn(user("Go on.")).close()
-    assert talk.messages == (user("Go on."), said("b"))
+    assert talk.messages == (user("Go on."), assistant("b"))
     assert not talk.begin_turn(user("Go on."), again=True).repeats
     talk.turn(user("Go on."), answer=text_answer("c"), again=True)
-    assert talk.messages == (user("Go on."), said("b"), user("Go on."), said("c"))
+    assert talk.messages == (user("Go on."), assistant("b"), user("Go on."), assistant("c"))
     assert talk.begin_turn(user("Go on."), again=True).repeats
 
 
 def replayed(answer, **fields):
-    """Return what a turn with this answer is answered when it is asked for again."""
+    """Return the events that replay a turn with *answer*."""
     talk = Talk()
     talk.turn(user("a"), answer=answer, **fields)
     session_turn = talk.begin_turn(user("a"), again=True)
@@ -298,7 +298,7 @@ def replayed(answer, **fields):
 
 
 def test_replay():
-    """A replay tells the answer, its model, its end, its use and its cost as they were."""
+    """A replay has the answer, model, ending, usage and cost of the original turn."""
     events, _ = replayed(text_answer("Yes.", ending=Ending.LENGTH, resumed=True))
     ended = Ended(Ending.LENGTH, USAGE, 0.25)
     assert events == [Started("opus"), TextDelta("Yes."), ended]
@@ -306,7 +306,7 @@ def test_replay():
 
 @pytest.mark.parametrize("text", ["", "Well."])
 def test_replayed_calls(text):
-    """A replay tells calls just as they were, after the text."""
+    """A replay has the original calls, after the text."""
     first = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a":'), CallDelta(0, " 1}"))
     second = (CallStarted(1, "c2", "g"), CallDelta(1, "{}"))
     answer = answer_of(TextDelta(text), *first, *second, ending=Ending.CALLS)
@@ -316,7 +316,7 @@ def test_replayed_calls(text):
 
 
 def test_replayed_legacy_calls():
-    """A replayed call in the API's first form is that again."""
+    """A replayed legacy function_call has no id again."""
     events = (CallStarted(0, "c1", "f"), CallDelta(0, "{}"))
     answer = answer_of(*events, ending=Ending.CALLS)
     _, again = replayed(answer, legacy=True)
@@ -324,17 +324,17 @@ def test_replayed_legacy_calls():
 
 
 def test_replays_are_of_one_choice():
-    """A replay's events are those of one turn, of which nothing is left at its end."""
+    """A replay yields the events of one turn and has none left on close."""
     replay = Replay([Started("opus"), TextDelta("a")])
     assert list(replay) == [(0, Started("opus")), (0, TextDelta("a"))]
     assert list(replay.close()) == []
 
 
-# How large it is
+# The size of a session
 
 
 def checked(session_turn, size):
-    """Say whether a session may come to this *size* with the visit."""
+    """Say whether the turn passes the check for sessions of *size* bytes."""
     try:
         session_turn.check(size)
     except RequestTooLarge:
@@ -343,7 +343,7 @@ def checked(session_turn, size):
 
 
 def test_too_large():
-    """A session may not come to hold more than it may have, with what is said now."""
+    """A session with the new messages may have no more than the limit."""
     talk = Talk()
     first = measure(user("a"))
     assert checked(talk.begin_turn(user("a")), first)
@@ -355,14 +355,14 @@ def test_too_large():
 
 
 def test_what_is_too_large_is_told():
-    """A session that would be too large is told of, with the setting and the mend."""
+    """The error for a session that is too large names the setting and what to do."""
     with pytest.raises(RequestTooLarge, match=r"SESSION_MAX_BYTES.*Begin another") as caught:
         Talk().begin_turn(user("a")).check(0)
     assert (caught.value.param, caught.value.code) == ("session_id", "session_too_large")
 
 
 def test_a_repeat_is_never_too_large():
-    """What is there already is told again, however large."""
+    """A replay is allowed however large the session is."""
     talk = Talk()
     talk.turn(user("a"))
     assert checked(talk.begin_turn(user("a"), again=True), 0)
@@ -377,7 +377,7 @@ TURNS = st.lists(
 @hypothesis_settings(deadline=None)
 @given(TURNS)
 def test_sizes(turns):
-    """A size that is counted turn by turn is that of all the messages, counted anew."""
+    """The size that is counted turn by turn equals that of all messages."""
     talk = Talk()
     for system, asked, answered in turns:
         session_turn = talk.turn(*system, user(asked), answer=text_answer(answered))
@@ -390,7 +390,7 @@ def test_sizes(turns):
 
 
 def test_passing():
-    """A request without a session finds nothing, and leaves nothing."""
+    """A request without a session has no earlier messages and stores nothing."""
     passing = StatelessTurn()
     passing.remember(text_answer("a"))
     assert (passing.before, passing.key, passing.repeats) == ((), None, False)
@@ -398,7 +398,7 @@ def test_passing():
 
 
 def test_sessions_are_never_changed():
-    """What was remembered once stays as it is, whatever is remembered later."""
+    """A stored session stays unchanged when a later turn is stored."""
     talk = Talk()
     talk.turn(user("a"))
     before = talk.claim.session

@@ -1,4 +1,4 @@
-"""The stores of sessions: one contract for all, and what is particular to each."""
+"""The session stores: their common contract, and the particulars of each."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def redis(redis_server):
 
 @pytest.fixture
 def server(tmp_path):
-    """A Redis of the test's own, which keeps what it was told when it stops."""
+    """A Redis of the test's own that keeps its data when it stops."""
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always").start()
     yield server
     server.stop()
 
 
 def remember(store, id_="one", owner="alice", **changes):
-    """Remember a session by a turn of its own, and return it."""
+    """Store a session in a turn of its own, and return it."""
     session = build_session(owner, id_)
     session = replace(session, head=replace(session.head, **changes))
     claim = store.claim(owner, id_, 0)
@@ -58,7 +58,7 @@ def remember(store, id_="one", owner="alice", **changes):
 
 
 def take(store, id_="one", seconds=0):
-    """Return the claim to a session of alice's."""
+    """Claim a session of alice's."""
     claim = store.claim("alice", id_, seconds)
     assert claim
     return claim
@@ -77,13 +77,13 @@ def ids(store, owner="alice"):
 
 @pytest.mark.parametrize("name", ["memory", "redis"])
 def test_contract(name, request):
-    """Each store is what any store of sessions must be."""
+    """Each store fulfils the contract."""
     kind = request.getfixturevalue("redis") if name == "redis" else MemoryKind()
     check_session_store(kind.open, kind.advance)
 
 
 class Generous(ShopStore):
-    """Gives everybody a claim who asks."""
+    """Gives every caller a claim."""
 
     def claim(self, owner, id_, seconds):
         self.claims.pop((owner, id_), None)
@@ -91,14 +91,14 @@ class Generous(ShopStore):
 
 
 class Impatient(ShopStore):
-    """Waits for no claim."""
+    """Does not wait for a claim."""
 
     def claim(self, owner, id_, seconds):
         return super().claim(owner, id_, 0)
 
 
 class Fading(ShopStore):
-    """Lets sessions expire while their turn runs."""
+    """Expires sessions while their turn runs."""
 
     def find(self, key):
         claims, self.claims = self.claims, {}
@@ -109,7 +109,7 @@ class Fading(ShopStore):
 
 
 class Read(ShopStore):
-    """Takes reading for use."""
+    """Counts reading as use."""
 
     def read(self, owner, id_):
         session = super().read(owner, id_)
@@ -118,14 +118,14 @@ class Read(ShopStore):
 
 
 class Unused(ShopStore):
-    """Takes no turn for use."""
+    """Does not count a turn as use."""
 
     def touch(self, key):
         pass
 
 
 class Open(ShopStore):
-    """Hands out what can be changed."""
+    """Returns mutable sessions."""
 
     def find(self, key):
         session = super().find(key)
@@ -135,14 +135,14 @@ class Open(ShopStore):
 
 
 class Sorted(ShopStore):
-    """Lists sessions by their ids."""
+    """Lists sessions in the order of their ids."""
 
     def heads(self, owner):
         return sorted(super().heads(owner), key=lambda head: head.key.id)
 
 
 class Clinging(ShopStore):
-    """Lets a turn go on with what was deleted."""
+    """Stores a turn of a deleted session."""
 
     def delete(self, owner, id_):
         claims = dict(self.claims)
@@ -152,7 +152,7 @@ class Clinging(ShopStore):
 
 
 class Loose(ShopStore):
-    """Releases whoever has the claim."""
+    """Releases a claim that another turn holds."""
 
     def release(self, claim):
         if current := self.claims.get(claim.key):
@@ -171,7 +171,7 @@ class Shared(ShopStore):
 
 
 class Folding(ShopStore):
-    """Takes ids for the same that differ in case."""
+    """Ignores the case of ids."""
 
     def claim(self, owner, id_, seconds):
         return super().claim(owner, id_.lower(), seconds)
@@ -179,19 +179,19 @@ class Folding(ShopStore):
 
 @pytest.mark.parametrize("flaw", ShopStore.__subclasses__(), ids=lambda flaw: flaw.__name__)
 def test_contract_that_is_broken(flaw):
-    """A store with a flaw does not pass."""
+    """The contract finds each flawed store."""
     kind = ShopKind()
     with pytest.raises(AssertionError, match=r"\w+ \w+"):
         check_session_store(lambda ttl: flaw(ttl, lambda: kind.now), kind.advance)
 
 
 def test_count():
-    """Where there is no room for one more, the session that was unused for longest goes."""
+    """A full store evicts the least recently used session."""
     store = MemoryKind(count=3).open(TTL)
     for id_ in "abc":
         remember(store, id_)
     take(store, "a").release()
-    store.read("alice", "b")  # which is no use of it
+    store.read("alice", "b")  # reading is no use
     remember(store, "d")
     assert ids(store) == set("acd")
     remember(store, "d")
@@ -199,7 +199,7 @@ def test_count():
 
 
 def test_size():
-    """Where sessions come to more bytes than they may, those unused for longest go."""
+    """When sessions take too many bytes, the least recently used ones go."""
     store = MemoryKind(size=4 * (OVERHEAD + 1000)).open(TTL)
     for id_ in "abcd":
         remember(store, id_, size=1000)
@@ -211,7 +211,7 @@ def test_size():
 
 
 def test_size_of_one():
-    """A session that is larger than all may be is refused, and is as it was before."""
+    """A session larger than the whole store is refused and stays as it was."""
     store = MemoryKind(size=OVERHEAD + 1000).open(TTL)
     before = remember(store, size=1000)
     with pytest.raises(RequestTooLarge, match="SESSIONS_MAX_BYTES") as caught:
@@ -222,7 +222,7 @@ def test_size_of_one():
 
 
 def test_no_room_for_one_in_use():
-    """A session whose turn runs is never what goes, and is there when its turn is over."""
+    """A claimed session is never evicted."""
     store = MemoryKind(count=2, size=3 * (OVERHEAD + 1000)).open(TTL)
     remember(store, "a", size=1000)
     claim = take(store, "a")
@@ -234,24 +234,24 @@ def test_no_room_for_one_in_use():
 
 
 def test_two_workers(redis):
-    """What one worker remembers, another reads, goes on with and deletes."""
-    one, two = redis.open(TTL), redis.open(TTL)
-    session = remember(one)
-    assert find(two).messages == session.messages
-    assert ids(two) == {"one"}
-    claim = take(one)
-    assert two.claim("alice", "one", 0.1) is None
-    assert two.delete("alice", "one")
+    """One worker reads, continues and deletes the sessions of another."""
+    first, second = redis.open(TTL), redis.open(TTL)
+    session = remember(first)
+    assert find(second).messages == session.messages
+    assert ids(second) == {"one"}
+    claim = take(first)
+    assert second.claim("alice", "one", 0.1) is None
+    assert second.delete("alice", "one")
     with pytest.raises(Conflict) as caught:
         claim.save(session)
     assert caught.value.code == "session_deleted"
-    remember(two)
+    remember(second)
     claim.release()
-    assert one.claim("alice", "one", 0).session
+    assert first.claim("alice", "one", 0).session
 
 
 def test_prefixes(redis, redis_server):
-    """Stores with other prefixes know nothing of each other."""
+    """Stores with different prefixes are separate."""
     other = RedisKind(redis_server.url)
     remember(redis.open(TTL))
     assert not ids(other.open(TTL))
@@ -260,7 +260,7 @@ def test_prefixes(redis, redis_server):
 
 
 def test_slow_turn(redis_server, redis):
-    """A turn that takes longer than a lock's life keeps its session, and its claim."""
+    """A turn longer than the lock's time to live keeps its session and claim."""
     store = RedisSessionStore(redis_server.url, ttl=0.5, hold=1.5, prefix=redis.prefix)
     session = remember(store)
     claim = take(store)
@@ -273,7 +273,7 @@ def test_slow_turn(redis_server, redis):
 
 @pytest.mark.parametrize("free", ["release", "delete"])
 def test_wake(redis, monkeypatch, free):
-    """A turn that waits for one of the same worker begins at once when it may."""
+    """A turn that waits for another one of the same worker begins as soon as that ends."""
     monkeypatch.setattr("wrapper.services.sessions.redis_store.POLL", 50)
     store = redis.open(TTL)
     remember(store)
@@ -294,7 +294,7 @@ def claim_and_wait(url, prefix):
 
 
 def test_dead_worker(redis_server, redis):
-    """A worker that dies in a turn holds its session for a moment, and keeps it for no longer."""
+    """The claim of a worker that died expires soon, and so does its session in time."""
     store = redis.open(TTL)
     session = remember(store)
     code = f"from {__name__} import *; claim_and_wait(*sys.argv[1:])"
@@ -319,7 +319,7 @@ def test_dead_worker(redis_server, redis):
 
 
 def test_life_after_death(redis):
-    """What nobody holds any more goes by itself, whatever of it there is."""
+    """All keys of sessions that nobody uses expire."""
     store = redis.open(TTL)
     remember(store)
     store.claim("alice", "one", 0)
@@ -335,11 +335,11 @@ def test_life_after_death(redis):
 
 
 def test_lost_lock(redis):
-    """A turn whose lock was lost is not remembered over the turn that came after it."""
+    """A turn that lost its lock does not overwrite the turn after it."""
     stalled, other = redis.open(TTL), redis.open(TTL)
     remember(stalled)
     claim = take(stalled)
-    redis.client.delete(*redis.keys("lock"))  # as where this worker stood still for too long
+    redis.client.delete(*redis.keys("lock"))  # as if this worker had stood still for too long
     following = take(other)
     later = replace(following.session, messages=())
     following.save(later)
@@ -354,7 +354,7 @@ def test_lost_lock(redis):
 
 
 def test_away_and_back(server, caplog):
-    """While Redis is away each call says so at once; once it is back all goes on."""
+    """While Redis is away each call raises at once; once it is back the store works."""
     store = RedisSessionStore(server.url, ttl=TTL)
     session = remember(store)
     claim = take(store)
@@ -373,7 +373,7 @@ def test_away_and_back(server, caplog):
     assert store.health() == {"status": "failing", "error": AWAY.strip("^$")}
     claim.release()
     assert time.monotonic() - begun < 10
-    assert len([one for one in caplog.records if one.levelno == logging.ERROR]) == 1
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
     server.start(server.port)
     assert find(store).messages == session.messages
     assert store.health() == {"status": "ok"}
@@ -381,7 +381,7 @@ def test_away_and_back(server, caplog):
 
 
 def test_turn_across_a_restart(server):
-    """A turn during which Redis is started again keeps its claim, and is remembered."""
+    """A turn keeps its claim while Redis restarts, and is stored."""
     store = RedisSessionStore(server.url, ttl=TTL)
     remember(store)
     claim = take(store)
@@ -396,7 +396,7 @@ def test_turn_across_a_restart(server):
 
 
 def test_health_heals(server):
-    """A store that nobody uses notices by itself that Redis is away, and that it is back."""
+    """An idle store notices that Redis is away and that it is back."""
     store = RedisSessionStore(server.url, ttl=TTL, hold=0.3)
     assert store.health() == {"status": "ok"}
     server.stop()
@@ -407,7 +407,7 @@ def test_health_heals(server):
 
 
 def test_frozen(server):
-    """A Redis that does not answer is away, too, and a turn that ends meanwhile raises nothing."""
+    """A Redis that does not reply counts as away, and releasing a claim then raises nothing."""
     store = RedisSessionStore(f"{server.url}?socket_timeout=1", ttl=TTL, hold=1.0)
     session = remember(store)
     claim = take(store)
@@ -417,12 +417,12 @@ def test_frozen(server):
             call()
     claim.release()
     server.thaw()
-    take(store, seconds=10).release()  # whose lock went by itself
+    take(store, seconds=10).release()  # its lock has expired
     store.close()
 
 
 def test_password(tmp_path, caplog):
-    """A Redis may want a password, which neither error nor log tells."""
+    """The password of Redis is in no error and no log."""
     caplog.set_level(logging.DEBUG)
     server = RedisServer(tmp_path, "--requirepass", PASSWORD).start()
     at = f"@127.0.0.1:{server.port}/0"
@@ -453,7 +453,7 @@ def test_password(tmp_path, caplog):
     ],
 )
 def test_wrong_url(url, caplog):
-    """An address that is wrong is told by its setting, without any of its password."""
+    """The error for a wrong URL names the setting and hides the password."""
     store = RedisSessionStore(url, ttl=TTL)
     with pytest.raises(Unavailable, match=r"^SESSION_STORE: ") as caught:
         store.read("alice", "one")
@@ -462,7 +462,7 @@ def test_wrong_url(url, caplog):
 
 
 def test_without_redis_py(monkeypatch):
-    """Where redis-py is not installed the error says how to install it."""
+    """Without redis-py the error says how to install it."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(Unavailable, match=r"pip install 'claude-code-gateway\[redis\]'"):
         RedisSessionStore("redis://127.0.0.1:1/0", ttl=TTL).read("alice", "one")
@@ -471,10 +471,10 @@ def test_without_redis_py(monkeypatch):
 GARBAGE = [b"", b"\xff\xfe", b"null", b"[1]", b"{}", b'{"key": 1}', b"[" * 100_000, b'"text"']
 
 
-@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda one: repr(one[:12]))
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: repr(data[:12]))
 @pytest.mark.parametrize("field", ["head", "messages"])
 def test_garbage(redis, field, garbage):
-    """What cannot be read is an error that says so, and can be deleted."""
+    """An unreadable session is an error that says so, and can be deleted."""
     store = redis.open(TTL)
     remember(store)
     (key,) = redis.keys("session")
@@ -495,9 +495,9 @@ def test_garbage(redis, field, garbage):
     assert store.read("alice", "one")
 
 
-@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda one: repr(one[:12]))
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: repr(data[:12]))
 def test_garbage_for_a_time(redis, garbage):
-    """A time of use that cannot be read is an error, which the next use of the session mends."""
+    """An unreadable time of use is an error until the next use of the session."""
     store = redis.open(TTL)
     remember(store)
     (key,) = redis.keys("session")
@@ -510,7 +510,7 @@ def test_garbage_for_a_time(redis, garbage):
 
 @pytest.mark.parametrize("field", ["head", "messages", "used", "uid"])
 def test_missing_field(redis, field):
-    """A session of which something is missing is an error where that is wanted, and no crash."""
+    """An incomplete session is an error only where the missing part is needed."""
     store = redis.open(TTL)
     uid = remember(store).head.key.uid
     (key,) = redis.keys("session")
@@ -525,7 +525,7 @@ def test_missing_field(redis, field):
 
 
 def test_foreign_key(redis):
-    """Where something else has a session's key, Redis refuses, and its reason is told."""
+    """Where a session's key has another type, the error gives Redis's reason."""
     store = redis.open(TTL)
     remember(store)
     (key,) = redis.keys("session")
@@ -535,7 +535,7 @@ def test_foreign_key(redis):
 
 
 def test_list_without_messages(redis):
-    """To list sessions takes their heads, and not a byte of their messages."""
+    """Listing sessions reads their heads and not their messages."""
     store = redis.open(TTL)
     remember(store)
     (key,) = redis.keys("session")
@@ -544,7 +544,7 @@ def test_list_without_messages(redis):
 
 
 def test_index(redis_server, redis):
-    """What has expired does not stay in its owner's index, even if that is never read."""
+    """Expired sessions leave their owner's index, even if it is never read."""
     store = RedisSessionStore(redis_server.url, ttl=0.2, prefix=redis.prefix)
     for number in range(20):
         remember(store, str(number))

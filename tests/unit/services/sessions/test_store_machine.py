@@ -1,4 +1,4 @@
-"""The stores of sessions in any order of events, held against what they must remember."""
+"""The session stores in any order of events, compared with a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wrapper.services.sessions.session import Session, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
 
 TTL = 100.0
-# No sums of these come close to a life's end, as real time passes in Redis, too.
+# No sums of these come close to a time to live, because real time passes in Redis.
 STEPS = (30.0, 71.0)
 KEYS = [("alice", "a"), ("alice", "a:a"), ("alice:a", "a")]
 COUNT = 2
@@ -41,7 +41,7 @@ sizes = st.sampled_from(SIZES)
 
 @dataclass
 class Held:
-    """A claim that the model knows of; `session` is what the store must remember of its turn."""
+    """A claim of the model; `session` is what the store must hold after its turn."""
 
     key: tuple[str, str]
     claim: Claim
@@ -50,7 +50,7 @@ class Held:
 
 
 class Machine(RuleBasedStateMachine):
-    """Two workers that use a store, and a model of it: what it keeps, and who has the claims."""
+    """Two workers of a store, and a model of its sessions and claims."""
 
     claims = Bundle("claims")
     kind: Any
@@ -59,9 +59,9 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = START
-        self.kept: dict[tuple[str, str], tuple[Session, float]] = {}  # the longest unused first
+        self.kept: dict[tuple[str, str], tuple[Session, float]] = {}  # least recently used first
         self.held: dict[tuple[str, str], Held] = {}
-        self.dead: dict[tuple[str, str], float] = {}  # until when dead workers hold what they had
+        self.dead: dict[tuple[str, str], float] = {}  # when the claims of dead workers expire
         self.stores: list[SessionStore] = self.open()
 
     def open(self) -> list[SessionStore]:
@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(held=claims)
     def release(self, held):
-        """Also of what was released before, or deleted; and of a turn that failed."""
+        """Release also claims that were released or deleted before, and those of failed turns."""
         if held.dead:
             return
         held.claim.release()
@@ -183,7 +183,7 @@ class RedisMachine(Machine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def die(self, data):
-        """A worker dies in a turn: what it has remembered stays, and for no longer than it must."""
+        """A worker dies in a turn: its stored sessions stay until they expire."""
         key = data.draw(st.sampled_from(sorted(self.held)))
         held = self.held.pop(key)
         held.dead = True
@@ -194,13 +194,13 @@ class RedisMachine(Machine):
 
 
 def test_memory():
-    """The store in memory remembers what it must and drops what it must, whatever comes when."""
+    """The memory store holds what the model holds, in any order of events."""
     settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(MemoryMachine, settings=settings)
 
 
 def test_redis(redis_server):
-    """So does Redis for two workers, of which any may die in a turn."""
+    """The Redis store holds what the model holds for two workers, which may die in a turn."""
     settings = hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None)
     RedisMachine.url = redis_server.url
     run_state_machine_as_test(RedisMachine, settings=settings)

@@ -1,4 +1,4 @@
-"""The timing: what the parts of a request took, and how that is told."""
+"""The timing: how long the parts of a request took, and its header."""
 
 import pytest
 
@@ -21,12 +21,12 @@ def clock():
 
 
 def test_nothing_is_known(clock):
-    """What is not known is not told."""
+    """Unknown parts are left out."""
     assert note_headers(Timing(clock).notes()) == {}
 
 
 def test_all_is_known(clock):
-    """Every part is told in milliseconds, and how the process was had."""
+    """Every part is in milliseconds, and the lease has its source."""
     timing = Timing(clock)
     clock.now += 0.5
     with timing.queueing():
@@ -42,7 +42,7 @@ def test_all_is_known(clock):
 
 
 def test_an_engine_that_does_not_tell(clock):
-    """Where an engine does not tell how it came to run the turn, the rest is told."""
+    """Where an engine reports no acquisition, the other parts are there."""
     timing = Timing(clock)
     clock.now += 1
     timing.started(Started("m"))
@@ -50,18 +50,18 @@ def test_an_engine_that_does_not_tell(clock):
 
 
 def test_the_first_counts(clock):
-    """Of several turns the first that begins counts, and of several ends the first, too."""
+    """The first of several turns to begin counts, and so does the first end."""
     timing = Timing(clock)
     for number in (1, 2):
         clock.now += 1
         timing.started(Started("m", acquisition=Acquisition("warm", number, number)))
         timing.over()
-    told = {"lease": 1, "configure": 1, "first_token": 1, "total": 1}
-    assert timing.parts() == told
+    expected = {"lease": 1, "configure": 1, "first_token": 1, "total": 1}
+    assert timing.parts() == expected
 
 
 def test_an_error_tells_it(clock):
-    """An error has in its headers what is known by then, a wait in vain with it."""
+    """An error's headers have the parts known so far, also the wait of a refused request."""
 
     def wait_in_vain():
         timing = Timing(clock)
@@ -71,5 +71,5 @@ def test_an_error_tells_it(clock):
 
     with pytest.raises(RateLimited) as caught:
         wait_in_vain()
-    told = {"x-own": "y", "server-timing": "queue;dur=2000.0, total;dur=2000.0"}
-    assert error_headers(caught.value) == {**told, "Retry-After": "1"}
+    expected = {"x-own": "y", "server-timing": "queue;dur=2000.0, total;dur=2000.0"}
+    assert error_headers(caught.value) == {**expected, "Retry-After": "1"}

@@ -1,4 +1,4 @@
-"""The ledger: budgets, what waits to be booked, and what is told of it."""
+"""The ledger: budgets, rows that wait to be booked, and reports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Clock:
 
 
 class Memory:
-    """A store that fails as long as it is told to, and counts what is asked of it."""
+    """A store that fails on demand and counts its calls."""
 
     def __init__(self):
         self.rows: list[Row] = []
@@ -61,7 +61,7 @@ class Memory:
 
 
 def add(ledger, key, model, amounts):
-    """Book on the day that it is."""
+    """Book an amount today."""
     ledger.add(Row(ledger.today().isoformat(), key, model, amounts))
 
 
@@ -94,7 +94,7 @@ def requests(rows):
 
 
 def test_budget(ledger):
-    """A key may begin turns until its budget is reached, to the billionth."""
+    """A key may begin turns until it has spent its budget, exact to a billionth."""
     ledger.check(ALICE)
     add(ledger, "alice", "sonnet", Amounts(1, nanos=DOLLAR, unpriced_nanos=DOLLAR // 2 - 1))
     ledger.check(ALICE)
@@ -110,19 +110,19 @@ def test_budget(ledger):
 
 
 def test_budgets_of_others(ledger):
-    """What another key spends is not counted."""
+    """The spending of another key does not count."""
     spend(ledger, 100, key="bob")
     ledger.check(ALICE)
 
 
 def test_no_money_at_all(ledger):
-    """A budget of nothing is used up from the start."""
+    """A budget of 0 is used up from the start."""
     with pytest.raises(QuotaExceeded):
         ledger.check(Principal("carol", usd_per_month=0))
 
 
 def test_what_is_given_back(ledger):
-    """Amounts that are taken back are there to be spent again."""
+    """Amounts that are booked back can be spent again."""
     add(ledger, "alice", "sonnet", Amounts(unpriced_nanos=2 * DOLLAR))
     add(ledger, "alice", "sonnet", Amounts(1, nanos=DOLLAR, unpriced_nanos=-2 * DOLLAR))
     ledger.check(ALICE)
@@ -137,7 +137,7 @@ def test_what_is_given_back(ledger):
     ],
 )
 def test_new_day(ledger, clock, now, then, resets):
-    """A day's budget starts anew at midnight, and says so before."""
+    """The budget of a day starts anew at midnight, which the error says."""
     clock.now = now
     spend(ledger, 2)
     with pytest.raises(QuotaExceeded, match=f"starts anew at {resets}T00:00:00Z"):
@@ -159,7 +159,7 @@ def test_new_day(ledger, clock, now, then, resets):
     ],
 )
 def test_new_month(ledger, clock, first, last, then):
-    """A month's budget counts from its first moment to its last, and starts anew with the next."""
+    """The budget of a month counts the whole month and starts anew with the next one."""
     carol = Principal("carol", usd_per_day=10, usd_per_month=1)
     clock.now = first
     spend(ledger, 1, key="carol")
@@ -171,7 +171,7 @@ def test_new_month(ledger, clock, first, last, then):
 
 
 def test_day_within_month(ledger, clock):
-    """Of a month's rows only today's count for the day's budget."""
+    """Only today's rows count for the budget of a day."""
     carol = Principal("carol", usd_per_day=1, usd_per_month=3)
     for day in (1, 2):
         clock.now = NOW.replace(day=day)
@@ -184,14 +184,14 @@ def test_day_within_month(ledger, clock):
 
 
 def test_without_budget(ledger, store):
-    """For a key without a budget nothing is read."""
+    """A key without a budget does not read the store."""
     store.fail()
     ledger.check(BOB)
     assert store.reads == 0
 
 
 def test_backlog(ledger, store, clock, caplog):
-    """What could not be booked is booked with what is next, each in its own day, and once."""
+    """Rows that wait are booked with the next ones, once and in their own day."""
     store.fail()
     spend(ledger, 1)
     spend(ledger, 1)
@@ -211,7 +211,7 @@ def test_backlog(ledger, store, clock, caplog):
 
 
 def test_backlog_counts(ledger, store, clock):
-    """What waits counts, beside what is kept, and alone where that cannot be read."""
+    """Waiting rows count together with stored ones, and alone where those cannot be read."""
     spend(ledger, 1)
     store.adds_fail = True
     spend(ledger, 0.4)
@@ -229,14 +229,14 @@ def test_backlog_counts(ledger, store, clock):
 
 
 def test_unreadable(ledger, store, caplog):
-    """Where nothing can be read and it is not required, turns go on and the log complains."""
+    """While the store fails and is not required, turns go on and the log has an error."""
     store.fail()
     ledger.check(ALICE)
     assert caplog.records[-1].levelname == "ERROR"
 
 
 def test_required_add(strict, store):
-    """Where booking is required and fails, the turn fails for good, and what it took is kept."""
+    """With USAGE_REQUIRED a turn that cannot be booked fails for good, and its rows wait."""
     store.fail()
     with pytest.raises(Unavailable, match=r"USAGE_REQUIRED is set\. USAGE_DB: disk full") as caught:
         spend(strict, 1)
@@ -249,7 +249,7 @@ def test_required_add(strict, store):
 
 @pytest.mark.parametrize("principal", [ALICE, BOB])
 def test_required_check(strict, store, principal):
-    """Where booking is required and the store is out of reach no turn begins, whoever asks."""
+    """With USAGE_REQUIRED no turn of any key begins while the store fails."""
     strict.check(principal)
     store.fail()
     with pytest.raises(Unavailable, match="USAGE_DB: disk full") as caught:
@@ -260,7 +260,7 @@ def test_required_check(strict, store, principal):
 
 
 def test_required_and_readable(strict, store):
-    """Where it is required no turn begins while something waits, though the store can be read."""
+    """With USAGE_REQUIRED no turn begins while rows wait, even if the store can be read."""
     store.adds_fail = True
     with pytest.raises(Unavailable):
         spend(strict, 1, key="bob")
@@ -273,16 +273,16 @@ def test_required_and_readable(strict, store):
 
 
 def test_health(ledger, store):
-    """Health tells of a failing store and what waits, and asks the store nothing."""
+    """Health shows a failing store and waiting rows, and does not call the store."""
     assert ledger.health() == {"status": "ok", "unbooked": 0}
     store.adds_fail = True
     spend(ledger, 1)
     spend(ledger, 1)
     spend(ledger, 1, model="haiku")
-    ledger.check(Principal("carol", usd_per_day=1))  # to read is no proof
+    ledger.check(Principal("carol", usd_per_day=1))  # reading proves nothing
     asked = (store.reads, store.adds)
-    told = "USAGE_DB: disk full; make room on its disk"
-    assert ledger.health() == {"status": "failing", "unbooked": 2, "error": told}
+    error = "USAGE_DB: disk full; make room on its disk"
+    assert ledger.health() == {"status": "failing", "unbooked": 2, "error": error}
     assert (store.reads, store.adds) == asked
     store.fail(False)
     spend(ledger, 1)
@@ -290,7 +290,7 @@ def test_health(ledger, store):
 
 
 def test_health_of_reading(ledger, store):
-    """A store that cannot be read is failing until it can."""
+    """A store that cannot be read is failing until it can be read."""
     store.fail()
     ledger.check(ALICE)
     assert ledger.health()["status"] == "failing"
@@ -300,7 +300,7 @@ def test_health_of_reading(ledger, store):
 
 
 def test_close(ledger, store):
-    """What waits is booked before the store is closed."""
+    """Closing books the waiting rows first."""
     store.fail()
     spend(ledger, 1)
     store.fail(False)
@@ -310,7 +310,7 @@ def test_close(ledger, store):
 
 
 def test_close_of_a_failing_store(ledger, store, caplog):
-    """What cannot be booked at the end is told to the log, row by row."""
+    """Rows that cannot be booked on close are logged one by one."""
     store.fail()
     spend(ledger, 1)
     spend(ledger, 2, key="bob")
@@ -323,7 +323,7 @@ def test_close_of_a_failing_store(ledger, store, caplog):
 
 
 def test_a_crash_keeps_the_rows(ledger, store, monkeypatch):
-    """Whatever a store raises, nothing is lost."""
+    """No row is lost whatever a store raises."""
 
     def crash(rows):
         raise KeyboardInterrupt
@@ -374,7 +374,7 @@ def test_report(ledger, clock):
 
 
 def test_report_of_other_days(ledger, clock):
-    """A report holds the days that were asked for; the budgets are today's all the same."""
+    """A report holds the requested days; its budgets are always today's."""
     spend(ledger, 1)
     body = ledger.report(ALICE, date(2026, 10, 1), date(2026, 10, 31))
     assert body["data"] == []
@@ -383,7 +383,7 @@ def test_report_of_other_days(ledger, clock):
 
 
 def test_report_with_backlog(ledger, store):
-    """What waits is in the report, in the row where it will be booked."""
+    """Waiting amounts are in the report, added to their row."""
     spend(ledger, 1)
     store.adds_fail = True
     spend(ledger, 1)
@@ -394,7 +394,7 @@ def test_report_with_backlog(ledger, store):
 
 
 def test_who_sees_what(ledger):
-    """An admin sees all keys or one; everybody else their own, and no other."""
+    """An admin sees all keys or one; other callers see only their own."""
 
     def seen(principal, key=None):
         body = ledger.report(principal, NOW.date(), NOW.date(), key)
@@ -412,14 +412,14 @@ def test_who_sees_what(ledger):
 
 
 def test_report_of_a_failing_store(ledger, store):
-    """Where nothing can be read there is no report, whether or not that is required."""
+    """While the store cannot be read, a report is a 503, required or not."""
     store.fail()
     with pytest.raises(Unavailable, match="USAGE_DB: disk full"):
         ledger.report(ROOT, NOW.date(), NOW.date())
 
 
 def test_readers_do_not_wait(ledger, store, monkeypatch):
-    """While the store is slow to take what waited, that counts, once, and nobody waits."""
+    """Rows that are being booked slowly count once, and delay nobody."""
     store.adds_fail = True
     spend(ledger, 2)
     store.adds_fail = False
@@ -439,24 +439,24 @@ def test_readers_do_not_wait(ledger, store, monkeypatch):
         ledger.check(ALICE)
     assert ledger.health()["unbooked"] == 1
     monkeypatch.setattr(store, "add", add)
-    spend(ledger, 1, "carol")  # which does not carry the backlog a second time
+    spend(ledger, 1, "carol")  # it does not write the backlog a second time
     go.set()
     thread.join()
     assert sorted(row.key for row in store.rows) == ["alice", "bob", "carol"]
 
 
 def test_landing_while_reading(ledger, store, monkeypatch):
-    """What is booked while the store is read is neither missed nor counted twice."""
+    """Rows that are booked during a read are neither missed nor counted twice."""
     store.adds_fail = True
     spend(ledger, 2)
     store.adds_fail = False
     read = store.read
 
     def interrupted(*arguments):
-        found = read(*arguments)
+        rows = read(*arguments)
         if len(store.rows) == 0:
             spend(ledger, 1, "bob")
-        return found
+        return rows
 
     monkeypatch.setattr(store, "read", interrupted)
     with pytest.raises(QuotaExceeded, match=r"\$2\.0000"):
@@ -464,7 +464,7 @@ def test_landing_while_reading(ledger, store, monkeypatch):
 
 
 def test_threads_and_a_flaky_store(store, clock, tmp_path):
-    """Of what threads add while the store fails now and then, nothing is lost or doubled."""
+    """Rows that threads add while the store fails sometimes are neither lost nor doubled."""
     real = SqliteUsageStore(str(tmp_path / "usage.db"))
     chance = random.Random(4)
 
@@ -493,7 +493,7 @@ def test_threads_and_a_flaky_store(store, clock, tmp_path):
 
 
 def test_looks_again(ledger, store):
-    """What waits is booked as soon as the store takes it, also where nobody asks for anything."""
+    """Waiting rows are booked once the store works, even without requests."""
     store.fail()
     spend(ledger, 1)
     ledger.retry()

@@ -1,4 +1,4 @@
-"""The prices: what tokens cost at most, by the family of their model."""
+"""Prices: the most that tokens cost, by the family of their model."""
 
 import pytest
 
@@ -25,7 +25,7 @@ DOLLAR = 10**9
     ],
 )
 def test_families(model, dollars):
-    """A million tokens of input cost the list price of the model's family, else the dearest."""
+    """A million input tokens cost the list price of the model's family, else the highest price."""
     assert most(model, Amounts(input=MILLION)) == dollars * DOLLAR
 
 

@@ -1,4 +1,4 @@
-"""The stores: one contract for SQLite and Redis, and how each of them breaks and heals."""
+"""The usage stores: one contract for SQLite and Redis, and how each fails and recovers."""
 
 from __future__ import annotations
 
@@ -49,27 +49,27 @@ class SqliteKind:
     """SQLite in a directory of the test's own."""
 
     def __init__(self, folder):
-        self.place = str(folder / "usage.db")
+        self.location = str(folder / "usage.db")
 
     def open(self):
-        return SqliteUsageStore(self.place)
+        return SqliteUsageStore(self.location)
 
     def wipe(self):
         for end in ("", "-wal", "-shm"):
-            Path(self.place + end).unlink(missing_ok=True)
+            Path(self.location + end).unlink(missing_ok=True)
 
 
 class RedisKind:
     """The Redis that the tests share, emptied."""
 
     def __init__(self, server):
-        self.place = server.url
+        self.location = server.url
 
     def open(self):
-        return RedisUsageStore(self.place)
+        return RedisUsageStore(self.location)
 
     def wipe(self):
-        with Redis.from_url(self.place) as client:
+        with Redis.from_url(self.location) as client:
             client.flushall()
 
 
@@ -89,8 +89,10 @@ def store(kind):
     store.close()
 
 
-def store_at(place):
-    return RedisUsageStore(place) if place.startswith("redis:") else SqliteUsageStore(place)
+def store_at(location):
+    return (
+        RedisUsageStore(location) if location.startswith("redis:") else SqliteUsageStore(location)
+    )
 
 
 def child(code, *arguments):
@@ -101,9 +103,9 @@ def child(code, *arguments):
     )
 
 
-def hammer(place):
-    """Add 25 times from each of four threads, once the parent says so."""
-    store = store_at(place)
+def hammer(location):
+    """Add 25 times from each of four threads, once the parent writes a line."""
+    store = store_at(location)
     print("ready", flush=True)
     sys.stdin.readline()
     failed = []
@@ -123,14 +125,14 @@ def hammer(place):
     sys.exit(str(failed) if failed else 0)
 
 
-def add_and_die(place):
-    store_at(place).add([ROW])
+def add_and_die(location):
+    store_at(location).add([ROW])
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
 def full_disk():
-    """Let the system refuse every file that grows."""
+    """Make the system refuse to grow files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     @contextlib.contextmanager
@@ -146,7 +148,7 @@ def full_disk():
 
 @contextlib.contextmanager
 def unwritable(folder):
-    """Take the right to write in *folder* from this process, root or not."""
+    """Make *folder* unwritable for this process, even as root."""
     folder.chmod(0o500)
     root = os.geteuid() == 0
     if root:
@@ -160,7 +162,7 @@ def unwritable(folder):
 
 
 def test_every_amount(store):
-    """Each of the eight amounts is kept as itself, and added to."""
+    """Each of the eight amounts is stored and added up separately."""
     store.add([ROW])
     store.add([ROW])
     assert store.read(DAY, DAY) == [TWICE]
@@ -173,9 +175,9 @@ def test_sqlite_format(tmp_path):
     store.add([ROW])
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT * FROM spent")
-        columns = [column[0] for column in found.description]
-        assert dict(zip(columns, found.fetchone(), strict=True)) == {
+        cursor = connection.execute("SELECT * FROM spent")
+        columns = [column[0] for column in cursor.description]
+        assert dict(zip(columns, cursor.fetchone(), strict=True)) == {
             "day": DAY,
             "key": "alice",
             "model": "sonnet",
@@ -236,7 +238,7 @@ def test_which_rows_are_read(store):
 
 
 def test_nothing(store):
-    """There is nothing to read at first, and what comes to nothing is left out."""
+    """A new store is empty, and rows with only zeros are left out."""
     assert store.read(*EVER) == []
     store.add([])
     store.add([ROW])
@@ -249,21 +251,21 @@ def test_nothing(store):
 )
 @given(st.lists(st.lists(rows, max_size=5), max_size=6))
 def test_sums(kind, store, batches):
-    """Whatever is added, what is read is its sums."""
+    """Reading returns the sums of everything that was added."""
     kind.wipe()
     sums: dict[tuple[str, str, str], Amounts] = defaultdict(Amounts)
     for batch in batches:
         store.add(batch)
         for row in batch:
             sums[row.day, row.key, row.model] += row.amounts
-    expected = [Row(*place, sums[place]) for place in sorted(sums) if sums[place] != Amounts()]
+    expected = [Row(*key, sums[key]) for key in sorted(sums) if sums[key] != Amounts()]
     assert store.read(*EVER) == expected
     for key in {key for _, key, _ in sums}:
         assert store.read(*EVER, key) == [row for row in expected if row.key == key]
 
 
 def test_all_or_nothing(store):
-    """Where one row of an add is refused, none is kept, and the store goes on."""
+    """Where one row of an add is refused none is stored, and the store still works."""
     with pytest.raises(StoreFailed):
         store.add([ROW, TOO_MUCH, ROW])
     assert store.read(*EVER) == []
@@ -272,7 +274,7 @@ def test_all_or_nothing(store):
 
 
 def test_opened_again(kind, store):
-    """What was added is there for whoever opens the store next; a closed one opens itself."""
+    """Rows survive closing, and a closed store opens again on use."""
     store.add([ROW])
     store.close()
     other = kind.open()
@@ -283,8 +285,8 @@ def test_opened_again(kind, store):
 
 
 def test_processes_and_threads(kind, store):
-    """Two processes of four threads that add at once, from the first moment on, lose nothing."""
-    processes = [child("hammer(sys.argv[1])", kind.place) for _ in range(2)]
+    """Two processes of four threads that add to a new store at once lose nothing."""
+    processes = [child("hammer(sys.argv[1])", kind.location) for _ in range(2)]
     assert [process.stdout.readline() for process in processes] == [b"ready\n"] * 2
     for process in processes:
         process.stdin.write(b"go\n")
@@ -292,21 +294,21 @@ def test_processes_and_threads(kind, store):
     for process in processes:
         process.communicate(timeout=50)
     assert [process.returncode for process in processes] == [0, 0]
-    found = store.read(*EVER)
-    assert found[0].amounts == total([ROW.amounts] * 200)
-    assert [row.amounts.requests for row in found[1:]] == [8] * 25
+    stored = store.read(*EVER)
+    assert stored[0].amounts == total([ROW.amounts] * 200)
+    assert [row.amounts.requests for row in stored[1:]] == [8] * 25
 
 
 def test_killed(kind, store):
-    """What was added survives that its process is killed right after."""
-    process = child("add_and_die(sys.argv[1])", kind.place)
+    """Added rows survive when their process is killed right after."""
+    process = child("add_and_die(sys.argv[1])", kind.location)
     process.communicate(timeout=50)
     assert process.returncode == -signal.SIGKILL
     assert store.read(*EVER) == [ROW]
 
 
 def test_which_store(tmp_path):
-    """A Redis keeps the books where there is one, and a file where not; neither is opened yet."""
+    """With REDIS_URL the store is Redis, else a file; neither is opened yet."""
     file = tmp_path / "none" / "usage.db"
     assert isinstance(open_store(Settings(usage_db=str(file))), SqliteUsageStore)
     assert isinstance(open_store(Settings(redis_url="redis://127.0.0.1:1/0")), RedisUsageStore)
@@ -314,7 +316,7 @@ def test_which_store(tmp_path):
 
 
 def test_file_for_oneself(tmp_path, monkeypatch):
-    """The file and the directories above it are made where they lack, for their user alone."""
+    """The file and missing directories are created for their user alone."""
     monkeypatch.setenv("HOME", str(tmp_path))
     store = SqliteUsageStore("~/a/b/usage.db")
     store.add([ROW])
@@ -347,7 +349,7 @@ def test_first_moment(tmp_path):
 
 
 def test_readers_do_not_wait(tmp_path):
-    """What is kept can be read while another connection is about to write."""
+    """Reading does not wait for a connection that writes."""
     writer, reader = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     writer.add([ROW])
     with writer._opened() as connection:
@@ -359,7 +361,7 @@ def test_readers_do_not_wait(tmp_path):
 
 
 def test_corrupt_file(tmp_path):
-    """A file that is no database is told with its place and its mend, and may be moved away."""
+    """The error for a file that is no database says what to do, and moving it away works."""
     file = tmp_path / "usage.db"
     file.write_bytes(b"no database " * 1000)
     store = SqliteUsageStore(str(file))
@@ -377,7 +379,7 @@ def test_corrupt_file(tmp_path):
 
 
 def test_damaged_file(tmp_path):
-    """A database whose pages were overwritten is a failure of the store, and no crash."""
+    """A damaged database raises StoreFailed."""
     file = tmp_path / "usage.db"
     store = SqliteUsageStore(str(file))
     store.add([Row(DAY, "alice", f"model{number}", Amounts(1)) for number in range(2000)])
@@ -391,7 +393,7 @@ def test_damaged_file(tmp_path):
 
 
 def test_file_that_was_deleted(tmp_path):
-    """A store whose file is taken away makes a new one, and does not write into nowhere."""
+    """A store whose file was deleted creates a new one."""
     file = tmp_path / "usage.db"
     store = SqliteUsageStore(str(file))
     store.add([ROW])
@@ -403,7 +405,7 @@ def test_file_that_was_deleted(tmp_path):
 
 
 def test_unwritable_directory(tmp_path):
-    """Where the directory cannot be written the store fails, and heals when it can."""
+    """A store in an unwritable directory fails until it is writable."""
     store = SqliteUsageStore(str(tmp_path / "state" / "usage.db"))
     with unwritable(tmp_path), pytest.raises(StoreFailed, match="denied; see that"):
         store.add([ROW])
@@ -413,7 +415,7 @@ def test_unwritable_directory(tmp_path):
 
 
 def test_directory_that_goes_and_comes(tmp_path):
-    """Where a directory is no more one the store fails; when it is back all of it is there."""
+    """A store fails while its directory is away, and has all rows when it is back."""
     folder, aside = tmp_path / "state", tmp_path / "aside"
     store = SqliteUsageStore(str(folder / "usage.db"))
     store.add([ROW])
@@ -430,7 +432,7 @@ def test_directory_that_goes_and_comes(tmp_path):
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_full_disk(tmp_path, full_disk, opened):
-    """Where the system refuses to write, nothing is added and nothing lost; it heals by itself."""
+    """On a full disk nothing is added or lost, and the store recovers by itself."""
     store = SqliteUsageStore(str(tmp_path / "usage.db"))
     store.add([ROW])
     if not opened:
@@ -445,7 +447,7 @@ def test_full_disk(tmp_path, full_disk, opened):
 
 
 def test_busy(tmp_path, monkeypatch):
-    """A file that another holds for too long is a failure that says so."""
+    """A file that another process locks for too long raises StoreFailed that says so."""
     monkeypatch.setattr("wrapper.services.usage.sqlite_store.BUSY", 0.01)
     holder, store = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     with holder._opened() as connection:
@@ -460,14 +462,14 @@ def test_busy(tmp_path, monkeypatch):
 
 
 def test_no_home(monkeypatch):
-    """A ~ that means nothing is a failure of the store."""
+    """An unknown home directory raises StoreFailed."""
     store = SqliteUsageStore("~nobody-of-this-name/usage.db")
     with pytest.raises(StoreFailed, match="home directory"):
         store.read(*EVER)
 
 
 def test_redis_that_goes_and_comes(tmp_path):
-    """A Redis that stops is a failure; the store goes on when it is back on its port."""
+    """The store fails while Redis is down, and works once it is back."""
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always").start()
     store = RedisUsageStore(server.url)
     try:
@@ -489,7 +491,7 @@ def test_redis_that_goes_and_comes(tmp_path):
 
 @pytest.mark.parametrize("reads_first", [False, True])
 def test_lost_answer(tmp_path, reads_first):
-    """A batch whose answer was lost is not kept, even where Redis has carried it out since."""
+    """A batch whose reply was lost is not kept, even if Redis has booked it."""
     server = RedisServer(tmp_path).start()
     store = RedisUsageStore(f"{server.url}?socket_timeout=0.3")
     try:
@@ -509,7 +511,7 @@ def test_lost_answer(tmp_path, reads_first):
 
 @pytest.mark.parametrize("came", [("void", "booked"), ("booked", "void", "void")])
 def test_batch_that_is_given_up(redis_server, came):
-    """A batch that is given up is not kept, whether it comes later or came before, and once."""
+    """A voided batch is not kept, whether it arrives before or after that, and is voided once."""
     with Redis.from_url(redis_server.url, decode_responses=True) as client:
         client.flushall()
         for state in came:
@@ -522,7 +524,7 @@ def test_batch_that_is_given_up(redis_server, came):
 
 
 def test_password(tmp_path):
-    """A Redis may want a password, which no error tells."""
+    """The password of Redis is in no error."""
     server = RedisServer(tmp_path, "--requirepass", PASSWORD).start()
     at = f"@127.0.0.1:{server.port}/0"
     try:
@@ -533,7 +535,7 @@ def test_password(tmp_path):
         with pytest.raises(StoreFailed, match="invalid username-password") as caught:
             RedisUsageStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
         assert "a:long" not in str(caught.value)
-        # Older clients do not greet a Redis, which then refuses what they ask.
+        # Older clients do not log in first, so Redis refuses their command.
         with pytest.raises(StoreFailed, match=r"REDIS_URL: Redis (cannot be reached|refuses)"):
             RedisUsageStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
     finally:
@@ -555,7 +557,7 @@ def test_password(tmp_path):
     ],
 )
 def test_wrong_url(url):
-    """An address that is wrong is told by its setting, without any of its password."""
+    """The error for a wrong URL names the setting and hides the password."""
     store = RedisUsageStore(url)
     with pytest.raises(StoreFailed, match=r"^REDIS_URL: ") as caught:
         store.add([ROW])
@@ -565,7 +567,7 @@ def test_wrong_url(url):
 
 
 def test_without_redis_py(monkeypatch):
-    """Where redis-py is not installed the error says how to install it."""
+    """Without redis-py the error says how to install it."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(StoreFailed, match=r"pip install 'claude-code-gateway\[redis\]'"):
         RedisUsageStore("redis://127.0.0.1:1/0").add([ROW])
