@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "demo.svg"
 EXAMPLES = ("python_sync", "functions")
-AGENT = "A tool at work"
+AGENT = "show_tool_use"
 # The whole answer is long: the picture shows its message.
 MESSAGE_ONLY = " | jq '.choices[0].message'"
 COLUMNS = 100
@@ -40,7 +40,7 @@ def main() -> None:
         lines = [*shown("make demo", printed[0])]
         for name in EXAMPLES:
             lines += shown(f"python examples/{name}.py", run_example(name, url))
-        command = printed[1 + next(i for i, line in enumerate(printed) if AGENT in line)]
+        command = next(line for line in printed if AGENT in line)
         command += MESSAGE_ONLY
         lines += shown(command, run(["sh", "-c", command]))
     PICTURE.write_text(svg(lines[:-1]))
