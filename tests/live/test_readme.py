@@ -15,8 +15,9 @@ import pytest
 from tests.support import cli
 from tests.support.server import ROOT, eventually
 
+pytestmark = pytest.mark.timeout(400)
 # test_running.py runs the same programs without an installation.
-pytestmark = [pytest.mark.timeout(400), pytest.mark.thorough]
+thorough = pytest.mark.thorough
 
 README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
@@ -126,6 +127,7 @@ def answers(clone, *command, **variables):
     return done.stdout
 
 
+@thorough
 def test_no_test_tools(clone):
     """The demo and the server install no linters and no test tools."""
     installed = {path.name for path in (clone[0] / ".venv" / "bin").iterdir()}
@@ -133,12 +135,14 @@ def test_no_test_tools(clone):
     assert not installed & {"pytest", "mypy", "ruff", "lint-imports"}
 
 
+@thorough
 def test_first_line(demo):
     """The demo's first line says that the model is scripted."""
     assert eventually(lambda: demo.lines)
     assert "scripted" in demo.lines[0]
 
 
+@thorough
 @pytest.mark.parametrize("command", CURLS)
 def test_curl(demo, clone, command):
     """Each curl command gets the expected answer."""
@@ -151,6 +155,7 @@ def test_curl(demo, clone, command):
         assert json.loads(said)
 
 
+@thorough
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets(demo, clone, snippet):
     """The Python examples print the answer. They run with the tests' packages, such as openai."""
@@ -158,12 +163,14 @@ def test_snippets(demo, clone, snippet):
     assert "You said: Say hello." in said
 
 
+@thorough
 def test_smoke(demo, clone):
     """The smoke test passes on the demo."""
     said = answers(clone, "make", "smoke", f"URL={demo.url()}")
     assert "FAILED" not in said
 
 
+@thorough
 def test_doctor(clone, upstream):
     """With a key the doctor finds no fault on a newcomer's machine."""
     account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
@@ -172,6 +179,7 @@ def test_doctor(clone, upstream):
     assert len(upstream.requests) == 1
 
 
+@thorough
 def test_keys(clone):
     """The commands for keys work in the README's order."""
     script = "\n".join(command for command in COMMANDS if "keys" in command.lower())
@@ -180,6 +188,7 @@ def test_keys(clone):
     assert listed.startswith("alice")
 
 
+@thorough
 def test_make_run(clone, upstream):
     """`make run` serves with the account in the environment."""
     account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
@@ -192,6 +201,7 @@ def test_make_run(clone, upstream):
         running.stop()
 
 
+@thorough
 def test_count_of_requests(clone):
     """The command that counts requests at max_tokens works."""
     assert "plain: 0 requests too many in 1 turns" in answers(
@@ -199,6 +209,7 @@ def test_count_of_requests(clone):
     )
 
 
+@thorough
 def test_nothing_is_written_home(clone, demo):
     """Claude Code leaves nothing in a newcomer's home."""
     names = [path.name for path in Path(clone[1]["HOME"]).iterdir()]
