@@ -1,6 +1,6 @@
-"""The check of calls: their arguments must match the schemas that the client wrote.
+"""Check the arguments of calls against the schemas that the client wrote.
 
-It checks functions that are strict, and those whose schema the model gets in another form.
+Only functions that are strict are checked, and those whose schema the model gets in another form.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wrapper.services.turn import Function, OutputSchema, Reminder, ToolCall
 class MisfitCall:
     """A call whose arguments do not match the schema of its function, as the client wrote it.
 
-    The *reminder* says so to the model. There is one if the function is strict: the client was
+    The `reminder` tells the model. Only a call of a strict function has one, since its client was
     promised arguments that match.
     """
 
@@ -26,18 +26,18 @@ class MisfitCall:
 
 
 def checks_calls(functions: Iterable[Function], *, strict: bool = False) -> bool:
-    """Return whether calls of *functions* are checked; only the strict ones if *strict*."""
-    return any(one.strict if strict else one.is_checked for one in functions)
+    """Say whether calls of any of *functions* are checked; with *strict*, of any strict one."""
+    return any(f.strict if strict else f.is_checked for f in functions)
 
 
 def find_misfit(
     functions: Sequence[Function], calls: Iterable[ToolCall], param: str
 ) -> MisfitCall | None:
-    """Return the first of *calls* that does not match the schema that its function is checked by.
+    """Return the first of *calls* that does not match its function's schema.
 
     A call whose check takes too long counts as one, without a reminder.
     """
-    checked = {one.name: one for one in functions if one.is_checked}
+    checked = {f.name: f for f in functions if f.is_checked}
     for call in calls:
         if function := checked.get(call.name):
             output_schema = OutputSchema(call.name, function.parameters, original=function.original)

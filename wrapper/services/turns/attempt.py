@@ -1,6 +1,7 @@
-"""The attempt: one answer to a turn, of which what might have to be replaced is held back.
+"""One answer to a turn, of which the parts that might have to be replaced are held back.
 
-A model that thinks cannot be made to call a function or to answer in a shape.
+A model that thinks cannot be forced to call a function or to answer in a given form, so its answer
+may have to be replaced by another one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FENCED = re.compile(r"\s*```[a-zA-Z]*[ \t]*\r?\n(.*)\n[ \t]*```\s*", re.DOTALL)
 
 @dataclass
 class _PartialCall:
-    """A call as it comes in. It is passed on by its *number*, or not at all."""
+    """A call while it comes in. The client gets it under its *number*, or not at all."""
 
     id: str
     name: str
@@ -47,11 +48,11 @@ class _PartialCall:
 
 @dataclass
 class Attempt:
-    """One answer to *turn*: what it says, what is held back of it, and what it lacks.
+    """One answer to *turn*: its parts, those that are held back, and what is wrong with it.
 
-    *choice* is the parameter that says what is to be called. What is said is passed on at once
-    where the answer *streams*, unless it might have to be replaced. A *later* attempt is one whose
-    predecessor has had its text passed on, so that only its calls are wanted.
+    *choice* is the parameter that chooses among functions. If the answer *streams*, text is passed
+    on at once, unless it might have to be replaced. A *later* attempt follows one whose text was
+    passed on already, so only its calls are wanted.
     """
 
     turn: Turn
@@ -61,8 +62,8 @@ class Attempt:
     ended: Ended | None = None
     used: Used = field(default_factory=lambda: Used({}))
     compacted: tuple[Message, ...] | None = None
-    spoke: bool = False  # whether any text was passed on
-    called: bool = False  # whether any call was
+    spoke: bool = False  # whether text was passed on
+    called: bool = False  # whether a call was passed on
     used_tools: bool = False
     _holds_calls: bool = field(init=False)
     _wanted: int = 0
@@ -76,7 +77,7 @@ class Attempt:
         self._holds_calls = checks_calls(self.turn.functions, strict=True)
 
     def add(self, event: Event) -> list[Event]:
-        """Return what may be passed on, now that *event* has come."""
+        """Add *event*, and return the events that may be passed on now."""
         match event:
             case TextDelta():
                 return self._add_text(event)
@@ -96,33 +97,30 @@ class Attempt:
         return [event]
 
     def fault(self) -> Fault | None:
-        """Return what the answer lacks; one that was cut short or refused lacks nothing."""
+        """Return what is wrong with the answer. One that was cut short or refused has no fault."""
         ending = self.ended.ending if self.ended else None
         if ending not in (Ending.DONE, Ending.CALLS):
             return None
         if self.turn.tool_choice.demands and not self._wanted:
             return missing_call(self.turn, self.choice)
         if ending is Ending.CALLS:
-            calls = (one.whole() for one in self._calls.values() if one.number is not None)
+            calls = (call.whole() for call in self._calls.values() if call.number is not None)
             return misfit_call(self.turn, calls, self.choice)
-        return (
-            misfit_answer(self.turn.output_schema, self._answer())
-            if self.turn.output_schema
-            else None
-        )
+        schema = self.turn.output_schema
+        return misfit_answer(schema, self._answer()) if schema else None
 
     def may_be_replaced(self) -> bool:
-        """Say whether another answer may take the place of this one, or follow its text.
+        """Say whether another answer may replace this one, or follow its text.
 
-        What an agent's tools have done must not be done again, and of an answer in a shape Claude
-        Code itself asks an agent again.
+        An agent's tools must not do their work again. If an agent's answer does not fit its
+        schema, Claude Code itself asks the model again.
         """
         if self.called or self.used_tools or (self.spoke and not self._wanted):
             return False
         return self.turn.profile != "agent" or self.turn.output_schema is None
 
     def rest(self, fault: Fault | None) -> Iterator[Event]:
-        """Yield what was held back, what the client is told of *fault*, and the end."""
+        """Yield what was held back, a note or an error about *fault*, and the end."""
         yield from self._release()
         if not self._wanted:
             yield from self._unwanted
@@ -136,13 +134,13 @@ class Attempt:
             yield self.ended
 
     def correction(self, reminder: Reminder) -> Turn:
-        """Return the turn that asks for another answer: the conversation, this one, *reminder*."""
+        """Return a turn for another answer: the conversation, this answer, and *reminder*."""
         text = "".join(self._texts)
-        calls = [call for one in self._calls.values() if _is_sound(call := one.whole())]
-        said: tuple[Part, ...] = (*([text] if text.strip() else []), *calls)
+        calls = [call for part in self._calls.values() if _is_sound(call := part.whole())]
+        answer: tuple[Part, ...] = (*([text] if text.strip() else []), *calls)
         results = tuple(ToolResult(call.id, (NOT_RUN,)) for call in calls)
         messages = self.compacted or self.turn.messages
-        messages = corrected(messages, said, (*results, reminder))
+        messages = corrected(messages, answer, (*results, reminder))
         return replace(self.turn, messages=messages, compacts=False)
 
     def _add_text(self, event: TextDelta) -> list[Event]:
@@ -153,7 +151,7 @@ class Attempt:
         return self._release() if self._may_speak() else []
 
     def _may_speak(self) -> bool:
-        """Say whether the text so far may be passed on, whatever it goes on with."""
+        """Say whether the text so far may be passed on, however it continues."""
         if self.later or not self.streams:
             return False
         tool_choice, output_schema = self.turn.tool_choice, self.turn.output_schema
@@ -163,7 +161,7 @@ class Attempt:
             return True
         if output_schema.strict and not output_schema.forced:
             return False
-        begun = next((one for text in self._texts if (one := text.lstrip())), "")
+        begun = next((begun for text in self._texts if (begun := text.lstrip())), "")
         return begun.startswith("{")
 
     def _begin_call(self, event: CallStarted) -> list[Event]:
@@ -188,7 +186,7 @@ class Attempt:
         return []
 
     def _pass(self, event: Event) -> list[Event]:
-        """Return a part of a call that is wanted, and what was held back before it."""
+        """Return *event*, a part of a wanted call, after what was held back before it."""
         if self._holds_calls:
             self._held.append(event)
             return []
@@ -196,13 +194,13 @@ class Attempt:
         return [*self._release(), event] if self._held else [event]
 
     def _release(self) -> list[Event]:
-        """Return what was held back: its text in one piece, and then its calls."""
+        """Return what was held back: the text in one piece, and then the calls."""
         held, self._held = self._held, []
         text = "".join(event.text for event in held if isinstance(event, TextDelta))
         if self.turn.output_schema and self.ended and self.ended.ending is Ending.DONE:
             text = self._answer() if held else ""
         elif self.turn.output_schema:
-            text = text.lstrip()  # white space before an answer in a shape is no part of it
+            text = text.lstrip()  # white space before JSON is no part of the answer
         if self.later and text:
             text = "" if self._wanted else f"\n\n{text}"
         self.spoke = self.spoke or bool(text)
@@ -210,7 +208,7 @@ class Attempt:
         return [*([TextDelta(text)] if text else []), *calls]
 
     def _answer(self) -> str:
-        """Return the answer in a shape, without the fence and the white space around it."""
+        """Return the JSON of the answer, without the fence and the white space around it."""
         text = "".join(self._texts)
         fenced = FENCED.fullmatch(text)
         return (fenced[1] if fenced else text).strip()

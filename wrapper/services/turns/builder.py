@@ -1,4 +1,4 @@
-"""The conversation: a chat request's messages and parameters made into a turn."""
+"""Build a turn from the messages and parameters of a chat request."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def build_turn(
     session: SessionKey | None = None,
     strict: bool = False,
 ) -> Turn:
-    """Return the turn that *request* asks for, as far as it was granted, to be run by *model*.
+    """Return the turn that *request* asks for, within its *grant*, to be run by *model*.
 
-    *before* is what was said in its *session*. Raises InvalidRequest where the model cannot get
-    the conversation, or if *strict*, not in the form in which it was sent.
+    *before* are the messages that its *session* holds. Raises InvalidRequest if the conversation
+    cannot be sent to the model, or if *strict*, cannot be sent unchanged.
     """
-    said = (*before, *request.messages)
-    known = len(said) - len(request.listed)
-    adapted = adapt(said, prefill=request.prefill, known=known, strict=strict)
+    conversation = (*before, *request.messages)
+    known = len(conversation) - len(request.listed)
+    adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
     messages = adapted.messages
     _check_prefill(messages, grant)
     functions, tool_choice = _functions(request, grant, messages)
@@ -63,22 +63,22 @@ def build_turn(
 
 
 def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:
-    """Raise InvalidRequest where an agent is to go on from the assistant's own words."""
+    """Raise InvalidRequest if an agent is to continue a message of the assistant."""
     if messages[-1].role == "assistant" and grant.profile == "agent":
-        why = "an agent cannot go on from a message of its own; ask for the profile plain"
+        why = "an agent cannot continue a message of the assistant; use the profile plain"
         raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
 
 
 def _functions(
     request: ChatRequest, grant: Grant, messages: Iterable[Message]
 ) -> tuple[tuple[Function, ...], ToolChoice]:
-    """Return the functions that there are, and how they are to be called.
+    """Return the turn's functions, and which of them the model may or must call.
 
-    The model's API takes no calls in the history of a request that defines no tools. Where neither
-    the request nor Claude Code has any, they are made up from those calls, not to be called again.
+    The model's API refuses calls in the history of a request without tools. If neither the request
+    nor Claude Code has tools, this defines the functions of those calls, and forbids calling them.
     """
     if grant.tools and request.tool_choice.mode == "none":
-        return (), ToolChoice()  # Claude Code's own tools may be called all the same
+        return (), ToolChoice()  # Claude Code's own tools may still be called
     if request.functions or grant.tools:
         return request.functions, request.tool_choice
     calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
@@ -89,9 +89,9 @@ def _functions(
 
 
 def _sampling(request: ChatRequest) -> Sampling:
-    """Return the request's sampling, less what says no more than the API's own default.
+    """Return the request's sampling, without what equals the default of the model's API.
 
-    OpenAI's temperature goes to 2 and the model's to 1, where both are at their defaults.
+    OpenAI's temperature goes up to 2, and the model's up to 1. 1 is the default of both.
     """
     return Sampling(
         request.max_tokens,

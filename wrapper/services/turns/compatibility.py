@@ -1,4 +1,4 @@
-"""The fitting: a request cut to what its model takes, and the names of what was lost by it."""
+"""Reduce a request to what its model supports, and name the parameters that this changes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from wrapper.notes import Notes
 from wrapper.services.catalog import Capabilities
 from wrapper.services.request import ChatRequest
 
-# What is left alone where the model has it so by default.
+# Values that equal the model's default.
 _DEFAULT = (None, 1)
 
 
 @dataclass(frozen=True)
 class CompatibleRequest:
-    """A request without what its model does not take: `ignored`, and `clamped` to its most.
+    """A request as its model supports it, and the parameters that differ from what was sent.
 
-    What is `adapted` the model gets in another form, or in words.
+    The model does not get those that are `ignored`. It gets `clamped` ones at its own maximum, and
+    `adapted` ones in another form or in words.
     """
 
     request: ChatRequest
@@ -37,31 +38,31 @@ class CompatibleRequest:
 
 
 def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> CompatibleRequest:
-    """Return *request* as a model that takes what *capabilities* says can be given it.
+    """Return *request* reduced to the *capabilities* of its model.
 
-    Raises InvalidRequest where anything would be lost and *strict* does not allow that.
+    Raises InvalidRequest if that changes anything and *strict* is set.
     """
-    untaken = tuple(_untaken(request, capabilities))
+    unsupported = tuple(_unsupported(request, capabilities))
     thinks = not capabilities.thinking_off or request.effort not in (None, "none")
     most = capabilities.max_output_tokens
-    clamped = {"temperature": 1} if _is_hot(request) and "temperature" not in untaken else {}
+    clamped = {"temperature": 1} if _is_hot(request) and "temperature" not in unsupported else {}
     if (request.max_tokens or 0) > most:
         clamped[request.limit_param] = most
         request = replace(request, max_tokens=most)
     asked = request.tool_choice.demands and not capabilities.thinking_off
-    if untaken or asked or request.output_schema:
+    if unsupported or asked or request.output_schema:
         request = replace(
             request,
-            temperature=None if "temperature" in untaken else request.temperature,
-            top_p=None if "top_p" in untaken else request.top_p,
-            effort=None if request.effort_param in untaken else request.effort,
+            temperature=None if "temperature" in unsupported else request.temperature,
+            top_p=None if "top_p" in unsupported else request.top_p,
+            effort=None if request.effort_param in unsupported else request.effort,
             tool_choice=replace(request.tool_choice, forced=not asked),
             output_schema=request.output_schema
             and replace(request.output_schema, forced=not thinks),
         )
     fitted = CompatibleRequest(
         request,
-        (*request.idle, *untaken),
+        (*request.idle, *unsupported),
         clamped,
         (*request.adapted, *((request.choice_param,) if asked else ())),
     )
@@ -70,15 +71,15 @@ def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> Co
     return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 
-def _untaken(request: ChatRequest, capabilities: Capabilities) -> Iterator[str]:
-    """Yield what the request asks for and the model does not take."""
+def _unsupported(request: ChatRequest, capabilities: Capabilities) -> Iterator[str]:
+    """Yield the parameters that the request sets and the model does not support."""
     if request.temperature not in _DEFAULT and not capabilities.temperature:
         yield "temperature"
     if request.top_p not in _DEFAULT and not capabilities.top_p:
         yield "top_p"
     thinks_anyway = request.effort == "none" and not capabilities.thinking_off
     cannot_think = request.effort not in (None, "none") and not capabilities.reasoning_effort
-    # A model cannot both think and be made to call something.
+    # A model cannot both think and be forced to call a function.
     thinks = request.effort not in (None, "none")
     wants_both = request.tool_choice.demands and capabilities.thinking_off and thinks
     if thinks_anyway or cannot_think or wants_both:
@@ -90,6 +91,7 @@ def _is_hot(request: ChatRequest) -> bool:
 
 
 def _check(fitted: CompatibleRequest) -> None:
+    """Raise InvalidRequest for the first parameter that would be changed."""
     for name in fitted.ignored:
         raise InvalidRequest(
             f"{name}: it would have no effect here, which STRICT_PARAMS does not allow; "

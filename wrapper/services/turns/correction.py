@@ -1,4 +1,4 @@
-"""The correction: a turn whose answer is not what was demanded is asked once more, as one turn."""
+"""Correction: asks the model once more if its answer does not meet the request's demands."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class Correction:
-    """Runs turns on *engine*, and looks at their answers.
+    """Runs turns on *engine* and checks their answers.
 
-    *choice* is the request's parameter for what is to be called, and *streams* says that its answer
-    is passed on as it comes. Unless it *retries*, no model is asked once more.
+    *choice* is the request's parameter that chooses among functions. *streams* says that the
+    client gets the answer as it comes. Unless it *retries*, it never asks the model again.
     """
 
     def __init__(self, engine: Runner, choice: str, streams: bool, retries: bool):
@@ -32,48 +32,44 @@ class Correction:
         self._retries = retries
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        """Yield the turn's events as Engine does; what both requests have used is one sum."""
+        """Yield the turn's events as Engine does; the usage of both requests is one sum."""
         first = Attempt(turn, self._choice, self._streams)
-        async with aclosing(self._play(first, leaving)) as events:
+        async with aclosing(self._engine.run(turn, leaving)) as events:
             async for event in events:
-                yield event
+                for passed in first.add(event):
+                    yield passed
         fault = first.fault()
-        if fault and self._is_worth(first, fault, leaving):
-            async with aclosing(self._again(first, fault, leaving)) as events:
-                async for event in events:
-                    yield event
+        second = self._second(first, fault, leaving) if fault else None
+        if not fault or not second:
+            for event in first.rest(fault):
+                yield event
             return
-        for event in first.rest(fault):
-            yield event
-
-    async def _again(
-        self, first: Attempt, fault: Fault, leaving: asyncio.Event
-    ) -> AsyncGenerator[Event]:
-        """Yield what comes of a second request; the first answer, where that one fails."""
         yield Noted(Notes(retried_params=(fault.param,)))
-        assert fault.reminder  # noqa: S101 - else it is not worth it
-        asked = first.correction(fault.reminder)
-        second = Attempt(asked, self._choice, self._streams, later=first.spoke)
         try:
-            async with aclosing(self._play(second, leaving)) as events:
+            async with aclosing(self._engine.run(second.turn, leaving)) as events:
                 async for event in events:
-                    if not isinstance(event, Started | Compacted):
-                        yield add_usage(event, first.used)
+                    for passed in _add_to_second(second, event, first):
+                        yield passed
         except ApiError as error:
             if second.spoke or second.called:
                 raise
+            # The client gets the first answer instead.
             log.warning("the model could not be asked once more: %s", error.code)
         answer, before = (second, first.used) if second.ended else (first, second.used)
         for event in answer.rest(answer.fault()):
             yield add_usage(event, before)
 
-    async def _play(self, attempt: Attempt, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        async with aclosing(self._engine.run(attempt.turn, leaving)) as events:
-            async for event in events:
-                for passed in attempt.add(event):
-                    yield passed
+    def _second(self, first: Attempt, fault: Fault, leaving: asyncio.Event) -> Attempt | None:
+        """Return the attempt that may mend *fault*; None if it is not worth another request."""
+        if not (self._retries and fault.reminder and first.may_be_replaced()):
+            return None
+        if leaving.is_set() or not first.turn.may_go_on():
+            return None
+        turn = first.correction(fault.reminder)
+        return Attempt(turn, self._choice, self._streams, later=first.spoke)
 
-    def _is_worth(self, first: Attempt, fault: Fault, leaving: asyncio.Event) -> bool:
-        """Say whether *fault* is to be mended by another request, and may be."""
-        mends = fault.reminder is not None and first.may_be_replaced()
-        return self._retries and mends and not leaving.is_set() and first.turn.may_go_on()
+
+def _add_to_second(second: Attempt, event: Event, first: Attempt) -> list[Event]:
+    """Return what may be passed on of *second*: its turn has started, and used tokens, before."""
+    passed = (each for each in second.add(event) if not isinstance(each, Started | Compacted))
+    return [add_usage(each, first.used) for each in passed]

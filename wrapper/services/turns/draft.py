@@ -1,4 +1,4 @@
-"""The draft: a request held against its model, its key and the settings, ready to become a turn."""
+"""The draft of a turn: a request checked against its model, its key and the settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPE_PARAM = "response_format.json_schema.schema"
 
 @dataclass(frozen=True)
 class Draft:
-    """A request as its model takes it. `notes` say what was changed for that."""
+    """A request as its model supports it. `notes` name what was changed for that."""
 
     request: ChatRequest
     model: str
@@ -31,7 +31,7 @@ class Draft:
     strict: bool = False
 
     def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
-        """Return the turn, which goes on from what was said *before* in its *session*."""
+        """Return the turn, which continues the messages *before* it in its *session*."""
         return build_turn(
             self.request,
             model=self.model,
@@ -53,8 +53,8 @@ def make_draft(
 ) -> Draft:
     """Return the draft of *request*.
 
-    Raises ModelNotFound, PermissionDenied or InvalidRequest for what is wrong with the request by
-    itself; whether its messages can follow those of its session is known only with these.
+    Raises ModelNotFound, PermissionDenied or InvalidRequest. Whether the messages can follow those
+    of a session is checked only when the turn is built with them.
     """
     choice = catalog.choose(request.model)
     grant = policy.grant(request, choice.model, principal)
@@ -62,14 +62,14 @@ def make_draft(
         request = _for_agent(request)
     fitted = fit(request, catalog.capabilities(choice.model), strict=strict)
     notes = replace(fitted.notes, model_remapped=choice.remapped or "")
-    drafted = Draft(fitted.request, choice.model, grant, principal, notes, strict)
+    draft = Draft(fitted.request, choice.model, grant, principal, notes, strict)
     if request.session_id is None:
-        drafted.build()
-    return drafted
+        draft.build()
+    return draft
 
 
 def _for_agent(request: ChatRequest) -> ChatRequest:
-    """Return *request* with the schema of its answer as Claude Code takes it from an agent."""
+    """Return *request* with its output schema in the draft that Claude Code supports for agents."""
     output_schema = request.output_schema
     if output_schema is None:
         return request

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class RequestLog:
     """Gathers the facts about a request. When it is closed it logs them, and counts them.
 
-    *draft* is the request, *messages* what its prompts say, or None to leave them out of the log.
-    Without *signals* the app around the gateway learns nothing.
+    The log has the text of *messages* only if they are given. Without *signals*, the app around
+    the gateway does not learn about the request.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The demand: what the answer to a turn must hold, and what one that does not hold it lacks."""
+"""What the answer to a turn must hold, and the faults of an answer that does not hold it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from wrapper.services.messages.reminders import reminder_of_call, reminder_of_sc
 from wrapper.services.turn import OutputSchema, Reminder, ToolCall, Turn
 from wrapper.services.turns.argument_check import checks_calls, find_misfit
 
-# The parameter that functions come in, by the one that chooses among them.
+# The parameter with the functions, by the parameter that chooses among them.
 FUNCTIONS = {"tool_choice": "tools", "function_call": "functions"}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What an answer lacks: the parameter that asks for it, and the *reminder* that says so.
+    """What is wrong with an answer: the parameter that it does not meet.
 
-    Without a reminder it is not worth another request. With an *error* the answer is of no use.
+    The `reminder` tells the model; without one the fault is not worth another request. With an
+    `error` the client cannot use the answer, and gets the error.
     """
 
     param: str
@@ -29,7 +30,7 @@ class Fault:
 
 
 def makes_demands(turn: Turn) -> bool:
-    """Say whether the answers to *turn* have to be looked at."""
+    """Say whether the answers to *turn* have to be checked."""
     tool_choice = turn.tool_choice
     one_call = bool(turn.functions and not tool_choice.parallel)
     return (
@@ -46,14 +47,14 @@ def missing_call(turn: Turn, choice: str) -> Fault:
 
 
 def misfit_call(turn: Turn, calls: Iterable[ToolCall], choice: str) -> Fault | None:
-    """Return the fault of *calls* with arguments that their function does not take, if any."""
+    """Return the fault of *calls* if the arguments of one do not match its function's schema."""
     param = FUNCTIONS[choice]
-    found = find_misfit(turn.functions, calls, param)
-    return Fault(param, found.reminder) if found else None
+    bad_call = find_misfit(turn.functions, calls, param)
+    return Fault(param, bad_call.reminder) if bad_call else None
 
 
 def misfit_answer(output_schema: OutputSchema, text: str) -> Fault | None:
-    """Return the fault of *text*: no JSON, or against an *output_schema* that it must fit."""
+    """Return the fault of *text* if it is no JSON, or does not fit its *output_schema*."""
     try:
         why = misfit(output_schema, text)
     except ApiError as error:  # whether it fits cannot be known

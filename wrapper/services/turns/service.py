@@ -39,9 +39,9 @@ from wrapper.settings import Settings
 
 @dataclass(frozen=True)
 class _Opening:
-    """A request that has its places, with all that its run needs; *held* gives back what it holds.
+    """An admitted request, with all that its run needs. `held` releases what the request holds.
 
-    The request is as the client sent it, with the options of its session.
+    `request` is as the client sent it, with the options of its session.
     """
 
     request: ChatRequest

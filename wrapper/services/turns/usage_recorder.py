@@ -1,7 +1,7 @@
-"""The booking: what a request's turns use, kept as it becomes known.
+"""Record in the ledger what a request's turns use, as soon as it is known.
 
-It is kept before the client is told what was bought with it, so that whatever ends the gateway,
-nothing that was answered is lost.
+Usage is recorded before the client gets the events that it paid for, so that no answered request is
+lost, however the gateway ends.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most
 from wrapper.services.usage.store import NANOS, Amounts, Row, total
 
-Books = dict[str, Amounts]
+AmountsByModel = dict[str, Amounts]
 
 
 class UsageRecorder:
-    """Books for one request; its turns are told apart by their index. It must be closed.
+    """Records the usage of one request, whose turns differ by their index. It must be closed.
 
-    Then *metrics* is told, once, since what is booked may become less until then.
+    *metrics* count the usage only then, since recorded amounts may become smaller until then.
 
-    Everything raises Unavailable where the books cannot be kept and must be; nothing is lost then.
+    All methods raise Unavailable if the ledger cannot be written and USAGE_REQUIRED is set. The
+    ledger keeps what it could not write.
     """
 
     def __init__(self, principal: Principal, ledger: Ledger, rates: RateLimits, metrics: Metrics):
@@ -34,17 +35,17 @@ class UsageRecorder:
         self._ledger = ledger
         self._rates = rates
         self._metrics = metrics
-        # A turn over midnight stays on the day it began on, so that each day's sums are whole.
+        # A turn over midnight counts for the day on which it began, so that no turn is split.
         self._day = ledger.today().isoformat()
-        self._booked: dict[int, Books] = {}
+        self._recorded: dict[int, AmountsByModel] = {}
         self._asked: dict[int, int] = {}
 
     def add(self, index: int, event: Event) -> None:
-        """Book what *event* tells beyond what is booked.
+        """Record what *event* reports beyond what is recorded.
 
-        What is told later may be less, or of another model: the books follow. Until a price is told
-        it is the most that it can be, so that nothing is hidden from a budget meanwhile, and turns
-        that run at once heed each other. Raises QuotaExceeded where a turn has asked the model
+        Later reports may be smaller, or name another model; the ledger follows. Until a price is
+        known, the highest possible one counts, so that no budget overlooks usage, and turns that
+        run at once count against each other. Raises QuotaExceeded if a turn has asked the model
         again although the budget was spent.
         """
         if not isinstance(event, Used):
@@ -52,18 +53,18 @@ class UsageRecorder:
         went_on = 0 < self._asked.get(index, 0) < event.requests
         refusal = self._refusal() if went_on else None
         self._asked[index] = event.requests
-        before, now = self._booked.get(index, {}), _books(event.spent)
-        if now and index == next(iter(self._booked), index):  # one turn stands for the request
+        before, now = self._recorded.get(index, {}), _amounts_by_model(event.spent)
+        if now and index == next(iter(self._recorded), index):  # one turn counts the request
             now[next(iter(now))] += Amounts(requests=1)
-        self._booked[index] = now
+        self._recorded[index] = now
         nothing = Amounts()
         more = {m: now.get(m, nothing) - before.get(m, nothing) for m in {**before, **now}}
-        self._book({model: amounts for model, amounts in more.items() if amounts != nothing})
+        self._record({model: amounts for model, amounts in more.items() if amounts != nothing})
         if refusal:
             raise refusal
 
     def may_go_on(self) -> bool:
-        """Say whether the key's budget allows that the model is asked again."""
+        """Say whether the key's budget allows another request to the model."""
         return self._refusal() is None
 
     def rate_notes(self) -> Notes:
@@ -71,12 +72,12 @@ class UsageRecorder:
         return self._rates.notes(self._principal)
 
     def close(self) -> None:
-        """Tell the meter; no more will be booked."""
+        """Add the usage to the metrics. Nothing can be recorded after that."""
         self._metrics.asked(sum(self._asked.values()))
-        for books in self._booked.values():
-            for model, amounts in books.items():
+        for amounts_by_model in self._recorded.values():
+            for model, amounts in amounts_by_model.items():
                 self._metrics.spent(model, amounts)
-        self._asked, self._booked = {}, {}
+        self._asked, self._recorded = {}, {}
 
     def _refusal(self) -> QuotaExceeded | None:
         if not self._principal.has_budget:
@@ -85,19 +86,21 @@ class UsageRecorder:
             self._ledger.check(self._principal)
         except QuotaExceeded as error:
             return error
-        except Unavailable:  # which `_book` raises, too, where it is to end the turn
+        except Unavailable:  # `_record` raises it, too, if it has to end the turn
             return None
         return None
 
-    def _book(self, more: Books) -> None:
+    def _record(self, more: AmountsByModel) -> None:
         if more:
             name = self._principal.name
-            self._ledger.add(*(Row(self._day, name, model, one) for model, one in more.items()))
+            self._ledger.add(
+                *(Row(self._day, name, model, amounts) for model, amounts in more.items())
+            )
             self._rates.spend(self._principal, total(more.values()).tokens)
 
 
-def _books(spent: Mapping[str, Spent]) -> Books:
-    return {model: _amounts(model, one) for model, one in spent.items()}
+def _amounts_by_model(spent: Mapping[str, Spent]) -> AmountsByModel:
+    return {model: _amounts(model, used) for model, used in spent.items()}
 
 
 def _amounts(model: str, spent: Spent) -> Amounts:
