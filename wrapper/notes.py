@@ -53,6 +53,8 @@ class Notes:
 
     def __or__(self, later: Notes) -> Notes:
         """Return both together: lists are joined, and other values of *later* take precedence."""
+        if later is NO_NOTES:
+            return self
         fields = dict(vars(self))
         for name, value in vars(later).items():
             if isinstance(value, tuple) and name not in _STATES:

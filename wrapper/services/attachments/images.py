@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest
-from wrapper.notes import Notes
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.attachments.media import decode_base64
 from wrapper.services.background.offload.runner import Exceeded, Job, offload
 from wrapper.services.messages.message import ChatMessage
@@ -65,6 +65,8 @@ def check_images(
     if strict:
         _refuse(shrunk, "the model would get this image smaller than it is")
         _refuse(corrected, "this file has another type than it says, or a wrong checksum")
+    if not shrunk and not corrected:
+        return NO_NOTES
     return Notes(resized_images=tuple(shrunk), corrected_files=tuple(corrected))
 
 

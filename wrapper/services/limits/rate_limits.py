@@ -14,7 +14,7 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from wrapper.errors import RateLimited, Unavailable
-from wrapper.notes import Notes, RateState
+from wrapper.notes import NO_NOTES, Notes, RateState
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError
 
@@ -68,7 +68,7 @@ class RateLimits:
         with self._reached(required=False):
             for what, limit in _limits(principal):
                 rates.append(RateState(what, limit.amount, *self._state(what, limit, principal)))
-        return Notes(rates=tuple(rates))
+        return Notes(rates=tuple(rates)) if rates else NO_NOTES
 
     def _state(self, what: str, limit: RateLimitItem, principal: Principal) -> tuple[int, int]:
         """Return what is left in the window, and the seconds until the window ends."""

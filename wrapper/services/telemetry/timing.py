@@ -67,13 +67,15 @@ class Timing:
         return {name: seconds for name, seconds in known if seconds is not None}
 
     def notes(self) -> Notes:
-        """Return the times that are known."""
-        source = {"lease": self.source}
-        return Notes(
-            timing=tuple(
-                TimedPart(name, seconds, source.get(name, ""))
-                for name, seconds in self.parts().items()
-            )
+        """Return the times that are known, as notes."""
+        return Notes(timing=self.timed_parts())
+
+    def timed_parts(self) -> tuple[TimedPart, ...]:
+        """Return the times that are known, with the source of the lease."""
+        sources = {"lease": self.source}
+        return tuple(
+            TimedPart(name, seconds, sources.get(name, ""))
+            for name, seconds in self.parts().items()
         )
 
     def _elapsed(self) -> float:

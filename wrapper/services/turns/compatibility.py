@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.errors import InvalidRequest
-from wrapper.notes import Notes
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Capabilities
 from wrapper.services.request import ChatRequest
 
@@ -30,6 +30,8 @@ class CompatibleRequest:
     @property
     def notes(self) -> Notes:
         """Return what the client learns about its parameters."""
+        if not (self.ignored or self.clamped or self.adapted):
+            return NO_NOTES
         return Notes(
             ignored_params=self.ignored,
             clamped_params=tuple(self.clamped),

@@ -61,7 +61,9 @@ def make_draft(
     if grant.profile == "agent":
         request = _for_agent(request)
     fitted = fit(request, catalog.capabilities(choice.model), strict=strict)
-    notes = replace(fitted.notes, model_remapped=choice.remapped or "")
+    notes = fitted.notes
+    if choice.remapped:
+        notes = replace(notes, model_remapped=choice.remapped)
     draft = Draft(fitted.request, choice.model, grant, principal, notes, strict)
     if request.session_id is None:
         draft.build()

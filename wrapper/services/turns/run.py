@@ -83,8 +83,12 @@ class Run:
 
     def notes(self) -> Notes:
         """Return what the client learns about the answer, as far as it is known now."""
-        known = self._notes | self._recorder.rate_notes() | self._log.timing.notes()
-        return replace(known, cost_usd=self._answers.cost_usd())
+        return replace(
+            self._notes,
+            rates=self._recorder.rates(),
+            timing=self._log.timing.timed_parts(),
+            cost_usd=self._answers.cost_usd(),
+        )
 
     def close(self) -> None:
         """End the turns that still run, and give back what the request holds."""

@@ -225,7 +225,7 @@ class TurnService:
         notes = check_images(listed, shrinks, strict=strict, gone=opening.caller.gone)
         before = opening.session_turn.before
         paths = adapted_paths(listed, before, changed=adapted, strict=strict)
-        return replace(notes, adapted_messages=paths)
+        return replace(notes, adapted_messages=paths) if paths else notes
 
     def _watchdog(self, caller: Caller) -> Watchdog:
         return Watchdog(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
-from wrapper.notes import Notes
+from wrapper.notes import RateState
 from wrapper.services.events import Event, Spent, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
@@ -67,9 +67,9 @@ class UsageRecorder:
         """Say whether the key's budget allows another request to the model."""
         return self._refusal() is None
 
-    def rate_notes(self) -> Notes:
+    def rates(self) -> tuple[RateState, ...]:
         """Return the state of the key's rates."""
-        return self._rates.notes(self._principal)
+        return self._rates.notes(self._principal).rates
 
     def close(self) -> None:
         """Add the usage to the metrics. Nothing can be recorded after that."""
