@@ -8,8 +8,8 @@ from wrapper.cli import commands
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.error_handlers import register_error_handlers
+from wrapper.routes.json_response import register_common_headers
 from wrapper.routes.paths import PathCorrection, SingleSlashes
-from wrapper.routes.responses import register_common_headers
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
 from wrapper.services.engine import Engine

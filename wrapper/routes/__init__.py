@@ -3,8 +3,8 @@
 from wrapper.routes.context import caller, principal, request_id
 from wrapper.routes.headers import error_headers
 from wrapper.routes.json_body import load
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.routes.sse import stream_response
 
 __all__ = [

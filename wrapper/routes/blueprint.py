@@ -10,11 +10,11 @@ from wrapper.routes.chat import chat
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
+from wrapper.routes.json_response import register_common_headers
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.openapi import docs
 from wrapper.routes.operation import operation_of
-from wrapper.routes.responses import register_common_headers
 from wrapper.routes.sessions import sessions
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage

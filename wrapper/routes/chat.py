@@ -10,8 +10,8 @@ from flask import Blueprint, Response
 from wrapper.routes.context import admit_caller, current_gateway
 from wrapper.routes.headers import ANSWER, note_headers
 from wrapper.routes.json_body import load
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.routes.sse import Stream, open_stream, stream_response
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema

@@ -13,7 +13,7 @@ from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.context import current_gateway, is_counted, principal, request_id
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
-from wrapper.routes.responses import reply
+from wrapper.routes.json_response import reply
 from wrapper.services import resources
 
 CHAT_ENDPOINT = "wrapper.chat.create_completion"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from wrapper.routes.context import current_gateway
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.schemas.health import HealthSchema, ReadySchema
 
 health = Blueprint("health", __name__)

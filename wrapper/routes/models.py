@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.schemas.models import ModelListSchema, ModelSchema
 from wrapper.services.catalog import Catalog, Model, created
 

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, request
 
 from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.schemas.base import load_data
 from wrapper.schemas.sessions import (
     PAGE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.routes.responses import reply
 from wrapper.schemas.base import load_data
 from wrapper.schemas.usage import USAGE_QUERY, UsageQuerySchema, UsageReportSchema
 
