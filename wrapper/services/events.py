@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
+from operator import add
 from typing import Literal
 
 from wrapper.errors import ApiError
@@ -34,10 +36,19 @@ class Usage:
         """Return the tokens of prompt and answer."""
         return self.prompt + self.output
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.cache_read + other.cache_read,
+            self.cache_creation + other.cache_creation,
+            self.output + other.output,
+            self.reasoning + other.reasoning,
+        )
+
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Return the sum of all *parts*."""
-    return Usage(*map(sum, zip(*map(astuple, (Usage(), *parts)), strict=True)))
+    return reduce(add, parts, Usage())
 
 
 def sum_costs(costs: Iterable[float | None]) -> float | None:

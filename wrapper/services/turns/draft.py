@@ -21,7 +21,10 @@ SHAPE_PARAM = "response_format.json_schema.schema"
 
 @dataclass(frozen=True)
 class Draft:
-    """A request as its model supports it. `notes` name what was changed for that."""
+    """A request as its model supports it. `notes` name what was changed for that.
+
+    `turn` is the turn of a request without a session, which was built to check it.
+    """
 
     request: ChatRequest
     model: str
@@ -29,9 +32,12 @@ class Draft:
     principal: Principal
     notes: Notes = NO_NOTES
     strict: bool = False
+    turn: Turn | None = None
 
     def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
+        if self.turn and session is None:
+            return self.turn
         return build_turn(
             self.request,
             model=self.model,
@@ -65,9 +71,7 @@ def make_draft(
     if choice.remapped:
         notes = replace(notes, model_remapped=choice.remapped)
     draft = Draft(fitted.request, choice.model, grant, principal, notes, strict)
-    if request.session_id is None:
-        draft.build()
-    return draft
+    return replace(draft, turn=draft.build()) if request.session_id is None else draft
 
 
 def _for_agent(request: ChatRequest) -> ChatRequest:
