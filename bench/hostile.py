@@ -31,6 +31,10 @@ from tests.support.socket_client import Client, request
 MOST = 1.5
 CALLERS = 10
 ROUNDS = 30
+# The next process boots meanwhile, so that each first token finds a warm one.
+BOOT_SECONDS = 0.7
+# The attack is under way after this long.
+ATTACK_SECONDS = 2.0
 PATH = "/v1/chat/completions"
 LEVELS = 60
 ANSWER = '{"x": ' + "[" * LEVELS + '""' + "]" * LEVELS + "}"
@@ -117,7 +121,7 @@ def measure(server: Server, rounds: int) -> float:
     times = []
     for _ in range(rounds):
         times.append(first_token(server))
-        time.sleep(0.7)
+        time.sleep(BOOT_SECONDS)
     return statistics.median(times)
 
 
@@ -129,7 +133,7 @@ def main(rounds: int = ROUNDS) -> int:
             measure(server, 3)
             alone = measure(server, rounds)
             with attacked(server):
-                time.sleep(2)
+                time.sleep(ATTACK_SECONDS)
                 beside = measure(server, rounds)
         finally:
             server.stop()

@@ -89,3 +89,9 @@ def error_of(response, status):
     assert error["param"] is None or isinstance(error["param"], str)
     assert error["code"] is None or isinstance(error["code"], str)
     return error
+
+
+def open_with_key(server: ScriptedServer, path: str, method: str = "POST", key: str = KEY):
+    """Send CHAT_BODY to *path* with *key* in the headers of both kinds of client."""
+    headers = {"api-key": key, "x-api-key": key}
+    return server.client.open(path, method=method, json=CHAT_BODY, headers=headers)

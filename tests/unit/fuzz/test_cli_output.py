@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support import random_claude
 from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude.conversation.compaction import Compaction
 from wrapper.services.claude.conversation.conversation import Conversation
@@ -157,22 +158,9 @@ def delta(**fields):
 
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1}
-MODEL_USAGE = {"m": {"inputTokens": 3, "outputTokens": 2, "costUSD": 0.001}}
 START = event(type="message_start", message={"model": "m", "usage": USAGE})
 STOP = event(type="message_delta", delta={"stop_reason": "end_turn"}, usage=USAGE)
-RESULT = {
-    "type": "result",
-    "subtype": "success",
-    "is_error": False,
-    "num_turns": 1,
-    "duration_ms": 1,
-    "duration_api_ms": 1,
-    "session_id": "s",
-    "total_cost_usd": 0.001,
-    "usage": USAGE,
-    "modelUsage": MODEL_USAGE,
-    "result": "Hello.",
-}
+RESULT = {**random_claude.RESULT, "usage": USAGE}
 TOOL = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
 FRAMES = [
     START,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of
+from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer, error_of, open_with_key
 from wrapper.routes.paths import PathCorrection
 
 CHAT_PATHS = [
@@ -23,24 +23,18 @@ def server():
     return ScriptedServer(api_key=KEY)
 
 
-def send(server, path, method="POST", key=KEY):
-    return server.client.open(
-        path, method=method, json=CHAT_BODY, headers={"api-key": key, "x-api-key": key}
-    )
-
-
 @pytest.mark.parametrize("path", CHAT_PATHS)
 def test_chat_paths(server, path):
     """A trailing slash and a missing or repeated prefix are corrected."""
-    assert send(server, path).json["choices"]
-    assert send(server, path, key="wrong").status_code == 401
+    assert open_with_key(server, path).json["choices"]
+    assert open_with_key(server, path, key="wrong").status_code == 401
 
 
 @pytest.mark.parametrize("path", MODEL_PATHS)
 def test_model_paths(server, path):
     """The paths of models are corrected, too."""
-    assert send(server, path, "GET").json["object"] in ("list", "model")
-    assert send(server, path, "GET", key="wrong").status_code == 401
+    assert open_with_key(server, path, "GET").json["object"] in ("list", "model")
+    assert open_with_key(server, path, "GET", key="wrong").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from tests.support.scripted_server import CHAT_BODY, KEY, ScriptedServer
+from tests.support.scripted_server import KEY, ScriptedServer, open_with_key
 from wrapper import Gateway
 from wrapper.routes.unserved import METHODS, UNSERVED
 from wrapper.settings import Settings
@@ -23,41 +23,37 @@ def server():
     return ScriptedServer(api_key=KEY)
 
 
-def send(server, path, method="POST", key=KEY):
-    return server.client.open(
-        path, method=method, json=CHAT_BODY, headers={"api-key": key, "x-api-key": key}
-    )
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("resource", UNSERVED)
 def test_unserved(server, resource, method):
     """A path of OpenAI's that is not served is a 404 with the reason, once the key is checked."""
     path = f"/v1/{EXAMPLES.get(resource, resource)}"
     for variant in (path, f"{path}/", path.removeprefix("/v1"), f"/v1{path}"):
-        response = send(server, variant, method)
+        response = open_with_key(server, variant, method)
         error = response.json["error"]
         assert (response.status_code, error["code"]) == (404, "unknown_url")
         assert f"{method} {path}. " in error["message"]
         assert ("Claude" in error["message"]) or ("This gateway" in error["message"])
-        assert send(server, variant, method, key="wrong").status_code == 401
+        assert open_with_key(server, variant, method, key="wrong").status_code == 401
 
 
 @pytest.mark.parametrize("resource", sorted(set(UNSERVED) - {"embeddings", "videos"}))
 def test_alternative(server, resource):
     """The error names the path to use instead."""
-    assert "/v1/chat/completions" in send(server, f"/v1/{resource}").json["error"]["message"]
+    assert (
+        "/v1/chat/completions" in open_with_key(server, f"/v1/{resource}").json["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize("resource", CLAUDE_LACKS)
 def test_what_claude_lacks(server, resource):
     """The error for something that Claude itself cannot do says so."""
-    assert "Claude " in send(server, f"/v1/{resource}").json["error"]["message"]
+    assert "Claude " in open_with_key(server, f"/v1/{resource}").json["error"]["message"]
 
 
 def test_unknown_path(server):
     """Any other path is a 404 that names the path of chat completions."""
-    response = send(server, "/api/v1/chat/completions")
+    response = open_with_key(server, "/api/v1/chat/completions")
     assert response.status_code == 404
     assert "POST /v1/chat/completions" in response.json["error"]["message"]
 
