@@ -6,6 +6,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -149,6 +150,7 @@ def _sent_key(headers: Headers) -> bytes:
     return sent.encode("latin-1", "replace")
 
 
+@lru_cache
 def _hostname(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any, cast
 
 from flask import current_app, g, request
 
+from wrapper.ids import new_id
 from wrapper.routes.connection import connection_probe
 from wrapper.services.principal import Caller, Principal
 
@@ -28,7 +28,7 @@ def request_id() -> str:
     if id_ is None:
         sent = request.headers.get("x-request-id", "")
         valid = _REQUEST_ID.fullmatch(sent)
-        id_ = g.request_id = sent if valid else f"req_{secrets.token_hex(16)}"
+        id_ = g.request_id = sent if valid else new_id("req_")
     return id_
 
 

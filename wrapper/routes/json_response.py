@@ -29,11 +29,12 @@ def register_common_headers(target: Blueprint | Flask) -> None:
 def add_common_headers(response: Response) -> Response:
     """Add the headers that every response has. A header that the view has set stays."""
     headers = response.headers
-    if REQUEST_ID in headers:  # added before, by a blueprint inside of the app
+    present = {name.lower() for name, _ in headers}
+    if REQUEST_ID in present:  # added before, by a blueprint inside of the app
         return response
     headers.add(REQUEST_ID, request_id())
     headers.add(PROCESSING, elapsed_ms())
     for name, value in SECURITY.items():
-        if name not in headers:
+        if name.lower() not in present:
             headers.add(name, value)
     return response

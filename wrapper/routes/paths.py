@@ -68,7 +68,7 @@ def _path_as_sent(environ: Environ) -> str:
     """Return the path with its escapes if the server provides it; else as WSGI decodes it."""
     path = str(environ.get("PATH_INFO", ""))
     sent = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").partition("?")[0]
-    return sent if _decoded(sent) == path else path
+    return sent if sent == path or _decoded(sent) == path else path
 
 
 def _decoded(path: str) -> str:

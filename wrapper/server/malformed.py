@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import secrets
 from http import HTTPStatus
 from ssl import SSLError
 
 from gunicorn.http import errors as http
 
 from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, UnknownUrl
+from wrapper.ids import new_id
 from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY, error_headers
 from wrapper.routes.json_body import JSON_TYPE
 
@@ -42,7 +42,7 @@ def error_for(fault: BaseException) -> ApiError:
 
 def response(error: ApiError) -> tuple[str, bytes]:
     """Return an id for the request, and the bytes of the answer."""
-    id_ = f"req_{secrets.token_hex(16)}"
+    id_ = new_id("req_")
     body = json.dumps(error.body()).encode()
     headers = {
         "Connection": "close",

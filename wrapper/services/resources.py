@@ -6,13 +6,17 @@ import ctypes
 import errno
 import os
 import resource
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from wrapper.errors import Unavailable
 
 # Kept free for health checks and refusals. A turn takes up to 16.
 SPARE_DESCRIPTORS = 48
+COUNT_SECONDS = 0.05
 RETRY_SECONDS = 5
 # glibc's option for the size from which blocks are mapped one by one, and returned when freed.
 M_MMAP_THRESHOLD = -3
@@ -29,9 +33,12 @@ LACKS = {
 NO_THREAD = "can't start new thread"
 
 
-def check() -> None:
-    """Raise Unavailable where too little is left for another turn."""
-    if _few_descriptors():
+def check(clock: Callable[[], float] = time.monotonic) -> None:
+    """Raise Unavailable where too little is left for another turn.
+
+    It counts again after COUNT_SECONDS at the earliest, since counting delays each request.
+    """
+    if _few_descriptors_in(clock() // COUNT_SECONDS):
         raise _short_of(DESCRIPTORS)
 
 
@@ -69,6 +76,12 @@ def return_large_blocks() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+
+
+@lru_cache(maxsize=1)
+def _few_descriptors_in(period: float) -> bool:
+    """Return what was found first in this *period*."""
+    return _few_descriptors()
 
 
 def _few_descriptors() -> bool:

@@ -1,6 +1,7 @@
 """Resources: which errors come from a shortage, and what clients get for them."""
 
 import errno
+import itertools
 import os
 import resource
 import subprocess
@@ -53,15 +54,25 @@ SLACK = 16
 
 def test_descriptors(limit):
     """No turn begins with the descriptors that are kept for refusals."""
-    resources.check()
+    moments = itertools.count()
+    resources.check(lambda: next(moments))
     used = len(os.listdir("/dev/fd")) - 1  # without the folder itself
     limit(used + resources.SPARE_DESCRIPTORS - SLACK)
     with pytest.raises(Unavailable, match="ulimit"):
-        resources.check()
+        resources.check(lambda: next(moments))
     assert resources.health()["status"] == "failing"
     resources.make_room(used + resources.SPARE_DESCRIPTORS + SLACK)
-    resources.check()
+    resources.check(lambda: next(moments))
     assert resources.health() == {"status": "ok"}
+
+
+def test_descriptors_are_counted_now_and_then(limit):
+    """Requests of the same instant share one count of the descriptors."""
+    resources.check(lambda: 1000.0)
+    limit(len(os.listdir("/dev/fd")) + SLACK)
+    resources.check(lambda: 1000.0)
+    with pytest.raises(Unavailable):
+        resources.check(lambda: 1000.0 + resources.COUNT_SECONDS)
 
 
 def test_room_that_is_not_to_be_had(limit):

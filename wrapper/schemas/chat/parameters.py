@@ -144,7 +144,7 @@ _BY_KIND = {kind: parameters_of(kind) for kind in Kind}
 def used_parameters(body: Mapping[str, Any], kind: Kind) -> Iterator[str]:
     """Yield the parameters of *kind* that the request *body* sets to other than neutral values."""
     for name, parameter in _BY_KIND[kind].items():
-        if not is_neutral(body.get(name), parameter.neutral):
+        if name in body and not is_neutral(body[name], parameter.neutral):
             yield name
 
 

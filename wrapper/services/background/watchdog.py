@@ -10,7 +10,10 @@ CHECK_SECONDS = 0.25
 
 
 class Watchdog:
-    """Watches one request. It calls *gone* and *draining* at most every CHECK_SECONDS."""
+    """Watches one request, which has just been checked.
+
+    It calls *gone* and *draining* at most every CHECK_SECONDS.
+    """
 
     def __init__(
         self,
@@ -27,7 +30,7 @@ class Watchdog:
         self._limit = limit
         self._grace = grace
         self._deadline = clock() + limit
-        self._due = 0.0
+        self._due = clock() + CHECK_SECONDS
         self._drain_deadline: float | None = None
 
     def check(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
+from wrapper.ids import new_id
 from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.events import (
@@ -73,7 +73,7 @@ class ChatPresenter:
     ) -> ChatPresenter:
         """Return the presenter of a new completion that answers *request*."""
         return cls(
-            id=f"chatcmpl-{secrets.token_hex(16)}",
+            id=new_id("chatcmpl-"),
             created=int(time.time()),
             name_notes=name_notes,
             choices=request.n,

@@ -62,9 +62,14 @@ class Timing:
 
     def parts(self) -> dict[str, float]:
         """Return the known seconds, in the order of the parts."""
-        names = ("queue", "lease", "configure", "first_token", "total")
-        known = ((name, getattr(self, name)) for name in names)
-        return {name: seconds for name, seconds in known if seconds is not None}
+        parts = {
+            "queue": self.queue,
+            "lease": self.lease,
+            "configure": self.configure,
+            "first_token": self.first_token,
+            "total": self.total,
+        }
+        return {name: seconds for name, seconds in parts.items() if seconds is not None}
 
     def notes(self) -> Notes:
         """Return the times that are known, as notes."""
@@ -72,9 +77,8 @@ class Timing:
 
     def timed_parts(self) -> tuple[TimedPart, ...]:
         """Return the times that are known, with the source of the lease."""
-        sources = {"lease": self.source}
         return tuple(
-            TimedPart(name, seconds, sources.get(name, ""))
+            TimedPart(name, seconds, self.source if name == "lease" else "")
             for name, seconds in self.parts().items()
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Catalog
@@ -21,10 +22,7 @@ SHAPE_PARAM = "response_format.json_schema.schema"
 
 @dataclass(frozen=True)
 class Draft:
-    """A request as its model supports it. `notes` name what was changed for that.
-
-    `turn` is the turn of a request without a session, which was built to check it.
-    """
+    """A request as its model supports it. `notes` name what was changed for that."""
 
     request: ChatRequest
     model: str
@@ -32,12 +30,14 @@ class Draft:
     principal: Principal
     notes: Notes = NO_NOTES
     strict: bool = False
-    turn: Turn | None = None
 
-    def build(self, before: Sequence[ChatMessage] = (), session: SessionKey | None = None) -> Turn:
+    @cached_property
+    def turn(self) -> Turn:
+        """The turn of a request without a session. Raises InvalidRequest."""
+        return self.build((), None)
+
+    def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
-        if self.turn and session is None:
-            return self.turn
         return build_turn(
             self.request,
             model=self.model,
@@ -71,7 +71,9 @@ def make_draft(
     if choice.remapped:
         notes = replace(notes, model_remapped=choice.remapped)
     draft = Draft(fitted.request, choice.model, grant, principal, notes, strict)
-    return replace(draft, turn=draft.build()) if request.session_id is None else draft
+    if request.session_id is None:
+        _ = draft.turn  # which checks the messages
+    return draft
 
 
 def _for_agent(request: ChatRequest) -> ChatRequest:

@@ -135,10 +135,11 @@ class TurnService:
     def _start(self, opening: _Opening) -> Run:
         """Return the run of new turns."""
         request, caller, session_turn = opening.request, opening.caller, opening.session_turn
-        turn = opening.draft.build(session_turn.before, session_turn.key)
+        draft, key = opening.draft, session_turn.key
+        turn = draft.build(session_turn.before, key) if key else draft.turn
         # Other turns of the key may have spent the budget meanwhile.
         self._limits.ledger.check(caller.principal)
-        notes = opening.draft.notes | self._inspect(opening, turn.adapted)
+        notes = draft.notes | self._inspect(opening, turn.adapted)
         signals = self._observers.signals(turn, caller.request_id)
         log = self._log(opening, turn.messages, signals)
         recorder = self._recorder(caller)
@@ -182,7 +183,8 @@ class TurnService:
         if makes_demands(turn):
             retries = self._settings.retry_bad_answers
             runner = Correction(runner, request.choice_param, request.stream, retries)
-        turn = replace(turn, may_go_on=recorder.may_go_on)
+        if recorder.has_budget:
+            turn = replace(turn, may_go_on=recorder.may_go_on)
         return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=recorder.add)
 
     def _log(

@@ -63,6 +63,11 @@ class UsageRecorder:
         if refusal:
             raise refusal
 
+    @property
+    def has_budget(self) -> bool:
+        """Say whether the key has a budget, which a turn may exhaust."""
+        return self._principal.has_budget
+
     def may_go_on(self) -> bool:
         """Say whether the key's budget allows another request to the model."""
         return self._refusal() is None
@@ -80,7 +85,7 @@ class UsageRecorder:
         self._asked, self._recorded = {}, {}
 
     def _refusal(self) -> QuotaExceeded | None:
-        if not self._principal.has_budget:
+        if not self.has_budget:
             return None
         try:
             self._ledger.check(self._principal)
