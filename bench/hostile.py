@@ -12,20 +12,22 @@ import http.client
 import io
 import itertools
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from bench.upstream import serving
-from tests.support.server import MODEL, Server
+from tests.support.server import DEADLINE, MODEL, Server
 from tests.support.socket_client import Client, request
 
 MOST = 1.5
@@ -85,25 +87,38 @@ def _body(parts: list[Any], **more: Any) -> bytes:
 
 @contextmanager
 def attacked(server: Server) -> Iterator[None]:
-    """Let CALLERS send such requests, each one after another."""
-    over, image = threading.Event(), costly_image()
+    """Let CALLERS send such requests, each one after another.
 
-    def attack(first: int) -> None:
-        for body in itertools.islice(bodies(image), first, None):
-            if over.is_set():
-                return
-            with suppress(OSError, http.client.HTTPException):
-                server.call("POST", PATH, body)
-
-    callers = [threading.Thread(target=attack, args=(n,)) for n in range(CALLERS)]
-    for caller in callers:
-        caller.start()
+    They have a process of their own, so that they delay the gateway and not the measurement.
+    """
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    attackers = context.Process(target=attack, args=(server.port, begun))
+    attackers.start()
     try:
+        begun.wait(DEADLINE)
         yield
     finally:
-        over.set()
-        for caller in callers:
-            caller.join()
+        attackers.kill()
+        attackers.join()
+
+
+def attack(port: int, begun: Event) -> None:
+    """Send costly requests to *port* without end."""
+    image = costly_image()
+
+    def call(first: int) -> None:
+        for body in itertools.islice(bodies(image), first, None):
+            with suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+                with closing(connection):
+                    connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+                    connection.getresponse().read()
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        calls = callers.map(call, range(CALLERS))
+        begun.set()
+        list(calls)
 
 
 def first_token(server: Server) -> float:

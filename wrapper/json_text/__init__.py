@@ -6,3 +6,4 @@ from typing import Any
 
 # A JSON object, parsed or to be written.
 Json = dict[str, Any]
+Bytes = bytes | bytearray

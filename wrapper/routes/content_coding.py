@@ -11,6 +11,7 @@ from typing import Any
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from wrapper.errors import MalformedRequest, UnsupportedMediaType
+from wrapper.json_text import Bytes
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -54,7 +55,7 @@ def codings(header: str) -> list[str]:
     return applied
 
 
-def expand(data: bytes, applied: Sequence[str], limit: int) -> bytes:
+def expand(data: Bytes, applied: Sequence[str], limit: int) -> Bytes:
     """Undo the codings that were *applied* to *data*, and return the result.
 
     Raises MalformedRequest if the data is not encoded so, is truncated or continues after its end,
@@ -73,7 +74,7 @@ def expand(data: bytes, applied: Sequence[str], limit: int) -> bytes:
     return data
 
 
-def _expand(make: Callable[[], Any], data: bytes, limit: int, allows_parts: bool) -> bytes:
+def _expand(make: Callable[[], Any], data: Bytes, limit: int, allows_parts: bool) -> bytes:
     """Decode *data* with decoders from *make*, each for one part."""
     expanded, decoder, parts = bytearray(), make(), 1
     for start in range(0, len(data), STEP_BYTES):

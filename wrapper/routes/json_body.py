@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
+from wrapper.json_text import Bytes
 from wrapper.json_text.precision import read_number
 from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
@@ -19,6 +20,8 @@ from wrapper.routes.content_coding import codings, expand
 from wrapper.schemas.base import load_data
 
 BODY_BYTES = 32 * 1024 * 1024
+# What gunicorn reads at once. For smaller pieces it would copy the rest of that again and again.
+PIECE_BYTES = 128 * 1024
 JSON_TYPE = "application/json"
 TOO_DEEP = "The body's JSON is nested too deeply."
 
@@ -43,11 +46,11 @@ def load(schema: Schema) -> Any:
         raise InvalidRequest(TOO_DEEP) from None
 
 
-def _read() -> bytes:
+def _read() -> Bytes:
     # One byte above the limit: Werkzeug silently truncates a body of unknown length at its limit.
     request.max_content_length = BODY_BYTES + 1
     try:
-        data = request.get_data(cache=False)
+        data = _read_all(request.stream, request.content_length)
     except (OSError, ClientDisconnected):
         data = None
     except (HTTPException, MemoryError):
@@ -62,7 +65,21 @@ def _read() -> bytes:
     return data
 
 
-def parse(data: bytes) -> dict[str, Any]:
+def _read_all(stream: Any, length: int | None) -> Bytes:
+    """Return all bytes of *stream*, which has at most *length* bytes, if that is known.
+
+    Then they are read in place: a body takes memory, and time for its pages, only once.
+    """
+    if length is None:
+        return b"".join(iter(lambda: stream.read(PIECE_BYTES), b""))
+    data = bytearray(length)
+    view, end = memoryview(data), 0
+    while end < length and (size := stream.readinto(view[end : end + PIECE_BYTES])):
+        end += size
+    return data if end == length else data[:end]
+
+
+def parse(data: Bytes) -> dict[str, Any]:
     """Return the JSON object in *data*, which must follow RFC 8259 and hold valid Unicode.
 
     A name that an object repeats is refused: parsers differ in which of its values they use.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 # A client that keeps sending gets one more second for each of these bytes.
 LEAST_RATE = 8192
+# A larger buffer would be mapped anew for each read, and its pages cost more time than its bytes.
+LARGEST_READ = 128 * 1024
 # The system's buffer for an answer that the client has not read, instead of megabytes. It is large
 # enough for a distant client, and small enough that Claude Code soon has to wait for a client that
 # does not read.
@@ -60,7 +62,7 @@ class RequestSocket:
         """Return what the client has sent, or nothing if the time is over."""
         if not self._poll.poll(1000 * self._seconds_left()):
             self.timed_out = True
-        data = b"" if self.timed_out else self._sock.recv(size)
+        data = b"" if self.timed_out else self._sock.recv(min(size, LARGEST_READ))
         self._deadline += len(data) / LEAST_RATE
         return data
 
