@@ -14,15 +14,13 @@ from typing import Any, NoReturn
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from wrapper import engines, prometheus
+from wrapper import prometheus, start_checks
 from wrapper.auth import guard
-from wrapper.auth.key_file import open_keys
 from wrapper.server import log_setup
 from wrapper.server.timeouts import limit_connections
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
-from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError, load
 
 # The descriptors of a turn: its connection, a loop, and pipes to its process and to the next one,
@@ -63,10 +61,7 @@ def configuration() -> dict[str, Any]:
 def _valid_settings() -> Settings:
     try:
         settings = load()
-        engines.check(settings)
-        open_keys(settings)
-        if settings.redis_url:
-            open_rates(settings)
+        start_checks.check(settings)
     except SettingsError as error:
         refuse(*error.mistakes)
     return settings

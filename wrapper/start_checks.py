@@ -1,0 +1,60 @@
+"""The checks before a gateway starts. The server and the doctor run the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wrapper import engines
+from wrapper.auth.key_file import SETTING, open_keys
+from wrapper.services.limits.rate_limits import open_rates
+from wrapper.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True)
+class StartCheck:
+    """One check of what *subject* names.
+
+    `run` returns in a few words what is good, or raises SettingsError with all mistakes, each of
+    which says what to do.
+    """
+
+    subject: str
+    run: Callable[[], str]
+
+
+def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
+    """Return the checks that apply to *settings*, which are valid by themselves."""
+    checks = [StartCheck("engine", lambda: _check_engine(settings))]
+    if settings.api_keys_file:
+        checks.append(StartCheck(SETTING, lambda: _check_keys(settings)))
+    if settings.redis_url:
+        checks.append(StartCheck("REDIS_URL", lambda: _check_rates(settings)))
+    return tuple(checks)
+
+
+def check(settings: Settings) -> None:
+    """Run all checks. Raises SettingsError with the mistakes of all of them."""
+    mistakes: list[str] = []
+    for start_check in start_checks(settings):
+        try:
+            start_check.run()
+        except SettingsError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise SettingsError(mistakes)
+
+
+def _check_engine(settings: Settings) -> str:
+    engines.check(settings)
+    return settings.wrapper_engine
+
+
+def _check_keys(settings: Settings) -> str:
+    open_keys(settings)
+    return f"{settings.api_keys_file} can be used"
+
+
+def _check_rates(settings: Settings) -> str:
+    open_rates(settings)
+    return "is the URL of a Redis"
