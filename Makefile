@@ -19,16 +19,16 @@ PIP_INSTALL := pip install -qq --disable-pip-version-check
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/gateway ## make .venv with the gateway's packages, and a Claude Code if there is none
+install: $(VENV)/gateway ## make .venv with the gateway's packages and a Claude Code
 
-# Of the CLI's package only the claude binary is used, so its dependencies are left out.
+# Of the CLI's package only the claude binary is used, so its dependencies are left out. It is
+# installed even if there is a claude in the PATH, which may be too old, and which the demo ignores.
 $(VENV)/gateway: requirements.txt requirements-extras.txt requirements-cli.txt
 	@echo "Installing the gateway's packages into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/$(PIP_INSTALL) -r requirements.txt -r requirements-extras.txt
-	@test -n "$$CLAUDE_CLI_PATH" || command -v claude > /dev/null || { \
-		echo "Installing Claude Code, which is not in the PATH, into $(VENV) ..." && \
-		$(BIN)/$(PIP_INSTALL) --no-deps -r requirements-cli.txt; }
+	@echo "Installing Claude Code into $(VENV) ..."
+	@$(BIN)/$(PIP_INSTALL) --no-deps -r requirements-cli.txt
 	@touch $@
 
 $(VENV)/tools: $(VENV)/gateway requirements-dev.txt
