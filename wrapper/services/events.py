@@ -130,6 +130,27 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True)
+class Thought:
+    """The model has ended a thinking block. Its `text` came in ReasoningDeltas; it may be empty.
+
+    The model's API takes the block back only unchanged, with this `signature`. `prefix` is a digest
+    of what came before it; see Thinking.
+    """
+
+    text: str
+    signature: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class RedactedThought:
+    """The model has ended a thinking block that its API shows only encrypted, as `data`."""
+
+    data: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class ToolUse:
     """The engine uses one of its own tools. `arguments` is the JSON text that the model wrote."""
 
@@ -199,6 +220,8 @@ Event = (
     Started
     | TextDelta
     | ReasoningDelta
+    | Thought
+    | RedactedThought
     | ToolUse
     | CallStarted
     | CallDelta

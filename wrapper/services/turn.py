@@ -97,8 +97,29 @@ class ToolResult:
     parts: tuple[str | Image, ...]
 
 
+@dataclass(frozen=True)
+class Thinking:
+    """A thinking block of an earlier answer, with the `signature` that the model's API gave it.
+
+    `prefix` is the engine's digest of the model and of what came before the block. Where these
+    differ the API may refuse the block, so that the engine leaves it out. Callers only pass it on.
+    """
+
+    text: str
+    signature: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class RedactedThinking:
+    """A thinking block that the model's API shows only encrypted, as `data`; see Thinking."""
+
+    data: str
+    prefix: str = ""
+
+
 # A str is a text.
-Part = str | Image | Document | ToolCall | ToolResult
+Part = str | Image | Document | ToolCall | ToolResult | Thinking | RedactedThinking
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from wrapper.services.turn import (
     Message,
     OutputSchema,
     Part,
+    RedactedThinking,
     Reminder,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -137,6 +139,10 @@ def _block(part: Part, prefix: str) -> Block:
         case ToolResult():
             content = [_block(inner, prefix) for inner in part.parts]
             return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
+        case Thinking():
+            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        case RedactedThinking():
+            return {"type": "redacted_thinking", "data": part.data}
 
 
 def _id(call_id: str) -> str:
