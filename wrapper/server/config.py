@@ -185,7 +185,13 @@ def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """With --reload, forget the modules that came with the fork: their code may be old."""
+    """Pass signals on to the worker. With --reload, forget modules whose code may be old.
+
+    Until the worker has its own handlers, the arbiter's copied ones queue its signals. Nobody would
+    read them, and the arbiter would wait in vain for a worker that it has told to end.
+    """
+    if isinstance(worker, DrainingWorker):
+        worker.early_signals = server.SIG_QUEUE
     if server.cfg.reload:
         for name in [name for name in sys.modules if name.split(".")[0] == "wrapper"]:
             del sys.modules[name]

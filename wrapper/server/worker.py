@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import queue
 import selectors
+import signal
 import socket
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -23,6 +28,11 @@ from wrapper.server.timeouts import RequestSocket
 PAUSE_SECONDS = 0.5
 # The time that a thread waits for the rest of a request that it has answered.
 DRAIN_SECONDS = 1.0
+# The time that a worker takes at most to end on SIGINT or SIGQUIT, also if clients keep its threads
+# waiting. After SIGTERM it is shorter: gunicorn kills a draining worker 2 s after SIGINT.
+QUIT_SECONDS, QUIT_SECONDS_IF_DRAINING = 5.0, 1.5
+# A draining worker quits this long before gunicorn would kill it.
+MARGIN_SECONDS = 3.0
 
 
 class ThreadPool(ThreadPoolExecutor):
@@ -43,13 +53,23 @@ class DrainingWorker(ThreadWorker):
     `busy` returns whether turns run, and a client may take `client_timeout` seconds to send a
     request. If file descriptors or threads run out, it waits for some; gunicorn's worker would die,
     and its turns with it.
+
+    A signal handler runs between any two steps of the main thread, which may hold any lock. So the
+    handlers take none: they note the signal, and the main loop handles it. `early_signals` are
+    those that came before this worker had handlers of its own.
     """
 
     draining = False
     _pause_ends = 0.0
     busy: Callable[[], bool] = staticmethod(lambda: False)
     client_timeout = 30
+    early_signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     _lingering: LingeringClose
+    _deadline = float("inf")
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._signals: deque[int] = deque()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         return ThreadPool(self.cfg.threads)
@@ -81,24 +101,65 @@ class DrainingWorker(ThreadWorker):
         super().set_accept_enabled(bool(enabled) and time.monotonic() >= self._pause_ends)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self.draining = True
-        if self.busy():
-            self.method_queue.defer(lambda: None)  # wakes the loop, which calls `notify`
-        else:
-            super().handle_exit(sig, frame)
+        """Note the signal. The interpreter wakes the loop: it also writes to the pipe PIPE."""
+        self._signals.append(sig)
 
-    def notify(self) -> None:
-        super().notify()
-        if self.draining and not self.busy():
-            self.alive = False
+    handle_quit = handle_usr1 = handle_exit
+
+    def handle_winch(self, sig: int, fname: Any) -> None:
+        """Ignore the signal; gunicorn's worker logs it, which takes a lock."""
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """End at once. gunicorn sends SIGABRT because the loop hangs, so nothing else can."""
+        self.cfg.worker_abort(self)
+        os._exit(1)
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        with suppress(queue.Empty):
+            while True:
+                self._signals.append(self.early_signals.get_nowait())
 
     def run(self) -> None:
         self._lingering = LingeringClose(self.poller, self._close)
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, lambda pipe: os.read(pipe, 4096))
+        self._handle_signals()
         super().run()
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         super().wait_for_and_dispatch_events(self._lingering.timeout(timeout or 0.0))
         self._lingering.tick()
+        self._handle_signals()
+
+    def _handle_signals(self) -> None:
+        while self._signals:
+            self._handle_signal(self._signals.popleft())
+        if self.draining and not self.busy():
+            self.alive = False
+        if time.monotonic() >= self._deadline:
+            self._quit()
+
+    def _handle_signal(self, number: int) -> None:
+        if number == signal.SIGTERM and not self.draining:
+            self.draining = True
+            limit = self.cfg.graceful_timeout
+            self._deadline = time.monotonic() + limit - min(MARGIN_SECONDS, limit / 2)
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            self.cfg.worker_int(self)
+            self._quit()
+        elif number == signal.SIGUSR1:
+            self.log.reopen_files()
+
+    def _quit(self) -> NoReturn:
+        """End the process, and its turns with it. Threads that hang do not delay it for long."""
+        self.alive = False
+        self.tpool.shutdown(wait=False, cancel_futures=True)
+        seconds = QUIT_SECONDS_IF_DRAINING if self.draining else QUIT_SECONDS
+        end = threading.Timer(seconds, os._exit, (0,))
+        end.daemon = True
+        with suppress(RuntimeError):  # no thread is left; gunicorn kills the process later
+            end.start()
+        raise SystemExit(0)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Keep a connection open or close it, without blocking the main thread.
