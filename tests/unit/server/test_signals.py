@@ -43,7 +43,7 @@ def timers(monkeypatch):
         def start(self):
             pass
 
-    monkeypatch.setattr(worker_module.threading, "Timer", Timer)
+    monkeypatch.setattr(threading, "Timer", Timer)
     return seconds
 
 
