@@ -104,7 +104,8 @@ def test_other_reasons_do_not_move_on(monkeypatch):
 
     monkeypatch.setattr(ports, "_bind", denied)
     assert ports.first_free("127.0.0.1", 80) == 80
-    assert ports.why_not("127.0.0.1", 80) == "Permission denied"
+    why = "Permission denied; set PORT to 1024 or higher: lower ones need root"
+    assert ports.why_not("127.0.0.1", 80) == why
 
 
 @pytest.mark.parametrize(("host", "text"), [("127.0.0.1", "127.0.0.1:1"), ("::1", "[::1]:1")])

@@ -14,6 +14,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from wrapper.storage_checks import Finding, Level
 from wrapper.cli import doctor, keys
 from wrapper.docgen import env_text
 from wrapper.gateway import Gateway
@@ -49,7 +50,7 @@ def examine() -> None:
     with _silent_gateway() as gateway:
         for finding in _findings(gateway):
             click.echo(str(finding))
-            good = good and finding.ok
+            good = good and finding.level is not Level.FAILED
     if gateway is None:
         click.echo("The turn and the address can be checked once the settings are valid.")
     if not good:
@@ -81,7 +82,7 @@ def list_settings() -> None:
         click.echo(f"    {row.metadata['meaning']}")
 
 
-def _findings(gateway: Gateway | None) -> Iterator[doctor.Finding]:
+def _findings(gateway: Gateway | None) -> Iterator[Finding]:
     if gateway:
         return doctor.examine(gateway)
     return doctor.examine_without(current_app.extensions[MISTAKES], environment())

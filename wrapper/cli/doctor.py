@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wrapper import errors
 from wrapper.auth.key_file import KeysError
+from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
+from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
-from wrapper.server import ports
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.login import HOW_TO_LOG_IN, detect_login
 from wrapper.services.claude.processes import profiles
@@ -24,7 +22,7 @@ from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
-from wrapper.settings import Settings, SettingsError
+from wrapper.settings import Settings, SettingsError, load
 
 TURN_SECONDS = 90.0
 VERSION_SECONDS = 15
@@ -43,32 +41,20 @@ _REMEDIES: dict[type[ApiError], str] = {
 _CHECK_NETWORK = "check the network, the proxies, and ANTHROPIC_BASE_URL if it is set"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. If it is not ok, the message says what to do."""
-
-    subject: str
-    ok: bool
-    message: str
-
-    def __str__(self) -> str:
-        return (
-            f"{'ok' if self.ok else 'FAILED':<7} {self.subject}: {' '.join(self.message.split())}"
-        )
-
-
 def examine(gateway: Gateway) -> Iterator[Finding]:
     """Check *gateway*. This starts its engine and runs one turn; the caller closes the gateway."""
-    yield Finding("settings", True, "all valid")
+    yield Finding("settings", Level.OK, "all valid")
+    yield from check_storage(gateway.settings)
+    yield Finding("commands", Level.OK, confinement(gateway.settings).value)
+    yield check_address(gateway.settings)
     status = gateway.engine.describe()
     cli = _cli(status["cli"])
     yield cli
     yield _login(status)
-    yield _turn(gateway) if cli.ok else Finding("turn", False, "not tried without the CLI")
-    yield temporary_directory()
-    yield _working_directory(gateway.settings.claude_cwd)
-    yield Finding("commands", True, confinement(gateway.settings).value)
-    yield _port(gateway.settings)
+    if cli.level is Level.FAILED:
+        yield Finding("turn", Level.FAILED, "not tried without the CLI")
+    else:
+        yield _turn(gateway)
 
 
 def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -77,11 +63,15 @@ def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Ite
     remedy = "" if in_file else " (a setting: correct it in the environment or in .env)"
     for mistake in error.mistakes:
         name, _, why = mistake.partition(": ")
-        yield Finding(name, False, f"{why}{remedy}")
+        yield Finding(name, Level.FAILED, f"{why}{remedy}")
+    if settings := _valid_settings():
+        yield from check_storage(settings)
+        yield check_address(settings)
+    else:
+        yield check_temporary_directory()
     yield installed_cli(environment)
     login = detect_login(environment)
     yield _login({"method": login.method, "reason": login.reason, "missing": login.missing})
-    yield temporary_directory()
 
 
 def installed_cli(environment: Mapping[str, str]) -> Finding:
@@ -92,24 +82,22 @@ def installed_cli(environment: Mapping[str, str]) -> Finding:
         version = _version(path)
         check_version(version)
     except (ApiError, BootFailed, OSError, subprocess.SubprocessError) as error:
-        return Finding("claude", False, str(error))
-    return Finding("claude", True, f"{version} at {path}")
+        return Finding("claude", Level.FAILED, str(error))
+    return Finding("claude", Level.OK, f"{version} at {path}")
 
 
-def temporary_directory() -> Finding:
-    def write() -> str:
-        with tempfile.TemporaryFile() as file:
-            file.write(b"x")
-        return tempfile.gettempdir()
-
-    remedy = "make it writable and free space, or set TMPDIR to another directory"
-    return _writable("temporary directory", write, remedy)
+def _valid_settings() -> Settings | None:
+    """Return the settings if they are valid, and only do not fit this machine."""
+    try:
+        return load()
+    except SettingsError:
+        return None
 
 
 def _cli(status: Mapping[str, Any]) -> Finding:
     if status["error"]:
-        return Finding("claude", False, status["error"])
-    return Finding("claude", True, f"{status['version']} at {status['path']}")
+        return Finding("claude", Level.FAILED, status["error"])
+    return Finding("claude", Level.OK, f"{status['version']} at {status['path']}")
 
 
 def _login(status: Mapping[str, Any]) -> Finding:
@@ -117,7 +105,8 @@ def _login(status: Mapping[str, Any]) -> Finding:
     error = status.get("cli", {}).get("error")
     missing = [reason for reason in status["missing"] if reason != error]
     login = f"{status['method']} ({status['reason']})"
-    return Finding("login", not missing, "; ".join((login, *missing)))
+    level = Level.FAILED if missing else Level.OK
+    return Finding("login", level, "; ".join((login, *missing)))
 
 
 def _turn(gateway: Gateway) -> Finding:
@@ -127,41 +116,13 @@ def _turn(gateway: Gateway) -> Finding:
         answer = complete(gateway.chat_service, QUESTION, caller)
     except errors.ClientGone:  # the doctor is the client that leaves after TURN_SECONDS
         why = f"there was no answer within {TURN_SECONDS:g} s"
-        return Finding("turn", False, f"{why}; {_CHECK_NETWORK}")
+        return Finding("turn", Level.FAILED, f"{why}; {_CHECK_NETWORK}")
     except ApiError as error:
         remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
         remedy = next(remedies, _CHECK_NETWORK)
-        return Finding("turn", False, f"{error.message} To do: {remedy}.")
+        return Finding("turn", Level.FAILED, f"{error.message} To do: {remedy}.")
     took = time.monotonic() - began
-    return Finding("turn", True, f"{answer.body['model']} answered in {took:.1f} s")
-
-
-def _working_directory(path: str) -> Finding:
-    if not path:
-        return Finding("CLAUDE_CWD", True, "not set: each process works in a directory of its own")
-
-    def write() -> str:
-        with tempfile.TemporaryFile(dir=path) as file:
-            file.write(b"x")
-        return path
-
-    return _writable("CLAUDE_CWD", write, f"permit the user {os.getuid()} to write there")
-
-
-def _writable(subject: str, write: Callable[[], str], remedy: str) -> Finding:
-    try:
-        return Finding(subject, True, f"{write()} can be written")
-    except OSError as error:
-        return Finding(subject, False, f"{error.strerror} ({error.filename}); {remedy}")
-
-
-def _port(settings: Settings) -> Finding:
-    address = f"{settings.host} port {settings.port}"
-    why = ports.why_not(settings.host, settings.port)
-    if why is None:
-        return Finding("address", True, f"{address} is free")
-    remedy = "set PORT or HOST, or stop what listens there (another gateway?)"
-    return Finding("address", False, f"{address}: {why}; {remedy}")
+    return Finding("turn", Level.OK, f"{answer.body['model']} answered in {took:.1f} s")
 
 
 def _version(path: str) -> str:

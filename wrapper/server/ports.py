@@ -8,14 +8,20 @@ import socket
 # How many ports after the first are tried.
 FURTHER = 20
 HIGHEST = 65535
+# What to do about an address that cannot be bound. For other reasons HOST is wrong.
+REMEDIES = {
+    errno.EADDRINUSE: "set another PORT, or stop what listens there",
+    errno.EACCES: "set PORT to 1024 or higher: lower ones need root",
+}
 
 
 def why_not(host: str, port: int) -> str | None:
-    """Return the system's reason why *port* of *host* cannot be bound; None if it can."""
+    """Return why *port* of *host* cannot be bound, and what to do; None if it can."""
     try:
         _bind(host, port)
     except OSError as error:
-        return error.strerror or str(error)
+        action = REMEDIES.get(error.errno or 0, "set HOST to an address of this machine")
+        return f"{error.strerror or error}; {action}"
     return None
 
 

@@ -138,6 +138,23 @@ class _Opened:
         self.connection.close()
 
 
+def check(path: Path) -> None:
+    """Raise StoreFailed if the file at *path*, which must exist, cannot be read and written.
+
+    That another process writes is no failure.
+    """
+    try:
+        opened = _Opened(path)
+        try:
+            opened.connection.execute("BEGIN IMMEDIATE")
+            opened.connection.execute("ROLLBACK")
+        finally:
+            opened.close()
+    except FAILURES as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise _failed(error, str(path)) from None
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Lock *folder*, so that one thread of one process at a time opens files in it.

@@ -1,0 +1,126 @@
+"""Check the stores and the directories of the settings. Nothing is left in them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.usage import sqlite_store
+from wrapper.services.usage.store import StoreFailed
+from wrapper.settings import Settings
+
+
+class Level(StrEnum):
+    """WARNING: the gateway serves, but something is missing. FAILED: it cannot serve."""
+
+    OK = "ok"
+    WARNING = "WARNING"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check. If its level is not OK, the message says why and what to do."""
+
+    subject: str
+    level: Level
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.level:<7} {self.subject}: {' '.join(self.message.split())}"
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    """Check where the gateway keeps files, usage and sessions."""
+    yield check_temporary_directory()
+    yield _agents_directory(settings)
+    yield _usage(settings)
+    if "://" in settings.session_store:
+        yield _redis("SESSION_STORE", settings.session_store, "sessions are refused", Level.WARNING)
+
+
+def check_temporary_directory() -> Finding:
+    """Check TMPDIR. If it cannot be used, the system's directories are."""
+    try:
+        used = tempfile.gettempdir()
+        _write_in(Path(used))
+    except OSError as error:
+        remedy = "free space or make it writable, or set TMPDIR to another directory"
+        return Finding("TMPDIR", Level.FAILED, f"{_reason(error)}; {remedy}")
+    chosen = os.environ.get("TMPDIR")
+    if chosen and Path(chosen).resolve() != Path(used).resolve():
+        why = f"{chosen} cannot be written, so {used} is used; make it writable, or set another"
+        return Finding("TMPDIR", Level.WARNING, why)
+    return Finding("TMPDIR", Level.OK, f"{used} can be written")
+
+
+def _agents_directory(settings: Settings) -> Finding:
+    """Check CLAUDE_CWD, or else SESSION_DIR, which is made on first use."""
+    if settings.claude_cwd:
+        setting, folder = "CLAUDE_CWD", Path(settings.claude_cwd)
+        effect = "agents cannot write there"
+    else:
+        setting, folder = "SESSION_DIR", Path(settings.session_dir)
+        effect = "agents' turns of sessions are refused"
+    try:
+        folder = folder.expanduser().absolute()
+        _write_in(_nearest(folder))
+    except (OSError, RuntimeError) as error:
+        remedy = f"permit user {os.geteuid()} to write there, or set another directory"
+        why = f"{folder}: {_reason(error)}, so {effect}; {remedy}"
+        return Finding(setting, Level.WARNING, why)
+    return Finding(setting, Level.OK, f"{folder} can be written")
+
+
+def _usage(settings: Settings) -> Finding:
+    required = settings.usage_required
+    effect = "turns are refused (USAGE_REQUIRED)" if required else "usage waits in memory"
+    level = Level.FAILED if required else Level.WARNING
+    if settings.redis_url:
+        return _redis("REDIS_URL", settings.redis_url, f"{effect} and rates do not count", level)
+    path = Path(settings.usage_db)
+    try:
+        path = path.expanduser().absolute()
+        if path.exists():
+            sqlite_store.check(path)
+        else:
+            _write_in(_nearest(path.parent))
+    except (OSError, RuntimeError, StoreFailed) as error:
+        why = str(error).removeprefix("USAGE_DB: ") if isinstance(error, StoreFailed) else None
+        why = why or f"{_reason(error)}; {sqlite_store.OTHER_REMEDY} ({path})"
+        return Finding("USAGE_DB", level, f"{why}; until then {effect}")
+    return Finding("USAGE_DB", Level.OK, f"{path} can be written")
+
+
+def _redis(setting: str, url: str, effect: str, level: Level) -> Finding:
+    client = RedisClient(url, setting)
+    try:
+        with client.reached() as redis:
+            redis.ping()
+    except RedisFailed as error:
+        why = str(error).removeprefix(f"{setting}: ")
+        return Finding(setting, level, f"{why}; until then {effect}")
+    finally:
+        client.close()
+    return Finding(setting, Level.OK, "Redis answers")
+
+
+def _nearest(folder: Path) -> Path:
+    """Return *folder* or, if it is missing, the nearest directory above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _write_in(folder: Path) -> None:
+    """Write a file that nobody sees into *folder*. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"x")
+        file.flush()
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
