@@ -9,11 +9,11 @@ import tempfile
 
 import pytest
 
-from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 from wrapper.services.usage import sqlite_store
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.settings import Settings
+from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
 ROW = Row("2026-11-26", "alice", "sonnet", Amounts(1))
 

@@ -7,9 +7,9 @@ import ipaddress
 import json
 from typing import Any
 
-from wrapper.storage_checks import Finding, Level
 from wrapper.server import ports
 from wrapper.settings import Settings
+from wrapper.storage_checks import Finding, Level
 
 SECONDS = 3.0
 MAX_BYTES = 2**20

@@ -14,11 +14,11 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from wrapper.storage_checks import Finding, Level
 from wrapper.cli import doctor, keys
 from wrapper.docgen import env_text
 from wrapper.gateway import Gateway
 from wrapper.settings import Settings, SettingsError, environment
+from wrapper.storage_checks import Finding, Level
 
 MASK = "********"
 MISTAKES = "wrapper.mistakes"

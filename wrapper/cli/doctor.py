@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wrapper import errors
-from wrapper.auth.key_file import KeysError
-from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
@@ -23,6 +21,8 @@ from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
 from wrapper.settings import Settings, SettingsError, load
+from wrapper.start_checks import start_checks
+from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
 TURN_SECONDS = 90.0
 VERSION_SECONDS = 15
@@ -43,10 +43,7 @@ _CHECK_NETWORK = "check the network, the proxies, and ANTHROPIC_BASE_URL if it i
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
     """Check *gateway*. This starts its engine and runs one turn; the caller closes the gateway."""
-    yield Finding("settings", Level.OK, "all valid")
-    yield from check_storage(gateway.settings)
-    yield Finding("commands", Level.OK, confinement(gateway.settings).value)
-    yield check_address(gateway.settings)
+    yield from _examine_machine(gateway.settings)
     status = gateway.engine.describe()
     cli = _cli(status["cli"])
     yield cli
@@ -59,19 +56,38 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
 
 def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Check what can be checked while wrong settings prevent a gateway."""
-    in_file = isinstance(error, KeysError)  # whose message says what to do
-    remedy = "" if in_file else " (a setting: correct it in the environment or in .env)"
-    for mistake in error.mistakes:
-        name, _, why = mistake.partition(": ")
-        yield Finding(name, Level.FAILED, f"{why}{remedy}")
-    if settings := _valid_settings():
-        yield from check_storage(settings)
-        yield check_address(settings)
-    else:
+    try:
+        settings = load()
+    except SettingsError:
+        yield from _mistakes(error)
         yield check_temporary_directory()
-    yield installed_cli(environment)
+        yield installed_cli(environment)
+    else:  # the settings are valid, but do not fit this machine
+        findings = [*_examine_machine(settings)]
+        yield from findings
+        if not any(finding.level is Level.FAILED for finding in findings):
+            yield from _mistakes(error)
     login = detect_login(environment)
     yield _login({"method": login.method, "reason": login.reason, "missing": login.missing})
+
+
+def _examine_machine(settings: Settings) -> Iterator[Finding]:
+    """Check what the server checks at its start."""
+    yield Finding("settings", Level.OK, "all valid")
+    for check in start_checks(settings):
+        try:
+            yield Finding(check.subject, Level.OK, check.run())
+        except SettingsError as error:
+            yield from _mistakes(error)
+    yield from check_storage(settings)
+    yield check_address(settings)
+    yield Finding("commands", Level.OK, confinement(settings).value)
+
+
+def _mistakes(error: SettingsError) -> Iterator[Finding]:
+    for mistake in error.mistakes:
+        subject, _, why = mistake.partition(": ")
+        yield Finding(subject, Level.FAILED, why)
 
 
 def installed_cli(environment: Mapping[str, str]) -> Finding:
@@ -84,14 +100,6 @@ def installed_cli(environment: Mapping[str, str]) -> Finding:
     except (ApiError, BootFailed, OSError, subprocess.SubprocessError) as error:
         return Finding("claude", Level.FAILED, str(error))
     return Finding("claude", Level.OK, f"{version} at {path}")
-
-
-def _valid_settings() -> Settings | None:
-    """Return the settings if they are valid, and only do not fit this machine."""
-    try:
-        return load()
-    except SettingsError:
-        return None
 
 
 def _cli(status: Mapping[str, Any]) -> Finding:

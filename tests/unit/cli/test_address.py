@@ -10,10 +10,10 @@ import pytest
 from werkzeug.serving import make_server
 
 from wrapper import create_app
-from wrapper.storage_checks import Level
 from wrapper.cli import address
 from wrapper.cli.address import check_address
 from wrapper.settings import Settings
+from wrapper.storage_checks import Level
 from wrapper.testing.engine import ScriptedEngine, answer
 
 

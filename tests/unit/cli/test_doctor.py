@@ -10,11 +10,11 @@ from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
 
 from wrapper import create_app, errors
-from wrapper.storage_checks import Level
 from wrapper.cli import doctor
 from wrapper.cli.commands import commands_alone
 from wrapper.services.claude.login import HOW_TO_LOG_IN
 from wrapper.settings import Settings, SettingsError
+from wrapper.storage_checks import Level
 from wrapper.testing.engine import ScriptedEngine, answer
 
 CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
@@ -52,13 +52,14 @@ def test_success():
     engine = Engine()
     status, lines = run("doctor", engine)
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["ok"] * 9
-    subjects = ["settings", "TMPDIR", "SESSION_DIR", "USAGE_DB", "commands", "address", "claude"]
-    assert [line[8:].partition(":")[0] for line in lines] == [*subjects, "login", "turn"]
-    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[4]
-    assert "2.1.300 at /bin/claude" in lines[6]
-    assert lines[7] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
-    assert lines[8].startswith("ok      turn: scripted-model answered in 0.")
+    assert [line.split()[0] for line in lines] == ["ok"] * 10
+    machine = ["settings", "engine", "TMPDIR", "SESSION_DIR", "USAGE_DB", "address", "commands"]
+    subjects = [line[8:].partition(":")[0] for line in lines]
+    assert subjects == [*machine, "claude", "login", "turn"]
+    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
+    assert "2.1.300 at /bin/claude" in lines[7]
+    assert lines[8] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
+    assert lines[9].startswith("ok      turn: scripted-model answered in 0.")
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
 
@@ -131,7 +132,7 @@ def test_warnings(tmp_path):
     (tmp_path / "file").touch()
     status, lines = run("doctor", session_dir=str(tmp_path / "file" / "sessions"))
     assert status == 0
-    assert lines[2].startswith(f"WARNING SESSION_DIR: {tmp_path}/file/sessions: Not a directory")
+    assert lines[3].startswith(f"WARNING SESSION_DIR: {tmp_path}/file/sessions: Not a directory")
 
 
 @pytest.fixture
@@ -142,6 +143,7 @@ def run_with_wrong_settings(monkeypatch, tmp_path):
     old.chmod(0o755)
     monkeypatch.setenv("CLAUDE_CLI_PATH", str(old))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-x")
+    monkeypatch.setenv("PORT", "eighty")
     monkeypatch.chdir(tmp_path)
     error = SettingsError(["PORT: Not a number.", "LOG_LEVEL: Must be one of: a, b."])
     info = ScriptInfo(create_app=lambda: commands_alone(error))
