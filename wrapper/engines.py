@@ -27,12 +27,15 @@ def build_engine(settings: Settings, lifecycle: Lifecycle) -> Engine:
     return ClaudeEngine(settings, environment(), lifecycle)
 
 
-def check(settings: Settings) -> None:
-    """Raise SettingsError, with all mistakes, if the engine could not be built."""
-    if settings.wrapper_engine == CLAUDE:
-        preflight.check(settings, environment())
-    else:
+def check(settings: Settings) -> str:
+    """Return what the engine is, or raise SettingsError, with all mistakes, if it cannot be built.
+
+    No process of Claude Code is started, except to ask a binary for its version.
+    """
+    if settings.wrapper_engine != CLAUDE:
         _factory(settings.wrapper_engine)
+        return settings.wrapper_engine
+    return str(preflight.check(settings, environment()))
 
 
 def _factory(name: str) -> Callable[[Settings], Engine]:

@@ -15,7 +15,8 @@ class ApiError(Exception):
     *param* is the path of the input at fault (`messages.0.role`). *retry_after* is in seconds.
     *retry* tells the client's library whether to retry automatically. With None, the library
     decides by the status. *headers* are those that HTTP demands, such as Allow. *notes* are what
-    else the client learns. `recorded` says whether it is in the log already.
+    else the client learns. *details* are for the operator alone: they may have a local path, or
+    what a program wrote. `recorded` says whether it is in the log already.
     """
 
     status = 500
@@ -32,6 +33,7 @@ class ApiError(Exception):
         retry: bool | None = None,
         headers: Mapping[str, str] | None = None,
         notes: Notes = NO_NOTES,
+        details: str = "",
     ):
         super().__init__(message)
         self.message = message
@@ -41,6 +43,7 @@ class ApiError(Exception):
         self.retry = retry
         self.extra_headers = headers or {}
         self.notes = notes
+        self.details = details
         self.recorded = False
 
     def body(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class StartCheck:
 
 def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
     """Return the checks that apply to *settings*, which are valid by themselves."""
-    checks = [StartCheck("engine", lambda: _check_engine(settings))]
+    checks = [StartCheck("engine", lambda: engines.check(settings))]
     if settings.api_keys_file:
         checks.append(StartCheck(SETTING, lambda: _check_keys(settings)))
     if settings.redis_url:
@@ -43,11 +43,6 @@ def check(settings: Settings) -> None:
             mistakes += error.mistakes
     if mistakes:
         raise SettingsError(mistakes)
-
-
-def _check_engine(settings: Settings) -> str:
-    engines.check(settings)
-    return settings.wrapper_engine
 
 
 def _check_keys(settings: Settings) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.faults import asked, lasting, play
+from tests.support.faults import asked, lasting, play, program
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server, eventually
 from tests.support.session_client import SessionClient, remember
@@ -251,10 +251,9 @@ def test_processes_without_memory(serve, faulty_claude, tmp_path):
     """While processes have no memory to start, turns are refused with the reason."""
     short = tmp_path / "short"
     short.touch()
-    binary = tmp_path / "claude"
-    binary.write_text(f'#!/bin/sh\n[ -e {short} ] && ulimit -v 8000\nexec {faulty_claude} "$@"\n')
-    binary.chmod(0o755)
-    server = serve(CLAUDE_CLI_PATH=str(binary), **POOLS).listen()
+    limited = f"[ -e {short} ] && ulimit -v 8000"
+    binary = program(tmp_path, limited, f'exec {faulty_claude} "$@"')
+    server = serve(CLAUDE_CLI_PATH=binary, **POOLS).listen()
     assert eventually(lambda: server.health()["status"] == "failing", SOON)
     assert "No Claude Code process could be started" in refusal(server)
     short.unlink()

@@ -312,6 +312,8 @@ def test_model_is_the_one_that_ran(gateway, upstream):
 
 NOISY_CLI = """#!{python}
 import json, subprocess, sys
+if "--version" in sys.argv:
+    sys.exit(subprocess.call([{cli!r}, "--version"]))
 real = subprocess.Popen([{cli!r}, *sys.argv[1:]], stdout=subprocess.PIPE)
 for line in real.stdout:
     frame = json.loads(line)

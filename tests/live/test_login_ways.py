@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.live.test_providers import BEDROCK, VERTEX
+from tests.support.faults import program
 from tests.support.server import eventually
 from tests.support.token_endpoint import TokenEndpoint
 
@@ -79,11 +80,14 @@ def test_not_logged_in(serve):
     assert "ANTHROPIC_API_KEY" in login["missing"][0]
 
 
-def test_no_cli(serve):
-    """Without a CLI the status says what to do, and still has the rest."""
-    login, _ = status_of(serve(CLAUDE_CLI_PATH="/nowhere/claude").listen())
+def test_broken_cli(serve, tmp_path):
+    """If no process starts the status says why, without a local path, and still has the rest."""
+    server = serve(CLAUDE_CLI_PATH=program(tmp_path, "echo no luck in $0 >&2", "exit 7")).listen()
+    login, _ = status_of(server)
     assert (login["method"], login["ready"]) == ("anthropic", False)
-    assert "CLAUDE_CLI_PATH" in login["cli"]["error"]
+    assert "Claude Code ended with exit code 7 while starting" in login["cli"]["error"]
+    assert "no luck" not in login["cli"]["error"]
+    assert login["missing"] == [login["cli"]["error"]]
 
 
 def test_key_is_needed(serve):

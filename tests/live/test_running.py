@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
+from tests.support.faults import program as broken_claude
 from tests.support.server import DEADLINE, MODEL, ROOT, environments, eventually, started_for
 from wrapper.smoke import Client
 from wrapper.testing import demo
@@ -238,14 +239,15 @@ def test_demo_ends_in_mid_answer(start):
     assert program.left() == []
 
 
-def test_demo_without_cli(start):
-    """Without a CLI the demo says what is wrong, exits and leaves nothing."""
-    program = start("wrapper.testing.demo", "0", CLAUDE_CLI_PATH="/nowhere/claude")
-    assert program.ended() == 1
-    assert program.out == f"{demo.FIRST_LINE}\n"
-    assert "CLAUDE_CLI_PATH=/nowhere/claude is not a program" in program.err
-    assert "Traceback" not in program.err
-    assert program.left() == []
+def test_demo_with_a_broken_cli(start, tmp_path):
+    """The demo uses the bundled CLI, whatever CLAUDE_CLI_PATH and PATH hold."""
+    old = tmp_path / "claude"
+    old.write_text("#!/bin/sh\necho '2.1.300 (Claude Code)'\n")
+    old.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    program, (question, *_) = demonstrate(start, CLAUDE_CLI_PATH=str(old), PATH=path)
+    assert content(shell(question)) == "You said: Say hello."
+    assert program.err == ""
 
 
 def test_smoke(start, gateway):
@@ -258,16 +260,16 @@ def test_smoke(start, gateway):
     assert program.err == ""
 
 
-def test_smoke_of_a_broken_server(start, serve):
+def test_smoke_of_a_broken_server(start, serve, tmp_path):
     """The smoke test fails if no process can start, and each line says why."""
-    server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
+    server = serve(CLAUDE_CLI_PATH=broken_claude(tmp_path, "exit 7")).listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     program = start("wrapper.smoke", f"http://127.0.0.1:{server.port}")
     assert program.ended() == 1
     failed = [line for line in program.out.splitlines() if line.startswith("FAILED")]
     broken = ["health", "auth", "completion", "stream", "sessions"]
     assert [line.split()[1] for line in failed] == broken
-    assert all("CLAUDE_CLI_PATH=/nowhere/claude is not a program" in line for line in failed)
+    assert all("Claude Code ended with exit code 7 while starting" in line for line in failed)
 
 
 def test_smoke_of_nobody(start):
@@ -316,11 +318,8 @@ def test_doctor_without_cli(start):
     """For a missing CLI the doctor names the setting."""
     status, findings = examined(start, CLAUDE_CLI_PATH="/nowhere/claude")
     assert status == 1
-    assert findings["claude"] == (
-        "FAILED",
-        "CLAUDE_CLI_PATH=/nowhere/claude is not a program; correct it.",
-    )
-    assert findings["login"][0] == "ok"
+    failed = [text for word, text in findings.values() if word == "FAILED"]
+    assert failed[0].startswith("/nowhere/claude does not exist. To do: correct the path")
 
 
 @pytest.mark.thorough

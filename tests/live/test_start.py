@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 
 import pytest
 
 from tests.support import cli
+from tests.support.faults import program
 from tests.support.server import DEADLINE, eventually
 from tests.support.socket_client import Client, request
 
@@ -46,11 +48,68 @@ def test_old_cli_is_refused(serve, upstream, pytestconfig):
     """A CLI that cannot take text verbatim stops the start, and the message says what to do."""
     folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
     server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
-    assert server.ended() == 3
+    assert server.ended() == 1
     assert f"({cli.OLD_VERSION}) is older than 2.1.248" in server.log()
-    assert "pip install -r requirements-cli.txt" in server.log()
+    assert "pip install" in server.log()
     assert not server.homes()
     assert not upstream.requests
+
+
+def test_old_cli_in_the_path(serve, tmp_path):
+    """A CLI in PATH that is too old is passed over, and the log says which one serves."""
+    old = tmp_path / "claude"
+    old.write_text("#!/bin/sh\necho '2.1.300 (Claude Code)'\n")
+    old.chmod(0o755)
+    folders = f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    server = serve(CLAUDE_CLI_PATH="", PATH=folders).wait()
+    assert server.ask("hello")[0] == 200
+    log = server.log()
+    assert f"{old}: This Claude Code (2.1.300) is older than 2.1.330" in log
+    assert re.search(r"run Claude Code 2\.\S+ at /\S+/claude \(from claude-agent-sdk\)", log)
+    assert log.count("2.1.300") == 1
+
+
+BROKEN = {
+    "missing": (None, "{path} does not exist"),
+    "failing": ("echo out of order >&2; exit 7", "exit code 7, writing 'out of order'"),
+    "another program": ("echo hello", "{path} is not Claude Code: --version wrote 'hello'"),
+    "too old for the agent profile": ("echo 2.1.300", "(2.1.300) is older than 2.1.330"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_cli(serve, tmp_path, kind):
+    """A missing or wrong CLI stops the start with one line: its path, why, and what to do."""
+    script, reason = BROKEN[kind]
+    path = tmp_path / "claude"
+    if script:
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    server = serve(CLAUDE_CLI_PATH=str(path))
+    assert server.ended() == 1
+    title, line = server.log().splitlines()
+    assert title == "The gateway does not start:"
+    assert line.startswith(f"  CLAUDE_CLI_PATH: {path}")
+    assert reason.format(path=path) in line
+    assert "To do: correct the path, or remove the setting" in line
+
+
+def test_cli_that_goes_away(serve, tmp_path):
+    """If the CLI is removed later, callers get a 503 without its path, and the log has it once."""
+    link = tmp_path / "claude"
+    link.symlink_to(cli.current())
+    server = serve(CLAUDE_CLI_PATH=str(link), POOL_SIZE="0", POOL_SIZE_OTHER="0").wait()
+    link.unlink()
+    answers = [server.ask("hello") for _ in range(2)]
+    assert [(status, body["error"]["code"]) for status, body in answers] == [
+        (503, "unavailable")
+    ] * 2
+    seen = json.dumps([answers, server.health()])
+    assert "No Claude Code that may serve is installed" in seen
+    assert str(tmp_path) not in seen
+    assert server.log().count(f"{link} does not exist") == 1
+    link.symlink_to(cli.current())
+    assert eventually(lambda: server.ask("hello")[0] == 200)
 
 
 def test_exposed_with_a_key(serve):
@@ -126,10 +185,8 @@ def test_body_limit(gateway, chunked):
 
 def test_health_does_not_wait(serve, tmp_path):
     """While a CLI boots slowly, /health answers that processes are booting."""
-    script = tmp_path / "claude"
-    script.write_text(f'#!/bin/sh\nsleep 3\nexec {cli.current()} "$@"\n')
-    script.chmod(0o755)
-    server = serve(CLAUDE_CLI_PATH=str(script), POOL_SIZE="2").listen()
+    script = program(tmp_path, "sleep 3", f'exec {cli.current()} "$@"')
+    server = serve(CLAUDE_CLI_PATH=script, POOL_SIZE="2").listen()
     assert eventually(lambda: server.health()["status"]) == "starting"
     assert server.health()["pools"]["agent"] == {"status": "booting", "ready": 0, "booting": 2}
     server.wait()
@@ -137,38 +194,28 @@ def test_health_does_not_wait(serve, tmp_path):
 
 def test_failing_boots_are_told_and_heal(serve, tmp_path):
     """While boots fail, /health and each request say why. Later boots recover."""
-    script = tmp_path / "claude"
-    script.write_text("#!/bin/sh\necho 'the disk is on fire' >&2\nexit 1\n")
-    script.chmod(0o755)
-    server = serve(CLAUDE_CLI_PATH=str(script)).listen()
+    script = program(tmp_path, "echo 'the disk is on fire' >&2", "exit 7")
+    server = serve(CLAUDE_CLI_PATH=script).listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     assert server.call("GET", "/health")[0] == 503
-    assert "the disk is on fire" in server.health()["pools"]["agent"]["error"]
+    why = "No Claude Code process could be started: Claude Code ended with exit code 7"
+    assert why in server.health()["pools"]["agent"]["error"]
     status, body = server.ask("hello")
     assert (status, body["error"]["code"]) == (503, "unavailable")
-    assert "the disk is on fire" in body["error"]["message"]
-    script.write_text(f'#!/bin/sh\nexec {cli.current()} "$@"\n')
+    assert why in body["error"]["message"]
+    assert str(tmp_path) not in body["error"]["message"]
+    assert server.log().count(f"{script} wrote: the disk is on fire") == 1
+    program(tmp_path, f'exec {cli.current()} "$@"')
     server.wait()
     assert server.ask("hello")[0] == 200
 
 
 def test_hanging_boots_are_ended(serve, tmp_path):
     """A process that does not boot within BOOT_TIMEOUT is ended and reported."""
-    script = tmp_path / "claude"
-    script.write_text("#!/bin/sh\nexec sleep 1000\n")
-    script.chmod(0o755)
-    server = serve(CLAUDE_CLI_PATH=str(script), BOOT_TIMEOUT="1").listen()
+    script = program(tmp_path, "exec sleep 1000")
+    server = serve(CLAUDE_CLI_PATH=script, BOOT_TIMEOUT="1").listen()
     assert eventually(lambda: server.health()["status"] == "failing")
     assert "did not answer in time" in server.health()["pools"]["agent"]["error"]
-
-
-def test_missing_cli(serve):
-    """For a missing CLI the error names the setting."""
-    server = serve(CLAUDE_CLI_PATH="/nowhere/claude").listen()
-    assert eventually(lambda: server.health()["status"] == "failing")
-    status, body = server.ask("hello")
-    assert (status, body["error"]["code"]) == (502, "bad_gateway")
-    assert "CLAUDE_CLI_PATH" in body["error"]["message"]
 
 
 def test_dead_processes_are_replaced(serve):

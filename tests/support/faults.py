@@ -19,10 +19,14 @@ ASKED = "asked"
 FAULTY_CLAUDE = Path(__file__).with_name("faulty_claude.py")
 
 
+# Makes a script pass the check before the start, whatever else it does.
+TELL_VERSION = 'if [ "$1" = --version ]; then echo "2.1.330 (Claude Code)"; exit; fi'
+
+
 def program(folder: Path, *lines: str) -> str:
     """Write a shell script of these lines that replaces `claude`, and return its path."""
     script = folder / "claude"
-    script.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    script.write_text("\n".join(("#!/bin/sh", TELL_VERSION, *lines, "")))
     script.chmod(0o755)
     return str(script)
 

@@ -109,6 +109,9 @@ def settings() -> Any:
 
 
 def main() -> None:
+    if "--version" in sys.argv:
+        print(VERSION, "(Claude Code)")
+        return
     directive, number = "", 0
     for line in sys.stdin.buffer:
         if directives := re.findall(rb"\[\[([a-z]+) ?(\d*)\]\]", line):

@@ -7,6 +7,7 @@ from typing import Any
 
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.processes.backoff import FailureLog
 from wrapper.services.claude.processes.pool import Pool, Spawner
 
 
@@ -54,7 +55,7 @@ class PoolHarness:
         lifecycle.on_refusal = self.refused.append
         self.pool = Pool(
             size,
-            Spawner(self.boot, self.stopped.append, self.boot_threads),
+            Spawner(self.boot, self.stopped.append, self.boot_threads, FailureLog()),
             lifecycle,
             later=lambda seconds, function: self.pauses.append((seconds, function)),
         )

@@ -156,6 +156,9 @@ def confirm(frame: Frame) -> None:
 
 
 def main() -> None:
+    if "--version" in sys.argv:
+        print(BOOTED["version"], "(Claude Code)")
+        return
     seed = -1
     for raw in sys.stdin.buffer:
         if found := re.search(rb"\[\[seed (\d+)\]\]", raw):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,10 +11,8 @@ from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
-from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.login import HOW_TO_LOG_IN, detect_login
-from wrapper.services.claude.processes import profiles
-from wrapper.services.claude.processes.compatibility import check_version
+from wrapper.services.claude.processes.binary import NoBinary, choose
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
@@ -25,7 +22,6 @@ from wrapper.start_checks import start_checks
 from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
 TURN_SECONDS = 90.0
-VERSION_SECONDS = 15
 QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),), profile="plain")
 
 # What to do if the turn fails with one of these errors.
@@ -94,12 +90,10 @@ def installed_cli(environment: Mapping[str, str]) -> Finding:
     """Find the CLI and run it for its version, without a gateway."""
     settings = Settings(claude_cli_path=environment.get("CLAUDE_CLI_PATH", ""))
     try:
-        path = profiles.find_binary(settings, environment.get("PATH"))
-        version = _version(path)
-        check_version(version)
-    except (ApiError, BootFailed, OSError, subprocess.SubprocessError) as error:
-        return Finding("claude", Level.FAILED, str(error))
-    return Finding("claude", Level.OK, f"{version} at {path}")
+        binary = choose(settings, environment)
+    except NoBinary as error:
+        return Finding("claude", Level.FAILED, error.details)
+    return Finding("claude", Level.OK, f"{binary.version} at {binary.path}")
 
 
 def _cli(status: Mapping[str, Any]) -> Finding:
@@ -131,10 +125,3 @@ def _turn(gateway: Gateway) -> Finding:
         return Finding("turn", Level.FAILED, f"{error.message} To do: {remedy}.")
     took = time.monotonic() - began
     return Finding("turn", Level.OK, f"{answer.body['model']} answered in {took:.1f} s")
-
-
-def _version(path: str) -> str:
-    process = subprocess.run(
-        [path, "--version"], capture_output=True, text=True, check=True, timeout=VERSION_SECONDS
-    )
-    return (process.stdout.split() or [""])[0]

@@ -1,7 +1,8 @@
 """The demo `python -m wrapper.testing.demo [PORT]`: gateway, SDK and CLI with a scripted model.
 
 It needs no account and no network, and uses none. The gateway gets only the environment variables
-in PASSED, and a home, a temporary and a working directory that are removed at the end.
+in PASSED, and a home, a temporary and a working directory that are removed at the end. It runs the
+CLI of the package claude-agent-sdk, or without that package the one that a gateway would choose.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wrapper.__main__ import read_arguments
+from wrapper.services.claude.processes import binary
 from wrapper.smoke import Client
 from wrapper.testing.upstream import Upstream
 
@@ -91,6 +93,7 @@ def variables(folder: Path, upstream_url: str, environment: Mapping[str, str]) -
     """Return the gateway's whole environment, without variables that lead to an account."""
     return {
         **{name: environment[name] for name in PASSED if name in environment},
+        **({binary.SETTING: bundled} if (bundled := binary.bundled()) else {}),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),

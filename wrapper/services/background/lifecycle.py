@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Lifecycle:
     """Says whether a gateway drains, and tells its server that its engine must not serve.
 
     The server may set both attributes: `draining` says whether it shuts down, and `on_refusal` is
-    called once, with the reason, in a thread of the engine's.
+    called once, with the reason, in a thread of the engine's. By default it logs the reason.
     """
 
     def __init__(self) -> None:
         self.draining: Callable[[], bool] = lambda: False
-        self.on_refusal: Callable[[str], None] = lambda reason: None
+        self.on_refusal: Callable[[str], None] = _log_refusal
         self._drained = threading.Event()
         self._refused = threading.Lock()
 
@@ -31,3 +34,7 @@ class Lifecycle:
         """Report why the engine must not serve; only the first report counts."""
         if self._refused.acquire(blocking=False):
             self.on_refusal(reason)
+
+
+def _log_refusal(reason: str) -> None:
+    log.critical("Claude Code must not serve: %s", reason)

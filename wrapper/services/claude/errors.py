@@ -23,7 +23,16 @@ from wrapper.errors import (
 
 
 class BootFailed(Exception):
-    """Raised when a process could not boot; the message says why."""
+    """Raised when a process could not boot.
+
+    `reason` says why, and anyone may see it. The message adds *details* for the operator, such as
+    a path.
+    """
+
+    def __init__(self, reason: str, details: str = ""):
+        super().__init__(f"{reason} {details}".strip())
+        self.reason = reason
+        self.details = details
 
 
 class Refused(BootFailed):

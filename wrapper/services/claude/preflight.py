@@ -1,4 +1,4 @@
-"""Check before the start that this machine can confine agents as the settings ask."""
+"""Check before the start that a Claude Code is installed that can serve and confine agents."""
 
 from __future__ import annotations
 
@@ -10,23 +10,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from wrapper.errors import BadGateway
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
 from wrapper.services.claude.login import credentials_file, uses_cli_login
-from wrapper.services.claude.processes import profiles
+from wrapper.services.claude.processes.binary import Binary, NoBinary, choose
 from wrapper.services.permissions import confinement
 from wrapper.settings import Settings, SettingsError
 
 
-def check(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise SettingsError, with all mistakes, if agents could not be confined as asked."""
-    mistakes = [*confinement.mistakes(settings), *_check_user(settings, environment)]
-    if settings.claude_sandbox and not mistakes:
-        mistakes += _check_sandbox(settings, environment)
+def check(settings: Settings, environment: Mapping[str, str]) -> Binary:
+    """Return the binary to run. Raises SettingsError, with all mistakes, if it cannot serve."""
+    user_mistakes = [*_check_user(settings)]
+    mistakes = [*confinement.mistakes(settings), *user_mistakes]
+    if not user_mistakes:  # else nothing can be tried as that user
+        mistakes += _check_binary(settings, environment)
+        mistakes += _check_access(settings, environment)
+        if settings.claude_sandbox and not mistakes:
+            mistakes += _check_sandbox(settings, environment)
     if mistakes:
         raise SettingsError(mistakes)
+    return choose(settings, environment)
+
+
+def _check_binary(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield why no claude may serve, and what to do."""
+    try:
+        choose(settings, environment)
+    except NoBinary as error:
+        yield error.details
 
 
 def _check_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
@@ -42,8 +54,8 @@ def _check_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterat
         yield f"CLAUDE_SANDBOX: {reason}"
 
 
-def _check_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield why agents cannot run as CLAUDE_USER, and what to do."""
+def _check_user(settings: Settings) -> Iterator[str]:
+    """Yield why no process can run as CLAUDE_USER, and what to do."""
     name = settings.claude_user
     if not name:
         return
@@ -59,7 +71,11 @@ def _check_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[
         )
     elif os.geteuid() != 0:
         yield "CLAUDE_USER: only root can run processes as another user; start the gateway as root"
-    else:
+
+
+def _check_access(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what CLAUDE_USER could not access, or could read or replace, and what to do."""
+    if user := unix_user.find_optional(settings.claude_user):
         yield from _inaccessible(user, settings, environment)
         yield from _readable(user, settings)
         yield from _replaceable(user, settings, environment)
@@ -68,21 +84,12 @@ def _check_user(settings: Settings, environment: Mapping[str, str]) -> Iterator[
 def _inaccessible(
     user: UnixUser, settings: Settings, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield what the user needs and cannot access."""
+    """Yield what the user needs, besides the binary, and cannot access."""
     if uses_cli_login(environment) and not environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
         yield (
             f"CLAUDE_USER: {user.name} cannot use the login in {credentials_file(environment)}; "
             "set CLAUDE_CODE_OAUTH_TOKEN (claude setup-token) or ANTHROPIC_API_KEY"
         )
-    try:
-        binary = profiles.find_binary(settings, environment.get("PATH"))
-        if not user.can("x", binary):
-            yield (
-                f"CLAUDE_CLI_PATH: {user.name} (CLAUDE_USER) cannot run {binary}; install Claude "
-                "Code where it can, or let it pass through the directories above"
-            )
-    except BadGateway:  # reported when a process is started
-        pass
     for setting, folder in _folders(settings):
         try:
             if setting == "SESSION_DIR":  # if others made it, they could deny access to it
@@ -135,8 +142,8 @@ def _replaceable(
         "TMPDIR": tempfile.gettempdir(),
         "SESSION_DIR": "" if settings.claude_cwd else settings.session_dir,
     }
-    with suppress(BadGateway):
-        paths["CLAUDE_CLI_PATH"] = profiles.find_binary(settings, environment.get("PATH"))
+    with suppress(NoBinary):  # which has been reported
+        paths["CLAUDE_CLI_PATH"] = choose(settings, environment).path
     can_replace = functools.cache(functools.partial(_can_replace, user))
     for setting, name in paths.items():
         path = Path(name).expanduser().absolute()

@@ -11,7 +11,6 @@ from typing import Any
 from wrapper.errors import ApiError
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.login import Login, credentials_file, detect_login
-from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
@@ -49,9 +48,11 @@ class Status:
         login = detect_login(self._environment)
         path, account, error = None, {}, None
         try:
-            path = profiles.find_binary(self._settings, self._environment.get("PATH"))
+            path = supervisor().installation.binary().path
             account = self._account.read(supervisor(), self._settings.boot_timeout)
-        except (ApiError, BootFailed, TimeoutError) as failure:
+        except BootFailed as failure:
+            error = failure.reason
+        except (ApiError, TimeoutError) as failure:
             error = str(failure) or "Claude Code did not answer in time."
         missing = [*login.missing, *([error] if error else [])]
         return {

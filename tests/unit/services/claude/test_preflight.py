@@ -12,10 +12,12 @@ import pytest
 from tests.support import cli as clis
 from wrapper.services.claude import preflight
 from wrapper.services.claude.isolation import sandbox, unix_user
+from wrapper.services.claude.processes import binary
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.settings import Settings, SettingsError
 
 KEY = {"ANTHROPIC_API_KEY": "sk-something", "PATH": "/usr/bin:/bin"}
+CLAUDE = "echo '2.1.330 (Claude Code)'"
 
 
 def mistakes_of(environment=KEY, **settings) -> list[str]:
@@ -30,6 +32,14 @@ def program(folder: Path, name: str, text: str) -> None:
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path_factory, monkeypatch):
+    """A Claude Code that may serve, in place of the bundled one."""
+    folder = tmp_path_factory.mktemp("installed")
+    program(folder, "claude", CLAUDE)
+    monkeypatch.setattr(binary, "bundled", lambda: str(folder / "claude"))
 
 
 @pytest.fixture
@@ -56,7 +66,7 @@ def nobody(outer, monkeypatch):
     """Return a function for the mistakes of CLAUDE_USER=nobody with otherwise good settings."""
     monkeypatch.setattr(tempfile, "tempdir", str(outer))
     monkeypatch.chdir(outer)
-    program(outer, "claude", "true")
+    program(outer, "claude", CLAUDE)
     good = {
         "claude_user": "nobody",
         "claude_cli_path": str(outer / "claude"),
@@ -69,6 +79,15 @@ def nobody(outer, monkeypatch):
 def test_nothing_asked():
     """Without settings that confine agents nothing is checked."""
     assert mistakes_of({}) == []
+
+
+def test_no_claude():
+    """A claude that may not serve is a mistake, beside those of the settings."""
+    mistakes = mistakes_of(claude_cli_path="/nowhere/claude", claude_allowed_tools="Bash")
+    assert [mistake.partition(":")[0] for mistake in mistakes] == [
+        "CLAUDE_ALLOWED_TOOLS",
+        "CLAUDE_CLI_PATH",
+    ]
 
 
 def test_mistakes_of_the_settings_too():
@@ -225,7 +244,7 @@ def test_what_the_user_could_replace(nobody, outer, setting, monkeypatch):
     """What root runs, reads or writes may not be where the user can replace it."""
     theirs = outer / "theirs"
     theirs.mkdir()
-    program(theirs, "claude", "true")
+    program(theirs, "claude", CLAUDE)
     os.chown(theirs, unix_user.find("nobody").uid, -1)
     theirs.chmod(0o755)
     given = {
@@ -249,7 +268,7 @@ def test_a_link_to_what_the_user_could_replace(nobody, outer):
     """For a program behind a link its real path counts."""
     theirs = outer / "theirs"
     theirs.mkdir()
-    program(theirs, "claude", "true")
+    program(theirs, "claude", CLAUDE)
     os.chown(theirs / "claude", unix_user.find("nobody").uid, -1)
     (outer / "link").symlink_to(theirs / "claude")
     (mistake,) = nobody(claude_cli_path=str(outer / "link"))

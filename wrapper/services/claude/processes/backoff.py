@@ -1,11 +1,20 @@
-"""The pause after failed boots, which doubles with each failure in a row."""
+"""What follows failed boots: a pause, which doubles with each failure in a row, and a log line."""
 
 from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
 
 from wrapper.errors import ApiError
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0
+# The time after which the same failure is logged again.
+LOG_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Backoff:
@@ -45,6 +54,28 @@ class Backoff:
     def is_hopeless(self, booting: int) -> bool:
         """Say whether a turn may wait long while *booting* boots are under way.
 
-        It need not after a single failure, since the next boot follows soon.
+        It need not after a single failure, since the next boot follows soon, and after a pause,
+        since its own boot begins at once.
         """
-        return self.refused or (self._failures > 1 and not booting)
+        return self.refused or (self._failures > 1 and self.paused and not booting)
+
+
+class FailureLog:
+    """Logs why boots fail, each reason once in LOG_SECONDS, since processes mostly fail alike.
+
+    All pools of a gateway share it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._logged: dict[str, float] = {}
+
+    def report(self, reason: str) -> None:
+        """Log the *reason*, unless it was logged a short time ago."""
+        now = self._clock()
+        with self._lock:
+            recent = {why: at for why, at in self._logged.items() if now - at < LOG_SECONDS}
+            self._logged = {reason: now, **recent}
+        if reason not in recent:
+            log.error("%s", reason)

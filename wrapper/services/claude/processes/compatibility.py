@@ -15,7 +15,8 @@ from wrapper.services.claude.processes.profiles import (
     Profile,
 )
 from wrapper.services.claude.protocol import permission_prompt
-from wrapper.services.permissions.confinement import HOW_TO_OPEN
+from wrapper.services.permissions.confinement import HOW_TO_OPEN, reads_only
+from wrapper.settings import Settings
 
 Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -44,6 +45,13 @@ def check_closed(pid: int) -> None:
             "Claude Code opened a socket through which other processes can reach it, although "
             "CLAUDE_CODE_HARBOR_KITE=0 is set. Use a version that respects it: " + HOW_TO_UPDATE
         )
+
+
+def check_versions(settings: Settings, version: str) -> None:
+    """Raise Refused if a CLI of this *version* may not serve all profiles under *settings*."""
+    check_version(version)
+    if reads_only(settings):
+        check_read_only(version)
 
 
 def check_version(version: str) -> None:

@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wrapper import host
-from wrapper.errors import Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
+from wrapper.services.claude.processes.backoff import FailureLog
 from wrapper.services.claude.processes.parking import (
     ParkedProcess,
     Parking,
     ParkingLimits,
     fingerprint,
 )
-from wrapper.services.claude.processes.pool import Pool, Spawner
+from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.state import ProcessState, clear
@@ -86,7 +86,8 @@ class LeaseManager:
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
-        self._pools = {name: self._pool(name, lifecycle, on_boot) for name in POOLED}
+        failures = FailureLog()
+        self._pools = {name: self._pool(name, lifecycle, on_boot, failures) for name in POOLED}
         max_rss = settings.parked_max_rss * 1024**2
         self._parking = Parking(
             ParkingLimits(settings.max_parked, settings.parked_idle, max_rss),
@@ -146,12 +147,12 @@ class LeaseManager:
         return self._pools[profile].lease()
 
     async def boot(self, profile: str) -> Process:
-        """Return a new process of a profile without a pool. Raises Unavailable or BadGateway."""
+        """Return a new process of a profile without a pool. Raises Unavailable."""
         threads, boot = self.supervisor.boot_threads, self.supervisor.boot
         try:
             return await self._wait_for(threads.submit(boot, self._profiles[profile]))
         except BootFailed as error:
-            raise Unavailable(f"No Claude Code process could be started: {error}") from None
+            raise unavailable(error) from None
 
     def catch_up(self) -> None:
         """Do what was put off while turns were starting, as a boot takes their CPU time.
@@ -189,7 +190,13 @@ class LeaseManager:
             pool.close()
         self.supervisor.close()
 
-    def _pool(self, name: str, lifecycle: Lifecycle, on_boot: Callable[[Process], None]) -> Pool:
+    def _pool(
+        self,
+        name: str,
+        lifecycle: Lifecycle,
+        on_boot: Callable[[Process], None],
+        failures: FailureLog,
+    ) -> Pool:
         default = name == self._settings.default_profile
 
         def boot() -> Process:
@@ -199,7 +206,7 @@ class LeaseManager:
 
         return Pool(
             self._settings.pool_size if default else self._settings.pool_size_other,
-            Spawner(boot, self.supervisor.discard, self.supervisor.boot_threads),
+            Spawner(boot, self.supervisor.discard, self.supervisor.boot_threads, failures),
             lifecycle,
         )
 

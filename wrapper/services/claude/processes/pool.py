@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from wrapper.errors import ApiError, BadGateway, Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.errors import BootFailed, Refused
-from wrapper.services.claude.processes.backoff import Backoff
+from wrapper.services.claude.processes.backoff import Backoff, FailureLog
 from wrapper.services.claude.processes.process import Process
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,13 @@ class Spawner:
     """How a pool gets and ends its processes.
 
     `boot` returns a booted process. It runs in `threads`, whose number limits how many boot at
-    once. `stop` ends a process in the background.
+    once. `stop` ends a process in the background. `log` logs why boots fail.
     """
 
     boot: Callable[[], Process]
     stop: Callable[[Process], None]
     threads: Executor
+    log: FailureLog
 
 
 class Pool:
@@ -159,9 +160,7 @@ class Pool:
         except Refused as error:
             self._refuse(str(error))
         except BootFailed as error:
-            self._fail(Unavailable(f"No Claude Code process could be started: {error}"))
-        except ApiError as error:
-            self._fail(error)
+            self._fail(unavailable(error))
         except Exception:
             log.exception("a boot failed unexpectedly")
             self._fail(BadGateway("No Claude Code process could be started; see the log."))
@@ -202,7 +201,7 @@ class Pool:
             if self._backoff.is_hopeless(self._booting):
                 waiting, self._waiting = list(self._waiting), deque()
         if not self._closed:
-            log.error("%s (next try in %.1f s)", error.message, delay)
+            self._spawner.log.report(error.details or error.message)
         _fail_all(waiting, error)
         if begins_pause:
             try:
@@ -226,11 +225,16 @@ class Pool:
             self._backoff.refuse(error)
             waiting, self._waiting = list(self._waiting), deque()
             ready, self._ready = list(self._ready), deque()
-        log.critical("%s", reason)
         for process in ready:
             self._spawner.stop(process)
         _fail_all(waiting, error)
         self._lifecycle.refuse(reason)
+
+
+def unavailable(error: BootFailed) -> Unavailable:
+    """Return the error for a turn that gets no process. Only its details have local paths."""
+    what = "No Claude Code process could be started:"
+    return Unavailable(f"{what} {error.reason}", details=f"{what} {error}")
 
 
 def _fail_all(waiting: list[Future[Process]], error: ApiError) -> None:

@@ -31,6 +31,8 @@ READ_BYTES = 65536
 # Far more than a process answers while it boots: a few lines, of models and settings.
 MAX_ANSWER_BYTES = 8 * 1024**2
 TERM_SECONDS = 3.0
+# The time between the end of a process's output and its exit.
+EXIT_SECONDS = 0.5
 
 
 class Process:
@@ -51,11 +53,13 @@ class Process:
         self.initialized = False
         self.models: list[Mapping[str, Any]] = []
         self.home = parent / secrets.token_hex(8)
+        self._binary = binary
         self._directories = Directories(self.home, config)
         try:
             variables = self._directories.make(profile)
         except OSError as error:
-            raise self._failure(f"{parent.parent} (TMPDIR) cannot be written to", error) from None
+            what = "TMPDIR cannot be written to"
+            raise self._failure(what, error, f"It is {parent.parent}.") from None
         try:
             self._popen = subprocess.Popen(
                 [binary, *profile.arguments],
@@ -69,7 +73,8 @@ class Process:
                 **(profile.user.spawning if profile.user else {}),
             )
         except OSError as error:
-            raise self._failure(f"{binary} cannot be run", error) from None
+            what = "Claude Code cannot be run"
+            raise self._failure(what, error, f"Its path is {binary}.") from None
         popen = self._popen
         self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
         self.pid = popen.pid
@@ -142,14 +147,14 @@ class Process:
             while _readable(stdout, max(0.0, deadline - clock())):
                 chunk = os.read(stdout, READ_BYTES)
                 if not chunk:
-                    raise BootFailed(f"Claude Code ended while starting. {self._stderr_tail()}")
+                    raise self._ended()
                 if (size := size + len(chunk)) > MAX_ANSWER_BYTES:
                     raise BootFailed("Claude Code wrote too much while starting.")
                 *lines, buffer = (buffer + chunk).split(b"\n")
                 if (answer := find(lines)) is not None:
                     return answer
         except BrokenPipeError:
-            raise BootFailed(f"Claude Code ended while starting. {self._stderr_tail()}") from None
+            raise self._ended() from None
         raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
 
     def alive_and_silent(self) -> bool:
@@ -178,10 +183,20 @@ class Process:
             pipe.close()
         self._directories.remove(self.pid)
 
-    def _failure(self, what: str, error: OSError) -> BootFailed:
+    def _failure(self, what: str, error: OSError, details: str) -> BootFailed:
         """Remove its directories and return the error that says why it could not be started."""
         self._directories.remove()
-        return BootFailed(f"{what}: {error.strerror}")
+        return BootFailed(f"{what}: {error.strerror}.", details)
+
+    def _ended(self) -> BootFailed:
+        """Return the error for a process that has ended while it booted."""
+        written = self._stderr_tail() or "nothing"
+        with suppress(subprocess.TimeoutExpired):  # it has only closed its stdout
+            self._popen.wait(EXIT_SECONDS)
+        code = self.exit_code()
+        ended = "closed its output" if code is None else f"ended with exit code {code}"
+        details = f"{self._binary} wrote: {written}"
+        return BootFailed(f"Claude Code {ended} while starting.", details)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):

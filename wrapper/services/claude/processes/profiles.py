@@ -1,16 +1,11 @@
-"""The claude binary, and the arguments and environment of each profile's processes."""
+"""The arguments and environment of each profile's processes."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from wrapper.errors import BadGateway
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.login import uses_cli_login
@@ -22,7 +17,9 @@ from wrapper.settings import Settings
 OLDEST_VERSION = (2, 1, 248)
 # Older versions run commands unasked that print any file, such as `cat < FILE`.
 OLDEST_READ_ONLY = (2, 1, 330)
-HOW_TO_UPDATE = "pip install -r requirements-cli.txt, or npm install -g @anthropic-ai/claude-code"
+HOW_TO_UPDATE = (
+    "pip install --no-deps -U claude-agent-sdk, or npm install -g @anthropic-ai/claude-code"
+)
 
 PASSED = (
     *("HOME", "PATH", "LANG", "TZ", "*_PROXY", "*_proxy", "SSL_CERT_*", "NODE_EXTRA_CA_CERTS"),
@@ -93,34 +90,6 @@ class Profile:
     def asks_again(self) -> bool:
         """Say whether the CLI itself asks the model again after 429 and 5xx."""
         return self.variables.get(RETRIES, "0") != "0"
-
-
-def find_binary(settings: Settings, path: str | None) -> str:
-    """Return the claude binary: CLAUDE_CLI_PATH, the one on *path*, or the SDK package's own.
-
-    Raises BadGateway, which says what to do, if there is none.
-    """
-    if settings.claude_cli_path:
-        if not os.access(settings.claude_cli_path, os.X_OK):
-            raise BadGateway(
-                f"CLAUDE_CLI_PATH={settings.claude_cli_path} is not a program; correct it."
-            )
-        return settings.claude_cli_path
-    if binary := shutil.which("claude", path=path) or _bundled():
-        return binary
-    raise BadGateway(
-        f"There is no claude program. Install it: {HOW_TO_UPDATE}; or set CLAUDE_CLI_PATH."
-    )
-
-
-def _bundled() -> str | None:
-    """Return the binary in the wheel claude-agent-sdk, without importing that."""
-    spec = importlib.util.find_spec("claude_agent_sdk")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        binary = Path(folder, "_bundled", "claude")
-        if os.access(binary, os.X_OK):
-            return str(binary)
-    return None
 
 
 def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[str, Profile]:

@@ -18,8 +18,9 @@ from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_login
-from wrapper.services.claude.processes import profiles
+from wrapper.services.claude.processes.binary import Installation
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
@@ -42,7 +43,8 @@ class Stage(Enum):
 class Supervisor:
     """Boots and stops processes, in directories that are removed with it, and lends them the login.
 
-    Boots run in `boot_threads`, whose number limits how many run at once.
+    Boots run in `boot_threads`, whose number limits how many run at once. `installation` has the
+    binary that they run.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]):
@@ -53,6 +55,7 @@ class Supervisor:
         self._warms_up = settings.pool_rehearse
         self._stages: dict[Process, Stage] = {}
         reap_abandoned()
+        self.installation = Installation(settings, environment)
         self._directory = RuntimeDirectory()
         if settings.claude_user:
             self._directory.path.chmod(PASSABLE)
@@ -60,14 +63,12 @@ class Supervisor:
         self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
         self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
 
-    def boot(
-        self, profile: profiles.Profile, has_leisure: Callable[[], bool] = lambda: False
-    ) -> Process:
+    def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
 
-        Raises BadGateway, BootFailed or Refused.
+        Raises BootFailed, or Refused if this Claude Code may not serve.
         """
-        binary = profiles.find_binary(self._settings, self._environment.get("PATH"))
+        binary = self.installation.binary().path
         config = self._login.config if self._login else None
         self._start_reaper()
         process = Process(profile, binary, self._directory.path, config)
@@ -164,7 +165,8 @@ class Supervisor:
             with self._lock:
                 self._directory.start_reaper()
         except OSError as error:
-            raise BootFailed(f"{sys.executable} cannot be run: {error.strerror}") from None
+            what = f"Python cannot be run: {error.strerror}."
+            raise BootFailed(what, f"Its path is {sys.executable}.") from None
 
     def _lend_login(self) -> LentLogin | None:
         """Lend Claude Code's own login if it is in a file, which Claude Code also renews."""

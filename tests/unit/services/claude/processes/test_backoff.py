@@ -1,7 +1,13 @@
 """The pause after failed boots, and when turns need not wait for its end."""
 
 from wrapper.errors import BadGateway, Unavailable
-from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
+from wrapper.services.claude.processes.backoff import (
+    FIRST_DELAY,
+    LOG_SECONDS,
+    LONGEST_DELAY,
+    Backoff,
+    FailureLog,
+)
 
 
 def fail(backoff: Backoff) -> float:
@@ -48,3 +54,16 @@ def test_the_error_says_when_to_retry():
     assert (backoff.error, error.retry_after) == (error, 1)
     backoff.succeed()
     assert backoff.error is None
+
+
+def test_the_log_of_failures(caplog):
+    """The same failure of several processes is logged once a minute, another one at once."""
+    now = [0.0]
+    failures = FailureLog(clock=lambda: now[0])
+    for _ in range(3):
+        failures.report("it coughed")
+    failures.report("it sneezed")
+    assert caplog.messages == ["it coughed", "it sneezed"]
+    now[0] = LOG_SECONDS
+    failures.report("it coughed")
+    assert caplog.messages == ["it coughed", "it sneezed", "it coughed"]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.pool_harness import PoolHarness
-from wrapper.errors import BadGateway, Overloaded, Unavailable
+from wrapper.errors import BadGateway, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.claude.errors import BootFailed, Refused
 from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY
@@ -109,8 +109,7 @@ def test_surplus():
     ("error", "kind", "message"),
     [
         (BootFailed("it coughed"), Unavailable, "it coughed"),
-        (BadGateway("There is no claude program."), BadGateway, "no claude program"),
-        (Overloaded("Busy."), Overloaded, "Busy"),
+        (BootFailed("it coughed", "secret"), Unavailable, "it coughed"),
         (ZeroDivisionError("secret"), BadGateway, "see the log"),
     ],
 )
@@ -160,6 +159,20 @@ def test_after_the_pause():
     assert future.result(0) is harness.made[0]
     assert harness.status() == ("ready", 1, 0)
     assert "error" not in harness.pool.health()
+
+
+def test_a_pool_without_warm_processes_recovers():
+    """After the pause a turn boots a process of its own, however many boots have failed."""
+    harness = PoolHarness(0).fail(BootFailed("no"), BootFailed("no"))
+    failed = harness.pool.lease()
+    harness.boot_threads.run()
+    harness.resume()
+    harness.boot_threads.run()
+    assert failed.exception(0)
+    harness.resume()
+    future = harness.pool.lease()
+    harness.boot_threads.run()
+    assert future.result(0) is harness.made[0]
 
 
 def test_pauses_grow():

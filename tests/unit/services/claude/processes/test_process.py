@@ -40,7 +40,7 @@ def test_no_room_for_its_files(tmp_path, no_room):
     before = children(os.getpid())
     with (
         no_room(),
-        pytest.raises(BootFailed, match=r"\(TMPDIR\) cannot be written to: File too large"),
+        pytest.raises(BootFailed, match="TMPDIR cannot be written to: File too large"),
     ):
         Process(Profile("plain", (), {}), "/bin/cat", root, config)
     assert children(os.getpid()) == before

@@ -1,4 +1,4 @@
-"""Profiles: which binary runs, with which arguments and environment."""
+"""Profiles: the arguments and environment of their processes."""
 
 from __future__ import annotations
 
@@ -7,35 +7,10 @@ import json
 
 import pytest
 
-from wrapper.errors import BadGateway
-from wrapper.services.claude.processes.profiles import build_profiles, find_binary
+from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.settings import Settings
 
 KEY = {"ANTHROPIC_API_KEY": "sk-something"}
-
-
-@pytest.fixture
-def binary(tmp_path):
-    path = tmp_path / "claude"
-    path.write_text("#!/bin/sh")
-    path.chmod(0o755)
-    return path
-
-
-def test_binary_that_is_set(binary):
-    """CLAUDE_CLI_PATH is run, whatever PATH holds."""
-    assert find_binary(Settings(claude_cli_path=str(binary)), "/usr/bin") == str(binary)
-
-
-def test_binary_that_is_set_and_missing(tmp_path):
-    """The error for a CLAUDE_CLI_PATH that is no program names the setting."""
-    with pytest.raises(BadGateway, match="CLAUDE_CLI_PATH"):
-        find_binary(Settings(claude_cli_path=str(tmp_path / "claude")), "/usr/bin")
-
-
-def test_binary_on_path(binary):
-    """Without that setting the claude on PATH is run."""
-    assert find_binary(Settings(), str(binary.parent)) == str(binary)
 
 
 def test_plain_has_no_tools():
