@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.util import make_fail_app
 
+from wrapper import start_checks
 from wrapper.server import ports
 from wrapper.server.config import configuration, refuse
-from wrapper.settings import SettingsError, load
+from wrapper.settings import SettingsError
 
 
 class Program(BaseApplication):
@@ -61,7 +62,7 @@ def choose_port(requested: int | None) -> None:
     if requested is not None:
         os.environ["PORT"] = str(requested)
     try:
-        settings = load()
+        settings = start_checks.load()
     except SettingsError as error:
         refuse(*error.mistakes)
     port = ports.first_free(settings.host, settings.port)

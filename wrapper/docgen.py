@@ -10,7 +10,7 @@ from typing import Any
 from wrapper.routes.headers import ANSWER
 from wrapper.schemas.chat.parameters import Kind, Parameter, parameters_of
 from wrapper.schemas.keys import CEILINGS
-from wrapper.settings import Settings
+from wrapper.settings import Settings, env_text
 
 
 def env_example() -> str:
@@ -42,14 +42,6 @@ def parameters_table() -> str:
     )
     head = "| parameter | is | asks for nothing | meaning |\n| --- | --- | --- | --- |\n"
     return head + "".join(rows)
-
-
-def env_text(value: Any) -> str:
-    """Return a setting's *value* as it is written in the environment."""
-    if isinstance(value, tuple):
-        # A tuple in it is a pair: name=model.
-        return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def headers_table() -> str:

@@ -9,7 +9,7 @@ from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude import preflight
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.engine import Engine
-from wrapper.settings import Settings, SettingsError, environment
+from wrapper.settings import Settings, SettingsError, did_you_mean, environment
 
 # The entry points in this group are callables that take the Settings and return an engine.
 GROUP = "wrapper.engines"
@@ -23,7 +23,6 @@ def build_engine(settings: Settings, lifecycle: Lifecycle) -> Engine:
     """
     if settings.wrapper_engine != CLAUDE:
         return _factory(settings.wrapper_engine)(settings)
-    check(settings)
     return ClaudeEngine(settings, environment(), lifecycle)
 
 
@@ -43,7 +42,10 @@ def _factory(name: str) -> Callable[[Settings], Engine]:
     if name not in offered:
         known = ", ".join(sorted({CLAUDE, *offered}))
         raise SettingsError(
-            [f"WRAPPER_ENGINE: no package offers {name!r} in {GROUP}; the engines are: {known}"]
+            [
+                f"WRAPPER_ENGINE: no package offers {name!r} in {GROUP}; the engines are: "
+                f"{known}{did_you_mean([name], {CLAUDE, *offered})}"
+            ]
         )
     try:
         factory: Callable[[Settings], Engine] = offered[name].load()

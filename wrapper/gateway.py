@@ -11,7 +11,7 @@ from typing import Any, cast
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
-from wrapper import prometheus
+from wrapper import prometheus, start_checks
 from wrapper.auth.guard import Authenticate, Guard, cors_origins
 from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
@@ -39,7 +39,9 @@ from wrapper.services.telemetry.observers import Observers
 from wrapper.services.turns.service import TurnService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
+from wrapper.settings import check as check_settings
 from wrapper.settings import load as load_settings
+from wrapper.settings import warnings as setting_warnings
 
 # Turns that run after GRACEFUL_TIMEOUT are ended, which takes a moment.
 ENDING_SECONDS = 5.0
@@ -68,7 +70,8 @@ class Gateway:
         sessions: SessionStore | None = None,
         authenticate: Authenticate | None = None,
     ):
-        self.settings = settings = settings or load_settings()
+        self._warnings = [] if settings else setting_warnings()
+        self.settings = settings = _checked(settings, engine)
         self.lifecycle = Lifecycle()
         self._lock = threading.Lock()
         self._started = False
@@ -96,6 +99,8 @@ class Gateway:
         Nothing is started before the first request, so the server may fork until then.
         """
         app.extensions["wrapper"] = self
+        for warning in self._warnings:
+            log.warning("%s", warning)
         if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":
             log.warning("CORS_ORIGINS=* has no effect without a key: set API_KEY or API_KEYS_FILE")
         for blueprint in (self.blueprint, build_unserved(self.guard)):
@@ -205,6 +210,14 @@ class Gateway:
             sessions=self.sessions,
             draining=self.lifecycle.drains,
         )
+
+
+def _checked(settings: Settings | None, engine: Engine | None) -> Settings:
+    """Return *settings*, or the environment's. Raises SettingsError with all their mistakes."""
+    if settings is None:
+        return load_settings() if engine else start_checks.load()
+    check_settings(settings, start_checks.mistakes_of if engine is None else lambda _: ())
+    return settings
 
 
 def _catalog(settings: Settings, engine: Engine) -> Catalog:

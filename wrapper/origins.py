@@ -25,8 +25,9 @@ def pattern(origin: str) -> re.Pattern[str]:
     """
     parts = _ORIGIN.fullmatch(origin.lower())
     if not parts or int((parts["port"] or "0").replace(ANY, "0")) > HIGHEST_PORT:
+        reason = "is not an origin" if "://" in origin else "has no scheme"
         raise ValueError(
-            f"{origin[:200]!r} is not an origin; write scheme://host or scheme://host:port, "
+            f"{origin[:200]!r} {reason}; write scheme://host or scheme://host:port, "
             "without a path, in ASCII; only the host's first label and the port may be *"
         )
     scheme, host, port = parts["scheme"], parts["host"], parts["port"]

@@ -9,6 +9,8 @@ from wrapper import engines
 from wrapper.auth.key_file import SETTING, open_keys
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError
+from wrapper.settings import check as check_settings
+from wrapper.settings import load as load_settings
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,25 @@ def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
     return tuple(checks)
 
 
+def load() -> Settings:
+    """Return the settings. Raises SettingsError with their mistakes and those of all checks."""
+    return load_settings(further=mistakes_of)
+
+
 def check(settings: Settings) -> None:
-    """Run all checks. Raises SettingsError with the mistakes of all of them."""
+    """Check *settings* and run all checks. Raises SettingsError with the mistakes of all."""
+    check_settings(settings, mistakes_of)
+
+
+def mistakes_of(settings: Settings) -> list[str]:
+    """Run all checks, and return their mistakes."""
     mistakes: list[str] = []
     for start_check in start_checks(settings):
         try:
             start_check.run()
         except SettingsError as error:
             mistakes += error.mistakes
-    if mistakes:
-        raise SettingsError(mistakes)
+    return mistakes
 
 
 def _check_keys(settings: Settings) -> str:

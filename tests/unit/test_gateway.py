@@ -383,7 +383,7 @@ def test_context():
 def test_drain_timeout(monkeypatch):
     """Draining waits no longer than GRACEFUL_TIMEOUT and a moment for a turn."""
     monkeypatch.setattr("wrapper.gateway.ENDING_SECONDS", 0.1)
-    gateway = build(Started("m"), TextDelta("One"), 3600.0, graceful_timeout=0)
+    gateway = build(Started("m"), TextDelta("One"), 3600.0, graceful_timeout=1)
     stream = gateway.chat.stream(HELLO)
     began = time.monotonic()
     gateway.drain()  # while nobody reads the stream

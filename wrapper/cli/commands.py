@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import NoReturn
 
@@ -15,12 +16,10 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from wrapper.cli import doctor, keys
-from wrapper.docgen import env_text
 from wrapper.gateway import Gateway
-from wrapper.settings import Settings, SettingsError, environment
+from wrapper.settings import MASK, Settings, SettingsError, env_text, environment
 from wrapper.storage_checks import Finding, Level
 
-MASK = "********"
 MISTAKES = "wrapper.mistakes"
 
 group = AppGroup("gateway", help="Manage the gateway.")
@@ -85,7 +84,15 @@ def list_settings() -> None:
 def _findings(gateway: Gateway | None) -> Iterator[Finding]:
     if gateway:
         return doctor.examine(gateway)
-    return doctor.examine_without(current_app.extensions[MISTAKES], environment())
+    return doctor.examine_without(current_app.extensions[MISTAKES], _environment())
+
+
+def _environment() -> Mapping[str, str]:
+    """Return the environment, without what a broken file would add."""
+    try:
+        return environment()
+    except SettingsError:
+        return os.environ
 
 
 @contextlib.contextmanager

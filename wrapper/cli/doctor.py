@@ -17,7 +17,7 @@ from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
-from wrapper.settings import Settings, SettingsError, load
+from wrapper.settings import Settings, SettingsError, explain, load
 from wrapper.start_checks import start_checks
 from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
@@ -74,7 +74,7 @@ def _examine_machine(settings: Settings) -> Iterator[Finding]:
         try:
             yield Finding(check.subject, Level.OK, check.run())
         except SettingsError as error:
-            yield from _mistakes(error)
+            yield from _mistakes(SettingsError(explain(error.mistakes)))
     yield from check_storage(settings)
     yield check_address(settings)
     yield Finding("commands", Level.OK, confinement(settings).value)

@@ -10,10 +10,9 @@ import click
 from flask.cli import AppGroup
 
 from wrapper.auth import key_editor, key_file
-from wrapper.auth.key_file import KeysError
 from wrapper.schemas.keys import CEILINGS
 from wrapper.services.principal import Principal
-from wrapper.settings import environment
+from wrapper.settings import SettingsError, environment
 
 group = AppGroup("keys", help="Manage the callers' keys in API_KEYS_FILE.")
 
@@ -50,15 +49,18 @@ def revoke(name: str) -> None:
 @contextlib.contextmanager
 def _file() -> Iterator[str]:
     """Yield the path of the keys file, and report its mistakes without a traceback."""
-    path = environment().get("API_KEYS_FILE")
-    if not path:
-        raise click.ClickException(
-            "API_KEYS_FILE is not set; set API_KEYS_FILE=keys.toml in the environment or in .env"
-        )
     try:
-        yield path
-    except KeysError as error:
+        yield _path()
+    except SettingsError as error:
         raise click.ClickException("\n  ".join(error.mistakes)) from None
+
+
+def _path() -> str:
+    if path := environment().get("API_KEYS_FILE", "").strip():
+        return path
+    raise click.ClickException(
+        "API_KEYS_FILE is not set; set API_KEYS_FILE=keys.toml in the environment or in .env"
+    )
 
 
 def _line(principal: Principal) -> str:

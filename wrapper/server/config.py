@@ -21,7 +21,7 @@ from wrapper.server.timeouts import limit_connections
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
-from wrapper.settings import Settings, SettingsError, load
+from wrapper.settings import Settings, SettingsError
 
 # The descriptors of a turn: its connection, a loop, and pipes to its process and to the next one,
 # with copies.
@@ -60,11 +60,9 @@ def configuration() -> dict[str, Any]:
 
 def _valid_settings() -> Settings:
     try:
-        settings = load()
-        start_checks.check(settings)
+        return start_checks.load()
     except SettingsError as error:
         refuse(*error.mistakes)
-    return settings
 
 
 def _processes() -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """The settings: one table of names, defaults, meanings and checks, and how they are read."""
 
 from wrapper.settings.capacity import GATEWAY_BYTES, PROCESS_BYTES, TURNS_PER_CORE
-from wrapper.settings.loading import environment, load
+from wrapper.settings.claude_tools import TOOLS
+from wrapper.settings.loading import check, environment, explain, load, warnings
+from wrapper.settings.masking import MASK
+from wrapper.settings.sources import env_text
+from wrapper.settings.spelling import did_you_mean
 from wrapper.settings.table import (
     IGNORABLE,
     PERMISSION_MODES,
     SESSION_DIR,
     SESSION_DIR_OF_USER,
-    TOOLS,
     Settings,
 )
 from wrapper.settings.validation import SettingsError, is_loopback, mistakes_of
@@ -15,6 +18,7 @@ from wrapper.settings.validation import SettingsError, is_loopback, mistakes_of
 __all__ = [
     "GATEWAY_BYTES",
     "IGNORABLE",
+    "MASK",
     "PERMISSION_MODES",
     "PROCESS_BYTES",
     "SESSION_DIR",
@@ -23,8 +27,13 @@ __all__ = [
     "TURNS_PER_CORE",
     "Settings",
     "SettingsError",
+    "check",
+    "did_you_mean",
+    "env_text",
     "environment",
+    "explain",
     "is_loopback",
     "load",
     "mistakes_of",
+    "warnings",
 ]

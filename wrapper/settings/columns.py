@@ -1,45 +1,87 @@
-"""The columns of the settings' table: kind, default, meaning and check, one function a kind."""
+"""The columns of the settings' table: parser, default, meaning and check, one function a kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import Field, field
 from typing import Any
 
-from environs import validate
+from marshmallow import ValidationError, validate
+
+from wrapper.settings import parsers, spelling
 
 Check = Callable[..., Any]
+Mask = Callable[[str], str]
+Parser = Callable[[str], Any]
 
 positive = validate.Range(min=1)
 not_negative = validate.Range(min=0)
 not_empty = validate.Length(min=1)
 
 
-def text(default: str, meaning: str, check: Check | None = None, *, secret: bool = False) -> Any:
-    """Return a setting that is a text. A *secret* one is not printed."""
-    return _setting("str", default, meaning, check, secret)
+def text(
+    default: str,
+    meaning: str,
+    check: Check | None = None,
+    *,
+    parse: Parser = str,
+    secret: Mask | None = None,
+) -> Any:
+    """Return a setting that is a text. Of a *secret* one, messages show what that returns."""
+    return _setting(str, parse, default, meaning, check, secret)
 
 
 def integer(default: int, meaning: str, check: Check) -> Any:
-    return _setting("int", default, meaning, check)
+    return _setting((int, float), parsers.integer, default, meaning, check)
 
 
 def flag(default: bool, meaning: str) -> Any:
-    return _setting("bool", default, meaning)
+    return _setting(bool, parsers.flag, default, meaning)
 
 
 def choice(default: str, meaning: str, choices: tuple[str, ...]) -> Any:
-    """Return a setting that is one of *choices*."""
-    return _setting("str", default, meaning, validate.OneOf(choices))
+    """Return a setting that is one of *choices*, in upper or lower case."""
+
+    def is_one(value: str) -> None:
+        if value not in choices:
+            hint = spelling.did_you_mean([value], choices)
+            raise ValidationError(f"must be one of {', '.join(choices)}{hint}")
+
+    return _setting(str, parsers.words(choices), default, meaning, is_one)
 
 
-def listing(kind: str, default: tuple[Any, ...], meaning: str) -> Any:
-    """Return a setting that is a list; *kind* names its function in `parsers`."""
-    return _setting(kind, default, meaning)
+def listing(parse: Parser, default: tuple[Any, ...], meaning: str) -> Any:
+    """Return a setting that is a list, which *parse* returns as a tuple."""
+    return _setting((tuple, list), parse, default, meaning)
+
+
+def mistake(row: Field[Any], value: Any) -> str | None:
+    """Return what is wrong with the *value* of the setting *row*, or None."""
+    kinds = row.metadata["kinds"]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        return f"must be of the type {row.type}"
+    try:
+        if check := row.metadata["check"]:
+            check(value)
+    except ValidationError as error:
+        message = str(error.messages[0])
+        return message[:1].lower() + message[1:].rstrip(".")
+    return None
 
 
 def _setting(
-    kind: str, default: Any, meaning: str, check: Check | None = None, secret: bool = False
+    kinds: type | tuple[type, ...],
+    parse: Parser,
+    default: Any,
+    meaning: str,
+    check: Check | None = None,
+    secret: Mask | None = None,
 ) -> Any:
-    metadata = {"kind": kind, "meaning": meaning, "check": check}
-    return field(default=default, metadata=metadata, repr=not secret)
+    metadata = {
+        "kinds": kinds,
+        "parse": parse,
+        "meaning": meaning,
+        "check": check,
+        "secret": secret,
+    }
+    return field(default=default, metadata=metadata, repr=secret is None)

@@ -1,40 +1,71 @@
-"""Parse the text of a setting that is a list. environs passes defaults through here, too."""
+"""Parse the text of a setting. Each function returns a value, or raises ValueError with a reason.
+
+The text is not empty, and has no blanks at its ends unless it is secret.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from environs import EnvError
+TRUE = ("true", "yes", "on", "1", "t", "y")
+FALSE = ("false", "no", "off", "0", "f", "n")
 
 
-def names(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple):  # the default
-        return text
+def integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def flag(text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise ValueError("must be true or false")
+
+
+def key(text: str) -> str:
+    """Return a key as clients can send it: a header's value has no blanks at its ends."""
+    if any(char.isspace() or not char.isprintable() for char in text):
+        raise ValueError("must not contain blanks, line breaks or control characters; remove them")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError("is in quotes, which would belong to the key; remove them")
+    return text
+
+
+def words(known: Iterable[str]) -> Callable[[str], str]:
+    """Return a parser that accepts the *known* words in upper and lower case, and other texts."""
+    by_letters = {word.lower(): word for word in known}
+
+    def word(text: str) -> str:
+        return by_letters.get(text.lower(), text)
+
+    return word
+
+
+def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def pairs(text: str | tuple[tuple[str, str], ...], **_: Any) -> tuple[tuple[str, str], ...]:
-    if isinstance(text, tuple):  # the default
-        return text
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(side.strip() for side in part.partition("=")[::2]) for part in names(text)]
     if not all(name and target for name, target in pairs):
-        raise EnvError("Must be a comma-separated list of name=model.")
+        raise ValueError("must be a comma-separated list of name=model")
     return tuple((name, target) for name, target in pairs)
 
 
-def origins(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
-    if isinstance(text, tuple) or not text.lstrip().startswith("["):
-        return names(text)
+def origins(text: str) -> tuple[str, ...]:
+    if not text.startswith("["):
+        return tuple("none" if name.lower() == "none" else name for name in names(text))
     try:
         return tuple(str(origin) for origin in json.loads(text))
     except ValueError:
-        raise EnvError("Not a valid JSON list.") from None
+        raise ValueError("is not a valid JSON list") from None
 
 
-def tools(text: str | tuple[str, ...], **_: Any) -> tuple[str, ...]:
+def tools(text: str) -> tuple[str, ...]:
     listed = names(text)
-    return () if listed == ("none",) else listed
-
-
-PARSERS = {"names": names, "pairs": pairs, "origins": origins, "tools": tools}
+    return () if [name.lower() for name in listed] == ["none"] else listed

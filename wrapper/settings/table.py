@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from environs import validate
+from marshmallow import validate
 
+from wrapper.settings import masking, parsers
 from wrapper.settings.capacity import turns_at_once
+from wrapper.settings.claude_tools import TOOLS
 from wrapper.settings.columns import (
     choice,
     flag,
@@ -27,7 +29,6 @@ IGNORABLE = (
     *("seed", "service_tier", "store", "temperature", "thinking", "top_k", "top_logprobs"),
     *("top_p", "user", "verbosity", "web_search_options"),
 )
-TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "WebFetch", "WebSearch")
 
 SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
 # CLAUDE_USER must be able to enter the parent directories, which hold none of the gateway's state.
@@ -43,13 +44,14 @@ class Settings:
     api_key: str = text(
         "",
         "The key that callers must send. If HOST is not loopback, set it or API_KEYS_FILE.",
-        secret=True,
+        parse=parsers.key,
+        secret=masking.whole,
     )
     api_keys_file: str = text(
         "", "TOML file with a key and ceilings for each caller; `keys new` writes it."
     )
     cors_origins: tuple[str, ...] = listing(
-        "origins",
+        parsers.origins,
         (),
         "Web origins that may call: a comma-separated or JSON list, or none. Default: * (all) "
         "with a key, none without one. The first label of a host, and a port, may be *.",
@@ -58,10 +60,11 @@ class Settings:
         "claude",
         "The engine: claude, or the name of one that an installed package offers.",
         not_empty,
+        parse=parsers.words(("claude",)),
     )
     default_model: str = text("sonnet", "The model for requests that name none.", not_empty)
     model_aliases: tuple[tuple[str, str], ...] = listing(
-        "pairs", (), "Other names for models: gpt-4o=sonnet,gpt-4o-mini=haiku."
+        parsers.pairs, (), "Other names for models: gpt-4o=sonnet,gpt-4o-mini=haiku."
     )
     legacy_models: str = choice(
         "remap",
@@ -78,7 +81,7 @@ class Settings:
         "the JSON that the request demands.",
     )
     ignore_params: tuple[str, ...] = listing(
-        "names",
+        parsers.names,
         (),
         "Parameters that are ignored and named in x-ignored-params, instead of refused with 400, "
         "such as logprobs,logit_bias.",
@@ -129,7 +132,7 @@ class Settings:
         not_negative,
     )
     claude_tools: tuple[str, ...] = listing(
-        "tools", TOOLS, "Claude Code's tools in the agent profile: a list, or none."
+        parsers.tools, TOOLS, "Claude Code's tools in the agent profile: a list, or none."
     )
     claude_allowed_tools: str = text("", "Permission rules that allow, in Claude Code's syntax.")
     claude_disallowed_tools: str = text("", "Permission rules that deny, in Claude Code's syntax.")
@@ -158,7 +161,7 @@ class Settings:
         "", "Claude Code's settings files to read: user, project, local. Default: none."
     )
     claude_env_pass: tuple[str, ...] = listing(
-        "names",
+        parsers.names,
         (),
         "Further environment variables for Claude Code; they override those that the gateway sets.",
     )
@@ -179,12 +182,13 @@ class Settings:
         "",
         "Redis that counts rates and usage for several gateways, instead of memory and USAGE_DB: "
         "redis://HOST:PORT/0.",
-        secret=True,
+        secret=masking.login_of_url,
     )
     session_store: str = text(
         "memory",
         "Where sessions are kept: memory (of one worker), a Redis (redis://HOST:PORT/0), or none.",
-        secret=True,
+        parse=parsers.words(("memory", "none")),
+        secret=masking.login_of_url,
     )
     session_ttl: int = integer(
         3600, "Seconds that a session is kept after its last turn.", positive

@@ -5,12 +5,18 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 from wrapper import origins
+from wrapper.settings import claude_tools, parsers, spelling
+from wrapper.settings.columns import mistake
 from wrapper.settings.table import IGNORABLE, Settings
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+SETTING_SOURCES = ("user", "project", "local")
 
 
 class SettingsError(Exception):
@@ -21,10 +27,27 @@ class SettingsError(Exception):
         self.mistakes = mistakes
 
 
-def mistakes_of(settings: Settings) -> list[str]:
-    """Return what is wrong with *settings*; each message says what to do."""
-    checks = (_access, _permissions, _sessions, _origins, _ignored_parameters)
-    return [mistake for check in checks for mistake in check(settings)]
+def mistakes_of(settings: Settings, unreadable: Mapping[str, str] = {}) -> list[str]:
+    """Return what is wrong with *settings*; each message says what to do.
+
+    *unreadable* says of further settings, which have their defaults, why their text has no value.
+    """
+    wrong = dict(unreadable)
+    for row in fields(settings):
+        if row.name not in wrong and (why := mistake(row, getattr(settings, row.name))):
+            wrong[row.name] = why
+    defaults: dict[str, Any] = {row.name: row.default for row in fields(settings)}
+    sound = replace(settings, **{name: defaults[name] for name in wrong})
+    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters)
+    between = (message for check in checks for message in check(sound))
+    alone = [f"{name.upper()}: {why}" for name, why in wrong.items()]
+    return [*alone, *unaffected(between, wrong)]
+
+
+def unaffected(mistakes: Iterable[str], wrong: Iterable[str]) -> list[str]:
+    """Return those *mistakes* that name no *wrong* setting, whose value is not known."""
+    names = re.compile(rf"\b({'|'.join(name.upper() for name in wrong)})\b")
+    return [mistake for mistake in mistakes if not wrong or not names.search(mistake)]
 
 
 @functools.lru_cache(1024)
@@ -53,14 +76,36 @@ def _permissions(settings: Settings) -> Iterator[str]:
             "CLAUDE_PERMISSION_MODE: bypassPermissions allows every caller to run anything; "
             "set ALLOW_BYPASS=true to confirm it, or choose another mode"
         )
+    sources = parsers.names(settings.claude_setting_sources)
+    if strange := [source for source in sources if source not in SETTING_SOURCES]:
+        hint = spelling.did_you_mean(strange, SETTING_SOURCES)
+        yield (
+            f"CLAUDE_SETTING_SOURCES: {', '.join(strange)[:200]} is none of "
+            f"{', '.join(SETTING_SOURCES)}{hint}"
+        )
     if settings.claude_cwd and not os.path.isdir(settings.claude_cwd):
         yield f"CLAUDE_CWD: {settings.claude_cwd} is not a directory; create it"
+
+
+def _tools(settings: Settings) -> Iterator[str]:
+    named = {
+        "CLAUDE_TOOLS": settings.claude_tools,
+        "CLAUDE_ALLOWED_TOOLS": claude_tools.tools_of_rules(settings.claude_allowed_tools),
+        "CLAUDE_DISALLOWED_TOOLS": claude_tools.tools_of_rules(settings.claude_disallowed_tools),
+    }
+    for name, tools in named.items():
+        if why := claude_tools.unknown(tuple(tools)):
+            yield f"{name}: {why}"
 
 
 def _sessions(settings: Settings) -> Iterator[str]:
     store = settings.session_store
     if not store.startswith(REDIS_SCHEMES) and store not in ("memory", "none"):
-        yield "SESSION_STORE: must be memory, none, or the URL of a Redis (redis://HOST:PORT/0)"
+        hint = spelling.did_you_mean([store], ("memory", "none"))
+        yield (
+            "SESSION_STORE: must be memory, none, or the URL of a Redis (redis://HOST:PORT/0)"
+            f"{hint}"
+        )
     if settings.session_max_bytes > settings.sessions_max_bytes:
         yield "SESSION_MAX_BYTES: must not be greater than SESSIONS_MAX_BYTES"
 
@@ -79,5 +124,5 @@ def _ignored_parameters(settings: Settings) -> Iterator[str]:
     if unknown := [name for name in settings.ignore_params if name not in IGNORABLE]:
         yield (
             f"IGNORE_PARAMS: {', '.join(unknown)[:200]} cannot be ignored; "
-            f"these can: {', '.join(IGNORABLE)}"
+            f"these can: {', '.join(IGNORABLE)}{spelling.did_you_mean(unknown, IGNORABLE)}"
         )

@@ -150,7 +150,7 @@ def test_timing_of_a_refusal(full_server):
 def test_shutdown(has_begun):
     """A turn that outlasts the grace period at shutdown ends with 503 or an error event."""
     steps = [Started("m")] if has_begun else []
-    server = ScriptedServer(*steps, HOUR, graceful_timeout=0)
+    server = ScriptedServer(*steps, HOUR, graceful_timeout=1)
     gateway = server.app.extensions["wrapper"]
     answers = iter([False])  # not draining on arrival, and draining from then on
     gateway.lifecycle.draining = lambda: next(answers, True)

@@ -1,0 +1,159 @@
+"""The file `.env`: its variables, the lines that set them, and what is wrong with it."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
+from dotenv.variables import Variable, parse_variables
+
+from wrapper.settings import spelling
+
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_ASSIGNMENT = re.compile(rf"\s*(?:export\s+)?'?(?P<name>{_NAME})'?\s*=\s*(?P<quote>['\"])?")
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """What a file sets: `values` by name and the `lines` that set them. Empty if it is broken."""
+
+    path: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+    mistakes: tuple[str, ...] = ()
+
+    def where(self, name: str) -> str:
+        """Return where *name* is set, for a message."""
+        return f"{self.path} line {self.lines[name]}"
+
+
+class _Unreadable(Exception):
+    """Raised with a message that names the file and says what to do."""
+
+
+def read(path: str | Path, settings: Collection[str]) -> EnvFile:
+    """Return what the file at *path* sets; nothing if there is none.
+
+    No message repeats a value, which may be secret. *settings* are the names that the gateway
+    reads. A broken line sets nothing, and can hide the lines after it, so a file with one sets
+    nothing at all.
+    """
+    full = os.path.abspath(path)
+    try:
+        text = _text(full)
+    except _Unreadable as error:
+        return EnvFile(full, mistakes=(str(error),))
+    bindings = list(parse_stream(io.StringIO(text)))
+    broken = tuple(mistake for b in bindings for mistake in _broken(b, full, settings))
+    if broken:
+        return EnvFile(full, mistakes=broken)
+    values = dotenv_values(stream=io.StringIO(text))
+    lines = {binding.key: _line(binding) for binding in bindings if binding.key}
+    return EnvFile(
+        full,
+        {name: value for name, value in values.items() if value is not None},
+        lines,
+        tuple(_unset_variables(bindings, full, settings)),
+    )
+
+
+def _text(path: str) -> str:
+    if not os.path.lexists(path):
+        return ""
+    try:
+        # Opening a pipe could block forever.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise _Unreadable(f"{path}: is not a regular file; move it away, or write a file there")
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise _Unreadable(
+            f"{path}: is a link to a file that does not exist; correct it, or remove it"
+        ) from None
+    except OSError as error:
+        remedy = f"permit the user {os.getuid()} to read it, or remove it"
+        raise _Unreadable(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    return _decoded(data, path)
+
+
+def _decoded(data: bytes, path: str) -> str:
+    """Return the text of *data*, which editors on Windows begin with a byte order mark."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        form = ", but UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        line = data[: error.start].count(b"\n") + 1
+        raise _Unreadable(f"{path} line {line}: is not UTF-8{form}; save it as UTF-8") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise _Unreadable(
+            f"{path} line {line}: holds a NUL character, as UTF-16 does; save it as UTF-8"
+        )
+    return text
+
+
+def _broken(binding: Binding, path: str, settings: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the line of *binding*, if it cannot be read as it was meant."""
+    where = f"{path} line {_line(binding)}"
+    if binding.error:
+        yield f"{where}: {_syntax(binding.original.string)}"
+    elif binding.key and binding.value is None:
+        word = re.match(_NAME, binding.key)
+        name = word and (word[0] if word[0] in settings else spelling.misspelt(word[0], settings))
+        if name:
+            yield f"{where}: has no value; write {name}=VALUE"
+    elif binding.key and (hidden := _hidden(binding.value or "", settings)):
+        yield f"{where}: the quote of {binding.key} ends behind {hidden}=; close it on its line"
+
+
+def _syntax(line: str) -> str:
+    assignment = _ASSIGNMENT.match(line)
+    if assignment and assignment["quote"]:
+        return (
+            f"the quote of {assignment['name']} is not closed, or text follows it; "
+            "correct the quotes"
+        )
+    return "is not an assignment; write NAME=VALUE, or begin the line with #"
+
+
+def _hidden(value: str, settings: Collection[str]) -> str | None:
+    """Return the setting that a later line of *value* looks like setting."""
+    for line in _LINE_BREAK.split(value)[1:]:
+        assignment = _ASSIGNMENT.match(line)
+        if assignment and assignment["name"] in settings:
+            return assignment["name"]
+    return None
+
+
+def _unset_variables(
+    bindings: list[Binding], path: str, settings: Collection[str]
+) -> Iterator[str]:
+    """Yield a mistake for each setting that refers to a variable without value.
+
+    It would be empty, and a gateway whose API_KEY is empty needs no key.
+    """
+    known = set(os.environ)
+    for binding in bindings:
+        for atom in parse_variables(binding.value or "") if binding.key in settings else ():
+            if isinstance(atom, Variable) and atom.default is None and atom.name not in known:
+                yield (
+                    f"{path} line {_line(binding)}: {binding.key} refers to {atom.name}, "
+                    f"which is not set; set it, or write the value"
+                )
+        if binding.key:
+            known.add(binding.key)
+
+
+def _line(binding: Binding) -> int:
+    """Return the number of the line of *binding*, whose text begins with the blank lines above."""
+    text = binding.original.string
+    blank = text[: len(text) - len(text.lstrip())]
+    return binding.original.line + len(_LINE_BREAK.findall(blank))
