@@ -106,7 +106,7 @@ def _broken(binding: Binding, path: str, settings: Collection[str]) -> Iterator[
     if binding.error:
         yield f"{where}: {_syntax(binding.original.string)}"
     elif binding.key and binding.value is None:
-        word = re.match(_NAME, binding.key)
+        word = re.match(rf"{_NAME}(-\w+)*", binding.key)
         name = word and (word[0] if word[0] in settings else spelling.misspelt(word[0], settings))
         if name:
             yield f"{where}: has no value; write {name}=VALUE"

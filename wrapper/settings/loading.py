@@ -12,7 +12,14 @@ from wrapper.settings import env_file as env_files
 from wrapper.settings import sources, spelling
 from wrapper.settings.env_file import EnvFile
 from wrapper.settings.table import Settings
-from wrapper.settings.validation import SettingsError, mistakes_of, unaffected
+from wrapper.settings.validation import (
+    SettingsError,
+    in_words,
+    mistakes_of,
+    unaffected,
+    with_defaults,
+    wrong_values,
+)
 
 # Returns the mistakes of what settings name, such as files.
 FurtherCheck = Callable[[Settings], Iterable[str]]
@@ -29,11 +36,9 @@ def load(env_file: str = ".env", further: FurtherCheck = lambda _: ()) -> Settin
     """
     file = _into_environment(env_file)
     settings, unreadable = _read()
-    mistakes = mistakes_of(settings, unreadable)
-    if file.mistakes:  # what the file was to set is unknown
-        mistakes = [f"{name.upper()}: {why}" for name, why in unreadable.items()]
-    else:
-        mistakes += unaffected(further(settings), unreadable)
+    wrong = wrong_values(settings, unreadable)
+    # With a broken file it is unknown what else was to be set.
+    mistakes = in_words(wrong) if file.mistakes else _all_mistakes(settings, wrong, further)
     explained = sources.of_environment(file).explain(mistakes)
     if everything := [*file.mistakes, *_misspelt_in_file(file), *explained]:
         raise SettingsError(everything)
@@ -42,8 +47,7 @@ def load(env_file: str = ".env", further: FurtherCheck = lambda _: ()) -> Settin
 
 def check(settings: Settings, further: FurtherCheck = lambda _: ()) -> None:
     """Check *settings* that code has made. Raises SettingsError as `load` does."""
-    mistakes = [*mistakes_of(settings), *further(settings)]
-    if mistakes:
+    if mistakes := _all_mistakes(settings, wrong_values(settings), further):
         raise SettingsError(sources.of_keywords(settings).explain(mistakes))
 
 
@@ -73,6 +77,11 @@ def environment(env_file: str = ".env") -> Mapping[str, str]:
     if file.mistakes:
         raise SettingsError(list(file.mistakes))
     return {**file.values, **os.environ}
+
+
+def _all_mistakes(settings: Settings, wrong: Mapping[str, str], further: FurtherCheck) -> list[str]:
+    later = further(with_defaults(settings, wrong))
+    return [*mistakes_of(settings, wrong), *unaffected(later, wrong)]
 
 
 def _into_environment(env_file: str) -> EnvFile:

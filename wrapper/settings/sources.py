@@ -55,7 +55,7 @@ def of_environment(file: EnvFile) -> Sources:
     for row in fields(Settings):
         name = row.name.upper()
         text = os.environ.get(name, "")
-        if text.strip():
+        if text:
             place = file.where(name) if file.values.get(name) == text else ENVIRONMENT
             sources[name] = Source(_shown(row, text), place)
     return Sources(sources)

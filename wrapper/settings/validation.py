@@ -32,16 +32,30 @@ def mistakes_of(settings: Settings, unreadable: Mapping[str, str] = {}) -> list[
 
     *unreadable* says of further settings, which have their defaults, why their text has no value.
     """
+    wrong = wrong_values(settings, unreadable)
+    sound = with_defaults(settings, wrong)
+    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters)
+    between = (message for check in checks for message in check(sound))
+    return [*in_words(wrong), *unaffected(between, wrong)]
+
+
+def wrong_values(settings: Settings, unreadable: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the names of the settings that are wrong by themselves, each with the reason."""
     wrong = dict(unreadable)
     for row in fields(settings):
         if row.name not in wrong and (why := mistake(row, getattr(settings, row.name))):
             wrong[row.name] = why
+    return wrong
+
+
+def with_defaults(settings: Settings, wrong: Iterable[str]) -> Settings:
+    """Return *settings* with the defaults of the *wrong* ones."""
     defaults: dict[str, Any] = {row.name: row.default for row in fields(settings)}
-    sound = replace(settings, **{name: defaults[name] for name in wrong})
-    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters)
-    between = (message for check in checks for message in check(sound))
-    alone = [f"{name.upper()}: {why}" for name, why in wrong.items()]
-    return [*alone, *unaffected(between, wrong)]
+    return replace(settings, **{name: defaults[name] for name in wrong})
+
+
+def in_words(wrong: Mapping[str, str]) -> list[str]:
+    return [f"{name.upper()}: {why}" for name, why in wrong.items()]
 
 
 def unaffected(mistakes: Iterable[str], wrong: Iterable[str]) -> list[str]:

@@ -124,7 +124,7 @@ def test_doctor_of_a_broken_file(tmp_path, monkeypatch):
     line = next(line for line in result.output.splitlines() if "API_KEYS_FILE" in line)
     assert line.startswith("FAILED  API_KEYS_FILE: ")
     assert "keys.toml does not exist" in line
-    assert line.endswith("keys new NAME` makes it")
+    assert line.endswith("NAME` makes it (API_KEYS_FILE=keys.toml from the environment)")
 
 
 def test_in_a_shell(tmp_path):
