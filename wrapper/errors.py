@@ -16,12 +16,15 @@ class ApiError(Exception):
     *retry* tells the client's library whether to retry automatically. With None, the library
     decides by the status. *headers* are those that HTTP demands, such as Allow. *notes* are what
     else the client learns. *details* are for the operator alone: they may have a local path, or
-    what a program wrote. `recorded` says whether it is in the log already.
+    what a program wrote. *quote* is the part of the message that a caller or a model may have
+    written, and is not logged. Without it, the class's `quotes` says whether they may have written
+    any part. `recorded` says whether it is in the log already.
     """
 
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    quotes = True
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class ApiError(Exception):
         headers: Mapping[str, str] | None = None,
         notes: Notes = NO_NOTES,
         details: str = "",
+        quote: str | None = None,
     ):
         super().__init__(message)
         self.message = message
@@ -44,12 +48,22 @@ class ApiError(Exception):
         self.extra_headers = headers or {}
         self.notes = notes
         self.details = details
+        self.quote = quote
         self.recorded = False
 
     def body(self) -> dict[str, Any]:
         """Return the error in OpenAI's shape, always with all four keys."""
         error = {"message": self.message, "type": self.type}
         return {"error": {**error, "param": self.param, "code": self.code}}
+
+    def redacted(self) -> str:
+        """Return the details, or else the message with a length in place of others' words."""
+        if self.details:
+            return self.details
+        quote = (self.message if self.quotes else "") if self.quote is None else self.quote
+        if quote not in self.message:
+            quote = self.message
+        return self.message.replace(quote, f"<{len(quote)} characters>") if quote else self.message
 
     def replace(self, **attributes: Any) -> Self:
         """Return a copy of the error with other values of some *attributes*."""
@@ -89,6 +103,7 @@ class UpstreamAuthentication(ApiError):
     """Raised when the gateway's own login at the model's provider is missing or refused."""
 
     status, type, code = 401, "authentication_error", "upstream_authentication_error"
+    quotes = False
 
 
 class PermissionDenied(ApiError):
@@ -125,6 +140,7 @@ class ClientGone(ApiError):
     """Raised when the client has left before its answer was complete."""
 
     status, type, code = 408, "timeout", "client_gone"
+    quotes = False
 
 
 class MalformedRequest(InvalidRequest):
@@ -161,6 +177,7 @@ class RateLimited(ApiError):
     """Raised when the provider's rate limit, or the gateway's own capacity, is used up."""
 
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    quotes = False
 
 
 class ChecksBusy(RateLimited):
@@ -173,18 +190,21 @@ class QuotaExceeded(ApiError):
     """Raised when the caller's budget is used up. Retrying at once does not help."""
 
     status, type, code = 429, "insufficient_quota", "insufficient_quota"
+    quotes = False
 
 
 class UpstreamFailed(ApiError):
     """Raised when the model's provider fails."""
 
     code = None
+    quotes = False
 
 
 class BadGateway(ApiError):
     """Raised when Claude Code is missing, dies, or sends something unexpected."""
 
     status, code = 502, "bad_gateway"
+    quotes = False
 
 
 class BadAnswer(ApiError):
@@ -197,12 +217,14 @@ class Overloaded(ApiError):
     """Raised when the provider is overloaded."""
 
     status, type, code = 503, "overloaded_error", "overloaded"
+    quotes = False
 
 
 class Unavailable(ApiError):
     """Raised when no Claude Code process is available, or the gateway is shutting down."""
 
     status, code = 503, "unavailable"
+    quotes = False
 
 
 class ShuttingDown(Unavailable):
@@ -213,3 +235,4 @@ class TimedOut(ApiError):
     """Raised when a turn exceeds its time limit."""
 
     status, type, code = 504, "timeout_error", "timeout"
+    quotes = False

@@ -89,6 +89,7 @@ class Formatter(logging.Formatter):
         """Return *value* with masked and shortened texts, and Redacted values in their form."""
         if isinstance(value, Redacted):
             value = value.value if self._prompts else value.shown()
+            value = str(value) if isinstance(value, BaseException) else value
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):

@@ -39,13 +39,19 @@ SAFE_MODULES = frozenset({"builtins", "socket", "ssl"})
 
 
 class Redacted:
-    """A value that a log shows as structure and lengths, and in full with LOG_PROMPTS."""
+    """A value that a log shows as structure and lengths, and in full with LOG_PROMPTS.
 
-    def __init__(self, value: Any):
+    *form* is shown in place of the structure.
+    """
+
+    def __init__(self, value: Any, form: str | None = None):
         self.value = value
+        self._form = form
 
     def shown(self) -> Any:
         """Return the form that is shown without LOG_PROMPTS."""
+        if self._form is not None:
+            return self._form
         if isinstance(self.value, BaseException):
             return f"{type(self.value).__name__}: {message_of(self.value)}"
         return _structure(self.value)

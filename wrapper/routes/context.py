@@ -46,6 +46,7 @@ def caller() -> Caller:
         attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_IDEMPOTENCY_KEY],
         # OpenAI's libraries count their retries in this header.
         again=request.headers.get("x-stainless-retry-count", "0") != "0",
+        address=request.remote_addr or "",
     )
 
 

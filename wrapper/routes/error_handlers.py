@@ -15,6 +15,7 @@ from wrapper.routes.headers import error_headers, note_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.json_response import reply
 from wrapper.services import resources
+from wrapper.services.turns.request_log import facts_of_error
 
 CHAT_ENDPOINT = "wrapper.chat.create_completion"
 # An nginx with another gateway behind it sends this header (deploy/nginx.conf). The redirect makes
@@ -67,10 +68,18 @@ def handle_crash(error: Exception) -> Response:
 
 
 def _record(error: ApiError) -> None:
+    """Log a refusal.
+
+    It is a warning if the gateway could not do what it should. A status below 500 is of the
+    caller's making, who could fill the log with warnings, and a gateway that shuts down is meant to
+    refuse.
+    """
     outcome = error.code or error.type
-    facts = {"id": request_id(), "path": request.path, "status": error.status}
+    facts = {"id": request_id(), "client": request.remote_addr, "path": request.path}
+    facts |= {"param": error.param, "outcome": outcome, **facts_of_error(error)}
     current_gateway().metrics.failed(outcome)
-    log.info("refused", extra={"facts": {**facts, "param": error.param, "outcome": outcome}})
+    failed = error.status >= 500 and not isinstance(error, errors.ShuttingDown)
+    log.log(logging.WARNING if failed else logging.INFO, "refused", extra={"facts": facts})
 
 
 def _rate_headers() -> dict[str, str]:

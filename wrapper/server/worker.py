@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from wrapper.logs.redaction import Redacted
 from wrapper.server.lingering import LingeringClose
 from wrapper.server.malformed import error_for, response
 from wrapper.server.request_parser import Parser
@@ -178,9 +179,10 @@ class DrainingWorker(ThreadWorker):
         id_, data = response(error)
         if error.status == 500:
             self.log.error("request %s failed", id_, exc_info=exc)
-        else:  # the reason may quote a key or a body
-            kind = type(exc).__name__
-            self.log.info("refused request %s: %s, status %d", id_, kind, error.status)
+        else:
+            facts = {"id": id_, "client": addr[0] if addr else None, "outcome": error.code}
+            facts |= {"status": error.status, "error": Redacted(exc)}
+            self.log.info("refused", extra={"facts": facts})
         with suppress(OSError):
             client.sendall(data)
 

@@ -68,7 +68,8 @@ class Caller:
     """Who waits for the answer of a request. `gone` says whether they have disconnected.
 
     `attempt` is the client's idempotency key, and `again` says that the client has sent the request
-    before. `admitted` says that the request already counts against its rate limit.
+    before. `admitted` says that the request already counts against its rate limit. `address` is
+    that of the other end of the connection, and empty without one.
     """
 
     principal: Principal = LOCAL
@@ -77,6 +78,7 @@ class Caller:
     attempt: str = ""
     again: bool = False
     admitted: bool = False
+    address: str = ""
 
     @property
     def may_repeat(self) -> bool:

@@ -68,22 +68,22 @@ LOGIN = (
 # The error for each status of the model's API, made from the API's reason.
 STATUSES: dict[int, Callable[[str], ApiError]] = {
     400: lambda reason: InvalidRequest(
-        f"The model's API refused the request: {reason}", param=_param(reason)
+        f"The model's API refused the request: {reason}", param=_param(reason), quote=reason
     ),
     401: lambda reason: UpstreamAuthentication(LOGIN),
     403: lambda reason: PermissionDenied(
-        f"The gateway's login may not do this at its provider: {reason}"
+        f"The gateway's login may not do this at its provider: {reason}", quote=reason
     ),
     404: lambda reason: ModelNotFound(
         "The model does not exist, or the gateway's login may not use it.", param="model"
     ),
     413: lambda reason: RequestTooLarge("The request is larger than the model's API takes."),
-    500: lambda reason: UpstreamFailed(f"The model's API failed: {reason}"),
+    500: lambda reason: UpstreamFailed(f"The model's API failed: {reason}", quote=reason),
     429: lambda reason: RateLimited(
-        f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS
+        f"The model's API limits the rate: {reason}", retry_after=RETRY_SECONDS, quote=reason
     ),
     529: lambda reason: Overloaded(
-        f"The model's API is overloaded: {reason}", retry_after=RETRY_SECONDS
+        f"The model's API is overloaded: {reason}", retry_after=RETRY_SECONDS, quote=reason
     ),
 }
 # The statuses of the API's error types, since errors in mid-stream have no status.
@@ -144,16 +144,18 @@ def _make_error(result: Raw, notice: str) -> ApiError:
         return UpstreamAuthentication(LOGIN)
     if result.get("terminal_reason") == "prompt_too_long" or "prompt is too long" in text.lower():
         return ContextLengthExceeded(
-            f"This model's maximum context length is exceeded: {reason}", param="messages"
+            f"This model's maximum context length is exceeded: {reason}",
+            param="messages",
+            quote=reason,
         )
     if status in STATUSES:
         return STATUSES[status](reason)
     if isinstance(status, int):
         details = f": {reason}" if reason else "."
-        return UpstreamFailed(f"The model's API failed with status {status}{details}")
+        return UpstreamFailed(f"The model's API failed with status {status}{details}", quote=reason)
     if not text:
         return BadGateway("Claude Code ended the turn without an answer and without a reason.")
-    return BadGateway(f"Claude Code could not finish the answer: {reason}")
+    return BadGateway(f"Claude Code could not finish the answer: {reason}", quote=reason)
 
 
 def _param(reason: str) -> str | None:

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from wrapper.errors import ApiError, QuotaExceeded
+from wrapper.errors import ApiError, ClientGone, QuotaExceeded
+from wrapper.logs.redaction import Redacted
 from wrapper.notes import Notes
 from wrapper.services.events import Ended, Ending, Event, Noted, Started, Used
+from wrapper.services.principal import Caller
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
@@ -21,13 +23,14 @@ log = logging.getLogger(__name__)
 class RequestLog:
     """Gathers the facts about a request. When it is closed it logs them, and counts them.
 
-    The log has the text of *messages* only if they are given. Without *signals*, the app around
-    the gateway does not learn about the request.
+    A failed turn is a warning, whatever failed: the gateway had found nothing wrong with the
+    request. A client that leaves is none. The log has the text of *messages* only if they are
+    given. Without *signals*, the app around the gateway does not learn about the request.
     """
 
     def __init__(
         self,
-        request_id: str,
+        caller: Caller,
         draft: Draft,
         *,
         timing: Timing,
@@ -40,15 +43,19 @@ class RequestLog:
         self._metrics = metrics
         self._signals = signals
         self._outcome = ""
+        self._error: Exception | None = None
         self._closed = False
         self._facts: dict[str, Any] = {
-            "id": request_id,
+            "id": caller.request_id,
             "key": draft.principal.name,
+            "stream": draft.request.stream,
             "model": draft.model,
             "profile": self._profile,
             "prompt_tokens": 0,
             "completion_tokens": 0,
         }
+        origin = {"client": caller.address, "session": draft.request.session_id}
+        self._facts |= {name: value for name, value in origin.items() if value}
         if messages is not None:
             self._facts["messages"] = [[m.role, *map(str, m.parts)] for m in messages]
 
@@ -87,6 +94,7 @@ class RequestLog:
         """Note that the request failed, with the code that the client gets."""
         code = error.code or error.type if isinstance(error, ApiError) else None
         self._outcome = code or "internal_error"
+        self._error = error
 
     def close(self) -> None:
         """Log the request. If it is neither done nor failed, its client has left."""
@@ -98,12 +106,22 @@ class RequestLog:
         source = {"source": timing.source} if timing.source else {}
         times = {f"{name}_ms": round(took * 1000) for name, took in timing.parts().items()}
         facts = {**self._facts, **source, **times, "outcome": outcome}
-        log.info("request", extra={"facts": facts})
+        if self._error:
+            facts |= facts_of_error(self._error)
+        failed = self._error and not isinstance(self._error, ClientGone)
+        log.log(logging.WARNING if failed else logging.INFO, "request", extra={"facts": facts})
         self._metrics.timed(self._profile, timing)
         if outcome != "done":
             self._metrics.failed(outcome)
         if self._signals:
             self._signals.finish(outcome)
+
+
+def facts_of_error(error: Exception) -> dict[str, Any]:
+    """Return the status of *error* and its message, in which callers' words are redacted."""
+    if isinstance(error, ApiError):
+        return {"status": error.status, "error": Redacted(error.message, error.redacted())}
+    return {"status": ApiError.status, "error": Redacted(error)}
 
 
 def _facts_of(notes: Notes) -> dict[str, str]:

@@ -192,7 +192,7 @@ class TurnService:
     ) -> RequestLog:
         """Return the request's log, which gets the *messages* only if settings allow that."""
         return RequestLog(
-            opening.caller.request_id,
+            opening.caller,
             opening.draft,
             timing=opening.timing,
             metrics=self._observers.metrics,

@@ -161,7 +161,8 @@ class Conversation:
         missing = [own for name, own in functions.items() if name not in tools]
         if missing:
             names = ", ".join(missing)[:200]
-            raise BadGateway(f"Claude Code did not offer these functions: {names}.", retry=False)
+            message = f"Claude Code did not offer these functions: {names}."
+            raise BadGateway(message, retry=False, quote=names)
 
     def _conclude(self) -> Iterator[Event]:
         """Yield the turn's usage and how it ended, or raise the ApiError that ended it."""

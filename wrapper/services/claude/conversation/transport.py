@@ -187,7 +187,9 @@ def _confirmed_id(frame: Frame) -> str:
     response = frame["response"]
     request_id, answer = str(response["request_id"]), response.get("response") or {}
     if response["subtype"] == "error":
-        raise BadGateway(f"Claude Code refused its configuration: {response.get('error')}")
+        reason = str(response.get("error"))
+        raise BadGateway(f"Claude Code refused its configuration: {reason}", quote=reason)
     if request_id == "cwd" and answer.get("status") != "ok":
-        raise BadGateway(f"Claude Code did not go to its working directory: {answer}")
+        reason = str(answer)
+        raise BadGateway(f"Claude Code did not go to its working directory: {reason}", quote=reason)
     return request_id
