@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 
 import pytest
 
@@ -42,6 +43,55 @@ def test_a_line_a_request(logging_json, asked, outcome, stream):
         assert line["cost_usd"] > 0
         assert 0 < line["first_token_ms"] <= line["total_ms"]
         assert line["model"] == "claude-sonnet-4-20250514"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_failed_turn(logging_json, stream):
+    """A failed turn is a warning with its status, reason, session and client, without their words.
+
+    No word of the model's API can forge a line, nor does it get into the log.
+    """
+    name, forged = f"id-failed-{stream}", "x\\n2026-01-01 00:00:00 INFO forged: request"
+    body = {
+        "model": "claude-sonnet-4-20250514",
+        "messages": [{"role": "user", "content": f"[[error 500 {forged}]] {PROMPT}"}],
+        "stream": stream,
+        "session_id": f"failing-{stream}",
+    }
+    logging_json.call("POST", "/v1/chat/completions", body, {"x-request-id": name})
+    (line,) = eventually(
+        lambda: [line for line in lines_of(logging_json) if line.get("id") == name]
+    )
+    assert (line["level"], line["message"], line["status"]) == ("warning", "request", 500)
+    assert line["error"].startswith("The model's API failed: <")
+    assert (line["session"], line["stream"]) == (f"failing-{stream}", stream)
+    assert line["client"] == "127.0.0.1"
+    assert "forged" not in logging_json.log()
+
+
+def test_every_line_has_the_format(serve):
+    """With LOG_FORMAT=json each line is an object, also gunicorn's, and those about requests."""
+    arguments = ("--access-logfile", "-")
+    server = serve(*arguments, LOG_FORMAT="json", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    server.call("GET", "/nothing")
+    server.call("BAD METHOD", "/")
+    server.stop()
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert {"gunicorn.error", "gunicorn.access", "wrapper.routes.error_handlers"} <= {
+        line["logger"] for line in lines
+    }
+    assert all(line["level"] and line["time"] and line["message"] for line in lines)
+
+
+def test_access_log_has_the_format(serve):
+    """On a console a line of the access log has its time and level, as all lines have."""
+    arguments = ("--access-logfile", "-")
+    server = serve(*arguments, POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+    server.stop()
+    start = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING|ERROR) +[\w.]+: .+")
+    lines = server.log().splitlines()
+    assert "gunicorn.access" in server.log()
+    assert [line for line in lines if not start.fullmatch(line)] == []
 
 
 def test_frames(logging_json):

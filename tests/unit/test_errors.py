@@ -101,3 +101,21 @@ def test_replace():
     assert (type(changed), changed.retry, changed.retry_after) == (errors.Overloaded, False, 2)
     assert (changed.message, str(changed)) == ("Very busy.", "Very busy.")
     assert (error.retry, str(error)) == (None, "Busy.")
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (errors.BadGateway("Claude Code ended."), "Claude Code ended."),
+        (errors.BadGateway("It said: hush.", quote="hush"), "It said: <4 characters>."),
+        (errors.BadGateway("It said: ", quote=""), "It said: "),
+        (errors.BadGateway("It said.", quote="hush"), "<8 characters>"),
+        (errors.InvalidRequest("hush"), "<4 characters>"),
+        (errors.InvalidRequest("It said: hush", quote="hush"), "It said: <4 characters>"),
+        (errors.BadAnswer("hush"), "<4 characters>"),
+        (errors.ApiError("hush"), "<4 characters>"),
+    ],
+)
+def test_redacted(error, logged):
+    """The log's message has no words that a caller or a model may have written."""
+    assert error.redacted() == logged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,10 @@ CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 # Their errors quote data that they could not parse. The gateway logs such errors itself.
 QUOTING = ("claude_code_sdk", "mcp")
 DEEPEST = 50
+# The name of the gateway's own handler.
+HANDLER = "claude-code-gateway"
+log = logging.getLogger(__name__)
+
 BARE = re.compile(r"[^\s\"'=]+")
 
 
@@ -36,9 +41,8 @@ class Formatter(logging.Formatter):
         *,
         prompts: bool = False,
         secrets: Iterable[str] = (),
-        template: str = CONSOLE,
     ):
-        super().__init__(template)
+        super().__init__(CONSOLE)
         self._json = style == "json"
         self._prompts = prompts
         self._longest = LONGEST_PROMPT if prompts else LONGEST
@@ -115,16 +119,28 @@ class Formatter(logging.Formatter):
 
 
 def configure(level: str, formatter: logging.Formatter, *, prompts: bool = False) -> None:
-    """Log to stderr from *level* with *formatter*, unless logging is set up already."""
-    if logging.root.handlers:
+    """Log to stderr from *level* with *formatter*, unless somebody else has set up logging.
+
+    Warnings, and errors that end a thread, are logged, too: Python would print them as they are.
+    """
+    if any(handler.name != HANDLER for handler in logging.root.handlers):
         return
     handler = logging.StreamHandler()
+    handler.set_name(HANDLER)
     handler.setFormatter(formatter)
     # Libraries log bodies and headers at the debug level.
-    logging.basicConfig(level=max(logging.INFO, _number(level)), handlers=[handler])
+    logging.basicConfig(level=max(logging.INFO, _number(level)), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread
     logging.getLogger("wrapper").setLevel(_number(level))
     for name in QUOTING:
         logging.getLogger(name).setLevel(logging.INFO if prompts else logging.CRITICAL)
+
+
+def _log_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value:
+        name = failure.thread.name if failure.thread else "unknown"
+        log.error("the thread %s has failed", name, exc_info=failure.exc_value)
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:

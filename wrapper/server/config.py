@@ -45,6 +45,7 @@ def configuration() -> dict[str, Any]:
     If the gateway's settings are wrong, it prints why and ends the program.
     """
     settings = _valid_settings()
+    log_setup.configure(settings)
     return {
         "bind": address(settings),
         **_processes(),

@@ -10,8 +10,6 @@ from wrapper.logs import formatting
 from wrapper.logs.redaction import Redacted
 from wrapper.settings import Settings, environment
 
-ACCESS = "%(message)s"
-
 
 def configure(settings: Settings) -> None:
     """Set up the log of the stand-alone server. An app that mounts the gateway keeps its own."""
@@ -24,10 +22,9 @@ def server_logger(settings: Settings) -> type[Logger]:
     class ServerLogger(Logger):
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
-            access = _formatter(settings, ACCESS)
-            for log, formatter in (self.error_log, _formatter(settings)), (self.access_log, access):
-                for handler in log.handlers:
-                    handler.setFormatter(formatter)
+            formatter = _formatter(settings)
+            for handler in (*self.error_log.handlers, *self.access_log.handlers):
+                handler.setFormatter(formatter)
 
         def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
             """Redact errors: their messages may quote a body or a key."""
@@ -40,12 +37,11 @@ def _redacted(value: object) -> object:
     return Redacted(value) if isinstance(value, BaseException) else value
 
 
-def _formatter(settings: Settings, template: str = formatting.CONSOLE) -> formatting.Formatter:
+def _formatter(settings: Settings) -> formatting.Formatter:
     urls = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
     secrets = [*formatting.secrets_of(environment()), settings.api_key, *urls]
     return formatting.Formatter(
         settings.log_format,
         prompts=settings.log_prompts,
         secrets=[secret for secret in secrets if secret],
-        template=template,
     )

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import sys
+import threading
+import warnings
 
 import pytest
 from gunicorn.http.errors import NoMoreData
@@ -28,6 +30,7 @@ def logged(monkeypatch):
     """Return a function that logs a call and returns the formatted lines."""
     root, wrapper = logging.getLogger(), logging.getLogger("wrapper")
     before = root.handlers[:], root.level, wrapper.level
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
     def run(call, style="console", prompts=False, secrets=()):
         root.handlers.clear()
@@ -39,6 +42,7 @@ def logged(monkeypatch):
         return written.getvalue().splitlines()
 
     yield run
+    logging.captureWarnings(False)
     root.handlers[:], root.level = before[:2]
     wrapper.setLevel(before[2])
 
@@ -215,3 +219,52 @@ def test_secrets_of():
     """Values with secret names are masked, except short ones, which would mask too much."""
     environment = {"ANTHROPIC_API_KEY": "sk-123456789", "MY_TOKEN": "1", "HOME": "/home/someone"}
     assert secrets_of(environment) == ["sk-123456789"]
+
+
+def test_configured_again(logged):
+    """Logging can be set up again with other settings, as after a reload."""
+
+    def again(log):
+        configure("info", Formatter("json"))
+        log.info("once")
+
+    (line,) = logged(again)
+    assert json.loads(line)["message"] == "once"
+
+
+def test_others_logging_stays(logged):
+    """The log of an app that has set up its own is left as it is."""
+
+    def foreign(log):
+        handler = logging.StreamHandler(io.StringIO())
+        logging.getLogger().handlers[:] = [handler]
+        configure("info", Formatter())
+        assert logging.getLogger().handlers == [handler]
+
+    assert logged(foreign) == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_failed_thread(logged, style):
+    """An error that ends a thread is a record as any other, and quotes nobody."""
+
+    def run(log):
+        secret, words = "".join(("hu", "sh")), dict[str, str]()
+        thread = threading.Thread(target=lambda: words[secret], name="worker-7")
+        thread.start()
+        thread.join()
+
+    lines = logged(run, style)
+    assert "worker-7" in lines[0]
+    assert "KeyError: <6 characters>" in lines[-1]
+    assert "hush" not in "".join(lines)
+
+
+def test_warnings(logged):
+    """Python's warnings are records, too."""
+
+    def warn(log):
+        warnings.showwarning("old", DeprecationWarning, "module.py", 1)
+
+    (line,) = logged(warn, "json")
+    assert json.loads(line)["logger"] == "py.warnings"

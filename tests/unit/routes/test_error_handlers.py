@@ -102,3 +102,37 @@ def test_turns_are_not_redirected(kind):
     response = ScriptedServer(kind("Why.")).ask(headers={"X-Elsewhere": "@elsewhere"})
     assert error_of(response, 503)
     assert "X-Accel-Redirect" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (errors.Unavailable("The store is away."), "WARNING"),
+        (errors.RateLimited("Slow."), "INFO"),
+        (errors.PermissionDenied("No."), "INFO"),
+        (errors.ShuttingDown("Soon."), "INFO"),
+    ],
+)
+def test_level_of_refusals(caplog, monkeypatch, error, level):
+    """A refusal is a warning if the gateway could not do what it should."""
+    server = ScriptedServer()
+
+    def refuse(caller):
+        raise error
+
+    monkeypatch.setattr(server.app.extensions["wrapper"].chat_service, "admit", refuse)
+    with caplog.at_level(logging.INFO, "wrapper.routes.error_handlers"):
+        server.ask(headers={"x-request-id": "req-7"}, environ={"REMOTE_ADDR": "192.0.2.1"})
+    (line,) = [record for record in caplog.records if record.getMessage() == "refused"]
+    assert line.levelname == level
+    assert (line.facts["id"], line.facts["client"]) == ("req-7", "192.0.2.1")
+    assert line.facts["status"] == error.status
+
+
+def test_failed_turn_is_logged_once(caplog):
+    """A failed turn is one line, with the client's address."""
+    with caplog.at_level(logging.INFO, "wrapper"):
+        ScriptedServer(errors.BadGateway("It broke.")).ask(environ={"REMOTE_ADDR": "192.0.2.1"})
+    (line,) = [record for record in caplog.records if hasattr(record, "facts")]
+    assert (line.levelname, line.facts["client"]) == ("WARNING", "192.0.2.1")
+    assert (line.facts["status"], str(line.facts["error"])) == (502, "It broke.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from wrapper.errors import Overloaded
+from wrapper.errors import BadAnswer, BadGateway, ClientGone, InvalidRequest, Overloaded
 from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
-from wrapper.services.principal import LOCAL
+from wrapper.services.principal import LOCAL, Caller
 from wrapper.services.request import ChatRequest, Grant
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
@@ -15,6 +17,7 @@ from wrapper.services.turns.draft import Draft
 from wrapper.services.turns.request_log import RequestLog
 
 DRAFT = Draft(ChatRequest(()), "sonnet", Grant("plain"), LOCAL)
+CALLER = Caller(request_id="req-1")
 MESSAGES = (Message("user", ("a secret",)),)
 
 
@@ -37,10 +40,10 @@ def told(caplog):
     return facts
 
 
-def record_of(clock=None, prompts=False):
+def record_of(clock=None, prompts=False, draft=DRAFT, caller=CALLER):
     timing = Timing(clock or Clock())
     messages = MESSAGES if prompts else None
-    return RequestLog("req-1", DRAFT, timing=timing, metrics=NullMetrics(), messages=messages)
+    return RequestLog(caller, draft, timing=timing, metrics=NullMetrics(), messages=messages)
 
 
 def test_done(told):
@@ -60,6 +63,7 @@ def test_done(told):
         "key": "local",
         "model": "claude-sonnet-5-5",
         "profile": "plain",
+        "stream": False,
         "prompt_tokens": 14,
         "completion_tokens": 10,
         "source": "parked",
@@ -83,10 +87,48 @@ def test_failed(told, error, outcome):
     assert told()["outcome"] == outcome
 
 
-def test_left(told):
-    """A request that was closed before it was done is one whose client has left."""
-    record_of().close()
+@pytest.mark.parametrize(
+    "error", [Overloaded("x"), InvalidRequest("x"), BadAnswer("x"), KeyError("x")]
+)
+def test_failures_are_warnings(caplog, told, error):
+    """A failed turn is a warning, whatever failed."""
+    record = record_of()
+    record.fail(error)
+    record.close()
+    assert caplog.records[0].levelname == "WARNING"
+    assert told()["status"] == getattr(error, "status", 500)
+
+
+def test_failure_tells_who_asked(told):
+    """The line of a failed turn has its session, its client's address, and whether it streams."""
+    draft = replace(DRAFT, request=ChatRequest((), session_id="s-1", stream=True))
+    record = record_of(draft=draft, caller=Caller(request_id="req-7", address="192.0.2.1"))
+    record.fail(BadGateway("Claude Code failed."))
+    record.close()
+    facts = told()
+    assert (facts["id"], facts["session"], facts["client"]) == ("req-7", "s-1", "192.0.2.1")
+    assert facts["stream"] is True
+    assert str(facts["error"]) == "Claude Code failed."
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("a secret"), KeyError("a secret")])
+def test_errors_quote_nobody(told, error):
+    """The line of a failed turn does not have what a caller or a model may have written."""
+    record = record_of()
+    record.fail(error)
+    record.close()
+    assert "secret" not in str(told()["error"])
+
+
+@pytest.mark.parametrize("error", [None, ClientGone("x")])
+def test_left(caplog, told, error):
+    """A request that was closed before it was done is one whose client has left; that is normal."""
+    record = record_of()
+    if error:
+        record.fail(error)
+    record.close()
     assert told()["outcome"] == "client_gone"
+    assert caplog.records[0].levelname == "INFO"
 
 
 def test_once(told):
