@@ -110,6 +110,7 @@ def test_replace():
         (errors.BadGateway("It said: hush.", quote="hush"), "It said: <4 characters>."),
         (errors.BadGateway("It said: ", quote=""), "It said: "),
         (errors.BadGateway("It said.", quote="hush"), "<8 characters>"),
+        (errors.Unavailable("None.", details="/bin/claude is none."), "/bin/claude is none."),
         (errors.InvalidRequest("hush"), "<4 characters>"),
         (errors.InvalidRequest("It said: hush", quote="hush"), "It said: <4 characters>"),
         (errors.BadAnswer("hush"), "<4 characters>"),
