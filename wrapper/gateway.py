@@ -85,7 +85,7 @@ class Gateway:
         self.sessions = open_sessions(settings, self.engine, sessions)
         self.keys = open_keys(settings)
 
-        self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog)
+        self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
@@ -200,6 +200,10 @@ class Gateway:
     def __exit__(self, *error: object) -> None:
         self.drain()
 
+    def _cli_version(self) -> str:
+        """Return Claude Code's version, or "" if it is unknown or the engine does not run it."""
+        return str(getattr(self.engine, "cli_version", None) or "")
+
     def _turn_service(self) -> TurnService:
         return TurnService(
             self.engine,
@@ -239,10 +243,12 @@ def _admission(settings: Settings) -> Admission:
 
 
 def _prometheus_metrics(
-    health: Callable[[], dict[str, Any]], catalog: Catalog
+    health: Callable[[], dict[str, Any]], catalog: Catalog, cli_version: Callable[[], str]
 ) -> PrometheusMetrics | None:
     def known_models() -> set[str]:
         """Return the models' names that no caller has made up."""
         return {name for model in catalog.models() for name in (model.id, model.runs)}
 
-    return PrometheusMetrics(health, known_models) if prometheus.installed() else None
+    if not prometheus.installed():
+        return None
+    return PrometheusMetrics(health, known_models, cli_version)

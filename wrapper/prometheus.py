@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.usage.store import NANOS, Amounts
+from wrapper.version import __version__
 
 # The library's own variable: the directory in which several processes share their numbers. It
 # takes effect if it is set when the library is imported.
@@ -47,15 +48,19 @@ class PrometheusMetrics:
     """Metrics as a text for Prometheus.
 
     *health* returns the gateway's health without waiting. *models* returns the names that may be
-    labels. Others count as "other": a caller may choose any number of them.
+    labels. Others count as "other": a caller may choose any number of them. *cli_version* returns
+    the version of Claude Code, or "" while it is unknown.
     """
 
     def __init__(
-        self, health: Callable[[], dict[str, Any]], models: Callable[[], Collection[str]]
+        self,
+        health: Callable[[], dict[str, Any]],
+        models: Callable[[], Collection[str]],
+        cli_version: Callable[[], str],
     ) -> None:
         self._health = health
         self._models = models
-        self._registry = registry = _Registry()
+        self._registry = registry = _Registry(cli_version)
         self._seconds = {phase: _histogram(registry, phase) for phase in PHASES}
         self._errors = registry.counter("errors", "Requests that failed, by code.", "code")
         self._requests = registry.counter("upstream_requests", "Requests to the model's API.")
@@ -134,8 +139,9 @@ class _Gauges:
 class _Registry:
     """Makes the library's metrics in a registry of its own, so that gateways count apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, cli_version: Callable[[], str]) -> None:
         self._client = importlib.import_module("prometheus_client")
+        self._cli_version = cli_version
         self._registry = self._client.CollectorRegistry()
         self.content_type = str(self._client.CONTENT_TYPE_LATEST)
 
@@ -162,7 +168,34 @@ class _Registry:
             registry = self._client.CollectorRegistry()
             multiprocess = importlib.import_module("prometheus_client.multiprocess")
             multiprocess.MultiProcessCollector(registry)
-        return bytes(self._client.generate_latest(registry))
+        return bytes(self._client.generate_latest(_Scrape(registry, self._build_info)))
+
+    def _build_info(self) -> Any:
+        info = importlib.import_module("prometheus_client.core").GaugeMetricFamily(
+            f"{PREFIX}_build_info",
+            "Always 1; the labels are the versions of the gateway and of Claude Code.",
+            labels=("version", "cli_version"),
+        )
+        info.add_metric((__version__, self._cli_version()), 1)
+        return info
+
+
+class _Scrape:
+    """Collects a registry's metrics and the build information, which changes with Claude Code.
+
+    It leaves out the library's `_created` samples, which double the number of series. The
+    library's own switch for them would also change the metrics of an app around the gateway.
+    """
+
+    def __init__(self, registry: Any, build_info: Callable[[], Any]) -> None:
+        self._registry = registry
+        self._build_info = build_info
+
+    def collect(self) -> Iterator[Any]:
+        yield self._build_info()
+        for metric in self._registry.collect():
+            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            yield metric
 
 
 def _histogram(registry: _Registry, phase: str) -> Any:

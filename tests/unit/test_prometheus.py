@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
-from tests.support.numbers import Numbers
+from tests.support.numbers import PREFIX, Numbers
 from tests.support.scripted_server import (
     CHAT_BODY,
     CHAT_PATH,
@@ -17,7 +18,7 @@ from tests.support.scripted_server import (
     error_of,
 )
 from tests.support.server import eventually
-from wrapper import Gateway
+from wrapper import Gateway, __version__
 from wrapper.errors import Overloaded
 from wrapper.services.events import Acquisition, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.principal import Principal
@@ -136,7 +137,30 @@ def test_nothing_of_a_caller():
     numbers = Numbers(text)
     assert numbers.of("tokens_total", model="other", kind="output") == 6
     kinds = {"input", "cache_read", "cache_creation", "output", "reasoning"}
-    assert numbers.labels() == {"other", "agent", "model_not_found", *kinds}
+    assert numbers.labels() == {"other", "agent", "model_not_found", __version__, "", *kinds}
+
+
+def test_build_information(monkeypatch):
+    """One series names the versions of the gateway and of the Claude Code that booted last."""
+    server = ScriptedServer()
+    assert numbers_of(server).of("build_info", version=__version__, cli_version="") == 1
+    for cli_version in ("2.1.330", "2.1.331"):
+        monkeypatch.setattr(server.engine, "cli_version", cli_version, raising=False)
+        numbers = numbers_of(server)
+        assert numbers.of("build_info") == 1
+        assert numbers.of("build_info", version=__version__, cli_version=cli_version) == 1
+
+
+def test_no_created_series():
+    """No series says when another one was created, and an app's own metrics keep theirs."""
+    server = ScriptedServer(Started("m"), Overloaded("Busy."))
+    server.ask()
+    names = {sample.name for sample in numbers_of(server).samples}
+    assert PREFIX + "errors_total" in names
+    assert not [name for name in names if name.endswith("_created")]
+    app_registry = CollectorRegistry()
+    Counter("orders", "The app's own.", registry=app_registry)
+    assert b"orders_created" in generate_latest(app_registry)
 
 
 def test_two_in_a_process():

@@ -201,6 +201,11 @@ class ClaudeEngine:
     def forget(self, session: SessionKey) -> None:
         self._leases().forget(session)
 
+    @property
+    def cli_version(self) -> str | None:
+        """Return the version of the CLI that booted last, or None before the first boot."""
+        return self._cli.version
+
     def describe(self) -> dict[str, Any]:
         return self._status.describe(lambda: self._leases().supervisor, lambda: self._cli.version)
 
