@@ -14,7 +14,7 @@ PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt))
 # Twice quiet: pip still prints errors, but no warnings about the places where it looks.
 PIP_INSTALL := pip install -qq --disable-pip-version-check
 
-.PHONY: help install lint test test-all fuzz test-lowest test-clients bench soak docs run dev demo smoke
+.PHONY: help install lint test test-all fuzz test-lowest test-clients bench soak docs lock run dev demo smoke
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -103,8 +103,18 @@ bench: $(VENV)/tools ## the gateway's times beside those of `claude -p` and of a
 soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)
 
-docs: $(VENV)/tools ## write parameters, ceilings, headers and settings into docs/ and .env.example
+docs: $(VENV)/tools ## write the generated tables, and build the site of the documentation into build/site
 	$(BIN)/python -c "from pathlib import Path; from wrapper import docgen; docgen.write(Path())"
+	$(BIN)/mkdocs build --strict --quiet
+
+# For the Python that deploy/Dockerfile names, on Linux.
+IMAGE_PYTHON = $(shell sed -n '/^FROM python:/{s/FROM python:\([0-9.]*\).*/\1/p;q}' deploy/Dockerfile)
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate \
+	--python-version $(IMAGE_PYTHON) --python-platform linux --custom-compile-command "make lock"
+
+lock: $(VENV)/deploy ## renew the exact versions and hashes of the packages in the container
+	$(LOCK) -o deploy/runtime.lock requirements.txt requirements-extras.txt requirements-cli.txt
+	grep ^setuptools requirements-dev.txt | $(LOCK) -o deploy/build.lock -
 
 run: install ## serve on HOST and PORT with your own login
 	$(BIN)/python -m wrapper

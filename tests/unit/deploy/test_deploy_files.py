@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import grp
 import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import fields
@@ -15,11 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
 from tests.support.cli import missing
 from tests.support.deployments import (
     COMPOSE,
     DEPLOY,
+    DOCKERFILE,
     KUBERNETES,
     MIB,
     ROOT,
@@ -31,8 +35,9 @@ from tests.support.deployments import (
     kubernetes,
     systemd,
 )
+from tests.support.lowest import read
 from tests.support.nginx import CONF, Nginx
-from wrapper import host
+from wrapper import __version__, host
 from wrapper.routes.json_body import BODY_BYTES
 from wrapper.server import config
 from wrapper.services.claude.processes.profiles import PASSED
@@ -175,7 +180,12 @@ def test_nginx_limits():
 def test_no_secrets():
     """No file contains a key or a password, only the names of variables and secrets."""
     for path in DEPLOY.iterdir():
-        bare = re.sub(r"^\s*#.*$|\$\{.*?\}|secretKeyRef: \{.*?\}", "", path.read_text(), flags=re.M)
+        bare = re.sub(
+            r"^\s*#.*$|\$\{.*?\}|secretKeyRef: \{.*?\}|secretName: [\w-]+",
+            "",
+            path.read_text(),
+            flags=re.M,
+        )
         assert SECRET.findall(bare) == [], path.name
 
 
@@ -196,12 +206,103 @@ def test_not_root():
 
 def test_copied_files():
     """The Dockerfile copies files that exist, and the build context has no others."""
-    kept = {path.name for path in copied()}
+    kept = {str(path.relative_to(ROOT)) for path in copied()}
     assert [path for path in copied() if not path.exists()] == []
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule[1:] for rule in rules if rule.startswith("!")} == kept
+
+
+def test_exact_versions():
+    """Every image has a tag with all of its version's numbers, and the gateway's is its version."""
+    images = [words.split()[0] for word, words in instructions() if word == "FROM"]
+    images += [spec["image"] for spec in yaml.safe_load(COMPOSE)["services"].values()]
+    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
+    images.append(pod["containers"][0]["image"])
+    for name, _, tag in (reference.partition(":") for reference in images):
+        assert re.match(r"\d+\.\d+\.\d+\b", tag), name
+        if name.endswith("claude-code-gateway"):
+            assert tag == __version__
+    named = re.findall(r"claude-code-gateway:([\w.]+)", DOCKERFILE)
+    assert set(named) == {__version__}
+
+
+@pytest.mark.parametrize("lock", ["build.lock", "runtime.lock"])
+def test_locked_packages(lock):
+    """The image installs exact versions with their hashes, and pip refuses anything else."""
+    entries = re.split(r"\n(?=\w)", (DEPLOY / lock).read_text().rpartition("# ")[2])[1:]
+    assert entries
+    for entry in entries:
+        assert re.match(r"[\w.-]+==[\w.]+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\s*)+$", entry)
+    installs = [words for word, words in instructions() if word == "RUN" and " install " in words]
+    (line,) = (words for words in installs if lock in words)
+    assert f"install --require-hashes -r {lock}" in line
+
+
+def test_locks_follow_the_requirements():
+    """What the package requires is locked, in a version that it allows; `make lock` renews it."""
+    text = (DEPLOY / "build.lock").read_text() + (DEPLOY / "runtime.lock").read_text()
+    locked = {canonicalize_name(name): v for name, v in re.findall(r"^(\S+)==(\S+)", text, re.M)}
+    files = ("requirements.txt", "requirements-extras.txt", "requirements-cli.txt")
+    setuptools = next(one for one in read("requirements-dev.txt") if one.name == "setuptools")
+    for requirement in (*(one for file in files for one in read(file)), setuptools):
+        if requirement.marker is None or requirement.marker.evaluate():
+            version = locked[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), requirement
+
+
+def test_service_reads_its_keys(tmp_path):
+    """By the unit's own commands the service can read the keys, but not change them or read env."""
+    group = grp.getgrgid(os.getgid()).gr_name
+    program = f"{sys.executable} -m flask --app {ROOT}/wsgi.py gateway keys"
+    script = "\n".join(re.findall(r"^#   (install .*|export .*|.* keys new .*)$", UNIT, re.M))
+    for old, new in {
+        "/opt/claude-code-gateway/.venv/bin/claude-code-gateway keys": program,
+        "/opt/claude-code-gateway/": f"{ROOT}/",
+        "-g claude-gateway ": f"-g {group} ",
+        "/etc/claude-code-gateway": str(tmp_path / "etc"),
+    }.items():
+        assert old in script
+        script = script.replace(old, new)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    command = ["sh", "-ec", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sk-")
+    etc = tmp_path / "etc"
+    assert "API_KEYS_FILE=/etc/claude-code-gateway/keys.toml" in UNIT
+    assert [
+        stat.S_IMODE(path.stat().st_mode) for path in (etc, etc / "keys.toml", etc / "env")
+    ] == [
+        0o750,
+        0o640,
+        0o600,
+    ]
+    assert {path.stat().st_gid for path in (etc, etc / "keys.toml")} == {os.getgid()}
+
+
+def test_keys_in_containers():
+    """The gateways in containers read the keys file from a directory, and cannot write there."""
+    services = yaml.safe_load(COMPOSE)["services"]
+    for name in ("gateway1", "gateway2"):
+        assert "keys:/keys:ro" in services[name]["volumes"]
+    assert services["keys"]["volumes"] == ["keys:/keys"]
+    assert services["keys"]["environment"]["API_KEYS_FILE"] == "/keys/keys.toml"
+    assert kubernetes().variables["API_KEYS_FILE"] == "/keys/keys.toml"
+    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
+    mount = next(one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "keys")
+    assert mount == {"name": "keys", "mountPath": "/keys", "readOnly": True}
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "keys")
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert "-v keys:/keys:ro -e API_KEYS_FILE=/keys/keys.toml" in DOCKERFILE
+
+
+def test_logs_are_rotated():
+    """No container's log grows without a limit."""
+    services = yaml.safe_load(COMPOSE)["services"]
+    running = [spec for spec in services.values() if "profiles" not in spec]
+    assert {spec["logging"]["driver"] for spec in running} == {"local"}
 
 
 def test_command():
