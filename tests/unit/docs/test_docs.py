@@ -96,7 +96,7 @@ def test_foreign_names_are_no_settings():
     assert not [name for name in names if FOREIGN.match(name)]
 
 
-@pytest.mark.parametrize("row", cells("operations.md", "| memory | cores | turns at once |"))
+@pytest.mark.parametrize("row", cells("capacity.md", "| memory | cores | turns at once |"))
 def test_sizes(row, monkeypatch):
     """The table of sizes says how many turns the gateway runs at once."""
     gib, cores, turns = (int(cell.split()[0]) for cell in row)
@@ -109,7 +109,7 @@ def test_size_formula():
     """The formula for sizes has the code's numbers."""
     mib = 1024**2
     process, own = settings.PROCESS_BYTES // mib, settings.GATEWAY_BYTES // mib
-    text = TEXTS["operations.md"]
+    text = TEXTS["capacity.md"]
     assert f"(memory - {own} MiB) ÷ {process} MiB - POOL_SIZE - POOL_SIZE_OTHER" in text
     assert f"at most {settings.TURNS_PER_CORE} for each core" in text
 
