@@ -31,7 +31,7 @@ $(VENV)/gateway: requirements.txt requirements-extras.txt requirements-cli.txt
 	@$(BIN)/$(PIP_INSTALL) --no-deps -r requirements-cli.txt
 	@touch $@
 
-$(VENV)/tools: $(VENV)/gateway requirements-dev.txt
+$(VENV)/tools: $(VENV)/gateway requirements-dev.txt requirements-docs.txt
 	@echo "Installing linters and test tools into $(VENV) ..."
 	@$(BIN)/$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@

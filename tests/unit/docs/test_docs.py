@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 TEXTS = {page.name: page.read_text() for page in PAGES}
+RESULTS = (ROOT / "bench" / "results.md").read_text()
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 # A path has a directory, or a suffix that only files of this project have.
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|conf|md|txt))`")
@@ -32,7 +33,7 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 # Variables of other programs (Claude Code, its providers, openai, make), and a JSON key.
 FOREIGN = re.compile(
     r"ANTHROPIC_|AWS_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
-    r"|OPENAI_BASE_URL|OPENAI_API_KEY|SOAK_SECONDS|INVALID_JSON"
+    r"|OPENAI_BASE_URL|OPENAI_API_KEY|REDISCLI_AUTH|SOAK_SECONDS|INVALID_JSON"
 )
 # The README's measurements, in its order.
 MEASURED = (
@@ -48,6 +49,19 @@ def cells(page, head):
     """Return the rows of the table with *head* in *page*, each as a list of its cells."""
     lines = TEXTS[page].split(f"{head}\n")[1].split("\n\n")[0].splitlines()[1:]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in lines]
+
+
+def medians():
+    """Return the milliseconds of MEASURED in bench/results.md."""
+    row = r"^## {}.*?^\| `{}` \| (\d+) "
+    return [re.findall(row.format(*names), RESULTS, re.M | re.S)[0] for names in MEASURED]
+
+
+def shape(value):
+    """Return the names in a JSON *value*, without its other values."""
+    if isinstance(value, dict):
+        return {name: shape(part) for name, part in value.items()}
+    return [shape(part) for part in value] if isinstance(value, list) else None
 
 
 def anchors(page):
@@ -155,13 +169,48 @@ def test_streams():
 def test_measured():
     """The README's times and date are those of bench/results.md."""
     why = TEXTS["README.md"].split("## Why")[1].split("\n- ")[1]
-    results = (ROOT / "bench" / "results.md").read_text()
-    day = re.findall(r"\d{4}-\d\d-\d\d", results)[0]
-    medians = [
-        re.findall(rf"^## {part}.*?^\| `{row}` \| (\d+) ", results, re.M | re.S)[0]
-        for part, row in MEASURED
-    ]
-    assert (re.findall(r"\d{4}-\d\d-\d\d", why), re.findall(r"(\d+) ms", why)) == ([day], medians)
+    day = re.findall(r"\d{4}-\d\d-\d\d", RESULTS)[0]
+    assert re.findall(r"\d{4}-\d\d-\d\d", why) == [day]
+    assert re.findall(r"(\d+) ms", why) == medians()
+
+
+# The numbers of the table in capacity.md, as bench/results.md writes them.
+CAPACITY = (
+    r"at (\S+) s of\s+CPU for a boot and a turn",
+    r"profile plain: (\S+) turns a\s+second",
+    r"out of the (\S+) that the cores",
+    r"; (\S+) on recycled ones",
+    r"MiB resident: .* it is (\S+)",
+    r"MiB more for each request that waits: .* it is (\S+)",
+    r"messages: (\S+) MiB",
+    r"microseconds of CPU a streamed chunk: .* it is (\S+)",
+    r"seconds to /health among 64 of each bad client: .* it is (\S+)",
+    r"seconds until nothing of a killed gateway is left: .* it is (\S+)",
+)
+
+
+def test_capacity():
+    """The table of capacity has the numbers of bench/results.md."""
+    measured = [re.findall(pattern, RESULTS)[0] for pattern in CAPACITY]
+    rows = [row[1] for row in cells("capacity.md", "| what | measured |")]
+    assert [number for row in rows for number in re.findall(r"\d[\d.]*\d|\d", row)] == measured
+
+
+def test_compared_times():
+    """The comparison with `claude -p` has the times of bench/results.md."""
+    rows = cells("comparison.md", "| | `claude -p` | the gateway |")
+    times = [re.findall(r"\d+(?= ms)", " ".join(row)) for row in rows if "first token" in row[0]]
+    gateway, claude, gateway_8, claude_8, _ = medians()
+    assert times == [[claude, gateway], [claude_8, gateway_8]]
+
+
+def test_sample_answer():
+    """The README's sample has the fields of an answer."""
+    (sample,) = re.findall(r"```json\n(.*?)```", TEXTS["README.md"], re.S)
+    app = create_app(Settings(), engine=ScriptedEngine())
+    body = {"messages": [{"role": "user", "content": "Say hello."}]}
+    answer = app.test_client().post("/v1/chat/completions", json=body)
+    assert shape(json.loads(sample)) == shape(answer.json)
 
 
 def test_demo_picture():
