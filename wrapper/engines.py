@@ -37,6 +37,13 @@ def check(settings: Settings) -> str:
     return str(preflight.check(settings, environment()))
 
 
+def describe(engine: Engine) -> dict[str, str]:
+    """Return what the log says of *engine* at the start, without waiting."""
+    if isinstance(engine, ClaudeEngine):
+        return engine.summary()
+    return {"engine": type(engine).__name__}
+
+
 def _factory(name: str) -> Callable[[Settings], Engine]:
     offered = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
     if name not in offered:

@@ -9,7 +9,9 @@ import re
 
 import pytest
 
+from tests.support import cli
 from tests.support.server import eventually
+from wrapper.version import __version__
 
 PROMPT = "the quick brown fox"
 
@@ -43,6 +45,18 @@ def test_a_line_a_request(logging_json, asked, outcome, stream):
         assert line["cost_usd"] > 0
         assert 0 < line["first_token_ms"] <= line["total_ms"]
         assert line["model"] == "claude-sonnet-4-20250514"
+
+
+def test_start_line(logging_json):
+    """One line at the start says what serves, where, and with which login, stores and keys."""
+    (line,) = [line for line in lines_of(logging_json) if line["message"] == "started"]
+    assert line["address"] == f"http://127.0.0.1:{logging_json.port}"
+    assert (line["cli"], line["cli_version"]) == (cli.current(), cli.version())
+    assert line["login"] == "anthropic (ANTHROPIC_API_KEY is set)"
+    assert line["profiles"] == "agent (default, 1 warm), plain (0 warm)"
+    assert (line["sessions"], line["rates"], line["keys"]) == ("memory", "memory", "none")
+    assert line["usage"].endswith("usage.db")
+    assert line["version"] == __version__
 
 
 @pytest.mark.parametrize("stream", [True, False])

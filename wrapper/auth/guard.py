@@ -61,6 +61,11 @@ class Guard:
         self._origins = origins.patterns(settings.cors_origins)
 
     @property
+    def asks_app(self) -> bool:
+        """Return whether the app around the gateway says who is calling."""
+        return self._authenticate is not None
+
+    @property
     def needs_key(self) -> bool:
         """Return whether callers must identify themselves."""
         return bool(self._key or self._keys or self._authenticate)

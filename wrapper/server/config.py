@@ -16,7 +16,7 @@ from gunicorn.workers.base import Worker
 
 from wrapper import prometheus, start_checks
 from wrapper.auth import guard
-from wrapper.server import log_setup
+from wrapper.server import log_setup, start_line
 from wrapper.server.timeouts import limit_connections
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
@@ -216,6 +216,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
         target=halt, args=(reason,)
     ).start()
     gateway.start()
+    start_line.log_start(gateway, map(str, worker.sockets))
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:

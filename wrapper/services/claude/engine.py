@@ -206,6 +206,10 @@ class ClaudeEngine:
         """Return the version of the CLI that booted last, or None before the first boot."""
         return self._cli.version
 
+    def summary(self) -> dict[str, str]:
+        """Return the CLI, its version and the login, without waiting for a process."""
+        return self._status.summary(self._leases().supervisor)
+
     def describe(self) -> dict[str, Any]:
         return self._status.describe(lambda: self._leases().supervisor, lambda: self._cli.version)
 

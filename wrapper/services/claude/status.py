@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from wrapper.errors import ApiError
@@ -37,6 +38,15 @@ class Status:
         self._settings = settings
         self._environment = environment
         self._account = Account(lease, self._stamp)
+
+    def summary(self, supervisor: Supervisor) -> dict[str, str]:
+        """Return `cli`, `cli_version` and `login`; nothing of a CLI that may not serve."""
+        login = detect_login(self._environment)
+        facts = {"login": f"{login.method} ({login.reason})"}
+        with suppress(BootFailed):  # which the boot reports
+            binary = supervisor.installation.binary()
+            facts = {"cli": binary.path, "cli_version": binary.version, **facts}
+        return facts
 
     def describe(
         self, supervisor: Callable[[], Supervisor], version: Callable[[], str | None]
