@@ -7,7 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
+from redis import Redis
+
 from tests.support.redis_server import RedisServer
+from tests.support.server import eventually
+from wrapper.auth import key_editor
+from wrapper.auth.key_file import KeyFile, hash_of
+from wrapper.services.principal import Principal
 from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row, UsageStore
@@ -64,13 +70,39 @@ def _restore_redis(redis: RedisServer, folder: Path, cwd: Path) -> None:
 
     (folder / "appendonlydir").rename(cwd / "moved-away")
     (cwd / "redis-backup.rdb").rename(folder / "dump.rdb")
-    without = RedisServer(folder, "--appendonly", "no").start()
-    try:
-        restored = RedisUsageStore(without.url)
-        assert rows(restored) == [ROW]
-        restored.close()
-    finally:
-        without.stop()
+    for option in ("no", "yes"):
+        restarted = RedisServer(folder, "--appendonly", option).start()
+        try:
+            restored = RedisUsageStore(restarted.url)
+            assert rows(restored) == [ROW]
+            restored.close()
+            _append(restarted.url)
+        finally:
+            restarted.stop()
+
+
+def _append(url: str) -> None:
+    """Let Redis write append-only files, and wait until they are complete."""
+    with Redis.from_url(url) as client:
+        client.config_set("appendonly", "yes")
+
+        def written() -> bool:
+            state = client.info("persistence")
+            return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+
+        assert eventually(written)
+
+
+def test_a_key_under_the_same_name(tmp_path):
+    """If the hash of another key takes the place of a key's, the limits and the name stay."""
+    path = tmp_path / "keys.toml"
+    old, new = key_editor.add(path, "alice"), key_editor.add(path, "alice-new")
+    key_editor.remove(path, "alice-new")
+    text = path.read_text().replace(hash_of(old), hash_of(new))
+    path.write_text(f"{text}usd_per_day = 5\n")
+    keys = KeyFile(path)
+    assert keys.find(new.encode()) == Principal("alice", usd_per_day=5, shares=True)
+    assert keys.find(old.encode()) is None
 
 
 def test_agents_directories(tmp_path):
