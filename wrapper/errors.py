@@ -106,6 +106,10 @@ class UpstreamAuthentication(ApiError):
     quotes = False
 
 
+class NotLoggedIn(UpstreamAuthentication):
+    """Raised when the gateway has no login at the model's provider, so that none was refused."""
+
+
 class PermissionDenied(ApiError):
     """Raised when the caller, or the gateway at its provider, lacks the permission."""
 

@@ -68,8 +68,8 @@ class Client:
 def check_health(client: Client) -> None:
     status, data = client.call("GET", "/health")
     report = _parse(data)
-    pools = report.get("pools", {}).values()
-    errors = [pool["error"] for pool in pools if pool.get("error")]
+    parts = [*report.get("pools", {}).values(), *report.values()]
+    errors = [part["error"] for part in parts if isinstance(part, dict) and part.get("error")]
     _expect(status == 200, f"status {status}: {'; '.join(errors) or _error_text(data)}")
     _expect(report["status"] in ("ok", "starting"), f"{report['status']}: {'; '.join(errors)}")
 

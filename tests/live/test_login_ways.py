@@ -36,9 +36,18 @@ def status_of(server):
     return json.loads(data), data.decode()
 
 
-@pytest.mark.parametrize("way", ["anthropic", "claude_cli", "token", "bedrock", "vertex"])
+BILLED = {
+    "anthropic": "api_key",
+    "claude_cli": "subscription",
+    "token": "subscription",
+    "bedrock": "bedrock",
+    "vertex": "vertex",
+}
+
+
+@pytest.mark.parametrize("way", BILLED)
 def test_four_ways(serve, upstream, tmp_path, way):
-    """Each way answers a turn, and the status names it."""
+    """Each way answers a turn, and the status names it and what is billed."""
     variables = {"ANTHROPIC_API_KEY": "", "POOL_SIZE_OTHER": "0", "HOME": str(tmp_path)}
     if way == "claude_cli":
         log_in(tmp_path)
@@ -64,6 +73,7 @@ def test_four_ways(serve, upstream, tmp_path, way):
     assert login["method"] == ("claude_cli" if way == "token" else way)
     assert (login["ready"], login["missing"]) == (True, [])
     assert login["reason"]
+    assert login["billed"] == BILLED[way]
     assert login["cli"]["version"].startswith("2.")
     expected = {"bedrock": "bedrock", "vertex": "vertex"}.get(way, "firstParty")
     assert login["account"]["provider"] == expected
@@ -73,11 +83,41 @@ def test_four_ways(serve, upstream, tmp_path, way):
     assert not [secret for secret in secrets if secret in raw]
 
 
-def test_not_logged_in(serve):
-    """Without a login the status says what to do."""
-    login, _ = status_of(serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").wait())
-    assert (login["method"], login["ready"]) == ("claude_cli", False)
-    assert "ANTHROPIC_API_KEY" in login["missing"][0]
+def test_not_logged_in(serve, upstream):
+    """Without a login the log, once, the health, the status and a turn say what to do."""
+    server = serve(ANTHROPIC_API_KEY="", POOL_SIZE_OTHER="0").listen()
+    assert eventually(lambda: server.health()["status"] == "degraded")
+    assert server.call("GET", "/health")[0] == 200
+    login, _ = status_of(server)
+    assert (login["method"], login["ready"], login["billed"]) == ("claude_cli", False, None)
+    status, body = server.ask("hello")
+    assert (status, body["error"]["code"]) == (401, "upstream_authentication_error")
+    assert not upstream.requests
+    assert server.health()["login"]["status"] == "missing"
+    (warning,) = [line for line in server.log().splitlines() if "without a login" in line]
+    seen = (login["missing"][0], server.health()["login"]["error"], body["error"]["message"])
+    for text in (*seen, warning):
+        for remedy in ("`claude /login`", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):
+            assert remedy in text
+    assert "doctor" in warning
+    assert "doctor" in body["error"]["message"]
+
+
+def test_refused_login(serve):
+    """A refused login is shown by the health and the status, until a turn is answered again."""
+    server = serve(POOL_SIZE_OTHER="0").wait()
+    assert server.health()["login"] == {"status": "ok"}
+    status, body = server.ask("[[error 401]]")
+    assert (status, body["error"]["code"]) == (401, "upstream_authentication_error")
+    assert "refused the gateway's own login" in body["error"]["message"]
+    assert eventually(lambda: server.health()["status"] == "degraded")
+    health = server.health()
+    assert health["login"]["status"] == "refused"
+    login, _ = status_of(server)
+    assert (login["ready"], login["missing"]) == (False, [health["login"]["error"]])
+    assert "set ANTHROPIC_API_KEY to a valid one" in login["missing"][0]
+    assert server.ask("hello")[0] == 200
+    assert server.health()["login"] == {"status": "ok"}
 
 
 def test_broken_cli(serve, tmp_path):
@@ -99,7 +139,7 @@ def test_key_is_needed(serve):
 
 def test_login_and_logout_take_effect(serve, upstream, tmp_path):
     """Logging in or out takes effect without a restart."""
-    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").wait()
+    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").listen()
     assert server.ask("hello")[0] == 401
     assert status_of(server)[0]["ready"] is False
     log_in(tmp_path)

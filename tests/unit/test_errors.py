@@ -12,6 +12,7 @@ TABLE = [
     (errors.ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
     (errors.InvalidApiKey, 401, "invalid_request_error", "invalid_api_key"),
     (errors.UpstreamAuthentication, 401, "authentication_error", "upstream_authentication_error"),
+    (errors.NotLoggedIn, 401, "authentication_error", "upstream_authentication_error"),
     (errors.PermissionDenied, 403, "permission_error", "permission_denied"),
     (errors.ModelNotFound, 404, "invalid_request_error", "model_not_found"),
     (errors.SessionNotFound, 404, "invalid_request_error", "session_not_found"),

@@ -11,7 +11,8 @@ from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
-from wrapper.services.claude.login import HOW_TO_LOG_IN, detect_login
+from wrapper.services.claude.errors import HOW_TO_LOG_IN
+from wrapper.services.claude.login import detect_login
 from wrapper.services.claude.processes.binary import NoBinary, choose
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement

@@ -29,6 +29,13 @@ class AccountSchema(BaseSchema):
 class AuthStatusSchema(BaseSchema):
     method = required_text()
     reason = required_text()
+    billed = fields.String(
+        allow_none=True,
+        metadata=describe(
+            "What pays for turns: subscription, api_key, auth_token, or a cloud such as bedrock or "
+            "vertex; null without a login."
+        ),
+    )
     ready = fields.Boolean(required=True)
     missing = fields.List(
         fields.String(),

@@ -44,8 +44,16 @@ class TurnsSchema(BaseSchema):
     places = fields.Integer(required=True, metadata=describe("Turns that can run at once."))
 
 
+class LoginSchema(BaseSchema):
+    status = required_text(validate=OneOf(("ok", "missing", "refused")))
+    error = fields.String(metadata=describe("What is wrong with the login, and what to do."))
+
+
 class HealthSchema(BaseSchema):
     status = required_text(validate=OneOf(("ok", "starting", "degraded", "failing")))
+    login = fields.Nested(
+        LoginSchema, metadata=describe("The gateway's own login at the model's provider.")
+    )
     pools = fields.Dict(values=fields.Nested(PoolSchema), metadata=describe("By profile."))
     turns = fields.Nested(TurnsSchema, metadata=describe("How busy the gateway is."))
     parked = fields.Integer(

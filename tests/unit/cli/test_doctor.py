@@ -11,7 +11,7 @@ from flask.cli import FlaskGroup, ScriptInfo
 from wrapper import create_app, errors
 from wrapper.cli import doctor
 from wrapper.cli.commands import commands_alone
-from wrapper.services.claude.login import HOW_TO_LOG_IN
+from wrapper.services.claude.errors import HOW_TO_LOG_IN
 from wrapper.settings import Settings, SettingsError
 from wrapper.testing.engine import ScriptedEngine, answer
 

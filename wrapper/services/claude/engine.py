@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wrapper.errors import ContextLengthExceeded, Unavailable
+from wrapper.errors import ContextLengthExceeded, Unavailable, UpstreamAuthentication
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
@@ -94,6 +94,7 @@ class ClaudeEngine:
                 self._settings, self._environment, self._profiles, self._lifecycle, self._on_boot
             )
             running = self._running = Running(leases, threading.Event())
+        self._status.login.log_mistakes()
         leases.supervisor.boot_threads.submit(_import_sdk, running.imported)
         leases.fill()
 
@@ -124,6 +125,7 @@ class ClaudeEngine:
                     async with aclosing(conversation.events(leaving)) as events:
                         async for event in events:
                             if isinstance(event, Started):
+                                self._status.login.accept()
                                 sent()
                                 leases.catch_up()
                                 seconds = leased - began, conversation.configured - leased
@@ -136,6 +138,9 @@ class ClaudeEngine:
             except DiedEarly:
                 if attempt == ATTEMPTS - 1:
                     raise
+            except UpstreamAuthentication as error:
+                self._status.login.refuse(error)
+                raise
             finally:
                 leases.release(lease, turn, state)
                 leases.catch_up()
@@ -183,9 +188,13 @@ class ClaudeEngine:
         else:
             imported = running is not None and running.imported.is_set()
             status = "ok" if imported and set(states.values()) == {"ready"} else "starting"
+        login = self._status.login.health()
+        if status == "ok" and login["status"] != "ok":
+            status = "degraded"
         parked = running.leases.parked_count() if running else 0
         ignored = dict(self._ignored)
-        return {"status": status, "pools": pools, "parked": parked, "ignored_frames": ignored}
+        report = {"status": status, "login": login, "pools": pools}
+        return {**report, "parked": parked, "ignored_frames": ignored}
 
     def models(self) -> tuple[Model, ...]:
         return self._cli.models

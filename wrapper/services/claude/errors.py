@@ -13,6 +13,7 @@ from wrapper.errors import (
     ContextLengthExceeded,
     InvalidRequest,
     ModelNotFound,
+    NotLoggedIn,
     Overloaded,
     PermissionDenied,
     RateLimited,
@@ -59,10 +60,23 @@ _PREFIX = re.compile(
 _ADVICE = re.compile(r"\.? This is a server-side issue, .*", re.DOTALL)
 _PARAMETERS = ("temperature", "top_p", "stop_sequences", "max_tokens", "reasoning_effort")
 
-LOGIN = (
-    "The gateway's own login at Anthropic is missing or was refused; this is not about your key. "
-    "Its operator must set ANTHROPIC_API_KEY, or log Claude Code in."
+HOW_TO_LOG_IN = (
+    "log in with `claude /login`, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by "
+    "`claude setup-token`)"
 )
+DOCTOR = "`claude-code-gateway doctor` checks it"
+NOT_LOGGED_IN = (
+    "The gateway has no login of its own at the model's provider; this is not about your key. Its "
+    f"operator must {HOW_TO_LOG_IN}; {DOCTOR}."
+)
+LOGIN_REFUSED = (
+    "The model's provider refused the gateway's own login; this is not about your key. Its "
+    "operator must replace ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude "
+    f"setup-token`), or log in again with `claude /login`; {DOCTOR}."
+)
+# Claude Code's own words, which it writes for somebody at a terminal.
+_MISSING = "Not logged in"
+_REFUSED = "Please run /login"
 
 
 # The error for each status of the model's API, made from the API's reason.
@@ -70,7 +84,7 @@ STATUSES: dict[int, Callable[[str], ApiError]] = {
     400: lambda reason: InvalidRequest(
         f"The model's API refused the request: {reason}", param=_param(reason), quote=reason
     ),
-    401: lambda reason: UpstreamAuthentication(LOGIN),
+    401: lambda reason: UpstreamAuthentication(LOGIN_REFUSED, details=reason),
     403: lambda reason: PermissionDenied(
         f"The gateway's login may not do this at its provider: {reason}", quote=reason
     ),
@@ -140,8 +154,10 @@ def _make_error(result: Raw, notice: str) -> ApiError:
     text = str(result.get("result") or notice) or "; ".join(map(str, result.get("errors") or ()))
     reason = _ADVICE.sub("", _PREFIX.sub("", text))[:MAX_REASON_CHARACTERS]
     status = result.get("api_error_status") or TYPES.get(str(result.get("api_error_type")))
-    if "Not logged in" in text:
-        return UpstreamAuthentication(LOGIN)
+    if _MISSING in text:
+        return NotLoggedIn(NOT_LOGGED_IN)
+    if _REFUSED in text:
+        return STATUSES[401](reason)
     if result.get("terminal_reason") == "prompt_too_long" or "prompt is too long" in text.lower():
         return ContextLengthExceeded(
             f"This model's maximum context length is exceeded: {reason}",

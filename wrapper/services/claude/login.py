@@ -17,7 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-HOW_TO_LOG_IN = "log in with `claude /login`, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+from wrapper.services.claude.errors import HOW_TO_LOG_IN
+
+NO_LOGIN = f"there is neither a key nor a login: {HOW_TO_LOG_IN}"
+# Providers for which nothing but their variable is known here.
+OTHER_PROVIDERS = ("foundry", "mantle", "anthropic_aws", "anthropic_google_cloud", "gateway")
 
 
 class LentLogin:
@@ -61,10 +65,16 @@ class LentLogin:
 
 @dataclass(frozen=True)
 class Login:
-    """How Claude Code logs in: `method` is anthropic, claude_cli, bedrock or vertex."""
+    """How Claude Code logs in: `method` is anthropic, claude_cli, or the name of a cloud.
+
+    `billed` is what pays for turns: subscription, api_key, auth_token, a cloud, or None without a
+    login. `renewal` says what to do if the login is refused.
+    """
 
     method: str
     reason: str
+    billed: str | None
+    renewal: str
     missing: tuple[str, ...] = ()
 
 
@@ -73,30 +83,59 @@ def detect_login(environment: Mapping[str, str]) -> Login:
 
     The order is Claude Code's own: first a cloud, then a key, then its own login.
     """
-    if _on(environment, "CLAUDE_CODE_USE_BEDROCK"):
-        return Login("bedrock", "CLAUDE_CODE_USE_BEDROCK is set", _missing_region(environment))
-    if _on(environment, "CLAUDE_CODE_USE_VERTEX"):
-        return Login("vertex", "CLAUDE_CODE_USE_VERTEX is set", _missing_project(environment))
-    for name in ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"):
+    return (
+        _cloud_login(environment)
+        or _key_login(environment)
+        or _cli_login(environment)
+        or Login("claude_cli", "nothing else is set", None, HOW_TO_LOG_IN, (NO_LOGIN,))
+    )
+
+
+def _cloud_login(environment: Mapping[str, str]) -> Login | None:
+    missing = {"bedrock": _missing_region, "vertex": _missing_project}
+    for cloud in ("bedrock", "vertex", *OTHER_PROVIDERS):
+        name = f"CLAUDE_CODE_USE_{cloud.upper()}"
+        if _on(environment, name):
+            lacks = missing[cloud](environment) if cloud in missing else ()
+            renewal = f"renew the credentials for the provider that {name} chooses"
+            return Login(cloud, f"{name} is set", cloud, renewal, lacks)
+    return None
+
+
+def _key_login(environment: Mapping[str, str]) -> Login | None:
+    for name, billed in (("ANTHROPIC_AUTH_TOKEN", "auth_token"), ("ANTHROPIC_API_KEY", "api_key")):
         if environment.get(name):
-            return Login("anthropic", f"{name} is set")
+            renewal = f"set {name} to a valid one, and check ANTHROPIC_BASE_URL if it is set"
+            return Login("anthropic", f"{name} is set", billed, renewal)
+    return None
+
+
+def _cli_login(environment: Mapping[str, str]) -> Login | None:
     if environment.get("CLAUDE_CODE_OAUTH_TOKEN"):
-        return Login("claude_cli", "CLAUDE_CODE_OAUTH_TOKEN is set")
+        renewal = "set CLAUDE_CODE_OAUTH_TOKEN to a new token (made by `claude setup-token`)"
+        return Login("claude_cli", "CLAUDE_CODE_OAUTH_TOKEN is set", "subscription", renewal)
     if credentials_file(environment).exists():
-        return Login("claude_cli", "Claude Code is logged in")
-    missing = f"there is neither a key nor a login: {HOW_TO_LOG_IN}"
-    return Login("claude_cli", "nothing else is set", (missing,))
+        renewal = "log in again with `claude /login`"
+        return Login("claude_cli", "Claude Code is logged in", "subscription", renewal)
+    return None
 
 
 def uses_cli_login(environment: Mapping[str, str]) -> bool:
-    """Say whether Claude Code will use its own login, since neither a key nor a cloud is set."""
-    return detect_login(environment).method == "claude_cli"
+    """Say whether Claude Code may use its own login: neither a key nor a known cloud is set."""
+    return detect_login(environment).method not in ("anthropic", "bedrock", "vertex")
 
 
 def credentials_file(environment: Mapping[str, str]) -> Path:
     """Return the file of Claude Code's own login, which need not exist."""
     home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")
     return Path(home, ".credentials.json")
+
+
+def login_stamp(environment: Mapping[str, str]) -> tuple[Login, float]:
+    """Return a value that changes when somebody may have logged in or out."""
+    file = credentials_file(environment)
+    changed = file.stat().st_mtime if file.exists() else 0.0
+    return detect_login(environment), changed
 
 
 def _on(environment: Mapping[str, str], name: str) -> bool:

@@ -1,7 +1,8 @@
-"""Which login and which Claude Code the gateway uses, and what that says of its account."""
+"""Which login and which Claude Code the gateway uses, and whether the provider takes the login."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -9,9 +10,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from wrapper.errors import ApiError
-from wrapper.services.claude.errors import BootFailed
-from wrapper.services.claude.login import Login, credentials_file, detect_login
+from wrapper.errors import ApiError, UpstreamAuthentication
+from wrapper.services.claude.errors import DOCTOR, BootFailed
+from wrapper.services.claude.login import Login, detect_login, login_stamp
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
@@ -25,9 +26,14 @@ ACCOUNT_FIELDS = {
     "tokenSource": "token_source",
 }
 
+log = logging.getLogger(__name__)
+
 
 class Status:
-    """Describes the login, the CLI and its account. *lease* returns a process to ask."""
+    """Describes the login, the CLI and its account. *lease* returns a process to ask.
+
+    `login` watches whether the provider takes the login.
+    """
 
     def __init__(
         self,
@@ -37,7 +43,8 @@ class Status:
     ):
         self._settings = settings
         self._environment = environment
-        self._account = Account(lease, self._stamp)
+        self.login = LoginMonitor(environment)
+        self._account = Account(lease, lambda: login_stamp(environment))
 
     def summary(self, supervisor: Supervisor) -> dict[str, str]:
         """Return `cli`, `cli_version` and `login`; nothing of a CLI that may not serve."""
@@ -56,7 +63,8 @@ class Status:
         *version* is called last, since the CLI's version is known once a process has booted.
         """
         login = detect_login(self._environment)
-        path, account, error = None, {}, None
+        account: dict[str, str] = {}
+        path, error = None, None
         try:
             path = supervisor().installation.binary().path
             account = self._account.read(supervisor(), self._settings.boot_timeout)
@@ -64,24 +72,63 @@ class Status:
             error = failure.reason
         except (ApiError, TimeoutError) as failure:
             error = str(failure) or "Claude Code did not answer in time."
-        missing = [*login.missing, *([error] if error else [])]
+        missing = [*self.login.mistakes(), *([error] if error else [])]
         return {
             "method": login.method,
             "reason": login.reason,
+            "billed": _billed(login, account),
             "ready": not missing,
             "missing": missing,
             "cli": {"version": version(), "path": self._without_home(path), "error": error},
             "account": account,
         }
 
-    def _stamp(self) -> tuple[Login, float]:
-        file = credentials_file(self._environment)
-        changed = file.stat().st_mtime if file.exists() else 0.0
-        return detect_login(self._environment), changed
-
     def _without_home(self, path: str | None) -> str | None:
         home = self._environment.get("HOME", "")
         return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
+
+
+class LoginMonitor:
+    """Watches the gateway's login: whether there is one, and whether the provider refused it.
+
+    A refusal counts until a turn is answered, or somebody logs in again.
+    """
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._environment = environment
+        self._refused: Hashable = None
+
+    def log_mistakes(self) -> None:
+        """Log what is missing of the login, in one line."""
+        if mistakes := detect_login(self._environment).missing:
+            log.warning("turns will fail without a login: %s; %s", "; ".join(mistakes), DOCTOR)
+
+    def mistakes(self) -> list[str]:
+        """Return what is missing of the login or wrong with it, and what to do."""
+        login = detect_login(self._environment)
+        if login.missing:
+            return list(login.missing)
+        refused = self._refused is not None and self._refused == login_stamp(self._environment)
+        return [f"the provider refused the login ({login.reason}): {login.renewal}"] * refused
+
+    def health(self) -> dict[str, Any]:
+        """Return `status` (ok, missing, refused), and what to do as `error`."""
+        if not (mistakes := self.mistakes()):
+            return {"status": "ok"}
+        status = "missing" if detect_login(self._environment).missing else "refused"
+        return {"status": status, "error": "; ".join(mistakes)}
+
+    def refuse(self, error: UpstreamAuthentication) -> None:
+        """Take note that the provider refused the login. Only a new refusal is logged."""
+        known = bool(self.mistakes())
+        self._refused = login_stamp(self._environment)
+        if not known:
+            why = f" ({error.details})" if error.details else ""
+            log.warning("%s; %s%s", "; ".join(self.mistakes()), DOCTOR, why)
+
+    def accept(self) -> None:
+        """Take note that the provider answered a turn."""
+        self._refused = None
 
 
 class Account:
@@ -130,3 +177,10 @@ class Account:
         account = answer.get("account")
         account = account if isinstance(account, dict) else {}
         return {name: str(account[key]) for key, name in ACCOUNT_FIELDS.items() if account.get(key)}
+
+
+def _billed(login: Login, account: Mapping[str, str]) -> str | None:
+    """Return what pays for turns. A login of Claude Code can also be one for an API account."""
+    if login.billed == "subscription" and "managed key" in account.get("key_source", ""):
+        return "api_key"
+    return login.billed

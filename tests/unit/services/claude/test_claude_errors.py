@@ -63,20 +63,36 @@ def test_unknown_model():
     assert error.param == "model"
 
 
+@pytest.mark.parametrize("status", [None, 400])
+def test_not_logged_in(status):
+    """Without a login the error says that it is the gateway's, and how its operator logs in."""
+    error = error_of(result(status, "Not logged in · Please run /login"), "")
+    assert isinstance(error, errors.NotLoggedIn)
+    assert (error.status, error.code) == (401, "upstream_authentication_error")
+    assert "gateway has no login of its own" in error.message
+    for remedy in ("`claude /login`", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "doctor"):
+        assert remedy in error.message
+
+
 @pytest.mark.parametrize(
     "failed",
     [
         result(401, "Failed to authenticate. API Error: 401 invalid x-api-key"),
-        result(None, "Not logged in · Please run /login"),
-        result(400, "Not logged in · Please run /login"),
+        result(403, "OAuth token revoked · Please run /login"),
+        result(None, "Login expired · Please run /login"),
     ],
 )
-def test_login(failed):
-    """A refused login is the gateway's, and the error leaves out the CLI's advice."""
+def test_refused_login(failed):
+    """A refused login is another error, and only its details have the provider's words."""
     error = error_of(failed, "")
     assert (error.status, error.code) == (401, "upstream_authentication_error")
-    assert "gateway's own login" in error.message
-    assert "/login" not in error.message
+    assert not isinstance(error, errors.NotLoggedIn)
+    assert "refused the gateway's own login" in error.message
+    for remedy in ("`claude /login`", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "doctor"):
+        assert remedy in error.message
+    for words in ("invalid x-api-key", "revoked", "expired"):
+        assert words not in error.message
+    assert error.details
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,14 @@ def test_a_link_to_another_file(paths, tmp_path):
 # Which login is used
 
 WAYS = [
-    ({"ANTHROPIC_API_KEY": "k"}, "anthropic"),
-    ({"ANTHROPIC_AUTH_TOKEN": "t"}, "anthropic"),
-    ({"CLAUDE_CODE_OAUTH_TOKEN": "t"}, "claude_cli"),
-    ({"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "r", "ANTHROPIC_API_KEY": "k"}, "bedrock"),
+    ({"ANTHROPIC_API_KEY": "k"}, "anthropic", "api_key"),
+    ({"ANTHROPIC_AUTH_TOKEN": "t"}, "anthropic", "auth_token"),
+    ({"CLAUDE_CODE_OAUTH_TOKEN": "t"}, "claude_cli", "subscription"),
+    (
+        {"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "r", "ANTHROPIC_API_KEY": "k"},
+        "bedrock",
+        "bedrock",
+    ),
     (
         {
             "CLAUDE_CODE_USE_VERTEX": "true",
@@ -100,15 +104,17 @@ WAYS = [
             "CLOUD_ML_REGION": "r",
         },
         "vertex",
+        "vertex",
     ),
 ]
 
 
-@pytest.mark.parametrize(("environment", "method"), WAYS)
-def test_method(environment, method):
+@pytest.mark.parametrize(("environment", "method", "billed"), WAYS)
+def test_method(environment, method, billed):
     """A cloud goes before a key, and a key before a login; none of these lacks anything."""
     login = detect_login(environment)
     assert (login.method, login.missing) == (method, ())
+    assert login.billed == billed
     assert uses_cli_login(environment) is (method == "claude_cli")
 
 
@@ -138,6 +144,12 @@ def test_missing(environment, names, tmp_path):
     missing = detect_login({"HOME": str(tmp_path), **environment}).missing
     assert len(missing) == len(names)
     assert all(name in message for name, message in zip(names, missing, strict=True))
+
+
+def test_another_provider():
+    """A provider that only Claude Code knows counts as a login, and is what is billed."""
+    login = detect_login({"CLAUDE_CODE_USE_FOUNDRY": "1"})
+    assert (login.method, login.billed, login.missing) == ("foundry", "foundry", ())
 
 
 def test_a_cloud_that_is_off():
