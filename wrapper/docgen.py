@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wrapper.routes.headers import ANSWER
-from wrapper.schemas.chat.parameters import Kind, Parameter, parameters_of
+from wrapper.schemas.chat.parameters import PARAMETERS as CHAT_PARAMETERS
 from wrapper.schemas.keys import CEILINGS
+from wrapper.schemas.parameters import Kind, Parameter, ParameterTable
+from wrapper.schemas.responses.parameters import PARAMETERS as RESPONSES_PARAMETERS
 from wrapper.settings import Settings, env_text
 
 
@@ -33,12 +37,12 @@ def ceilings_table() -> str:
     return "| ceiling | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
-def parameters_table() -> str:
+def parameters_table(parameters: ParameterTable) -> str:
     """Return the parameters of a request, grouped by kind, as a table in Markdown."""
     rows = (
         f"| `{name}` | {kind.value} | {_neutral(parameter)} | {parameter.meaning} |\n"
         for kind in Kind
-        for name, parameter in parameters_of(kind).items()
+        for name, parameter in parameters.of(kind).items()
     )
     head = "| parameter | is | asks for nothing | meaning |\n| --- | --- | --- | --- |\n"
     return head + "".join(rows)
@@ -50,8 +54,9 @@ def headers_table() -> str:
     return "| header | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
-TABLES = {
-    "parameters": parameters_table,
+TABLES: dict[str, Callable[[], str]] = {
+    "parameters": partial(parameters_table, CHAT_PARAMETERS),
+    "responses parameters": partial(parameters_table, RESPONSES_PARAMETERS),
     "ceilings": ceilings_table,
     "settings": settings_table,
     "headers": headers_table,

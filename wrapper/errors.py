@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from wrapper.notes import NO_NOTES, Notes
@@ -64,6 +64,15 @@ class ApiError(Exception):
         if quote not in self.message:
             quote = self.message
         return self.message.replace(quote, f"<{len(quote)} characters>") if quote else self.message
+
+    def relocated(self, locate: Callable[[str], str]) -> Self:
+        """Return a copy whose param, and its name in the message, are what *locate* makes of it."""
+        if self.param is None or (param := locate(self.param)) == self.param:
+            return self.replace(notes=self.notes.relocated(locate))
+        message = self.message
+        if message.startswith(self.param):
+            message = param + message[len(self.param) :]
+        return self.replace(param=param, message=message, notes=self.notes.relocated(locate))
 
     def replace(self, **attributes: Any) -> Self:
         """Return a copy of the error with other values of some *attributes*."""
@@ -138,6 +147,12 @@ class MethodNotSupported(InvalidRequest):
     """Raised for a method that the path does not support."""
 
     status, code = 405, "method_not_supported"
+
+
+class WebSocketNotSupported(InvalidRequest):
+    """Raised where a client wants to speak the Responses API over a WebSocket."""
+
+    status, code = 426, "websocket_not_supported"
 
 
 class ClientGone(ApiError):

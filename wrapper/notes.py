@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Fields whose values replace each other. Tuples in the other fields are joined.
 _STATES = ("timing", "rates")
+# Fields that hold paths of the request.
+_PATHS = (
+    *("ignored_params", "clamped_params", "adapted_params", "adapted_messages"),
+    *("retried_params", "unmet_params", "resized_images", "corrected_files"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Notes:
             elif _is_set(value):
                 fields[name] = value
         return Notes(**fields)
+
+    def relocated(self, locate: Callable[[str], str]) -> Notes:
+        """Return the notes with each path as *locate* makes it."""
+        paths: dict[str, Any] = {name: tuple(map(locate, getattr(self, name))) for name in _PATHS}
+        return replace(self, **paths) if self else self
 
     def __bool__(self) -> bool:
         return any(map(_is_set, vars(self).values()))

@@ -61,6 +61,7 @@ ERRORS = {
     409: "Another turn of the session is running, or the session no longer exists.",
     413: "The body, or the conversation, is too large.",
     415: "The body's content type is not application/json.",
+    426: "The path is not served over WebSockets.",
     429: "A rate limit, a budget or the gateway's capacity is used up.",
     500: "The gateway or the model's provider failed.",
     502: "Claude Code is missing, ended early, or sent something unexpected.",
@@ -200,7 +201,7 @@ def _response(
 
 def _events(shape: SchemaLike) -> Json:
     meaning = (
-        "The JSON of each event. The last event is [DONE] instead. "
+        "The JSON of each event. Chat completions end with [DONE] instead of JSON. "
         "An error after the answer has begun is sent as an event, and ends it."
     )
     return {"schema": {"description": meaning, "anyOf": [shape, ErrorSchema]}}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.server import MODEL
-from wrapper.schemas.chat.request import EFFORTS
+from wrapper.schemas.request import EFFORTS
 
 PROFILES = ("plain", "agent")
 

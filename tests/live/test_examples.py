@@ -42,6 +42,7 @@ SHOWN = {
     "python_sync.py": r"You said: What is a gateway\?\n\S+: \d+ tokens in, 6 out",
     "streaming.py": r"You said: Count from one to ten\.\n7 tokens",
     "functions.py": r'> get_temperature {"city": "Oslo"}\nIt is 4 °C in Oslo\.',
+    "responses.py": r'> get_temperature {"city": "Oslo"}\nIt is 4 °C in Oslo\.',
     "structured_output.py": r"City\(name='Oslo', country='Oslo', people=0\)",
 }
 

@@ -33,7 +33,8 @@ from tests.support.direct_request import KEPT, SHOWN, Case, call
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
 from wrapper.schemas.chat.message import CALL_FIELDS, ROLES
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
+from wrapper.schemas.chat.parameters import PARAMETERS
+from wrapper.schemas.parameters import Kind
 
 
 def say(asked, direct=None, **sent):
@@ -340,7 +341,7 @@ HONOURED: dict[str, list[Case]] = {
 }
 IDLE = {
     name: [Case({name: value}, told={IGNORED: name}) for value in CASES[name].right]
-    for name in parameters_of(Kind.IGNORED)
+    for name in PARAMETERS.of(Kind.IGNORED)
 }
 NEUTRAL = [
     Case({name: None for name in PARAMETERS if name not in ("model", "messages")}),
@@ -470,7 +471,7 @@ def tells_usage(case):
     return not case.sent.get("stream") or options.get("include_usage", False)
 
 
-@pytest.mark.parametrize("name", parameters_of(Kind.REFUSED))
+@pytest.mark.parametrize("name", PARAMETERS.of(Kind.REFUSED))
 def test_refused(gateway, upstream, name):
     """A parameter that the API cannot get is refused by name, and the model is not asked."""
     for value in CASES[name].wrong:
@@ -481,7 +482,7 @@ def test_refused(gateway, upstream, name):
 
 def test_every_parameter_has_a_case():
     """Every parameter in the table has a case here."""
-    assert set(HONOURED) == set(parameters_of(Kind.HONOURED))
+    assert set(HONOURED) == set(PARAMETERS.of(Kind.HONOURED))
     assert all([*HONOURED.values(), *IDLE.values()])
     assert all(name in case.sent for name, cases in HONOURED.items() for case in cases)
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
-from wrapper.schemas.chat.parameters import Kind, parameters_of
+from wrapper.schemas.chat.parameters import PARAMETERS
+from wrapper.schemas.parameters import Kind
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
 # A model of each family with its own rules: one that the CLI does not list, and two that it does.
@@ -43,7 +44,7 @@ def sent(upstream):
     return {name: value for name, value in request.body.items() if name != "metadata"}
 
 
-@pytest.mark.parametrize("name", [*parameters_of(Kind.REFUSED), *parameters_of(Kind.IGNORED)])
+@pytest.mark.parametrize("name", [*PARAMETERS.of(Kind.REFUSED), *PARAMETERS.of(Kind.IGNORED)])
 def test_strict(strict, upstream, name):
     """With STRICT_PARAMS parameters without effect are refused like unsupported ones."""
     case = CASES[name]

@@ -25,6 +25,7 @@ TABLE = [
     (errors.Conflict, 409, "invalid_request_error", "session_busy"),
     (errors.RequestTooLarge, 413, "invalid_request_error", "request_too_large"),
     (errors.UnsupportedMediaType, 415, "invalid_request_error", "unsupported_media_type"),
+    (errors.WebSocketNotSupported, 426, "invalid_request_error", "websocket_not_supported"),
     (errors.RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
     (errors.ChecksBusy, 429, "rate_limit_error", "checks_busy"),
     (errors.QuotaExceeded, 429, "insufficient_quota", "insufficient_quota"),

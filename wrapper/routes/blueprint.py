@@ -15,6 +15,7 @@ from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.openapi import docs
 from wrapper.routes.operation import operation_of
+from wrapper.routes.responses import responses
 from wrapper.routes.sessions import sessions
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
@@ -29,7 +30,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
 
     *metered* says whether it serves the metrics.
     """
-    children = (chat, models, sessions, usage, auth, health, docs)
+    children = (chat, responses, models, sessions, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

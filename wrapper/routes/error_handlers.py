@@ -96,6 +96,9 @@ def _api_error(error: HTTPException) -> ApiError:
                 f"There is nothing at {request.method} {request.path[:200]}; chat completions are "
                 f"at POST {url_for(CHAT_ENDPOINT)}."
             )
+        case 405 if request.headers.get("Upgrade", "").lower() == "websocket":
+            why = f"{request.path} is not served over WebSockets; use POST."
+            return errors.WebSocketNotSupported(why)
         case 405:
             allowed = ", ".join(cast(MethodNotAllowed, error).valid_methods or ())
             message = f"{request.path} does not take {request.method}, but {allowed}."

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
+from wrapper.notes import Notes
 from wrapper.routes.context import request_id
 from wrapper.routes.headers import note_headers
 from wrapper.services import resources
@@ -34,18 +35,39 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Framing:
+    """How an API writes its events: whether `event:` names their type, and what ends them."""
+
+    named: bool = False
+    end: bytes = DONE
+
+    def frame(self, data: Mapping[str, Any]) -> bytes:
+        """Return *data* as one event: its name if events have one, a line of JSON, a blank line."""
+        name = f"event: {data['type']}\n" if self.named else ""
+        return f"{name}data: {_write(data)}\n\n".encode()
+
+
+CHAT = Framing()
+# The framing of APIs whose events have a type, and end with the last of them.
+TYPED = Framing(named=True, end=b"")
+
+
+@dataclass(frozen=True)
 class Stream:
     """The chunks of an answer, with None among them when nothing has come for a while.
 
     It must be closed, and can be closed at any time. Iterating over it yields the chunks alone, and
     closes it after the last one; so does the end of a `with`. `notes`, by header name, say where
-    the answer is not quite what the client asked for. `failure` returns the chunk for an error.
+    the answer is not quite what the client asked for. `failure` returns the chunk for an error,
+    and `keepalive` the one for a time of silence, or None for a comment.
     """
 
     chunks: Iterator[dict[str, Any] | None]
     close: Callable[[], None]
     notes: Mapping[str, str]
     failure: Callable[[ApiError], dict[str, Any]] = ApiError.body
+    keepalive: Callable[[], dict[str, Any] | None] = lambda: None
+    framing: Framing = CHAT
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         with self:
@@ -58,7 +80,12 @@ class Stream:
         self.close()
 
 
-def open_stream(run: Run, presenter: Presenter) -> Stream:
+def open_stream(
+    run: Run,
+    presenter: Presenter,
+    name_notes: Callable[[Notes], dict[str, str]] = note_headers,
+    framing: Framing = CHAT,
+) -> Stream:
     """Return the stream that *presenter* makes of *run*.
 
     It waits until the model has begun to answer, for HEARTBEAT_SECONDS at most. An error before
@@ -67,9 +94,16 @@ def open_stream(run: Run, presenter: Presenter) -> Stream:
     with ExitStack() as closing:
         closing.enter_context(run)
         run.wait_for_first_event(HEARTBEAT_SECONDS)
-        notes = note_headers(run.notes())
+        notes = name_notes(run.notes())
         closing.pop_all()
-    return Stream(presenter.chunks(run), run.close, notes, presenter.failure)
+    return Stream(
+        presenter.chunks(run),
+        run.close,
+        notes,
+        failure=presenter.failure,
+        keepalive=presenter.keepalive,
+        framing=framing,
+    )
 
 
 def stream_response(stream: Stream, heartbeat: float = HEARTBEAT_SECONDS) -> Response:
@@ -88,31 +122,28 @@ def stream_response(stream: Stream, heartbeat: float = HEARTBEAT_SECONDS) -> Res
 def _events(stream: Stream, heartbeat: float, id_: str) -> Iterator[bytes]:
     # A stream that begins with silence has already been held back for as long as a heartbeat.
     last = time.monotonic() - heartbeat
+    frame = stream.framing.frame
     try:
         for chunk in stream.chunks:
             now = time.monotonic()
             if chunk is not None:
                 last = now
-                yield encode(chunk)
+                yield frame(chunk)
             elif now - last >= heartbeat:
                 last = now
-                yield PING
-        yield DONE
+                yield frame(ping) if (ping := stream.keepalive()) else PING
+        if end := stream.framing.end:
+            yield end
     except ClientGone:
         pass
     except ApiError as error:
-        yield encode(stream.failure(error))
+        yield frame(stream.failure(error))
     except Exception as error:
         log.exception("request %s failed in mid-stream", id_)
-        yield encode(stream.failure(resources.lack(error) or _crash(id_)))
+        yield frame(stream.failure(resources.lack(error) or _crash(id_)))
     finally:
         stream.close()
 
 
 def _crash(id_: str) -> ApiError:
     return ApiError(f"The gateway failed; its log says why, at {id_}.")
-
-
-def encode(data: dict[str, Any]) -> bytes:
-    """Return *data* as one event: a line of JSON and an empty line."""
-    return f"data: {_write(data)}\n\n".encode()

@@ -21,8 +21,6 @@ UNSERVED = {
     "moderations": "Claude has no moderation model; use one of another provider, or ask Claude for "
     "its judgement at {}.",
     "realtime": "Claude has no realtime API; use {} with stream.",
-    "responses": "This gateway does not serve the Responses API; use {}, with session_id instead "
-    "of previous_response_id.",
     "conversations": "This gateway does not serve conversations; use {} with session_id.",
     "completions": "This gateway does not serve text completions; use {}, with the prompt as a "
     "user message.",

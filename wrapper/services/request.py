@@ -47,6 +47,7 @@ class ChatRequest:
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     legacy_functions: bool = False
     output_schema: OutputSchema | None = None
+    schema_param: str = "response_format.json_schema.schema"
     appends_system: bool | None = None
     prefill: bool = False
     session_id: str | None = None

@@ -94,7 +94,7 @@ class ToolResult:
     """The result of the call with this `id`, which the client's function returned."""
 
     id: str
-    parts: tuple[str | Image, ...]
+    parts: tuple[str | Image | Document, ...]
 
 
 @dataclass(frozen=True)

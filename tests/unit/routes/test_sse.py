@@ -149,9 +149,15 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 def test_one_event_one_line(data):
     """Any event is one line of JSON and an empty line."""
-    event = sse.encode(data)
+    event = sse.CHAT.frame(data)
     assert event.count(b"\n") == 2
     assert b"\r" not in event
     assert event.endswith(b"\n\n")
     assert event.startswith(b"data: ")
     assert json.loads(event.removeprefix(b"data: ")) == data
+
+
+def test_typed_event():
+    """An API whose events have a type names it in a line of its own, and sends no [DONE]."""
+    assert sse.TYPED.frame({"type": "a.b", "n": 1}) == b'event: a.b\ndata: {"type":"a.b","n":1}\n\n'
+    assert sse.TYPED.end == b""

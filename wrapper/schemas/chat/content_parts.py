@@ -65,7 +65,8 @@ def _load_text(text: str) -> str:
     return text
 
 
-def _load_image(value: Json) -> Image | Document:
+def load_image_url(value: Json) -> Image | Document:
+    """Return the image at `url` of *value*; a data URI may hold a document instead."""
     url = value.get("url")
     if not isinstance(url, str):
         raise ValidationError({"url": ["Not a valid string."]})
@@ -100,7 +101,8 @@ def _image_of(uri: DataUri) -> Image | Document:
     raise ValidationError({"url": [CodedMessage(message, "invalid_image_url")]})
 
 
-def _load_file(value: Json) -> Document:
+def load_file_data(value: Json) -> Document:
+    """Return the file in `file_data` of *value*, with its `filename` as its title."""
     if value.get("file_id") is not None:
         message = "The gateway has no uploaded files; send the file as file_data."
         raise ValidationError({"file_id": [CodedMessage(message, "unsupported_value")]})
@@ -140,9 +142,9 @@ def _load_anthropic_image(part: Json) -> Part:
         raise ValidationError({"source": ["Not a valid source of type base64 or url."]})
     try:
         if source["type"] == "url":
-            return _load_image({"url": _text_of(source, "url")})
+            return load_image_url({"url": _text_of(source, "url")})
         label, data = _text_of(source, "media_type"), _text_of(source, "data")
-        return _load_image({"url": f"data:{label};base64,{data}"})
+        return load_image_url({"url": f"data:{label};base64,{data}"})
     except ValidationError as error:
         raise ValidationError({"source": error.messages}) from None
 
@@ -156,9 +158,9 @@ def _load_anthropic_document(part: Json) -> Part:
     try:
         data = _text_of(source, "data")
         if source["type"] == "text":
-            return _load_file({"file_data": data, "filename": part.get("title")})
+            return load_file_data({"file_data": data, "filename": part.get("title")})
         uri = f"data:{_text_of(source, 'media_type')};base64,{data}"
-        return _load_file({"file_data": uri, "filename": part.get("title")})
+        return load_file_data({"file_data": uri, "filename": part.get("title")})
     except ValidationError as error:
         raise ValidationError({"source": error.messages}) from None
 
@@ -238,8 +240,8 @@ _ANTHROPIC_JSON_SCHEMAS: Mapping[str, Json] = {
 _LOADERS: Mapping[str, Callable[[Any], Part]] = {
     "text": _load_text,
     "refusal": _load_text,
-    "image_url": _load_image,
-    "file": _load_file,
+    "image_url": load_image_url,
+    "file": load_file_data,
 }
 _JSON_SCHEMAS: Mapping[str, Json] = {
     "text": {"type": "string"},

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from wrapper.schemas.base import (
     MAX_INTEGER,
     BaseSchema,
-    CodedMessage,
     StrictBool,
     StrictFloat,
     StrictInt,
-    describe,
-    neutral_json_schemas,
-    nullable,
 )
 from wrapper.schemas.chat.anthropic import (
     SystemField,
@@ -31,14 +26,7 @@ from wrapper.schemas.chat.anthropic import (
 from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
 from wrapper.schemas.chat.conditions import CONDITIONS
 from wrapper.schemas.chat.message import MessageSchema
-from wrapper.schemas.chat.parameters import (
-    PARAMETERS,
-    Kind,
-    drop_parameters,
-    parameters_of,
-    refuse_unsupported,
-    used_parameters,
-)
+from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.schemas.chat.stop import StopField, StopSequencesField
 from wrapper.schemas.chat.tool_choice import (
     FunctionCallField,
@@ -52,13 +40,12 @@ from wrapper.schemas.chat.tools import (
     ResponseFormatSchema,
     ToolSchema,
 )
+from wrapper.schemas.parameters import Kind
+from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling
 from wrapper.schemas.sessions import SessionIdField
 from wrapper.services.request import ChatRequest
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_CHOICES = 8
-# How many sets of fields are remembered. Most clients always send the same.
-MOST_NARROWED = 32
 LIMITS = ("max_completion_tokens", "max_tokens")  # the first takes precedence
 
 
@@ -92,16 +79,11 @@ def _adapted_schemas(data: Mapping[str, Any]) -> Iterator[str]:
         yield "response_format.json_schema.schema"
 
 
-class ChatRequestSchema(BaseSchema):
-    """The request. PARAMETERS says what its fields mean and how they are treated.
+class ChatRequestSchema(RequestSchema):
+    """The request. PARAMETERS says what its fields mean and how they are treated."""
 
-    The *ignored* parameters are dropped before validation, whatever their values.
-    """
-
-    def __init__(self, *, ignored: Collection[str] = (), **options: Any):
-        super().__init__(**options)
-        self._ignored = ignored
-        self._narrowed = lru_cache(MOST_NARROWED)(self._narrow)
+    parameters = PARAMETERS
+    required = ("messages",)
 
     model = fields.String(validate=Length(min=1))
     messages = fields.List(
@@ -148,42 +130,19 @@ class ChatRequestSchema(BaseSchema):
 
     @classmethod
     def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
-        properties = {
-            name: property_ if name in json_schema["required"] else nullable(property_)
-            for name, property_ in json_schema["properties"].items()
-        }
-        refused = parameters_of(Kind.REFUSED)
-        properties |= neutral_json_schemas({name: row.neutral for name, row in refused.items()})
-        for name in properties.keys() - refused.keys():
-            properties[name] = {**properties[name], **describe(PARAMETERS[name].description)}
-        return {**json_schema, "properties": properties, "allOf": CONDITIONS}
+        return {**PARAMETERS.describe_all(json_schema), "allOf": CONDITIONS}
 
-    def load(self, data: Any, **options: Any) -> Any:
-        """Load *data* without the ignored parameters, which the request then names as dropped."""
-        if not isinstance(data, dict):
-            return super().load(data, **options)
-        data, dropped = drop_parameters(data, self._ignored)
-        schema = self._narrowed(frozenset(data).intersection(self.fields))
-        request = super(ChatRequestSchema, schema).load(data, **options)
+    def with_dropped(self, request: ChatRequest, dropped: tuple[str, ...]) -> ChatRequest:
         # A cache mark inside of messages, tools or the system prompt is found only by loading.
         nested = tuple(name for name in request.idle if name in self._ignored)
-        if dropped or nested:
-            idle = tuple(name for name in request.idle if name not in nested)
-            return replace(request, idle=idle, dropped=tuple(dict.fromkeys((*dropped, *nested))))
-        return request
-
-    def _narrow(self, names: frozenset[str]) -> ChatRequestSchema:
-        """Return the schema of requests with these fields, which Marshmallow loads faster."""
-        return ChatRequestSchema(only=[f for f in self.fields if f in names or f == "messages"])
-
-    @pre_load
-    def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Treat null as absence, for every optional field."""
-        return {name: value for name, value in data.items() if value is not None}
+        if not dropped and not nested:
+            return request
+        idle = tuple(name for name in request.idle if name not in nested)
+        return replace(request, idle=idle, dropped=tuple(dict.fromkeys((*dropped, *nested))))
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_support(self, _: Any, original: dict[str, Any], **__: Any) -> None:
-        refuse_unsupported(original)
+        PARAMETERS.refuse_unsupported(original)
         if original.get("stream_options") is not None and original.get("stream") is not True:
             raise ValidationError("Only allowed when stream is true.", "stream_options")
 
@@ -208,16 +167,8 @@ class ChatRequestSchema(BaseSchema):
             raise ValidationError({"compact": [message]}, "claude")
 
     @validates_schema
-    def check_sampling(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("reasoning_effort", "none") == "none":
-            return
-        for name in ("temperature", "top_p"):
-            if data.get(name, 1) < 1:
-                message = (
-                    f"{name} cannot be set together with reasoning_effort: the model's API "
-                    "does not allow sampling while it thinks."
-                )
-                raise ValidationError(CodedMessage(message, "unsupported_value"), name)
+    def check_thinking(self, data: dict[str, Any], **_: Any) -> None:
+        check_sampling(data, data.get("reasoning_effort"), "reasoning_effort")
 
     @post_load(pass_original=True)
     def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatRequest:
@@ -238,7 +189,7 @@ class ChatRequestSchema(BaseSchema):
             output_schema=data.get("response_format"),
             session_id=data.get("session_id"),
             idle=(
-                *used_parameters(data, Kind.IGNORED),
+                *PARAMETERS.used(data, Kind.IGNORED),
                 *ignored_anthropic_parameters(data, original),
             ),
             adapted=tuple(_adapted_schemas(data)),

@@ -134,6 +134,9 @@ class ChatPresenter:
         """Return the error in OpenAI's shape."""
         return error.body()
 
+    def keepalive(self) -> None:
+        """Return None: this API's clients accept comments."""
+
     def _add(self, choice: _Choice, event: Event) -> None:
         choice.answer.add(event)
         if isinstance(event, ReasoningDelta):

@@ -27,3 +27,7 @@ class Presenter(Protocol):
     def failure(self, error: ApiError) -> Json:
         """Return the part that ends a stream when *error* is raised in its middle."""
         ...
+
+    def keepalive(self) -> Json | None:
+        """Return the part for a time of silence; None where a comment will do."""
+        ...

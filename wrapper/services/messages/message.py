@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from wrapper.services.turn import Image, Message, Part, Reminder, ToolCall, ToolResult
+from wrapper.services.turn import Document, Image, Message, Part, Reminder, ToolCall, ToolResult
 
 # The roles of messages that hold the result of a call.
 RESULTS = ("tool", "function")
@@ -107,7 +107,7 @@ def _content(message: ChatMessage) -> tuple[Part, ...]:
     parts = _glue(message.parts)
     if message.role not in RESULTS:
         return parts
-    result = tuple(part for part in parts if isinstance(part, (str, Image)))
+    result = tuple(part for part in parts if isinstance(part, (str, Image, Document)))
     return (ToolResult(message.answers, result),)
 
 

@@ -124,5 +124,5 @@ def _load_part(stored: Any) -> Part:
     ((kind, fields),) = stored.items()
     if kind == "result":
         parts = tuple(_load_part(part) for part in fields["parts"])
-        return ToolResult(fields["id"], cast(tuple[str | Image, ...], parts))
+        return ToolResult(fields["id"], cast(tuple[str | Image | Document, ...], parts))
     return cast(Part, KINDS[kind](**fields))

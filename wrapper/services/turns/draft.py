@@ -17,8 +17,6 @@ from wrapper.services.turn import SessionKey, Turn
 from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit
 
-SHAPE_PARAM = "response_format.json_schema.schema"
-
 
 @dataclass(frozen=True)
 class Draft:
@@ -82,6 +80,6 @@ def _for_agent(request: ChatRequest) -> ChatRequest:
     if output_schema is None:
         return request
     schema, lost = as_draft_7(output_schema.schema)
-    adapted = dict.fromkeys((*request.adapted, *((SHAPE_PARAM,) if lost else ())))
+    adapted = dict.fromkeys((*request.adapted, *((request.schema_param,) if lost else ())))
     output_schema = replace(output_schema, schema=schema, original=output_schema.exact)
     return replace(request, output_schema=output_schema, adapted=tuple(adapted))

@@ -6,8 +6,9 @@ from openai.types.chat import completion_create_params
 from tests.support.parameter_cases import CASES
 from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.openapi import build_document
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
+from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.schemas.chat.request import ChatRequestSchema
+from wrapper.schemas.parameters import Kind
 
 IGNORED, CLAMPED = "x-ignored-params", "x-clamped-params"
 NEWEST = "claude-opus-5-5"
@@ -15,7 +16,7 @@ NEWEST = "claude-opus-5-5"
 
 def pairs(take, kinds=Kind):
     """Return pairs of each parameter of these *kinds* and each value that *take* returns for it."""
-    return [(name, value) for kind in kinds for name in parameters_of(kind) for value in take(name)]
+    return [(name, value) for kind in kinds for name in PARAMETERS.of(kind) for value in take(name)]
 
 
 def ask(name, value, **settings):
@@ -37,7 +38,7 @@ def test_every_parameter_of_openai():
 
 def test_every_field_is_in_the_table():
     """Every honoured or ignored parameter is validated by the schema, and no other field is."""
-    checked = {name for kind in (Kind.HONOURED, Kind.IGNORED) for name in parameters_of(kind)}
+    checked = {name for kind in (Kind.HONOURED, Kind.IGNORED) for name in PARAMETERS.of(kind)}
     assert set(ChatRequestSchema().fields) == checked
 
 
@@ -96,9 +97,9 @@ def test_neutral(name, value, model):
 
 def test_all_names_at_once():
     """All ignored parameters are named in one header, in the order of the table."""
-    body = {name: CASES[name].right[0] for name in parameters_of(Kind.IGNORED)}
+    body = {name: CASES[name].right[0] for name in PARAMETERS.of(Kind.IGNORED)}
     response = ScriptedServer().ask(**body, temperature=2)
-    assert response.headers[IGNORED] == ", ".join(parameters_of(Kind.IGNORED))
+    assert response.headers[IGNORED] == ", ".join(PARAMETERS.of(Kind.IGNORED))
     assert response.headers[CLAMPED] == "temperature"
 
 

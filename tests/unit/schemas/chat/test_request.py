@@ -5,7 +5,8 @@ import pytest
 from tests.support.chat_requests import mistake_in
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import load_data
-from wrapper.schemas.chat.request import CHAT_REQUEST, EFFORTS, MAX_CHOICES
+from wrapper.schemas.chat.request import CHAT_REQUEST, MAX_CHOICES
+from wrapper.schemas.request import EFFORTS
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
 

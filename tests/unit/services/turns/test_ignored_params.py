@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.scripted_server import ScriptedServer
-from wrapper.schemas.chat.parameters import PARAMETERS, Kind, parameters_of
+from wrapper.schemas.chat.parameters import PARAMETERS
+from wrapper.schemas.parameters import Kind
 from wrapper.settings import IGNORABLE, Settings, SettingsError, load, mistakes_of
 
 NAMES = ("logprobs", "top_logprobs", "logit_bias")
@@ -69,7 +70,7 @@ def test_makes_no_sense(monkeypatch, tmp_path, name):
 
 def test_ignorable():
     """All that is refused or has no effect may be ignored, and of the rest what only tunes."""
-    without_effect = {*parameters_of(Kind.REFUSED), *parameters_of(Kind.IGNORED)}
+    without_effect = {*PARAMETERS.of(Kind.REFUSED), *PARAMETERS.of(Kind.IGNORED)}
     tuning = {"temperature", "top_p", "reasoning_effort", "thinking"}
     assert set(IGNORABLE) == without_effect | tuning
     assert set(IGNORABLE) <= set(PARAMETERS)

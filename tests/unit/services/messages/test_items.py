@@ -1,0 +1,80 @@
+"""Items of the Responses API, and the messages that they make up."""
+
+import pytest
+
+from wrapper.services.messages.items import Item, to_conversation, unpaired_call
+from wrapper.services.turn import Image, ToolCall
+
+CALLS = [ToolCall(f"call_{n}", "f", "{}") for n in range(3)]
+
+
+def user(n, *parts):
+    return Item(f"input.{n}", "user", parts, part_paths=(f"input.{n}.content",))
+
+
+def said(n, text):
+    return Item(f"input.{n}", "assistant", (text,), part_paths=(f"input.{n}.content.0",))
+
+
+def call(n, number=0):
+    return Item(f"input.{n}", "assistant", (CALLS[number],))
+
+
+def output(n, number=0):
+    return Item(f"input.{n}", "tool", ("3",), f"call_{number}", (f"input.{n}.output",))
+
+
+def test_items_in_a_row():
+    """The assistant's items in a row are one message, with its calls at the end."""
+    items = [user(0, "Hi"), call(1), said(2, "Wait."), call(3, 1), output(4), output(5, 1)]
+    conversation = to_conversation(items)
+    assert [message.role for message in conversation.messages] == [
+        *("user", "assistant", "tool", "tool")
+    ]
+    assert conversation.messages[1].parts == ("Wait.", CALLS[0], CALLS[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "located"),
+    [
+        ("messages", "input"),
+        ("max_tokens", "max_output_tokens"),
+        ("reasoning_effort", "reasoning.effort"),
+        ("temperature", "temperature"),
+        ("messages.0.content", "input.0.content"),
+        ("messages.0.content.0.image_url.url", "input.0.content.image_url"),
+        ("messages.1.tool_calls.1.id", "input.3.call_id"),
+        ("messages.1.tool_calls.0.function.arguments", "input.1.arguments"),
+        ("messages.2.tool_call_id", "input.4.call_id"),
+        ("messages.2.content", "input.4.output"),
+        ("messages.2.content.0", "input.4.output"),
+    ],
+)
+def test_locate(path, located):
+    """A path in chat completions becomes that of the item and field that the client sent."""
+    items = [user(0, Image()), call(1), said(2, "Wait."), call(3, 1), output(4), output(5, 1)]
+    assert to_conversation(items).locate(path) == located
+
+
+@pytest.mark.parametrize(
+    ("items", "path", "why"),
+    [
+        ([call(0)], "input.0", "No output for the call 'call_0' follows"),
+        ([output(0)], "input.0.call_id", "No call has the call_id 'call_0'"),
+        ([call(0), output(1), output(2)], "input.2.call_id", "Another output answers"),
+        ([call(0), call(1), output(2)], "input.1.call_id", "Another call has"),
+        ([call(0), output(1), call(2)], "input.2.call_id", "Another call has"),
+    ],
+)
+def test_unpaired(items, path, why):
+    """Each call needs one output after it, and each output one call before it."""
+    mistakes = unpaired_call(items)
+    assert mistakes
+    assert list(mistakes) == [path]
+    assert why in mistakes[path]
+
+
+def test_paired():
+    """Outputs may come in any order, and with other items between."""
+    items = [call(0), call(1, 1), user(2, "and"), output(3, 1), output(4), call(5, 2), output(6, 2)]
+    assert unpaired_call(items) is None

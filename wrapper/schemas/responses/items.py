@@ -1,0 +1,211 @@
+"""The input of a response: a text, or items, each loaded to what it adds to the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields
+
+from wrapper.json_text import Json
+from wrapper.schemas.base import CodedMessage
+from wrapper.schemas.chat.content_parts import load_file_data, load_image_url
+from wrapper.services.fronts.tool_names import ToolName, custom_arguments
+from wrapper.services.messages.items import Conversation, Item, to_conversation, unpaired_call
+from wrapper.services.messages.thinking_codec import THINKING_PREFIX, load_thinking
+from wrapper.services.turn import Part, ToolCall
+
+_TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "user": ("input_text", "input_image", "input_file", "output_text", "text"),
+    "assistant": ("output_text", "refusal", "input_text", "text"),
+    "system": ("input_text", "text"),
+    "developer": ("input_text", "text"),
+}
+_RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
+# Items that are left out and named, since clients send them along with what they need.
+OMITTED = ("web_search_call",)
+_NO_STORE = "The gateway stores no responses; send the item itself."
+
+
+@dataclass(frozen=True)
+class LoadedInput:
+    """An input: its conversation, the paths of items that are left out, and it as it was sent."""
+
+    conversation: Conversation
+    omitted: tuple[str, ...] = ()
+
+
+class InputField(fields.Field[LoadedInput]):
+    """A text, or an array of items."""
+
+    json_schema: ClassVar[Json] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]
+    }
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> LoadedInput:
+        if isinstance(value, str):
+            return LoadedInput(to_conversation([Item("input", "user", (value,))]))
+        if not isinstance(value, list):
+            raise ValidationError("Not a valid string or array of items.")
+        if not value:
+            raise ValidationError("Must hold an item.")
+        items = [_load_item(index, item) for index, item in enumerate(value)]
+        kept = [item for item in items if isinstance(item, Item)]
+        if mistake := unpaired_call(kept):
+            raise ValidationError(_nested(mistake))
+        omitted = tuple(item for item in items if isinstance(item, str))
+        return LoadedInput(to_conversation(kept), omitted)
+
+
+def _nested(mistake: Mapping[str, str]) -> dict[Any, Any]:
+    """Return the messages of a ValidationError of the field for a mistake by its path."""
+    ((path, message),) = mistake.items()
+    nested: Any = [message]
+    for name in reversed(path.split(".")[1:]):
+        nested = {int(name) if name.isdigit() else name: nested}
+    return nested  # type: ignore[no-any-return]
+
+
+def _load_item(index: int, item: Any) -> Item | str:
+    """Return the item number *index* as loaded, or its path if it is left out."""
+    if not isinstance(item, dict):
+        raise ValidationError({index: ["Not a valid object."]})
+    kind = item.get("type") or ("item_reference" if "role" not in item else "message")
+    path = f"input.{index}"
+    if kind in OMITTED:
+        return path
+    if kind == "reasoning" and not _is_ours(item.get("encrypted_content")):
+        return f"{path}.encrypted_content"
+    try:
+        if not isinstance(kind, str) or kind not in _LOADERS:
+            shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+            raise _unsupported("type", f"Items of type {shown} are not supported.")
+        return _LOADERS[kind](path, item)
+    except ValidationError as error:
+        raise ValidationError({index: error.messages}) from None
+
+
+def _load_message(path: str, item: Json) -> Item:
+    role = item.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise ValidationError({"role": [f"Must be one of: {', '.join(ROLES)}."]})
+    parts, paths = _load_content(item, "content", path, ROLES[role])
+    return Item(path, role, parts, part_paths=paths)
+
+
+def _name_of(call: Json) -> str:
+    """Return the name of the function that a past call was made to."""
+    namespace = call.get("namespace") or ""
+    if not isinstance(namespace, str):
+        raise ValidationError({"namespace": ["Not a valid string."]})
+    return ToolName(_text_of(call, "name"), namespace=namespace).joined
+
+
+def _load_call(path: str, item: Json) -> Item:
+    name = _name_of(item)
+    arguments = item.get("arguments")
+    if not isinstance(arguments, str):
+        raise ValidationError({"arguments": ["Not a valid string."]})
+    call = ToolCall(_text_of(item, "call_id"), name, arguments if arguments.strip() else "{}")
+    return Item(path, "assistant", (call,))
+
+
+def _load_custom_call(path: str, item: Json) -> Item:
+    name = _name_of(item)
+    if not isinstance(item.get("input"), str):
+        raise ValidationError({"input": ["Not a valid string."]})
+    call = ToolCall(_text_of(item, "call_id"), name, custom_arguments(item["input"]))
+    return Item(path, "assistant", (call,))
+
+
+def _is_ours(text: Any) -> bool:
+    """Say whether *text* is thinking in the form that the gateway gave it."""
+    return isinstance(text, str) and text.startswith(THINKING_PREFIX)
+
+
+def _load_reasoning(path: str, item: Json) -> Item:
+    try:
+        return Item(path, "assistant", load_thinking(item["encrypted_content"]))
+    except ValueError as error:
+        message = f"It was changed since the gateway sent it ({error}); send it unchanged."
+        coded = CodedMessage(message, "invalid_encrypted_content")
+        raise ValidationError({"encrypted_content": [coded]}) from None
+
+
+def _load_output(path: str, item: Json) -> Item:
+    parts, paths = _load_content(item, "output", path, _RESULT_PARTS)
+    return Item(path, "tool", parts, _text_of(item, "call_id"), paths)
+
+
+def _refuse_reference(path: str, item: Json) -> Item:
+    raise ValidationError({"id": [CodedMessage(_NO_STORE, "item_not_found")]})
+
+
+def _load_content(
+    item: Json, name: str, path: str, kinds: tuple[str, ...]
+) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the parts of the content in *item*, and their paths."""
+    content = item.get(name)
+    if isinstance(content, str):
+        return (content,), (f"{path}.{name}",)
+    if not isinstance(content, list):
+        raise ValidationError({name: ["Not a valid string or array of parts."]})
+    try:
+        parts = tuple(_load_part(index, part, kinds) for index, part in enumerate(content))
+    except ValidationError as error:
+        raise ValidationError({name: error.messages}) from None
+    return parts, tuple(f"{path}.{name}.{index}" for index in range(len(parts)))
+
+
+def _load_part(index: int, part: Any, kinds: tuple[str, ...]) -> Part:
+    if not isinstance(part, dict):
+        raise ValidationError({index: ["Not a valid object."]})
+    kind = part.get("type")
+    try:
+        if not isinstance(kind, str) or kind not in kinds:
+            shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+            raise _unsupported("type", f"Parts of type {shown} are not supported here.")
+        if kind in _TEXTS:
+            return _text_of(part, _TEXTS[kind], empty=True)
+        return _load_image(part) if kind == "input_image" else _load_file(part)
+    except ValidationError as error:
+        raise ValidationError({index: error.messages}) from None
+
+
+def _load_image(part: Json) -> Part:
+    if part.get("file_id") is not None:
+        raise _unsupported("file_id", "The gateway has no uploaded files; send image_url.")
+    try:
+        return load_image_url({"url": part.get("image_url")})
+    except ValidationError as error:
+        raise ValidationError({"image_url": error.normalized_messages()["url"]}) from None  # type: ignore[no-untyped-call]
+
+
+def _load_file(part: Json) -> Part:
+    if part.get("file_url") is not None:
+        raise _unsupported("file_url", "The gateway fetches no files; send file_data.")
+    return load_file_data(part)
+
+
+def _text_of(item: Json, key: str, *, empty: bool = False) -> str:
+    text = item.get(key)
+    if not isinstance(text, str) or not (text or empty):
+        raise ValidationError({key: ["Not a valid string."]})
+    return text
+
+
+def _unsupported(key: str, message: str) -> ValidationError:
+    return ValidationError({key: [CodedMessage(message, "unsupported_value")]})
+
+
+_LOADERS: Mapping[str, Callable[[str, Json], Item]] = {
+    "message": _load_message,
+    "function_call": _load_call,
+    "function_call_output": _load_output,
+    "custom_tool_call": _load_custom_call,
+    "custom_tool_call_output": _load_output,
+    "reasoning": _load_reasoning,
+    "item_reference": _refuse_reference,
+}

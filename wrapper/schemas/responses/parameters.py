@@ -1,0 +1,79 @@
+"""The table of every parameter of OpenAI's Responses API, and its treatment here."""
+
+from __future__ import annotations
+
+from wrapper.schemas.parameters import ParameterTable, honoured, ignored, refused
+
+_CACHING = "Claude Code manages the cache itself."
+_USER = "Claude Code sends its own user id upstream."
+
+PARAMETERS = ParameterTable(
+    model=honoured("One of /models."),
+    input=honoured(
+        "A text, or items: messages, function calls and their outputs, custom tool calls and "
+        "their outputs, and reasoning. Items that Claude has no form for are named in "
+        "x-ignored-params or refused by name."
+    ),
+    instructions=honoured("The first part of the system prompt.", ""),
+    stream=honoured("Whether the answer is sent as server-sent events.", False),
+    max_output_tokens=honoured(
+        "The most tokens of the answer, including thinking. A value above the model's maximum "
+        "is reduced to it and named in x-clamped-params."
+    ),
+    temperature=honoured(
+        "0 to 2. A value above 1, the model's maximum and default, is sent as 1 and named in "
+        "x-clamped-params. Without effect on models that do not support it.",
+        1,
+    ),
+    top_p=honoured("0 to 1. Without effect on models that do not support it.", 1),
+    reasoning=honoured(
+        "effort: none to max; an effort excludes a temperature or top_p below 1. summary: any "
+        "value adds the model's thinking to reasoning items. mode: only standard.",
+        {},
+    ),
+    text=honoured(
+        "format: text, json_object, or json_schema; the answer is checked against the schema. "
+        "verbosity is without effect.",
+        {},
+        {"format": {"type": "text"}},
+    ),
+    tools=honoured(
+        "function, custom (without its grammar, which the description then states) and "
+        "namespace. Hosted tools that every request of some clients names (web_search, "
+        "image_generation, tool_search) are left out and named in x-ignored-params; others "
+        "are refused.",
+        [],
+    ),
+    tool_choice=honoured("Which tools the model may or must call.", "none", "auto"),
+    parallel_tool_calls=honoured("Whether one answer may contain several calls.", True),
+    metadata=honoured("Up to 16 pairs, which the answer repeats.", {}),
+    include=honoured(
+        "reasoning.encrypted_content adds the thinking's signed form to reasoning items, so "
+        "that it can be sent back. Values about hosted tools ask for nothing here.",
+        [],
+    ),
+    claude=honoured("Options of Claude Code, as in chat completions, without prefill."),
+    previous_response_id=refused(
+        "The gateway stores no responses; send the whole conversation in input."
+    ),
+    conversation=refused("The gateway stores no conversations."),
+    background=refused("Answers are not made in the background.", False),
+    prompt=refused("The gateway stores no prompts; send instructions and input."),
+    session_id=refused("Sessions are for chat completions; send the whole conversation."),
+    top_logprobs=refused("Claude does not report probabilities.", 0),
+    store=ignored("The gateway stores no responses, which say store: false.", False),
+    stream_options=ignored("Nothing is obfuscated.", {}, {"include_obfuscation": False}),
+    truncation=ignored("A conversation that is too long is refused.", "disabled"),
+    max_tool_calls=ignored("It counts hosted tools, which are not here."),
+    context_management=ignored(_CACHING, []),
+    prompt_cache_key=ignored(_CACHING),
+    prompt_cache_options=ignored(_CACHING, {}),
+    prompt_cache_retention=ignored(_CACHING),
+    safety_identifier=ignored(_USER),
+    user=ignored(_USER),
+    service_tier=ignored("The answer's service_tier is always default.", "auto", "default"),
+    background_options=ignored("Answers are not made in the background.", {}),
+    image=ignored("Images are sent as they are.", {"context_compression": "auto"}),
+    access_programs=ignored("They are OpenAI's own.", {"cyber": "standard"}),
+    moderation=ignored("What the model's provider refuses ends with content_filter."),
+)

@@ -1,0 +1,163 @@
+"""The tools of a response, and which of them the model may or must call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields
+
+from wrapper.json_text import Json
+from wrapper.schemas.base import CodedMessage
+from wrapper.schemas.chat.tool_choice import MODES, RequestedToolChoice
+from wrapper.schemas.chat.tools import MAX_FUNCTIONS, FunctionSchema
+from wrapper.services.fronts.tool_names import INPUT, ToolName, ToolNames
+from wrapper.services.turn import Function, ToolChoice
+
+# Hosted tools that some clients name in every request. They are left out, and named.
+OMITTED = ("web_search", "image_generation", "tool_search")
+_FUNCTION = FunctionSchema()
+_CUSTOM_PARAMETERS: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {INPUT: {"type": "string"}},
+    "required": [INPUT],
+}
+
+
+@dataclass(frozen=True)
+class LoadedTools:
+    """The tools of a request: the functions that stand for them, and how the client names these.
+
+    `kept` are the tools as sent, without those `omitted`, whose paths follow. `adapted` are the
+    paths of what reaches the model in words.
+    """
+
+    functions: tuple[Function, ...] = ()
+    names: ToolNames = field(default_factory=dict)
+    kept: tuple[Json, ...] = ()
+    omitted: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
+
+
+class ToolsField(fields.Field[LoadedTools]):
+    """Functions, custom tools, and namespaces of both."""
+
+    json_schema: ClassVar[Json] = {"type": "array", "items": {"type": "object"}}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> LoadedTools:
+        if not isinstance(value, list):
+            raise ValidationError("Not a valid array.")
+        loaded = LoadedTools()
+        for index, tool in enumerate(value):
+            try:
+                loaded = _with_tool(loaded, f"tools.{index}", tool)
+            except ValidationError as error:
+                raise ValidationError({index: error.messages}) from None
+        if len(loaded.functions) > MAX_FUNCTIONS:
+            raise ValidationError(f"Longer than maximum length {MAX_FUNCTIONS}.")
+        return loaded
+
+
+class ToolChoiceField(fields.Field[RequestedToolChoice]):
+    """A mode, one tool by name, or a list of allowed tools."""
+
+    json_schema: ClassVar[Json] = {
+        "description": "Every name must be that of a tool in the request.",
+        "anyOf": [{"enum": list(MODES)}, {"type": "object"}],
+    }
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> RequestedToolChoice:
+        if isinstance(value, str):
+            if value not in MODES:
+                raise ValidationError(f"Must be one of: {', '.join(MODES)}; or an object.")
+            return MODES[value]
+        if not isinstance(value, dict):
+            raise ValidationError("Not a valid string or object.")
+        if value.get("type") == "allowed_tools":
+            return _allowed_tools(value)
+        return RequestedToolChoice(ToolChoice("one", _name_of(value)))
+
+
+def _with_tool(loaded: LoadedTools, path: str, tool: Any) -> LoadedTools:
+    """Return *loaded* with another tool."""
+    if not isinstance(tool, dict):
+        raise ValidationError("Not a valid object.")
+    if str(tool.get("type")).startswith(OMITTED):
+        return replace(loaded, omitted=(*loaded.omitted, path))
+    for below, name, function in _functions_of(tool):
+        if name.joined in loaded.names:
+            raise ValidationError({"name": [f"Another tool is named {name.name!r}."]})
+        adapted = (f"{path}{below}.parameters",) if function.original is not None else ()
+        if name.kind == "custom" and _grammar_of(tool):
+            adapted = (f"{path}{below}.format",)
+        loaded = replace(
+            loaded,
+            functions=(*loaded.functions, replace(function, name=name.joined)),
+            names={**loaded.names, name.joined: name},
+            adapted=(*loaded.adapted, *adapted),
+        )
+    return replace(loaded, kept=(*loaded.kept, tool))
+
+
+def _functions_of(tool: Json, namespace: str = "") -> Iterator[tuple[str, ToolName, Function]]:
+    """Yield the functions that stand for *tool*, each with its path below it and its name."""
+    match tool.get("type"):
+        case "function":
+            function: Function = _FUNCTION.load(tool)
+            yield "", ToolName(function.name, "function", namespace), function
+        case "custom":
+            function = _FUNCTION.load({**tool, "parameters": _CUSTOM_PARAMETERS})
+            described = "\n\n".join(filter(None, (function.description, _grammar_of(tool))))
+            name = ToolName(function.name, "custom", namespace)
+            yield "", name, replace(function, description=described)
+        case "namespace" if not namespace:
+            yield from _functions_within(tool)
+        case kind:
+            message = f"Tools of type {str(kind)[:40]!r} are not supported; leave it out."
+            raise ValidationError({"type": [CodedMessage(message, "unsupported_value")]})
+
+
+def _functions_within(namespace: Json) -> Iterator[tuple[str, ToolName, Function]]:
+    name, tools = namespace.get("name"), namespace.get("tools")
+    if not isinstance(name, str) or not name:
+        raise ValidationError({"name": ["Not a valid string."]})
+    if not isinstance(tools, list):
+        raise ValidationError({"tools": ["Not a valid array."]})
+    for index, tool in enumerate(tools):
+        try:
+            if not isinstance(tool, dict):
+                raise ValidationError("Not a valid object.")
+            for below, tool_name, function in _functions_of(tool, name):
+                yield f".tools.{index}{below}", tool_name, function
+        except ValidationError as error:
+            raise ValidationError({"tools": {index: error.messages}}) from None
+
+
+def _grammar_of(tool: Json) -> str:
+    """Return what the description of a custom tool says of its grammar, which nothing enforces."""
+    form = tool.get("format")
+    if not isinstance(form, dict) or form.get("type") != "grammar":
+        return ""
+    return f"Its input must follow this {form.get('syntax')} grammar:\n{form.get('definition')}"
+
+
+def _allowed_tools(value: Json) -> RequestedToolChoice:
+    modes = {"auto": MODES["auto"], "required": MODES["required"]}
+    mode, tools = value.get("mode"), value.get("tools")
+    if mode not in modes:
+        raise ValidationError({"mode": [f"Must be one of: {', '.join(modes)}."]})
+    if not isinstance(tools, list) or not tools:
+        raise ValidationError({"tools": ["Not a valid array with a tool."]})
+    return RequestedToolChoice(modes[mode].tool_choice, tuple(map(_name_of, tools)))
+
+
+def _name_of(tool: Any) -> str:
+    """Return the name of the function for a *tool* that a choice names."""
+    if not isinstance(tool, dict) or tool.get("type") not in ("function", "custom"):
+        message = "Only tools of the types function and custom can be chosen."
+        raise ValidationError({"type": [CodedMessage(message, "unsupported_value")]})
+    name, namespace = tool.get("name"), tool.get("namespace") or ""
+    if not isinstance(name, str) or not name or not isinstance(namespace, str):
+        raise ValidationError({"name": ["Not a valid string."]})
+    return ToolName(name, namespace=namespace).joined

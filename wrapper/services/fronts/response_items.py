@@ -1,0 +1,212 @@
+"""The output items of a response, each with the events by which a stream tells it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import ClassVar, Protocol
+
+from wrapper.json_text import Json
+from wrapper.services.fronts.tool_names import ToolName, custom_input
+from wrapper.services.messages.thinking_codec import ThinkingPart, dump_thinking
+
+_OPENING = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+# The part of a JSON string that can be decoded: no escape or pair of surrogates is cut.
+_COMPLETE = re.compile(
+    r'(?:[^"\\]'
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|\\u(?![dD][89abAB])[0-9a-fA-F]{4}"
+    r"|\\[^u])*"
+)
+
+
+class OutputItem(Protocol):
+    """An item that is being written. The events lack what all events of an item share."""
+
+    kind: ClassVar[str]
+    id: str
+
+    def item(self, status: str) -> Json:
+        """Return the item as it is now."""
+        ...
+
+    def begin(self) -> Iterator[Json]:
+        """Yield the events after `response.output_item.added`."""
+        ...
+
+    def end(self) -> Iterator[Json]:
+        """Yield the events before `response.output_item.done`."""
+        ...
+
+
+class MessageItem:
+    """A message of the assistant."""
+
+    kind: ClassVar[str] = "message"
+    _where: ClassVar[Json] = {"content_index": 0}
+
+    def __init__(self, id_: str):
+        self.id = id_
+        self._texts: list[str] = []
+
+    def item(self, status: str) -> Json:
+        content = [] if status == "in_progress" else [self._part()]
+        shared = {"id": self.id, "type": "message", "role": "assistant", "status": status}
+        return {**shared, "content": content}
+
+    def begin(self) -> Iterator[Json]:
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        yield {"type": "response.content_part.added", **self._where, "part": part}
+
+    def add(self, text: str) -> Iterator[Json]:
+        self._texts.append(text)
+        what = {"type": "response.output_text.delta", **self._where}
+        yield {**what, "delta": text, "logprobs": []}
+
+    def end(self) -> Iterator[Json]:
+        part = self._part()
+        what = {"type": "response.output_text.done", **self._where}
+        yield {**what, "text": part["text"], "logprobs": []}
+        yield {"type": "response.content_part.done", **self._where, "part": part}
+
+    def _part(self) -> Json:
+        text = "".join(self._texts)
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+class ReasoningItem:
+    """The thinking blocks that came in a row, as a summary and in their signed form."""
+
+    kind: ClassVar[str] = "reasoning"
+    _where: ClassVar[Json] = {"summary_index": 0}
+
+    def __init__(self, id_: str, *, encrypted: bool):
+        self.id = id_
+        self._encrypted = encrypted
+        self._texts: list[str] = []
+        self.blocks: list[ThinkingPart] = []
+
+    def item(self, status: str) -> Json:
+        told = status != "in_progress"
+        item = {"id": self.id, "type": "reasoning"}
+        summary = [self._part()] if told and self._texts else []
+        if told and self._encrypted and self.blocks:
+            return {**item, "summary": summary, "encrypted_content": dump_thinking(self.blocks)}
+        return {**item, "summary": summary}
+
+    def begin(self) -> Iterator[Json]:
+        return iter(())
+
+    def add(self, text: str) -> Iterator[Json]:
+        """Add a text to the summary."""
+        if not self._texts:
+            part = {"type": "summary_text", "text": ""}
+            yield {"type": "response.reasoning_summary_part.added", **self._where, "part": part}
+        self._texts.append(text)
+        yield {"type": "response.reasoning_summary_text.delta", **self._where, "delta": text}
+
+    def end(self) -> Iterator[Json]:
+        if not self._texts:
+            return
+        part = self._part()
+        what = {"type": "response.reasoning_summary_text.done", **self._where}
+        yield {**what, "text": part["text"]}
+        yield {"type": "response.reasoning_summary_part.done", **self._where, "part": part}
+
+    def _part(self) -> Json:
+        return {"type": "summary_text", "text": "".join(self._texts)}
+
+
+class FunctionCallItem:
+    """A call of a function."""
+
+    kind: ClassVar[str] = "function_call"
+
+    def __init__(self, id_: str, call_id: str, name: ToolName):
+        self.id = id_
+        self._call_id = call_id
+        self._name = name
+        self._arguments: list[str] = []
+
+    @property
+    def arguments(self) -> str:
+        """Return the arguments that the model has written so far."""
+        return "".join(self._arguments)
+
+    def item(self, status: str) -> Json:
+        namespace = {"namespace": self._name.namespace} if self._name.namespace else {}
+        shared = {"id": self.id, "type": self.kind, "status": status, "call_id": self._call_id}
+        return {**shared, "name": self._name.name, **namespace, **self._content()}
+
+    def begin(self) -> Iterator[Json]:
+        return iter(())
+
+    def add(self, arguments: str) -> Iterator[Json]:
+        self._arguments.append(arguments)
+        yield {"type": "response.function_call_arguments.delta", "delta": arguments}
+
+    def end(self) -> Iterator[Json]:
+        what = {"type": "response.function_call_arguments.done", "name": self._name.name}
+        yield {**what, **self._content()}
+
+    def _content(self) -> Json:
+        return {"arguments": self.arguments}
+
+
+class CustomCallItem(FunctionCallItem):
+    """A call of a custom tool, whose input the model writes as a string within JSON."""
+
+    kind: ClassVar[str] = "custom_tool_call"
+
+    def __init__(self, id_: str, call_id: str, name: ToolName):
+        super().__init__(id_, call_id, name)
+        self._decoder = StringDecoder()
+        self._shown = ""
+
+    def add(self, arguments: str) -> Iterator[Json]:
+        self._arguments.append(arguments)
+        if text := self._decoder.add(arguments):
+            yield self._delta(text)
+
+    def end(self) -> Iterator[Json]:
+        text = custom_input(self.arguments)
+        if text != self._shown and text.startswith(self._shown):
+            yield self._delta(text[len(self._shown) :])
+        yield {"type": "response.custom_tool_call_input.done", **self._content()}
+
+    def _delta(self, text: str) -> Json:
+        self._shown += text
+        return {"type": "response.custom_tool_call_input.delta", "delta": text}
+
+    def _content(self) -> Json:
+        return {"input": custom_input(self.arguments) if self._arguments else ""}
+
+
+class StringDecoder:
+    """Decodes the string in `{"input": "…"}` while it comes in pieces."""
+
+    def __init__(self) -> None:
+        self._raw = ""
+        self._within = False
+        self._over = False
+
+    def add(self, piece: str) -> str:
+        """Return what *piece* adds to the decoded string."""
+        if self._over:
+            return ""
+        self._raw += piece
+        if not self._within:
+            opening = _OPENING.match(self._raw)
+            if opening is None:
+                return ""
+            self._raw, self._within = self._raw[opening.end() :], True
+        complete = _COMPLETE.match(self._raw)
+        decodable = complete[0] if complete else ""
+        self._raw = self._raw[len(decodable) :]
+        self._over = self._raw.startswith('"')
+        try:
+            return str(json.loads(f'"{decodable}"', strict=False))
+        except ValueError:  # an escape that JSON does not have
+            self._over = True
+            return ""

@@ -1,0 +1,130 @@
+"""The output of a response: opens and closes its items as a turn's events come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wrapper.json_text import Json
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Event,
+    ReasoningDelta,
+    RedactedThought,
+    TextDelta,
+    Thought,
+    ToolUse,
+)
+from wrapper.services.fronts.chat import describe
+from wrapper.services.fronts.response_items import (
+    CustomCallItem,
+    FunctionCallItem,
+    MessageItem,
+    OutputItem,
+    ReasoningItem,
+)
+from wrapper.services.fronts.tool_names import ToolName, ToolNames
+from wrapper.services.messages.thinking_codec import ThinkingPart
+from wrapper.services.turn import RedactedThinking, Thinking
+
+ID_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+}
+
+
+class ResponseOutput:
+    """The output items of the response whose id ends in *token*. One item at a time is open.
+
+    *summary* shows the model's thinking, *encrypted* adds its signed form, and *tool_use* shows the
+    engine's use of its own tools.
+    """
+
+    def __init__(
+        self, token: str, names: ToolNames, *, summary: bool, encrypted: bool, tool_use: bool
+    ):
+        self.items: list[Json] = []
+        self._token = token
+        self._names = names
+        self._summary = summary
+        self._encrypted = encrypted
+        self._tool_use = tool_use
+        self._open: OutputItem | None = None
+
+    def add(self, event: Event) -> Iterator[Json]:
+        """Yield the events of the stream for *event*."""
+        match event:
+            case TextDelta():
+                message = self._open
+                if not isinstance(message, MessageItem):
+                    message = MessageItem(self._id_of("message"))
+                    yield from self._begin(message)
+                yield from self._about_item(message.add(event.text))
+            case ReasoningDelta() if self._summary:
+                yield from self._summarise(event.text)
+            case ToolUse() if self._tool_use:
+                yield from self._summarise(describe(event))
+            case ReasoningDelta():
+                yield from self._reason()
+            case Thought():
+                yield from self._reason(Thinking(event.text, event.signature, event.prefix))
+            case RedactedThought():
+                yield from self._reason(RedactedThinking(event.data, event.prefix))
+            case CallStarted():
+                yield from self._begin(self._call(event))
+            case CallDelta() if isinstance(self._open, FunctionCallItem):
+                yield from self._about_item(self._open.add(event.arguments))
+
+    def close(self, status: str = "completed") -> Iterator[Json]:
+        """Yield the events that end the open item. A call that was cut is left out."""
+        item = self._open
+        if item is None or (status == "incomplete" and isinstance(item, FunctionCallItem)):
+            self._open = None
+            return
+        yield from self._about_item(item.end())
+        self._open = None
+        done = item.item(status)
+        index = len(self.items)
+        self.items.append(done)
+        yield {"type": "response.output_item.done", "output_index": index, "item": done}
+
+    def _begin(self, item: OutputItem) -> Iterator[Json]:
+        """Yield the events that end the open item, and those that begin *item*."""
+        yield from self.close()
+        self._open = item
+        added = item.item("in_progress")
+        index = len(self.items)
+        yield {"type": "response.output_item.added", "output_index": index, "item": added}
+        yield from self._about_item(item.begin())
+
+    def _summarise(self, text: str) -> Iterator[Json]:
+        yield from self._reason()
+        if isinstance(self._open, ReasoningItem):
+            yield from self._about_item(self._open.add(text))
+
+    def _reason(self, block: ThinkingPart | None = None) -> Iterator[Json]:
+        """Yield the events that open a reasoning item, if none is open, and add *block* to it."""
+        reasoning = self._open
+        if not isinstance(reasoning, ReasoningItem):
+            reasoning = ReasoningItem(self._id_of("reasoning"), encrypted=self._encrypted)
+            yield from self._begin(reasoning)
+        if block:
+            reasoning.blocks.append(block)
+
+    def _call(self, event: CallStarted) -> FunctionCallItem:
+        name = self._names.get(event.name, ToolName(event.name))
+        kind = CustomCallItem if name.kind == "custom" else FunctionCallItem
+        return kind(self._id_of(kind.kind), event.id, name)
+
+    def _about_item(self, events: Iterator[Json]) -> Iterator[Json]:
+        """Yield *events* with the id and the index of the open item."""
+        if self._open:
+            where = {"item_id": self._open.id, "output_index": len(self.items)}
+            for event in events:
+                yield {"type": event.pop("type"), **where, **event}
+
+    def _id_of(self, kind: str) -> str:
+        # close() has yet to append the item that is open now.
+        return f"{ID_PREFIXES[kind]}_{self._token}_{len(self.items) + (self._open is not None)}"

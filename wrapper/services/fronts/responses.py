@@ -1,0 +1,201 @@
+"""The presenter of the Responses API: writes a run's events as a response, or as its events."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from wrapper.errors import (
+    ApiError,
+    ContextLengthExceeded,
+    Overloaded,
+    QuotaExceeded,
+    RateLimited,
+)
+from wrapper.ids import new_id
+from wrapper.json_text import Json
+from wrapper.notes import NO_NOTES, Notes
+from wrapper.services.events import Ended, Ending, Event, Noted, Started, ToolUse
+from wrapper.services.fronts.presenter import Items
+from wrapper.services.fronts.response_output import ResponseOutput
+from wrapper.services.fronts.tool_names import ToolNames
+from wrapper.services.request import ChatRequest
+
+# Why a response is incomplete. Other endings complete it.
+INCOMPLETE = {
+    Ending.LENGTH: "max_output_tokens",
+    Ending.BUDGET: "max_output_tokens",
+    Ending.REFUSED: "content_filter",
+}
+_CODES: tuple[tuple[type[ApiError], str], ...] = (
+    (ContextLengthExceeded, "context_length_exceeded"),
+    (QuotaExceeded, "insufficient_quota"),
+    (RateLimited, "rate_limit_exceeded"),
+    (Overloaded, "server_is_overloaded"),
+)
+
+
+@dataclass(frozen=True)
+class ResponseRequest:
+    """A valid request of the Responses API: the request to run, and how its answer is written.
+
+    `repeated` are the fields of the response that repeat the request. `names` are those of its
+    tools. `locate` returns a path in this API for one in chat completions.
+    """
+
+    request: ChatRequest
+    repeated: Json
+    names: ToolNames
+    locate: Callable[[str], str]
+    summary: bool = False
+    encrypted: bool = False
+
+
+class ResponsesPresenter:
+    """Writes one response. What ends a stream is the sum of the events before it."""
+
+    def __init__(
+        self,
+        request: ResponseRequest,
+        name_notes: Callable[[Notes], dict[str, str]],
+        *,
+        token: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ):
+        token = token or new_id("")
+        self._request = request
+        self._name_notes = name_notes
+        self._clock = clock
+        self._numbers = itertools.count()
+        self._head = {"id": f"resp_{token}", "object": "response", "created_at": int(clock())}
+        self._output = ResponseOutput(
+            token,
+            request.names,
+            summary=request.summary,
+            encrypted=request.encrypted,
+            tool_use=request.request.show_tool_use,
+        )
+        self._seen = _Seen(model=request.request.model or "")
+
+    def whole(self, items: Items) -> Json:
+        """Return the whole response, once *items* have ended."""
+        last: Json = {}
+        for event in self.chunks(items):
+            last = event or last
+        response: Json = last["response"]
+        return response
+
+    def chunks(self, items: Items) -> Iterator[Json | None]:
+        """Yield the events of a streamed response as *items* come, and None for each None."""
+        items = iter(items)
+        first = next(items, None)
+        if first:
+            self._seen.add(first[1])
+        yield self._state("response.created", "in_progress")
+        yield self._state("response.in_progress", "in_progress")
+        for item in itertools.chain((first,), items):
+            if item is None:
+                yield None
+                continue
+            self._seen.add(item[1])
+            yield from map(self._numbered, self._output.add(item[1]))
+        yield from map(self._numbered, self._output.close(self._status))
+        yield self._state(f"response.{self._status}", self._status)
+
+    def failure(self, error: ApiError) -> Json:
+        """Return the event that ends a stream when *error* is raised in its middle."""
+        message = error.relocated(self._request.locate).message
+        if isinstance(error, RateLimited) and error.retry_after:
+            message = f"{message} Please try again in {error.retry_after} s."
+        code = failure_code(error, used_tools=self._seen.used_tools)
+        return self._state("response.failed", "failed", {"code": code, "message": message})
+
+    def keepalive(self) -> Json:
+        """Return the event for a time of silence; some clients' timers ignore comments."""
+        return self._numbered({"type": "keepalive"})
+
+    @property
+    def _status(self) -> str:
+        return "incomplete" if self._reason else "completed"
+
+    @property
+    def _reason(self) -> str | None:
+        return INCOMPLETE.get(self._seen.ended.ending) if self._seen.ended else None
+
+    def _numbered(self, event: Json) -> Json:
+        return {"type": event["type"], "sequence_number": next(self._numbers), **event}
+
+    def _state(self, event: str, status: str, error: Json | None = None) -> Json:
+        """Return the *event* that carries the whole response."""
+        return self._numbered({"type": event, "response": self._response(status, error)})
+
+    def _response(self, status: str, error: Json | None) -> Json:
+        ended = self._seen.ended
+        reason = {"reason": self._reason} if status == "incomplete" else None
+        notes = self._name_notes(self._seen.notes) if self._seen.notes else {}
+        return {
+            **self._head,
+            "status": status,
+            "background": False,
+            "completed_at": int(self._clock()) if status == "completed" else None,
+            "error": error,
+            "incomplete_details": reason,
+            **self._request.repeated,
+            "model": self._seen.model,
+            "output": [*self._output.items],
+            "usage": build_usage(ended) if ended else None,
+            **({"notes": notes} if notes else {}),
+        }
+
+
+@dataclass
+class _Seen:
+    """What a run's events have said about the response as a whole."""
+
+    model: str
+    ended: Ended | None = None
+    notes: Notes = NO_NOTES
+    used_tools: bool = False
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.model = event.model
+            case ToolUse():
+                self.used_tools = True
+            case Noted():
+                self.notes |= event.notes
+            case Ended():
+                self.ended = event
+
+
+def failure_code(error: ApiError, *, used_tools: bool) -> str:
+    """Return the code with which a response fails because of *error*.
+
+    Codex repeats a request unless the code tells it not to. Nothing may invite it to once an
+    agent's own tools have run.
+    """
+    if used_tools:
+        return "invalid_prompt"
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return "invalid_prompt" if 400 <= error.status < 500 else "server_error"
+
+
+def build_usage(ended: Ended) -> Json:
+    """Return the usage in this API's form, with its cost in `cost_usd`."""
+    usage = ended.usage
+    return {
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_creation,
+        },
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.total,
+        "cost_usd": None if ended.cost_usd is None else round(ended.cost_usd, 9),
+    }

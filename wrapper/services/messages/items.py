@@ -1,0 +1,113 @@
+"""The items of the Responses API, and the messages that they make up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.turn import Part, ToolCall
+
+# The names that parameters have in this API, by their names in chat completions.
+NAMES = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning.effort",
+}
+_MESSAGE = re.compile(r"messages\.(\d+)\.(.+)")
+_CALL = re.compile(r"tool_calls\.(\d+)(?:\.function)?\.(\w+)")
+_PART = re.compile(r"content\.(\d+)(.*)")
+
+
+@dataclass(frozen=True)
+class Item:
+    """What an item adds to the conversation. `path` is the item's own, as in `input.3`.
+
+    A result names in `answers` the call that it answers. `part_paths` are those of its parts.
+    """
+
+    path: str
+    role: str
+    parts: tuple[Part, ...]
+    answers: str = ""
+    part_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The messages of an input, each with the items that it was made from."""
+
+    messages: tuple[ChatMessage, ...]
+    sources: tuple[tuple[Item, ...], ...]
+
+    def locate(self, path: str) -> str:
+        """Return the client's path of what has this *path* in a chat completion."""
+        match = _MESSAGE.fullmatch(path)
+        if match is None:
+            return NAMES.get(path, path)
+        items, rest = self.sources[int(match[1])], match[2]
+        if call := _CALL.fullmatch(rest):
+            item = [item for item in items if _is_call(item)][int(call[1])]
+            return f"{item.path}.{'call_id' if call[2] == 'id' else call[2]}"
+        if part := _PART.fullmatch(rest):
+            paths = [path for item in items for path in item.part_paths]
+            return f"{paths[int(part[1])]}{part[2].replace('.image_url.url', '.image_url')}"
+        name = {"tool_call_id": "call_id", "content": "output" if items[0].answers else "content"}
+        return f"{items[0].path}.{name.get(rest, rest)}"
+
+
+def to_conversation(items: Iterable[Item]) -> Conversation:
+    """Return the conversation of *items*.
+
+    Items of the assistant in a row are one message, with its calls at the end, since the model's
+    API wants all calls of a message answered right after it.
+    """
+    groups = [tuple(group) for group in _groups(items)]
+    return Conversation(tuple(map(_message, groups)), tuple(groups))
+
+
+def unpaired_call(items: Sequence[Item]) -> Mapping[str, str] | None:
+    """Return the mistake in how *items* pair calls with outputs, by its path, if there is one."""
+    open_calls: dict[str, Item] = {}
+    answered: set[str] = set()
+    for item in items:
+        for part in item.parts:
+            if isinstance(part, ToolCall):
+                if part.id in open_calls or part.id in answered:
+                    return {f"{item.path}.call_id": f"Another call has the call_id {part.id!r}."}
+                open_calls[part.id] = item
+        if item.role == "tool":
+            if item.answers not in open_calls:
+                what = "Another output answers" if item.answers in answered else "No call has"
+                return {f"{item.path}.call_id": f"{what} the call_id {item.answers!r}."}
+            answered.add(item.answers)
+            del open_calls[item.answers]
+    if open_calls:
+        call_id, item = next(iter(open_calls.items()))
+        return {item.path: f"No output for the call {call_id!r} follows; send one."}
+    return None
+
+
+def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:
+    group: list[Item] = []
+    for item in items:
+        if group and item.role == group[-1].role == "assistant":
+            group.append(item)
+            continue
+        if group:
+            yield group
+        group = [item]
+    if group:
+        yield group
+
+
+def _message(items: Sequence[Item]) -> ChatMessage:
+    parts = [part for item in items for part in item.parts]
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    spoken = [part for part in parts if not isinstance(part, ToolCall)]
+    return ChatMessage(items[0].role, (*spoken, *calls), items[0].answers)
+
+
+def _is_call(item: Item) -> bool:
+    return any(isinstance(part, ToolCall) for part in item.parts)
