@@ -172,6 +172,9 @@ class Gateway:
                 return
             self._started = True
         self.engine.start()
+        self.ledger.start()
+        if self.sessions:
+            self.sessions.start()
         offload.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()

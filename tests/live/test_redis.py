@@ -98,3 +98,18 @@ def test_the_password_is_nowhere(serve, tmp_path, upstream):
     )
     assert "REDIS_URL" in told
     assert "hunter2" not in told
+
+
+def test_away_before_the_first_use(serve):
+    """Without any request the health shows that Redis is away, for usage and for sessions."""
+    away = "redis://127.0.0.1:1/0"
+    server = serve(REDIS_URL=away, SESSION_STORE=away, POOL_SIZE_OTHER="0").listen()
+
+    def failing() -> bool:
+        health = server.health()
+        return {health[part]["status"] for part in ("usage", "sessions")} == {"failing"}
+
+    assert eventually(failing)
+    assert eventually(lambda: server.health()["status"] == "degraded")
+    assert "Redis cannot be reached" in server.health()["usage"]["error"]
+    assert server.log().count("usage cannot be recorded: REDIS_URL") == 1

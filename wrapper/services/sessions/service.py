@@ -166,6 +166,10 @@ class SessionService:
     def health(self) -> dict[str, Any]:
         return self._store.health()
 
+    def start(self) -> None:
+        """Let the store begin to check that it can be reached."""
+        self._store.health()
+
     def close(self) -> None:
         self._sweeper.close()
         self._store.close()

@@ -20,7 +20,7 @@ from wrapper.services.usage.store import Row, StoreFailed, UsageStore
 from wrapper.settings import Settings
 
 log = logging.getLogger(__name__)
-# Seconds between two tries of a failed store while there are no requests.
+# Seconds between two checks of the store. A failed one also gets the rows that wait.
 RETRY_SECONDS = 2.0
 EVER = ("0000-01-01", "9999-12-31")
 
@@ -46,6 +46,10 @@ class Ledger:
         self._backlog = Backlog()
         self._failure = ""  # why the store failed last; anyone may see it
         self._retrying = PeriodicTask(self.retry, RETRY_SECONDS)
+
+    def start(self) -> None:
+        """Begin to check the store in the background, so that health shows a failure before use."""
+        self._retrying.start()
 
     def today(self) -> date:
         return self._now().date()
@@ -114,13 +118,17 @@ class Ledger:
         return {"status": "failing", "unbooked": unbooked, "error": failure}
 
     def retry(self) -> None:
-        """Try a failed store again, so that rows wait no longer than necessary."""
-        today = self.today().isoformat()
-        with contextlib.suppress(StoreFailed):  # log and health already show it
+        """Book the rows that wait, so that they do not wait long, or check the store."""
+        try:
             if self._backlog:
                 self._backlog.book(self._store.add)
-            elif self._failure:
-                self._store.read(today, today)
+            else:
+                self._store.check()
+        except StoreFailed as error:
+            if error.reason != self._failure:
+                log.error("usage cannot be recorded: %s", error)
+            self._failed(error)
+        else:
             self._worked()
 
     def close(self) -> None:

@@ -117,6 +117,10 @@ class RedisUsageStore:
         chosen = [row for row in rows if first <= row.day <= last]
         return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
 
+    def check(self) -> None:
+        with self._reached() as client:
+            client.ping()
+
     def close(self) -> None:
         self._redis.close()
 

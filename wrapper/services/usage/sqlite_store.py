@@ -77,6 +77,12 @@ class SqliteUsageStore:
                 rows = connection.execute(READ_KEY, (key, first, last)).fetchall()
         return [Row(day, name, model, Amounts(*n)) for day, name, model, *n in rows if any(n)]
 
+    def check(self) -> None:
+        """Check that the file can be read, unless it is still to be made."""
+        if os.path.exists(os.path.expanduser(self._path)):
+            with self._opened() as connection:
+                connection.execute(READ, ("", "")).fetchall()
+
     def close(self) -> None:
         """Close the idle connections."""
         while opened := self._pop():

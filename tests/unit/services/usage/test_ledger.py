@@ -53,6 +53,10 @@ class Memory:
             raise NO_DISK
         return [r for r in self.rows if first <= r.day <= last and key in (None, r.key)]
 
+    def check(self):
+        if self.reads_fail:
+            raise NO_DISK
+
     def close(self):
         self.closed = True
 
@@ -502,3 +506,32 @@ def test_looks_again(ledger, store):
     ledger.retry()
     assert ledger.health() == {"status": "ok", "unbooked": 0}
     assert requests(store.read(*EVER)) == 1
+
+
+def test_a_failure_before_the_first_use(ledger, store, caplog):
+    """Without any request the health shows a store that fails, and the log has it once."""
+    store.fail()
+    for _ in range(2):
+        ledger.retry()
+    assert ledger.health() == {"status": "failing", "unbooked": 0, "error": NO_DISK.reason}
+    assert len(caplog.messages) == 1
+    store.fail(False)
+    ledger.retry()
+    assert ledger.health() == {"status": "ok", "unbooked": 0}
+
+
+def test_the_store_is_checked_once_started(store, clock, monkeypatch):
+    """A ledger that was started checks its store by itself, again and again."""
+    monkeypatch.setattr("wrapper.services.usage.ledger.RETRY_SECONDS", 0.001)
+    ledger, checks = Ledger(store, required=False, now=clock), threading.Semaphore(0)
+
+    def check():
+        checks.release()
+        raise NO_DISK
+
+    store.check = check
+    ledger.start()
+    for _ in range(2):  # the second check begins after the first has failed
+        assert checks.acquire(timeout=60)
+    assert ledger.health()["status"] == "failing"
+    ledger.close()

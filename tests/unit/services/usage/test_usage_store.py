@@ -237,6 +237,31 @@ def test_which_rows_are_read(store):
     assert store.read(*EVER, "carol") == []
 
 
+def test_check(store):
+    """A store that can be reached passes the check, which adds nothing."""
+    store.check()
+    assert store.read("0000-01-01", "9999-12-31") == []
+
+
+def test_check_makes_no_file(tmp_path):
+    """The check passes while the file is still to be made, and does not make it."""
+    SqliteUsageStore(str(tmp_path / "usage.db")).check()
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_of_what_is_no_database(tmp_path):
+    """The check fails for a file that is no database, with what to do."""
+    (tmp_path / "usage.db").write_text("hello" * 1000)
+    with pytest.raises(StoreFailed, match="move the file away"):
+        SqliteUsageStore(str(tmp_path / "usage.db")).check()
+
+
+def test_check_without_redis():
+    """The check fails for a Redis that is not there."""
+    with pytest.raises(StoreFailed, match="Redis cannot be reached"):
+        RedisUsageStore("redis://127.0.0.1:1/0").check()
+
+
 def test_nothing(store):
     """A new store is empty, and rows with only zeros are left out."""
     assert store.read(*EVER) == []
