@@ -65,7 +65,7 @@ def test_old_cli_in_the_path(serve, tmp_path):
     assert server.ask("hello")[0] == 200
     log = server.log()
     assert f"{old}: This Claude Code (2.1.300) is older than 2.1.330" in log
-    assert re.search(r"run Claude Code 2\.\S+ at /\S+/claude \(from claude-agent-sdk\)", log)
+    assert re.search(r"Claude Code 2\.\S+ at /\S+ \(from claude-agent-sdk\) is used", log)
     assert log.count("2.1.300") == 1
 
 

@@ -124,7 +124,9 @@ class Settings:
         30, "Seconds that running turns may take to finish at shutdown.", positive
     )
     claude_cli_path: str = text(
-        "", "Path of the claude binary. Default: from PATH, or the one in claude-agent-sdk."
+        "",
+        "Path of the claude binary. Default: the first one that is new enough, in PATH or else in "
+        "claude-agent-sdk.",
     )
     claude_code_max_retries: int = integer(
         2,

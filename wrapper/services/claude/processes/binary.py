@@ -75,14 +75,9 @@ class Installation:
         with self._lock:
             if self._binary is None or not self._binary.is_current():
                 self._binary = choose(self._settings, self._environment)
-                _log_choice(self._binary)
+                for reason in self._binary.rejected:
+                    log.warning("passed over, and %s is used: %s", self._binary, reason)
             return self._binary
-
-
-def _log_choice(binary: Binary) -> None:
-    for reason in binary.rejected:
-        log.warning("passed over: %s", reason)
-    log.info("processes run %s", binary)
 
 
 def choose(settings: Settings, environment: Mapping[str, str]) -> Binary:
