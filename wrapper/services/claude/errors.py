@@ -84,7 +84,9 @@ STATUSES: dict[int, Callable[[str], ApiError]] = {
     400: lambda reason: InvalidRequest(
         f"The model's API refused the request: {reason}", param=_param(reason), quote=reason
     ),
-    401: lambda reason: UpstreamAuthentication(LOGIN_REFUSED, details=reason),
+    401: lambda reason: UpstreamAuthentication(
+        LOGIN_REFUSED, details=f"The model's provider refused the gateway's own login: {reason}"
+    ),
     403: lambda reason: PermissionDenied(
         f"The gateway's login may not do this at its provider: {reason}", quote=reason
     ),

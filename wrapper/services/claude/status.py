@@ -123,8 +123,8 @@ class LoginMonitor:
         known = bool(self.mistakes())
         self._refused = login_stamp(self._environment)
         if not known:
-            why = f" ({error.details})" if error.details else ""
-            log.warning("%s; %s%s", "; ".join(self.mistakes()), DOCTOR, why)
+            why, login = error.details or error.message, detect_login(self._environment)
+            log.warning("%s (%s): %s; %s", why, login.reason, login.renewal, DOCTOR)
 
     def accept(self) -> None:
         """Take note that the provider answered a turn."""

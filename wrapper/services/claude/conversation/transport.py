@@ -190,6 +190,6 @@ def _confirmed_id(frame: Frame) -> str:
         reason = str(response.get("error"))
         raise BadGateway(f"Claude Code refused its configuration: {reason}", quote=reason)
     if request_id == "cwd" and answer.get("status") != "ok":
-        reason = str(answer)
-        raise BadGateway(f"Claude Code did not go to its working directory: {reason}", quote=reason)
+        why = "Claude Code did not go to its working directory"
+        raise BadGateway(f"{why}; the gateway's log has its answer.", details=f"{why}: {answer}")
     return request_id
