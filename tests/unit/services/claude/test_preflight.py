@@ -170,7 +170,9 @@ def test_a_claude_that_cannot_be_run(nobody, outer):
     """A binary that the user cannot run is reported."""
     (outer / "claude").chmod(0o700)
     (mistake,) = nobody()
-    assert mistake.startswith("CLAUDE_CLI_PATH: nobody (CLAUDE_USER) cannot run")
+    assert mistake.startswith(
+        f"CLAUDE_CLI_PATH: {outer}/claude cannot be run by nobody (CLAUDE_USER)"
+    )
 
 
 @pytest.mark.parametrize("setting", ["session_dir", "claude_cwd"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import logging
 import os
@@ -13,6 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cachetools import TTLCache, cached
 
 from wrapper.services.claude.errors import BootFailed, Refused
 from wrapper.services.claude.isolation import unix_user
@@ -26,6 +27,8 @@ PACKAGE = "claude-agent-sdk"
 NAME = "claude"
 # What a program may write before it counts as no Claude Code.
 SHOWN_CHARACTERS = 200
+# How long the answer of a program that has not changed is remembered.
+CACHE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +115,7 @@ def bundled() -> str | None:
 def _candidates(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the source and path of each program that may be the one to run, in order."""
     if settings.claude_cli_path:
-        yield SETTING, settings.claude_cli_path
+        yield SETTING, os.path.abspath(os.path.expanduser(settings.claude_cli_path))
         return
     folders = environment.get("PATH", os.defpath).split(os.pathsep)
     for folder in dict.fromkeys(folders):
@@ -146,15 +149,21 @@ def _version(path: str, settings: Settings, environment: Mapping[str, str]) -> s
         raise NoBinary(f"{path} is not a program that can be run")
     user = unix_user.find_optional(settings.claude_user)
     search = environment.get("PATH", os.defpath)
-    return _read_version(path, _stamp(path), search, settings.boot_timeout, user)
+    version, why = _ask(path, _stamp(path), search, settings.boot_timeout, user)
+    if why:
+        raise NoBinary(f"{path} {why}")
+    return version
 
 
-# Errors are not cached, so a program that has failed once is run again.
-@functools.lru_cache(16)
-def _read_version(
+# The checks before the start ask several times, and a program may take long to fail.
+@cached(TTLCache(16, CACHE_SECONDS), lock=threading.Lock())
+def _ask(
     path: str, stamp: Stamp, search: str, seconds: float, user: UnixUser | None
-) -> str:
-    """Run the program that had this *stamp*. It sees nothing of the environment but *search*."""
+) -> tuple[str, str]:
+    """Return the version of the program that has this *stamp*, or else why there is none.
+
+    The program sees nothing of the environment but *search*, the PATH.
+    """
     as_user = user.spawning if user else {}
     try:
         done = subprocess.run(
@@ -167,30 +176,29 @@ def _read_version(
             **as_user,
         )
     except subprocess.TimeoutExpired:
-        why = f"{path} --version did not end within {seconds:g} s (BOOT_TIMEOUT)"
-        raise NoBinary(why) from None
+        return "", f"--version did not end within {seconds:g} s (BOOT_TIMEOUT)"
     except OSError as error:
-        raise NoBinary(_cannot_run(path, user, error)) from None
-    return _parse(path, done)
+        return "", _cannot_run(user, error)
+    return _read_version(done)
 
 
-def _parse(path: str, done: subprocess.CompletedProcess[bytes]) -> str:
+def _read_version(done: subprocess.CompletedProcess[bytes]) -> tuple[str, str]:
     written = " ".join((done.stdout or done.stderr).decode(errors="replace").split())
     shown = repr(written[:SHOWN_CHARACTERS]) if written else "nothing"
     if done.returncode:
-        raise NoBinary(f"{path} --version ended with exit code {done.returncode}, writing {shown}")
+        return "", f"--version ended with exit code {done.returncode}, writing {shown}"
     version = written.partition(" ")[0]
     if not _VERSION.fullmatch(version):
-        raise NoBinary(f"{path} is not Claude Code: --version wrote {shown}")
-    return version
+        return "", f"is not Claude Code: --version wrote {shown}"
+    return version, ""
 
 
-def _cannot_run(path: str, user: UnixUser | None, error: OSError) -> str:
+def _cannot_run(user: UnixUser | None, error: OSError) -> str:
     if user is None:
-        return f"{path} cannot be run: {error.strerror}"
+        return f"cannot be run: {error.strerror}"
     return (
-        f"{user.name} (CLAUDE_USER) cannot run {path} ({error.strerror}); install Claude Code "
-        "where it can, or let it pass through the directories above"
+        f"cannot be run by {user.name} (CLAUDE_USER): {error.strerror}; install Claude Code where "
+        "that user can, or let it pass through the directories above"
     )
 
 

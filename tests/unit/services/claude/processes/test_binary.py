@@ -115,6 +115,23 @@ def test_no_program(tmp_path, bundled, kind):
     assert f"{path} {reasons.get(kind, 'is not a program that can be run')}" in details
 
 
+def test_home_and_relative_paths(tmp_path, bundled, monkeypatch):
+    """CLAUDE_CLI_PATH may begin with ~, or be relative to the working directory."""
+    path = program(tmp_path / "own")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for written in ("~/own/claude", "own/claude"):
+        assert choose(Settings(claude_cli_path=written), search()).path == str(path)
+
+
+def test_a_failure_is_remembered(tmp_path, bundled):
+    """A program that fails is not run again and again while it stays the same."""
+    folder = program(tmp_path / "bad", f"echo x >> {tmp_path}/runs; exit 1").parent
+    for _ in range(3):
+        assert choose(Settings(), search(folder)).path == str(bundled)
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
 def test_callers_do_not_see_the_path(bundled):
     """The part of the error that callers may see has no path."""
     with pytest.raises(NoBinary) as raised:
