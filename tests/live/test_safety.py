@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.server import command_line, eventually
+from wrapper.settings.claude_tools import ALL_TOOLS
 
 PROFILES = ("plain", "agent")
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
@@ -122,6 +123,13 @@ def test_chosen_tools(serve, upstream, tools, expected):
     """CLAUDE_TOOLS is the whole list of an agent's tools."""
     serve(CLAUDE_TOOLS=tools, POOL_SIZE_OTHER="0").wait().ask("hello")
     assert {tool["name"] for tool in upstream.requests[0].body["tools"]} == expected
+
+
+def test_all_tools(serve, upstream):
+    """CLAUDE_TOOLS=default is all of Claude Code's tools, whose names the settings know."""
+    serve(CLAUDE_TOOLS="default", POOL_SIZE_OTHER="0").wait().ask("hello")
+    offered = {tool["name"] for tool in upstream.requests[0].body["tools"]}
+    assert {"Read", "Agent"} <= offered <= set(ALL_TOOLS)
 
 
 def test_rules_deny(serve, upstream):

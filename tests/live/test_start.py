@@ -36,6 +36,14 @@ def test_refused(serve, variables, arguments, mend):
     assert "Traceback" not in server.log()
 
 
+def test_misspelt_variable(serve):
+    """A variable that is almost a setting's is a warning, which does not show its value."""
+    server = serve(APIKEY="hush-hush").listen()
+    warning = "APIKEY in the environment is not a setting; did you mean API_KEY?"
+    assert eventually(lambda: warning in server.log())
+    assert "hush-hush" not in server.log()
+
+
 def test_all_mistakes_at_once(serve):
     """Every wrong setting is named at once."""
     server = serve(PORT="eighty", POOL_SIZE="-1", DEFAULT_PROFILE="fancy", LOG_LEVEL="loud")

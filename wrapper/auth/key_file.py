@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import os
 import stat
@@ -15,9 +16,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from wrapper.schemas.keys import SECRET, load_key
+from wrapper.schemas.keys import CEILINGS, SECRET, load_key
 from wrapper.services.principal import Principal
-from wrapper.settings import Settings, SettingsError
+from wrapper.settings import Settings, SettingsError, did_you_mean, utf8
 
 SETTING = "API_KEYS_FILE"
 BROKEN = f"{SETTING} is broken; the previous keys stay valid; the log says why"
@@ -113,7 +114,7 @@ class KeyFile:
         self._known_stamp = stamp if readable or not stamp else None
 
     def _read(self) -> dict[str, Principal]:
-        return principals(document(read(self._path)), self._settings)
+        return principals(document(read(self._path), self._path), self._settings)
 
     def _stamp(self) -> tuple[int, ...]:
         """Return what identifies this state of the file; an empty tuple if it is missing."""
@@ -138,7 +139,7 @@ def read(path: Path) -> str:
         # Opening a pipe could block forever.
         if not stat.S_ISREG(path.stat().st_mode):
             raise KeysUnreadable([f"{path} is not a regular file; set another path"])
-        return path.read_bytes().decode()
+        return utf8.decode(path.read_bytes())
     except FileNotFoundError:
         raise KeysUnreadable(
             [f"{path} does not exist; `flask --app wsgi gateway keys new NAME` makes it"]
@@ -146,19 +147,19 @@ def read(path: Path) -> str:
     except OSError as error:
         remedy = f"permit the user {os.getuid()} to read it"
         raise KeysUnreadable([f"{path} cannot be read ({error.strerror}); {remedy}"]) from None
-    except UnicodeDecodeError:
-        raise KeysError([f"{path} is not UTF-8; save it in UTF-8"]) from None
+    except ValueError as error:
+        raise KeysError([f"{path} {error}"]) from None
 
 
-def document(text: str) -> dict[str, Any]:
-    """Return the parsed TOML *text*, which has a table `keys`. Raises KeysError."""
+def document(text: str, where: str | Path = "the file") -> dict[str, Any]:
+    """Return the parsed TOML *text* of *where*, which has a table `keys`. Raises KeysError."""
     try:
         parsed = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise KeysError([f"the file is not valid TOML: {_shown(str(error))}; correct it"]) from None
+        raise KeysError([f"{where} is not valid TOML: {_shown(str(error))}; correct it"]) from None
     # A file without it may be emptied or half written. That must not count as a file without keys.
     if not isinstance(parsed.get("keys"), dict):
-        raise KeysError(["the table [keys] is missing; add it, even if it is empty"])
+        raise KeysError([f"{where} lacks the table [keys]; add it, even if it is empty"])
     return parsed
 
 
@@ -168,7 +169,7 @@ def principals(
     """Return the holders of all keys by the keys' hashes. Raises KeysError with all mistakes."""
     holders: dict[str, Principal] = {}
     mistakes = [
-        f"{_shown(name)}: unknown table; write a key as [keys.NAME]"
+        f"{_shown(name)}: unknown table{did_you_mean([name], ['keys'])}; write a key as [keys.NAME]"
         for name in document
         if name != "keys"
     ]
@@ -177,7 +178,7 @@ def principals(
         try:
             digest, principal = load_key(name, table, settings)
         except ValidationError as error:
-            mistakes += _mistakes(where, error)
+            mistakes += _mistakes(where, table, error)
             continue
         first = holders.setdefault(digest, principal)
         if first is not principal:
@@ -189,12 +190,22 @@ def principals(
     return holders
 
 
-def _mistakes(where: str, error: ValidationError) -> list[str]:
+def _mistakes(where: str, table: Any, error: ValidationError) -> list[str]:
     return [
-        f"{where}{'.' if field else ''}{field and _shown(field)}: {message}"
+        f"{where}{'.' if field else ''}{field and _shown(field)}: {message}{_value(table, field)}"
         for field, messages in error.messages_dict.items()
         for message in messages
     ]
+
+
+def _value(table: Any, field: str) -> str:
+    """Return the wrong value of a ceiling for a message, and for another name what was meant.
+
+    Other values may be secret: a key in place of its hash, or under a wrong name.
+    """
+    if field in CEILINGS and field in table:
+        return f" ({field} = {_shown(json.dumps(table[field], default=str))})"
+    return did_you_mean([field], CEILINGS) if field and field != "sha256" else ""
 
 
 def _shown(text: str) -> str:

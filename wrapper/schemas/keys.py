@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
 from wrapper.services.permissions.confinement import HOW_TO_OPEN, rules_that_open
 from wrapper.services.permissions.rules import is_rule
 from wrapper.services.principal import RESERVED, Principal
-from wrapper.settings import PERMISSION_MODES, TOOLS, Settings
+from wrapper.settings import PERMISSION_MODES, TOOLS, Settings, did_you_mean
 
 PREFIX = "sk-"
 LARGEST_LIMIT = 2**31 - 1
@@ -56,6 +56,22 @@ class NamesField(fields.Field[tuple[str, ...]]):
         return tuple(value)
 
 
+class WordField(fields.String):
+    """One of *words*, in upper or lower case, as in the settings; loads to the word itself."""
+
+    def __init__(self, words: tuple[str, ...]):
+        super().__init__()
+        self._words = {word.lower(): word for word in words}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = str(super()._deserialize(value, *args, **kwargs))
+        if (word := self._words.get(text.lower())) is None:
+            words = self._words.values()
+            hint = did_you_mean([text], words) or "."
+            raise ValidationError(f"Must be one of: {', '.join(words)}{hint}")
+        return word
+
+
 def _count() -> StrictInt:
     return StrictInt(validate=Range(1, LARGEST_LIMIT))
 
@@ -84,11 +100,11 @@ class KeySchema(Schema):
     )
     admin = StrictBool()
     models = NamesField()
-    profile = fields.String(validate=OneOf(("plain", "agent")))
+    profile = WordField(("plain", "agent"))
     tools = NamesField()
     allowed_tools = NamesField()
     disallowed_tools = NamesField()
-    permission_mode = fields.String(validate=OneOf(PERMISSION_MODES))
+    permission_mode = WordField(PERMISSION_MODES)
     max_turns = _count()
     requests_per_minute = _count()
     tokens_per_minute = _count()
@@ -111,7 +127,8 @@ class KeySchema(Schema):
         for rule in value if tools else ():
             if not (rule in tools if data_key == "tools" else is_rule(rule, tools)):
                 raise ValidationError(
-                    f"{rule[:80]!r} matches no tool; the tools are {', '.join(tools)}."
+                    f"{rule[:80]!r} matches no tool; the tools are {', '.join(tools)}"
+                    f"{did_you_mean([rule.partition('(')[0]], tools) or '.'}"
                 )
 
     @validates("allowed_tools")

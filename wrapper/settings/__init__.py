@@ -1,5 +1,6 @@
 """The settings: one table of names, defaults, meanings and checks, and how they are read."""
 
+from wrapper.settings import utf8
 from wrapper.settings.capacity import GATEWAY_BYTES, PROCESS_BYTES, TURNS_PER_CORE
 from wrapper.settings.claude_tools import TOOLS
 from wrapper.settings.loading import check, environment, explain, load, warnings
@@ -35,5 +36,6 @@ __all__ = [
     "is_loopback",
     "load",
     "mistakes_of",
+    "utf8",
     "warnings",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import os
 import re
@@ -15,7 +14,7 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import Variable, parse_variables
 
-from wrapper.settings import spelling
+from wrapper.settings import spelling, utf8
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -81,23 +80,10 @@ def _text(path: str) -> str:
     except OSError as error:
         remedy = f"permit the user {os.getuid()} to read it, or remove it"
         raise _Unreadable(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    return _decoded(data, path)
-
-
-def _decoded(data: bytes, path: str) -> str:
-    """Return the text of *data*, which editors on Windows begin with a byte order mark."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        form = ", but UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
-        line = data[: error.start].count(b"\n") + 1
-        raise _Unreadable(f"{path} line {line}: is not UTF-8{form}; save it as UTF-8") from None
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise _Unreadable(
-            f"{path} line {line}: holds a NUL character, as UTF-16 does; save it as UTF-8"
-        )
-    return text
+        return utf8.decode(data)
+    except ValueError as error:
+        raise _Unreadable(f"{path} {error}") from None
 
 
 def _broken(binding: Binding, path: str, settings: Collection[str]) -> Iterator[str]:

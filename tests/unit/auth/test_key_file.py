@@ -7,6 +7,7 @@ import errno
 import hmac
 import logging
 import os
+import re
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -153,6 +154,65 @@ def test_wrong_hash(mistakes_of, value):
     assert value == "1" or value == '""' or value.strip('"') not in mistake
 
 
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ('profile = "plane"', 'did you mean plain? (profile = "plane")'),
+        ('permission_mode = "acceptEdit"', 'did you mean acceptEdits? (permission_mode = "ac'),
+        ('tools = ["read", "Bash"]', 'did you mean Read? (tools = ["read", "Bash"])'),
+        ('disallowed_tools = ["bash(rm:*)"]', "did you mean Bash?"),
+        ("max_turn = 1", "did you mean max_turns?"),
+        ("max_turns = 0", "(max_turns = 0)"),
+        ("usd_per_day = inf", "(usd_per_day = Infinity)"),
+    ],
+)
+def test_values_and_suggestions(mistakes_of, line, part):
+    """A mistake shows the wrong value, and what was probably meant."""
+    (mistake,) = mistakes_of(table("alice", line))
+    assert part in mistake
+
+
+def test_encodings(path):
+    """A byte order mark is accepted; UTF-16 and a NUL are refused with the file's path and line."""
+    text = table("alice")
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert KeyFile(path).names() == ("alice",)
+    for data, reason in (
+        (text.encode("utf-16"), "line 1: is not UTF-8, but UTF-16; save it as UTF-8"),
+        (text.encode() + b"#\xff", f"line {text.count(chr(10)) + 1}: is not UTF-8; save it"),
+        (b"[keys]\n#\0", "line 2: holds a NUL character"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(KeysError, match=re.escape(f"API_KEYS_FILE: {path} {reason}")):
+            KeyFile(path)
+
+
+def test_broken_toml(path, put):
+    """A message about broken TOML has the file's path, and the line."""
+    put("[keys]\n[keys.alice\n")
+    with pytest.raises(KeysError, match=rf"{re.escape(str(path))} is not valid TOML: .*line 2"):
+        KeyFile(path)
+
+
+def test_values_under_wrong_names(mistakes_of):
+    """The value under a wrong name, which may be a secret, is not shown."""
+    (mistake,) = mistakes_of(table("alice", 'password = "hush-hush"'))
+    assert "hush" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('profile = "Plain"', ("profile", "plain")),
+        ('permission_mode = "acceptedits"', ("permission_mode", "acceptEdits")),
+    ],
+)
+def test_words_in_any_case(opened, line, value):
+    """Words may be in upper and lower case."""
+    (principal,) = opened(table("alice", line)).principals()
+    assert (value[0], getattr(principal, value[0])) == value
+
+
 def test_missing_hash(mistakes_of):
     """A missing hash is reported, with how to get one."""
     (mistake,) = mistakes_of("[keys.alice]\nmax_turns = 1\n")
@@ -188,10 +248,10 @@ def test_one_hash_for_two(mistakes_of):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("", "[keys] is missing"),
-        ("# nothing\n", "[keys] is missing"),
-        ("keys = 1\n", "[keys] is missing"),
-        ("[[keys]]\n", "[keys] is missing"),
+        ("", "lacks the table [keys]"),
+        ("# nothing\n", "lacks the table [keys]"),
+        ("keys = 1\n", "lacks the table [keys]"),
+        ("[[keys]]\n", "lacks the table [keys]"),
         ("[keys]\nalice = 1\n", "keys.alice: Must be a table"),
         ("[keys]\n[others]\nx = 1\n", "others: unknown table"),
         ("[keys.alice]\n[keys.alice]\n", "not valid TOML"),
