@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from wrapper.errors import ModelNotFound
 from wrapper.services.model_names import is_claude, spellings
+from wrapper.services.turn import ThinkingMode
 
 # The five models of the first release, all retired by now, and the family of their successors.
 LEGACY = {
@@ -165,6 +166,13 @@ class Capabilities:
     reasoning_effort: bool = True
     thinking_off: bool = True
     max_output_tokens: int = 128_000
+
+    @property
+    def thinking(self) -> ThinkingMode:
+        """Return how the model thinks. Those that take no temperature take no budget either."""
+        if not self.thinking_off:
+            return "always"
+        return "budget" if self.temperature else "adaptive"
 
 
 NEWEST = Capabilities(temperature=False, top_p=False, thinking_off=False)

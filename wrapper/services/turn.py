@@ -15,6 +15,8 @@ from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.services.principal import LOCAL, Principal
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+# How a model thinks: within a budget, as much as it likes, or so that it cannot be turned off.
+ThinkingMode = Literal["budget", "adaptive", "always"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ class RedactedThinking:
     data: str
     prefix: str = ""
 
+
+# For isinstance.
+THINKING = (Thinking, RedactedThinking)
 
 # A str is a text.
 Part = str | Image | Document | ToolCall | ToolResult | Thinking | RedactedThinking
@@ -235,8 +240,8 @@ class Turn:
 
     `appends` puts `system` after the engine's own system prompt instead of replacing that. For a
     turn of a `session` the engine may keep a process, so that the next turn is quick. `compacts`
-    says that a conversation too long for the model is summarised. `adapted` lists the paths of
-    what the client sent in another form.
+    says that a conversation too long for the model is summarised. `thinking` is how the model
+    thinks, if it does. `adapted` lists the paths of what the client sent in another form.
 
     An engine that asks the model several times calls `may_go_on` before each further request, after
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
@@ -255,5 +260,6 @@ class Turn:
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False
+    thinking: ThinkingMode = "budget"
     adapted: tuple[str, ...] = field(default=(), compare=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)

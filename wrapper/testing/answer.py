@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wrapper.testing.script import Script
+from wrapper.testing.signatures import redact, sign
 
 Event = dict[str, Any]
 Timed = tuple[float, Event]
@@ -39,7 +40,7 @@ def answer_events(script: Script, body: Event, model: str) -> Iterator[Timed]:
     if script.void:
         return
     yield 0.0, _start(script, body, model)
-    blocks = _blocks(script, body)
+    blocks = _blocks(script, body, model)
     output = 0
     for index, (opening, deltas) in enumerate(blocks):
         yield 0.0, {"type": "content_block_start", "index": index, "content_block": opening}
@@ -85,14 +86,10 @@ def _start(script: Script, body: Event, model: str) -> Event:
     return {"type": "message_start", "message": message}
 
 
-def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
+def _blocks(script: Script, body: Event, model: str) -> list[tuple[Event, list[Event]]]:
     blocks: list[tuple[Event, list[Event]]] = []
-    if script.thinking and (body.get("thinking") or {}).get("type") != "disabled":
-        deltas = [
-            {"type": "thinking_delta", "thinking": script.thinking},
-            {"type": "signature_delta", "signature": "c2NyaXB0ZWQ="},
-        ]
-        blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
+    if (body.get("thinking") or {}).get("type") != "disabled":
+        blocks += _thinking(script, body, model)
     if script.tool and script.first:
         delta = {"type": "text_delta", "text": script.first}
         blocks.append(({"type": "text", "text": ""}, [delta]))
@@ -104,6 +101,20 @@ def _blocks(script: Script, body: Event) -> list[tuple[Event, list[Event]]]:
         deltas = [{"type": "text_delta", "text": text} for text in script.deltas]
         blocks.append(({"type": "text", "text": ""}, deltas))
     return blocks
+
+
+def _thinking(script: Script, body: Event, model: str) -> Iterator[tuple[Event, list[Event]]]:
+    """Yield the thinking blocks, the signature of the first in two pieces."""
+    if script.thinking:
+        signature = sign(script.thinking, body, model)
+        deltas = [
+            {"type": "thinking_delta", "thinking": script.thinking},
+            {"type": "signature_delta", "signature": signature[:PIECE]},
+            {"type": "signature_delta", "signature": signature[PIECE:]},
+        ]
+        yield {"type": "thinking", "thinking": "", "signature": ""}, deltas
+    if script.redacted:
+        yield {"type": "redacted_thinking", "data": redact(script.redacted, body, model)}, []
 
 
 def _use(id_: str, name: str, arguments: Any) -> tuple[Event, list[Event]]:

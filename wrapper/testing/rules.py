@@ -20,7 +20,8 @@ class Model:
     """What a model accepts.
 
     `pair` is temperature with top_p, `budget` a number of tokens for thinking, and `prefill` an
-    assistant's message at the end, which the model continues.
+    assistant's message at the end, which the model continues. A thinking block of a `bound` model
+    is refused once anything before it has changed.
     """
 
     pair: bool = False
@@ -29,11 +30,12 @@ class Model:
     thinking_off: bool = True
     system_messages: bool = False
     prefill: bool = False
+    bound: bool = False
 
 
 OLD, USUAL = Model(pair=True, prefill=True), Model(prefill=True)
 ADAPTIVE = Model(sampling=False, budget=False)
-NEWEST = Model(sampling=False, budget=False, thinking_off=False, system_messages=True)
+NEWEST = Model(sampling=False, budget=False, thinking_off=False, system_messages=True, bound=True)
 MODELS = {
     "claude-3-5-haiku": OLD,
     "claude-3-5-sonnet": OLD,

@@ -8,6 +8,7 @@ The message has directives in double brackets, in any order, among any other tex
     [[result]]            answer the result of the last tool call
     [[recall]]            answer every WORD of "remember: WORD" in the conversation
     [[think TEXT]]        think first, if thinking is on
+    [[redact TEXT]]       … and then think this, encrypted
     [[json {…}]]          answer exactly this object: as text, or as a forced tool's arguments
     [[tool NAME {…}]]     call a tool; each further tool in a round of its own
     [[together]]          … but all of them in one round
@@ -67,6 +68,7 @@ class Script:
     others: tuple[Call, ...] = ()
     first: str = ""
     thinking: str = ""
+    redacted: str = ""
     wait: float = 0.0
     stall: float = 0.0
     pause: float = 0.0
@@ -108,6 +110,7 @@ def read_script(body: Body) -> Script:
         others=further_calls(tools[rounds + 1 :], body) if "together" in values else (),
         first=values.get("first", ""),
         thinking=values.get("think", ""),
+        redacted=values.get("redact", ""),
         wait=float(values.get("wait", 0)),
         stall=float(values.get("stall", 0)),
         pause=float(values.get("pause", 0)),

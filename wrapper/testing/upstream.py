@@ -24,6 +24,7 @@ from wrapper.testing.answer import ERRORS, answer_events, count_words, error_bod
 from wrapper.testing.garbage import spoil
 from wrapper.testing.rules import Refusal, check
 from wrapper.testing.script import Script, read_script
+from wrapper.testing.thinking_rules import check_thinking
 
 Encoder = Callable[[dict[str, Any]], bytes]
 
@@ -101,6 +102,7 @@ class Upstream:
             self._changed.notify_all()
         try:
             check(body, model)
+            check_thinking(body, model)
             self._check_window(body)
             _raise_scripted_error(script, record.raw, earlier)
         except Refusal as refusal:

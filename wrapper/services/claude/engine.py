@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wrapper.errors import ContextLengthExceeded, Unavailable, UpstreamAuthentication
+from wrapper.notes import Notes
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
@@ -21,6 +22,7 @@ from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import image_limits
+from wrapper.services.claude.protocol.thinking_history import with_valid_thinking
 from wrapper.services.claude.status import Status
 from wrapper.services.events import (
     Acquisition,
@@ -28,6 +30,7 @@ from wrapper.services.events import (
     Ended,
     Ending,
     Event,
+    Noted,
     Started,
     Usage,
     Used,
@@ -116,6 +119,9 @@ class ClaudeEngine:
 
     async def _run_once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         leases, began = self._leases(), time.monotonic()
+        wanted, turn = turn.sampling.effort, with_valid_thinking(turn)
+        if wanted and wanted != turn.sampling.effort:
+            yield Noted(Notes(ignored_params=("reasoning_effort",)))
         for attempt in range(ATTEMPTS):
             lease, state = await leases.lease(turn), None
             try:

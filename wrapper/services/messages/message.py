@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from wrapper.services.turn import Document, Image, Message, Part, Reminder, ToolCall, ToolResult
+from wrapper.services.turn import (
+    THINKING,
+    Document,
+    Image,
+    Message,
+    Part,
+    Reminder,
+    ToolCall,
+    ToolResult,
+)
 
 # The roles of messages that hold the result of a call.
 RESULTS = ("tool", "function")
@@ -104,11 +113,19 @@ def merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
 
 def _content(message: ChatMessage) -> tuple[Part, ...]:
     """Return the parts that *message* adds to the conversation. A blank message adds none."""
-    parts = _glue(message.parts)
+    parts = _glue(_without_idle_thinking(message.parts))
     if message.role not in RESULTS:
         return parts
     result = tuple(part for part in parts if isinstance(part, (str, Image, Document)))
     return (ToolResult(message.answers, result),)
+
+
+def _without_idle_thinking(parts: tuple[Part, ...]) -> Iterator[Part]:
+    """Yield *parts* without the thinking blocks that no call follows: the model needs none."""
+    calls = [at for at, part in enumerate(parts) if isinstance(part, ToolCall)]
+    for at, part in enumerate(parts):
+        if not isinstance(part, THINKING) or (calls and at < calls[-1]):
+            yield part
 
 
 def _glue(parts: Iterable[Part]) -> tuple[Part, ...]:

@@ -12,12 +12,28 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
-from wrapper.services.turn import Document, Image, Part, SessionKey, ToolCall, ToolResult
+from wrapper.services.turn import (
+    THINKING,
+    Document,
+    Image,
+    Part,
+    RedactedThinking,
+    SessionKey,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 Loaded = TypeVar("Loaded")
 
 # The names of parts. A text is stored as it is, without a name.
-KINDS = {"image": Image, "document": Document, "call": ToolCall}
+KINDS = {
+    "image": Image,
+    "document": Document,
+    "call": ToolCall,
+    "thinking": Thinking,
+    "redacted_thinking": RedactedThinking,
+}
 NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -63,15 +79,21 @@ def load_head(fields: Mapping[str, Any]) -> SessionInfo:
 
 
 def dump_message(message: ChatMessage) -> Json:
-    parts = [_dump_part(part) for part in message.parts]
-    dropped = {"dropped": list(message.dropped)} if message.dropped else {}
-    return {"role": message.role, "parts": parts, "answers": message.answers, **dropped}
+    parts = [_dump_part(part) for part in message.parts if not isinstance(part, THINKING)]
+    places = [at for at, part in enumerate(message.parts) if isinstance(part, THINKING)]
+    rest: Json = {"dropped": list(message.dropped)} if message.dropped else {}
+    if places:  # apart from the parts: earlier versions then read the message without thinking
+        rest["thinking"] = [[at, _dump_part(message.parts[at])] for at in places]
+    return {"role": message.role, "parts": parts, "answers": message.answers, **rest}
 
 
 def load_message(fields: Mapping[str, Any]) -> ChatMessage:
     """Raises KeyError, TypeError or ValueError for anything but the output of dump_message."""
-    parts = tuple(_load_part(part) for part in fields["parts"])
-    return ChatMessage(fields["role"], parts, fields["answers"], tuple(fields.get("dropped", ())))
+    parts = [_load_part(part) for part in fields["parts"]]
+    for at, part in fields.get("thinking", ()):
+        parts.insert(at, _load_part(part))
+    dropped = tuple(fields.get("dropped", ()))
+    return ChatMessage(fields["role"], tuple(parts), fields["answers"], dropped)
 
 
 def measure(message: ChatMessage) -> int:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from wrapper.json_text import Json
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
+from wrapper.services.turn import THINKING, Document, Image, Part, ToolCall, ToolResult
 
 
 def transcribe(message: ChatMessage) -> Json:
@@ -28,9 +28,11 @@ def transcribe(message: ChatMessage) -> Json:
 
 def _content(parts: Sequence[Part]) -> Any:
     """Return a single text, None where there are only calls, or else a list of parts."""
-    content = [part for part in parts if not isinstance(part, ToolCall)]
+    content = [part for part in parts if not isinstance(part, (ToolCall, *THINKING))]
     if parts and not content:
         return None
+    if any(isinstance(part, THINKING) for part in parts):  # which divides the text of an answer
+        return "".join(map(str, content))
     if len(content) == 1 and isinstance(content[0], str):
         return content[0]
     return [_part(part) for part in content]

@@ -19,11 +19,14 @@ from wrapper.services.events import (
     Ending,
     Event,
     Noted,
+    RedactedThought,
     TextDelta,
+    Thought,
     ToolUse,
     Unfit,
     Used,
 )
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.reminders import corrected
 from wrapper.services.turn import Message, Part, Reminder, ToolCall, ToolResult, Turn, arguments_of
 from wrapper.services.turns.argument_check import checks_calls
@@ -68,6 +71,7 @@ class Attempt:
     _holds_calls: bool = field(init=False)
     _wanted: int = 0
     _dropped: bool = False
+    _whole: Answer = field(default_factory=Answer)
     _texts: list[str] = field(default_factory=list)
     _calls: dict[int, _PartialCall] = field(default_factory=dict)
     _held: list[Event] = field(default_factory=list)
@@ -78,9 +82,13 @@ class Attempt:
 
     def add(self, event: Event) -> list[Event]:
         """Add *event*, and return the events that may be passed on now."""
+        self._whole.add(event)
         match event:
             case TextDelta():
                 return self._add_text(event)
+            case Thought() | RedactedThought() if self._held:
+                self._held.append(event)
+                return []
             case CallStarted():
                 return self._begin_call(event)
             case CallDelta():
@@ -135,9 +143,10 @@ class Attempt:
 
     def correction(self, reminder: Reminder) -> Turn:
         """Return a turn for another answer: the conversation, this answer, and *reminder*."""
-        text = "".join(self._texts)
-        calls = [call for part in self._calls.values() if _is_sound(call := part.whole())]
-        answer: tuple[Part, ...] = (*([text] if text.strip() else []), *calls)
+        answer = tuple(part for part in self._whole.parts() if _is_sound(part))
+        calls = [part for part in answer if isinstance(part, ToolCall)]
+        if not calls:
+            answer = tuple(part for part in answer if isinstance(part, str))
         results = tuple(ToolResult(call.id, (NOT_RUN,)) for call in calls)
         messages = self.compacted or self.turn.messages
         messages = corrected(messages, answer, (*results, reminder))
@@ -218,9 +227,12 @@ def _numbered(event: CallStarted | CallDelta, number: int) -> CallStarted | Call
     return event if event.index == number else replace(event, index=number)
 
 
-def _is_sound(call: ToolCall) -> bool:
+def _is_sound(part: Part) -> bool:
+    """Say whether the model's API takes *part* back."""
+    if isinstance(part, str):
+        return bool(part.strip())
     try:
-        arguments_of(call.arguments)
+        arguments_of(part.arguments if isinstance(part, ToolCall) else "{}")
     except ValueError:
         return False
     return True

@@ -13,7 +13,7 @@ from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.request import ChatRequest, Grant
-from wrapper.services.turn import SessionKey, Turn
+from wrapper.services.turn import SessionKey, ThinkingMode, Turn
 from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit
 
@@ -28,6 +28,7 @@ class Draft:
     principal: Principal
     notes: Notes = NO_NOTES
     strict: bool = False
+    thinking: ThinkingMode = "budget"
 
     @cached_property
     def turn(self) -> Turn:
@@ -36,7 +37,7 @@ class Draft:
 
     def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
-        return build_turn(
+        turn = build_turn(
             self.request,
             model=self.model,
             grant=self.grant,
@@ -45,6 +46,7 @@ class Draft:
             session=session,
             strict=self.strict,
         )
+        return replace(turn, thinking=self.thinking)
 
 
 def make_draft(
@@ -64,11 +66,14 @@ def make_draft(
     grant = policy.grant(request, choice.model, principal)
     if grant.profile == "agent":
         request = _for_agent(request)
-    fitted = fit(request, catalog.capabilities(choice.model), strict=strict)
+    capabilities = catalog.capabilities(choice.model)
+    fitted = fit(request, capabilities, strict=strict)
     notes = fitted.notes
     if choice.remapped:
         notes = replace(notes, model_remapped=choice.remapped)
-    draft = Draft(fitted.request, choice.model, grant, principal, notes, strict)
+    draft = Draft(
+        fitted.request, choice.model, grant, principal, notes, strict, capabilities.thinking
+    )
     if request.session_id is None:
         _ = draft.turn  # which checks the messages
     return draft

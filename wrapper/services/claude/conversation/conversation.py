@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, suppress
+from functools import cache, partial
 from typing import Any
 
 from claude_code_sdk import AssistantMessage, SystemMessage
@@ -25,6 +26,7 @@ from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
 from wrapper.services.claude.protocol.stream_parser import StreamParser
+from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Event
 from wrapper.services.turn import Turn
@@ -60,6 +62,7 @@ class Conversation:
             answer_name(turn),
             UsageCounter(lease.state.result if lease.state else None),
             resumed=lease.state is not None,
+            prefix=cache(partial(prefix_of, turn)),
         )
         self._rounds = RoundLimit(turn, self._parser)
         self._outcome = Outcome(turn, self._setup.state)

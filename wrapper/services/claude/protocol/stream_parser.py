@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,13 +12,13 @@ from wrapper.json_text.precision import is_text_of
 from wrapper.services.claude.errors import BROKEN_OFF
 from wrapper.services.claude.protocol.answer_text import AnswerText, StructuredAnswer
 from wrapper.services.claude.protocol.event_order import EventOrder
+from wrapper.services.claude.protocol.thinking_reader import ThinkingReader, as_text
 from wrapper.services.claude.protocol.tool_blocks import ToolBlocks
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import (
     Ended,
     Ending,
     Event,
-    ReasoningDelta,
     Started,
     TextDelta,
     sum_usage,
@@ -50,6 +50,7 @@ class StreamParser:
 
     *functions* maps upstream names to the client's names. *answer_tool* is the tool whose input is
     the answer, in place of text; it is empty where Claude Code reports the answer in its result.
+    *prefix* returns the digest for the turn's thinking blocks.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class StreamParser:
         answer_tool: str | None = None,
         usage: UsageCounter | None = None,
         resumed: bool = False,
+        prefix: Callable[[], str] = str,
     ):
         self.usage = usage or UsageCounter()
         self._resumed = resumed
@@ -66,6 +68,7 @@ class StreamParser:
         self._text = AnswerText(stops)
         self._structured = None if answer_tool is None else StructuredAnswer(answer_tool)
         self._tools = ToolBlocks(functions, self._structured)
+        self._thinking = ThinkingReader(prefix)
         self._stop_reason: str | None = None
         self._abandoned = False
         self.limited = False
@@ -114,8 +117,10 @@ class StreamParser:
                 yield from self._start_message(event["message"])
             case "content_block_start":
                 yield from self._tools.open(event["content_block"])
+                yield from self._thinking.open(event["content_block"])
             case "content_block_stop":
                 yield from self._tools.close()
+                yield from self._thinking.close()
             case "content_block_delta":
                 yield from self._read_delta(event["delta"])
             case "message_delta":
@@ -185,12 +190,14 @@ class StreamParser:
 
     def _read_delta(self, delta: Raw) -> Iterator[Event]:
         match delta.get("type"):
-            case "thinking_delta" if delta.get("thinking"):
-                yield ReasoningDelta(_as_text(delta["thinking"]))
+            case "thinking_delta":
+                yield from self._thinking.feed(delta.get("thinking"))
+            case "signature_delta":
+                self._thinking.sign(delta.get("signature"))
             case "input_json_delta":
-                yield from self._tools.feed(_as_text(delta.get("partial_json") or ""))
+                yield from self._tools.feed(as_text(delta.get("partial_json") or ""))
             case "text_delta":
-                yield from self._read_text(_as_text(delta["text"]))
+                yield from self._read_text(as_text(delta["text"]))
 
     def _read_text(self, text: str) -> Iterator[Event]:
         if self._structured:
@@ -220,10 +227,3 @@ class StreamParser:
 def _is_aborted(event: Raw) -> bool:
     """Say whether Claude Code ends a message that the API broke off, maybe within a block."""
     return event.get("type") == "message_delta" and not event["delta"].get("stop_reason")
-
-
-def _as_text(value: Any) -> str:
-    """Return *value*. Raises TypeError if it is no text."""
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} in place of a text")
-    return value
