@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 BUDGET = "claude-sonnet-4-5"
@@ -78,7 +80,7 @@ def test_lost_thinking(remembering, upstream, new_session, model, ignored):
     assert (upstream.requests[0].body["thinking"]["type"] == "disabled") == (ignored is not None)
 
 
-CHANGES = {
+CHANGES: dict[str, tuple[str, dict[str, Any], bool]] = {
     "another model": (NEWEST, {"model": "claude-haiku-5-5"}, False),
     "no effort": (BUDGET, {"reasoning_effort": None}, False),
     "other tools, bound": (NEWEST, {"tools": TOOLS[:1]}, False),
@@ -94,9 +96,7 @@ def test_changed_loop(remembering, upstream, new_session, change):
     more = {**THINKS, "model": model}
     called = session.ask(f"{THINK} {ROME}", **more)
     upstream.clear()
-    more |= changed
-    if more["reasoning_effort"] is None:
-        del more["reasoning_effort"]
+    more = {name: value for name, value in {**more, **changed}.items() if value is not None}
     answer = session.ask(result(called.calls[0]), "[[say Sunny.]]", **more)
     assert answer.text == "Sunny."
     assert ("thinking" in sent_kinds(upstream)) == kept
@@ -120,4 +120,4 @@ def test_demanded_call(remembering, upstream, new_session):
     called = session.ask(f"{THINK} {ROME} [[later]]", **more, tool_choice="required")
     upstream.clear()
     assert session.ask(result(called.calls[0]), "[[say Sunny.]]", **more).text == "Sunny."
-    assert sent_kinds(upstream) == ["tool_use"]
+    assert sent_kinds(upstream) == ["text", "tool_use"]

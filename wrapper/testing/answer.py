@@ -8,6 +8,7 @@ from typing import Any
 
 from wrapper.testing.script import Script
 from wrapper.testing.signatures import redact, sign
+from wrapper.testing.thinking_rules import THINKING, THOUGHTFUL
 
 Event = dict[str, Any]
 Timed = tuple[float, Event]
@@ -94,9 +95,11 @@ def _blocks(script: Script, body: Event, model: str) -> list[tuple[Event, list[E
         delta = {"type": "text_delta", "text": script.first}
         blocks.append(({"type": "text", "text": ""}, [delta]))
     if script.tool:
+        thinks = bool(blocks) and blocks[0][0]["type"] in THINKING
         rounds = sum(m["role"] == "assistant" for m in body["messages"])
+        id_ = f"{THOUGHTFUL if thinks else 'toolu_scripted'}{rounds}"
         calls = enumerate((script.tool, *script.others))
-        blocks += [_use(f"toolu_scripted{rounds}{'_' * number}", *call) for number, call in calls]
+        blocks += [_use(f"{id_}{'_' * number}", *call) for number, call in calls]
     elif script.deltas:
         deltas = [{"type": "text_delta", "text": text} for text in script.deltas]
         blocks.append(({"type": "text", "text": ""}, deltas))
@@ -104,13 +107,12 @@ def _blocks(script: Script, body: Event, model: str) -> list[tuple[Event, list[E
 
 
 def _thinking(script: Script, body: Event, model: str) -> Iterator[tuple[Event, list[Event]]]:
-    """Yield the thinking blocks, the signature of the first in two pieces."""
+    """Yield the thinking blocks. A signature comes in one piece, as from the API."""
     if script.thinking:
         signature = sign(script.thinking, body, model)
         deltas = [
             {"type": "thinking_delta", "thinking": script.thinking},
-            {"type": "signature_delta", "signature": signature[:PIECE]},
-            {"type": "signature_delta", "signature": signature[PIECE:]},
+            {"type": "signature_delta", "signature": signature},
         ]
         yield {"type": "thinking", "thinking": "", "signature": ""}, deltas
     if script.redacted:

@@ -11,6 +11,8 @@ from wrapper.testing.signatures import is_bound_elsewhere, is_signed, text_of
 Body = dict[str, Any]
 
 THINKING = ("thinking", "redacted_thinking")
+# The ids of calls before which the scripted model has thought.
+THOUGHTFUL = "toolu_thoughtful"
 MISSING = (
     "Expected `thinking` or `redacted_thinking`, but found `{}`. When `thinking` is enabled, a "
     "final `assistant` message must start with a thinking block (preceeding the lastmost set of "
@@ -61,14 +63,19 @@ def _signature(body: Body, block: Body, at: int, index: int, model_id: str) -> N
 
 
 def _loop(body: Body) -> None:
-    """Check the tool loop at the end: it begins with thinking, or has none if that is off."""
+    """Check the tool loop at the end: it begins with thinking, or has none if that is off.
+
+    The API refuses any loop without thinking, because its model always thinks when that is on. The
+    scripted one thinks only when it is told to, so that its calls say whether it did.
+    """
     assistants = list(_loop_messages(body["messages"]))
     if not assistants:
         return
     mode = (body.get("thinking") or {}).get("type")
     at, blocks = assistants[-1]
     kind = blocks[0]["type"]
-    if mode == "enabled" and kind not in THINKING:
+    has_thought = any(block.get("id", "").startswith(THOUGHTFUL) for block in blocks)
+    if mode == "enabled" and kind not in THINKING and has_thought:
         raise Refusal(f"messages.{at}.content.0.type: {MISSING.format(kind)}")
     for at, blocks in assistants:
         kinds = [block["type"] for block in blocks]

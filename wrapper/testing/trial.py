@@ -13,7 +13,14 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.session import Reply, Session, SessionInfo, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
-from wrapper.services.turn import Document, Image, ToolCall, ToolResult
+from wrapper.services.turn import (
+    Document,
+    Image,
+    RedactedThinking,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 CREATED = 1_800_000_000.25
 
@@ -30,6 +37,13 @@ MESSAGES = (
         "assistant", ("Wait.", ToolCall("call_1", "f", '{"a": [1.0]}'), ToolCall("", "old", "{}"))
     ),
     ChatMessage("tool", ("1", IMAGE), "call_1"),
+    ChatMessage(
+        "assistant",
+        (
+            *(Thinking("Hm.\n🙂", "c2lnbmVk+/=", "digest"), "Wait.", RedactedThinking("ZGF0YQ==")),
+            *(ToolCall("call_1", "f", "{}"), Thinking("", "c2lnbmVk"), ToolCall("2", "g", "{}")),
+        ),
+    ),
     ChatMessage("function", ("2",), "old"),
     ChatMessage("user", (ToolResult("call_1", ("3", IMAGE)), ToolResult("", ()))),
 )

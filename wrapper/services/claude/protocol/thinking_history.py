@@ -22,7 +22,11 @@ def with_valid_thinking(turn: Turn) -> Turn:
     has_thinking = _has_thinking(turn.messages)
     if not has_thinking and not _loses_thinking(turn.messages):
         return turn
-    messages = tuple(_valid(turn)) if has_thinking else turn.messages
+    messages = turn.messages
+    if has_thinking and turn.profile == "agent":
+        messages = without_thinking(messages)
+    elif has_thinking:
+        messages = tuple(_valid(turn))
     if thinking_budget(turn) != 0 and turn.thinking == "budget" and _loses_thinking(messages):
         turn = replace(turn, sampling=replace(turn.sampling, effort="none"))
     if thinking_budget(turn) == 0 and turn.thinking != "always":
@@ -38,10 +42,8 @@ def without_thinking(messages: Sequence[Message]) -> tuple[Message, ...]:
 def prefix_of(turn: Turn) -> str:
     """Return the digest for the thinking blocks of the answer to *turn*; see Thinking.
 
-    It is empty where no later request has the same prefix: Claude Code adds to an agent's messages.
+    It is empty for an agent: Claude Code leaves thinking out of the history that it is given.
     """
-    if turn.thinking == "budget":
-        return _Prefix(turn).digest()
     if turn.profile == "agent":
         return ""
     prefix = _Prefix(turn)

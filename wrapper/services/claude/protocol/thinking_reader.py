@@ -35,9 +35,9 @@ class ThinkingReader:
             self._text += as_text(piece)
             yield ReasoningDelta(piece)
 
-    def sign(self, piece: Any) -> None:
-        """Add a *piece* of the signature."""
-        self._signature += as_text(piece or "")
+    def sign(self, signature: Any) -> None:
+        """Set the signature, which comes in one piece."""
+        self._signature = as_text(signature or "")
 
     def close(self) -> Iterator[Event]:
         """End the block."""
