@@ -10,8 +10,10 @@ from wrapper.services.events import (
     Ended,
     Ending,
     ReasoningDelta,
+    RedactedThought,
     Started,
     TextDelta,
+    Thought,
     ToolUse,
     Unfit,
     Usage,
@@ -19,7 +21,7 @@ from wrapper.services.events import (
 )
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Message, ToolCall
+from wrapper.services.turn import Message, RedactedThinking, Thinking, ToolCall
 
 USAGE = Usage(input=10, output=4)
 CALLED = (
@@ -89,6 +91,31 @@ def test_calls_are_sent_back():
     calls = (ToolCall("call_1", "f", '{"a": 1}'), ToolCall("call_2", "g", "{}"))
     assert message(*CALLED, ended(Ending.CALLS)).parts == calls
     assert message(TextDelta("Well."), *CALLED, ended(Ending.CALLS)).parts == ("Well.", *calls)
+
+
+THOUGHTS = (Thought("Hm", "s1", "p"), RedactedThought("d", "p"))
+THINKING = (Thinking("Hm", "s1", "p"), RedactedThinking("d", "p"))
+
+
+def test_thinking_is_sent_back_with_calls():
+    """Thinking, texts and calls keep their order, since signatures depend on it."""
+    events = (*THOUGHTS, TextDelta("We"), TextDelta("ll."), Thought("", "s2"), *CALLED)
+    calls = (ToolCall("call_1", "f", '{"a": 1}'), ToolCall("call_2", "g", "{}"))
+    parts = (*THINKING, "Well.", Thinking("", "s2"), *calls)
+    assert message(*events, ended(Ending.CALLS)).parts == parts
+
+
+def test_thinking_is_not_sent_back_without_calls():
+    """An answer without calls, or with unfinished ones, is sent back without its thinking."""
+    assert message(*THOUGHTS, TextDelta("Hi"), ended()).parts == ("Hi",)
+    cut = (*THOUGHTS, *CALLED[:2], ended(Ending.LENGTH))
+    assert message(*cut) == ChatMessage("assistant", ("",))
+
+
+def test_thinking_before_an_agents_own_tools():
+    """What an agent thought before it used a tool of its own is not part of the message."""
+    events = (*THOUGHTS, ToolUse("Bash", "{}"), Thought("", "s2"), *CALLED)
+    assert message(*events, ended(Ending.CALLS)).parts[:1] == (Thinking("", "s2"),)
 
 
 def test_legacy_calls_have_no_id():

@@ -22,7 +22,15 @@ from wrapper.services.sessions.codec import (
 )
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
-from wrapper.services.turn import Document, Image, SessionKey, ToolCall, ToolResult
+from wrapper.services.turn import (
+    Document,
+    Image,
+    RedactedThinking,
+    SessionKey,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 # With lone surrogates, which a model may write though no client can send them.
 texts = st.text(st.characters(codec=None), max_size=20)
@@ -33,7 +41,8 @@ images = st.builds(Image, texts, texts, texts)
 results = st.builds(ToolResult, texts, st.lists(texts | images, max_size=3).map(tuple))
 calls = st.builds(ToolCall, texts, texts, texts)
 documents = st.builds(Document, texts, texts, texts)
-parts = st.lists(texts | images | documents | calls | results, max_size=5).map(tuple)
+thinking = st.builds(Thinking, texts, texts, texts) | st.builds(RedactedThinking, texts, texts)
+parts = st.lists(texts | images | documents | calls | results | thinking, max_size=5).map(tuple)
 messages = st.builds(ChatMessage, texts, parts, texts)
 usages = st.builds(Usage, *[counts] * 5)
 replies = st.builds(
@@ -141,6 +150,20 @@ def test_format():
             "answers": "",
         }
     ]
+
+
+def test_thinking_format():
+    """Thinking is stored apart, so that an earlier release reads the message without it."""
+    call = ToolCall("c1", "f", "{}")
+    message = ChatMessage(
+        "assistant", (Thinking("Hm", "s", "p"), "Hi", RedactedThinking("d"), call)
+    )
+    (stored,) = json.loads(encode_messages([message]))
+    assert stored["thinking"] == [
+        [0, {"thinking": {"text": "Hm", "signature": "s", "prefix": "p"}}],
+        [2, {"redacted_thinking": {"data": "d", "prefix": ""}}],
+    ]
+    assert stored["parts"] == ["Hi", {"call": {"id": "c1", "name": "f", "arguments": "{}"}}]
 
 
 def test_head_format():

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from wrapper.schemas.chat.message import ROLES, MessageSchema
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.presenter import transcribe
-from wrapper.services.turn import Document, Image, ToolCall, ToolResult
+from wrapper.services.turn import (
+    Document,
+    Image,
+    RedactedThinking,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 PNG = Image("image/png", "QUJD")
 LINK = Image(url="https://x.test/a.png?b=c")
@@ -56,6 +63,14 @@ def called(call):
         (
             ChatMessage("assistant", (LEGACY,)),
             {"role": "assistant", "content": None, "function_call": called(LEGACY)},
+        ),
+        (
+            ChatMessage("assistant", (Thinking("Hm", "s"), LEGACY)),
+            {"role": "assistant", "content": None, "function_call": called(LEGACY)},
+        ),
+        (
+            ChatMessage("assistant", ("We", RedactedThinking("d"), "ll.", LEGACY)),
+            {"role": "assistant", "content": "Well.", "function_call": called(LEGACY)},
         ),
         (
             ChatMessage("assistant", ("Well.", CALL, OTHER)),

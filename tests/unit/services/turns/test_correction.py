@@ -22,6 +22,7 @@ from wrapper.services.events import (
     Spent,
     Started,
     TextDelta,
+    Thought,
     ToolUse,
     Unfit,
     Usage,
@@ -33,6 +34,7 @@ from wrapper.services.turn import (
     Message,
     OutputSchema,
     Reminder,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -234,6 +236,33 @@ def test_thoughts_are_not_held_back():
     events = [Started("m"), ReasoningDelta("Hm"), *said("No.")[1:]]
     played = Played(turn(functions=(F,), tool_choice=ANY), events, called("f"), streams=True)
     assert played.events[1] == ReasoningDelta("Hm")
+
+
+def test_thinking_is_sent_along():
+    """The second request has the thinking before the calls of the first answer, unchanged."""
+    first = called("g", before=["Well."])
+    first[1:1] = [Thought("Hm", "s", "p")]
+    played = Played(turn(functions=(F, G), tool_choice=ONE), first, called("f"))
+    answer = played.engine.turns[1].messages[1]
+    assert answer.parts == (Thinking("Hm", "s", "p"), "Well.", ToolCall("id0", "g", '{"x": 1}'))
+
+
+def test_thinking_without_calls_is_not_sent_along():
+    """The API needs no thinking of an answer without calls."""
+    first = [Started("m"), Thought("Hm", "s", "p"), *said("No.")[1:]]
+    played = Played(turn(functions=(F,), tool_choice=ANY), first, called("f"))
+    assert played.engine.turns[1].messages[1].parts == ("No.",)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_thinking_keeps_its_place(streams):
+    """Thinking that follows a text which is held back is held back with it."""
+    thought = Thought("Hm", "s", "p")
+    events = called("f", before=["Well."])
+    events[2:2] = [thought]
+    played = Played(turn(functions=(F,), tool_choice=ANY), events, streams=streams)
+    order = [event for event in played.events if isinstance(event, (TextDelta, Thought))]
+    assert order == [TextDelta("Well."), thought]
 
 
 def test_what_was_summarised_is_not_summarised_again():

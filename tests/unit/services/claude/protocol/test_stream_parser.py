@@ -14,9 +14,11 @@ from wrapper.services.events import (
     Ended,
     Ending,
     ReasoningDelta,
+    RedactedThought,
     Spent,
     Started,
     TextDelta,
+    Thought,
     ToolUse,
     Usage,
     Used,
@@ -53,6 +55,17 @@ def read(*raw, stops=()):
     parser = StreamParser(stops)
     events = [event for raw_event in raw for event in parser.read(raw_event)]
     return parser, [event for event in events if not isinstance(event, Used)]
+
+
+def block(kind, *deltas, **fields):
+    """Return the events of a whole content block."""
+    opening = {"type": "content_block_start", "content_block": {"type": kind, **fields}}
+    return [opening, *deltas, {"type": "content_block_stop"}]
+
+
+def sign(signature):
+    delta = {"type": "signature_delta", "signature": signature}
+    return {"type": "content_block_delta", "delta": delta}
 
 
 def text_of(events):
@@ -98,6 +111,35 @@ def test_thinking():
     """Thinking is an event of its own, and is not cut at stop sequences."""
     events = read(start(), think("hm END"), text("a"), stops=("END",))[1]
     assert events == [Started("sonnet"), ReasoningDelta("hm END"), TextDelta("a")]
+
+
+def test_thinking_blocks():
+    """A thinking block ends with its text and signature, a redacted one with its data."""
+    parser = StreamParser((), prefix=lambda: "digest")
+    thinking = block("thinking", think("h"), think("m"), sign("s="), thinking="", signature="")
+    raws = [start(), *thinking, *block("redacted_thinking", data="d=")]
+    events = [event for raw in raws for event in parser.read(raw) if not isinstance(event, Used)]
+    deltas = [ReasoningDelta("h"), ReasoningDelta("m")]
+    ends = [Thought("hm", "s=", "digest"), RedactedThought("d=", "digest")]
+    assert events == [Started("sonnet"), *deltas, *ends]
+
+
+def test_thinking_without_text():
+    """The API may show nothing of a thinking block but its signature."""
+    assert read(start(), *block("thinking", sign("s")))[1][1:] == [Thought("", "s")]
+
+
+def test_thinking_without_signature():
+    """A block without a signature is no Thought, and the next block begins anew."""
+    raws = [start(), *block("thinking", think("a")), *block("thinking", think("b"), sign("s"))]
+    assert read(*raws)[1][1:] == [ReasoningDelta("a"), ReasoningDelta("b"), Thought("b", "s")]
+
+
+@pytest.mark.parametrize("raw", [block("thinking", sign(1)), block("redacted_thinking", data=[])])
+def test_odd_thinking(raw):
+    """A signature or data that is no text is an error."""
+    with pytest.raises(TypeError):
+        read(start(), *raw)
 
 
 @pytest.mark.parametrize(
