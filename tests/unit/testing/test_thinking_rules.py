@@ -2,6 +2,7 @@
 
 import base64
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ def test_at_the_end():
     assert "The final block in an assistant message" in refusal(body, BUDGET)
 
 
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "system": {"system": "Be brief."},
     "tools": {"tools": []},
 }

@@ -14,6 +14,8 @@ from wrapper.services.turn import (
     Function,
     Image,
     Message,
+    RedactedThinking,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -211,6 +213,17 @@ HISTORY = (
     *(ASKED, ChatMessage("assistant", (call("a", "f"), call("b", "g"), call("c", "f")))),
     *(tool("a"), tool("b"), tool("c")),
 )
+
+
+def test_thinking():
+    """Thinking before a call stays in its place; without a call after it the model needs none."""
+    hm, hidden = Thinking("Hm", "s"), RedactedThinking("d")
+    called = ChatMessage("assistant", (hm, "Well.", hidden, call("a"), hm))
+    told = ChatMessage("tool", ("1",), "a")
+    done = ChatMessage("assistant", (hm, "Done."))
+    messages = adapt([ASKED, called, told, done, ChatMessage("assistant", (hm,)), ASKED]).messages
+    assert messages[1].parts == (hm, "Well.", hidden, call("a"))
+    assert messages[3].parts == ("Done.",)
 
 
 def test_functions_of_the_history():
