@@ -19,16 +19,21 @@ PIP_INSTALL := pip install -qq --disable-pip-version-check
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/gateway ## make .venv with the gateway's packages and a Claude Code
+install: $(VENV)/gateway ## make .venv with the gateway, its extras and a Claude Code
 
-# Of the CLI's package only the claude binary is used, so its dependencies are left out. It is
-# installed even if there is a claude in the PATH, which may be too old, and which the demo ignores.
-$(VENV)/gateway: requirements.txt requirements-extras.txt requirements-cli.txt
-	@echo "Installing the gateway's packages into $(VENV) ..."
+# The demo needs no extras. Claude Code is installed even if there is one in the PATH, which may be
+# too old, and which the demo ignores.
+$(VENV)/demo: pyproject.toml requirements.txt requirements-cli.txt
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/$(PIP_INSTALL) -r requirements.txt -r requirements-extras.txt
-	@echo "Installing Claude Code into $(VENV) ..."
-	@$(BIN)/$(PIP_INSTALL) --no-deps -r requirements-cli.txt
+	@echo "Installing the gateway and its packages into $(VENV) (120 MB) ..."
+	@$(BIN)/$(PIP_INSTALL) -e .
+	@echo "Installing Claude Code into $(VENV) (365 MB, a download of 160 MB) ..."
+	@$(BIN)/$(PIP_INSTALL) -r requirements-cli.txt
+	@touch $@
+
+$(VENV)/gateway: $(VENV)/demo requirements-extras.txt
+	@echo "Installing the packages for Redis, /metrics and /openapi.json into $(VENV) (10 MB) ..."
+	@$(BIN)/$(PIP_INSTALL) -r requirements-extras.txt
 	@touch $@
 
 $(VENV)/tools: $(VENV)/gateway requirements-dev.txt requirements-docs.txt
@@ -117,13 +122,13 @@ lock: $(VENV)/deploy ## renew the exact versions and hashes of the packages in t
 	grep ^setuptools requirements-dev.txt | $(LOCK) -o deploy/build.lock -
 
 run: install ## serve on HOST and PORT with your own login
-	$(BIN)/python -m wrapper
+	$(BIN)/claude-code-gateway
 
 dev: install ## the same, restarted when the code changes
-	$(BIN)/python -m wrapper --reload
+	$(BIN)/claude-code-gateway --reload
 
-demo: install ## serve a scripted model, without account and network, and print what to try
-	@$(BIN)/python -m wrapper.testing.demo
+demo: $(VENV)/demo ## serve a scripted model, without account and network, and print what to try
+	@$(BIN)/claude-code-gateway demo
 
 smoke: install ## check a running server: make smoke URL=http://127.0.0.1:8000
-	@$(BIN)/python -m wrapper.smoke $(URL)
+	@$(BIN)/claude-code-gateway smoke $(URL)

@@ -49,7 +49,7 @@ def main() -> None:
 @contextmanager
 def demo() -> Iterator[list[str]]:
     """Serve the demo and yield what it prints until it is ready; it ends with the context."""
-    command = [sys.executable, "-m", "wrapper.testing.demo"]
+    command = [sys.executable, "-m", "claude_code_gateway", "demo"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         printed: list[str] = []
         for line in process.stdout or ():

@@ -1,92 +1,97 @@
-"""The program `python -m wrapper [--reload] [PORT]`, which serves with gunicorn."""
+"""The program `claude-code-gateway`: it serves the gateway, checks it and manages its keys."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import os
 import sys
-import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.util import make_fail_app
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
 
-from wrapper import start_checks
-from wrapper.server import ports
-from wrapper.server.config import configuration, refuse
+from wrapper import smoke
+from wrapper.app import create_app
+from wrapper.cli import commands, group, keys
+from wrapper.server import application
 from wrapper.settings import SettingsError
+from wrapper.version import __version__
+
+EPILOG = """\b
+Settings come from the environment and from .env in the current directory.
+For completion in bash, add this line to ~/.bashrc; zsh and fish have theirs:
+  eval "$(_CLAUDE_CODE_GATEWAY_COMPLETE=bash_source claude-code-gateway)"
+"""
+PORT = click.argument("port", type=group.port, required=False)
 
 
-class Program(BaseApplication):
-    """gunicorn with the gateway's settings. *reload* restarts the worker when code changes."""
+@click.group(
+    cls=group.ProgramGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Let Claude Code answer clients of OpenAI's API.
 
-    def __init__(self, reload: bool):
-        self._reload = reload
-        super().__init__()
-
-    def load_config(self) -> None:
-        for name, value in {**configuration(), "reload": self._reload}.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        """Return the app. With --reload, an app that fails to load answers with its traceback."""
-        try:
-            # Imported here: with --reload, the worker has dropped the modules that were imported.
-            return importlib.import_module("wrapper").create_app()
-        except Exception:
-            if not self._reload:
-                raise
-            traceback.print_exc()
-            return make_fail_app(traceback.format_exc())
+    Without a command it serves.
+    """
+    # The commands that need a gateway get it as those of `flask` do.
+    context.obj = ScriptInfo(create_app=_app)
 
 
-class Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}\n")
+@program.command("serve")
+@PORT
+@click.option("--reload", is_flag=True, help="Restart when code changes.")
+def serve(port: int | None, reload: bool) -> None:
+    """Serve on HOST and PORT (the default command).
+
+    PORT defaults to the setting of that name, 8000. If it is taken, the next free one is used.
+    """
+    application.serve(port, reload)
 
 
-def read_arguments(arguments: Sequence[str] | None, prog: str, reloads: bool) -> argparse.Namespace:
-    """Return `port`, which may be None, and `reload`. A mistake exits with one line and 2."""
-    parser = Arguments(prog, description="Serve the gateway.")
-    parser.add_argument("port", nargs="?", type=_port, metavar="PORT", help="default: the setting")
-    parser.set_defaults(reload=False)
-    if reloads:
-        parser.add_argument("--reload", action="store_true", help="restart when code changes")
-    return parser.parse_args(arguments)
+@program.command("demo")
+@PORT
+def demo(port: int | None) -> None:
+    """Serve a scripted model, without account and network.
+
+    It prints commands to try. Only the model is scripted: gateway and Claude Code are real.
+    """
+    # Imported here, because no other command needs it.
+    from wrapper.testing import demo as scripted
+
+    sys.exit(scripted.main(port))
 
 
-def choose_port(requested: int | None) -> None:
-    """Set PORT to *requested*, or else to the setting; if it is taken, to the next free port."""
-    if requested is not None:
-        os.environ["PORT"] = str(requested)
+program.add_command(commands.examine)
+
+
+@program.command("smoke")
+@click.argument("url", default="http://127.0.0.1:8000")
+def check_server(url: str) -> None:
+    """Check every route of the running server at URL.
+
+    URL defaults to http://127.0.0.1:8000. If the server requires a key, set API_KEY.
+    """
+    sys.exit(smoke.main([url]))
+
+
+program.add_command(keys.group)
+program.add_command(commands.list_models)
+program.add_command(commands.list_settings)
+
+
+def main() -> None:
+    """Run the program with its arguments, and exit."""
+    program()
+
+
+def _app() -> Flask:
+    """Return the app that commands work on. With wrong settings it has no gateway."""
     try:
-        settings = start_checks.load()
+        return create_app()
     except SettingsError as error:
-        refuse(*error.mistakes)
-    port = ports.first_free(settings.host, settings.port)
-    if port is None:
-        last = min(settings.port + ports.FURTHER, ports.HIGHEST)
-        refuse(
-            f"PORT: {settings.port} to {last} are taken; set another, or stop what listens there."
-        )
-    if port != settings.port:
-        print(f"Port {settings.port} is taken; serving on {port}.", file=sys.stderr, flush=True)
-    os.environ["PORT"] = str(port)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve. *arguments* default to the program's own."""
-    options = read_arguments(arguments, "python -m wrapper", reloads=True)
-    choose_port(options.port)
-    Program(options.reload).run()
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) <= ports.HIGHEST:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
+        return commands.app_without_gateway(error)
 
 
 if __name__ == "__main__":

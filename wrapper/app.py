@@ -13,7 +13,7 @@ from wrapper.routes.paths import PathCorrection, SingleSlashes
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
 from wrapper.services.engine import Engine
-from wrapper.settings import Settings
+from wrapper.settings import Settings, SettingsError
 
 PREFIX = "/v1"
 # Resources that are also served at the root, for clients whose base URL lacks the prefix.
@@ -21,8 +21,14 @@ RESOURCES = ("chat", "responses", "models", "sessions", "usage", "auth", *UNSERV
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
-    """Return an app that serves the gateway under /v1, and its health also at /health."""
-    gateway = Gateway(settings, engine=engine)
+    """Return an app that serves the gateway under /v1, and its health also at /health.
+
+    Raises SettingsError. In the program `flask`, an app with wrong settings has only commands.
+    """
+    try:
+        gateway = Gateway(settings, engine=engine)
+    except SettingsError as error:
+        return commands.app_for_flask(error)
     log_setup.configure(gateway.settings)
     app = Flask(__name__, static_folder=None)
     register_common_headers(app)

@@ -33,15 +33,16 @@ URL = "http://127.0.0.1:8000"
 RUN_BY = {
     "make demo": "demo",
     "make run": "test_make_run",
-    "pip install '.[redis,metrics,docs]'": "tests/unit/package/test_package.py",
+    "pip install '.[claude,redis,metrics,docs]'": "tests/unit/package/test_package.py",
     "claude-code-gateway": "tests/unit/package/test_package.py",
-    ".venv/bin/flask --app wsgi gateway doctor": "test_doctor",
+    "claude-code-gateway --help": "tests/unit/package/test_package.py",
+    ".venv/bin/claude-code-gateway doctor": "test_doctor",
     f"make smoke URL={URL}": "test_smoke",
     "curl": "test_curl",
     "export API_KEYS_FILE=keys.toml": "test_keys",
-    ".venv/bin/flask --app wsgi gateway keys new alice": "test_keys",
-    ".venv/bin/flask --app wsgi gateway keys list": "test_keys",
-    ".venv/bin/flask --app wsgi gateway keys revoke alice": "test_keys",
+    ".venv/bin/claude-code-gateway keys new alice": "test_keys",
+    ".venv/bin/claude-code-gateway keys list": "test_keys",
+    ".venv/bin/claude-code-gateway keys revoke alice": "test_keys",
 }
 
 
@@ -174,7 +175,7 @@ def test_smoke(demo, clone):
 def test_doctor(clone, upstream):
     """With a key the doctor finds no fault on a newcomer's machine."""
     account = {"ANTHROPIC_API_KEY": "sk-test-0123456789", "ANTHROPIC_BASE_URL": upstream.url}
-    command = [".venv/bin/flask", "--app", "wsgi", "gateway", "doctor"]
+    command = [".venv/bin/claude-code-gateway", "doctor"]
     assert "FAILED" not in answers(clone, *command, **account, PORT="0")
     assert len(upstream.requests) == 1
 

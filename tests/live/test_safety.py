@@ -317,4 +317,4 @@ def test_a_process_with_a_socket_is_refused(serve, tmp_path):
         assert server.ended() == 3
         assert not list(Path(short).iterdir())
     assert "opened a socket" in server.log()
-    assert "pip install" in server.log()
+    assert "pip install 'claude-code-gateway[claude]'" in server.log()

@@ -58,7 +58,7 @@ def test_old_cli_is_refused(serve, upstream, pytestconfig):
     server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
     assert server.ended() == 1
     assert f"({cli.OLD_VERSION}) is older than 2.1.248" in server.log()
-    assert "pip install" in server.log()
+    assert "pip install 'claude-code-gateway[claude]'" in server.log()
     assert not server.homes()
     assert not upstream.requests
 

@@ -32,10 +32,14 @@ def read(name: str) -> list[Requirement]:
 
 
 def extras() -> dict[str, list[Requirement]]:
-    """Return the requirements of each of the package's extras."""
+    """Return the requirements of each extra, except for `claude`: it only brings a binary."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = project["optional-dependencies"]
-    return {name: [Requirement(line) for line in lines] for name, lines in told.items()}
+    return {
+        name: [Requirement(line) for line in lines]
+        for name, lines in told.items()
+        if name != "claude"
+    }
 
 
 def lowest(requirement: Requirement) -> str:

@@ -1,4 +1,4 @@
-"""`python -m wrapper`: its arguments, its port, and where gunicorn's settings come from."""
+"""The program: its commands, arguments and port, and where gunicorn's settings come from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from wrapper.__main__ import choose_port, read_arguments
-from wrapper.cli.commands import commands_alone
-from wrapper.server import ports
+import wrapper
+from wrapper.__main__ import program
+from wrapper.cli.commands import app_for_flask
+from wrapper.server import application, ports
+from wrapper.server.application import choose_port
 from wrapper.server.config import address, configuration
 from wrapper.settings import Settings, SettingsError
 from wrapper.testing import demo
@@ -37,29 +40,131 @@ def taken():
         yield listener.getsockname()[1]
 
 
-def read(*arguments):
-    return read_arguments(arguments, "program", reloads=True)
+@pytest.fixture
+def served(monkeypatch):
+    """The arguments with which `serve` was called."""
+    calls: list[tuple[int | None, bool]] = []
+    monkeypatch.setattr(application, "serve", lambda *arguments: calls.append(arguments))
+    return calls
 
 
-@pytest.mark.parametrize(("arguments", "port"), [((), None), (("0",), 0), (("65535",), 65535)])
-def test_port_argument(arguments, port):
-    """PORT is optional, and may be any port number."""
-    assert read(*arguments).port == port
+def run(*arguments):
+    return CliRunner().invoke(program, arguments, prog_name="claude-code-gateway")
 
 
-@pytest.mark.parametrize("wrong", ["eighty", "65536", "-1", "80.0", "", "²", "9" * 5000])
-def test_wrong_port_argument(capsys, wrong):
-    """An invalid PORT exits with one line and status 2."""
-    with pytest.raises(SystemExit) as ended:
-        read(wrong)
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), (None, False)),
+        (("0",), (0, False)),
+        (("65535",), (65535, False)),
+        (("serve",), (None, False)),
+        (("serve", "8000"), (8000, False)),
+        (("--reload",), (None, True)),
+        (("1", "--reload"), (1, True)),
+    ],
+)
+def test_serves_by_default(served, arguments, expected):
+    """Without a command the program serves, on PORT if one is given."""
+    assert run(*arguments).exit_code == 0
+    assert served == [expected]
 
 
-def test_reload_argument():
-    """--reload is off by default."""
-    assert not read("1").reload
-    assert read("1", "--reload").reload
+@pytest.mark.parametrize("wrong", ["eighty", "65536", "80.0", "", "²", "9" * 5000])
+def test_wrong_port(served, wrong):
+    """An invalid PORT is refused with its text and the range of ports, and with status 2."""
+    result = run("serve", wrong)
+    assert result.exit_code == 2
+    assert f"{wrong[:20]!r} is not a port; give a number from 0 to 65535" in result.stderr
+    assert len(result.stderr) < 300
+    assert not served
+
+
+@pytest.mark.parametrize("arguments", [("docter",), ("-1",), ("--relaod",), ("",)])
+def test_unknown_command(served, arguments):
+    """A misspelt command or option is refused, and nothing is served."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: No such ")
+    assert not served
+
+
+def test_version(served):
+    """--version prints the name and the version."""
+    assert run("--version").output == f"claude-code-gateway {wrapper.__version__}\n"
+
+
+def test_help(served):
+    """--help lists every command with a whole sentence, and how to complete them in a shell."""
+    for option in ("--help", "-h"):
+        lines = run(option).output.splitlines()
+        listed = lines[lines.index("Commands:") + 1 :]
+        commands = [line for line in listed[: listed.index("")] if line.startswith("  ")]
+        assert [line.split()[0] for line in commands] == [
+            *("serve", "demo", "doctor", "smoke", "keys", "models", "settings")
+        ]
+        assert not [line for line in commands if line.endswith("...")]
+        assert '  eval "$(_CLAUDE_CODE_GATEWAY_COMPLETE=bash_source claude-code-gateway)"' in [
+            line[2:] for line in lines
+        ]
+    assert not served
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("", "serve"), ("do", "doctor"), ("keys re", "revoke"), ("--v", "--version")],
+)
+def test_completion(served, typed, completed):
+    """A shell completes commands and options, and completing them serves nothing."""
+    words = f"claude-code-gateway {typed}"
+    variables = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    variables["_CLAUDE_CODE_GATEWAY_COMPLETE"] = "bash_complete"
+    result = CliRunner().invoke(program, env=variables, prog_name="claude-code-gateway")
+    assert f"plain,{completed}" in result.output.splitlines()
+    assert not served
+
+
+@pytest.mark.parametrize("command", ["settings", "models", "doctor"])
+def test_commands_with_wrong_settings(monkeypatch, command):
+    """With wrong settings a command names them all, and there is no traceback."""
+    monkeypatch.setenv("POOL_SIZE", "-1")
+    monkeypatch.setenv("PORT", "eighty")
+    result = run(command)
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 1
+    assert "POOL_SIZE: " in result.output
+    assert "PORT: " in result.output
+
+
+def test_settings_beside_a_missing_file(monkeypatch):
+    """`settings` prints valid settings, and then why the gateway does not start with them."""
+    monkeypatch.setenv("API_KEYS_FILE", "missing.toml")
+    result = run("settings")
+    assert result.exit_code == 1
+    assert "API_KEYS_FILE=missing.toml" in result.stdout.splitlines()
+    assert "missing.toml does not exist; `claude-code-gateway keys new NAME` makes it" in (
+        result.stderr
+    )
+
+
+def test_key_of_a_missing_file(monkeypatch, tmp_path):
+    """`keys new` makes the file that API_KEYS_FILE names, whatever other settings say."""
+    monkeypatch.setenv("API_KEYS_FILE", "team/keys.toml")
+    monkeypatch.setenv("PORT", "eighty")
+    assert run("keys", "new", "alice").exit_code == 0
+    assert run("keys", "list").stdout == "alice\n"
+    assert (tmp_path / "team" / "keys.toml").exists()
+
+
+def test_unusable_file(monkeypatch, tmp_path):
+    """A file that the system refuses is named with the reason, without a traceback."""
+
+    def fail(port, reload):
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setattr(application, "serve", fail)
+    result = run()
+    assert (result.exit_code, result.stderr) == (1, "Error: /some/file: Permission denied\n")
 
 
 def test_free_port_is_kept(capsys):
@@ -115,7 +220,7 @@ def test_address(host, text):
 
 
 def test_one_source_of_settings():
-    """gunicorn.conf.py and `python -m wrapper` set the same."""
+    """gunicorn.conf.py and the program set the same."""
     ours = configuration()
     theirs = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     # These are new objects each time.
@@ -139,7 +244,7 @@ def test_wrong_settings_are_refused(monkeypatch):
 def test_no_app_without_settings():
     """With wrong settings a WSGI server gets their error instead of an app."""
     with pytest.raises(SettingsError, match="PORT: wrong"):
-        commands_alone(SettingsError(["PORT: wrong"]))
+        app_for_flask(SettingsError(["PORT: wrong"]))
 
 
 def test_demo_environment(tmp_path):

@@ -61,7 +61,7 @@ def head() -> str:
     rows = (f"#   {name:<{width}}  {meaning}\n" for name, meaning in CEILINGS.items())
     return (
         "# The callers' keys, and what each may do at most. The gateway reads this file again\n"
-        "# when it changes. `flask --app wsgi gateway keys new NAME` adds a key, and shows it\n"
+        "# when it changes. `claude-code-gateway keys new NAME` adds a key, and shows it\n"
         "# once: the file has only its hash. These ceilings may follow the hash:\n"
         f"#\n{''.join(rows)}\n[keys]\n\n"
     )

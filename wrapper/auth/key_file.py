@@ -142,7 +142,7 @@ def read(path: Path) -> str:
         return utf8.decode(path.read_bytes())
     except FileNotFoundError:
         raise KeysUnreadable(
-            [f"{path} does not exist; `flask --app wsgi gateway keys new NAME` makes it"]
+            [f"{path} does not exist; `claude-code-gateway keys new NAME` makes it"]
         ) from None
     except OSError as error:
         remedy = f"permit the user {os.getuid()} to read it"

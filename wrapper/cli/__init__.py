@@ -1,1 +1,1 @@
-"""The commands of `flask --app wsgi gateway`."""
+"""The commands of `claude-code-gateway` and of `flask … gateway`."""

@@ -1,4 +1,4 @@
-"""The commands `flask --app wsgi gateway doctor|models|settings|keys`."""
+"""The commands doctor, models, settings and keys, which are also those of `flask … gateway`."""
 
 from __future__ import annotations
 
@@ -13,29 +13,35 @@ from typing import NoReturn
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import FlaskGroup, with_appcontext
 
 from wrapper.cli import doctor, keys
+from wrapper.cli.group import Group, refusal
 from wrapper.gateway import Gateway
-from wrapper.settings import MASK, Settings, SettingsError, env_text, environment
+from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
 from wrapper.storage_checks import Finding, Level
 
 MISTAKES = "wrapper.mistakes"
 
-group = AppGroup("gateway", help="Manage the gateway.")
+group = Group("gateway", help="Manage the gateway.")
 group.add_command(keys.group)
 
 
-def commands_alone(error: SettingsError) -> Flask:
-    """Return an app without a gateway, whose commands report wrong settings.
+def app_for_flask(error: SettingsError) -> Flask:
+    """Return an app for `flask`, which looks for commands there, although the settings are wrong.
 
-    Only `flask` gets the app, and only to find its commands. A server gets the *error* raised.
+    Other callers, such as a server, get the *error* raised.
     """
     context = click.get_current_context(silent=True)
-    if context is None:
+    if context is None or not isinstance(context.find_root().command, FlaskGroup):
         raise error
-    if context.parent:
-        raise _refusal(error)
+    if context.parent:  # a command of `flask` itself, such as `run`
+        raise refusal(error)
+    return app_without_gateway(error)
+
+
+def app_without_gateway(error: SettingsError) -> Flask:
+    """Return an app whose commands report wrong settings."""
     app = Flask(__name__, static_folder=None)
     app.extensions[MISTAKES] = error
     app.cli.add_command(group)
@@ -43,8 +49,12 @@ def commands_alone(error: SettingsError) -> Flask:
 
 
 @group.command("doctor")
+@with_appcontext
 def examine() -> None:
-    """Check whether the gateway can serve: CLI, login, a turn, port and directories."""
+    """Check whether the gateway can serve, and say what to do if not.
+
+    The checks are of the settings, the CLI, the login, a turn, the port and directories.
+    """
     good = True
     with _silent_gateway() as gateway:
         for finding in _findings(gateway):
@@ -57,6 +67,7 @@ def examine() -> None:
 
 
 @group.command("models")
+@with_appcontext
 def list_models() -> None:
     """Print the models that a request may name."""
     with _silent_gateway() as gateway:
@@ -68,17 +79,27 @@ def list_models() -> None:
 
 
 @group.command("settings")
+@with_appcontext
 def list_settings() -> None:
     """Print every setting: its name, value, default and meaning."""
     gateway: Gateway | None = current_app.extensions.get("wrapper")
-    if gateway is None:
-        _fail()
+    settings = gateway.settings if gateway else _load()
     for row in fields(Settings):
-        value = getattr(gateway.settings, row.name)
+        value = getattr(settings, row.name)
         shown = MASK if value and not row.repr else env_text(value)
         click.echo(f"{row.name.upper()}={shown}")
         click.echo(f"    default: {env_text(row.default) or '(empty)'}")
         click.echo(f"    {row.metadata['meaning']}")
+    if gateway is None:
+        _fail()
+
+
+def _load() -> Settings:
+    """Return the settings, if only something else is wrong, such as a file that they name."""
+    try:
+        return load()
+    except SettingsError:
+        _fail()
 
 
 def _findings(gateway: Gateway | None) -> Iterator[Finding]:
@@ -114,8 +135,4 @@ def _silent_gateway() -> Iterator[Gateway | None]:
 
 
 def _fail() -> NoReturn:
-    raise _refusal(current_app.extensions[MISTAKES])
-
-
-def _refusal(error: SettingsError) -> click.ClickException:
-    return click.ClickException("\n  ".join(("these settings are wrong:", *error.mistakes)))
+    raise refusal(current_app.extensions[MISTAKES])

@@ -1,4 +1,4 @@
-"""The commands for the keys file, `flask --app wsgi gateway keys new|list|revoke`."""
+"""The commands for the keys file: `claude-code-gateway keys new|list|revoke`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterator
 
 import click
-from flask.cli import AppGroup
 
 from wrapper.auth import key_editor, key_file
+from wrapper.cli.group import Group
 from wrapper.schemas.keys import CEILINGS
 from wrapper.services.principal import Principal
 from wrapper.settings import SettingsError, environment
 
-group = AppGroup("keys", help="Manage the callers' keys in API_KEYS_FILE.")
+group = Group("keys", help="Manage the callers' keys in API_KEYS_FILE.")
 
 
 @group.command("new")

@@ -1,4 +1,4 @@
-"""The demo `python -m wrapper.testing.demo [PORT]`: gateway, SDK and CLI with a scripted model.
+"""The demo `claude-code-gateway demo [PORT]`: gateway, SDK and CLI with a scripted model.
 
 It needs no account and no network, and uses none. The gateway gets only the environment variables
 in PASSED, and a home, a temporary and a working directory that are removed at the end. It runs the
@@ -19,12 +19,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wrapper.__main__ import read_arguments
 from wrapper.services.claude.processes import binary
 from wrapper.smoke import Client
+from wrapper.testing import script
 from wrapper.testing.upstream import Upstream
 
 FIRST_LINE = "The model is scripted: it answers what the message asks for, and no Claude is asked."
@@ -49,7 +49,7 @@ class DemoGateway:
         for name in ("home", "tmp", "work"):
             (folder / name).mkdir()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wrapper", *([] if port is None else [str(port)])],
+            [sys.executable, "-m", "claude_code_gateway", "serve", *_given(port)],
             cwd=folder / "work",  # which has no .env
             env=variables(folder, upstream_url, os.environ),
             stdin=subprocess.DEVNULL,
@@ -122,9 +122,8 @@ def examples(url: str) -> list[tuple[str, str]]:
     ]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve until a signal arrives, and return the exit status."""
-    port = read_arguments(arguments, "python -m wrapper.testing.demo", reloads=False).port
+def main(port: int | None) -> int:
+    """Serve on *port*, or else on PORT, until a signal arrives, and return the exit status."""
     # A polled list: an Event that a handler sets could wait for a lock that this thread holds.
     signals: list[int] = []
     for number in ENDING:
@@ -163,7 +162,7 @@ def _serving(port: int | None) -> Iterator[DemoGateway]:
 def _print_examples(url: str) -> None:
     for title, command in examples(url):
         print(f"\n{title}\n{command}")
-    print("\nwrapper/testing/script.py lists what else it can answer. Ctrl-C ends it.", flush=True)
+    print(f"\n{script.__file__} lists what else it can answer. Ctrl-C ends it.", flush=True)
 
 
 def _curl(url: str, text: str, *options: str, **more: object) -> str:
@@ -173,5 +172,5 @@ def _curl(url: str, text: str, *options: str, **more: object) -> str:
     return shlex.join([*command, *header, "-d", body])
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _given(port: int | None) -> list[str]:
+    return [] if port is None else [str(port)]

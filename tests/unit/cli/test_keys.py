@@ -14,7 +14,7 @@ from flask.cli import FlaskGroup, ScriptInfo
 
 from wrapper import create_app
 from wrapper.auth.key_file import KeyFile, KeysError, hash_of
-from wrapper.cli.commands import commands_alone
+from wrapper.cli.commands import app_for_flask
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 
@@ -28,7 +28,7 @@ def run(request, tmp_path, monkeypatch):
     monkeypatch.setenv("API_KEYS_FILE", "keys.toml")
     apps = {
         "gateway": lambda: create_app(Settings(), engine=ScriptedEngine()),
-        "commands alone": lambda: commands_alone(KeysError(["there is no keys.toml"])),
+        "commands alone": lambda: app_for_flask(KeysError(["there is no keys.toml"])),
     }
     info = ScriptInfo(create_app=apps[request.param])
     runner = Flask("x").test_cli_runner()
@@ -117,7 +117,7 @@ def test_doctor_of_a_broken_file(tmp_path, monkeypatch):
         KeyFile("keys.toml")
     error = caught.value
     monkeypatch.setenv("API_KEYS_FILE", "keys.toml")
-    info = ScriptInfo(create_app=lambda: commands_alone(error))
+    info = ScriptInfo(create_app=lambda: app_for_flask(error))
     group = FlaskGroup(load_dotenv=False)
     runner = Flask("x").test_cli_runner()
     result = runner.invoke(group, ("gateway", "doctor"), obj=info, prog_name="flask")

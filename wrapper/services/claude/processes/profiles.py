@@ -18,7 +18,7 @@ OLDEST_VERSION = (2, 1, 248)
 # Older versions run commands unasked that print any file, such as `cat < FILE`.
 OLDEST_READ_ONLY = (2, 1, 330)
 HOW_TO_UPDATE = (
-    "pip install --no-deps -U claude-agent-sdk, or npm install -g @anthropic-ai/claude-code"
+    "pip install 'claude-code-gateway[claude]', or npm install -g @anthropic-ai/claude-code"
 )
 
 PASSED = (
