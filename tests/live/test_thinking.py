@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import openai
 import pytest
+
+from wrapper.services.messages.thinking_codec import dump_thinking, load_thinking
+from wrapper.services.turn import Thinking
 
 BUDGET = "claude-sonnet-4-5"
 NEWEST = "claude-sonnet-5-5"
 PLACE = {"type": "object", "properties": {"city": {"type": "string"}}}
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": "get_weather", "parameters": PLACE}},
     {"type": "function", "function": {"name": "get_time"}},
 ]
@@ -121,3 +126,53 @@ def test_demanded_call(remembering, upstream, new_session):
     upstream.clear()
     assert session.ask(result(called.calls[0]), "[[say Sunny.]]", **more).text == "Sunny."
     assert sent_kinds(upstream) == ["text", "tool_use"]
+
+
+def respond(server, model, asked, **more):
+    with openai.OpenAI(base_url=server.url, api_key="unused", max_retries=0) as client:
+        create: Any = client.responses.with_raw_response.create
+        raw = create(
+            model=model,
+            input=asked,
+            tools=[{"type": "function", **tool["function"]} for tool in TOOLS],
+            include=["reasoning.encrypted_content"],
+            reasoning={"effort": "low"},
+            **more,
+        )
+    return raw.parse(), raw.headers
+
+
+def output_of(items):
+    """Return what a client sends back: the items, and a result for each call."""
+    calls = [item.call_id for item in items if item.type == "function_call"]
+    results = [{"type": "function_call_output", "call_id": c, "output": "Sun."} for c in calls]
+    return [*(item.model_dump(exclude_none=True) for item in items), *results]
+
+
+@pytest.mark.parametrize("model", [BUDGET, NEWEST])
+def test_responses(remembering, upstream, model):
+    """In the Responses API the client keeps the thinking, encrypted, and sends it back."""
+    asked = [{"role": "user", "content": f"{THINK} {ROME} {TIME} [[together]]"}]
+    called, _ = respond(remembering, model, asked)
+    upstream.clear()
+    done = {"role": "user", "content": "[[say Sunny.]]"}
+    answer, _ = respond(remembering, model, [*asked, *output_of(called.output), done])
+    assert answer.output_text == "Sunny."
+    thinking = ["thinking", "redacted_thinking", "text", "tool_use", "tool_use"]
+    assert sent_kinds(upstream) == thinking
+
+
+@pytest.mark.parametrize(("model", "ignored"), [(BUDGET, "reasoning.effort"), (NEWEST, None)])
+def test_refused_thinking(remembering, upstream, model, ignored):
+    """Where the API refuses thinking that a client has altered, the turn runs without it."""
+    asked = [{"role": "user", "content": f"{THINK} {ROME}"}]
+    called, _ = respond(remembering, model, asked)
+    items = output_of(called.output)
+    first, *others = load_thinking(items[0]["encrypted_content"])
+    assert isinstance(first, Thinking)
+    items[0]["encrypted_content"] = dump_thinking([replace(first, text="x"), *others])
+    upstream.clear()
+    done = {"role": "user", "content": "[[say Sunny.]]"}
+    answer, headers = respond(remembering, model, [*asked, *items, done])
+    assert (answer.output_text, headers.get("x-ignored-params")) == ("Sunny.", ignored)
+    assert [request.ended for request in upstream.requests] == ["refused", "done"]

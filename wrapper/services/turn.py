@@ -241,7 +241,8 @@ class Turn:
     `appends` puts `system` after the engine's own system prompt instead of replacing that. For a
     turn of a `session` the engine may keep a process, so that the next turn is quick. `compacts`
     says that a conversation too long for the model is summarised. `thinking` is how the model
-    thinks, if it does. `adapted` lists the paths of what the client sent in another form.
+    thinks, if it does, and `effort_param` the client's name for `sampling.effort`. `adapted` lists
+    the paths of what the client sent in another form.
 
     An engine that asks the model several times calls `may_go_on` before each further request, after
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
@@ -261,5 +262,6 @@ class Turn:
     session: SessionKey | None = None
     compacts: bool = False
     thinking: ThinkingMode = "budget"
+    effort_param: str = field(default="reasoning_effort", compare=False)
     adapted: tuple[str, ...] = field(default=(), compare=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,18 +12,23 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wrapper.errors import ContextLengthExceeded, Unavailable, UpstreamAuthentication
+from wrapper.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    Unavailable,
+    UpstreamAuthentication,
+)
 from wrapper.notes import Notes
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
-from wrapper.services.claude.errors import DiedEarly
+from wrapper.services.claude.errors import DiedEarly, refuses_thinking
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import image_limits
-from wrapper.services.claude.protocol.thinking_history import with_valid_thinking
+from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
 from wrapper.services.claude.status import Status
 from wrapper.services.events import (
     Acquisition,
@@ -43,6 +49,8 @@ from wrapper.settings import Settings
 if TYPE_CHECKING:
     from wrapper.services.claude.conversation.compaction import Compaction
     from wrapper.services.claude.conversation.conversation import Conversation
+
+log = logging.getLogger(__name__)
 
 # How many processes are tried if each one ends before it was asked anything.
 ATTEMPTS = 3
@@ -110,18 +118,31 @@ class ClaudeEngine:
                 async for event in events:
                     begun = begun or isinstance(event, Started)
                     yield event
-        except ContextLengthExceeded:
-            if begun or not turn.compacts:
+        except InvalidRequest as error:
+            changed = None if begun else self._run_changed(turn, leaving, error)
+            if changed is None:
                 raise
-            async with aclosing(self._run_compacted(turn, leaving)) as events:
+            async with aclosing(changed) as events:
                 async for event in events:
                     yield event
+
+    def _run_changed(
+        self, turn: Turn, leaving: asyncio.Event, error: InvalidRequest
+    ) -> AsyncGenerator[Event] | None:
+        """Run *turn* with another history, which *error* does not hold for, if there is one."""
+        if isinstance(error, ContextLengthExceeded):
+            return self._run_compacted(turn, leaving) if turn.compacts else None
+        messages = without_thinking(turn.messages)
+        if messages == turn.messages or not refuses_thinking(error):
+            return None
+        log.warning("the model's API refused thinking blocks of the history; they are left out")
+        return self._run_once(replace(turn, messages=messages), leaving)
 
     async def _run_once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         leases, began = self._leases(), time.monotonic()
         wanted, turn = turn.sampling.effort, with_valid_thinking(turn)
-        if wanted and wanted != turn.sampling.effort:
-            yield Noted(Notes(ignored_params=("reasoning_effort",)))
+        if wanted not in (None, turn.sampling.effort):
+            yield Noted(Notes(ignored_params=(turn.effort_param,)))
         for attempt in range(ATTEMPTS):
             lease, state = await leases.lease(turn), None
             try:

@@ -53,6 +53,11 @@ LONG_RETRY_SECONDS = 60
 MAX_REASON_CHARACTERS = 2000
 Raw = dict[str, Any]
 
+_THINKING_REFUSED = re.compile(
+    r"signature in thinking block|data in redacted_thinking block|thinking\.signature: Field"
+    r"|thinking blocks in the latest assistant message cannot be modified"
+)
+
 _PREFIX = re.compile(
     r"^(Failed to authenticate\. )?API Error: (Request rejected )?(\(?\d{3}\)?[ ·]+)?"
 )
@@ -131,6 +136,11 @@ def error_of(result: Raw, notice: str, *, gave_up: bool = False) -> ApiError:
         message = f"{error.message.removesuffix('.')}. {LONG_WAIT}"
         return error.replace(retry_after=LONG_RETRY_SECONDS, message=message)
     return error
+
+
+def refuses_thinking(error: ApiError) -> bool:
+    """Say whether the API refused a thinking block of the history."""
+    return _THINKING_REFUSED.search(error.message.replace("`", "")) is not None
 
 
 def tells_why(result: Raw, notice: str) -> bool:

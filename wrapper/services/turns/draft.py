@@ -46,7 +46,7 @@ class Draft:
             session=session,
             strict=self.strict,
         )
-        return replace(turn, thinking=self.thinking)
+        return replace(turn, thinking=self.thinking, effort_param=self.request.effort_param)
 
 
 def make_draft(

@@ -4,7 +4,7 @@ import pytest
 
 from wrapper import errors
 from wrapper.routes.headers import error_headers
-from wrapper.services.claude.errors import error_of, error_of_retry
+from wrapper.services.claude.errors import error_of, error_of_retry, refuses_thinking
 
 
 def result(status=None, text="", **more):
@@ -200,3 +200,24 @@ def test_errors_of_the_cli():
 def test_a_wait_of_unknown_length():
     """The error says that the length of the wait is not known."""
     assert "more than a minute" in error_of(result(429), "", gave_up=True).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "refuses"),
+    [
+        ("messages.1.content.0: Invalid `signature` in `thinking` block", True),
+        ("messages.1.content.0: Invalid signature in thinking block. It is bound", True),
+        ("messages.3.content.1: Invalid `data` in `redacted_thinking` block", True),
+        ("messages.1.content.0.thinking.signature: Field required", True),
+        (
+            "messages.9.content.15: `thinking` or `redacted_thinking` blocks in the latest "
+            "assistant message cannot be modified.",
+            True,
+        ),
+        ("`temperature` may only be set to 1 when thinking is enabled", False),
+    ],
+)
+def test_refused_thinking(reason, refuses):
+    """A refusal of a thinking block is known by the API's words."""
+    error = error_of(result(400, f"API Error: 400 {reason}"), "")
+    assert refuses_thinking(error) == refuses
