@@ -11,6 +11,7 @@ from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError
 from wrapper.settings import check as check_settings
 from wrapper.settings import load as load_settings
+from wrapper.storage_checks import Level, check_temporary_directory
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class StartCheck:
 
 def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
     """Return the checks that apply to *settings*, which are valid by themselves."""
-    checks = [StartCheck("engine", lambda: engines.check(settings))]
+    checks = [
+        StartCheck("TMPDIR", _check_temporary_directory),
+        StartCheck("engine", lambda: engines.check(settings)),
+    ]
     if settings.api_keys_file:
         checks.append(StartCheck(SETTING, lambda: _check_keys(settings)))
     if settings.redis_url:
@@ -54,6 +58,13 @@ def mistakes_of(settings: Settings) -> list[str]:
         except SettingsError as error:
             mistakes += error.mistakes
     return mistakes
+
+
+def _check_temporary_directory() -> str:
+    finding = check_temporary_directory()
+    if finding.level is Level.FAILED:
+        raise SettingsError([f"{finding.subject}: {finding.message}"])
+    return finding.message
 
 
 def _check_keys(settings: Settings) -> str:

@@ -37,7 +37,7 @@ class Finding:
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Check where the gateway keeps files, usage and sessions."""
-    yield check_temporary_directory()
+    yield from _passed_over()
     yield _agents_directory(settings)
     yield _usage(settings)
     if "://" in settings.session_store:
@@ -45,18 +45,26 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 
 def check_temporary_directory() -> Finding:
-    """Check TMPDIR. If it cannot be used, the system's directories are."""
+    """Check the directory for temporary files, without which no gateway starts."""
     try:
         used = tempfile.gettempdir()
         _write_in(Path(used))
     except OSError as error:
         remedy = "free space or make it writable, or set TMPDIR to another directory"
         return Finding("TMPDIR", Level.FAILED, f"{_reason(error)}; {remedy}")
+    return Finding("TMPDIR", Level.OK, f"{used} can be written")
+
+
+def _passed_over() -> Iterator[Finding]:
+    """Yield a warning if Python uses another directory than TMPDIR, which it cannot write."""
     chosen = os.environ.get("TMPDIR")
+    try:
+        used = tempfile.gettempdir()
+    except FileNotFoundError:  # see check_temporary_directory
+        return
     if chosen and Path(chosen).resolve() != Path(used).resolve():
         why = f"{chosen} cannot be written, so {used} is used; make it writable, or set another"
-        return Finding("TMPDIR", Level.WARNING, why)
-    return Finding("TMPDIR", Level.OK, f"{used} can be written")
+        yield Finding("TMPDIR", Level.WARNING, why)
 
 
 def _agents_directory(settings: Settings) -> Finding:

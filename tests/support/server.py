@@ -48,7 +48,7 @@ class Server:
         self.folder = folder
         for name in ("home", "tmp", "cwd"):
             (folder / name).mkdir()
-        environment = {
+        variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
@@ -61,13 +61,14 @@ class Server:
             "CLAUDE_CLI_PATH": cli.current(),
             **variables,
         }
-        self.temporary = Path(environment["TMPDIR"])
+        self.environment = {name: value for name, value in variables.items() if value}
+        self.temporary = Path(variables["TMPDIR"])
         self._forks = program[0] == "gunicorn"
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [*launcher, *program, *arguments],
             cwd=folder / "cwd",
-            env={name: value for name, value in environment.items() if value},
+            env=self.environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )

@@ -38,7 +38,8 @@ def test_nothing_is_left(settings, tmp_path):
     """If all is well each check says so, and makes neither a directory nor the usage database."""
     findings = found(settings())
     assert {finding.level for finding in findings.values()} == {Level.OK}
-    assert set(findings) == {"TMPDIR", "SESSION_DIR", "USAGE_DB"}
+    assert set(findings) == {"SESSION_DIR", "USAGE_DB"}
+    assert check_temporary_directory().level is Level.OK
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,10 +141,10 @@ def test_no_temporary_directory(monkeypatch):
     assert "set TMPDIR to another directory" in finding.message
 
 
-def test_other_temporary_directory(monkeypatch, tmp_path):
+def test_other_temporary_directory(settings, monkeypatch, tmp_path):
     """A TMPDIR that Python passed over is a warning that names the directory in its place."""
     monkeypatch.setenv("TMPDIR", "/proc")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    finding = check_temporary_directory()
+    finding = found(settings())["TMPDIR"]
     assert finding.level is Level.WARNING
     assert finding.message.startswith(f"/proc cannot be written, so {tmp_path} is used")

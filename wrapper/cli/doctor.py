@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from wrapper import errors
@@ -11,18 +11,22 @@ from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
+from wrapper.services.claude import base_url
 from wrapper.services.claude.errors import HOW_TO_LOG_IN
 from wrapper.services.claude.login import detect_login
 from wrapper.services.claude.processes.binary import NoBinary, choose
+from wrapper.services.claude.setup_errors import SetupError
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
-from wrapper.settings import Settings, SettingsError, explain, load
+from wrapper.settings import Settings, SettingsError, environment, explain, load
 from wrapper.start_checks import start_checks
 from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
 TURN_SECONDS = 90.0
+# The pause before the next look at whether processes have booted.
+POLL_SECONDS = 0.1
 QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),), profile="plain")
 
 # What to do if the turn fails with one of these errors.
@@ -40,12 +44,15 @@ _CHECK_NETWORK = "check the network, the proxies, and ANTHROPIC_BASE_URL if it i
 
 def examine(gateway: Gateway) -> Iterator[Finding]:
     """Check *gateway*. This starts its engine and runs one turn; the caller closes the gateway."""
-    yield from _examine_machine(gateway.settings)
+    start = [*_examine_start(gateway.settings)]
+    yield from (*start, *_examine_machine(gateway.settings))
+    if _fails(start):
+        yield Finding("turn", Level.FAILED, "not tried, since the server does not start")
+        return
     status = gateway.engine.describe()
-    cli = _cli(status["cli"])
-    yield cli
-    yield _login(status)
-    if cli.level is Level.FAILED:
+    processes = [_cli(status["cli"]), *_other_profiles(gateway)]
+    yield from (*processes, _login(status), _model_api(environment()))
+    if processes[0].level is Level.FAILED:
         yield Finding("turn", Level.FAILED, "not tried without the CLI")
     else:
         yield _turn(gateway)
@@ -56,29 +63,35 @@ def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Ite
     try:
         settings = load()
     except SettingsError:
-        yield from _mistakes(error)
-        yield check_temporary_directory()
-        yield installed_cli(environment)
+        yield from (*_mistakes(error), check_temporary_directory(), installed_cli(environment))
     else:  # the settings are valid, but do not fit this machine
-        findings = [*_examine_machine(settings)]
-        yield from findings
-        if not any(finding.level is Level.FAILED for finding in findings):
-            yield from _mistakes(error)
+        start = [*_examine_start(settings)]
+        yield from start if _fails(start) else _mistakes(error)
+        yield from _examine_machine(settings)
     login = detect_login(environment)
     yield _login({"method": login.method, "reason": login.reason, "missing": login.missing})
+    yield _model_api(environment)
 
 
-def _examine_machine(settings: Settings) -> Iterator[Finding]:
-    """Check what the server checks at its start."""
+def _examine_start(settings: Settings) -> Iterator[Finding]:
+    """Run the checks that the server runs before it starts."""
     yield Finding("settings", Level.OK, "all valid")
     for check in start_checks(settings):
         try:
             yield Finding(check.subject, Level.OK, check.run())
         except SettingsError as error:
             yield from _mistakes(SettingsError(explain(error.mistakes)))
+
+
+def _examine_machine(settings: Settings) -> Iterator[Finding]:
+    """Check what the server logs at its start, and what it meets when it binds its port."""
     yield from check_storage(settings)
     yield check_address(settings)
     yield Finding("commands", Level.OK, confinement(settings).value)
+
+
+def _fails(findings: Iterable[Finding]) -> bool:
+    return any(finding.level is Level.FAILED for finding in findings)
 
 
 def _mistakes(error: SettingsError) -> Iterator[Finding]:
@@ -103,6 +116,22 @@ def _cli(status: Mapping[str, Any]) -> Finding:
     return Finding("claude", Level.OK, f"{status['version']} at {status['path']}")
 
 
+def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
+    """Yield why processes of a profile do not start, if those of the one that was asked do."""
+    deadline = time.monotonic() + gateway.settings.boot_timeout
+    while _booting(pools := gateway.engine.health().get("pools", {})):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    for name, pool in pools.items():
+        if pool["status"] == "failing":
+            yield Finding(f"profile {name}", Level.FAILED, pool["error"])
+
+
+def _booting(pools: Mapping[str, Any]) -> bool:
+    return any(pool["status"] == "booting" for pool in pools.values())
+
+
 def _login(status: Mapping[str, Any]) -> Finding:
     """Check the login alone; `_cli` reports a CLI that does not run."""
     error = status.get("cli", {}).get("error")
@@ -110,6 +139,14 @@ def _login(status: Mapping[str, Any]) -> Finding:
     login = f"{status['method']} ({status['reason']})"
     level = Level.FAILED if missing else Level.OK
     return Finding("login", level, "; ".join((login, *missing)))
+
+
+def _model_api(environment: Mapping[str, str]) -> Finding:
+    """Show where the model's API is, which a mistake makes another server."""
+    url, remark = base_url.describe(environment)
+    if remark:
+        return Finding("model API", Level.WARNING, f"{url}: {remark}")
+    return Finding("model API", Level.OK, url)
 
 
 def _turn(gateway: Gateway) -> Finding:
@@ -121,8 +158,14 @@ def _turn(gateway: Gateway) -> Finding:
         why = f"there was no answer within {TURN_SECONDS:g} s"
         return Finding("turn", Level.FAILED, f"{why}; {_CHECK_NETWORK}")
     except ApiError as error:
-        remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
-        remedy = next(remedies, _CHECK_NETWORK)
-        return Finding("turn", Level.FAILED, f"{error.message} To do: {remedy}.")
+        return Finding("turn", Level.FAILED, error.message + _remedy(error))
     took = time.monotonic() - began
     return Finding("turn", Level.OK, f"{answer.body['model']} answered in {took:.1f} s")
+
+
+def _remedy(error: ApiError) -> str:
+    """Return what to do, as a sentence after the error's message, unless that says so itself."""
+    if isinstance(error, SetupError):
+        return ""
+    remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
+    return f" To do: {next(remedies, _CHECK_NETWORK)}."

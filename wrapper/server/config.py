@@ -16,12 +16,13 @@ from gunicorn.workers.base import Worker
 
 from wrapper import prometheus, start_checks
 from wrapper.auth import guard
-from wrapper.server import log_setup, start_line
+from wrapper.server import log_setup, ports, start_line
 from wrapper.server.timeouts import limit_connections
 from wrapper.server.worker import DrainingWorker
 from wrapper.services import resources
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory
 from wrapper.settings import Settings, SettingsError
+from wrapper.storage_checks import Level, check_storage
 
 # The descriptors of a turn: its connection, a loop, and pipes to its process and to the next one,
 # with copies.
@@ -137,8 +138,23 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
             )
         if server.cfg.workers > 1 and prometheus.installed():
             _share_metrics()
+        _report_problems(server, settings)
 
     return on_starting
+
+
+def _report_problems(server: Any, settings: Settings) -> None:
+    """Log what impairs the gateway, and say what to do if its port is taken.
+
+    gunicorn tries for some seconds to bind the port, which a previous server may be leaving.
+    """
+    for finding in check_storage(settings):
+        if finding.level is not Level.OK:
+            server.log.warning("%s: %s", finding.subject, finding.message)
+    inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
+    own = (settings.host, settings.port)
+    if own in server.cfg.address and not inherited and (why := ports.why_not(*own)):
+        server.log.error("PORT: %s port %d: %s", *own, why)
 
 
 def _share_metrics() -> None:

@@ -50,14 +50,14 @@ def test_success():
     engine = Engine()
     status, lines = run("doctor", engine)
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["ok"] * 10
+    assert [line.split()[0] for line in lines] == ["ok"] * 11
     machine = ["settings", "engine", "TMPDIR", "SESSION_DIR", "USAGE_DB", "address", "commands"]
     subjects = [line[8:].partition(":")[0] for line in lines]
-    assert subjects == [*machine, "claude", "login", "turn"]
+    assert subjects == [*machine, "claude", "login", "model API", "turn"]
     assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
     assert "2.1.300 at /bin/claude" in lines[7]
     assert lines[8] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
-    assert lines[9].startswith("ok      turn: scripted-model answered in 0.")
+    assert lines[10].startswith("ok      turn: scripted-model answered in 0.")
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
 

@@ -21,6 +21,7 @@ from wrapper.errors import (
     UpstreamAuthentication,
     UpstreamFailed,
 )
+from wrapper.services.claude.setup_errors import setup_error
 
 
 class BootFailed(Exception):
@@ -176,6 +177,8 @@ def _make_error(result: Raw, notice: str) -> ApiError:
             param="messages",
             quote=reason,
         )
+    if error := setup_error(text, status, result.get("api_error_type")):
+        return error
     if status in STATUSES:
         return STATUSES[status](reason)
     if isinstance(status, int):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from wrapper.services.claude import base_url
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
@@ -23,6 +24,7 @@ def check(settings: Settings, environment: Mapping[str, str]) -> Binary:
     """Return the binary to run. Raises SettingsError, with all mistakes, if it cannot serve."""
     user_mistakes = [*_check_user(settings)]
     mistakes = [*confinement.mistakes(settings), *user_mistakes]
+    mistakes += base_url.mistakes(environment)
     if not user_mistakes:  # else nothing can be tried as that user
         mistakes += _check_binary(settings, environment)
         mistakes += _check_access(settings, environment)

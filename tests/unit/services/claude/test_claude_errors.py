@@ -28,7 +28,8 @@ def result(status=None, text="", **more):
 )
 def test_statuses(status, kind, retry_after):
     """Each status of the model's API becomes one of the gateway's errors."""
-    error = error_of(result(status, f"API Error: {status} it said so"), "")
+    text = f"API Error: {status} it said so"
+    error = error_of(result(status, text, api_error_type="some_error"), "")
     assert type(error) is kind
     assert error_headers(error).get("Retry-After") == retry_after
 
