@@ -19,6 +19,8 @@ from tests.support import cli, faults
 from tests.support.broken_upstream import BrokenUpstream
 from tests.support.server import DEADLINE, Server
 from wrapper.services.claude import setup_errors
+from wrapper.services.claude.errors import Refused
+from wrapper.services.claude.processes.compatibility import check_read_only
 
 DOCTOR = (sys.executable, "-m", "flask", "--app", "wsgi", "gateway", "doctor")
 NOBODY = "http://127.0.0.1:9"
@@ -28,6 +30,15 @@ REDIS_IS_DOWN = (
     "Connection refused.); until then"
 )
 READ_ONLY = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+# Programs in the folder of each test, and what they print.
+PROGRAMS = {"old": "2.1.300 (Claude Code)", "other": "hello"}
+CORRECT_PATH = (
+    "To do: correct the path, or remove the setting; then the gateway uses the claude in the PATH, "
+    "or the one in claude-agent-sdk"
+)
+with pytest.raises(Refused) as _refused:
+    check_read_only("2.1.300")
+OLD = str(_refused.value)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,21 @@ SETUPS = {
         "'api.example.com' is no URL of an API; write it with http:// or https:// and a host, such "
         "as https://api.anthropic.com",
         ANTHROPIC_BASE_URL="api.example.com",
+    ),
+    "no claude": refused(
+        "CLAUDE_CLI_PATH",
+        f"/nowhere/claude does not exist. {CORRECT_PATH}",
+        CLAUDE_CLI_PATH="/nowhere/claude",
+    ),
+    "no claude but an old one": refused(
+        "CLAUDE_CLI_PATH",
+        f"{{folder}}/old: {OLD}. {CORRECT_PATH}",
+        CLAUDE_CLI_PATH="{folder}/old",
+    ),
+    "another program": refused(
+        "CLAUDE_CLI_PATH",
+        f"{{folder}}/other is not Claude Code: --version wrote 'hello'. {CORRECT_PATH}",
+        CLAUDE_CLI_PATH="{folder}/other",
     ),
     "no write access": Setup(
         "TMPDIR",
@@ -191,6 +217,9 @@ def test_broken_setup(tmp_path, broken_upstream, taken_port, quick_claude, name)
     setup = SETUPS[name]
     if setup.launcher and not shutil.which(setup.launcher[0]):
         cli.missing(f"{setup.launcher[0]} program")
+    for file, prints in PROGRAMS.items():
+        (tmp_path / file).write_text(f"#!/bin/sh\necho '{prints}'\n")
+        (tmp_path / file).chmod(0o755)
     names = {"upstream": broken_upstream, "folder": tmp_path, "port": taken_port}
     advice = setup.advice.format(**names)
     claude = {} if setup.real_cli else {"CLAUDE_CLI_PATH": quick_claude}

@@ -117,14 +117,14 @@ def _cli(status: Mapping[str, Any]) -> Finding:
 
 
 def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
-    """Yield why processes of a profile do not start, if those of the one that was asked do."""
+    """Yield why processes of the profile do not start in which no turn is tried."""
     deadline = time.monotonic() + gateway.settings.boot_timeout
     while _booting(pools := gateway.engine.health().get("pools", {})):
         if time.monotonic() > deadline:
             break
         time.sleep(POLL_SECONDS)
     for name, pool in pools.items():
-        if pool["status"] == "failing":
+        if pool["status"] == "failing" and name != QUESTION.profile:
             yield Finding(f"profile {name}", Level.FAILED, pool["error"])
 
 

@@ -21,14 +21,18 @@ CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
 class Engine(ScriptedEngine):
     """A scripted engine with a given CLI and login."""
 
-    def __init__(self, *steps, cli=None, missing=()):
+    def __init__(self, *steps, cli=None, missing=(), health=None):
         super().__init__(lambda turn: steps or answer("OK."))
+        self._health = health
         self.closed = False
         login = {"method": "anthropic", "reason": "ANTHROPIC_API_KEY is set"}
         self._status = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}
 
     def describe(self):
         return self._status
+
+    def health(self):
+        return self._health or super().health()
 
     def close(self):
         self.closed = True
@@ -51,7 +55,7 @@ def test_success():
     status, lines = run("doctor", engine)
     assert status == 0
     assert [line.split()[0] for line in lines] == ["ok"] * 11
-    machine = ["settings", "engine", "TMPDIR", "SESSION_DIR", "USAGE_DB", "address", "commands"]
+    machine = ["settings", "TMPDIR", "engine", "SESSION_DIR", "USAGE_DB", "address", "commands"]
     subjects = [line[8:].partition(":")[0] for line in lines]
     assert subjects == [*machine, "claude", "login", "model API", "turn"]
     assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
@@ -106,6 +110,16 @@ def test_cli_missing():
     assert status == 1
     assert failures(lines) == [f"FAILED  claude: {why}", "FAILED  turn: not tried without the CLI"]
     assert not engine.turns
+
+
+def test_broken_profile():
+    """If processes of the other profile do not start, the doctor fails and says why."""
+    broken = {"status": "failing", "ready": 0, "booting": 0, "error": "It is too old."}
+    pools = {"plain": {"status": "ready"}, "agent": broken}
+    engine = Engine(health={"status": "failing", "pools": pools})
+    status, lines = run("doctor", engine)
+    assert status == 1
+    assert failures(lines) == ["FAILED  profile agent: It is too old."]
 
 
 def test_not_logged_in():
