@@ -32,10 +32,6 @@ REDIS_IS_DOWN = (
 READ_ONLY = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
 # Programs in the folder of each test, and what they print.
 PROGRAMS = {"old": "2.1.300 (Claude Code)", "other": "hello"}
-CORRECT_PATH = (
-    "To do: correct the path, or remove the setting; then the gateway uses the claude in the PATH, "
-    "or the one in claude-agent-sdk"
-)
 with pytest.raises(Refused) as _refused:
     check_read_only("2.1.300")
 OLD = str(_refused.value)
@@ -69,6 +65,16 @@ def refused(subject: str, advice: str, **variables: str) -> Setup:
     return Setup(subject, advice, variables, starts=False)
 
 
+def wrong_cli(path: str, why: str) -> Setup:
+    """Return a setup whose CLAUDE_CLI_PATH is no program that may serve."""
+    return refused(
+        "CLAUDE_CLI_PATH",
+        f"{why}. To do: correct the path, or remove the setting; then the gateway uses the "
+        f"claude in the PATH, or the one in claude-agent-sdk (CLAUDE_CLI_PATH={path} from the environment)",
+        CLAUDE_CLI_PATH=path,
+    )
+
+
 def impaired(subject: str, advice: str, **variables: str) -> Setup:
     """Return a setup with which turns are answered, and something else does not work."""
     return Setup(subject, advice, variables, serves=True)
@@ -92,20 +98,10 @@ SETUPS = {
         "as https://api.anthropic.com",
         ANTHROPIC_BASE_URL="api.example.com",
     ),
-    "no claude": refused(
-        "CLAUDE_CLI_PATH",
-        f"/nowhere/claude does not exist. {CORRECT_PATH}",
-        CLAUDE_CLI_PATH="/nowhere/claude",
-    ),
-    "no claude but an old one": refused(
-        "CLAUDE_CLI_PATH",
-        f"{{folder}}/old: {OLD}. {CORRECT_PATH}",
-        CLAUDE_CLI_PATH="{folder}/old",
-    ),
-    "another program": refused(
-        "CLAUDE_CLI_PATH",
-        f"{{folder}}/other is not Claude Code: --version wrote 'hello'. {CORRECT_PATH}",
-        CLAUDE_CLI_PATH="{folder}/other",
+    "no claude": wrong_cli("/nowhere/claude", "/nowhere/claude does not exist"),
+    "an old claude": wrong_cli("{folder}/old", f"{{folder}}/old: {OLD}"),
+    "another program": wrong_cli(
+        "{folder}/other", "{folder}/other is not Claude Code: --version wrote 'hello'"
     ),
     "no write access": Setup(
         "TMPDIR",

@@ -61,7 +61,7 @@ def examine() -> None:
             click.echo(str(finding))
             good = good and finding.level is not Level.FAILED
     if gateway is None:
-        click.echo("The turn and the address can be checked once the settings are valid.")
+        click.echo("A turn can be tried once nothing of this fails.")
     if not good:
         sys.exit(1)
 

@@ -20,7 +20,7 @@ from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
 from wrapper.services.request import ChatRequest
-from wrapper.settings import Settings, SettingsError, environment, explain, load
+from wrapper.settings import Settings, SettingsError, environment, explain, load, warnings
 from wrapper.start_checks import start_checks
 from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
 
@@ -76,6 +76,8 @@ def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Ite
 def _examine_start(settings: Settings) -> Iterator[Finding]:
     """Run the checks that the server runs before it starts."""
     yield Finding("settings", Level.OK, "all valid")
+    for warning in warnings():
+        yield Finding("settings", Level.WARNING, warning)
     for check in start_checks(settings):
         try:
             yield Finding(check.subject, Level.OK, check.run())
