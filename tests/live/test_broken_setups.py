@@ -69,8 +69,9 @@ def wrong_cli(path: str, why: str) -> Setup:
     """Return a setup whose CLAUDE_CLI_PATH is no program that may serve."""
     return refused(
         "CLAUDE_CLI_PATH",
-        f"{why}. To do: correct the path, or remove the setting; then the gateway uses the "
-        f"claude in the PATH, or the one in claude-agent-sdk (CLAUDE_CLI_PATH={path} from the environment)",
+        f"{why}. To do: correct the path, or remove the setting; then the gateway uses the claude "
+        "in the PATH, or the one in claude-agent-sdk "
+        f"(CLAUDE_CLI_PATH={path} from the environment)",
         CLAUDE_CLI_PATH=path,
     )
 
