@@ -102,7 +102,7 @@ def variables(folder: Path, upstream_url: str, environment: Mapping[str, str]) -
         "ANTHROPIC_API_KEY": "sk-scripted",
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "GRACEFUL_TIMEOUT": "1",
-        "LOG_LEVEL": "warning",
+        "LOG_LEVEL": "error",  # one of the examples fails, which is a warning
     }
 
 
