@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -202,6 +203,21 @@ def test_compared_times():
     times = [re.findall(r"\d+(?= ms)", " ".join(row)) for row in rows if "first token" in row[0]]
     gateway, claude, gateway_8, claude_8, _ = medians()
     assert times == [[claude, gateway], [claude_8, gateway_8]]
+
+
+def test_quoted_messages():
+    """Each message that the page of troubleshooting quotes is in the code."""
+    quotes = {
+        " ".join(quote.split())
+        for quote in re.findall("“(.+?)”", TEXTS["troubleshooting.md"], re.S)
+    }
+    code = "".join(path.read_text() for path in sorted((ROOT / "wrapper").rglob("*.py")))
+    # Constants in messages, and literals that continue on the next line.
+    for name, value in {"{SETTING}": "CLAUDE_CLI_PATH", "{PACKAGE}": "claude-agent-sdk"}.items():
+        code = code.replace(name, value)
+    text = re.sub(r"\"\s*\n\s*f?\"", "", code)
+    of_the_system = {"quotes", os.strerror(errno.EADDRINUSE)}
+    assert sorted(quote for quote in quotes - of_the_system if quote not in text) == []
 
 
 def test_sample_answer():
