@@ -220,6 +220,15 @@ def test_quoted_messages():
     assert sorted(quote for quote in quotes - of_the_system if quote not in text) == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "operations.md", "faq.md"])
+def test_terms(page):
+    """Where a page says how to log in, it says whom a subscription's login may serve."""
+    text = " ".join(TEXTS[page].split())
+    terms = "Anthropic's terms restrict the login of a subscription to Claude Code and claude.ai"
+    assert terms in text
+    assert re.search(r"(API key|`ANTHROPIC_API_KEY`\)?), (Amazon )?Bedrock or Vertex AI", text)
+
+
 def test_sample_answer():
     """The README's sample has the fields of an answer."""
     (sample,) = re.findall(r"```json\n(.*?)```", TEXTS["README.md"], re.S)
