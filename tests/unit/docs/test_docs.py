@@ -16,6 +16,7 @@ from wrapper.errors import ApiError
 from wrapper.routes import sse
 from wrapper.routes.sse import HEARTBEAT_SECONDS
 from wrapper.schemas.chat.claude_options import ClaudeSchema
+from wrapper.schemas.health import HealthSchema
 from wrapper.settings import Settings
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.demo import FIRST_LINE
@@ -236,6 +237,15 @@ def test_sample_answer():
     body = {"messages": [{"role": "user", "content": "Say hello."}]}
     answer = app.test_client().post("/v1/chat/completions", json=body)
     assert shape(json.loads(sample)) == shape(answer.json)
+
+
+def test_sample_health():
+    """The sample of /health follows the schema, and has all that every gateway reports."""
+    (sample,) = re.findall(r"```json\n(.*?)```", TEXTS["operations.md"], re.S)
+    health = json.loads(sample)
+    assert HealthSchema().validate(health) == {}
+    client = create_app(Settings(), engine=ScriptedEngine()).test_client()
+    assert health.keys() >= client.get("/health").json.keys()
 
 
 def test_demo_picture():
