@@ -255,7 +255,7 @@ def test_locks_follow_the_requirements():
 def test_service_reads_its_keys(tmp_path):
     """By the unit's own commands the service can read the keys, but not change them or read env."""
     group = grp.getgrgid(os.getgid()).gr_name
-    program = f"{sys.executable} -m flask --app {ROOT}/wsgi.py gateway keys"
+    program = f"{sys.executable} -m claude_code_gateway keys"
     script = "\n".join(re.findall(r"^#   (install .*|export .*|.* keys new .*)$", UNIT, re.M))
     for old, new in {
         "/opt/claude-code-gateway/.venv/bin/claude-code-gateway keys": program,
