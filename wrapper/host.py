@@ -1,46 +1,68 @@
-"""The memory and cores of this machine, within a container's limits."""
+"""The machine: its memory, cores and processes, and what only Linux can do.
+
+psutil reports them on every system. Linux alone has limits of containers, and cheaper ways to read
+what is read for each request.
+"""
 
 from __future__ import annotations
 
 import math
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+import psutil
+
+# Read when they are used: tests hide Linux by changing them (tests/support/hidden_linux.py).
+LINUX = sys.platform == "linux"
 PROC = Path("/proc")
 CGROUP = Path("/sys/fs/cgroup")
+UNTESTED = (
+    "this system is not Linux, the only one that the gateway is tested on. CLAUDE_SANDBOX and "
+    "CLAUDE_USER are refused here, Claude Code's login in a Keychain is not used, and some limits "
+    "are looser: see docs/operations.md, Other systems than Linux"
+)
 # Memory for two more processes. If less is left, memory is scarce.
 SPARE_BYTES = 512 * 1024**2
 LIMITS = ("memory.max", "memory.limit_in_bytes")  # in cgroups of version 2 and 1
+# The clock of a process's CPU time, as clock_getcpuclockid() encodes it on Linux.
+_CPUCLOCK_SCHED = 2
 
 
-def memory(proc: Path = PROC, cgroup: Path = CGROUP) -> int | None:
+def memory() -> int | None:
     """Return the bytes of memory for all processes here; None if unknown."""
-    lines = (line.split() for line in _text(proc / "meminfo").splitlines())
-    total = [int(line[1]) * 1024 for line in lines if line[0] == "MemTotal:"]
-    limits = (
-        _text(folder / name) for folder in _cgroups("memory", proc, cgroup) for name in LIMITS
-    )
-    return min([*total, *(int(limit) for limit in limits if limit.isdecimal())], default=None)
+    total = _or_none(lambda: int(psutil.virtual_memory().total))
+    limits = (_text(folder / name) for folder in _cgroups("memory") for name in LIMITS)
+    known = [] if total is None else [total]
+    return min([*known, *(int(limit) for limit in limits if limit.isdecimal())], default=None)
 
 
-def cores(proc: Path = PROC, cgroup: Path = CGROUP) -> int:
+def cores() -> int:
     """Return how many cores may be used; at least one."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-    quotas = (_text(folder / "cpu.max").split() for folder in _cgroups("cpu", proc, cgroup))
+    quotas = (_text(folder / "cpu.max").split() for folder in _cgroups("cpu"))
     shares = [int(quota[0]) / int(quota[1]) for quota in quotas if quota and quota[0] != "max"]
-    return max(1, math.ceil(min([available, *shares])))
+    return max(1, math.ceil(min([_available_cores(), *shares])))
 
 
-def _cgroups(controller: str, proc: Path, cgroup: Path) -> Iterator[Path]:
+def _available_cores() -> int:
+    """Return how many cores this process may run on, where the system can restrict that."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cgroups(controller: str) -> Iterator[Path]:
     """Yield the directories with this process's limits: its cgroup's, and those of all parents.
 
     In a container, the path may be the host's. Then only the last directory, the root, exists.
     """
-    for line in _text(proc / "self" / "cgroup").splitlines():
+    for line in _text(PROC / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "" or controller in controllers.split(","):
-            root = cgroup / controller if controllers else cgroup
+            root = CGROUP / controller if controllers else CGROUP
             group = PurePosixPath(path.lstrip("/"))
             yield from (root / folder for folder in (group, *group.parents))
 
@@ -52,19 +74,44 @@ def _text(file: Path) -> str:
         return ""
 
 
-def resident(pid: int, proc: Path = PROC) -> int:
+def resident(pid: int) -> int:
     """Return the bytes that a process has in memory; 0 if unknown."""
     try:
-        pages = int((proc / str(pid) / "statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
+        return int(_process(pid).memory_info().rss)
+    except psutil.Error:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def scarce(proc: Path = PROC, cgroup: Path = CGROUP) -> bool:
+def cpu_seconds(pid: int) -> float:
+    """Return how much CPU time a process has used; infinite if it has died."""
+    try:
+        if LINUX:
+            return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+        times = _process(pid).cpu_times()
+        return float(times.user + times.system)
+    except (OSError, psutil.Error):
+        return math.inf
+
+
+def descriptors() -> int:
+    """Return how many descriptors this process has open. Linux itself counts them since 6.2."""
+    try:
+        counted = os.stat(PROC / "self" / "fd").st_size
+    except FileNotFoundError:
+        counted = 0
+    return counted or psutil.Process().num_fds()
+
+
+@lru_cache(maxsize=64)
+def _process(pid: int) -> psutil.Process:
+    """Return the process, to read from only: a later process may get the same id."""
+    return psutil.Process(pid)
+
+
+def scarce() -> bool:
     """Return whether less than SPARE_BYTES of memory is left; False if unknown."""
-    machine = _or_none(lambda: _left_on_machine(proc))
-    container = _or_none(lambda: _left_in_container(cgroup))
+    machine = _or_none(lambda: int(psutil.virtual_memory().available))
+    container = _or_none(_left_in_container)
     return any(left is not None and left < SPARE_BYTES for left in (machine, container))
 
 
@@ -75,14 +122,9 @@ def _or_none(read: Callable[[], int]) -> int | None:
         return None
 
 
-def _left_on_machine(proc: Path) -> int:
-    lines = (line.split() for line in (proc / "meminfo").read_text().splitlines())
-    return {line[0]: int(line[1]) * 1024 for line in lines}["MemAvailable:"]
-
-
-def _left_in_container(cgroup: Path) -> int:
+def _left_in_container() -> int:
     """Return the bytes left of the limit; the kernel can reclaim cached files."""
-    limit, used = (int((cgroup / f"memory.{name}").read_text()) for name in ("max", "current"))
-    lines = (line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+    lines = (line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
     cached = {line[0]: int(line[1]) for line in lines}["inactive_file"]
     return limit - used + cached

@@ -19,6 +19,7 @@ LEFT_OUT = {
     "mypy",
     "import-linter",
     "types-gunicorn",
+    "types-psutil",
     "schemathesis",
     "build",
     "setuptools",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -12,12 +11,15 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+from wrapper import host
 from wrapper.errors import Unavailable
 
 # Kept free for health checks and refusals. A turn takes up to 16.
 SPARE_DESCRIPTORS = 48
 COUNT_SECONDS = 0.05
 RETRY_SECONDS = 5
+# macOS accepts no higher limit of open files (OPEN_MAX), even if it reports that any is allowed.
+MOST_ON_MACOS = 10240
 # glibc's option for the size from which blocks are mapped one by one, and returned when freed.
 M_MMAP_THRESHOLD = -3
 MAPPED_BYTES = 1024 * 1024
@@ -62,9 +64,13 @@ def lack(error: BaseException) -> Unavailable | None:
 def make_room(descriptors: int) -> None:
     """Raise this process's limit of open files to *descriptors*, or as near as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < descriptors:
-        wanted = descriptors if hard < 0 else min(descriptors, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    wanted = descriptors if hard < 0 else min(descriptors, hard)
+    for limit in (wanted, min(wanted, MOST_ON_MACOS)):
+        if not 0 <= soft < limit:
+            return
+        with suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
 
 
 def return_large_blocks() -> None:
@@ -88,18 +94,9 @@ def _few_descriptors() -> bool:
     """Say whether few are left, or False where that cannot be found out."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        return 0 <= soft < _descriptors() + SPARE_DESCRIPTORS
+        return 0 <= soft < host.descriptors() + SPARE_DESCRIPTORS
     except OSError as error:
         return error.errno in LACKS
-
-
-def _descriptors() -> int:
-    """Return how many are open. Linux reports it since 6.2; elsewhere they are counted."""
-    try:
-        reported = os.stat("/proc/self/fd").st_size
-    except FileNotFoundError:
-        reported = 0
-    return reported or len(os.listdir("/dev/fd")) - 1  # without the folder itself
 
 
 def _short_of(what: str) -> Unavailable:

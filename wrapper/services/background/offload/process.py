@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from wrapper import host
 from wrapper.errors import ClientGone
 from wrapper.services.background.offload import server
 from wrapper.services.background.offload.server import receive, send
@@ -27,8 +28,6 @@ LOWEST_PRIORITY = 19
 # The limit of elapsed time, as a multiple of CPU time: the machine may be busy.
 TIMES_LONGER = 10
 START_SECONDS = 20.0
-# The clock of a process's CPU time, as clock_getcpuclockid() encodes it on Linux.
-_CPUCLOCK_SCHED = 2
 
 
 class Exceeded(Exception):
@@ -119,6 +118,7 @@ class Child:
             raise
         self.pid = int(message[0]["pid"])
         self._began = self._seconds = self._until = 0.0
+        self._memory = 0
 
     def idle(self) -> bool:
         """Say whether it waits for a job. A dead child does not."""
@@ -126,8 +126,9 @@ class Child:
 
     def begin(self, job: Job) -> None:
         """Send it *job*. If it has died, `result` raises Exceeded."""
-        self._began = self._cpu()
-        limits = {"cpu": job.cpu, "memory": job.memory}
+        self._began = host.cpu_seconds(self.pid)
+        self._memory = job.memory
+        limits = {"cpu": job.cpu, "memory": job.memory if host.LINUX else None}
         self._seconds = job.cpu * TIMES_LONGER
         self._until = time.monotonic() + self._seconds
         self._sock.settimeout(START_SECONDS)
@@ -138,7 +139,7 @@ class Child:
     def ends_quickly(self) -> bool:
         """Wait until its job has ended or turns out to be long. Return whether it has ended."""
         while not self._readable(TICK_SECONDS):
-            if self._cpu() - self._began > QUICK_SECONDS:
+            if host.cpu_seconds(self.pid) - self._began > QUICK_SECONDS:
                 return False
         return True
 
@@ -156,10 +157,10 @@ class Child:
 
     def result(self, gone: Callable[[], bool]) -> Any:
         """Return the result of its job. Raises Exceeded or ClientGone: then close the child."""
-        while not self._readable(LONG_TICK_SECONDS):
+        while not self._readable(LONG_TICK_SECONDS if host.LINUX else TICK_SECONDS):
             if gone():
                 raise ClientGone("The client closed the connection.")
-            if time.monotonic() > self._until:
+            if time.monotonic() > self._until or self._takes_too_much():
                 raise Exceeded
         try:
             message = receive(self._sock)
@@ -186,8 +187,6 @@ class Child:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def _cpu(self) -> float:
-        try:
-            return time.clock_gettime(~self.pid << 3 | _CPUCLOCK_SCHED)
-        except OSError:  # the child has died, or this is not Linux
-            return time.monotonic()
+    def _takes_too_much(self) -> bool:
+        """Say whether it exceeds its memory. On Linux the kernel lets it have no more."""
+        return not host.LINUX and host.resident(self.pid) > self._memory

@@ -103,7 +103,7 @@ def _protect() -> None:
     os.nice(NICE)
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # on Linux
         file.write("1000")
 
 
@@ -122,9 +122,14 @@ def _work(sock: socket.socket, tasks: dict[str, Task]) -> NoReturn:
         os._exit(0)
 
 
-def _limit(cpu: float, memory: int) -> None:
-    """Limit this process to *cpu* seconds of work and *memory* bytes; the kernel enforces both."""
+def _limit(cpu: float, memory: int | None) -> None:
+    """Limit this process to *cpu* seconds of work and *memory* bytes; the kernel enforces both.
+
+    Only Linux can limit the memory. Elsewhere it is None, and the gateway watches it.
+    """
     signal.setitimer(signal.ITIMER_PROF, cpu)
+    if memory is None:
+        return
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
 

@@ -1,7 +1,7 @@
 """End the processes of a gateway that has died, and remove its directory.
 
 Run as a program, it waits for the death of its gateway and outlives it. It imports only the
-standard library, so that this costs little.
+standard library and psutil, so that this costs little.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if __name__ == "__main__":  # started without site-packages, in one of which psutil is
+    sys.path.append(sys.argv[2])
+import psutil
 
 # A gateway holds this file's lock while it lives; the kernel releases it, however it dies.
 LOCK = "lock"
@@ -112,27 +116,32 @@ def end(folder: Path, seconds: float = END_SECONDS) -> None:
 
 
 def _processes_of(folder: Path) -> set[int]:
-    prefix = f"{folder}/".encode()
-    parents, pids = {}, set()
-    for pid in _all_processes():
-        with suppress(OSError):
-            process = Path("/proc", str(pid))
-            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                parents[pid] = int(parent)
-            if prefix in (process / "environ").read_bytes():
-                pids.add(pid)
+    processes = list(psutil.process_iter())
+    pids = {process.pid for process in processes if _names(process, f"{folder}/")}
+    if not pids:
+        return pids
+    parents = dict(filter(None, map(_living_child, processes)))
     while children := {pid for pid, parent in parents.items() if parent in pids} - pids:
         pids |= children
     return pids & parents.keys()
 
 
-def _all_processes() -> list[int]:
-    """Return the ids of all processes, none without /proc."""
+def _names(process: psutil.Process, prefix: str) -> bool:
+    """Say whether the environment of a process has a path that begins with *prefix*."""
     try:
-        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return []
+        return any(prefix in value for value in process.environ().values())
+    except (OSError, psutil.Error):  # it has ended, or is another user's
+        return False
+
+
+def _living_child(process: psutil.Process) -> tuple[int, int] | None:
+    """Return the ids of a process and its parent, None if it has ended."""
+    try:
+        with process.oneshot():
+            ended = process.status() == psutil.STATUS_ZOMBIE
+            return None if ended else (process.pid, process.ppid())
+    except (OSError, psutil.Error):
+        return None
 
 
 def main(directory: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import psutil
 
 from wrapper.services.claude.errors import Refused
 from wrapper.services.claude.isolation import sandbox
@@ -17,6 +19,8 @@ from wrapper.services.claude.processes.profiles import (
 from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import HOW_TO_OPEN, reads_only
 from wrapper.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -84,7 +88,18 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _has_socket(pid: int) -> bool:
     try:
-        table = Path("/proc/net/unix").read_text()
-    except OSError:
+        sockets = _sockets(psutil.Process(pid))
+    except psutil.NoSuchProcess:
         return False
-    return f"/{pid}.sock" in table
+    except (OSError, psutil.Error) as error:
+        log.warning("it cannot be checked whether Claude Code has a socket: %s", error)
+        return False
+    return any(str(socket.laddr).endswith(f"/{pid}.sock") for socket in sockets)
+
+
+def _sockets(process: psutil.Process) -> Sequence[Any]:
+    """Return the Unix sockets of a process, or of all where another user's are not shown alone."""
+    try:
+        return process.net_connections("unix")
+    except psutil.AccessDenied:
+        return psutil.net_connections("unix")

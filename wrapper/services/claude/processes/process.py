@@ -199,7 +199,8 @@ class Process:
         return BootFailed(f"Claude Code {ended} while starting.", details)
 
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
+        # macOS answers EPERM if nothing but ended processes is left in the group.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
     def _stderr_tail(self) -> str:

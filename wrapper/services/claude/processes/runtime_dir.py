@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from wrapper.services.claude.isolation import reaper
 
 PREFIX = "claude-gateway-"
@@ -37,8 +39,9 @@ class RuntimeDirectory:
         """
         if self._reaper and self._reaper.poll() is None:
             return
+        packages = Path(psutil.__file__).parents[1]
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", reaper.__file__, str(self.path)],
+            [sys.executable, "-I", "-S", reaper.__file__, str(self.path), str(packages)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
