@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import hidden_linux  # noqa: F401 - hides it if HIDE_LINUX is set
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server
 from tests.support.session_client import SessionClient

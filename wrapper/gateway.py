@@ -11,7 +11,7 @@ from typing import Any, cast
 from flask import Blueprint, Flask
 from flask_cors import CORS
 
-from wrapper import prometheus, start_checks
+from wrapper import host, prometheus, start_checks
 from wrapper.auth.guard import Authenticate, Guard, cors_origins
 from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
@@ -171,6 +171,8 @@ class Gateway:
             if self._started:
                 return
             self._started = True
+        if not host.LINUX:
+            log.warning("%s", host.UNTESTED)
         self.engine.start()
         self.ledger.start()
         if self.sessions:

@@ -1,29 +1,35 @@
-"""The machine's memory and cores, as the kernel's files report them."""
+"""The machine's memory and cores, within the limits of a container."""
 
 import os
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
+from wrapper import host
 from wrapper.host import cores, memory
 
+pytestmark = pytest.mark.packages
+
 GIB = 1024**3
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 
 @pytest.fixture
-def machine(tmp_path):
-    """Return a function that writes the kernel's files: 8 GiB, cgroups and their limits."""
+def machine(tmp_path, monkeypatch):
+    """Return a function that makes a machine of 8 GiB, and writes its cgroups and their limits."""
 
     def write(cgroups, limits):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GIB))
         proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
+        monkeypatch.setattr(host, "PROC", proc)
+        monkeypatch.setattr(host, "CGROUP", cgroup)
         (proc / "self").mkdir(parents=True)
-        (proc / "meminfo").write_text(f"MemTotal: {8 * 1024**2} kB\nMemFree: 1 kB\n")
         (proc / "self" / "cgroup").write_text(cgroups)
         for path, text in limits.items():
             file = cgroup / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{text}\n")
-        return proc, cgroup
 
     return write
 
@@ -45,12 +51,25 @@ def machine(tmp_path):
 )
 def test_memory(machine, cgroups, limits, expected):
     """The lowest limit counts: the cgroup's, one of its parents', or the machine's."""
-    assert memory(*machine(cgroups, limits)) == expected
+    machine(cgroups, limits)
+    assert memory() == expected
 
 
-def test_unknown_memory(tmp_path):
-    """Without the kernel's files the memory is unknown."""
-    assert memory(tmp_path, tmp_path) is None
+def test_without_cgroups(monkeypatch, tmp_path):
+    """Where there are no cgroups, as on macOS, the machine's memory and cores count."""
+    monkeypatch.setattr(host, "PROC", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GIB))
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert memory() == 8 * GIB
+    assert cores() == os.cpu_count()
+
+
+def test_unknown_memory(monkeypatch, tmp_path):
+    """A kernel that hides its memory (ProcSubset=pid in systemd) leaves it unknown."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path), raising=False)
+    monkeypatch.setattr(host, "PROC", tmp_path)
+    assert memory() is None
+    assert not host.scarce()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +78,8 @@ def test_unknown_memory(tmp_path):
 )
 def test_cores(machine, quota, expected):
     """A container's CPU quota limits the cores, and a part of one counts as one."""
-    assert cores(*machine("0::/a\n", {"a/cpu.max": quota})) == expected
+    machine("0::/a\n", {"a/cpu.max": quota})
+    assert cores() == expected
 
 
 def test_this_machine():

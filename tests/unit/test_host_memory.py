@@ -1,37 +1,37 @@
-"""The memory of a process, and what is left, as the kernel's files report it."""
+"""What processes use, and the memory that is left."""
 
+import math
 import os
+import subprocess
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from wrapper.host import SPARE_BYTES, resident, scarce
+from wrapper import host
+from wrapper.host import SPARE_BYTES, cpu_seconds, descriptors, resident, scarce
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
+pytestmark = pytest.mark.packages
+
 ENOUGH = SPARE_BYTES
 TOO_LITTLE = SPARE_BYTES - 1024
 
 
-@pytest.fixture
-def proc(tmp_path):
-    folder = tmp_path / "proc"
-    folder.mkdir()
-    return folder
+@pytest.fixture(autouse=True)
+def cgroup(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "CGROUP", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
-def cgroup(tmp_path):
-    folder = tmp_path / "cgroup"
-    folder.mkdir()
-    return folder
+def machine(monkeypatch):
+    """Return a function that leaves a machine *available* bytes."""
 
+    def leave(available):
+        left = SimpleNamespace(available=available)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: left)
 
-def machine(proc, available):
-    lines = (
-        "MemTotal:  64000000 kB",
-        f"MemAvailable: {available // 1024} kB",
-        "HugePages_Total: 0",
-    )
-    (proc / "meminfo").write_text("\n".join(lines))
+    return leave
 
 
 def container(cgroup, left, cached=0, limit=2 * 1024**3):
@@ -42,71 +42,77 @@ def container(cgroup, left, cached=0, limit=2 * 1024**3):
     (cgroup / "memory.stat").write_text(f"anon {used - cached}\ninactive_file {cached}\nslab 1\n")
 
 
-def test_resident(proc):
-    """A process has the bytes of its pages."""
-    (proc / "42").mkdir()
-    (proc / "42" / "statm").write_text("5000 300 20 1 0 100 0\n")
-    assert resident(42, proc) == 300 * PAGE
+def test_resident():
+    """The number of a real process is plausible, and grows with it."""
+    before = resident(os.getpid())
+    assert 1024**2 < before < 100 * 1024**3
+    block = b"x" * 64 * 1024**2
+    assert resident(os.getpid()) - before > len(block) // 2
 
 
-@pytest.mark.parametrize("text", [None, "", "5000", "5000 x"])
-def test_resident_unknown(proc, text):
-    """A process that is gone, or whose file cannot be parsed, counts as 0."""
-    if text is not None:
-        (proc / "42").mkdir()
-        (proc / "42" / "statm").write_text(text)
-    assert resident(42, proc) == 0
+def test_resident_of_none():
+    """A process that has ended counts as 0, also if it was read before."""
+    with subprocess.Popen(["sleep", "100"]) as process:
+        assert resident(process.pid) > 0
+        process.kill()
+        process.wait()
+        assert resident(process.pid) == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="not Linux")
-def test_resident_of_this_process():
-    """The number of a real process is plausible."""
-    assert 1024**2 < resident(os.getpid()) < 100 * 1024**3
+def test_cpu_seconds():
+    """A process's CPU time counts, and that of one that has ended is infinite."""
+    before = cpu_seconds(os.getpid())
+    while cpu_seconds(os.getpid()) < before + 0.05:
+        pass
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    assert cpu_seconds(process.pid) == math.inf
+
+
+def test_descriptors():
+    """Each descriptor counts."""
+    before = descriptors()
+    opened = [os.dup(0) for _ in range(32)]
+    assert 24 < descriptors() - before < 40  # other threads open and close some
+    for descriptor in opened:
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize(("left", "is_scarce"), [(ENOUGH, False), (TOO_LITTLE, True), (0, True)])
-def test_machine(proc, cgroup, left, is_scarce):
+def test_machine(machine, left, is_scarce):
     """Memory is scarce if the machine has too little left."""
-    machine(proc, left)
-    assert scarce(proc, cgroup) is is_scarce
+    machine(left)
+    assert scarce() is is_scarce
 
 
 @pytest.mark.parametrize(("left", "is_scarce"), [(ENOUGH, False), (TOO_LITTLE, True), (0, True)])
 @pytest.mark.parametrize("cached", [0, 10**9])
-def test_container(proc, cgroup, left, is_scarce, cached):
+def test_container(machine, cgroup, left, is_scarce, cached):
     """Memory is scarce near a container's limit, not counting cached files."""
-    machine(proc, 64 * 1024**3)
+    machine(64 * 1024**3)
     container(cgroup, left, cached)
-    assert scarce(proc, cgroup) is is_scarce
+    assert scarce() is is_scarce
 
 
-def test_machine_of_a_container(proc, cgroup):
+def test_machine_of_a_container(machine, cgroup):
     """If memory is scarce on the machine, it is scarce in its containers."""
-    machine(proc, TOO_LITTLE)
+    machine(TOO_LITTLE)
     container(cgroup, ENOUGH)
-    assert scarce(proc, cgroup)
+    assert scarce()
 
 
-def test_without_a_limit(proc, cgroup):
+def test_without_a_limit(machine, cgroup):
     """A container without a limit has the machine's memory."""
-    machine(proc, ENOUGH)
+    machine(ENOUGH)
     container(cgroup, 0)
     (cgroup / "memory.max").write_text("max\n")
-    assert not scarce(proc, cgroup)
+    assert not scarce()
 
 
 @pytest.mark.parametrize("missing", ["memory.current", "memory.stat"])
-def test_incomplete_container(proc, cgroup, missing):
+def test_incomplete_container(machine, cgroup, missing):
     """A limit without the other files counts as unknown."""
-    machine(proc, ENOUGH)
+    machine(ENOUGH)
     container(cgroup, 0)
     (cgroup / missing).unlink()
-    assert not scarce(proc, cgroup)
-
-
-@pytest.mark.parametrize("text", [None, "", "\n", "MemFree: 1 kB", "MemAvailable: much"])
-def test_unknown(proc, cgroup, text):
-    """If nothing is known, memory is not scarce."""
-    if text is not None:
-        (proc / "meminfo").write_text(text)
-    assert not scarce(proc, cgroup)
+    assert not scarce()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -193,8 +192,7 @@ def reasons_for_one_worker(settings: Settings) -> list[str]:
 def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
     def when_ready(server: Arbiter) -> None:
         for listener in server.LISTENERS:
-            if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
-                limit_connections(listener.sock, settings.client_timeout)
+            limit_connections(listener.sock, settings.client_timeout)
 
     return when_ready
 

@@ -18,19 +18,24 @@ LARGEST_READ = 128 * 1024
 SEND_BYTES = 128 * 1024
 
 
-def limit_connections(listener: socket.socket, seconds: int) -> None:
+def limit_connections(sock: socket.socket, seconds: int) -> None:
     """Time out connections that neither send nor read for *seconds*, and buffer little for them.
 
-    Linux passes a listener's options on to the connections that it accepts. SO_SNDTIMEO begins anew
-    with each write that sends some bytes; TCP_USER_TIMEOUT does not, and needs no write.
+    *sock* is a connection, or on Linux a listener, which passes its options on to the connections
+    that it accepts. A socket that is not TCP's stays as it is.
+
+    SO_SNDTIMEO begins anew with each write that sends some bytes; TCP_USER_TIMEOUT does not, and
+    needs no write. Only Linux has it.
     """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
     limit = struct.pack("ll", seconds, 0)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
 
 
 class RequestSocket:

@@ -19,11 +19,12 @@ from typing import Any, NoReturn
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from wrapper import host
 from wrapper.logs.redaction import Redacted
 from wrapper.server.lingering import LingeringClose
 from wrapper.server.malformed import error_for, response
 from wrapper.server.request_parser import Parser
-from wrapper.server.timeouts import RequestSocket
+from wrapper.server.timeouts import RequestSocket, limit_connections
 
 # The pause after accept() fails, for example because no file descriptor is left (EMFILE).
 PAUSE_SECONDS = 0.5
@@ -91,6 +92,9 @@ class DrainingWorker(ThreadWorker):
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
+        if not host.LINUX:  # which takes the listener's limits over
+            with suppress(OSError):  # the client has left, as macOS reports here
+                limit_connections(conn.sock, self.client_timeout)
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import select
 import socket
 import struct
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from wrapper.routes.connection import hang_up_probe
 from wrapper.testing.answer import ERRORS, answer_events, count_words, error_body
 from wrapper.testing.garbage import spoil
 from wrapper.testing.rules import Refusal, check
@@ -174,9 +174,7 @@ def _raise_scripted_error(script: Script, raw: bytes, earlier: list[bytes]) -> N
 
 def _watch(environ: dict[str, Any]) -> Callable[[float], bool]:
     """Return a function that waits some seconds and returns whether the client has left."""
-    poll = select.poll()
-    poll.register(environ["werkzeug.socket"], select.POLLRDHUP)
-    return lambda seconds: bool(poll.poll(seconds * 1000))
+    return hang_up_probe(environ["werkzeug.socket"])
 
 
 def _sse(event: dict[str, Any]) -> bytes:

@@ -17,9 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wrapper import host
 from wrapper.services.claude.errors import HOW_TO_LOG_IN
 
-NO_LOGIN = f"there is neither a key nor a login: {HOW_TO_LOG_IN}"
+# Elsewhere than on Linux a login may be in a Keychain, under a name made from the directory of
+# Claude Code's configuration. The gateway's processes have directories of their own.
+WITHOUT_KEYCHAIN = (
+    "make a token with `claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN, or set "
+    "ANTHROPIC_API_KEY (a login that Claude Code keeps in a Keychain is not used)"
+)
 # Providers for which nothing but their variable is known here.
 OTHER_PROVIDERS = ("foundry", "mantle", "anthropic_aws", "anthropic_google_cloud", "gateway")
 
@@ -87,7 +93,7 @@ def detect_login(environment: Mapping[str, str]) -> Login:
         _cloud_login(environment)
         or _key_login(environment)
         or _cli_login(environment)
-        or Login("claude_cli", "nothing else is set", None, HOW_TO_LOG_IN, (NO_LOGIN,))
+        or _no_login()
     )
 
 
@@ -118,6 +124,12 @@ def _cli_login(environment: Mapping[str, str]) -> Login | None:
         renewal = "log in again with `claude /login`"
         return Login("claude_cli", "Claude Code is logged in", "subscription", renewal)
     return None
+
+
+def _no_login() -> Login:
+    remedy = HOW_TO_LOG_IN if host.LINUX else WITHOUT_KEYCHAIN
+    missing = f"there is neither a key nor a login: {remedy}"
+    return Login("claude_cli", "nothing else is set", None, remedy, (missing,))
 
 
 def uses_cli_login(environment: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from wrapper import host
 from wrapper.services.claude import base_url
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
@@ -46,7 +47,7 @@ def _check_binary(settings: Settings, environment: Mapping[str, str]) -> Iterato
 def _check_sandbox(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield why the sandbox cannot work, and what to do."""
     temporary = tempfile.gettempdir()
-    if len(temporary) > sandbox.LONGEST_TMPDIR:
+    if host.LINUX and len(temporary) > sandbox.LONGEST_TMPDIR:
         yield (
             f"TMPDIR: {temporary} is too long a path for the sandbox's sockets; set one of at most "
             f"{sandbox.LONGEST_TMPDIR} characters"
@@ -60,6 +61,12 @@ def _check_user(settings: Settings) -> Iterator[str]:
     """Yield why no process can run as CLAUDE_USER, and what to do."""
     name = settings.claude_user
     if not name:
+        return
+    if not host.LINUX:
+        yield (
+            "CLAUDE_USER: it confines agents on Linux only; leave it out (Bash then runs only "
+            "commands that read), or run the gateway in a Linux container"
+        )
         return
     try:
         user = unix_user.find(name)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-if __name__ == "__main__":  # started without site-packages, in one of which psutil is
+if __name__ == "__main__":  # the program has no packages but those in the directory of psutil
     sys.path.append(sys.argv[2])
 import psutil
 
@@ -27,6 +27,12 @@ PAUSE_SECONDS = 0.01
 # How deep a directory may be to be removed.
 MAX_DEPTH = 100_000
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def command(directory: Path) -> list[str]:
+    """Return the command that runs this program for *directory*."""
+    packages = Path(psutil.__file__).parents[1]
+    return [sys.executable, "-I", "-S", __file__, str(directory), str(packages)]
 
 
 def reap(directory: Path, *, wait: bool = False) -> None:

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wrapper import host
 from wrapper.services.claude.isolation.unix_user import UnixUser
 
 HOW_TO_INSTALL = "apt-get install bubblewrap socat"
@@ -62,6 +63,11 @@ def in_force(answer: Mapping[str, Any]) -> bool:
 
 def check(path: str | None, user: UnixUser | None) -> str | None:
     """Return why *user*'s commands cannot run in the sandbox and what to do, None if they can."""
+    if not host.LINUX:
+        return (
+            "the sandbox is set up and tested for Linux only; leave it out (Bash then runs only "
+            "commands that read), or run the gateway in a Linux container"
+        )
     missing = [name for name in ("bwrap", "socat") if not shutil.which(name, path=path)]
     if missing:
         return (

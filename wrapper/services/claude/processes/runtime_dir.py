@@ -5,13 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from wrapper.services.claude.isolation import reaper
 
@@ -39,9 +36,8 @@ class RuntimeDirectory:
         """
         if self._reaper and self._reaper.poll() is None:
             return
-        packages = Path(psutil.__file__).parents[1]
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", reaper.__file__, str(self.path), str(packages)],
+            reaper.command(self.path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

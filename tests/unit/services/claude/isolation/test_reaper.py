@@ -4,7 +4,6 @@ import fcntl
 import os
 import resource
 import subprocess
-import sys
 
 import pytest
 
@@ -130,8 +129,7 @@ def test_nothing_to_tell_by(tmp_path):
 def test_guard(directory, spawn, locked):
     """As a program it ignores signals, waits until the gateway has died, and cleans up."""
     process = spawn(TMPDIR=f"{directory}/home/tmp")
-    command = [sys.executable, "-I", "-S", reaper.__file__, str(directory)]
-    with subprocess.Popen(command, env={}) as guard:
+    with subprocess.Popen(reaper.command(directory), env={}) as guard:
         assert eventually(lambda: _waits_for_lock(guard.pid), 10)
         guard.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
