@@ -14,10 +14,10 @@ PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt))
 # Twice quiet: pip still prints errors, but no warnings about the places where it looks.
 PIP_INSTALL := pip install -qq --disable-pip-version-check
 
-.PHONY: help install lint test test-all fuzz test-lowest test-clients bench soak docs lock run dev demo smoke
+.PHONY: help install lint test test-all fuzz test-lowest test-portable test-clients bench soak docs lock run dev demo smoke
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/gateway ## make .venv with the gateway, its extras and a Claude Code
 
@@ -66,6 +66,13 @@ test-all: $(VENV)/deploy fuzz ## all tests, on the real Claude Code and a script
 
 fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them
 	$(PYTEST) $(FUZZED)
+
+# With HIDE_LINUX, tests run without what only Linux has (tests/support/hidden_linux.py).
+PORTABLE := $(addprefix tests/unit/, test_host.py test_host_memory.py routes/test_connection.py server \
+	services/test_resources.py services/background services/claude testing)
+test-portable: $(VENV)/tools ## types and unit tests as on a system that is not Linux
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin wrapper
+	HIDE_LINUX=1 $(PYTEST) -n $(JOBS) --dist loadfile $(PORTABLE)
 
 test-lowest: $(VENV)/tools $(LOWEST)/installed ## tests marked `packages`, with the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m packages -k "not test_any" --ignore tests/unit/fuzz tests/unit

@@ -14,6 +14,7 @@ from tests.support import hidden_linux  # noqa: F401 - hides it if HIDE_LINUX is
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server
 from tests.support.session_client import SessionClient
+from wrapper import host
 from wrapper.testing import Upstream
 
 # Boots are most of what the tests cost, and most of them need no more than this. On a busy machine
@@ -133,6 +134,8 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 @pytest.hookimpl(tryfirst=True, wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark the cases that `make test` leaves out, and run what takes longest first."""
+    if not host.LINUX:
+        items[:] = [item for item in items if not item.get_closest_marker("linux")]
     for _, cases in itertools.groupby(filter(_has_servers, items), _function):
         _mark_further_cases(list(cases))
     yield

@@ -64,6 +64,8 @@ def _limit_clocks() -> None:
 def _limit_limits() -> None:
     """Limit no address space, and refuse a limit of more than OPEN_MAX files."""
     set_limit = resource.setrlimit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    set_limit(resource.RLIMIT_NOFILE, (min(soft, OPEN_MAX), hard))
 
     def setrlimit(number: int, limits: tuple[int, int]) -> Any:
         if number == resource.RLIMIT_NOFILE and limits[0] > OPEN_MAX:

@@ -1,11 +1,18 @@
 """The time limits for slow clients."""
 
+import selectors
 import socket
+import struct
+from collections import deque
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from wrapper import host
 from wrapper.server.timeouts import LEAST_RATE, SEND_BYTES, RequestSocket, limit_connections
+from wrapper.server.worker import DrainingWorker
 
 SECONDS = 0.2
 
@@ -80,6 +87,7 @@ def test_end(conn):
     assert not conn.sock.timed_out
 
 
+@pytest.mark.linux
 def test_accepted_connections():
     """An accepted connection has its listener's limits."""
     with socket.socket() as listener:
@@ -89,6 +97,34 @@ def test_accepted_connections():
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+@pytest.mark.parametrize(("linux", "limited"), [(True, 0), (False, 1)])
+def test_connections_elsewhere(monkeypatch, linux, limited):
+    """Where connections may not have their listener's limits, each gets its own when accepted."""
+    monkeypatch.setattr(host, "LINUX", linux)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = SimpleNamespace(
+            client_timeout=7,
+            cfg=SimpleNamespace(keepalive=75),
+            pending_conns=deque(),
+            poller=selectors.DefaultSelector(),
+            on_pending_socket_readable=print,
+        )
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            conn: Any = SimpleNamespace(sock=accepted, initialized=False, data_ready=False)
+            DrainingWorker.enqueue_req(worker, conn)  # type: ignore[arg-type]
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == limited
+            timeval = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
+            assert struct.unpack("ll", timeval)[0] == 7 * limited
+        worker.poller.close()
+
+
+def test_other_sockets():
+    """A Unix socket has no such limits, and a connection to it is served without them."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        limit_connections(listener, 7)
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
 def test_small_send_buffer():

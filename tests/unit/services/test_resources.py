@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from wrapper import host
 from wrapper.errors import Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services import resources
@@ -78,10 +79,30 @@ def test_descriptors_are_counted_now_and_then(limit):
 def test_room_that_is_not_to_be_had(limit):
     """The limit is raised as far as allowed, and never lowered."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if host.LINUX else min(hard, resources.MOST_ON_MACOS)
     resources.make_room(hard + 1)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == most
     resources.make_room(1)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == most
+
+
+@pytest.mark.parametrize(("soft", "set_limits"), [(256, [7000]), (8000, [])])
+def test_room_within_macos_limit(monkeypatch, soft, set_limits):
+    """macOS says that any limit is allowed, and refuses more than OPEN_MAX."""
+    infinite = 2**63 - 1
+    limits = []
+
+    def setrlimit(_, wanted):
+        if wanted[0] > resources.MOST_ON_MACOS:
+            raise ValueError("current limit exceeds maximum limit")
+        limits.append(wanted)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, infinite))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    resources.make_room(7000)
+    assert limits == [(number, infinite) for number in set_limits]
+    resources.make_room(20_000)
+    assert limits[-1] == (resources.MOST_ON_MACOS, infinite)
 
 
 FREED_BLOCKS = """

@@ -16,6 +16,8 @@ from wrapper.services.claude.processes import binary
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.settings import Settings, SettingsError
 
+pytestmark = pytest.mark.linux  # elsewhere nothing confines agents: test_elsewhere.py
+
 KEY = {"ANTHROPIC_API_KEY": "sk-something", "PATH": "/usr/bin:/bin"}
 CLAUDE = "echo '2.1.330 (Claude Code)'"
 

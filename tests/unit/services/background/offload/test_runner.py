@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.offload_jobs import endless_job
 from tests.support.server import alive, children, eventually
+from wrapper import host
 from wrapper.errors import ClientGone, Unavailable
 from wrapper.services.background.offload import process, runner
 from wrapper.services.background.offload.runner import Exceeded, Job, Offload
@@ -48,12 +49,24 @@ def test_time_limit(offload, monkeypatch):
         offload.run(endless_job(20.0))
 
 
-def test_memory_limit(offload):
-    """A job ends at its limit of memory."""
+@pytest.mark.parametrize("enforced", [True, False])
+def test_memory_limit(offload, monkeypatch, enforced):
+    """A job ends at its limit of memory, also where only the gateway watches it."""
+    if not enforced:
+        monkeypatch.setattr(host, "LINUX", False)
     body = SCHEMA + b"[" + b"[],[]," * 2_000_000 + b"0]"
     with pytest.raises(Exceeded):
         offload.run(Job("check", body, 20.0, {"size": len(SCHEMA)}, memory=100 * 1024**2))
     assert offload.run(QUICK) is None
+
+
+def test_memory_within_the_limit(offload, monkeypatch):
+    """A long job within its limits has its result, also where the gateway watches it."""
+    monkeypatch.setattr(host, "LINUX", False)
+    monkeypatch.setattr(process, "QUICK_SECONDS", 0.0)
+    body = SCHEMA + b"[" + b"[],[]," * 200_000 + b"0]"
+    job = Job("check", body, 20.0, {"size": len(SCHEMA)}, memory=200 * 1024**2)
+    assert offload.run(job) is not None
 
 
 @pytest.mark.parametrize("heavy", [False, True])

@@ -1,9 +1,19 @@
 """Which versions of Claude Code may serve, and why others may not."""
 
+import logging
+import os
+import socket
+
+import psutil
 import pytest
 
 from wrapper.services.claude.errors import Refused
-from wrapper.services.claude.processes.compatibility import check, check_read_only, check_version
+from wrapper.services.claude.processes.compatibility import (
+    check,
+    check_closed,
+    check_read_only,
+    check_version,
+)
 from wrapper.services.claude.processes.profiles import OLDEST_READ_ONLY, OLDEST_VERSION, Profile
 from wrapper.services.claude.protocol import permission_prompt
 
@@ -36,3 +46,55 @@ def test_one_that_does_not_ask():
     check(profile, version, lambda _: asks)
     with pytest.raises(Refused, match="does not ask the gateway"):
         check(profile, version, lambda _: {"effective": {}})
+
+
+# Sockets
+
+
+@pytest.fixture
+def listening(tmp_path, monkeypatch):
+    """Return a function that makes this process listen on a socket of that name."""
+    monkeypatch.chdir(tmp_path)
+    opened = socket.socket(socket.AF_UNIX)
+
+    def listen(name):
+        opened.bind(f"./{name}")  # a whole path could be too long
+
+    with opened:
+        yield listen
+
+
+def test_no_socket(listening):
+    """A process may serve if no other one can find it by its id, or if it has ended."""
+    check_closed(os.getpid())
+    listening("1.sock")
+    check_closed(os.getpid())
+    check_closed(2**22 + 1)
+
+
+def test_socket(listening):
+    """A process with a socket named after its id is refused."""
+    listening(f"{os.getpid()}.sock")
+    with pytest.raises(Refused, match="HARBOR_KITE"):
+        check_closed(os.getpid())
+
+
+def denied(*_):
+    raise psutil.AccessDenied
+
+
+def test_socket_of_another_users_process(listening, monkeypatch):
+    """Where another user's process does not show its sockets, those of all processes count."""
+    listening(f"{os.getpid()}.sock")
+    monkeypatch.setattr(psutil.Process, "net_connections", denied)
+    with pytest.raises(Refused, match="HARBOR_KITE"):
+        check_closed(os.getpid())
+
+
+def test_sockets_that_cannot_be_seen(monkeypatch, caplog):
+    """Where no sockets can be seen at all, the log says so."""
+    monkeypatch.setattr(psutil.Process, "net_connections", denied)
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    with caplog.at_level(logging.WARNING):
+        check_closed(os.getpid())
+    assert "cannot be checked" in caplog.text

@@ -47,6 +47,20 @@ def test_no_room_for_its_files(tmp_path, no_room):
     assert not list(root.iterdir())
 
 
+def test_a_group_that_has_ended(tmp_path, monkeypatch):
+    """A process is stopped even if its ended group refuses signals, as on macOS."""
+    process = Process(Profile("plain", (), {}), "/bin/true", tmp_path / "root")
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    process.stop()
+    assert process.exit_code() == 0
+    assert not process.home.exists()
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_links_that_an_agent_has_planted(tmp_path, shared):
     """Stopping a process removes nothing through a link in its directories."""
