@@ -23,7 +23,7 @@ CGROUP = Path("/sys/fs/cgroup")
 UNTESTED = (
     "this system is not Linux, the only one that the gateway is tested on. CLAUDE_SANDBOX and "
     "CLAUDE_USER are refused here, Claude Code's login in a Keychain is not used, and some limits "
-    "are looser: see docs/operations.md, Other systems than Linux"
+    "are looser: docs/operations.md lists them under macOS"
 )
 # Memory for two more processes. If less is left, memory is scarce.
 SPARE_BYTES = 512 * 1024**2

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from wrapper import errors
+from wrapper import errors, host
 from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
@@ -75,6 +75,8 @@ def examine_without(error: SettingsError, environment: Mapping[str, str]) -> Ite
 
 def _examine_start(settings: Settings) -> Iterator[Finding]:
     """Run the checks that the server runs before it starts."""
+    if not host.LINUX:
+        yield Finding("system", Level.WARNING, host.UNTESTED)
     yield Finding("settings", Level.OK, "all valid")
     for warning in warnings():
         yield Finding("settings", Level.WARNING, warning)
