@@ -117,7 +117,7 @@ soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECON
 
 docs: $(VENV)/tools ## write the generated tables, and build the site of the documentation into build/site
 	$(BIN)/python -c "from pathlib import Path; from wrapper import docgen; docgen.write(Path())"
-	$(BIN)/mkdocs build --strict
+	$(BIN)/mkdocs build --strict  # with --quiet, warnings would pass
 
 # For the Python that deploy/Dockerfile names, on Linux.
 IMAGE_PYTHON = $(shell sed -n '/^FROM python:/{s/FROM python:\([0-9.]*\).*/\1/p;q}' deploy/Dockerfile)

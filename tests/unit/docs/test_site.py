@@ -63,6 +63,12 @@ def test_broken_links(tmp_path, link):
     assert build(tmp_path / "site", config).returncode == 0
 
 
+def test_make_docs():
+    """`make docs` builds the site strictly, and not quietly, since that lets warnings pass."""
+    (command,) = re.findall(r"mkdocs build[^#\n]*", (ROOT / "Makefile").read_text())
+    assert command.split() == ["mkdocs", "build", "--strict"]
+
+
 def test_links_stand_in_the_repositorys_layout():
     """docs-site has only links, to what stands beside it."""
     for path in (ROOT / "docs-site").iterdir():
