@@ -29,11 +29,13 @@ class Finder:
 def check(modules: dict[str, ModuleType]) -> None:
     """Raise ImportError if another module of that name is already imported."""
     imported = modules.get(NAME)
+    if imported is None:
+        return
     file = getattr(imported, "__file__", None)
-    if imported and (file is None or Path(file).parents[1] != DIRECTORY):
+    if file is None or not Path(file).parents[1].samefile(DIRECTORY):
         raise ImportError(
-            f"claude_code_gateway needs its package {NAME}, but {file} is imported under that "
-            "name; rename it"
+            f"claude_code_gateway needs its package {NAME}, but {file or imported!r} is imported "
+            "under that name; rename it"
         )
 
 

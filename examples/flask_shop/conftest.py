@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.security import generate_password_hash
 
+from claude_code_gateway import Gateway, Settings
 from shop import create_app
-from wrapper import Gateway, Settings
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.engine import answer
 

@@ -10,8 +10,8 @@ import signal
 
 from waitress import serve
 
+from claude_code_gateway import Gateway
 from shop import create_app
-from wrapper import Gateway
 
 
 def main() -> None:

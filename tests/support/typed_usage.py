@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Request
 
-from wrapper import Gateway, Principal, Settings, __version__, create_app
+from claude_code_gateway import Gateway, Principal, Settings, __version__, create_app
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.store import SessionStore
 from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say

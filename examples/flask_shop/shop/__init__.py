@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import Flask
 
+from claude_code_gateway import Gateway, Settings
 from shop import customers, errors, facts, ledger, newsletter, summaries, teas
 from shop.sessions import ShopStore
-from wrapper import Gateway, Settings
 from wrapper.services.engine import Engine
 from wrapper.settings import load
 

@@ -17,7 +17,7 @@ from flask import (
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response
 
-from wrapper import Principal
+from claude_code_gateway import Principal
 
 # A real shop has a table of such hashes, and no passwords next to them.
 DEMONSTRATION = {"ada": generate_password_hash("earl grey")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
 
-from wrapper import ApiError
+from claude_code_gateway import ApiError
 from wrapper.routes import error_headers
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, current_app
 
+from claude_code_gateway import Caller, Gateway, Principal
 from shop.teas import Tea, find
-from wrapper import Caller, Gateway, Principal
 
 FACTS = Principal("shop.facts", profile="plain", usd_per_day=1)
 SCHEMA = {

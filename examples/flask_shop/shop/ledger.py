@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from wrapper import Gateway, turn_finished
+from claude_code_gateway import Gateway, turn_finished
 from wrapper.services.events import Usage
 from wrapper.services.turn import Turn
 

@@ -6,8 +6,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from claude_code_gateway import ApiError, Caller, Gateway, Principal
 from shop.teas import TEAS
-from wrapper import ApiError, Caller, Gateway, Principal
 
 NEWSLETTER = Principal("shop.newsletter", profile="plain", usd_per_day=1)
 

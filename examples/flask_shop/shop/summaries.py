@@ -7,8 +7,8 @@ import json
 from flask import Response
 from marshmallow import Schema, fields, validate
 
+from claude_code_gateway import Gateway
 from shop.teas import TEAS
-from wrapper import Gateway
 from wrapper.routes import caller, load, operation, stream_response
 from wrapper.schemas.chat.response import ChunkSchema
 

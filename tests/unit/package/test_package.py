@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import claude_code_gateway
+import wrapper
 from tests.support import cli
 from tests.support.lowest import extras, read
 from tests.support.server import ROOT, Server
@@ -157,6 +159,13 @@ def modules() -> set[str]:
     return set(listed)
 
 
+def test_public_names():
+    """The public package has the same names as the package with the code."""
+    assert claude_code_gateway.__all__ == wrapper.__all__
+    for name in wrapper.__all__:
+        assert getattr(claude_code_gateway, name) is getattr(wrapper, name)
+
+
 def test_wheel(wheel):
     """The wheel has every module, py.typed and the licence, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
@@ -251,6 +260,13 @@ def test_own_wrapper_and_servers(installed, own_directory):
     assert (checked.status, checked.err) == (0, "")
     flask = ("flask", "--app", "claude_code_gateway", "routes")
     assert "/v1/chat/completions" in installed.call(*flask, cwd=own_directory).out
+
+
+def test_own_wrapper_and_imports(installed, own_directory):
+    """After the public package, the packages of `wrapper` are found beside the user's module."""
+    code = "from claude_code_gateway import Gateway; from wrapper.testing import say; print(say)"
+    printed = installed.call("python", "-c", code, cwd=own_directory)
+    assert (printed.status, printed.err) == (0, "")
 
 
 def test_own_wrapper_comes_first(installed, own_directory):
