@@ -34,7 +34,7 @@ def check(modules: dict[str, ModuleType]) -> None:
     file = getattr(imported, "__file__", None)
     if file is None or not Path(file).parents[1].samefile(DIRECTORY):
         raise ImportError(
-            f"claude_code_gateway needs its package {NAME}, but {file or imported!r} is imported "
+            f"claude_code_gateway needs its package {NAME}, but {file or imported} is imported "
             "under that name; rename it"
         )
 
