@@ -19,7 +19,12 @@ from tests.support import cli, faults
 from tests.support.broken_upstream import BrokenUpstream
 from tests.support.server import DEADLINE, Server
 from wrapper.services.claude import setup_errors
-from wrapper.services.claude.errors import Refused
+from wrapper.services.claude.errors import (
+    HOW_TO_LOG_IN,
+    LOGIN_REFUSED,
+    NOT_LOGGED_IN,
+    Refused,
+)
 from wrapper.services.claude.processes.compatibility import check_read_only
 
 DOCTOR = (sys.executable, "-m", "flask", "--app", "wsgi", "gateway", "doctor")
@@ -43,7 +48,8 @@ class Setup:
 
     `variables` may name {upstream}, {folder} and {port}, which is taken. `advice` is what both say,
     and `subject` the check of the doctor's that says it. With `starts` the server starts, and with
-    `serves` it answers turns. `launcher` starts both.
+    `serves` it answers turns. `launcher` starts both. `answer` is the message of a turn's error if
+    that is not the advice, as callers do not see all of it.
     """
 
     subject: str
@@ -52,6 +58,7 @@ class Setup:
     starts: bool = True
     serves: bool = False
     launcher: tuple[str, ...] = ()
+    answer: str = ""
     real_cli: bool = False
 
 
@@ -82,6 +89,22 @@ def impaired(subject: str, advice: str, **variables: str) -> Setup:
 
 
 SETUPS = {
+    "refused key": Setup(
+        "turn",
+        "the model's provider refused the login (ANTHROPIC_API_KEY is set): Invalid API key · Fix "
+        "external API key. To do: set ANTHROPIC_API_KEY to a valid one, and check "
+        "ANTHROPIC_BASE_URL if it is set.",
+        {"ANTHROPIC_BASE_URL": "{upstream}/refused-key"},
+        answer=LOGIN_REFUSED,
+        real_cli=True,
+    ),
+    "no login": Setup(
+        "login",
+        f"claude_cli (nothing else is set); there is neither a key nor a login: {HOW_TO_LOG_IN}",
+        {"ANTHROPIC_API_KEY": ""},
+        answer=NOT_LOGGED_IN,
+        real_cli=True,
+    ),
     "low credit": turn(setup_errors.NO_CREDIT, ANTHROPIC_BASE_URL="{upstream}/no-credit"),
     "nobody at the URL": turn(
         setup_errors.UNREACHABLE.format(
@@ -239,8 +262,20 @@ def serves(server: Server, setup: Setup, advice: str) -> bool:
         assert advice in server.log()
         return False
     status, body = server.wait().ask("hello")
-    if setup.subject == "turn":
-        assert body["error"]["message"] == advice
-    else:
+    if setup.answer or setup.subject == "turn":
+        assert body["error"]["message"] == (setup.answer or advice)
+    elif advice:
         assert f"{setup.subject}: {advice}" in server.log()
     return bool(status == 200)
+
+
+def test_running_gateway(tmp_path, quick_claude):
+    """While a gateway runs, its port and its usage database are no faults, and a turn is tried."""
+    setup = Setup("", "", {"CLAUDE_CLI_PATH": quick_claude}, serves=True)
+    with started(tmp_path, setup, {}) as server:
+        assert serves(server, setup, "")
+        findings = examine(server, PORT=str(server.port))
+        assert server.ask("hello")[0] == 200
+    runs = f"127.0.0.1 port {server.port}: a gateway runs there; its /health says ok"
+    assert f"ok      address: {runs}" in findings.lines
+    assert (findings.status, findings.faults) == (0, [])

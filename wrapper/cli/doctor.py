@@ -12,7 +12,6 @@ from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
 from wrapper.services.claude import base_url
-from wrapper.services.claude.errors import HOW_TO_LOG_IN
 from wrapper.services.claude.login import detect_login
 from wrapper.services.claude.processes.binary import NoBinary, choose
 from wrapper.services.claude.setup_errors import SetupError
@@ -31,7 +30,6 @@ QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),)
 
 # What to do if the turn fails with one of these errors.
 _REMEDIES: dict[type[ApiError], str] = {
-    errors.UpstreamAuthentication: HOW_TO_LOG_IN,
     errors.PermissionDenied: "permit the login to use the model, or use another login",
     errors.ModelNotFound: "set DEFAULT_MODEL to a model that the login may use",
     errors.InvalidRequest: "set DEFAULT_MODEL to a model that accepts the request",
@@ -161,10 +159,24 @@ def _turn(gateway: Gateway) -> Finding:
     except errors.ClientGone:  # the doctor is the client that leaves after TURN_SECONDS
         why = f"there was no answer within {TURN_SECONDS:g} s"
         return Finding("turn", Level.FAILED, f"{why}; {_CHECK_NETWORK}")
+    except errors.UpstreamAuthentication as error:
+        return Finding("turn", Level.FAILED, _refused_login(error))
     except ApiError as error:
         return Finding("turn", Level.FAILED, error.message + _remedy(error))
     took = time.monotonic() - began
     return Finding("turn", Level.OK, f"{answer.body['model']} answered in {took:.1f} s")
+
+
+def _refused_login(error: ApiError) -> str:
+    """Return what to do about the login that is in force, which the error's message does not name.
+
+    That message is for callers.
+    """
+    login = detect_login(environment())
+    if isinstance(error, errors.NotLoggedIn):
+        return f"there is no login. To do: {login.renewal}."
+    why = f": {error.details}" if error.details else ""
+    return f"the model's provider refused the login ({login.reason}){why}. To do: {login.renewal}."
 
 
 def _remedy(error: ApiError) -> str:

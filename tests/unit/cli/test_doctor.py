@@ -11,7 +11,6 @@ from flask.cli import FlaskGroup, ScriptInfo
 from wrapper import create_app, errors
 from wrapper.cli import doctor
 from wrapper.cli.commands import app_for_flask
-from wrapper.services.claude.errors import HOW_TO_LOG_IN
 from wrapper.settings import Settings, SettingsError
 from wrapper.testing.engine import ScriptedEngine, answer
 
@@ -75,7 +74,6 @@ def test_confinement():
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (errors.UpstreamAuthentication("No login."), HOW_TO_LOG_IN),
         (errors.ModelNotFound("No model."), "DEFAULT_MODEL"),
         (errors.RateLimited("Too fast."), "wait"),
         (errors.Overloaded("Too much."), "wait"),
@@ -92,6 +90,17 @@ def test_failed_turn(error, remedy):
     assert line.startswith(f"FAILED  turn: {error.message}")
     assert remedy in line
     assert engine.closed
+
+
+def test_refused_login(monkeypatch):
+    """A refused login is named, with the provider's reason and how to renew it."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-x")
+    error = errors.UpstreamAuthentication("For callers.", details="Invalid API key")
+    assert failures(run("doctor", Engine(error))[1]) == [
+        "FAILED  turn: the model's provider refused the login (ANTHROPIC_API_KEY is set): Invalid "
+        "API key. To do: set ANTHROPIC_API_KEY to a valid one, and check ANTHROPIC_BASE_URL if it "
+        "is set."
+    ]
 
 
 def test_silent_upstream(monkeypatch):

@@ -83,6 +83,7 @@ LOGIN_REFUSED = (
 # Claude Code's own words, which it writes for somebody at a terminal.
 _MISSING = "Not logged in"
 _REFUSED = "Please run /login"
+_DISABLED = "disabled organization"
 
 
 # The error for each status of the model's API, made from the API's reason.
@@ -169,7 +170,7 @@ def _make_error(result: Raw, notice: str) -> ApiError:
     status = result.get("api_error_status") or TYPES.get(str(result.get("api_error_type")))
     if _MISSING in text:
         return NotLoggedIn(NOT_LOGGED_IN)
-    if _REFUSED in text:
+    if _REFUSED in text or _DISABLED in text.lower():
         return STATUSES[401](reason)
     if result.get("terminal_reason") == "prompt_too_long" or "prompt is too long" in text.lower():
         return ContextLengthExceeded(

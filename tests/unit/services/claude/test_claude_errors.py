@@ -81,6 +81,7 @@ def test_not_logged_in(status):
         result(401, "Failed to authenticate. API Error: 401 invalid x-api-key"),
         result(403, "OAuth token revoked · Please run /login"),
         result(None, "Login expired · Please run /login"),
+        result(400, "Your ANTHROPIC_API_KEY belongs to a disabled organization · Update it"),
     ],
 )
 def test_refused_login(failed):
