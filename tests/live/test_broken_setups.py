@@ -27,7 +27,7 @@ from wrapper.services.claude.errors import (
 )
 from wrapper.services.claude.processes.compatibility import check_read_only
 
-DOCTOR = (sys.executable, "-m", "flask", "--app", "wsgi", "gateway", "doctor")
+DOCTOR = (sys.executable, "-m", "claude_code_gateway", "doctor")
 NOBODY = "http://127.0.0.1:9"
 REDIS = "redis://127.0.0.1:9/0"
 REDIS_IS_DOWN = (
@@ -261,7 +261,7 @@ def serves(server: Server, setup: Setup, advice: str) -> bool:
         assert server.ended() != 0
         assert advice in server.log()
         return False
-    status, body = server.wait().ask("hello")
+    status, body = server.listen().ask("hello")
     if setup.answer or setup.subject == "turn":
         assert body["error"]["message"] == (setup.answer or advice)
     elif advice:
@@ -274,6 +274,7 @@ def test_running_gateway(tmp_path, quick_claude):
     setup = Setup("", "", {"CLAUDE_CLI_PATH": quick_claude}, serves=True)
     with started(tmp_path, setup, {}) as server:
         assert serves(server, setup, "")
+        server.wait()
         findings = examine(server, PORT=str(server.port))
         assert server.ask("hello")[0] == 200
     runs = f"127.0.0.1 port {server.port}: a gateway runs there; its /health says ok"

@@ -53,7 +53,7 @@ def app_without_gateway(error: SettingsError) -> Flask:
 def examine() -> None:
     """Check whether the gateway can serve, and say what to do if not.
 
-    The checks are of the settings, the CLI, the login, a turn, the port and directories.
+    The checks are of the settings, the CLI, the login, a turn, stores, directories and the port.
     """
     good = True
     with _silent_gateway() as gateway:
