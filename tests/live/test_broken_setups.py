@@ -91,8 +91,8 @@ def impaired(subject: str, advice: str, **variables: str) -> Setup:
 SETUPS = {
     "refused key": Setup(
         "turn",
-        "the model's provider refused the login (ANTHROPIC_API_KEY is set): Invalid API key · Fix "
-        "external API key. To do: set ANTHROPIC_API_KEY to a valid one, and check "
+        "The model's provider refused the gateway's own login: Invalid API key · Fix external API "
+        "key (ANTHROPIC_API_KEY is set). To do: set ANTHROPIC_API_KEY to a valid one, and check "
         "ANTHROPIC_BASE_URL if it is set.",
         {"ANTHROPIC_BASE_URL": "{upstream}/refused-key"},
         answer=LOGIN_REFUSED,

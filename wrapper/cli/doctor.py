@@ -174,9 +174,9 @@ def _refused_login(error: ApiError) -> str:
     """
     login = detect_login(environment())
     if isinstance(error, errors.NotLoggedIn):
-        return f"there is no login. To do: {login.renewal}."
-    why = f": {error.details}" if error.details else ""
-    return f"the model's provider refused the login ({login.reason}){why}. To do: {login.renewal}."
+        return f"There is no login. To do: {login.renewal}."
+    why = (error.details or "The model's provider refused the gateway's own login").rstrip(".")
+    return f"{why} ({login.reason}). To do: {login.renewal}."
 
 
 def _remedy(error: ApiError) -> str:

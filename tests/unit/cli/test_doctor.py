@@ -95,11 +95,10 @@ def test_failed_turn(error, remedy):
 def test_refused_login(monkeypatch):
     """A refused login is named, with the provider's reason and how to renew it."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-x")
-    error = errors.UpstreamAuthentication("For callers.", details="Invalid API key")
+    error = errors.UpstreamAuthentication("For callers.", details="It was refused: Invalid API key")
     assert failures(run("doctor", Engine(error))[1]) == [
-        "FAILED  turn: the model's provider refused the login (ANTHROPIC_API_KEY is set): Invalid "
-        "API key. To do: set ANTHROPIC_API_KEY to a valid one, and check ANTHROPIC_BASE_URL if it "
-        "is set."
+        "FAILED  turn: It was refused: Invalid API key (ANTHROPIC_API_KEY is set). To do: set "
+        "ANTHROPIC_API_KEY to a valid one, and check ANTHROPIC_BASE_URL if it is set."
     ]
 
 
