@@ -26,15 +26,18 @@ def build_engine(settings: Settings, lifecycle: Lifecycle) -> Engine:
     return ClaudeEngine(settings, environment(), lifecycle)
 
 
-def check(settings: Settings) -> str:
+def check(settings: Settings, *, to_serve: bool = True) -> str:
     """Return what the engine is, or raise SettingsError, with all mistakes, if it cannot be built.
 
-    No process of Claude Code is started, except to ask a binary for its version.
+    *to_serve* also asks that a Claude Code is installed that may serve.
     """
     if settings.wrapper_engine != CLAUDE:
         _factory(settings.wrapper_engine)
-        return settings.wrapper_engine
-    return str(preflight.check(settings, environment()))
+    elif to_serve:
+        return str(preflight.check(settings, environment()))
+    else:
+        preflight.check_environment(settings, environment())
+    return settings.wrapper_engine
 
 
 def describe(engine: Engine) -> dict[str, str]:

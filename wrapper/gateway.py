@@ -6,6 +6,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from flask import Blueprint, Flask
@@ -226,8 +227,9 @@ class Gateway:
 def _checked(settings: Settings | None, engine: Engine | None) -> Settings:
     """Return *settings*, or the environment's. Raises SettingsError with all their mistakes."""
     if settings is None:
-        return load_settings() if engine else start_checks.load()
-    check_settings(settings, start_checks.mistakes_of if engine is None else lambda _: ())
+        return load_settings() if engine else start_checks.load(to_serve=False)
+    mistakes_of = partial(start_checks.mistakes_of, to_serve=False)
+    check_settings(settings, mistakes_of if engine is None else lambda _: ())
     return settings
 
 

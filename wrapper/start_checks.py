@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from wrapper import engines
 from wrapper.auth.key_file import SETTING, open_keys
@@ -26,11 +27,14 @@ class StartCheck:
     run: Callable[[], str]
 
 
-def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
-    """Return the checks that apply to *settings*, which are valid by themselves."""
+def start_checks(settings: Settings, *, to_serve: bool = True) -> tuple[StartCheck, ...]:
+    """Return the checks that apply to *settings*, which are valid by themselves.
+
+    Without *to_serve*, Claude Code need not be installed: apps have commands that do without it.
+    """
     checks = [
         StartCheck("TMPDIR", _check_temporary_directory),
-        StartCheck("engine", lambda: engines.check(settings)),
+        StartCheck("engine", lambda: engines.check(settings, to_serve=to_serve)),
     ]
     if settings.api_keys_file:
         checks.append(StartCheck(SETTING, lambda: _check_keys(settings)))
@@ -39,9 +43,9 @@ def start_checks(settings: Settings) -> tuple[StartCheck, ...]:
     return tuple(checks)
 
 
-def load() -> Settings:
+def load(*, to_serve: bool = True) -> Settings:
     """Return the settings. Raises SettingsError with their mistakes and those of all checks."""
-    return load_settings(further=mistakes_of)
+    return load_settings(further=partial(mistakes_of, to_serve=to_serve))
 
 
 def check(settings: Settings) -> None:
@@ -49,10 +53,10 @@ def check(settings: Settings) -> None:
     check_settings(settings, mistakes_of)
 
 
-def mistakes_of(settings: Settings) -> list[str]:
+def mistakes_of(settings: Settings, *, to_serve: bool = True) -> list[str]:
     """Run all checks, and return their mistakes."""
     mistakes: list[str] = []
-    for start_check in start_checks(settings):
+    for start_check in start_checks(settings, to_serve=to_serve):
         try:
             start_check.run()
         except SettingsError as error:

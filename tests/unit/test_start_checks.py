@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper import start_checks
+from wrapper.gateway import Gateway
 from wrapper.settings import Settings, SettingsError
 
 
@@ -19,3 +20,12 @@ def test_all_mistakes_at_once(tmp_path):
         start_checks.check(settings)
     names = [mistake.partition(":")[0] for mistake in raised.value.mistakes]
     assert names == ["WRAPPER_ENGINE", "API_KEYS_FILE", "REDIS_URL"]
+
+
+def test_an_app_without_claude():
+    """An app can be built while no Claude Code is installed; a server does not start."""
+    settings = Settings(claude_cli_path="/nowhere/claude")
+    Gateway(settings).close()
+    assert start_checks.mistakes_of(settings, to_serve=False) == []
+    (mistake,) = start_checks.mistakes_of(settings)
+    assert mistake.startswith("CLAUDE_CLI_PATH: /nowhere/claude does not exist")

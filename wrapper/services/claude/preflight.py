@@ -23,17 +23,28 @@ from wrapper.settings import Settings, SettingsError
 
 def check(settings: Settings, environment: Mapping[str, str]) -> Binary:
     """Return the binary to run. Raises SettingsError, with all mistakes, if it cannot serve."""
-    user_mistakes = [*_check_user(settings)]
-    mistakes = [*confinement.mistakes(settings), *user_mistakes]
-    mistakes += base_url.mistakes(environment)
-    if not user_mistakes:  # else nothing can be tried as that user
+    mistakes = _mistakes(settings, environment)
+    if not any(_check_user(settings)):  # else nothing can be run as that user
         mistakes += _check_binary(settings, environment)
-        mistakes += _check_access(settings, environment)
-        if settings.claude_sandbox and not mistakes:
-            mistakes += _check_sandbox(settings, environment)
     if mistakes:
         raise SettingsError(mistakes)
     return choose(settings, environment)
+
+
+def check_environment(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raise SettingsError, with all mistakes, if an installed Claude Code could not serve."""
+    if mistakes := _mistakes(settings, environment):
+        raise SettingsError(mistakes)
+
+
+def _mistakes(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    user_mistakes = [*_check_user(settings)]
+    mistakes = [*confinement.mistakes(settings), *user_mistakes, *base_url.mistakes(environment)]
+    if not user_mistakes:
+        mistakes += _check_access(settings, environment)
+    if settings.claude_sandbox and not mistakes:
+        mistakes += _check_sandbox(settings, environment)
+    return mistakes
 
 
 def _check_binary(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
