@@ -144,8 +144,15 @@ def _log_thread(failure: threading.ExceptHookArgs) -> None:
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """Return the values in *environment* whose names look secret."""
-    named = [value for name, value in environment.items() if SECRET_NAME.search(name)]
+    """Return the values in *environment* whose names look secret.
+
+    API_KEYS_FILE and the like are no secrets: the log shows their paths.
+    """
+    named = [
+        value
+        for name, value in environment.items()
+        if SECRET_NAME.search(name) and not name.endswith("_FILE")
+    ]
     return [value for value in named if len(value) >= SHORTEST_SECRET]
 
 

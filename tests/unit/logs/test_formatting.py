@@ -216,8 +216,9 @@ def test_escaped():
 
 
 def test_secrets_of():
-    """Values with secret names are masked, except short ones, which would mask too much."""
+    """Values with secret names are masked, except short ones and the paths of files."""
     environment = {"ANTHROPIC_API_KEY": "sk-123456789", "MY_TOKEN": "1", "HOME": "/home/someone"}
+    environment["API_KEYS_FILE"] = "/etc/claude-code-gateway/keys.toml"
     assert secrets_of(environment) == ["sk-123456789"]
 
 
