@@ -1,4 +1,4 @@
-"""The OpenAI Agents SDK through chat completions."""
+"""The OpenAI Agents SDK: through responses, its default, and through chat completions."""
 
 import asyncio
 import os
@@ -24,12 +24,25 @@ class Sum(BaseModel):
     total: int
 
 
+APIS = {"responses": agents.OpenAIResponsesModel, "chat": agents.OpenAIChatCompletionsModel}
+
+
+@pytest.fixture(params=APIS, autouse=True)
+def api(request, monkeypatch):
+    """Let the agents of a test use each API in turn."""
+    monkeypatch.setenv("CLIENT_API", request.param)
+
+
+def model_of(client):
+    return APIS[os.environ["CLIENT_API"]](os.environ["CLIENT_MODEL"], client)
+
+
 def run(prompt, streamed=False, **more):
     """Return the result of an agent's run, which ends with its client closed."""
 
     async def go():
         async with openai.AsyncOpenAI(max_retries=0) as client:
-            model = agents.OpenAIChatCompletionsModel(os.environ["CLIENT_MODEL"], client)
+            model = model_of(client)
             agent = agents.Agent("Adder", instructions="Add.", model=model, **more)
             if not streamed:
                 return await agents.Runner.run(agent, prompt)
@@ -78,10 +91,24 @@ def test_handoff():
 
     async def go():
         async with openai.AsyncOpenAI(max_retries=0) as client:
-            model = agents.OpenAIChatCompletionsModel(os.environ["CLIENT_MODEL"], client)
+            model = model_of(client)
             first = agents.Agent("First", model=model, handoffs=[other.clone(model=model)])
             asked = "[[tool transfer_to_other {}]] [[say I am the other.]]"
             return await agents.Runner.run(first, asked)
 
     result = asyncio.run(go())
     assert (result.last_agent.name, result.final_output) == ("Other", "I am the other.")
+
+
+def test_session():
+    """A session of the SDK sends the earlier turns again."""
+
+    async def go():
+        async with openai.AsyncOpenAI(max_retries=0) as client:
+            agent = agents.Agent("Adder", model=model_of(client), tools=[add])
+            session = agents.SQLiteSession("one")
+            asked = '[[tool add {"a": 3, "b": 4}]] [[result]] remember: TULIP'
+            await agents.Runner.run(agent, asked, session=session)
+            return await agents.Runner.run(agent, "[[recall]]", session=session)
+
+    assert asyncio.run(go()).final_output == "TULIP"

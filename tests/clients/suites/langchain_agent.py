@@ -27,9 +27,18 @@ def add(a: int, b: int) -> str:
     return f"The sum is {a + b}."
 
 
+@pytest.fixture(params=[False, True], ids=["chat", "responses"], autouse=True)
+def api(request, monkeypatch):
+    """Let the model of a test use each API in turn."""
+    monkeypatch.setenv("CLIENT_RESPONSES", str(request.param))
+
+
 def model():
     """Return a model that cannot be forced to call anything."""
-    return ChatOpenAI(model=os.environ["CLIENT_THINKS"], api_key="unused")
+    responses = os.environ["CLIENT_RESPONSES"] == "True"
+    return ChatOpenAI(
+        model=os.environ["CLIENT_THINKS"], api_key="unused", use_responses_api=responses
+    )
 
 
 def run(prompt, *tools, **options):
@@ -40,7 +49,7 @@ def run(prompt, *tools, **options):
 def test_tool():
     """The agent's tool runs here, and the model is told what it returned."""
     state = run('[[tool add {"a": 3, "b": 4}]] [[result]]', add)
-    assert state["messages"][-1].content == "The sum is 7."
+    assert state["messages"][-1].text == "The sum is 7."
 
 
 @pytest.mark.parametrize("prompt", [CALLED, LATE, "Tell me of Bern."])
@@ -71,4 +80,4 @@ def test_streamed_form():
     for chunk in chunks[1:]:
         whole += chunk
     (call,) = whole.tool_calls
-    assert (call["args"], whole.content) == (BERN.model_dump(), "")
+    assert (call["args"], whole.text) == (BERN.model_dump(), "")

@@ -6,7 +6,7 @@ import os
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 
@@ -20,9 +20,22 @@ class City(BaseModel):
 BERN = '{"name": "Bern", "people": 134000}'
 
 
+APIS = {"responses": OpenAIResponsesModel, "chat": OpenAIChatModel}
+
+
+@pytest.fixture(params=APIS, autouse=True)
+def api(request, monkeypatch):
+    """Let the agents of a test use each API in turn."""
+    monkeypatch.setenv("CLIENT_API", request.param)
+
+
+def model_of():
+    kind = APIS[os.environ["CLIENT_API"]]
+    return kind(os.environ["CLIENT_MODEL"], provider=OpenAIProvider())
+
+
 def run(prompt, **more):
-    model = OpenAIChatModel(os.environ["CLIENT_MODEL"], provider=OpenAIProvider())
-    return Agent(model, **more).run_sync(prompt)
+    return Agent(model_of(), **more).run_sync(prompt)
 
 
 def add(a: int, b: int) -> str:
@@ -41,8 +54,7 @@ def test_stream():
     """An agent's answer is streamed."""
 
     async def go():
-        model = OpenAIChatModel(os.environ["CLIENT_MODEL"], provider=OpenAIProvider())
-        async with Agent(model).run_stream("[[deltas 5]]") as result:
+        async with Agent(model_of()).run_stream("[[deltas 5]]") as result:
             return [text async for text in result.stream_text(delta=True, debounce_by=None)]
 
     assert "".join(asyncio.run(go())) == "w1 w2 w3 w4 w5"
