@@ -72,7 +72,7 @@ def frames_of(response):
 
 
 def parse_frame(frame):
-    text = frame.removeprefix("data: ")
+    text = frame.rpartition("\n")[2].removeprefix("data: ")  # after its name, if it has one
     return json.loads(text) if text.startswith("{") else frame
 
 

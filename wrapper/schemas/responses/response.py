@@ -5,10 +5,11 @@ These schemas describe it in the OpenAPI document; the presenter in services/fro
 
 from __future__ import annotations
 
+from functools import partial
+
 from marshmallow import fields
 from marshmallow.validate import OneOf
 
-from wrapper.json_text import Json
 from wrapper.schemas.base import (
     BaseSchema,
     always,
@@ -22,7 +23,10 @@ from wrapper.schemas.base import (
 
 STATUSES = ("in_progress", "completed", "incomplete", "failed")
 ITEMS = ("message", "reasoning", "function_call", "custom_tool_call")
-_NULL = {"type": "null"}
+
+nullable_count = partial(fields.Integer, required=True, allow_none=True)
+nullable_number = partial(fields.Float, required=True, allow_none=True)
+required_dict = partial(fields.Dict, required=True)
 
 
 class InputDetailsSchema(BaseSchema):
@@ -46,14 +50,20 @@ class ResponseUsageSchema(BaseSchema):
 
 
 class OutputItemSchema(BaseSchema):
-    """An item of the output. Which fields it has beside these depends on its type."""
+    """An item of the output. Which fields it has follows from its type."""
 
     id = required_text()
     type = required_text(validate=OneOf(ITEMS))
-
-    @classmethod
-    def extend_json_schema(cls, json_schema: Json) -> Json:
-        return {**json_schema, "additionalProperties": True}
+    status = fields.String(validate=OneOf(STATUSES), metadata=describe("Not in reasoning."))
+    role = fields.String(metadata=describe("In a message."))
+    content = fields.List(fields.Dict(), metadata=describe("In a message: its output_text."))
+    summary = fields.List(fields.Dict(), metadata=describe("In reasoning: its summary_text."))
+    encrypted_content = fields.String(metadata=describe("In reasoning, if included: send it back."))
+    call_id = fields.String(metadata=describe("In a call: its output names it."))
+    name = fields.String(metadata=describe("In a call."))
+    namespace = fields.String(metadata=describe("In a call of a tool that has one."))
+    arguments = fields.String(metadata=describe("In a function_call: a JSON object as text."))
+    input = fields.String(metadata=describe("In a custom_tool_call."))
 
 
 class ResponseErrorSchema(BaseSchema):
@@ -65,43 +75,67 @@ class IncompleteDetailsSchema(BaseSchema):
     reason = required_text(validate=OneOf(("max_output_tokens", "content_filter")))
 
 
-class ResponseSchema(BaseSchema):
-    """A response. Beside these fields it repeats those of the request."""
+class RepeatedSchema(BaseSchema):
+    """The fields of a response that repeat its request."""
 
+    instructions = nullable_text()
+    max_output_tokens = nullable_count()
+    max_tool_calls = nullable_count()
+    metadata = required_dict()
+    parallel_tool_calls = fields.Boolean(required=True)
+    previous_response_id = nullable_text(metadata=describe("Always null: nothing is stored."))
+    prompt_cache_key = nullable_text()
+    reasoning = required_dict()
+    safety_identifier = nullable_text()
+    service_tier = required_text()
+    store = fields.Boolean(required=True, metadata=describe("Always false: nothing is stored."))
+    temperature = nullable_number()
+    text = required_dict()
+    tool_choice = fields.Raw(required=True)
+    tools = fields.List(fields.Dict(), required=True)
+    top_logprobs = required_count()
+    top_p = nullable_number()
+    truncation = required_text()
+    user = nullable_text()
+
+
+class ResponseSchema(RepeatedSchema):
     id = required_text()
     object = always("response")
     created_at = unix_seconds()
     status = required_text(validate=OneOf(STATUSES))
     background = fields.Boolean(required=True)
-    completed_at = fields.Integer(required=True, allow_none=True)
+    completed_at = nullable_count(metadata=describe("Unix seconds, if completed."))
     error = fields.Nested(ResponseErrorSchema, required=True, allow_none=True)
     incomplete_details = fields.Nested(IncompleteDetailsSchema, required=True, allow_none=True)
-    instructions = nullable_text()
     model = required_text(metadata=describe("The model that ran."))
     output = fields.List(fields.Nested(OutputItemSchema), required=True)
     usage = fields.Nested(ResponseUsageSchema, required=True, allow_none=True)
-    store = fields.Boolean(required=True, metadata=describe("Always false: nothing is stored."))
-    previous_response_id = fields.Raw(required=True, metadata=_NULL)
     notes = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
         metadata=describe(
-            "At a stream's end, what the headers x-retried-params, x-unmet-params, "
-            "x-adapted-params and x-ended-early would say; absent if there is nothing to say."
+            "What the headers x-retried-params, x-unmet-params, x-adapted-params and "
+            "x-ended-early say or, in a stream, would say; absent if there is nothing to say."
         ),
     )
 
-    @classmethod
-    def extend_json_schema(cls, json_schema: Json) -> Json:
-        return {**json_schema, "additionalProperties": True}
-
 
 class ResponseEventSchema(BaseSchema):
-    """An event of a stream. Which fields it has beside these depends on its type."""
+    """An event of a stream. Which fields it has follows from its type."""
 
     type = required_text()
     sequence_number = required_count()
-
-    @classmethod
-    def extend_json_schema(cls, json_schema: Json) -> Json:
-        return {**json_schema, "additionalProperties": True}
+    response = fields.Nested(ResponseSchema, metadata=describe("The response as it is now."))
+    item = fields.Nested(OutputItemSchema)
+    item_id = fields.String()
+    output_index = fields.Integer()
+    content_index = fields.Integer()
+    summary_index = fields.Integer()
+    part = fields.Dict()
+    delta = fields.String(metadata=describe("The next piece of what the item holds."))
+    text = fields.String()
+    logprobs = fields.List(fields.Dict())
+    name = fields.String()
+    arguments = fields.String()
+    input = fields.String()
