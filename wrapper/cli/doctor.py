@@ -30,8 +30,10 @@ QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),)
 
 # What to do if the turn fails with one of these errors.
 _REMEDIES: dict[type[ApiError], str] = {
-    errors.PermissionDenied: "permit the login to use the model, or use another login",
-    errors.ModelNotFound: "set DEFAULT_MODEL to a model that the login may use",
+    errors.PermissionDenied: "permit the login to use the model, use another login, or check the "
+    "proxies (HTTPS_PROXY) if one of them refuses",
+    errors.ModelNotFound: "set DEFAULT_MODEL to a model that the login may use, and check "
+    "ANTHROPIC_BASE_URL if it is set",
     errors.InvalidRequest: "set DEFAULT_MODEL to a model that accepts the request",
     errors.RateLimited: "wait, or raise the limit at the provider",
     errors.Overloaded: "wait: the provider is overloaded",
@@ -162,7 +164,7 @@ def _turn(gateway: Gateway) -> Finding:
     except errors.UpstreamAuthentication as error:
         return Finding("turn", Level.FAILED, _refused_login(error))
     except ApiError as error:
-        return Finding("turn", Level.FAILED, error.message + _remedy(error))
+        return Finding("turn", Level.FAILED, _failed_turn(error))
     took = time.monotonic() - began
     return Finding("turn", Level.OK, f"{answer.body['model']} answered in {took:.1f} s")
 
@@ -179,9 +181,10 @@ def _refused_login(error: ApiError) -> str:
     return f"{why} ({login.reason}). To do: {login.renewal}."
 
 
-def _remedy(error: ApiError) -> str:
-    """Return what to do, as a sentence after the error's message, unless that says so itself."""
+def _failed_turn(error: ApiError) -> str:
+    """Return why the turn failed and what to do, which the errors of the setup say themselves."""
     if isinstance(error, SetupError):
-        return ""
+        return error.message
+    why = (error.details or error.message).rstrip(".")
     remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
-    return f" To do: {next(remedies, _CHECK_NETWORK)}."
+    return f"{why}. To do: {next(remedies, _CHECK_NETWORK)}."

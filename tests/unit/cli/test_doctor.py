@@ -79,6 +79,10 @@ def test_confinement():
         (errors.Overloaded("Too much."), "wait"),
         (errors.PermissionDenied("Not you."), "login"),
         (errors.BadGateway("No way."), "ANTHROPIC_BASE_URL"),
+        (
+            errors.Unavailable("No process.", details="No process. It wrote: x"),
+            "It wrote: x. To do",
+        ),
     ],
 )
 def test_failed_turn(error, remedy):
