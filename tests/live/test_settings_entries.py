@@ -24,6 +24,8 @@ ENTRIES = {
     "claude-code-gateway": ("-m", "claude_code_gateway"),
     "claude-code-gateway settings": ("-m", "claude_code_gateway", "settings"),
     "python -m wrapper": ("-m", "wrapper"),
+    "the program's doctor": ("-m", "wrapper", "doctor"),
+    "the program's settings": ("-m", "wrapper", "settings"),
     "flask run": ("-m", "flask", "--app", "wsgi", "run", "--port", "0"),
     "flask gateway settings": ("-m", "flask", "--app", "wsgi", "gateway", "settings"),
     "doctor": ("-m", "flask", "--app", "wsgi", "gateway", "doctor"),

@@ -69,8 +69,9 @@ def _text(path: str) -> str:
     if not os.path.lexists(path):
         return ""
     try:
-        # Opening a pipe could block forever.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        mode = os.stat(path).st_mode
+        # Programs that keep secrets offer the file as a pipe.
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise _Unreadable(f"{path}: is not a regular file; move it away, or write a file there")
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -89,7 +90,7 @@ def _text(path: str) -> str:
 def _broken(binding: Binding, path: str, settings: Collection[str]) -> Iterator[str]:
     """Yield what is wrong with the line of *binding*, if it cannot be read as it was meant."""
     where = f"{path} line {_line(binding)}"
-    if binding.error:
+    if binding.error or "=" in (binding.key or ""):  # a quoted key may contain one
         yield f"{where}: {_syntax(binding.original.string)}"
     elif binding.key and binding.value is None:
         word = re.match(rf"{_NAME}(-\w+)*", binding.key)

@@ -227,7 +227,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.max_concurrent_turns:
-            turns = turns_at_once(self.pool_size + self.pool_size_other)
+            # Code may pass values of wrong types, which are reported later.
+            pools = [n for n in (self.pool_size, self.pool_size_other) if isinstance(n, int)]
+            turns = turns_at_once(sum(pools))
             object.__setattr__(self, "max_concurrent_turns", turns)
         if not self.session_dir:
             default = SESSION_DIR_OF_USER if self.claude_user else SESSION_DIR

@@ -89,6 +89,20 @@ def test_not_set(run, monkeypatch, arguments):
     assert "set API_KEYS_FILE=keys.toml in the environment or in .env" in result.stderr
 
 
+def test_broken_env_file(tmp_path, monkeypatch):
+    """With a broken .env, which may set API_KEYS_FILE, a command reports its line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("API_KEYS_FILE", raising=False)
+    Path(".env").write_text('API_KEYS_FILE="keys.toml\n')
+    info = ScriptInfo(create_app=lambda: app_for_flask(KeysError(["any"])))
+    group = FlaskGroup(load_dotenv=False)
+    arguments = ("gateway", "keys", "new", "alice")
+    result = Flask("x").test_cli_runner().invoke(group, arguments, obj=info, prog_name="flask")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{tmp_path / '.env'} line 1: the quote of API_KEYS_FILE" in result.stderr
+    assert not Path("keys.toml").exists()
+
+
 def test_set_in_env_file(run, monkeypatch):
     """API_KEYS_FILE may be set in .env."""
     monkeypatch.delenv("API_KEYS_FILE")

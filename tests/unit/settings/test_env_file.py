@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from wrapper.settings import Settings, environment, load
+from wrapper.settings import Settings, SettingsError, environment, load
+from wrapper.settings.env_file import read
 
 BROKEN = [
     ('PORT=1\n\nAPI_KEY="hush-hush\nHOST=0.0.0.0\n', 3, "the quote of API_KEY is not closed"),
@@ -15,6 +21,7 @@ BROKEN = [
     ('API_KEY="hush-hush" and more\n', 1, "or text follows it"),
     ("\n\n# a comment\nAPI_KEY: hush-hush\n", 4, "is not an assignment; write NAME=VALUE"),
     ("PORT=1\n= hush-hush\n", 2, "is not an assignment"),
+    ("'A=B'=hush-hush\n", 1, "is not an assignment"),
     ("PORT=1\nAPI_KEY\n", 2, "has no value; write API_KEY=VALUE"),
     ("API_KEY:hush-hush\n", 1, "has no value; write API_KEY=VALUE"),
     ("PORT=1\nAPI-KEY:hush-hush\n", 2, "has no value; write API_KEY=VALUE"),
@@ -60,11 +67,31 @@ def test_directory(tmp_path, mistakes):
     assert mistake.startswith(f"{tmp_path / '.env'}: is not a regular file; ")
 
 
-def test_pipe(tmp_path, mistakes):
-    """A pipe, which could block the start forever, is refused."""
-    os.mkfifo(tmp_path / ".env")
-    (mistake,) = mistakes()
+def test_pipe(tmp_path):
+    """A pipe is read, because programs that keep secrets offer the file so."""
+    path = tmp_path / ".env"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("PORT=9001\n",))
+    writer.start()
+    assert read(path, {"PORT"}).values == {"PORT": "9001"}
+    writer.join()
+
+
+def test_socket(tmp_path, mistakes):
+    """What is neither a file nor a pipe is refused."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(".env")  # a path from here, because one of a socket must be short
+        (mistake,) = mistakes()
     assert mistake.startswith(f"{tmp_path / '.env'}: is not a regular file; ")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(), st.text("API_KEY=\"'#${}: \n\r\\x\0é")))
+def test_any_content(env_file, content):
+    """Any content is read or refused, and never ends in another error."""
+    env_file(content)
+    with contextlib.suppress(SettingsError):
+        load()
 
 
 def test_dangling_link(tmp_path, mistakes):

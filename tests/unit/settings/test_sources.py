@@ -47,13 +47,14 @@ def test_everything_that_is_involved(env_file, mistakes):
 
 def test_keywords():
     """Settings that code has made are checked, too, and their source is a keyword."""
-    values: dict[str, Any] = {"port": 70000, "log_level": "loud", "cors_origins": "https://a.x"}
-    settings = Settings(host="0.0.0.0", **values)
+    wrong_types: dict[str, Any] = {"cors_origins": "https://a.example", "pool_size": "2"}
+    settings = Settings(port=70000, host="0.0.0.0", log_level="loud", **wrong_types)
     with pytest.raises(SettingsError) as caught:
         check(settings)
-    port, origins, level, key = caught.value.mistakes
+    port, origins, pool, level, key = caught.value.mistakes
     assert port.endswith("(PORT=70000 from a keyword of Settings)")
     assert origins.startswith("CORS_ORIGINS: must be of the type tuple[str, ...] (")
+    assert pool.startswith("POOL_SIZE: must be of the type int (")
     assert level.startswith("LOG_LEVEL: must be one of debug, info, warning, error (")
     assert key.endswith("(HOST=0.0.0.0 from a keyword of Settings)")
 
