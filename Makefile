@@ -10,6 +10,7 @@ URL ?= http://127.0.0.1:8000
 CLIENTS := tests/clients
 ENVS := $(CLIENTS)/.envs
 PYTHON_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.txt)))
+NODE_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.json)))
 
 # Twice quiet: pip still prints errors, but no warnings about the places where it looks.
 PIP_INSTALL := pip install -qq --disable-pip-version-check
@@ -86,7 +87,7 @@ $(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproje
 	@touch $@
 
 # The clients' pins conflict, so each client has an environment of its own.
-test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(ENVS)/node/installed ## real clients against a live gateway
+test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(NODE_CLIENTS:%=$(ENVS)/%/installed) ## real clients against a live gateway
 	$(BIN)/python -m pytest -rs -o verbosity_subtests=1 $(CLIENTS)
 
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
@@ -99,7 +100,7 @@ $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
 # The dependencies that it declares are several gigabytes, for models that it does not run here.
 $(ENVS)/open-webui/installed: PIP_OPTIONS := --no-deps
 
-$(ENVS)/node/installed: $(CLIENTS)/requirements/node.json
+$(ENVS)/%/installed: $(CLIENTS)/requirements/%.json
 	@echo "Installing $< into $(@D) ..."
 	@rm -rf $(@D)
 	@mkdir -p $(@D)

@@ -61,6 +61,7 @@ CLIENTS = {
     "strands": Client("strands", "strands_agent.py"),
     "openai for node": Client("node", "openai_node.mjs"),
     "vercel ai": Client("node", "vercel_ai.mjs"),
+    "codex": Client("codex", "codex.mjs"),
 }
 
 
