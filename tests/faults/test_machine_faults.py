@@ -62,8 +62,9 @@ def refusal(server: Server, told: str = "hello", **more: Any) -> str:
 def is_well(server: Server, before: dict[str, int]) -> None:
     """Check that the server recovers by itself, works, and holds what it held before."""
     assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
-    for profile in ("plain", "agent"):
-        assert play(server, "hello", profile=profile).text == "ok"
+    # Right after the health is well a turn may be refused, since it counts descriptors less often.
+    assert eventually(lambda: play(server, "hello").text == "ok", SOON)
+    assert play(server, "hello", profile="agent").text == "ok"
     assert server.comes_back_to(before)
 
 
