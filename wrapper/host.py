@@ -96,7 +96,7 @@ def cpu_seconds(pid: int) -> float:
 def descriptors() -> int:
     """Return how many descriptors this process has open. Linux itself counts them since 6.2."""
     try:
-        counted = os.stat(PROC / "self" / "fd").st_size
+        counted = os.stat(f"{PROC}/self/fd").st_size
     except FileNotFoundError:
         counted = 0
     return counted or psutil.Process().num_fds()

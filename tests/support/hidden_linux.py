@@ -24,7 +24,7 @@ NAMES = {
     os: (
         *("sched_getaffinity", "sched_setaffinity", "pidfd_open", "memfd_create", "eventfd"),
         *("posix_fallocate", "posix_fadvise", "fdatasync", "copy_file_range", "splice", "pipe2"),
-        *("getresuid", "getresgid", "setresuid", "setresgid", "unshare", "O_TMPFILE"),
+        *("getresuid", "getresgid", "setresuid", "setresgid", "unshare"),
     ),
     resource: ("prlimit",),
     select: ("POLLRDHUP", "epoll"),

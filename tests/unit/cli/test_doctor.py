@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
 
-from wrapper import create_app, errors
+from wrapper import create_app, errors, host
 from wrapper.cli import doctor
 from wrapper.cli.commands import app_for_flask
 from wrapper.settings import Settings, SettingsError
@@ -63,6 +63,14 @@ def test_success():
     assert lines[10].startswith("ok      turn: scripted-model answered in 0.")
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
+
+
+def test_system(monkeypatch):
+    """On another system than Linux the doctor warns that nothing is tested there."""
+    monkeypatch.setattr(host, "LINUX", False)
+    status, lines = run("doctor")
+    assert status == 0
+    assert f"WARNING system: {host.UNTESTED}" in lines
 
 
 def test_confinement():
