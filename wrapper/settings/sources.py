@@ -12,12 +12,12 @@ from wrapper.logs.formatting import secrets_of
 from wrapper.settings.env_file import EnvFile
 from wrapper.settings.masking import MASK
 from wrapper.settings.table import Settings
+from wrapper.settings.validation import NAME
 
 LONGEST = 100
 ENVIRONMENT = "the environment"
 KEYWORD = "a keyword of Settings"
 
-_NAME = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _KEY = re.compile(r"\bsk-\S+|[0-9a-fA-F]{64,}")
 
 
@@ -40,7 +40,7 @@ class Sources:
         return [f"{mistake}{self._assignments(mistake)}" for mistake in mistakes]
 
     def _assignments(self, mistake: str) -> str:
-        names = [name for name in dict.fromkeys(_NAME.findall(mistake)) if name in self._sources]
+        names = [name for name in dict.fromkeys(NAME.findall(mistake)) if name in self._sources]
         sources = [(name, self._sources[name]) for name in names]
         pairs = ", ".join(f"{name}={source.shown} from {source.place}" for name, source in sources)
         return f" ({pairs})" if pairs else ""

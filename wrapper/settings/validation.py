@@ -17,6 +17,8 @@ from wrapper.settings.table import IGNORABLE, Settings
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 SETTING_SOURCES = ("user", "project", "local")
+# A setting's name in a message, other than HOST and PORT in redis://HOST:PORT.
+NAME = re.compile(r"(?<![/:@])\b[A-Z][A-Z0-9_]+\b")
 
 
 class SettingsError(Exception):
@@ -60,8 +62,8 @@ def in_words(wrong: Mapping[str, str]) -> list[str]:
 
 def unaffected(mistakes: Iterable[str], wrong: Iterable[str]) -> list[str]:
     """Return those *mistakes* that name no *wrong* setting, whose value is not known."""
-    names = re.compile(rf"\b({'|'.join(name.upper() for name in wrong)})\b")
-    return [mistake for mistake in mistakes if not wrong or not names.search(mistake)]
+    names = {name.upper() for name in wrong}
+    return [mistake for mistake in mistakes if names.isdisjoint(NAME.findall(mistake))]
 
 
 @functools.lru_cache(1024)

@@ -82,6 +82,13 @@ def test_nothing_follows_from_a_wrong_value(mistakes):
     assert mistake.startswith("API_KEY: must not contain blanks")
 
 
+def test_names_in_urls_are_no_settings(mistakes):
+    """HOST and PORT in the form of a URL have nothing to do with the settings of these names."""
+    port, store = mistakes(PORT="eighty", HOST="127.0.0.1", SESSION_STORE="memcached")
+    assert store.endswith("(SESSION_STORE=memcached from the environment)")
+    assert port.startswith("PORT: ")
+
+
 SECRETS = [
     {"API_KEY": "hush hush"},
     {"API_KEY": "'hush-hush'"},
