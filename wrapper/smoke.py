@@ -13,7 +13,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 CHAT = "/v1/chat/completions"
-BODY = {"messages": [{"role": "user", "content": "Answer with the one word OK."}]}
+RESPONSES = "/v1/responses"
+QUESTION = "Answer with the one word OK."
+BODY = {"messages": [{"role": "user", "content": QUESTION}]}
 SECONDS = 180.0
 LINE_LENGTH = 300
 
@@ -117,6 +119,14 @@ def check_stream(client: Client) -> None:
     _expect(choices[-1]["finish_reason"] is not None, "the last chunk has no finish_reason")
 
 
+def check_responses(client: Client) -> None:
+    response = client.ask("POST", RESPONSES, {"input": QUESTION})
+    _expect(response["object"] == "response", "the answer is not a response")
+    _expect(response["status"] == "completed", f"the response is {response['status']}")
+    texts = [part["text"] for item in response["output"] for part in item.get("content", ())]
+    _expect("".join(texts), "the answer is empty")
+
+
 def check_sessions(client: Client) -> None:
     if client.call("GET", "/v1/sessions")[0] in (400, 404):  # SESSION_STORE=none, or an old server
         raise NotOffered
@@ -137,6 +147,7 @@ CHECKS: dict[str, Callable[[Client], None]] = {
     "auth": check_auth,
     "completion": check_completion,
     "stream": check_stream,
+    "responses": check_responses,
     "sessions": check_sessions,
 }
 

@@ -77,7 +77,8 @@ def test_upstream_error(capsys):
 
 COMPLETION = {"object": "chat.completion", "usage": {"completion_tokens": 1}}
 MESSAGE = {"role": "assistant", "content": ""}
-CHAT = ("POST", smoke.CHAT)
+CHAT, RESPONSES = ("POST", smoke.CHAT), ("POST", smoke.RESPONSES)
+COMPLETED = {"object": "response", "status": "completed"}
 WRONG = [
     ("health", ("GET", "/health"), 503, {"pools": {"agent": {"error": "no disk"}}}, "no disk"),
     ("health", ("GET", "/health"), 200, {"status": "degraded"}, "degraded"),
@@ -101,6 +102,9 @@ WRONG = [
     ("stream", CHAT, 200, events({"error": {"code": "c", "message": "m"}}), "c: m"),
     ("stream", CHAT, 200, events({**CHUNK, "choices": [{"delta": {}}]}), "has no role"),
     ("stream", CHAT, 200, b"data: {}\n\n", "without [DONE]"),
+    ("responses", RESPONSES, 404, {}, "status 404"),
+    ("responses", RESPONSES, 200, {"object": "response", "status": "failed"}, "is failed"),
+    ("responses", RESPONSES, 200, {**COMPLETED, "output": []}, "answer is empty"),
     ("sessions", ("GET", "/v1/sessions"), 500, {}, "status 500"),
 ]
 
