@@ -111,6 +111,7 @@ def test_a_process_that_does_not_come():
 KEY = {"ANTHROPIC_API_KEY": "sk-something"}
 
 
+@pytest.mark.linux  # elsewhere the remedy differs: test_elsewhere.py
 def test_a_missing_login(tmp_path, caplog):
     """A missing login is logged, and reported with what to do until somebody logs in."""
     monitor = LoginMonitor({"HOME": str(tmp_path)})
