@@ -128,3 +128,25 @@ def test_truncated(gateway):
     response = create(gateway, "[[deltas 5]] [[stop max_tokens]]", max_output_tokens=5)
     assert response.status == "incomplete"
     assert response.incomplete_details.reason == "max_output_tokens"
+
+
+def test_thinking_in_a_loop(gateway, upstream):
+    """The model's signed thinking goes back to it before the call that it led to."""
+    asked = '[[think Where is it?]] [[tool get_weather {"city": "Oslo"}]] [[result]]'
+    items = [{"role": "user", "content": asked}]
+    options = {
+        "tools": [WEATHER],
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "store": False,
+    }
+    first = create(gateway, items, **options)
+    reasoning, call = first.output
+    assert reasoning.summary[0].text == "Where is it?"
+    items += [item.model_dump(exclude_none=True) for item in first.output]
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "Cold."})
+    assert create(gateway, items, **options).output_text == "Cold."
+    said = upstream.requests[-1].body["messages"][1]["content"]
+    assert [block["type"] for block in said] == ["thinking", "tool_use"]
+    assert said[0]["thinking"] == "Where is it?"
+    assert said[0]["signature"]
