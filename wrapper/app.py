@@ -17,7 +17,7 @@ from wrapper.settings import Settings, SettingsError
 
 PREFIX = "/v1"
 # Resources that are also served at the root, for clients whose base URL lacks the prefix.
-RESOURCES = ("chat", "responses", "models", "sessions", "usage", "auth", *UNSERVED)
+RESOURCES = ("chat", "responses", "completions", "models", "sessions", "usage", "auth", *UNSERVED)
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:

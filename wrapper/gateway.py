@@ -23,6 +23,7 @@ from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
+from wrapper.schemas.completions.request import CompletionRequestSchema
 from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
 from wrapper.services.background.lifecycle import Lifecycle
@@ -91,6 +92,7 @@ class Gateway:
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
+        self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)
         self.responses_schema = ResponseRequestSchema(ignored=settings.ignore_params)
         self.chat = Chat(self.chat_service, self.chat_schema, self.start)
         self.guard = Guard(settings, self.keys, authenticate)

@@ -7,6 +7,7 @@ from flask import Blueprint, current_app, g, request
 from wrapper.auth.guard import Guard
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
+from wrapper.routes.completions import completions
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
@@ -30,7 +31,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
 
     *metered* says whether it serves the metrics.
     """
-    children = (chat, responses, models, sessions, usage, auth, health, docs)
+    children = (chat, responses, completions, models, sessions, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

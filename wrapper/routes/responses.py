@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from flask import Blueprint, Response
 
-from wrapper.errors import ApiError
 from wrapper.notes import Notes
 from wrapper.routes.context import admit_caller, current_gateway
 from wrapper.routes.headers import ANSWER, note_headers
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
+from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
@@ -40,19 +37,10 @@ def create_response() -> Response:
         return note_headers(notes.relocated(payload.locate))
 
     presenter = ResponsesPresenter(payload, name_notes)
-    with _relocated_errors(payload.locate):
+    with located_errors(payload.locate):
         run = gateway.chat_service.open(payload.request, who)
         if payload.request.stream:
             return stream_response(open_stream(run, presenter, name_notes, TYPED))
         with run:
             body = presenter.whole(run)
         return reply(body, headers=name_notes(run.notes()))
-
-
-@contextmanager
-def _relocated_errors(locate: Callable[[str], str]) -> Iterator[None]:
-    """Name the request's parameters in errors as this API does."""
-    try:
-        yield
-    except ApiError as error:
-        raise error.relocated(locate) from error

@@ -22,8 +22,6 @@ UNSERVED = {
     "its judgement at {}.",
     "realtime": "Claude has no realtime API; use {} with stream.",
     "conversations": "This gateway does not serve conversations; use {} with session_id.",
-    "completions": "This gateway does not serve text completions; use {}, with the prompt as a "
-    "user message.",
     "messages": "This gateway does not serve Anthropic's Messages API; use {}.",
     "files": "This gateway stores no files; use {}, with the data in a file or image_url part.",
     "uploads": "This gateway stores no files; use {}, with the data in a file or image_url part.",

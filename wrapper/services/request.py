@@ -20,11 +20,13 @@ class ChatRequest:
 
     `idle` lists the parameters in it that have no effect with any model, `dropped` those that the
     settings ignore, and `adapted` the schemas that the model gets in another form. `system_first`
-    says that the first message came as a parameter of its own.
+    says that the first message came as a parameter of its own. Each of the `others` is one more
+    conversation that is answered, too.
     """
 
     messages: tuple[ChatMessage, ...]
     system_first: bool = False
+    others: tuple[tuple[ChatMessage, ...], ...] = ()
     model: str | None = None
     profile: str | None = None
     stream: bool = False
@@ -55,6 +57,11 @@ class ChatRequest:
     idle: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers there will be: `n` to each conversation."""
+        return self.n * (1 + len(self.others))
 
     @property
     def listed(self) -> tuple[ChatMessage, ...]:

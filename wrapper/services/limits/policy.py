@@ -37,8 +37,8 @@ class Policy:
         """
         self.check_model(model, principal)
         most = principal.concurrent_turns
-        if most is not None and request.n > most:
-            _refuse("n", request.n, "concurrent_turns", most, principal)
+        if most is not None and request.answers > most:
+            _refuse("n", request.answers, "concurrent_turns", most, principal)
         profile = self._profile(request, principal)
         if profile == "plain":
             if request.allowed_tools:

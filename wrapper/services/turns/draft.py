@@ -35,6 +35,14 @@ class Draft:
         """The turn of a request without a session. Raises InvalidRequest."""
         return self.build((), None)
 
+    @cached_property
+    def other_turns(self) -> tuple[Turn, ...]:
+        """The turns of the request's other conversations. Raises InvalidRequest."""
+        requests = (
+            replace(self.request, messages=messages, others=()) for messages in self.request.others
+        )
+        return tuple(replace(self, request=request).turn for request in requests)
+
     def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
         turn = build_turn(
@@ -75,7 +83,7 @@ def make_draft(
         fitted.request, choice.model, grant, principal, notes, strict, capabilities.thinking
     )
     if request.session_id is None:
-        _ = draft.turn  # which checks the messages
+        _ = draft.turn, draft.other_turns  # which checks the messages
     return draft
 
 

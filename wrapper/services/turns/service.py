@@ -110,7 +110,7 @@ class TurnService:
             with timing.queueing():
                 check = partial(self._check, caller)
                 admission = self._limits.admission
-                held.callback(admission.admit(request.n, caller.principal, check))
+                held.callback(admission.admit(request.answers, caller.principal, check))
             watchdog = self._watchdog(caller)
             session_turn = self._session_turn(request, caller, watchdog, held)
             request = session_turn.options.fill(request)
@@ -137,9 +137,12 @@ class TurnService:
         request, caller, session_turn = opening.request, opening.caller, opening.session_turn
         draft, key = opening.draft, session_turn.key
         turn = draft.build(session_turn.before, key) if key else draft.turn
+        turns = [turn, *draft.other_turns]
         # Other turns of the key may have spent the budget meanwhile.
         self._limits.ledger.check(caller.principal)
-        notes = draft.notes | self._inspect(opening, turn.adapted)
+        notes = draft.notes | self._inspect(
+            opening, (path for each in turns for path in each.adapted)
+        )
         signals = self._observers.signals(turn, caller.request_id)
         log = self._log(opening, turn.messages, signals)
         recorder = self._recorder(caller)
@@ -149,11 +152,11 @@ class TurnService:
             options=options_of(request, turn.profile),
         )
         return Run(
-            self._play(turn, request, recorder),
+            self._play(turns, request, recorder),
             opening.watchdog,
             log,
             recorder,
-            Answers(request.n, remember),
+            Answers(request.answers, remember),
             notes=notes,
             release=opening.held.pop_all().close,
         )
@@ -177,15 +180,16 @@ class TurnService:
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(self, turn: Turn, request: ChatRequest, recorder: UsageRecorder) -> Events:
-        """Return the events of the request's turns."""
+    def _play(self, turns: Sequence[Turn], request: ChatRequest, recorder: UsageRecorder) -> Events:
+        """Return the events of the request's turns: `n` for each of *turns*."""
         runner: Runner = self._engine
-        if makes_demands(turn):
+        if makes_demands(turns[0]):
             retries = self._settings.retry_bad_answers
             runner = Correction(runner, request.choice_param, request.stream, retries)
         if recorder.has_budget:
-            turn = replace(turn, may_go_on=recorder.may_go_on)
-        return TurnLoop(runner, [turn] * request.n, CHECK_SECONDS, note=recorder.add)
+            turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
+        each = [turn for turn in turns for _ in range(request.n)]
+        return TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
 
     def _log(
         self, opening: _Opening, messages: Sequence[Message], signals: Signals | None = None

@@ -1,0 +1,1 @@
+"""The request and the response of OpenAI's older completions API."""
