@@ -248,6 +248,12 @@ def test_picture(client):
     assert reply.choices[0].message.content == "I see it."
 
 
+def test_text_completion(client):
+    """The older API answers each prompt."""
+    reply = client.completions.create(model=MODEL, prompt=["[[say a]]", "[[say b]]"], echo=True)
+    assert [choice.text for choice in reply.choices] == ["[[say a]]a", "[[say b]]b"]
+
+
 class TestResponses:
     """The Responses API, which newer programs use."""
 

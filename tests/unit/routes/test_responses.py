@@ -79,7 +79,7 @@ def test_parse():
 @pytest.mark.parametrize("streamed", [False, True])
 def test_bad_answer(streamed):
     """A structured answer that does not fit is an error, never an answer."""
-    server = ScriptedServer(Started("m"), TextDelta("no JSON"), ENDED, retry_bad_answers=0)
+    server = ScriptedServer(Started("m"), TextDelta("no JSON"), ENDED, retry_bad_answers=False)
     form = {"type": "json_schema", "name": "s", "strict": True, "schema": Shape.model_json_schema()}
     if streamed:
         failed = stream(server, text={"format": form})[-1]

@@ -43,6 +43,7 @@ class Server:
 
     def __init__(self, tmp_path, who=TEN, script=None, **settings):
         self.who = who
+        self.leave = lambda: None
         self.engine = ScriptedEngine(script or (lambda turn: answer("Hello.")))
         given: dict[str, Any] = {"usage_db": str(tmp_path / "usage.db"), "max_concurrent_turns": 1}
         given |= {"max_queue": 0, **settings}
@@ -69,7 +70,9 @@ class Server:
         ledger.add(Row(ledger.today().isoformat(), self.who.name, "m", amounts))
 
     def take_all_places(self):
-        return self.gateway.admission.admit(1, Principal("other"))
+        """Take the places until the test ends, and return a function that gives them back."""
+        self.leave = self.gateway.admission.admit(1, Principal("other"))
+        return self.leave
 
     def left(self):
         return int(note_headers(self.gateway.rates.notes(self.who))[LEFT])
@@ -85,6 +88,7 @@ def server(tmp_path):
 
     yield make
     for one in made:
+        one.leave()  # or the gateway would wait for it when the process ends
         one.gateway.close()
 
 
