@@ -31,6 +31,10 @@ def _empty(monkeypatch, tmp_path):
     for name in ("HOST", "API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PORT", "0")
+    claude = tmp_path / "claude"
+    claude.write_text("#!/bin/sh\necho '2.1.400 (Claude Code)'\n")
+    claude.chmod(0o755)
+    monkeypatch.setenv("CLAUDE_CLI_PATH", str(claude))
 
 
 @pytest.fixture
