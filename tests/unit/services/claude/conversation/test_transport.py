@@ -9,7 +9,6 @@ from collections import Counter
 
 import pytest
 
-from tests.support.server import eventually
 from wrapper.services.claude.conversation.pipes import AHEAD_BYTES
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
@@ -46,15 +45,25 @@ def process():
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open(process):
-    """Fail if a test leaves a file open, without help from the garbage collector."""
+    """Fail if a test leaves a pipe open, without help from the garbage collector."""
     gc.collect()
     gc.disable()
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors_of(process)
     yield
-    # Threads of other tests may open some for a moment, and close theirs.
-    closed = eventually(lambda: set(os.listdir("/proc/self/fd")) <= before)
+    after = descriptors_of(process)
     gc.enable()
-    assert closed
+    assert after == before
+
+
+def descriptors_of(process):
+    """Return the descriptors of the pipes of *process*. Threads of other tests have others."""
+    pipes = {os.readlink(f"/proc/self/fd/{descriptor}") for descriptor in process.pipes}
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}") in pipes:
+                found.add(name)
+    return found
 
 
 def transport_of(process, *requests):
