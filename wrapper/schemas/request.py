@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -39,8 +40,10 @@ class RequestSchema(BaseSchema):
         return self.with_dropped(super(RequestSchema, schema).load(data, **options), dropped)
 
     def with_dropped(self, request: Any, dropped: tuple[str, ...]) -> Any:
-        """Return *request*, which names the parameters that were *dropped*."""
-        raise NotImplementedError
+        """Return *request*, the request to run and how to write its answer, naming *dropped*."""
+        if not dropped:
+            return request
+        return replace(request, request=replace(request.request, dropped=dropped))
 
     def _narrow(self, names: frozenset[str]) -> Self:
         """Return the schema of requests with these fields, which Marshmallow loads faster."""
@@ -63,3 +66,11 @@ def check_sampling(data: dict[str, Any], effort: str | None, effort_param: str) 
                 "does not allow sampling while it thinks."
             )
             raise ValidationError(CodedMessage(message, "unsupported_value"), name)
+
+
+def refuse_chat_options(data: dict[str, Any]) -> None:
+    """Raise ValidationError for options of Claude Code that only chat completions have."""
+    for name in ("prefill", "compact"):
+        if (data.get("claude") or {}).get(name):
+            why = CodedMessage("Only chat completions have this option.", "unsupported_value")
+            raise ValidationError({name: [why]}, "claude")

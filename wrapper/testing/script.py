@@ -96,12 +96,11 @@ def read_script(body: Body) -> Script:
     directives = _for_attempt([pair for text in prompt for pair in _directives(text)], asked_again)
     values = dict(directives)
     tools = [value for name, value in directives if name == "tool"]
-    rounds = sum(m["role"] == "assistant" for m in messages[at + 1 :])
-    rounds = max(0, rounds - asked_again)
+    answers = sum(m["role"] == "assistant" for m in messages[at + 1 :])
+    rounds = max(0, answers - asked_again)
     plain = prompt[-1] if prompt and not values else ""
-    text = _answer(values, prompt, body)
-    if rounds and likely_call(plain, 0, body):
-        text = _last_result(body)
+    called = rounds and likely_call(plain, 0, body)
+    text = _last_result(body) if called else _answer(values, prompt, body)
     status, _, reason = values.get("error", "").partition(" ")
     return Script(
         text=text,

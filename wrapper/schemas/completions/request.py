@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
@@ -15,13 +14,12 @@ from wrapper.schemas.chat.request import MAX_CHOICES, StreamOptionsSchema
 from wrapper.schemas.chat.stop import StopField
 from wrapper.schemas.completions.parameters import PARAMETERS
 from wrapper.schemas.parameters import Kind
-from wrapper.schemas.request import RequestSchema
+from wrapper.schemas.request import RequestSchema, refuse_chat_options
 from wrapper.services.fronts.completions import CompletionRequest
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import ChatRequest
 
 MOST_PROMPTS = 32
-_FOREIGN_OPTIONS = ("prefill", "compact")
 
 
 class PromptField(fields.Field[tuple[str, ...]]):
@@ -78,13 +76,6 @@ class CompletionRequestSchema(RequestSchema):
     def extend_json_schema(cls, json_schema: Json) -> Json:
         return PARAMETERS.describe_all(json_schema)
 
-    def with_dropped(
-        self, request: CompletionRequest, dropped: tuple[str, ...]
-    ) -> CompletionRequest:
-        if not dropped:
-            return request
-        return replace(request, request=replace(request.request, dropped=dropped))
-
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_support(self, _: Any, original: Json, **__: Any) -> None:
         PARAMETERS.refuse_unsupported(original)
@@ -93,10 +84,7 @@ class CompletionRequestSchema(RequestSchema):
 
     @validates_schema
     def check_options(self, data: Json, **_: Any) -> None:
-        for name in _FOREIGN_OPTIONS:
-            if (data.get("claude") or {}).get(name):
-                why = CodedMessage("Only chat completions have this option.", "unsupported_value")
-                raise ValidationError({name: [why]}, "claude")
+        refuse_chat_options(data)
 
     @post_load
     def build(self, data: Json, **_: Any) -> CompletionRequest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
 from wrapper.schemas.chat.tool_choice import check_tool_choice, select_functions
 from wrapper.schemas.chat.tools import ResponseFormatSchema
 from wrapper.schemas.parameters import Kind
-from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling
+from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling, refuse_chat_options
 from wrapper.schemas.responses.items import InputField, LoadedInput
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.tools import LoadedTools, ToolChoiceField, ToolsField
@@ -45,8 +44,6 @@ HOSTED = (
 )
 LOGPROBS = "message.output_text.logprobs"
 _summary = partial(fields.String, allow_none=True, validate=OneOf(SUMMARIES))
-# Options of Claude Code that need what this API does not have.
-_FOREIGN_OPTIONS = ("prefill", "compact")
 
 
 class ReasoningSchema(BaseSchema):
@@ -108,11 +105,6 @@ class ResponseRequestSchema(RequestSchema):
     def extend_json_schema(cls, json_schema: Json) -> Json:
         return PARAMETERS.describe_all(json_schema)
 
-    def with_dropped(self, request: ResponseRequest, dropped: tuple[str, ...]) -> ResponseRequest:
-        if not dropped:
-            return request
-        return replace(request, request=replace(request.request, dropped=dropped))
-
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_support(self, _: Any, original: Json, **__: Any) -> None:
         PARAMETERS.refuse_unsupported(original)
@@ -124,10 +116,7 @@ class ResponseRequestSchema(RequestSchema):
 
     @validates_schema
     def check_options(self, data: Json, **_: Any) -> None:
-        for name in _FOREIGN_OPTIONS:
-            if (data.get("claude") or {}).get(name):
-                why = CodedMessage("Only chat completions have this option.", "unsupported_value")
-                raise ValidationError({name: [why]}, "claude")
+        refuse_chat_options(data)
         if LOGPROBS in data.get("include", ()):
             message = CodedMessage("Claude does not report probabilities.", "unsupported_value")
             raise ValidationError({data["include"].index(LOGPROBS): [message]}, "include")

@@ -91,8 +91,8 @@ class ResponsesPresenter:
         """Yield the events of a streamed response as *items* come, and None for each None."""
         items = iter(items)
         first = next(items, None)
-        if first:
-            self._seen.add(first[1])
+        if first and isinstance(first[1], Started):
+            self._seen.model = first[1].model
         yield self._state("response.created", "in_progress")
         yield self._state("response.in_progress", "in_progress")
         for item in itertools.chain((first,), items):
