@@ -11,7 +11,7 @@ from wrapper.routes.sse import Stream
 from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.services.principal import Caller
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turns.service import TurnService
 
 Messages = Sequence[Mapping[str, Any]]
@@ -49,7 +49,7 @@ class Chat:
         request = self._load(messages, {**parameters, "stream": True})
         return chat.stream(self._service, request, admitted)
 
-    def _load(self, messages: Messages, parameters: Mapping[str, Any]) -> ChatRequest:
-        request: ChatRequest = load_data(self._schema, {**parameters, "messages": list(messages)})
+    def _load(self, messages: Messages, parameters: Mapping[str, Any]) -> TurnRequest:
+        request: TurnRequest = load_data(self._schema, {**parameters, "messages": list(messages)})
         self._start()
         return request

@@ -75,10 +75,15 @@ class Server:
         self.port = 0
 
     def wait(self) -> Server:
-        """Wait until warm processes are ready."""
+        """Wait until warm processes are ready, even if another part, such as Redis, is not."""
         self.listen()
-        assert eventually(lambda: self.health()["status"] == "ok"), self.log()
+        assert eventually(self._warm), self.log()
         return self
+
+    def _warm(self) -> bool:
+        health = self.health()
+        ready = all(pool["status"] == "ready" for pool in health["pools"].values())
+        return health["pools"] != {} and ready and health["status"] != "starting"
 
     def listen(self) -> Server:
         """Wait until the server listens, but not for its processes."""

@@ -9,7 +9,7 @@ from wrapper import Gateway
 from wrapper.routes.chat import complete, stream
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turn import Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, Step, answer
@@ -43,7 +43,7 @@ class TurnHarness:
 
     def request(self, *messages, stream=False, session_id="s", **fields):
         loaded = tuple(user(item) if isinstance(item, str) else item for item in messages)
-        return ChatRequest(loaded, stream=stream, session_id=session_id, **fields)
+        return TurnRequest(loaded, stream=stream, session_id=session_id, **fields)
 
     def say(self, *messages, caller=None, **fields):
         """Run a turn and return its answer. Raises the error that the client would get."""

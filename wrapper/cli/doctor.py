@@ -18,7 +18,7 @@ from wrapper.services.claude.setup_errors import SetupError
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.settings import Settings, SettingsError, environment, explain, load, warnings
 from wrapper.start_checks import start_checks
 from wrapper.storage_checks import Finding, Level, check_storage, check_temporary_directory
@@ -26,7 +26,7 @@ from wrapper.storage_checks import Finding, Level, check_storage, check_temporar
 TURN_SECONDS = 90.0
 # The pause before the next look at whether processes have booted.
 POLL_SECONDS = 0.1
-QUESTION = ChatRequest((ChatMessage("user", ("Answer with the one word OK.",)),), profile="plain")
+QUESTION = TurnRequest((ChatMessage("user", ("Answer with the one word OK.",)),), profile="plain")
 
 # What to do if the turn fails with one of these errors.
 _REMEDIES: dict[type[ApiError], str] = {

@@ -17,7 +17,7 @@ from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
 from wrapper.services.fronts.chat import ChatPresenter
 from wrapper.services.principal import Caller
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turns.service import TurnService
 
 chat = Blueprint("chat", __name__)
@@ -48,20 +48,20 @@ class Completion:
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     who, gateway = admit_caller(), current_gateway()
-    payload: ChatRequest = load(gateway.chat_schema)
+    payload: TurnRequest = load(gateway.chat_schema)
     if payload.stream:
         return stream_response(stream(gateway.chat_service, payload, who))
     completion = complete(gateway.chat_service, payload, who)
     return reply(completion.body, headers=completion.notes)
 
 
-def complete(service: TurnService, request: ChatRequest, caller: Caller) -> Completion:
+def complete(service: TurnService, request: TurnRequest, caller: Caller) -> Completion:
     """Return the whole completion. Raises ApiError."""
     with service.open(request, caller) as run:
         body = ChatPresenter.of(request, note_headers).whole(run)
     return Completion(body, note_headers(run.notes()))
 
 
-def stream(service: TurnService, request: ChatRequest, caller: Caller) -> Stream:
+def stream(service: TurnService, request: TurnRequest, caller: Caller) -> Stream:
     """Return the completion as a stream, which must be closed. Raises ApiError."""
     return open_stream(service.open(request, caller), ChatPresenter.of(request, note_headers))

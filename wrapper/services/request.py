@@ -15,8 +15,8 @@ from wrapper.services.turn import (
 
 
 @dataclass(frozen=True)
-class ChatRequest:
-    """A valid chat completion request. None stands for a parameter that was not given.
+class TurnRequest:
+    """A valid request of any API. None stands for a parameter that was not given.
 
     `idle` lists the parameters in it that have no effect with any model, `dropped` those that the
     settings ignore, and `adapted` the schemas that the model gets in another form. `system_first`

@@ -68,7 +68,7 @@ class ClaudeSchema(BaseSchema):
 
 
 def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a ChatRequest that these *options* set."""
+    """Return the fields of a TurnRequest that these *options* set."""
     allowed, denied = options.get("allowed_tools"), options.get("disallowed_tools")
     mode = options.get("system_prompt_mode")
     return {

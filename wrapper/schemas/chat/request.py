@@ -43,7 +43,7 @@ from wrapper.schemas.chat.tools import (
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling
 from wrapper.schemas.sessions import SessionIdField
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 MAX_CHOICES = 8
 LIMITS = ("max_completion_tokens", "max_tokens")  # the first takes precedence
@@ -132,7 +132,7 @@ class ChatRequestSchema(RequestSchema):
     def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
         return {**PARAMETERS.describe_all(json_schema), "allOf": CONDITIONS}
 
-    def with_dropped(self, request: ChatRequest, dropped: tuple[str, ...]) -> ChatRequest:
+    def with_dropped(self, request: TurnRequest, dropped: tuple[str, ...]) -> TurnRequest:
         # A cache mark inside of messages, tools or the system prompt is found only by loading.
         nested = tuple(name for name in request.idle if name in self._ignored)
         if not dropped and not nested:
@@ -171,8 +171,8 @@ class ChatRequestSchema(RequestSchema):
         check_sampling(data, data.get("reasoning_effort"), "reasoning_effort")
 
     @post_load(pass_original=True)
-    def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ChatRequest:
-        return ChatRequest(
+    def build(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> TurnRequest:
+        return TurnRequest(
             **message_fields(data),
             **_limit_fields(data),
             **effort_fields(data),

@@ -17,7 +17,7 @@ from wrapper.schemas.parameters import Kind
 from wrapper.schemas.request import RequestSchema, refuse_chat_options
 from wrapper.services.fronts.completions import CompletionRequest
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 MOST_PROMPTS = 32
 
@@ -90,7 +90,7 @@ class CompletionRequestSchema(RequestSchema):
     def build(self, data: Json, **_: Any) -> CompletionRequest:
         prompts: tuple[str, ...] = data["prompt"]
         first, *others = ((ChatMessage("user", (prompt,)),) for prompt in prompts)
-        request = ChatRequest(
+        request = TurnRequest(
             first,
             others=tuple(others),
             **claude_fields(data.get("claude", {})),

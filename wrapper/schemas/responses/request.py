@@ -28,7 +28,7 @@ from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.tools import LoadedTools, ToolChoiceField, ToolsField
 from wrapper.services.fronts.responses import ResponseRequest
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turn import OutputSchema
 
 SUMMARIES = ("auto", "concise", "detailed")
@@ -136,7 +136,7 @@ class ResponseRequestSchema(RequestSchema):
         tools: LoadedTools = data.get("tools", LoadedTools())
         loaded: LoadedInput = data["input"]
         reasoning = data.get("reasoning", {})
-        request = ChatRequest(
+        request = TurnRequest(
             **_message_fields(data, loaded),
             **_function_fields(data, tools),
             **claude_fields(data.get("claude", {})),

@@ -27,7 +27,7 @@ from wrapper.services.events import (
 )
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.messages.answer import Answer
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 SHOWN_CHARACTERS = 500
 FINISH_REASONS = {
@@ -69,7 +69,7 @@ class ChatPresenter:
 
     @classmethod
     def of(
-        cls, request: ChatRequest, name_notes: Callable[[Notes], dict[str, str]]
+        cls, request: TurnRequest, name_notes: Callable[[Notes], dict[str, str]]
     ) -> ChatPresenter:
         """Return the presenter of a new completion that answers *request*."""
         return cls(

@@ -12,14 +12,14 @@ from wrapper.json_text import Json
 from wrapper.services.events import Ended, Started, TextDelta
 from wrapper.services.fronts.chat import FINISH_REASONS, build_usage
 from wrapper.services.fronts.presenter import Items
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 
 @dataclass(frozen=True)
 class CompletionRequest:
     """A valid request: the request to run, and the prompts to repeat before their answers."""
 
-    request: ChatRequest
+    request: TurnRequest
     echoed: tuple[str, ...] = ()
 
 

@@ -21,7 +21,7 @@ from wrapper.services.events import Ended, Ending, Event, Noted, Started, ToolUs
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.fronts.response_output import ResponseOutput
 from wrapper.services.fronts.tool_names import ToolNames
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 # Why a response is incomplete. Other endings complete it.
 INCOMPLETE = {
@@ -45,7 +45,7 @@ class ResponseRequest:
     tools. `locate` returns a path in this API for one in chat completions.
     """
 
-    request: ChatRequest
+    request: TurnRequest
     repeated: Json
     names: ToolNames
     locate: Callable[[str], str]

@@ -14,7 +14,7 @@ from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 
@@ -30,7 +30,7 @@ class Policy:
         self._catalog = catalog
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
-    def grant(self, request: ChatRequest, model: str, principal: Principal) -> Grant:
+    def grant(self, request: TurnRequest, model: str, principal: Principal) -> Grant:
         """Return what *request*, which *model* runs, may use.
 
         Raises InvalidRequest where it asks for something that does not exist.
@@ -66,14 +66,14 @@ class Policy:
             for allowed in principal.models
         )
 
-    def _profile(self, request: ChatRequest, principal: Principal) -> str:
+    def _profile(self, request: TurnRequest, principal: Principal) -> str:
         plain = principal.profile == "plain"
         if plain and request.profile == "agent":
             _refuse("claude.profile", "agent", "profile", "plain", principal)
         plain = plain or request.wants_plain
         return request.profile or ("plain" if plain else self._settings.default_profile)
 
-    def _permissions(self, request: ChatRequest, principal: Principal) -> Permissions:
+    def _permissions(self, request: TurnRequest, principal: Principal) -> Permissions:
         usable = self._tools(request, principal)
         denied = request.disallowed_tools or ()
         self._check_rules(denied)
@@ -89,7 +89,7 @@ class Policy:
             max_turns=self._max_turns(request, principal),
         )
 
-    def _tools(self, request: ChatRequest, principal: Principal) -> frozenset[str]:
+    def _tools(self, request: TurnRequest, principal: Principal) -> frozenset[str]:
         """Return the tools that may be used: those asked for, or all that the key allows."""
         usable = frozenset(self._settings.claude_tools)
         named, by = "CLAUDE_TOOLS", usable
@@ -101,7 +101,7 @@ class Policy:
             _refuse("claude.allowed_tools", ", ".join(beyond)[:200], named, most, principal)
         return asked
 
-    def _mode(self, request: ChatRequest, principal: Principal) -> str | None:
+    def _mode(self, request: TurnRequest, principal: Principal) -> str | None:
         """Return the permission mode to set, or None where the process has it already."""
         ours = self._settings.claude_permission_mode
         key, asked = principal.permission_mode or ours, request.permission_mode
@@ -113,7 +113,7 @@ class Policy:
         mode = asked or most
         return None if mode == ours else mode
 
-    def _max_turns(self, request: ChatRequest, principal: Principal) -> int | None:
+    def _max_turns(self, request: TurnRequest, principal: Principal) -> int | None:
         asked, most = request.max_turns, principal.max_turns
         if asked is not None and most is not None and asked > most:
             _refuse("claude.max_turns", asked, "max_turns", most, principal)

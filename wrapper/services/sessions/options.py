@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Options:
     max_turns: int | None = None
     compacts: bool | None = None
 
-    def fill(self, request: ChatRequest) -> ChatRequest:
+    def fill(self, request: TurnRequest) -> TurnRequest:
         """Return *request* with these options where it leaves them out."""
         kept = {
             name: value
@@ -44,7 +44,7 @@ class Options:
 NO_OPTIONS = Options()
 
 
-def options_of(request: ChatRequest, profile: str) -> Options:
+def options_of(request: TurnRequest, profile: str) -> Options:
     """Return the options that *request* sets, and the turn's *profile* if it is plain."""
     kept = Options(**{field.name: getattr(request, field.name) for field in fields(Options)})
     return replace(kept, profile="plain") if profile == "plain" else kept

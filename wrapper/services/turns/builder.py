@@ -9,7 +9,7 @@ from wrapper.services.messages.adaptation import adapt
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.reminders import reminder_to_call, with_reminder
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import (
     Function,
     Message,
@@ -22,7 +22,7 @@ from wrapper.services.turn import (
 
 
 def build_turn(
-    request: ChatRequest,
+    request: TurnRequest,
     *,
     model: str,
     grant: Grant,
@@ -70,7 +70,7 @@ def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:
 
 
 def _functions(
-    request: ChatRequest, grant: Grant, messages: Iterable[Message]
+    request: TurnRequest, grant: Grant, messages: Iterable[Message]
 ) -> tuple[tuple[Function, ...], ToolChoice]:
     """Return the turn's functions, and which of them the model may or must call.
 
@@ -88,7 +88,7 @@ def _functions(
     return tuple(Function(name, {"type": "object"}) for name in names), ToolChoice("none")
 
 
-def _sampling(request: ChatRequest) -> Sampling:
+def _sampling(request: TurnRequest) -> Sampling:
     """Return the request's sampling, without what equals the default of the model's API.
 
     OpenAI's temperature goes up to 2, and the model's up to 1. 1 is the default of both.

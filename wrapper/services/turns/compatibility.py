@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from wrapper.errors import InvalidRequest
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Capabilities
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 # Values that equal the model's default.
 _DEFAULT = (None, 1)
@@ -22,7 +22,7 @@ class CompatibleRequest:
     `adapted` ones in another form or in words.
     """
 
-    request: ChatRequest
+    request: TurnRequest
     ignored: tuple[str, ...] = ()
     clamped: Mapping[str, int] = field(default_factory=dict)
     adapted: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class CompatibleRequest:
         )
 
 
-def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> CompatibleRequest:
+def fit(request: TurnRequest, capabilities: Capabilities, *, strict: bool) -> CompatibleRequest:
     """Return *request* reduced to the *capabilities* of its model.
 
     Raises InvalidRequest if that changes anything and *strict* is set.
@@ -73,7 +73,7 @@ def fit(request: ChatRequest, capabilities: Capabilities, *, strict: bool) -> Co
     return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 
-def _unsupported(request: ChatRequest, capabilities: Capabilities) -> Iterator[str]:
+def _unsupported(request: TurnRequest, capabilities: Capabilities) -> Iterator[str]:
     """Yield the parameters that the request sets and the model does not support."""
     if request.temperature not in _DEFAULT and not capabilities.temperature:
         yield "temperature"
@@ -88,7 +88,7 @@ def _unsupported(request: ChatRequest, capabilities: Capabilities) -> Iterator[s
         yield request.effort_param
 
 
-def _is_hot(request: ChatRequest) -> bool:
+def _is_hot(request: TurnRequest) -> bool:
     return (request.temperature or 0) > 1
 
 

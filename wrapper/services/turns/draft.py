@@ -12,7 +12,7 @@ from wrapper.services.json_schema.draft7 import as_draft_7
 from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import SessionKey, ThinkingMode, Turn
 from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit
@@ -22,7 +22,7 @@ from wrapper.services.turns.compatibility import fit
 class Draft:
     """A request as its model supports it. `notes` name what was changed for that."""
 
-    request: ChatRequest
+    request: TurnRequest
     model: str
     grant: Grant
     principal: Principal
@@ -58,7 +58,7 @@ class Draft:
 
 
 def make_draft(
-    request: ChatRequest,
+    request: TurnRequest,
     principal: Principal,
     *,
     catalog: Catalog,
@@ -87,7 +87,7 @@ def make_draft(
     return draft
 
 
-def _for_agent(request: ChatRequest) -> ChatRequest:
+def _for_agent(request: TurnRequest) -> TurnRequest:
     """Return *request* with its output schema in the draft that Claude Code supports for agents."""
     output_schema = request.output_schema
     if output_schema is None:

@@ -18,7 +18,7 @@ from wrapper.services.engine import Engine, Runner
 from wrapper.services.limits.limits import Limits
 from wrapper.services.messages.exact_history import adapted_paths
 from wrapper.services.principal import Caller
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.sessions.options import options_of
 from wrapper.services.sessions.service import SessionRequest, SessionService
 from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
@@ -44,7 +44,7 @@ class _Opening:
     `request` is as the client sent it, with the options of its session.
     """
 
-    request: ChatRequest
+    request: TurnRequest
     caller: Caller
     draft: Draft
     session_turn: SessionTurn | StatelessTurn
@@ -94,7 +94,7 @@ class TurnService:
             self._limits.ledger.check(caller.principal)
         return replace(caller, admitted=True)
 
-    def open(self, request: ChatRequest, caller: Caller) -> Run:
+    def open(self, request: TurnRequest, caller: Caller) -> Run:
         """Check the request, cheapest check first, and return the run of its turns.
 
         The run must be closed. Raises ApiError.
@@ -103,7 +103,7 @@ class TurnService:
         with timed(timing):
             return self._open(request, caller, timing)
 
-    def _open(self, request: ChatRequest, caller: Caller, timing: Timing) -> Run:
+    def _open(self, request: TurnRequest, caller: Caller, timing: Timing) -> Run:
         caller = self.admit(caller)
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
@@ -161,7 +161,7 @@ class TurnService:
             release=opening.held.pop_all().close,
         )
 
-    def _draft(self, request: ChatRequest, caller: Caller) -> Draft:
+    def _draft(self, request: TurnRequest, caller: Caller) -> Draft:
         draft = make_draft(
             request,
             caller.principal,
@@ -180,7 +180,7 @@ class TurnService:
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(self, turns: Sequence[Turn], request: ChatRequest, recorder: UsageRecorder) -> Events:
+    def _play(self, turns: Sequence[Turn], request: TurnRequest, recorder: UsageRecorder) -> Events:
         """Return the events of the request's turns: `n` for each of *turns*."""
         runner: Runner = self._engine
         if makes_demands(turns[0]):
@@ -209,7 +209,7 @@ class TurnService:
         return UsageRecorder(caller.principal, limits.ledger, limits.rates, metrics)
 
     def _session_turn(
-        self, request: ChatRequest, caller: Caller, watchdog: Watchdog, held: ExitStack
+        self, request: TurnRequest, caller: Caller, watchdog: Watchdog, held: ExitStack
     ) -> SessionTurn | StatelessTurn:
         """Return the request's turn of its session, which *held* is to close."""
         if request.session_id is None:

@@ -8,7 +8,7 @@ from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.request import CHAT_REQUEST, MAX_CHOICES
 from wrapper.schemas.request import EFFORTS
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 pytestmark = pytest.mark.packages
 
@@ -21,7 +21,7 @@ def load(**fields):
 
 def test_least_request():
     """A request with messages only leaves everything else unset."""
-    assert load() == ChatRequest(messages=(ChatMessage("user", ("Hi",)),))
+    assert load() == TurnRequest(messages=(ChatMessage("user", ("Hi",)),))
 
 
 def test_whole_request():
@@ -39,7 +39,7 @@ def test_whole_request():
         service_tier="auto",
         claude={"profile": "plain"},
     )
-    assert request == ChatRequest(
+    assert request == TurnRequest(
         messages=(ChatMessage("user", ("Hi",)),),
         model="opus",
         profile="plain",

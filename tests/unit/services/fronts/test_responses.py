@@ -29,7 +29,7 @@ from wrapper.services.fronts.responses import (
 )
 from wrapper.services.fronts.tool_names import ToolName
 from wrapper.services.messages.thinking_codec import load_thinking
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turn import RedactedThinking, Thinking
 
 USAGE = Usage(input=3, cache_read=4, cache_creation=5, output=6, reasoning=2)
@@ -42,7 +42,7 @@ KINDS = ("message", "reasoning", "function_call", "custom_tool_call")
 
 
 def presenter(*, show_tool_use=False, **options):
-    request = ChatRequest((), model="asked", show_tool_use=show_tool_use)
+    request = TurnRequest((), model="asked", show_tool_use=show_tool_use)
     repeated = {"tools": [], "store": False}
     asked = ResponseRequest(request, repeated, NAMES, lambda path: f"at {path}", **options)
     return ResponsesPresenter(

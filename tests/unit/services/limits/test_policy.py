@@ -7,7 +7,7 @@ from wrapper.services.catalog import Catalog, Model
 from wrapper.services.limits.policy import WIDTHS, Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turn import (
     Function,
     OutputSchema,
@@ -46,7 +46,7 @@ def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
     """Return the grant for a request with *asked*, or raise."""
     settings = Settings(**dict(settings))
     catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
-    request = ChatRequest(**{"messages": HI, **asked})
+    request = TurnRequest(**{"messages": HI, **asked})
     return Policy(settings, catalog).grant(request, model, principal)
 
 

@@ -17,7 +17,7 @@ from wrapper.services.messages.reminders import (
     reminder_of_opening,
     reminder_to_go_on,
 )
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import Message, ToolCall, ToolResult
 from wrapper.services.turns.builder import build_turn
 from wrapper.testing import rules
@@ -320,7 +320,7 @@ def words(text):
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_any_conversation(messages):
     """Messages in any order and form are accepted by the API, and no text is lost."""
-    request = ChatRequest(tuple(messages))
+    request = TurnRequest(tuple(messages))
     turn = build_turn(request, model="m", grant=Grant("plain"))
     body = extra_body(turn) | {"max_tokens": 1}
     rules.check(body, "claude-sonnet-4-6")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import (
     Document,
     Function,
@@ -205,7 +205,7 @@ def test_prefill():
 
 
 def turn_of(*conversation, tools=False, **more):
-    request = ChatRequest(conversation, **more)
+    request = TurnRequest(conversation, **more)
     return build_turn(request, model="sonnet", grant=Grant("plain", tools=tools))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.sessions.options import Options, options_of
 from wrapper.services.turn import Function
 
@@ -35,14 +35,14 @@ OTHERS: dict[str, Any] = {
 @pytest.mark.parametrize("name", SET)
 def test_kept(name):
     """An option of the first request holds for later requests that leave it out."""
-    kept = options_of(ChatRequest(HI, **{name: SET[name]}), "agent")
-    assert getattr(kept.fill(ChatRequest(HI)), name) == SET[name]
+    kept = options_of(TurnRequest(HI, **{name: SET[name]}), "agent")
+    assert getattr(kept.fill(TurnRequest(HI)), name) == SET[name]
 
 
 @pytest.mark.parametrize("name", SET)
 def test_reset(name):
     """A request gets the options that it sets itself, whatever the session's are."""
-    asked = ChatRequest(HI, **{name: OTHERS[name]})
+    asked = TurnRequest(HI, **{name: OTHERS[name]})
     assert getattr(Options(**SET).fill(asked), name) == OTHERS[name]
 
 
@@ -54,9 +54,9 @@ def test_all_that_is_kept_is_tested():
 @pytest.mark.parametrize("first", [Options(), Options(profile="agent")])
 def test_plain_stays(first):
     """A plain turn keeps its session plain; an agent's turn changes nothing."""
-    plain = first.after(options_of(ChatRequest(HI), "plain"))
+    plain = first.after(options_of(TurnRequest(HI), "plain"))
     assert plain.profile == "plain"
-    agents = options_of(ChatRequest(HI, profile="agent"), "agent")
+    agents = options_of(TurnRequest(HI, profile="agent"), "agent")
     assert (plain.after(agents), first.after(agents)) == (plain, first)
 
 
@@ -69,11 +69,11 @@ def test_the_turns_own():
 def test_plain_has_no_tools_to_allow(asked: dict[str, Any]):
     """A plain turn is not refused for tools that the session allowed an agent."""
     kept = Options(allowed_tools=("Read",), permission_mode="plan")
-    filled = kept.fill(ChatRequest(HI, **asked))
+    filled = kept.fill(TurnRequest(HI, **asked))
     assert (filled.allowed_tools, filled.permission_mode) == (None, "plan")
 
 
 def test_nothing_kept():
     """The first request of a session stays unchanged."""
-    asked = ChatRequest(HI, **SET)
+    asked = TurnRequest(HI, **SET)
     assert Options().fill(asked) is asked

@@ -32,7 +32,7 @@ from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
@@ -137,9 +137,9 @@ class Asked:
         system = (("system", self.system),) if self.system else ()
         return (*system, ("user", self.text))
 
-    def request(self, id_: str) -> ChatRequest:
+    def request(self, id_: str) -> TurnRequest:
         messages = tuple(ChatMessage(role, (text,)) for role, text in self.dialogue)
-        return ChatRequest(messages, session_id=id_, stream=True)
+        return TurnRequest(messages, session_id=id_, stream=True)
 
 
 @dataclass

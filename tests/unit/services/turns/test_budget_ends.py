@@ -12,7 +12,7 @@ from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Us
 from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 
 MODEL = "claude-sonnet-4-5"
 POOR = Principal("local", usd_per_day=0.01)
@@ -141,7 +141,7 @@ def test_turns_at_once_heed_each_other(harness):
 def test_several_answers_share_the_budget(harness):
     """The turns of a request for several answers overspend by no more than a request each."""
     here = harness(max_concurrent_turns=8)
-    request = ChatRequest((ChatMessage("user", ("a",)),), n=4)
+    request = TurnRequest((ChatMessage("user", ("a",)),), n=4)
     body = complete(here.gateway.chat_service, request, here.caller).body
     assert {choice["finish_reason"] for choice in body["choices"]} == {"length"}
     assert 0.01 <= spent(here) <= 0.01 + 4 * 0.003 + 1e-9
@@ -168,5 +168,5 @@ def test_rounds_of_a_key_with_a_budget(harness, who, asked, rounds):
     """A key with a budget has BUDGET_MAX_TURNS rounds, where neither it nor the request says."""
     gateway = harness().gateway
     policy = Policy(gateway.settings, gateway.catalog)
-    request = ChatRequest((), profile="agent", max_turns=asked)
+    request = TurnRequest((), profile="agent", max_turns=asked)
     assert policy.grant(request, "sonnet", who).permissions.max_turns == rounds

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import Message, Permissions, Sampling
 from wrapper.services.turns.builder import build_turn
 
 
 def turn_of(*said, strict=False, **parameters):
     messages = tuple(ChatMessage(role, tuple(texts)) for role, *texts in said)
-    request = ChatRequest(messages, **parameters)
+    request = TurnRequest(messages, **parameters)
     return build_turn(request, model="sonnet", grant=Grant("agent"), strict=strict)
 
 
@@ -37,7 +37,7 @@ def test_simple_question():
 def test_granted():
     """The turn gets what was granted, to whom it was granted."""
     grant, principal = Grant("plain", Permissions(deny=("Bash",))), Principal("alice")
-    request = ChatRequest((ChatMessage("user", ("Hi",)),), profile="agent")
+    request = TurnRequest((ChatMessage("user", ("Hi",)),), profile="agent")
     turn = build_turn(request, model="sonnet", grant=grant, principal=principal)
     assert (turn.profile, turn.permissions) == ("plain", grant.permissions)
     assert turn.principal is principal

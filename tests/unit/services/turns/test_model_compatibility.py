@@ -9,7 +9,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.notes import Notes
 from wrapper.services.catalog import NEWEST, Capabilities
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.request import ChatRequest
+from wrapper.services.request import TurnRequest
 from wrapper.services.turn import ToolChoice
 from wrapper.services.turns.compatibility import fit
 
@@ -18,7 +18,7 @@ NO_TOP_P = Capabilities(top_p=False)
 
 
 def asked(**parameters):
-    return ChatRequest((ChatMessage("user", ("Hi",)),), **parameters)
+    return TurnRequest((ChatMessage("user", ("Hi",)),), **parameters)
 
 
 @pytest.mark.parametrize(

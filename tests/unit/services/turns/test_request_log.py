@@ -9,14 +9,14 @@ import pytest
 from wrapper.errors import BadAnswer, BadGateway, ClientGone, InvalidRequest, Overloaded
 from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.principal import LOCAL, Caller
-from wrapper.services.request import ChatRequest, Grant
+from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.turn import Message
 from wrapper.services.turns.draft import Draft
 from wrapper.services.turns.request_log import RequestLog
 
-DRAFT = Draft(ChatRequest(()), "sonnet", Grant("plain"), LOCAL)
+DRAFT = Draft(TurnRequest(()), "sonnet", Grant("plain"), LOCAL)
 CALLER = Caller(request_id="req-1")
 MESSAGES = (Message("user", ("a secret",)),)
 
@@ -101,7 +101,7 @@ def test_failures_are_warnings(caplog, told, error):
 
 def test_failure_tells_who_asked(told):
     """The line of a failed turn has its session, its client's address, and whether it streams."""
-    draft = replace(DRAFT, request=ChatRequest((), session_id="s-1", stream=True))
+    draft = replace(DRAFT, request=TurnRequest((), session_id="s-1", stream=True))
     record = record_of(draft=draft, caller=Caller(request_id="req-7", address="192.0.2.1"))
     record.fail(BadGateway("Claude Code failed."))
     record.close()
