@@ -6,7 +6,7 @@ import resource
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -23,18 +23,23 @@ FRESH_TURNS = 24
 RECYCLED_TURNS = 120
 SETTINGS = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": str(AT_ONCE), "POOL_SIZE_OTHER": "0"}
 KINDS = {
-    "fresh": ({"MAX_PARKED": "0"}, FRESH_TURNS),
-    "recycled": ({"MAX_PARKED": str(AT_ONCE), "POOL_RECYCLE": "true"}, RECYCLED_TURNS),
+    "fresh": {"MAX_PARKED": "0"},
+    "recycled": {"MAX_PARKED": str(AT_ONCE), "POOL_RECYCLE": "true"},
 }
 
 
 @dataclass(frozen=True)
 class Load:
-    """Turns a second, and the CPU seconds of a boot and a turn on a bare process."""
+    """Turns a second, and the CPU seconds of a boot and a turn on a bare process.
+
+    *share* is the part of the turns that the cores can do if each needs a boot. It is taken round
+    by round, because the speed of the cores varies.
+    """
 
     fresh: float
     recycled: float
     cpu: float
+    share: float
 
     @property
     def most(self) -> float:
@@ -43,22 +48,34 @@ class Load:
 
 
 def load(folder: Path, url: str, key: str, binary: str, profile: Profile, rounds: int) -> Load:
-    """Measure round by round, with AT_ONCE clients that ask one question after another."""
-    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    with ExitStack() as started:
-        servers = {}
-        for kind, (settings, _) in KINDS.items():
-            home = folder / kind
-            home.mkdir()
-            server = Server(home, url, ANTHROPIC_API_KEY=key, **SETTINGS, **settings)
-            started.callback(server.stop)
-            servers[kind] = server.wait()
+    """Measure round by round, with AT_ONCE clients that ask one question after another.
+
+    Only one server runs at a time: the processes of another one use the cores, too.
+    """
+    rates, cpu = [], []
+    with _serving("fresh", folder, url, key) as server:
         for _ in range(rounds):
-            for kind, (_, turns) in KINDS.items():
-                rates[kind].append(_rate(servers[kind], turns))
-    cpu = statistics.median(_cpu(binary, profile, folder, rounds))
-    fresh, recycled = (statistics.median(rates[kind]) for kind in KINDS)
-    return Load(fresh, recycled, cpu)
+            before = _cpu(binary, profile, folder)
+            rates.append(_rate(server, FRESH_TURNS))
+            server.at_rest()
+            cpu.append(statistics.mean([before, _cpu(binary, profile, folder)]))
+    with _serving("recycled", folder, url, key) as server:
+        recycled = statistics.median(_rate(server, RECYCLED_TURNS) for _ in range(rounds))
+    shares = [rate * used / host.cores() for rate, used in zip(rates, cpu, strict=True)]
+    return Load(
+        statistics.median(rates), recycled, statistics.median(cpu), statistics.median(shares)
+    )
+
+
+@contextmanager
+def _serving(kind: str, folder: Path, url: str, key: str) -> Iterator[Server]:
+    home = folder / kind
+    home.mkdir()
+    server = Server(home, url, ANTHROPIC_API_KEY=key, **SETTINGS, **KINDS[kind])
+    try:
+        yield server.wait()
+    finally:
+        server.stop()
 
 
 def _rate(server: Server, turns: int) -> float:
@@ -77,17 +94,16 @@ def _ask(server: Server) -> float:
     return perf_counter()
 
 
-def _cpu(binary: str, profile: Profile, root: Path, rounds: int) -> Iterator[float]:
-    """Yield the CPU seconds of processes that boot, answer once, and stop."""
-    for _ in range(rounds):
-        before = _children()
-        process = Process(profile, binary, root)
-        try:
-            process.boot(BOOT_SECONDS)
-            converse(process, TURN, opening(process, TURN))
-        finally:
-            process.stop()
-        yield _children() - before
+def _cpu(binary: str, profile: Profile, root: Path) -> float:
+    """Return the CPU seconds of a process that boots, answers once, and stops."""
+    before = _children()
+    process = Process(profile, binary, root)
+    try:
+        process.boot(BOOT_SECONDS)
+        converse(process, TURN, opening(process, TURN))
+    finally:
+        process.stop()
+    return _children() - before
 
 
 def _children() -> float:

@@ -88,7 +88,7 @@ def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> li
     first = ratio(burst, GATEWAY, PRINT, "first").median
     return [
         Check(f"8 at once: first token, as a part of `{PRINT}`'s", first, BURST_MOST),
-        Check("turns a second, fresh, of what the cores can do", load.fresh / load.most, 0.8, True),
+        Check("turns a second, fresh, of what the cores can do", load.share, 0.8, True),
         Check("turns a second, recycled, by fresh ones", load.recycled / load.fresh, 4, True),
         Check("requests a second, of those of a bare Flask view", cost.requests, 0.35, True),
         Check("microseconds of CPU a streamed chunk", cost.chunk * 1e6, 60),

@@ -149,7 +149,7 @@ def test_noise(reference):
     assert f"`{BARE if reference == 'bare' else PRINT}`" in reason
 
 
-LOAD = Load(fresh=4.0, recycled=16.0, cpu=host.cores() / 5)
+LOAD = Load(fresh=4.0, recycled=16.0, cpu=host.cores() / 5, share=0.8)
 KEPT = Promises(health=1.0, gone=5.0)
 COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99 * PAUSE)
 
@@ -159,7 +159,7 @@ def test_checks_are_reached_at_their_bounds():
     burst = rounds_of(gateway=[0.2], cold=[1.0])
     assert all(check.reached for check in checks(burst, LOAD, COST, KEPT))
     worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
-    slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5)
+    slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5, share=0.78)
     missed_checks = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
     assert not any(check.reached for check in missed_checks)
     assert all(check.part > 1 for check in missed_checks)
