@@ -147,7 +147,7 @@ def test_paths():
 def test_session_ids():
     """A session's id has the same schema in the path as in the body."""
     document = document_of(embed())
-    in_body = document["components"]["schemas"]["TurnRequest"]["properties"]["session_id"]
+    in_body = document["components"]["schemas"]["ChatRequest"]["properties"]["session_id"]
     for method in ("get", "delete"):
         details = document["paths"]["/ai/v1/sessions/{session_id}"][method]
         (parameter,) = details["parameters"]

@@ -14,7 +14,7 @@ from wrapper.schemas.chat.parameters import PARAMETERS
 
 SERVER = ScriptedServer()
 SCHEMAS = build_document(SERVER.app, needs_key=False)["components"]["schemas"]
-REQUEST = {"$ref": "#/components/schemas/TurnRequest", "components": {"schemas": SCHEMAS}}
+REQUEST = {"$ref": "#/components/schemas/ChatRequest", "components": {"schemas": SCHEMAS}}
 VALIDATOR = OAS31Validator(REQUEST)
 FULL: dict[str, Any] = {
     "role": "assistant",
@@ -287,7 +287,7 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(_keys, inner, max_size=3),
     max_leaves=8,
 )
-_PROPERTIES = SCHEMAS["TurnRequest"]["properties"]
+_PROPERTIES = SCHEMAS["ChatRequest"]["properties"]
 _INTEGERS = {name for name, row in _PROPERTIES.items() if "integer" in row.get("type", ())}
 
 
