@@ -9,13 +9,12 @@ from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.json_response import register_common_headers
-from wrapper.routes.paths import PathCorrection, SingleSlashes
+from wrapper.routes.paths import PREFIX, PathCorrection, SingleSlashes
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
 from wrapper.services.engine import Engine
 from wrapper.settings import Settings, SettingsError
 
-PREFIX = "/v1"
 # Resources that are also served at the root, for clients whose base URL lacks the prefix.
 RESOURCES = ("chat", "responses", "completions", "models", "sessions", "usage", "auth", *UNSERVED)
 

@@ -21,6 +21,7 @@ from wrapper.errors import UnknownUrl
 from wrapper.prometheus import PrometheusMetrics
 from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
+from wrapper.routes.dialects import set_prefix
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.schemas.completions.request import CompletionRequestSchema
@@ -104,6 +105,7 @@ class Gateway:
         Nothing is started before the first request, so the server may fork until then.
         """
         app.extensions["wrapper"] = self
+        set_prefix(app, url_prefix)
         for warning in self._warnings:
             log.warning("%s", warning)
         if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":

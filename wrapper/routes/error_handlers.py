@@ -1,4 +1,4 @@
-"""Error handlers: every error becomes a response in OpenAI's shape."""
+"""Error handlers: every error becomes a response in the shape of the path's API."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_excepti
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.context import current_gateway, is_counted, principal, request_id
+from wrapper.routes.dialects import current_dialect
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.json_response import reply
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def register_error_handlers(target: Blueprint | Flask) -> None:
-    """Answer every error that a view of *target* raises, in OpenAI's shape."""
+    """Answer every error that a view of *target* raises, in the shape of its API."""
     target.register_error_handler(ApiError, handle_api_error)
     target.register_error_handler(HTTPException, handle_http_exception)
     for status in default_exceptions:  # these take precedence over the surrounding app's handlers
@@ -43,7 +44,8 @@ def handle_api_error(error: ApiError) -> Response:
     can_redirect = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
     if isinstance(error, errors.ShuttingDown) and can_redirect:
         headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
-    return reply(error.body(), error.status, headers)
+    dialect = current_dialect()
+    return reply(dialect.body(error, request_id()), dialect.status(error), headers)
 
 
 def handle_http_exception(error: HTTPException) -> Response:

@@ -9,6 +9,8 @@ from wrapper.errors import ApiError
 from wrapper.notes import Notes, RateState
 
 REQUEST_ID = "x-request-id"
+# Anthropic's name for it.
+MESSAGE_REQUEST_ID = "request-id"
 # OpenAI's name for it.
 PROCESSING = "openai-processing-ms"
 SHOULD_RETRY = "x-should-retry"
@@ -19,6 +21,7 @@ MOST_PATHS = 50
 # The meanings of the headers of all routes and of errors.
 COMMON = {
     REQUEST_ID: "The id that the request came with, or a new one. The log has it, too.",
+    MESSAGE_REQUEST_ID: "The same id, under the name of Anthropic's API.",
     PROCESSING: "Milliseconds until the answer was ready, or until a stream began.",
     SHOULD_RETRY: "Whether to retry automatically; false once the model has begun.",
     RETRY_AFTER: "The number of seconds after which to retry.",
@@ -145,7 +148,7 @@ TIMING = {_TIMING.name: _TIMING.meaning}
 # The meanings of the headers of an answer.
 ANSWER = {**{header.name: header.meaning for header in _NOTES}, **RATES}
 # The headers that a browser may show to pages of other origins.
-EXPOSED = (REQUEST_ID, PROCESSING, *ANSWER)
+EXPOSED = (REQUEST_ID, MESSAGE_REQUEST_ID, PROCESSING, *ANSWER)
 
 
 def note_headers(notes: Notes) -> dict[str, str]:

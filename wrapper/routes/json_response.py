@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response
 
 from wrapper.routes.context import elapsed_ms, request_id, start_timer
+from wrapper.routes.dialects import current_dialect
 from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY
 from wrapper.routes.json_body import JSON_TYPE
 
@@ -32,7 +33,8 @@ def add_common_headers(response: Response) -> Response:
     present = {name.lower() for name, _ in headers}
     if REQUEST_ID in present:  # added before, by a blueprint inside of the app
         return response
-    headers.add(REQUEST_ID, request_id())
+    for name in current_dialect().id_headers:
+        headers.add(name, request_id())
     headers.add(PROCESSING, elapsed_ms())
     for name, value in SECURITY.items():
         if name.lower() not in present:

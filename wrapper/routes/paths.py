@@ -7,6 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+# The prefix of the stand-alone server's paths.
+PREFIX = "/v1"
+
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 

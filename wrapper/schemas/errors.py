@@ -1,9 +1,10 @@
-"""The body of every error, in OpenAI's shape."""
+"""The bodies of errors, in OpenAI's shape and in Anthropic's."""
 
 from __future__ import annotations
 
 from wrapper.schemas.base import (
     BaseSchema,
+    always,
     describe,
     nullable_text,
     required_object,
@@ -20,3 +21,14 @@ class ErrorDetailSchema(BaseSchema):
 
 class ErrorSchema(BaseSchema):
     error = required_object(ErrorDetailSchema)
+
+
+class MessageErrorDetailSchema(BaseSchema):
+    type = required_text()
+    message = required_text()
+
+
+class MessageErrorSchema(BaseSchema):
+    type = always("error")
+    error = required_object(MessageErrorDetailSchema)
+    request_id = required_text(metadata=describe("The same as in the header request-id."))

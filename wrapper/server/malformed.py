@@ -1,4 +1,4 @@
-"""Answer requests that gunicorn cannot parse with errors in OpenAI's shape."""
+"""Answer requests that gunicorn cannot parse with errors in the shape of the path's API."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from gunicorn.http import errors as http
 
 from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, UnknownUrl
 from wrapper.ids import new_id
-from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY, error_headers
+from wrapper.routes.dialects import dialect_of
+from wrapper.routes.headers import PROCESSING, SECURITY, error_headers
 from wrapper.routes.json_body import JSON_TYPE
+from wrapper.routes.paths import PREFIX
 
 # The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {
@@ -40,15 +42,19 @@ def error_for(fault: BaseException) -> ApiError:
     return ApiError("The gateway failed; its log says why.", retry=False)
 
 
-def response(error: ApiError) -> tuple[str, bytes]:
-    """Return an id for the request, and the bytes of the answer."""
+def response(error: ApiError, path: str = "") -> tuple[str, bytes]:
+    """Return an id for the request, and the bytes of the answer.
+
+    *path* is "" if the request was malformed before it.
+    """
     id_ = new_id("req_")
-    body = json.dumps(error.body()).encode()
+    dialect = dialect_of(path, PREFIX)
+    body = json.dumps(dialect.body(error, id_)).encode()
     headers = {
         "Connection": "close",
         "Content-Type": JSON_TYPE,
         "Content-Length": str(len(body)),
-        REQUEST_ID: id_,
+        **dict.fromkeys(dialect.id_headers, id_),
         PROCESSING: "0",
         **SECURITY,
         **error_headers(error),

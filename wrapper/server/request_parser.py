@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.http.body import Body, ChunkedReader, EOFReader, LengthReader
-from gunicorn.http.errors import InvalidChunkSize
+from gunicorn.http.errors import InvalidChunkSize, ParseException
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
@@ -46,6 +46,13 @@ class _Request(Request):
     body: Any
     unreader: Any
     _expected_100_continue: bool
+
+    def __init__(self, *args: Any):
+        try:
+            super().__init__(*args)
+        except ParseException as fault:
+            fault.path = self.path or ""  # the shape of the answer follows from it
+            raise
 
     def set_body_reader(self) -> None:
         super().set_body_reader()

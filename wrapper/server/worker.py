@@ -178,9 +178,9 @@ class DrainingWorker(ThreadWorker):
             self._lingering.add(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that gunicorn cannot parse in OpenAI's shape, instead of in HTML."""
+        """Answer a request that gunicorn cannot parse as the gateway does, instead of in HTML."""
         error = error_for(exc)
-        id_, data = response(error)
+        id_, data = response(error, getattr(exc, "path", ""))
         if error.status == 500:
             self.log.error("request %s failed", id_, exc_info=exc)
         else:

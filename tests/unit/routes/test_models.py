@@ -87,3 +87,76 @@ def test_real_models_first(make_client):
     assert models[0]["id"] == "claude-sonnet-5-5"
     assert models[-1]["id"] == "default"
     assert all(model["name"] for model in models)
+
+
+def list_models(client, **query):
+    response = client.get("/v1/models", query_string=query)
+    assert response.status_code == 200, response.data
+    body = response.json
+    return [model["id"] for model in body.pop("data")], body
+
+
+def test_fields_of_anthropic(make_client):
+    """A model, listed or read, has the fields of Anthropic's API as well as OpenAI's."""
+    client, _ = make_client()
+    listed = {model["id"]: model for model in client.get("/v1/models").json["data"]}
+    dated = client.get("/v1/models/claude-3-5-haiku-20241022").json
+    assert listed["claude-3-5-haiku-20241022"] == dated
+    assert (dated["type"], dated["object"]) == ("model", "model")
+    assert (dated["created_at"], dated["created"]) == ("2024-10-22T00:00:00Z", 1729555200)
+    assert listed["sonnet"]["created_at"] == "1970-01-01T00:00:00Z"
+
+
+def test_whole_list(make_client):
+    """Without a limit the list is whole, and says so to clients of both APIs."""
+    ids, rest = list_models(make_client()[0])
+    ends = {"has_more": False, "first_id": ids[0], "last_id": ids[-1]}
+    assert rest == {"object": "list", **ends}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_pages(make_client, limit):
+    """Pages after one another, and before one another, together have every model once."""
+    client, _ = make_client()
+    every, _ = list_models(client)
+    ids, rest = list_models(client, limit=limit)
+    while rest["has_more"]:
+        page, rest = list_models(client, limit=limit, after_id=ids[-1])
+        ids += page
+    assert ids == every
+    ids, rest = [every[-1]], {"has_more": True}
+    while rest["has_more"]:
+        page, rest = list_models(client, limit=limit, before_id=ids[0])
+        ids = page + ids
+    assert ids == every
+
+
+def test_empty_page(make_client):
+    """After the last model there is an empty page."""
+    client, _ = make_client()
+    last = list_models(client)[0][-1]
+    expected = {"object": "list", "has_more": False, "first_id": None, "last_id": None}
+    assert list_models(client, after_id=last) == ([], expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "1001"}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"after_id": "claude-none"}, "after_id"),
+        ({"before_id": "claude-none"}, "before_id"),
+    ],
+)
+def test_bad_page(make_client, query, param):
+    """A limit out of range, or a place that is not in the list, is refused by name."""
+    response = make_client()[0].get("/v1/models", query_string=query)
+    assert (response.status_code, response.json["error"]["param"]) == (400, param)
+    assert param in response.json["error"]["message"]
+
+
+def test_only_own_models_are_places(make_client):
+    """A model that the key may not use is no place in its list."""
+    client, _ = make_client(("sonnet",))
+    assert client.get("/v1/models?after_id=opus").status_code == 400

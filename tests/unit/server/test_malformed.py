@@ -44,6 +44,16 @@ def test_answers(fault, status):
     assert headers.items() >= SECURITY.items()
 
 
+def test_messages_api():
+    """Below /messages the answer has Anthropic's shape, and the id also in its header."""
+    id_, data = response(error_for(http.LimitRequestHeaders("limit")), "/v1/messages")
+    head, _, body = data.decode().partition("\r\n\r\n")
+    error = json.loads(body)
+    assert (error["type"], error["request_id"]) == ("error", id_)
+    assert error["error"]["type"] == "invalid_request_error"
+    assert f"\r\nrequest-id: {id_}\r\n" in head
+
+
 def test_no_header_injection():
     """What a client sent cannot add a header, nor make the answer long."""
     _, data = response(error_for(http.InvalidHeader("\r\nSet-Cookie: a=b\r\n" * 1000)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.errors import ParseException
 
 from wrapper.server.request_parser import DRAIN_BYTES, Parser
 from wrapper.server.timeouts import RequestSocket
@@ -94,3 +95,19 @@ def test_continue(client):
     client.sock.sendall(b"ab")
     assert request.body.read() == b"ab"
     assert client.received() == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [
+        ("POST /v1/messages?beta=true HTTP/1.1\r\nBad Header: x\r\n\r\n", "/v1/messages"),
+        ("POST /v1/messages HTTP/1.1\r\nContent-Length: x\r\n\r\n", "/v1/messages"),
+        ("POST /v1/messages HTTP/9.9\r\n\r\n", ""),
+        ("nonsense\r\n\r\n", ""),
+    ],
+)
+def test_path_of_malformed_request(client, sent, path):
+    """A fault knows the path of its request, if that was read before it."""
+    with pytest.raises(ParseException) as caught:
+        client.ask(sent)
+    assert caught.value.path == path
