@@ -102,7 +102,7 @@ def test_continue(client):
     [
         ("POST /v1/messages?beta=true HTTP/1.1\r\nBad Header: x\r\n\r\n", "/v1/messages"),
         ("POST /v1/messages HTTP/1.1\r\nContent-Length: x\r\n\r\n", "/v1/messages"),
-        ("POST /v1/messages HTTP/9.9\r\n\r\n", ""),
+        ("POST /v1/messages HTTP/9.9\r\n\r\n", "/v1/messages"),
         ("nonsense\r\n\r\n", ""),
     ],
 )
