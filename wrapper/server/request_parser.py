@@ -51,7 +51,8 @@ class _Request(Request):
         try:
             super().__init__(*args)
         except ParseException as fault:
-            fault.path = self.path or ""  # the shape of the answer follows from it
+            # The shape of the answer follows from it.
+            fault.path = self.path or ""  # type: ignore[attr-defined]
             raise
 
     def set_body_reader(self) -> None:
