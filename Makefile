@@ -89,7 +89,7 @@ $(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproje
 
 # The clients' pins conflict, so each client has an environment of its own.
 test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(NODE_CLIENTS:%=$(ENVS)/%/installed) ## real clients against a live gateway
-	$(BIN)/python -m pytest -rs -o verbosity_subtests=1 $(CLIENTS)
+	$(PYTEST) -n 2 --dist worksteal -rs -o verbosity_subtests=1 $(CLIENTS)
 
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
 	@echo "Installing $< into $(@D) ..."

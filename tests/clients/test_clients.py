@@ -38,6 +38,9 @@ class Client:
 CLIENTS = {
     "openai 3": Client("openai-3", "openai_python.py"),
     "openai 1": Client("openai-1", "openai_python.py"),
+    "openai 3, responses": Client("openai-3", "openai_responses.py"),
+    "openai 2, responses": Client("openai-2", "openai_responses.py"),
+    "openai 1, responses": Client("openai-1", "openai_responses.py"),
     "langchain": Client(
         "langchain",
         "langchain_standard.py",
@@ -60,7 +63,9 @@ CLIENTS = {
     "smolagents": Client("smolagents", "smolagents_agent.py"),
     "strands": Client("strands", "strands_agent.py"),
     "openai for node": Client("node", "openai_node.mjs"),
+    "openai for node, previous": Client("node-previous", "openai_node.mjs"),
     "vercel ai": Client("node", "vercel_ai.mjs"),
+    "vercel ai, previous": Client("node-previous", "vercel_ai.mjs"),
     "codex": Client("codex", "codex.mjs"),
 }
 
@@ -137,7 +142,6 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
         "CLIENT_MODEL": MODEL,
         "CLIENT_THINKS": THINKS,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise litellm downloads it
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = _node if client.suite.endswith(".mjs") else _python
     done = subprocess.run(

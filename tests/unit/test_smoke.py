@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
 from wrapper import create_app, smoke
 from wrapper.errors import Overloaded
+from wrapper.services.events import Usage
 from wrapper.settings import Settings
-from wrapper.testing.engine import ScriptedEngine
+from wrapper.smoke.checks import CHAT
+from wrapper.smoke.responses import RESPONSES
+from wrapper.testing.engine import ScriptedEngine, answer
 
 KEY = "the-key"
 CHUNK = {"id": "1", "object": "chat.completion.chunk"}
@@ -35,8 +39,14 @@ class InProcessClient(smoke.Client):
         return response.status_code, response.data
 
 
+def counted(turn):
+    """Return the steps of an answer whose usage grows with the conversation."""
+    *steps, ended = answer("OK.")
+    return [*steps, replace(ended, usage=Usage(input=len(turn.messages), output=2))]
+
+
 def app(engine=None, **settings):
-    return create_app(Settings(**settings), engine=engine or ScriptedEngine())
+    return create_app(Settings(**settings), engine=engine or ScriptedEngine(counted))
 
 
 def lines(capsys):
@@ -70,15 +80,32 @@ def test_upstream_error(capsys):
     assert not smoke.run(InProcessClient(app(engine)))
     by_check = {line[1]: line for line in lines(capsys)}
     assert by_check["models"][0] == "ok"
-    for check in ("completion", "stream"):
+    for check in ("completion", "stream", "responses"):
         assert by_check[check][0] == "FAILED"
         assert by_check[check][4:] == ["status", "503:", "overloaded:", "Too", "much", "to", "do."]
 
 
 COMPLETION = {"object": "chat.completion", "usage": {"completion_tokens": 1}}
 MESSAGE = {"role": "assistant", "content": ""}
-CHAT, RESPONSES = ("POST", smoke.CHAT), ("POST", smoke.RESPONSES)
-COMPLETED = {"object": "response", "status": "completed"}
+ASKED, CREATED = ("POST", CHAT), ("POST", RESPONSES)
+BEGUN = {"type": "response.created", "sequence_number": 0}
+TEXT = {"output": [{"content": [{"text": "OK."}]}], "usage": {"output_tokens": 1}}
+COMPLETED = {"object": "response", "status": "completed", "error": None, **TEXT}
+FAILED = {"object": "response", "status": "failed", "error": {"code": "c", "message": "m"}}
+
+
+def typed(*events):
+    """Return a stream of the Responses API. An event's number is its place."""
+    numbered = [{"sequence_number": number, **event} for number, event in enumerate(events)]
+    return "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in numbered).encode()
+
+
+def ends(response, *between):
+    """Return a stream that ends with *response*."""
+    last = {"type": f"response.{response['status']}", "response": response}
+    return typed(BEGUN, *between, last)
+
+
 WRONG = [
     ("health", ("GET", "/health"), 503, {"pools": {"agent": {"error": "no disk"}}}, "no disk"),
     ("health", ("GET", "/health"), 200, {"status": "degraded"}, "degraded"),
@@ -95,16 +122,22 @@ WRONG = [
         {"method": "claude_cli", "ready": False, "missing": ["no login: log in"]},
         "claude_cli: no login: log in",
     ),
-    ("completion", CHAT, 200, {**COMPLETION, "choices": []}, "IndexError"),
-    ("completion", CHAT, 200, {**COMPLETION, "choices": [{"message": MESSAGE}]}, "answer is empty"),
-    ("stream", CHAT, 200, b"", "without [DONE]"),
-    ("stream", CHAT, 200, b"data: [DONE]\n\n", "different ids"),
-    ("stream", CHAT, 200, events({"error": {"code": "c", "message": "m"}}), "c: m"),
-    ("stream", CHAT, 200, events({**CHUNK, "choices": [{"delta": {}}]}), "has no role"),
-    ("stream", CHAT, 200, b"data: {}\n\n", "without [DONE]"),
-    ("responses", RESPONSES, 404, {}, "status 404"),
-    ("responses", RESPONSES, 200, {"object": "response", "status": "failed"}, "is failed"),
-    ("responses", RESPONSES, 200, {**COMPLETED, "output": []}, "answer is empty"),
+    ("completion", ASKED, 200, {**COMPLETION, "choices": []}, "IndexError"),
+    ("completion", ASKED, 200, {**COMPLETION, "choices": [{"message": MESSAGE}]}, "is empty"),
+    ("stream", ASKED, 200, b"", "without [DONE]"),
+    ("stream", ASKED, 200, b"data: [DONE]\n\n", "different ids"),
+    ("stream", ASKED, 200, events({"error": {"code": "c", "message": "m"}}), "c: m"),
+    ("stream", ASKED, 200, events({**CHUNK, "choices": [{"delta": {}}]}), "has no role"),
+    ("stream", ASKED, 200, b"data: {}\n\n", "without [DONE]"),
+    ("responses", CREATED, 404, {}, "status 404"),
+    ("responses", CREATED, 200, b"", "the stream is empty"),
+    ("responses", CREATED, 200, b'data: {"type": "x"}\n\n', "this is not JSON"),
+    ("responses", CREATED, 200, b'event: y\ndata: {"type": "x"}\n\n', "has the line 'event: y'"),
+    ("responses", CREATED, 200, ends(FAILED), "c: m"),
+    ("responses", CREATED, 200, ends({**COMPLETED, "output": []}), "answer is empty"),
+    ("responses", CREATED, 200, ends(COMPLETED), "the deltas are not the whole text"),
+    ("responses", CREATED, 200, typed(BEGUN, BEGUN), "are numbered [0, 0]"),
+    ("responses", CREATED, 200, typed({"type": "response.failed"}), "the first event is"),
     ("sessions", ("GET", "/v1/sessions"), 500, {}, "status 500"),
 ]
 

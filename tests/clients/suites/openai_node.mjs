@@ -1,10 +1,15 @@
-// The `openai` library for Node.
+// The `openai` library for Node, in the versions that are used.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import {
+  zodFunction,
+  zodResponseFormat,
+  zodResponsesFunction,
+  zodTextFormat,
+} from "openai/helpers/zod";
 import { z } from "zod";
 
 const model = process.env.CLIENT_MODEL;
@@ -80,3 +85,67 @@ for (const stream of [false, true]) {
     assert.equal(await runner.finalContent(), "The sum is 7.");
   });
 }
+
+describe("responses", () => {
+  const { responses } = new OpenAI({ maxRetries: 0 });
+  const ask = (input, more = {}) => ({ model, input, ...more });
+  const text = { format: zodTextFormat(City, "city") };
+
+  test("a response", async () => {
+    const response = await responses.create(ask("[[say Good day.]]"));
+    assert.deepEqual([response.status, response.output_text], ["completed", "Good day."]);
+    assert.equal(response.usage.output_tokens, 2);
+  });
+
+  test("a stream", async () => {
+    const events = [];
+    const stream = await responses.create(ask("[[deltas 5]]", { stream: true }));
+    for await (const event of stream) events.push(event);
+    const deltas = events.filter(({ type }) => type === "response.output_text.delta");
+    assert.equal(events[0].type, "response.created");
+    assert.equal(deltas.map(({ delta }) => delta).join(""), "w1 w2 w3 w4 w5");
+    assert.equal(events.at(-1).type, "response.completed");
+  });
+
+  test("the stream helper", async () => {
+    const response = await responses.stream(ask("[[deltas 5]]")).finalResponse();
+    assert.equal(response.output_text, "w1 w2 w3 w4 w5");
+  });
+
+  test("a failed stream", async () => {
+    const stream = await responses.create(ask("[[deltas 9]] [[break 529]]", { stream: true }));
+    let last;
+    for await (const event of stream) last = event;
+    assert.equal(last.type, "response.failed");
+    assert.equal(last.response.error.code, "server_is_overloaded");
+  });
+
+  test("parse", async () => {
+    const response = await responses.parse(ask(json, { text }));
+    assert.deepEqual(response.output_parsed, BERN);
+  });
+
+  test("parse of a stream", async () => {
+    const response = await responses.stream(ask(json, { text })).finalResponse();
+    assert.deepEqual(response.output_parsed, BERN);
+  });
+
+  test("functions", async () => {
+    const add = zodResponsesFunction({
+      name: "add",
+      parameters: z.object({ a: z.number(), b: z.number() }),
+    });
+    const input = [{ role: "user", content: '[[tool add {"a": 3, "b": 4}]] [[result]]' }];
+    const { output } = await responses.parse(ask(input, { tools: [add] }));
+    assert.deepEqual(output[0].parsed_arguments, { a: 3, b: 4 });
+    const result = { call_id: output[0].call_id, output: "The sum is 7." };
+    input.push(...output, { type: "function_call_output", ...result });
+    const response = await responses.create(ask(input, { tools: [add] }));
+    assert.equal(response.output_text, "The sum is 7.");
+  });
+
+  test("errors", async () => {
+    const bad = responses.create(ask([{ type: "computer_call" }]));
+    await assert.rejects(bad, { constructor: OpenAI.BadRequestError, param: "input.0.type" });
+  });
+});

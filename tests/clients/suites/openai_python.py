@@ -1,4 +1,4 @@
-"""The `openai` library for Python, in the versions that are used."""
+"""The `openai` library for Python, through chat completions, in the versions that are used."""
 
 import asyncio
 import base64
@@ -24,7 +24,6 @@ FUNCTION = {
         },
     },
 }
-FLAT_FUNCTION = {"type": "function", **FUNCTION["function"]}
 CALL = '[[tool get_weather {"city": "Zürich"}]] [[result]]'
 
 
@@ -252,65 +251,3 @@ def test_text_completion(client):
     """The older API answers each prompt."""
     reply = client.completions.create(model=MODEL, prompt=["[[say a]]", "[[say b]]"], echo=True)
     assert [choice.text for choice in reply.choices] == ["[[say a]]a", "[[say b]]b"]
-
-
-class TestResponses:
-    """The Responses API, which newer programs use."""
-
-    def test_create(self, client):
-        """A response has its text, its status and its tokens."""
-        response = client.responses.create(model=MODEL, input="[[say Good day.]]")
-        assert response.output_text == "Good day."
-        assert response.status == "completed"
-        used = response.usage
-        assert used.total_tokens == used.input_tokens + used.output_tokens
-
-    def test_raw_stream(self, client):
-        """The events of a stream come in their order."""
-        with client.responses.create(model=MODEL, input="[[deltas 3]]", stream=True) as events:
-            told = list(events)
-        assert told[0].type == "response.created"
-        assert told[-1].type == "response.completed"
-        texts = [event.delta for event in told if event.type == "response.output_text.delta"]
-        assert "".join(texts) == told[-1].response.output_text == "w1 w2 w3"
-
-    def test_stream(self, client):
-        """The library's own stream adds up to the same."""
-        with client.responses.stream(model=MODEL, input=CALL, tools=[FLAT_FUNCTION]) as events:
-            for _ in events:
-                pass
-            response = events.get_final_response()
-        assert json.loads(response.output[0].arguments) == {"city": "Zürich"}
-
-    def test_parse(self, client):
-        """A structured answer is parsed."""
-        asked = {"model": MODEL, "input": f"[[json {WEATHER}]]", "text_format": Weather}
-        assert client.responses.parse(**asked).output_parsed == Weather.model_validate_json(WEATHER)
-
-    def test_function_loop(self, client):
-        """A whole output goes back with the result of the call."""
-        items = [{"role": "user", "content": CALL}]
-        first = client.responses.create(model=MODEL, input=items, tools=[FLAT_FUNCTION])
-        (call,) = first.output
-        items += [item.model_dump(exclude_none=True) for item in first.output]
-        items.append({"type": "function_call_output", "call_id": call.call_id, "output": "Sunny."})
-        second = client.responses.create(model=MODEL, input=items, tools=[FLAT_FUNCTION])
-        assert second.output_text == "Sunny."
-
-    def test_async(self):
-        """The asynchronous client does the same."""
-
-        async def go():
-            async with openai.AsyncOpenAI(max_retries=0) as client:
-                whole = await client.responses.create(model=MODEL, input="[[say Hi]]")
-                async with client.responses.stream(model=MODEL, input="[[say Hi]]") as events:
-                    streamed = await events.get_final_response()
-                return whole.output_text, streamed.output_text
-
-        assert asyncio.run(go()) == ("Hi", "Hi")
-
-    def test_error(self, client):
-        """A mistake is an error with its path."""
-        with pytest.raises(openai.BadRequestError) as caught:
-            client.responses.create(model=MODEL, input=[{"type": "computer_call"}])
-        assert caught.value.param == "input.0.type"
