@@ -156,8 +156,12 @@ def _query(declared: Operation) -> list[Json]:
 
 
 def _body(declared: Operation) -> Json | None:
-    content = {JSON_TYPE: {"schema": declared.body}}
-    return {"required": True, "content": content} if declared.body else None
+    if not declared.body:
+        return None
+    content: Json = {"schema": declared.body}
+    if declared.examples:
+        content["examples"] = {name: {"value": body} for name, body in declared.examples.items()}
+    return {"required": True, "content": {JSON_TYPE: content}}
 
 
 def _responses(declared: Operation, has_parameters: bool, needs_key: bool) -> Json:

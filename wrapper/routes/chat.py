@@ -13,6 +13,7 @@ from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import Stream, open_stream, stream_response
+from wrapper.schemas import examples
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
 from wrapper.services.fronts.chat import ChatPresenter
@@ -39,6 +40,7 @@ class Completion:
 @chat.post("/chat/completions")
 @operation(
     body=CHAT_REQUEST,
+    examples=examples.CHAT,
     answers={200: CompletionSchema},
     stream=ChunkSchema,
     errors=(401, 404, 409, 429, 502, 503, 504),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from wrapper.json_text import Json
 from wrapper.schemas.base import SchemaLike
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -17,6 +18,7 @@ _ATTRIBUTE = "gateway_operation"
 class Operation:
     """What a view accepts and returns. The view's docstring describes it in the OpenAPI document.
 
+    - `examples`: bodies that the document shows, by their names.
     - `path`: a schema of the parameters in the path, if Flask's rule does not describe them.
     - `answers`: a schema for each status.
     - `stream`: the schema of the events, if a 200 may be a stream.
@@ -27,6 +29,7 @@ class Operation:
     """
 
     body: SchemaLike | None = None
+    examples: Mapping[str, Json] = field(default_factory=dict)
     query: SchemaLike | None = None
     path: SchemaLike | None = None
     answers: Mapping[int, SchemaLike] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from wrapper.routes.json_response import reply
 from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
+from wrapper.schemas import examples
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
 from wrapper.schemas.responses.response import ResponseEventSchema, ResponseSchema
 from wrapper.services.fronts.responses import ResponseRequest, ResponsesPresenter
@@ -22,6 +23,7 @@ responses = Blueprint("responses", __name__)
 @responses.post("/responses")
 @operation(
     body=RESPONSE_REQUEST,
+    examples=examples.RESPONSES,
     answers={200: ResponseSchema},
     stream=ResponseEventSchema,
     errors=(401, 404, 409, 429, 502, 503, 504),

@@ -22,7 +22,6 @@ CHECKS: dict[str, Callable[[Client], None]] = {
     "completion": checks.check_completion,
     "stream": checks.check_stream,
     "responses": responses.check_responses,
-    "stored": responses.check_stored,
     "sessions": checks.check_sessions,
 }
 

@@ -14,7 +14,7 @@ from wrapper.routes.operation import operation
 from wrapper.schemas.base import BaseSchema
 from wrapper.schemas.models import ModelSchema
 from wrapper.settings import Settings
-from wrapper.testing.engine import ScriptedEngine
+from wrapper.testing.engine import ScriptedEngine, answer
 
 pytestmark = pytest.mark.packages
 
@@ -192,6 +192,30 @@ def test_gaps_are_found():
 class _QuerySchema(BaseSchema):
     start = fields.Date(required=True, metadata={"description": "The first day."})
     size = fields.Integer()
+
+
+EXAMPLES = [
+    pytest.param(path, example["value"], id=f"{path} {name}")
+    for path, methods in document_of(ScriptedServer().app, "/openapi.json")["paths"].items()
+    for details in methods.values()
+    for content in details.get("requestBody", {}).get("content", {}).values()
+    for name, example in content.get("examples", {}).items()
+]
+
+
+@pytest.mark.parametrize(("path", "body"), EXAMPLES)
+def test_examples(path, body):
+    """The gateway answers each example of the document, and ignores nothing in it."""
+    steps = answer('{"city": "Oslo"}')
+    response = ScriptedServer(*steps).post({**body, "model": "scripted-model"}, path=path)
+    assert response.status_code == 200, response.text
+    assert "x-ignored-params" not in response.headers
+
+
+def test_apis_have_examples():
+    """The document shows requests of each API of OpenAI's."""
+    paths = {example.values[0] for example in EXAMPLES}
+    assert {"/v1/chat/completions", "/v1/responses", "/v1/completions"} <= paths
 
 
 @operation(query=_QuerySchema, answers={200: ModelSchema}, needs_key=False)
