@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import replace
 
 import pytest
 
 from wrapper import create_app, smoke
 from wrapper.errors import Overloaded
-from wrapper.services.events import Usage
+from wrapper.services.events import Ended, Ending, Usage
 from wrapper.settings import Settings
 from wrapper.smoke.checks import CHAT
 from wrapper.smoke.responses import RESPONSES
@@ -41,8 +40,7 @@ class InProcessClient(smoke.Client):
 
 def counted(turn):
     """Return the steps of an answer whose usage grows with the conversation."""
-    *steps, ended = answer("OK.")
-    return [*steps, replace(ended, usage=Usage(input=len(turn.messages), output=2))]
+    return [*answer("OK.")[:-1], Ended(Ending.DONE, Usage(input=len(turn.messages), output=2), 0.0)]
 
 
 def app(engine=None, **settings):
