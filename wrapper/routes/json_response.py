@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Flask, Response
 
+from wrapper.json_text.encoding import encode
 from wrapper.routes.context import elapsed_ms, request_id, start_timer
 from wrapper.routes.dialects import current_dialect
 from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY
 from wrapper.routes.json_body import JSON_TYPE
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
 
 def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:
     """Return a response whose body is *data* as JSON."""
-    return Response(_encode(data), status, headers, mimetype=JSON_TYPE)
+    return Response(encode(data), status, headers, mimetype=JSON_TYPE)
 
 
 def register_common_headers(target: Blueprint | Flask) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response
 
 from wrapper.notes import Notes
@@ -42,7 +44,8 @@ def create_response() -> Response:
     with located_errors(payload.locate):
         run = gateway.chat_service.open(payload.request, who)
         if payload.request.stream:
-            return stream_response(open_stream(run, presenter, name_notes, TYPED))
+            framing = replace(TYPED, encode=presenter.encode)
+            return stream_response(open_stream(run, presenter, name_notes, framing))
         with run:
             body = presenter.whole(run)
         return reply(body, headers=name_notes(run.notes()))

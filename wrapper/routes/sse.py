@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from flask import Response
 
 from wrapper.errors import ApiError, ClientGone
+from wrapper.json_text.encoding import encode
 from wrapper.notes import Notes
 from wrapper.routes.context import request_id
 from wrapper.routes.headers import note_headers
@@ -29,22 +29,24 @@ HEADERS = {
 PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How an API writes its events: whether `event:` names their type, and what ends them."""
+    """How an API writes its events: whether `event:` names their type, and what ends them.
+
+    `encode` writes one as JSON.
+    """
 
     named: bool = False
     end: bytes = DONE
+    encode: Callable[[dict[str, Any]], str] = encode
 
-    def frame(self, data: Mapping[str, Any]) -> bytes:
+    def frame(self, data: dict[str, Any]) -> bytes:
         """Return *data* as one event: its name if events have one, a line of JSON, a blank line."""
         name = f"event: {data['type']}\n" if self.named else ""
-        return f"{name}data: {_write(data)}\n\n".encode()
+        return f"{name}data: {self.encode(data)}\n\n".encode()
 
 
 CHAT = Framing()

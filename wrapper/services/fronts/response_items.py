@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
 from wrapper.json_text import Json
@@ -22,21 +22,20 @@ _COMPLETE = re.compile(
 
 
 class OutputItem(Protocol):
-    """An item that is being written. The events lack what all events of an item share."""
+    """An item that is being written. Its methods return events without their numbers."""
 
     kind: ClassVar[str]
-    id: str
 
     def item(self, status: str) -> Json:
         """Return the item as it is now."""
         ...
 
-    def begin(self) -> Iterator[Json]:
-        """Yield the events after `response.output_item.added`."""
+    def begin(self) -> Iterable[Json]:
+        """Return the events after `response.output_item.added`."""
         ...
 
-    def end(self) -> Iterator[Json]:
-        """Yield the events before `response.output_item.done`."""
+    def end(self) -> Iterable[Json]:
+        """Return the events before `response.output_item.done`."""
         ...
 
 
@@ -44,27 +43,27 @@ class MessageItem:
     """A message of the assistant."""
 
     kind: ClassVar[str] = "message"
-    _where: ClassVar[Json] = {"content_index": 0}
 
-    def __init__(self, id_: str):
-        self.id = id_
+    def __init__(self, id_: str, index: int):
+        self._id = id_
+        self._where = {"item_id": id_, "output_index": index, "content_index": 0}
         self._texts: list[str] = []
 
     def item(self, status: str) -> Json:
         content = [] if status == "in_progress" else [self._part()]
-        shared = {"id": self.id, "type": "message", "role": "assistant", "status": status}
+        shared = {"id": self._id, "type": "message", "role": "assistant", "status": status}
         return {**shared, "content": content}
 
-    def begin(self) -> Iterator[Json]:
+    def begin(self) -> Iterable[Json]:
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        yield {"type": "response.content_part.added", **self._where, "part": part}
+        return ({"type": "response.content_part.added", **self._where, "part": part},)
 
-    def add(self, text: str) -> Iterator[Json]:
+    def add(self, text: str) -> Iterable[Json]:
         self._texts.append(text)
         what = {"type": "response.output_text.delta", **self._where}
-        yield {**what, "delta": text, "logprobs": []}
+        return ({**what, "delta": text, "logprobs": []},)
 
-    def end(self) -> Iterator[Json]:
+    def end(self) -> Iterable[Json]:
         part = self._part()
         what = {"type": "response.output_text.done", **self._where}
         yield {**what, "text": part["text"], "logprobs": []}
@@ -79,34 +78,37 @@ class ReasoningItem:
     """The thinking blocks that came in a row, as a summary and in their signed form."""
 
     kind: ClassVar[str] = "reasoning"
-    _where: ClassVar[Json] = {"summary_index": 0}
 
-    def __init__(self, id_: str, *, encrypted: bool):
-        self.id = id_
+    def __init__(self, id_: str, index: int, *, encrypted: bool):
+        self._id = id_
+        self._where = {"item_id": id_, "output_index": index, "summary_index": 0}
         self._encrypted = encrypted
         self._texts: list[str] = []
         self.blocks: list[ThinkingPart] = []
 
     def item(self, status: str) -> Json:
         told = status != "in_progress"
-        item = {"id": self.id, "type": "reasoning"}
+        item = {"id": self._id, "type": "reasoning"}
         summary = [self._part()] if told and self._texts else []
         if told and self._encrypted and self.blocks:
             return {**item, "summary": summary, "encrypted_content": dump_thinking(self.blocks)}
         return {**item, "summary": summary}
 
-    def begin(self) -> Iterator[Json]:
-        return iter(())
+    def begin(self) -> Iterable[Json]:
+        return ()
 
-    def add(self, text: str) -> Iterator[Json]:
+    def add(self, text: str) -> Iterable[Json]:
         """Add a text to the summary."""
-        if not self._texts:
-            part = {"type": "summary_text", "text": ""}
-            yield {"type": "response.reasoning_summary_part.added", **self._where, "part": part}
+        first = not self._texts
         self._texts.append(text)
-        yield {"type": "response.reasoning_summary_text.delta", **self._where, "delta": text}
+        delta = {"type": "response.reasoning_summary_text.delta", **self._where, "delta": text}
+        if not first:
+            return (delta,)
+        part = {"type": "summary_text", "text": ""}
+        added = {"type": "response.reasoning_summary_part.added", **self._where, "part": part}
+        return added, delta
 
-    def end(self) -> Iterator[Json]:
+    def end(self) -> Iterable[Json]:
         if not self._texts:
             return
         part = self._part()
@@ -123,8 +125,9 @@ class FunctionCallItem:
 
     kind: ClassVar[str] = "function_call"
 
-    def __init__(self, id_: str, call_id: str, name: ToolName):
-        self.id = id_
+    def __init__(self, id_: str, index: int, call_id: str, name: ToolName):
+        self._id = id_
+        self._where = {"item_id": id_, "output_index": index}
         self._call_id = call_id
         self._name = name
         self._arguments: list[str] = []
@@ -136,19 +139,20 @@ class FunctionCallItem:
 
     def item(self, status: str) -> Json:
         namespace = {"namespace": self._name.namespace} if self._name.namespace else {}
-        shared = {"id": self.id, "type": self.kind, "status": status, "call_id": self._call_id}
+        shared = {"id": self._id, "type": self.kind, "status": status, "call_id": self._call_id}
         return {**shared, "name": self._name.name, **namespace, **self._content()}
 
-    def begin(self) -> Iterator[Json]:
-        return iter(())
+    def begin(self) -> Iterable[Json]:
+        return ()
 
-    def add(self, arguments: str) -> Iterator[Json]:
+    def add(self, arguments: str) -> Iterable[Json]:
         self._arguments.append(arguments)
-        yield {"type": "response.function_call_arguments.delta", "delta": arguments}
+        what = {"type": "response.function_call_arguments.delta", **self._where}
+        return ({**what, "delta": arguments},)
 
-    def end(self) -> Iterator[Json]:
-        what = {"type": "response.function_call_arguments.done", "name": self._name.name}
-        yield {**what, **self._content()}
+    def end(self) -> Iterable[Json]:
+        what = {"type": "response.function_call_arguments.done", **self._where}
+        yield {**what, "name": self._name.name, **self._content()}
 
     def _content(self) -> Json:
         return {"arguments": self.arguments}
@@ -159,25 +163,27 @@ class CustomCallItem(FunctionCallItem):
 
     kind: ClassVar[str] = "custom_tool_call"
 
-    def __init__(self, id_: str, call_id: str, name: ToolName):
-        super().__init__(id_, call_id, name)
+    def __init__(self, id_: str, index: int, call_id: str, name: ToolName):
+        super().__init__(id_, index, call_id, name)
         self._decoder = StringDecoder()
-        self._shown = ""
+        self._shown: list[str] = []
 
-    def add(self, arguments: str) -> Iterator[Json]:
+    def add(self, arguments: str) -> Iterable[Json]:
         self._arguments.append(arguments)
-        if text := self._decoder.add(arguments):
-            yield self._delta(text)
+        text = self._decoder.add(arguments)
+        return (self._delta(text),) if text else ()
 
-    def end(self) -> Iterator[Json]:
-        text = custom_input(self.arguments)
-        if text != self._shown and text.startswith(self._shown):
-            yield self._delta(text[len(self._shown) :])
-        yield {"type": "response.custom_tool_call_input.done", **self._content()}
+    def end(self) -> Iterable[Json]:
+        text, shown = custom_input(self.arguments), "".join(self._shown)
+        if text != shown and text.startswith(shown):
+            yield self._delta(text[len(shown) :])
+        what = {"type": "response.custom_tool_call_input.done", **self._where}
+        yield {**what, **self._content()}
 
     def _delta(self, text: str) -> Json:
-        self._shown += text
-        return {"type": "response.custom_tool_call_input.delta", "delta": text}
+        self._shown.append(text)
+        what = {"type": "response.custom_tool_call_input.delta", **self._where}
+        return {**what, "delta": text}
 
     def _content(self) -> Json:
         return {"input": custom_input(self.arguments) if self._arguments else ""}

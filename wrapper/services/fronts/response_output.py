@@ -59,9 +59,11 @@ class ResponseOutput:
             case TextDelta():
                 message = self._open
                 if not isinstance(message, MessageItem):
-                    message = MessageItem(self._id_of("message"))
+                    message = MessageItem(*self._next("message"))
                     yield from self._begin(message)
-                yield from self._about_item(message.add(event.text))
+                yield from message.add(event.text)
+            case CallDelta() if isinstance(self._open, FunctionCallItem):
+                yield from self._open.add(event.arguments)
             case ReasoningDelta() if self._summary:
                 yield from self._summarise(event.text)
             case ToolUse() if self._tool_use:
@@ -74,8 +76,6 @@ class ResponseOutput:
                 yield from self._reason(RedactedThinking(event.data, event.prefix))
             case CallStarted():
                 yield from self._begin(self._call(event))
-            case CallDelta() if isinstance(self._open, FunctionCallItem):
-                yield from self._about_item(self._open.add(event.arguments))
 
     def close(self, status: str = "completed") -> Iterator[Json]:
         """Yield the events that end the open item. A call that was cut is left out."""
@@ -83,8 +83,8 @@ class ResponseOutput:
         if item is None or (status == "incomplete" and isinstance(item, FunctionCallItem)):
             self._open = None
             return
-        yield from self._about_item(item.end())
         self._open = None
+        yield from item.end()
         done = item.item(status)
         index = len(self.items)
         self.items.append(done)
@@ -97,18 +97,18 @@ class ResponseOutput:
         added = item.item("in_progress")
         index = len(self.items)
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
-        yield from self._about_item(item.begin())
+        yield from item.begin()
 
     def _summarise(self, text: str) -> Iterator[Json]:
         yield from self._reason()
         if isinstance(self._open, ReasoningItem):
-            yield from self._about_item(self._open.add(text))
+            yield from self._open.add(text)
 
     def _reason(self, block: ThinkingPart | None = None) -> Iterator[Json]:
         """Yield the events that open a reasoning item, if none is open, and add *block* to it."""
         reasoning = self._open
         if not isinstance(reasoning, ReasoningItem):
-            reasoning = ReasoningItem(self._id_of("reasoning"), encrypted=self._encrypted)
+            reasoning = ReasoningItem(*self._next("reasoning"), encrypted=self._encrypted)
             yield from self._begin(reasoning)
         if block:
             reasoning.blocks.append(block)
@@ -116,15 +116,10 @@ class ResponseOutput:
     def _call(self, event: CallStarted) -> FunctionCallItem:
         name = self._names.get(event.name, ToolName(event.name))
         kind = CustomCallItem if name.kind == "custom" else FunctionCallItem
-        return kind(self._id_of(kind.kind), event.id, name)
+        return kind(*self._next(kind.kind), event.id, name)
 
-    def _about_item(self, events: Iterator[Json]) -> Iterator[Json]:
-        """Yield *events* with the id and the index of the open item."""
-        if self._open:
-            where = {"item_id": self._open.id, "output_index": len(self.items)}
-            for event in events:
-                yield {"type": event.pop("type"), **where, **event}
-
-    def _id_of(self, kind: str) -> str:
+    def _next(self, kind: str) -> tuple[str, int]:
+        """Return the id and the index of the next item."""
         # close() has yet to append the item that is open now.
-        return f"{ID_PREFIXES[kind]}_{self._token}_{len(self.items) + (self._open is not None)}"
+        index = len(self.items) + (self._open is not None)
+        return f"{ID_PREFIXES[kind]}_{self._token}_{index}", index
