@@ -173,7 +173,7 @@ def _message_fields(data: Json, loaded: LoadedInput) -> Json:
 
 def _function_fields(data: Json, tools: LoadedTools) -> Json:
     functions, tool_choice = select_functions(
-        tools.functions,
+        tuple(tools.functions),
         data.get("tool_choice"),
         parallel=data.get("parallel_tool_calls", True),
     )

@@ -12,7 +12,7 @@ from wrapper.json_text import Json
 from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.chat.tool_choice import MODES, RequestedToolChoice
 from wrapper.schemas.chat.tools import MAX_FUNCTIONS, FunctionSchema
-from wrapper.services.fronts.tool_names import INPUT, ToolName, ToolNames
+from wrapper.services.fronts.tool_names import INPUT, ToolName
 from wrapper.services.turn import Function, ToolChoice
 
 # Hosted tools that some clients name in every request. They are left out, and named.
@@ -25,7 +25,7 @@ _CUSTOM_PARAMETERS: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedTools:
     """The tools of a request: the functions that stand for them, and how the client names these.
 
@@ -33,11 +33,29 @@ class LoadedTools:
     paths of what reaches the model in words.
     """
 
-    functions: tuple[Function, ...] = ()
-    names: ToolNames = field(default_factory=dict)
-    kept: tuple[Json, ...] = ()
-    omitted: tuple[str, ...] = ()
-    adapted: tuple[str, ...] = ()
+    functions: list[Function] = field(default_factory=list)
+    names: dict[str, ToolName] = field(default_factory=dict)
+    kept: list[Json] = field(default_factory=list)
+    omitted: list[str] = field(default_factory=list)
+    adapted: list[str] = field(default_factory=list)
+
+    def add(self, path: str, tool: Any) -> None:
+        """Add *tool*, whose path is *path*. Raises ValidationError."""
+        if not isinstance(tool, dict):
+            raise ValidationError("Not a valid object.")
+        if str(tool.get("type")).startswith(OMITTED):
+            self.omitted.append(path)
+            return
+        self.kept.append(tool)
+        for below, name, function in _functions_of(tool):
+            if name.joined in self.names:
+                raise ValidationError({"name": [f"Another tool is named {name.name!r}."]})
+            self.names[name.joined] = name
+            self.functions.append(replace(function, name=name.joined))
+            if name.kind == "custom" and _grammar_of(tool):
+                self.adapted.append(f"{path}{below}.format")
+            elif function.original is not None:
+                self.adapted.append(f"{path}{below}.parameters")
 
 
 class ToolsField(fields.Field[LoadedTools]):
@@ -51,7 +69,7 @@ class ToolsField(fields.Field[LoadedTools]):
         loaded = LoadedTools()
         for index, tool in enumerate(value):
             try:
-                loaded = _with_tool(loaded, f"tools.{index}", tool)
+                loaded.add(f"tools.{index}", tool)
             except ValidationError as error:
                 raise ValidationError({index: error.messages}) from None
         if len(loaded.functions) > MAX_FUNCTIONS:
@@ -77,27 +95,6 @@ class ToolChoiceField(fields.Field[RequestedToolChoice]):
         if value.get("type") == "allowed_tools":
             return _allowed_tools(value)
         return RequestedToolChoice(ToolChoice("one", _name_of(value)))
-
-
-def _with_tool(loaded: LoadedTools, path: str, tool: Any) -> LoadedTools:
-    """Return *loaded* with another tool."""
-    if not isinstance(tool, dict):
-        raise ValidationError("Not a valid object.")
-    if str(tool.get("type")).startswith(OMITTED):
-        return replace(loaded, omitted=(*loaded.omitted, path))
-    for below, name, function in _functions_of(tool):
-        if name.joined in loaded.names:
-            raise ValidationError({"name": [f"Another tool is named {name.name!r}."]})
-        adapted = (f"{path}{below}.parameters",) if function.original is not None else ()
-        if name.kind == "custom" and _grammar_of(tool):
-            adapted = (f"{path}{below}.format",)
-        loaded = replace(
-            loaded,
-            functions=(*loaded.functions, replace(function, name=name.joined)),
-            names={**loaded.names, name.joined: name},
-            adapted=(*loaded.adapted, *adapted),
-        )
-    return replace(loaded, kept=(*loaded.kept, tool))
 
 
 def _functions_of(tool: Json, namespace: str = "") -> Iterator[tuple[str, ToolName, Function]]:
