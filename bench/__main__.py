@@ -27,6 +27,7 @@ from bench.contenders import (
 )
 from bench.cost import cost
 from bench.footprint import sessions_bytes
+from bench.fronts import Fronts, event_ratios, front_turns
 from bench.load import Load, load
 from bench.measure import measure
 from bench.picture import draw
@@ -67,12 +68,30 @@ def run(rounds: int, bursts: int, at_once: int) -> Results:
         long = measure(conversations(contenders), bursts, 1)
     with contending(later_turns) as contenders:
         sessions = measure(contenders, rounds, 1)
+    fronts = both_fronts(rounds, bursts)
     with tempfile.TemporaryDirectory() as folder:
         own_cost = cost(Path(folder), bursts)
     with tempfile.TemporaryDirectory() as folder:
         kept = promises(Path(folder), bursts)
     loaded = under_load(bursts)
-    return Results(single, burst, long, sessions, sessions_bytes(), loaded, own_cost, kept)
+    footprint = sessions_bytes()
+    return Results(single, burst, long, sessions, footprint, loaded, own_cost, fronts, kept)
+
+
+def both_fronts(rounds: int, repetitions: int) -> Fronts:
+    """Measure the Responses API beside chat completions."""
+    with contending(fronts_of_a_gateway) as contenders:
+        measured = measure(contenders[1:], rounds, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        return Fronts(measured, event_ratios(Path(folder), repetitions))
+
+
+def fronts_of_a_gateway(folder: Path, url: str) -> Iterator[Contender]:
+    """Yield a gateway, and the contenders that ask it."""
+    make_folders(folder, url)
+    gateway = Gateway(folder / "gateway", url, KEY, 1)
+    yield gateway
+    yield from front_turns(gateway)
 
 
 def under_load(rounds: int) -> Load:

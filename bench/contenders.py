@@ -76,10 +76,14 @@ class Gateway:
         body: Json = {"model": MODEL, "messages": messages, "stream": True}
         body |= {"claude": {"profile": profile}, "session_id": session_id}
         answer = Answer()
-        for event in _post(self._server.port, "/v1/chat/completions", body, {}, self.headers):
+        for event in self.stream("/v1/chat/completions", body):
             for choice in event.get("choices", ()):
                 answer.add(choice["delta"].get("content") or "")
         return answer.end()
+
+    def stream(self, path: str, body: Json) -> Iterator[Json]:
+        """Send *body*, and yield the events of the answer as they arrive."""
+        return post(self._server.port, path, body, {}, self.headers)
 
     def resumed(self) -> int:
         """Return how many turns of sessions have found their process parked."""
@@ -204,7 +208,7 @@ class UpstreamDirect:
     def ask(self) -> Timing:
         body = {"model": MODEL, "messages": MESSAGES, "max_tokens": 1024, "stream": True}
         answer = Answer()
-        for event in _post(self._port, "/v1/messages", body, self._headers):
+        for event in post(self._port, "/v1/messages", body, self._headers):
             answer.add(_text(event))
         return answer.end()
 
@@ -223,11 +227,11 @@ def printed(profile: Profile) -> list[str]:
     return kept
 
 
-def _post(
+def post(
     port: int,
     path: str,
     body: Json,
-    headers: Mapping[str, str],
+    headers: Mapping[str, str] = {},
     answer_headers: dict[str, str] | None = None,
 ) -> Iterator[Json]:
     """Send *body* on a new connection, and yield the events of the answer as they arrive.

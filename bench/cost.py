@@ -48,18 +48,18 @@ class Cost:
 
 def cost(folder: Path, rounds: int) -> Cost:
     """Measure everything, on servers below *folder*."""
-    with _served(folder, "gateway", **SETTINGS) as gateway, _served(folder, "bare") as bare:
+    with served(folder, "gateway", **SETTINGS) as gateway, served(folder, "bare") as bare:
         ratios = [_rate(gateway) / _rate(bare) for _ in range(2 * rounds + 1)][1:]
         memory = resident(gateway.worker)
         chunk = statistics.median(_chunk(gateway) for _ in range(rounds))
         gap = _gap(gateway)
-    with _served(folder, "gateway", **SETTINGS | {"MAX_CONCURRENT_TURNS": "1"}) as full:
+    with served(folder, "gateway", **SETTINGS | {"MAX_CONCURRENT_TURNS": "1"}) as full:
         waiting = _waiting(full)
     return Cost(statistics.median(ratios), chunk, memory, waiting, gap)
 
 
 @contextmanager
-def _served(folder: Path, app: str, **settings: str) -> Iterator[Server]:
+def served(folder: Path, app: str, **settings: str) -> Iterator[Server]:
     """Serve an app of bench.own under gunicorn with the gateway's configuration."""
     home = folder / f"{app}{len(list(folder.iterdir()))}"
     home.mkdir()
@@ -103,10 +103,10 @@ def _read_rest(connection: socket.socket, data: bytes) -> None:
 
 def _chunk(server: Server) -> float:
     """Return the CPU seconds of a streamed chunk."""
-    began = _cpu(server.worker)
+    began = cpu_seconds(server.worker)
     for _ in _stream(server, f"[[deltas {CHUNKS}]]"):
         pass
-    return (_cpu(server.worker) - began) / CHUNKS
+    return (cpu_seconds(server.worker) - began) / CHUNKS
 
 
 def _gap(server: Server) -> float:
@@ -172,7 +172,7 @@ def _request(text: str, **more: object) -> bytes:
     return head.encode() + data
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds that a process has taken."""
     fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

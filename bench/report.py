@@ -40,6 +40,7 @@ checked.
 
 {_single_turns(results)}
 {_later_turns(results)}
+{_fronts(results)}
 {_load_and_cost(results)}
 ## Targets
 
@@ -70,6 +71,15 @@ are those of a fresh process, so as much is read from the prompt cache.
 {times(results.sessions)}
 1,000 sessions of 5 turns with short messages: {results.footprint / MIB:.1f} MiB.
 """
+
+
+def _fronts(results: Results) -> str:
+    return f"""## Responses beside chat completions ({len(results.fronts.rounds)} rounds)
+
+The same question through both APIs. "Codex's request" has 40 tools and long instructions, about
+50 kB together.
+
+{times(results.fronts.rounds)}"""
 
 
 def _load_and_cost(results: Results) -> str:

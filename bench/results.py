@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from bench.cost import Cost
 from bench.figures import Round
+from bench.fronts import Fronts
 from bench.load import Load
 from bench.promises import Promises
 from bench.targets import (
     FOOTPRINT_TARGET,
+    FRONT_TARGETS,
     LONG_TARGET,
     SESSION_TARGETS,
     TARGETS,
@@ -37,11 +39,12 @@ class Results:
     footprint: int
     load: Load
     cost: Cost
+    fronts: Fronts
     promises: Promises
 
     @property
     def checks(self) -> list[Check]:
-        return checks(self.burst, self.load, self.cost, self.promises)
+        return checks(self.burst, self.load, self.cost, self.fronts, self.promises)
 
 
 def judge(results: Results) -> tuple[int, list[str]]:
@@ -52,10 +55,11 @@ def judge(results: Results) -> tuple[int, list[str]]:
         *missed(results.single),
         *too_slow(results.long),
         *missed(results.sessions, SESSION_TARGETS),
+        *missed(results.fronts.rounds, FRONT_TARGETS),
         *too_large(results.footprint),
         *(check for check in results.checks if not check.reached),
     ]
     if misses:
         return MISSED, [f"Missed: {target}." for target in misses]
-    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, FOOTPRINT_TARGET, *results.checks)
-    return REACHED, [f"Reached: {target}." for target in targets]
+    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, *FRONT_TARGETS, FOOTPRINT_TARGET)
+    return REACHED, [f"Reached: {target}." for target in (*targets, *results.checks)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.cost import PAUSE, Cost
 from bench.figures import Round, ratio, seconds
+from bench.fronts import CHAT, RESPONSES, SIZES, Fronts
 from bench.load import Load
 from bench.promises import Promises
 
@@ -74,6 +75,11 @@ SESSION_TARGETS = tuple(
     )
 )
 
+FRONT_MOST = 1.1
+FRONT_TARGETS = tuple(
+    Target(f"{CHAT}, {size}", FRONT_MOST, f"{RESPONSES}, {size}") for size in SIZES
+)
+
 
 def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list[str]:
     """Return the targets that the median ratio misses, each with that ratio."""
@@ -83,8 +89,10 @@ def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list
     return [f"{t}; it is {got.median:.2f}" for t, got in reached if got.median > t.most]
 
 
-def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> list[Check]:
-    """Return the checks of a burst, the load, the gateway's own cost, and faults."""
+def checks(
+    burst: Sequence[Round], load: Load, cost: Cost, fronts: Fronts, kept: Promises
+) -> list[Check]:
+    """Return the checks of a burst, the load, the gateway's own cost, its APIs, and faults."""
     first = ratio(burst, GATEWAY, PRINT, "first").median
     return [
         Check(f"8 at once: first token, as a part of `{PRINT}`'s", first, BURST_MOST),
@@ -92,6 +100,10 @@ def checks(burst: Sequence[Round], load: Load, cost: Cost, kept: Promises) -> li
         Check("turns a second, recycled, by fresh ones", load.recycled / load.fresh, 4, True),
         Check("requests a second, of those of a bare Flask view", cost.requests, 0.35, True),
         Check("microseconds of CPU a streamed chunk", cost.chunk * 1e6, 60),
+        *(
+            Check(f"CPU of a streamed event, {RESPONSES} by {CHAT}, {size}", by_chat, FRONT_MOST)
+            for size, by_chat in fronts.event.items()
+        ),
         Check("MiB resident", cost.resident / MIB, 90),
         Check("MiB more for each request that waits", cost.waiting / MIB, 1),
         Check("100 streams: 99th percentile of the gap, by the upstream's", cost.gap / PAUSE, 3),

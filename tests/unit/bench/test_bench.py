@@ -6,6 +6,7 @@ from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
 from bench.contenders import printed
 from bench.cost import PAUSE, Cost
 from bench.figures import Spread, ratio, seconds, spread
+from bench.fronts import CHAT, RESPONSES, SIZES, Fronts
 from bench.load import Load
 from bench.measure import measure, sample
 from bench.promises import Promises
@@ -154,13 +155,34 @@ KEPT = Promises(health=1.0, gone=5.0)
 COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99 * PAUSE)
 
 
+def fronts_of(first, event):
+    """Return one round of both APIs, in which responses take these parts of chat completions."""
+    rounds = [
+        {f"{front}, {size}": Timing(times, times)}
+        for size in SIZES
+        for front, times in ((CHAT, 1.0), (RESPONSES, first))
+    ]
+    return Fronts(
+        [{name: each[name] for each in rounds for name in each}], dict.fromkeys(SIZES, event)
+    )
+
+
+FRONTS = fronts_of(1.1, 1.1)
+
+
 def test_checks_are_reached_at_their_bounds():
     """A check is reached at its bound and missed beyond it, and is reported with both numbers."""
     burst = rounds_of(gateway=[0.2], cold=[1.0])
-    assert all(check.reached for check in checks(burst, LOAD, COST, KEPT))
+    assert all(check.reached for check in checks(burst, LOAD, COST, FRONTS, KEPT))
     worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
     slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5, share=0.78)
-    missed_checks = checks(rounds_of(gateway=[0.21], cold=[1.0]), slow, worse, Promises(1.1, 5.1))
+    missed_checks = checks(
+        rounds_of(gateway=[0.21], cold=[1.0]),
+        slow,
+        worse,
+        fronts_of(1.0, 1.11),
+        Promises(1.1, 5.1),
+    )
     assert not any(check.reached for check in missed_checks)
     assert all(check.part > 1 for check in missed_checks)
     assert str(missed_checks[0]).endswith("at most 0.2; it is 0.21")
@@ -176,7 +198,9 @@ def sessions_of(late):
     return [{name: Timing(first, first) for name, first in firsts.items()}]
 
 
-def results_of(gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, burst=0.2):
+def results_of(
+    gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, burst=0.2, front=1.1
+):
     """Return results that reach each target exactly, except for those given."""
     return Results(
         rounds_of(gateway=[gateway] * 3, bare=[0.25] * 3, cold=cold),
@@ -186,6 +210,7 @@ def results_of(gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, b
         mib * MIB,
         LOAD,
         COST,
+        fronts_of(front, 1.0),
         KEPT,
     )
 
@@ -199,6 +224,7 @@ def results_of(gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, b
         ({"late": 0.14}, 1, "Missed"),
         ({"mib": 51}, 1, "Missed"),
         ({"burst": 0.21}, 1, "Missed"),
+        ({"front": 1.11}, 1, "Missed"),
         ({"gateway": 0.9, "cold": (0.5, 1.0, 1.5)}, 2, "Too noisy"),
     ],
 )
@@ -220,6 +246,7 @@ def test_report():
         "## 8 at once (3 rounds, each the median of 8)",
         "## At the end of a long conversation (1 rounds)",
         "## Later turns of a session (1 rounds)",
+        "## Responses beside chat completions (1 rounds)",
         "## Under load, and the gateway's own cost",
         "## Targets",
     ]
