@@ -17,6 +17,7 @@ from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas import examples
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
 from wrapper.schemas.responses.response import ResponseEventSchema, ResponseSchema
+from wrapper.services.fronts.response_encoder import ResponseEncoder
 from wrapper.services.fronts.responses import ResponseRequest, ResponsesPresenter
 
 responses = Blueprint("responses", __name__)
@@ -44,7 +45,7 @@ def create_response() -> Response:
     with located_errors(payload.locate):
         run = gateway.chat_service.open(payload.request, who)
         if payload.request.stream:
-            framing = replace(TYPED, encode=presenter.encode)
+            framing = replace(TYPED, encode=ResponseEncoder(payload.repeated).encode)
             return stream_response(open_stream(run, presenter, name_notes, framing))
         with run:
             body = presenter.whole(run)

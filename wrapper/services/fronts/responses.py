@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from wrapper.errors import (
     ApiError,
@@ -17,7 +16,6 @@ from wrapper.errors import (
 )
 from wrapper.ids import new_id
 from wrapper.json_text import Json
-from wrapper.json_text.encoding import encode
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.events import Ended, Ending, Event, Noted, Started, ToolUse
 from wrapper.services.fronts.presenter import Items
@@ -25,9 +23,6 @@ from wrapper.services.fronts.response_output import ResponseOutput
 from wrapper.services.fronts.tool_names import ToolNames
 from wrapper.services.request import TurnRequest
 
-# The fields that repeat the request and may be long. Codex sends 50 kB of tools and instructions,
-# which stand in three events of each stream.
-_LONG = ("instructions", "tools", "tool_choice", "text", "metadata")
 # Why a response is incomplete. Other endings complete it.
 INCOMPLETE = {
     Ending.LENGTH: "max_output_tokens",
@@ -116,20 +111,6 @@ class ResponsesPresenter:
             message = f"{message} Please try again in {error.retry_after} s."
         code = failure_code(error, used_tools=self._seen.used_tools)
         return self._state("response.failed", "failed", {"code": code, "message": message})
-
-    def encode(self, event: Json) -> str:
-        """Return *event* as JSON. What repeats the request is encoded once for all events."""
-        response = event.get("response")
-        if response is None:
-            return encode(event)
-        short = {name: value for name, value in response.items() if name not in _LONG}
-        text = encode({**event, "response": short})
-        return f"{text[:-2]},{self._encoded[1:-1]}}}}}"
-
-    @cached_property
-    def _encoded(self) -> str:
-        repeated = self._request.repeated
-        return encode({name: repeated[name] for name in _LONG if name in repeated})
 
     def keepalive(self) -> Json:
         """Return the event for a time of silence; some clients' timers ignore comments."""
