@@ -137,6 +137,18 @@ class SessionNotFound(InvalidRequest):
     status, code = 404, "session_not_found"
 
 
+class ResponseNotFound(InvalidRequest):
+    """Raised when the caller has no stored response with this id."""
+
+    status, code = 404, "response_not_found"
+
+
+class ItemNotFound(InvalidRequest):
+    """Raised when the caller has no stored item with this id."""
+
+    status, code = 404, "item_not_found"
+
+
 class UnknownUrl(InvalidRequest):
     """Raised for a path that the gateway does not serve."""
 

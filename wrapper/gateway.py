@@ -25,6 +25,7 @@ from wrapper.routes.dialects import set_prefix
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.schemas.completions.request import CompletionRequestSchema
+from wrapper.schemas.responses.items import load_stored_item
 from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
 from wrapper.services.background.lifecycle import Lifecycle
@@ -36,6 +37,8 @@ from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
+from wrapper.services.responses.service import open_responses
+from wrapper.services.responses.store import ResponseStore
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.telemetry.metrics import Metrics, NullMetrics
@@ -59,9 +62,9 @@ class Gateway:
     `chat` asks it from Python code. `blueprint` takes further views until `init_app`. The server
     may set the attributes of `lifecycle`.
 
-    *settings* default to the environment's. *engine* replaces WRAPPER_ENGINE, *sessions* replaces
-    SESSION_STORE, and *authenticate* replaces API_KEY and API_KEYS_FILE: it returns who sends a
-    flask.Request, or None for 401. Raises SettingsError.
+    *settings* default to the environment's. *engine* replaces WRAPPER_ENGINE, *sessions* and
+    *responses* replace SESSION_STORE, and *authenticate* replaces API_KEY and API_KEYS_FILE: it
+    returns who sends a flask.Request, or None for 401. Raises SettingsError.
 
     As a context manager it starts on entry and drains on exit.
     """
@@ -72,6 +75,7 @@ class Gateway:
         *,
         engine: Engine | None = None,
         sessions: SessionStore | None = None,
+        responses: ResponseStore | None = None,
         authenticate: Authenticate | None = None,
     ):
         self._warnings = [] if settings else setting_warnings()
@@ -87,6 +91,7 @@ class Gateway:
         self.ledger = Ledger(open_store(settings), required=settings.usage_required)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
+        self.responses = open_responses(settings, load_stored_item, responses)
         self.keys = open_keys(settings)
 
         self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
@@ -135,6 +140,8 @@ class Gateway:
             parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
         if self.sessions:
             parts["sessions"] = self.sessions.health()
+        if health := self.responses.health():
+            parts["responses"] = health
         report = {**self.engine.health(), "turns": self.admission.load(), **parts}
         impaired = any(part["status"] != "ok" for part in parts.values())
         if impaired and report["status"] != "failing":
@@ -182,6 +189,7 @@ class Gateway:
         self.ledger.start()
         if self.sessions:
             self.sessions.start()
+        self.responses.health()  # lets the store begin to check that it can be reached
         offload.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()
@@ -202,6 +210,7 @@ class Gateway:
             self.prometheus_metrics.close()
         if self.sessions:
             self.sessions.close()
+        self.responses.close()
         self.engine.close()
         self.ledger.close()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from wrapper.errors import InvalidRequest
+from wrapper.json_text import Json
 from wrapper.notes import Notes
-from wrapper.routes.context import admit_caller, current_gateway
+from wrapper.routes.context import admit_caller, current_gateway, principal
 from wrapper.routes.headers import ANSWER, note_headers
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
@@ -15,10 +19,22 @@ from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas import examples
+from wrapper.schemas.base import load_data
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
 from wrapper.schemas.responses.response import ResponseEventSchema, ResponseSchema
+from wrapper.schemas.responses.stored import (
+    ITEM_PAGE,
+    STORED_QUERY,
+    ItemListSchema,
+    ItemPage,
+    ItemPageSchema,
+    ResponseDeletedSchema,
+    StoredQuerySchema,
+)
 from wrapper.services.fronts.response_encoder import ResponseEncoder
-from wrapper.services.fronts.responses import ResponseRequest, ResponsesPresenter
+from wrapper.services.fronts.responses import ResponsesPresenter
+from wrapper.services.responses.response_turn import ResponseTurn
+from wrapper.services.responses.service import ResponseService
 
 responses = Blueprint("responses", __name__)
 
@@ -36,17 +52,102 @@ responses = Blueprint("responses", __name__)
 def create_response() -> Response:
     """Answer a conversation, whole or as a stream of events."""
     who, gateway = admit_caller(), current_gateway()
-    payload: ResponseRequest = load(gateway.responses_schema)
+    turn: ResponseTurn = _service().begin(load(gateway.responses_schema), who.principal)
+    asked = turn.request
 
     def name_notes(notes: Notes) -> dict[str, str]:
-        return note_headers(notes.relocated(payload.locate))
+        return note_headers((notes | turn.notes).relocated(asked.locate))
 
-    presenter = ResponsesPresenter(payload, name_notes)
-    with located_errors(payload.locate):
-        run = gateway.chat_service.open(payload.request, who)
-        if payload.request.stream:
-            framing = replace(TYPED, encode=ResponseEncoder(payload.repeated).encode)
+    presenter = ResponsesPresenter(asked, name_notes, token=turn.token, keep=turn.keep)
+    with located_errors(asked.locate):
+        run = gateway.chat_service.open(asked.request, who, presenter.remember)
+        if asked.request.stream:
+            framing = replace(TYPED, encode=ResponseEncoder(asked.repeated).encode)
             return stream_response(open_stream(run, presenter, name_notes, framing))
         with run:
             body = presenter.whole(run)
         return reply(body, headers=name_notes(run.notes()))
+
+
+@responses.get("/responses/<response_id>")
+@operation(query=StoredQuerySchema, answers={200: ResponseSchema}, errors=(502, 503))
+def read_response(response_id: str) -> Response:
+    """Return a stored response."""
+    encrypted: bool = load_data(STORED_QUERY, _query())
+    response = _service().read(principal(), response_id)
+    return reply({**response, "output": _shown(response["output"], encrypted=encrypted)})
+
+
+@responses.delete("/responses/<response_id>")
+@operation(answers={200: ResponseDeletedSchema}, errors=(503,))
+def delete_response(response_id: str) -> Response:
+    """Delete a stored response. Responses that continue it cannot be continued any more."""
+    _service().delete(principal(), response_id)
+    return reply({"id": response_id, "object": "response", "deleted": True})
+
+
+@responses.get("/responses/<response_id>/input_items")
+@operation(query=ItemPageSchema, answers={200: ItemListSchema}, errors=(502, 503))
+def list_input_items(response_id: str) -> Response:
+    """List the items of a stored response's own input, the last one first."""
+    page: ItemPage = load_data(ITEM_PAGE, _query())
+    items = _service().read_input(principal(), response_id)
+    return reply(_page_of(items, page))
+
+
+@responses.post("/responses/<response_id>/cancel")
+@operation(answers={}, errors=(400, 502, 503))
+def cancel_response(response_id: str) -> Response:
+    """Refuse: only a response in the background can be cancelled, and none is."""
+    _service().read(principal(), response_id)
+    raise InvalidRequest(
+        "response_id: Cannot cancel a response that does not run in the background; close the "
+        "connection of its request instead.",
+        param="response_id",
+        code="invalid_value",
+    )
+
+
+def _service() -> ResponseService:
+    service: ResponseService = current_gateway().responses
+    return service
+
+
+def _query() -> dict[str, Any]:
+    """Return the query, whose lists may have [] or an index after their name."""
+    values = request.args.to_dict()
+    included = [value for name, value in request.args.items(multi=True) if _is_include(name)]
+    return {**values, "include": included} if included else values
+
+
+def _is_include(name: str) -> bool:
+    return name == "include" or (name.startswith("include[") and name.endswith("]"))
+
+
+def _page_of(items: Sequence[Json], page: ItemPage) -> Json:
+    ids = [item["id"] for item in items]
+    ordered = list(items) if page.order == "asc" else list(items)[::-1]
+    if page.after is not None:
+        if page.after not in ids:
+            raise InvalidRequest(
+                "after: it must be the id of an item of this input.",
+                param="after",
+                code="invalid_value",
+            )
+        position = [item["id"] for item in ordered].index(page.after)
+        ordered = ordered[position + 1 :]
+    data = _shown(ordered[: page.limit], encrypted=page.encrypted)
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(ordered) > page.limit,
+    }
+
+
+def _shown(items: Sequence[Json], *, encrypted: bool) -> list[Json]:
+    """Return *items*, without the signed form of the thinking unless it is asked for."""
+    if encrypted:
+        return [*items]
+    return [{n: v for n, v in item.items() if n != "encrypted_content"} for item in items]

@@ -31,9 +31,9 @@ class UsageStoreSchema(BaseSchema):
     error = fields.String(metadata=describe("Why usage cannot be recorded."))
 
 
-class SessionStoreSchema(BaseSchema):
+class StoreSchema(BaseSchema):
     status = required_text(validate=OneOf(("ok", "failing")))
-    error = fields.String(metadata=describe("Why sessions cannot be read or written."))
+    error = fields.String(metadata=describe("Why it cannot be read or written."))
 
 
 class TurnsSchema(BaseSchema):
@@ -66,7 +66,8 @@ class HealthSchema(BaseSchema):
     machine = fields.Nested(MachineSchema, metadata=describe("What turns need of the machine."))
     keys = fields.Nested(KeysSchema, metadata=describe("The keys file, if there is one."))
     usage = fields.Nested(UsageStoreSchema, metadata=describe("The record of usage."))
-    sessions = fields.Nested(SessionStoreSchema, metadata=describe("The session store."))
+    sessions = fields.Nested(StoreSchema, metadata=describe("The session store."))
+    responses = fields.Nested(StoreSchema, metadata=describe("The store of responses."))
 
 
 class ReadySchema(BaseSchema):

@@ -95,8 +95,9 @@ class ParameterTable(dict[str, Parameter]):
 
     def describe_all(self, json_schema: Json) -> Json:
         """Return a request's JSON Schema with each parameter's description, and those refused."""
+        required = json_schema.get("required", ())
         properties = {
-            name: property_ if name in json_schema["required"] else nullable(property_)
+            name: property_ if name in required else nullable(property_)
             for name, property_ in json_schema["properties"].items()
         }
         refused = self.of(Kind.REFUSED)

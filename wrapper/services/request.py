@@ -19,13 +19,13 @@ class TurnRequest:
     """A valid request of any API. None stands for a parameter that was not given.
 
     `idle` lists the parameters in it that have no effect with any model, `dropped` those that the
-    settings ignore, and `adapted` the schemas that the model gets in another form. `system_first`
-    says that the first message came as a parameter of its own. Each of the `others` is one more
-    conversation that is answered, too.
+    settings ignore, and `adapted` the schemas that the model gets in another form. The first
+    `unlisted` messages came otherwise than in the parameter for messages. Each of the `others` is
+    one more conversation that is answered, too.
     """
 
     messages: tuple[ChatMessage, ...]
-    system_first: bool = False
+    unlisted: int = 0
     others: tuple[tuple[ChatMessage, ...], ...] = ()
     model: str | None = None
     profile: str | None = None
@@ -66,7 +66,7 @@ class TurnRequest:
     @property
     def listed(self) -> tuple[ChatMessage, ...]:
         """Return the messages of the parameter `messages`, by which errors and headers count."""
-        return self.messages[int(self.system_first) :]
+        return self.messages[self.unlisted :]
 
     @property
     def wants_plain(self) -> bool:

@@ -188,24 +188,42 @@ class Settings:
     )
     session_store: str = text(
         "memory",
-        "Where sessions are kept: memory (of one worker), a Redis (redis://HOST:PORT/0), or none.",
+        "Where sessions and responses are kept: memory (of one worker), a Redis "
+        "(redis://HOST:PORT/0), or none.",
         parse=parsers.words(("memory", "none")),
         secret=masking.login_of_url,
     )
     session_ttl: int = integer(
-        3600, "Seconds that a session is kept after its last turn.", positive
+        3600,
+        "Seconds that a session is kept after its last turn, and a response after its last use.",
+        positive,
     )
     session_wait: int = integer(
         30, "Seconds that a turn waits for another turn of its session; then 409.", not_negative
     )
     session_max_bytes: int = integer(
-        8 * 1024**2, "Bytes that a session may have; then 413.", positive
+        8 * 1024**2,
+        "Bytes that a session may have; then 413. A response that would have more, with those that "
+        "it continues, is not kept.",
+        positive,
     )
     sessions_max_bytes: int = integer(
-        128 * 1024**2, "Bytes that all sessions in memory may have together.", positive
+        128 * 1024**2,
+        "Bytes that all sessions in memory may have together; the responses in memory may have as "
+        "many.",
+        positive,
     )
     max_sessions: int = integer(
-        10_000, "Sessions in memory; beyond that, the least recently used one is dropped.", positive
+        10_000,
+        "Sessions in memory, and responses in memory; beyond that, the least recently used one is "
+        "dropped.",
+        positive,
+    )
+    responses_store: str = choice(
+        "always",
+        "Which responses are kept: always (unless the request says store: false), request (only "
+        "if it says store: true), or never.",
+        ("always", "request", "never"),
     )
     session_dir: str = text(
         "",

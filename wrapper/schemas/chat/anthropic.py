@@ -73,7 +73,7 @@ def effort_fields(data: Mapping[str, Any]) -> dict[str, Any]:
 def message_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the messages of a request, after its parameter `system` if it has one."""
     if "system" in data and any(data["system"].parts):
-        return {"messages": (data["system"], *data["messages"]), "system_first": True}
+        return {"messages": (data["system"], *data["messages"]), "unlisted": 1}
     return {"messages": tuple(data["messages"])}
 
 

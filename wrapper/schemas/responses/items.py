@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -12,7 +11,7 @@ from wrapper.json_text import Json
 from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.chat.content_parts import load_file_data, load_image_url
 from wrapper.services.fronts.tool_names import ToolName, custom_arguments
-from wrapper.services.messages.items import Conversation, Item, to_conversation, unpaired_call
+from wrapper.services.messages.items import InputItem, Item, ItemReference
 from wrapper.services.messages.thinking_codec import THINKING_PREFIX, load_thinking
 from wrapper.services.turn import Part, ToolCall
 
@@ -26,65 +25,65 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 _RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
 # Items that are left out and named, since clients send them along with what they need.
 OMITTED = ("web_search_call",)
-_NO_STORE = "The gateway stores no responses; send the item itself."
 
 
-@dataclass(frozen=True)
-class LoadedInput:
-    """An input: its conversation, the paths of items that are left out, and it as it was sent."""
-
-    conversation: Conversation
-    omitted: tuple[str, ...] = ()
-
-
-class InputField(fields.Field[LoadedInput]):
+class InputField(fields.Field[tuple[InputItem, ...]]):
     """A text, or an array of items."""
 
     json_schema: ClassVar[Json] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]
     }
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> LoadedInput:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[InputItem, ...]:
         if isinstance(value, str):
-            return LoadedInput(to_conversation([Item("input", "user", (value,))]))
+            return (InputItem({"role": "user", "content": value}, Item("input", "user", (value,))),)
         if not isinstance(value, list):
             raise ValidationError("Not a valid string or array of items.")
         if not value:
             raise ValidationError("Must hold an item.")
-        items = [_load_item(index, item) for index, item in enumerate(value)]
-        kept = [item for item in items if isinstance(item, Item)]
-        if mistake := unpaired_call(kept):
-            raise ValidationError(_nested(mistake))
-        omitted = tuple(item for item in items if isinstance(item, str))
-        return LoadedInput(to_conversation(kept), omitted)
+        return tuple(InputItem(item, _load_item(index, item)) for index, item in enumerate(value))
 
 
-def _nested(mistake: Mapping[str, str]) -> dict[Any, Any]:
-    """Return the messages of a ValidationError of the field for a mistake by its path."""
-    ((path, message),) = mistake.items()
-    nested: Any = [message]
-    for name in reversed(path.split(".")[1:]):
-        nested = {int(name) if name.isdigit() else name: nested}
-    return nested  # type: ignore[no-any-return]
+def omitted_paths(items: Iterable[InputItem]) -> Iterator[str]:
+    """Yield the paths of what is left out of an input."""
+    for index, item in enumerate(items):
+        if item.added is None:
+            reasoning = item.sent.get("type") == "reasoning"
+            yield f"input.{index}{'.encrypted_content' if reasoning else ''}"
 
 
-def _load_item(index: int, item: Any) -> Item | str:
-    """Return the item number *index* as loaded, or its path if it is left out."""
-    if not isinstance(item, dict):
-        raise ValidationError({index: ["Not a valid object."]})
-    kind = item.get("type") or ("item_reference" if "role" not in item else "message")
-    path = f"input.{index}"
-    if kind in OMITTED:
-        return path
-    if kind == "reasoning" and not _is_ours(item.get("encrypted_content")):
-        return f"{path}.encrypted_content"
+def load_stored_item(path: str, item: Json) -> Item | None:
+    """Return what a stored item adds to the conversation, which is not loaded the first time.
+
+    It has the *path* of what refers to it. Raises ValueError.
+    """
     try:
-        if not isinstance(kind, str) or kind not in _LOADERS:
-            shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
-            raise _unsupported("type", f"Items of type {shown} are not supported.")
-        return _LOADERS[kind](path, item)
+        loaded = _load(path, item)
+    except ValidationError as error:
+        raise ValueError(str(error)) from None
+    return loaded if isinstance(loaded, Item) else None
+
+
+def _load_item(index: int, item: Any) -> Item | ItemReference | None:
+    """Return what the item number *index* adds, or None if it is left out."""
+    try:
+        if not isinstance(item, dict):
+            raise ValidationError("Not a valid object.")
+        return _load(f"input.{index}", item)
     except ValidationError as error:
         raise ValidationError({index: error.messages}) from None
+
+
+def _load(path: str, item: Json) -> Item | ItemReference | None:
+    kind = item.get("type") or ("item_reference" if "role" not in item else "message")
+    if kind in OMITTED or (kind == "reasoning" and not _is_ours(item.get("encrypted_content"))):
+        return None
+    if kind == "item_reference":
+        return ItemReference(path, _text_of(item, "id"))
+    if not isinstance(kind, str) or kind not in _LOADERS:
+        shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
+        raise _unsupported("type", f"Items of type {shown} are not supported.")
+    return _LOADERS[kind](path, item)
 
 
 def _load_message(path: str, item: Json) -> Item:
@@ -137,10 +136,6 @@ def _load_reasoning(path: str, item: Json) -> Item:
 def _load_output(path: str, item: Json) -> Item:
     parts, paths = _load_content(item, "output", path, _RESULT_PARTS)
     return Item(path, "tool", parts, _text_of(item, "call_id"), paths)
-
-
-def _refuse_reference(path: str, item: Json) -> Item:
-    raise ValidationError({"id": [CodedMessage(_NO_STORE, "item_not_found")]})
 
 
 def _load_content(
@@ -207,5 +202,4 @@ _LOADERS: Mapping[str, Callable[[str, Json], Item]] = {
     "custom_tool_call": _load_custom_call,
     "custom_tool_call_output": _load_output,
     "reasoning": _load_reasoning,
-    "item_reference": _refuse_reference,
 }

@@ -11,8 +11,18 @@ PARAMETERS = ParameterTable(
     model=honoured("One of /models."),
     input=honoured(
         "A text, or items: messages, function calls and their outputs, custom tool calls and "
-        "their outputs, and reasoning. Items that Claude has no form for are named in "
-        "x-ignored-params or refused by name."
+        "their outputs, reasoning, and item_reference to a stored item. Items that Claude has no "
+        "form for are named in x-ignored-params or refused by name. Needed without "
+        "previous_response_id."
+    ),
+    previous_response_id=honoured(
+        "A stored response of the caller's, which this one continues, without its instructions, "
+        "tools and other parameters."
+    ),
+    store=honoured(
+        "Whether the response is kept, so that it can be continued and read. Default: as "
+        "RESPONSES_STORE says. If it cannot be kept, the response says store: false, and "
+        "x-ignored-params names store."
     ),
     instructions=honoured("The first part of the system prompt.", ""),
     stream=honoured("Whether the answer is sent as server-sent events.", False),
@@ -53,15 +63,11 @@ PARAMETERS = ParameterTable(
         [],
     ),
     claude=honoured("Options of Claude Code, as in chat completions, without prefill."),
-    previous_response_id=refused(
-        "The gateway stores no responses; send the whole conversation in input."
-    ),
-    conversation=refused("The gateway stores no conversations."),
+    conversation=refused("The gateway stores no conversations; use previous_response_id."),
     background=refused("Answers are not made in the background.", False),
     prompt=refused("The gateway stores no prompts; send instructions and input."),
-    session_id=refused("Sessions are for chat completions; send the whole conversation."),
+    session_id=refused("Sessions are for chat completions; use previous_response_id."),
     top_logprobs=refused("Claude does not report probabilities.", 0),
-    store=ignored("The gateway stores no responses, which say store: false.", False),
     stream_options=ignored("Nothing is obfuscated.", {}, {"include_obfuscation": False}),
     truncation=ignored("A conversation that is too long is refused.", "disabled"),
     max_tool_calls=ignored("It counts hosted tools, which are not here."),

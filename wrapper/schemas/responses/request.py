@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,10 +23,11 @@ from wrapper.schemas.chat.tool_choice import check_tool_choice, select_functions
 from wrapper.schemas.chat.tools import ResponseFormatSchema
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling, refuse_chat_options
-from wrapper.schemas.responses.items import InputField, LoadedInput
+from wrapper.schemas.responses.items import InputField, omitted_paths
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.tools import LoadedTools, ToolChoiceField, ToolsField
 from wrapper.services.fronts.responses import ResponseRequest
+from wrapper.services.messages.items import InputItem
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import TurnRequest
 from wrapper.services.turn import OutputSchema
@@ -64,10 +65,13 @@ class ResponseRequestSchema(RequestSchema):
     """The request. PARAMETERS says what its fields mean and how they are treated."""
 
     parameters = PARAMETERS
-    required = ("input",)
+
+    def __init__(self, *, ignored: Collection[str] = (), **options: Any):
+        # In chat completions `store` has no effect. Here it says what may be kept.
+        super().__init__(ignored=[name for name in ignored if name != "store"], **options)
 
     model = fields.String(validate=Length(min=1))
-    input = InputField(required=True)
+    input = InputField()
     instructions = fields.String()
     stream = StrictBool()
     max_output_tokens = StrictInt(validate=Range(1, MAX_INTEGER))
@@ -85,6 +89,7 @@ class ResponseRequestSchema(RequestSchema):
     )
     include = fields.List(fields.String())
     claude = fields.Nested(ClaudeSchema)
+    previous_response_id = fields.String()
     store = StrictBool()
     stream_options = fields.Dict()
     truncation = fields.String(validate=OneOf(("auto", "disabled")))
@@ -122,6 +127,11 @@ class ResponseRequestSchema(RequestSchema):
             raise ValidationError({data["include"].index(LOGPROBS): [message]}, "include")
 
     @validates_schema
+    def check_input(self, data: Json, **_: Any) -> None:
+        if "input" not in data and "previous_response_id" not in data:
+            raise ValidationError("Missing data for required field.", "input")
+
+    @validates_schema
     def check_choice(self, data: Json, **_: Any) -> None:
         tools: LoadedTools = data.get("tools", LoadedTools())
         check_tool_choice(tools.functions, data.get("tool_choice"), "tools", "tool_choice")
@@ -134,10 +144,10 @@ class ResponseRequestSchema(RequestSchema):
     @post_load(pass_original=True)
     def build(self, data: Json, original: Json, **_: Any) -> ResponseRequest:
         tools: LoadedTools = data.get("tools", LoadedTools())
-        loaded: LoadedInput = data["input"]
+        items: tuple[InputItem, ...] = data.get("input", ())
         reasoning = data.get("reasoning", {})
         request = TurnRequest(
-            **_message_fields(data, loaded),
+            **_instructions(data),
             **_function_fields(data, tools),
             **claude_fields(data.get("claude", {})),
             model=data.get("model"),
@@ -150,25 +160,26 @@ class ResponseRequestSchema(RequestSchema):
             effort_param="reasoning.effort",
             output_schema=(output_schema := _output_schema(data)),
             schema_param="text.format.schema",
-            idle=(*PARAMETERS.used(original, Kind.IGNORED), *_idle(data), *loaded.omitted),
+            idle=(*PARAMETERS.used(original, Kind.IGNORED), *_idle(data), *omitted_paths(items)),
             adapted=(*tools.adapted, *_adapted(output_schema)),
         )
         return ResponseRequest(
             request,
             _repeated(data, original, tools),
             tools.names,
-            loaded.conversation.locate,
+            input=items,
+            previous_response_id=data.get("previous_response_id"),
+            store=data.get("store"),
             summary=bool(reasoning.get("summary") or reasoning.get("generate_summary")),
             encrypted=ENCRYPTED in data.get("include", ()),
         )
 
 
-def _message_fields(data: Json, loaded: LoadedInput) -> Json:
-    messages = loaded.conversation.messages
+def _instructions(data: Json) -> Json:
+    """Return the messages that come before those of the input and of earlier responses."""
     if not data.get("instructions"):
-        return {"messages": messages}
-    system = ChatMessage("system", (data["instructions"],))
-    return {"messages": (system, *messages), "system_first": True}
+        return {"messages": ()}
+    return {"messages": (ChatMessage("system", (data["instructions"],)),), "unlisted": 1}
 
 
 def _function_fields(data: Json, tools: LoadedTools) -> Json:
@@ -221,7 +232,7 @@ def _repeated(data: Json, original: Mapping[str, Any], tools: LoadedTools) -> Js
         "max_output_tokens": data.get("max_output_tokens"),
         "max_tool_calls": None,
         "parallel_tool_calls": data.get("parallel_tool_calls", True),
-        "previous_response_id": None,
+        "previous_response_id": data.get("previous_response_id"),
         "prompt_cache_key": data.get("prompt_cache_key"),
         "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
         "safety_identifier": None,

@@ -24,7 +24,7 @@ from wrapper.services.fronts.response_items import (
     ReasoningItem,
 )
 from wrapper.services.fronts.tool_names import ToolName, ToolNames
-from wrapper.services.messages.thinking_codec import ThinkingPart
+from wrapper.services.messages.thinking_codec import ThinkingPart, dump_thinking
 from wrapper.services.turn import RedactedThinking, Thinking
 
 ID_PREFIXES = {
@@ -46,6 +46,7 @@ class ResponseOutput:
         self, token: str, names: ToolNames, *, summary: bool, encrypted: bool, tool_use: bool
     ):
         self.items: list[Json] = []
+        self._complete: list[Json] = []
         self._token = token
         self._names = names
         self._summary = summary
@@ -80,7 +81,7 @@ class ResponseOutput:
     def close(self, status: str = "completed") -> Iterator[Json]:
         """Yield the events that end the open item. A call that was cut is left out."""
         item = self._open
-        if item is None or (status == "incomplete" and isinstance(item, FunctionCallItem)):
+        if item is None or _is_cut(item, status):
             self._open = None
             return
         self._open = None
@@ -88,7 +89,15 @@ class ResponseOutput:
         done = item.item(status)
         index = len(self.items)
         self.items.append(done)
+        self._complete.append(_with_thinking(item, done))
         yield {"type": "response.output_item.done", "output_index": index, "item": done}
+
+    def complete_items(self, status: str) -> list[Json]:
+        """Return the items as they are kept: with signed thinking, and the open one as it ends."""
+        item = self._open
+        if item is None or status == "failed" or _is_cut(item, status):
+            return [*self._complete]
+        return [*self._complete, _with_thinking(item, item.item(status))]
 
     def _begin(self, item: OutputItem) -> Iterator[Json]:
         """Yield the events that end the open item, and those that begin *item*."""
@@ -123,3 +132,14 @@ class ResponseOutput:
         # close() has yet to append the item that is open now.
         index = len(self.items) + (self._open is not None)
         return f"{ID_PREFIXES[kind]}_{self._token}_{index}", index
+
+
+def _is_cut(item: OutputItem, status: str) -> bool:
+    """Say whether *item* is a call that was not written to its end."""
+    return status == "incomplete" and isinstance(item, FunctionCallItem)
+
+
+def _with_thinking(item: OutputItem, done: Json) -> Json:
+    if isinstance(item, ReasoningItem) and item.blocks:
+        return {**done, "encrypted_content": dump_thinking(item.blocks)}
+    return done

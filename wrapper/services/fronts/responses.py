@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wrapper.errors import (
@@ -21,8 +22,11 @@ from wrapper.services.events import Ended, Ending, Event, Noted, Started, ToolUs
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.fronts.response_output import ResponseOutput
 from wrapper.services.fronts.tool_names import ToolNames
+from wrapper.services.messages.answer import Answer
+from wrapper.services.messages.items import InputItem, rename
 from wrapper.services.request import TurnRequest
 
+NOT_KEPT = Notes(ignored_params=("store",))
 # Why a response is incomplete. Other endings complete it.
 INCOMPLETE = {
     Ending.LENGTH: "max_output_tokens",
@@ -42,19 +46,26 @@ class ResponseRequest:
     """A valid request of the Responses API: the request to run, and how its answer is written.
 
     `repeated` are the fields of the response that repeat the request. `names` are those of its
-    tools. `locate` returns a path in this API for one in chat completions.
+    tools. `locate` returns a path in this API for one in chat completions. The request has the
+    messages of `input`, and of what it refers to, once the response service has begun it.
     """
 
     request: TurnRequest
     repeated: Json
     names: ToolNames
-    locate: Callable[[str], str]
+    locate: Callable[[str], str] = rename
+    input: tuple[InputItem, ...] = ()
+    previous_response_id: str | None = None
+    store: bool | None = None
     summary: bool = False
     encrypted: bool = False
 
 
 class ResponsesPresenter:
-    """Writes one response. What ends a stream is the sum of the events before it."""
+    """Writes one response. What ends a stream is the sum of the events before it.
+
+    *keep* stores a response, and says whether it could.
+    """
 
     def __init__(
         self,
@@ -62,12 +73,13 @@ class ResponsesPresenter:
         name_notes: Callable[[Notes], dict[str, str]],
         *,
         token: str | None = None,
+        keep: Callable[[Json], bool] = lambda response: False,
         clock: Callable[[], float] = time.time,
     ):
         token = token or new_id("")
         self._request = request
         self._name_notes = name_notes
-        self._clock = clock
+        self._keep = keep
         self._numbers = itertools.count()
         self._head = {"id": f"resp_{token}", "object": "response", "created_at": int(clock())}
         self._output = ResponseOutput(
@@ -77,7 +89,8 @@ class ResponsesPresenter:
             encrypted=request.encrypted,
             tool_use=request.request.show_tool_use,
         )
-        self._seen = _Seen(model=request.request.model or "")
+        self._seen = _Seen(request.request.model or "", clock)
+        self._stores = bool(request.repeated["store"])
 
     def whole(self, items: Items) -> Json:
         """Return the whole response, once *items* have ended."""
@@ -104,13 +117,25 @@ class ResponsesPresenter:
         yield from map(self._numbered, self._output.close(self._status))
         yield self._state(f"response.{self._status}", self._status)
 
+    def remember(self, answer: Answer) -> None:
+        """Store the response, whose turn has ended, before its last event. Raises Unavailable."""
+        if answer.ended and answer.ended.ending is not Ending.ABANDONED:
+            self._seen.add(answer.ended)
+            self._store(self._status)
+
     def failure(self, error: ApiError) -> Json:
-        """Return the event that ends a stream when *error* is raised in its middle."""
+        """Return the event that ends a stream when *error* is raised in its middle.
+
+        The response is stored as failed, so that whoever reads it learns why.
+        """
         message = error.relocated(self._request.locate).message
         if isinstance(error, RateLimited) and error.retry_after:
             message = f"{message} Please try again in {error.retry_after} s."
         code = failure_code(error, used_tools=self._seen.used_tools)
-        return self._state("response.failed", "failed", {"code": code, "message": message})
+        failed = {"code": code, "message": message}
+        with suppress(ApiError):  # nobody can read what cannot be stored
+            self._store("failed", failed)
+        return self._state("response.failed", "failed", failed)
 
     def keepalive(self) -> Json:
         """Return the event for a time of silence; some clients' timers ignore comments."""
@@ -127,6 +152,15 @@ class ResponsesPresenter:
     def _numbered(self, event: Json) -> Json:
         return {"type": event["type"], "sequence_number": next(self._numbers), **event}
 
+    def _store(self, status: str, error: Json | None = None) -> None:
+        if self._stores:
+            response = self._response(status, error)
+            self._stores = False  # unless it is kept
+            output = self._output.complete_items(status)
+            self._stores = self._keep({**response, "output": output})
+            if not self._stores:
+                self._seen.notes |= NOT_KEPT
+
     def _state(self, event: str, status: str, error: Json | None = None) -> Json:
         """Return the *event* that carries the whole response."""
         return self._numbered({"type": event, "response": self._response(status, error)})
@@ -139,10 +173,11 @@ class ResponsesPresenter:
             **self._head,
             "status": status,
             "background": False,
-            "completed_at": int(self._clock()) if status == "completed" else None,
+            "completed_at": self._seen.completed_at if status == "completed" else None,
             "error": error,
             "incomplete_details": reason,
             **self._request.repeated,
+            "store": self._stores,
             "model": self._seen.model,
             "output": [*self._output.items],
             "usage": build_usage(ended) if ended else None,
@@ -155,7 +190,9 @@ class _Seen:
     """What a run's events have said about the response as a whole."""
 
     model: str
+    clock: Callable[[], float]
     ended: Ended | None = None
+    completed_at: int | None = None
     notes: Notes = NO_NOTES
     used_tools: bool = False
 
@@ -167,8 +204,9 @@ class _Seen:
                 self.used_tools = True
             case Noted():
                 self.notes |= event.notes
-            case Ended():
-                self.ended = event
+
+            case Ended() if self.ended is None:
+                self.ended, self.completed_at = event, int(self.clock())
 
 
 def failure_code(error: ApiError, *, used_tools: bool) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from wrapper.json_text import Json
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Part, ToolCall
 
@@ -14,6 +15,7 @@ NAMES = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "reasoning_effort": "reasoning.effort",
+    "session_id": "previous_response_id",
 }
 _MESSAGE = re.compile(r"messages\.(\d+)\.(.+)")
 _CALL = re.compile(r"tool_calls\.(\d+)(?:\.function)?\.(\w+)")
@@ -35,6 +37,27 @@ class Item:
 
 
 @dataclass(frozen=True)
+class ItemReference:
+    """An item that stands for a stored one, by its id."""
+
+    path: str
+    id: str
+
+
+@dataclass(frozen=True)
+class InputItem:
+    """An item as the client sent it, and what it adds: None where it is left out."""
+
+    sent: Json
+    added: Item | ItemReference | None
+
+
+def rename(path: str) -> str:
+    """Return the name in this API for a parameter of chat completions."""
+    return NAMES.get(path, path)
+
+
+@dataclass(frozen=True)
 class Conversation:
     """The messages of an input, each with the items that it was made from."""
 
@@ -45,7 +68,7 @@ class Conversation:
         """Return the client's path of what has this *path* in a chat completion."""
         match = _MESSAGE.fullmatch(path)
         if match is None:
-            return NAMES.get(path, path)
+            return rename(path)
         items, rest = self.sources[int(match[1])], match[2]
         if call := _CALL.fullmatch(rest):
             item = [item for item in items if _is_call(item)][int(call[1])]

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from wrapper.services.events import Event, sum_costs
 from wrapper.services.messages.answer import Answer
 
+Remember = Callable[[Answer], None]
+
 
 class Answers:
     """One answer for each of *count* turns. *remember* keeps an answer whose turn has ended."""
 
-    def __init__(self, count: int, remember: Callable[[Answer], None] = lambda answer: None):
+    def __init__(self, count: int, remember: Remember = lambda answer: None):
         self._answers = [Answer() for _ in range(count)]
         self._remember = remember
 

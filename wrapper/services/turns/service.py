@@ -27,7 +27,7 @@ from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
 from wrapper.services.turn import Message, Turn
 from wrapper.services.turn_loop import TurnLoop
-from wrapper.services.turns.answers import Answers
+from wrapper.services.turns.answers import Answers, Remember
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.request_log import RequestLog
@@ -48,6 +48,7 @@ class _Opening:
     caller: Caller
     draft: Draft
     session_turn: SessionTurn | StatelessTurn
+    remember: Remember | None
     watchdog: Watchdog
     timing: Timing
     held: ExitStack
@@ -94,16 +95,18 @@ class TurnService:
             self._limits.ledger.check(caller.principal)
         return replace(caller, admitted=True)
 
-    def open(self, request: TurnRequest, caller: Caller) -> Run:
+    def open(self, request: TurnRequest, caller: Caller, remember: Remember | None = None) -> Run:
         """Check the request, cheapest check first, and return the run of its turns.
 
-        The run must be closed. Raises ApiError.
+        *remember* keeps an answer, if no session does. The run must be closed. Raises ApiError.
         """
         timing = Timing()
         with timed(timing):
-            return self._open(request, caller, timing)
+            return self._open(request, caller, remember, timing)
 
-    def _open(self, request: TurnRequest, caller: Caller, timing: Timing) -> Run:
+    def _open(
+        self, request: TurnRequest, caller: Caller, remember: Remember | None, timing: Timing
+    ) -> Run:
         caller = self.admit(caller)
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
@@ -115,7 +118,9 @@ class TurnService:
             session_turn = self._session_turn(request, caller, watchdog, held)
             request = session_turn.options.fill(request)
             draft = self._draft(request, caller) if session_turn.key or not early else early
-            opening = _Opening(request, caller, draft, session_turn, watchdog, timing, held)
+            opening = _Opening(
+                request, caller, draft, session_turn, remember, watchdog, timing, held
+            )
             return self._replay(opening) if session_turn.repeats else self._start(opening)
 
     def _replay(self, opening: _Opening) -> Run:
@@ -146,7 +151,7 @@ class TurnService:
         signals = self._observers.signals(turn, caller.request_id)
         log = self._log(opening, turn.messages, signals)
         recorder = self._recorder(caller)
-        remember = partial(
+        remember = opening.remember or partial(
             session_turn.remember,
             legacy=request.legacy_functions,
             options=options_of(request, turn.profile),
@@ -229,7 +234,8 @@ class TurnService:
         shrinks = partial(self._engine.shrinks, model=model, profile=draft.grant.profile)
         strict = self._settings.strict_params
         notes = check_images(listed, shrinks, strict=strict, gone=opening.caller.gone)
-        before = opening.session_turn.before
+        request = opening.request
+        before = (*opening.session_turn.before, *request.messages[: request.unlisted])
         paths = adapted_paths(listed, before, changed=adapted, strict=strict)
         return replace(notes, adapted_messages=paths) if paths else notes
 

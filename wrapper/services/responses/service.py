@@ -1,0 +1,195 @@
+"""The response service: continues stored responses, keeps new ones, and answers /v1/responses/…."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wrapper.errors import InvalidRequest, ResponseNotFound, Unavailable
+from wrapper.json_text import Json
+from wrapper.notes import NO_NOTES
+from wrapper.services.fronts.responses import NOT_KEPT, ResponseRequest
+from wrapper.services.messages.items import InputItem, Item, ItemReference
+from wrapper.services.principal import Principal
+from wrapper.services.responses.codec import from_text, unpack
+from wrapper.services.responses.history import PREVIOUS, with_history
+from wrapper.services.responses.memory_store import MemoryResponseStore
+from wrapper.services.responses.record import ResponseRecord
+from wrapper.services.responses.records import Records, readable
+from wrapper.services.responses.redis_store import RedisResponseStore
+from wrapper.services.responses.references import find_items
+from wrapper.services.responses.response_turn import ResponseTurn
+from wrapper.services.responses.store import ResponseStore
+from wrapper.settings import Settings
+
+# Returns what a stored item adds to the conversation, at a path. Raises ValueError.
+LoadItem = Callable[[str, Json], Item | None]
+
+
+class ResponseService:
+    """The responses in *store*, if there is one. *keeps* is the setting RESPONSES_STORE.
+
+    *load_item* loads stored items. A response may have *max_bytes*, with those that it continues.
+    """
+
+    def __init__(
+        self, store: ResponseStore | None, load_item: LoadItem, *, keeps: str, max_bytes: int
+    ):
+        self._store = store
+        self._records = Records(store)
+        self._load_item = load_item
+        self._keeps = keeps
+        self._max_bytes = max_bytes
+
+    def begin(self, asked: ResponseRequest, principal: Principal) -> ResponseTurn:
+        """Return the turn of a response, with the messages of all that it refers to.
+
+        Raises InvalidRequest, ItemNotFound, RequestTooLarge, Unavailable or BadGateway.
+        """
+        owner = principal.name
+        path = self._path(owner, asked.previous_response_id)
+        before = [item for id_, record in path for item in self._items(id_, record)]
+        sent, own = self._own(owner, asked.input)
+        stores, wanted = self._stores(asked.store)
+        return ResponseTurn(
+            self._as_kept(with_history(asked, before, own), stores, wanted),
+            owner,
+            self._records,
+            sent,
+            tuple(id_ for id_, _ in path),
+            path[-1][1].size if path else 0,
+            self._max_bytes,
+            NOT_KEPT if wanted and not stores else NO_NOTES,
+        )
+
+    def read(self, principal: Principal, id_: str) -> Json:
+        """Return a stored response, as the client got it last. Raises ResponseNotFound."""
+        record = self._find(principal, id_)
+        with readable(id_):
+            response: Json = from_text(unpack(record.response))
+            return {**response, "output": from_text(unpack(record.output))}
+
+    def read_input(self, principal: Principal, id_: str) -> Sequence[Json]:
+        """Return the items of a response's own input. Raises ResponseNotFound."""
+        record = self._find(principal, id_)
+        with readable(id_):
+            items: Sequence[Json] = from_text(unpack(record.input))
+            return items
+
+    def delete(self, principal: Principal, id_: str) -> None:
+        """Delete a response, which nothing can continue any more. Raises ResponseNotFound."""
+        if not self._records.delete(principal.name, id_):
+            raise _missing(id_)
+
+    def health(self) -> dict[str, Any] | None:
+        """Return the health of the store, if there is one."""
+        return self._store.health() if self._store else None
+
+    def close(self) -> None:
+        if self._store:
+            self._store.close()
+
+    def _find(self, principal: Principal, id_: str) -> ResponseRecord:
+        record = self._records.find(principal.name, id_)
+        if record is None:
+            raise _missing(id_)
+        self._records.touch(principal.name, record)
+        return record
+
+    def _path(self, owner: str, id_: str | None) -> list[tuple[str, ResponseRecord]]:
+        """Return the ids and records from the root to *id_*."""
+        if id_ is None:
+            return []
+        records = self._records.path_to(owner, id_)
+        if records is None:
+            raise InvalidRequest(
+                f"Previous response with id {id_[:128]!r} not found.",
+                param=PREVIOUS,
+                code="previous_response_not_found",
+            )
+        self._check_continuable(id_, records[-1])
+        return list(zip((*records[-1].path, id_), records, strict=True))
+
+    def _check_continuable(self, id_: str, record: ResponseRecord) -> None:
+        with readable(id_):
+            response = from_text(unpack(record.response))
+            reason = (response["incomplete_details"] or {}).get("reason")
+        if response["status"] == "failed" or reason == "content_filter":
+            why = "failed" if response["status"] == "failed" else "was refused"
+            before = record.path[-1] if record.path else None
+            instead = f"continue {before!r}" if before else "begin anew"
+            raise InvalidRequest(
+                f"{PREVIOUS}: {id_!r} {why} and cannot be continued; {instead} instead.",
+                param=PREVIOUS,
+                code="invalid_value",
+            )
+
+    def _items(self, id_: str, record: ResponseRecord) -> Iterator[Item]:
+        """Yield what a stored response adds to the conversation."""
+        with readable(id_):
+            for text in (record.input, record.output):
+                for stored in from_text(unpack(text)):
+                    if item := self._load_item(PREVIOUS, stored):
+                        yield item
+
+    def _own(self, owner: str, items: Iterable[InputItem]) -> tuple[list[Json], list[Item]]:
+        """Return the items of an input as JSON, and what they add, with those referred to."""
+        references = [item.added for item in items if isinstance(item.added, ItemReference)]
+        stored = find_items(self._records, owner, references, self._max_bytes)
+        sent: list[Json] = []
+        own: list[Item] = []
+        for item in items:
+            json, added = item.sent, item.added
+            if isinstance(added, ItemReference):
+                json = stored[added.id]
+                with readable(added.id):
+                    added = self._load_item(added.path, json)
+            sent.append(json)
+            if isinstance(added, Item):
+                own.append(added)
+        return sent, own
+
+    def _stores(self, asked: bool | None) -> tuple[bool, bool]:
+        """Return whether a response is kept, and whether that is wanted."""
+        wanted = self._keeps == "always" if asked is None else asked
+        stores = wanted and self._keeps != "never" and self._store is not None
+        if stores and self._store and (error := self._store.health().get("error")):
+            raise Unavailable(f"{error}; or send store: false.")
+        return stores, wanted
+
+    def _as_kept(self, asked: ResponseRequest, stores: bool, wanted: bool) -> ResponseRequest:
+        """Return *asked*, which says whether its response is kept."""
+        request = asked.request
+        if asked.store and not stores:
+            request = replace(request, idle=(*request.idle, "store"))
+        return replace(asked, request=request, repeated={**asked.repeated, "store": stores})
+
+
+def open_responses(
+    settings: Settings, load_item: LoadItem, store: ResponseStore | None = None
+) -> ResponseService:
+    """Return the service on *store* or the one of *settings*, if there is one."""
+    return ResponseService(
+        store or _open_store(settings),
+        load_item,
+        keeps=settings.responses_store,
+        max_bytes=settings.session_max_bytes,
+    )
+
+
+def _open_store(settings: Settings) -> ResponseStore | None:
+    if settings.session_store == "none":
+        return None
+    if settings.session_store != "memory":
+        return RedisResponseStore(settings.session_store, ttl=settings.session_ttl)
+    return MemoryResponseStore(
+        ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
+    )
+
+
+def _missing(id_: str) -> ResponseNotFound:
+    return ResponseNotFound(
+        f"Response with id {id_[:128]!r} not found. It was not stored, or has expired.",
+        param="response_id",
+    )
