@@ -96,9 +96,9 @@ def list_input_items(response_id: str) -> Response:
 
 
 @responses.post("/responses/<response_id>/cancel")
-@operation(answers={}, errors=(400, 502, 503))
+@operation(answers={200: ResponseSchema}, errors=(400, 502, 503))
 def cancel_response(response_id: str) -> Response:
-    """Refuse: only a response in the background can be cancelled, and none is."""
+    """Cancel a response in the background, of which there are none: always a 400."""
     _service().read(principal(), response_id)
     raise InvalidRequest(
         "response_id: Cannot cancel a response that does not run in the background; close the "

@@ -132,7 +132,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 18, EMBEDDED: 14}[kind]
+    assert len(document["paths"]) == {CREATED: 21, EMBEDDED: 17}[kind]
 
 
 def test_paths():
@@ -259,6 +259,8 @@ def test_security(api_key):
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
         for method, details in methods.items():
             asked = app.test_client().open(
-                path.format(model_id="opus", session_id="s"), method=method, json={}
+                path.format(model_id="opus", session_id="s", response_id="r"),
+                method=method,
+                json={},
             )
             assert (asked.status_code == 401) == (details["security"] != [{}]), path

@@ -14,7 +14,6 @@ from wrapper.schemas.responses.request import ResponseRequestSchema
 IGNORED = "x-ignored-params"
 # A value of each ignored parameter that asks for something.
 ASKS = {
-    "store": True,
     "stream_options": {"include_obfuscation": True},
     "truncation": "auto",
     "max_tool_calls": 3,
@@ -31,7 +30,6 @@ ASKS = {
     "access_programs": {"cyber": "trusted"},
 }
 REFUSED = {
-    "previous_response_id": "resp_1",
     "conversation": "conv_1",
     "background": True,
     "prompt": {"id": "pmpt_1"},
