@@ -4,4 +4,5 @@ from __future__ import annotations
 
 import json
 
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# A Decimal, of more digits than a double holds, is a client's own number, which is sent back.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=float).encode

@@ -422,9 +422,12 @@ def test_input_items():
     assert (shown, more) == ("0123", True)
     assert page(f"?order=asc&after={last}")[:2] == ("4", False)
     end = read(server, id_, f"/input_items?order=asc&after={page('?order=asc')[2]}").json
-    assert end == {
-        **{"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False},
-    }
+    assert (end["data"], end["first_id"], end["last_id"], end["has_more"]) == (
+        [],
+        None,
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "order=up", "after=no", "limit=a"])
@@ -453,7 +456,7 @@ def test_exact_numbers():
     """Numbers in tools that no double holds do not keep a response from being stored."""
     server = ScriptedServer()
     body = json.dumps({"input": "Hi", "tools": [TOOL]})
-    exact = body.replace('"properties"', '"minProperties": 0.12345678901234567890, "properties"')
+    exact = body.replace('"properties"', '"default": 0.12345678901234567890, "properties"')
     response = server.post(exact, path=PATH)
     assert response.status_code == 200, response.data
     assert read(server, response.json["id"]).json == response.json

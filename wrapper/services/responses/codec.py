@@ -6,6 +6,7 @@ import json
 import zlib
 from typing import Any
 
+from wrapper.json_text import encoding
 from wrapper.services.responses.record import ResponseRecord
 
 # The fastest level: a response waits for it before its last event.
@@ -20,7 +21,7 @@ class Unreadable(ValueError):
 def to_text(value: Any) -> bytes:
     """Return *value* as JSON."""
     # A model's text may contain lone surrogates, which json.loads also reads.
-    return json.dumps(value, ensure_ascii=False, default=float).encode("utf-8", "surrogatepass")
+    return encoding.encode(value).encode("utf-8", "surrogatepass")
 
 
 def from_text(text: bytes) -> Any:
