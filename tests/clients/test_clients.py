@@ -79,6 +79,18 @@ class Case:
     skipped: str | None
 
 
+@pytest.fixture(scope="module")
+def _recycling(_servers):
+    # Clients cannot tell whether a process is new, and boots would take half of the suites' time.
+    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2", POOL_RECYCLE="true").wait()
+
+
+@pytest.fixture
+def gateway(_recycling, upstream):
+    """A gateway whose processes serve further turns, and an upstream without requests."""
+    return _recycling
+
+
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 def test_client(gateway, client, tmp_path, subtests):
     """Every case of the client's suite passes, except those listed as skipped."""

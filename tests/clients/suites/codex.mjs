@@ -1,4 +1,4 @@
-// Codex, which speaks nothing but the Responses API, doing a small task.
+// Codex, which speaks nothing but the Responses API, with the configuration of the example.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -11,25 +11,20 @@ import { promisify } from "node:util";
 
 const PROGRAM = fileURLToPath(new URL("node_modules/.bin/codex", import.meta.url));
 const run = promisify(execFile);
+// The suite runs in the client's environment, four directories below the root.
+const EXAMPLE = readFileSync(new URL("../../../../examples/codex.md", import.meta.url), "utf8");
+const CONFIGURATION = EXAMPLE.match(/```toml\n([^]*?)```/)[1].replace(
+  "http://127.0.0.1:8000/v1",
+  process.env.OPENAI_BASE_URL,
+);
 const command = (line) => `[[tool exec_command ${JSON.stringify({ cmd: line })}]]`;
 
 async function codex(prompt) {
   const home = mkdtempSync(join(tmpdir(), "codex-home-"));
   const project = mkdtempSync(join(tmpdir(), "codex-project-"));
   writeFileSync(join(project, "a.txt"), "hello\n");
-  writeFileSync(
-    join(home, "config.toml"),
-    `model = "${process.env.CLIENT_MODEL}"
-model_provider = "gateway"
-check_for_update_on_startup = false
-
-[model_providers.gateway]
-name = "claude-code-gateway"
-base_url = "${process.env.OPENAI_BASE_URL}"
-env_key = "OPENAI_API_KEY"
-wire_api = "responses"
-`,
-  );
+  const update = "check_for_update_on_startup = false\n";
+  writeFileSync(join(home, "config.toml"), update + CONFIGURATION);
   const options = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"];
   const started = run(PROGRAM, ["exec", ...options, "-C", project, prompt], {
     // Nothing but the gateway can be reached.

@@ -22,7 +22,7 @@ from wrapper.testing import ScriptedEngine
 from wrapper.testing.demo import FIRST_LINE
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 TEXTS = {page.name: page.read_text() for page in PAGES}
 RESULTS = (ROOT / "bench" / "results.md").read_text()
@@ -258,3 +258,10 @@ def test_pages_are_found():
     linked = set(re.findall(r"\(docs/([\w-]+\.md)\)", TEXTS["README.md"]))
     assert linked == {name for name in os.listdir(ROOT / "docs") if name.endswith(".md")}
     assert len(TEXTS["README.md"].splitlines()) <= 250
+
+
+def test_codex():
+    """The documentation and the example, which a test runs, configure Codex alike."""
+    blocks = [re.findall(r"```toml.*?```", TEXTS[n], re.S) for n in ("responses.md", "codex.md")]
+    assert len(blocks[0]) == 1
+    assert blocks[0] == blocks[1]
