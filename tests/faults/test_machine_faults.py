@@ -20,7 +20,7 @@ import pytest
 from tests.support.faults import asked, lasting, play, program
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server, eventually
-from tests.support.session_client import SessionClient, remember
+from tests.support.session_client import remember
 from tests.support.socket_client import Client, request
 from wrapper.testing.upstream import Upstream
 
@@ -276,14 +276,14 @@ def redis(tmp_path):
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_redis_away_and_back(serve, redis, upstream, hangs):
+def test_redis_away_and_back(serve, redis, upstream, new_session, hangs):
     """Without Redis, turns of sessions are refused, running ones too; others are answered.
 
     Redis is stopped, or hangs as on a machine that hangs. Once it is back, all works again.
     """
     url = f"{redis.url}?socket_timeout=0.5"
     server = serve(SESSION_STORE=url, REDIS_URL=url, **POOLS).wait()
-    session = SessionClient(server)
+    session = new_session(server)
     session.ask(remember("before"))
     upstream.clear()
     going = threading.Thread(target=go_away, args=(redis, upstream, hangs))
@@ -304,11 +304,9 @@ def test_redis_away_and_back(serve, redis, upstream, hangs):
     # A Redis that hung has kept the first turn, one that was stopped has not.
     assert requests_booked(server) == (3 if hangs else 2)
     assert eventually(lambda: server.health()["status"] == "ok", SOON), server.health()
-    again = SessionClient(server)
+    again = new_session(server)
     again.ask(remember("after"))
     assert again.ask("[[recall]]").text == "after"
-    again.close()
-    session.close()
     server.at_rest()
 
 

@@ -19,7 +19,7 @@ from tests.support.deployments import copied, healthcheck
 from tests.support.faults import faulty_claude
 from tests.support.nginx import Nginx
 from tests.support.server import DEADLINE, MODEL, eventually
-from tests.support.session_client import SessionClient, remember
+from tests.support.session_client import remember
 from tests.support.socket_client import Client, request
 
 KEY = {"Authorization": "Bearer the-key"}
@@ -125,10 +125,10 @@ def test_a_client_that_leaves(nginx, upstream):
     assert upstream.wait_for(lambda seen: seen[0].ended == "aborted")
 
 
-def test_a_session_moves(nginx, gateways):
+def test_a_session_moves(nginx, gateways, new_session):
     """A session that began at one gateway goes on at the other."""
     before = [requests_of(server) for server in gateways]
-    session = SessionClient(gateways[0], key="the-key", url=nginx.url)
+    session = new_session(gateways[0], key="the-key", url=nginx.url)
     facts = [f"fact{number}" for number in range(4)]
     for fact in facts:
         session.ask(remember(fact))
@@ -137,7 +137,6 @@ def test_a_session_moves(nginx, gateways):
     after = [requests_of(server) for server in gateways]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True))
     assert session.messages == session.history
-    session.close()
 
 
 def test_a_gateway_is_stopped(start, front, gateways, upstream):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import openai
@@ -25,13 +26,15 @@ class Shape(pydantic.BaseModel):
     a: int
 
 
+@contextlib.contextmanager
 def responses(gateway):
-    client = openai.OpenAI(base_url=gateway.url, api_key="unused", max_retries=0)
-    return client.responses
+    with openai.OpenAI(base_url=gateway.url, api_key="unused", max_retries=0) as client:
+        yield client.responses
 
 
 def create(gateway, text, **fields):
-    return responses(gateway).create(model=MODEL, input=text, **fields)
+    with responses(gateway) as api:
+        return api.create(model=MODEL, input=text, **fields)
 
 
 def test_text(gateway, upstream):
@@ -56,7 +59,10 @@ def test_text(gateway, upstream):
 
 def test_stream(gateway):
     """A stream's pieces add up to its final response."""
-    with responses(gateway).stream(model=MODEL, input="[[deltas 5]]") as events:
+    with (
+        responses(gateway) as api,
+        api.stream(model=MODEL, input="[[deltas 5]]") as events,
+    ):
         pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
         final = events.get_final_response()
     assert len(pieces) > 1
@@ -72,7 +78,10 @@ def test_tools(gateway, upstream, streamed):
     )
     tools = [WEATHER, PATCH, SPACE, {"type": "web_search"}]
     if streamed:
-        with responses(gateway).stream(model=MODEL, input=asked, tools=tools) as events:
+        with (
+            responses(gateway) as api,
+            api.stream(model=MODEL, input=asked, tools=tools) as events,
+        ):
             for _ in events:
                 pass
             response = events.get_final_response()
@@ -108,7 +117,8 @@ def test_results(gateway, upstream):
 
 def test_parse(gateway):
     """The library parses a structured answer."""
-    response = responses(gateway).parse(model=MODEL, input='[[json {"a": 3}]]', text_format=Shape)
+    with responses(gateway) as api:
+        response = api.parse(model=MODEL, input='[[json {"a": 3}]]', text_format=Shape)
     assert response.output_parsed == Shape(a=3)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.redis_server import RedisServer
 from tests.support.server import children, eventually
-from tests.support.session_client import SessionClient, remember
+from tests.support.session_client import remember
 
 ATTEMPTS = 12
 
@@ -34,18 +34,23 @@ def start(serve, redis):
     return start
 
 
-def move(session, server):
-    """Return a client of the same session at another gateway."""
-    moved = SessionClient(server, session._profile, name=session.id)
-    moved.history = session.history
-    return moved
+@pytest.fixture
+def move(new_session):
+    """Return a function that makes a client of the same session at another gateway."""
+
+    def move(session, server):
+        moved = new_session(server, session._profile, name=session.id)
+        moved.history = session.history
+        return moved
+
+    return move
 
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
-def test_two_gateways(start, upstream, profile):
+def test_two_gateways(start, upstream, new_session, move, profile):
     """Two gateways serve one session by turns."""
     one, other = start(), start()
-    session = SessionClient(one, profile)
+    session = new_session(one, profile)
     for number, server in enumerate((one, other, one, one, other)):
         session = move(session, server)
         session.ask(remember(f"fact{number}"))
@@ -56,10 +61,10 @@ def test_two_gateways(start, upstream, profile):
     assert move(session, one).get()[0] == 404
 
 
-def test_four_workers(start):
+def test_four_workers(start, new_session):
     """With `gunicorn -w 4` every worker serves the session, and killed workers do not matter."""
     server = start("-w", "4")
-    session = SessionClient(server)
+    session = new_session(server)
     for number in range(ATTEMPTS):
         session.ask(remember(f"fact{number}"))
         if number in (3, 7):
@@ -69,23 +74,20 @@ def test_four_workers(start):
             assert eventually(lambda: len(children(server.process.pid)) == 4)
     answer = session.ask("[[recall]]")
     assert all(f"fact{number}" in answer.text for number in range(ATTEMPTS))
-    session.close()
 
 
 @pytest.mark.thorough
-def test_worker_killed_in_mid_turn(start, upstream):
+def test_worker_killed_in_mid_turn(start, upstream, new_session):
     """A worker killed in mid-turn locks the session only for seconds, and leaves it as it was."""
     server = start("-w", "2", SESSION_WAIT="60")
-    session = SessionClient(server)
+    session = new_session(server)
     session.ask(remember("before"))
     upstream.clear()
-    session._client = session._client.with_options(max_retries=0)
     with pytest.raises(Exception, match=r"(?i)connection|disconnected|incomplete"):
         kill_during(session, server, upstream)
     answer = session.ask("[[recall]]")
     assert "before" in answer.text
     assert "during" not in answer.text
-    session.close()
 
 
 def kill_during(session, server, upstream):
@@ -105,11 +107,11 @@ def kill_during(session, server, upstream):
 
 
 @pytest.mark.parametrize("profile", ["plain", "agent"])
-def test_restart(start, profile, tmp_path):
+def test_restart(start, new_session, move, profile, tmp_path):
     """After a restart the session goes on, and its agent still has its files."""
     folder = {"SESSION_DIR": str(tmp_path / "sessions")}
     first = start(**folder)
-    session = SessionClient(first, profile)
+    session = new_session(first, profile)
     session.ask(remember("fact"))
     if profile == "agent":
         session.ask('[[tool Write {"file_path": "note.txt", "content": "kept"}]] [[say ok]]')
@@ -119,14 +121,13 @@ def test_restart(start, profile, tmp_path):
     assert "fact" in session.ask("[[recall]]").text
     if profile == "agent":
         assert "kept" in session.ask('[[tool Read {"file_path": "note.txt"}]] [[result]]').text
-    session.close()
 
 
 @pytest.mark.thorough
-def test_away_and_back(start, redis):
+def test_away_and_back(start, redis, new_session):
     """Without Redis sessions are refused with the reason, and all else works."""
     server = start()
-    session = SessionClient(server)
+    session = new_session(server)
     session.ask(remember("before"))
     port = redis.port
     redis.stop()
@@ -143,14 +144,13 @@ def test_away_and_back(start, redis):
     session.ask(remember("after"))
     assert "after" in session.ask("[[recall]]").text
     assert eventually(lambda: server.health()["status"] == "ok")
-    session.close()
 
 
 @pytest.mark.thorough
-def test_goes_away_in_mid_turn(start, redis, upstream):
+def test_goes_away_in_mid_turn(start, redis, upstream, new_session):
     """A turn that cannot be stored ends with an error that must not be retried."""
     server = start()
-    session = SessionClient(server)
+    session = new_session(server)
     session.ask(remember("before"))
     port = redis.port
     upstream.clear()
