@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,18 @@ LEAN = {
 }
 
 pytest_plugins = ["wrapper.testing.plugin"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaks() -> Iterator[None]:
+    """Collect garbage after each module, so that what it left open fails no other module's test.
+
+    What is left is frozen, which makes later collections cheap.
+    """
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -82,6 +82,7 @@ def make_worker(timers):
 
 def locks_of_this_process():
     """Return all locks that any object refers to."""
+    gc.unfreeze()  # the objects that are frozen would be missing
     found = (lock for holder in gc.get_objects() for lock in gc.get_referents(holder))
     return list({id(lock): lock for lock in found if isinstance(lock, LOCKS)}.values())
 
