@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.support.faults import ask, asked, lasting, outcome, program
+from tests.support.faults import ask, asked, lasting, outcome, program, wait_for
 from tests.support.server import alive, eventually
 from tests.support.session_client import last_process, remember
 from tests.support.socket_client import Client, request
@@ -182,12 +182,13 @@ def test_boots_that_are_soon_done(serve, faulty_claude):
 
 def test_boots_that_take_long(serve, tmp_path, faulty_claude):
     """Turns wait for slow boots, and no more processes are started than needed."""
-    server = serve(
-        CLAUDE_CLI_PATH=program(tmp_path, "sleep 2", f'exec {faulty_claude} "$@"'), POOL_SIZE="0"
-    ).listen()
+    go = tmp_path / "go"
+    binary = program(tmp_path, wait_for(go), f'exec {faulty_claude} "$@"')
+    server = serve(CLAUDE_CLI_PATH=binary, POOL_SIZE="0").listen()
     with ThreadPoolExecutor() as pool:
         turns = [pool.submit(ask, server, "", profile) for profile in PROFILES * 2]
         assert eventually(lambda: server.health()["status"] == "starting", SOON)
+        go.touch()
         assert [turn.result()[0] for turn in turns] == [200] * 4
     server.at_rest()
 

