@@ -156,8 +156,9 @@ def test_permission_mode(keyed):
     assert "CLAUDE_PERMISSION_MODE" in refusal(keyed.ask("alice", "hello", claude=wide))["message"]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("name", "claude"), [("rounds", {}), ("alice", {"max_turns": 2})])
+@pytest.mark.parametrize(
+    ("stream", "name", "claude"), [(False, "rounds", {}), (True, "alice", {"max_turns": 2})]
+)
 def test_rounds(keyed, upstream, stream, name, claude):
     """After the last allowed round of tool use a turn ends, and its whole cost is known."""
     more = {"stream": stream, "claude": claude, "stream_options": {"include_usage": True}}

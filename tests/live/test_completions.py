@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 
@@ -145,14 +146,11 @@ def test_history_keeps_its_roles(gateway, upstream):
     ]
 
 
+# test_inert.py has more.
 VERBATIM = [
-    "@/etc/passwd",
     "read @/etc/hostname and @~/.ssh/id_rsa",
     "/cost",
-    "/clear",
     "/unknown now",
-    "#remember this",
-    "!ls -la",
     "--help",
     "  leading and trailing \n\n",
     'quotes " \\ \u2028 \U0001f600 \x00 \x1b[31m',
@@ -206,9 +204,15 @@ def test_appended_system_prompt(gateway, upstream):
     assert "Be brief." in said
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("limit", [1, 50, 1024, 1025, 4096, None])
-@pytest.mark.parametrize("effort", [None, *EFFORTS])
+# Every pair of a limit and an effort, half of them with each profile.
+LIMITED = [
+    (PROFILES[(row + column) % 2], limit, effort)
+    for row, limit in enumerate((1, 1024, 1025, 4096, None))
+    for column, effort in enumerate((None, *EFFORTS))
+]
+
+
+@pytest.mark.parametrize(("profile", "limit", "effort"), LIMITED)
 def test_no_limit_makes_a_request_that_the_api_refuses(gateway, upstream, profile, limit, effort):
     """At every max_tokens and effort thinking leaves room for the answer."""
     more = {"max_tokens": limit, "reasoning_effort": effort, "claude": {"profile": profile}}
@@ -216,7 +220,7 @@ def test_no_limit_makes_a_request_that_the_api_refuses(gateway, upstream, profil
     assert (status, len(upstream.requests)) == (200, 1), body
     thinking = upstream.requests[0].body["thinking"]
     wanted = effort not in (None, "none") or (effort is None and profile == "agent")
-    assert (thinking["type"] == "enabled") == (wanted and limit not in (1, 50, 1024))
+    assert (thinking["type"] == "enabled") == (wanted and limit not in (1, 1024))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -240,8 +244,9 @@ def test_settings_do_not_stick(gateway, upstream):
 THINKING = '{"output_tokens": 40, "output_tokens_details": {"thinking_tokens": 33}}'
 
 
-@pytest.mark.parametrize("model", [MODEL, "sonnet"])
-@pytest.mark.parametrize("effort", EFFORTS[1:])
+@pytest.mark.parametrize(
+    ("model", "effort"), list(zip(itertools.cycle([MODEL, "sonnet"]), EFFORTS[1:], strict=False))
+)
 def test_reasoning(gateway, upstream, effort, model):
     """Thoughts are reasoning_content and counted, in a stream as in a whole answer."""
     asked = f"[[think Let me see.]] [[say Yes.]] [[usage {THINKING}]]"

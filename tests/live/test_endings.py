@@ -14,7 +14,7 @@ from tests.support.server import DEADLINE, MODEL, command_line, eventually, star
 
 PROFILES = ("plain", "agent")
 CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"
-SOON = 5.0  # five times what is promised
+SOON = 25.0  # half of the longest silence here, and many times what is promised
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,7 @@ UPSTREAM_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("profile", "stream"), [("plain", True), ("agent", False)])
 @pytest.mark.parametrize(("upstream_status", "expected"), UPSTREAM_ERRORS)
 def test_upstream_errors(gateway, upstream, upstream_status, expected, stream, profile):
     """An upstream error is an error with the matching status, for streams too; never an answer."""
@@ -194,10 +193,14 @@ def test_blank_prompt(gateway, upstream, text):
     assert len(upstream.requests) == 1
 
 
-def test_cli_retries(serve, upstream):
+@pytest.fixture(scope="module")
+def retrying(_servers):
+    return _servers(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
+
+
+def test_cli_retries(retrying, upstream):
     """Claude Code retries after an overload. For longer waits the client gets Retry-After."""
-    server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    status, body = server.ask("[[say at last]] [[error 529]] [[fail 1]]")
+    status, body = retrying.ask("[[say at last]] [[error 529]] [[fail 1]]")
     assert (status, body["choices"][0]["message"]["content"]) == (200, "at last")
     assert len(upstream.requests) == 2
     for text, least, most in (
@@ -207,15 +210,14 @@ def test_cli_retries(serve, upstream):
     ):
         messages = [{"role": "user", "content": text}]
         body = {"model": MODEL, "messages": messages}
-        _, headers, _ = server.call("POST", "/v1/chat/completions", body)
+        _, headers, _ = retrying.call("POST", "/v1/chat/completions", body)
         assert least <= int(headers["retry-after"]) <= most, text
 
 
 @pytest.mark.thorough
-def test_retries_do_not_repeat_text(serve, upstream):
+def test_retries_do_not_repeat_text(retrying, upstream):
     """A connection cut after the first words is an error, though Claude Code could retry."""
-    server = serve(CLAUDE_CODE_MAX_RETRIES="2", POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    events, _ = server.stream(CUT)
+    events, _ = retrying.stream(CUT)
     texts = [e["choices"][0]["delta"].get("content") for e in events if "choices" in e]
     assert [text for text in texts if text] == ["w1"]
     assert "error" in events[-1]
@@ -382,7 +384,7 @@ def test_many_turns_leave_nothing(serve):
                 server.ask(asked, claude={"profile": profile})
                 server.call("POST", "/v1/chat/completions", {"messages": []})
 
-    for _ in range(3):
+    for _ in range(2):
         work()
     before = server.at_rest()
     before["threads"] += 4  # how many are needed at once varies; a leak would be many more

@@ -340,7 +340,7 @@ HONOURED: dict[str, list[Case]] = {
     ],
 }
 IDLE = {
-    name: [Case({name: value}, told={IGNORED: name}) for value in CASES[name].right]
+    name: [Case({name: CASES[name].right[0]}, told={IGNORED: name})]
     for name in PARAMETERS.of(Kind.IGNORED)
 }
 NEUTRAL = [
@@ -372,14 +372,16 @@ ANSWERS = [
 
 
 def runs():
-    """Yield each case whole and streamed; ignored parameters only whole.
+    """Yield each answer whole and streamed, and the cases of a parameter by turns.
 
-    One case of each parameter with an effect is not thorough.
+    Ignored parameters are only whole. One case of each parameter with an effect is not thorough.
     """
     tables = {**HONOURED, **IDLE, "nothing": NEUTRAL, "answers": ANSWERS}
     for name, cases in tables.items():
         for number, case in enumerate(cases):
-            for stream in (False,) if name in IDLE else (False, True):
+            both = name not in IDLE and (name == "answers" or len(cases) == 1)
+            one = name not in IDLE and number % 2 == 0
+            for stream in (False, True) if both else (one,):
                 chosen = name not in IDLE and stream and number == 0
                 marks = () if chosen else pytest.mark.thorough
                 mode = "stream" if stream else "whole"

@@ -299,20 +299,17 @@ def pictures_of(upstream):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize(("size", "width", "height"), WITHIN)
-@pytest.mark.parametrize("profile", PROFILES)
-def test_pictures_within_the_limits(gateway, upstream, profile, size, width, height, kind):
+def test_pictures_within_the_limits(gateway, upstream, size, width, height, kind):
     """An agent's image of up to 512,000 bytes and 2000 pixels a side arrives unchanged."""
     data = picture(kind, width, height, size)
-    status, headers, body = show(gateway, data, kind, claude={"profile": profile})
+    status, headers, body = show(gateway, data, kind, claude={"profile": "agent"})
     assert status == 200, body
     assert pictures_of(upstream) == [data]
     assert "x-resized-images" not in headers
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(
-    ("size", "width", "height"), [*BEYOND, (3_500_000, 200, 200), (0, 8000, 20)]
-)
+@pytest.mark.parametrize(("size", "width", "height"), [(3_500_000, 200, 200), (0, 8000, 20)])
 def test_pictures_in_plain(gateway, upstream, size, width, height, kind):
     """In plain any image that the API accepts arrives unchanged."""
     data = picture(kind, width, height, size)

@@ -54,8 +54,7 @@ def test_strict(strict, upstream, name):
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("profile", ["plain", "agent"])
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("profile", "stream"), [("plain", True), ("agent", False)])
 @pytest.mark.parametrize(
     "case",  # model, fields, which of them are ignored, and what reaches the API
     [

@@ -31,6 +31,9 @@ ENTRIES = {
     "doctor": ("-m", "flask", "--app", "wsgi", "gateway", "doctor"),
     "an app": ("-c", "import wrapper; wrapper.Gateway()"),
 }
+# Those of each kind: a server, the program, another framework's command, and an app's own code.
+SOME = ("gunicorn", "claude-code-gateway", "flask run", "an app")
+some_entries = pytest.mark.parametrize("refused", SOME, indirect=True)
 # Servers print a traceback where an app fails to load, as an app does whose code does.
 WITH_TRACEBACK = ("another server", "an app")
 
@@ -80,6 +83,7 @@ def test_all_at_once(refused, tmp_path):
     assert "hush-hush" not in output
 
 
+@some_entries
 def test_broken_file(refused, tmp_path):
     """With an unclosed quote nothing starts without its API_KEY; file and line are named."""
     path = tmp_path / ".env"
@@ -89,6 +93,7 @@ def test_broken_file(refused, tmp_path):
     assert "hush-hush" not in output
 
 
+@some_entries
 def test_directory(refused, tmp_path):
     """A directory in the file's place is refused."""
     (tmp_path / ".env").mkdir()

@@ -254,9 +254,9 @@ def test_nothing_is_lost_in_a_crash(serve, tmp_path, upstream):
 @pytest.mark.thorough
 def test_killed_at_the_very_moment(serve, tmp_path, upstream):
     """Wherever a crash falls between the turn and its storage, no whole answer is missing."""
-    keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="1", POOL_SIZE_OTHER="2")
+    keyed = KeyedGateway(serve, tmp_path, {"alice": {}}, POOL_SIZE="0", POOL_SIZE_OTHER="1")
     answered = 0
-    for delay in (0.0, 0.001, 0.003, 0.01, 0.03):
+    for delay in (0.0, 0.003, 0.03):
         done = threading.Event()
         worker = keyed.server.worker
 

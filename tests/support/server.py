@@ -26,10 +26,14 @@ FLASK = ("flask", "--app", "wsgi", "run", "--port", "0")
 
 
 def eventually(holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Return the first true value of *holds*, or its last one after *seconds*."""
-    end = time.monotonic() + seconds
+    """Return the first true value of *holds*, or its last one after *seconds*.
+
+    The pauses grow, because asking takes time from the processes that are waited for.
+    """
+    end, pause = time.monotonic() + seconds, 0.01
     while not (value := holds()) and time.monotonic() < end:
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
     return value
 
 
