@@ -87,15 +87,16 @@ $(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproje
 	@$(@D)/bin/$(PIP_INSTALL) --no-compile -r $(@D)/requirements.txt
 	@touch $@
 
-# The clients' pins conflict, so each client has an environment of its own.
+# The clients' pins conflict, so each client has an environment of its own. The pip of .venv installs
+# into them, since a pip in each would take longer than most of the clients.
 test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(NODE_CLIENTS:%=$(ENVS)/%/installed) ## real clients against a live gateway
 	$(PYTEST) -n 2 --dist worksteal -rs -o verbosity_subtests=1 $(CLIENTS)
 
-$(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt
+$(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt | $(VENV)/tools
 	@echo "Installing $< into $(@D) ..."
 	@rm -rf $(@D)
-	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/$(PIP_INSTALL) --no-compile $(PIP_OPTIONS) -r $<
+	@$(PYTHON) -m venv --without-pip $(@D)
+	@$(BIN)/python -m pip --python $(@D)/bin/python $(PIP_INSTALL:pip%=%) --no-compile $(PIP_OPTIONS) -r $<
 	@touch $@
 
 # The dependencies that it declares are several gigabytes, for models that it does not run here.
