@@ -179,7 +179,7 @@ class BareProcess:
     def prepare(self) -> None:
         while len(self._warm) < self._size:
             self._warm.append(Process(self._profile, self._binary, self._root))
-            self._warm[-1].boot(BOOT_SECONDS)
+            self._warm[-1].boot(BOOT_SECONDS, early=self._profile.alike)
 
     def ask(self) -> Timing:
         process = self._warm.popleft()

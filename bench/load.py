@@ -99,7 +99,7 @@ def _cpu(binary: str, profile: Profile, root: Path) -> float:
     before = _children()
     process = Process(profile, binary, root)
     try:
-        process.boot(BOOT_SECONDS)
+        process.boot(BOOT_SECONDS, early=profile.alike)
         converse(process, TURN, opening(process, TURN))
     finally:
         process.stop()

@@ -104,7 +104,7 @@ class LaterTurn:
         self.name = f"bare process, {profile.name}, later turn"
         self._turn = Turn(MODEL, (Message("user", (QUESTION,)),), profile=profile.name)
         self._process = Process(profile, binary, root)
-        self._process.boot(BOOT_SECONDS)
+        self._process.boot(BOOT_SECONDS, early=profile.alike)
         converse(self._process, self._turn, opening(self._process, self._turn))
 
     def prepare(self) -> None:

@@ -194,11 +194,12 @@ def test_boots_that_take_long(serve, tmp_path, faulty_claude):
 
 
 def test_warm_up_that_fails(serve, tmp_path, faulty_claude):
-    """After a warm-up that fails the process is replaced by one without a warm-up."""
+    """A Claude Code that cannot be warmed up serves without a warm-up."""
     deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {faulty_claude} \"$@\""
     variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
     server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
     assert server.log().count("warm-up is off from now on (POOL_REHEARSE)") == 1
+    assert server.health()["warm_up"]["status"] == "off"
 
 
 def test_boots_that_flood(serve, tmp_path):

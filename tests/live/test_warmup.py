@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +14,15 @@ import pytest
 
 from tests.live.test_providers import BEDROCK, VERTEX
 from tests.support import cli
-from tests.support.server import MODEL, eventually
+from tests.support.server import MODEL, TRIALS, eventually
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.conversation.conversation import Conversation
 from wrapper.services.claude.processes import supervisor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
+from wrapper.services.claude.processes.trials.warmup_trial import Failed, try_warm_up
 from wrapper.services.claude.processes.warmup import warm_up
-from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS
 from wrapper.services.events import Ended, Usage
 from wrapper.services.turn import Function, Message, ToolChoice, Turn
 from wrapper.settings import Settings
@@ -77,14 +78,32 @@ def booted(tmp_path):
     """Return a function that boots a process of a profile, stopped after the test."""
     processes: list[Process] = []
 
-    def boot(profile):
+    def boot(profile, *, early=False):
         processes.append(Process(profile, cli.current(), tmp_path))
-        processes[-1].boot(SECONDS)
+        processes[-1].boot(SECONDS, early=early)
         return processes[-1]
 
     yield boot
     for process in processes:
         process.stop()
+
+
+@pytest.fixture
+def lend(tmp_path):
+    """Return a function that returns, for a binary, what starts its processes for a block."""
+
+    def of(binary):
+        @contextmanager
+        def lend(profile):
+            process = Process(profile, binary, tmp_path)
+            try:
+                yield process
+            finally:
+                process.stop()
+
+        return lend
+
+    return of
 
 
 def run(process: Process, turn: Turn) -> list[Any]:
@@ -116,10 +135,8 @@ def sent(upstream) -> list[Any]:
 @pytest.mark.parametrize(("profile", "name"), CASES, indirect=["profile"])
 def test_the_same_upstream(booted, upstream, profile, name):
     """A warm process sends to the letter what a process without warm-up sends."""
-    usual, ready = booted(replace(profile, alike=False)), booted(profile)
+    usual, ready = booted(profile), booted(profile, early=True)
     warm_up(ready, SECONDS)
-    assert ready.initialized
-    assert not usual.initialized
     assert not upstream.requests
     expected = run(usual, TURNS[name])
     requests = sent(upstream)
@@ -131,7 +148,7 @@ def test_the_same_upstream(booted, upstream, profile, name):
 @pytest.mark.parametrize("profile", ["a key"], indirect=True)
 def test_costs_nothing(booted, upstream, profile):
     """The warm-up makes no upstream request and counts no usage."""
-    process = booted(profile)
+    process = booted(profile, early=True)
     warm_up(process, SECONDS)
     assert process.alive_and_silent()
     assert not upstream.requests
@@ -152,10 +169,15 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
     """Warm processes have warmed up, unless that is off or a turn waits for them."""
     calls: list[Process] = []
     monkeypatch.setattr(supervisor, "warm_up", lambda process, seconds: calls.append(process))
-    settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **changes})
+    trials = {"trials_dir": str(TRIALS)}
+    settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **trials, **changes})
     profiles = dict.fromkeys(("agent", "plain"), profile)
     leases = LeaseManager(settings, {}, profiles, Lifecycle(), on_boot=lambda process: None)
+    warm_ups, binary = leases.supervisor.warm_ups, leases.supervisor.installation.binary()
     try:
+        assert eventually(
+            lambda: warm_ups.permit(binary, profile) or warm_ups.health()["status"] == "off"
+        )
         leases.fill()
         size = settings.pool_size_other
         assert eventually(lambda: leases.health()["plain"]["ready"] == size)
@@ -166,8 +188,27 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         leases.close()
 
 
-def test_the_version_is_known():
-    """The installed CLI is in the list of those that heed late prompts."""
-    if "CLAUDE_CLI_PATH" in os.environ:
-        pytest.skip("CLAUDE_CLI_PATH may be of any version")
-    assert cli.version() in HEED_LATE_PROMPTS
+@pytest.mark.parametrize("profile", ["a key", "a CLI login"], indirect=True)
+def test_the_trial_passes(profile, lend, upstream, tmp_path):
+    """The installed CLI passes the trial, which sends nothing to the provider."""
+    try_warm_up(profile, lend(cli.current()), tmp_path, SECONDS)
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("profile", ["a key"], indirect=True)
+@pytest.mark.parametrize(
+    ("edit", "failure"),
+    [
+        ('s/"system_prompt": /"ignored": /', "its field system differs"),
+        ("s/not a name: x/x-name: x/", "the warm-up sends a request"),
+        ('s/"x-trial: own"/""/', "its header x-trial differs"),
+    ],
+    ids=["ignores a late prompt", "drops invalid headers", "loses the operator's headers"],
+)
+def test_the_trial_fails(profile, lend, tmp_path, edit, failure):
+    """A CLI that sends anything else after a warm-up, or in it, fails the trial."""
+    binary = tmp_path / "claude"
+    binary.write_text(f"#!/bin/sh\nsed -u '{edit}' | {cli.current()} \"$@\"\n")
+    binary.chmod(0o755)
+    with pytest.raises(Failed, match=failure):
+        try_warm_up(profile, lend(str(binary)), tmp_path, SECONDS)

@@ -19,6 +19,8 @@ from tests.support import cli
 from wrapper.services.turn_loop import MAX_IDLE_LOOPS
 
 ROOT = Path(__file__).parents[2]
+# One trial of each Claude Code is enough for all gateways.
+TRIALS = ROOT / ".envs" / "trials"
 MODEL = "claude-sonnet-4-20250514"
 DEADLINE = 120.0  # for what happens at once on a machine that is not busy
 GUNICORN = ("gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app")
@@ -63,6 +65,7 @@ class Server:
             "CLAUDE_CODE_MAX_RETRIES": "0",
             "LEGACY_MODELS": "strict",
             "CLAUDE_CLI_PATH": cli.current(),
+            "TRIALS_DIR": str(TRIALS),
             **variables,
         }
         self.environment = {name: value for name, value in variables.items() if value}
@@ -79,15 +82,17 @@ class Server:
         self.port = 0
 
     def wait(self) -> Server:
-        """Wait until warm processes are ready, even if another part, such as Redis, is not."""
+        """Wait until processes are warm, even if another part, such as Redis, is not ready."""
         self.listen()
         assert eventually(self._warm), self.log()
         return self
 
     def _warm(self) -> bool:
         health = self.health()
-        ready = all(pool["status"] == "ready" for pool in health["pools"].values())
-        return health["pools"] != {} and ready and health["status"] != "starting"
+        pools = health.get("pools", {"other engine": {"status": "ready"}})
+        ready = pools and all(pool["status"] == "ready" for pool in pools.values())
+        trying = health.get("warm_up", {}).get("status") == "trying"
+        return bool(ready) and health["status"] != "starting" and not trying
 
     def listen(self) -> Server:
         """Wait until the server listens, but not for its processes."""

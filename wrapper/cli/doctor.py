@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wrapper import errors, host
@@ -50,7 +50,7 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
         yield Finding("turn", Level.FAILED, "not tried, since the server does not start")
         return
     status = gateway.engine.describe()
-    processes = [_cli(status["cli"]), *_other_profiles(gateway)]
+    processes = [_cli(status["cli"]), *_other_profiles(gateway), *_warm_up(gateway)]
     yield from (*processes, _login(status), _model_api(environment()))
     if processes[0].level is Level.FAILED:
         yield Finding("turn", Level.FAILED, "not tried without the CLI")
@@ -122,14 +122,33 @@ def _cli(status: Mapping[str, Any]) -> Finding:
 
 def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
     """Yield why processes of the profile do not start in which no turn is tried."""
-    deadline = time.monotonic() + gateway.settings.boot_timeout
-    while _booting(pools := gateway.engine.health().get("pools", {})):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(POLL_SECONDS)
-    for name, pool in pools.items():
+    health = _health_after(gateway, lambda health: not _booting(health.get("pools", {})))
+    for name, pool in health.get("pools", {}).items():
         if pool["status"] == "failing" and name != QUESTION.profile:
             yield Finding(f"profile {name}", Level.FAILED, pool["error"])
+
+
+def _warm_up(gateway: Gateway) -> Iterator[Finding]:
+    """Say whether processes are warmed up, once the trial of this Claude Code is over."""
+    health = _health_after(gateway, lambda health: _warm_up_status(health) != "trying")
+    warm_up = health.get("warm_up", {})
+    if "error" in warm_up:
+        slower = "processes serve without a warm-up, so first tokens come later"
+        yield Finding("warm-up", Level.WARNING, f"{warm_up['error']}; {slower}")
+    elif warm_up:
+        yield Finding("warm-up", Level.OK, warm_up["status"])
+
+
+def _warm_up_status(health: Mapping[str, Any]) -> str | None:
+    return health.get("warm_up", {}).get("status")
+
+
+def _health_after(gateway: Gateway, is_over: Callable[[Mapping[str, Any]], bool]) -> Any:
+    """Return the engine's health once it is as expected, or after BOOT_TIMEOUT."""
+    deadline = time.monotonic() + gateway.settings.boot_timeout
+    while not is_over(health := gateway.engine.health()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return health
 
 
 def _booting(pools: Mapping[str, Any]) -> bool:

@@ -49,6 +49,11 @@ class LoginSchema(BaseSchema):
     error = fields.String(metadata=describe("What is wrong with the login, and what to do."))
 
 
+class WarmUpSchema(BaseSchema):
+    status = required_text(validate=OneOf(("on", "trying", "off")))
+    error = fields.String(metadata=describe("Why they are not, unless a setting says so."))
+
+
 class HealthSchema(BaseSchema):
     status = required_text(validate=OneOf(("ok", "starting", "degraded", "failing")))
     login = fields.Nested(
@@ -58,6 +63,9 @@ class HealthSchema(BaseSchema):
     turns = fields.Nested(TurnsSchema, metadata=describe("How busy the gateway is."))
     parked = fields.Integer(
         metadata=describe("Processes that wait for the next turn of a conversation.")
+    )
+    warm_up = fields.Nested(
+        WarmUpSchema, metadata=describe("Whether processes of the profile plain are warmed up.")
     )
     ignored_frames = fields.Dict(
         values=fields.Integer(),

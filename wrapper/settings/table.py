@@ -30,6 +30,7 @@ IGNORABLE = (
     *("top_p", "user", "verbosity", "web_search_options"),
 )
 
+TRIALS_DIR = "~/.cache/claude-code-gateway"
 SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
 # CLAUDE_USER must be able to enter the parent directories, which hold none of the gateway's state.
 SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
@@ -97,7 +98,10 @@ class Settings:
     pool_rehearse: bool = flag(
         True,
         "Whether an idle warm process of the plain profile runs a turn that sends nothing, which "
-        "makes its first real turn faster.",
+        "makes its first real turn faster. Each new Claude Code passes a trial first.",
+    )
+    trials_dir: str = text(
+        TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."
     )
     pool_recycle: bool = flag(
         False,

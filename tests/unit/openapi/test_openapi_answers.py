@@ -259,7 +259,8 @@ def test_health_of_pools():
         "plain": PoolHarness(1).fail().fill().pool.health(),
     }
     assert "error" in pools["plain"]
-    report = {"pools": pools, "ignored_frames": {"new_kind": 2}}
+    warm_up = {"status": "off", "error": "a warm process sends another request"}
+    report = {"pools": pools, "warm_up": warm_up, "ignored_frames": {"new_kind": 2}}
     for status in ("ok", "starting", "degraded", "failing"):
         server = told_by({"status": status, **report})
         response = server.client.get("/health")

@@ -220,8 +220,9 @@ class ClaudeEngine:
             status = "degraded"
         parked = running.leases.parked_count() if running else 0
         ignored = dict(self._ignored)
-        report = {"status": status, "login": login, "pools": pools}
-        return {**report, "parked": parked, "ignored_frames": ignored}
+        report = {"status": status, "login": login, "pools": pools, "parked": parked}
+        warm_up = running.leases.supervisor.warm_ups.health() if running else {"status": "off"}
+        return {**report, "warm_up": warm_up, "ignored_frames": ignored}
 
     def models(self) -> tuple[Model, ...]:
         return self._cli.models

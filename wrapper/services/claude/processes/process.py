@@ -25,7 +25,7 @@ from wrapper.services.claude.processes.directories import Directories
 from wrapper.services.claude.processes.models import ask_models
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.protocol.decoder import read_frame
-from wrapper.services.claude.protocol.initialize import HEED_LATE_PROMPTS, early_initialize_request
+from wrapper.services.claude.protocol.initialize import early_initialize_request
 
 READ_BYTES = 65536
 # Far more than a process answers while it boots: a few lines, of models and settings.
@@ -90,8 +90,14 @@ class Process:
         stdin, stdout, stderr = self._files
         return stdin.fileno(), stdout.fileno(), stderr.fileno()
 
-    def boot(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Wait until it answers, and check that it may serve.
+    def boot(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        early: bool = False,
+    ) -> None:
+        """Wait until it answers, and check that it may serve. *early* also initializes it.
 
         Raises BootFailed if it does not answer in time or its answer makes no sense, and Refused
         if it may not serve.
@@ -101,7 +107,7 @@ class Process:
             self.version = str(ask({"subtype": "get_binary_version"}).get("version") or "")
             compatibility.check(self.profile, self.version, ask)
             self.models = ask_models(ask)
-            if self.profile.alike and self.version in HEED_LATE_PROMPTS:
+            if early:
                 self.initialized = bool(ask(early_initialize_request()))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"Claude Code's answer cannot be understood: {error!r:.200}"

@@ -6,9 +6,9 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +18,11 @@ from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_login
-from wrapper.services.claude.processes.binary import Installation
+from wrapper.services.claude.processes.binary import Binary, Installation
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
+from wrapper.services.claude.processes.trials.warmups import WarmUps
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
 
@@ -52,7 +53,6 @@ class Supervisor:
         self._environment = environment
         self._lock = threading.Lock()
         self._closed = False
-        self._warms_up = settings.pool_rehearse
         self._stages: dict[Process, Stage] = {}
         reap_abandoned()
         self.installation = Installation(settings, environment)
@@ -62,23 +62,19 @@ class Supervisor:
         self._login = self._lend_login()
         self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
         self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
+        self.warm_ups = WarmUps(settings, self._lend, self.boot_threads)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
 
         Raises BootFailed, or Refused if this Claude Code may not serve.
         """
-        binary = self.installation.binary().path
-        config = self._login.config if self._login else None
-        self._start_reaper()
-        process = Process(profile, binary, self._directory.path, config)
-        with self._lock:
-            self._stages[process] = Stage.BOOTING
+        binary = self.installation.binary()
+        early = self.warm_ups.permit(binary, profile)
+        process = self._spawn(profile, binary, self._login.config if self._login else None)
         try:
-            if self._closed:
-                raise BootFailed("The gateway is shutting down.")
-            process.boot(self._settings.boot_timeout)
-            if self._warms_up and process.initialized and has_leisure():
+            process.boot(self._settings.boot_timeout, early=early)
+            if process.initialized and has_leisure():
                 self._warm_up(process)
         except BaseException:
             self.discard(process)
@@ -88,14 +84,32 @@ class Supervisor:
                 self._stages[process] = Stage.BOOTED
         return process
 
+    @contextmanager
+    def _lend(self, profile: Profile, binary: Binary) -> Iterator[Process]:
+        """Start a process without the gateway's login, and stop it after the block."""
+        process = self._spawn(profile, binary)
+        try:
+            yield process
+        finally:
+            self.discard(process)
+
+    def _spawn(self, profile: Profile, binary: Binary, config: Path | None = None) -> Process:
+        """Start a process, which `close` ends as long as it boots."""
+        self._start_reaper()
+        process = Process(profile, binary.path, self._directory.path, config)
+        with self._lock:
+            self._stages[process] = Stage.BOOTING
+            closed = self._closed
+        if closed:
+            self.discard(process)
+            raise BootFailed("The gateway is shutting down.")
+        return process
+
     def _warm_up(self, process: Process) -> None:
-        """Warm it up. One failure turns warm-up off for good: processes work without it, too."""
         try:
             warm_up(process, self._settings.boot_timeout)
         except BootFailed as error:
-            if not self._closed:
-                self._warms_up = False
-                log.warning("warm-up is off from now on (POOL_REHEARSE): %s", error)
+            self.warm_ups.turn_off(str(error))
             raise
 
     def discard(self, process: Process) -> None:
@@ -149,6 +163,7 @@ class Supervisor:
         with self._lock:
             self._closed = True
             stages = dict(self._stages)
+        self.warm_ups.close()
         for process, stage in stages.items():
             if stage is Stage.BOOTING:
                 process.kill()  # its boot fails, and discards it

@@ -10,8 +10,6 @@ from wrapper.services.turn import Turn
 # The SDK's id of the first hook that it gets.
 ROUND_OVER = "hook_0"
 AFTER_TOOLS = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
-# The versions tested to apply a late prompt. Others accept the request, but may ignore it.
-HEED_LATE_PROMPTS = ("2.1.330",)
 
 
 def initialize_request(turn: Turn) -> dict[str, Any]:
@@ -23,7 +21,8 @@ def early_initialize_request() -> dict[str, Any]:
     """Return the `initialize` request of a plain process that has no turn yet.
 
     Plain turns differ only in their system prompt, which comes later. Without
-    `systemPromptSnapshot: False` the warm-up turn would fix it.
+    `systemPromptSnapshot: False` the warm-up turn would fix it. Some versions accept a late prompt,
+    but ignore it, so only those that pass a trial are initialized early.
     """
     request = {"subtype": "initialize", "systemPrompt": [], "hooks": AFTER_TOOLS}
     return {**request, "systemPromptSnapshot": False}

@@ -1,0 +1,1 @@
+"""Try what Claude Code does not document before processes rely on it."""

@@ -1,0 +1,73 @@
+"""Results of trials, kept in files so that each Claude Code is tried once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from wrapper.services.claude.processes.binary import Binary
+from wrapper.services.claude.processes.profiles import PASSED, Profile
+from wrapper.version import __version__
+
+# What a result may hold; a longer file is none.
+MAX_BYTES = 4096
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Why a trial failed, or an empty string if it passed."""
+
+    failure: str = ""
+
+
+class Results:
+    """Stores results in *folder*, by binary and profile.
+
+    Without a folder that can be written to, each gateway tries the binary itself.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def read(self, binary: Binary, profile: Profile) -> Result | None:
+        """Return the result, None if there is none that can be read."""
+        try:
+            with self._file(binary, profile).open("rb") as file:
+                stored = json.loads(file.read(MAX_BYTES))
+            return Result(failure=str(stored["failure"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def write(self, binary: Binary, profile: Profile, result: Result) -> None:
+        """Store the result, with what it is of for whoever looks at the file."""
+        stored = {**asdict(result), "binary": str(binary), "profile": profile.name}
+        file = self._file(binary, profile)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as new:
+                json.dump(stored, new)
+            os.replace(new.name, file)
+        except OSError as error:
+            log.info("the result of a trial cannot be stored in %s: %s", self._folder, error)
+
+    def _file(self, binary: Binary, profile: Profile) -> Path:
+        return self._folder / f"{_key(binary, profile)}.json"
+
+
+def _key(binary: Binary, profile: Profile) -> str:
+    """Return a name for the binary as it is now, and for what *profile* starts it with."""
+    variables = [
+        (name, value)
+        for name, value in sorted(profile.variables.items())
+        if not any(fnmatchcase(name, pattern) for pattern in PASSED)
+    ]
+    program = [binary.path, binary.version, binary.stamp, profile.arguments, variables]
+    return hashlib.sha256(json.dumps([__version__, *program]).encode()).hexdigest()
