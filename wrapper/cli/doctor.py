@@ -130,7 +130,7 @@ def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
 
 def _warm_up(gateway: Gateway) -> Iterator[Finding]:
     """Say whether processes are warmed up, once the trial of this Claude Code is over."""
-    health = _health_after(gateway, lambda health: _warm_up_status(health) != "trying")
+    health = _health_after(gateway, lambda health: not _tries(health.get("warm_up", {})))
     warm_up = health.get("warm_up", {})
     if "error" in warm_up:
         slower = "processes serve without a warm-up, so first tokens come later"
@@ -139,8 +139,8 @@ def _warm_up(gateway: Gateway) -> Iterator[Finding]:
         yield Finding("warm-up", Level.OK, warm_up["status"])
 
 
-def _warm_up_status(health: Mapping[str, Any]) -> str | None:
-    return health.get("warm_up", {}).get("status")
+def _tries(warm_up: Mapping[str, Any]) -> bool:
+    return bool(warm_up) and warm_up["status"] == "trying"
 
 
 def _health_after(gateway: Gateway, is_over: Callable[[Mapping[str, Any]], bool]) -> Any:

@@ -54,8 +54,8 @@ def make(tmp_path, monkeypatch):
 
         monkeypatch.setattr(warmups, "try_warm_up", trial)
         threads = Later()
-        folder = {"trials_dir": str(tmp_path / "trials")}
-        return WarmUps(Settings(**folder, **settings), lend, threads), threads
+        given = Settings(trials_dir=str(tmp_path / "trials"), **settings)
+        return WarmUps(given, lend, threads), threads
 
     return of
 
