@@ -16,7 +16,17 @@ from wrapper.services.engine import Engine
 from wrapper.settings import Settings, SettingsError
 
 # Resources that are also served at the root, for clients whose base URL lacks the prefix.
-RESOURCES = ("chat", "responses", "completions", "models", "sessions", "usage", "auth", *UNSERVED)
+RESOURCES = (
+    "chat",
+    "responses",
+    "completions",
+    "messages",
+    "models",
+    "sessions",
+    "usage",
+    "auth",
+    *UNSERVED,
+)
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:

@@ -13,6 +13,7 @@ from wrapper.routes.headers import ANSWER
 from wrapper.schemas.chat.parameters import PARAMETERS as CHAT_PARAMETERS
 from wrapper.schemas.completions.parameters import PARAMETERS as COMPLETIONS_PARAMETERS
 from wrapper.schemas.keys import CEILINGS
+from wrapper.schemas.messages.parameters import PARAMETERS as MESSAGES_PARAMETERS
 from wrapper.schemas.parameters import Kind, Parameter, ParameterTable
 from wrapper.schemas.responses.parameters import PARAMETERS as RESPONSES_PARAMETERS
 from wrapper.settings import Settings, env_text
@@ -57,6 +58,7 @@ def headers_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "parameters": partial(parameters_table, CHAT_PARAMETERS),
+    "messages parameters": partial(parameters_table, MESSAGES_PARAMETERS),
     "completions parameters": partial(parameters_table, COMPLETIONS_PARAMETERS),
     "responses parameters": partial(parameters_table, RESPONSES_PARAMETERS),
     "ceilings": ceilings_table,

@@ -25,6 +25,7 @@ from wrapper.routes.dialects import set_prefix
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.schemas.completions.request import CompletionRequestSchema
+from wrapper.schemas.messages.request import MessageRequestSchema
 from wrapper.schemas.responses.items import load_stored_item
 from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
@@ -99,6 +100,7 @@ class Gateway:
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
         self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)
+        self.messages_schema = MessageRequestSchema(ignored=settings.ignore_params)
         self.responses_schema = ResponseRequestSchema(ignored=settings.ignore_params)
         self.chat = Chat(self.chat_service, self.chat_schema, self.start)
         self.guard = Guard(settings, self.keys, authenticate)

@@ -12,6 +12,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
+from wrapper.routes.messages import messages
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
 from wrapper.routes.openapi import docs
@@ -31,7 +32,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
 
     *metered* says whether it serves the metrics.
     """
-    children = (chat, responses, completions, models, sessions, usage, auth, health, docs)
+    children = (chat, responses, completions, messages, models, sessions, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

@@ -47,6 +47,7 @@ def caller() -> Caller:
         # OpenAI's libraries count their retries in this header.
         again=request.headers.get("x-stainless-retry-count", "0") != "0",
         address=request.remote_addr or "",
+        client_session=request.headers.get("X-Claude-Code-Session-Id", ""),
     )
 
 

@@ -22,7 +22,6 @@ UNSERVED = {
     "its judgement at {}.",
     "realtime": "Claude has no realtime API; use {} with stream.",
     "conversations": "This gateway does not serve conversations; use {} with session_id.",
-    "messages": "This gateway does not serve Anthropic's Messages API; use {}.",
     "files": "This gateway stores no files; use {}, with the data in a file or image_url part.",
     "uploads": "This gateway stores no files; use {}, with the data in a file or image_url part.",
     "batches": "This gateway has no batches; use {} for each request.",

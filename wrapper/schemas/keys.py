@@ -123,7 +123,10 @@ class KeySchema(Schema):
     @validates("tools", "allowed_tools", "disallowed_tools")
     def check_tools(self, value: tuple[str, ...], data_key: str) -> None:
         # A mistyped rule would silently deny nothing.
-        tools = sorted({*TOOLS, *self._settings.claude_tools} if self._settings else ())
+        settings = self._settings
+        tools = sorted({*TOOLS, *settings.claude_tools} if settings else ())
+        if settings and data_key == "tools":
+            tools += settings.messages_server_tools
         for rule in value if tools else ():
             if not (rule in tools if data_key == "tools" else is_rule(rule, tools)):
                 raise ValidationError(

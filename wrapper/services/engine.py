@@ -26,7 +26,10 @@ class Runner(Protocol):
 
 
 class Engine(Runner, Protocol):
-    """Runs turns once it is started and until it is closed. Both may be called more than once."""
+    """Runs turns once it is started and until it is closed. Both may be called more than once.
+
+    An engine that runs turns with a `body` says so with an attribute `takes_bodies = True`.
+    """
 
     def start(self) -> None: ...
 
@@ -58,3 +61,8 @@ class Engine(Runner, Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def takes_bodies(engine: Engine) -> bool:
+    """Say whether *engine* runs turns with a `body`. Most engines need not know of them."""
+    return bool(getattr(engine, "takes_bodies", False))

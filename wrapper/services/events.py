@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 from operator import add
-from typing import Literal
+from typing import Any, Literal
 
 from wrapper.errors import ApiError
 from wrapper.notes import Notes
@@ -176,6 +176,16 @@ class CallDelta:
 
 
 @dataclass(frozen=True)
+class RawEvent:
+    """An event of the model's API, unchanged, in the answer to a turn with a `body`.
+
+    Its `type` is one of the API's, which may be new.
+    """
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Used:
     """What the turn has used up to now, by model. It comes before the events that were paid for.
 
@@ -225,6 +235,7 @@ Event = (
     | ToolUse
     | CallStarted
     | CallDelta
+    | RawEvent
     | Used
     | Ended
     | Compacted

@@ -27,7 +27,9 @@ class Principal:
     admin: bool = _ceiling("Sees what every key has spent.", False)
     models: tuple[str, ...] | None = _ceiling("Models that may run: names, or patterns with *.")
     profile: str | None = _ceiling("plain: Claude Code's own tools are out of reach.")
-    tools: tuple[str, ...] | None = _ceiling("Claude Code's tools that may be used.")
+    tools: tuple[str, ...] | None = _ceiling(
+        "Tools that may be used: Claude Code's, and those of MESSAGES_SERVER_TOOLS."
+    )
     allowed_tools: tuple[str, ...] | None = _ceiling(
         "Permission rules that allow, in place of CLAUDE_ALLOWED_TOOLS."
     )
@@ -69,7 +71,8 @@ class Caller:
 
     `attempt` is the client's idempotency key, and `again` says that the client has sent the request
     before. `admitted` says that the request already counts against its rate limit. `address` is
-    that of the other end of the connection, and empty without one.
+    that of the other end of the connection, and empty without one. `client_session` is the id that
+    Claude Code, as the client, gives its session.
     """
 
     principal: Principal = LOCAL
@@ -79,6 +82,7 @@ class Caller:
     again: bool = False
     admitted: bool = False
     address: str = ""
+    client_session: str = ""
 
     @property
     def may_repeat(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wrapper.services.messages.message import ChatMessage, has_calls
 from wrapper.services.turn import (
@@ -22,6 +24,10 @@ class TurnRequest:
     settings ignore, and `adapted` the schemas that the model gets in another form. The first
     `unlisted` messages came otherwise than in the parameter for messages. Each of the `others` is
     one more conversation that is answered, too.
+
+    A `body` in the form of the model's API stands in place of messages, functions and sampling.
+    `server_tools` are those of the provider's own tools that it offers the model, and `user` is the
+    id that the client gives its user.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -57,6 +63,9 @@ class TurnRequest:
     idle: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    server_tools: tuple[str, ...] = ()
+    user: str = ""
 
     @property
     def answers(self) -> int:

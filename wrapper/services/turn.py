@@ -246,6 +246,10 @@ class Turn:
 
     An engine that asks the model several times calls `may_go_on` before each further request, after
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
+
+    With a `body`, which has the form of the model's API, the engine passes that on instead of
+    messages, system prompt and functions, and yields the API's own events. The model is `model`,
+    whatever the body says, and it is asked once. Only plain turns have a body.
     """
 
     model: str
@@ -264,4 +268,5 @@ class Turn:
     thinking: ThinkingMode = "budget"
     effort_param: str = field(default="reasoning_effort", compare=False)
     adapted: tuple[str, ...] = field(default=(), compare=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)

@@ -93,6 +93,12 @@ class Settings:
         "(without). plain suits chat interfaces and clients with tools of their own.",
         ("agent", "plain"),
     )
+    messages_server_tools: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "The provider's own tools that requests of the Messages API may offer the model, such as "
+        "web_search,web_fetch. They run at the provider and cost money. Default: none.",
+    )
     pool_size: int = integer(2, "Warm processes kept for the default profile.", not_negative)
     pool_size_other: int = integer(1, "Warm processes kept for the other profile.", not_negative)
     pool_rehearse: bool = flag(

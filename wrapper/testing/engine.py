@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.catalog import Model
-from wrapper.services.events import Ended, Ending, Event, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import (
+    Ended,
+    Ending,
+    Event,
+    RawEvent,
+    Spent,
+    Started,
+    TextDelta,
+    Usage,
+    Used,
+)
 from wrapper.services.turn import SessionKey, Turn
 
 Step = Event | float | Exception
@@ -23,6 +33,32 @@ def answer(text: str) -> list[Step]:
     return [Started("scripted-model"), TextDelta(text), used, Ended(Ending.DONE, usage, cost)]
 
 
+def raw_answer(text: str) -> list[Step]:
+    """Return the steps of a turn with a `body`, which answers *text*."""
+    started, used, ended = (step for step in answer(text) if not isinstance(step, TextDelta))
+    return [started, *map(RawEvent, _raw_events(text)), used, ended]
+
+
+def _raw_events(text: str) -> Iterator[dict[str, Any]]:
+    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "content": []}
+    stop = {"stop_reason": None, "stop_sequence": None}
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    model = {"model": "scripted-model"}
+    yield {"type": "message_start", "message": {**message, **model, **stop, "usage": usage}}
+    block = {"type": "text", "text": ""}
+    yield {"type": "content_block_start", "index": 0, "content_block": block}
+    delta = {"type": "text_delta", "text": text}
+    yield {"type": "content_block_delta", "index": 0, "delta": delta}
+    yield {"type": "content_block_stop", "index": 0}
+    ending = {**stop, "stop_reason": "end_turn"}
+    yield {"type": "message_delta", "delta": ending, "usage": {"output_tokens": 2}}
+    yield {"type": "message_stop"}
+
+
+def _hello(turn: Turn) -> list[Step]:
+    return answer("Hello.") if turn.body is None else raw_answer("Hello.")
+
+
 class ScriptedEngine:
     """Plays *script(turn)*: it yields events, waits for seconds, and raises errors.
 
@@ -30,9 +66,11 @@ class ScriptedEngine:
     run, and `running` is how many are running.
     """
 
+    takes_bodies = True
+
     def __init__(
         self,
-        script: Callable[[Turn], Iterable[Step]] = lambda turn: answer("Hello."),
+        script: Callable[[Turn], Iterable[Step]] = _hello,
         last: Iterable[Event] = (),
     ):
         self._script = script

@@ -9,12 +9,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from typing import get_args
 
 from wrapper.errors import ApiError
 from wrapper.services.catalog import Model
-from wrapper.services.engine import Engine
-from wrapper.services.events import Ended, Event, Started, TextDelta, Used, sum_usage
+from wrapper.services.engine import Engine, takes_bodies
+from wrapper.services.events import (
+    Ended,
+    Event,
+    RawEvent,
+    Started,
+    TextDelta,
+    Used,
+    sum_usage,
+)
 from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.services.turn_loop import LEAVING_SECONDS, TurnLoop
 
@@ -31,9 +40,10 @@ def check_engine(make: Callable[[], Engine], turn: Turn, endless: Turn) -> None:
     """Raise AssertionError if the engines that *make* returns do not fulfil `Engine`'s contract.
 
     The answer to *turn* is text. *endless* must run for half a minute or more once it has begun.
-    This runs about ten turns, which may cost money.
+    This runs about ten turns, which may cost money. One of them has a `body` if the engine takes
+    such turns.
     """
-    for check in (_check_life, _check_turns, _check_abandoned):
+    for check in (_check_life, _check_turns, _check_bodies, _check_abandoned):
         engine = make()
         try:
             check(engine, turn, endless)
@@ -85,6 +95,21 @@ def _check_turns(engine: Engine, turn: Turn, endless: Turn) -> None:
     with ThreadPoolExecutor(3) as threads:
         for played in [threads.submit(_play, engine, turn) for _ in range(3)]:
             _check_answer(played.result(2 * TURN_SECONDS)[0])
+
+
+def _check_bodies(engine: Engine, turn: Turn, endless: Turn) -> None:
+    """Check a turn with a body, which is answered by the events of the model's API."""
+    if not takes_bodies(engine):
+        return
+    texts = [part for message in turn.messages for part in message.parts if isinstance(part, str)]
+    messages = [{"role": "user", "content": "".join(texts)}]
+    body = {"model": "another", "max_tokens": 100, "messages": messages}
+    (events,) = _play(engine, replace(turn, messages=(), system=None, profile="plain", body=body))
+    _check_kinds(events)
+    _check_usage(events)
+    kinds = [event.data["type"] for event in events if isinstance(event, RawEvent)]
+    assert kinds[:1] == ["message_start"], f"the first raw event must be message_start: {kinds}"
+    assert kinds[-1] == "message_stop", f"the last raw event must be message_stop: {kinds}"
 
 
 def _check_abandoned(engine: Engine, turn: Turn, endless: Turn) -> None:
@@ -140,6 +165,10 @@ def _check_answer(events: list[Event]) -> None:
     assert any(isinstance(event, TextDelta) and event.text for event in events), (
         "the answer must have text"
     )
+    _check_usage(events)
+
+
+def _check_usage(events: list[Event]) -> None:
     ended = events[-1]
     assert isinstance(ended, Ended), f"a turn's last event must be Ended, not {ended}"
     used = [event for event in events if isinstance(event, Used)]

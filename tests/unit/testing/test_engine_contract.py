@@ -8,17 +8,24 @@ import pytest
 
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage, Used
 from wrapper.testing import ScriptedEngine, check_engine, say
-from wrapper.testing.engine import answer
+from wrapper.testing.engine import answer, raw_answer
 
 TURN, ENDLESS = say("Hello."), say("Go on.")
 BEGUN = Started("scripted-model")
 DONE = answer("Hello.")
+RAW = raw_answer("Hello.")
 GOING_ON = (BEGUN, TextDelta("More."), 3600.0)
 
 
-def script(*steps, endless=GOING_ON):
+def script(*steps, endless=GOING_ON, bodies=RAW):
     """Return a script: *steps* as the answer, and *endless* for the endless turn."""
-    return lambda turn: endless if turn == ENDLESS else (steps or DONE)
+
+    def play(turn):
+        if turn.body is not None:
+            return bodies
+        return endless if turn == ENDLESS else (steps or DONE)
+
+    return play
 
 
 def check(engine=ScriptedEngine, **scripts):
@@ -47,6 +54,33 @@ def test_bad_answers(steps, message):
     """Missing or misplaced events are reported."""
     with pytest.raises(AssertionError, match=message):
         check(steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (DONE, "first raw event must be message_start"),
+        (RAW[:-3] + RAW[-2:], "last raw event must be message_stop"),
+        ((*RAW[:-1], Ended(Ending.DONE, Usage(output=7), 0.1)), "but the last Used has"),
+        (RAW[1:], "must begin with Started"),
+    ],
+    ids=["no raw events", "no end", "other use", "no start"],
+)
+def test_bad_bodies(steps, message):
+    """An engine that takes bodies has to answer them with the events of the model's API."""
+    with pytest.raises(AssertionError, match=message):
+        check(bodies=steps)
+
+
+class Bodiless(ScriptedEngine):
+    """Does not take bodies."""
+
+    takes_bodies = False
+
+
+def test_without_bodies():
+    """An engine that does not take bodies gets none."""
+    check(Bodiless, bodies=())
 
 
 def test_usage_before_start():

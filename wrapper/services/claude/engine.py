@@ -79,6 +79,8 @@ class ClaudeEngine:
     told if the CLI must not serve.
     """
 
+    takes_bodies = True
+
     def __init__(
         self,
         settings: Settings,

@@ -39,6 +39,7 @@ class Policy:
         most = principal.concurrent_turns
         if most is not None and request.answers > most:
             _refuse("n", request.answers, "concurrent_turns", most, principal)
+        self._check_server_tools(request, principal)
         profile = self._profile(request, principal)
         if profile == "plain":
             if request.allowed_tools:
@@ -65,6 +66,16 @@ class Policy:
             or runs == self._catalog.resolve(allowed)
             for allowed in principal.models
         )
+
+    def _check_server_tools(self, request: TurnRequest, principal: Principal) -> None:
+        """Refuse a tool that runs at the provider, unless both settings and key name it."""
+        limits = {"MESSAGES_SERVER_TOOLS": self._settings.messages_server_tools}
+        if principal.tools is not None:
+            limits["tools"] = principal.tools
+        for named, most in limits.items():
+            for tool in request.server_tools:
+                if tool not in most:
+                    _refuse("tools", tool[:100], named, ", ".join(most) or "none", principal)
 
     def _profile(self, request: TurnRequest, principal: Principal) -> str:
         plain = principal.profile == "plain"

@@ -36,6 +36,9 @@ def build_turn(
     *before* are the messages that its *session* holds. Raises InvalidRequest if the conversation
     cannot be sent to the model, or if *strict*, cannot be sent unchanged.
     """
+    if request.body is not None:
+        profile = grant.profile
+        return Turn(model, (), profile=profile, principal=principal, body=request.body)
     conversation = (*before, *request.messages)
     known = len(conversation) - len(request.listed)
     adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)

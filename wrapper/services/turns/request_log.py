@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wrapper.errors import ApiError, ClientGone, QuotaExceeded
@@ -14,8 +14,11 @@ from wrapper.services.principal import Caller
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
-from wrapper.services.turn import Message
+from wrapper.services.turn import Turn
 from wrapper.services.turns.draft import Draft
+
+# Clients choose these ids. Claude Code's user id has three parts.
+LONGEST_ID = 256
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,8 @@ class RequestLog:
     """Gathers the facts about a request. When it is closed it logs them, and counts them.
 
     A failed turn is a warning, whatever failed: the gateway had found nothing wrong with the
-    request. A client that leaves is none. The log has the text of *messages* only if they are
-    given. Without *signals*, the app around the gateway does not learn about the request.
+    request. A client that leaves is none. The log has the texts of the *conversation* only if they
+    are given. Without *signals*, the app around the gateway does not learn about the request.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class RequestLog:
         timing: Timing,
         metrics: Metrics,
         signals: Signals | None = None,
-        messages: Sequence[Message] | None = None,
+        conversation: Iterable[Sequence[str]] | None = None,
     ):
         self.timing = timing
         self._profile = draft.grant.profile
@@ -54,10 +57,15 @@ class RequestLog:
             "prompt_tokens": 0,
             "completion_tokens": 0,
         }
-        origin = {"client": caller.address, "session": draft.request.session_id}
+        origin = {
+            "client": caller.address,
+            "session": draft.request.session_id,
+            "client_session": caller.client_session[:LONGEST_ID],
+            "user": draft.request.user[:LONGEST_ID],
+        }
         self._facts |= {name: value for name, value in origin.items() if value}
-        if messages is not None:
-            self._facts["messages"] = [[m.role, *map(str, m.parts)] for m in messages]
+        if conversation is not None:
+            self._facts["messages"] = [*conversation]
 
     def begin(self) -> None:
         """Note that the request's turns are about to run."""
@@ -115,6 +123,22 @@ class RequestLog:
             self._metrics.failed(outcome)
         if self._signals:
             self._signals.finish(outcome)
+
+
+def conversation_of(turn: Turn) -> Iterator[Sequence[str]]:
+    """Yield the role of each message and its texts."""
+    if turn.body is None:
+        yield from ((message.role, *map(str, message.parts)) for message in turn.messages)
+        return
+    for message in turn.body["messages"]:
+        content = message["content"]
+        texts = [content] if isinstance(content, str) else map(_text_of, content)
+        yield message["role"], *texts
+
+
+def _text_of(block: Mapping[str, Any]) -> str:
+    """Return the text of *block*, or its type if it is another kind of block."""
+    return str(block.get("text", f"<{block.get('type')}>"))
 
 
 def facts_of_error(error: Exception) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from wrapper.services.sessions.session_turn import Replay, SessionTurn, Stateles
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
-from wrapper.services.turn import Message, Turn
+from wrapper.services.turn import Turn
 from wrapper.services.turn_loop import TurnLoop
 from wrapper.services.turns.answers import Answers, Remember
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
-from wrapper.services.turns.request_log import RequestLog
+from wrapper.services.turns.request_log import RequestLog, conversation_of
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
 from wrapper.services.turns.usage_recorder import UsageRecorder
@@ -130,7 +130,7 @@ class TurnService:
         return Run(
             Replay(session_turn.replay()),
             opening.watchdog,
-            self._log(opening, ()),
+            self._log(opening),
             self._recorder(opening.caller),
             Answers(opening.request.n),
             notes=notes,
@@ -149,7 +149,7 @@ class TurnService:
             opening, (path for each in turns for path in each.adapted)
         )
         signals = self._observers.signals(turn, caller.request_id)
-        log = self._log(opening, turn.messages, signals)
+        log = self._log(opening, turn, signals)
         recorder = self._recorder(caller)
         remember = opening.remember or partial(
             session_turn.remember,
@@ -197,16 +197,17 @@ class TurnService:
         return TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
 
     def _log(
-        self, opening: _Opening, messages: Sequence[Message], signals: Signals | None = None
+        self, opening: _Opening, turn: Turn | None = None, signals: Signals | None = None
     ) -> RequestLog:
-        """Return the request's log, which gets the *messages* only if settings allow that."""
+        """Return the request's log, which gets the texts of *turn* only if settings allow that."""
+        logged = turn if self._settings.log_prompts else None
         return RequestLog(
             opening.caller,
             opening.draft,
             timing=opening.timing,
             metrics=self._observers.metrics,
             signals=signals,
-            messages=messages if self._settings.log_prompts else None,
+            conversation=conversation_of(logged) if logged else None,
         )
 
     def _recorder(self, caller: Caller) -> UsageRecorder:

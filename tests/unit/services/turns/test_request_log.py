@@ -43,7 +43,7 @@ def told(caplog):
 def record_of(clock=None, prompts=False, draft=DRAFT, caller=CALLER):
     timing = Timing(clock or Clock())
     messages = MESSAGES if prompts else None
-    return RequestLog(caller, draft, timing=timing, metrics=NullMetrics(), messages=messages)
+    return RequestLog(caller, draft, timing=timing, metrics=NullMetrics(), conversation=messages)
 
 
 def test_done(told):

@@ -25,8 +25,10 @@ from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
+from wrapper.services.claude.protocol.raw_parser import RawParser
 from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
+from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Event
 from wrapper.services.turn import Turn
@@ -56,14 +58,7 @@ class Conversation:
         self._sent = sent
         self._setup = set_up(lease, turn)
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
-        self._parser = StreamParser(
-            turn.sampling.stop,
-            names_of(turn),
-            answer_name(turn),
-            UsageCounter(lease.state.result if lease.state else None),
-            resumed=lease.state is not None,
-            prefix=cache(partial(prefix_of, turn)),
-        )
+        self._parser = _make_parser(turn, lease.state)
         self._rounds = RoundLimit(turn, self._parser)
         self._outcome = Outcome(turn, self._setup.state)
         self._notice = ""
@@ -151,7 +146,7 @@ class Conversation:
         elif subtype == "status":
             self._sent()
         elif subtype.startswith("model_refusal"):
-            self._parser.refuse()
+            self._parser.refuse(data)
         elif subtype == "api_retry":
             self._retried = True
             # Once the model has begun, waiting costs less than starting again.
@@ -172,10 +167,7 @@ class Conversation:
         parser, result = self._parser, self._transport.result
         if (used := parser.usage.used(result)).spent:
             yield used
-        if (answer := (result or {}).get("structured_output")) is not None:
-            yield from parser.answer(answer)
-        else:
-            yield from parser.answer_in_words()
+        yield from parser.rest(result)
         if ended := parser.end(result):
             yield ended
             return
@@ -188,6 +180,20 @@ class Conversation:
             raise BadGateway(BROKEN_OFF)
         gave_up = self._process.profile.asks_again and not (self._retried or parser.started)
         raise error_of(result, self._notice, gave_up=gave_up)
+
+
+def _make_parser(turn: Turn, state: ProcessState | None) -> TurnParser:
+    usage, resumed = UsageCounter(state.result if state else None), state is not None
+    if turn.body is not None:
+        return RawParser(usage, resumed=resumed)
+    return StreamParser(
+        turn.sampling.stop,
+        names_of(turn),
+        answer_name(turn),
+        usage,
+        resumed=resumed,
+        prefix=cache(partial(prefix_of, turn)),
+    )
 
 
 def _expect_result(deadline: asyncio.Timeout) -> None:

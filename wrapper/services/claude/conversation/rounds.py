@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from wrapper.services.claude.protocol.initialize import last_round
-from wrapper.services.claude.protocol.stream_parser import StreamParser
+from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.turn import Turn
 
 ANSWER_SECONDS = 2.0
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.001
 class RoundLimit:
     """Ends *turn* after its last round of tool use, or when its key's budget is spent."""
 
-    def __init__(self, turn: Turn, parser: StreamParser):
+    def __init__(self, turn: Turn, parser: TurnParser):
         self._turn = turn
         self._parser = parser
         self._rounds = 0

@@ -41,6 +41,8 @@ class ParkedProcess:
     def continues(self, turn: Turn) -> bool:
         """Say whether *turn* continues the conversation that the process knows."""
         known = self.state.known
+        if not known:  # a turn with a body has no messages
+            return True
         return len(known) < len(turn.messages) and turn.messages[: len(known)] == known
 
     def matches(self, turn: Turn, workspace: str | None) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
+from wrapper.json_text.precision import write_exact
 from wrapper.services.claude.protocol.content_blocks import (
     blocks_of,
     forces_a_call,
@@ -14,6 +14,7 @@ from wrapper.services.claude.protocol.content_blocks import (
 )
 from wrapper.services.claude.protocol.initialize import initialize_request, late_prompt
 from wrapper.services.claude.protocol.mcp_server import PREFIX, SERVER, mcp_functions
+from wrapper.services.claude.protocol.raw_body import body_of, effort_of
 from wrapper.services.turn import Effort, Message, ToolCall, ToolResult, Turn
 
 Frame = dict[str, Any]
@@ -86,12 +87,11 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
     sampling = turn.sampling
     variables = {
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(sampling.max_tokens) if sampling.max_tokens else "",
-        "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
+        "CLAUDE_CODE_EXTRA_BODY": write_exact(extra) if extra else "",
     }
-    effort = None if sampling.effort == "none" else sampling.effort
     flags = {
         "model": turn.model,
-        "effortLevel": EFFORT_LEVELS.get(effort, effort) if effort else None,
+        "effortLevel": effort_level(turn),
         "env": variables,
         "permissions": {
             "allow": [
@@ -108,6 +108,14 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
             {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": thinking_budget(turn)},
         ),
     ]
+
+
+def effort_level(turn: Turn) -> str | None:
+    """Return Claude Code's word for the turn's effort, None where it is not asked to think."""
+    if turn.body is not None:
+        return effort_of(turn.body)
+    effort = turn.sampling.effort
+    return None if effort in (None, "none") else EFFORT_LEVELS.get(effort, effort)
 
 
 def _directory(workspace: str | None) -> Iterator[Frame]:
@@ -127,6 +135,8 @@ def extra_body(turn: Turn) -> Frame:
     Claude Code does not know them, and so adds, truncates, shrinks and runs nothing; and a long
     history costs no more than a short one.
     """
+    if turn.body is not None:
+        return body_of(turn)
     sampling = turn.sampling
     body: Frame = tools_of(turn)
     if turn.profile == "plain":
@@ -145,8 +155,11 @@ def thinking_budget(turn: Turn) -> int | None:
     """Return the thinking budget in tokens: 0 for none, None for Claude Code's own choice.
 
     The API refuses thinking beside sampling parameters or a forced call, and a budget that is not
-    below max_tokens.
+    below max_tokens. A body says itself how the model thinks. With a budget Claude Code adds no
+    temperature to it.
     """
+    if turn.body is not None:
+        return SMALLEST_THINKING
     sampling = turn.sampling
     limit = sampling.max_tokens
     sampled = sampling.temperature is not None or sampling.top_p is not None

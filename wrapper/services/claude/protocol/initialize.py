@@ -47,7 +47,7 @@ def last_round(turn: Turn) -> int | None:
     The client runs its functions itself, so that a plain turn ends after the first round.
     """
     if turn.profile == "plain":
-        return 1 if turn.functions or turn.output_schema else None
+        return 1 if turn.functions or turn.output_schema or turn.body is not None else None
     return turn.permissions.max_turns
 
 

@@ -11,42 +11,15 @@ from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_text_of
 from wrapper.services.claude.errors import BROKEN_OFF
 from wrapper.services.claude.protocol.answer_text import AnswerText, StructuredAnswer
-from wrapper.services.claude.protocol.event_order import EventOrder
 from wrapper.services.claude.protocol.thinking_reader import ThinkingReader, as_text
 from wrapper.services.claude.protocol.tool_blocks import ToolBlocks
+from wrapper.services.claude.protocol.turn_parser import CUT_SHORT, ENDINGS, Raw, TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import (
-    Ended,
-    Ending,
-    Event,
-    Started,
-    TextDelta,
-    sum_usage,
-)
-
-Raw = dict[str, Any]
-
-ENDINGS = {
-    "end_turn": Ending.DONE,
-    "stop_sequence": Ending.DONE,
-    "pause_turn": Ending.DONE,
-    "max_tokens": Ending.LENGTH,
-    "model_context_window_exceeded": Ending.LENGTH,
-    "refusal": Ending.REFUSED,
-    "max_turns": Ending.LENGTH,
-    "budget": Ending.BUDGET,
-    "calls": Ending.CALLS,
-}
-# After these Claude Code asks the model to continue.
-CUT_SHORT = {"max_tokens"}
+from wrapper.services.events import Ending, Event, Started, TextDelta
 
 
-class StreamParser:
-    """Parses the raw Messages API events of one turn's main thread.
-
-    The answer may be complete before the process is done: `cut` at a stop sequence while the model
-    still writes, or `limited` at max_tokens, where Claude Code asks the model to continue. Once it
-    has asked, `went_on` is true. Later events then count for nothing but usage.
+class StreamParser(TurnParser):
+    """Parses the raw events into the turn's events.
 
     *functions* maps upstream names to the client's names. *answer_tool* is the tool whose input is
     the answer, in place of text; it is empty where Claude Code reports the answer in its result.
@@ -62,57 +35,26 @@ class StreamParser:
         resumed: bool = False,
         prefix: Callable[[], str] = str,
     ):
-        self.usage = usage or UsageCounter()
-        self._resumed = resumed
-        self._order = EventOrder()
+        super().__init__(usage, resumed=resumed)
         self._text = AnswerText(stops)
         self._structured = None if answer_tool is None else StructuredAnswer(answer_tool)
         self._tools = ToolBlocks(functions, self._structured)
         self._thinking = ThinkingReader(prefix)
-        self._stop_reason: str | None = None
-        self._abandoned = False
-        self.limited = False
-        self.went_on = False
-
-    @property
-    def started(self) -> bool:
-        """Say whether the model has begun to answer."""
-        return self.usage.model is not None
 
     @property
     def cut(self) -> bool:
-        """Say whether a stop sequence has ended the answer."""
         return self._text.cut
 
     @property
     def called(self) -> bool:
-        """Say whether the model ended its answer with calls that the client has to run."""
         return self._stop_reason == "calls"
 
-    @property
-    def broke_off(self) -> bool:
-        """Say whether the last message has no stop reason."""
-        return self.started and self._stop_reason is None
-
-    @property
-    def answering(self) -> bool:
-        """Say whether a message that counts is not complete yet."""
-        return self.broke_off and not self.cut
-
     def read(self, event: Raw) -> Iterator[Event]:
-        """Yield the events that one Messages API event stands for.
-
-        Raises BadGateway if an answer begins again, or if events come in an impossible order.
-        """
-        kind = str(event.get("type"))
         if self.cut or self.limited:
-            self._read_usage(kind, event)
+            self._read_usage(event)
             return
-        if _is_aborted(event):
-            self._order.abandon()
-        else:
-            self._order.check(kind)
-        match kind:
+        self._follow_order(event)
+        match event.get("type"):
             case "message_start":
                 yield from self._start_message(event["message"])
             case "content_block_start":
@@ -126,7 +68,12 @@ class StreamParser:
             case "message_delta":
                 yield from self._end_message(event)
 
-    def answer(self, output: Any) -> Iterator[Event]:
+    def rest(self, result: Raw | None) -> Iterator[Event]:
+        if (output := (result or {}).get("structured_output")) is not None:
+            return self._answer(output)
+        return self._answer_in_words()
+
+    def _answer(self, output: Any) -> Iterator[Event]:
         """Yield the answer that Claude Code's result holds as *output*, and end the turn.
 
         The text is the model's own where possible: Claude Code may have rounded its numbers.
@@ -137,7 +84,7 @@ class StreamParser:
         else:
             yield TextDelta(json.dumps(output, ensure_ascii=False))
 
-    def answer_in_words(self) -> Iterator[Event]:
+    def _answer_in_words(self) -> Iterator[Event]:
         """Yield the text that an agent ended with, where Claude Code's result has no output.
 
         Claude Code asks the model again then; the reply to that is no answer to the user.
@@ -146,34 +93,8 @@ class StreamParser:
         if text and self._stop_reason == "end_turn":
             yield TextDelta(text)
 
-    def refuse(self) -> None:
-        """Record a refusal. Claude Code reports it apart and keeps the API's stop reason back."""
-        self._stop_reason = "refusal"
-
-    def exhaust(self, limit: str) -> None:
-        """Record that a *limit*, max_turns or budget, ends the turn before the next round."""
-        if self._stop_reason not in ENDINGS:
-            self._stop_reason = limit
-
-    def abandon(self) -> None:
-        """Record that nobody waits for the answer any more."""
-        self._abandoned = True
-
-    def end(self, result: Raw | None) -> Ended | None:
-        """Return how the turn ended, or None if neither the model nor the client ended it."""
-        ending = Ending.DONE if self.cut else ENDINGS.get(self._stop_reason or "")
-        if ending is None and self._abandoned:
-            ending = Ending.ABANDONED
-        if ending is None:
-            return None
-        usage = sum_usage(spent.usage for spent in self.usage.used(result).spent.values())
-        return Ended(ending, usage, self.usage.cost(result))
-
-    def _read_usage(self, kind: str, event: Raw) -> None:
-        """Read what comes after the end of the answer: its usage, and whether a message follows."""
-        self.went_on = self.went_on or kind == "message_start"
-        if kind == "message_delta" and not self.went_on:
-            self.usage.stop(event.get("usage"))
+    def _ending(self) -> Ending | None:
+        return Ending.DONE if self.cut else super()._ending()
 
     def _start_message(self, message: Raw) -> Iterator[Event]:
         if self._text.unfinished:
@@ -222,8 +143,3 @@ class StreamParser:
             return "calls"
         answered = self._structured is not None and self._structured.given
         return "end_turn" if reason == "tool_use" and answered else reason
-
-
-def _is_aborted(event: Raw) -> bool:
-    """Say whether Claude Code ends a message that the API broke off, maybe within a block."""
-    return event.get("type") == "message_delta" and not event["delta"].get("stop_reason")

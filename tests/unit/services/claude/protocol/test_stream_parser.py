@@ -162,7 +162,7 @@ def test_endings(reason, ending):
 def test_refusal_reported_by_the_cli(after):
     """A refusal that Claude Code reports in place of the API ends the turn as a refusal."""
     parser, _ = read(start(), text("a"))
-    parser.refuse()
+    parser.refuse({})
     for raw in after:
         list(parser.read(raw))
     assert parser.end(None).ending is Ending.REFUSED
@@ -503,7 +503,7 @@ def test_answer_of_the_result():
     """If the result holds the answer, nothing before it is text."""
     parser, events = called(start(), text("Well."), *use(0, "S", "{}"), stop("x"), answer="")
     assert events == [ToolUse("S", "{}")]
-    assert list(parser.answer({"a": "ü"})) == [TextDelta('{"a": "ü"}')]
+    assert list(parser.rest({"structured_output": {"a": "ü"}})) == [TextDelta('{"a": "ü"}')]
     assert parser.end(None).ending is Ending.DONE
 
 
@@ -518,7 +518,7 @@ def test_answer_as_it_was_written(output, text):
     """The answer is the model's own text, if the result has the same value."""
     written = '{"id":1234567890123456789, "one": 1.0}'
     raw = (start(), *use(0, STRUCTURED, written), stop("x"))
-    assert list(called(*raw, answer="")[0].answer(output)) == [TextDelta(text)]
+    assert list(called(*raw, answer="")[0].rest({"structured_output": output})) == [TextDelta(text)]
 
 
 def test_answer_in_words():
@@ -540,11 +540,11 @@ def test_answer_in_words_of_an_agent():
         start(), text("{}"), stop("end_turn"), start(), text("I have."), stop("end_turn"), answer=""
     )
     assert events == []
-    assert list(parser.answer_in_words()) == [TextDelta("{}")]
+    assert list(parser.rest(None)) == [TextDelta("{}")]
 
 
 def test_no_answer_in_words():
     """Text beside a tool use is no answer, and neither is one cut short."""
     for reason in ("tool_use", "max_tokens"):
         parser, _ = called(start(), text("{}"), stop(reason), answer="")
-        assert list(parser.answer_in_words()) == []
+        assert list(parser.rest(None)) == []

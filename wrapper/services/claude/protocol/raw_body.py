@@ -1,0 +1,41 @@
+"""The request body of a turn that brings its own, without anything that Claude Code would add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wrapper.services.catalog import capabilities_of
+from wrapper.services.turn import Turn
+
+Json = dict[str, Any]
+
+# Claude Code sets these itself. With another model in its body, a request would count as one of
+# the model that Claude Code knows of.
+OWN = ("model", "stream")
+EFFORT_LEVELS = ("low", "medium", "high", "xhigh", "max")
+# Claude Code's own default differs from model to model. This is the API's.
+DEFAULT_EFFORT = "high"
+
+
+def body_of(turn: Turn) -> Json:
+    """Return the fields that replace those of Claude Code's own body: the turn's, and no others.
+
+    What a field that is absent stands for is written out, or Claude Code would send its own.
+    """
+    body = {name: value for name, value in (turn.body or {}).items() if name not in OWN}
+    return {**_absent(turn), **body}
+
+
+def effort_of(body: Mapping[str, Any]) -> str:
+    """Return the effort level for Claude Code, which merges its own into a body without one."""
+    effort = (body.get("output_config") or {}).get("effort")
+    return effort if effort in EFFORT_LEVELS else DEFAULT_EFFORT
+
+
+def _absent(turn: Turn) -> Json:
+    absent: Json = {"system": [], "tools": [], "metadata": {}}
+    if not capabilities_of(turn.model).reasoning_effort:  # it cannot think, and takes no more
+        return absent
+    thinking = "adaptive" if turn.thinking == "always" else "disabled"
+    return {**absent, "context_management": {"edits": []}, "thinking": {"type": thinking}}
