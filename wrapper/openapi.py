@@ -16,8 +16,10 @@ from werkzeug.routing import Rule
 
 from wrapper.json_text import Json
 from wrapper.routes.blueprint import NAMES
+from wrapper.routes.dialects import ANTHROPIC, OPENAI, Dialect, dialect_of, prefix_of
 from wrapper.routes.headers import (
     COMMON,
+    MESSAGE_REQUEST_ID,
     PROCESSING,
     RATES,
     REQUEST_ID,
@@ -27,7 +29,6 @@ from wrapper.routes.headers import (
 )
 from wrapper.routes.operation import Operation, operation_of
 from wrapper.schemas.base import BaseSchema, SchemaLike, nullable
-from wrapper.schemas.errors import ErrorSchema
 from wrapper.version import __version__
 
 TITLE = "claude-code-gateway"
@@ -43,6 +44,7 @@ TEXT = {"type": "string"}
 # The headers of all responses, and those of all errors.
 HEADERS: dict[str, Json] = {
     REQUEST_ID: {"required": True, "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"}},
+    MESSAGE_REQUEST_ID: {"required": True, "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"}},
     PROCESSING: {"required": True, "schema": {"type": "integer", "minimum": 0}},
     SHOULD_RETRY: {"schema": {**TEXT, "enum": ["true", "false"]}},
     RETRY_AFTER: {"schema": {"type": "integer", "minimum": 0}},
@@ -67,6 +69,7 @@ ERRORS = {
     502: "Claude Code is missing, ended early, or sent something unexpected.",
     503: "No process is available, the gateway is shutting down, or the provider is overloaded.",
     504: "The turn exceeded its time limit.",
+    529: "The provider is overloaded.",
 }
 # The headers that only some errors have.
 ERROR_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",)}
@@ -95,7 +98,10 @@ def build_document(app: Flask, *, needs_key: bool) -> Json:
     for status, meaning in ERRORS.items():
         common = (SHOULD_RETRY, *ERROR_HEADERS.get(status, ()))
         own = {**TIMING, **(RATES if status == 429 else {})}
-        spec.components.response(_error(status), _response(meaning, ErrorSchema, common, own))
+        for dialect in (OPENAI, ANTHROPIC):
+            ids = tuple(name for name in dialect.id_headers if name not in COMMON_HEADERS)
+            response = _response(meaning, dialect.schema, (*ids, *common), own)
+            spec.components.response(_error(status, dialect), response)
     for rule in gateway_rules(app):
         spec.path(path_of(rule), operations=_operations(app, rule, needs_key))
     return spec.to_dict()
@@ -120,13 +126,19 @@ def methods_of(rule: Rule) -> list[str]:
 
 def _operations(app: Flask, rule: Rule, needs_key: bool) -> Json:
     view = app.view_functions[rule.endpoint]
-    return {method: _operation(rule, method, view, needs_key) for method in methods_of(rule)}
+    prefix = prefix_of(app)
+    return {
+        method: _operation(rule, method, view, prefix, needs_key) for method in methods_of(rule)
+    }
 
 
-def _operation(rule: Rule, method: str, view: Callable[..., Any], needs_key: bool) -> Json:
+def _operation(
+    rule: Rule, method: str, view: Callable[..., Any], prefix: str, needs_key: bool
+) -> Json:
     declared = operation_of(view)
     needs_key = needs_key and declared.needs_key
     summary, _, description = (inspect.getdoc(view) or "").partition("\n")
+    dialect = dialect_of(path_of(rule), prefix)
     operation: Json = {
         "operationId": re.sub(r"\W+", "_", method + path_of(rule)).strip("_"),
         "tags": [rule.endpoint.split(".")[-2]],
@@ -134,7 +146,7 @@ def _operation(rule: Rule, method: str, view: Callable[..., Any], needs_key: boo
         "description": description.strip(),
         "parameters": [*_path_parameters(rule, declared), *_query(declared)],
         "requestBody": _body(declared),
-        "responses": _responses(declared, bool(rule.arguments), needs_key),
+        "responses": _responses(declared, dialect, bool(rule.arguments), needs_key),
         "security": [{name: []} for name in SCHEMES] if needs_key else [{}],
     }
     return {name: value for name, value in operation.items() if value}
@@ -164,16 +176,18 @@ def _body(declared: Operation) -> Json | None:
     return {"required": True, "content": {JSON_TYPE: content}}
 
 
-def _responses(declared: Operation, has_parameters: bool, needs_key: bool) -> Json:
+def _responses(
+    declared: Operation, dialect: Dialect, has_parameters: bool, needs_key: bool
+) -> Json:
     statuses = _statuses(declared, has_parameters, needs_key)
-    responses: dict[int, Any] = {status: _error(status) for status in statuses}
+    responses: dict[int, Any] = {status: _error(status, dialect) for status in statuses}
     for status, shape in declared.answers.items():
         responses[status] = _response(HTTPStatus(status).phrase, shape, own=declared.headers)
     if declared.text:
         responses[200] = _response(declared.text, TEXT, kind=TEXT_TYPE)
     if declared.stream:
         ok = responses.setdefault(200, _response("OK", {}, own=declared.headers) | {"content": {}})
-        ok["content"][EVENTS_TYPE] = _events(declared.stream)
+        ok["content"][EVENTS_TYPE] = _events(declared.stream, dialect)
     return {str(status): responses[status] for status in sorted(responses)}
 
 
@@ -203,16 +217,16 @@ def _response(
     }
 
 
-def _events(shape: SchemaLike) -> Json:
+def _events(shape: SchemaLike, dialect: Dialect) -> Json:
     meaning = (
         "The JSON of each event. Chat completions end with [DONE] instead of JSON. "
         "An error after the answer has begun is sent as an event, and ends it."
     )
-    return {"schema": {"description": meaning, "anyOf": [shape, ErrorSchema]}}
+    return {"schema": {"description": meaning, "anyOf": [shape, dialect.schema]}}
 
 
-def _error(status: int) -> str:
-    return f"Error{status}"
+def _error(status: int, dialect: Dialect) -> str:
+    return f"{'Message' if dialect is ANTHROPIC else ''}Error{status}"
 
 
 class Plugin(MarshmallowPlugin):

@@ -14,6 +14,7 @@ from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas.messages.request import MESSAGE_REQUEST
 from wrapper.schemas.messages.response import MessageAnswerSchema, MessageEventSchema
 from wrapper.services.engine import takes_bodies
+from wrapper.services.fronts.message_errors import OVERLOADED_STATUS
 from wrapper.services.fronts.messages import MessagesPresenter
 from wrapper.services.request import TurnRequest
 
@@ -25,7 +26,7 @@ messages = Blueprint("messages", __name__)
     body=MESSAGE_REQUEST,
     answers={200: MessageAnswerSchema},
     stream=MessageEventSchema,
-    errors=(401, 404, 429, 502, 503, 504),
+    errors=(401, 404, 429, 502, 503, 504, OVERLOADED_STATUS),
     headers=ANSWER,
     turns=True,
 )
