@@ -1,12 +1,14 @@
 """The presenter of the Messages API: a whole message is the sum of its events."""
 
+from typing import Any
+
 import pytest
 
 from wrapper.errors import BadGateway, Overloaded
 from wrapper.services.events import Ended, Ending, RawEvent, Started, Usage, Used
 from wrapper.services.fronts.messages import MessagesPresenter
 
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
@@ -36,7 +38,7 @@ def message_of(*blocks, delta=END, usage=None, **fields):
         {"type": "message_delta", "delta": delta, "usage": usage, **fields},
         {"type": "message_stop"},
     ]
-    items = [(0, Started("sonnet")), (0, Used({})), None]
+    items: list[Any] = [(0, Started("sonnet")), (0, Used({})), None]
     items += [(0, RawEvent(event)) for event in events]
     return MessagesPresenter().whole([*items, (0, Ended(Ending.DONE, Usage(), None))])
 
@@ -53,7 +55,7 @@ CALL = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
 THINKING = {"type": "thinking", "thinking": "", "signature": ""}
 CITED = {"type": "text", "text": "", "citations": []}
 PLACES = [{"type": "char_location", "start_char_index": at} for at in (0, 5)]
-CASES = {
+CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "text": (block(0, {"type": "text", "text": ""}, *text("Hel", "lo")), {"text": "Hello"}),
     "thinking": (
         block(
@@ -104,7 +106,7 @@ def test_order():
 def test_end():
     """The end of the stream completes the message's usage, and adds nothing to it."""
     delta = {"stop_reason": "stop_sequence", "stop_sequence": "END"}
-    management = {"applied_edits": []}
+    management: dict[str, Any] = {"applied_edits": []}
     message = message_of(
         delta=delta,
         usage={"input_tokens": None, "output_tokens": 9},

@@ -12,9 +12,9 @@ from wrapper.services.principal import LOCAL, Caller
 from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
-from wrapper.services.turn import Message
+from wrapper.services.turn import Message, Turn
 from wrapper.services.turns.draft import Draft
-from wrapper.services.turns.request_log import RequestLog
+from wrapper.services.turns.request_log import RequestLog, conversation_of
 
 DRAFT = Draft(TurnRequest(()), "sonnet", Grant("plain"), LOCAL)
 CALLER = Caller(request_id="req-1")
@@ -42,8 +42,10 @@ def told(caplog):
 
 def record_of(clock=None, prompts=False, draft=DRAFT, caller=CALLER):
     timing = Timing(clock or Clock())
-    messages = MESSAGES if prompts else None
-    return RequestLog(caller, draft, timing=timing, metrics=NullMetrics(), conversation=messages)
+    conversation = conversation_of(Turn("sonnet", MESSAGES)) if prompts else None
+    return RequestLog(
+        caller, draft, timing=timing, metrics=NullMetrics(), conversation=conversation
+    )
 
 
 def test_done(told):

@@ -1,6 +1,7 @@
 """The body of a turn that brings its own: as it came, without anything of Claude Code's."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from wrapper.services.turn import Turn
 MESSAGES = [{"role": "user", "content": "Hi"}]
 LEAST = {"model": "another", "max_tokens": 9, "messages": MESSAGES, "stream": True}
 SENT = {"max_tokens": 9, "messages": MESSAGES}
-NOTHING = {"system": [], "tools": [], "metadata": {}}
+NOTHING: dict[str, Any] = {"system": [], "tools": [], "metadata": {}}
 
 
 def turn(model="claude-sonnet-4-5", thinking="budget", **fields):

@@ -128,7 +128,7 @@ def sent(events):
     parser = RawParser()
     frames = (read_frame(json.dumps({"type": "e", "event": event}).encode()) for event in events)
     items = ((0, item) for frame in frames for item in parser.read(frame["event"]))
-    written = b"".join(map(TYPED.frame, MessagesPresenter().chunks(items)))
+    written = b"".join(TYPED.frame(chunk) for chunk in MessagesPresenter().chunks(items) if chunk)
     # A line ends with a line feed only: other separators may stand in a text.
     pieces = [piece.split("\n") for piece in written.decode().split("\n\n")[:-1]]
     for name, data in pieces:
