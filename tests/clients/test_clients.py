@@ -64,6 +64,9 @@ CLIENTS = {
     "strands": Client("strands", "strands_agent.py"),
     "openai for node": Client("node", "openai_node.mjs"),
     "openai for node, previous": Client("node-previous", "openai_node.mjs"),
+    "anthropic": Client("anthropic", "anthropic_python.py"),
+    "anthropic for node": Client("node", "anthropic_node.mjs"),
+    "chat anthropic": Client("anthropic", "anthropic_langchain.py"),
     "vercel ai": Client("node", "vercel_ai.mjs"),
     "vercel ai, previous": Client("node-previous", "vercel_ai.mjs"),
     "codex": Client("codex", "codex.mjs"),
@@ -114,6 +117,10 @@ def test_client(gateway, client, tmp_path, subtests):
 EXAMPLES = {
     "node.mjs": ("node", "You said: Say hello.\n"),
     "with_langchain.py": ("langchain", "You said: Write one line about the sea.\n"),
+    "messages.py": (
+        "anthropic",
+        "> get_temperature {'city': 'Oslo'}\nIt is 4 °C in Oslo.\n",
+    ),
 }
 
 
@@ -127,7 +134,7 @@ def test_example(gateway, tmp_path, name, environment, shown):
     done = subprocess.run(
         ["node" if node else str(client_folder / "bin" / "python"), program],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPENAI_BASE_URL": gateway.url},
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **_urls(gateway.url)},
         capture_output=True,
         text=True,
     )
@@ -149,8 +156,9 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
-        "OPENAI_BASE_URL": url,
+        **_urls(url),
         "OPENAI_API_KEY": "unused",
+        "ANTHROPIC_API_KEY": "unused",
         "CLIENT_MODEL": MODEL,
         "CLIENT_THINKS": THINKS,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise litellm downloads it
@@ -165,6 +173,11 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
         timeout=280,
     )
     return done, report
+
+
+def _urls(url: str) -> dict[str, str]:
+    """Return the gateway's *url* as each library expects it."""
+    return {"OPENAI_BASE_URL": url, "ANTHROPIC_BASE_URL": url.removesuffix("/v1")}
 
 
 def _python(environment: Path, suite: str, report: Path) -> list[str]:

@@ -13,7 +13,7 @@ from wrapper.services.events import Ended, Ending, Usage
 from wrapper.settings import Settings
 from wrapper.smoke.checks import CHAT
 from wrapper.smoke.responses import RESPONSES
-from wrapper.testing.engine import ScriptedEngine, answer
+from wrapper.testing.engine import ScriptedEngine, answer, raw_answer
 
 KEY = "the-key"
 CHUNK = {"id": "1", "object": "chat.completion.chunk"}
@@ -40,6 +40,8 @@ class InProcessClient(smoke.Client):
 
 def counted(turn):
     """Return the steps of an answer whose usage grows with the conversation."""
+    if turn.body is not None:
+        return raw_answer("OK.")
     return [*answer("OK.")[:-1], Ended(Ending.DONE, Usage(input=len(turn.messages), output=2), 0.0)]
 
 

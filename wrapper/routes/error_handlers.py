@@ -19,6 +19,7 @@ from wrapper.services import resources
 from wrapper.services.turns.request_log import facts_of_error
 
 CHAT_ENDPOINT = "wrapper.chat.create_completion"
+MESSAGES_ENDPOINT = "wrapper.messages.create_message"
 # An nginx with another gateway behind it sends this header (deploy/nginx.conf). The redirect makes
 # it pass a request that was not begun here to that gateway. A client that sends the header itself
 # cannot name any other location of the nginx.
@@ -96,7 +97,7 @@ def _api_error(error: HTTPException) -> ApiError:
         case 404:
             return errors.UnknownUrl(
                 f"There is nothing at {request.method} {request.path[:200]}; chat completions are "
-                f"at POST {url_for(CHAT_ENDPOINT)}."
+                f"at POST {url_for(CHAT_ENDPOINT)}, and messages at {url_for(MESSAGES_ENDPOINT)}."
             )
         case 405 if request.headers.get("Upgrade", "").lower() == "websocket":
             why = f"{request.path} is not served over WebSockets; use POST."

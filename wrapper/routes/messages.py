@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from wrapper.errors import UnknownUrl
+from wrapper.notes import Notes
 from wrapper.routes.context import admit_caller, current_gateway, request_id
 from wrapper.routes.headers import ANSWER, note_headers
 from wrapper.routes.json_body import load
@@ -14,6 +15,7 @@ from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas.messages.request import MESSAGE_REQUEST
 from wrapper.schemas.messages.response import MessageAnswerSchema, MessageEventSchema
 from wrapper.services.engine import takes_bodies
+from wrapper.services.fronts.message_betas import ignored_betas
 from wrapper.services.fronts.message_errors import OVERLOADED_STATUS
 from wrapper.services.fronts.messages import MessagesPresenter
 from wrapper.services.request import TurnRequest
@@ -36,10 +38,16 @@ def create_message() -> Response:
     if not takes_bodies(gateway.engine):
         raise UnknownUrl("This gateway's engine does not serve the Messages API.")
     payload: TurnRequest = load(gateway.messages_schema)
+    betas = request.headers.get("anthropic-beta", "")
+    ignored = Notes(ignored_params=ignored_betas(betas, gateway.settings.messages_betas))
+
+    def name_notes(notes: Notes) -> dict[str, str]:
+        return note_headers(ignored | notes)
+
     presenter = MessagesPresenter(request_id())
     run = gateway.chat_service.open(payload, who)
     if payload.stream:
-        return stream_response(open_stream(run, presenter, framing=TYPED))
+        return stream_response(open_stream(run, presenter, name_notes, TYPED))
     with run:
         body = presenter.whole(run)
-    return reply(body, headers=note_headers(run.notes()))
+    return reply(body, headers=name_notes(run.notes()))

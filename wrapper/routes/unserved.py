@@ -1,4 +1,4 @@
-"""Paths of OpenAI's API that the gateway does not serve, and what to use instead."""
+"""Paths of the APIs that the gateway does not serve, and what to use instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 from flask import Blueprint, request, url_for
 
 from wrapper.errors import UnknownUrl
-from wrapper.routes.error_handlers import CHAT_ENDPOINT
+from wrapper.routes.error_handlers import CHAT_ENDPOINT, MESSAGES_ENDPOINT
 
 # Why a path with this first segment is not served, and what to use instead. {} is the path of chat
 # completions.
@@ -30,8 +30,16 @@ UNSERVED = {
     "vector_stores": "This gateway has no vector stores; use {}, with the relevant text in it.",
     "fine_tuning": "Claude cannot be fine-tuned here; give instructions in a system message at {}.",
 }
+# The same for paths below /messages. {} is the path of messages.
+UNSERVED_MESSAGES = {
+    "count_tokens": "Only the model's API can count exactly, and Claude Code, which talks to it, "
+    "asks it about prompts of its own alone; a wrong number would be worse than none. Use `usage` "
+    "in answers of {}.",
+    "batches": "This gateway has no batches; use {} for each request.",
+}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RULE = f"/<any({', '.join(UNSERVED)}):resource>"
+_MESSAGES_RULE = f"/messages/<any({', '.join(UNSERVED_MESSAGES)}):resource>"
 
 unserved = Blueprint("unserved", __name__)
 
@@ -41,5 +49,15 @@ unserved = Blueprint("unserved", __name__)
 @unserved.route(f"{_RULE}/<path:rest>", methods=METHODS)
 def refuse(resource: str, rest: str = "") -> NoReturn:
     """Explain why the path is not served, and what to use instead."""
-    reason = UNSERVED[resource].format(url_for(CHAT_ENDPOINT))
+    _refuse(UNSERVED[resource].format(url_for(CHAT_ENDPOINT)))
+
+
+@unserved.route(_MESSAGES_RULE, methods=METHODS)
+@unserved.route(f"{_MESSAGES_RULE}/<path:rest>", methods=METHODS)
+def refuse_message(resource: str, rest: str = "") -> NoReturn:
+    """Explain why the path below /messages is not served, and what to use instead."""
+    _refuse(UNSERVED_MESSAGES[resource].format(url_for(MESSAGES_ENDPOINT)))
+
+
+def _refuse(reason: str) -> NoReturn:
     raise UnknownUrl(f"There is nothing at {request.method} {request.path[:200]}. {reason}")

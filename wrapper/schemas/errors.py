@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from marshmallow import fields
+
 from wrapper.schemas.base import (
     BaseSchema,
     always,
@@ -26,6 +28,9 @@ class ErrorSchema(BaseSchema):
 class MessageErrorDetailSchema(BaseSchema):
     type = required_text()
     message = required_text()
+    details = fields.Dict(
+        keys=fields.String(), metadata=describe("What the libraries of the API's clients act on.")
+    )
 
 
 class MessageErrorSchema(BaseSchema):

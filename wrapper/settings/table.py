@@ -87,6 +87,12 @@ class Settings:
         "Parameters that are ignored and named in x-ignored-params, instead of refused with 400, "
         "such as logprobs,logit_bias.",
     )
+    messages_betas: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Betas of Anthropic's API for all requests of the plain profile, beside those that Claude "
+        "Code sends: advanced-tool-use-2025-11-20. Not with Bedrock and Vertex AI.",
+    )
     default_profile: str = choice(
         "agent",
         "The profile for requests that name none: agent (with Claude Code's tools) or plain "

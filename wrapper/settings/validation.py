@@ -17,6 +17,7 @@ from wrapper.settings.table import IGNORABLE, Settings
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 SETTING_SOURCES = ("user", "project", "local")
+BETA = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # A setting's name in a message, other than HOST and PORT in redis://HOST:PORT.
 NAME = re.compile(r"(?<![/:@])\b[A-Z][A-Z0-9_]+\b")
 
@@ -36,7 +37,7 @@ def mistakes_of(settings: Settings, unreadable: Mapping[str, str] = {}) -> list[
     """
     wrong = wrong_values(settings, unreadable)
     sound = with_defaults(settings, wrong)
-    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters)
+    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters, _betas)
     between = (message for check in checks for message in check(sound))
     return [*in_words(wrong), *unaffected(between, wrong)]
 
@@ -142,3 +143,12 @@ def _ignored_parameters(settings: Settings) -> Iterator[str]:
             f"IGNORE_PARAMS: {', '.join(unknown)[:200]} cannot be ignored; "
             f"these can: {', '.join(IGNORABLE)}{spelling.did_you_mean(unknown, IGNORABLE)}"
         )
+
+
+def _betas(settings: Settings) -> Iterator[str]:
+    for name in settings.messages_betas:
+        if not BETA.fullmatch(name):
+            yield (
+                f"MESSAGES_BETAS: {name[:100]!r} is not the name of a beta; write names such as "
+                "advanced-tool-use-2025-11-20, with commas between them"
+            )

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from wrapper.smoke import checks, responses
+from wrapper.smoke import checks, messages, responses
 from wrapper.smoke.client import Client, Failed, NotOffered
 
 __all__ = ["CHECKS", "Client", "main", "run"]
@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Client], None]] = {
     "completion": checks.check_completion,
     "stream": checks.check_stream,
     "responses": responses.check_responses,
+    "messages": messages.check_messages,
     "sessions": checks.check_sessions,
 }
 

@@ -81,5 +81,5 @@ def error_text(data: bytes) -> str:
 
 
 def describe_error(error: Any) -> str:
-    """Return the code and message of an error object."""
-    return f"{error['code']}: {error['message']}"
+    """Return the code, or else the type, and the message of an error object."""
+    return f"{error.get('code') or error['type']}: {error['message']}"

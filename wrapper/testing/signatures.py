@@ -59,7 +59,14 @@ def _prefix(body: Body, messages: list[Body]) -> str:
     system = body.get("system") or []
     blocks = [system] if isinstance(system, str) else [block["text"] for block in system]
     texts = [text for text in blocks if not text.startswith(_ACCOUNTING)]
-    return json.dumps(_unmarked([texts, body.get("tools") or [], messages]))
+    return json.dumps(_unmarked([texts, body.get("tools") or [], [*map(_in_blocks, messages)]]))
+
+
+def _in_blocks(message: Body) -> Body:
+    """Return *message* with a text as the block that it stands for: clients change the form."""
+    content = message["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return {**message, "content": blocks}
 
 
 def _unmarked(value: Any) -> Any:

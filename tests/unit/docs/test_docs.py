@@ -34,7 +34,7 @@ OF_OTHERS = {"CLAUDE.md", "conftest.py", "tests/clients/.envs"}
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 # Variables of other programs (Claude Code, its providers, openai, make), and a JSON key.
 FOREIGN = re.compile(
-    r"ANTHROPIC_|AWS_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
+    r"ANTHROPIC_|AWS_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE|ATTRIBUTION|ENABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
     r"|OPENAI_BASE_URL|OPENAI_API_KEY|REDISCLI_AUTH|SOAK_SECONDS|INVALID_JSON"
 )
 # The README's measurements, in its order.

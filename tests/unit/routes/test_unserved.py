@@ -5,7 +5,7 @@ from flask import Flask
 
 from tests.support.scripted_server import KEY, ScriptedServer, open_with_key
 from wrapper import Gateway
-from wrapper.routes.unserved import METHODS, UNSERVED
+from wrapper.routes.unserved import METHODS, UNSERVED, UNSERVED_MESSAGES
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 
@@ -28,15 +28,25 @@ def server():
 def test_unserved(server, resource, method):
     """A path of OpenAI's that is not served is a 404 with the reason, once the key is checked."""
     path = f"/v1/{EXAMPLES.get(resource, resource)}"
-    expected = {"type": "not_found_error"} if resource == "messages" else {"code": "unknown_url"}
     for variant in (path, f"{path}/", path.removeprefix("/v1"), f"/v1{path}"):
         response = open_with_key(server, variant, method)
         error = response.json["error"]
-        assert response.status_code == 404
-        assert error.items() >= expected.items()
+        assert (response.status_code, error["code"]) == (404, "unknown_url")
         assert f"{method} {path}. " in error["message"]
         assert ("Claude" in error["message"]) or ("This gateway" in error["message"])
         assert open_with_key(server, variant, method, key="wrong").status_code == 401
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("resource", UNSERVED_MESSAGES)
+def test_unserved_messages(server, resource, method):
+    """A path below /messages that is not served is a 404 with the reason and an alternative."""
+    for path in (f"/v1/messages/{resource}", f"/messages/{resource}", f"/v1/messages/{resource}/x"):
+        response = open_with_key(server, path, method)
+        error = response.json["error"]
+        assert (response.status_code, error["type"]) == (404, "not_found_error")
+        assert "/v1/messages" in error["message"].partition(". ")[2]
+        assert open_with_key(server, path, method, key="wrong").status_code == 401
 
 
 @pytest.mark.parametrize("resource", sorted(set(UNSERVED) - {"embeddings", "videos"}))

@@ -59,6 +59,7 @@ REFUSED = [
     ("LOG_LEVEL", "infos", "must be one of debug, info, warning, error; did you mean info?"),
     ("SESSION_STORE", "memry", "did you mean memory?"),
     ("IGNORE_PARAMS", "logprob", "did you mean logprobs?"),
+    ("MESSAGES_BETAS", "files api", "'files api' is not the name of a beta"),
     ("LOG_PROMPTS", "perhaps", "must be true or false"),
     ("PORT", "80.5", "must be a whole number"),
 ]

@@ -47,6 +47,14 @@ def refusal(body, model):
     return str(refused.value)
 
 
+def test_text_or_block():
+    """A text and the block that it stands for are the same conversation."""
+    body = loop(NEWEST)
+    text = body["messages"][0]["content"]
+    body["messages"][0]["content"] = [{"type": "text", "text": text}]
+    check_thinking(body, NEWEST)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_unchanged(model):
     """Blocks that come back unchanged are taken."""

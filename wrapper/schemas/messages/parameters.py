@@ -40,5 +40,6 @@ PARAMETERS = ParameterTable(
     mcp_servers=refused(_CEILINGS, []),
     container=refused(_CEILINGS),
     skills=refused(_CEILINGS, []),
+    thread=refused("The gateway stores no conversations.", False),
     claude=refused("Use chat completions or responses for Claude Code's own tools."),
 )

@@ -16,6 +16,8 @@ from wrapper.json_text import Json
 OVERLOADED_STATUS = 529
 # The words by which Claude Code knows that it has to compact a conversation.
 TOO_LONG = "prompt is too long"
+# On these details, the tool loops of Anthropic's libraries ask again without a thread.
+NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 _TYPES: tuple[tuple[type[ApiError], str], ...] = (
     (InvalidApiKey, "authentication_error"),
     (QuotaExceeded, "rate_limit_error"),
@@ -38,7 +40,8 @@ def error_status(error: ApiError) -> int:
 
 def error_body(error: ApiError, request_id: str | None = None) -> Json:
     """Return *error* in this API's shape: the body of a response, or the event of a stream."""
-    detail = {"type": _type(error), "message": _message(error)}
+    details = {"details": NO_THREADS} if error.param == "thread" else {}
+    detail = {"type": _type(error), "message": _message(error), **details}
     named = {"request_id": request_id} if request_id else {}
     return {"type": "error", "error": detail, **named}
 

@@ -46,6 +46,7 @@ REFUSED = {
     "mcp_servers": [{"type": "url", "url": "https://x"}],
     "container": "container_1",
     "skills": [{"skill_id": "xlsx"}],
+    "thread": {"type": "new"},
     "claude": {"profile": "agent"},
 }
 

@@ -49,6 +49,12 @@ def test_shape():
     assert error_body(error, "req_1") == {"type": "error", "error": detail, "request_id": "req_1"}
 
 
+def test_threads():
+    """A refused thread is told in the words on which libraries go on without one."""
+    error = errors.InvalidRequest("thread is not supported.", param="thread")
+    assert error_body(error)["error"]["details"]["error_code"] == "thread_unsupported_request"
+
+
 @pytest.mark.parametrize(
     ("message", "shown"),
     [

@@ -45,6 +45,7 @@ CLOSED = {
     "CLAUDE_CODE_DISABLE_CRON": "1",
 }
 COMPACT = "DISABLE_COMPACT"
+BETAS = "ANTHROPIC_BETAS"
 RETRIES = "CLAUDE_CODE_MAX_RETRIES"
 # One upstream request is one answer: no retry, no summary, no other model.
 FAITHFUL = {
@@ -152,10 +153,17 @@ def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
     simple = not uses_cli_login(passed)
     # Without SIMPLE, which does not work with a CLI login, the model would see the budget.
     budget = ("--max-budget-usd", SMALLEST_BUDGET) if simple else ()
+    # Claude Code reads them at its start alone.
+    betas = ",".join(filter(None, (passed.get(BETAS), *settings.messages_betas)))
     return Profile(
         name="plain",
         arguments=(*_arguments(settings), "--tools", "", *budget),
-        variables={**fixed, **(SIMPLE if simple else {}), **passed},
+        variables={
+            **fixed,
+            **(SIMPLE if simple else {}),
+            **passed,
+            **({BETAS: betas} if betas else {}),
+        },
         budgeted=simple,
         alike=True,
     )

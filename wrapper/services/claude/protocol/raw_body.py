@@ -14,6 +14,9 @@ Json = dict[str, Any]
 # the model that Claude Code knows of.
 OWN = ("model", "stream")
 EFFORT_LEVELS = ("low", "medium", "high", "xhigh", "max")
+# Those that Claude Code changes for no model. It writes them itself, by its setting, and sends the
+# beta of effort only then. The others it would lower for some models.
+COMMON_LEVELS = ("low", "medium", "high")
 # Claude Code's own default differs from model to model. This is the API's.
 DEFAULT_EFFORT = "high"
 
@@ -24,6 +27,11 @@ def body_of(turn: Turn) -> Json:
     What a field that is absent stands for is written out, or Claude Code would send its own.
     """
     body = {name: value for name, value in (turn.body or {}).items() if name not in OWN}
+    config = body.get("output_config") or {}
+    if config.get("effort") in COMMON_LEVELS:
+        del body["output_config"]
+        if rest := {name: value for name, value in config.items() if name != "effort"}:
+            body["output_config"] = rest
     return {**_absent(turn), **body}
 
 

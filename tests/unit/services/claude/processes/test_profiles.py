@@ -72,6 +72,23 @@ def test_not_passed(profile, name):
     assert name not in variables
 
 
+@pytest.mark.parametrize(
+    ("own", "setting", "expected"),
+    [
+        ({}, (), None),
+        ({}, ("a-1", "b-2"), "a-1,b-2"),
+        ({"ANTHROPIC_BETAS": "c-3"}, (), "c-3"),
+        ({"ANTHROPIC_BETAS": "c-3"}, ("a-1",), "c-3,a-1"),
+    ],
+)
+def test_betas(own, setting, expected):
+    """MESSAGES_BETAS adds betas to those of the environment, for plain processes alone."""
+    profiles = build_profiles(Settings(messages_betas=setting), {**KEY, **own})
+    assert profiles["plain"].variables.get("ANTHROPIC_BETAS") == expected
+    assert profiles["compacting"].variables.get("ANTHROPIC_BETAS") == expected
+    assert profiles["agent"].variables.get("ANTHROPIC_BETAS") == own.get("ANTHROPIC_BETAS")
+
+
 def test_opened_again():
     """A variable that an operator passes on by name overrides the gateway's own."""
     settings = Settings(claude_env_pass=("CLAUDE_CODE_DISABLE_CLAUDE_MDS",))

@@ -81,6 +81,16 @@ def test_effort(config, level):
     assert flags(turn(output_config=config))["effortLevel"] == level
 
 
+@pytest.mark.parametrize(("effort", "kept"), [("low", False), ("high", False), ("max", True)])
+def test_effort_and_its_beta(effort, kept):
+    """Claude Code writes an effort that it does not change itself, with the beta for it."""
+    format_ = {"format": {"type": "json_schema"}}
+    config = {"effort": effort} if kept else {}
+    body = body_of(turn(output_config={"effort": effort, **format_}))
+    assert body["output_config"] == {**config, **format_}
+    assert body_of(turn(output_config={"effort": effort})).get("output_config", {}) == config
+
+
 def test_one_round():
     """A turn ends before Claude Code asks the model again: all tools are the client's."""
     assert last_round(turn()) == 1
