@@ -117,7 +117,7 @@ def test_client(gateway, client, tmp_path, subtests):
 EXAMPLES = {
     "node.mjs": ("node", "You said: Say hello.\n"),
     "with_langchain.py": ("langchain", "You said: Write one line about the sea.\n"),
-    "messages.py": (
+    "with_anthropic.py": (
         "anthropic",
         "> get_temperature {'city': 'Oslo'}\nIt is 4 °C in Oslo.\n",
     ),

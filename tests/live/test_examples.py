@@ -51,7 +51,7 @@ def test_every_example_is_run():
     """Each example has a test; some need a client's environment."""
     here = {*SHOWN, "python_async.py", "pictures.py", "curl.sh"}
     sessions = {"session_continuity.py", "session_curl_example.sh"}
-    elsewhere = {"node.mjs", "with_langchain.py", "codex.md", "messages.py"}
+    elsewhere = {"node.mjs", "with_langchain.py", "codex.md", "with_anthropic.py"}
     assert {path.name for path in EXAMPLES.glob("*.*")} == here | sessions | elsewhere
 
 

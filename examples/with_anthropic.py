@@ -1,4 +1,4 @@
-"""A tool loop with Anthropic's own library: python examples/messages.py
+"""A tool loop with Anthropic's own library: python examples/with_anthropic.py
 
 It calls the gateway at ANTHROPIC_BASE_URL, which does not end in /v1, with the key
 ANTHROPIC_API_KEY if the gateway requires one. It needs `pip install anthropic`.
