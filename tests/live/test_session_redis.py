@@ -28,7 +28,7 @@ def start(serve, redis):
     """Return a function that starts a gateway with sessions in Redis and gunicorn's arguments."""
 
     def start(*arguments, **variables):
-        settings = {"SESSION_STORE": redis.url, "POOL_SIZE": "1", "POOL_SIZE_OTHER": "1"}
+        settings = {"SESSION_STORE": redis.url, "POOL_SIZE": "0", "POOL_SIZE_OTHER": "1"}
         return serve(*arguments, **{**settings, "LOG_LEVEL": "debug", **variables}).wait()
 
     return start
@@ -46,11 +46,10 @@ def move(new_session):
     return move
 
 
-@pytest.mark.parametrize("profile", ["plain", "agent"])
-def test_two_gateways(start, upstream, new_session, move, profile):
+def test_two_gateways(start, new_session, move):
     """Two gateways serve one session by turns."""
     one, other = start(), start()
-    session = new_session(one, profile)
+    session = new_session(one)
     for number, server in enumerate((one, other, one, one, other)):
         session = move(session, server)
         session.ask(remember(f"fact{number}"))
@@ -106,21 +105,18 @@ def kill_during(session, server, upstream):
         killer.join()
 
 
-@pytest.mark.parametrize("profile", ["plain", "agent"])
-def test_restart(start, new_session, move, profile, tmp_path):
+def test_restart(start, new_session, move, tmp_path):
     """After a restart the session goes on, and its agent still has its files."""
-    folder = {"SESSION_DIR": str(tmp_path / "sessions")}
-    first = start(**folder)
-    session = new_session(first, profile)
+    settings = {"SESSION_DIR": str(tmp_path / "sessions"), "DEFAULT_PROFILE": "plain"}
+    first = start(**settings)
+    session = new_session(first, "agent")
     session.ask(remember("fact"))
-    if profile == "agent":
-        session.ask('[[tool Write {"file_path": "note.txt", "content": "kept"}]] [[say ok]]')
+    session.ask('[[tool Write {"file_path": "note.txt", "content": "kept"}]] [[say ok]]')
     first.process.kill()
     first.process.wait()
-    session = move(session, start(**folder))
+    session = move(session, start(**settings))
     assert "fact" in session.ask("[[recall]]").text
-    if profile == "agent":
-        assert "kept" in session.ask('[[tool Read {"file_path": "note.txt"}]] [[result]]').text
+    assert "kept" in session.ask('[[tool Read {"file_path": "note.txt"}]] [[result]]').text
 
 
 @pytest.mark.thorough
