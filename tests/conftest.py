@@ -110,6 +110,22 @@ def gateway(_gateway: Server, upstream: Upstream) -> Server:
 
 
 @pytest.fixture(scope="session")
+def _recycling_gateway(_start: Callable[..., Server]) -> Iterator[Server]:
+    sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
+    with _stopped_after(_start(POOL_RECYCLE="true", **sizes)) as server:
+        yield server.wait()
+
+
+@pytest.fixture
+def recycling_gateway(_recycling_gateway: Server, upstream: Upstream) -> Server:
+    """A shared gateway whose processes serve further turns, which takes a third of the time.
+
+    test_recycling.py tests that the model's input is the same.
+    """
+    return _recycling_gateway
+
+
+@pytest.fixture(scope="session")
 def _remembering(_start: Callable[..., Server]) -> Iterator[Server]:
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "MAX_PARKED": "4"}
     with _stopped_after(_start(LOG_LEVEL="debug", **sizes)) as server:

@@ -82,16 +82,10 @@ class Case:
     skipped: str | None
 
 
-@pytest.fixture(scope="module")
-def _recycling(_servers):
-    # Clients cannot tell whether a process is new, and boots would take half of the suites' time.
-    return _servers(POOL_SIZE="2", POOL_SIZE_OTHER="2", POOL_RECYCLE="true").wait()
-
-
 @pytest.fixture
-def gateway(_recycling, upstream):
-    """A gateway whose processes serve further turns, and an upstream without requests."""
-    return _recycling
+def gateway(recycling_gateway):
+    """A gateway whose processes serve further turns: clients cannot tell whether one is new."""
+    return recycling_gateway
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -379,12 +380,12 @@ def test_many_turns_leave_nothing(serve):
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="1").wait()
 
     def work():
-        for asked in ("hello", "[[error 429]]", "[[stop max_tokens]] [[deltas 3]]", "[[cut]]"):
-            for profile in PROFILES:
-                server.ask(asked, claude={"profile": profile})
-                server.call("POST", "/v1/chat/completions", {"messages": []})
+        turns = ("hello", "[[error 429]]", "[[stop max_tokens]] [[deltas 3]]", "[[cut]]", "hello")
+        for asked, profile in zip(turns, itertools.cycle(PROFILES), strict=False):
+            server.ask(asked, claude={"profile": profile})
+            server.call("POST", "/v1/chat/completions", {"messages": []})
 
-    for _ in range(2):
+    for _ in range(3):
         work()
     before = server.at_rest()
     before["threads"] += 4  # how many are needed at once varies; a leak would be many more
