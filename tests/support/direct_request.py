@@ -61,7 +61,7 @@ class Case:
         """Return the choice and the usage that the API's *events* stand for."""
         (start,) = (event["message"] for event in events if event["type"] == "message_start")
         (stop,) = (event for event in events if event["type"] == "message_delta")
-        blocks = _blocks(events)
+        blocks = blocks_of(events)
         message = {"role": "assistant", "content": _said(blocks, "text"), "refusal": None}
         if thought := _said(blocks, "thinking"):
             message["reasoning_content"] = thought
@@ -69,7 +69,7 @@ class Case:
         choice = {"message": message, "finish_reason": reason}
         if calls := [block for block in blocks if block["type"] == "tool_use"]:
             self._call(choice, calls)
-        return choice, _usage(start["usage"], stop["usage"])
+        return choice, count_tokens(start["usage"], stop["usage"])
 
     def _call(self, choice: Json, calls: list[Json]) -> None:
         message = choice["message"]
@@ -97,7 +97,7 @@ def call(url: str, body: Json) -> list[Json]:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data:")]
 
 
-def _blocks(events: list[Json]) -> list[Json]:
+def blocks_of(events: list[Json]) -> list[Json]:
     """Return the blocks of the answer, each with its text in `said`."""
     blocks = [
         {**event["content_block"], "said": ""} for event in events if "content_block" in event
@@ -113,7 +113,7 @@ def _said(blocks: list[Json], kind: str) -> str:
     return "".join(block["said"] for block in blocks if block["type"] == kind)
 
 
-def _usage(start: Json, stop: Json) -> Json:
+def count_tokens(start: Json, stop: Json) -> Json:
     cached, written = start["cache_read_input_tokens"], start["cache_creation_input_tokens"]
     prompt, output = start["input_tokens"] + cached + written, stop["output_tokens"]
     return {
