@@ -116,7 +116,8 @@ def _body(front: str, size: str, text: str) -> Json:
     system = INSTRUCTIONS if functions else "Be brief."
     if front == RESPONSES:
         tools = [{"type": "function", **function} for function in functions]
-        return {"input": [message], "instructions": system, "tools": tools, "stream": True}
+        body = {"input": [message], "instructions": system, "tools": tools, "stream": True}
+        return {**body, "store": not functions}  # as Codex has it
     messages = [{"role": "system", "content": system}, message]
     tools = [{"type": "function", "function": function} for function in functions]
     return {"messages": messages, "tools": tools, "stream": True}

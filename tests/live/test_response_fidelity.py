@@ -24,15 +24,13 @@ from tests.support.pictures import noise, uri
 from tests.support.server import MODEL
 from tests.unit.schemas.responses.test_parameters import ASKS, REFUSED
 from wrapper.schemas.parameters import Kind
-from wrapper.schemas.responses.items import _LOADERS as ITEM_LOADERS
-from wrapper.schemas.responses.items import _RESULT_PARTS as RESULT_PARTS
-from wrapper.schemas.responses.items import ROLES
+from wrapper.schemas.responses.items import LOADERS as ITEM_LOADERS
 from wrapper.schemas.responses.items import OMITTED as OMITTED_ITEMS
+from wrapper.schemas.responses.items import RESULT_PARTS, ROLES
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.request import ENCRYPTED, HOSTED, SUMMARIES
+from wrapper.schemas.responses.tools import LOADERS as TOOL_LOADERS
 from wrapper.schemas.responses.tools import OMITTED as OMITTED_TOOLS
-
-TOOL_LOADERS = ("function", "custom", "namespace")
 
 ADAPTED = "x-adapted-params"
 QUESTION = {"role": "user", "content": "[[say fine]]"}
@@ -400,6 +398,7 @@ HONOURED: dict[str, list[ResponseCase]] = {
         plain(include=[*HOSTED]),
         ResponseCase({"include": [ENCRYPTED, "a.b"]}, told={IGNORED: "include.1"}),
     ],
+    "store": [plain(store=True), plain(store=False)],
     "claude": [plain(claude={}), plain(claude={"profile": "plain", "show_tool_use": True})],
 }
 IDLE = {
@@ -522,6 +521,45 @@ def signed_blocks(events):
     ]
 
 
+def by_response(asked, response):
+    return {"previous_response_id": response["id"]}, []
+
+
+def by_items(asked, response):
+    references = [{"type": "item_reference", "id": item["id"]} for item in response["output"]]
+    return {}, [asked, references[0], {"id": references[1]["id"]}]
+
+
+@pytest.mark.parametrize("refer", [by_response, by_items])
+def test_stored_items(gateway, upstream, refer):
+    """A request that refers to what is stored arrives like one that sends all of it again."""
+    asked = {"role": "user", "content": f"[[first Let me see.]] {ASKED} [[say Sunny.]]"}
+    first = ResponseCase({"input": [asked], "instructions": "Be kind.", "tools": FUNCTIONS[:1]})
+    _, response = ask(gateway, first)
+    upstream.clear()
+    called = response["output"][1]["call_id"]
+    more, before = refer(asked, response)
+    case = ResponseCase(
+        {"input": [*before, output(called, "Sun.")], "tools": FUNCTIONS[:1], **more},
+        {
+            "messages": [
+                ("user", [text(asked["content"])]),
+                (
+                    "assistant",
+                    [
+                        text("Let me see."),
+                        use(called, "get_weather", {"city": "Zürich", "days": 2}),
+                    ],
+                ),
+                ("user", [result(called, text("Sun."))]),
+            ],
+            "tools": OFFERED[:1],
+        },
+        repeated=more,
+    )
+    check(gateway, upstream, case)
+
+
 @pytest.mark.parametrize("name", PARAMETERS.of(Kind.REFUSED))
 def test_refused(gateway, upstream, name):
     """A parameter that the API cannot get is refused by name, and the model is not asked."""
@@ -532,14 +570,17 @@ def test_refused(gateway, upstream, name):
 
 
 def test_every_parameter_has_a_case():
-    """Every parameter in the table has a case here."""
-    assert set(HONOURED) == set(PARAMETERS.of(Kind.HONOURED))
+    """Every parameter in the table has a case here; test_stored_items has that of one."""
+    assert {*HONOURED, "previous_response_id"} == set(PARAMETERS.of(Kind.HONOURED))
     assert all([*HONOURED.values(), *IDLE.values()])
     assert all(name in case.sent for name, cases in HONOURED.items() for case in cases)
 
 
 def test_every_kind_of_item_has_a_case():
-    """Every kind of item, and every kind of part in each role and in outputs, has a case here."""
+    """Every kind of item, and of part in each role and in outputs, has a case here.
+
+    That of item_reference is test_stored_items.
+    """
     sent = [
         item
         for case in ITEMS.values()

@@ -22,7 +22,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "system": ("input_text", "text"),
     "developer": ("input_text", "text"),
 }
-_RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
+RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
 # Items that are left out and named, since clients send them along with what they need.
 OMITTED = ("web_search_call",)
 
@@ -80,10 +80,10 @@ def _load(path: str, item: Json) -> Item | ItemReference | None:
         return None
     if kind == "item_reference":
         return ItemReference(path, _text_of(item, "id"))
-    if not isinstance(kind, str) or kind not in _LOADERS:
+    if not isinstance(kind, str) or kind not in LOADERS:
         shown = f"{kind[:40]!r}" if isinstance(kind, str) else "this kind"
         raise _unsupported("type", f"Items of type {shown} are not supported.")
-    return _LOADERS[kind](path, item)
+    return LOADERS[kind](path, item)
 
 
 def _load_message(path: str, item: Json) -> Item:
@@ -134,7 +134,7 @@ def _load_reasoning(path: str, item: Json) -> Item:
 
 
 def _load_output(path: str, item: Json) -> Item:
-    parts, paths = _load_content(item, "output", path, _RESULT_PARTS)
+    parts, paths = _load_content(item, "output", path, RESULT_PARTS)
     return Item(path, "tool", parts, _text_of(item, "call_id"), paths)
 
 
@@ -195,7 +195,7 @@ def _unsupported(key: str, message: str) -> ValidationError:
     return ValidationError({key: [CodedMessage(message, "unsupported_value")]})
 
 
-_LOADERS: Mapping[str, Callable[[str, Json], Item]] = {
+LOADERS: Mapping[str, Callable[[str, Json], Item]] = {
     "message": _load_message,
     "function_call": _load_call,
     "function_call_output": _load_output,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from wrapper.services.turn import Function, ToolChoice
 
 # Hosted tools that some clients name in every request. They are left out, and named.
 OMITTED = ("web_search", "image_generation", "tool_search")
+# A function that stands for a tool, or for one of a namespace: its path below it, its name, itself.
+Offered = tuple[str, ToolName, Function]
 _FUNCTION = FunctionSchema()
 _CUSTOM_PARAMETERS: Mapping[str, Any] = {
     "type": "object",
@@ -97,25 +99,28 @@ class ToolChoiceField(fields.Field[RequestedToolChoice]):
         return RequestedToolChoice(ToolChoice("one", _name_of(value)))
 
 
-def _functions_of(tool: Json, namespace: str = "") -> Iterator[tuple[str, ToolName, Function]]:
-    """Yield the functions that stand for *tool*, each with its path below it and its name."""
-    match tool.get("type"):
-        case "function":
-            function: Function = _FUNCTION.load(tool)
-            yield "", ToolName(function.name, "function", namespace), function
-        case "custom":
-            function = _FUNCTION.load({**tool, "parameters": _CUSTOM_PARAMETERS})
-            described = "\n\n".join(filter(None, (function.description, _grammar_of(tool))))
-            name = ToolName(function.name, "custom", namespace)
-            yield "", name, replace(function, description=described)
-        case "namespace" if not namespace:
-            yield from _functions_within(tool)
-        case kind:
-            message = f"Tools of type {str(kind)[:40]!r} are not supported; leave it out."
-            raise ValidationError({"type": [CodedMessage(message, "unsupported_value")]})
+def _functions_of(tool: Json, namespace: str = "") -> Iterator[Offered]:
+    """Yield the functions that stand for *tool*."""
+    kind = tool.get("type")
+    if not isinstance(kind, str) or kind not in LOADERS or (namespace and kind == "namespace"):
+        message = f"Tools of type {str(kind)[:40]!r} are not supported; leave it out."
+        raise ValidationError({"type": [CodedMessage(message, "unsupported_value")]})
+    yield from LOADERS[kind](tool, namespace)
 
 
-def _functions_within(namespace: Json) -> Iterator[tuple[str, ToolName, Function]]:
+def _function(tool: Json, namespace: str) -> Iterator[Offered]:
+    function: Function = _FUNCTION.load(tool)
+    yield "", ToolName(function.name, "function", namespace), function
+
+
+def _custom(tool: Json, namespace: str) -> Iterator[Offered]:
+    function: Function = _FUNCTION.load({**tool, "parameters": _CUSTOM_PARAMETERS})
+    described = "\n\n".join(filter(None, (function.description, _grammar_of(tool))))
+    name = ToolName(function.name, "custom", namespace)
+    yield "", name, replace(function, description=described)
+
+
+def _functions_within(namespace: Json, _: str) -> Iterator[Offered]:
     name, tools = namespace.get("name"), namespace.get("tools")
     if not isinstance(name, str) or not name:
         raise ValidationError({"name": ["Not a valid string."]})
@@ -158,3 +163,10 @@ def _name_of(tool: Any) -> str:
     if not isinstance(name, str) or not name or not isinstance(namespace, str):
         raise ValidationError({"name": ["Not a valid string."]})
     return ToolName(name, namespace=namespace).joined
+
+
+LOADERS: Mapping[str, Callable[[Json, str], Iterator[Offered]]] = {
+    "function": _function,
+    "custom": _custom,
+    "namespace": _functions_within,
+}

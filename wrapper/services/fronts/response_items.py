@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
 from wrapper.json_text import Json
-from wrapper.services.fronts.tool_names import ToolName, custom_input
+from wrapper.services.fronts.tool_names import ToolName, custom_input, without_surrogates
 from wrapper.services.messages.thinking_codec import ThinkingPart, dump_thinking
 
 _OPENING = re.compile(r'\s*\{\s*"input"\s*:\s*"')
@@ -212,7 +212,7 @@ class StringDecoder:
         self._raw = self._raw[len(decodable) :]
         self._over = self._raw.startswith('"')
         try:
-            return str(json.loads(f'"{decodable}"', strict=False))
+            return without_surrogates(json.loads(f'"{decodable}"', strict=False))
         except ValueError:  # an escape that JSON does not have
             self._over = True
             return ""

@@ -46,4 +46,11 @@ def custom_input(arguments: str) -> str:
         text = json.loads(arguments)[INPUT]
     except (ValueError, TypeError, KeyError):
         return arguments
-    return text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+    return without_surrogates(
+        text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+    )
+
+
+def without_surrogates(text: str) -> str:
+    """Return *text* with "?" for each lone surrogate, which JSON can escape and UTF-8 lacks."""
+    return text.encode(errors="replace").decode()

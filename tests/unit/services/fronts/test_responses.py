@@ -1,6 +1,7 @@
 """The presenter of the Responses API: its items, its events, and what any events add up to."""
 
 import json
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,18 @@ def test_custom_input(text, ascii_, sizes):
     shown = [e["delta"] for e in events if e["type"] == "response.custom_tool_call_input.delta"]
     assert "".join(shown) == text
     assert events[-1]["response"]["output"][0]["input"] == text
+
+
+@pytest.mark.parametrize("raw", ['{"input":"a\\udc00b\\ud800"}', '{"input":["\\ud800"]}'])
+def test_custom_input_that_is_no_text(raw):
+    """A surrogate that the model escapes alone does not end the stream."""
+    calls = (CallStarted(0, "toolu_1", "c"), *map(partial(CallDelta, 0), raw))
+    events = list(presenter().chunks(run(*calls, ending=Ending.CALLS)))
+    encode = ResponseEncoder(REPEATED).encode
+    assert all(encode(event).encode() for event in events)
+    (item,) = events[-1]["response"]["output"]
+    assert item["input"] in ("a?b?", '["?"]')
+    assert _accumulated(events) == [("custom_tool_call", item["input"])]
 
 
 @pytest.mark.parametrize(("shown", "texts"), [(True, ['[Bash] {"a": 1}\n']), (False, [])])
