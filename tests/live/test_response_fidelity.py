@@ -416,20 +416,18 @@ ANSWERS = [
 
 
 def runs():
-    """Yield each case whole and streamed; ignored parameters only whole.
+    """Yield each case whole, and the first one of each parameter and kind streamed, too.
 
-    One case of each parameter, and of each kind of item and of tool, is not thorough.
+    Only what is streamed is not thorough.
     """
     tables = {**HONOURED, **{f"input, {name}": [case] for name, case in ITEMS.items()}}
-    tables = {**tables, **{f"tools, {kind}": cases for kind, cases in TOOLS.items()}}
+    tables |= {f"tools, {kind}": cases for kind, cases in TOOLS.items()}
     del tables["input"], tables["tools"]
-    for name, cases in {**tables, **IDLE, "nothing": NEUTRAL, "answers": ANSWERS}.items():
+    for name, cases in {**tables, "nothing": NEUTRAL, "answers": ANSWERS, **IDLE}.items():
         for number, case in enumerate(cases):
-            for stream in (False,) if name in IDLE or name == "stream" else (False, True):
-                chosen_case = name not in IDLE and number == 0 and (stream or name == "stream")
-                marks = () if chosen_case else pytest.mark.thorough
-                mode = "stream" if stream else "whole"
-                yield pytest.param(case, stream, id=f"{name}-{number}-{mode}", marks=marks)
+            yield pytest.param(case, False, id=f"{name}-{number}", marks=pytest.mark.thorough)
+        if name not in IDLE:
+            yield pytest.param(cases[0], True, id=f"{name}-stream")
 
 
 def ask(gateway, case, *, stream=False):

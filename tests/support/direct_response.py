@@ -132,7 +132,7 @@ class ResponseCase(Case):
         item = {"type": "function_call", "status": "completed", "call_id": block["id"], **named}
         if item["type"] == "custom_tool_call":
             return {**item, "input": _input(block["said"])}
-        return {**item, "arguments": block["said"]}
+        return {**item, "arguments": block["said"] or "{}"}
 
 
 def settled_response(response: Json) -> Json:
