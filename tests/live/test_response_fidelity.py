@@ -65,7 +65,7 @@ def final(data: bytes):
     return response
 
 
-def told(headers):
+def losses(headers):
     return {name: headers[name] for name in (IGNORED, CLAMPED, ADAPTED) if name in headers}
 
 
@@ -78,7 +78,7 @@ def _the_version_that_was_read():
 def check(gateway, upstream, case, *, stream=False):
     """Fail unless the request arrives as the direct one, and the answer is the API's."""
     headers, response = ask(gateway, case, stream=stream)
-    assert told(headers) == case.told
+    assert losses(headers) == case.told
     body = case.body()
     assert [settled(request.body) for request in upstream.requests] == [body]
     response = {name: value for name, value in response.items() if name != "notes"}
@@ -200,7 +200,7 @@ def test_every_kind_of_item_has_a_case():
         for item in case.sent["input"]
     ]
     assert {item.get("type", "message") for item in sent} == {*items.LOADERS, *items.OMITTED}
-    found = {
+    sent_parts = {
         (item.get("role", "output"), part["type"])
         for item in sent
         for name in ("content", "output")
@@ -208,7 +208,7 @@ def test_every_kind_of_item_has_a_case():
         for part in item[name]
     }
     kinds = {**items.ROLES, "output": items.RESULT_PARTS}
-    assert found == {(role, kind) for role, each in kinds.items() for kind in each}
+    assert sent_parts == {(role, kind) for role, each in kinds.items() for kind in each}
 
 
 def test_every_kind_of_tool_has_a_case():
