@@ -94,7 +94,7 @@ class ResponseCase(Case):
     def _output(self, blocks: list[Json]) -> list[Json]:
         items: list[Json] = []
         for block in blocks:
-            last = items[-1] if items else {"type": ""}
+            last: Json = items[-1] if items else {"type": ""}
             match block["type"]:
                 case "text" if last["type"] == "message":
                     last["content"][0]["text"] += block["said"]
