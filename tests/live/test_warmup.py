@@ -54,6 +54,14 @@ TURNS = {
     ),
 }
 
+AGENT = Turn(MODEL, SAID)
+CALLED = (Message("user", ('[[call weather {"city": "Rome"}]]',)),)
+AGENT_TURNS = {
+    "nothing else": AGENT,
+    "a prompt": replace(AGENT, system="Be brief."),
+    "an appended prompt": replace(AGENT, system="Be brief.", appends=True),
+    "a function": replace(AGENT, messages=CALLED, functions=(WEATHER,)),
+}
 
 # Providers differ in the address more than in the body.
 CASES = [
@@ -66,11 +74,12 @@ CASES = [
 
 @pytest.fixture
 def profile(request, upstream, tmp_path):
-    """The plain profile with one way to log in."""
-    variables, url = WAYS[request.param]
+    """The plain profile, or another one, with one way to log in."""
+    way, _, name = request.param.partition(", ")
+    variables, url = WAYS[way]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), url: upstream.url}
     settings = Settings(claude_code_max_retries=0)
-    return build_profiles(settings, {**environment, **OWN_HEADERS, **variables})["plain"]
+    return build_profiles(settings, {**environment, **OWN_HEADERS, **variables})[name or "plain"]
 
 
 @pytest.fixture
@@ -145,6 +154,24 @@ def test_the_same_upstream(booted, upstream, profile, name):
     assert sent(upstream) == requests
 
 
+@pytest.mark.parametrize("profile", ["a key, agent"], indirect=True)
+@pytest.mark.parametrize("name", AGENT_TURNS)
+def test_the_same_upstream_of_agents(booted, upstream, profile, name):
+    """A warm agent sends to the letter what an agent without warm-up sends."""
+    bodies = []
+    for process in (booted(profile), warmed_up(booted(profile))):
+        assert not upstream.requests
+        *_, ended = run(process, AGENT_TURNS[name])
+        assert isinstance(ended, Ended)
+        bodies.append(str(sent(upstream)).replace(str(process.home), "HOME"))
+    assert bodies[0] == bodies[1]
+
+
+def warmed_up(process: Process) -> Process:
+    warm_up(process, SECONDS)
+    return process
+
+
 @pytest.mark.parametrize("profile", ["a key"], indirect=True)
 def test_costs_nothing(booted, upstream, profile):
     """The warm-up makes no upstream request and counts no usage."""
@@ -175,9 +202,7 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
     leases = LeaseManager(settings, {}, profiles, Lifecycle(), on_boot=lambda process: None)
     warm_ups, binary = leases.supervisor.warm_ups, leases.supervisor.installation.binary()
     try:
-        assert eventually(
-            lambda: warm_ups.permit(binary, profile) or warm_ups.health()["status"] == "off"
-        )
+        assert eventually(lambda: warm_ups.permit(binary, profile) or not warm_ups.health())
         leases.fill()
         size = settings.pool_size_other
         assert eventually(lambda: leases.health()["plain"]["ready"] == size)
@@ -188,7 +213,9 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         leases.close()
 
 
-@pytest.mark.parametrize("profile", ["a key", "a CLI login"], indirect=True)
+@pytest.mark.parametrize(
+    "profile", ["a key", "a CLI login", "a key, agent", "a CLI login, agent"], indirect=True
+)
 def test_the_trial_passes(profile, lend, upstream, tmp_path):
     """The installed CLI passes the trial, which sends nothing to the provider."""
     try_warm_up(profile, lend(cli.current()), tmp_path, SECONDS)

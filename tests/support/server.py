@@ -91,7 +91,8 @@ class Server:
         health = self.health()
         pools = health.get("pools", {"other engine": {"status": "ready"}})
         ready = pools and all(pool["status"] == "ready" for pool in pools.values())
-        trying = health.get("warm_up", {}).get("status") == "trying"
+        warm_ups = health.get("warm_up", {}).values()
+        trying = any(warm_up["status"] == "trying" for warm_up in warm_ups)
         return bool(ready) and health["status"] != "starting" and not trying
 
     def listen(self) -> Server:

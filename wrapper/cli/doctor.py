@@ -129,18 +129,19 @@ def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
 
 
 def _warm_up(gateway: Gateway) -> Iterator[Finding]:
-    """Say whether processes are warmed up, once the trial of this Claude Code is over."""
+    """Say whether processes are warmed up, once the trials of this Claude Code are over."""
     health = _health_after(gateway, lambda health: not _tries(health.get("warm_up", {})))
-    warm_up = health.get("warm_up", {})
-    if "error" in warm_up:
-        slower = "processes serve without a warm-up, so first tokens come later"
-        yield Finding("warm-up", Level.WARNING, f"{warm_up['error']}; {slower}")
-    elif warm_up:
-        yield Finding("warm-up", Level.OK, warm_up["status"])
+    slower = "processes serve without a warm-up, so first tokens come later"
+    for profile, warm_up in health.get("warm_up", {}).items():
+        subject = f"warm-up {profile}"
+        if error := warm_up.get("error"):
+            yield Finding(subject, Level.WARNING, f"{error}; {slower}")
+        else:
+            yield Finding(subject, Level.OK, warm_up["status"])
 
 
-def _tries(warm_up: Mapping[str, Any]) -> bool:
-    return bool(warm_up) and warm_up["status"] == "trying"
+def _tries(warm_ups: Mapping[str, Any]) -> bool:
+    return any(warm_up["status"] == "trying" for warm_up in warm_ups.values())
 
 
 def _health_after(gateway: Gateway, is_over: Callable[[Mapping[str, Any]], bool]) -> Any:

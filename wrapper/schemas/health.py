@@ -51,7 +51,7 @@ class LoginSchema(BaseSchema):
 
 class WarmUpSchema(BaseSchema):
     status = required_text(validate=OneOf(("on", "trying", "off")))
-    error = fields.String(metadata=describe("Why they are not, unless a setting says so."))
+    error = fields.String(metadata=describe("Why they are not."))
 
 
 class HealthSchema(BaseSchema):
@@ -64,8 +64,9 @@ class HealthSchema(BaseSchema):
     parked = fields.Integer(
         metadata=describe("Processes that wait for the next turn of a conversation.")
     )
-    warm_up = fields.Nested(
-        WarmUpSchema, metadata=describe("Whether processes of the profile plain are warmed up.")
+    warm_up = fields.Dict(
+        values=fields.Nested(WarmUpSchema),
+        metadata=describe("By profile, whether idle processes are warmed up."),
     )
     ignored_frames = fields.Dict(
         values=fields.Integer(),

@@ -109,8 +109,8 @@ class Settings:
     pool_size_other: int = integer(1, "Warm processes kept for the other profile.", not_negative)
     pool_rehearse: bool = flag(
         True,
-        "Whether an idle warm process of the plain profile runs a turn that sends nothing, which "
-        "makes its first real turn faster. Each new Claude Code passes a trial first.",
+        "Whether an idle process is asked a question for which nothing is sent, which makes its "
+        "first real turn faster. Each new Claude Code has to pass a trial first.",
     )
     trials_dir: str = text(
         TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."

@@ -259,7 +259,7 @@ def test_health_of_pools():
         "plain": PoolHarness(1).fail().fill().pool.health(),
     }
     assert "error" in pools["plain"]
-    warm_up = {"status": "off", "error": "a warm process sends another request"}
+    warm_up = {"plain": {"status": "on"}, "agent": {"status": "off", "error": "It differs."}}
     report = {"pools": pools, "warm_up": warm_up, "ignored_frames": {"new_kind": 2}}
     for status in ("ok", "starting", "degraded", "failing"):
         server = told_by({"status": status, **report})

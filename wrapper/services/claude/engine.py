@@ -223,7 +223,7 @@ class ClaudeEngine:
         parked = running.leases.parked_count() if running else 0
         ignored = dict(self._ignored)
         report = {"status": status, "login": login, "pools": pools, "parked": parked}
-        warm_up = running.leases.supervisor.warm_ups.health() if running else {"status": "off"}
+        warm_up = running.leases.supervisor.warm_ups.health() if running else {}
         return {**report, "warm_up": warm_up, "ignored_frames": ignored}
 
     def models(self) -> tuple[Model, ...]:

@@ -33,7 +33,6 @@ from wrapper.services.events import Source
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 
-POOLED = ("agent", "plain")
 CLEANUP_SECONDS = 5.0
 # By then a turn's request is sent, or waits for more than CPU time.
 THROTTLE_SECONDS = 0.5
@@ -87,7 +86,11 @@ class LeaseManager:
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
         failures = FailureLog()
-        self._pools = {name: self._pool(name, lifecycle, on_boot, failures) for name in POOLED}
+        self._pools = {
+            name: self._pool(name, lifecycle, on_boot, failures)
+            for name, profile in profiles.items()
+            if profile.pooled
+        }
         max_rss = settings.parked_max_rss * 1024**2
         self._parking = Parking(
             ParkingLimits(settings.max_parked, settings.parked_idle, max_rss),

@@ -70,15 +70,17 @@ SMALLEST_BUDGET = "0.0000001"
 class Profile:
     """What is fixed when a process is spawned, and its initial permission `mode`.
 
-    `budgeted`: a turn ends after the model's first answer. `alike`: all turns have the same
-    initialize request. `reads_only`: only commands that read may run. `sandboxed`: commands run in
-    the sandbox. `user`: who owns the process, if not the gateway's user.
+    `pooled`: processes boot before their turns come. `budgeted`: a turn ends after the model's
+    first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
+    that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
+    not the gateway's user.
     """
 
     name: str
     arguments: tuple[str, ...]
     variables: Mapping[str, str]
     cwd: str | None = None
+    pooled: bool = False
     budgeted: bool = False
     has_tools: bool = False
     alike: bool = False
@@ -141,6 +143,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         variables={**fixed, **AGENT, **passed, **({"HOME": user.home} if user else {})},
         # With several callers, each turn is moved to its caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
+        pooled=True,
         has_tools=bool(settings.claude_tools),
         mode=mode,
         reads_only=reads_only(settings),
@@ -164,6 +167,7 @@ def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
             **passed,
             **({BETAS: betas} if betas else {}),
         },
+        pooled=True,
         budgeted=simple,
         alike=True,
     )

@@ -70,11 +70,11 @@ class Supervisor:
         Raises BootFailed, or Refused if this Claude Code may not serve.
         """
         binary = self.installation.binary()
-        early = self.warm_ups.permit(binary, profile)
+        warms_up = self.warm_ups.permit(binary, profile)
         process = self._spawn(profile, binary, self._login.config if self._login else None)
         try:
-            process.boot(self._settings.boot_timeout, early=early)
-            if process.initialized and has_leisure():
+            process.boot(self._settings.boot_timeout, early=warms_up and profile.alike)
+            if warms_up and has_leisure():
                 self._warm_up(process)
         except BaseException:
             self.discard(process)
@@ -109,7 +109,7 @@ class Supervisor:
         try:
             warm_up(process, self._settings.boot_timeout)
         except BootFailed as error:
-            self.warm_ups.turn_off(str(error))
+            self.warm_ups.turn_off(process.profile, str(error))
             raise
 
     def discard(self, process: Process) -> None:

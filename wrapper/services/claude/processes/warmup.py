@@ -1,27 +1,39 @@
-"""Warm a process up with a turn that ends before it sends anything, so the next turn is quick.
+"""Warm a process up with a question that ends before anything is sent, so that its turn is quick.
 
-Claude Code loads and compiles what a turn needs when it runs its first one.
+Claude Code loads and compiles what a turn needs when it first needs it.
 """
 
 from __future__ import annotations
 
+from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.frames import IN_THE_BODY, Frame, user_input
 
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 # No header may have this name, so the turn ends where Claude Code would make its request.
 INVALID_HEADER = "not a name: x"
+QUESTION = "Is it ready?"
 
 
 def warm_up(process: Process, seconds: float) -> None:
-    """Run such a turn on a process that is initialized. It uses CPU time, but no tokens.
+    """Ask a process that is booted such a question. It uses CPU time, but no tokens.
+
+    A plain process is initialized and runs a whole turn: it gets each conversation anew. What is
+    said to an agent stays in its conversation, so that it is asked aside.
 
     It reads the process's pipes, so no event loop may be attached to them. Raises BootFailed if it
-    takes longer than *seconds*.
+    takes longer than *seconds*, or the question did not end there.
     """
+    if not process.profile.alike:
+        process.ask({"subtype": "get_context_usage", "detail": "summary"}, seconds)
     process.ask(_set_headers(INVALID_HEADER), seconds)
-    process.send(user_input(IN_THE_BODY), seconds)
+    if process.profile.alike:
+        answer = process.send(user_input(IN_THE_BODY), seconds)
+    else:
+        answer = process.ask({"subtype": "side_question", "question": QUESTION}, seconds)
     process.ask(_set_headers(process.profile.variables.get(HEADERS, "")), seconds)
+    if HEADERS not in str(answer):
+        raise BootFailed("Claude Code did not refuse the warm-up's headers.")
 
 
 def _set_headers(headers: str) -> Frame:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from wrapper.services.claude.login import uses_cli_login
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import PASSED, Profile
 from wrapper.version import __version__
@@ -69,5 +70,6 @@ def _key(binary: Binary, profile: Profile) -> str:
         for name, value in sorted(profile.variables.items())
         if not any(fnmatchcase(name, pattern) for pattern in PASSED)
     ]
-    program = [binary.path, binary.version, binary.stamp, profile.arguments, variables]
+    login = uses_cli_login(profile.variables)
+    program = [binary.path, binary.version, binary.stamp, profile.arguments, variables, login]
     return hashlib.sha256(json.dumps([__version__, *program]).encode()).hexdigest()

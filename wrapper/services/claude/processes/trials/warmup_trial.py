@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wrapper.services.claude.login import uses_cli_login
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import SECRET, Profile
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording
@@ -24,7 +26,7 @@ OWN_HEADER = "x-trial: own"
 LOGIN = "sk-ant-oat01-trial"
 # Its default model, and another one: some versions keep parts of a request for the default model.
 MODELS = ("default", "haiku")
-QUESTION = Turn("default", (Message("user", ("Is it ready?",)),), profile="plain", system="Answer.")
+QUESTION = Turn("default", (Message("user", ("Is it ready?",)),), system="Answer.")
 
 Lend = Callable[[Profile], AbstractContextManager[Process]]
 
@@ -42,16 +44,15 @@ def try_warm_up(profile: Profile, lend: Lend, folder: Path, seconds: float) -> N
     with recording() as recorder:
         tried = isolated(profile, recorder.url, folder)
         for model in MODELS:
-            turn = replace(QUESTION, model=model)
+            turn = replace(QUESTION, model=model, profile=profile.name)
+            ask = partial(_request, turn=turn, recorder=recorder, folder=folder, seconds=seconds)
             with lend(tried) as process:
                 process.boot(seconds)
-                fresh = _request(process, turn, recorder, seconds)
+                fresh = ask(process)
             with lend(tried) as process:
-                process.boot(seconds, early=True)
-                warm_up(process, seconds)
-                if recorder.requests:
-                    raise Failed("the warm-up sends a request")
-                warm = _request(process, turn, recorder, seconds)
+                process.boot(seconds, early=profile.alike)
+                _warm_up(process, recorder, seconds)
+                warm = ask(process)
             if difference := compare(fresh, warm):
                 raise Failed(f"a warm process sends another request ({model}): {difference}")
 
@@ -63,11 +64,10 @@ def isolated(profile: Profile, url: str, home: Path) -> Profile:
         for name, value in profile.variables.items()
         if not any(fnmatchcase(name, pattern) for pattern in LEFT_OUT)
     }
-    # A budgeted profile has a key, and another one Claude Code's own login.
-    login = "ANTHROPIC_API_KEY" if profile.budgeted else "CLAUDE_CODE_OAUTH_TOKEN"
+    own_login = uses_cli_login(profile.variables)
+    login = "CLAUDE_CODE_OAUTH_TOKEN" if own_login else "ANTHROPIC_API_KEY"
     own = {login: LOGIN, "ANTHROPIC_BASE_URL": url, HEADERS: OWN_HEADER, "HOME": str(home)}
-    variables = {**kept, **own}
-    return replace(profile, variables=variables)
+    return replace(profile, variables={**kept, **own})
 
 
 def compare(fresh: Request, warm: Request) -> str:
@@ -88,22 +88,38 @@ def compare(fresh: Request, warm: Request) -> str:
     return ""
 
 
-def _request(process: Process, turn: Turn, recorder: Recorder, seconds: float) -> Request:
-    """Run *turn* on a process and return the one request that it sends."""
-    for request in _requests(process, turn):
+def _warm_up(process: Process, recorder: Recorder, seconds: float) -> None:
+    """Warm it up. A request that this sends counts, even if the warm-up notices by itself."""
+    try:
+        warm_up(process, seconds)
+    finally:
+        if recorder.requests:
+            raise Failed("the warm-up sends a request")
+
+
+def _request(
+    process: Process, turn: Turn, recorder: Recorder, folder: Path, seconds: float
+) -> Request:
+    """Run *turn* on a process and return the one request that it sends, without its directory."""
+    for request in _requests(process, turn, folder):
         process.ask(request, seconds)
     process.send(frames.prompt(turn), seconds)
     sent, recorder.requests = recorder.requests, []
     if len(sent) != 1:
         raise Failed(f"a turn sends {len(sent)} requests")
-    return sent[0]
+    home = json.dumps(str(process.home))[1:-1].encode()
+    return replace(sent[0], body=sent[0].body.replace(home, b"HOME"))
 
 
-def _requests(process: Process, turn: Turn) -> Iterator[frames.Frame]:
-    """Yield the control requests that configure the process for *turn*."""
+def _requests(process: Process, turn: Turn, folder: Path) -> Iterator[frames.Frame]:
+    """Yield the control requests that configure the process for *turn*.
+
+    An agent's turn with the other model runs in a directory of its own, as a caller's does.
+    """
+    moves = turn.profile == "agent" and turn.model != MODELS[0]
     turn = replace(turn, model=process.full_model_name(turn.model))
-    settings = frames.settings(turn)
-    for frame in frames.configuration(turn, settings, initialized=process.initialized):
+    settings, workspace = frames.settings(turn), str(folder) if moves else None
+    for frame in frames.configuration(turn, settings, workspace, initialized=process.initialized):
         yield frame["request"]
 
 

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from wrapper.services.claude.errors import BootFailed
 from wrapper.services.claude.processes.binary import Binary
@@ -28,7 +28,7 @@ class Lend(Protocol):
 
 
 class WarmUps:
-    """Tries each binary once, in *threads*, and says whether its processes may be warmed up.
+    """Tries each binary once a profile, in *threads*, and says whether processes may be warmed up.
 
     Until the trial is over, and if it fails, they serve without. *lend* starts a process for a
     block.
@@ -42,58 +42,67 @@ class WarmUps:
         self._lock = threading.Lock()
         self._on = settings.pool_rehearse
         self._known: dict[tuple[Binary, str], Result | None] = {}
-        self._failure = ""
+        self._reports: dict[str, dict[str, str]] = {}
 
     def permit(self, binary: Binary, profile: Profile) -> bool:
         """Say whether a process may be warmed up. The first question begins the trial."""
-        if not (self._on and profile.alike):
-            return False
-        tried = (binary, profile.name)
         with self._lock:
+            if not (self._on and profile.pooled) or "error" in self._reports.get(profile.name, {}):
+                return False
+            tried = (binary, profile.name)
             if tried not in self._known:
                 self._known[tried] = self._results.read(binary, profile)
                 if self._known[tried] is None:
                     self._threads.submit(self._try, binary, profile)
             result = self._known[tried]
+            status = "on" if result else "trying"
+            self._reports[profile.name] = {"status": status}
         if result and result.failure:
-            self.turn_off(result.failure)
+            self.turn_off(profile, result.failure)
         return result is not None and not result.failure
 
-    def turn_off(self, failure: str) -> None:
-        """Warm nothing up from now on: processes work without it, too."""
+    def turn_off(self, profile: Profile, failure: str) -> None:
+        """Warm no process of *profile* up from now on: they work without it, too."""
         with self._lock:
-            was_on, self._on = self._on, False
-            self._failure = failure
+            was_on = self._on and "error" not in self._reports.get(profile.name, {})
+            self._reports[profile.name] = {"status": "off", "error": failure}
         if was_on:
-            log.warning("warm-up is off from now on (POOL_REHEARSE): %s", failure)
+            log.warning(
+                "warm-up of %s processes is off from now on (POOL_REHEARSE): %s",
+                profile.name,
+                failure,
+            )
 
     def close(self) -> None:
         """Let no further trial log that it failed, since its processes are stopped."""
         self._on = False
 
-    def health(self) -> dict[str, Any]:
-        """Return `status` (on, trying, off), and why warm-ups are off as `error`."""
+    def health(self) -> dict[str, dict[str, str]]:
+        """Return, by profile, `status` (on, trying, off), and why warm-ups are off as `error`."""
         with self._lock:
-            if self._failure:
-                return {"status": "off", "error": self._failure}
-            if not self._on:
-                return {"status": "off"}
-            return {"status": "trying" if None in self._known.values() else "on"}
+            return dict(self._reports)
 
     def _try(self, binary: Binary, profile: Profile) -> None:
-        result = Result()
         try:
-            with tempfile.TemporaryDirectory() as home:
-                try_warm_up(
-                    profile, lambda tried: self._lend(tried, binary), Path(home), self._seconds
-                )
-        except Failed as error:
-            result = Result(str(error))
+            result = self._run(binary, profile)
         except (BootFailed, OSError) as error:  # which may not happen again
-            self.turn_off(f"its trial could not run: {error}")
+            self.turn_off(profile, f"its trial could not run: {error}")
             return
         self._results.write(binary, profile, result)
         with self._lock:
             self._known[binary, profile.name] = result
+            self._reports[profile.name] = {"status": "on"}
         if result.failure:
-            self.turn_off(result.failure)
+            self.turn_off(profile, result.failure)
+
+    def _run(self, binary: Binary, profile: Profile) -> Result:
+        with tempfile.TemporaryDirectory() as home:
+            if profile.user:
+                profile.user.own(Path(home))
+            try:
+                try_warm_up(
+                    profile, lambda tried: self._lend(tried, binary), Path(home), self._seconds
+                )
+            except Failed as error:
+                return Result(str(error))
+        return Result()

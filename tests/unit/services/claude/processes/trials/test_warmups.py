@@ -18,7 +18,7 @@ from wrapper.services.claude.processes.trials.warmups import WarmUps
 from wrapper.settings import Settings
 
 BINARY = Binary("/opt/claude", "2.1.332", "PATH", stamp=(1, 2, 3))
-PLAIN = Profile("plain", ("--verbose",), {"HOME": "/", "CLAUDE_CODE_SIMPLE": "1"}, alike=True)
+PLAIN = Profile("plain", ("--verbose",), {"HOME": "/", "CLAUDE_CODE_SIMPLE": "1"}, pooled=True)
 
 
 class Later(Executor):
@@ -65,11 +65,11 @@ def test_after_the_trial(make):
     warm_ups, threads = make()
     assert not warm_ups.permit(BINARY, PLAIN)
     assert not warm_ups.permit(BINARY, PLAIN)
-    assert warm_ups.health() == {"status": "trying"}
+    assert warm_ups.health() == {"plain": {"status": "trying"}}
     assert len(threads.calls) == 1
     threads.run()
     assert warm_ups.permit(BINARY, PLAIN)
-    assert warm_ups.health() == {"status": "on"}
+    assert warm_ups.health() == {"plain": {"status": "on"}}
     assert threads.calls == []
 
 
@@ -93,10 +93,11 @@ def test_failure_is_kept_and_logged_once(make, caplog):
                 assert not warm_ups.permit(BINARY, PLAIN)
                 threads.run()
         assert caplog.messages == [
-            "warm-up is off from now on (POOL_REHEARSE): its header anthropic-beta differs"
+            "warm-up of plain processes is off from now on (POOL_REHEARSE): "
+            "its header anthropic-beta differs"
         ]
         error = "its header anthropic-beta differs"
-        assert warm_ups.health() == {"status": "off", "error": error}
+        assert warm_ups.health() == {"plain": {"status": "off", "error": error}}
 
 
 @pytest.mark.parametrize(
@@ -106,8 +107,9 @@ def test_failure_is_kept_and_logged_once(make, caplog):
         (replace(BINARY, version="2.1.333"), PLAIN),
         (BINARY, replace(PLAIN, arguments=("--verbose", "--new"))),
         (BINARY, replace(PLAIN, variables={"HOME": "/"})),
+        (BINARY, replace(PLAIN, variables={**PLAIN.variables, "ANTHROPIC_API_KEY": "sk-x"})),
     ],
-    ids=["replaced", "version", "arguments", "variables"],
+    ids=["replaced", "version", "arguments", "variables", "kind of login"],
 )
 def test_another_binary_or_profile(make, binary, profile):
     """A binary that was replaced, or that is started otherwise, is tried again."""
@@ -121,11 +123,14 @@ def test_another_binary_or_profile(make, binary, profile):
 
 def test_secrets_do_not_count(make, tmp_path):
     """The same binary with another key or home passes, and no file holds a key."""
-    keyed = replace(PLAIN, variables={**PLAIN.variables, "ANTHROPIC_API_KEY": "sk-secret"})
+    keyed, other = (
+        replace(PLAIN, variables={**PLAIN.variables, "ANTHROPIC_API_KEY": key})
+        for key in ("sk-secret", "sk-secret-too")
+    )
     warm_ups, threads = make()
     warm_ups.permit(BINARY, keyed)
     threads.run()
-    assert make()[0].permit(BINARY, PLAIN)
+    assert make()[0].permit(BINARY, other)
     stored = [file.read_text() for file in (tmp_path / "trials").iterdir()]
     assert stored
     assert not any("sk-secret" in text for text in stored)
@@ -137,7 +142,7 @@ def test_trial_that_cannot_run(make, caplog):
     warm_ups.permit(BINARY, PLAIN)
     threads.run()
     assert not warm_ups.permit(BINARY, PLAIN)
-    assert "did not answer in time" in warm_ups.health()["error"]
+    assert "did not answer in time" in warm_ups.health()["plain"]["error"]
     again, threads = make()
     again.permit(BINARY, PLAIN)
     assert len(threads.calls) == 1
@@ -166,13 +171,25 @@ def test_unreadable_result(make, tmp_path, text):
 
 
 def test_switched_off(make):
-    """With POOL_REHEARSE=false, and for agents, there are neither warm-ups nor trials."""
+    """POOL_REHEARSE=false, or a profile without a pool, means neither warm-ups nor trials."""
     warm_ups, threads = make(pool_rehearse=False)
     assert not warm_ups.permit(BINARY, PLAIN)
-    assert warm_ups.health() == {"status": "off"}
+    assert warm_ups.health() == {}
     others, other_threads = make()
-    assert not others.permit(BINARY, replace(PLAIN, alike=False))
+    assert not others.permit(BINARY, replace(PLAIN, pooled=False))
     assert threads.calls == other_threads.calls == []
+
+
+def test_one_profile_fails(make):
+    """A profile whose trial fails leaves the other one's warm-ups on."""
+    agent = replace(PLAIN, name="agent")
+    warm_ups, threads = make()
+    warm_ups.permit(BINARY, PLAIN)
+    threads.run()
+    warm_ups.turn_off(agent, "Claude Code did not answer in time.")
+    assert warm_ups.permit(BINARY, PLAIN)
+    assert not warm_ups.permit(BINARY, agent)
+    assert threads.calls == []
 
 
 def test_closed_while_it_runs(make, caplog):
