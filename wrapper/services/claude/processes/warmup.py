@@ -32,7 +32,7 @@ def warm_up(process: Process, seconds: float) -> None:
     else:
         answer = process.ask({"subtype": "side_question", "question": QUESTION}, seconds)
     process.ask(_set_headers(process.profile.variables.get(HEADERS, "")), seconds)
-    if HEADERS not in str(answer):
+    if not (answer.get("is_error") or answer.get("synthetic")):  # it is the model's answer
         raise BootFailed("Claude Code did not refuse the warm-up's headers.")
 
 
