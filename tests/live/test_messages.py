@@ -76,7 +76,7 @@ IMAGE = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(p
 PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}
 PLAIN = {"type": "text", "media_type": "text/plain", "data": "@/etc/passwd"}
 BLOCKS = [
-    {"type": "text", "text": "/clear @/etc/passwd\u2028\ud83d\ude00", **MARK},
+    {"type": "text", "text": "/clear @/etc/passwd\u2028😀", **MARK},
     {"type": "image", "source": IMAGE, **MARK},
     {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
     {"type": "document", "source": PDF, "title": "A", "citations": {"enabled": True}},
@@ -251,6 +251,7 @@ def test_broken_off(gateway, upstream):
 def _keyed(_servers, tmp_path_factory):
     ceilings: dict[str, dict[str, Any]] = {
         "alice": {},
+        "carol": {},
         "bob": {"models": ["haiku"], "tools": ["Read"]},
         "poor": {"usd_per_day": 0.00001},
     }
@@ -267,9 +268,9 @@ def keyed(_keyed, upstream):
 
 def test_keys(keyed):
     """Each key has its own usage, and its limits hold, by either header."""
-    secret = keyed.keys["alice"]
+    secret = keyed.keys["carol"]
     post(keyed.server, body_of("[[say Hi]]"), **{"x-api-key": secret})
-    (row,) = keyed.usage("alice")["data"]
+    (row,) = keyed.usage("carol")["data"]
     assert (row["requests"], row["model"]) == (1, MODEL)
     assert row["cost_usd"] > 0
     assert keyed.usage("bob")["data"] == []

@@ -325,6 +325,15 @@ def test_tools_of_the_settings(opened):
     assert opened(text, claude_tools=("Agent",)).principals()[0].tools == ("Bash", "Agent")
 
 
+def test_server_tools(opened):
+    """A key may name tools of the provider that the settings allow, and no others."""
+    text = table("alice", 'tools = ["Read", "web_search"]')
+    allowed = opened(text, messages_server_tools=("web_search",))
+    assert allowed.principals()[0].tools == ("Read", "web_search")
+    with pytest.raises(KeysError, match="'web_search' matches no tool"):
+        opened(text)
+
+
 def test_schema_is_complete():
     """A key's table can set every ceiling of a principal, and nothing else."""
     schema = KeySchema("x")

@@ -157,6 +157,28 @@ def test_tools_beyond(tools, asked, named):
     assert named in error.message
 
 
+@pytest.mark.parametrize(
+    ("tools", "allowed", "named"),
+    [
+        (None, (), "MESSAGES_SERVER_TOOLS"),
+        (("web_search",), (), "MESSAGES_SERVER_TOOLS"),
+        (None, ("web_fetch",), "no more than web_fetch"),
+        (("Read",), ("web_search",), "no more than Read (tools)"),
+        (("Read", "web_search"), ("web_search",), None),
+        (None, ("web_fetch", "web_search"), None),
+    ],
+)
+def test_server_tools(tools, allowed, named):
+    """A tool that runs at the provider needs the setting, and a key that may use it."""
+    asked = {"settings": {"messages_server_tools": allowed}, "server_tools": ("web_search",)}
+    if named is None:
+        assert grant(key(tools=tools), **asked)
+    else:
+        error = refused(key(tools=tools), **asked)
+        assert error.param == "tools"
+        assert named in error.message
+
+
 def test_rules():
     """Deny rules add up; allow rules are the key's, or else the settings'."""
     settings = {"claude_allowed_tools": "Bash(git log:*), Edit", "claude_tools": ("Bash", "Edit")}

@@ -309,6 +309,16 @@ def test_one_that_is_still_being_cleared():
     assert [lot.take(turn_without()) for _ in range(2)] == [done, busy]
 
 
+def test_cleared_for_a_body():
+    """A process that is cleared runs a turn with a body without being cleared once more."""
+    lot = Lot(recycle=True)
+    lot.park(None, known=(), clearing=clearing(ProcessState()))
+    turn = turn_without((), body={})
+    parked = lot.parking.take(turn, None)
+    assert parked
+    assert parked.continues(turn)
+
+
 @pytest.mark.parametrize("recycle", [False, True])
 def test_recycling(recycle):
     """A process that knows another conversation is taken if recycling is allowed."""

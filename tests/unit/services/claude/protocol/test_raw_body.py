@@ -16,8 +16,8 @@ SENT = {"max_tokens": 9, "messages": MESSAGES}
 NOTHING: dict[str, Any] = {"system": [], "tools": [], "metadata": {}}
 
 
-def turn(model="claude-sonnet-4-5", thinking="budget", **fields):
-    return Turn(model, (), profile="plain", body={**LEAST, **fields}, thinking=thinking)
+def turn(model="claude-sonnet-4-5", mode="budget", **fields):
+    return Turn(model, (), profile="plain", body={**LEAST, **fields}, thinking=mode)
 
 
 @pytest.mark.parametrize(
