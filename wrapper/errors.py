@@ -238,6 +238,12 @@ class BadGateway(ApiError):
     quotes = False
 
 
+class McpServerFailed(BadGateway):
+    """Raised when an MCP server of the request cannot be used; the message names it."""
+
+    code = "mcp_server_failed"
+
+
 class BadAnswer(ApiError):
     """Raised when the model's answer does not meet the request's demands."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
 from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
+from wrapper.mcp_config import Servers, open_mcp_config
 from wrapper.prometheus import PrometheusMetrics
 from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
@@ -38,6 +39,8 @@ from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
+from wrapper.services.mcp.server import McpServer
+from wrapper.services.mcp.state import ServerState
 from wrapper.services.responses.service import open_responses
 from wrapper.services.responses.store import ResponseStore
 from wrapper.services.sessions.service import open_sessions
@@ -88,7 +91,8 @@ class Gateway:
         self.engine = engine or build_engine(settings, self.lifecycle)
         self.catalog = _catalog(settings, self.engine)
         self.admission = _admission(settings)
-        self.policy = Policy(settings, self.catalog)
+        self.mcp_config = open_mcp_config(settings)
+        self.policy = Policy(settings, self.catalog, self._mcp_servers)
         self.ledger = Ledger(open_store(settings), required=settings.usage_required)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
@@ -137,9 +141,10 @@ class Gateway:
     def health(self) -> dict[str, Any]:
         """Return the health of all parts, and the load, without waiting."""
         parts = {"machine": resources.health(), "usage": self.ledger.health()}
-        if self.keys:
-            error = self.keys.error
-            parts["keys"] = {"status": "failing", "error": error} if error else {"status": "ok"}
+        for name, file in (("keys", self.keys), ("mcp_config", self.mcp_config)):
+            if file:
+                error = file.error
+                parts[name] = {"status": "failing", "error": error} if error else {"status": "ok"}
         if self.sessions:
             parts["sessions"] = self.sessions.health()
         if health := self.responses.health():
@@ -149,6 +154,12 @@ class Gateway:
         if impaired and report["status"] != "failing":
             report["status"] = "degraded"
         return report
+
+    def mcp_states(self, servers: Sequence[McpServer]) -> Mapping[str, ServerState]:
+        """Return the states of MCP servers by name, as far as the engine knows any."""
+        states: Callable[..., Mapping[str, ServerState]] | None
+        states = getattr(self.engine, "mcp_states", None)
+        return states(servers) if states and servers else {}
 
     def readiness(self) -> str:
         """Return "ready", or why turns should go elsewhere: "draining", "starting" or "failing".
@@ -188,6 +199,7 @@ class Gateway:
         if not host.LINUX:
             log.warning("%s", host.UNTESTED)
         self.engine.start()
+        self.mcp_states([*self._mcp_servers().values()])
         self.ledger.start()
         if self.sessions:
             self.sessions.start()
@@ -222,6 +234,9 @@ class Gateway:
 
     def __exit__(self, *error: object) -> None:
         self.drain()
+
+    def _mcp_servers(self) -> Servers:
+        return self.mcp_config.servers() if self.mcp_config else {}
 
     def _cli_version(self) -> str:
         """Return Claude Code's version, or "" if it is unknown or the engine does not run it."""

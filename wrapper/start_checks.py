@@ -8,6 +8,8 @@ from functools import partial
 
 from wrapper import engines
 from wrapper.auth.key_file import SETTING, open_keys
+from wrapper.mcp_config import SETTING as MCP_CONFIG
+from wrapper.mcp_config import open_mcp_config
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.settings import Settings, SettingsError
 from wrapper.settings import check as check_settings
@@ -38,6 +40,8 @@ def start_checks(settings: Settings, *, to_serve: bool = True) -> tuple[StartChe
     ]
     if settings.api_keys_file:
         checks.append(StartCheck(SETTING, lambda: _check_keys(settings)))
+    if settings.mcp_config:
+        checks.append(StartCheck(MCP_CONFIG, lambda: _check_mcp_config(settings)))
     if settings.redis_url:
         checks.append(StartCheck("REDIS_URL", lambda: _check_rates(settings)))
     return tuple(checks)
@@ -74,6 +78,12 @@ def _check_temporary_directory() -> str:
 def _check_keys(settings: Settings) -> str:
     open_keys(settings)
     return f"{settings.api_keys_file} can be used"
+
+
+def _check_mcp_config(settings: Settings) -> str:
+    config = open_mcp_config(settings)
+    count = len(config.servers()) if config else 0
+    return f"{settings.mcp_config} can be used, and has {count} servers"
 
 
 def _check_rates(settings: Settings) -> str:

@@ -31,6 +31,7 @@ TABLE = [
     (errors.QuotaExceeded, 429, "insufficient_quota", "insufficient_quota"),
     (errors.UpstreamFailed, 500, "server_error", None),
     (errors.BadGateway, 502, "server_error", "bad_gateway"),
+    (errors.McpServerFailed, 502, "server_error", "mcp_server_failed"),
     (errors.BadAnswer, 502, "server_error", "invalid_model_answer"),
     (errors.Overloaded, 503, "overloaded_error", "overloaded"),
     (errors.Unavailable, 503, "server_error", "unavailable"),

@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
-import os
-import stat
-import threading
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +14,11 @@ from marshmallow import ValidationError
 
 from wrapper.schemas.keys import CEILINGS, SECRET, load_key
 from wrapper.services.principal import Principal
-from wrapper.settings import Settings, SettingsError, did_you_mean, utf8
+from wrapper.settings import Settings, SettingsError, did_you_mean
+from wrapper.watched_file import Unreadable, WatchedFile, read_text
 
 SETTING = "API_KEYS_FILE"
 BROKEN = f"{SETTING} is broken; the previous keys stay valid; the log says why"
-
-log = logging.getLogger(__name__)
 
 
 class KeysError(SettingsError):
@@ -33,7 +28,7 @@ class KeysError(SettingsError):
         super().__init__([f"{SETTING}: {mistake}" for mistake in mistakes])
 
 
-class KeysUnreadable(KeysError):
+class KeysUnreadable(KeysError, Unreadable):
     """Raised when the file is missing or cannot be read."""
 
 
@@ -53,32 +48,29 @@ class KeyFile:
     """
 
     def __init__(self, path: str | Path, settings: Settings | None = None):
-        self._path = Path(path).expanduser().absolute()
-        self._settings = settings
-        self._lock = threading.Lock()
-        # The stamp and the mistakes of the last reading, so that each is logged once.
-        self._last_reading: tuple[Any, list[str]] = (None, [])
-        # The stamp is taken before the file is read. At worst it is too old, and leads to one more
-        # reading.
-        self._known_stamp: tuple[int, ...] | None = self._stamp()
-        self._keys = self._read()
+        self._file = WatchedFile(
+            path,
+            lambda path: principals(document(read(path), path), settings),
+            setting=SETTING,
+            broken=BROKEN.rpartition(";")[0],
+            count=lambda keys: f"{len(keys)} keys are valid now",
+        )
 
     def find(self, sent: bytes) -> Principal | None:
         """Return the holder of the key *sent*, or None."""
-        self._refresh()
+        keys = self._file.value()
         digest = hash_of(sent)
         holder = None
         # Every key is compared, also after a match, so that the time reveals neither whether a key
         # is similar nor its position in the file.
-        for known, principal in self._keys.items():
+        for known, principal in keys.items():
             if hmac.compare_digest(known, digest):
                 holder = principal
         return holder
 
     def principals(self) -> tuple[Principal, ...]:
         """Return the holders of keys, in the file's order."""
-        self._refresh()
-        return tuple(self._keys.values())
+        return tuple(self._file.value().values())
 
     def names(self) -> tuple[str, ...]:
         return tuple(principal.name for principal in self.principals())
@@ -86,44 +78,7 @@ class KeyFile:
     @property
     def error(self) -> str | None:
         """Return the message for /health if the file is broken; it names no key."""
-        self._refresh()
-        return BROKEN if self._last_reading[1] else None
-
-    def _refresh(self) -> None:
-        if self._stamp() == self._known_stamp:
-            return
-        # One thread reads while the others wait, so that none of them accepts a revoked key.
-        with self._lock:
-            if self._stamp() != self._known_stamp:
-                self._reload()
-
-    def _reload(self) -> None:
-        stamp = self._stamp()
-        mistakes: list[str] = []
-        # After a failure such as too many open files, an unchanged file may become readable.
-        readable = True
-        try:
-            self._keys = self._read()
-            log.info("%s has changed, %d keys are valid now", SETTING, len(self._keys))
-        except KeysError as error:
-            mistakes, readable = error.mistakes, not isinstance(error, KeysUnreadable)
-            if (stamp, mistakes) != self._last_reading:
-                log.error("%s: %s", BROKEN.rpartition(";")[0], error)
-        self._last_reading = (stamp, mistakes)
-        # This comes last: it tells other threads that the keys are current.
-        self._known_stamp = stamp if readable or not stamp else None
-
-    def _read(self) -> dict[str, Principal]:
-        return principals(document(read(self._path), self._path), self._settings)
-
-    def _stamp(self) -> tuple[int, ...]:
-        """Return what identifies this state of the file; an empty tuple if it is missing."""
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return ()
-        # A change of mode, which can make the file readable, changes only its ctime.
-        return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+        return BROKEN if self._file.is_broken() else None
 
 
 def open_keys(settings: Settings) -> KeyFile | None:
@@ -136,19 +91,11 @@ def open_keys(settings: Settings) -> KeyFile | None:
 def read(path: Path) -> str:
     """Return the text of the file at *path*. Raises KeysUnreadable, or KeysError if not UTF-8."""
     try:
-        # Opening a pipe could block forever.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise KeysUnreadable([f"{path} is not a regular file; set another path"])
-        return utf8.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise KeysUnreadable(
-            [f"{path} does not exist; `claude-code-gateway keys new NAME` makes it"]
-        ) from None
-    except OSError as error:
-        remedy = f"permit the user {os.getuid()} to read it"
-        raise KeysUnreadable([f"{path} cannot be read ({error.strerror}); {remedy}"]) from None
+        return read_text(path, "`claude-code-gateway keys new NAME` makes it")
+    except Unreadable as error:
+        raise KeysUnreadable(error.mistakes) from None
     except ValueError as error:
-        raise KeysError([f"{path} {error}"]) from None
+        raise KeysError([str(error)]) from None
 
 
 def document(text: str, where: str | Path = "the file") -> dict[str, Any]:

@@ -65,9 +65,10 @@ def _path() -> str:
 
 def _line(principal: Principal) -> str:
     values = {name: getattr(principal, name) for name in CEILINGS}
+    default = Principal(principal.name)
     ceilings = (
         f"{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in values.items()
-        if value is not None and value is not False
+        if value != getattr(default, name)
     )
     return " ".join((principal.name, *ceilings))

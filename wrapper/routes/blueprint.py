@@ -12,6 +12,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
+from wrapper.routes.mcp import mcp
 from wrapper.routes.messages import messages
 from wrapper.routes.metrics import metrics
 from wrapper.routes.models import models
@@ -32,7 +33,8 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
 
     *metered* says whether it serves the metrics.
     """
-    children = (chat, responses, completions, messages, models, sessions, usage, auth, health, docs)
+    turns = (chat, responses, completions, messages)
+    children = (*turns, models, mcp, sessions, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Flask, Response
@@ -17,6 +18,11 @@ from wrapper.routes.json_body import JSON_TYPE
 def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:
     """Return a response whose body is *data* as JSON."""
     return Response(encode(data), status, headers, mimetype=JSON_TYPE)
+
+
+def iso_time(seconds: float | None) -> str | None:
+    """Return a time as it stands in JSON: in ISO 8601, by UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def register_common_headers(target: Blueprint | Flask) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
-from wrapper.routes.json_response import reply
+from wrapper.routes.json_response import iso_time, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.base import load_data
 from wrapper.schemas.sessions import (
@@ -79,10 +78,10 @@ def _info_body(info: SessionInfo) -> dict[str, Any]:
     expires = info.used + current_gateway().settings.session_ttl
     return {
         "session_id": info.key.id,
-        "created_at": _iso_time(info.created),
-        "last_accessed": _iso_time(info.used),
+        "created_at": iso_time(info.created),
+        "last_accessed": iso_time(info.used),
         "message_count": info.messages,
-        "expires_at": _iso_time(expires),
+        "expires_at": iso_time(expires),
     }
 
 
@@ -97,12 +96,8 @@ def _stats_body(stats: Stats) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning,
         "total_tokens": usage.total,
         "cost_usd": round(stats.cost_usd, 9),
-        "oldest": _iso_time(stats.oldest),
-        "newest": _iso_time(stats.newest),
+        "oldest": iso_time(stats.oldest),
+        "newest": iso_time(stats.newest),
         "parked_processes": stats.parked,
         "resumed_turns": stats.resumed,
     }
-
-
-def _iso_time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

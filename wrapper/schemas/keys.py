@@ -12,6 +12,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from marshmallow.validate import Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
+from wrapper.services.mcp.server import read_rule
 from wrapper.services.permissions.confinement import HOW_TO_OPEN, rules_that_open
 from wrapper.services.permissions.rules import is_rule
 from wrapper.services.principal import RESERVED, Principal
@@ -104,6 +105,7 @@ class KeySchema(Schema):
     tools = NamesField()
     allowed_tools = NamesField()
     disallowed_tools = NamesField()
+    mcp_servers = NamesField()
     permission_mode = WordField(PERMISSION_MODES)
     max_turns = _count()
     requests_per_minute = _count()
@@ -128,6 +130,8 @@ class KeySchema(Schema):
         if settings and data_key == "tools":
             tools += settings.messages_server_tools
         for rule in value if tools else ():
+            if read_rule(rule):
+                continue
             if not (rule in tools if data_key == "tools" else is_rule(rule, tools)):
                 raise ValidationError(
                     f"{rule[:80]!r} matches no tool; the tools are {', '.join(tools)}"

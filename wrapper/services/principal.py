@@ -36,6 +36,9 @@ class Principal:
     disallowed_tools: tuple[str, ...] | None = _ceiling(
         "Permission rules that deny, beside CLAUDE_DISALLOWED_TOOLS."
     )
+    mcp_servers: tuple[str, ...] = _ceiling(
+        "MCP servers of MCP_CONFIG that may be used: names, or patterns with *. Default: none.", ()
+    )
     permission_mode: str | None = _ceiling("The widest permission mode that may be asked for.")
     max_turns: int | None = _ceiling("Rounds of tool use that a request may take.")
     requests_per_minute: int | None = _ceiling(
@@ -60,8 +63,8 @@ class Principal:
 
 
 # The caller without keys, and the caller with API_KEY.
-LOCAL = Principal("local", shares=False, admin=True)
-DEFAULT = Principal("default", shares=False, admin=True)
+LOCAL = Principal("local", shares=False, admin=True, mcp_servers=("*",))
+DEFAULT = Principal("default", shares=False, admin=True, mcp_servers=("*",))
 RESERVED = frozenset({LOCAL.name, DEFAULT.name})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wrapper.services.mcp.server import McpServer
 from wrapper.services.messages.message import ChatMessage, has_calls
 from wrapper.services.turn import (
     Effort,
@@ -49,6 +50,7 @@ class TurnRequest:
     show_tool_use: bool = False
     allowed_tools: tuple[str, ...] | None = None
     disallowed_tools: tuple[str, ...] | None = None
+    mcp_servers: tuple[str, ...] | None = None
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()
@@ -95,8 +97,12 @@ class TurnRequest:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a request may use of Claude Code: a profile, permissions, and whether it has tools."""
+    """What a request may use of Claude Code: a profile, permissions, and whether it has tools.
+
+    `mcp_servers` are the MCP servers that the request uses.
+    """
 
     profile: str
     permissions: Permissions = field(default_factory=Permissions)
     tools: bool = False
+    mcp_servers: tuple[McpServer, ...] = ()

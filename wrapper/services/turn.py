@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
+from wrapper.services.mcp.server import McpServer
 from wrapper.services.principal import LOCAL, Principal
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -240,7 +241,8 @@ class Turn:
 
     `appends` puts `system` after the engine's own system prompt instead of replacing that. For a
     turn of a `session` the engine may keep a process, so that the next turn is quick. `compacts`
-    says that a conversation too long for the model is summarised. `thinking` is how the model
+    says that a conversation too long for the model is summarised. The agent gets the tools of the
+    `mcp_servers`. `thinking` is how the model
     thinks, if it does, and `effort_param` the client's name for `sampling.effort`. `adapted` lists
     the paths of what the client sent in another form.
 
@@ -262,6 +264,7 @@ class Turn:
     functions: tuple[Function, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     output_schema: OutputSchema | None = None
+    mcp_servers: tuple[McpServer, ...] = ()
     appends: bool = False
     session: SessionKey | None = None
     compacts: bool = False

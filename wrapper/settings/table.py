@@ -183,6 +183,23 @@ class Settings:
         (),
         "Further environment variables for Claude Code; they override those that the gateway sets.",
     )
+    mcp_config: str = text(
+        "", "JSON file of MCP servers for agents, in Claude Code's own format (mcpServers)."
+    )
+    mcp_default_servers: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "MCP servers for agents' requests that name none: names, or patterns with *, of those that "
+        "the caller may use.",
+    )
+    mcp_timeout: int = integer(
+        10_000,
+        "Milliseconds that an MCP server may take to connect; then the turn fails.",
+        positive,
+    )
+    mcp_tool_timeout: int = integer(
+        60_000, "Milliseconds that a tool of an MCP server may take.", positive
+    )
     usage_db: str = text(
         "~/.local/state/claude-code-gateway/usage.db",
         "SQLite file that records usage and cost.",

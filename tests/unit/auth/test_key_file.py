@@ -82,6 +82,8 @@ def mistakes_of(opened):
         ('profile = "agent"', "agent"),
         ('tools = ["Read", "Grep"]', ("Read", "Grep")),
         ("tools = []", ()),
+        ('tools = ["mcp__docs__add"]', ("mcp__docs__add",)),
+        ('mcp_servers = ["docs", "dev-*"]', ("docs", "dev-*")),
         ('allowed_tools = ["Edit(/srv/**)"]', ("Edit(/srv/**)",)),
         ('disallowed_tools = ["Bash(curl:*)"]', ("Bash(curl:*)",)),
         ('permission_mode = "plan"', "plan"),
@@ -110,7 +112,7 @@ def test_every_mode(opened, mode):
 
 
 COUNTS = ("max_turns", "requests_per_minute", "tokens_per_minute", "concurrent_turns")
-LISTS = ("models", "tools", "allowed_tools", "disallowed_tools")
+LISTS = ("models", "tools", "allowed_tools", "disallowed_tools", "mcp_servers")
 
 
 @pytest.mark.parametrize(

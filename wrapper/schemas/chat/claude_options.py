@@ -51,6 +51,13 @@ class ClaudeSchema(BaseSchema):
     disallowed_tools = fields.List(
         fields.String(), allow_none=True, metadata=describe("Permission rules that deny tool use.")
     )
+    mcp_servers = fields.List(
+        fields.String(),
+        allow_none=True,
+        metadata=describe(
+            "The MCP servers whose tools the agent gets; GET /v1/mcp/servers lists them."
+        ),
+    )
     permission_mode = fields.String(
         allow_none=True,
         validate=OneOf(PERMISSION_MODES),
@@ -70,6 +77,7 @@ class ClaudeSchema(BaseSchema):
 def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a TurnRequest that these *options* set."""
     allowed, denied = options.get("allowed_tools"), options.get("disallowed_tools")
+    servers = options.get("mcp_servers")
     mode = options.get("system_prompt_mode")
     return {
         "profile": options.get("profile"),
@@ -79,6 +87,7 @@ def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         "show_tool_use": options.get("show_tool_use") or False,
         "allowed_tools": None if allowed is None else tuple(allowed),
         "disallowed_tools": None if denied is None else tuple(denied),
+        "mcp_servers": None if servers is None else tuple(servers),
         "permission_mode": options.get("permission_mode"),
         "max_turns": options.get("max_turns"),
     }

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wrapper.errors import (
@@ -25,6 +26,7 @@ from wrapper.services.catalog import Model
 from wrapper.services.claude.errors import DiedEarly, refuses_thinking
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
+from wrapper.services.claude.processes.mcp_check import McpCheck
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import image_limits
@@ -42,6 +44,8 @@ from wrapper.services.events import (
     Used,
     add_usage,
 )
+from wrapper.services.mcp.server import McpServer
+from wrapper.services.mcp.state import ServerState
 from wrapper.services.permissions.confinement import confine
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
@@ -69,6 +73,7 @@ class Running:
     """What an engine has once it is started. `imported` is set when the SDK is imported."""
 
     leases: LeaseManager
+    mcp_check: McpCheck
     imported: threading.Event
 
 
@@ -106,9 +111,12 @@ class ClaudeEngine:
             leases = LeaseManager(
                 self._settings, self._environment, self._profiles, self._lifecycle, self._on_boot
             )
-            running = self._running = Running(leases, threading.Event())
+            supervisor = leases.supervisor
+            ask = partial(supervisor.with_process, self._profiles["agent"])
+            check = McpCheck(later=supervisor.run_later, ask=ask)
+            running = self._running = Running(leases, check, threading.Event())
         self._status.login.log_mistakes()
-        leases.supervisor.boot_threads.submit(_import_sdk, running.imported)
+        supervisor.boot_threads.submit(_import_sdk, running.imported)
         leases.fill()
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
@@ -233,6 +241,16 @@ class ClaudeEngine:
         # In the profile plain Claude Code does not see images.
         return profile == "agent" and image_limits.shrinks(picture, model)
 
+    def mcp_states(self, servers: Sequence[McpServer]) -> dict[str, ServerState]:
+        """Return the states of MCP servers by name, as far as they are known, without waiting.
+
+        Those that are not fresh are checked in the background.
+        """
+        check = self._started().mcp_check
+        check.begin(servers)
+        states = {server.name: check.states.of(server) for server in servers}
+        return {name: state for name, state in states.items() if state}
+
     def parked(self) -> Sequence[SessionKey]:
         running = self._running
         return running.leases.parked() if running else ()
@@ -261,10 +279,13 @@ class ClaudeEngine:
             running.leases.close()
 
     def _leases(self) -> LeaseManager:
-        """Return the lease manager, started. Raises Unavailable if the engine was closed."""
+        return self._started().leases
+
+    def _started(self) -> Running:
+        """Return the parts, started. Raises Unavailable if the engine was closed."""
         self.start()
         if running := self._running:
-            return running.leases
+            return running
         raise Unavailable("The gateway is shutting down.")
 
     def _on_boot(self, process: Process) -> None:
@@ -273,7 +294,8 @@ class ClaudeEngine:
     def _conversation(self, lease: Lease, turn: Turn, sent: Callable[[], None]) -> Conversation:
         from wrapper.services.claude.conversation.conversation import Conversation
 
-        return Conversation(lease, turn, self._ignored, sent)
+        record = self._started().mcp_check.states.record
+        return Conversation(lease, turn, self._ignored, sent, record)
 
     def _compaction(self, process: Process, turn: Turn) -> Compaction:
         from wrapper.services.claude.conversation.compaction import Compaction

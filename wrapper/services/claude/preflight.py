@@ -142,6 +142,7 @@ def _readable(user: UnixUser, settings: Settings) -> Iterator[str]:
     """Yield the gateway's secret files that the user could read."""
     files = {
         "API_KEYS_FILE": settings.api_keys_file,
+        "MCP_CONFIG": settings.mcp_config,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",
     }
@@ -157,6 +158,7 @@ def _replaceable(
     """Yield files and directories that the user could replace, and root would then use."""
     paths = {
         "API_KEYS_FILE": settings.api_keys_file,
+        "MCP_CONFIG": settings.mcp_config,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",
         "TMPDIR": tempfile.gettempdir(),

@@ -12,6 +12,13 @@ from typing import NoReturn
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
+from wrapper.services.limits.mcp_policy import (
+    GetServers,
+    McpPolicy,
+    with_servers,
+    without_mcp_rules,
+)
+from wrapper.services.mcp.server import McpServer
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
@@ -25,8 +32,9 @@ WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermis
 class Policy:
     """Grants requests what they may use. All methods raise PermissionDenied for anything else."""
 
-    def __init__(self, settings: Settings, catalog: Catalog):
+    def __init__(self, settings: Settings, catalog: Catalog, mcp_servers: GetServers = dict):
         self._settings = settings
+        self._mcp = McpPolicy(settings, mcp_servers)
         self._catalog = catalog
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
@@ -42,11 +50,20 @@ class Policy:
         self._check_server_tools(request, principal)
         profile = self._profile(request, principal)
         if profile == "plain":
-            if request.allowed_tools:
-                raise _mistake("allowed_tools", "the profile plain has no tools; ask for agent")
+            _check_plain(request)
             return Grant(profile)
-        tools = bool(self._settings.claude_tools)
-        return Grant(profile, self._permissions(request, principal), tools)
+        servers = self._mcp.grant(request, principal)
+        permissions = self._permissions(without_mcp_rules(request), principal)
+        return Grant(
+            profile,
+            with_servers(permissions, servers, request),
+            tools=bool(self._settings.claude_tools or servers),
+            mcp_servers=servers,
+        )
+
+    def mcp_servers(self, principal: Principal) -> tuple[McpServer, ...]:
+        """Return the MCP servers that *principal* may use, with only the tools that they may."""
+        return self._mcp.usable(principal)
 
     def check_model(self, model: str, principal: Principal) -> None:
         """Raise PermissionDenied where *principal* may not use *model*."""
@@ -139,6 +156,13 @@ class Policy:
                 tools = ", ".join(self._settings.claude_tools) or "none"
                 why = f"{rule[:80]!r} is no rule for one of the tools here ({tools})"
                 raise _mistake(f"disallowed_tools.{index}", why)
+
+
+def _check_plain(request: TurnRequest) -> None:
+    """Refuse what only an agent can have."""
+    for name in ("allowed_tools", "mcp_servers"):
+        if getattr(request, name):
+            raise _mistake(name, "the profile plain has no tools; ask for agent")
 
 
 def _refuse(param: str, asked: object, named: str, most: object, principal: Principal) -> NoReturn:

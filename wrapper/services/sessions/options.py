@@ -23,6 +23,7 @@ class Options:
     permission_mode: str | None = None
     max_turns: int | None = None
     compacts: bool | None = None
+    mcp_servers: tuple[str, ...] | None = None
 
     def fill(self, request: TurnRequest) -> TurnRequest:
         """Return *request* with these options where it leaves them out."""
@@ -34,6 +35,7 @@ class Options:
         profile = request.profile or self.profile or ("plain" if request.wants_plain else None)
         if profile == "plain":  # it has no tools to allow
             kept.pop("allowed_tools", None)
+            kept.pop("mcp_servers", None)
         return replace(request, **kept) if kept else request
 
     def after(self, later: Options) -> Options:

@@ -58,6 +58,7 @@ def build_turn(
         functions=functions,
         tool_choice=tool_choice,
         output_schema=request.output_schema,
+        mcp_servers=grant.mcp_servers,
         appends=bool(request.appends_system),
         session=session,
         compacts=bool(request.compacts),

@@ -180,7 +180,9 @@ def test_head_format():
         usage=usage,
         cost_usd=0.25,
         reply=Reply("digest", "k", "sonnet", Ending.DONE, usage, 0.25),
-        options=Options("sonnet", "plain", True, ("Read",), ("Bash",), "default", 3, False),
+        options=Options(
+            "sonnet", "plain", True, ("Read",), ("Bash",), "default", 3, False, ("docs",)
+        ),
     )
     counts = b'{"input": 1, "cache_read": 2, "cache_creation": 3, "output": 4, "reasoning": 5}'
     assert encode_head(head) == (
@@ -191,5 +193,5 @@ def test_head_format():
         b'"usage": ' + counts + b', "cost_usd": 0.25}, '
         b'"options": {"model": "sonnet", "profile": "plain", "appends_system": true, '
         b'"allowed_tools": ["Read"], "disallowed_tools": ["Bash"], "permission_mode": "default", '
-        b'"max_turns": 3, "compacts": false}}'
+        b'"max_turns": 3, "compacts": false, "mcp_servers": ["docs"]}}'
     )

@@ -19,6 +19,7 @@ SET: dict[str, Any] = {
     "permission_mode": "plan",
     "max_turns": 2,
     "compacts": True,
+    "mcp_servers": ("docs",),
 }
 OTHERS: dict[str, Any] = {
     "model": "haiku",
@@ -29,6 +30,7 @@ OTHERS: dict[str, Any] = {
     "permission_mode": "default",
     "max_turns": 9,
     "compacts": False,
+    "mcp_servers": (),
 }
 
 
@@ -68,9 +70,10 @@ def test_the_turns_own():
 @pytest.mark.parametrize("asked", [{"profile": "plain"}, {"functions": (Function("f", {}),)}])
 def test_plain_has_no_tools_to_allow(asked: dict[str, Any]):
     """A plain turn is not refused for tools that the session allowed an agent."""
-    kept = Options(allowed_tools=("Read",), permission_mode="plan")
+    kept = Options(allowed_tools=("Read",), mcp_servers=("docs",), permission_mode="plan")
     filled = kept.fill(TurnRequest(HI, **asked))
-    assert (filled.allowed_tools, filled.permission_mode) == (None, "plan")
+    assert (filled.allowed_tools, filled.mcp_servers) == (None, None)
+    assert filled.permission_mode == "plan"
 
 
 def test_nothing_kept():

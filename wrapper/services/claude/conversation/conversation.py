@@ -24,6 +24,7 @@ from wrapper.services.claude.errors import BROKEN_OFF, error_of, error_of_retry,
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
+from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
 from wrapper.services.claude.protocol.raw_parser import RawParser
 from wrapper.services.claude.protocol.stream_parser import StreamParser
@@ -43,7 +44,7 @@ class Conversation:
     """Runs *turn* on the process of its *lease*.
 
     *sent* is called once the turn's request is sent to the model. *ignored* counts the frames that
-    nothing here understands.
+    nothing here understands. *record* gets what is found of the turn's MCP servers.
     """
 
     def __init__(
@@ -52,11 +53,12 @@ class Conversation:
         turn: Turn,
         ignored: Counter[str],
         sent: Callable[[], None] = lambda: None,
+        record: Record = lambda server, finding: None,
     ):
         self._process = lease.process
         self._turn = turn
         self._sent = sent
-        self._setup = set_up(lease, turn)
+        self._setup = set_up(lease, turn, record)
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
         self._parser = _make_parser(turn, lease.state)
         self._rounds = RoundLimit(turn, self._parser)

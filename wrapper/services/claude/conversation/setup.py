@@ -11,6 +11,7 @@ from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.frames import Frame
+from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer
 from wrapper.services.turn import Turn
@@ -23,8 +24,9 @@ History = Iterator[tuple[Frame, bool]]
 class Setup:
     """What is sent to a process, in this order: `requests`, `history` and `prompt`.
 
-    `functions` and `permissions` answer Claude Code's own control requests. `state` has the
-    settings and UUIDs that the process keeps.
+    The turn's `servers`, if it has any, are connected after the requests, and the turn's settings
+    follow from what they offer. `functions` and `permissions` answer Claude Code's own control
+    requests. `state` has the settings and UUIDs that the process keeps.
     """
 
     requests: Sequence[Frame]
@@ -33,24 +35,30 @@ class Setup:
     functions: FunctionServer = field(default_factory=lambda: FunctionServer(()))
     permissions: PermissionServer | None = None
     state: ProcessState = field(default_factory=ProcessState)
+    servers: McpConnection | None = None
 
 
-def set_up(lease: Lease, turn: Turn) -> Setup:
+def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: None) -> Setup:
     """Return what *turn* sends to the process of its *lease*.
 
     A process that had turns before gets only what changed and the messages that it does not know.
+    *record* gets what is found of each MCP server of the turn.
     """
     process, before = lease.process, lease.state
     if process.initialized:  # a late system prompt is refused together with some aliases
         turn = replace(turn, model=process.full_model_name(turn.model))
     settings = frames.settings(turn)
+    servers = None
+    if turn.mcp_servers:
+        servers = McpConnection(turn, process.profile.mcp_timeout, record)
+    at_once = () if servers else settings
     if before is None:
         requests = frames.configuration(
-            turn, settings, lease.workspace, initialized=process.initialized
+            turn, at_once, lease.workspace, initialized=process.initialized
         )
     else:
         mode = process.profile.mode
-        requests = frames.reconfiguration(turn, settings, mode, before.settings)
+        requests = frames.reconfiguration(turn, at_once, mode, before.settings)
     before = before or ProcessState()
     state = replace(before, settings=tuple(settings))
     history, prompt = frames.history(turn, len(before.known)), frames.prompt(turn)
@@ -58,7 +66,8 @@ def set_up(lease: Lease, turn: Turn) -> Setup:
         history, prompt, state = _add_uuids(history, prompt, state)
     directory = lease.workspace or process.directory
     permissions = PermissionServer(directory) if process.profile.reads_only else None
-    return Setup(requests, history, prompt, FunctionServer(mcp_functions(turn)), permissions, state)
+    functions = FunctionServer(mcp_functions(turn))
+    return Setup(requests, history, prompt, functions, permissions, state, servers)
 
 
 def _add_uuids(

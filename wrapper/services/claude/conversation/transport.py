@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ from wrapper.services.claude.errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control
+from wrapper.services.claude.protocol.mcp_connection import McpConnection, without_secrets
 from wrapper.services.claude.protocol.mcp_server import asks_server
 from wrapper.services.claude.protocol.permission_prompt import asks_permission
 
@@ -118,18 +119,41 @@ class ProcessTransport(Transport):
         return self._pipes.stderr_tail()
 
     async def _configure(self) -> None:
-        for request in self._setup.requests:
-            await self._send(request)
-        pending = {request["request_id"] for request in self._setup.requests}
-        while pending:
-            pending.discard(_confirmed_id(await self._expect("control_response")))
+        await self._request(self._setup.requests)
+        if servers := self._setup.servers:
+            await self._request(await self._connect(servers))
         for frame, answered in self._setup.history:
             await self._send(frame)
             if answered:
                 await self._expect("result")
 
+    async def _connect(self, servers: McpConnection) -> Sequence[Frame]:
+        """Connect the turn's MCP servers, and return the settings to send.
+
+        Only this turn waits for them, as no other one uses the process. Raises McpServerFailed.
+        """
+        try:
+            async with asyncio.timeout(servers.seconds):
+                answers = await self._request(servers.requests)
+        except TimeoutError:
+            raise servers.give_up() from None
+        return servers.settings(answers)
+
+    async def _request(self, requests: Sequence[Frame]) -> dict[str, Any]:
+        """Send control requests, and return their answers by the requests' ids."""
+        for request in requests:
+            await self._send(request)
+        pending = {request["request_id"] for request in requests}
+        answers = {}
+        while pending:
+            frame = await self._expect("control_response")
+            request_id = _confirmed_id(frame)
+            answers[request_id] = frame["response"].get("response")
+            pending.discard(request_id)
+        return answers
+
     async def _send(self, frame: Frame) -> None:
-        log.debug("to %d", self._process.pid, extra={"frame": Redacted(frame)})
+        log.debug("to %d", self._process.pid, extra={"frame": Redacted(without_secrets(frame))})
         await self._pipes.write(json.dumps(frame) + "\n")
 
     async def _expect(self, kind: str) -> Frame:
@@ -147,7 +171,8 @@ class ProcessTransport(Transport):
             except ValueError:
                 self._ignored["unreadable"] += 1
                 continue
-            log.debug("from %d", self._process.pid, extra={"frame": Redacted(frame)})
+            shown = Redacted(without_secrets(frame))
+            log.debug("from %d", self._process.pid, extra={"frame": shown})
             permissions = self._setup.permissions
             if asks_server(frame):
                 if answer := self._setup.functions.answer(frame):

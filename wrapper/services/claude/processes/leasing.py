@@ -225,7 +225,12 @@ class LeaseManager:
             raise
 
     def _may_be_reused(self, turn: Turn) -> bool:
-        """Say whether a later turn may be able to use *turn*'s process."""
+        """Say whether a later turn may be able to use *turn*'s process.
+
+        MCP servers that run for it may remember what they did, so only its session's turns may.
+        """
+        if turn.mcp_servers and turn.session is None:
+            return False
         return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
 
     def _clear(self, process: Process, state: ProcessState) -> Future[ProcessState | None]:

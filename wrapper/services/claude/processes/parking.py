@@ -65,12 +65,13 @@ class ParkedProcess:
 def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     """Return what a process keeps from its first turn, so each later turn must have the same.
 
-    That is the caller, profile, system prompt, functions, schema and directory. An agent also keeps
-    its model, since Claude Code would tell a new one, in the user's name, that it was changed.
+    That is the caller, profile, system prompt, functions, schema, MCP servers and directory. An
+    agent also keeps its model, since Claude Code would tell a new one, in the user's name, that it
+    was changed.
     """
     model = turn.model if turn.profile == "agent" else None
     fixed = (turn.principal.name, turn.profile, turn.functions, turn.output_schema, workspace)
-    return (*fixed, model, initialize_request(turn))
+    return (*fixed, turn.mcp_servers, model, initialize_request(turn))
 
 
 @dataclass(frozen=True)

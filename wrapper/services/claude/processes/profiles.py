@@ -73,7 +73,7 @@ class Profile:
     `pooled`: processes boot before their turns come. `budgeted`: a turn ends after the model's
     first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
-    not the gateway's user.
+    not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect.
     """
 
     name: str
@@ -88,6 +88,7 @@ class Profile:
     reads_only: bool = False
     sandboxed: bool = False
     user: UnixUser | None = None
+    mcp_timeout: float = 0.0
 
     @property
     def asks_again(self) -> bool:
@@ -140,16 +141,32 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
             *("--permission-mode", mode),
             *confined,
         ),
-        variables={**fixed, **AGENT, **passed, **({"HOME": user.home} if user else {})},
+        variables={
+            **fixed,
+            **AGENT,
+            **_mcp(settings),
+            **passed,
+            **({"HOME": user.home} if user else {}),
+        },
         # With several callers, each turn is moved to its caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         pooled=True,
-        has_tools=bool(settings.claude_tools),
+        has_tools=bool(settings.claude_tools or settings.mcp_config),
         mode=mode,
         reads_only=reads_only(settings),
         sandboxed=settings.claude_sandbox,
         user=user,
+        mcp_timeout=settings.mcp_timeout / 1000,
     )
+
+
+def _mcp(settings: Settings) -> dict[str, str]:
+    """Return the variables that bound MCP servers, and keep the provider's key from them."""
+    return {
+        "CLAUDE_CODE_MCP_ALLOWLIST_ENV": "1",
+        "MCP_TIMEOUT": str(settings.mcp_timeout),
+        "MCP_TOOL_TIMEOUT": str(settings.mcp_tool_timeout),
+    }
 
 
 def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:

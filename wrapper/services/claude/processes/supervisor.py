@@ -84,6 +84,15 @@ class Supervisor:
                 self._stages[process] = Stage.BOOTED
         return process
 
+    def with_process(self, profile: Profile, use: Callable[[Process], None]) -> None:
+        """Boot a process without the gateway's login, call *use* with it, and stop it.
+
+        `close` ends it before. Raises BootFailed.
+        """
+        with self._lend(profile, self.installation.binary()) as process:
+            process.boot(self._settings.boot_timeout)
+            use(process)
+
     @contextmanager
     def _lend(self, profile: Profile, binary: Binary) -> Iterator[Process]:
         """Start a process without the gateway's login, and stop it after the block."""
@@ -168,9 +177,9 @@ class Supervisor:
             if stage is Stage.BOOTING:
                 process.kill()  # its boot fails, and discards it
         self.boot_threads.shutdown(cancel_futures=True)
-        with self._lock:
-            processes = list(self._stages)
-        for process in processes:
+        with self._lock:  # those of `with_process` are discarded by their own threads
+            booted = [p for p, stage in self._stages.items() if stage is not Stage.BOOTING]
+        for process in booted:
             self.discard(process)
         self._stop_threads.shutdown()
         self._directory.remove()

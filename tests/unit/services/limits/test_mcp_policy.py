@@ -1,0 +1,149 @@
+"""The policy for MCP servers: which ones a request gets, and which of their tools."""
+
+import pytest
+
+from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.services.catalog import Catalog
+from wrapper.services.limits.policy import Policy
+from wrapper.services.mcp.server import McpServer
+from wrapper.services.messages.message import ChatMessage
+from wrapper.services.principal import DEFAULT, LOCAL, Principal
+from wrapper.services.request import TurnRequest
+from wrapper.settings import Settings
+
+HI = (ChatMessage("user", ("Hi",)),)
+SERVERS = {
+    name: McpServer(name, {"type": "stdio", "command": name}) for name in ("docs", "dev-1", "dev-2")
+}
+
+
+def key(**limits):
+    return Principal("alice", **limits)
+
+
+def policy(**settings):
+    catalog = Catalog(tuple, default="sonnet", aliases={}, remap=True)
+    return Policy(Settings(**settings), catalog, lambda: SERVERS)
+
+
+def grant(principal=LOCAL, settings=(), **asked):
+    request = TurnRequest(**{"messages": HI, "profile": "agent", **asked})
+    return policy(**dict(settings)).grant(request, "sonnet", principal)
+
+
+def names(granted):
+    return [server.name for server in granted.mcp_servers]
+
+
+@pytest.mark.parametrize(
+    ("limit", "usable"),
+    [
+        ((), []),
+        (("docs",), ["docs"]),
+        (("dev-*",), ["dev-1", "dev-2"]),
+        (("*",), ["docs", "dev-1", "dev-2"]),
+        (("gone",), []),
+    ],
+)
+def test_usable(limit, usable):
+    """A key may use the servers that its limit names; those of the default are none."""
+    found = policy().mcp_servers(key(mcp_servers=limit))
+    assert [server.name for server in found] == usable
+
+
+def test_without_key_file():
+    """Without a file of keys the one caller may use every server; another's keys may use none."""
+    for principal in (LOCAL, DEFAULT):
+        assert len(policy().mcp_servers(principal)) == 3
+    assert policy().mcp_servers(key()) == ()
+
+
+def test_the_default():
+    """A request that names none gets those of MCP_DEFAULT_SERVERS that its key may use."""
+    settings = {"mcp_default_servers": ("dev-*",)}
+    assert names(grant()) == []
+    assert names(grant(settings=settings)) == ["dev-1", "dev-2"]
+    assert names(grant(key(mcp_servers=("docs", "dev-2")), settings)) == ["dev-2"]
+    assert names(grant(settings=settings, mcp_servers=())) == []
+    assert names(grant(settings=settings, mcp_servers=("docs",))) == ["docs"]
+    assert names(grant(settings=settings, profile="plain")) == []
+
+
+def test_beyond_the_limit():
+    """A server beyond the key's limit is refused in the same words, whether it exists or not."""
+    messages = []
+    for name in ("docs", "nope"):
+        with pytest.raises(PermissionDenied) as caught:
+            grant(key(mcp_servers=("dev-*",)), mcp_servers=("dev-1", name))
+        assert caught.value.param == "claude.mcp_servers.1"
+        messages.append(caught.value.message.replace(name, ""))
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"mcp_servers": ("nope",)}, "claude.mcp_servers.0"),
+        ({"mcp_servers": ("docs",), "profile": "plain"}, "claude.mcp_servers"),
+        ({"allowed_tools": ("Read", "mcp__nope__x")}, "claude.allowed_tools.1"),
+        ({"disallowed_tools": ("mcp__nope",)}, "claude.disallowed_tools.0"),
+    ],
+)
+def test_what_does_not_exist(asked, param):
+    """An unknown server, and a rule for one, is a 400 that says where it stands."""
+    with pytest.raises(InvalidRequest) as caught:
+        grant(**asked)
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+def test_permissions():
+    """A request's servers are allowed; rules of the request that deny are added."""
+    granted = grant(mcp_servers=("docs", "dev-1"), disallowed_tools=("Bash", "mcp__docs__rm"))
+    assert granted.permissions.allow == ("mcp__docs", "mcp__dev-1")
+    assert granted.permissions.deny == ("Bash", "mcp__docs__rm")
+    assert grant(settings={"claude_tools": ()}, mcp_servers=("docs",)).tools
+
+
+@pytest.mark.parametrize(
+    ("limits", "asked", "tools"),
+    [
+        ({"tools": ("Read",)}, {}, None),
+        ({"tools": ("Read", "mcp__docs__a")}, {}, ("a",)),
+        ({"allowed_tools": ("mcp__docs__a", "mcp__docs__b")}, {}, ("a", "b")),
+        ({"tools": ("mcp__docs__a",), "allowed_tools": ("mcp__docs__b",)}, {}, ()),
+        ({}, {"allowed_tools": ("Read",)}, None),
+        ({}, {"allowed_tools": ("mcp__docs__a",)}, ("a",)),
+        ({"tools": ("mcp__docs__a", "mcp__docs__b")}, {"allowed_tools": ("mcp__docs__b",)}, ("b",)),
+    ],
+)
+def test_narrowed(limits, asked, tools):
+    """A list narrows a server to the tools that it names, if it names any of the server."""
+    granted = grant(key(mcp_servers=("docs",), **limits), mcp_servers=("docs",), **asked)
+    (server,) = granted.mcp_servers
+    assert server.tools == tools
+    assert set(granted.permissions.allow) >= set(server.rules)
+    assert ("mcp__docs" in granted.permissions.allow) == (tools is None)
+
+
+def test_denied():
+    """Tools that the rules of the settings or of the key deny may not be used."""
+    denied = {"claude_disallowed_tools": "Bash(rm:*) mcp__docs__a"}
+    limits = {"mcp_servers": ("*",), "disallowed_tools": ("mcp__docs__b", "mcp__dev-1")}
+    docs, one, two = policy(**denied).mcp_servers(key(**limits))
+    assert [tool for tool in "abc" if docs.permits(tool)] == ["c"]
+    assert (one.permits("a"), two.permits("a")) == (False, True)
+
+
+def test_a_request_cannot_widen():
+    """A request cannot ask for a tool that its key's list leaves out."""
+    narrow = key(mcp_servers=("docs",), tools=("Read", "mcp__docs__a"))
+    with pytest.raises(PermissionDenied) as caught:
+        grant(narrow, mcp_servers=("docs",), allowed_tools=("mcp__docs__b",))
+    assert caught.value.param == "claude.allowed_tools.0"
+
+
+def test_own_tools_of_a_list():
+    """A list of tools still limits Claude Code's own, beside those of servers."""
+    granted = grant(mcp_servers=("docs",), allowed_tools=("Read", "mcp__docs"))
+    assert "Bash" in granted.permissions.deny
+    assert "Read" not in granted.permissions.deny

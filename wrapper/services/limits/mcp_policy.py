@@ -1,0 +1,139 @@
+"""The policy for MCP servers: which ones a request uses, and which of their tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.services.mcp.server import McpServer, forbid, narrow, read_rule
+from wrapper.services.permissions.rules import split_rules
+from wrapper.services.principal import Principal
+from wrapper.services.request import TurnRequest
+from wrapper.services.turn import Permissions
+from wrapper.settings import Settings
+
+# Returns the servers of MCP_CONFIG by name, as they are now.
+GetServers = Callable[[], Mapping[str, McpServer]]
+
+
+class McpPolicy:
+    """Grants requests MCP servers, of those that *servers* returns.
+
+    A list of tools or of rules that allow limits a server to the tools that it names, if it names
+    any of that server.
+    """
+
+    def __init__(self, settings: Settings, servers: GetServers):
+        self._default = settings.mcp_default_servers
+        self._allowed_rules = split_rules(settings.claude_allowed_tools)
+        self._denied_rules = split_rules(settings.claude_disallowed_tools)
+        self._servers = servers
+
+    def usable(self, principal: Principal) -> tuple[McpServer, ...]:
+        """Return the servers that *principal* may use, each with only the tools that they may."""
+        allowed = principal.allowed_tools
+        lists = (principal.tools or (), self._allowed_rules if allowed is None else allowed)
+        denied = (*self._denied_rules, *(principal.disallowed_tools or ()))
+        return tuple(
+            forbid(_narrowed(server, lists), denied)
+            for server in self._servers().values()
+            if _matches(server.name, principal.mcp_servers)
+        )
+
+    def grant(self, request: TurnRequest, principal: Principal) -> tuple[McpServer, ...]:
+        """Return the servers that an agent's *request* uses.
+
+        Raises PermissionDenied for a server or tool that *principal* may not use, and
+        InvalidRequest for a server that does not exist.
+        """
+        usable = {server.name: server for server in self.usable(principal)}
+        if request.mcp_servers is None:
+            names = [name for name in usable if _matches(name, self._default)]
+        else:
+            names = list(dict.fromkeys(request.mcp_servers))
+            for index, name in enumerate(request.mcp_servers):
+                _check_server(index, name, usable, principal)
+        servers = [usable[name] for name in names]
+        _check_rules("allowed_tools", request.allowed_tools or (), usable.values())
+        _check_rules("disallowed_tools", request.disallowed_tools or (), usable.values())
+        return tuple(narrow(server, request.allowed_tools or ()) for server in servers)
+
+
+def without_mcp_rules(request: TurnRequest) -> TurnRequest:
+    """Return *request* with only the tools and rules that are about Claude Code's own tools."""
+    allowed, denied = request.allowed_tools, request.disallowed_tools
+    return replace(
+        request,
+        allowed_tools=None if allowed is None else tuple(_own(allowed)),
+        disallowed_tools=None if denied is None else tuple(_own(denied)),
+    )
+
+
+def with_servers(
+    permissions: Permissions, servers: Sequence[McpServer], request: TurnRequest
+) -> Permissions:
+    """Return *permissions* that also allow the tools of *servers*, save those *request* denies."""
+    denied = [rule for rule in request.disallowed_tools or () if read_rule(rule)]
+    allowed = [rule for server in servers for rule in server.rules]
+    return replace(
+        permissions, allow=(*permissions.allow, *allowed), deny=(*permissions.deny, *denied)
+    )
+
+
+def _own(rules: Iterable[str]) -> Iterator[str]:
+    return (rule for rule in rules if read_rule(rule) is None)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _narrowed(server: McpServer, lists: Iterable[Collection[str]]) -> McpServer:
+    for rules in lists:
+        server = narrow(server, rules)
+    return server
+
+
+def _check_server(index: int, name: str, usable: Collection[str], principal: Principal) -> None:
+    if name in usable:
+        return
+    param = f"claude.mcp_servers.{index}"
+    # Whether a server exists that the caller may not use is not told.
+    if not _matches(name, principal.mcp_servers):
+        most = ", ".join(principal.mcp_servers) or "none"
+        raise PermissionDenied(
+            f"{param}: {name[:80]!r} was asked for, but the key {principal.name!r} allows no more "
+            f"than {most} (mcp_servers).",
+            param=param,
+        )
+    known = ", ".join(usable) or "none"
+    raise InvalidRequest(
+        f"{param}: there is no MCP server {name[:80]!r}; the servers are: {known[:400]}.",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def _check_rules(param: str, rules: Sequence[str], usable: Collection[McpServer]) -> None:
+    """Refuse a rule for a server, or leave for a tool, that the caller may not use."""
+    for index, text in enumerate(rules):
+        rule = read_rule(text)
+        if rule is None:
+            continue
+        path = f"claude.{param}.{index}"
+        server = next((server for server in usable if rule.names(server)), None)
+        if server is None:
+            raise InvalidRequest(
+                f"{path}: {text[:80]!r} is about no MCP server that may be used here; "
+                "GET /v1/mcp/servers lists these.",
+                param=path,
+                code="invalid_value",
+            )
+        if param == "allowed_tools" and rule.tool and not server.permits(rule.tool):
+            raise PermissionDenied(
+                f"{path}: {text[:80]!r} was asked for, but of this server only "
+                f"{', '.join(server.rules)[:400]} may be used.",
+                param=path,
+            )

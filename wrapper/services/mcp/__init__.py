@@ -1,0 +1,1 @@
+"""MCP servers: their configuration, who may use them, and how they fare."""
