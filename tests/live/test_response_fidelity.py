@@ -69,6 +69,12 @@ def losses(headers):
     return {name: headers[name] for name in (IGNORED, CLAMPED, ADAPTED) if name in headers}
 
 
+@pytest.fixture
+def gateway(recycling_gateway):
+    """Here no test is about processes."""
+    return recycling_gateway
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _the_version_that_was_read():
     if cli.version() != CLI_VERSION:
