@@ -109,6 +109,7 @@ class ConfinedGateway:
             path.chmod(0o600)
 
     def places(self) -> dict[str, Any]:
+        self.server.at_rest()  # a process that boots or ends may lack its files
         others = [h for h in self.server.homes() if (h / "config").stat().st_uid == self._uid()]
         home = self.server.folder / "home"
         return {
