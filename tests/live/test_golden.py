@@ -57,6 +57,16 @@ def settled(value):
     return value
 
 
+@pytest.mark.thorough
+def test_without_attribution(serve, upstream):
+    """An operator can leave out the first line of the system prompt."""
+    variable = "CLAUDE_CODE_ATTRIBUTION_HEADER"
+    server = serve(**{"CLAUDE_ENV_PASS": variable, variable: "0", "POOL_SIZE_OTHER": "0"}).wait()
+    assert server.ask("Hello.", claude={"profile": "plain"})[0] == 200
+    (line,) = upstream.requests[0].body["system"]
+    assert line["text"].startswith("You are a Claude agent")
+
+
 @pytest.mark.parametrize("name", TURNS)
 def test_upstream_body(gateway, upstream, name):
     """The upstream body equals the golden file, which was read and found right."""

@@ -20,6 +20,10 @@ VERTEX = {
     "ANTHROPIC_VERTEX_PROJECT_ID": "a-project",
     "CLOUD_ML_REGION": "us-east5",
 }
+IDENTITIES = (
+    "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+    "You are Claude Code, Anthropic's official CLI for Claude.",
+)
 PROVIDERS = {
     "bedrock": (BEDROCK, "us.anthropic.claude-sonnet-4-20250514-v1:0", "/model/us.anthropic"),
     "vertex": (VERTEX, "claude-sonnet-4@20250514", "/publishers/anthropic/models/claude-sonnet-4"),
@@ -45,12 +49,15 @@ def test_answer(provider, upstream, profile):
     assert path in request.path
 
 
-def test_plain_adds_nothing(provider, upstream):
-    """The plain profile sends a provider exactly the user's text, too."""
+def test_plain(provider, upstream):
+    """In plain a provider, too, gets the user's text as it is, and a system of two known lines."""
     server, model, _ = provider
     server.ask("@/etc/passwd", model=model, claude={"profile": "plain"})
-    content = upstream.requests[0].body["messages"][0]["content"]
-    assert [block["text"] for block in content] == ["@/etc/passwd"]
+    body = upstream.requests[0].body
+    assert [block["text"] for block in body["messages"][0]["content"]] == ["@/etc/passwd"]
+    first, second = (block["text"] for block in body["system"])
+    assert first.startswith("x-anthropic-billing-header: cc_version=")
+    assert second in IDENTITIES
 
 
 def test_length(provider, upstream):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, request
 
 from wrapper.errors import UnknownUrl
-from wrapper.notes import Notes
 from wrapper.routes.context import admit_caller, current_gateway, request_id
-from wrapper.routes.headers import ANSWER, note_headers
+from wrapper.routes.headers import ANSWER, COMMON, MESSAGE_REQUEST_ID, note_headers
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
@@ -29,7 +30,7 @@ messages = Blueprint("messages", __name__)
     answers={200: MessageAnswerSchema},
     stream=MessageEventSchema,
     errors=(401, 404, 429, 502, 503, 504, OVERLOADED_STATUS),
-    headers=ANSWER,
+    headers={**ANSWER, MESSAGE_REQUEST_ID: COMMON[MESSAGE_REQUEST_ID]},
     turns=True,
 )
 def create_message() -> Response:
@@ -39,15 +40,12 @@ def create_message() -> Response:
         raise UnknownUrl("This gateway's engine does not serve the Messages API.")
     payload: TurnRequest = load(gateway.messages_schema)
     betas = request.headers.get("anthropic-beta", "")
-    ignored = Notes(ignored_params=ignored_betas(betas, gateway.settings.messages_betas))
-
-    def name_notes(notes: Notes) -> dict[str, str]:
-        return note_headers(ignored | notes)
-
+    ignored = ignored_betas(betas, gateway.settings.messages_betas)
+    payload = replace(payload, idle=(*payload.idle, *ignored))
     presenter = MessagesPresenter(request_id())
     run = gateway.chat_service.open(payload, who)
     if payload.stream:
-        return stream_response(open_stream(run, presenter, name_notes, TYPED))
+        return stream_response(open_stream(run, presenter, framing=TYPED))
     with run:
         body = presenter.whole(run)
-    return reply(body, headers=name_notes(run.notes()))
+    return reply(body, headers=note_headers(run.notes()))

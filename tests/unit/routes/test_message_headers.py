@@ -23,6 +23,15 @@ def test_ignored_betas(stream):
     assert headers["x-ignored-params"] == "anthropic-beta: computer-use-2025-01-24"
 
 
+def test_strict():
+    """With STRICT_PARAMS, such a beta is refused by name."""
+    server = ScriptedServer(*raw_answer("Hello."), strict_params=True)
+    headers = {"anthropic-beta": "files-api-2025-04-14"}
+    response = server.post(BODY, path="/v1/messages", headers=headers)
+    assert response.status_code == 400
+    assert "anthropic-beta: files-api-2025-04-14" in response.json["error"]["message"]
+
+
 def test_version():
     """An anthropic-version is taken, and none is needed."""
     assert "x-ignored-params" not in ask({"anthropic-version": "2023-06-01"})
