@@ -2,6 +2,7 @@
 
 from wrapper.testing.engine import ScriptedEngine
 from wrapper.testing.engine_contract import check_engine, say
+from wrapper.testing.response_store_contract import check_response_store
 from wrapper.testing.store_contract import check_session_store
 from wrapper.testing.upstream import Upstream
 
@@ -9,6 +10,7 @@ __all__ = [
     "ScriptedEngine",
     "Upstream",
     "check_engine",
+    "check_response_store",
     "check_session_store",
     "say",
 ]

@@ -10,8 +10,8 @@ class ResponseStore(Protocol):
     """Keeps a value for each response, by owner and id, for a time to live after its last use.
 
     Values are bytes that the gateway encodes. Ids are random and values do not change, so that no
-    two writers meet. A store that is full forgets what was used longest ago. All methods but
-    `health` and `close` raise Unavailable where the store cannot be reached.
+    two writers meet. `ids` are never empty. A store that is full forgets what was used longest ago.
+    All methods but `health` and `close` raise Unavailable where the store cannot be reached.
     """
 
     def put(self, owner: str, id_: str, value: bytes) -> bool:
