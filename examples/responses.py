@@ -1,4 +1,4 @@
-"""The same with the Responses API, and the model's thinking sent back: python examples/responses.py
+"""The same with the Responses API, which stores the conversation: python examples/responses.py
 
 It calls the gateway at OPENAI_BASE_URL, with the key OPENAI_API_KEY if the gateway requires one.
 """
@@ -29,21 +29,19 @@ client = OpenAI(
     base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
     api_key=os.environ.get("OPENAI_API_KEY", "unused"),
 )
-items: list[Any] = [{"role": "user", "content": "What is the temperature in Oslo?"}]
+items: Any = "What is the temperature in Oslo?"
+previous = None
 while True:
     response = client.responses.create(
-        model="sonnet",
-        input=items,
-        tools=TOOLS,
-        store=False,
-        include=["reasoning.encrypted_content"],
+        model="sonnet", input=items, previous_response_id=previous, tools=TOOLS
     )
-    items += response.output
-    calls = [item for item in response.output if item.type == "function_call"]
-    for call in calls:
-        print(f"> {call.name} {call.arguments}")
-        result = FUNCTIONS[call.name].model_validate_json(call.arguments).run()
-        items.append({"type": "function_call_output", "call_id": call.call_id, "output": result})
-    if not calls:
+    previous, items = response.id, []
+    for call in response.output:
+        if call.type == "function_call":
+            print(f"> {call.name} {call.arguments}")
+            result = FUNCTIONS[call.name].model_validate_json(call.arguments).run()
+            output = {"type": "function_call_output", "call_id": call.call_id, "output": result}
+            items.append(output)
+    if not items:
         break
 print(response.output_text)

@@ -41,7 +41,12 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
     yield _agents_directory(settings)
     yield _usage(settings)
     if "://" in settings.session_store:
-        yield _redis("SESSION_STORE", settings.session_store, "sessions are refused", Level.WARNING)
+        yield _redis(
+            "SESSION_STORE",
+            settings.session_store,
+            "sessions and stored responses are refused",
+            Level.WARNING,
+        )
 
 
 def check_temporary_directory() -> Finding:

@@ -128,7 +128,7 @@ def test_redis_is_down(settings, free_port, required):
     for finding in (usage, sessions):
         assert finding.message.startswith("Redis cannot be reached; start it, or mend the URL (")
         assert "the-password" not in finding.message
-    assert sessions.message.endswith("; until then sessions are refused")
+    assert sessions.message.endswith("; until then sessions and stored responses are refused")
     assert "USAGE_DB" not in findings
 
 

@@ -30,6 +30,7 @@ from wrapper.services.fronts.responses import (
     failure_code,
 )
 from wrapper.services.fronts.tool_names import ToolName
+from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.thinking_codec import load_thinking
 from wrapper.services.request import TurnRequest
 from wrapper.services.turn import RedactedThinking, Thinking
@@ -342,3 +343,43 @@ def _content(item):
         case "function_call":
             return item["type"], item["arguments"]
     return item["type"], item["input"]
+
+
+def remembered(writer, items):
+    """Yield *items*; as a run does, remember the answer before its end is told."""
+    for item in items:
+        if item and isinstance(item[1], Ended):
+            writer.remember(Answer(ended=item[1]))
+        yield item
+
+
+def without_thinking(response):
+    output = [{k: v for k, v in i.items() if k != "encrypted_content"} for i in response["output"]]
+    return {**response, "output": output}
+
+
+@given(turns(), st.booleans(), st.booleans())
+def test_kept(items, summary, encrypted):
+    """What is stored at a turn's end is what its stream ends with, and all of its thinking."""
+    kept = []
+    asked = ResponseRequest(
+        TurnRequest((), model="asked"),
+        {**REPEATED, "store": True},
+        NAMES,
+        summary=summary,
+        encrypted=encrypted,
+    )
+    writer = ResponsesPresenter(
+        asked, lambda notes: {}, token="t", keep=lambda response: not kept.append(response)
+    )
+    last = list(writer.chunks(remembered(writer, items)))[-1]["response"]
+    (stored,) = kept
+    assert without_thinking(stored) == without_thinking(last)
+    thoughts = [event for _, event in items if isinstance(event, Thought | RedactedThought)]
+    blocks = [
+        block
+        for item in stored["output"]
+        if "encrypted_content" in item
+        for block in load_thinking(item["encrypted_content"])
+    ]
+    assert len(blocks) == len(thoughts)
