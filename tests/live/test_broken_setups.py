@@ -153,7 +153,9 @@ SETUPS = {
         {"REDIS_URL": REDIS, "USAGE_REQUIRED": "true"},
     ),
     "Redis of sessions is down": impaired(
-        "SESSION_STORE", f"{REDIS_IS_DOWN} sessions and stored responses are refused", SESSION_STORE=REDIS
+        "SESSION_STORE",
+        f"{REDIS_IS_DOWN} sessions and stored responses are refused",
+        SESSION_STORE=REDIS,
     ),
     "no usage database": impaired(
         "USAGE_DB",

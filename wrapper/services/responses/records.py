@@ -1,4 +1,4 @@
-"""The records in a store, each under its owner and the id of its response."""
+"""The records of one owner in a store, each under the id of its response."""
 
 from __future__ import annotations
 
@@ -21,55 +21,56 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Records:
-    """The records in *store*; without one there are none. Reading one is a use of it.
+    """The records of *owner* in *store*; without one there are none. Reading one is a use of it.
 
     All methods raise Unavailable where the store cannot be reached, and BadGateway for a value that
     the gateway has not written.
     """
 
     store: ResponseStore | None
+    owner: str
 
-    def read(self, owner: str, ids: Sequence[str]) -> list[ResponseRecord | None]:
+    def read(self, ids: Sequence[str]) -> list[ResponseRecord | None]:
         """Return the record of each of *ids*."""
         if self.store is None or not ids:
             return [None for _ in ids]
         records: list[ResponseRecord | None] = []
-        for id_, value in zip(ids, self.store.read(owner, ids), strict=True):
+        for id_, value in zip(ids, self.store.read(self.owner, ids), strict=True):
             with readable(id_):
                 records.append(decode(value) if value is not None else None)
         return records
 
-    def find(self, owner: str, id_: str) -> ResponseRecord | None:
+    def find(self, id_: str) -> ResponseRecord | None:
         """Return the record of the response that a client names *id_*."""
-        return self.read(owner, [id_])[0] if RESPONSE_ID.fullmatch(id_) else None
+        return self.read([id_])[0] if RESPONSE_ID.fullmatch(id_) else None
 
-    def path_to(self, owner: str, id_: str) -> list[ResponseRecord] | None:
+    def path_to(self, id_: str) -> list[ResponseRecord] | None:
         """Return the records from the root to *id_*, or None if one of them is gone."""
-        last = self.find(owner, id_)
+        last = self.find(id_)
         if last is None:
             return None
         # The root is used last, so that it is not dropped before what continues it.
-        before = self.read(owner, last.path[::-1])[::-1]
+        before = self.read(last.path[::-1])[::-1]
         path = [record for record in (*before, last) if record]
         return path if len(path) > len(before) else None
 
-    def put(self, owner: str, id_: str, record: ResponseRecord) -> bool:
+    def put(self, id_: str, record: ResponseRecord) -> bool:
         """Store *record*, unless it is too large, and say whether it is stored."""
-        if self.store is None or not self.store.put(owner, id_, encode(record)):
+        if self.store is None or not self.store.put(self.owner, id_, encode(record)):
             return False
-        self.touch(owner, record)
+        self.touch(record)
         return True
 
-    def touch(self, owner: str, record: ResponseRecord) -> None:
+    def touch(self, record: ResponseRecord) -> None:
         """Count a use of what *record* continues."""
         if self.store and record.path:
-            self.store.touch(owner, record.path[::-1])
+            self.store.touch(self.owner, record.path[::-1])
 
-    def delete(self, owner: str, id_: str) -> bool:
+    def delete(self, id_: str) -> bool:
         """Delete a record, and say whether there was one."""
         if self.store is None or not RESPONSE_ID.fullmatch(id_):
             return False
-        return self.store.delete(owner, id_)
+        return self.store.delete(self.owner, id_)
 
 
 @contextmanager

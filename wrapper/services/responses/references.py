@@ -23,7 +23,7 @@ Source = tuple[str, bool]
 
 
 def find_items(
-    records: Records, owner: str, references: Sequence[ItemReference], max_bytes: int
+    records: Records, references: Sequence[ItemReference], max_bytes: int
 ) -> Mapping[str, Json]:
     """Return the items of *references*, by their ids.
 
@@ -35,7 +35,7 @@ def find_items(
     items: dict[str, Json] = {}
     for start in range(0, len(sources), BATCH):
         batch = sources[start : start + BATCH]
-        batch_records = records.read(owner, [id_ for id_, _ in batch])
+        batch_records = records.read([id_ for id_, _ in batch])
         for source, record in zip(batch, batch_records, strict=True):
             stored, size = _read(source, record)
             max_bytes -= size

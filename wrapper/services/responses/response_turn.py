@@ -17,14 +17,13 @@ from wrapper.services.responses.records import Records
 
 @dataclass
 class ResponseTurn:
-    """A response of *owner*, which *request* asks for. Its id ends in `token`.
+    """A response that *request* asks for. Its id ends in `token`.
 
     It is kept in *records* with its *input*, after the responses on *path*, whose JSON has *size*
     bytes. With it they may have *max_bytes*. `notes` name the parameter store if it is not kept.
     """
 
     request: ResponseRequest
-    owner: str
     records: Records
     input: Sequence[Json]
     path: tuple[str, ...]
@@ -43,7 +42,7 @@ class ResponseTurn:
         texts = [to_text(part) for part in parts]
         size = self.size + sum(map(len, texts))
         kept = size <= self.max_bytes and self.records.put(
-            self.owner, response["id"], ResponseRecord(self.path, size, *map(pack, texts))
+            response["id"], ResponseRecord(self.path, size, *map(pack, texts))
         )
         self.notes = NO_NOTES if kept else NOT_KEPT
         return kept

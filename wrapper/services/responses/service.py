@@ -37,7 +37,6 @@ class ResponseService:
         self, store: ResponseStore | None, load_item: LoadItem, *, keeps: str, max_bytes: int
     ):
         self._store = store
-        self._records = Records(store)
         self._load_item = load_item
         self._keeps = keeps
         self._max_bytes = max_bytes
@@ -47,15 +46,14 @@ class ResponseService:
 
         Raises InvalidRequest, ItemNotFound, RequestTooLarge, Unavailable or BadGateway.
         """
-        owner = principal.name
-        path = self._path(owner, asked.previous_response_id)
+        records = Records(self._store, principal.name)
+        path = _path_to(records, asked.previous_response_id)
         before = [item for id_, record in path for item in self._items(id_, record)]
-        sent, own = self._own(owner, asked.input)
+        sent, own = self._own(records, asked.input)
         stores, wanted = self._stores(asked.store)
         return ResponseTurn(
-            self._as_kept(with_history(asked, before, own), stores, wanted),
-            owner,
-            self._records,
+            _saying_store(with_history(asked, before, own), stores=stores),
+            records,
             sent,
             tuple(id_ for id_, _ in path),
             path[-1][1].size if path else 0,
@@ -79,7 +77,7 @@ class ResponseService:
 
     def delete(self, principal: Principal, id_: str) -> None:
         """Delete a response, which nothing can continue any more. Raises ResponseNotFound."""
-        if not self._records.delete(principal.name, id_):
+        if not Records(self._store, principal.name).delete(id_):
             raise _missing(id_)
 
     def health(self) -> dict[str, Any] | None:
@@ -91,39 +89,12 @@ class ResponseService:
             self._store.close()
 
     def _find(self, principal: Principal, id_: str) -> ResponseRecord:
-        record = self._records.find(principal.name, id_)
+        records = Records(self._store, principal.name)
+        record = records.find(id_)
         if record is None:
             raise _missing(id_)
-        self._records.touch(principal.name, record)
+        records.touch(record)
         return record
-
-    def _path(self, owner: str, id_: str | None) -> list[tuple[str, ResponseRecord]]:
-        """Return the ids and records from the root to *id_*."""
-        if id_ is None:
-            return []
-        records = self._records.path_to(owner, id_)
-        if records is None:
-            raise InvalidRequest(
-                f"Previous response with id {id_[:128]!r} not found.",
-                param=PREVIOUS,
-                code="previous_response_not_found",
-            )
-        self._check_continuable(id_, records[-1])
-        return list(zip((*records[-1].path, id_), records, strict=True))
-
-    def _check_continuable(self, id_: str, record: ResponseRecord) -> None:
-        with readable(id_):
-            response = from_text(unpack(record.response))
-            reason = (response["incomplete_details"] or {}).get("reason")
-        if response["status"] == "failed" or reason == "content_filter":
-            why = "failed" if response["status"] == "failed" else "was refused"
-            before = record.path[-1] if record.path else None
-            instead = f"continue {before!r}" if before else "begin anew"
-            raise InvalidRequest(
-                f"{PREVIOUS}: {id_!r} {why} and cannot be continued; {instead} instead.",
-                param=PREVIOUS,
-                code="invalid_value",
-            )
 
     def _items(self, id_: str, record: ResponseRecord) -> Iterator[Item]:
         """Yield what a stored response adds to the conversation."""
@@ -133,10 +104,10 @@ class ResponseService:
                     if item := self._load_item(PREVIOUS, stored):
                         yield item
 
-    def _own(self, owner: str, items: Iterable[InputItem]) -> tuple[list[Json], list[Item]]:
+    def _own(self, records: Records, items: Iterable[InputItem]) -> tuple[list[Json], list[Item]]:
         """Return the items of an input as JSON, and what they add, with those referred to."""
         references = [item.added for item in items if isinstance(item.added, ItemReference)]
-        stored = find_items(self._records, owner, references, self._max_bytes)
+        stored = find_items(records, references, self._max_bytes)
         sent: list[Json] = []
         own: list[Item] = []
         for item in items:
@@ -158,12 +129,43 @@ class ResponseService:
             raise Unavailable(f"{error}; or send store: false.")
         return stores, wanted
 
-    def _as_kept(self, asked: ResponseRequest, stores: bool, wanted: bool) -> ResponseRequest:
-        """Return *asked*, which says whether its response is kept."""
-        request = asked.request
-        if asked.store and not stores:
-            request = replace(request, idle=(*request.idle, "store"))
-        return replace(asked, request=request, repeated={**asked.repeated, "store": stores})
+
+def _saying_store(asked: ResponseRequest, *, stores: bool) -> ResponseRequest:
+    """Return *asked*, whose response says whether it is kept."""
+    request = asked.request
+    if asked.store and not stores:
+        request = replace(request, idle=(*request.idle, "store"))
+    return replace(asked, request=request, repeated={**asked.repeated, "store": stores})
+
+
+def _path_to(records: Records, id_: str | None) -> list[tuple[str, ResponseRecord]]:
+    """Return the ids and records from the root to *id_*, which can be continued."""
+    if id_ is None:
+        return []
+    path = records.path_to(id_)
+    if path is None:
+        raise InvalidRequest(
+            f"Previous response with id {id_[:128]!r} not found.",
+            param=PREVIOUS,
+            code="previous_response_not_found",
+        )
+    _check_continuable(id_, path[-1])
+    return list(zip((*path[-1].path, id_), path, strict=True))
+
+
+def _check_continuable(id_: str, record: ResponseRecord) -> None:
+    with readable(id_):
+        response = from_text(unpack(record.response))
+        reason = (response["incomplete_details"] or {}).get("reason")
+    if response["status"] != "failed" and reason != "content_filter":
+        return
+    why = "failed" if response["status"] == "failed" else "was refused"
+    instead = f"continue {record.path[-1]!r}" if record.path else "begin anew"
+    raise InvalidRequest(
+        f"{PREVIOUS}: {id_!r} {why} and cannot be continued; {instead} instead.",
+        param=PREVIOUS,
+        code="invalid_value",
+    )
 
 
 def open_responses(

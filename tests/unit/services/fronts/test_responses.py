@@ -369,10 +369,13 @@ def test_kept(items, summary, encrypted):
         summary=summary,
         encrypted=encrypted,
     )
-    writer = ResponsesPresenter(
-        asked, lambda notes: {}, token="t", keep=lambda response: not kept.append(response)
-    )
-    last = list(writer.chunks(remembered(writer, items)))[-1]["response"]
+
+    def keep(response):
+        kept.append(response)
+        return True
+
+    writer = ResponsesPresenter(asked, lambda notes: {}, token="t", keep=keep)
+    last = [event for event in writer.chunks(remembered(writer, items)) if event][-1]["response"]
     (stored,) = kept
     assert without_thinking(stored) == without_thinking(last)
     thoughts = [event for _, event in items if isinstance(event, Thought | RedactedThought)]
