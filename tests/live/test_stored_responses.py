@@ -48,7 +48,8 @@ def redis(tmp_path_factory):
 def start(_servers, redis):
     """Return a function that starts a gateway with two workers that share a Redis."""
     sizes = {"POOL_SIZE": "0", "POOL_SIZE_OTHER": "1"}
-    return functools.partial(_servers, "-w", "2", SESSION_STORE=redis.url, **sizes)
+    shared = {"SESSION_STORE": redis.url, "REDIS_URL": redis.url}
+    return functools.partial(_servers, "-w", "2", **shared, **sizes)
 
 
 @pytest.fixture(scope="module")
