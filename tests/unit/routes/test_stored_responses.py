@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 
 import pytest
 
@@ -342,6 +343,16 @@ def test_large_references():
     ids = [store(server)["output"][0]["id"] for _ in range(5)]
     error = error_of(ask(server, input=[HI, *({"id": id_} for id_ in ids), HI]), 413)
     assert error["param"].startswith("input.")
+
+
+def test_many_references():
+    """References may not make the gateway read without end, however little they add."""
+    server = ScriptedServer(session_max_bytes=20_000)
+    noise = random.Random(7).randbytes(8_000).hex()  # which cannot be packed well
+    ids = [store(server, input=noise)["output"][0]["id"] for _ in range(40)]
+    for count, status in ((20, 200), (40, 413)):
+        items = [HI, *({"id": id_} for id_ in ids[:count]), HI]
+        assert ask(server, input=items, store=False).status_code == status
 
 
 # Keys

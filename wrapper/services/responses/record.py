@@ -18,3 +18,8 @@ class ResponseRecord:
     response: bytes
     output: bytes
     input: bytes
+
+    @property
+    def packed_size(self) -> int:
+        """Return the bytes that the parts take."""
+        return len(self.response) + len(self.output) + len(self.input)

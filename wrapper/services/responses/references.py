@@ -16,7 +16,10 @@ from wrapper.services.responses.records import Records, readable
 # The id of an item has that of its response in it, and tells whether it belongs to its input.
 _ID = re.compile(r"(in|[a-z]{2,3})_([0-9a-f]{32})_[0-9]{1,9}")
 # How many responses are read at once, which bounds the memory that they take.
-BATCH = 50
+BATCH = 8
+# How many times the bytes of a conversation are read, packed, to find items. Clients that send all
+# items with each request store them all with each response.
+READS = 16
 
 # The id of a response, and whether its input is meant.
 Source = tuple[str, bool]
@@ -33,16 +36,18 @@ def find_items(
     by_source = _by_source(references)
     sources = list(by_source)
     items: dict[str, Json] = {}
+    packed = READS * max_bytes
     for start in range(0, len(sources), BATCH):
         batch = sources[start : start + BATCH]
         batch_records = records.read([id_ for id_, _ in batch])
         for source, record in zip(batch, batch_records, strict=True):
             stored, size = _read(source, record)
             max_bytes -= size
+            packed -= record.packed_size if record else 0
             for reference in by_source[source]:
                 if reference.id not in stored:
                     raise _not_found(reference)
-                if max_bytes < 0:
+                if max_bytes < 0 or packed < 0:
                     raise _too_large(reference)
                 items[reference.id] = stored[reference.id]
     return items
