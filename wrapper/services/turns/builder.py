@@ -1,4 +1,4 @@
-"""Build a turn from the messages and parameters of a chat request."""
+"""Build a turn from the messages and parameters of a request."""
 
 from __future__ import annotations
 
@@ -37,19 +37,15 @@ def build_turn(
     cannot be sent to the model, or if *strict*, cannot be sent unchanged.
     """
     if request.body is not None:
-        profile = grant.profile
-        return Turn(model, (), profile=profile, principal=principal, body=request.body)
+        return Turn(model, (), profile=grant.profile, principal=principal, body=request.body)
     conversation = (*before, *request.messages)
     known = len(conversation) - len(request.listed)
     adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
-    messages = adapted.messages
-    _check_prefill(messages, grant)
-    functions, tool_choice = _functions(request, grant, messages)
-    if tool_choice.demands and not tool_choice.forced:
-        messages = with_reminder(messages, reminder_to_call(functions, tool_choice))
+    _check_prefill(adapted.messages, grant)
+    functions, tool_choice = _functions(request, grant, adapted.messages)
     return Turn(
         model=model,
-        messages=messages,
+        messages=_reminded(adapted.messages, functions, tool_choice),
         system=adapted.system,
         profile=grant.profile,
         sampling=_sampling(request),
@@ -64,6 +60,15 @@ def build_turn(
         compacts=bool(request.compacts),
         adapted=adapted.paths,
     )
+
+
+def _reminded(
+    messages: tuple[Message, ...], functions: Sequence[Function], tool_choice: ToolChoice
+) -> tuple[Message, ...]:
+    """Return *messages*, which end by asking for a call if one is demanded but not forced."""
+    if tool_choice.demands and not tool_choice.forced:
+        return with_reminder(messages, reminder_to_call(functions, tool_choice))
+    return messages
 
 
 def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:

@@ -134,13 +134,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         confined = permission_prompt.arguments() if reads_only(settings) else ()
     return Profile(
         name="agent",
-        arguments=(
-            *_arguments(settings),
-            *tools,
-            *rules,
-            *("--permission-mode", mode),
-            *confined,
-        ),
+        arguments=(*_arguments(settings), *tools, *rules, "--permission-mode", mode, *confined),
         variables={
             **fixed,
             **AGENT,
