@@ -112,3 +112,19 @@ def test_session():
             return await agents.Runner.run(agent, "[[recall]]", session=session)
 
     assert asyncio.run(go()).final_output == "TULIP"
+
+
+@pytest.mark.parametrize("api", ["responses"], indirect=True)
+def test_continued():
+    """The agent continues its stored responses, and sends nothing again."""
+
+    async def go():
+        async with openai.AsyncOpenAI(max_retries=0) as client:
+            agent = agents.Agent("Adder", model=model_of(client), tools=[add])
+            asked = '[[tool add {"a": 3, "b": 4}]] [[result]] remember: TULIP'
+            first = await agents.Runner.run(agent, asked, auto_previous_response_id=True)
+            assert first.final_output == "The sum is 7."
+            last = first.last_response_id
+            return await agents.Runner.run(agent, "[[recall]]", previous_response_id=last)
+
+    assert asyncio.run(go()).final_output == "TULIP"

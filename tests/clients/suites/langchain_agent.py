@@ -33,11 +33,11 @@ def api(request, monkeypatch):
     monkeypatch.setenv("CLIENT_RESPONSES", str(request.param))
 
 
-def model():
+def model(**options):
     """Return a model that cannot be forced to call anything."""
     responses = os.environ["CLIENT_RESPONSES"] == "True"
     return ChatOpenAI(
-        model=os.environ["CLIENT_THINKS"], api_key="unused", use_responses_api=responses
+        model=os.environ["CLIENT_THINKS"], api_key="unused", use_responses_api=responses, **options
     )
 
 
@@ -81,3 +81,23 @@ def test_streamed_form():
         whole += chunk
     (call,) = whole.tool_calls
     assert (call["args"], whole.text) == (BERN.model_dump(), "")
+
+
+def turns(chat):
+    """Return the text of an agent's second turn, whose first called a tool after thinking."""
+    agent = create_agent(chat, tools=[add])
+    asked = '[[think Hm.]] [[tool add {"a": 3, "b": 4}]] [[result]] remember: TULIP'
+    first = agent.invoke({"messages": [{"role": "user", "content": asked}]})
+    question = {"role": "user", "content": "[[recall]]"}
+    return agent.invoke({"messages": [*first["messages"], question]})["messages"][-1].text
+
+
+def test_second_turn():
+    """An agent goes on with the messages of its first turn."""
+    assert turns(model()) == "TULIP"
+
+
+@pytest.mark.parametrize("api", [True], ids=["responses"], indirect=True)
+def test_continued():
+    """An agent continues its stored responses."""
+    assert turns(model(use_previous_response_id=True)) == "TULIP"

@@ -144,6 +144,23 @@ describe("responses", () => {
     assert.equal(response.output_text, "The sum is 7.");
   });
 
+  test("continuation", async () => {
+    const first = await responses.create(ask("[[say Hi]] remember: TULIP"));
+    const more = { previous_response_id: first.id };
+    const second = await responses.create(ask("[[recall]]", more));
+    assert.equal(second.output_text, "TULIP");
+    const third = await responses.stream(ask("[[recall]]", more)).finalResponse();
+    assert.equal(third.output_text, "TULIP");
+    assert.equal((await responses.retrieve(first.id)).output_text, "Hi");
+    const texts = [];
+    for await (const { content } of responses.inputItems.list(first.id)) texts.push(content[0].text);
+    assert.deepEqual(texts, ["[[say Hi]] remember: TULIP"]);
+    await responses.delete(first.id);
+    await assert.rejects(responses.retrieve(first.id), OpenAI.NotFoundError);
+    const code = "previous_response_not_found";
+    await assert.rejects(responses.create(ask("[[recall]]", more)), { code });
+  });
+
   test("errors", async () => {
     const bad = responses.create(ask([{ type: "computer_call" }]));
     await assert.rejects(bad, { constructor: OpenAI.BadRequestError, param: "input.0.type" });

@@ -98,6 +98,25 @@ def test_function_loop(client):
     assert second.output_text == "Sunny."
 
 
+def test_continuation(client):
+    """A stored response is continued, read with its input, and deleted."""
+    first = client.responses.create(model=MODEL, input="[[say Hi]] remember: TULIP")
+    asked = {"model": MODEL, "input": "[[recall]]", "previous_response_id": first.id}
+    assert client.responses.create(**asked).output_text == "TULIP"
+    with client.responses.stream(**asked) as events:
+        assert events.get_final_response().previous_response_id == first.id
+    read = client.responses.retrieve(first.id)
+    assert (read.output_text, read.status) == ("Hi", "completed")
+    (item,) = client.responses.input_items.list(first.id)
+    assert item.content[0].text == "[[say Hi]] remember: TULIP"
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(**asked)
+    assert caught.value.code == "previous_response_not_found"
+
+
 def test_async():
     """The asynchronous client does the same."""
 

@@ -71,3 +71,21 @@ def test_typed_output(way):
     """A typed answer comes by a function, by a schema and by JSON mode."""
     result = run(f"[[json {BERN}]]", output_type=way(City))
     assert result.output == City(name="Bern", people=134000)
+
+
+def test_second_turn():
+    """An agent is given the messages of an earlier run."""
+    first = run('[[tool add {"a": 3, "b": 4}]] [[result]] remember: TULIP', tools=[add])
+    second = Agent(model_of(), tools=[add])
+    result = second.run_sync("[[recall]]", message_history=first.all_messages())
+    assert result.output == "TULIP"
+
+
+@pytest.mark.parametrize("api", ["responses"], indirect=True)
+def test_continued():
+    """A run continues the last stored response of the messages that it is given."""
+    agent = Agent(model_of(), tools=[add], model_settings={"openai_previous_response_id": "auto"})
+    first = agent.run_sync('[[tool add {"a": 3, "b": 4}]] [[result]] remember: TULIP')
+    assert first.output == "The sum is 7."
+    history = first.all_messages()
+    assert agent.run_sync("[[recall]]", message_history=history).output == "TULIP"

@@ -84,6 +84,19 @@ for (const [api, { model, providerOptions }] of Object.entries(APIS)) describe(a
     assert.equal(await result.text, "The sum is 7.");
   });
 
+  test("functions after thinking and text, and a second turn", async () => {
+    const content = `[[think Hm.]] [[first I add.]] ${call} remember: TULIP`;
+    const turn = (...messages) => {
+      return generateText({ model, messages, providerOptions, maxRetries: 0, ...functions });
+    };
+    const first = await turn({ role: "user", content });
+    assert.equal(first.text, "The sum is 7.");
+    const said = first.responseMessages ?? first.response.messages; // the newest and the previous
+    const next = { role: "user", content: "[[recall]]" };
+    const second = await turn({ role: "user", content }, ...said, next);
+    assert.equal(second.text, "TULIP");
+  });
+
   test("object", async () => {
     const { object } = await generateObject(asked(json, { schema }));
     assert.deepEqual(object, BERN);
