@@ -138,6 +138,8 @@ WRONG = [
     ("responses", CREATED, 200, ends(COMPLETED), "the deltas are not the whole text"),
     ("responses", CREATED, 200, typed(BEGUN, BEGUN), "are numbered [0, 0]"),
     ("responses", CREATED, 200, typed({"type": "response.failed"}), "the first event is"),
+    ("stored", CREATED, 200, {**COMPLETED, "output": []}, "answer is empty"),
+    ("stored", CREATED, 200, {**COMPLETED, "store": True, "id": "x"}, "status 404"),
     ("sessions", ("GET", "/v1/sessions"), 500, {}, "status 500"),
 ]
 
@@ -152,33 +154,47 @@ def test_wrong_answers(capsys, check, request_, status, answer, why):
     assert why in line
 
 
-def test_sessions(capsys):
-    """If the server has sessions, one is made, read and deleted."""
+def test_what_is_kept(capsys):
+    """A session and responses are made, read and deleted."""
     client = InProcessClient(app())
     assert smoke.run(client)
-    methods = [method for method, path in client.requests if "/sessions/" in path]
-    assert methods == ["GET", "DELETE", "GET"]
+    methods = {
+        kind: [method for method, path in client.requests if f"/{kind}/" in path]
+        for kind in ("responses", "sessions")
+    }
+    assert methods["responses"] == ["GET", "DELETE", "DELETE", "GET"]
+    assert methods["sessions"] == ["GET", "DELETE", "GET"]
 
 
-@pytest.mark.parametrize("status", [400, 404])
-def test_no_sessions(capsys, status):
-    """A server without sessions, or too old for them, passes."""
-    client = InProcessClient(app(session_store="none"))
-    if status == 404:
-        client = InProcessClient(app(), {("GET", "/v1/sessions"): (404, {})})
-    assert smoke.run(client)
+def test_nothing_is_kept(capsys):
+    """A server that stores neither responses nor sessions passes."""
+    assert smoke.run(InProcessClient(app(session_store="none")))
+    assert lines(capsys)[-2:] == [["stored:", "not", "offered"], ["sessions:", "not", "offered"]]
+
+
+def test_no_sessions(capsys):
+    """A server that is too old for sessions passes."""
+    assert smoke.run(InProcessClient(app(), {("GET", "/v1/sessions"): (404, {})}))
     assert lines(capsys)[-1] == ["sessions:", "not", "offered"]
 
 
-def test_a_session_that_stays(capsys):
-    """A session that still exists after its deletion fails the check."""
+def test_what_stays(capsys):
+    """What still exists after its deletion fails the check."""
 
     class Stubborn(InProcessClient):
         def call(self, method, path, body=None):
-            return (200, b"{}") if "/sessions/" in path else super().call(method, path, body)
+            return (200, b"{}") if method == "DELETE" else super().call(method, path, body)
 
     assert not smoke.run(Stubborn(app()))
-    assert "the deleted session still exists" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "the deleted response still exists" in printed
+    assert "the deleted session still exists" in printed
+
+
+def test_no_continuation(capsys):
+    """A response that costs no more than the one before it does not continue that one."""
+    assert not smoke.run(InProcessClient(app(ScriptedEngine())))
+    assert "the second response does not continue the first" in capsys.readouterr().out
 
 
 def test_nobody_listens(capsys):

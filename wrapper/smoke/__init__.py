@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Client], None]] = {
     "completion": checks.check_completion,
     "stream": checks.check_stream,
     "responses": responses.check_responses,
+    "stored": responses.check_stored,
     "messages": messages.check_messages,
     "sessions": checks.check_sessions,
 }

@@ -1,11 +1,11 @@
-"""The check of the Responses API."""
+"""The checks of the Responses API: a streamed response, and stored ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from wrapper.smoke.checks import QUESTION
-from wrapper.smoke.client import Client, describe_error, expect, parse
+from wrapper.smoke.client import Client, NotOffered, describe_error, expect, parse
 
 RESPONSES = "/v1/responses"
 
@@ -22,6 +22,26 @@ def check_responses(client: Client) -> None:
     _check_response(last["response"])
     deltas = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
     expect("".join(deltas) == _text(last["response"]), "the deltas are not the whole text")
+
+
+def check_stored(client: Client) -> None:
+    first = _create(client)
+    if not first["store"]:  # the server's setting overrules the request
+        raise NotOffered
+    path = f"{RESPONSES}/{first['id']}"
+    expect(client.ask("GET", path)["output"] == first["output"], "the stored output differs")
+    second = _create(client, previous_response_id=first["id"])
+    more = second["usage"]["input_tokens"] > first["usage"]["input_tokens"]
+    expect(more, "the second response does not continue the first")
+    for response in (second, first):
+        client.succeed("DELETE", f"{RESPONSES}/{response['id']}")
+    expect(client.call("GET", path)[0] == 404, "the deleted response still exists")
+
+
+def _create(client: Client, **fields: Any) -> Any:
+    response = client.ask("POST", RESPONSES, {"input": QUESTION, "store": True, **fields})
+    _check_response(response)
+    return response
 
 
 def _parse_event(block: str) -> Any:
