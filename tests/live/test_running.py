@@ -267,7 +267,16 @@ def test_smoke_of_a_broken_server(start, serve, tmp_path):
     program = start(GATEWAY, "smoke", f"http://127.0.0.1:{server.port}")
     assert program.ended() == 1
     failed = [line for line in program.out.splitlines() if line.startswith("FAILED")]
-    broken = ["health", "auth", "completion", "stream", "responses", "stored", "messages", "sessions"]
+    broken = [
+        "health",
+        "auth",
+        "completion",
+        "stream",
+        "responses",
+        "stored",
+        "messages",
+        "sessions",
+    ]
     assert [line.split()[1] for line in failed] == broken
     assert all("Claude Code ended with exit code 7 while starting" in line for line in failed)
 
