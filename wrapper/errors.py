@@ -149,6 +149,12 @@ class ItemNotFound(InvalidRequest):
     status, code = 404, "item_not_found"
 
 
+class KeyNotFound(InvalidRequest):
+    """Raised when the keys file has no key of this name."""
+
+    status, code = 404, "key_not_found"
+
+
 class UnknownUrl(InvalidRequest):
     """Raised for a path that the gateway does not serve."""
 

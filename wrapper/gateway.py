@@ -47,6 +47,7 @@ from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.telemetry.metrics import Metrics, NullMetrics
 from wrapper.services.telemetry.observers import Observers
+from wrapper.services.tool_service import ToolService
 from wrapper.services.turns.service import TurnService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
@@ -98,6 +99,7 @@ class Gateway:
         self.sessions = open_sessions(settings, self.engine, sessions)
         self.responses = open_responses(settings, load_stored_item, responses)
         self.keys = open_keys(settings)
+        self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
 
         self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()

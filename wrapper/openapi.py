@@ -58,7 +58,7 @@ ERRORS = {
     400: "The request is not valid, or the model's API refuses it.",
     401: "The caller's key, or the gateway's own login at the provider, is missing or wrong.",
     403: "The key or the gateway's login does not permit it, or a foreign web page may be calling.",
-    404: "The model, the session, the response or the path does not exist.",
+    404: "The model, the session, the response, the key or the path does not exist.",
     405: "The path does not support this method.",
     409: "Another turn of the session is running, or the session no longer exists.",
     413: "The body, or the conversation, is too large.",

@@ -31,7 +31,9 @@ from wrapper.testing.calls import sample
 
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"
 # Other operations take any request, so none can be wrong.
+TOOLS = {"GET /v1/tools", "GET /v1/tools/config", "PUT /v1/tools/config"}
 WRONG = {CHAT, "GET /v1/sessions", "GET /v1/usage", SESSION.format("GET"), SESSION.format("DELETE")}
+WRONG |= TOOLS
 CALLS = {
     "role": "assistant",
     "content": None,

@@ -1,4 +1,4 @@
-"""Add keys to the keys file and remove them, without changing the rest of its text."""
+"""Add keys to the keys file, remove and configure them, without changing the rest of its text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AbstractTable, InlineTable
 
 from wrapper.auth.key_file import KeysError, document, hash_of, principals, read
-from wrapper.schemas.keys import CEILINGS, PREFIX, check_name
+from wrapper.schemas.keys import CEILINGS, CONFIG, PREFIX, check_name
 
 
 def add(
@@ -53,6 +53,21 @@ def remove(path: str | Path, name: str) -> None:
         if keys.pop(name, None) is None:
             raise KeysError(["no key has that name; `keys list` prints the names"])
         _replace(target, _edited(_without, text, name), keys)
+
+
+def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
+    """Set the tool config of the key of *name*, or remove it if *config* is empty.
+
+    If it has no such key, or is broken, it raises KeysError and changes nothing.
+    """
+    with _locked(path) as target:
+        text = read(target)
+        keys = _valid_keys(text)
+        if name not in keys:
+            raise KeysError(["no key has that name"])
+        entry = {field: value for field, value in keys[name].items() if field != CONFIG}
+        entry |= {CONFIG: dict(config)} if config else {}
+        _replace(target, _edited(_with_config, text, name, config), keys | {name: entry})
 
 
 def head() -> str:
@@ -109,6 +124,17 @@ def _with(text: str, name: str, entry: dict[str, str]) -> str:
     table = tomlkit.inline_table() if isinstance(keys, InlineTable) else tomlkit.table()
     table.update(entry)
     keys.append(name, table)
+    return toml.as_string()
+
+
+def _with_config(text: str, name: str, config: Mapping[str, Any]) -> str:
+    toml = tomlkit.parse(text)
+    key = _table(_table(toml["keys"])[name])
+    key.pop(CONFIG, None)
+    if config:
+        table = tomlkit.inline_table()
+        table.update(config)
+        key[CONFIG] = table
     return toml.as_string()
 
 

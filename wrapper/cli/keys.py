@@ -12,6 +12,7 @@ from wrapper.auth import key_editor, key_file
 from wrapper.cli.group import Group
 from wrapper.schemas.keys import CEILINGS
 from wrapper.services.principal import Principal
+from wrapper.services.tool_config import ToolConfig
 from wrapper.settings import SettingsError, environment
 
 group = Group("keys", help="Manage the callers' keys in API_KEYS_FILE.")
@@ -67,7 +68,7 @@ def _line(principal: Principal) -> str:
     values = {name: getattr(principal, name) for name in CEILINGS}
     default = Principal(principal.name)
     ceilings = (
-        f"{name}={json.dumps(value, ensure_ascii=False)}"
+        f"{name}={json.dumps(value, ensure_ascii=False, default=ToolConfig.limits)}"
         for name, value in values.items()
         if value != getattr(default, name)
     )

@@ -20,6 +20,7 @@ from wrapper.routes.openapi import docs
 from wrapper.routes.operation import operation_of
 from wrapper.routes.responses import responses
 from wrapper.routes.sessions import sessions
+from wrapper.routes.tools import tools
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
 from wrapper.services.background.offload.runner import caller_name
@@ -34,7 +35,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     *metered* says whether it serves the metrics.
     """
     turns = (chat, responses, completions, messages)
-    children = (*turns, models, mcp, sessions, usage, auth, health, docs)
+    children = (*turns, models, mcp, sessions, tools, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

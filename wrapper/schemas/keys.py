@@ -16,6 +16,7 @@ from wrapper.services.mcp.server import read_rule
 from wrapper.services.permissions.confinement import HOW_TO_OPEN, rules_that_open
 from wrapper.services.permissions.rules import is_rule
 from wrapper.services.principal import RESERVED, Principal
+from wrapper.services.tool_config import ToolConfig
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings, did_you_mean
 
 PREFIX = "sk-"
@@ -25,6 +26,8 @@ HASH = re.compile(r"[0-9a-f]{64}")
 SECRET = re.compile(rf"\b{PREFIX}\S*|[0-9a-fA-F]{{64,}}")
 HASH_OF_EMPTY_TEXT = hashlib.sha256(b"").hexdigest()
 
+# The table of a key's tool config.
+CONFIG = "config"
 # The ceilings that a key's table may set beside its hash, with their meanings.
 CEILINGS: Mapping[str, str] = {
     row.name: row.metadata["meaning"]
@@ -86,6 +89,30 @@ def _check_dollars(value: float) -> None:
         raise ValidationError(f"Must be more than 0 and at most {LARGEST_LIMIT}.")
 
 
+class ConfigSchema(Schema):
+    """A key's tool config."""
+
+    class Meta:
+        unknown = RAISE
+
+    allowed_tools = NamesField()
+    disallowed_tools = NamesField()
+    permission_mode = WordField(PERMISSION_MODES)
+    max_turns = _count()
+    mcp_servers = NamesField()
+
+
+class ConfigField(fields.Field[ToolConfig]):
+    """A table with a tool config."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> ToolConfig:
+        try:
+            return ToolConfig(**ConfigSchema().load(value))
+        except ValidationError as error:
+            name, messages = next(iter(error.messages_dict.items()))
+            raise ValidationError(f"{name}: {messages[0]}") from None
+
+
 class KeySchema(Schema):
     """One key's table; loads to its hash and its principal. Unknown names are refused.
 
@@ -113,6 +140,7 @@ class KeySchema(Schema):
     concurrent_turns = _count()
     usd_per_day = _dollars()
     usd_per_month = _dollars()
+    config = ConfigField()
 
     def __init__(self, name: str, settings: Settings | None = None):
         super().__init__()
@@ -121,6 +149,10 @@ class KeySchema(Schema):
         )
         self._name = name
         self._settings = settings
+
+    @validates("config")
+    def check_config(self, value: ToolConfig, data_key: str) -> None:
+        self.check_tools(value.disallowed_tools or (), data_key)
 
     @validates("tools", "allowed_tools", "disallowed_tools")
     def check_tools(self, value: tuple[str, ...], data_key: str) -> None:

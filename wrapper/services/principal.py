@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from wrapper.services.tool_config import ToolConfig
+
 # A name is written to logs and to the usage store, and names a directory.
 NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,63}", re.ASCII)
 
@@ -20,11 +22,12 @@ class Principal:
     """A caller. A limit of None does not apply. Raises ValueError for a name that is not allowed.
 
     `shares` says that there are other callers, so that this one has its own working directory.
+    `config` narrows what agents may do within the other limits; an admin sets it.
     """
 
     name: str
     shares: bool = True
-    admin: bool = _ceiling("Sees what every key has spent.", False)
+    admin: bool = _ceiling("Sees what every key has spent, and sets their tool configs.", False)
     models: tuple[str, ...] | None = _ceiling("Models that may run: names, or patterns with *.")
     profile: str | None = _ceiling("plain: Claude Code's own tools are out of reach.")
     tools: tuple[str, ...] | None = _ceiling(
@@ -48,6 +51,9 @@ class Principal:
     concurrent_turns: int | None = _ceiling("Turns at once; further ones wait.")
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")
     usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC.")
+    config: ToolConfig | None = _ceiling(  # noqa: RUF009 - a field, as above
+        "A table that narrows tools further (docs/tools.md); admins set it at `/v1/tools/config`."
+    )
 
     @property
     def has_budget(self) -> bool:

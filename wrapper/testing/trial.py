@@ -13,6 +13,7 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.session import Reply, Session, SessionInfo, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
+from wrapper.services.tool_config import ToolConfig
 from wrapper.services.turn import (
     Document,
     Image,
@@ -134,4 +135,5 @@ def build_session(
     session = new_session(owner, id_, created)
     head = replace(session.head, messages=len(messages), size=1000, turns=3, resumed=2)
     head = replace(head, usage=Usage(5, 4, 3, 2, 1), cost_usd=1 / 3, reply=REPLY)
+    head = replace(head, config=ToolConfig(("Read",), ("Bash(rm:*)",), "plan", 3))
     return Session(head, messages)

@@ -13,6 +13,8 @@ import pytest
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile, KeysError, hash_of
 from wrapper.schemas.keys import CEILINGS
+from wrapper.services.tool_config import ToolConfig
+from wrapper.settings import Settings
 
 HASHES = {name: hash_of(name) for name in ("alice", "bob", "carol")}
 TEAM = """# the team
@@ -288,3 +290,33 @@ def test_refusals_hold_no_secret(team, change):
         change(team, "erin")
     messages += str(caught.value)
     assert not any(hidden in messages for hidden in (secret, *HASHES.values()))
+
+
+def test_configure(path):
+    """A key's tool config is set, replaced and removed, and the rest of the text stays."""
+    path.write_text(TEAM)
+    key_editor.configure(path, "bob", {"max_turns": 2, "allowed_tools": ["Read"]})
+    assert tomllib.loads(path.read_text())["keys"]["bob"]["config"] == {
+        "max_turns": 2,
+        "allowed_tools": ["Read"],
+    }
+    key_editor.configure(path, "bob", {"permission_mode": "plan"})
+    holders = {holder.name: holder for holder in KeyFile(path).principals()}
+    assert holders["bob"].config == ToolConfig(permission_mode="plan")
+    assert holders["alice"].config is None
+    for comment in ("# the team", "# as long as he is here", "# Carol", "# the end"):
+        assert comment in path.read_text()
+    key_editor.configure(path, "bob", {})
+    assert tomllib.loads(path.read_text()) == tomllib.loads(TEAM)
+    with pytest.raises(KeysError, match="no key has that name"):
+        key_editor.configure(path, "dave", {})
+
+
+@pytest.mark.parametrize(
+    "config", ["1", "{max_turns = 0}", "{tools = ['Read']}", "{disallowed_tools = ['Bsh']}"]
+)
+def test_wrong_config(path, config):
+    """A wrong tool config in the file is a mistake, which names it."""
+    path.write_text(TEAM.replace("# Carol", f"config = {config}\n\n# Carol"))
+    with pytest.raises(KeysError, match=r"keys\.bob\.config"):
+        KeyFile(path, Settings())

@@ -58,6 +58,7 @@ def test_list(run):
         f"[keys.bob]\nsha256 = '{hashes[1]}'\nmodels = ['haiku', 'sonnet-*']\ntools = []\n"
         f"admin = true\nusd_per_day = 5\nallowed_tools = ['Bash(git status:*)']\n"
         f"[keys.carol]\nsha256 = '{hashes[2]}'\npermission_mode = 'bypassPermissions'\n"
+        "config = {max_turns = 2, allowed_tools = ['Read']}\n"
     )
     result = run("list")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -65,7 +66,8 @@ def test_list(run):
         "alice",
         'bob admin=true models=["haiku", "sonnet-*"] tools=[] '
         'allowed_tools=["Bash(git status:*)"] usd_per_day=5.0',
-        'carol permission_mode="bypassPermissions"',
+        'carol permission_mode="bypassPermissions" '
+        'config={"allowed_tools": ["Read"], "max_turns": 2}',
     ]
 
 

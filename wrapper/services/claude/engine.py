@@ -32,6 +32,7 @@ from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import image_limits
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
 from wrapper.services.claude.status import Status
+from wrapper.services.claude.tool_listing import ToolListing
 from wrapper.services.events import (
     Acquisition,
     Compacted,
@@ -47,6 +48,7 @@ from wrapper.services.events import (
 from wrapper.services.mcp.server import McpServer
 from wrapper.services.mcp.state import ServerState
 from wrapper.services.permissions.confinement import confine
+from wrapper.services.tools import Tool
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 
@@ -97,6 +99,7 @@ class ClaudeEngine:
         self._lifecycle = lifecycle or Lifecycle()
         self._profiles = profiles.build_profiles(settings, environment)
         self._status = Status(settings, environment, lambda: self._leases().lease_warm("plain"))
+        self._tool_listing = ToolListing(settings, self._profiles["agent"])
         self._cli = CliInfo()
         self._ignored: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -257,6 +260,10 @@ class ClaudeEngine:
 
     def forget(self, session: SessionKey) -> None:
         self._leases().forget(session)
+
+    def tools(self) -> tuple[Tool, ...]:
+        """Return the tools that an agent's model gets from this Claude Code; see OffersTools."""
+        return self._tool_listing.read(self._leases().supervisor)
 
     @property
     def cli_version(self) -> str | None:

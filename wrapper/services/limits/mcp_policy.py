@@ -7,6 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.services.limits.bounds import Bounds
 from wrapper.services.mcp.server import McpServer, forbid, narrow, read_rule
 from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
@@ -31,24 +32,31 @@ class McpPolicy:
         self._denied_rules = split_rules(settings.claude_disallowed_tools)
         self._servers = servers
 
-    def usable(self, principal: Principal) -> tuple[McpServer, ...]:
+    def usable(self, principal: Principal, bounds: Bounds) -> tuple[McpServer, ...]:
         """Return the servers that *principal* may use, each with only the tools that they may."""
         allowed = principal.allowed_tools
-        lists = (principal.tools or (), self._allowed_rules if allowed is None else allowed)
-        denied = (*self._denied_rules, *(principal.disallowed_tools or ()))
+        lists = [
+            self._allowed_rules if allowed is None else allowed,
+            *(bound.most.allowed_tools or () for bound in bounds.each[1:]),
+        ]
+        denied = (*self._denied_rules, *bounds.denied())
+        names = bounds.mcp_servers()
         return tuple(
             forbid(_narrowed(server, lists), denied)
             for server in self._servers().values()
             if _matches(server.name, principal.mcp_servers)
+            and (names is None or server.name in names)
         )
 
-    def grant(self, request: TurnRequest, principal: Principal) -> tuple[McpServer, ...]:
+    def grant(
+        self, request: TurnRequest, principal: Principal, bounds: Bounds
+    ) -> tuple[McpServer, ...]:
         """Return the servers that an agent's *request* uses.
 
         Raises PermissionDenied for a server or tool that *principal* may not use, and
         InvalidRequest for a server that does not exist.
         """
-        usable = {server.name: server for server in self.usable(principal)}
+        usable = {server.name: server for server in self.usable(principal, bounds)}
         if request.mcp_servers is None:
             names = [name for name in usable if _matches(name, self._default)]
         else:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import NoReturn
 
-from wrapper.errors import InvalidRequest, PermissionDenied
+from wrapper.errors import ApiError, InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
+from wrapper.services.limits.bounds import Bound, Bounds, bounds_of
 from wrapper.services.limits.mcp_policy import (
     GetServers,
     McpPolicy,
@@ -22,11 +23,9 @@ from wrapper.services.mcp.server import McpServer
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
+from wrapper.services.tool_config import NO_CONFIG, WIDTHS, ToolConfig
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
-
-# How much tools may do in each permission mode when nobody can be asked.
-WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
 
 
 class Policy:
@@ -38,38 +37,54 @@ class Policy:
         self._catalog = catalog
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
-    def grant(self, request: TurnRequest, model: str, principal: Principal) -> Grant:
-        """Return what *request*, which *model* runs, may use.
+    def grant(
+        self,
+        request: TurnRequest,
+        model: str,
+        principal: Principal,
+        config: ToolConfig = NO_CONFIG,
+    ) -> Grant:
+        """Return what *request*, which *model* runs in a session with *config*, may use.
 
         Raises InvalidRequest where it asks for something that does not exist.
         """
         self.check_model(model, principal)
         most = principal.concurrent_turns
         if most is not None and request.answers > most:
-            _refuse("n", request.answers, "concurrent_turns", most, principal)
-        self._check_server_tools(request, principal)
+            _refuse_by_key("n", request.answers, "concurrent_turns", most, principal)
+        bounds = bounds_of(self._settings, principal, config)
+        self._check_server_tools(request, bounds)
         profile = self._profile(request, principal)
         if profile == "plain":
             _check_plain(request)
             return Grant(profile)
-        servers = self._mcp.grant(request, principal)
-        permissions = self._permissions(without_mcp_rules(request), principal)
-        return Grant(
-            profile,
-            with_servers(permissions, servers, request),
-            tools=bool(self._settings.claude_tools or servers),
-            mcp_servers=servers,
-        )
+        return self._agent_grant(request, principal, bounds)
 
-    def mcp_servers(self, principal: Principal) -> tuple[McpServer, ...]:
+    def check_config(self, config: ToolConfig, principal: Principal, bounds: Bounds) -> None:
+        """Check that *config* asks for nothing beyond *bounds*, and for nothing that is unknown.
+
+        Raises InvalidRequest for the latter.
+        """
+        try:
+            self._agent_grant(TurnRequest((), **vars(config)), principal, bounds)
+        except ApiError as error:
+            raise error.relocated(lambda path: path.removeprefix("claude.")) from None
+
+    def most(self, principal: Principal, config: ToolConfig) -> ToolConfig:
+        """Return the most that an agent of *principal* may do in a session with *config*."""
+        return bounds_of(self._settings, principal, config).most()
+
+    def mcp_servers(
+        self, principal: Principal, bounds: Bounds | None = None
+    ) -> tuple[McpServer, ...]:
         """Return the MCP servers that *principal* may use, with only the tools that they may."""
-        return self._mcp.usable(principal)
+        return self._mcp.usable(principal, bounds or bounds_of(self._settings, principal))
 
     def check_model(self, model: str, principal: Principal) -> None:
         """Raise PermissionDenied where *principal* may not use *model*."""
         if not self.may_run(model, principal):
             most = ", ".join(principal.models or ()) or "none"
-            _refuse("model", model[:100], "models", most, principal)
+            _refuse_by_key("model", model[:100], "models", most, principal)
 
     def may_run(self, model: str, principal: Principal) -> bool:
         """Say whether *principal* may use *model*, by this name or by the model that it runs."""
@@ -84,70 +99,55 @@ class Policy:
             for allowed in principal.models
         )
 
-    def _check_server_tools(self, request: TurnRequest, principal: Principal) -> None:
-        """Refuse a tool that runs at the provider, unless both settings and key name it."""
-        limits = {"MESSAGES_SERVER_TOOLS": self._settings.messages_server_tools}
-        if principal.tools is not None:
-            limits["tools"] = principal.tools
-        for named, most in limits.items():
+    def _check_server_tools(self, request: TurnRequest, bounds: Bounds) -> None:
+        """Refuse a tool that runs at the provider, unless the settings and each bound name it."""
+        settings, tools = bounds.each[0].allows, self._settings.messages_server_tools
+        limits = [(settings, "MESSAGES_SERVER_TOOLS", tools)]
+        for bound in bounds.each[1:]:
+            if (named := bound.most.allowed_tools) is not None:
+                limits.append((bound.allows, bound.name_of("allowed_tools"), named))
+        for who, name, most in limits:
             for tool in request.server_tools:
                 if tool not in most:
-                    _refuse("tools", tool[:100], named, ", ".join(most) or "none", principal)
+                    _raise_denied("tools", tool[:100], who, name, ", ".join(most) or "none")
 
     def _profile(self, request: TurnRequest, principal: Principal) -> str:
         plain = principal.profile == "plain"
         if plain and request.profile == "agent":
-            _refuse("claude.profile", "agent", "profile", "plain", principal)
+            _refuse_by_key("claude.profile", "agent", "profile", "plain", principal)
         plain = plain or request.wants_plain
         return request.profile or ("plain" if plain else self._settings.default_profile)
 
-    def _permissions(self, request: TurnRequest, principal: Principal) -> Permissions:
-        usable = self._tools(request, principal)
+    def _agent_grant(self, request: TurnRequest, principal: Principal, bounds: Bounds) -> Grant:
+        servers = self._mcp.grant(request, principal, bounds)
+        permissions = self._permissions(without_mcp_rules(request), principal, bounds)
+        return Grant(
+            "agent",
+            with_servers(permissions, servers, request),
+            tools=bool(self._settings.claude_tools or servers),
+            mcp_servers=servers,
+        )
+
+    def _permissions(
+        self, request: TurnRequest, principal: Principal, bounds: Bounds
+    ) -> Permissions:
         denied = request.disallowed_tools or ()
         self._check_rules(denied)
-        allowed = principal.allowed_tools
+        usable, allowed = _tools(request.allowed_tools, bounds), principal.allowed_tools
+        mode, most = _mode(request.permission_mode, bounds), _max_turns(request.max_turns, bounds)
+        if most is None and principal.has_budget:
+            most = self._settings.budget_max_turns
         return Permissions(
             allow=self._allowed_rules if allowed is None else allowed,
             deny=(
                 *(tool for tool in self._settings.claude_tools if tool not in usable),
-                *(principal.disallowed_tools or ()),
+                *bounds.denied(),
                 *denied,
             ),
-            mode=self._mode(request, principal),
-            max_turns=self._max_turns(request, principal),
+            # Claude Code's processes have the mode of the settings already.
+            mode=None if mode == self._settings.claude_permission_mode else mode,
+            max_turns=most,
         )
-
-    def _tools(self, request: TurnRequest, principal: Principal) -> frozenset[str]:
-        """Return the tools that may be used: those asked for, or all that the key allows."""
-        usable = frozenset(self._settings.claude_tools)
-        named, by = "CLAUDE_TOOLS", usable
-        if principal.tools is not None:
-            named, by = "tools", usable.intersection(principal.tools)
-        asked = by if request.allowed_tools is None else frozenset(request.allowed_tools)
-        if beyond := sorted(asked - by):
-            most = ", ".join(sorted(by)) or "none"
-            _refuse("claude.allowed_tools", ", ".join(beyond)[:200], named, most, principal)
-        return asked
-
-    def _mode(self, request: TurnRequest, principal: Principal) -> str | None:
-        """Return the permission mode to set, or None where the process has it already."""
-        ours = self._settings.claude_permission_mode
-        key, asked = principal.permission_mode or ours, request.permission_mode
-        named, most = "CLAUDE_PERMISSION_MODE", ours
-        if WIDTHS[key] < WIDTHS[ours]:
-            named, most = "permission_mode", key
-        if asked and WIDTHS[asked] > WIDTHS[most]:
-            _refuse("claude.permission_mode", asked, named, most, principal)
-        mode = asked or most
-        return None if mode == ours else mode
-
-    def _max_turns(self, request: TurnRequest, principal: Principal) -> int | None:
-        asked, most = request.max_turns, principal.max_turns
-        if asked is not None and most is not None and asked > most:
-            _refuse("claude.max_turns", asked, "max_turns", most, principal)
-        if most is None and principal.has_budget:
-            most = self._settings.budget_max_turns
-        return asked if asked is not None else most
 
     def _check_rules(self, rules: Iterable[str]) -> None:
         """Refuse a rule that denies nothing, because its author meant to deny something."""
@@ -155,25 +155,57 @@ class Policy:
             if not is_rule(rule, self._settings.claude_tools):
                 tools = ", ".join(self._settings.claude_tools) or "none"
                 why = f"{rule[:80]!r} is no rule for one of the tools here ({tools})"
-                raise _mistake(f"disallowed_tools.{index}", why)
+                raise _mistake(f"claude.disallowed_tools.{index}", why)
 
 
 def _check_plain(request: TurnRequest) -> None:
     """Refuse what only an agent can have."""
     for name in ("allowed_tools", "mcp_servers"):
         if getattr(request, name):
-            raise _mistake(name, "the profile plain has no tools; ask for agent")
+            raise _mistake(f"claude.{name}", "the profile plain has no tools; ask for agent")
 
 
-def _refuse(param: str, asked: object, named: str, most: object, principal: Principal) -> NoReturn:
-    whose = (
-        f"the key {principal.name!r} allows" if named.islower() else "the gateway's settings allow"
-    )
+def _tools(asked: tuple[str, ...] | None, bounds: Bounds) -> tuple[str, ...]:
+    """Return the tools that may be used: those *asked* for, or all within *bounds*."""
+    bound, usable = bounds.tools()
+    if asked is None:
+        return tuple(sorted(usable))
+    if beyond := sorted(set(asked) - usable):
+        most = ", ".join(sorted(usable)) or "none"
+        _refuse("claude.allowed_tools", ", ".join(beyond)[:200], bound, most)
+    return asked
+
+
+def _mode(asked: str | None, bounds: Bounds) -> str:
+    bound, most = bounds.mode()
+    if asked and WIDTHS[asked] > WIDTHS[most]:
+        _refuse("claude.permission_mode", asked, bound, most)
+    return asked or most
+
+
+def _max_turns(asked: int | None, bounds: Bounds) -> int | None:
+    bound, most = bounds.max_turns()
+    if asked is not None and most is not None and asked > most:
+        _refuse("claude.max_turns", asked, bound, most)
+    return most if asked is None else asked
+
+
+def _refuse(param: str, asked: object, bound: Bound, most: object) -> NoReturn:
+    name = bound.name_of(param.rpartition(".")[2])
+    _raise_denied(param, asked, bound.allows, name, most)
+
+
+def _refuse_by_key(
+    param: str, asked: object, name: str, most: object, principal: Principal
+) -> NoReturn:
+    _raise_denied(param, asked, f"the key {principal.name!r} allows", name, most)
+
+
+def _raise_denied(param: str, asked: object, who: str, name: str, most: object) -> NoReturn:
     raise PermissionDenied(
-        f"{param}: {asked} was asked for, but {whose} no more than {most} ({named}).", param=param
+        f"{param}: {asked} was asked for, but {who} no more than {most} ({name}).", param=param
     )
 
 
-def _mistake(name: str, why: str) -> InvalidRequest:
-    param = f"claude.{name}"
+def _mistake(param: str, why: str) -> InvalidRequest:
     return InvalidRequest(f"{param}: {why}", param=param, code="invalid_value")

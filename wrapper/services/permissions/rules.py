@@ -18,3 +18,8 @@ def is_rule(text: str, tools: Container[str]) -> bool:
     """Say whether *text* is a rule for one of *tools*. Rules for other tools have no effect."""
     match = _RULE.fullmatch(text)
     return match is not None and match[1] in tools
+
+
+def tool_of(rule: str) -> str:
+    """Return the name of the tool that *rule* is for."""
+    return rule.partition("(")[0]

@@ -12,6 +12,7 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
+from wrapper.services.tool_config import ToolConfig
 from wrapper.services.turn import (
     THINKING,
     Document,
@@ -61,6 +62,8 @@ def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
 
 def dump_head(head: SessionInfo) -> Json:
     fields = asdict(head)
+    if head.config is None:  # earlier versions then read it, too
+        del fields["config"]
     if head.reply:
         fields["reply"]["ending"] = head.reply.ending.value
     return fields
@@ -73,7 +76,8 @@ def load_head(fields: Mapping[str, Any]) -> SessionInfo:
         "key": SessionKey(**fields["key"]),
         "usage": Usage(**fields["usage"]),
         "reply": _load_reply(reply) if reply is not None else None,
-        "options": _load_options(fields.get("options", {})),
+        "options": Options(**_with_tuples(fields.get("options", {}))),
+        "config": _load_config(fields.get("config")),
     }
     return SessionInfo(**{**fields, **parts})
 
@@ -124,9 +128,14 @@ def _load_reply(fields: Mapping[str, Any]) -> Reply:
     return Reply(**{**fields, **parts})
 
 
-def _load_options(fields: Mapping[str, Any]) -> Options:
+def _load_config(fields: Mapping[str, Any] | None) -> ToolConfig | None:
+    return None if fields is None else ToolConfig(**_with_tuples(fields))
+
+
+def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *fields* with tuples in place of lists."""
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return Options(**{**fields, **lists})
+    return {**fields, **lists}
 
 
 def _dump_part(part: Part) -> Any:

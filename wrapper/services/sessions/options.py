@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from wrapper.services.request import TurnRequest
+from wrapper.services.tool_config import ToolConfig
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,25 @@ class Options:
             kept.pop("allowed_tools", None)
             kept.pop("mcp_servers", None)
         return replace(request, **kept) if kept else request
+
+    @property
+    def tool_config(self) -> ToolConfig:
+        """Return the options that limit what an agent may do."""
+        return ToolConfig(
+            self.allowed_tools,
+            self.disallowed_tools,
+            self.permission_mode,
+            self.max_turns,
+            self.mcp_servers,
+        )
+
+    def with_tool_config(self, config: ToolConfig) -> Options:
+        """Return these options with those of *config* in place of the ones that limit agents."""
+        return replace(self, **vars(config))
+
+    def within(self, most: ToolConfig) -> Options:
+        """Return these options without what goes beyond *most*, the limits that hold now."""
+        return self.with_tool_config(self.tool_config.within(most))
 
     def after(self, later: Options) -> Options:
         """Return the options after another turn. A session that was plain once stays plain."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from wrapper.services.sessions.redis_store import RedisSessionStore
 from wrapper.services.sessions.session import Session, SessionInfo, new_session
 from wrapper.services.sessions.session_turn import SessionTurn
 from wrapper.services.sessions.store import Claim, SessionStore
+from wrapper.services.tool_config import ToolConfig
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 
@@ -125,6 +126,26 @@ class SessionService:
         if session := self._store.read(principal.name, id_):
             return session
         raise _missing(id_)
+
+    def configure(self, principal: Principal, id_: str, config: ToolConfig) -> SessionInfo:
+        """Set what limits the agents of a session, from its next turn on.
+
+        Raises SessionNotFound, or Conflict while a turn of the session runs.
+        """
+        claim = self._store.claim(principal.name, id_, CHECK_SECONDS)
+        if claim is None:
+            raise Conflict(
+                "A turn of this session is running; set its tool config when that has ended.",
+                param="session_id",
+            )
+        try:
+            if (session := claim.session) is None:
+                raise _missing(id_)
+            session = replace(session, head=session.head.configured(config))
+            claim.save(session)
+            return session.head
+        finally:
+            claim.release()
 
     def delete(self, principal: Principal, id_: str) -> None:
         """Delete a session and what the engine keeps for it. Raises SessionNotFound."""

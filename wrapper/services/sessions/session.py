@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
+from wrapper.services.tool_config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey
 
 
@@ -32,7 +33,7 @@ class SessionInfo:
 
     Times are in Unix seconds, `size` in bytes. `turns` counts the stored turns, `resumed` those
     that continued in a parked process. `cost_usd` sums the costs that are known. `options` hold for
-    the next turn.
+    the next turn, and `config` limits it if it was set.
     """
 
     key: SessionKey
@@ -46,6 +47,17 @@ class SessionInfo:
     cost_usd: float = 0.0
     reply: Reply | None = None
     options: Options = field(default_factory=Options)
+    config: ToolConfig | None = None
+
+    @property
+    def tool_config(self) -> ToolConfig:
+        """Return the session's tool config: what was set, or what its first request asked for."""
+        return self.config or self.options.tool_config
+
+    def configured(self, config: ToolConfig) -> SessionInfo:
+        """Return it with *config*, which replaces what its first request asked for."""
+        options = self.options.with_tool_config(NO_CONFIG)
+        return replace(self, config=config, options=options)
 
 
 @dataclass(frozen=True)

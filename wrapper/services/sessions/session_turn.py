@@ -24,6 +24,7 @@ from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
+from wrapper.services.tool_config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey, ToolCall
 
 # The endings of turns that are stored. A refused turn is not, because with it in the conversation
@@ -36,6 +37,7 @@ class StatelessTurn:
 
     key: SessionKey | None = None
     options = NO_OPTIONS
+    config = NO_CONFIG
     before: tuple[ChatMessage, ...] = ()
     repeats = False
 
@@ -111,6 +113,11 @@ class SessionTurn:
         if options.profile is None and has_calls(self._session.messages):
             return replace(options, profile="plain")
         return options
+
+    @property
+    def config(self) -> ToolConfig:
+        """Return what limits the session's agents."""
+        return self._session.head.config or NO_CONFIG
 
     def check(self, max_bytes: int) -> None:
         """Raise RequestTooLarge where the session would hold more than *max_bytes*."""

@@ -13,6 +13,7 @@ from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
+from wrapper.services.tool_config import ToolConfig
 from wrapper.services.turn import SessionKey, ThinkingMode, Turn
 from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit
@@ -63,15 +64,16 @@ def make_draft(
     *,
     catalog: Catalog,
     policy: Policy,
+    config: ToolConfig,
     strict: bool,
 ) -> Draft:
-    """Return the draft of *request*.
+    """Return the draft of *request*, in a session with *config*.
 
     Raises ModelNotFound, PermissionDenied or InvalidRequest. Whether the messages can follow those
     of a session is checked only when the turn is built with them.
     """
     choice = catalog.choose(request.model)
-    grant = policy.grant(request, choice.model, principal)
+    grant = policy.grant(request, choice.model, principal, config)
     if grant.profile == "agent":
         request = _for_agent(request)
     capabilities = catalog.capabilities(choice.model)

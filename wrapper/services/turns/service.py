@@ -25,6 +25,7 @@ from wrapper.services.sessions.session_turn import Replay, SessionTurn, Stateles
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
+from wrapper.services.tool_config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
 from wrapper.services.turn_loop import TurnLoop
 from wrapper.services.turns.answers import Answers, Remember
@@ -116,8 +117,10 @@ class TurnService:
                 held.callback(admission.admit(request.answers, caller.principal, check))
             watchdog = self._watchdog(caller)
             session_turn = self._session_turn(request, caller, watchdog, held)
-            request = session_turn.options.fill(request)
-            draft = self._draft(request, caller) if session_turn.key or not early else early
+            config = session_turn.config
+            most = self._limits.policy.most(caller.principal, config)
+            request = session_turn.options.within(most).fill(request)
+            draft = self._draft(request, caller, config) if session_turn.key or not early else early
             opening = _Opening(
                 request, caller, draft, session_turn, remember, watchdog, timing, held
             )
@@ -166,12 +169,13 @@ class TurnService:
             release=opening.held.pop_all().close,
         )
 
-    def _draft(self, request: TurnRequest, caller: Caller) -> Draft:
+    def _draft(self, request: TurnRequest, caller: Caller, config: ToolConfig = NO_CONFIG) -> Draft:
         draft = make_draft(
             request,
             caller.principal,
             catalog=self._catalog,
             policy=self._limits.policy,
+            config=config,
             strict=self._settings.strict_params,
         )
         if request.session_id is None and caller.may_repeat:  # only sessions repeat answers

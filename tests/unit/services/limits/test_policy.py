@@ -4,10 +4,11 @@ import pytest
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog, Model
-from wrapper.services.limits.policy import WIDTHS, Policy
+from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.request import TurnRequest
+from wrapper.services.tool_config import NO_CONFIG, WIDTHS, ToolConfig
 from wrapper.services.turn import (
     Function,
     OutputSchema,
@@ -42,12 +43,12 @@ CLIENTS = {
 }
 
 
-def grant(principal=LOCAL, model="sonnet", settings=(), **asked):
+def grant(principal=LOCAL, model="sonnet", settings=(), config=NO_CONFIG, **asked):
     """Return the grant for a request with *asked*, or raise."""
     settings = Settings(**dict(settings))
     catalog = Catalog(lambda: MODELS, default="sonnet", aliases={"gpt": "haiku"}, remap=True)
     request = TurnRequest(**{"messages": HI, **asked})
-    return Policy(settings, catalog).grant(request, model, principal)
+    return Policy(settings, catalog).grant(request, model, principal, config)
 
 
 def refused(principal=LOCAL, **asked):
@@ -246,3 +247,54 @@ def test_messages_cannot_be_flooded():
     """An error repeats only the beginning of a long value."""
     assert len(refused(key(models=("haiku",)), model="x" * 10_000).message) < 300
     assert len(refused(key(tools=("Read",)), allowed_tools=("y" * 10_000,)).message) < 500
+
+
+KEY_CONFIG = ToolConfig(("Read", "Grep"), ("Grep",), "default", 5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"allowed_tools": ("Write",)}, "the tool config of the key 'alice'"),
+        ({"permission_mode": "acceptEdits"}, "the tool config of the key 'alice'"),
+        ({"max_turns": 6}, "the tool config of the key 'alice'"),
+        ({"allowed_tools": ("Grep",)}, "the session's tool config"),
+        ({"permission_mode": "default"}, "the session's tool config"),
+        ({"max_turns": 4}, "the session's tool config"),
+    ],
+)
+def test_beyond_a_config(asked, named):
+    """A request beyond a tool config is refused with 403, and the error names that config."""
+    session = ToolConfig(("Read", "Write"), None, "plan", 3)
+    config = NO_CONFIG if "key" in named else session
+    with pytest.raises(PermissionDenied) as caught:
+        grant(key(config=KEY_CONFIG), config=config, **asked)
+    assert named in caught.value.message
+    assert caught.value.param == f"claude.{next(iter(asked))}"
+
+
+def test_within_configs():
+    """What a request leaves out is as narrow as the settings, the key and both configs together."""
+    session = ToolConfig(("Read", "Write"), ("Write",), "plan", 3)
+    granted = grant(key(config=KEY_CONFIG), config=session).permissions
+    assert set(granted.deny) == {*TOOLS, "Grep", "Write"} - {"Read"}
+    assert (granted.mode, granted.max_turns) == ("plan", 3)
+    wide = ToolConfig(None, (), "bypassPermissions", 99)
+    assert grant(key(config=KEY_CONFIG), config=wide) == grant(key(config=KEY_CONFIG))
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_tools_of_the_provider_and_configs(session):
+    """A tool config with a list of tools also shuts out tools that run at the provider."""
+    settings, asked = {"messages_server_tools": ("web_search_20250305",)}, ("web_search_20250305",)
+    grant(key(), settings=settings, server_tools=asked, profile="plain")
+    narrow = ToolConfig(allowed_tools=("Read",))
+    by_key = key(config=None if session else narrow)
+    with pytest.raises(PermissionDenied, match="tool config"):
+        grant(
+            by_key,
+            settings=settings,
+            config=narrow if session else NO_CONFIG,
+            server_tools=asked,
+            profile="plain",
+        )
