@@ -14,7 +14,7 @@ class ToolConfig:
     """What an agent may do at most. None sets no limit.
 
     `allowed_tools` are the only tools that may be used, `disallowed_tools` are permission rules
-    that deny, `max_turns` limits the rounds of tool use, and `mcp_servers` are the only MCP servers.
+    that deny, `max_turns` limits the rounds of tool use, and `mcp_servers` the MCP servers.
     """
 
     allowed_tools: tuple[str, ...] | None = None

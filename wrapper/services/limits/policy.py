@@ -74,11 +74,9 @@ class Policy:
         """Return the most that an agent of *principal* may do in a session with *config*."""
         return bounds_of(self._settings, principal, config).most()
 
-    def mcp_servers(
-        self, principal: Principal, bounds: Bounds | None = None
-    ) -> tuple[McpServer, ...]:
+    def mcp_servers(self, principal: Principal) -> tuple[McpServer, ...]:
         """Return the MCP servers that *principal* may use, with only the tools that they may."""
-        return self._mcp.usable(principal, bounds or bounds_of(self._settings, principal))
+        return self._mcp.usable(principal, bounds_of(self._settings, principal))
 
     def check_model(self, model: str, principal: Principal) -> None:
         """Raise PermissionDenied where *principal* may not use *model*."""

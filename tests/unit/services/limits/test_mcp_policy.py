@@ -4,11 +4,13 @@ import pytest
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
+from wrapper.services.limits.bounds import bounds_of
 from wrapper.services.limits.policy import Policy
 from wrapper.services.mcp.server import McpServer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.services.request import TurnRequest
+from wrapper.services.tool_config import ToolConfig
 from wrapper.settings import Settings
 
 HI = (ChatMessage("user", ("Hi",)),)
@@ -147,3 +149,34 @@ def test_own_tools_of_a_list():
     granted = grant(mcp_servers=("docs",), allowed_tools=("Read", "mcp__docs"))
     assert "Bash" in granted.permissions.deny
     assert "Read" not in granted.permissions.deny
+
+
+def test_tool_configs():
+    """The tool configs of key and session narrow servers and their tools, and widen nothing."""
+    config = ToolConfig(None, ("mcp__docs__drop",), mcp_servers=("docs", "dev-1"))
+    alice = key(mcp_servers=("d*",), config=config)
+    assert [server.name for server in policy().mcp_servers(alice)] == ["docs", "dev-1"]
+    asked = TurnRequest(HI, profile="agent", mcp_servers=("docs",))
+    granted = policy().grant(asked, "sonnet", alice, ToolConfig(mcp_servers=("docs", "dev-2")))
+    (docs,) = granted.mcp_servers
+    assert not docs.permits("drop")
+    for name in ("dev-1", "dev-2"):  # each is in one of both configs
+        beyond = TurnRequest(HI, profile="agent", mcp_servers=(name,))
+        with pytest.raises(InvalidRequest):
+            policy().grant(beyond, "sonnet", alice, ToolConfig(mcp_servers=("docs", "dev-2")))
+
+
+@pytest.mark.parametrize(
+    ("config", "param"),
+    [
+        (ToolConfig(mcp_servers=("docs", "dev-1")), "mcp_servers.1"),
+        (ToolConfig(disallowed_tools=("mcp__gone",)), "disallowed_tools.0"),
+        (ToolConfig(allowed_tools=("mcp__dev-1__x",)), "allowed_tools.0"),
+    ],
+)
+def test_config_beyond_the_key(config, param):
+    """A tool config cannot name a server that the key may not use; the error names it."""
+    alice = key(mcp_servers=("docs",))
+    with pytest.raises((PermissionDenied, InvalidRequest)) as caught:
+        policy().check_config(config, alice, bounds_of(Settings(), alice))
+    assert caught.value.param == param
