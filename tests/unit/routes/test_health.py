@@ -29,7 +29,7 @@ def test_health(path, settings):
     """Health needs no key, and is served at the root and under the prefix."""
     client = ScriptedServer(max_concurrent_turns=3, **settings).client
     response = client.get(path)
-    parts = {name: {"status": "ok"} for name in ("machine", "sessions")}
+    parts = {name: {"status": "ok"} for name in ("machine", "sessions", "responses")}
     turns = {"running": 0, "waiting": 0, "places": 3}
     report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
     assert (response.status_code, response.json) == (200, report)
