@@ -26,9 +26,11 @@ from bench.contenders import (
     printed,
 )
 from bench.cost import cost
+from bench.figures import Round
 from bench.footprint import sessions_bytes
 from bench.fronts import Fronts, event_ratios, front_turns
 from bench.load import Load, load
+from bench.mcp import WITH, WITHOUT, McpTurn, configured
 from bench.measure import measure
 from bench.picture import draw
 from bench.promises import promises
@@ -69,13 +71,14 @@ def run(rounds: int, bursts: int, at_once: int) -> Results:
     with contending(later_turns) as contenders:
         sessions = measure(contenders, rounds, 1)
     fronts = both_fronts(rounds, bursts)
+    mcp = beside_a_server(rounds)
     with tempfile.TemporaryDirectory() as folder:
         own_cost = cost(Path(folder), bursts)
     with tempfile.TemporaryDirectory() as folder:
         kept = promises(Path(folder), bursts)
     loaded = under_load(bursts)
     footprint = sessions_bytes()
-    return Results(single, burst, long, sessions, footprint, loaded, own_cost, fronts, kept)
+    return Results(single, burst, long, sessions, footprint, loaded, own_cost, fronts, mcp, kept)
 
 
 def both_fronts(rounds: int, repetitions: int) -> Fronts:
@@ -92,6 +95,24 @@ def fronts_of_a_gateway(folder: Path, url: str) -> Iterator[Contender]:
     gateway = Gateway(folder / "gateway", url, KEY, 1)
     yield gateway
     yield from front_turns(gateway)
+
+
+def beside_a_server(rounds: int) -> Sequence[Round]:
+    """Measure agents' turns with an MCP server beside those without."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        configured(Path(folder)) as config,
+        contending(partial(turns_with_a_server, config)) as contenders,
+    ):
+        return measure(contenders[1:], rounds, 1)
+
+
+def turns_with_a_server(config: str, folder: Path, url: str) -> Iterator[Contender]:
+    """Yield a gateway with the servers of *config*, and agents' turns of it."""
+    make_folders(folder, url)
+    gateway = Gateway(folder / "gateway", url, KEY, 1, MCP_CONFIG=config)
+    yield gateway
+    yield from (McpTurn(gateway, name) for name in (WITHOUT, WITH))
 
 
 def under_load(rounds: int) -> Load:

@@ -45,11 +45,14 @@ class Contender(Protocol):
 
 
 class Gateway:
-    """The gateway under gunicorn with *size* warm processes, asked over HTTP for a stream."""
+    """The gateway under gunicorn with *size* warm processes, asked over HTTP for a stream.
+
+    *settings* are further settings of it.
+    """
 
     name = "gateway"
 
-    def __init__(self, folder: Path, upstream_url: str, key: str, size: int):
+    def __init__(self, folder: Path, upstream_url: str, key: str, size: int, **settings: str):
         self._size = size
         self.headers: dict[str, str] = {}  # of its last answer
         self._server = Server(
@@ -60,6 +63,7 @@ class Gateway:
             POOL_SIZE=str(size),
             POOL_SIZE_OTHER="1",
             MAX_PARKED="16",
+            **settings,
         ).listen()
 
     def prepare(self) -> None:
@@ -72,9 +76,11 @@ class Gateway:
         messages: Sequence[Json] = MESSAGES,
         profile: str = "plain",
         session_id: str | None = None,
+        mcp_servers: Sequence[str] = (),
     ) -> Timing:
         body: Json = {"model": MODEL, "messages": messages, "stream": True}
-        body |= {"claude": {"profile": profile}, "session_id": session_id}
+        servers = {"mcp_servers": mcp_servers} if mcp_servers else {}
+        body |= {"claude": {"profile": profile, **servers}, "session_id": session_id}
         answer = Answer()
         for event in self.stream("/v1/chat/completions", body):
             for choice in event.get("choices", ()):

@@ -41,6 +41,7 @@ checked.
 {_single_turns(results)}
 {_later_turns(results)}
 {_fronts(results)}
+{_mcp(results)}
 {_load_and_cost(results)}
 ## Targets
 
@@ -80,6 +81,14 @@ The same question through both APIs. "Codex's request" has 40 tools and long ins
 50 kB together.
 
 {times(results.fronts.rounds)}"""
+
+
+def _mcp(results: Results) -> str:
+    return f"""## An agent's turn with an MCP server ({len(results.mcp)} rounds)
+
+The server is on the same machine, over HTTP. Each turn connects it to a process that is warm.
+
+{times(results.mcp)}"""
 
 
 def _load_and_cost(results: Results) -> str:

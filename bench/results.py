@@ -14,6 +14,7 @@ from bench.targets import (
     FOOTPRINT_TARGET,
     FRONT_TARGETS,
     LONG_TARGET,
+    MCP_TARGETS,
     SESSION_TARGETS,
     TARGETS,
     Check,
@@ -40,6 +41,7 @@ class Results:
     load: Load
     cost: Cost
     fronts: Fronts
+    mcp: Sequence[Round]
     promises: Promises
 
     @property
@@ -56,10 +58,12 @@ def judge(results: Results) -> tuple[int, list[str]]:
         *too_slow(results.long),
         *missed(results.sessions, SESSION_TARGETS),
         *missed(results.fronts.rounds, FRONT_TARGETS),
+        *missed(results.mcp, MCP_TARGETS),
         *too_large(results.footprint),
         *(check for check in results.checks if not check.reached),
     ]
     if misses:
         return MISSED, [f"Missed: {target}." for target in misses]
-    targets = (*TARGETS, LONG_TARGET, *SESSION_TARGETS, *FRONT_TARGETS, FOOTPRINT_TARGET)
+    pairs = (*SESSION_TARGETS, *FRONT_TARGETS, *MCP_TARGETS)
+    targets = (*TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
     return REACHED, [f"Reached: {target}." for target in (*targets, *results.checks)]

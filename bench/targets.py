@@ -9,6 +9,7 @@ from bench.cost import PAUSE, Cost
 from bench.figures import Round, ratio, seconds
 from bench.fronts import CHAT, RESPONSES, SIZES, Fronts
 from bench.load import Load
+from bench.mcp import WITH, WITHOUT
 from bench.promises import Promises
 
 GATEWAY = "gateway"
@@ -79,6 +80,8 @@ FRONT_MOST = 1.1
 FRONT_TARGETS = tuple(
     Target(f"{CHAT}, {size}", FRONT_MOST, f"{RESPONSES}, {size}") for size in SIZES
 )
+
+MCP_TARGETS = (Target(WITHOUT, 1.5, WITH),)
 
 
 def missed(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list[str]:
