@@ -83,6 +83,7 @@ def test_http(keyed, upstream):
     assert mcp_names(upstream.requests[0]) == {
         *("mcp__docs__add", "mcp__docs__Bash", "mcp__docs__environment", "mcp__docs__headers")
     }
+    assert not [name for name in names(upstream.requests[0]) if "McpResource" in name]
     _, text = ask(keyed, "bob", "[[tool mcp__docs__headers {}]] [[result]]", "docs")
     assert json.loads(text)["authorization"] == f"Bearer {SECRET}"
 
