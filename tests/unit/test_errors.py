@@ -16,6 +16,8 @@ TABLE = [
     (errors.PermissionDenied, 403, "permission_error", "permission_denied"),
     (errors.ModelNotFound, 404, "invalid_request_error", "model_not_found"),
     (errors.SessionNotFound, 404, "invalid_request_error", "session_not_found"),
+    (errors.ResponseNotFound, 404, "invalid_request_error", "response_not_found"),
+    (errors.ItemNotFound, 404, "invalid_request_error", "item_not_found"),
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
     (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),
     (errors.ClientGone, 408, "timeout", "client_gone"),
