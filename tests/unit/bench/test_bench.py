@@ -250,6 +250,7 @@ def test_report():
         "## At the end of a long conversation (1 rounds)",
         "## Later turns of a session (1 rounds)",
         "## Responses beside chat completions (1 rounds)",
+        "## An agent's turn with an MCP server (1 rounds)",
         "## Under load, and the gateway's own cost",
         "## Targets",
     ]
