@@ -187,6 +187,7 @@ def test_model(gateway, upstream):
 
 # Answers
 
+WINDOW = "model_context_window_exceeded"
 USAGE = '[[usage {"input_tokens": 70, "cache_read_input_tokens": 30, "cache_creation": {"x": 1}}]]'
 ANSWERS = {
     "text": f"[[deltas 5]] {USAGE}",
@@ -197,7 +198,7 @@ ANSWERS = {
         reason: f"[[deltas 3]] [[stop {reason}]]"
         for reason in (
             *("max_tokens", "stop_sequence", "pause_turn", "refusal"),
-            *("model_context_window_exceeded", "something_new"),
+            *(WINDOW, "something_new"),
         )
     },
 }
@@ -330,7 +331,7 @@ def logged_in(_servers):
     return _servers(POOL_SIZE_OTHER="1", **login).wait()
 
 
-@pytest.mark.parametrize("reason", ["max_tokens", "tool_use", "pause_turn", "refusal"])
+@pytest.mark.parametrize("reason", ["max_tokens", "tool_use", "pause_turn", "refusal", WINDOW])
 def test_login(logged_in, upstream, reason):
     """With a login, too, the answer comes from one request, to which nothing is added."""
     directive = "[[tool get_weather]]" if reason == "tool_use" else f"[[stop {reason}]]"

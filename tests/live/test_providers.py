@@ -49,6 +49,20 @@ def test_answer(provider, upstream, profile):
     assert path in request.path
 
 
+def test_messages(provider, upstream):
+    """A request of the Messages API reaches a provider with nothing that it may not know."""
+    server, model, _ = provider
+    messages = [{"role": "user", "content": "[[say Hi]]"}]
+    sent = {"max_tokens": 9, "messages": messages, "top_p": 0.5}
+    status, _, data = server.call("POST", "/v1/messages", {"model": model, **sent})
+    assert (status, json.loads(data)["content"]) == (200, [{"type": "text", "text": "Hi"}])
+    (request,) = upstream.requests
+    own = ("anthropic_version", "anthropic_beta", "stream", "model")
+    body = {name: value for name, value in request.body.items() if name not in own}
+    absent = {"system": [], "tools": [], "metadata": {}, "thinking": {"type": "disabled"}}
+    assert body == {**sent, **absent}
+
+
 def test_plain(provider, upstream):
     """In plain a provider, too, gets the user's text as it is, and a system of two known lines."""
     server, model, _ = provider

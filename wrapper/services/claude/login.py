@@ -137,6 +137,11 @@ def uses_cli_login(environment: Mapping[str, str]) -> bool:
     return detect_login(environment).method not in ("anthropic", "bedrock", "vertex")
 
 
+def uses_cloud(environment: Mapping[str, str]) -> bool:
+    """Say whether Claude Code calls the model's API of a cloud."""
+    return _cloud_login(environment) is not None
+
+
 def credentials_file(environment: Mapping[str, str]) -> Path:
     """Return the file of Claude Code's own login, which need not exist."""
     home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")

@@ -2,75 +2,87 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from wrapper.json_text import Json
 
+# The fields of the last event that are not fields of the message.
+_OF_EVENT = ("type", "delta", "usage")
+
+
+@dataclass
+class _Block:
+    """A content block as it began, and the pieces that its deltas add to it."""
+
+    opening: Json
+    pieces: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, delta: Json) -> None:
+        for name, value in delta.items():
+            if name != "type":
+                self.pieces.setdefault(name, []).append(value)
+
+    def whole(self) -> Json:
+        block = dict(self.opening)
+        for name, values in self.pieces.items():
+            if name == "partial_json":
+                block["input"] = _read("".join(map(str, values)), block.get("input"))
+            elif name == "citation":
+                block["citations"] = [*(block.get("citations") or []), *values]
+            else:
+                block[name] = _joined(block.get(name), values)
+        return block
+
 
 class MessageFold:
-    """The message that a stream's events add up to; None before the first of them."""
+    """The message that a stream's events add up to."""
 
     def __init__(self) -> None:
-        self.message: Json | None = None
-        self._blocks: dict[int, Json] = {}
-        self._inputs: dict[int, list[str]] = {}
+        self._message: Json = {}
+        self._blocks: dict[int, _Block] = {}
 
     def add(self, event: Json) -> None:
         """Add *event*. Those of unknown types change nothing."""
         match event["type"]:
             case "message_start":
-                self.message = copy.deepcopy(dict(event["message"]))
+                self._message = dict(event["message"])
             case "content_block_start":
-                self._blocks[event["index"]] = copy.deepcopy(event["content_block"])
+                self._blocks[event["index"]] = _Block(event["content_block"])
             case "content_block_delta":
-                self._add_delta(event["index"], event["delta"])
-            case "content_block_stop":
-                self._stop_block(event["index"])
+                self._blocks.setdefault(event["index"], _Block({})).add(event["delta"])
             case "message_delta":
                 self._end(event)
 
-    def _add_delta(self, index: int, delta: Json) -> None:
-        block = self._blocks.setdefault(index, {})
-        for name, value in delta.items():
-            if name == "partial_json":
-                self._inputs.setdefault(index, []).append(str(value))
-            elif name == "citation":
-                block["citations"] = [*(block.get("citations") or []), value]
-            elif name != "type":
-                block[name] = _joined(block.get(name), value)
-
-    def _stop_block(self, index: int) -> None:
-        text = "".join(self._inputs.pop(index, ()))
-        if text and (value := _read(text)) is not None:
-            self._blocks.setdefault(index, {})["input"] = value
+    def whole(self) -> Json:
+        """Return the message; it is empty if there was none."""
+        if not self._message:
+            return {}
+        blocks = [self._blocks[index].whole() for index in sorted(self._blocks)]
+        return {**self._message, "content": blocks}
 
     def _end(self, event: Json) -> None:
-        message = self.message = self.message or {}
+        message = self._message
         message |= {name: value for name, value in event.items() if name not in _OF_EVENT}
         message |= event["delta"]
-        message["content"] = [self._blocks[index] for index in sorted(self._blocks)]
         counts = {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
         message["usage"] = {**(message.get("usage") or {}), **counts}
 
 
-# The fields of the event that are not fields of the message.
-_OF_EVENT = ("type", "delta", "usage")
+def _joined(before: Any, values: list[Any]) -> Any:
+    """Return the text that goes on with *values*; of other values the last one counts."""
+    texts = [*([] if before is None else [before]), *values]
+    return "".join(texts) if all(isinstance(text, str) for text in texts) else values[-1]
 
 
-def _joined(before: Any, more: Any) -> Any:
-    """Return *more* after what came *before* it: a text goes on, and any other value replaces."""
-    return before + more if isinstance(before, str) and isinstance(more, str) else more
-
-
-def _read(text: str) -> Any:
-    """Return the value of *text*, None if it is no JSON: max_tokens may have cut it off."""
+def _read(text: str, otherwise: Any) -> Any:
+    """Return the value of *text*, or *otherwise* if it is no JSON: max_tokens may have cut it."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
-        return None
+        return otherwise
 
 
 def _finite(digits: str) -> float:

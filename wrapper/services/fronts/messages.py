@@ -25,9 +25,9 @@ class MessagesPresenter:
         for event in self.chunks(items):
             if event is not None:
                 fold.add(event)
-        if fold.message is None:
+        if not (message := fold.whole()):
             raise BadGateway("The turn ended without an answer.")
-        return fold.message
+        return message
 
     def chunks(self, items: Items) -> Iterator[Json | None]:
         """Yield the events of the model's API as they came, and None for each None."""

@@ -47,7 +47,7 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     process, before = lease.process, lease.state
     if process.initialized:  # a late system prompt is refused together with some aliases
         turn = replace(turn, model=process.full_model_name(turn.model))
-    settings = frames.settings(turn)
+    settings = frames.settings(turn, first_party=process.profile.first_party)
     servers = None
     if turn.mcp_servers:
         servers = McpConnection(turn, process.profile.mcp_timeout, record)

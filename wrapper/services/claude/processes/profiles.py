@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
-from wrapper.services.claude.login import uses_cli_login
+from wrapper.services.claude.login import uses_cli_login, uses_cloud
 from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
@@ -89,6 +89,11 @@ class Profile:
     sandboxed: bool = False
     user: UnixUser | None = None
     mcp_timeout: float = 0.0
+
+    @property
+    def first_party(self) -> bool:
+        """Say whether the model's API is Anthropic's own, and not a cloud's."""
+        return not uses_cloud(self.variables)
 
     @property
     def asks_again(self) -> bool:

@@ -78,9 +78,12 @@ def reconfiguration(
     return [*_mode(turn.permissions.mode or mode), *changed]
 
 
-def settings(turn: Turn) -> list[Frame]:
-    """Return the settings for *turn*. They stick, so that every key is sent, unset ones too."""
-    return _settings(turn, extra_body(turn))
+def settings(turn: Turn, *, first_party: bool = True) -> list[Frame]:
+    """Return the settings for *turn*. They stick, so that every key is sent, unset ones too.
+
+    *first_party* says that Claude Code calls Anthropic's own API.
+    """
+    return _settings(turn, extra_body(turn, first_party=first_party))
 
 
 def _settings(turn: Turn, extra: Frame) -> list[Frame]:
@@ -128,7 +131,7 @@ def _mode(mode: str | None) -> list[Frame]:
     return [control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []
 
 
-def extra_body(turn: Turn) -> Frame:
+def extra_body(turn: Turn, *, first_party: bool = True) -> Frame:
     """Return the JSON that Claude Code merges into the body of every upstream request.
 
     In the plain profile it holds the whole conversation and the functions as the client sent them.
@@ -136,7 +139,7 @@ def extra_body(turn: Turn) -> Frame:
     history costs no more than a short one.
     """
     if turn.body is not None:
-        return body_of(turn)
+        return body_of(turn, first_party=first_party)
     sampling = turn.sampling
     body: Frame = tools_of(turn)
     if turn.profile == "plain":

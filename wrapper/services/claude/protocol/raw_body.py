@@ -21,10 +21,11 @@ COMMON_LEVELS = ("low", "medium", "high")
 DEFAULT_EFFORT = "high"
 
 
-def body_of(turn: Turn) -> Json:
+def body_of(turn: Turn, *, first_party: bool) -> Json:
     """Return the fields that replace those of Claude Code's own body: the turn's, and no others.
 
     What a field that is absent stands for is written out, or Claude Code would send its own.
+    *first_party* says that the body goes to Anthropic's own API, and not to a cloud's.
     """
     body = {name: value for name, value in (turn.body or {}).items() if name not in OWN}
     config = body.get("output_config") or {}
@@ -32,7 +33,7 @@ def body_of(turn: Turn) -> Json:
         del body["output_config"]
         if rest := {name: value for name, value in config.items() if name != "effort"}:
             body["output_config"] = rest
-    return {**_absent(turn), **body}
+    return {**_absent(turn, first_party), **body}
 
 
 def effort_of(body: Mapping[str, Any]) -> str:
@@ -41,9 +42,11 @@ def effort_of(body: Mapping[str, Any]) -> str:
     return effort if effort in EFFORT_LEVELS else DEFAULT_EFFORT
 
 
-def _absent(turn: Turn) -> Json:
+def _absent(turn: Turn, first_party: bool) -> Json:
     absent: Json = {"system": [], "tools": [], "metadata": {}}
     if not capabilities_of(turn.model).reasoning_effort:  # it cannot think, and takes no more
         return absent
-    thinking = "adaptive" if turn.thinking == "always" else "disabled"
-    return {**absent, "context_management": {"edits": []}, "thinking": {"type": thinking}}
+    absent["thinking"] = {"type": "adaptive" if turn.thinking == "always" else "disabled"}
+    if first_party:  # Claude Code sends it to no other API, and they may not know it
+        absent["context_management"] = {"edits": []}
+    return absent

@@ -20,6 +20,10 @@ def turn(model="claude-sonnet-4-5", mode="budget", **fields):
     return Turn(model, (), profile="plain", body={**LEAST, **fields}, thinking=mode)
 
 
+def raw_body(turn):
+    return body_of(turn, first_party=True)
+
+
 @pytest.mark.parametrize(
     ("model", "thinking", "absent"),
     [
@@ -32,7 +36,7 @@ def turn(model="claude-sonnet-4-5", mode="budget", **fields):
 def test_absent(model, thinking, absent):
     """Fields that are absent are written out, or Claude Code would send its own."""
     more = {} if absent is None else {**absent, "context_management": {"edits": []}}
-    assert body_of(turn(model, thinking)) == {**SENT, **NOTHING, **more}
+    assert raw_body(turn(model, thinking)) == {**SENT, **NOTHING, **more}
 
 
 def test_present():
@@ -45,7 +49,13 @@ def test_present():
         "context_management": {"edits": [{"type": "clear_thinking_20251015"}]},
         "temperature": 1,
     }
-    assert body_of(turn(**fields)) == {**SENT, **fields}
+    assert raw_body(turn(**fields)) == {**SENT, **fields}
+
+
+def test_clouds():
+    """A cloud's API does not get a field that Claude Code does not send to it."""
+    body = body_of(turn(), first_party=False)
+    assert body == {**SENT, **NOTHING, "thinking": {"type": "disabled"}}
 
 
 def flags(turn):
@@ -86,9 +96,9 @@ def test_effort_and_its_beta(effort, kept):
     """Claude Code writes an effort that it does not change itself, with the beta for it."""
     format_ = {"format": {"type": "json_schema"}}
     config = {"effort": effort} if kept else {}
-    body = body_of(turn(output_config={"effort": effort, **format_}))
+    body = raw_body(turn(output_config={"effort": effort, **format_}))
     assert body["output_config"] == {**config, **format_}
-    assert body_of(turn(output_config={"effort": effort})).get("output_config", {}) == config
+    assert raw_body(turn(output_config={"effort": effort})).get("output_config", {}) == config
 
 
 def test_one_round():
