@@ -333,13 +333,15 @@ def logged_in(_servers):
 
 @pytest.mark.parametrize("reason", ["max_tokens", "tool_use", "pause_turn", "refusal", WINDOW])
 def test_login(logged_in, upstream, reason):
-    """With a login, too, the answer comes from one request, to which nothing is added."""
+    """With a login, too, the client gets the first answer alone, and nothing is added to requests.
+
+    At a limit Claude Code may have begun to ask the model to continue when it is killed.
+    """
     directive = "[[tool get_weather]]" if reason == "tool_use" else f"[[stop {reason}]]"
     body = body_of(f"[[deltas 3]] {directive}", tools=[TOOL])
     events = stream(logged_in, body)
     direct = call_directly(upstream.url, upstream.requests[0].body)
     assert events == direct
     assert events[-2]["delta"]["stop_reason"] == reason
-    assert (
-        sum(request.headers.get("Authorization") is not None for request in upstream.requests) == 1
-    )
+    asked = [request for request in upstream.requests if "Authorization" in request.headers]
+    assert len(asked) <= (2 if reason in ("max_tokens", WINDOW) else 1)

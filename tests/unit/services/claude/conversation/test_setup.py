@@ -22,7 +22,7 @@ TURN = Turn("sonnet", (*EARLIER, Message("user", ("c",))), session=KEY)
 
 def lease_of(state: ProcessState | None = None, mode="default", **fields) -> Lease:
     """Return a lease of a fresh process, or of one that has this *state*."""
-    profile = SimpleNamespace(mode=mode, reads_only=False)
+    profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True)
     fake = SimpleNamespace(profile=profile, directory="/", initialized=False)
     process = cast(Process, fake)
     parked = ParkedProcess(KEY, process, (), state) if state else None
