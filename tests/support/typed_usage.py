@@ -5,9 +5,17 @@ from __future__ import annotations
 from flask import Flask, Request
 
 from claude_code_gateway import Gateway, Principal, Settings, __version__, create_app
+from wrapper.services.responses.memory_store import MemoryResponseStore
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.store import SessionStore
-from wrapper.testing import ScriptedEngine, Upstream, check_engine, check_session_store, say
+from wrapper.testing import (
+    ScriptedEngine,
+    Upstream,
+    check_engine,
+    check_response_store,
+    check_session_store,
+    say,
+)
 from wrapper.testing.engine import answer
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
@@ -21,7 +29,10 @@ def known(request: Request) -> Principal | None:
 
 def build_shop(engine: ScriptedEngine, settings: Settings, store: SessionStore) -> Flask:
     shop = Flask(__name__)
-    gateway = Gateway(settings, engine=engine, sessions=store, authenticate=known)
+    responses = open_response_store(settings.session_ttl)
+    gateway = Gateway(
+        settings, engine=engine, sessions=store, responses=responses, authenticate=known
+    )
     gateway.init_app(shop, url_prefix="/ai/v1")
 
     @shop.get("/greeting")
@@ -35,9 +46,14 @@ def open_store(ttl: float) -> MemorySessionStore:
     return MemorySessionStore(ttl=ttl, count=10, size=10**7)
 
 
+def open_response_store(ttl: float) -> MemoryResponseStore:
+    return MemoryResponseStore(ttl=ttl, count=100, size=10**8)
+
+
 def check_parts() -> None:
-    """Check the app's own store and engine against their contracts, in real time."""
+    """Check the app's own stores and engine against their contracts, in real time."""
     check_session_store(open_store)
+    check_response_store(open_response_store)
     check_engine(ScriptedEngine, say("Hello?"), say("Go on."))
 
 

@@ -48,7 +48,7 @@ def check_response_store(
     """Raise AssertionError if stores that *make* returns do not fulfil ResponseStore's contract.
 
     `make(ttl)` opens a store whose responses live *ttl* seconds from their last use, with room for
-    10 MiB. Responses of other owners in it are left alone. `advance(seconds)` moves the store's
+    8 MiB. Responses of other owners in it are left alone. `advance(seconds)` moves the store's
     clock; without it, the check waits, and takes some ten seconds.
     """
     for ttl, checks in ((LONG, CHECKS), (SHORT, TIMED)):
