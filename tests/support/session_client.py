@@ -121,7 +121,7 @@ class SessionClient:
 
     def close(self) -> None:
         self._client.close()
-        with suppress(ConnectionRefusedError):  # its gateway was stopped
+        with suppress(ConnectionError):  # its gateway was stopped, or stops now
             self.delete()
 
     def _before(self, messages: list[Json]) -> list[Json]:
