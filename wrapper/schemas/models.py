@@ -49,6 +49,10 @@ class CapabilitiesSchema(BaseSchema):
     temperature = fields.Boolean(required=True)
     top_p = fields.Boolean(required=True)
     reasoning_effort = fields.Boolean(required=True)
+    effort_levels = fields.Boolean(
+        required=True,
+        metadata=describe("Whether Claude Code sends an effort, and not a thinking budget for it."),
+    )
     thinking_off = fields.Boolean(
         required=True, metadata=describe("Whether reasoning_effort may be none.")
     )

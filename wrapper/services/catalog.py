@@ -159,11 +159,15 @@ def created(model_id: str) -> int:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """The parameters that a model accepts. `thinking_off` says that thinking can be turned off."""
+    """The parameters that a model accepts. `thinking_off` says that thinking can be turned off.
+
+    `effort_levels` says that Claude Code sends an effort itself, and not a thinking budget for it.
+    """
 
     temperature: bool = True
     top_p: bool = True
     reasoning_effort: bool = True
+    effort_levels: bool = True
     thinking_off: bool = True
     max_output_tokens: int = 128_000
 
@@ -181,9 +185,16 @@ NEWEST = Capabilities(temperature=False, top_p=False, thinking_off=False)
 FAMILIES: tuple[tuple[re.Pattern[str], Capabilities], ...] = tuple(
     (re.compile(pattern), capabilities)
     for pattern, capabilities in (
-        (r"claude-(\w+-)?([123]\b|v\d|instant)", Capabilities(reasoning_effort=False)),
-        (r"claude-(opus|sonnet)-4(?!-\d\b)", Capabilities()),
+        (
+            r"claude-(\w+-)?([123]\b|v\d|instant)",
+            Capabilities(reasoning_effort=False, effort_levels=False),
+        ),
+        (r"claude-(opus|sonnet)-4(?!-\d\b)", Capabilities(effort_levels=False)),
         # From 4.1 on the API accepts only one of both, and Claude Code always sends a temperature.
+        (
+            r"claude-(opus-4-1|(sonnet|haiku)-4-5)\b",
+            Capabilities(top_p=False, effort_levels=False),
+        ),
         (r"claude-\w+-4-[1-6]\b", Capabilities(top_p=False)),
         (r"claude-\w+-4\b", Capabilities(temperature=False, top_p=False)),
         (r"claude-(opus|sonnet)-5(?!-\d\b)", Capabilities(temperature=False, top_p=False)),

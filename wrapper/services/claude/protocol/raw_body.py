@@ -15,7 +15,8 @@ Json = dict[str, Any]
 OWN = ("model", "stream")
 EFFORT_LEVELS = ("low", "medium", "high", "xhigh", "max")
 # Those that Claude Code changes for no model. It writes them itself, by its setting, and sends the
-# beta of effort only then. The others it would lower for some models.
+# beta of effort only then. The others it would lower for some models. For a model without levels it
+# would write none, so there the body has the effort, and the API judges it.
 COMMON_LEVELS = ("low", "medium", "high")
 # Claude Code's own default differs from model to model. This is the API's.
 DEFAULT_EFFORT = "high"
@@ -29,7 +30,7 @@ def body_of(turn: Turn, *, first_party: bool) -> Json:
     """
     body = {name: value for name, value in (turn.body or {}).items() if name not in OWN}
     config = body.get("output_config") or {}
-    if config.get("effort") in COMMON_LEVELS:
+    if config.get("effort") in COMMON_LEVELS and capabilities_of(turn.model).effort_levels:
         del body["output_config"]
         if rest := {name: value for name, value in config.items() if name != "effort"}:
             body["output_config"] = rest

@@ -96,9 +96,19 @@ def test_effort_and_its_beta(effort, kept):
     """Claude Code writes an effort that it does not change itself, with the beta for it."""
     format_ = {"format": {"type": "json_schema"}}
     config = {"effort": effort} if kept else {}
-    body = raw_body(turn(output_config={"effort": effort, **format_}))
-    assert body["output_config"] == {**config, **format_}
-    assert raw_body(turn(output_config={"effort": effort})).get("output_config", {}) == config
+    for rest in ({}, format_):
+        body = raw_body(turn("claude-opus-4-7", output_config={"effort": effort, **rest}))
+        assert body.get("output_config", {}) == {**config, **rest}
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["claude-sonnet-4-20250514", "claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-1"],
+)
+def test_effort_without_levels(model):
+    """An effort reaches the API for models to which Claude Code would send none."""
+    body = raw_body(turn(model, output_config={"effort": "low"}))
+    assert body["output_config"] == {"effort": "low"}
 
 
 def test_one_round():
