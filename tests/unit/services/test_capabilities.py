@@ -9,7 +9,9 @@ from wrapper.services.claude.processes.models import ask_models, read_models
 from wrapper.testing import rules
 
 ALL, NO_TOP_P = Capabilities(), Capabilities(top_p=False)
-NO_EFFORT = Capabilities(reasoning_effort=False)
+NO_EFFORT = Capabilities(reasoning_effort=False, effort_levels=False)
+NO_LEVELS = Capabilities(effort_levels=False)
+NEITHER = Capabilities(top_p=False, effort_levels=False)
 NO_SAMPLING = Capabilities(temperature=False, top_p=False)
 
 
@@ -49,12 +51,13 @@ def test_length_of_answers(model, most):
         ("claude-3-5-haiku-20241022", NO_EFFORT),
         ("anthropic.claude-3-7-sonnet-20250219-v1:0", NO_EFFORT),
         ("anthropic.claude-v2", NO_EFFORT),
-        ("claude-sonnet-4-20250514", ALL),
-        ("claude-sonnet-4@20250514", ALL),
-        ("us.anthropic.claude-opus-4-20250514-v1:0", ALL),
-        ("claude-opus-4-1-20250805", NO_TOP_P),
-        ("claude-sonnet-4-5", NO_TOP_P),
-        ("claude-haiku-4-5@20251001", NO_TOP_P),
+        ("claude-sonnet-4-20250514", NO_LEVELS),
+        ("claude-sonnet-4@20250514", NO_LEVELS),
+        ("us.anthropic.claude-opus-4-20250514-v1:0", NO_LEVELS),
+        ("claude-opus-4-1-20250805", NEITHER),
+        ("claude-sonnet-4-5", NEITHER),
+        ("claude-haiku-4-5@20251001", NEITHER),
+        ("claude-opus-4-5", NO_TOP_P),
         ("us.anthropic.claude-sonnet-4-6[1m]", NO_TOP_P),
         ("us.anthropic.claude-opus-4-6-v1", NO_TOP_P),
         ("claude-opus-4-7", NO_SAMPLING),
@@ -89,7 +92,7 @@ def test_nothing_is_sent_that_the_api_refuses(name):
         ({"supportsEffort": True, "supportsThinkingOff": False}, NEWEST),
         ({"supportsEffort": True, "supportsThinkingOff": True}, NO_SAMPLING),
         ({}, NEWEST),
-        ({"resolvedModel": "claude-opus-4-1", "supportsThinkingOff": True}, NO_TOP_P),
+        ({"resolvedModel": "claude-opus-4-1", "supportsThinkingOff": True}, NEITHER),
     ],
 )
 def test_what_the_cli_says(row, capabilities):
@@ -112,7 +115,7 @@ def test_names():
     ]
     assert supports_in(reported, "sonnet") == NO_SAMPLING
     assert supports_in(reported, "claude-sonnet-5-5") == NO_SAMPLING
-    assert supports_in(reported, "haiku") == NO_TOP_P
+    assert supports_in(reported, "haiku") == NEITHER
     assert supports_in(reported, "claude-opus-5-5") == NEWEST
 
 
@@ -137,7 +140,7 @@ def test_aliases_that_the_cli_does_not_list():
     runs = {"sonnet": "claude-sonnet-4-5@20250929", "opus": "claude-opus-5-5"}
     models = read_models(ask_models(Cli(["haiku"], runs).ask))
     assert {model.id: model.runs for model in models} == {"haiku": "haiku", **runs}
-    assert (supports_in(models, "opus"), supports_in(models, "sonnet")) == (NEWEST, NO_TOP_P)
+    assert (supports_in(models, "opus"), supports_in(models, "sonnet")) == (NEWEST, NEITHER)
     assert [model.id for model in read_models(ask_models(Cli(["haiku"], {}).ask))] == ["haiku"]
 
 
