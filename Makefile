@@ -71,7 +71,7 @@ fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process t
 # With HIDE_LINUX, tests run without what only Linux has (tests/support/hidden_linux.py).
 PORTABLE := $(addprefix tests/unit/, test_host.py test_host_memory.py routes/test_connection.py server \
 	services/test_resources.py services/background $(addprefix services/claude/, conversation isolation \
-	processes test_elsewhere.py test_login.py test_preflight.py test_status.py))
+	login processes test_elsewhere.py test_preflight.py test_status.py))
 test-portable: $(VENV)/tools ## types and unit tests as on a system that is not Linux
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin wrapper
 	HIDE_LINUX=1 $(PYTEST) -n $(JOBS) --dist loadfile $(PORTABLE)

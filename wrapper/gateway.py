@@ -39,16 +39,16 @@ from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import ServerState
 from wrapper.services.responses.service import open_responses
 from wrapper.services.responses.store import ResponseStore
 from wrapper.services.sessions.service import open_sessions
 from wrapper.services.sessions.store import SessionStore
 from wrapper.services.telemetry.metrics import Metrics, NullMetrics
 from wrapper.services.telemetry.observers import Observers
-from wrapper.services.tool_service import ToolService
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import ServerState
 from wrapper.services.turns.service import TurnService
+from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.settings import Settings
 from wrapper.settings import check as check_settings

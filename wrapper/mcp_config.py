@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from wrapper.schemas.mcp_config import load_servers
-from wrapper.services.mcp.server import McpServer
+from wrapper.services.tools.mcp import McpServer
 from wrapper.settings import Settings, SettingsError, environment
 from wrapper.watched_file import Unreadable, WatchedFile, read_text
 

@@ -18,8 +18,8 @@ import pytest
 from tests.support import cli, faults
 from tests.support.broken_upstream import BrokenUpstream
 from tests.support.server import DEADLINE, Server
-from wrapper.services.claude import setup_errors
-from wrapper.services.claude.errors import (
+from wrapper.services.claude.errors import setup_errors
+from wrapper.services.claude.errors.engine_errors import (
     HOW_TO_LOG_IN,
     LOGIN_REFUSED,
     NOT_LOGGED_IN,

@@ -22,7 +22,7 @@ from tests.support.direct_response import ResponseCase, settled_response
 from tests.support.response_cases import ADAPTED, ANSWERS, FUNCTIONS, HONOURED, IDLE, NEUTRAL, TOOLS
 from tests.support.response_item_cases import ITEMS, output
 from tests.support.server import MODEL
-from tests.unit.schemas.responses.test_parameters import REFUSED
+from tests.unit.schemas.responses.test_response_parameters import REFUSED
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.responses import items, tools
 from wrapper.schemas.responses.parameters import PARAMETERS

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from wrapper.services.background.lifecycle import Lifecycle
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.backoff import FailureLog
 from wrapper.services.claude.processes.pool import Pool, Spawner
 

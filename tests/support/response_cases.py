@@ -10,7 +10,7 @@ from tests.live.test_message_shapes import text
 from tests.live.test_parameters_upstream import CLAMPED, IGNORED
 from tests.support.direct_response import ResponseCase
 from tests.support.response_item_cases import ITEMS, say
-from tests.unit.schemas.responses.test_parameters import ASKS
+from tests.unit.schemas.responses.test_response_parameters import ASKS
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.request import ENCRYPTED, HOSTED, SUMMARIES

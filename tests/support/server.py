@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import cli
-from wrapper.services.turn_loop import MAX_IDLE_LOOPS
+from wrapper.services.turns.turn_loop import MAX_IDLE_LOOPS
 
 ROOT = Path(__file__).parents[2]
 # One trial of each Claude Code is enough for all gateways.

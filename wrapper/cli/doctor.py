@@ -11,10 +11,10 @@ from wrapper.cli.address import check_address
 from wrapper.errors import ApiError
 from wrapper.gateway import Gateway
 from wrapper.routes.chat import complete
-from wrapper.services.claude import base_url
-from wrapper.services.claude.login import detect_login
+from wrapper.services.claude.errors.setup_errors import SetupError
+from wrapper.services.claude.login import base_url
+from wrapper.services.claude.login.login import detect_login
 from wrapper.services.claude.processes.binary import NoBinary, choose
-from wrapper.services.claude.setup_errors import SetupError
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller

@@ -12,7 +12,7 @@ from wrapper.auth import key_editor, key_file
 from wrapper.cli.group import Group
 from wrapper.schemas.keys import CEILINGS
 from wrapper.services.principal import Principal
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import SettingsError, environment
 
 group = Group("keys", help="Manage the callers' keys in API_KEYS_FILE.")

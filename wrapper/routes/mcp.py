@@ -10,8 +10,8 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_response import iso_time, reply
 from wrapper.routes.operation import operation
 from wrapper.schemas.mcp import McpServerListSchema
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import ServerState
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import ServerState
 
 mcp = Blueprint("mcp", __name__)
 

@@ -29,9 +29,9 @@ from wrapper.schemas.tools import (
 )
 from wrapper.services.limits.tool_access import Access
 from wrapper.services.principal import Principal
-from wrapper.services.tool_config import ToolConfig
-from wrapper.services.tool_service import ConfigState, ToolService
-from wrapper.services.tools import Tool
+from wrapper.services.tools.config import ToolConfig
+from wrapper.services.tools.tool import Tool
+from wrapper.services.turns.tool_service import ConfigState, ToolService
 
 tools = Blueprint("tools", __name__)
 

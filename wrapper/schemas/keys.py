@@ -12,11 +12,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from marshmallow.validate import Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
-from wrapper.services.mcp.server import read_rule
 from wrapper.services.permissions.confinement import HOW_TO_OPEN, rules_that_open
 from wrapper.services.permissions.rules import is_rule
 from wrapper.services.principal import RESERVED, Principal
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
+from wrapper.services.tools.mcp import read_rule
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings, did_you_mean
 
 PREFIX = "sk-"

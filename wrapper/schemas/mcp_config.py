@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import Length
 
-from wrapper.services.mcp.server import McpServer, normalise
+from wrapper.services.tools.mcp import McpServer, normalise
 
 # Other names for a type that people write.
 TYPES = {"streamable-http": "http", "streamableHttp": "http"}

@@ -18,7 +18,7 @@ from wrapper.schemas.base import (
     required_text,
 )
 from wrapper.schemas.sessions import SessionIdField
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import PERMISSION_MODES
 
 MOST_RULES = 100

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 
 # A name is written to logs and to the usage store, and names a directory.
 NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,63}", re.ASCII)

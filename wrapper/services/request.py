@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wrapper.services.mcp.server import McpServer
 from wrapper.services.messages.message import ChatMessage, has_calls
+from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import (
     Effort,
     Function,

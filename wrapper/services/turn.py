@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
-from wrapper.services.mcp.server import McpServer
 from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.tools.mcp import McpServer
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # How a model thinks: within a budget, as much as it likes, or so that it cannot be turned off.

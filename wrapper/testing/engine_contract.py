@@ -25,7 +25,7 @@ from wrapper.services.events import (
     sum_usage,
 )
 from wrapper.services.turn import Message, SessionKey, Turn
-from wrapper.services.turn_loop import LEAVING_SECONDS, TurnLoop
+from wrapper.services.turns.turn_loop import LEAVING_SECONDS, TurnLoop
 
 STATES = ("ok", "starting", "degraded", "failing")
 DESCRIBED = {"method", "reason", "ready", "missing", "cli", "account"}

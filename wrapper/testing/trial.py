@@ -13,7 +13,7 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.session import Reply, Session, SessionInfo, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import (
     Document,
     Image,

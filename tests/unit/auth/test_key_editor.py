@@ -13,7 +13,7 @@ import pytest
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile, KeysError, hash_of
 from wrapper.schemas.keys import CEILINGS
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import Settings
 
 HASHES = {name: hash_of(name) for name in ("alice", "bob", "carol")}

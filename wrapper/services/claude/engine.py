@@ -23,16 +23,16 @@ from wrapper.notes import Notes
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
-from wrapper.services.claude.errors import DiedEarly, refuses_thinking
+from wrapper.services.claude.errors.engine_errors import DiedEarly, refuses_thinking
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.mcp_check import McpCheck
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.tool_listing import ToolListing
 from wrapper.services.claude.protocol import image_limits
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
 from wrapper.services.claude.status import Status
-from wrapper.services.claude.tool_listing import ToolListing
 from wrapper.services.events import (
     Acquisition,
     Compacted,
@@ -45,10 +45,10 @@ from wrapper.services.events import (
     Used,
     add_usage,
 )
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import ServerState
 from wrapper.services.permissions.confinement import confine
-from wrapper.services.tools import Tool
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import ServerState
+from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import SessionKey, Turn
 from wrapper.settings import Settings
 

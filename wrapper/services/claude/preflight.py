@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper import host
-from wrapper.services.claude import base_url
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
-from wrapper.services.claude.login import credentials_file, uses_cli_login
+from wrapper.services.claude.login import base_url
+from wrapper.services.claude.login.login import credentials_file, uses_cli_login
 from wrapper.services.claude.processes.binary import Binary, NoBinary, choose
 from wrapper.services.permissions import confinement
 from wrapper.settings import Settings, SettingsError

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from wrapper.errors import ApiError, UpstreamAuthentication
-from wrapper.services.claude.errors import DOCTOR, BootFailed
-from wrapper.services.claude.login import Login, detect_login, login_stamp
+from wrapper.services.claude.errors.engine_errors import DOCTOR, BootFailed
+from wrapper.services.claude.login.login import Login, detect_login, login_stamp
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wrapper.services.principal import Principal
-from wrapper.services.tool_config import WIDTHS, ToolConfig
+from wrapper.services.tools.config import WIDTHS, ToolConfig
 from wrapper.settings import Settings
 
 Source = Literal["settings", "key", "key_config", "session"]

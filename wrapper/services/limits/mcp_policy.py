@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.limits.bounds import Bounds
-from wrapper.services.mcp.server import McpServer, forbid, narrow, read_rule
 from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import TurnRequest
+from wrapper.services.tools.mcp import McpServer, forbid, narrow, read_rule
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 

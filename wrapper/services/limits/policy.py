@@ -19,11 +19,11 @@ from wrapper.services.limits.mcp_policy import (
     with_servers,
     without_mcp_rules,
 )
-from wrapper.services.mcp.server import McpServer
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
-from wrapper.services.tool_config import NO_CONFIG, WIDTHS, ToolConfig
+from wrapper.services.tools.config import NO_CONFIG, WIDTHS, ToolConfig
+from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 

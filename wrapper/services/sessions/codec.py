@@ -12,7 +12,7 @@ from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import (
     THINKING,
     Document,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from wrapper.services.request import TurnRequest
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 
 
 @dataclass(frozen=True)

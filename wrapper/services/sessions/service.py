@@ -20,7 +20,7 @@ from wrapper.services.sessions.redis_store import RedisSessionStore
 from wrapper.services.sessions.session import Session, SessionInfo, new_session
 from wrapper.services.sessions.session_turn import SessionTurn
 from wrapper.services.sessions.store import Claim, SessionStore
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from wrapper.services.events import Ending, Usage
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
-from wrapper.services.tool_config import NO_CONFIG, ToolConfig
+from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey
 
 

@@ -24,7 +24,7 @@ from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
-from wrapper.services.tool_config import NO_CONFIG, ToolConfig
+from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey, ToolCall
 
 # The endings of turns that are stored. A refused turn is not, because with it in the conversation

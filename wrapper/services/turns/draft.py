@@ -13,7 +13,7 @@ from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import SessionKey, ThinkingMode, Turn
 from wrapper.services.turns.builder import build_turn
 from wrapper.services.turns.compatibility import fit

@@ -25,15 +25,15 @@ from wrapper.services.sessions.session_turn import Replay, SessionTurn, Stateles
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
-from wrapper.services.tool_config import NO_CONFIG, ToolConfig
+from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
-from wrapper.services.turn_loop import TurnLoop
 from wrapper.services.turns.answers import Answers, Remember
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.request_log import RequestLog, conversation_of
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
+from wrapper.services.turns.turn_loop import TurnLoop
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.settings import Settings
 

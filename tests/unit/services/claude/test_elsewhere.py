@@ -6,7 +6,7 @@ import pytest
 
 from wrapper import Gateway, Settings, host
 from wrapper.services.claude import preflight
-from wrapper.services.claude.login import detect_login
+from wrapper.services.claude.login.login import detect_login
 from wrapper.settings import SettingsError
 from wrapper.testing import ScriptedEngine
 

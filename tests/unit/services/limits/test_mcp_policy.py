@@ -6,11 +6,11 @@ from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.catalog import Catalog
 from wrapper.services.limits.bounds import bounds_of
 from wrapper.services.limits.policy import Policy
-from wrapper.services.mcp.server import McpServer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.services.request import TurnRequest
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
+from wrapper.services.tools.mcp import McpServer
 from wrapper.settings import Settings
 
 HI = (ChatMessage("user", ("Hi",)),)

@@ -8,7 +8,7 @@ from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.request import TurnRequest
-from wrapper.services.tool_config import NO_CONFIG, WIDTHS, ToolConfig
+from wrapper.services.tools.config import NO_CONFIG, WIDTHS, ToolConfig
 from wrapper.services.turn import (
     Function,
     OutputSchema,

@@ -1,11 +1,11 @@
-"""Whether a tool may be used, and by which rule; tests/live/test_tools.py sees what happens."""
+"""Whether a tool may be used, and by which rule. tests/live/test_agent_tools.py tries it."""
 
 import pytest
 
 from wrapper.services.limits.bounds import bounds_of
 from wrapper.services.limits.tool_access import ToolAccess
 from wrapper.services.principal import LOCAL, Principal
-from wrapper.services.tool_config import ToolConfig
+from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import Settings
 
 

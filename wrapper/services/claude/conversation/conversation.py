@@ -20,7 +20,12 @@ from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
-from wrapper.services.claude.errors import BROKEN_OFF, error_of, error_of_retry, tells_why
+from wrapper.services.claude.errors.engine_errors import (
+    BROKEN_OFF,
+    error_of,
+    error_of_retry,
+    tells_why,
+)
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of

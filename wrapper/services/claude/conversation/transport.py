@@ -18,7 +18,7 @@ from wrapper.logs.redaction import Redacted
 from wrapper.services import resources
 from wrapper.services.claude.conversation.pipes import Pipes
 from wrapper.services.claude.conversation.setup import Setup
-from wrapper.services.claude.errors import DiedEarly
+from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cachetools import TTLCache, cached
 
-from wrapper.services.claude.errors import BootFailed, Refused
+from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.processes import compatibility

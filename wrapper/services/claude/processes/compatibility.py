@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from wrapper.services.claude.errors import Refused
+from wrapper.services.claude.errors.engine_errors import Refused
 from wrapper.services.claude.isolation import sandbox
 from wrapper.services.claude.processes.profiles import (
     HOW_TO_UPDATE,

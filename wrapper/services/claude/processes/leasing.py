@@ -13,7 +13,7 @@ from typing import Any
 from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.periodic import PeriodicTask
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
 from wrapper.services.claude.processes.backoff import FailureLog

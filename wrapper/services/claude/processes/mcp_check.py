@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.mcp_connection import (
     NO_ANSWER,
@@ -15,8 +15,8 @@ from wrapper.services.claude.protocol.mcp_connection import (
     connect_request,
     read_findings,
 )
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import Finding, ServerStates
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import Finding, ServerStates
 
 # What is older than this is checked again when somebody asks. Each check starts programs.
 FRESH_SECONDS = 60.0

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from wrapper.errors import ApiError, BadGateway, Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
-from wrapper.services.claude.errors import BootFailed, Refused
+from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.backoff import Backoff, FailureLog
 from wrapper.services.claude.processes.process import Process
 

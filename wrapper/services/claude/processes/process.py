@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.processes import compatibility
 from wrapper.services.claude.processes.directories import Directories

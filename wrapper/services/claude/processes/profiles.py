@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
-from wrapper.services.claude.login import uses_cli_login, uses_cloud
+from wrapper.services.claude.login.login import uses_cli_login, uses_cloud
 from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import host
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
-from wrapper.services.claude.login import LentLogin, credentials_file, uses_cli_login
+from wrapper.services.claude.login.login import LentLogin, credentials_file, uses_cli_login
 from wrapper.services.claude.processes.binary import Binary, Installation
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile

@@ -5,7 +5,7 @@ Claude Code loads and compiles what a turn needs when it first needs it.
 
 from __future__ import annotations
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.frames import IN_THE_BODY, Frame, user_input
 

@@ -11,8 +11,8 @@ from wrapper.errors import McpServerFailed
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.frames import Frame, control
 from wrapper.services.claude.protocol.mcp_server import SERVER, mcp_functions
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import Finding
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import Finding
 from wrapper.services.turn import Turn
 
 # The ids of the requests whose content or answer has the servers' secrets.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from wrapper.errors import BadGateway
-from wrapper.services.claude.errors import BROKEN_OFF
+from wrapper.services.claude.errors.engine_errors import BROKEN_OFF
 from wrapper.services.claude.protocol.turn_parser import (
     CUT_SHORT,
     ENDINGS,

@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapper.errors import BadGateway
 from wrapper.json_text.precision import is_text_of
-from wrapper.services.claude.errors import BROKEN_OFF
+from wrapper.services.claude.errors.engine_errors import BROKEN_OFF
 from wrapper.services.claude.protocol.answer_text import AnswerText, StructuredAnswer
 from wrapper.services.claude.protocol.thinking_reader import ThinkingReader, as_text
 from wrapper.services.claude.protocol.tool_blocks import ToolBlocks

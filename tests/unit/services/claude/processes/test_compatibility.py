@@ -7,7 +7,7 @@ import socket
 import psutil
 import pytest
 
-from wrapper.services.claude.errors import Refused
+from wrapper.services.claude.errors.engine_errors import Refused
 from wrapper.services.claude.processes.compatibility import (
     check,
     check_closed,

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.mcp_check import FRESH_SECONDS, McpCheck
-from wrapper.services.mcp.server import McpServer
+from wrapper.services.tools.mcp import McpServer
 
 pytestmark = pytest.mark.packages
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support.pool_harness import PoolHarness
 from wrapper.errors import BadGateway, Unavailable
 from wrapper.routes.headers import error_headers
-from wrapper.services.claude.errors import BootFailed, Refused
+from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.backoff import FIRST_DELAY, LONGEST_DELAY
 
 

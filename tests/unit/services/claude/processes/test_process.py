@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.server import children
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.turn import Message

@@ -15,7 +15,7 @@ from wrapper.services.claude.protocol.mcp_connection import (
     McpConnection,
     without_secrets,
 )
-from wrapper.services.mcp.server import McpServer
+from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import Function, Message, Permissions, Turn
 
 SECRET = "secret-5e6f"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from wrapper.services.claude.login import uses_cli_login
+from wrapper.services.claude.login.login import uses_cli_login
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import PASSED, Profile
 from wrapper.version import __version__

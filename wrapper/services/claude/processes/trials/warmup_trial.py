@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wrapper.services.claude.login import uses_cli_login
+from wrapper.services.claude.login.login import uses_cli_login
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import SECRET, Profile
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording

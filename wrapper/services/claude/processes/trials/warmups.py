@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials import warmups

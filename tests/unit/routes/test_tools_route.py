@@ -10,7 +10,7 @@ from tests.support.scripted_server import CHAT_PATH, USER, error_of
 from wrapper import Gateway
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile
-from wrapper.services.tools import Tool
+from wrapper.services.tools.tool import Tool
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

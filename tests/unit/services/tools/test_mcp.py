@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.services.mcp.server import McpRule, McpServer, forbid, narrow, read_rule
+from wrapper.services.tools.mcp import McpRule, McpServer, forbid, narrow, read_rule
 
 SERVER = McpServer("a b.c", {"type": "stdio", "command": "x"})
 

@@ -14,8 +14,8 @@ from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.service import SessionService
 from wrapper.services.sessions.session import SessionInfo
-from wrapper.services.tool_config import NO_CONFIG, ToolConfig
-from wrapper.services.tools import OffersTools, Tool
+from wrapper.services.tools.config import NO_CONFIG, ToolConfig
+from wrapper.services.tools.tool import OffersTools, Tool
 from wrapper.settings import Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from wrapper.services.claude.login import detect_login
+from wrapper.services.claude.login.login import detect_login
 
 # Claude Code reads another variable for each way to log in.
 VARIABLES = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.services.claude.errors import error_of
-from wrapper.services.claude.setup_errors import (
+from wrapper.services.claude.errors.engine_errors import error_of
+from wrapper.services.claude.errors.setup_errors import (
     NO_CREDIT,
     NO_MESSAGES,
     NO_SUCH_PATH,

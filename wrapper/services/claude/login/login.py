@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wrapper import host
-from wrapper.services.claude.errors import HOW_TO_LOG_IN
+from wrapper.services.claude.errors.engine_errors import HOW_TO_LOG_IN
 
 # Elsewhere than on Linux a login may be in a Keychain, under a name made from the directory of
 # Claude Code's configuration. The gateway's processes have directories of their own.

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from wrapper.errors import BadGateway, Unavailable
-from wrapper.services.claude import tool_listing
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
+from wrapper.services.claude.processes import tool_listing
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import Profile, build_profiles
-from wrapper.services.claude.tool_listing import ToolListing
-from wrapper.services.tools import Tool
+from wrapper.services.claude.processes.tool_listing import ToolListing
+from wrapper.services.tools.tool import Tool
 from wrapper.settings import Settings
 
 SECRETS = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from wrapper.services.mcp.server import McpServer
+from wrapper.services.tools.mcp import McpServer
 
 log = logging.getLogger(__name__)
 

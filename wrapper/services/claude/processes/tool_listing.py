@@ -19,7 +19,7 @@ from typing import Any
 
 from wrapper.errors import BadGateway, Unavailable
 from wrapper.services import resources
-from wrapper.services.claude.errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.pool import unavailable
 from wrapper.services.claude.processes.process import Process
@@ -27,7 +27,7 @@ from wrapper.services.claude.processes.profiles import SECRET, Profile
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.trials.recorder import Request, recording
 from wrapper.services.claude.protocol import frames
-from wrapper.services.tools import Tool
+from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.services.claude.base_url import describe, mistakes
+from wrapper.services.claude.login.base_url import describe, mistakes
 
 SUCH_AS = (
     "is no URL of an API; write it with http:// or https:// and a host, such as "

@@ -21,7 +21,7 @@ from wrapper.errors import (
     UpstreamAuthentication,
     UpstreamFailed,
 )
-from wrapper.services.claude.setup_errors import setup_error
+from wrapper.services.claude.errors.setup_errors import setup_error
 
 
 class BootFailed(Exception):

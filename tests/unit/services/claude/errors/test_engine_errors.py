@@ -4,7 +4,7 @@ import pytest
 
 from wrapper import errors
 from wrapper.routes.headers import error_headers
-from wrapper.services.claude.errors import error_of, error_of_retry, refuses_thinking
+from wrapper.services.claude.errors.engine_errors import error_of, error_of_retry, refuses_thinking
 
 
 def result(status=None, text="", **more):

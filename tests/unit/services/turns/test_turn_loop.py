@@ -10,10 +10,10 @@ from contextvars import ContextVar
 import pytest
 
 from wrapper.errors import Overloaded
-from wrapper.services import turn_loop
 from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
 from wrapper.services.turn import Turn
-from wrapper.services.turn_loop import BUFFERED_EVENTS, TurnLoop
+from wrapper.services.turns import turn_loop
+from wrapper.services.turns.turn_loop import BUFFERED_EVENTS, TurnLoop
 from wrapper.testing.engine import ScriptedEngine, answer
 
 pytestmark = pytest.mark.packages

@@ -2,8 +2,8 @@
 
 import pytest
 
-from wrapper.services.mcp.server import McpServer
-from wrapper.services.mcp.state import Finding, ServerStates
+from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import Finding, ServerStates
 
 pytestmark = pytest.mark.packages
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.services.claude.login import LentLogin, detect_login, uses_cli_login
+from wrapper.services.claude.login.login import LentLogin, detect_login, uses_cli_login
 
 
 @pytest.fixture

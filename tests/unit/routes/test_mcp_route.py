@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from wrapper import Gateway
-from wrapper.services.mcp.state import ServerState
 from wrapper.services.principal import Principal
+from wrapper.services.tools.mcp_state import ServerState
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

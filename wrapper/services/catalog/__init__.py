@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from wrapper.errors import ModelNotFound
-from wrapper.services.model_names import is_claude, spellings
+from wrapper.services.catalog.model_names import is_claude, spellings
 from wrapper.services.turn import ThinkingMode
 
 # The five models of the first release, all retired by now, and the family of their successors.

@@ -1,0 +1,1 @@
+"""The errors of Claude Code, and what they mean to a client."""

@@ -1,1 +1,0 @@
-"""MCP servers: their configuration, who may use them, and how they fare."""
