@@ -128,7 +128,7 @@ def test_clamped(temperature):
 def test_descriptions_in_the_document():
     """The OpenAPI document describes every parameter, and says which are ignored."""
     document = build_document(ScriptedServer().app, needs_key=False)
-    properties = document["components"]["schemas"]["TurnRequest"]["properties"]
+    properties = document["components"]["schemas"]["ChatRequest"]["properties"]
     assert set(properties) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
         assert properties[name]["description"]
