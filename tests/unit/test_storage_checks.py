@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sqlite3
@@ -134,8 +135,12 @@ def test_redis_is_down(settings, free_port, required):
 
 def test_no_temporary_directory(monkeypatch):
     """Without any temporary directory the check fails."""
+
+    def search():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(tempfile, "_get_default_tempdir", lambda: tempfile.mkdtemp(dir="/proc"))
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", search)
     finding = check_temporary_directory()
     assert finding.level is Level.FAILED
     assert "set TMPDIR to another directory" in finding.message
