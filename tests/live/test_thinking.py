@@ -175,4 +175,5 @@ def test_refused_thinking(remembering, upstream, model, ignored):
     done = {"role": "user", "content": "[[say Sunny.]]"}
     answer, headers = respond(remembering, model, [*asked, *items, done])
     assert (answer.output_text, headers.get("x-ignored-params")) == ("Sunny.", ignored)
-    assert [request.ended for request in upstream.requests] == ["refused", "done"]
+    refused, _answered = upstream.requests
+    assert refused.ended == "refused"

@@ -59,7 +59,9 @@ class Pipes:
     """A process that has written *output* and ended."""
 
     def __init__(self, output):
-        self.profile = SimpleNamespace(mode=None, budgeted=False, reads_only=False)
+        self.profile = SimpleNamespace(
+            mode=None, budgeted=False, reads_only=False, first_party=True
+        )
         self.pid, self.initialized, self.directory = 4711, False, "/"
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)
