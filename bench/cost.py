@@ -66,7 +66,7 @@ def served(folder: Path, app: str, **settings: str) -> Iterator[Server]:
     program = ("gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), f"bench.own:{app}()")
     server = Server(home, "http://127.0.0.1:9", program=program, **settings)
     try:
-        server.listen().health()  # once it answers, its worker is there
+        server.listen().call("GET", "/health")  # once it answers, its worker is there
         yield server
     finally:
         server.stop()
