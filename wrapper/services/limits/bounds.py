@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from wrapper.services.principal import Principal
@@ -104,7 +105,7 @@ def bounds_of(
     """Return the bounds for *principal*, in a session with this config."""
     key, holder = _of_key(principal), f"the key {principal.name!r}"
     bounds = [
-        Bound("settings", "the gateway's settings", _of_settings(settings)),
+        _of_settings(settings.claude_tools, settings.claude_permission_mode),
         Bound("key", holder, key),
     ]
     if principal.config:
@@ -114,9 +115,11 @@ def bounds_of(
     return Bounds(bounds)
 
 
-def _of_settings(settings: Settings) -> ToolConfig:
+@lru_cache(maxsize=8)  # a gateway has one, and each request asks for it
+def _of_settings(tools: tuple[str, ...], mode: str) -> Bound:
     # Claude Code's processes have the rules of CLAUDE_DISALLOWED_TOOLS from their start.
-    return ToolConfig(settings.claude_tools, permission_mode=settings.claude_permission_mode)
+    most = ToolConfig(tools, permission_mode=mode)
+    return Bound("settings", "the gateway's settings", most)
 
 
 def _of_key(principal: Principal) -> ToolConfig:

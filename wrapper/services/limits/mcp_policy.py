@@ -34,6 +34,8 @@ class McpPolicy:
 
     def usable(self, principal: Principal, bounds: Bounds) -> tuple[McpServer, ...]:
         """Return the servers that *principal* may use, each with only the tools that they may."""
+        if not (servers := self._servers()):
+            return ()
         allowed = principal.allowed_tools
         lists = [
             self._allowed_rules if allowed is None else allowed,
@@ -43,7 +45,7 @@ class McpPolicy:
         names = bounds.mcp_servers()
         return tuple(
             forbid(_narrowed(server, lists), denied)
-            for server in self._servers().values()
+            for server in servers.values()
             if _matches(server.name, principal.mcp_servers)
             and (names is None or server.name in names)
         )
@@ -72,6 +74,8 @@ class McpPolicy:
 def without_mcp_rules(request: TurnRequest) -> TurnRequest:
     """Return *request* with only the tools and rules that are about Claude Code's own tools."""
     allowed, denied = request.allowed_tools, request.disallowed_tools
+    if not (allowed or denied):
+        return request
     return replace(
         request,
         allowed_tools=None if allowed is None else tuple(_own(allowed)),
@@ -83,6 +87,8 @@ def with_servers(
     permissions: Permissions, servers: Sequence[McpServer], request: TurnRequest
 ) -> Permissions:
     """Return *permissions* that also allow the tools of *servers*, save those *request* denies."""
+    if not (servers or request.disallowed_tools):
+        return permissions
     denied = [rule for rule in request.disallowed_tools or () if read_rule(rule)]
     allowed = [rule for server in servers for rule in server.rules]
     return replace(

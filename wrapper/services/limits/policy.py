@@ -99,6 +99,8 @@ class Policy:
 
     def _check_server_tools(self, request: TurnRequest, bounds: Bounds) -> None:
         """Refuse a tool that runs at the provider, unless the settings and each bound name it."""
+        if not request.server_tools:
+            return
         settings, tools = bounds.each[0].allows, self._settings.messages_server_tools
         limits = [(settings, "MESSAGES_SERVER_TOOLS", tools)]
         for bound in bounds.each[1:]:

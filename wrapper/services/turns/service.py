@@ -117,10 +117,12 @@ class TurnService:
                 held.callback(admission.admit(request.answers, caller.principal, check))
             watchdog = self._watchdog(caller)
             session_turn = self._session_turn(request, caller, watchdog, held)
-            config = session_turn.config
-            most = self._limits.policy.most(caller.principal, config)
-            request = session_turn.options.within(most).fill(request)
-            draft = self._draft(request, caller, config) if session_turn.key or not early else early
+            draft = early
+            if draft is None or session_turn.key:
+                config = session_turn.config
+                most = self._limits.policy.most(caller.principal, config)
+                request = session_turn.options.within(most).fill(request)
+                draft = self._draft(request, caller, config)
             opening = _Opening(
                 request, caller, draft, session_turn, remember, watchdog, timing, held
             )
