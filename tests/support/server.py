@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +201,7 @@ class Server:
             "directories": len(self.homes()) - parked,
             "descriptors": _descriptors(proc) - 3 * parked,
             "threads": len(list((proc / "task").iterdir())),
-            "sockets": open_sockets(),
+            "sockets": open_sockets(self.claudes()),
         }
 
     def comes_back_to(self, before: dict[str, int]) -> bool:
@@ -228,9 +228,10 @@ def command_line(pid: int) -> str:
     return _read(Path("/proc", str(pid), "cmdline")).replace("\0", " ")
 
 
-def open_sockets() -> int:
-    """Return how many sockets of Claude Code are open on this machine."""
-    return _read(Path("/proc/net/unix")).count("/cc-socks/")
+def open_sockets(pids: Iterable[int]) -> int:
+    """Return how many sockets are open on which others find these processes of Claude Code."""
+    sockets = _read(Path("/proc/net/unix"))
+    return sum(sockets.count(f"/{pid}.sock") for pid in pids)
 
 
 def alive(pid: int) -> bool:
