@@ -345,8 +345,10 @@ def test_file_for_oneself(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     store = SqliteUsageStore("~/a/b/usage.db")
     store.add([ROW])
+    folder = tmp_path / "a"  # gateways of other tests may write elsewhere in the home directory
     modes = {
-        str(p.relative_to(tmp_path)): stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*")
+        str(p.relative_to(tmp_path)): stat.S_IMODE(p.stat().st_mode)
+        for p in (folder, *folder.rglob("*"))
     }
     store.close()
     files = [name for name in modes if "usage.db" in name]
