@@ -8,7 +8,7 @@ from wrapper.auth.guard import Guard
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
-from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.context import current_gateway
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
@@ -70,10 +70,11 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
     def check() -> tuple[str, int] | None:
         if request.method == "OPTIONS":
             return "", 204
+        gateway = current_gateway()
         declared = operation_of(current_app.view_functions[str(request.endpoint)])
-        g.principal = guard.check(request, declared.needs_key)
-        caller_name.set(g.principal.name if g.principal else "")
-        if declared.needs_key and not declared.turns:
-            current_gateway().rates.read(principal())
-        current_gateway().start()
+        g.principal = principal = guard.check(request, declared.needs_key)
+        caller_name.set(principal.name if principal else "")
+        if principal and declared.needs_key and not declared.turns:
+            gateway.rates.read(principal)
+        gateway.start()
         return None

@@ -41,11 +41,6 @@ class StatelessTurn:
     before: tuple[ChatMessage, ...] = ()
     repeats = False
 
-    def remember(
-        self, answer: Answer, *, legacy: bool = False, options: Options = NO_OPTIONS
-    ) -> None:
-        """Do nothing, because there is no session."""
-
     def replay(self) -> Iterator[Event]:
         return iter(())
 

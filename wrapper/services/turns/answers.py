@@ -11,9 +11,9 @@ Remember = Callable[[Answer], None]
 
 
 class Answers:
-    """One answer for each of *count* turns. *remember* keeps an answer whose turn has ended."""
+    """One answer for each of *count* turns. *remember* keeps one whose turn has ended, if given."""
 
-    def __init__(self, count: int, remember: Remember = lambda answer: None):
+    def __init__(self, count: int, remember: Remember | None = None):
         self._answers = [Answer() for _ in range(count)]
         self._remember = remember
 
@@ -23,7 +23,8 @@ class Answers:
 
     def remember(self, index: int) -> None:
         """Keep the answer of a turn that has ended. Raises Conflict or Unavailable."""
-        self._remember(self._answers[index])
+        if self._remember:
+            self._remember(self._answers[index])
 
     def cost_usd(self) -> float | None:
         """Return what the turns cost; None until all have ended, or if a cost is not known."""

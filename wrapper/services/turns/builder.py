@@ -15,6 +15,7 @@ from wrapper.services.turn import (
     Message,
     Sampling,
     SessionKey,
+    ThinkingMode,
     ToolCall,
     ToolChoice,
     Turn,
@@ -29,15 +30,25 @@ def build_turn(
     principal: Principal = LOCAL,
     before: Sequence[ChatMessage] = (),
     session: SessionKey | None = None,
+    thinking: ThinkingMode = "budget",
     strict: bool = False,
 ) -> Turn:
     """Return the turn that *request* asks for, within its *grant*, to be run by *model*.
 
-    *before* are the messages that its *session* holds. Raises InvalidRequest if the conversation
+    *before* are the messages that its *session* holds, and *thinking* is how the model
+    thinks. Raises InvalidRequest if the conversation
     cannot be sent to the model, or if *strict*, cannot be sent unchanged.
     """
     if request.body is not None:
-        return Turn(model, (), profile=grant.profile, principal=principal, body=request.body)
+        return Turn(
+            model,
+            (),
+            profile=grant.profile,
+            principal=principal,
+            thinking=thinking,
+            effort_param=request.effort_param,
+            body=request.body,
+        )
     conversation = (*before, *request.messages)
     known = len(conversation) - len(request.listed)
     adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
@@ -49,6 +60,8 @@ def build_turn(
         system=adapted.system,
         profile=grant.profile,
         sampling=_sampling(request),
+        thinking=thinking,
+        effort_param=request.effort_param,
         permissions=grant.permissions,
         principal=principal,
         functions=functions,

@@ -70,6 +70,8 @@ def fit(request: TurnRequest, capabilities: Capabilities, *, strict: bool) -> Co
     )
     if strict:
         _check(fitted)
+    if not request.dropped:
+        return fitted
     return replace(fitted, ignored=(*fitted.ignored, *request.dropped))
 
 

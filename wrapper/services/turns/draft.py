@@ -46,16 +46,16 @@ class Draft:
 
     def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
-        turn = build_turn(
+        return build_turn(
             self.request,
             model=self.model,
             grant=self.grant,
             principal=self.principal,
             before=before,
             session=session,
+            thinking=self.thinking,
             strict=self.strict,
         )
-        return replace(turn, thinking=self.thinking, effort_param=self.request.effort_param)
 
 
 def make_draft(

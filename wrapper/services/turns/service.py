@@ -156,17 +156,12 @@ class TurnService:
         signals = self._observers.signals(turn, caller.request_id)
         log = self._log(opening, turn, signals)
         recorder = self._recorder(caller)
-        remember = opening.remember or partial(
-            session_turn.remember,
-            legacy=request.legacy_functions,
-            options=options_of(request, turn.profile),
-        )
         return Run(
             self._play(turns, request, recorder),
             opening.watchdog,
             log,
             recorder,
-            Answers(request.answers, remember),
+            Answers(request.answers, _remember(opening, turn)),
             notes=notes,
             release=opening.held.pop_all().close,
         )
@@ -254,3 +249,15 @@ class TurnService:
             grace=self._settings.graceful_timeout,
             clock=time.monotonic,
         )
+
+
+def _remember(opening: _Opening, turn: Turn) -> Remember | None:
+    """Return what keeps the answer to *turn*: the client's own store, or the session."""
+    request, session_turn = opening.request, opening.session_turn
+    if opening.remember or isinstance(session_turn, StatelessTurn):
+        return opening.remember
+    return partial(
+        session_turn.remember,
+        legacy=request.legacy_functions,
+        options=options_of(request, turn.profile),
+    )
