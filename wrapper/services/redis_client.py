@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from wrapper.errors import Unavailable
 
 if TYPE_CHECKING:
     from redis import Redis
 
 # Seconds to wait for Redis. A URL can set others (?socket_timeout=5).
 TIMEOUT = 2.0
+
+log = logging.getLogger(__name__)
 
 
 class RedisFailed(Exception):
@@ -95,6 +100,37 @@ class RedisClient:
             for form in (secret, unquote(secret)) if secret else ():
                 text = text.replace(form, "***")
         return text
+
+
+class StoreRedis:
+    """The Redis of a store of *what*, such as "sessions". It logs each new reason for a failure."""
+
+    def __init__(self, client: RedisClient, what: str):
+        self._client = client
+        self._what = what
+        self._failure = ""  # why Redis could not be used last; anyone may see it
+
+    @contextlib.contextmanager
+    def reached(self) -> Iterator[Redis]:
+        """Yield the client of redis-py. Errors become Unavailable."""
+        try:
+            with self._client.reached() as client:
+                yield client
+        except RedisFailed as error:
+            if error.reason != self._failure:
+                log.error("%s cannot be kept: %s", self._what, error)
+            self._failure = error.reason
+            raise Unavailable(error.reason) from None
+        self._failure = ""
+
+    def health(self) -> dict[str, Any]:
+        """Return the state that was seen last."""
+        failure = self._failure
+        return {"status": "failing", "error": failure} if failure else {"status": "ok"}
+
+    def close(self) -> None:
+        """Disconnect. The next use connects again."""
+        self._client.close()
 
 
 def _check(url: str) -> None:

@@ -7,20 +7,17 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from wrapper.errors import BadGateway, Conflict, Unavailable
 from wrapper.services.background.periodic import PeriodicTask
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.sessions.codec import encode_head, encode_messages
 from wrapper.services.sessions.redis_keys import SETTING, RedisKeys, session_id_of
 from wrapper.services.sessions.redis_scripts import CLAIM, DELETE, RELEASE, RENEW, SAVE
 from wrapper.services.sessions.session import Session, SessionInfo
 from wrapper.services.turn import SessionKey
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 PREFIX = "claude-code-gateway:sessions"
 # Seconds between two tries for a session that another worker has claimed. A claim of this worker
@@ -62,14 +59,13 @@ class RedisSessionStore:
         prefix: str = PREFIX,
         clock: Callable[[], float] = time.time,
     ):
-        self._redis = RedisClient(url, SETTING, decode=False)
+        self._redis = StoreRedis(RedisClient(url, SETTING, decode=False), "sessions")
         self._ttl = ttl
         self._hold = hold
         self._prefix = prefix
         self._clock = clock
         self._claims: dict[str, RedisClaim] = {}
         self._freed = threading.Condition()
-        self._failure = ""  # why Redis could not be used last; anyone may see it
         self._renewal = PeriodicTask(self.renew, hold / 3)
 
     def claim(self, owner: str, id_: str, seconds: float) -> RedisClaim | None:
@@ -93,13 +89,13 @@ class RedisSessionStore:
 
     def read(self, owner: str, id_: str) -> Session | None:
         keys = self._keys(owner, id_)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             fields: list[Any] = client.hmget(keys.hash, ["head", "messages", "used"])
         return keys.read_session(*fields)
 
     def heads(self, owner: str) -> Sequence[SessionInfo]:
         index = self._keys(owner).index
-        with self._reached() as client:
+        with self._redis.reached() as client:
             names: Any = client.zrange(index, 0, -1)
             sessions = [self._keys(owner, session_id_of(name)) for name in names]
             pipeline = client.pipeline(transaction=False)
@@ -111,7 +107,7 @@ class RedisSessionStore:
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
         keys = self._keys(owner, id_)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             fields: Any = client.eval(DELETE, 3, *keys.all(), keys.name)
         if fields is None:
             return None
@@ -126,8 +122,7 @@ class RedisSessionStore:
     def health(self) -> dict[str, Any]:
         """Return the state that was seen last, at most a few seconds ago."""
         self._renewal.start()
-        failure = self._failure
-        return {"status": "failing", "error": failure} if failure else {"status": "ok"}
+        return self._redis.health()
 
     def close(self) -> None:
         self._renewal.close()
@@ -156,7 +151,7 @@ class RedisSessionStore:
         """Renew the claims and check that Redis can be reached. Raises nothing."""
         with self._freed:
             claims = list(self._claims.values())
-        with contextlib.suppress(Unavailable), self._reached() as client:
+        with contextlib.suppress(Unavailable), self._redis.reached() as client:
             pipeline = client.pipeline(transaction=False)
             pipeline.ping()
             for claim in claims:
@@ -179,7 +174,7 @@ class RedisSessionStore:
         return RedisKeys(self._prefix, owner, id_)
 
     def _run(self, script: str, claim: RedisClaim, *more: Any, life: float | None = None) -> Any:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             return client.eval(script, 3, *self._arguments(claim, life), *more)
 
     def _arguments(self, claim: RedisClaim, life: float | None = None) -> tuple[str, ...]:
@@ -187,19 +182,6 @@ class RedisSessionStore:
         lives = (self._hold, self._ttl + self._hold if life is None else life)
         milliseconds = (str(round(seconds * 1000)) for seconds in lives)
         return (*claim.keys.all(), claim.token, *milliseconds, claim.keys.name)
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[Redis]:
-        """Yield the client. Errors become Unavailable; a new one is logged."""
-        try:
-            with self._redis.reached() as client:
-                yield client
-        except RedisFailed as error:
-            if error.reason != self._failure:
-                log.error("sessions cannot be kept: %s", error)
-            self._failure = error.reason
-            raise Unavailable(error.reason) from None
-        self._failure = ""
 
 
 def _conflict(*, deleted: bool) -> Conflict:
