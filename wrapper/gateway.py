@@ -50,6 +50,7 @@ from wrapper.services.tools.mcp_state import ServerState
 from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
+from wrapper.services.usage.tool_stats import ToolStats
 from wrapper.settings import Settings
 from wrapper.settings import check as check_settings
 from wrapper.settings import load as load_settings
@@ -94,7 +95,9 @@ class Gateway:
         self.admission = _admission(settings)
         self.mcp_config = open_mcp_config(settings)
         self.policy = Policy(settings, self.catalog, self._mcp_servers)
-        self.ledger = Ledger(open_store(settings), required=settings.usage_required)
+        usage_store = open_store(settings)
+        self.ledger = Ledger(usage_store, required=settings.usage_required)
+        self.tool_stats = ToolStats(usage_store)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
         self.responses = open_responses(settings, load_stored_item, responses)
@@ -250,7 +253,7 @@ class Gateway:
             self.catalog,
             self.settings,
             Limits(self.admission, self.rates, self.policy, self.ledger),
-            Observers(self.metrics, sender=self),
+            Observers(self.metrics, self.tool_stats, sender=self),
             sessions=self.sessions,
             draining=self.lifecycle.drains,
         )

@@ -10,7 +10,9 @@ from typing import Any
 
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.telemetry.timing import Timing
+from wrapper.services.tools.mcp import PREFIX as MCP_PREFIX
 from wrapper.services.usage.store import NANOS, Amounts
+from wrapper.settings import TOOLS
 from wrapper.version import __version__
 
 # The library's own variable: the directory in which several processes share their numbers. It
@@ -31,6 +33,7 @@ PHASES = {
 }
 TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output", "reasoning")
 OTHER = "other"
+MCP = "mcp"
 
 
 def installed() -> bool:
@@ -68,6 +71,12 @@ class PrometheusMetrics:
             "tokens", "Tokens; those of output include reasoning.", "model", "kind"
         )
         self._dollars = registry.counter("cost_dollars", "Cost as Claude Code reports it.", "model")
+        self._tool_uses = registry.counter(
+            "tool_uses", "Uses of agents' tools, by outcome.", "tool", "outcome"
+        )
+        self._tool_seconds = registry.counter(
+            "tool_seconds", "Seconds that agents' tools took.", "tool"
+        )
         self._gauges = _Gauges(registry)
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
 
@@ -102,6 +111,13 @@ class PrometheusMetrics:
         for kind in TOKEN_KINDS:
             self._tokens.labels(model=name, kind=kind).inc(max(0, counts[kind]))
         self._dollars.labels(model=name).inc(max(0, amounts.nanos) / NANOS)
+
+    def used_tool(self, name: str, outcome: str, seconds: float) -> None:
+        # MCP servers choose the names of their tools, and a model may name any tool.
+        named = name if name in TOOLS else OTHER
+        tool = MCP if name.startswith(MCP_PREFIX) else named
+        self._tool_uses.labels(tool=tool, outcome=outcome).inc()
+        self._tool_seconds.labels(tool=tool).inc(seconds)
 
     def refresh(self) -> None:
         """Set the gauges from the gateway's health."""

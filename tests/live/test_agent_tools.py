@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "strict": {"permission_mode": "dontAsk", "disallowed_tools": ["Grep"]},
     "searcher": {"permission_mode": "default", "allowed_tools": ["WebSearch"]},
     "reader": {"tools": ["Read", "Grep"]},
+    "counted": {},
 }
 
 
@@ -114,8 +116,35 @@ def test_session_config(keyed, upstream):
     assert not use(keyed, upstream, "alice", USES["Write"], **session)
 
 
+def test_stats(keyed, upstream):
+    """Uses are counted as they ended, and timed; the client's functions are not counted."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    path = f"/v1/tools/stats?start={day}"
+    claude = {"profile": "agent", "permission_mode": "default"}
+    runs = f'[[together]] [[tool Bash {{"command": "ls"}}]] {USES["Bash"]}'
+    for text in (runs, USES["Write"], READ, "[[tool NoSuchTool {}]]"):
+        assert keyed.ask("counted", f"[[say end]] {text}", claude=claude)[0] == 200
+    function = {"type": "function", "function": {"name": "weather"}}
+    keyed.ask("counted", "[[tool weather {}]]", tools=[function], claude={"profile": "agent"})
+    lines = {line["tool"]: line for line in keyed.call("counted", "GET", path)[2]["data"]}
+    assert set(lines) == {"Bash", "Read", "Write", "other"}
+    names = ("uses", "failures", "denials")
+    counted = {tool: tuple(line[name] for name in names) for tool, line in lines.items()}
+    # The scripted model repeats the second of two calls.
+    assert counted["Bash"] == (3, 0, 2)
+    assert lines["Bash"]["seconds"] > 0
+    assert counted["Read"] == (1, 1, 0)
+    assert counted["Write"] == (1, 0, 1)
+    assert counted["other"] == (1, 1, 0)
+    assert keyed.call("bob", "GET", f"{path}&key=counted")[0] == 403
+    assert keyed.call("ann", "GET", f"{path}&key=counted")[2]["data"] == [*lines.values()]
+
+
 def test_config_on_every_worker(serve, tmp_path, redis_server, upstream):
-    """What an admin sets for a key, and an owner for a session, holds on each of two workers."""
+    """What an admin sets for a key, and an owner for a session, holds on each of two workers.
+
+    So do the statistics of all of them.
+    """
     stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
     start = partial(serve, "-w", "2", POOL_SIZE_OTHER="0")
     keyed = KeyedGateway(start, tmp_path, KEYS, **stores)
@@ -134,3 +163,6 @@ def test_config_on_every_worker(serve, tmp_path, redis_server, upstream):
     assert keyed.call("ann", "PUT", path, {})[0] == 200
     for _ in range(4):
         assert not use(keyed, upstream, "bob", READ)
+    for _ in range(4):
+        (line,) = keyed.call("bob", "GET", "/v1/tools/stats")[2]["data"]
+        assert (line["tool"], line["uses"], line["denials"]) == ("Read", 8, 4)

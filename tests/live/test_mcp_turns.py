@@ -88,6 +88,14 @@ def test_http(keyed, upstream):
     assert json.loads(text)["authorization"] == f"Bearer {SECRET}"
 
 
+def test_stats(keyed):
+    """The uses of a server's tools are counted by their names, for the key that used them."""
+    assert ask(keyed, "narrow", ADD, "docs") == (200, FIVE)
+    (line,) = keyed.call("narrow", "GET", "/v1/tools/stats")[2]["data"]
+    assert (line["key"], line["tool"], line["uses"]) == ("narrow", "mcp__docs__add", 1)
+    assert (line["failures"], line["denials"]) == (0, 0)
+
+
 def test_sse(keyed):
     """An agent calls a tool of a server over SSE."""
     assert ask(keyed, "alice", ADD.replace("docs", "events"), "events") == (200, FIVE)

@@ -20,7 +20,15 @@ from tests.support.scripted_server import (
 from tests.support.server import eventually
 from wrapper import Gateway, __version__
 from wrapper.errors import Overloaded
-from wrapper.services.events import Acquisition, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import (
+    Acquisition,
+    Spent,
+    Started,
+    TextDelta,
+    ToolUsed,
+    Usage,
+    Used,
+)
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
@@ -59,6 +67,24 @@ def test_a_turn():
     assert numbers.of("cost_dollars_total", model="scripted-model") == 0.5
     assert numbers.of("upstream_requests_total") == 6
     assert numbers.of("errors_total") == 0
+
+
+def test_tools():
+    """Uses of tools are counted by outcome; those with names of others' choice are one each."""
+    uses = [
+        *(ToolUsed("Bash", "done", 0.5), ToolUsed("Bash", "failed", 1.5)),
+        *(ToolUsed("mcp__a__b", "denied", 0.0), ToolUsed("mcp__c__d", "denied", 0.0)),
+        *(ToolUsed("", "failed", 0.0), ToolUsed("Invented", "failed", 0.0)),
+    ]
+    server = ScriptedServer(Started("m"), *uses, TextDelta("a"), DONE)
+    server.ask()
+    numbers = numbers_of(server)
+    for outcome in ("done", "failed"):
+        assert numbers.of("tool_uses_total", tool="Bash", outcome=outcome) == 1
+    assert numbers.of("tool_seconds_total", tool="Bash") == 2
+    assert numbers.of("tool_uses_total", tool="mcp", outcome="denied") == 2
+    assert numbers.of("tool_uses_total", tool="other", outcome="failed") == 2
+    assert numbers.of("tool_uses_total") == 6
 
 
 def test_numbers_that_fall():

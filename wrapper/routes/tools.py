@@ -26,7 +26,9 @@ from wrapper.schemas.tools import (
     ToolConfigStateSchema,
     ToolListSchema,
     ToolsQuerySchema,
+    ToolStatsSchema,
 )
+from wrapper.schemas.usage import USAGE_QUERY, UsageQuerySchema
 from wrapper.services.limits.tool_access import Access
 from wrapper.services.principal import Principal
 from wrapper.services.tools.config import ToolConfig
@@ -45,6 +47,16 @@ def list_tools() -> Response:
     query = load_data(TOOLS_QUERY, request.args.to_dict())
     listed = _service().tools(principal(), query.get("session_id"))
     return reply({"object": "list", "data": [_tool_body(tool, access) for tool, access in listed]})
+
+
+@tools.get("/tools/stats")
+@operation(query=UsageQuerySchema, answers={200: ToolStatsSchema}, errors=(503,))
+def read_stats() -> Response:
+    """Report how tools were used from `start` to `end`; by default, this month until today."""
+    gateway = current_gateway()
+    defaults = {"end": gateway.ledger.today().isoformat()}
+    query = load_data(USAGE_QUERY, {**defaults, **request.args.to_dict()})
+    return reply(gateway.tool_stats.report(principal(), query.start, query.end, query.key))
 
 
 @tools.get("/tools/config")

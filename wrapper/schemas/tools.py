@@ -14,6 +14,7 @@ from wrapper.schemas.base import (
     StrictInt,
     always,
     describe,
+    required_count,
     required_object,
     required_text,
 )
@@ -124,6 +125,28 @@ class OfferedToolSchema(BaseSchema):
 class ToolListSchema(BaseSchema):
     object = always("list")
     data = fields.List(fields.Nested(OfferedToolSchema), required=True)
+
+
+class ToolStatsLineSchema(BaseSchema):
+    key = required_text()
+    tool = required_text(
+        metadata=describe("The tool's name; other for tools that do not exist, or are too many.")
+    )
+    uses = required_count()
+    failures = required_count(metadata=describe("Uses with an error, or broken off."))
+    denials = required_count(metadata=describe("Uses that were not permitted."))
+    seconds = fields.Float(
+        required=True,
+        validate=Range(min=0),
+        metadata=describe("The time of all uses, each from its call until its result."),
+    )
+
+
+class ToolStatsSchema(BaseSchema):
+    object = always("tools.stats")
+    start = fields.Date(required=True)
+    end = fields.Date(required=True)
+    data = fields.List(fields.Nested(ToolStatsLineSchema), required=True)
 
 
 class ToolConfigStateSchema(BaseSchema):

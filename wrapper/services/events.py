@@ -159,6 +159,19 @@ class ToolUse:
 
 
 @dataclass(frozen=True)
+class ToolUsed:
+    """One of the engine's own tools has finished, after some `seconds`.
+
+    `name` is empty for a tool that the engine does not offer. A tool that was `denied` did not run;
+    one that `failed` ran into an error, or was broken off.
+    """
+
+    name: str
+    outcome: Literal["done", "failed", "denied"]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class CallStarted:
     """The model begins to call a function. The `index` counts calls from 0."""
 
@@ -233,6 +246,7 @@ Event = (
     | Thought
     | RedactedThought
     | ToolUse
+    | ToolUsed
     | CallStarted
     | CallDelta
     | RawEvent

@@ -33,6 +33,7 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
+    ToolUsed,
     Used,
 )
 from wrapper.services.turn import Function, Message, OutputSchema, Turn
@@ -133,6 +134,9 @@ def texts_of(event):
             return [event.text]
         case Started():
             return [event.model]
+        case ToolUsed():
+            assert event.seconds >= 0
+            return [event.name]
         case ToolUse():
             return [event.name, event.arguments]
         case CallStarted():

@@ -10,11 +10,12 @@ from tests.support.scripted_server import CHAT_PATH, USER, error_of
 from wrapper import Gateway
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile
+from wrapper.services.events import ToolUsed
 from wrapper.services.tools.tool import Tool
 from wrapper.settings import Settings
-from wrapper.testing.engine import ScriptedEngine
+from wrapper.testing.engine import ScriptedEngine, answer
 
-TOOLS, CONFIG = "/v1/tools", "/v1/tools/config"
+TOOLS, CONFIG, STATS = "/v1/tools", "/v1/tools/config", "/v1/tools/stats"
 OF_SESSION = f"{CONFIG}?session_id=s"
 SCHEMA = {"type": "object", "properties": {"file_path": {"type": "string"}}}
 LIMITS = ("allowed_tools", "disallowed_tools", "permission_mode", "max_turns", "mcp_servers")
@@ -22,7 +23,10 @@ NOTHING = dict.fromkeys(LIMITS)
 
 
 class Engine(ScriptedEngine):
-    """An engine with two tools."""
+    """An engine with two tools, one of which each turn uses."""
+
+    def __init__(self):
+        super().__init__(lambda turn: [ToolUsed("Read", "failed", 0.25), *answer("Hello.")])
 
     def tools(self):
         return Tool("Read", "Reads a file.", SCHEMA), Tool("Write", "Writes one.")
@@ -42,7 +46,8 @@ class Keyed:
     def worker(self, **settings):
         """Return the app of another worker with the same keys file."""
         app = Flask(__name__)
-        given = Settings(api_keys_file=str(self.file), **settings)
+        usage = str(self.file.with_name("usage.db"))
+        given = Settings(api_keys_file=str(self.file), usage_db=usage, **settings)
         Gateway(given, engine=self.engine).init_app(app)
         return app
 
@@ -275,3 +280,21 @@ def test_principal_of_the_file(keyed):
     assert bob.config is not None
     assert (bob.config.permission_mode, bob.config.allowed_tools) == ("plan", ("Read",))
     assert replace(bob, config=None).config is None
+
+
+def test_stats(keyed):
+    """A caller sees how their own agents used tools; an admin sees all, or one key."""
+    other = keyed.worker()
+    keyed.turn("alice")
+    keyed.turn("alice", app=other)
+    keyed.turn("bob")
+    counts = {"tool": "Read", "uses": 2, "failures": 2, "denials": 0, "seconds": 0.5}
+    line = {"key": "alice", **counts}
+    for app in (keyed.app, other):
+        assert keyed.send("alice", "GET", STATS, app=app)["data"] == [line]
+    assert keyed.send("alice", "GET", f"{STATS}?key=bob", status=403)["param"] == "key"
+    everyone = keyed.send("ann", "GET", STATS)
+    assert [row["key"] for row in everyone["data"]] == ["alice", "bob"]
+    assert keyed.send("ann", "GET", f"{STATS}?key=alice")["data"] == [line]
+    assert keyed.send("ann", "GET", f"{STATS}?start=2026-01-01&end=2026-01-31")["data"] == []
+    assert keyed.send("ann", "GET", f"{STATS}?end=soon", status=400)["param"] == "end"

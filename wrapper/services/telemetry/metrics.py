@@ -27,6 +27,10 @@ class Metrics(Protocol):
         """Count what a model has used, where Claude Code has reported it."""
         ...
 
+    def used_tool(self, name: str, outcome: str, seconds: float) -> None:
+        """Count a use of an agent's tool, which was done, failed or denied."""
+        ...
+
 
 class NullMetrics:
     """Metrics that count nothing."""
@@ -38,3 +42,5 @@ class NullMetrics:
     def asked(self, requests: int) -> None: ...
 
     def spent(self, model: str, amounts: Amounts) -> None: ...
+
+    def used_tool(self, name: str, outcome: str, seconds: float) -> None: ...

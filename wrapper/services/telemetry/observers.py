@@ -1,4 +1,4 @@
-"""Who learns about requests: the metrics, and the app around the gateway."""
+"""Who learns about requests: the metrics, the tool statistics, and the app around the gateway."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.turn import Turn
+from wrapper.services.usage.tool_stats import ToolStats
 
 
 @dataclass(frozen=True)
 class Observers:
-    """The metrics, and the `sender` in whose name signals are sent."""
+    """The metrics, the statistics, and the `sender` in whose name signals are sent."""
 
     metrics: Metrics
+    tool_stats: ToolStats
     sender: object = None
 
     def signals(self, turn: Turn, request_id: str) -> Signals:

@@ -212,8 +212,14 @@ class TurnService:
         )
 
     def _recorder(self, caller: Caller) -> UsageRecorder:
-        limits, metrics = self._limits, self._observers.metrics
-        return UsageRecorder(caller.principal, limits.ledger, limits.rates, metrics)
+        limits, observers = self._limits, self._observers
+        return UsageRecorder(
+            caller.principal,
+            limits.ledger,
+            limits.rates,
+            observers.metrics,
+            observers.tool_stats,
+        )
 
     def _session_turn(
         self, request: TurnRequest, caller: Caller, watchdog: Watchdog, held: ExitStack

@@ -1,4 +1,4 @@
-"""Record in the ledger what a request's turns use, as soon as it is known.
+"""Record in the ledger what a request's turns use, as soon as it is known, and count their tools.
 
 Usage is recorded before the client gets the events that it paid for, so that no answered request is
 lost, however the gateway ends.
@@ -10,13 +10,15 @@ from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.notes import RateState
-from wrapper.services.events import Event, Spent, Used
+from wrapper.services.events import Ended, Event, Spent, ToolUsed, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most
 from wrapper.services.usage.store import NANOS, Amounts, Row, total
+from wrapper.services.usage.tool_counts import OTHER, ToolCounts
+from wrapper.services.usage.tool_stats import ToolStats
 
 AmountsByModel = dict[str, Amounts]
 
@@ -25,20 +27,30 @@ class UsageRecorder:
     """Records the usage of one request, whose turns differ by their index. It must be closed.
 
     *metrics* count the usage only then, since recorded amounts may become smaller until then.
+    *tool_stats* count the tools that a turn used when it ends.
 
     All methods raise Unavailable if the ledger cannot be written and USAGE_REQUIRED is set. The
     ledger keeps what it could not write.
     """
 
-    def __init__(self, principal: Principal, ledger: Ledger, rates: RateLimits, metrics: Metrics):
+    def __init__(
+        self,
+        principal: Principal,
+        ledger: Ledger,
+        rates: RateLimits,
+        metrics: Metrics,
+        tool_stats: ToolStats,
+    ):
         self._principal = principal
         self._ledger = ledger
         self._rates = rates
         self._metrics = metrics
+        self._tool_stats = tool_stats
         # A turn over midnight counts for the day on which it began, so that no turn is split.
         self._day = ledger.today().isoformat()
         self._recorded: dict[int, AmountsByModel] = {}
         self._asked: dict[int, int] = {}
+        self._tools: dict[str, ToolCounts] = {}
 
     def add(self, index: int, event: Event) -> None:
         """Record what *event* reports beyond what is recorded.
@@ -48,8 +60,15 @@ class UsageRecorder:
         run at once count against each other. Raises QuotaExceeded if a turn has asked the model
         again although the budget was spent.
         """
-        if not isinstance(event, Used):
-            return
+        match event:
+            case Used():
+                self._add_usage(index, event)
+            case ToolUsed():
+                self._add_tool(event)
+            case Ended():
+                self._record_tools()
+
+    def _add_usage(self, index: int, event: Used) -> None:
         went_on = 0 < self._asked.get(index, 0) < event.requests
         refusal = self._refusal() if went_on else None
         self._asked[index] = event.requests
@@ -78,11 +97,28 @@ class UsageRecorder:
 
     def close(self) -> None:
         """Add the usage to the metrics. Nothing can be recorded after that."""
+        self._record_tools()
         self._metrics.asked(sum(self._asked.values()))
         for amounts_by_model in self._recorded.values():
             for model, amounts in amounts_by_model.items():
                 self._metrics.spent(model, amounts)
         self._asked, self._recorded = {}, {}
+
+    def _add_tool(self, event: ToolUsed) -> None:
+        self._metrics.used_tool(event.name, event.outcome, event.seconds)
+        counts = ToolCounts(
+            uses=1,
+            failures=int(event.outcome == "failed"),
+            denials=int(event.outcome == "denied"),
+            milliseconds=round(event.seconds * 1000),
+        )
+        name = event.name or OTHER
+        self._tools[name] = self._tools.get(name, ToolCounts()) + counts
+
+    def _record_tools(self) -> None:
+        tools, self._tools = self._tools, {}
+        if tools:
+            self._tool_stats.add(self._day, self._principal.name, tools)
 
     def _refusal(self) -> QuotaExceeded | None:
         if not self.has_budget:

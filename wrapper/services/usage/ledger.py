@@ -191,7 +191,7 @@ def _required(reason: str, retry: bool | None = None) -> Unavailable:
     )
 
 
-def open_store(settings: Settings) -> UsageStore:
+def open_store(settings: Settings) -> RedisUsageStore | SqliteUsageStore:
     """Return the store that the settings name. It is opened on first use."""
     if settings.redis_url:
         return RedisUsageStore(settings.redis_url)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed
+from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 
 if TYPE_CHECKING:
     from redis import Redis
 
 PREFIX = "claude-code-gateway:usage"
+TOOLS = f"{PREFIX}:tools"
+TOOL_NAMES = f"{PREFIX}:tool-names"
 # Seconds to keep a batch's mark: longer than Redis should be out of reach.
 MARK = 86400
 
@@ -51,6 +54,27 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
 
+# KEYS: the set of keys, the set of months, the set of the month's tools, their hash. ARGV: the key,
+# the month, the most tools, the name of all others, the day, then for each tool its name and
+# its four numbers.
+ADD_TOOLS = """
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[2], ARGV[2])
+for at = 6, #ARGV, 5 do
+    local tool = ARGV[at]
+    if redis.call('SISMEMBER', KEYS[3], tool) == 0 then
+        if redis.call('SCARD', KEYS[3]) < tonumber(ARGV[3]) then
+            redis.call('SADD', KEYS[3], tool)
+        else
+            tool = ARGV[4]
+        end
+    end
+    for number = 1, 4 do
+        redis.call('HINCRBY', KEYS[4], ARGV[5] .. ':' .. number .. ':' .. tool, ARGV[at + number])
+    end
+end
+"""
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -77,7 +101,9 @@ class _Batch:
 
 
 class RedisUsageStore:
-    """A UsageStore in the Redis at *url* with a hash for each key and month. Needs redis-py.
+    """A UsageStore and ToolStore in the Redis at *url*, with hashes for each key and month.
+
+    It needs redis-py.
 
     Where a reply of Redis is lost, it is unknown whether the batch was booked. Such a batch is made
     void before anything else is read or added, so that an add that raised adds nothing.
@@ -103,19 +129,29 @@ class RedisUsageStore:
 
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
         with self._reached() as client:
-            months = [str(name) for name in client.smembers(f"{PREFIX}:months")]
-            months = sorted(month for month in months if first[:7] <= month <= last[:7])
-            keys = (
-                [str(name) for name in client.smembers(f"{PREFIX}:keys")] if key is None else [key]
-            )
-            wanted = [(month, name) for month in months for name in keys]
-            pipeline = client.pipeline()
-            for month, name in wanted:
-                pipeline.hgetall(_hash(name, month))
-            replies = zip(wanted, pipeline.execute(), strict=True)
-            rows = [row for (month, name), kept in replies for row in _rows(name, month, kept)]
+            hashes = _read(client, PREFIX, (first, last), key)
+            rows = [row for name, month, kept in hashes for row in _rows(name, month, kept)]
         chosen = [row for row in rows if first <= row.day <= last]
         return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
+
+    def add_tools(self, day: str, key: str, counts: Mapping[str, ToolCounts]) -> None:
+        month = day[:7]
+        keys = (f"{PREFIX}:keys", f"{PREFIX}:months", _hash(key, month, TOOL_NAMES))
+        each = [part for tool, added in counts.items() for part in (tool, *added.values())]
+        with self._reached() as client:
+            hashes = (*keys, _hash(key, month, TOOLS))
+            arguments = (key, month, MAX_TOOLS, OTHER, day[8:], *each)
+            client.eval(ADD_TOOLS, len(hashes), *hashes, *map(str, arguments))
+
+    def read_tools(self, first: str, last: str, key: str | None = None) -> list[ToolRow]:
+        sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        with self._reached() as client:
+            for name, month, kept in _read(client, TOOLS, (first, last), key):
+                for field, value in kept.items():
+                    day, number, tool = field.split(":", 2)
+                    if first <= f"{month}-{day}" <= last:
+                        sums[name, tool][int(number) - 1] += int(value)
+        return [ToolRow(*names, ToolCounts(*numbers)) for names, numbers in sorted(sums.items())]
 
     def check(self) -> None:
         with self._reached() as client:
@@ -146,8 +182,24 @@ def _run(client: Redis, batch: _Batch, state: str) -> None:
     client.eval(BATCH, len(keys), *keys, *arguments)
 
 
-def _hash(key: str, month: str) -> str:
-    return f"{PREFIX}:{month}:{key}"
+def _hash(key: str, month: str, prefix: str = PREFIX) -> str:
+    return f"{prefix}:{month}:{key}"
+
+
+def _read(
+    client: Redis, prefix: str, days: tuple[str, str], key: str | None
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Yield key, month and content of each hash of the months of *days*, of one key or all."""
+    first, last = days
+    months = [str(name) for name in client.smembers(f"{PREFIX}:months")]
+    months = sorted(month for month in months if first[:7] <= month <= last[:7])
+    keys = [str(name) for name in client.smembers(f"{PREFIX}:keys")] if key is None else [key]
+    wanted = [(name, month) for month in months for name in keys]
+    pipeline = client.pipeline()
+    for name, month in wanted:
+        pipeline.hgetall(_hash(name, month, prefix))
+    for (name, month), kept in zip(wanted, pipeline.execute(), strict=True):
+        yield name, month, kept
 
 
 def _rows(key: str, month: str, kept: dict[str, str]) -> list[Row]:

@@ -7,10 +7,11 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wrapper.services.usage.store import Amounts, Row, StoreFailed
+from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 
 # Seconds to wait while another process writes.
 BUSY = 5.0
@@ -24,7 +25,15 @@ CREATE TABLE IF NOT EXISTS spent (
     PRIMARY KEY (key, day, model)
 ) WITHOUT ROWID
 """
-OPEN = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", CREATE)
+CREATE_TOOLS = """
+CREATE TABLE IF NOT EXISTS tool_uses (
+    day TEXT NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL,
+    uses INTEGER NOT NULL, failures INTEGER NOT NULL, denials INTEGER NOT NULL,
+    milliseconds INTEGER NOT NULL,
+    PRIMARY KEY (key, day, tool)
+) WITHOUT ROWID
+"""
+OPEN = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", CREATE, CREATE_TOOLS)
 ADD = """
 INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
@@ -40,6 +49,20 @@ ON CONFLICT DO UPDATE SET
 READ = "SELECT * FROM spent WHERE day BETWEEN ? AND ? ORDER BY day, key, model"
 READ_KEY = "SELECT * FROM spent WHERE key = ? AND day BETWEEN ? AND ? ORDER BY day, model"
 
+ADD_TOOL = """
+INSERT INTO tool_uses VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    uses = uses + excluded.uses,
+    failures = failures + excluded.failures,
+    denials = denials + excluded.denials,
+    milliseconds = milliseconds + excluded.milliseconds
+"""
+TOOLS_OF_MONTH = "SELECT DISTINCT tool FROM tool_uses WHERE key = ? AND day BETWEEN ? AND ?"
+READ_TOOLS = """
+SELECT key, tool, SUM(uses), SUM(failures), SUM(denials), SUM(milliseconds) FROM tool_uses
+WHERE (?1 IS NULL OR key = ?1) AND day BETWEEN ?2 AND ?3 GROUP BY key, tool ORDER BY key, tool
+"""
+
 REMEDIES = {
     sqlite3.SQLITE_NOTADB: "move the file away, and a new one is made",
     sqlite3.SQLITE_CORRUPT: "move the file away, and a new one is made",
@@ -53,8 +76,9 @@ FAILURES = (sqlite3.Error, OSError, RuntimeError, OverflowError)
 
 
 class SqliteUsageStore:
-    """A UsageStore in the file at *path*, which is opened on first use and created if missing.
+    """A UsageStore and ToolStore in the file at *path*.
 
+    The file is opened on first use and created if it is missing.
     Added rows survive the death of the process. A power failure may lose the last of them.
     """
 
@@ -76,6 +100,23 @@ class SqliteUsageStore:
             else:
                 rows = connection.execute(READ_KEY, (key, first, last)).fetchall()
         return [Row(day, name, model, Amounts(*n)) for day, name, model, *n in rows if any(n)]
+
+    def add_tools(self, day: str, key: str, counts: Mapping[str, ToolCounts]) -> None:
+        month = day[:8]
+        with self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            rows = connection.execute(TOOLS_OF_MONTH, (key, f"{month}01", f"{month}31"))
+            known = {tool for (tool,) in rows}
+            for tool, added in counts.items():
+                name = tool if tool in known or len(known) < MAX_TOOLS else OTHER
+                known.add(name)
+                connection.execute(ADD_TOOL, (day, key, name, *added.values()))
+            connection.execute("COMMIT")
+
+    def read_tools(self, first: str, last: str, key: str | None = None) -> list[ToolRow]:
+        with self._opened() as connection:
+            rows = connection.execute(READ_TOOLS, (key, first, last)).fetchall()
+        return [ToolRow(name, tool, ToolCounts(*numbers)) for name, tool, *numbers in rows]
 
     def check(self) -> None:
         """Check that the file can be read, unless it is still to be made."""

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
-from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import (
+    Ended,
+    Ending,
+    Spent,
+    Started,
+    TextDelta,
+    ToolUsed,
+    Usage,
+    Used,
+)
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
 from wrapper.services.telemetry.metrics import NullMetrics
@@ -16,6 +25,8 @@ from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import DEAREST
 from wrapper.services.usage.store import Amounts
+from wrapper.services.usage.tool_counts import ToolCounts
+from wrapper.services.usage.tool_stats import ToolStats
 
 ALICE = Principal("alice", tokens_per_minute=1_000_000)
 
@@ -37,11 +48,28 @@ class Books:
             self.kept[place] = self.kept.get(place, Amounts()) + row.amounts
 
 
+class ToolBooks:
+    """Tool statistics that only remember."""
+
+    def __init__(self):
+        self.added = []
+
+    def add(self, day, key, counts):
+        self.added.append((day, key, counts))
+
+
 class Desk:
     def __init__(self):
+        self.tools = ToolBooks()
         self.books = Books()
         self.rates = RateLimits(MemoryStorage(), required=False)
-        self.recorder = UsageRecorder(ALICE, cast(Ledger, self.books), self.rates, NullMetrics())
+        self.recorder = UsageRecorder(
+            ALICE,
+            cast(Ledger, self.books),
+            self.rates,
+            NullMetrics(),
+            cast(ToolStats, self.tools),
+        )
 
     def tell(self, index=0, /, **spent):
         self.recorder.add(index, Used({name: Spent(*one) for name, one in spent.items()}))
@@ -136,3 +164,19 @@ def test_the_last_word_counts(told):
         assert (kept.unpriced_nanos > 0) == any(
             cost is None and usage != Usage(reasoning=usage.reasoning) for usage, cost in spent
         )
+
+
+def test_tools(desk):
+    """The uses of tools are counted together when their turn ends, and what is left at the end."""
+    add = desk.recorder.add
+    add(0, ToolUsed("Read", "done", 0.25))
+    add(0, ToolUsed("Read", "denied", 0.0))
+    add(0, ToolUsed("", "failed", 1.0))
+    assert desk.tools.added == []
+    add(0, Ended(Ending.DONE, Usage(), 0.0))
+    counts = {"Read": ToolCounts(2, 0, 1, 250), "other": ToolCounts(1, 1, 0, 1000)}
+    assert desk.tools.added == [("2026-11-30", "alice", counts)]
+    add(1, ToolUsed("Bash", "failed", 2.0))
+    desk.recorder.close()
+    desk.recorder.close()
+    assert desk.tools.added[1:] == [("2026-11-30", "alice", {"Bash": ToolCounts(1, 1, 0, 2000)})]

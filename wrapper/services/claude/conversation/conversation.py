@@ -145,7 +145,7 @@ class Conversation:
             self._read_system(message.subtype, message.data)
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
-        return []
+        return [*self._setup.tool_uses.take()]
 
     def _read_system(self, subtype: str, data: dict[str, Any]) -> None:
         if subtype == "init":
@@ -172,6 +172,7 @@ class Conversation:
     def _conclude(self) -> Iterator[Event]:
         """Yield the turn's usage and how it ended, or raise the ApiError that ended it."""
         parser, result = self._parser, self._transport.result
+        yield from self._setup.tool_uses.rest()
         if (used := parser.usage.used(result)).spent:
             yield used
         yield from parser.rest(result)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer
+from wrapper.services.claude.protocol.tool_uses import ToolUses
 from wrapper.services.turn import Turn
 
 # Messages, and whether Claude Code answers each with a result.
@@ -26,7 +28,8 @@ class Setup:
 
     The turn's `servers`, if it has any, are connected after the requests, and the turn's settings
     follow from what they offer. `functions` and `permissions` answer Claude Code's own control
-    requests. `state` has the settings and UUIDs that the process keeps.
+    requests. `state` has the settings and UUIDs that the process keeps. `tool_uses` follows what
+    the process then writes.
     """
 
     requests: Sequence[Frame]
@@ -36,6 +39,7 @@ class Setup:
     permissions: PermissionServer | None = None
     state: ProcessState = field(default_factory=ProcessState)
     servers: McpConnection | None = None
+    tool_uses: ToolUses = field(default_factory=ToolUses)
 
 
 def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: None) -> Setup:
@@ -67,7 +71,16 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     directory = lease.workspace or process.directory
     permissions = PermissionServer(directory) if process.profile.reads_only else None
     functions = FunctionServer(mcp_functions(turn))
-    return Setup(requests, history, prompt, functions, permissions, state, servers)
+    return Setup(
+        requests,
+        history,
+        prompt,
+        functions,
+        permissions,
+        state,
+        servers,
+        ToolUses(names_of(turn)),
+    )
 
 
 def _add_uuids(

@@ -88,6 +88,7 @@ class ProcessTransport(Transport):
         response = {"subtype": "success", "request_id": request_id, "response": {}}
         yield {"type": "control_response", "response": response}
         async for frame in self._frames():
+            self._setup.tool_uses.read(frame)
             yield frame
             if frame["type"] == "result":
                 self.result = frame

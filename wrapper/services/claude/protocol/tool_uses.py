@@ -1,0 +1,103 @@
+"""Time the tools that Claude Code uses in a turn, each from its call until its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.services.claude.protocol.tool_blocks import STRUCTURED
+from wrapper.services.events import ToolUsed
+
+Raw = dict[str, Any]
+
+
+@dataclass
+class _Use:
+    """A tool that was called at a time of the clock, and has no result yet."""
+
+    name: str
+    since: float
+    denied: bool = False
+
+
+class ToolUses:
+    """Follows the frames of one turn. Tools that run at once are timed each.
+
+    Subagents' uses count, too. The client's *functions* do not, by their names upstream, as the
+    client runs them itself; nor does the tool that an agent answers with.
+    """
+
+    def __init__(
+        self, functions: Collection[str] = (), clock: Callable[[], float] = time.monotonic
+    ):
+        self._others = {*functions, STRUCTURED}
+        self._clock = clock
+        self._offered: set[str] = set()
+        self._running: dict[str, _Use] = {}
+        self._ended: list[ToolUsed] = []
+
+    def read(self, frame: Raw) -> None:
+        """Take note of the calls and results in *frame*."""
+        match frame["type"]:
+            case "system":
+                self._read_system(frame)
+            case "assistant":
+                for block in _blocks(frame, "tool_use"):
+                    self._begin(str(block.get("id")), str(block.get("name")))
+            case "user":
+                self._deny(_denied(frame))
+                for block in _blocks(frame, "tool_result"):
+                    self._end(str(block.get("tool_use_id")), failed=bool(block.get("is_error")))
+
+    def take(self) -> list[ToolUsed]:
+        """Return the uses that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def rest(self) -> list[ToolUsed]:
+        """Return the uses that the end of the turn breaks off."""
+        for tool_id in list(self._running):
+            self._end(tool_id, failed=True)
+        return self.take()
+
+    def _read_system(self, frame: Raw) -> None:
+        if frame.get("subtype") == "init":
+            self._offered = {str(name) for name in frame.get("tools") or ()}
+        elif frame.get("subtype") == "permission_denied":
+            self._deny([str(frame.get("tool_use_id"))])
+
+    def _begin(self, tool_id: str, name: str) -> None:
+        if name not in self._others:
+            self._running[tool_id] = _Use(name if name in self._offered else "", self._clock())
+
+    def _deny(self, tool_ids: Collection[str]) -> None:
+        for tool_id in tool_ids:
+            if use := self._running.get(tool_id):
+                use.denied = True
+
+    def _end(self, tool_id: str, *, failed: bool) -> None:
+        use = self._running.pop(tool_id, None)
+        if use is None:
+            return
+        seconds = self._clock() - use.since
+        if use.denied:
+            self._ended.append(ToolUsed(use.name, "denied", seconds))
+        else:
+            self._ended.append(ToolUsed(use.name, "failed" if failed else "done", seconds))
+
+
+def _blocks(frame: Raw, kind: str) -> Iterator[Raw]:
+    content = frame["message"]["content"]
+    if isinstance(content, list):
+        yield from (block for block in content if block.get("type") == kind)
+
+
+def _denied(frame: Raw) -> list[str]:
+    """Return the ids of the calls that somebody who was asked has denied."""
+    return [
+        str(row.get("id"))
+        for row in frame.get("tool_result_meta") or ()
+        if (row.get("permission_decision") or {}).get("decision") == "reject"
+    ]
