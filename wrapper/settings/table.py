@@ -112,6 +112,11 @@ class Settings:
         "Whether an idle process is asked a question for which nothing is sent, which makes its "
         "first real turn faster. Each new Claude Code has to pass a trial first.",
     )
+    trials: bool = flag(
+        True,
+        "Whether each new Claude Code is tried before it serves, on loopback and with a made-up "
+        "key. Otherwise nothing checks that it takes text verbatim and keeps files from callers.",
+    )
     trials_dir: str = text(
         TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."
     )

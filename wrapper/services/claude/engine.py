@@ -234,8 +234,13 @@ class ClaudeEngine:
         parked = running.leases.parked_count() if running else 0
         ignored = dict(self._ignored)
         report = {"status": status, "login": login, "pools": pools, "parked": parked}
-        warm_up = running.leases.supervisor.warm_ups.health() if running else {}
-        return {**report, "warm_up": warm_up, "ignored_frames": ignored}
+        trials = running.leases.supervisor.trials if running else None
+        return {
+            **report,
+            "trials": trials.health() if trials else {},
+            "warm_up": trials.warm_ups() if trials else {},
+            "ignored_frames": ignored,
+        }
 
     def models(self) -> tuple[Model, ...]:
         return self._cli.models

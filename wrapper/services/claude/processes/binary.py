@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+\S*")
 Stamp = tuple[int, ...]
+# Why binaries must not serve, by path and stamp.
+Reasons = dict[tuple[str, Stamp], str]
 
 
 class NoBinary(BootFailed):
@@ -65,40 +67,57 @@ class Binary:
 
 
 class Installation:
-    """Chooses the binary on first use, and again once that has changed or is gone."""
+    """Chooses the binary on first use, and again once that has changed, is gone or was rejected.
+
+    `unfit` says by path and stamp why binaries were rejected.
+    """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]):
         self._settings = settings
         self._environment = environment
         self._lock = threading.Lock()
         self._binary: Binary | None = None
+        self.unfit: Reasons = {}
+
+    def reject(self, binary: Binary, reason: str) -> None:
+        """Choose another binary from now on, until this one is replaced."""
+        with self._lock:
+            self.unfit[binary.path, binary.stamp] = reason
+            if self._binary == binary:
+                self._binary = None
 
     def binary(self) -> Binary:
         """Return the binary that processes run. Raises NoBinary."""
         with self._lock:
             if self._binary is None or not self._binary.is_current():
-                self._binary = choose(self._settings, self._environment)
+                self._binary = choose(self._settings, self._environment, self.unfit)
                 for reason in self._binary.rejected:
                     log.warning("passed over, and %s is used: %s", self._binary, reason)
             return self._binary
 
 
-def choose(settings: Settings, environment: Mapping[str, str]) -> Binary:
+def choose(
+    settings: Settings, environment: Mapping[str, str], unfit: Reasons | None = None
+) -> Binary:
     """Return CLAUDE_CLI_PATH, or else the first good one in PATH and claude-agent-sdk.
 
-    It runs each for its version, as CLAUDE_USER if that is set. Raises NoBinary.
+    It runs each for its version, as CLAUDE_USER if that is set. Those in *unfit* are passed over,
+    which says why. Raises NoBinary.
     """
     rejected: list[str] = []
     for source, path in _candidates(settings, environment):
         try:
             version = _version(path, settings, environment)
-            compatibility.check_versions(settings, version)
+            compatibility.check_version(version)
+            stamp = _stamp(path)
+            if reason := (unfit or {}).get((path, stamp)):
+                raise Refused(reason)
         except Refused as error:
             rejected.append(f"{path}: {error}")
         except NoBinary as error:
             rejected.append(error.details)
         else:
-            return Binary(path, version, source, tuple(rejected), _stamp(path))
+            return Binary(path, version, source, tuple(rejected), stamp)
     raise NoBinary(_advice(settings, rejected))
 
 

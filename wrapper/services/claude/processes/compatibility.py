@@ -12,13 +12,11 @@ from wrapper.services.claude.errors.engine_errors import Refused
 from wrapper.services.claude.isolation import sandbox
 from wrapper.services.claude.processes.profiles import (
     HOW_TO_UPDATE,
-    OLDEST_READ_ONLY,
     OLDEST_VERSION,
     Profile,
 )
 from wrapper.services.claude.protocol import permission_prompt
-from wrapper.services.permissions.confinement import HOW_TO_OPEN, reads_only
-from wrapper.settings import Settings
+from wrapper.services.permissions.confinement import HOW_TO_OPEN
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +27,6 @@ def check(profile: Profile, version: str, ask: Ask) -> None:
     """Raise Refused if a CLI of this *version* does not do what *profile* needs."""
     check_version(version)
     if profile.reads_only:
-        check_read_only(version)
         if not permission_prompt.in_force(ask({"subtype": "get_settings"})):
             raise Refused(
                 "Claude Code does not ask the gateway before it runs a command. Use a version that "
@@ -51,35 +48,14 @@ def check_closed(pid: int) -> None:
         )
 
 
-def check_versions(settings: Settings, version: str) -> None:
-    """Raise Refused if a CLI of this *version* may not serve all profiles under *settings*."""
-    check_version(version)
-    if reads_only(settings):
-        check_read_only(version)
-
-
 def check_version(version: str) -> None:
     """Raise Refused if a CLI of this *version* does not take a caller's text verbatim."""
     if _numbers(version) < OLDEST_VERSION:
+        shown = version or "of an old version"
         raise Refused(
-            f"{_older(version, OLDEST_VERSION)} and would read files that a caller's text names "
-            f"with @. Update it: {HOW_TO_UPDATE}"
+            f"This Claude Code ({shown}) is older than {'.'.join(map(str, OLDEST_VERSION))} and "
+            f"would read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
         )
-
-
-def check_read_only(version: str) -> None:
-    """Raise Refused if a CLI of this *version* runs commands unasked that print any file."""
-    if _numbers(version) < OLDEST_READ_ONLY:
-        raise Refused(
-            f"{_older(version, OLDEST_READ_ONLY)}, and its Bash would show callers files that are "
-            f"not theirs. Update it: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or "
-            f"{HOW_TO_OPEN}"
-        )
-
-
-def _older(version: str, oldest: tuple[int, ...]) -> str:
-    shown = version or "of an old version"
-    return f"This Claude Code ({shown}) is older than {'.'.join(map(str, oldest))}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import reaper
@@ -24,6 +24,7 @@ from wrapper.services.claude.processes import compatibility
 from wrapper.services.claude.processes.directories import Directories
 from wrapper.services.claude.processes.models import ask_models
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.initialize import early_initialize_request
 
@@ -34,12 +35,16 @@ TERM_SECONDS = 3.0
 # The time between the end of a process's output and its exit.
 EXIT_SECONDS = 0.5
 
+# Returns the answer to a control request of Claude Code's, None if it gets none.
+Reply = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+
 
 class Process:
     """A `claude` with its pipes, in a session and in directories of its own.
 
     `version`, `models` and `initialized` are known after `boot`. `initialized` says that it got its
-    initialize request while it booted, before its turn was known.
+    initialize request while it booted, before its turn was known. `qualification` says which checks
+    its binary passes.
     """
 
     def __init__(self, profile: Profile, binary: str, parent: Path, config: Path | None = None):
@@ -50,6 +55,7 @@ class Process:
         """
         self.profile = profile
         self.version = ""
+        self.qualification = Qualification()
         self.initialized = False
         self.models: list[Mapping[str, Any]] = []
         self.home = parent / secrets.token_hex(8)
@@ -75,14 +81,17 @@ class Process:
         except OSError as error:
             what = "Claude Code cannot be run"
             raise self._failure(what, error, f"Its path is {binary}.") from None
-        popen = self._popen
-        self._files = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
-        self.pid = popen.pid
+        self.pid = self._popen.pid
 
     @property
     def directory(self) -> str:
         """Return the directory that it was started in."""
         return self.profile.cwd or str(self.home / "work")
+
+    @property
+    def _files(self) -> list[IO[bytes]]:
+        popen = self._popen
+        return [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
 
     @property
     def pipes(self) -> tuple[int, int, int]:
@@ -133,9 +142,29 @@ class Process:
         frame = {"type": "control_request", "request_id": "boot", "request": request}
         return self._exchange(frame, _find_answer, seconds, clock)
 
-    def send(self, frame: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Send a user message and return the result. The limits of `ask` apply."""
-        return self._exchange(frame, _find_result, seconds, time.monotonic)
+    def send(
+        self, frame: Mapping[str, Any], seconds: float, reply: Reply = lambda request: None
+    ) -> dict[str, Any]:
+        """Send a user message and return the result. The limits of `ask` apply.
+
+        *reply* returns the answers to the control requests that come before the result.
+        """
+        return self._exchange(frame, partial(self._find_result, reply), seconds, time.monotonic)
+
+    def tell(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame that has no answer. Raises BootFailed if the process has ended."""
+        try:
+            os.write(self.pipes[0], json.dumps(frame).encode() + b"\n")
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _find_result(self, reply: Reply, lines: Sequence[bytes]) -> dict[str, Any] | None:
+        for frame in _frames(lines):
+            if frame["type"] == "result":
+                return frame
+            if frame["type"] == "control_request" and (answer := reply(frame)):
+                self.tell(answer)
+        return None
 
     def _exchange(
         self,
@@ -146,21 +175,18 @@ class Process:
     ) -> dict[str, Any]:
         """Send a frame and return what *find* finds in the lines that follow."""
         deadline = clock() + seconds
-        stdin, stdout, _ = self.pipes
+        _, stdout, _ = self.pipes
         buffer, size = b"", 0
-        try:
-            os.write(stdin, json.dumps(frame).encode() + b"\n")
-            while _readable(stdout, max(0.0, deadline - clock())):
-                chunk = os.read(stdout, READ_BYTES)
-                if not chunk:
-                    raise self._ended()
-                if (size := size + len(chunk)) > MAX_ANSWER_BYTES:
-                    raise BootFailed("Claude Code wrote too much while starting.")
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                if (answer := find(lines)) is not None:
-                    return answer
-        except BrokenPipeError:
-            raise self._ended() from None
+        self.tell(frame)
+        while _readable(stdout, max(0.0, deadline - clock())):
+            chunk = os.read(stdout, READ_BYTES)
+            if not chunk:
+                raise self._ended()
+            if (size := size + len(chunk)) > MAX_ANSWER_BYTES:
+                raise BootFailed("Claude Code wrote too much while starting.")
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            if (answer := find(lines)) is not None:
+                return answer
         raise BootFailed("Claude Code did not answer in time (BOOT_TIMEOUT).")
 
     def alive_and_silent(self) -> bool:
@@ -222,10 +248,6 @@ def _find_answer(lines: Sequence[bytes]) -> dict[str, Any] | None:
             answer = response.get("response") if isinstance(response, dict) else None
             return answer if isinstance(answer, dict) else {}
     return None
-
-
-def _find_result(lines: Sequence[bytes]) -> dict[str, Any] | None:
-    return next((frame for frame in _frames(lines) if frame["type"] == "result"), None)
 
 
 def _frames(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:

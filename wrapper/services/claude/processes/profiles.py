@@ -15,8 +15,6 @@ from wrapper.settings import Settings
 
 # Older versions read files that a text names with @, and run texts that begin with a slash.
 OLDEST_VERSION = (2, 1, 248)
-# Older versions run commands unasked that print any file, such as `cat < FILE`.
-OLDEST_READ_ONLY = (2, 1, 330)
 HOW_TO_UPDATE = (
     "pip install 'claude-code-gateway[claude]', or npm install -g @anthropic-ai/claude-code"
 )

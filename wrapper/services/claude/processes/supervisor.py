@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import host
-from wrapper.services.claude.errors.engine_errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.login.login import LentLogin, credentials_file, uses_cli_login
-from wrapper.services.claude.processes.binary import Binary, Installation
+from wrapper.services.claude.processes.binary import Binary, Installation, NoBinary
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
-from wrapper.services.claude.processes.trials.warmups import WarmUps
+from wrapper.services.claude.processes.trials.trials import Trials, Unfit
+from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
 
@@ -54,6 +56,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._closed = False
         self._stages: dict[Process, Stage] = {}
+        self._served: set[str] = set()
         reap_abandoned()
         self.installation = Installation(settings, environment)
         self._directory = RuntimeDirectory()
@@ -62,16 +65,17 @@ class Supervisor:
         self._login = self._lend_login()
         self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
         self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
-        self.warm_ups = WarmUps(settings, self._lend, self.boot_threads)
+        self.trials = Trials(settings, self._lend, self.boot_threads)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
 
         Raises BootFailed, or Refused if this Claude Code may not serve.
         """
-        binary = self.installation.binary()
-        warms_up = self.warm_ups.permit(binary, profile)
+        binary, qualification = self._choose(profile)
+        warms_up = self._settings.pool_rehearse and qualification.passed(WARM_UP)
         process = self._spawn(profile, binary, self._login.config if self._login else None)
+        process.qualification = qualification
         try:
             process.boot(self._settings.boot_timeout, early=warms_up and profile.alike)
             if warms_up and has_leisure():
@@ -93,10 +97,33 @@ class Supervisor:
             process.boot(self._settings.boot_timeout)
             use(process)
 
+    def _choose(self, profile: Profile) -> tuple[Binary, Qualification]:
+        """Return the first binary that is qualified for *profile*. Raises BootFailed.
+
+        Raises Refused if that leaves none from the start on. Where a binary was replaced, its
+        processes serve as long as there are any, and turns wait for another one.
+        """
+        while True:
+            try:
+                binary = self.installation.binary()
+            except NoBinary as error:
+                if profile.name in self._served or not self.installation.unfit:
+                    raise
+                raise Refused("; ".join(self.installation.unfit.values())) from error
+            try:
+                qualification = self.trials.qualify(binary, profile)
+            except Unfit as error:
+                self.installation.reject(binary, str(error))
+            else:
+                self._served.add(profile.name)
+                return binary, qualification
+
     @contextmanager
-    def _lend(self, profile: Profile, binary: Binary) -> Iterator[Process]:
+    def _lend(
+        self, profile: Profile, binary: Binary, config: Path | None = None
+    ) -> Iterator[Process]:
         """Start a process without the gateway's login, and stop it after the block."""
-        process = self._spawn(profile, binary)
+        process = self._spawn(profile, binary, config)
         try:
             yield process
         finally:
@@ -118,7 +145,7 @@ class Supervisor:
         try:
             warm_up(process, self._settings.boot_timeout)
         except BootFailed as error:
-            self.warm_ups.turn_off(process.profile, str(error))
+            self.trials.fail_warm_up(process, str(error))
             raise
 
     def discard(self, process: Process) -> None:
@@ -172,7 +199,7 @@ class Supervisor:
         with self._lock:
             self._closed = True
             stages = dict(self._stages)
-        self.warm_ups.close()
+        self.trials.close()
         for process, stage in stages.items():
             if stage is Stage.BOOTING:
                 process.kill()  # its boot fails, and discards it

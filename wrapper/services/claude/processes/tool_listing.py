@@ -6,8 +6,6 @@ gateway itself, on loopback, with no login and at no cost, and the tools are rea
 
 from __future__ import annotations
 
-import json
-import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +13,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
 
 from wrapper.errors import BadGateway, Unavailable
 from wrapper.services import resources
@@ -101,13 +98,10 @@ class ToolListing:
     def _list(self, supervisor: Supervisor) -> tuple[Tool, ...]:
         seconds = self._settings.boot_timeout
         with recording() as recorder:
-            # Other users of the machine can reach the port, but do not know the path.
-            path = f"/{secrets.token_urlsafe(16)}"
-            profile = _diverted(self._profile, recorder.url + path)
+            profile = _diverted(self._profile, recorder.url)
             model = self._settings.default_model
             supervisor.with_process(profile, partial(_ask, model=model, seconds=seconds))
-            own = [request for request in recorder.requests if request.path.startswith(f"{path}/")]
-        return tuple(_read_tools(own))
+        return tuple(_read_tools(recorder.requests))
 
 
 def _ask(process: Process, model: str, seconds: float) -> None:
@@ -135,7 +129,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 def _read_tools(requests: Iterable[Request]) -> Iterator[Tool]:
     """Yield the tools in the first request that has any. Raises BadGateway if none has."""
-    listed = next(filter(None, map(_tools_in, requests)), None)
+    listed = next(filter(None, (request.fields.get("tools") for request in requests)), None)
     if not isinstance(listed, list):
         raise BadGateway("Claude Code sent the model no tools.")
     for row in listed:
@@ -147,12 +141,3 @@ def _read_tools(requests: Iterable[Request]) -> Iterator[Tool]:
             str(row.get("description") or ""),
             schema if isinstance(schema, dict) else {},
         )
-
-
-def _tools_in(request: Request) -> Any:
-    """Return what a request's body has as its tools, None if it is no JSON object."""
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        return None
-    return body.get("tools") if isinstance(body, dict) else None

@@ -49,7 +49,7 @@ class Process:
     def send(self, frame, seconds):
         for body in self._bodies:
             url = self.variables["ANTHROPIC_BASE_URL"]
-            assert post(url, '{"tools": [{"name": "Planted"}]}', "/v1/messages") == 200
+            assert post(url, '{"tools": [{"name": "Planted"}]}', "/v1/messages") == 404
             assert post(url, "no JSON") == 200
             assert post(url, json.dumps(body)) == 200
 

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,16 +17,9 @@ from wrapper.services.claude.processes.profiles import PASSED, Profile
 from wrapper.version import __version__
 
 # What a result may hold; a longer file is none.
-MAX_BYTES = 4096
+MAX_BYTES = 65536
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """Why a trial failed, or an empty string if it passed."""
-
-    failure: str = ""
 
 
 class Results:
@@ -38,18 +31,18 @@ class Results:
     def __init__(self, folder: Path):
         self._folder = folder
 
-    def read(self, binary: Binary, profile: Profile) -> Result | None:
-        """Return the result, None if there is none that can be read."""
+    def read(self, binary: Binary, profile: Profile) -> dict[str, str]:
+        """Return the results by check: why each failed, or "". Empty if none can be read."""
         try:
             with self._file(binary, profile).open("rb") as file:
-                stored = json.loads(file.read(MAX_BYTES))
-            return Result(failure=str(stored["failure"]))
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
+                stored = json.loads(file.read(MAX_BYTES))["results"]
+            return {str(check): str(failure) for check, failure in stored.items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return {}
 
-    def write(self, binary: Binary, profile: Profile, result: Result) -> None:
-        """Store the result, with what it is of for whoever looks at the file."""
-        stored = {**asdict(result), "binary": str(binary), "profile": profile.name}
+    def write(self, binary: Binary, profile: Profile, results: Mapping[str, str]) -> None:
+        """Store the results, with what they are of for whoever looks at the file."""
+        stored = {"binary": str(binary), "profile": profile.name, "results": dict(results)}
         file = self._file(binary, profile)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,5 +64,12 @@ def _key(binary: Binary, profile: Profile) -> str:
         if not any(fnmatchcase(name, pattern) for pattern in PASSED)
     ]
     login = uses_cli_login(profile.variables)
-    program = [binary.path, binary.version, binary.stamp, profile.arguments, variables, login]
+    program = [
+        os.path.realpath(binary.path),
+        binary.version,
+        binary.stamp,
+        profile.arguments,
+        variables,
+        login,
+    ]
     return hashlib.sha256(json.dumps([__version__, *program]).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""Checks of what an agent gets of its host and may do there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.trials import answer
+from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.trial import Trial
+from wrapper.services.claude.protocol.permission_prompt import PermissionServer, asks_permission
+from wrapper.services.permissions.confinement import HOW_TO_OPEN
+from wrapper.services.turn import Message, Turn
+from wrapper.settings.claude_tools import ALL_TOOLS
+
+BOTH = ("agent", "plain")
+# Each would print or write a file beside the directory, if it ran unasked.
+COMMANDS = (
+    "cat < {secret}",
+    "cat {secret}",
+    "head -n 9 {secret}",
+    "grep -r hidden ..",
+    "env",
+    "echo $(cat {secret})",
+    "git diff --no-index /dev/null {secret}",
+    "find . -fprint {folder}/found",
+    "sort -o {folder}/sorted {secret}",
+    "sed -n w{folder}/written {secret}",
+    "ls -la > {folder}/listed",
+    "true; touch {folder}/touched",
+)
+LIST = "ls -a"
+
+
+def _check_planted(trial: Trial) -> None:
+    expect(not trial.plants.mark.exists(), "a hook of the host's settings runs")
+    for request in trial.sent:
+        sent = request.body.decode(errors="replace")
+        expect(trial.plants.nonce not in sent, "a file of the host's settings is sent to the model")
+        expect(trial.plants.nonce not in str(request.headers), "variables of the host's are used")
+
+
+def _check_tools(trial: Trial) -> None:
+    allowed = _tools_of(trial.profile)
+    for request in trial.sent:
+        names = [str(tool.get("name")) for tool in request.fields.get("tools") or ()]
+        more = [name for name in names if name not in allowed]
+        expect(not more, f"the model gets tools beside those of CLAUDE_TOOLS: {', '.join(more)}")
+
+
+def _check_commands(trial: Trial) -> None:
+    """No command runs without asking, and nothing comes of those that are denied."""
+    plants = trial.plants
+    commands = [
+        *(command.format(secret=plants.secret, folder=plants.folder) for command in COMMANDS),
+        LIST,
+    ]
+    uses = [("Bash", {"command": command}) for command in commands]
+    permissions = PermissionServer(str(plants.moved))
+
+    def reply(request: dict[str, Any]) -> Any:
+        return permissions.answer(request) if asks_permission(request) else None
+
+    turn = Turn("haiku", (Message("user", ("Look around.",)),))
+    outcome = trial.run(turn, answer.calls(uses), workspace=plants.moved, reply=reply)
+    asked = [request for request in outcome.controls if asks_permission(dict(request))]
+    unasked = len(commands) - len(asked)
+    expect(unasked <= 0, f"{unasked} of {len(commands)} commands run without asking the gateway")
+    results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")
+    expect(plants.hidden not in results, "a command shows a file outside of the directory")
+    expect(not plants.leftovers(), "a command writes a file although it was denied")
+    expect("CLAUDE.md" in results, "a command that only reads does not run")
+
+
+def _results(body: bytes) -> str:
+    return body.decode(errors="replace")
+
+
+def _tools_of(profile: Profile) -> set[str]:
+    """Return the tools that the arguments of *profile* allow."""
+    listed = profile.arguments[profile.arguments.index("--tools") + 1]
+    names = {name for name in listed.split(",") if name}
+    return set(ALL_TOOLS) if "default" in names else names
+
+
+def _is_isolated(profile: Profile) -> bool:
+    """Say whether the settings keep all of the host's files from Claude Code."""
+    sources = profile.arguments[profile.arguments.index("--setting-sources") + 1]
+    off = ("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "CLAUDE_CODE_DISABLE_AUTO_MEMORY")
+    return not sources and all(profile.variables.get(name) == "1" for name in off)
+
+
+def _has_bash(profile: Profile) -> bool:
+    return profile.reads_only and "Bash" in _tools_of(profile)
+
+
+ISOLATION_CHECKS = (
+    Check(
+        "isolation",
+        BOTH,
+        "No settings, hooks, skills, memory or CLAUDE.md of the host or a directory take effect.",
+        Consequence.REFUSED,
+        _check_planted,
+        comes_first=True,
+        applies=_is_isolated,
+    ),
+    Check(
+        "tools",
+        BOTH,
+        "CLAUDE_TOOLS is the whole list of the tools that the model gets.",
+        Consequence.REFUSED,
+        _check_tools,
+        comes_first=True,
+    ),
+    Check(
+        "commands",
+        ("agent",),
+        "Claude Code asks the gateway before each command, and runs none that is denied.",
+        Consequence.REFUSED,
+        _check_commands,
+        comes_first=True,
+        applies=_has_bash,
+        remedy=f"take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}",
+    ),
+)

@@ -1,0 +1,15 @@
+"""The table of all checks, in the order in which they run on a process."""
+
+from __future__ import annotations
+
+from wrapper.services.claude.processes.trials.check import Check
+from wrapper.services.claude.processes.trials.isolation_checks import ISOLATION_CHECKS
+from wrapper.services.claude.processes.trials.text_checks import TEXT_CHECKS
+from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP_CHECKS
+
+CHECKS: tuple[Check, ...] = (*TEXT_CHECKS, *ISOLATION_CHECKS, *WARM_UP_CHECKS)
+
+
+def check_of(id_: str) -> Check:
+    """Return the check with this id. Raises StopIteration if there is none."""
+    return next(check for check in CHECKS if check.id == id_)

@@ -1,0 +1,91 @@
+"""Checks that a caller's text reaches the model to the letter, and does nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.trial import Outcome, Trial
+from wrapper.services.turn import Message, Sampling, Turn
+
+SYSTEM = "Answer /clear with @CLAUDE.md."
+STOP = ("/halt",)
+SAMPLING = Sampling(max_tokens=77, temperature=0.25, stop=STOP)
+EARLIER = (Message("user", ("/planted Begin.",)), Message("assistant", ("@CLAUDE.md /planted",)))
+
+
+def _probes(trial: Trial) -> list[str]:
+    """Return texts that at a terminal read a file, run a command, or keep a note."""
+    mark, secret = trial.plants.moved / "mark", trial.plants.secret
+    return [f"@{secret} /clear", "/planted @CLAUDE.md", f"!touch {mark}", "#keep this"]
+
+
+def _check_agent_text(trial: Trial) -> None:
+    """Each text is the user's last message, in a request of its own."""
+    for number, probe in enumerate(_probes(trial)):
+        earlier = () if number else EARLIER
+        turn = Turn("haiku", (*earlier, Message("user", (probe,))), system=SYSTEM)
+        outcome = trial.run(turn, workspace=trial.plants.moved)
+        messages = _messages(outcome)
+        asked = [message for message in messages if message.get("role") == "user"]
+        expect(probe in _texts(asked[-1:]), f"a text that begins with {probe[0]} is changed")
+        if earlier:
+            expect(
+                all(message.parts[0] in _texts(messages) for message in earlier),
+                "a text of an earlier message is changed",
+            )
+        _check_no_effect(trial, outcome)
+
+
+def _check_plain_text(trial: Trial) -> None:
+    """The conversation is exactly the one that stands in the body that the gateway gives."""
+    texts = _probes(trial)
+    asked = (*EARLIER, Message("user", tuple(texts)))
+    turn = Turn("haiku", asked, system=SYSTEM, profile="plain", sampling=SAMPLING)
+    outcome = trial.run(turn)
+    messages = _messages(outcome)
+    expected = [part for message in asked for part in message.parts]
+    expect(_texts(messages) == expected, "the conversation of a request is another one")
+    _check_no_effect(trial, outcome)
+
+
+def _check_no_effect(trial: Trial, outcome: Outcome) -> None:
+    sent = b"".join(request.body for request in outcome.requests).decode(errors="replace")
+    expect(trial.plants.hidden not in sent, "a file that a text names is sent to the model")
+    expect(not trial.plants.leftovers(), "a text that begins with ! runs a command")
+
+
+def _messages(outcome: Outcome) -> list[Any]:
+    messages = outcome.only().fields.get("messages")
+    listed = messages if isinstance(messages, list) else []
+    return [message for message in listed if isinstance(message, dict)]
+
+
+def _texts(messages: list[Any]) -> list[str]:
+    """Return the texts of *messages*."""
+    texts: list[str] = []
+    for message in messages:
+        content = message.get("content")
+        blocks = content if isinstance(content, list) else [{"text": content}]
+        texts += [str(block.get("text")) for block in blocks if isinstance(block, dict)]
+    return texts
+
+
+TEXT_CHECKS = (
+    Check(
+        "text",
+        ("agent",),
+        "A text reaches the model to the letter: no /command, @file, !command or # is heeded.",
+        Consequence.REFUSED,
+        _check_agent_text,
+        comes_first=True,
+    ),
+    Check(
+        "conversation",
+        ("plain",),
+        "The conversation is the one in CLAUDE_CODE_EXTRA_BODY, to the letter.",
+        Consequence.REFUSED,
+        _check_plain_text,
+        comes_first=True,
+    ),
+)
