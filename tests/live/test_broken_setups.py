@@ -25,7 +25,7 @@ from wrapper.services.claude.errors.engine_errors import (
     NOT_LOGGED_IN,
     Refused,
 )
-from wrapper.services.claude.processes.compatibility import check_read_only
+from wrapper.services.claude.processes.compatibility import check_version
 
 DOCTOR = (sys.executable, "-m", "claude_code_gateway", "doctor")
 NOBODY = "http://127.0.0.1:9"
@@ -36,9 +36,9 @@ REDIS_IS_DOWN = (
 )
 READ_ONLY = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
 # Programs in the folder of each test, and what they print.
-PROGRAMS = {"old": "2.1.300 (Claude Code)", "other": "hello"}
+PROGRAMS = {"old": "2.1.200 (Claude Code)", "other": "hello"}
 with pytest.raises(Refused) as _refused:
-    check_read_only("2.1.300")
+    check_version("2.1.200")
 OLD = str(_refused.value)
 
 

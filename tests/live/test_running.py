@@ -242,7 +242,7 @@ def test_demo_ends_in_mid_answer(start):
 def test_demo_with_a_broken_cli(start, tmp_path):
     """The demo uses the bundled CLI, whatever CLAUDE_CLI_PATH and PATH hold."""
     old = tmp_path / "claude"
-    old.write_text("#!/bin/sh\necho '2.1.300 (Claude Code)'\n")
+    old.write_text("#!/bin/sh\necho '2.1.200 (Claude Code)'\n")
     old.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     program, (question, *_) = demonstrate(start, CLAUDE_CLI_PATH=str(old), PATH=path)

@@ -66,15 +66,15 @@ def test_old_cli_is_refused(serve, upstream, pytestconfig):
 def test_old_cli_in_the_path(serve, tmp_path):
     """A CLI in PATH that is too old is passed over, and the log says which one serves."""
     old = tmp_path / "claude"
-    old.write_text("#!/bin/sh\necho '2.1.300 (Claude Code)'\n")
+    old.write_text("#!/bin/sh\necho '2.1.200 (Claude Code)'\n")
     old.chmod(0o755)
     folders = f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin"
     server = serve(CLAUDE_CLI_PATH="", PATH=folders).wait()
     assert server.ask("hello")[0] == 200
     log = server.log()
-    assert f"{old}: This Claude Code (2.1.300) is older than 2.1.330" in log
+    assert f"{old}: This Claude Code (2.1.200) is older than 2.1.248" in log
     assert re.search(r"Claude Code 2\.\S+ at /\S+ \(from claude-agent-sdk\) is used", log)
-    assert log.count("2.1.300") == 1
+    assert log.count("2.1.200") == 1
 
 
 def errors_of(server, text):
@@ -86,7 +86,7 @@ BROKEN = {
     "missing": (None, "{path} does not exist"),
     "failing": ("echo out of order >&2; exit 7", "exit code 7, writing 'out of order'"),
     "another program": ("echo hello", "{path} is not Claude Code: --version wrote 'hello'"),
-    "too old for the agent profile": ("echo 2.1.300", "(2.1.300) is older than 2.1.330"),
+    "too old": ("echo 2.1.200", "(2.1.200) is older than 2.1.248"),
 }
 
 

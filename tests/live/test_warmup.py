@@ -21,7 +21,9 @@ from wrapper.services.claude.processes import supervisor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
-from wrapper.services.claude.processes.trials.warmup_trial import Failed, try_warm_up
+from wrapper.services.claude.processes.trials.check import Failed
+from wrapper.services.claude.processes.trials.trial import open_trial
+from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP, check_warm_up
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.services.events import Ended, Usage
 from wrapper.services.turn import Function, Message, ToolChoice, Turn
@@ -103,8 +105,8 @@ def lend(tmp_path):
 
     def of(binary):
         @contextmanager
-        def lend(profile):
-            process = Process(profile, binary, tmp_path)
+        def lend(profile, config):
+            process = Process(profile, binary, tmp_path, config)
             try:
                 yield process
             finally:
@@ -196,13 +198,14 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
     """Warm processes have warmed up, unless that is off or a turn waits for them."""
     calls: list[Process] = []
     monkeypatch.setattr(supervisor, "warm_up", lambda process, seconds: calls.append(process))
-    trials = {"trials_dir": str(TRIALS)}
-    settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **trials, **changes})
+    stored = {"trials_dir": str(TRIALS)}
+    settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **stored, **changes})
     profiles = dict.fromkeys(("agent", "plain"), profile)
     leases = LeaseManager(settings, {}, profiles, Lifecycle(), on_boot=lambda process: None)
-    warm_ups, binary = leases.supervisor.warm_ups, leases.supervisor.installation.binary()
+    trials, binary = leases.supervisor.trials, leases.supervisor.installation.binary()
     try:
-        assert eventually(lambda: warm_ups.permit(binary, profile) or not warm_ups.health())
+        qualification = trials.qualify(binary, profile)
+        assert eventually(lambda: qualification.passed(WARM_UP) or not trials.warm_ups())
         leases.fill()
         size = settings.pool_size_other
         assert eventually(lambda: leases.health()["plain"]["ready"] == size)
@@ -213,12 +216,17 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         leases.close()
 
 
+def try_warm_up(profile, lend, folder):
+    with open_trial(profile, lend, folder / "trial", SECONDS) as trial:
+        check_warm_up(trial)
+
+
 @pytest.mark.parametrize(
     "profile", ["a key", "a CLI login", "a key, agent", "a CLI login, agent"], indirect=True
 )
 def test_the_trial_passes(profile, lend, upstream, tmp_path):
     """The installed CLI passes the trial, which sends nothing to the provider."""
-    try_warm_up(profile, lend(cli.current()), tmp_path, SECONDS)
+    try_warm_up(profile, lend(cli.current()), tmp_path)
     assert not upstream.requests
 
 
@@ -238,4 +246,4 @@ def test_the_trial_fails(profile, lend, tmp_path, edit, failure):
     binary.write_text(f"#!/bin/sh\nsed -u '{edit}' | {cli.current()} \"$@\"\n")
     binary.chmod(0o755)
     with pytest.raises(Failed, match=failure):
-        try_warm_up(profile, lend(str(binary)), tmp_path, SECONDS)
+        try_warm_up(profile, lend(str(binary)), tmp_path)

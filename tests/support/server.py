@@ -91,9 +91,9 @@ class Server:
         health = self.health()
         pools = health.get("pools", {"other engine": {"status": "ready"}})
         ready = pools and all(pool["status"] == "ready" for pool in pools.values())
-        warm_ups = health.get("warm_up", {}).values()
-        trying = any(warm_up["status"] == "trying" for warm_up in warm_ups)
-        return bool(ready) and health["status"] != "starting" and not trying
+        trials = health.get("trials", {}).values()
+        runs = any(trial["status"] == "running" for trial in trials)
+        return bool(ready) and health["status"] != "starting" and not runs
 
     def listen(self) -> Server:
         """Wait until the server listens, but not for its processes."""

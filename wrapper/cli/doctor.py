@@ -15,6 +15,7 @@ from wrapper.services.claude.errors.setup_errors import SetupError
 from wrapper.services.claude.login import base_url
 from wrapper.services.claude.login.login import detect_login
 from wrapper.services.claude.processes.binary import NoBinary, choose
+from wrapper.services.claude.processes.trials.table import check_of
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.permissions.confinement import confinement
 from wrapper.services.principal import Caller
@@ -50,7 +51,7 @@ def examine(gateway: Gateway) -> Iterator[Finding]:
         yield Finding("turn", Level.FAILED, "not tried, since the server does not start")
         return
     status = gateway.engine.describe()
-    processes = [_cli(status["cli"]), *_other_profiles(gateway), *_warm_up(gateway)]
+    processes = [_cli(status["cli"]), *_other_profiles(gateway), *_trials(gateway)]
     yield from (*processes, _login(status), _model_api(environment()))
     if processes[0].level is Level.FAILED:
         yield Finding("turn", Level.FAILED, "not tried without the CLI")
@@ -128,20 +129,20 @@ def _other_profiles(gateway: Gateway) -> Iterator[Finding]:
             yield Finding(f"profile {name}", Level.FAILED, pool["error"])
 
 
-def _warm_up(gateway: Gateway) -> Iterator[Finding]:
-    """Say whether processes are warmed up, once the trials of this Claude Code are over."""
-    health = _health_after(gateway, lambda health: not _tries(health.get("warm_up", {})))
-    slower = "processes serve without a warm-up, so first tokens come later"
-    for profile, warm_up in health.get("warm_up", {}).items():
-        subject = f"warm-up {profile}"
-        if error := warm_up.get("error"):
-            yield Finding(subject, Level.WARNING, f"{error}; {slower}")
-        else:
-            yield Finding(subject, Level.OK, warm_up["status"])
+def _trials(gateway: Gateway) -> Iterator[Finding]:
+    """Say which checks this Claude Code fails, once its trials are over."""
+    health = _health_after(gateway, lambda health: not _tries(health.get("trials", {})))
+    for profile, trial in health.get("trials", {}).items():
+        subject = f"trial {profile}"
+        for check, failure in trial["failed"].items():
+            follows = check_of(check).consequence.value
+            yield Finding(subject, Level.WARNING, f"{check}: {failure}; {follows}")
+        if not trial["failed"]:
+            yield Finding(subject, Level.OK, trial["status"])
 
 
-def _tries(warm_ups: Mapping[str, Any]) -> bool:
-    return any(warm_up["status"] == "trying" for warm_up in warm_ups.values())
+def _tries(trials: Mapping[str, Any]) -> bool:
+    return any(trial["status"] == "running" for trial in trials.values())
 
 
 def _health_after(gateway: Gateway, is_over: Callable[[Mapping[str, Any]], bool]) -> Any:

@@ -54,6 +54,15 @@ class WarmUpSchema(BaseSchema):
     error = fields.String(metadata=describe("Why they are not."))
 
 
+class TrialSchema(BaseSchema):
+    status = required_text(validate=OneOf(("running", "passed", "failed")))
+    failed = fields.Dict(
+        values=fields.String(),
+        required=True,
+        metadata=describe("The checks that Claude Code fails, and what it does instead."),
+    )
+
+
 class HealthSchema(BaseSchema):
     status = required_text(validate=OneOf(("ok", "starting", "degraded", "failing")))
     login = fields.Nested(
@@ -63,6 +72,10 @@ class HealthSchema(BaseSchema):
     turns = fields.Nested(TurnsSchema, metadata=describe("How busy the gateway is."))
     parked = fields.Integer(
         metadata=describe("Processes that wait for the next turn of a conversation.")
+    )
+    trials = fields.Dict(
+        values=fields.Nested(TrialSchema),
+        metadata=describe("By profile, whether Claude Code does what the gateway relies on."),
     )
     warm_up = fields.Dict(
         values=fields.Nested(WarmUpSchema),

@@ -26,12 +26,11 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 def check(profile: Profile, version: str, ask: Ask) -> None:
     """Raise Refused if a CLI of this *version* does not do what *profile* needs."""
     check_version(version)
-    if profile.reads_only:
-        if not permission_prompt.in_force(ask({"subtype": "get_settings"})):
-            raise Refused(
-                "Claude Code does not ask the gateway before it runs a command. Use a version that "
-                f"does: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}"
-            )
+    if profile.reads_only and not permission_prompt.in_force(ask({"subtype": "get_settings"})):
+        raise Refused(
+            "Claude Code does not ask the gateway before it runs a command. Use a version that "
+            f"does: {HOW_TO_UPDATE}; or take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}"
+        )
     if profile.sandboxed and not sandbox.in_force(ask({"subtype": "get_settings"})):
         raise Refused(
             "Claude Code does not apply the settings of its sandbox (CLAUDE_SANDBOX). Use a "

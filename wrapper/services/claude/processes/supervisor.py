@@ -23,7 +23,7 @@ from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
-from wrapper.services.claude.processes.trials.trials import Trials, Unfit
+from wrapper.services.claude.processes.trials.trials import Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
@@ -112,7 +112,7 @@ class Supervisor:
                 raise Refused("; ".join(self.installation.unfit.values())) from error
             try:
                 qualification = self.trials.qualify(binary, profile)
-            except Unfit as error:
+            except Refused as error:
                 self.installation.reject(binary, str(error))
             else:
                 self._served.add(profile.name)

@@ -11,7 +11,7 @@ from wrapper.services.claude.processes import binary
 from wrapper.services.claude.processes.binary import Installation, NoBinary, choose
 from wrapper.settings import Settings
 
-OLD, GOOD = "2.1.300", "2.1.330"
+OLD, GOOD = "2.1.200", "2.1.330"
 
 
 def program(folder: Path, text: str = "", version: str = GOOD) -> Path:
@@ -58,7 +58,7 @@ def test_the_one_in_the_path(tmp_path, bundled):
     old, good = program(tmp_path / "old", version=OLD), program(tmp_path / "good")
     chosen = choose(Settings(), search(old.parent, good.parent))
     assert (chosen.path, chosen.source) == (str(good), "PATH")
-    assert chosen.rejected[0].startswith(f"{old}: This Claude Code ({OLD}) is older than 2.1.330")
+    assert chosen.rejected[0].startswith(f"{old}: This Claude Code ({OLD}) is older than 2.1.248")
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo hello; exit 0", "kill -9 $$"])
@@ -69,12 +69,17 @@ def test_the_bundled_one(tmp_path, bundled, text):
     assert len(chosen.rejected) == 1
 
 
-def test_a_version_that_is_good_enough_for_the_settings(tmp_path, nothing_bundled):
-    """A version that is too old only for commands that read may serve without them."""
-    folder = program(tmp_path / "old", version=OLD).parent
-    chosen = choose(Settings(allow_unsandboxed_bash=True), search(folder))
-    assert chosen.version == OLD
-    assert "older than 2.1.330" in refusal(Settings(), search(folder))
+def test_unfit(tmp_path, bundled):
+    """A binary that fails its trial is passed over, and used again once it was replaced."""
+    path = program(tmp_path / "own")
+    installation = Installation(Settings(), search(path.parent))
+    first = installation.binary()
+    installation.reject(first, "It reads files.")
+    second = installation.binary()
+    assert (second.path, second.rejected) == (str(bundled), (f"{path}: It reads files.",))
+    path.unlink()
+    program(tmp_path / "own", version="2.1.999")
+    assert choose(Settings(), search(path.parent), installation.unfit).version == "2.1.999"
 
 
 def test_none(nothing_bundled):

@@ -32,10 +32,12 @@ def examine(
 
     Each answer of a process may take *seconds*.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        with open_trial(profile, lend, Path(folder), seconds) as trial:
-            for check in checks:
-                yield _run(check, trial)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_trial(profile, lend, Path(folder), seconds) as trial,
+    ):
+        for check in checks:
+            yield _run(check, trial)
 
 
 def _run(check: Check, trial: Trial) -> Finding:

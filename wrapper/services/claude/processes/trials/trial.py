@@ -141,7 +141,10 @@ class Trial:
 
 @contextmanager
 def open_trial(profile: Profile, lend: Lend, folder: Path, seconds: float) -> Iterator[Trial]:
-    """Make a trial of *profile* for a block. *lend* starts its processes, *folder* has its files."""
+    """Make a trial of *profile* for a block, with its files in *folder*.
+
+    *lend* starts its processes.
+    """
     with recording() as recorder:
         plants = Plants(folder)
         plants.plant(profile.user)

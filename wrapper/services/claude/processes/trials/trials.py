@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from wrapper.services.claude.errors.engine_errors import BootFailed
+from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import HOW_TO_UPDATE, Profile
@@ -26,10 +26,6 @@ from wrapper.settings import Settings
 log = logging.getLogger(__name__)
 
 Key = tuple[Binary, str]
-
-
-class Unfit(Exception):
-    """Raised if processes of a binary must not serve. The message says why, and what to do."""
 
 
 class Lend(Protocol):
@@ -55,12 +51,12 @@ class Candidate:
                 self.qualification.record(check.id, reason, transient=True)
 
     def check_fit(self, checks: Iterable[Check]) -> None:
-        """Raise Unfit if it fails one of *checks* without which its processes must not serve."""
+        """Raise Refused if it fails one of *checks* without which its processes must not serve."""
         for check in checks:
             failure = self.qualification.failure(check.id)
             if failure and check.consequence is Consequence.REFUSED:
                 remedies = "; or ".join(filter(None, (HOW_TO_UPDATE, check.remedy)))
-                raise Unfit(
+                raise Refused(
                     f"Claude Code {self.binary.version} fails the check {check.id}: {failure}. "
                     f"{check.relies_on} To do: install another version: {remedies}"
                 )
@@ -87,8 +83,8 @@ class Trials:
     def qualify(self, binary: Binary, profile: Profile) -> Qualification:
         """Return what is known of the binary, after the checks that come first.
 
-        The first call for a binary also begins the others. Raises Unfit, or BootFailed if a check
-        could not run.
+        The first call for a binary also begins the others. Raises Refused if its processes must not
+        serve, and BootFailed if a check could not run.
         """
         if not (self._settings.trials and profile.pooled):
             return Qualification(trusted=True)

@@ -1,4 +1,4 @@
-"""What the trial of a warm-up compares, and what its processes get."""
+"""What counts as a difference between two requests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.services.claude.processes.profiles import build_profiles
+from wrapper.services.claude.processes.trials.comparison import compare
 from wrapper.services.claude.processes.trials.recorder import Request
-from wrapper.services.claude.processes.trials.warmup_trial import compare, isolated
-from wrapper.settings import Settings
 
 HEADERS = {"Host": "127.0.0.1:1", "Anthropic-Beta": "a", "X-Claude-Code-Session-Id": "1"}
 BODY = {"model": "m", "metadata": {"user_id": "0f" * 32}, "system": "Answer."}
@@ -52,24 +50,3 @@ def test_no_difference(warm):
 def test_difference(warm, difference):
     """Any other difference in path, headers or body is named."""
     assert compare(request(), warm).startswith(difference)
-
-
-@pytest.mark.parametrize(
-    ("login", "dummy"),
-    [
-        ({"ANTHROPIC_API_KEY": "sk-secret"}, "ANTHROPIC_API_KEY"),
-        ({"CLAUDE_CODE_OAUTH_TOKEN": "sk-secret"}, "CLAUDE_CODE_OAUTH_TOKEN"),
-        ({"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_PROFILE": "sk-secret"}, "ANTHROPIC_API_KEY"),
-    ],
-)
-def test_nothing_secret(tmp_path, login, dummy):
-    """The trial's processes get no login, provider or proxy of the gateway's."""
-    proxies = {"HTTPS_PROXY": "http://proxy", "ANTHROPIC_CUSTOM_HEADERS": "x: sk-secret"}
-    environment = {"PATH": "/bin", "HOME": "/root", **proxies, **login}
-    profile = build_profiles(Settings(), environment)["plain"]
-    variables = isolated(profile, "http://127.0.0.1:1", tmp_path).variables
-    assert "sk-secret" not in str(variables)
-    assert not {"HTTPS_PROXY", "CLAUDE_CODE_USE_BEDROCK", "AWS_PROFILE"} & set(variables)
-    assert variables["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
-    assert variables["HOME"] == str(tmp_path)
-    assert variables[dummy]
