@@ -133,6 +133,7 @@ class KeySchema(Schema):
     allowed_tools = NamesField()
     disallowed_tools = NamesField()
     mcp_servers = NamesField()
+    mcp_hosts = NamesField()
     permission_mode = WordField(PERMISSION_MODES)
     max_turns = _count()
     requests_per_minute = _count()

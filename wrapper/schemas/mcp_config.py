@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ TYPES = {"streamable-http": "http", "streamableHttp": "http"}
 RESERVED = "client"
 MOST_SERVERS = 100
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", re.ASCII)
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def _texts() -> fields.Dict:
@@ -37,7 +37,7 @@ def _check_url(url: str) -> None:
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
-        if not _HEADER.fullmatch(name) or not value.isprintable():
+        if not HEADER.fullmatch(name) or not value.isprintable():
             raise ValidationError("Must hold names and values of HTTP headers.")
 
 
@@ -86,7 +86,7 @@ def load_servers(table: Any, environment: Mapping[str, str]) -> dict[str, McpSer
     mistakes: dict[str, list[str]] = {}
     for name, config in table.items():
         try:
-            _check_name(name, servers)
+            check_name(name, servers)
             servers[name] = McpServer(name, _load(config, environment))
         except ValidationError as error:
             for path, messages in _flat(error.normalized_messages()):  # type: ignore[no-untyped-call]
@@ -98,7 +98,8 @@ def load_servers(table: Any, environment: Mapping[str, str]) -> dict[str, McpSer
     return servers
 
 
-def _check_name(name: str, others: Mapping[str, McpServer]) -> None:
+def check_name(name: str, others: Iterable[str]) -> None:
+    """Refuse a *name* that makes the names of tools ambiguous, or those of *others*' tools."""
     key = normalise(name)
     if not name or not name.isprintable() or len(name) > 64:
         raise ValidationError("Its name must have 1 to 64 printable characters.")

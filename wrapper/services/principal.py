@@ -42,6 +42,11 @@ class Principal:
     mcp_servers: tuple[str, ...] = _ceiling(
         "MCP servers of MCP_CONFIG that may be used: names, or patterns with *. Default: none.", ()
     )
+    mcp_hosts: tuple[str, ...] = _ceiling(
+        "Hosts of MCP servers that requests may bring, of those of MCP_CALLER_HOSTS: names, or "
+        "patterns with *. Default: none.",
+        (),
+    )
     permission_mode: str | None = _ceiling("The widest permission mode that may be asked for.")
     max_turns: int | None = _ceiling("Rounds of tool use that a request may take.")
     requests_per_minute: int | None = _ceiling(
@@ -69,8 +74,9 @@ class Principal:
 
 
 # The caller without keys, and the caller with API_KEY.
-LOCAL = Principal("local", shares=False, admin=True, mcp_servers=("*",))
-DEFAULT = Principal("default", shares=False, admin=True, mcp_servers=("*",))
+_ALL = ("*",)
+LOCAL = Principal("local", shares=False, admin=True, mcp_servers=_ALL, mcp_hosts=_ALL)
+DEFAULT = Principal("default", shares=False, admin=True, mcp_servers=_ALL, mcp_hosts=_ALL)
 RESERVED = frozenset({LOCAL.name, DEFAULT.name})
 
 

@@ -28,7 +28,8 @@ class TurnRequest:
 
     A `body` in the form of the model's API stands in place of messages, functions and sampling.
     `server_tools` are those of the provider's own tools that it offers the model, and `user` is the
-    id that the client gives its user.
+    id that the client gives its user. `mcp_servers` are names; some may be of the
+    `brought_servers`, which the request itself describes.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -51,6 +52,7 @@ class TurnRequest:
     allowed_tools: tuple[str, ...] | None = None
     disallowed_tools: tuple[str, ...] | None = None
     mcp_servers: tuple[str, ...] | None = None
+    brought_servers: tuple[McpServer, ...] = ()
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()

@@ -197,6 +197,17 @@ class Settings:
         "MCP servers for agents' requests that name none: names, or patterns with *, of those that "
         "the caller may use.",
     )
+    mcp_caller_hosts: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Hosts of MCP servers that requests may bring: names, or patterns with *. The hosts must "
+        "have public addresses. Default: none.",
+    )
+    mcp_private_hosts: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Names of such hosts that may have other addresses, such as loopback or private ones.",
+    )
     mcp_timeout: int = integer(
         10_000,
         "Milliseconds that an MCP server may take to connect; then the turn fails.",

@@ -9,6 +9,7 @@ from marshmallow import RAISE, fields
 from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import MAX_INTEGER, BaseSchema, StrictBool, StrictInt, describe
+from wrapper.schemas.mcp_servers import RequestedServers, ServersField
 from wrapper.settings import PERMISSION_MODES
 
 
@@ -51,11 +52,11 @@ class ClaudeSchema(BaseSchema):
     disallowed_tools = fields.List(
         fields.String(), allow_none=True, metadata=describe("Permission rules that deny tool use.")
     )
-    mcp_servers = fields.List(
-        fields.String(),
+    mcp_servers = ServersField(
         allow_none=True,
         metadata=describe(
-            "The MCP servers whose tools the agent gets; GET /v1/mcp/servers lists them."
+            "The MCP servers whose tools the agent gets: names of those that GET /v1/mcp/servers "
+            "lists, and objects that bring one each by its URL, where the gateway allows that."
         ),
     )
     permission_mode = fields.String(
@@ -77,7 +78,7 @@ class ClaudeSchema(BaseSchema):
 def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a TurnRequest that these *options* set."""
     allowed, denied = options.get("allowed_tools"), options.get("disallowed_tools")
-    servers = options.get("mcp_servers")
+    servers: RequestedServers | None = options.get("mcp_servers")
     mode = options.get("system_prompt_mode")
     return {
         "profile": options.get("profile"),
@@ -87,7 +88,8 @@ def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         "show_tool_use": options.get("show_tool_use") or False,
         "allowed_tools": None if allowed is None else tuple(allowed),
         "disallowed_tools": None if denied is None else tuple(denied),
-        "mcp_servers": None if servers is None else tuple(servers),
+        "mcp_servers": None if servers is None else servers.names,
+        "brought_servers": () if servers is None else servers.brought,
         "permission_mode": options.get("permission_mode"),
         "max_turns": options.get("max_turns"),
     }

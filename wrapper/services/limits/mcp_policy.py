@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from wrapper.errors import InvalidRequest, PermissionDenied
 from wrapper.services.limits.bounds import Bounds
+from wrapper.services.limits.brought_servers import BroughtServersPolicy
 from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import TurnRequest
@@ -31,24 +32,20 @@ class McpPolicy:
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
         self._denied_rules = split_rules(settings.claude_disallowed_tools)
         self._servers = servers
+        self._brought = BroughtServersPolicy(settings)
 
     def usable(self, principal: Principal, bounds: Bounds) -> tuple[McpServer, ...]:
         """Return the servers that *principal* may use, each with only the tools that they may."""
         if not (servers := self._servers()):
             return ()
-        allowed = principal.allowed_tools
-        lists = [
-            self._allowed_rules if allowed is None else allowed,
-            *(bound.most.allowed_tools or () for bound in bounds.each[1:]),
-        ]
-        denied = (*self._denied_rules, *bounds.denied())
         names = bounds.mcp_servers()
-        return tuple(
-            forbid(_narrowed(server, lists), denied)
+        usable = (
+            server
             for server in servers.values()
             if _matches(server.name, principal.mcp_servers)
             and (names is None or server.name in names)
         )
+        return self._limited(usable, principal, bounds)
 
     def grant(
         self, request: TurnRequest, principal: Principal, bounds: Bounds
@@ -58,7 +55,11 @@ class McpPolicy:
         Raises PermissionDenied for a server or tool that *principal* may not use, and
         InvalidRequest for a server that does not exist.
         """
-        usable = {server.name: server for server in self.usable(principal, bounds)}
+        own = self.usable(principal, bounds)
+        brought = self._brought.grant(request, principal, bounds, own)
+        usable = {
+            server.name: server for server in (*own, *self._limited(brought, principal, bounds))
+        }
         if request.mcp_servers is None:
             names = [name for name in usable if _matches(name, self._default)]
         else:
@@ -69,6 +70,18 @@ class McpPolicy:
         _check_rules("allowed_tools", request.allowed_tools or (), usable.values())
         _check_rules("disallowed_tools", request.disallowed_tools or (), usable.values())
         return tuple(narrow(server, request.allowed_tools or ()) for server in servers)
+
+    def _limited(
+        self, servers: Iterable[McpServer], principal: Principal, bounds: Bounds
+    ) -> tuple[McpServer, ...]:
+        """Return *servers* with only the tools that *principal* may use."""
+        allowed = principal.allowed_tools
+        lists = [
+            self._allowed_rules if allowed is None else allowed,
+            *(bound.most.allowed_tools or () for bound in bounds.each[1:]),
+        ]
+        denied = (*self._denied_rules, *bounds.denied())
+        return tuple(forbid(_narrowed(server, lists), denied) for server in servers)
 
 
 def without_mcp_rules(request: TurnRequest) -> TurnRequest:

@@ -67,6 +67,13 @@ NO_OPTIONS = Options()
 
 
 def options_of(request: TurnRequest, profile: str) -> Options:
-    """Return the options that *request* sets, and the turn's *profile* if it is plain."""
+    """Return the options that *request* sets, and the turn's *profile* if it is plain.
+
+    Servers that the request brings are for itself alone: their secrets are not kept.
+    """
     kept = Options(**{field.name: getattr(request, field.name) for field in fields(Options)})
+    if kept.mcp_servers and request.brought_servers:
+        brought = {server.name for server in request.brought_servers}
+        names = tuple(name for name in kept.mcp_servers if name not in brought)
+        kept = replace(kept, mcp_servers=names)
     return replace(kept, profile="plain") if profile == "plain" else kept

@@ -20,16 +20,20 @@ def normalise(name: str) -> str:
 
 @dataclass(frozen=True)
 class McpServer:
-    """A server of MCP_CONFIG. `config` is what Claude Code gets of it, with its secrets.
+    """A server of MCP_CONFIG, or one that a caller brings. `config` has its secrets.
 
     Only `tools` may be used, by their own names as they stand in rules; None for all. None of those
-    `denied` may be.
+    `denied` may be. `brought` is the path of the parameter that brings a caller's server: Claude
+    Code connects to other servers itself, and to such a one through the gateway. `private` says
+    that its host may have an address that is not public.
     """
 
     name: str
     config: Mapping[str, Any] = field(repr=False)
     tools: tuple[str, ...] | None = None
     denied: tuple[str, ...] = ()
+    brought: str = ""
+    private: bool = False
 
     @property
     def kind(self) -> str:

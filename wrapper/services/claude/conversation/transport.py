@@ -16,13 +16,19 @@ from claude_code_sdk import Transport
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services import resources
+from wrapper.services.claude.conversation.brought_servers import BroughtServers
 from wrapper.services.claude.conversation.pipes import Pipes
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control
-from wrapper.services.claude.protocol.mcp_connection import McpConnection, without_secrets
+from wrapper.services.claude.protocol.mcp_connection import (
+    ASK_STATUS,
+    POLL_SECONDS,
+    McpConnection,
+    without_secrets,
+)
 from wrapper.services.claude.protocol.mcp_server import asks_server
 from wrapper.services.claude.protocol.permission_prompt import asks_permission
 
@@ -51,6 +57,7 @@ class ProcessTransport(Transport):
         self._setup = setup
         self._ignored = ignored
         self._pipes = Pipes(ignored)
+        self._brought = self._brought_servers()
         self._initialize_ids: asyncio.Queue[str] = asyncio.Queue()
         self._sdk_initialized = False
         self._commands: set[str] = set()
@@ -107,7 +114,10 @@ class ProcessTransport(Transport):
 
     async def close(self) -> None:
         """Detach at once, whatever has been set up, and whatever is still to be written."""
-        self._pipes.close()
+        try:
+            await self._brought.close()
+        finally:
+            self._pipes.close()
 
     def is_ready(self) -> bool:
         return self._pipes.attached
@@ -128,14 +138,23 @@ class ProcessTransport(Transport):
             if answered:
                 await self._expect("result")
 
+    def _brought_servers(self) -> BroughtServers:
+        servers, profile = self._setup.servers, self._process.profile
+        brought = servers.brought if servers else ()
+        return BroughtServers(brought, self._send, profile.mcp_timeout, profile.mcp_tool_timeout)
+
     async def _connect(self, servers: McpConnection) -> Sequence[Frame]:
         """Connect the turn's MCP servers, and return the settings to send.
 
         Only this turn waits for them, as no other one uses the process. Raises McpServerFailed.
         """
+        await self._brought.open()
         try:
             async with asyncio.timeout(servers.seconds):
                 answers = await self._request(servers.requests)
+                while servers.is_pending(answers):
+                    await asyncio.sleep(POLL_SECONDS)
+                    answers = await self._request([ASK_STATUS])
         except TimeoutError:
             raise servers.give_up() from None
         return servers.settings(answers)
@@ -176,6 +195,8 @@ class ProcessTransport(Transport):
             log.debug("from %d", self._process.pid, extra={"frame": shown})
             permissions = self._setup.permissions
             if asks_server(frame):
+                if await self._brought.answer(frame):
+                    continue
                 if answer := self._setup.functions.answer(frame):
                     await self._send(answer)
             elif permissions and asks_permission(frame):

@@ -71,7 +71,8 @@ class Profile:
     `pooled`: processes boot before their turns come. `budgeted`: a turn ends after the model's
     first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
-    not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect.
+    not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
+    `mcp_tool_timeout` those for a call.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Profile:
     sandboxed: bool = False
     user: UnixUser | None = None
     mcp_timeout: float = 0.0
+    mcp_tool_timeout: float = 0.0
 
     @property
     def first_party(self) -> bool:
@@ -148,12 +150,13 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         # With several callers, each turn is moved to its caller's directory.
         cwd=None if settings.api_keys_file else settings.claude_cwd or None,
         pooled=True,
-        has_tools=bool(settings.claude_tools or settings.mcp_config),
+        has_tools=bool(settings.claude_tools or settings.mcp_config or settings.mcp_caller_hosts),
         mode=mode,
         reads_only=reads_only(settings),
         sandboxed=settings.claude_sandbox,
         user=user,
         mcp_timeout=settings.mcp_timeout / 1000,
+        mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
     )
 
 

@@ -35,6 +35,9 @@ NO_ANSWER = Finding(
     error="it did not connect in time (MCP_TIMEOUT)", details="Claude Code did not answer"
 )
 
+ASK_STATUS = control(STATUS, {"subtype": "mcp_status"})
+POLL_SECONDS = 0.01
+
 Record = Callable[[McpServer, Finding], None]
 
 
@@ -43,20 +46,18 @@ def connect_request(servers: Sequence[McpServer], *, functions: bool = False) ->
 
     It replaces the whole set, so that it also names the one that offers the client's *functions*.
     """
-    configs: Frame = {server.name: dict(server.config) for server in servers}
+    configs: Frame = {
+        server.name: _through_gateway(server.name) if server.brought else dict(server.config)
+        for server in servers
+    }
     if functions:
-        configs[SERVER] = {"type": "sdk", "name": SERVER}
+        configs[SERVER] = _through_gateway(SERVER)
     return {"subtype": "mcp_set_servers", "servers": configs}
 
 
 def read_findings(servers: Sequence[McpServer], status: Mapping[str, Any]) -> dict[str, Finding]:
     """Return by name what the answer to mcp_status says of *servers*."""
-    listed = status.get("mcpServers")
-    rows = {
-        row.get("name"): row
-        for row in (listed if isinstance(listed, list) else ())
-        if isinstance(row, dict)
-    }
+    rows = {row.get("name"): row for row in _rows(status)}
     return {server.name: _finding(server, rows.get(server.name, {})) for server in servers}
 
 
@@ -79,13 +80,32 @@ class McpConnection:
         self._turn = turn
         self._record = record
         self.seconds = timeout + SPARE_SECONDS
+        self.brought = [server for server in turn.mcp_servers if server.brought]
 
     @property
     def requests(self) -> list[Frame]:
-        """Return the control requests that connect the servers and ask how they fare."""
+        """Return the control requests that connect the servers and ask how they fare.
+
+        A process that had a caller's server before asks for its tools again only if the server was
+        gone in between.
+        """
         functions = bool(mcp_functions(self._turn))
-        connect = connect_request(self._turn.mcp_servers, functions=functions)
-        return [control(CONNECT, connect), control(STATUS, {"subtype": "mcp_status"})]
+        servers = self._turn.mcp_servers
+        own = [server for server in servers if not server.brought]
+        sets = [own, servers] if self.brought else [servers]
+        connect = [connect_request(each, functions=functions) for each in sets]
+        return [*(control(CONNECT, request) for request in connect), ASK_STATUS]
+
+    def is_pending(self, answers: Mapping[str, Any]) -> bool:
+        """Say whether Claude Code is still to list the tools of a server that the caller brings.
+
+        It answers before it has asked such a server, and after it has connected all others.
+        """
+        names = {server.name for server in self.brought}
+        return any(
+            row.get("name") in names and row.get("status") == "pending"
+            for row in _rows(answers.get(STATUS) or {})
+        )
 
     def settings(self, answers: Mapping[str, Any]) -> list[Frame]:
         """Return the turn's settings, by the *answers* to the requests.
@@ -95,7 +115,8 @@ class McpConnection:
         servers = self._turn.mcp_servers
         findings = read_findings(servers, answers.get(STATUS) or {})
         for server in servers:
-            self._record(server, findings[server.name])
+            if not server.brought:
+                self._record(server, findings[server.name])
         for server in servers:
             if findings[server.name].error:
                 raise _failure(server, findings[server.name])
@@ -108,7 +129,7 @@ class McpConnection:
     def give_up(self) -> McpServerFailed:
         """Return the error for a process that does not answer in time."""
         servers = self._turn.mcp_servers
-        if len(servers) == 1:
+        if len(servers) == 1 and not servers[0].brought:
             self._record(servers[0], NO_ANSWER)
         names = ", ".join(repr(server.name) for server in servers)
         one_of = "" if len(servers) == 1 else "one of "
@@ -117,6 +138,19 @@ class McpConnection:
             "(MCP_TIMEOUT).",
             retry=False,
         )
+
+
+def _rows(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the servers in the answer to mcp_status."""
+    listed = status.get("mcpServers")
+    for row in listed if isinstance(listed, list) else ():
+        if isinstance(row, dict):
+            yield row
+
+
+def _through_gateway(name: str) -> Frame:
+    """Return the configuration of a server that Claude Code asks through its pipes."""
+    return {"type": "sdk", "name": name}
 
 
 def _finding(server: McpServer, row: Mapping[str, Any]) -> Finding:

@@ -50,10 +50,15 @@ class FunctionServer:
                 return None
             case _:
                 result = {}
-        reply = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
-        answer = {"subtype": "success", "request_id": frame["request_id"]}
-        response = {**answer, "response": {"mcp_response": reply}}
-        return {"type": "control_response", "response": response}
+        return reply(frame, result)
+
+
+def reply(frame: Frame, result: Frame) -> Frame:
+    """Return the answer with this *result* to a request to an MCP server."""
+    message = {"jsonrpc": "2.0", "id": frame["request"]["message"].get("id"), "result": result}
+    answer = {"subtype": "success", "request_id": frame["request_id"]}
+    response = {**answer, "response": {"mcp_response": message}}
+    return {"type": "control_response", "response": response}
 
 
 def mcp_functions(turn: Turn) -> tuple[Function, ...]:
@@ -62,7 +67,7 @@ def mcp_functions(turn: Turn) -> tuple[Function, ...]:
 
 
 def asks_server(frame: Frame) -> bool:
-    """Say whether *frame* is a request to the MCP server."""
+    """Say whether *frame* is a request to an MCP server in the gateway."""
     request = frame.get("request") or {}
     return frame["type"] == "control_request" and request.get("subtype") == "mcp_message"
 

@@ -1,0 +1,101 @@
+"""The MCP servers that a turn's caller brings: Claude Code asks them through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from wrapper.services.claude.protocol.frames import Frame
+from wrapper.services.claude.protocol.mcp_server import reply
+from wrapper.services.mcp_client.session import McpSession
+from wrapper.services.tools.mcp import McpServer
+
+Send = Callable[[Frame], Awaitable[None]]
+
+# Claude Code asks for several calls at once, but not for so many.
+MOST_CALLS = 32
+
+
+class BroughtServers:
+    """Connects *servers* for a turn, and answers what Claude Code asks of them with *send*.
+
+    So the servers' URLs and headers reach neither Claude Code nor anything that it starts. Each
+    server has *seconds* to connect, and *call_seconds* for a call.
+    """
+
+    def __init__(
+        self, servers: Iterable[McpServer], send: Send, seconds: float, call_seconds: float
+    ):
+        self.sessions = {
+            server.name: McpSession(server, seconds, call_seconds) for server in servers
+        }
+        self._send = send
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Connect all servers. Raises McpServerFailed."""
+        opening = [asyncio.create_task(session.open()) for session in self.sessions.values()]
+        try:
+            await asyncio.gather(*opening)
+        finally:
+            for task in opening:
+                task.cancel()
+
+    async def answer(self, frame: Frame) -> bool:
+        """Answer *frame* if it asks one of these servers, and say whether it does.
+
+        Calls are answered later.
+        """
+        request = frame["request"]
+        session = self.sessions.get(request.get("server_name"))
+        if session is None:
+            return False
+        message = request["message"]
+        if message.get("method") == "tools/call" and len(self._calls) < MOST_CALLS:
+            task = asyncio.create_task(self._call(session, frame))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        else:
+            await self._send(reply(frame, _result_of(session, message)))
+        return True
+
+    async def close(self) -> None:
+        """Give up calls that still run, and end the sessions."""
+        for call in self._calls:
+            call.cancel()
+        if not self.sessions:
+            return
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        await asyncio.gather(*(session.close() for session in self.sessions.values()))
+
+    async def _call(self, session: McpSession, frame: Frame) -> None:
+        params = frame["request"]["message"].get("params") or {}
+        arguments = params.get("arguments")
+        result = await session.call(
+            str(params.get("name")), arguments if isinstance(arguments, dict) else {}
+        )
+        await self._send(reply(frame, result))
+
+
+def _result_of(session: McpSession, message: Frame) -> dict[str, Any]:
+    """Return the result of a request that the server need not be asked for."""
+    match message.get("method"):
+        case "initialize":
+            version = (message.get("params") or {}).get("protocolVersion")
+            info = {"name": session.server.name, "version": "1"}
+            shown = {"instructions": session.instructions} if session.instructions else {}
+            capabilities: dict[str, Any] = {"tools": {}}
+            return {
+                "protocolVersion": version,
+                "capabilities": capabilities,
+                "serverInfo": info,
+                **shown,
+            }
+        case "tools/list":
+            usable = [tool for tool in session.tools if session.server.permits(tool["name"])]
+            return {"tools": usable}
+        case "tools/call":
+            return {"content": [{"type": "text", "text": "too many calls"}], "isError": True}
+        case _:
+            return {}

@@ -1,0 +1,185 @@
+"""A session with an MCP server that a caller brings, for the time of one turn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from mcp import ClientSession, McpError, types
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import ValidationError
+
+from wrapper.errors import McpServerFailed
+from wrapper.json_text import Json
+from wrapper.services.mcp_client.log_filter import drop_logs
+from wrapper.services.mcp_client.transport import CONNECT_SECONDS, CheckedTransport
+from wrapper.services.tools.mcp import McpServer
+from wrapper.version import __version__
+
+# A server is told that its session has ended, but nobody waits long for its answer.
+CLOSE_SECONDS = 1.0
+# Of the list of tools. A longer list is cut.
+MOST_PAGES = 8
+LONGEST_ERROR = 1000
+TOO_LATE = "it did not connect in time (MCP_TIMEOUT)"
+NOT_UNDERSTOOD = "its answer cannot be understood"
+
+
+class McpSession:
+    """Connects to *server* within *seconds*; a call of a tool takes up to *call_seconds*.
+
+    Once it is open, `tools` are the server's, as it lists them, and `instructions` are its own. It
+    must be closed.
+    """
+
+    def __init__(self, server: McpServer, seconds: float, call_seconds: float):
+        self.server = server
+        self.tools: list[Json] = []
+        self.instructions = ""
+        self._seconds = seconds
+        self._call_seconds = call_seconds
+        self._transport = CheckedTransport(server)
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._session: ClientSession | None = None
+
+    async def open(self) -> None:
+        """Connect, and list the tools. Raises McpServerFailed."""
+        self._transport = CheckedTransport(self.server)
+        ready = asyncio.Event()
+        self._task = task = asyncio.create_task(self._serve(ready))
+        waiting = asyncio.create_task(ready.wait())
+        try:
+            await asyncio.wait(
+                {task, waiting}, timeout=self._seconds, return_when="FIRST_COMPLETED"
+            )
+        finally:
+            waiting.cancel()
+        if not ready.is_set():
+            raise self._failure(NOT_UNDERSTOOD if task.done() else TOO_LATE)
+
+    async def call(self, tool: str, arguments: Any) -> Json:
+        """Return the result of calling *tool*. What goes wrong is a result for the model, too."""
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                if self._task is None or self._task.done():
+                    await self.open()
+                return await self._call(tool, arguments)
+        except TimeoutError:
+            return self._error("it did not answer in time (MCP_TOOL_TIMEOUT)")
+        except McpError as error:
+            return _result(error.error.message[:LONGEST_ERROR])
+        except ValidationError:
+            return self._error(NOT_UNDERSTOOD)
+        except McpServerFailed as error:
+            return _result(error.message)
+
+    async def close(self) -> None:
+        """End the session, without waiting long for the server."""
+        self._closing.set()
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _serve(self, ready: asyncio.Event) -> None:
+        """Keep the session open until it is closed or fails.
+
+        What the libraries open has to be closed in the task that has opened it.
+        """
+        drop_logs()
+        try:
+            async with AsyncExitStack() as stack:
+                read, write = await self._connect(stack)
+                session = ClientSession(
+                    read,
+                    write,
+                    client_info=types.Implementation(
+                        name="claude-code-gateway", version=__version__
+                    ),
+                )
+                self._session = await stack.enter_async_context(session)
+                self.instructions = (await session.initialize()).instructions or ""
+                self.tools = await self._list(session)
+                ready.set()
+                await self._closing.wait()
+        except Exception:  # noqa: S110 - open() and call() say so, by what the transport knows
+            pass
+
+    async def _connect(self, stack: AsyncExitStack) -> Any:
+        """Return the streams from and to the server."""
+        config = self.server.config
+        if self.server.kind == "sse":
+            streams = sse_client(
+                config["url"],
+                headers=dict(config["headers"]),
+                httpx_client_factory=lambda headers=None, **_: self._client(headers),
+            )
+            return await stack.enter_async_context(streams)
+        client = await stack.enter_async_context(self._client(config["headers"]))
+        opened = streamable_http_client(config["url"], http_client=client)
+        return (await stack.enter_async_context(opened))[:2]
+
+    def _client(self, headers: Any) -> httpx.AsyncClient:
+        # The session's own deadlines say how long an answer may take.
+        timeout = httpx.Timeout(CONNECT_SECONDS, read=None)
+        return httpx.AsyncClient(
+            transport=self._transport, headers=headers, timeout=timeout, trust_env=False
+        )
+
+    async def _list(self, session: ClientSession) -> list[Json]:
+        """Return all tools. Their schemas are used by Claude Code alone."""
+        tools: list[Json] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            params = types.PaginatedRequestParams(cursor=cursor)
+            request = types.ClientRequest(types.ListToolsRequest(params=params))
+            page = _as_sent(await session.send_request(request, types.Result))
+            types.ListToolsResult.model_validate(page)
+            tools += page["tools"]
+            cursor = page.get("nextCursor")
+            if not cursor:
+                break
+        return tools
+
+    async def _call(self, tool: str, arguments: Any) -> Json:
+        assert self._session is not None and self._task is not None  # noqa: S101, PT018
+        params = types.CallToolRequestParams(name=tool, arguments=arguments)
+        request = types.ClientRequest(types.CallToolRequest(params=params))
+        calling = asyncio.create_task(
+            self._session.send_request(request, types.Result, timedelta(seconds=self._call_seconds))
+        )
+        try:
+            await asyncio.wait({calling, self._task}, return_when="FIRST_COMPLETED")
+            if calling.done():
+                result = _as_sent(calling.result())
+                types.CallToolResult.model_validate(result)
+                return result
+        finally:
+            calling.cancel()
+            await asyncio.wait({calling})
+        return self._error("it ended, or closed the connection")
+
+    def _error(self, failure: str) -> Json:
+        return _result(self._failure(failure).message)
+
+    def _failure(self, failure: str) -> McpServerFailed:
+        """Return the error for *failure*, or for what the transport knows better."""
+        why = self._transport.failure or failure
+        name = self.server.name
+        return McpServerFailed(f"The MCP server {name!r} cannot be used: {why}.", retry=False)
+
+
+def _as_sent(result: types.Result) -> Json:
+    """Return *result* unchanged: a model of its own type would leave something out or add it."""
+    return result.model_dump(by_alias=True, exclude_unset=True)
+
+
+def _result(text: str) -> Json:
+    """Return the result of a call that failed."""
+    return {"content": [{"type": "text", "text": text}], "isError": True}

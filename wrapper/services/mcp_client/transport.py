@@ -1,0 +1,146 @@
+"""The HTTP transport to one MCP server: checks each address before it connects to it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from functools import cache
+
+import httpx
+
+from wrapper.services.mcp_client.addresses import UnusableAddress, resolve
+from wrapper.services.tools.mcp import McpServer
+
+# What a server may send in an answer. Over sse, all answers of a turn are one.
+LONGEST_ANSWER = 4 * 1024**2
+# More than any turn needs. A server can make its client ask again.
+MOST_REQUESTS = 1000
+MOST_CONNECTIONS = 8
+MOST_ADDRESSES = 4
+CONNECT_SECONDS = 5.0
+_REDIRECTS = range(300, 400)
+_REFUSED = (401, 403, 407)
+
+
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """Sends requests to the host of *server*, and to no other.
+
+    Before each request it resolves the host, and connects to an address that it has checked. So it
+    does not matter whether the host has other addresses a moment later. TLS verifies the host's
+    name all the same. `failure` says why the last request failed. *inner* makes the connections.
+    """
+
+    def __init__(self, server: McpServer, inner: httpx.AsyncBaseTransport | None = None):
+        self._host = httpx.URL(server.config["url"]).host
+        self._private = server.private
+        self._streams = server.kind == "sse"
+        self._inner = inner or _connections()
+        self._requests = 0
+        self.failure = ""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response. Raises httpx.TransportError, and then `failure` says why."""
+        self._requests += 1
+        if self._requests > MOST_REQUESTS:
+            raise self._failed("it makes its client ask too often")
+        if request.url.host != self._host:
+            raise self._failed("it redirects to another host")
+        if self._asks_for_messages(request):
+            return httpx.Response(405, request=request)
+        response = await self._send(request)
+        self.failure = _fault(response)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise self._failed("it compresses its answers, which may be of any length then")
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
+        response.stream = _BoundedStream(stream, self)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def overflow(self) -> httpx.TransportError:
+        """Return the error for an answer that is too long."""
+        return self._failed("its answer is too long")
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send *request* to the first of the host's addresses that takes a connection."""
+        url, error = request.url, self._failed("its host name has no address")
+        request.extensions = {**request.extensions, "sni_hostname": url.host}
+        request.headers["Accept-Encoding"] = "identity"
+        for address in (await self._resolve(url))[:MOST_ADDRESSES]:
+            request.url = url.copy_with(host=address)
+            try:
+                return await self._inner.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as failed:
+                error = self._failed(_reason(failed))
+            except httpx.TransportError:
+                raise self._failed("it closed the connection") from None
+            finally:
+                request.url = url
+        raise error
+
+    async def _resolve(self, url: httpx.URL) -> list[str]:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            return await resolve(url.host, port, private=self._private)
+        except UnusableAddress as error:
+            raise self._failed(str(error)) from None
+
+    def _asks_for_messages(self, request: httpx.Request) -> bool:
+        """Say whether *request* opens a stream of what the server says unasked: of no use here."""
+        resumes = "last-event-id" in request.headers
+        return request.method == "GET" and not (self._streams or resumes)
+
+    def _failed(self, failure: str) -> httpx.TransportError:
+        self.failure = failure
+        return httpx.TransportError(failure)
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    """The body of an answer, up to LONGEST_ANSWER bytes."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, transport: CheckedTransport):
+        self._stream = stream
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = LONGEST_ANSWER
+        async for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                raise self._transport.overflow()
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _connections() -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(max_connections=MOST_CONNECTIONS)
+    return httpx.AsyncHTTPTransport(verify=_ssl_context(), trust_env=False, limits=limits)
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """Return the context with the certificates that are trusted, which takes long to read."""
+    return httpx.create_ssl_context()
+
+
+def _fault(response: httpx.Response) -> str:
+    """Return what is wrong with the status of *response*, empty if nothing is."""
+    status = response.status_code
+    if status in _REDIRECTS:
+        return f"it redirects ({status})"
+    if status in _REFUSED:
+        return f"it refused the login ({status})"
+    return "" if status < 400 else f"it answered with the status {status}"
+
+
+def _reason(error: Exception) -> str:
+    if "CERTIFICATE" in str(error):
+        return "its certificate cannot be verified"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "nothing answers at its address"
+    return "nothing listens at its address"
