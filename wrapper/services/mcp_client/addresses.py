@@ -6,8 +6,8 @@ import asyncio
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
-# Relays from IPv4 to 6to4, which Python counts as global.
-_RELAYS = IPv4Network("192.88.99.0/24")
+# Some versions of Python count these as global: protocol assignments, and relays to 6to4.
+_NOT_GLOBAL_V4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 # All global IPv6 addresses are of this network. What embeds an IPv4 address is outside of it
 # (IPv4-mapped, NAT64), save for what follows.
 _GLOBAL = IPv6Network("2000::/3")
@@ -32,7 +32,7 @@ def is_public(address: str) -> bool:
     if not ip.is_global or ip.is_multicast or ip.is_reserved:
         return False
     if isinstance(ip, IPv4Address):
-        return ip not in _RELAYS
+        return not any(ip in network for network in _NOT_GLOBAL_V4)
     return ip in _GLOBAL and not any(ip in network for network in _NOT_GLOBAL)
 
 

@@ -118,18 +118,26 @@ class McpSession:
             streams = sse_client(
                 config["url"],
                 headers=dict(config["headers"]),
-                httpx_client_factory=lambda headers=None, **_: self._client(headers),
+                httpx_client_factory=self._client,
             )
             return await stack.enter_async_context(streams)
         client = await stack.enter_async_context(self._client(config["headers"]))
         opened = streamable_http_client(config["url"], http_client=client)
         return (await stack.enter_async_context(opened))[:2]
 
-    def _client(self, headers: Any) -> httpx.AsyncClient:
-        # The session's own deadlines say how long an answer may take.
-        timeout = httpx.Timeout(CONNECT_SECONDS, read=None)
+    def _client(
+        self,
+        headers: dict[str, str] | None = None,
+        timeout: httpx.Timeout | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> httpx.AsyncClient:
+        """Return a client with no *timeout* for an answer: the session has its own deadlines."""
         return httpx.AsyncClient(
-            transport=self._transport, headers=headers, timeout=timeout, trust_env=False
+            transport=self._transport,
+            headers=headers,
+            timeout=httpx.Timeout(CONNECT_SECONDS, read=None),
+            auth=auth,
+            trust_env=False,
         )
 
     async def _list(self, session: ClientSession) -> list[Json]:

@@ -66,7 +66,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Send *request* to the first of the host's addresses that takes a connection."""
-        url, error = request.url, self._failed("its host name has no address")
+        url = request.url
+        error: httpx.TransportError | None = None
         request.extensions = {**request.extensions, "sni_hostname": url.host}
         request.headers["Accept-Encoding"] = "identity"
         for address in (await self._resolve(url))[:MOST_ADDRESSES]:
@@ -79,7 +80,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
                 raise self._failed("it closed the connection") from None
             finally:
                 request.url = url
-        raise error
+        raise error or self._failed("its host name has no address")
 
     async def _resolve(self, url: httpx.URL) -> list[str]:
         port = url.port or (443 if url.scheme == "https" else 80)
