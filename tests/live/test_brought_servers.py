@@ -32,7 +32,7 @@ FAULTS = {
     "many": "offers 1000 tools",
     "silent": "did not connect in time",
     "garbage": "did not connect in time",
-    "html": "cannot be understood",
+    "html": "neither JSON nor a stream",
     "flood": "its answer is too long",
     "compressed": "it compresses its answers",
     "redirects": "it redirects (307)",

@@ -20,6 +20,7 @@ MOST_ADDRESSES = 4
 CONNECT_SECONDS = 5.0
 _REDIRECTS = range(300, 400)
 _REFUSED = (401, 403, 407)
+_UNDERSTOOD = ("application/json", "text/event-stream")
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
@@ -49,6 +50,9 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             return httpx.Response(405, request=request)
         response = await self._send(request)
         self.failure = _fault(response)
+        if self.failure and response.status_code == 200:
+            await response.aclose()
+            raise self._failed(self.failure)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise self._failed("it compresses its answers, which may be of any length then")
@@ -131,7 +135,9 @@ def _ssl_context() -> ssl.SSLContext:
 
 def _fault(response: httpx.Response) -> str:
     """Return what is wrong with the status of *response*, empty if nothing is."""
-    status = response.status_code
+    status, kind = response.status_code, response.headers.get("content-type", "").lower()
+    if status == 200 and not kind.startswith(_UNDERSTOOD):
+        return "its answer is neither JSON nor a stream of events"
     if status in _REDIRECTS:
         return f"it redirects ({status})"
     if status in _REFUSED:

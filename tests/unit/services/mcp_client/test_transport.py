@@ -19,6 +19,7 @@ from wrapper.services.mcp_client.transport import (
 )
 from wrapper.services.tools.mcp import McpServer
 
+JSON = {"Content-Type": "application/json"}
 URL = "https://mcp.example.com/mcp"
 
 
@@ -35,7 +36,7 @@ class Resolver:
 class Inner(httpx.AsyncBaseTransport):
     """Notes the URLs that are connected to, and answers with *respond*."""
 
-    def __init__(self, respond=lambda request: httpx.Response(200, text="ok")):
+    def __init__(self, respond=lambda request: httpx.Response(200, json="ok")):
         self.connected: list[tuple[str, str]] = []
         self._respond = respond
 
@@ -76,7 +77,7 @@ def test_connects_to_the_checked_address(monkeypatch):
     monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
     inner = Inner()
     (response,) = run(CheckedTransport(server(), inner), ("POST", URL))
-    assert response.text == "ok"
+    assert response.json() == "ok"
     assert inner.connected == [("8.8.8.8", "mcp.example.com")]
 
 
@@ -89,7 +90,7 @@ def test_dns_that_changes(monkeypatch):
     async def main():
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
         async with httpx.AsyncClient(transport=checked, trust_env=False) as client:
-            assert (await client.post(URL)).text == "ok"
+            assert (await client.post(URL)).json() == "ok"
             with pytest.raises(httpx.TransportError):
                 await client.post(URL)
 
@@ -107,12 +108,12 @@ def test_the_next_address(monkeypatch):
     def respond(request):
         if request.url.host == "8.8.8.8":
             raise httpx.ConnectError("refused")
-        return httpx.Response(200, text="ok")
+        return httpx.Response(200, json="ok")
 
     monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8", "1.1.1.1"]))
     inner = Inner(respond)
     (response,) = run(CheckedTransport(server(), inner), ("POST", URL))
-    assert response.text == "ok"
+    assert response.json() == "ok"
     assert [address for address, _ in inner.connected] == ["8.8.8.8", "1.1.1.1"]
 
 
@@ -133,7 +134,8 @@ def test_other_hosts(monkeypatch, url):
 @pytest.mark.parametrize(
     ("response", "failure"),
     [
-        (httpx.Response(200), ""),
+        (httpx.Response(200, json={}), ""),
+        (httpx.Response(200, text="<p>"), "its answer is neither JSON nor a stream of events"),
         (
             httpx.Response(302, headers={"Location": "http://169.254.169.254/"}),
             "it redirects (302)",
@@ -154,12 +156,14 @@ def test_statuses(monkeypatch, response, failure):
     ("response", "failure"),
     [
         (
-            httpx.Response(200, stream=httpx.ByteStream(b"x" * (LONGEST_ANSWER + 1))),
+            httpx.Response(200, headers=JSON, stream=httpx.ByteStream(b"x" * (LONGEST_ANSWER + 1))),
             "its answer is too long",
         ),
         (
             httpx.Response(
-                200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"\x1f\x8b")
+                200,
+                headers={**JSON, "Content-Encoding": "gzip"},
+                stream=httpx.ByteStream(b"\x1f\x8b"),
             ),
             "it compresses its answers, which may be of any length then",
         ),
@@ -200,9 +204,10 @@ def test_what_a_server_says_unasked(monkeypatch, kind, headers, connects):
 class _Hello(BaseHTTPRequestHandler):
     def do_POST(self):
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "2")
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(b"{}")
 
     def log_message(self, *_):
         """Log nothing."""
