@@ -20,7 +20,7 @@ LONGEST_HEADER = 8192
 LONGEST_URL = 2048
 # Strict, so that all programs that read the URL find the same host in it.
 _URL = re.compile(
-    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?(?:[/?][!-\[\]-~]*)?"
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?(?:[/?][!$-\[\]-~]*)?"
 )
 # The gateway sets these itself.
 _OWN_HEADERS = frozenset(

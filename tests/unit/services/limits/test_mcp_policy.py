@@ -180,3 +180,74 @@ def test_config_beyond_the_key(config, param):
     with pytest.raises((PermissionDenied, InvalidRequest)) as caught:
         policy().check_config(config, alice, bounds_of(Settings(), alice))
     assert caught.value.param == param
+
+
+def brought(name="mine", url="https://mcp.example.com/mcp", **fields):
+    config = {"type": "http", "url": url, "headers": {}}
+    return McpServer(name, config, brought="claude.mcp_servers.0", **fields)
+
+
+def bring(server, principal=LOCAL, config=None, **settings):
+    """Return the server as it is granted, where the settings allow each host."""
+    settings = {"mcp_caller_hosts": ("*",), **settings}
+    request = TurnRequest(
+        HI, profile="agent", mcp_servers=(server.name,), brought_servers=(server,)
+    )
+    granted = policy(**settings).grant(request, "sonnet", principal, config or ToolConfig())
+    (own,) = granted.mcp_servers
+    assert {*own.rules} <= {*granted.permissions.allow}
+    return own
+
+
+def test_brought_servers():
+    """A request gets the server that it brings, where the settings and the key name its host."""
+    assert bring(brought()) == brought()
+    assert bring(brought(), key(mcp_hosts=("*.EXAMPLE.com",)), mcp_caller_hosts=("mcp.*",))
+    dotted = brought(url="https://MCP.example.com.:8443/")
+    assert bring(dotted, key(mcp_hosts=("mcp.example.com",)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "settings", "says"),
+    [
+        ({}, {"mcp_caller_hosts": ()}, "(MCP_CALLER_HOSTS)"),
+        ({}, {"mcp_caller_hosts": ("example.com",)}, "hosts example.com (MCP_CALLER_HOSTS)"),
+        ({"mcp_hosts": ()}, {}, "none (mcp_hosts)"),
+        ({"mcp_hosts": ("*.example.org",)}, {}, "hosts *.example.org (mcp_hosts)"),
+        ({"config": ToolConfig(mcp_servers=("mine",))}, {}, "no more than mine (mcp_servers)"),
+    ],
+)
+def test_brought_servers_on_other_hosts(limits, settings, says):
+    """A server elsewhere is a 403 that names the limit."""
+    with pytest.raises(PermissionDenied) as caught:
+        bring(brought(), key(**{"mcp_hosts": ("*",), **limits}), **settings)
+    assert caught.value.param == "claude.mcp_servers.0"
+    assert says in caught.value.message
+
+
+def test_brought_servers_in_a_session():
+    """A session whose tool config has MCP servers allows none that a request brings."""
+    with pytest.raises(PermissionDenied, match="session's tool config"):
+        bring(brought(), config=ToolConfig(mcp_servers=()))
+
+
+def test_private_hosts():
+    """Only a host that the settings name may have other addresses than public ones."""
+    settings = {"mcp_private_hosts": ("MCP.example.com", "*.example.org")}
+    assert bring(brought(), **settings).private
+    assert not bring(brought(url="https://a.example.org/"), **settings).private
+
+
+def test_brought_servers_with_a_known_name():
+    """A server cannot have the name of one that the caller may use, which it would replace."""
+    with pytest.raises(InvalidRequest, match="another name"):
+        bring(brought("docs"))
+    assert bring(brought("docs"), key(mcp_hosts=("*",)))
+
+
+def test_rules_for_brought_servers():
+    """A key's lists and rules narrow a brought server as they do others."""
+    limited = key(mcp_hosts=("*",), tools=("mcp__mine__a",), disallowed_tools=("mcp__mine__b",))
+    assert bring(brought(), limited).tools == ("a",)
+    assert bring(brought(tools=("b", "c")), limited).tools == ()
+    assert bring(brought(), limited).denied == ("b",)

@@ -7,6 +7,7 @@ import pytest
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.request import TurnRequest
 from wrapper.services.sessions.options import Options, options_of
+from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import Function
 
 HI = (ChatMessage("user", ("Hi",)),)
@@ -80,3 +81,10 @@ def test_nothing_kept():
     """The first request of a session stays unchanged."""
     asked = TurnRequest(HI, **SET)
     assert Options().fill(asked) is asked
+
+
+def test_brought_servers_are_not_kept():
+    """A server that the first request brings is for that request alone."""
+    brought = McpServer("mine", {"type": "http", "url": "http://a"}, brought="x")
+    request = TurnRequest(HI, mcp_servers=("docs", "mine"), brought_servers=(brought,))
+    assert options_of(request, "agent").mcp_servers == ("docs",)

@@ -149,3 +149,46 @@ def test_nothing_for_the_log():
         assert SECRET not in json.dumps(without_secrets(frame))
     other = {"type": "control_response", "response": {"request_id": "settings"}}
     assert without_secrets(other) is other
+
+
+MINE = McpServer(
+    "mine", {"type": "http", "url": "http://b", "headers": {"A": SECRET}}, brought="tools.0"
+)
+
+
+def test_requests_for_brought_servers():
+    """Claude Code gets nothing of a server that the caller brings but its name.
+
+    The set without it comes first, so that a process asks for its tools in each turn.
+    """
+    requests = McpConnection(turn_with(DOCS, MINE), 1.0, print).requests
+    first, second, status = (frame["request"] for frame in requests)
+    assert first["servers"] == {"docs": DOCS.config}
+    assert second["servers"] == {"docs": DOCS.config, "mine": {"type": "sdk", "name": "mine"}}
+    assert status == {"subtype": "mcp_status"}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "pending"),
+    [
+        ({"docs": "connected", "mine": "pending"}, True),
+        ({"docs": "pending", "mine": "connected"}, False),
+        ({"mine": "failed"}, False),
+        ({}, False),
+    ],
+)
+def test_pending(statuses, pending):
+    """Only a server that the caller brings may still be pending when Claude Code answers."""
+    rows = [{"name": name, "status": status} for name, status in statuses.items()]
+    connection = McpConnection(turn_with(DOCS, MINE), 1.0, print)
+    assert connection.is_pending({STATUS: {"mcpServers": rows}}) is pending
+
+
+def test_brought_servers_are_not_recorded():
+    """What is found of a caller's server is nobody else's business."""
+    recorded = []
+    rows = [row(DOCS, "a"), row(MINE, "b")]
+    settings_of(turn_with(DOCS, MINE), *rows, record=lambda server, _: recorded.append(server))
+    assert recorded == [DOCS]
+    McpConnection(turn_with(MINE), 1.0, lambda server, _: recorded.append(server)).give_up()
+    assert recorded == [DOCS]
