@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from wrapper.cli import commands
+from wrapper.console.blueprint import send_browsers
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
 from wrapper.routes.error_handlers import register_error_handlers
@@ -47,6 +48,9 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
         build_root(gateway.guard, metered=gateway.prometheus_metrics is not None)
     )
     gateway.init_app(app, PREFIX)
+    gateway.init_console(app)
+    if gateway.settings.console:
+        send_browsers(app)
     app.cli.add_command(commands.group)
     paths = PathCorrection(app.wsgi_app, PREFIX, RESOURCES)
     app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from wrapper import host, prometheus, start_checks
 from wrapper.auth.guard import Authenticate, Guard, cors_origins
 from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
+from wrapper.console import blueprint as console
 from wrapper.engines import build_engine
 from wrapper.errors import UnknownUrl
 from wrapper.mcp_config import Servers, open_mcp_config
@@ -130,6 +131,14 @@ class Gateway:
             self.allow_origins(blueprint)
             app.register_blueprint(blueprint, url_prefix=url_prefix)
         app.wsgi_app = SingleSlashes(app.wsgi_app, url_prefix)  # type: ignore[method-assign]
+
+    def init_console(self, app: Flask, url_prefix: str = "/console") -> None:
+        """Serve the web console under *url_prefix* of *app*, after `init_app`.
+
+        With CONSOLE=false it is not served.
+        """
+        if self.settings.console:
+            console.mount(app, self.settings, self.guard, url_prefix)
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Make *target* send CORS headers to the origins that may call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable
@@ -26,6 +27,8 @@ class Keys(Protocol):
     """A set of keys, each with its holder."""
 
     def find(self, sent: bytes, /) -> Principal | None: ...
+
+    def named(self, name: str, /) -> tuple[Principal, str] | None: ...
 
 
 class Request(Protocol):
@@ -80,9 +83,21 @@ class Guard:
             return LOCAL
         return self._identify(request) if needs_key else None
 
+    def holder(self, sent: bytes) -> Principal | None:
+        """Return the holder of a key. Both comparisons always run, to take the same time."""
+        holder = self._keys.find(sent) if self._keys else None
+        is_default = hmac.compare_digest(sent, self._key)
+        return self._default if self._key and is_default else holder
+
+    def named(self, name: str) -> tuple[Principal, str] | None:
+        """Return who has this *name* now, with the hash of their key, or None."""
+        if self._key and name == self._default.name:
+            return self._default, hashlib.sha256(self._key).hexdigest()
+        return self._keys.named(name) if self._keys else None
+
     def _identify(self, request: Request) -> Principal:
         sent = _sent_key(request.headers)
-        principal = self._authenticate(request) if self._authenticate else self._holder(sent)
+        principal = self._authenticate(request) if self._authenticate else self.holder(sent)
         if principal is None:
             raise self._invalid_key(sent)
         if self._authenticate and principal.name in RESERVED:
@@ -100,12 +115,6 @@ class Guard:
             "'x-api-key: KEY' or 'api-key: KEY'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-
-    def _holder(self, sent: bytes) -> Principal | None:
-        """Return the holder of the key. Both comparisons always run, to take the same time."""
-        holder = self._keys.find(sent) if self._keys else None
-        is_default = hmac.compare_digest(sent, self._key)
-        return self._default if self._key and is_default else holder
 
     def _check_local(self, headers: Headers, host: str) -> None:
         """Refuse what a foreign web page can send: with another Host, or across sites."""

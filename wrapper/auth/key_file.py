@@ -68,6 +68,13 @@ class KeyFile:
                 holder = principal
         return holder
 
+    def named(self, name: str) -> tuple[Principal, str] | None:
+        """Return the holder of this name with the hash of their key, or None."""
+        for digest, principal in self._file.value().items():
+            if principal.name == name:
+                return principal, digest
+        return None
+
     def principals(self) -> tuple[Principal, ...]:
         """Return the holders of keys, in the file's order."""
         return tuple(self._file.value().values())

@@ -217,6 +217,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     resources.return_large_blocks()
     resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_PER_TURN * worker.cfg.threads)
     gateway.lifecycle.draining = lambda: worker.draining
+    gateway.lifecycle.workers = worker.cfg.workers
     worker.busy = gateway.admission.busy
     worker.client_timeout = gateway.settings.client_timeout
 

@@ -57,6 +57,7 @@ class Settings:
         "Web origins that may call: a comma-separated or JSON list, or none. Default: * (all) "
         "with a key, none without one. The first label of a host, and a port, may be *.",
     )
+    console: bool = flag(True, "Whether the web console is served at /console.")
     wrapper_engine: str = text(
         "claude",
         "The engine: claude, or the name of one that an installed package offers.",

@@ -217,6 +217,10 @@ class Keys:
     def find(self, sent):
         return self.holders.get(sent)
 
+    def named(self, name):
+        known = {holder.name: (holder, repr(key)) for key, holder in self.holders.items()}
+        return known.get(name)
+
 
 def ask(guard, sent, needs_key=True, host="gateway.example"):
     return guard.check(SimpleNamespace(headers=Headers(sent), host=host), needs_key)

@@ -12,13 +12,15 @@ log = logging.getLogger(__name__)
 class Lifecycle:
     """Says whether a gateway drains, and tells its server that its engine must not serve.
 
-    The server may set both attributes: `draining` says whether it shuts down, and `on_refusal` is
+    The server may set the attributes: `draining` says whether it shuts down, and `on_refusal` is
     called once, with the reason, in a thread of the engine's. By default it logs the reason.
+    `workers` is the number of processes that serve at the same address.
     """
 
     def __init__(self) -> None:
         self.draining: Callable[[], bool] = lambda: False
         self.on_refusal: Callable[[str], None] = _log_refusal
+        self.workers = 1
         self._drained = threading.Event()
         self._refused = threading.Lock()
 

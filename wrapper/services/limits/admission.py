@@ -23,10 +23,21 @@ RECENT = 50
 LONGEST_RETRY = 60
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """A request that runs `turns`, or waits to, for so many `seconds` by now."""
+
+    owner: str
+    turns: int
+    runs: bool
+    seconds: float
+
+
 @dataclass(eq=False)
 class _Request:
     turns: int
     principal: Principal
+    entered: float
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
     refusal: ApiError | None = None
@@ -66,6 +77,16 @@ class Admission:
             running, waiting = _turns(self._running), len(self._waiting())
         return {"running": running, "waiting": waiting, "places": self._places}
 
+    def requests(self) -> list[Admitted]:
+        """Return the requests that run, those that have run longest first, and those that wait."""
+        now = self._clock()
+        with self._left:
+            running = sorted(self._running, key=lambda request: request.since)
+            waiting = sorted(self._waiting(), key=lambda request: request.entered)
+        return [_admitted(request, now, runs=True) for request in running] + [
+            _admitted(request, now, runs=False) for request in waiting
+        ]
+
     def busy(self) -> bool:
         """Say whether any request has places or waits for them."""
         with self._left:
@@ -93,7 +114,7 @@ class Admission:
         """
         if turns > self._places:
             raise _too_many(turns, self._places)
-        request = _Request(turns, principal)
+        request = _Request(turns, principal, self._clock())
         try:
             with self._left:
                 self._enter(request)
@@ -215,6 +236,11 @@ class Admission:
         now = self._clock()
         durations = self._durations or [now - request.since for request in self._running]
         return sum(durations) / len(durations) if durations else 0.0
+
+
+def _admitted(request: _Request, now: float, *, runs: bool) -> Admitted:
+    began = request.since if runs else request.entered
+    return Admitted(request.principal.name, request.turns, runs, now - began)
 
 
 def _turns(requests: Iterable[_Request]) -> int:

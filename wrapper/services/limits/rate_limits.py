@@ -21,6 +21,9 @@ from wrapper.settings import Settings, SettingsError
 STORE_SECONDS = 2
 # A key with few turns a minute may still read its models, sessions and usage.
 LEAST_READS = 60
+# An address may try so many keys a minute when it signs in to the console.
+SIGN_INS = RateLimitItemPerMinute(10)
+SIGN_IN_PAUSE = 60
 NAMES = {"requests": "requests", "tokens": "tokens", "reads": "requests without a turn"}
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,16 @@ class RateLimits:
         with self._reached(required=False):
             if not self._limiter.hit(limit, "reads", principal.name):
                 raise self._refusal("reads", limit, principal)
+
+    def sign_in(self, address: str) -> None:
+        """Count an attempt to sign in from *address*. Raises RateLimited."""
+        with self._reached(required=False):
+            if not self._limiter.hit(SIGN_INS, "sign-ins", address):
+                raise RateLimited(
+                    f"Your address has tried to sign in {SIGN_INS.amount} times within a minute; "
+                    f"try again in {SIGN_IN_PAUSE} s.",
+                    retry_after=SIGN_IN_PAUSE,
+                )
 
     def spend(self, principal: Principal, tokens: int) -> None:
         """Count *tokens* that were used. Raises Unavailable."""

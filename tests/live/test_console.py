@@ -1,0 +1,138 @@
+"""The console in a real browser, in front of the real gateway and the scripted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_selenium_python import Axe
+
+from tests.support.browser import DESKTOP, PHONE, Browser
+from tests.support.keyed_gateway import KeyedGateway
+from tests.support.server import eventually
+
+HOME = "/console"
+# One theme on each of the two sizes shows both.
+LOOKS = [pytest.param(DESKTOP, False, id="desktop"), pytest.param(PHONE, True, id="phone")]
+
+
+@pytest.fixture(scope="module")
+def keyed(_servers, tmp_path_factory) -> KeyedGateway:
+    """A gateway with the keys of an admin, eve, and of two callers."""
+    ceilings = {"eve": {"admin": True}, "ann": {"usd_per_day": 5}, "bob": {}}
+    return KeyedGateway(_servers, tmp_path_factory.mktemp("keys"), ceilings)
+
+
+@pytest.fixture(scope="module")
+def _browser(tmp_path_factory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(_browser: Browser) -> Iterator[Browser]:
+    """A browser without cookies, whose console must stay empty during the test."""
+    _browser.forget()
+    _browser.look()
+    yield _browser
+    assert _browser.complaints() == []
+
+
+@pytest.fixture
+def base(keyed: KeyedGateway) -> str:
+    return keyed.server.url.removesuffix("/v1")
+
+
+@pytest.fixture
+def sign_in(browser: Browser, keyed: KeyedGateway, base: str):
+    """Return a function that signs the owner of a key in."""
+
+    def sign_in(name: str, path: str = HOME) -> None:
+        browser.open(f"{base}{path}")
+        browser.fill("#key", keyed.keys[name])
+        browser.press("Sign in")
+        assert browser.shows("Sign out") or browser.has(".menu")
+
+    return sign_in
+
+
+def faults(browser: Browser) -> list[str]:
+    """Return what axe, a checker of accessibility, finds of serious faults on the page."""
+    axe = Axe(browser.driver)
+    axe.inject()
+    found = axe.run()["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+def test_sign_in(browser, sign_in, base, keyed):
+    """One signs in with a key, which the browser does not keep, and out again."""
+    browser.open(f"{base}/")
+    assert browser.shows("Use a key of this gateway")
+    browser.fill("#key", keyed.keys["ann"])
+    browser.press("Sign in")
+    assert browser.shows("Running turns", "ann", "Sign out")
+    kept = str(browser.cookies()) + browser.run(
+        "return JSON.stringify([localStorage, sessionStorage])"
+    )
+    assert keyed.keys["ann"] not in kept
+    assert browser.run("return document.cookie") == ""
+    (stolen,) = browser.cookies()
+    browser.press("Sign out")
+    assert browser.shows("Use a key of this gateway")
+    browser.set_cookie(stolen)
+    browser.open(f"{base}{HOME}")
+    assert browser.shows("Use a key of this gateway")
+
+
+def test_overview_follows(browser, sign_in, keyed):
+    """The overview shows a turn while it runs, without being loaded again."""
+    sign_in("eve")
+    browser.run("window.untouched = true")
+    with keyed.server.stream("[[deltas 200]] [[pause 0.2]]", headers=keyed.header("bob")) as stream:
+        next(iter(stream))
+        assert browser.shows("bob", "running")
+    assert eventually(lambda: "No turn is running" in browser.text())
+    assert browser.run("return window.untouched")
+
+
+def test_theme(browser, sign_in):
+    """The switch changes the theme, and the browser remembers it."""
+    sign_in("ann")
+    browser.press("Theme: system")
+    browser.press("Theme: light")
+    background = "return getComputedStyle(document.body).backgroundColor"
+    dark = browser.run(background)
+    browser.open(browser.url)
+    assert browser.run(background) == dark
+    browser.press("Theme: dark")
+    assert browser.run(background) != dark
+
+
+def test_framing(browser, base, tmp_path: Path):
+    """No page can put the console into a frame."""
+    page = tmp_path / "frame.html"
+    page.write_text(f'<iframe src="{base}{HOME}"></iframe>')
+    browser.open(page.as_uri())
+    assert any("frame-ancestors" in text or "refused" in text for text in browser.complaints())
+
+
+@pytest.mark.parametrize(("size", "dark"), LOOKS)
+def test_looks(browser, sign_in, base, size, dark):
+    """Every page fits its window and has no serious fault of accessibility, in both themes."""
+    browser.look(size, dark=dark)
+    browser.open(f"{base}{HOME}/sign-in")
+    assert faults(browser) == []
+    sign_in("eve")
+    for page in browser.run("return [...document.querySelectorAll('nav a')].map(a => a.href)"):
+        browser.open(page)
+        assert faults(browser) == [], page
+        widths = "return [document.documentElement.scrollWidth, innerWidth]"
+        wide, window = browser.run(widths)
+        assert wide <= window, page

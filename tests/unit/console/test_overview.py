@@ -1,0 +1,156 @@
+"""The overview: the gateway's state in plain words, and nobody else's turns."""
+
+import threading
+
+import pytest
+
+from tests.support.console_client import HOME, ConsoleClient
+from tests.support.scripted_server import DONE, ScriptedServer
+from wrapper.auth import key_editor
+from wrapper.console import live
+from wrapper.console.advice import problems_of, status_of
+from wrapper.services.events import Started, TextDelta
+
+ERROR = "it is broken; mend it"
+FAILURES = {
+    "login": {"login": {"status": "refused", "error": ERROR}},
+    "pool": {"pools": {"agent": {"status": "failing", "error": ERROR}}},
+    "machine": {"machine": {"status": "failing", "error": ERROR}},
+    "keys": {"keys": {"status": "failing", "error": ERROR}},
+    "MCP": {"mcp_config": {"status": "failing", "error": ERROR}},
+    "spending": {"usage": {"status": "failing", "unbooked": 3, "error": ERROR}},
+    "sessions": {"sessions": {"status": "failing", "error": ERROR}},
+    "responses": {"responses": {"status": "failing", "error": ERROR}},
+    "warm-up": {"warm_up": {"agent": {"status": "off", "error": ERROR}}},
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_problems(name):
+    """Whatever /health reports is explained, with the reason that says what to do."""
+    (problem,) = problems_of(FAILURES[name])
+    assert problem.title
+    assert problem.meaning
+    assert problem.why == ERROR
+
+
+def test_no_problems():
+    """A gateway that is well needs no attention."""
+    health = ScriptedServer().app.extensions["wrapper"].health()
+    assert problems_of(health) == []
+    assert status_of(health, draining=False).tone == "good"
+
+
+@pytest.mark.parametrize("status", ["ok", "starting", "degraded", "failing"])
+def test_status(status):
+    """Every status of /health has words; while the gateway shuts down, that comes first."""
+    assert status_of({"status": status}, draining=False).title
+    assert status_of({"status": status}, draining=True).title == "Shutting down"
+
+
+def test_problem_on_page(monkeypatch):
+    """The page shows what is wrong, as text."""
+    server = ScriptedServer()
+    broken = {"status": "failing", "error": "<script>alert(1)</script>"}
+    gateway = server.app.extensions["wrapper"]
+    health = gateway.health()
+    monkeypatch.setattr(gateway, "health", lambda: {**health, "sessions": broken})
+    page = ConsoleClient(server.app).open().text
+    assert "Sessions cannot be read or stored" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_first_step():
+    """While no turn runs, the page says how to send one, with a key where one is needed."""
+    assert (
+        "curl http://localhost/v1/chat/completions"
+        in ConsoleClient(ScriptedServer().app).open().text
+    )
+    person = ConsoleClient(ScriptedServer(api_key="sk-a").app)
+    person.sign_in("sk-a")
+    page = person.open().text
+    assert "YOUR_KEY" in page
+    assert "sk-a" not in page
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """A gateway in which a turn of bob's runs, and consoles of ann and of the admin eve."""
+    file = tmp_path / "keys.toml"
+    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
+    file.write_text(f"{file.read_text()}admin = true\n")
+    runs, may_end = threading.Event(), threading.Event()
+
+    def script(turn):
+        yield Started("scripted-model")
+        runs.set()
+        may_end.wait(60)
+        yield from (TextDelta("Hi"), DONE)
+
+    server = ScriptedServer(script=script, api_keys_file=str(file))
+    turn = threading.Thread(target=server.ask, args=({"x-api-key": keys["bob"]},))
+    turn.start()
+    assert runs.wait(60)
+    consoles = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
+    for name, console in consoles.items():
+        console.sign_in(keys[name])
+    yield consoles
+    may_end.set()
+    turn.join()
+
+
+def test_whose_turns(busy):
+    """An admin sees everybody's turns, and other callers see their own."""
+    assert "<td>bob</td>" in busy["eve"].open().text
+    page = busy["ann"].open().text
+    assert "bob" not in page
+    assert "No turn is running" in page
+
+
+# The live part
+
+
+def test_live():
+    """The stream begins with the state, as one event of HTML."""
+    console = ConsoleClient(ScriptedServer().app)
+    response = console.open(f"{HOME}/live")
+    assert response.mimetype == "text/event-stream"
+    event = next(iter(response.response)).decode()
+    response.close()
+    lines = event.removesuffix("\n\n").split("\n")
+    assert all(line.startswith("data: ") for line in lines)
+    assert "All is well" in event
+
+
+def test_live_ends_with_the_gateway():
+    """A stream ends when the gateway shuts down, so that it delays nothing."""
+    server = ScriptedServer()
+    response = ConsoleClient(server.app).open(f"{HOME}/live")
+    server.app.extensions["wrapper"].lifecycle.drain()
+    assert len(list(response.response)) == 1
+    response.close()
+
+
+def test_live_ends_with_the_sign_in(monkeypatch):
+    """A stream ends soon after its reader has signed out."""
+    monkeypatch.setattr(live, "SECONDS", 0)
+    person = ConsoleClient(ScriptedServer(api_key="sk-a").app)
+    person.sign_in("sk-a")
+    response = person.open(f"{HOME}/live")
+    events = iter(response.response)
+    assert b"All is well" in next(events)
+    person.post(f"{HOME}/sign-out")
+    assert list(events) == []
+    response.close()
+
+
+def test_live_streams_are_counted():
+    """A caller has a few streams at once; one that is closed makes room for another."""
+    console = ConsoleClient(ScriptedServer().app)
+    responses = [console.open(f"{HOME}/live") for _ in range(live.MOST_OF_CALLER)]
+    assert console.open(f"{HOME}/live").status_code == 429
+    responses.pop().close()
+    responses.append(console.open(f"{HOME}/live"))
+    assert responses[-1].status_code == 200
+    for response in responses:
+        response.close()

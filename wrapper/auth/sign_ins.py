@@ -1,0 +1,138 @@
+"""Sign-ins: browsers whose user has shown a key, which neither the browser nor this keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from cachetools import TTLCache
+
+from wrapper.auth.guard import Guard
+from wrapper.errors import InvalidApiKey, Unavailable
+from wrapper.services.principal import Principal
+from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.settings import Settings
+
+# A sign-in ends after this time, however much it is used.
+SECONDS = 12 * 3600
+# Those in memory; further ones end the oldest. One address cannot make so many in SECONDS.
+MOST = 10_000
+PREFIX = "claude-code-gateway:console:"
+
+
+class SignInStore(Protocol):
+    """Keeps a text by id, for SECONDS. Raises Unavailable where it cannot be reached."""
+
+    def put(self, id_: str, text: str) -> None: ...
+
+    def read(self, id_: str) -> str | None: ...
+
+    def delete(self, id_: str) -> None: ...
+
+
+class SignIns:
+    """The sign-ins in *store*, of holders of the keys that *guard* knows.
+
+    A sign-in has a random token, which only the browser has: the store has its hash. It ends when
+    the key is revoked or replaced, since the store also has a MAC of the key's hash, by that token.
+    """
+
+    def __init__(self, guard: Guard, store: SignInStore):
+        self._guard = guard
+        self._store = store
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether several workers see the same sign-ins."""
+        return not isinstance(self._store, MemorySignInStore)
+
+    def open(self, key: str) -> str:
+        """Return the token of a new sign-in with *key*. Raises InvalidApiKey or Unavailable."""
+        principal = self._guard.holder(key.encode("utf-8", "replace"))
+        known = self._guard.named(principal.name) if principal else None
+        if known is None:
+            raise InvalidApiKey("This key is wrong, or it is no longer valid.")
+        token = new_token()
+        self._store.put(_id(token), f"{_proof(token, known[1])} {known[0].name}")
+        return token
+
+    def holder(self, token: str) -> Principal | None:
+        """Return who signed in with this *token*, or None. Raises Unavailable."""
+        proof, _, name = (self._store.read(_id(token)) or "").partition(" ")
+        known = self._guard.named(name) if name else None
+        if known is None or not hmac.compare_digest(proof, _proof(token, known[1])):
+            return None
+        return known[0]
+
+    def close(self, token: str) -> None:
+        """End a sign-in, if there is one. Raises Unavailable."""
+        self._store.delete(_id(token))
+
+
+class MemorySignInStore:
+    """Keeps sign-ins in this worker's memory. *timer* is in seconds."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic):
+        self._cache: TTLCache[str, str] = TTLCache(MOST, SECONDS, timer)
+        self._lock = threading.Lock()
+
+    def put(self, id_: str, text: str) -> None:
+        with self._lock:
+            self._cache[id_] = text
+
+    def read(self, id_: str) -> str | None:
+        with self._lock:
+            return self._cache.get(id_)
+
+    def delete(self, id_: str) -> None:
+        with self._lock:
+            self._cache.pop(id_, None)
+
+
+class RedisSignInStore:
+    """Keeps sign-ins in a Redis, which several workers share."""
+
+    def __init__(self, client: RedisClient):
+        self._client = client
+
+    def put(self, id_: str, text: str) -> None:
+        self._run(lambda redis: redis.set(f"{PREFIX}{id_}", text, ex=SECONDS))
+
+    def read(self, id_: str) -> str | None:
+        return self._run(lambda redis: redis.get(f"{PREFIX}{id_}"))
+
+    def delete(self, id_: str) -> None:
+        self._run(lambda redis: redis.delete(f"{PREFIX}{id_}"))
+
+    def _run(self, command: Callable[..., str | None]) -> str | None:
+        try:
+            with self._client.reached() as redis:
+                return command(redis)
+        except RedisFailed as error:
+            raise Unavailable(f"Sign-ins cannot be checked. {error.reason}") from None
+
+
+def open_sign_ins(settings: Settings, guard: Guard) -> SignIns:
+    """Return the sign-ins in the Redis of *settings*, or else in memory."""
+    for name in ("redis_url", "session_store"):
+        url = getattr(settings, name)
+        if "://" in url:
+            return SignIns(guard, RedisSignInStore(RedisClient(url, name.upper())))
+    return SignIns(guard, MemorySignInStore())
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _id(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _proof(token: str, key_hash: str) -> str:
+    return hmac.new(token.encode(), key_hash.encode(), hashlib.sha256).hexdigest()

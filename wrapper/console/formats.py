@@ -1,0 +1,41 @@
+"""How numbers and times are written on pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+MINUTE = 60
+HOUR = 3600
+DAY = 86_400
+
+
+def count(number: float) -> str:
+    """Return a whole number with its thousands apart: 12,345."""
+    return f"{number:,.0f}"
+
+
+def dollars(amount: float) -> str:
+    """Return an amount in dollars: to the cent, or if it is less, to the first two digits."""
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:,.2f}"
+    return f"${amount:.6f}".rstrip("0") if amount >= 0.000001 else "<$0.000001"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units: 4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    whole = int(seconds)
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+
+
+def moment(seconds: float) -> datetime:
+    """Return a time in Unix seconds by UTC; the page shows it in the reader's own time zone."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+FORMATS = {"count": count, "dollars": dollars, "duration": duration, "moment": moment}

@@ -1,0 +1,98 @@
+"""Live parts of pages: server-sent events with a new fragment whenever it has changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from flask import Response, copy_current_request_context, g
+
+from wrapper.console.access import visitor
+from wrapper.errors import ApiError, RateLimited
+from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.sse import HEADERS, PING
+
+SECONDS = 2.0
+# How soon a stream ends when the gateway shuts down.
+TICK = 0.25
+# Each stream holds one of the server's threads.
+MOST = 64
+MOST_OF_CALLER = 8
+# The browser then opens another one, which counts its user's requests again.
+LONGEST = 15 * 60.0
+HEARTBEAT = 5
+
+
+class Streams:
+    """Counts the streams that are open, by caller. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, name: str) -> Callable[[], None]:
+        """Count a stream, and return a function that ends it. Raises RateLimited."""
+        with self._lock:
+            if self._open.total() >= MOST or self._open[name] >= MOST_OF_CALLER:
+                raise RateLimited("Too many live pages are open; close one.", retry_after=60)
+            self._open[name] += 1
+        left = threading.Event()
+
+        def leave() -> None:
+            with self._lock:
+                if not left.is_set():
+                    left.set()
+                    self._open[name] -= 1
+
+        return leave
+
+
+_streams = Streams()
+
+
+def stream(fragment: Callable[[], str]) -> Response:
+    """Return a response that sends *fragment* now, and again whenever it has changed."""
+    who = principal()
+    drains: Callable[[], bool] = current_gateway().lifecycle.drains
+    leave = _streams.enter(who.name)
+
+    @copy_current_request_context
+    def read() -> str | None:
+        """Return the fragment, or None if its reader is not signed in any more."""
+        g.principal = who
+        with suppress(ApiError):
+            return fragment() if visitor() == who else None
+        return None
+
+    response = Response(_events(read, drains), headers={**HEADERS})
+    response.call_on_close(leave)
+    return response
+
+
+def _events(read: Callable[[], str | None], drains: Callable[[], bool]) -> Iterator[bytes]:
+    shown, quiet, until = "", 0, time.monotonic() + LONGEST
+    while time.monotonic() < until and (text := read()) is not None:
+        quiet = 0 if text != shown else quiet + 1
+        if not quiet:
+            shown = text
+            yield _event(text)
+        elif not quiet % HEARTBEAT:
+            yield PING
+        if _wait(drains):
+            return
+
+
+def _wait(drains: Callable[[], bool]) -> bool:
+    """Wait until the next event is due, and say whether the gateway shuts down."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and not drains():
+        time.sleep(TICK)
+    return drains()
+
+
+def _event(text: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in text.splitlines())
+    return f"{lines}\n".encode()

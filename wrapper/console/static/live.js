@@ -1,0 +1,43 @@
+// Follows a part of the page by server-sent events while the page can be seen.
+(() => {
+  const part = document.querySelector("[data-live]");
+  const state = document.querySelector("[data-live-state]");
+  let source = null;
+
+  function follow() {
+    source = new EventSource(part.dataset.live);
+    source.onopen = () => { state.textContent = "This page follows the gateway by itself."; };
+    source.onmessage = (event) => {
+      if (holdsFocus()) return;
+      part.innerHTML = event.data;
+      part.dispatchEvent(new Event("console:live", { bubbles: true }));
+    };
+    source.onerror = () => {
+      const ended = source.readyState === EventSource.CLOSED;
+      state.textContent = ended
+        ? "The gateway no longer answers this page; load it again."
+        : "The connection is lost; trying again …";
+    };
+  }
+
+  // A hidden page would hold one of the few connections that a browser opens to a server.
+  function adapt() {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      follow();
+    }
+  }
+
+  // Replacing what the reader is in would take their place from them.
+  function holdsFocus() {
+    const selected = getSelection();
+    const reads = !selected.isCollapsed && part.contains(selected.anchorNode);
+    return reads || part.contains(document.activeElement);
+  }
+
+  document.addEventListener("visibilitychange", adapt);
+  addEventListener("pagehide", () => source?.close());
+  adapt();
+})();
