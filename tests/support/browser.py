@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support import cli
-from tests.support.server import eventually
+from tests.support.server import ROOT, eventually
 
+AXE = "axe-core@4.14.1"  # checks pages for faults of accessibility
 DESKTOP = (1280, 900)
 PHONE = (390, 844)
 
@@ -104,6 +106,17 @@ class Browser:
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
+    def faults(self, axe: str) -> list[str]:
+        """Return the serious faults of accessibility that *axe*, the program's text, finds."""
+        self.run(axe)
+        check = "return axe.run().then(report => report.violations)"
+        return [
+            f"{fault['id']}: {node['html'][:200]}"
+            for fault in self.run(check)
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
     def save(self, path: Path) -> None:
         """Save a picture of the whole page."""
         size = self._command("Page.getLayoutMetrics")["cssContentSize"]
@@ -119,6 +132,18 @@ class Browser:
             if element.is_displayed() and element.text.strip() == text:
                 return element
         return None
+
+
+def axe(folder: Path = ROOT / ".envs" / "axe") -> str:
+    """Return the text of axe, which is installed into *folder* unless it is there."""
+    file = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not file.exists():
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=100)
+        except (OSError, subprocess.SubprocessError) as error:
+            cli.missing(f"{AXE} to be had from npm ({error})")
+    return file.read_text()
 
 
 def _program(name: str) -> str:
