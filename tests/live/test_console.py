@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,11 @@ LOOKS = [pytest.param(DESKTOP, False, id="desktop"), pytest.param(PHONE, True, i
 @pytest.fixture(scope="module")
 def keyed(_servers, tmp_path_factory) -> KeyedGateway:
     """A gateway with the keys of an admin, eve, and of two callers."""
-    ceilings = {"eve": {"admin": True}, "ann": {"usd_per_day": 5}, "bob": {}}
+    ceilings: dict[str, dict[str, Any]] = {
+        "eve": {"admin": True},
+        "ann": {"usd_per_day": 5},
+        "bob": {},
+    }
     return KeyedGateway(_servers, tmp_path_factory.mktemp("keys"), ceilings)
 
 

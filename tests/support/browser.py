@@ -62,7 +62,8 @@ class Browser:
         """Return the first element that matches *css*, once there is one."""
         found = eventually(lambda: self.driver.find_elements(By.CSS_SELECTOR, css))
         assert found, f"nothing on {self.url} matches {css}: {self.text()}"
-        return found[0]
+        element: WebElement = found[0]
+        return element
 
     def has(self, css: str) -> bool:
         return bool(self.driver.find_elements(By.CSS_SELECTOR, css))
@@ -103,7 +104,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Return what the console has had of errors and of broken policies since the last call."""
-        entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        entries = self.driver.get_log("browser")
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def faults(self, axe: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -34,7 +35,7 @@ class ConsoleClient:
         assert found
         return found[1]
 
-    def post(self, path: str, headers: dict[str, str] = {}, **form: str) -> TestResponse:
+    def post(self, path: str, headers: Mapping[str, str] = {}, **form: Any) -> TestResponse:
         """Send a form with its CSRF token."""
         form = {"csrf_token": self.csrf_token(), **form}
         return self._send("POST", path, headers={**PAGE, **headers}, data=form)
@@ -48,7 +49,7 @@ class ConsoleClient:
         """Send a request as it is."""
         return self._send(method, path, **options)
 
-    def sign_in(self, key: str, **form: str) -> TestResponse:
+    def sign_in(self, key: str, **form: Any) -> TestResponse:
         return self.post(SIGN_IN, key=key, **form)
 
     def cookie(self) -> str:

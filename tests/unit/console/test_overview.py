@@ -1,6 +1,7 @@
 """The overview: the gateway's state in plain words, and nobody else's turns."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from wrapper.console.advice import problems_of, status_of
 from wrapper.services.events import Started, TextDelta
 
 ERROR = "it is broken; mend it"
-FAILURES = {
+FAILURES: dict[str, dict[str, Any]] = {
     "login": {"login": {"status": "refused", "error": ERROR}},
     "pool": {"pools": {"agent": {"status": "failing", "error": ERROR}}},
     "machine": {"machine": {"status": "failing", "error": ERROR}},
@@ -115,7 +116,7 @@ def test_live():
     console = ConsoleClient(ScriptedServer().app)
     response = console.open(f"{HOME}/live")
     assert response.mimetype == "text/event-stream"
-    event = next(iter(response.response)).decode()
+    event = str(next(response.iter_encoded()), "utf-8")
     response.close()
     lines = event.removesuffix("\n\n").split("\n")
     assert all(line.startswith("data: ") for line in lines)
