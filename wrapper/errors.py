@@ -149,6 +149,12 @@ class ItemNotFound(InvalidRequest):
     status, code = 404, "item_not_found"
 
 
+class ApprovalNotFound(InvalidRequest):
+    """Raised when the caller has no approval of this id."""
+
+    status, code = 404, "approval_not_found"
+
+
 class KeyNotFound(InvalidRequest):
     """Raised when the keys file has no key of this name."""
 
@@ -196,6 +202,12 @@ class Conflict(InvalidRequest):
     """Raised when a session cannot run the turn: another one runs, or the session is gone."""
 
     status, code = 409, "session_busy"
+
+
+class ApprovalDecidedBefore(InvalidRequest):
+    """Raised when an approval is decided a second time."""
+
+    status, code = 409, "approval_decided"
 
 
 class RequestTooLarge(InvalidRequest):

@@ -31,6 +31,7 @@ from wrapper.schemas.messages.request import MessageRequestSchema
 from wrapper.schemas.responses.items import load_stored_item
 from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
+from wrapper.services.approvals.service import open_approvals
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.offload.runner import offload
 from wrapper.services.background.watchdog import CHECK_SECONDS
@@ -107,6 +108,7 @@ class Gateway:
 
         self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
+        self.approvals = open_approvals(settings, self.metrics.decided)
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
         self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)
@@ -163,7 +165,8 @@ class Gateway:
             parts["sessions"] = self.sessions.health()
         if health := self.responses.health():
             parts["responses"] = health
-        report = {**self.engine.health(), "turns": self.admission.load(), **parts}
+        turns = {**self.admission.load(), "approvals": self.approvals.waiting}
+        report = {**self.engine.health(), "turns": turns, **parts}
         impaired = any(part["status"] != "ok" for part in parts.values())
         if impaired and report["status"] != "failing":
             report["status"] = "degraded"
@@ -239,6 +242,7 @@ class Gateway:
         if self.sessions:
             self.sessions.close()
         self.responses.close()
+        self.approvals.close()
         self.engine.close()
         self.ledger.close()
 
@@ -263,6 +267,7 @@ class Gateway:
             self.settings,
             Limits(self.admission, self.rates, self.policy, self.ledger),
             Observers(self.metrics, self.tool_stats, sender=self),
+            approvals=self.approvals,
             sessions=self.sessions,
             draining=self.lifecycle.drains,
         )

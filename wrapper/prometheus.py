@@ -77,6 +77,9 @@ class PrometheusMetrics:
         self._tool_seconds = registry.counter(
             "tool_seconds", "Seconds that agents' tools took.", "tool"
         )
+        self._approvals = registry.counter(
+            "approvals", "Tools that waited for approval, by how that ended.", "decision"
+        )
         self._gauges = _Gauges(registry)
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
 
@@ -119,6 +122,9 @@ class PrometheusMetrics:
         self._tool_uses.labels(tool=tool, outcome=outcome).inc()
         self._tool_seconds.labels(tool=tool).inc(seconds)
 
+    def decided(self, outcome: str) -> None:
+        self._approvals.labels(decision=outcome).inc()
+
     def refresh(self) -> None:
         """Set the gauges from the gateway's health."""
         self._gauges.set(self._health())
@@ -140,6 +146,7 @@ class _Gauges:
         self._running = gauge("turns_running", "Turns that are running.")
         self._waiting = gauge("requests_waiting", "Requests that wait until a turn can run.")
         self._places = gauge("places", "Turns that may run at once.")
+        self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
 
     def set(self, health: dict[str, Any]) -> None:
         for profile, pool in health.get("pools", {}).items():
@@ -150,6 +157,7 @@ class _Gauges:
         self._running.set(turns["running"])
         self._waiting.set(turns["waiting"])
         self._places.set(turns["places"])
+        self._approvals.set(turns["approvals"])
 
 
 class _Registry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, current_app, g, request
 
 from wrapper.auth.guard import Guard
+from wrapper.routes.approvals import approvals
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
@@ -35,7 +36,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     *metered* says whether it serves the metrics.
     """
     turns = (chat, responses, completions, messages)
-    children = (*turns, models, mcp, sessions, tools, usage, auth, health, docs)
+    children = (*turns, approvals, models, mcp, sessions, tools, usage, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

@@ -41,6 +41,7 @@ class TurnsSchema(BaseSchema):
         required=True, metadata=describe("Turns that are running, of all callers.")
     )
     waiting = fields.Integer(required=True, metadata=describe("Requests in the queue."))
+    approvals = fields.Integer(required=True, metadata=describe("Tools that wait for approval."))
     places = fields.Integer(required=True, metadata=describe("Turns that can run at once."))
 
 

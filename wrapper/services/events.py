@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from wrapper.errors import ApiError
 from wrapper.notes import Notes
+from wrapper.services.approvals.approval import Approval
 from wrapper.services.turn import Message
 
 Source = Literal["warm", "cold", "parked", "recycled"]
@@ -172,6 +173,16 @@ class ToolUsed:
 
 
 @dataclass(frozen=True)
+class ApprovalChanged:
+    """A tool use of the engine waits for the `approval` of the turn's owner, or no longer does.
+
+    It comes once without and once with a decision.
+    """
+
+    approval: Approval
+
+
+@dataclass(frozen=True)
 class CallStarted:
     """The model begins to call a function. The `index` counts calls from 0."""
 
@@ -247,6 +258,7 @@ Event = (
     | RedactedThought
     | ToolUse
     | ToolUsed
+    | ApprovalChanged
     | CallStarted
     | CallDelta
     | RawEvent

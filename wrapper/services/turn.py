@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
+from wrapper.services.approvals.approval import Approver
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.tools.mcp import McpServer
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # How a model thinks: within a budget, as much as it likes, or so that it cannot be turned off.
 ThinkingMode = Literal["budget", "adaptive", "always"]
+# What an approval may allow: nothing; changes of files in the agent's directory, and tools of MCP
+# servers; all tools, but no file elsewhere; or all tools.
+Approvable = Literal["nothing", "edits", "inside", "anything"]
 
 
 @dataclass(frozen=True)
@@ -209,14 +213,15 @@ class Sampling:
 class Permissions:
     """What the engine's own tools may do. None leaves a setting to the engine.
 
-    `allow` and `deny` are rules in the engine's syntax, or names of tools.
-    `max_turns` limits the rounds of tool use.
+    `allow` and `deny` are rules in the engine's syntax, or names of tools. `approvable` says what
+    runs if the turn's `approver` approves it. `max_turns` limits the rounds of tool use.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     mode: str | None = None
     max_turns: int | None = None
+    approvable: Approvable = "nothing"
 
 
 @dataclass(frozen=True)
@@ -248,6 +253,7 @@ class Turn:
 
     An engine that asks the model several times calls `may_go_on` before each further request, after
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
+    Before it uses a tool that needs approval it asks the `approver`. Without one, it is denied.
 
     With a `body`, which has the form of the model's API, the engine passes that on instead of
     messages, system prompt and functions, and yields the API's own events. The model is `model`,
@@ -273,3 +279,4 @@ class Turn:
     adapted: tuple[str, ...] = field(default=(), compare=False)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)
+    approver: Approver | None = field(default=None, compare=False, repr=False)

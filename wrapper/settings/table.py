@@ -20,7 +20,7 @@ from wrapper.settings.columns import (
     text,
 )
 
-PERMISSION_MODES = ("default", "acceptEdits", "dontAsk", "plan", "bypassPermissions")
+PERMISSION_MODES = ("default", "acceptEdits", "ask", "dontAsk", "plan", "bypassPermissions")
 # Parameters that may be ignored: without them, the answer still answers the request.
 IGNORABLE = (
     *("audio", "cache_control", "frequency_penalty", "logit_bias", "logprobs", "metadata"),
@@ -162,7 +162,8 @@ class Settings:
     claude_disallowed_tools: str = text("", "Permission rules that deny, in Claude Code's syntax.")
     claude_permission_mode: str = choice(
         "acceptEdits",
-        f"Claude Code's permission mode: {', '.join(PERMISSION_MODES)}.",
+        f"Claude Code's permission mode: {', '.join(PERMISSION_MODES)}. ask is default, but tools "
+        "that need approval wait for the caller's.",
         PERMISSION_MODES,
     )
     allow_bypass: bool = flag(False, "Confirms CLAUDE_PERMISSION_MODE=bypassPermissions.")
@@ -229,6 +230,17 @@ class Settings:
         50,
         "Rounds of tool use for a request whose key has a budget, if neither sets a number.",
         positive,
+    )
+    approval_timeout: int = integer(
+        600, "Seconds that a tool waits for approval; then it is denied.", positive
+    )
+    max_approvals: int = integer(
+        16,
+        "Tools that may wait for approval, each with a process of 230 MiB; others are denied.",
+        not_negative,
+    )
+    max_approvals_of_key: int = integer(
+        8, "Tools that may wait for approval of one key; others are denied.", not_negative
     )
     redis_url: str = text(
         "",

@@ -12,7 +12,8 @@ CHECK_SECONDS = 0.25
 class Watchdog:
     """Watches one request, which has just been checked.
 
-    It calls *gone* and *draining* at most every CHECK_SECONDS.
+    It calls *gone* and *draining* at most every CHECK_SECONDS. While it is paused, its time limit
+    does not run.
     """
 
     def __init__(
@@ -32,6 +33,20 @@ class Watchdog:
         self._deadline = clock() + limit
         self._due = clock() + CHECK_SECONDS
         self._drain_deadline: float | None = None
+        self._pauses = 0
+        self._paused_at = 0.0
+
+    def pause(self) -> None:
+        """Stop the time limit, until each pause has been followed by a resume."""
+        if not self._pauses:
+            self._paused_at = self._clock()
+        self._pauses += 1
+
+    def resume(self) -> None:
+        """Let the time limit run on, where it was stopped."""
+        self._pauses -= 1
+        if not self._pauses:
+            self._deadline += self._clock() - self._paused_at
 
     def check(self) -> None:
         """Raise ClientGone, TimedOut or Unavailable if the turn has to end."""
@@ -41,7 +56,7 @@ class Watchdog:
         self._due = now + CHECK_SECONDS
         if self._gone():
             raise ClientGone("The client closed the connection.")
-        if now >= self._deadline:
+        if now >= self._deadline and not self._pauses:
             raise TimedOut(
                 f"The turn took longer than {self._limit:g} s (MAX_TIMEOUT) and was ended.",
                 retry=False,

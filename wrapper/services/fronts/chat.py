@@ -10,7 +10,9 @@ from wrapper.errors import ApiError
 from wrapper.ids import new_id
 from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES, Notes
+from wrapper.services.approvals.presenter import to_json
 from wrapper.services.events import (
+    ApprovalChanged,
     CallDelta,
     CallStarted,
     Ended,
@@ -121,6 +123,9 @@ class ChatPresenter:
                     delta = {"role": "assistant", "content": "", "refusal": None}
                     yield self._chunk(model, [_delta(each, delta)])
             self._add(choices[index], event)
+            if isinstance(event, ApprovalChanged):
+                approval = {"approval": to_json(event.approval)}
+                yield {**self._chunk(model, [_delta(index, {})]), "claude": approval}
             if (delta_of_event := self._delta_of(event)) is not None:
                 chunk = self._chunk(model, [_delta(index, *delta_of_event)])
                 if isinstance(event, Ended) and (notes := choices[index].notes):

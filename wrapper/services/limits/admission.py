@@ -3,6 +3,9 @@
 Callers take turns, and the requests of one caller keep their order. The places that the next
 request needs stay free until it has all of them, so that small requests do not overtake one for
 many turns for ever.
+
+A turn that waits for an approval gives its place back. Once it may go on it takes the next free
+place, before those that have not begun.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class _Request:
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
     refusal: ApiError | None = None
+    admitted: Callable[[], None] = lambda: None  # called when it is, under the admission's lock
 
 
 class Admission:
@@ -69,6 +73,7 @@ class Admission:
         self._left = threading.Condition()  # guards what follows, and tells that a request has left
         self._running: set[_Request] = set()
         self._queues: dict[str, deque[_Request]] = {}  # by caller; the first caller is next
+        self._returning: deque[_Request] = deque()  # places of running requests, asked back
         self._durations: deque[float] = deque(maxlen=RECENT)
 
     def load(self) -> dict[str, int]:
@@ -105,8 +110,8 @@ class Admission:
         turns: int,
         principal: Principal = LOCAL,
         check: Callable[[], None] = lambda: None,
-    ) -> Callable[[], None]:
-        """Take *turns* places and return a function that releases them. It may be called twice.
+    ) -> Permit:
+        """Take *turns* places, and return the permit that releases them when it is called.
 
         While the request waits, *check* is called; what it raises ends the wait. Raises RateLimited
         when too many requests wait or the wait takes too long, and InvalidRequest for more places
@@ -122,7 +127,32 @@ class Admission:
         except BaseException:
             self._leave(request)
             raise
-        return lambda: self._leave(request)
+        return Permit(self, request)
+
+    def _give_back(self, request: _Request) -> None:
+        """Release one place of a running request."""
+        with self._left:
+            request.turns -= 1
+            self._serve()
+
+    def _take_again(self, request: _Request, taken: Callable[[], None]) -> Callable[[], None]:
+        """Take one place again, and call *taken* then. Return a function that stops waiting."""
+
+        def take() -> None:
+            self._running.discard(place)
+            request.turns += 1
+            taken()
+
+        place = _Request(1, request.principal, admitted=take)
+        with self._left:
+            self._returning.append(place)
+            self._serve()
+        return lambda: self._stop_returning(place)
+
+    def _stop_returning(self, place: _Request) -> None:
+        with self._left:
+            if place in self._returning:
+                self._returning.remove(place)
 
     def _await(self, request: _Request, check: Callable[[], None]) -> None:
         until = self._clock() + self._timeout
@@ -185,18 +215,25 @@ class Admission:
     def _serve(self) -> None:
         """Admit the next requests while there are places for them."""
         while (request := self._next()) and request.turns <= self._free():
-            caller = request.principal.name
-            queue = self._queues.pop(caller)
-            queue.popleft()
-            if queue:
-                self._queues[caller] = queue  # behind all others
+            self._dequeue(request)
             request.since = self._clock()
             self._running.add(request)
+            request.admitted()
             request.decided.set()
+
+    def _dequeue(self, request: _Request) -> None:
+        if request in self._returning:
+            self._returning.remove(request)
+            return
+        caller = request.principal.name
+        queue = self._queues.pop(caller)
+        queue.popleft()
+        if queue:
+            self._queues[caller] = queue  # behind all others
 
     def _next(self) -> _Request | None:
         """Return the next request of a caller that may run more turns now."""
-        heads = (queue[0] for queue in self._queues.values())
+        heads = (*self._returning, *(queue[0] for queue in self._queues.values()))
         return next((request for request in heads if self._may_run(request)), None)
 
     def _may_run(self, request: _Request) -> bool:
@@ -241,6 +278,28 @@ class Admission:
 def _admitted(request: _Request, now: float, *, runs: bool) -> Admitted:
     began = request.since if runs else request.entered
     return Admitted(request.principal.name, request.turns, runs, now - began)
+
+
+class Permit:
+    """The places of a request. Calling it releases them; doing so twice is harmless."""
+
+    def __init__(self, admission: Admission, request: _Request):
+        self._admission = admission
+        self._request = request
+
+    def __call__(self) -> None:
+        self._admission._leave(self._request)
+
+    def give_back(self) -> None:
+        """Release one of the places for now. The request still counts as one that runs."""
+        self._admission._give_back(self._request)
+
+    def take_again(self, taken: Callable[[], None]) -> Callable[[], None]:
+        """Wait in the background for a place in return, and call *taken*, in any thread, then.
+
+        Returns a function that stops the wait.
+        """
+        return self._admission._take_again(self._request, taken)
 
 
 def _turns(requests: Iterable[_Request]) -> int:

@@ -73,6 +73,11 @@ class Bounds:
                 tightest, narrowest = bound, mode
         return tightest, narrowest
 
+    def edits_only(self) -> Bound | None:
+        """Return the bound, if there is one, within which approvals allow no more than edits."""
+        modes = ((bound, bound.most.permission_mode) for bound in self.each)
+        return next((bound for bound, mode in modes if mode == "acceptEdits"), None)
+
     def max_turns(self) -> tuple[Bound, int | None]:
         """Return how many rounds of tool use there may be, and the bound that says so."""
         limited = [bound for bound in self.each if bound.most.max_turns is not None]

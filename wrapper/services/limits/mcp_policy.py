@@ -99,11 +99,15 @@ def without_mcp_rules(request: TurnRequest) -> TurnRequest:
 def with_servers(
     permissions: Permissions, servers: Sequence[McpServer], request: TurnRequest
 ) -> Permissions:
-    """Return *permissions* that also allow the tools of *servers*, save those *request* denies."""
+    """Return *permissions* that also allow the tools of *servers*, save those *request* denies.
+
+    In the mode ask they need approval.
+    """
     if not (servers or request.disallowed_tools):
         return permissions
     denied = [rule for rule in request.disallowed_tools or () if read_rule(rule)]
-    allowed = [rule for server in servers for rule in server.rules]
+    asks = permissions.mode == "ask"
+    allowed = [rule for server in servers for rule in server.rules if not asks]
     return replace(
         permissions, allow=(*permissions.allow, *allowed), deny=(*permissions.deny, *denied)
     )

@@ -19,12 +19,13 @@ from wrapper.services.limits.mcp_policy import (
     with_servers,
     without_mcp_rules,
 )
+from wrapper.services.permissions.approvable import approvable
 from wrapper.services.permissions.rules import is_rule, split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.tools.config import NO_CONFIG, WIDTHS, ToolConfig
 from wrapper.services.tools.mcp import McpServer
-from wrapper.services.turn import Permissions
+from wrapper.services.turn import Approvable, Permissions
 from wrapper.settings import Settings
 
 
@@ -144,10 +145,19 @@ class Policy:
                 *bounds.denied(),
                 *denied,
             ),
-            # Claude Code's processes have the mode of the settings already.
-            mode=None if mode == self._settings.claude_permission_mode else mode,
+            mode=self._own_mode(mode),
             max_turns=most,
+            approvable=self._approvable(mode, bounds),
         )
+
+    def _own_mode(self, mode: str) -> str | None:
+        """Return a turn's mode. Claude Code's processes have that of the settings already."""
+        return None if mode == self._settings.claude_permission_mode != "ask" else mode
+
+    def _approvable(self, mode: str, bounds: Bounds) -> Approvable:
+        if mode != "ask":
+            return "nothing"
+        return approvable(self._settings, edits_only=bounds.edits_only() is not None)
 
     def _check_rules(self, rules: Iterable[str]) -> None:
         """Refuse a rule that denies nothing, because its author meant to deny something."""

@@ -52,6 +52,8 @@ def reads_only(settings: Settings) -> bool:
 def initial_mode(settings: Settings) -> str:
     """Return the permission mode that an agent's process starts with."""
     mode = settings.claude_permission_mode
+    if mode == "ask":  # Claude Code's own word for it
+        return "default"
     return "default" if reads_only(settings) and mode in _UNASKED else mode
 
 

@@ -62,8 +62,9 @@ def decode_messages(data: bytes) -> tuple[ChatMessage, ...]:
 
 def dump_head(head: SessionInfo) -> Json:
     fields = asdict(head)
-    if head.config is None:  # earlier versions then read it, too
-        del fields["config"]
+    for name in ("config", "approved"):
+        if not getattr(head, name):  # earlier versions then read it, too
+            del fields[name]
     if head.reply:
         fields["reply"]["ending"] = head.reply.ending.value
     return fields
@@ -78,6 +79,7 @@ def load_head(fields: Mapping[str, Any]) -> SessionInfo:
         "reply": _load_reply(reply) if reply is not None else None,
         "options": Options(**_with_tuples(fields.get("options", {}))),
         "config": _load_config(fields.get("config")),
+        "approved": tuple(fields.get("approved", ())),
     }
     return SessionInfo(**{**fields, **parts})
 

@@ -33,7 +33,8 @@ class SessionInfo:
 
     Times are in Unix seconds, `size` in bytes. `turns` counts the stored turns, `resumed` those
     that continued in a parked process. `cost_usd` sums the costs that are known. `options` hold for
-    the next turn, and `config` limits it if it was set.
+    the next turn, and `config` limits it if it was set. `approved` are digests of the tool uses
+    that its owner has approved for the session, the latest last.
     """
 
     key: SessionKey
@@ -48,6 +49,7 @@ class SessionInfo:
     reply: Reply | None = None
     options: Options = field(default_factory=Options)
     config: ToolConfig | None = None
+    approved: tuple[str, ...] = ()
 
     @property
     def tool_config(self) -> ToolConfig:

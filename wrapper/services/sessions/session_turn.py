@@ -27,6 +27,8 @@ from wrapper.services.sessions.store import Claim
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey, ToolCall
 
+# How many approvals a session remembers, the latest ones.
+MOST_APPROVED = 100
 # The endings of turns that are stored. A refused turn is not, because with it in the conversation
 # the API refuses all further turns.
 REMEMBERED = (Ending.DONE, Ending.LENGTH, Ending.CALLS, Ending.BUDGET)
@@ -40,6 +42,11 @@ class StatelessTurn:
     config = NO_CONFIG
     before: tuple[ChatMessage, ...] = ()
     repeats = False
+
+    @property
+    def approved(self) -> set[str]:
+        """Return a new set: nothing outlives the turn."""
+        return set()
 
     def replay(self) -> Iterator[Event]:
         return iter(())
@@ -62,7 +69,8 @@ class SessionTurn:
     """Adds *messages* to *session*, which *claim* locks. It must be closed.
 
     *attempt* is the client's idempotency key, and *again* says that the client may have had the
-    answer before. *closed* is called on close.
+    answer before. *closed* is called on close. `approved` are digests of the tool uses that are
+    approved for the session, which the turn may add to.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class SessionTurn:
         self._asked = _digest(messages)
         self._attempt = attempt
         self._clock = clock
+        self.approved = set(session.head.approved)
         reply = session.head.reply
         same = reply is not None and (reply.asked, reply.attempt) == (self._asked, attempt)
         self.repeats = same and bool(again or attempt)
@@ -157,7 +166,13 @@ class SessionTurn:
             ),
         )
         head = replace(head, messages=len(messages) + 1, size=size, options=self._kept(options))
+        head = replace(head, approved=self._approved())
         self._claim.save(Session(head, (*messages, reply)))
+
+    def _approved(self) -> tuple[str, ...]:
+        before = self._session.head.approved
+        added = sorted(self.approved.difference(before))
+        return (*before, *added)[-MOST_APPROVED:]
 
     def _kept(self, options: Options) -> Options:
         """Return the session's options after a turn with *options*."""

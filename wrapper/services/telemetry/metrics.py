@@ -31,6 +31,10 @@ class Metrics(Protocol):
         """Count a use of an agent's tool, which was done, failed or denied."""
         ...
 
+    def decided(self, outcome: str) -> None:
+        """Count an approval that waits no longer, by how it ended."""
+        ...
+
 
 class NullMetrics:
     """Metrics that count nothing."""
@@ -44,3 +48,5 @@ class NullMetrics:
     def spent(self, model: str, amounts: Amounts) -> None: ...
 
     def used_tool(self, name: str, outcome: str, seconds: float) -> None: ...
+
+    def decided(self, outcome: str) -> None: ...

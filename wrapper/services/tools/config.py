@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# How much tools may do in each permission mode when nobody can be asked.
-WIDTHS = {"plan": 0, "default": 1, "dontAsk": 1, "acceptEdits": 2, "bypassPermissions": 3}
+# How much tools may do in each permission mode without being approved.
+WIDTHS = {
+    "plan": 0,
+    "default": 1,
+    "dontAsk": 1,
+    "ask": 2,
+    "acceptEdits": 3,
+    "bypassPermissions": 4,
+}
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ from functools import partial
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.notes import Notes
 from wrapper.services import resources
+from wrapper.services.approvals.approval import Asker
+from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.attachments.images import check_images
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner
+from wrapper.services.limits.admission import Permit
 from wrapper.services.limits.limits import Limits
 from wrapper.services.messages.exact_history import adapted_paths
 from wrapper.services.principal import Caller
@@ -28,6 +31,7 @@ from wrapper.services.telemetry.timing import Timing, timed
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
 from wrapper.services.turns.answers import Answers, Remember
+from wrapper.services.turns.approver import TurnApprover
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.request_log import RequestLog, conversation_of
@@ -40,7 +44,8 @@ from wrapper.settings import Settings
 
 @dataclass(frozen=True)
 class _Opening:
-    """An admitted request, with all that its run needs. `held` releases what the request holds.
+    """An admitted request, with all that its run needs. `held` releases what the request holds, and
+    its `permit` too.
 
     `request` is as the client sent it, with the options of its session.
     """
@@ -52,6 +57,7 @@ class _Opening:
     remember: Remember | None
     watchdog: Watchdog
     timing: Timing
+    permit: Permit
     held: ExitStack
 
 
@@ -69,6 +75,7 @@ class TurnService:
         limits: Limits,
         observers: Observers,
         *,
+        approvals: ApprovalService,
         sessions: SessionService | None = None,
         draining: Callable[[], bool] = lambda: False,
     ):
@@ -76,6 +83,7 @@ class TurnService:
         self._catalog = catalog
         self._settings = settings
         self._limits = limits
+        self._approvals = approvals
         self._sessions = sessions
         self._observers = observers
         self._draining = draining
@@ -114,7 +122,8 @@ class TurnService:
             with timing.queueing():
                 check = partial(self._check, caller)
                 admission = self._limits.admission
-                held.callback(admission.admit(request.answers, caller.principal, check))
+                permit = admission.admit(request.answers, caller.principal, check)
+                held.callback(permit)
             watchdog = self._watchdog(caller)
             session_turn = self._session_turn(request, caller, watchdog, held)
             draft = early
@@ -124,7 +133,7 @@ class TurnService:
                 request = session_turn.options.within(most).fill(request)
                 draft = self._draft(request, caller, config)
             opening = _Opening(
-                request, caller, draft, session_turn, remember, watchdog, timing, held
+                request, caller, draft, session_turn, remember, watchdog, timing, permit, held
             )
             return self._replay(opening) if session_turn.repeats else self._start(opening)
 
@@ -157,7 +166,7 @@ class TurnService:
         log = self._log(opening, turn, signals)
         recorder = self._recorder(caller)
         return Run(
-            self._play(turns, request, recorder),
+            self._play(turns, opening, recorder),
             opening.watchdog,
             log,
             recorder,
@@ -186,16 +195,36 @@ class TurnService:
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(self, turns: Sequence[Turn], request: TurnRequest, recorder: UsageRecorder) -> Events:
+    def _play(self, turns: Sequence[Turn], opening: _Opening, recorder: UsageRecorder) -> Events:
         """Return the events of the request's turns: `n` for each of *turns*."""
         runner: Runner = self._engine
+        request = opening.request
         if makes_demands(turns[0]):
             retries = self._settings.retry_bad_answers
             runner = Correction(runner, request.choice_param, request.stream, retries)
         if recorder.has_budget:
             turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
         each = [turn for turn in turns for _ in range(request.n)]
-        return TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
+        if turns[0].permissions.approvable == "nothing":
+            return TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
+        approvers = [self._approver(opening) for _ in each]
+        pairs = zip(each, approvers, strict=True)
+        each = [replace(turn, approver=approver) for turn, approver in pairs]
+        loop = TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
+        for index, approver in enumerate(approvers):
+            approver.emit = partial(loop.put, index)
+        return loop
+
+    def _approver(self, opening: _Opening) -> TurnApprover:
+        caller, key = opening.caller, opening.session_turn.key
+        return TurnApprover(
+            self._approvals,
+            Asker(caller.principal.name, caller.request_id, key.id if key else None),
+            opening.permit,
+            opening.watchdog,
+            self._draining,
+            opening.session_turn.approved,
+        )
 
     def _log(
         self, opening: _Opening, turn: Turn | None = None, signals: Signals | None = None

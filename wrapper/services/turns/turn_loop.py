@@ -135,6 +135,10 @@ class TurnLoop:
         except Exception as error:
             await self._put(index, error)
 
+    async def put(self, index: int, event: Event) -> None:
+        """Put an event among those of a turn. Its engine waits, in the same event loop."""
+        await self._put(index, event)
+
     async def _put(self, index: int, item: Event | BaseException | None) -> None:
         if self._leaving.is_set():
             self._keep(index, item)

@@ -16,6 +16,7 @@ from claude_code_sdk.types import StreamEvent
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.outcome import Outcome
+from wrapper.services.claude.conversation.prompts import Prompts
 from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
@@ -31,6 +32,7 @@ from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
+from wrapper.services.claude.protocol.permission_prompt import PROMPT, PROMPT_OVER
 from wrapper.services.claude.protocol.raw_parser import RawParser
 from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
@@ -65,6 +67,7 @@ class Conversation:
         self._sent = sent
         self._setup = set_up(lease, turn, record)
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
+        self._prompts = Prompts(turn.approver, self._transport)
         self._parser = _make_parser(turn, lease.state)
         self._rounds = RoundLimit(turn, self._parser)
         self._outcome = Outcome(turn, self._setup.state)
@@ -110,6 +113,7 @@ class Conversation:
                                 _expect_result(deadline)
                 finally:
                     interrupting.cancel()
+                    await self._prompts.close()
         except TimeoutError:
             log.warning("process %d gave no result after its answer", self._process.pid)
         for event in self._conclude():
@@ -118,6 +122,7 @@ class Conversation:
     async def _interrupt_when(self, leaving: asyncio.Event, deadline: asyncio.Timeout) -> None:
         await leaving.wait()
         self._parser.abandon()
+        await self._prompts.close()
         _expect_result(deadline)
         with suppress(OSError):  # the process has ended
             await self._transport.interrupt()
@@ -152,6 +157,10 @@ class Conversation:
             self._check_functions(data.get("tools") or ())
         elif subtype == "status":
             self._sent()
+        elif subtype == PROMPT:
+            self._prompts.begin(data["prompt"])
+        elif subtype == PROMPT_OVER:
+            self._prompts.end(data["prompt"])
         elif subtype.startswith("model_refusal"):
             self._parser.refuse(data)
         elif subtype == "api_retry":

@@ -36,7 +36,7 @@ class Setup:
     history: Iterable[tuple[Frame, bool]]
     prompt: Frame
     functions: FunctionServer = field(default_factory=lambda: FunctionServer(()))
-    permissions: PermissionServer | None = None
+    permissions: PermissionServer = field(default_factory=lambda: PermissionServer(""))
     state: ProcessState = field(default_factory=ProcessState)
     servers: McpConnection | None = None
     tool_uses: ToolUses = field(default_factory=ToolUses)
@@ -69,7 +69,11 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     if lease.rewindable:
         history, prompt, state = _add_uuids(history, prompt, state)
     directory = lease.workspace or process.directory
-    permissions = PermissionServer(directory) if process.profile.reads_only else None
+    permissions = PermissionServer(
+        directory,
+        reads_only=process.profile.reads_only,
+        approvable=turn.permissions.approvable if turn.approver else "nothing",
+    )
     functions = FunctionServer(mcp_functions(turn))
     return Setup(
         requests,

@@ -30,7 +30,7 @@ from wrapper.services.claude.protocol.mcp_connection import (
     without_secrets,
 )
 from wrapper.services.claude.protocol.mcp_server import asks_server
-from wrapper.services.claude.protocol.permission_prompt import asks_permission
+from wrapper.services.claude.protocol.permission_prompt import asks_permission, prompt_message
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ LIFECYCLE = "command_lifecycle"
 # The types that the SDK can parse. It gives up the turn at any other, which newer CLIs send.
 PARSED = {
     *("user", "assistant", "system", "result", "stream_event"),
-    *("control_request", "control_response", "control_cancel_request"),
+    *("control_request", "control_response"),
 }
 
 
@@ -101,6 +101,10 @@ class ProcessTransport(Transport):
                 self.result = frame
                 await self._wait_until_idle()
                 return
+
+    async def answer(self, frame: Frame) -> None:
+        """Answer a permission request that came as a message."""
+        await self._send(frame)
 
     async def interrupt(self) -> None:
         """Ask Claude Code, once, to end the turn; a result with the usage so far follows."""
@@ -193,14 +197,18 @@ class ProcessTransport(Transport):
                 continue
             shown = Redacted(without_secrets(frame))
             log.debug("from %d", self._process.pid, extra={"frame": shown})
-            permissions = self._setup.permissions
             if asks_server(frame):
                 if await self._brought.answer(frame):
                     continue
                 if answer := self._setup.functions.answer(frame):
                     await self._send(answer)
-            elif permissions and asks_permission(frame):
-                await self._send(permissions.answer(frame))
+            elif asks_permission(frame):
+                if answer := self._setup.permissions.answer(frame):
+                    await self._send(answer)
+                else:
+                    yield prompt_message(frame)
+            elif frame["type"] == "control_cancel_request":
+                yield prompt_message(frame)
             elif frame["type"] in PARSED:
                 yield frame
             elif frame["type"] == LIFECYCLE:

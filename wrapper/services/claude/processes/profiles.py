@@ -133,13 +133,19 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
     secrets = sorted(
         name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)
     )
-    if settings.claude_sandbox:
-        confined = sandbox.arguments(secrets)
-    else:
-        confined = permission_prompt.arguments() if reads_only(settings) else ()
+    prompt = permission_prompt.arguments(commands=reads_only(settings))
+    confined = sandbox.arguments(secrets) if settings.claude_sandbox else ()
     return Profile(
         name="agent",
-        arguments=(*_arguments(settings), *tools, *rules, "--permission-mode", mode, *confined),
+        arguments=(
+            *_arguments(settings),
+            *tools,
+            *rules,
+            "--permission-mode",
+            mode,
+            *confined,
+            *prompt,
+        ),
         variables={
             **fixed,
             **AGENT,

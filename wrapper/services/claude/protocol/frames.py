@@ -128,6 +128,7 @@ def _directory(workspace: str | None) -> Iterator[Frame]:
 
 
 def _mode(mode: str | None) -> list[Frame]:
+    mode = "default" if mode == "ask" else mode
     return [control("mode", {"subtype": "set_permission_mode", "mode": mode})] if mode else []
 
 

@@ -1,7 +1,8 @@
-"""Answer Claude Code's permission prompts: decide which commands of an agent run.
+"""Answer Claude Code's permission prompts: decide which tools of an agent run.
 
 Claude Code runs commands that it considers read-only without asking, and they can read any file.
-So a rule makes it ask before every command. Without an answer that allows it, no command runs.
+So a rule makes it ask before every command, where only commands that read may run. Without an
+answer that allows it, no tool runs.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from wrapper.services.approvals.approval import Decision, ToolRequest
+from wrapper.services.permissions.approvable import PermissionRequest, check_approvable
 from wrapper.services.permissions.confinement import SHELLS
 from wrapper.services.permissions.readonly.line import read_only
 from wrapper.services.permissions.readonly.syntax import Denied
+from wrapper.services.turn import Approvable
 
 Frame = dict[str, Any]
 
@@ -20,28 +24,46 @@ Frame = dict[str, Any]
 ASKED = tuple(sorted(SHELLS - {"default"}))
 # The arguments that are passed on beside the command.
 _KEPT = ("description", "timeout")
+# The subtypes of the system messages that stand for a prompt, and for its end.
+PROMPT, PROMPT_OVER = "gateway_permission_prompt", "gateway_permission_prompt_over"
 
 
 class PermissionServer:
-    """Decides whether an agent that works in the directory *root* may use a tool."""
+    """Decides whether an agent that works in the directory *root* may use a tool.
 
-    def __init__(self, root: str):
+    *reads_only*: of commands, only those that read may run. *approvable* is what runs if the turn's
+    owner approves it.
+    """
+
+    def __init__(self, root: str, *, reads_only: bool = True, approvable: Approvable = "nothing"):
         self._root = root
+        self._reads_only = reads_only
+        self._approvable = approvable
 
-    def answer(self, frame: Frame) -> Frame:
-        """Return the answer to a permission request."""
+    def answer(self, frame: Frame) -> Frame | None:
+        """Return the answer to a permission request, None where the turn's owner is to decide."""
         try:
             decision = self._decide(frame["request"])
         except Denied as reason:
-            decision = {"behavior": "deny", "message": str(reason)}
-        answer = {"subtype": "success", "request_id": frame["request_id"], "response": decision}
-        return {"type": "control_response", "response": answer}
+            decision = _denial(str(reason))
+        return _response(frame, decision) if decision else None
 
-    def _decide(self, request: Frame) -> Frame:
-        tool, arguments = request.get("tool_name"), request.get("input") or {}
-        if tool != "Bash":
+    def _decide(self, request: Frame) -> Frame | None:
+        tool, arguments = str(request.get("tool_name")), request.get("input") or {}
+        if self._reads_only and tool in SHELLS:
+            return self._decide_command(tool, arguments)
+        kind = str(request.get("decision_reason_type") or "")
+        try:
+            asked = PermissionRequest(tool, arguments, self._root, kind)
+            check_approvable(asked, self._approvable)
+        except Denied as reason:
             why = request.get("decision_reason") or "no permission rule allows it"
-            raise Denied(f"{tool} was denied: {why}, and there is nobody to ask.")
+            raise Denied(f"{tool} was denied: {why}, and {reason}.") from None
+        return None
+
+    def _decide_command(self, tool: str, arguments: Frame) -> Frame:
+        if tool != "Bash":
+            raise Denied(f"{tool} was denied: only Bash runs commands here.")
         try:
             command = read_only(str(arguments.get("command")), self._root)
         except (Denied, OSError) as reason:
@@ -59,10 +81,42 @@ def asks_permission(frame: Frame) -> bool:
     return frame["type"] == "control_request" and request.get("subtype") == "can_use_tool"
 
 
-def arguments() -> tuple[str, ...]:
-    """Return the command line arguments that make Claude Code ask."""
-    settings = json.dumps({"permissions": {"ask": list(ASKED)}})
-    return "--permission-prompt-tool", "stdio", "--settings", settings
+def prompt_message(frame: Frame) -> Frame:
+    """Return a permission request, or its end, as a system message, which the SDK passes on."""
+    over = frame["type"] == "control_cancel_request"
+    return {"type": "system", "subtype": PROMPT_OVER if over else PROMPT, "prompt": frame}
+
+
+def tool_request(frame: Frame) -> ToolRequest:
+    """Return what a permission request asks for."""
+    request = frame["request"]
+    return ToolRequest(str(request.get("tool_name")), request.get("input") or {})
+
+
+def answer_of(frame: Frame, decision: Decision) -> Frame:
+    """Return the answer to a permission request by the *decision* of the turn's owner."""
+    request = tool_request(frame)
+    if decision.allowed:
+        return _response(frame, {"behavior": "allow", "updatedInput": dict(request.input)})
+    reason = decision.reason or "The user does not want it."
+    return _response(frame, _denial(f"{request.tool} was not approved: {reason}"))
+
+
+def _response(frame: Frame, decision: Frame) -> Frame:
+    answer = {"subtype": "success", "request_id": frame["request_id"], "response": decision}
+    return {"type": "control_response", "response": answer}
+
+
+def _denial(message: str) -> Frame:
+    return {"behavior": "deny", "message": message}
+
+
+def arguments(*, commands: bool) -> tuple[str, ...]:
+    """Return the command line arguments that make Claude Code ask, also before all *commands*."""
+    prompt = ("--permission-prompt-tool", "stdio")
+    if not commands:
+        return prompt
+    return (*prompt, "--settings", json.dumps({"permissions": {"ask": list(ASKED)}}))
 
 
 def in_force(answer: Mapping[str, Any]) -> bool:

@@ -1,0 +1,105 @@
+"""What an approval shows of a tool request, and what approving it for a session would cover.
+
+Both follow from the request alone. The files that it names are not read: the gateway may read more
+than the agent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from wrapper.services.approvals.approval import ToolRequest
+
+# A larger request is refused, as nobody should approve what they cannot see as a whole.
+LONGEST_INPUT = 64 * 1024
+CONTEXT_LINES = 3
+COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+
+
+def is_too_large(request: ToolRequest) -> bool:
+    """Say whether *request* is too large to be shown as a whole."""
+    return len(json.dumps(request.input)) > LONGEST_INPUT
+
+
+def preview(request: ToolRequest) -> str:
+    """Return what would run: the command, the change of a file as a diff, or the input as JSON."""
+    given = request.input
+    if request.tool in COMMANDS:
+        return _text(given.get("command"))
+    if request.tool == "WebFetch":
+        return _text(given.get("url"))
+    if changes := [*_changes(request.tool, given)]:
+        path = _text(given.get("file_path") or given.get("notebook_path"))
+        return "".join([f"--- {path}\n+++ {path}\n", *(_hunk(*change) for change in changes)])
+    return json.dumps(given, ensure_ascii=False, indent=2)
+
+
+def session_rule(request: ToolRequest) -> str:
+    """Return what approving *request* for the session covers, as a rule.
+
+    It is the same command, or the same host to fetch from. Of other tools it is any use.
+    """
+    tool, given = request.tool, request.input
+    if tool in COMMANDS:
+        return f"{tool}({_text(given.get('command'))})"
+    if tool == "WebFetch":
+        return f"{tool}(domain:{_host(_text(given.get('url')))})"
+    return tool
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
+
+
+def _changes(tool: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the old and new text of each change that *tool* makes to a file."""
+    if tool == "Write":
+        yield "", _text(given.get("content"))
+    elif tool == "NotebookEdit":
+        yield "", _text(given.get("new_source"))
+    elif tool == "Edit":
+        yield _text(given.get("old_string")), _text(given.get("new_string"))
+    elif tool == "MultiEdit" and isinstance(edits := given.get("edits"), list):
+        for edit in (edit for edit in edits if isinstance(edit, dict)):
+            yield from _changes("Edit", edit)
+
+
+def _hunk(old: str, new: str) -> str:
+    """Return a hunk of a unified diff. Where it stands in the file is not known.
+
+    It is made in linear time: the texts are the model's, and may be made to cost a diff much.
+    """
+    before, after = old.splitlines(), new.splitlines()
+    head = _common(before, after)
+    tail = _common(before[head:][::-1], after[head:][::-1])
+    first = max(0, head - CONTEXT_LINES)
+    last = min(tail, CONTEXT_LINES)
+    middle = before[head : len(before) - tail], after[head : len(after) - tail]
+    lines = [
+        "@@ @@",
+        *(f" {line}" for line in before[first:head]),
+        *(f"-{line}" for line in middle[0]),
+        *(f"+{line}" for line in middle[1]),
+        *(f" {line}" for line in before[len(before) - tail :][:last]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many lines are the same at the beginning of both."""
+    count = 0
+    for line, same in zip(one, other, strict=False):
+        if line != same:
+            break
+        count += 1
+    return count
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,154 @@
+"""The Redis store: approvals that any worker or machine can decide."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from wrapper.errors import Unavailable
+from wrapper.logs.redaction import Redacted
+from wrapper.services.approvals.approval import Approval, Decision
+from wrapper.services.approvals.codec import (
+    decode_approval,
+    decode_decision,
+    encode_approval,
+    encode_decision,
+)
+from wrapper.services.approvals.redis_scripts import ADD, DECIDE, RENEW
+from wrapper.services.approvals.redis_waiter import RedisWaiter
+from wrapper.services.approvals.store import KEPT_SECONDS, Notify, Room
+from wrapper.services.redis_client import RedisClient, RedisFailed
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+PREFIX = "claude-code-gateway:approvals"
+# A worker renews the approvals that it waits for. Those of one that has died are gone after this.
+HOLD_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class RedisApprovalStore:
+    """Keeps as many pending approvals as there is *room* for, in the Redis at *url*.
+
+    That is the value of *setting*.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        setting: str,
+        room: Room,
+        *,
+        hold: float = HOLD_SECONDS,
+        prefix: str = PREFIX,
+    ):
+        self._redis = RedisClient(url, setting, decode=False)
+        self._room = room
+        self._hold = _milliseconds(hold)
+        self._prefix = prefix
+        self._waiter = RedisWaiter(self._redis, self._renew, prefix=prefix, hold=hold)
+
+    def add(self, approval: Approval, notify: Notify) -> None:
+        self._waiter.add(approval, notify)
+        try:
+            with self._reached() as client:
+                room = self._room
+                arguments = (self._hold, room.most, room.most_of_key, encode_approval(approval))
+                counts: Any = client.eval(
+                    ADD, 3, *self._keys(approval), approval.id, *arguments, self._waiter.inbox
+                )
+            waiting, own, added = counts
+            if not added:
+                room.check(waiting, own)
+        except BaseException:
+            self._waiter.forget(approval.id)
+            raise
+
+    def decide(self, id_: str, decision: Decision) -> Approval | None:
+        approval = self.read(id_)
+        if approval is None or approval.decision:
+            return approval
+        sent = encode_decision(decision, uuid.uuid4().hex)
+        with self._reached() as client:
+            kept: Any = client.eval(
+                DECIDE, 3, *self._keys(approval), id_, sent, _milliseconds(KEPT_SECONDS)
+            )
+        if kept is None:
+            return None
+        return replace(approval, decision=decision if kept == sent else decode_decision(kept))
+
+    def read(self, id_: str) -> Approval | None:
+        with self._reached() as client:
+            fields: Any = client.hmget(self._hash(id_), ["approval", "decision"])
+        return _load(*fields)
+
+    def pending(self, owner: str | None) -> Sequence[Approval]:
+        index = self._index(owner)
+        with self._reached() as client:
+            ids: Any = client.zrange(index, 0, -1)
+            pipeline = client.pipeline(transaction=False)
+            for id_ in ids:
+                pipeline.hmget(self._hash(id_.decode()), ["approval", "decision"])
+            approvals = [_load(*fields) for fields in pipeline.execute()]
+        waiting = [each for each in approvals if each and each.decision is None]
+        return sorted(waiting, key=lambda approval: approval.created)
+
+    def forget(self, id_: str) -> None:
+        self._waiter.forget(id_)
+
+    def close(self) -> None:
+        self._waiter.close()
+        self._redis.close()
+
+    def _renew(self, client: Redis, approvals: Sequence[Approval]) -> list[Approval]:
+        """Renew *approvals*, and return those that Redis has lost."""
+        pipeline = client.pipeline(transaction=False)
+        for approval in approvals:
+            pipeline.eval(RENEW, 3, *self._keys(approval), approval.id, self._hold)
+        kept = zip(approvals, pipeline.execute(), strict=True)
+        return [approval for approval, is_there in kept if not is_there]
+
+    def _keys(self, approval: Approval) -> tuple[str, str, str]:
+        owner = approval.asker.owner
+        return self._hash(approval.id), self._index(None), self._index(owner)
+
+    def _hash(self, id_: str) -> str:
+        return f"{self._prefix}:approval:{quote(id_, safe='', errors='surrogatepass')}"
+
+    def _index(self, owner: str | None) -> str:
+        if owner is None:
+            return f"{self._prefix}:pending"
+        return f"{self._prefix}:owner:{quote(owner, safe='', errors='surrogatepass')}"
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[Redis]:
+        """Yield the client. Errors become Unavailable, and are logged."""
+        try:
+            with self._redis.reached() as client:
+                yield client
+        except RedisFailed as error:
+            log.error("approvals cannot be kept: %s", error)
+            raise Unavailable(error.reason) from None
+
+
+def _load(approval: bytes | None, decision: bytes | None) -> Approval | None:
+    """Return an approval from its fields, None if there is none or it cannot be read."""
+    if approval is None:
+        return None
+    try:
+        made = decode_decision(decision) if decision else None
+        return replace(decode_approval(approval), decision=made)
+    except (ValueError, TypeError) as error:
+        log.error("an approval in Redis cannot be read: %s", Redacted(error))
+        return None
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,144 @@
+"""The approval service: keeps tool requests that wait, and decides them for their owners."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from wrapper.errors import ApprovalDecidedBefore, ApprovalNotFound, InvalidRequest
+from wrapper.ids import new_id
+from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
+from wrapper.services.approvals.memory_store import MemoryApprovalStore
+from wrapper.services.approvals.preview import preview, session_rule
+from wrapper.services.approvals.redis_store import RedisApprovalStore
+from wrapper.services.approvals.store import ApprovalStore, Notify, Room
+from wrapper.services.principal import Principal
+from wrapper.settings import Settings
+
+PREFIX = "apr_"
+
+log = logging.getLogger(__name__)
+
+
+class ApprovalService:
+    """The approvals in *store*, which expire after *timeout* seconds.
+
+    *decided* is called with the outcome of each approval of this worker.
+    """
+
+    def __init__(
+        self,
+        store: ApprovalStore,
+        *,
+        timeout: float,
+        clock: Callable[[], float] = time.time,
+        make_id: Callable[[str], str] = new_id,
+        decided: Callable[[str], None] = lambda outcome: None,
+    ):
+        self.timeout = timeout
+        self._store = store
+        self._clock = clock
+        self._make_id = make_id
+        self._decided = decided
+        self._waiting: set[str] = set()
+
+    def begin(self, asker: Asker, request: ToolRequest, notify: Notify) -> Approval:
+        """Return a new pending approval. *notify* is called in any thread once it is decided.
+
+        It must be ended. Raises TooManyApprovals, or Unavailable.
+        """
+        now = self._clock()
+        approval = Approval(
+            id=self._make_id(PREFIX),
+            asker=asker,
+            tool=request.tool,
+            input=request.input,
+            preview=preview(request),
+            session_rule=session_rule(request),
+            created=now,
+            expires=now + self.timeout,
+        )
+        self._store.add(approval, notify)
+        self._waiting.add(approval.id)
+        return approval
+
+    def end(self, approval: Approval, decision: Decision) -> Decision:
+        """End the wait, with *decision* unless another one came before; return the one that holds.
+
+        Raises Unavailable.
+        """
+        try:
+            kept = self._store.decide(approval.id, decision)
+            decision = (kept.decision if kept else None) or decision
+        finally:
+            self._waiting.discard(approval.id)
+            self._store.forget(approval.id)
+            self._decided(decision.outcome)
+            log.info(
+                "approval %s of %s for %s: %s%s",
+                approval.id,
+                approval.asker.owner,
+                approval.tool[:80],
+                decision.outcome,
+                f" by {decision.by}" if decision.by else "",
+            )
+        return decision
+
+    def decide(self, principal: Principal, id_: str, decision: Decision) -> Approval:
+        """Decide a pending approval of *principal*, or as an admin of anyone.
+
+        Raises ApprovalNotFound, ApprovalDecidedBefore, InvalidRequest or Unavailable.
+        """
+        approval = self.read(principal, id_)
+        if decision.scope == "session" and approval.asker.session_id is None:
+            raise InvalidRequest(
+                "scope: this approval belongs to no session; decide it once.",
+                param="scope",
+                code="invalid_value",
+            )
+        decided = self._store.decide(id_, decision) if approval.decision is None else approval
+        if decided is None:
+            raise _missing(id_)
+        if decided.decision is not decision:
+            raise ApprovalDecidedBefore(
+                f"The approval {id_!r} is {decided.status} already and cannot be decided again.",
+                param="approval_id",
+            )
+        return decided
+
+    def read(self, principal: Principal, id_: str) -> Approval:
+        """Return an approval that *principal* may see. Raises ApprovalNotFound or Unavailable."""
+        approval = self._store.read(id_)
+        if approval and (principal.admin or approval.asker.owner == principal.name):
+            return approval
+        raise _missing(id_)
+
+    def pending(self, principal: Principal) -> Sequence[Approval]:
+        """Return what waits for *principal*, or for an admin all that waits, the oldest first."""
+        return self._store.pending(None if principal.admin else principal.name)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many approvals turns of this worker wait for."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def open_approvals(settings: Settings, decided: Callable[[str], None]) -> ApprovalService:
+    """Return the service. Its store is the Redis of sessions or of rates, if either has one."""
+    room = Room(settings.max_approvals, settings.max_approvals_of_key)
+    store: ApprovalStore = MemoryApprovalStore(room)
+    if settings.session_store not in ("memory", "none"):
+        store = RedisApprovalStore(settings.session_store, "SESSION_STORE", room)
+    elif settings.redis_url:
+        store = RedisApprovalStore(settings.redis_url, "REDIS_URL", room)
+    return ApprovalService(store, timeout=settings.approval_timeout, decided=decided)
+
+
+def _missing(id_: str) -> ApprovalNotFound:
+    return ApprovalNotFound(
+        f"There is no approval {id_[:64]!r}, or it was decided long ago.", param="approval_id"
+    )
