@@ -111,8 +111,11 @@ class OfferedToolSchema(BaseSchema):
     origin = required_text(metadata=describe("claude_code, or mcp:NAME for an MCP server's."))
     access = fields.String(
         required=True,
-        validate=OneOf(("allowed", "conditional", "denied")),
-        metadata=describe("Whether the caller's agents may use it; conditional: some uses of it."),
+        validate=OneOf(("allowed", "needs_approval", "conditional", "denied")),
+        metadata=describe(
+            "Whether the caller's agents may use it; needs_approval: after a POST to "
+            "/v1/approvals/{id}; conditional: some uses of it."
+        ),
     )
     reason = required_text()
     rule = required_object(

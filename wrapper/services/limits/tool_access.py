@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wrapper.services.limits.bounds import Bounds
+from wrapper.services.permissions.approvable import QUESTIONS
 from wrapper.services.permissions.confinement import SHELLS, Confinement, confinement
 from wrapper.services.permissions.rules import split_rules, tool_of
 from wrapper.services.principal import Principal
@@ -25,17 +26,20 @@ WRITERS = frozenset({"Edit", "Write", "MultiEdit", "NotebookEdit"})
 FAMILIES = {"Edit": WRITERS, "Read": READERS | WRITERS}
 
 NOBODY = "it needs approval there, and nobody can be asked"
+APPROVAL = "The mode is ask: it waits for approval at /v1/approvals."
 
 
 @dataclass(frozen=True)
 class Access:
-    """Whether a tool may be used: always, under a condition, or never; the `reason` says more.
+    """Whether a tool may be used: always, once it is approved, under a condition, or never.
+
+    The `reason` says more.
 
     The rule that decides is the limit `rule` of `source`, or Claude Code's own where both are
     empty.
     """
 
-    access: Literal["allowed", "conditional", "denied"]
+    access: Literal["allowed", "needs_approval", "conditional", "denied"]
     reason: str
     source: str = ""
     rule: str = ""
@@ -112,6 +116,8 @@ class ToolAccess:
             return Access("allowed", "It reads in the agent's working directory.")
         if tool in HARMLESS:
             return Access("allowed", "It needs no permission.")
+        if mode == "ask":
+            return self._of_ask(tool, rule)
         if tool in WRITERS:
             if mode == "acceptEdits":
                 return Access("allowed", "It writes in the agent's working directory.", *rule)
@@ -123,6 +129,17 @@ class ToolAccess:
             return Access("denied", f"The mode is {mode}; {NOBODY}.", *rule)
         return Access("conditional", f"Claude Code decides on each use, in the mode {mode}.", *rule)
 
+    def _of_ask(self, tool: str, rule: tuple[str, str]) -> Access:
+        """Return what the mode ask says of a tool that the mode default does not allow."""
+        if tool in QUESTIONS:
+            return Access("denied", "It asks a question, and there is nobody to answer.", *rule)
+        bound = self._bounds.edits_only()
+        if bound and tool not in WRITERS and not tool.startswith("mcp__"):
+            name = bound.name_of("permission_mode")
+            why = "Approvals allow no more than the mode acceptEdits: changes of files."
+            return Access("denied", why, bound.source, name)
+        return Access("needs_approval", APPROVAL, *rule)
+
     def _of_shell(self, mode: str, rule: tuple[str, str]) -> Access:
         if self._confinement is Confinement.READ_ONLY:
             why = f"Only {Confinement.READ_ONLY.value}."
@@ -131,6 +148,9 @@ class ToolAccess:
             return Access("allowed", f"The mode {mode} allows everything.", *rule)
         if self._confinement is Confinement.SANDBOX:
             return Access("conditional", "What runs in the sandbox.", "settings", "CLAUDE_SANDBOX")
+        if mode == "ask" and not self._bounds.edits_only():
+            why = "The mode is ask: commands that do more than read wait for approval."
+            return Access("needs_approval", why, *rule)
         why = f"The mode is {mode}: only commands that need no approval in it."
         return Access("conditional", why, *rule)
 

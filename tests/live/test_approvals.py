@@ -1,0 +1,246 @@
+"""Approvals with the real Claude Code: a tool waits until the turn's owner decides."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.support.keyed_gateway import KeyedGateway
+from tests.support.server import MODEL, eventually
+
+KEYS: dict[str, dict[str, Any]] = {
+    "ann": {"admin": True},
+    "alice": {},
+    "bob": {},
+    "asker": {"permission_mode": "ask"},
+    "narrow": {"permission_mode": "default"},
+}
+ASK = {"profile": "agent", "permission_mode": "ask"}
+
+
+def write(name: str) -> str:
+    return f'[[tool Write {{"file_path": "{name}", "content": "x"}}]] [[result]]'
+
+
+@pytest.fixture(scope="module")
+def _keyed(_servers, tmp_path_factory):
+    settings = {
+        "POOL_SIZE_OTHER": "0",
+        "DEFAULT_MODEL": MODEL,
+        "MAX_CONCURRENT_TURNS": "1",
+        "MAX_APPROVALS_OF_KEY": "3",
+    }
+    return KeyedGateway(_servers, tmp_path_factory.mktemp("approvals"), KEYS, **settings)
+
+
+@pytest.fixture
+def keyed(_keyed, upstream):
+    """A gateway that runs one turn at once, and an upstream without requests."""
+    return _keyed
+
+
+@pytest.fixture
+def background():
+    """Run requests in threads, which end before the test does."""
+    with ThreadPoolExecutor(8) as threads:
+        yield threads.submit
+
+
+def pending(keyed, name="alice"):
+    status, _, body = keyed.call(name, "GET", "/v1/approvals")
+    assert status == 200, body
+    return body["data"]
+
+
+def wait_for(keyed, count=1, name="alice"):
+    assert eventually(lambda: len(pending(keyed, name)) == count), pending(keyed, name)
+    return pending(keyed, name)
+
+
+def decide(keyed, approval, name="alice", **decision):
+    path = f"/v1/approvals/{approval['id']}"
+    return keyed.call(name, "POST", path, {"decision": "approve", **decision})
+
+
+def refused(upstream):
+    """Return the last result of a tool that the model got."""
+    blocks = upstream.requests[-1].body["messages"][-1]["content"]
+    return str(next(block["content"] for block in blocks if block["type"] == "tool_result"))
+
+
+def answer(asked):
+    status, body = asked.result()
+    assert status == 200, body
+    return body["choices"][0]["message"]["content"]
+
+
+def test_approve(keyed, background):
+    """A tool runs once its owner approves it, and not before; it is decided once."""
+    asked = background(keyed.ask, "alice", write("made.txt"), claude=ASK)
+    (approval,) = wait_for(keyed)
+    assert (approval["tool"], approval["key"], approval["status"]) == ("Write", "alice", "pending")
+    assert approval["input"]["content"] == "x"
+    assert approval["preview"].endswith("made.txt\n@@ @@\n+x\n")
+    assert not asked.done()
+    assert decide(keyed, approval)[2]["status"] == "approved"
+    assert answer(asked).startswith("File created")
+    assert decide(keyed, approval)[0] == 409
+    shown = keyed.call("alice", "GET", f"/v1/approvals/{approval['id']}")[2]
+    assert (shown["status"], shown["decided_by"]) == ("approved", "alice")
+
+
+def test_deny_with_a_reason(keyed, background):
+    """The model gets the reason, and the tool does not run."""
+    asked = background(keyed.ask, "alice", write("denied.txt"), claude=ASK)
+    (approval,) = wait_for(keyed)
+    status, _, body = decide(keyed, approval, decision="deny", reason="Not on Mondays.")
+    assert (status, body["status"]) == (200, "denied")
+    assert answer(asked) == "Write was not approved: Not on Mondays."
+
+
+def test_whose(keyed, background):
+    """Another key sees and decides nothing; an admin sees and decides everyone's."""
+    asked = background(keyed.ask, "alice", write("whose.txt"), claude=ASK)
+    (approval,) = wait_for(keyed)
+    assert pending(keyed, "bob") == []
+    assert keyed.call("bob", "GET", f"/v1/approvals/{approval['id']}")[0] == 404
+    assert decide(keyed, approval, "bob")[0] == 404
+    assert pending(keyed, "ann") == [approval]
+    assert decide(keyed, approval, "ann")[2]["decided_by"] == "ann"
+    assert answer(asked).startswith("File created")
+
+
+def test_waiting_turns_have_no_place(keyed, upstream, background):
+    """With one place, three turns of a key wait for approval, and others still run.
+
+    A fourth may not wait: its tool is denied at once.
+    """
+    asked = [background(keyed.ask, "alice", write(f"w{n}.txt"), claude=ASK) for n in range(3)]
+    approvals = wait_for(keyed, 3)
+    assert keyed.ask("bob", "[[say free]]", claude={"profile": "agent"})[0] == 200
+    status, body = keyed.ask("alice", write("fourth.txt"), claude=ASK)
+    assert (status, "MAX_APPROVALS_OF_KEY" in str(body)) == (200, True)
+    assert keyed.server.health()["turns"]["approvals"] == 3
+    for approval in approvals:
+        assert decide(keyed, approval)[0] == 200
+    assert all(answer(each).startswith("File created") for each in asked)
+    metrics = keyed.server.call("GET", "/v1/metrics", headers=keyed.header("ann"))[2].decode()
+    assert "claude_gateway_approvals_pending 0.0" in metrics
+
+
+def test_client_leaves(keyed):
+    """When the client leaves, its approval is withdrawn, and its place is free."""
+    body = {"model": MODEL, "stream": True, "claude": ASK}
+    body["messages"] = [{"role": "user", "content": write("left.txt")}]
+    connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=120)
+    headers = {"Content-Type": "application/json", **keyed.header("alice")}
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        (approval,) = wait_for(keyed)
+    wait_for(keyed, 0)
+    assert decide(keyed, approval)[0] == 409
+    assert keyed.ask("bob", "[[say free]]", claude={"profile": "agent"})[0] == 200
+
+
+def test_stream_shows_it(keyed):
+    """A stream has the approval when it begins to wait, and when it is decided."""
+    shown = []
+    with keyed.client("alice").chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": write("streamed.txt")}],
+        stream=True,
+        extra_body={"claude": ASK},
+    ) as stream:
+        for chunk in stream:
+            if claude := (chunk.model_extra or {}).get("claude"):
+                shown.append(claude["approval"])
+                if len(shown) == 1:
+                    assert decide(keyed, shown[0])[0] == 200
+    assert [approval["status"] for approval in shown] == ["pending", "approved"]
+
+
+def test_for_the_session(keyed, background):
+    """What is approved for a session needs no further approval in it, and does in another one."""
+    first = {"claude": ASK, "session_id": "one"}
+    asked = background(keyed.ask, "alice", write("s1.txt"), **first)
+    (approval,) = wait_for(keyed)
+    assert (approval["session_id"], approval["session_rule"]) == ("one", "Write")
+    assert decide(keyed, approval, scope="session")[0] == 200
+    assert answer(asked).startswith("File created")
+    status, body = keyed.ask("alice", write("s2.txt"), **first)
+    assert status == 200
+    assert "File created" in str(body)
+    asked = background(keyed.ask, "alice", write("s3.txt"), claude=ASK, session_id="two")
+    (approval,) = wait_for(keyed)
+    assert decide(keyed, approval, decision="deny")[0] == 200
+    assert "not approved" in answer(asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[[tool Write {"file_path": "/etc/made.txt", "content": "x"}]]', "working directory"),
+        ('[[tool Write {"file_path": ".git/config", "content": "x"}]]', "guarded"),
+        ('[[tool Bash {"command": "touch made.txt"}]]', "command was denied"),
+        ('[[tool WebSearch {"query": "weather"}]]', "no more than acceptEdits"),
+    ],
+)
+def test_no_more_than_the_settings_allow(keyed, upstream, text, why):
+    """What the gateway's own mode would not allow cannot be approved: it is denied at once."""
+    assert keyed.ask("alice", f"{text} [[say end]]", claude=ASK)[0] == 200
+    assert why in refused(upstream)
+
+
+def test_narrower_keys_cannot_ask(keyed):
+    """A key that may not use tools which need approval may not ask for it."""
+    status, body = keyed.ask("narrow", "Hi", claude=ASK)
+    assert (status, body["error"]["param"]) == (403, "claude.permission_mode")
+    listed = keyed.call("asker", "GET", "/v1/tools")[2]["data"]
+    access = {tool["name"]: (tool["access"], tool["rule"]) for tool in listed}
+    rule = {"source": "key", "name": "permission_mode"}
+    assert access["Write"] == ("needs_approval", rule)
+    assert access["WebSearch"][0] == "denied"
+    assert access["Read"] == ("allowed", None)
+
+
+def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background):
+    """With Redis, each worker lists and decides what another one's turn waits for.
+
+    Where commands are not confined, they wait for approval. SIGTERM denies what still waits.
+    """
+    stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
+    modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
+    start = partial(serve, "-w", "2", POOL_SIZE_OTHER="0")
+    keyed = KeyedGateway(start, tmp_path, KEYS, **stores, **modes)
+    command = '[[tool Bash {"command": "echo ran > %s; echo done"}]] [[result]]'
+    for number in range(3):
+        text = command % f"{number}.txt"
+        asked = background(keyed.ask, "alice", text, claude={"profile": "agent"})
+        for _ in range(4):
+            (approval,) = wait_for(keyed)
+        assert approval["preview"] == f"echo ran > {number}.txt; echo done"
+        assert decide(keyed, approval)[0] == 200
+        assert answer(asked) == "done"
+    asked = background(keyed.ask, "alice", command % "last.txt", claude={"profile": "agent"})
+    wait_for(keyed)
+    keyed.server.process.send_signal(signal.SIGTERM)
+    assert answer(asked) == "Bash was not approved: The gateway is shutting down."
+    assert keyed.server.stop() == 0
+
+
+def test_timeout(serve, background):
+    """What nobody decides within APPROVAL_TIMEOUT is denied, and the turn does not ask again."""
+    server = serve(POOL_SIZE_OTHER="0", APPROVAL_TIMEOUT="1").wait()
+    text = f"{write('a.txt')} {write('b.txt')}"
+    status, body = server.ask(text, claude=ASK)
+    assert (status, body["choices"][0]["message"]["content"]) == (
+        200,
+        "Write was not approved: Nobody decided on an earlier tool use of this turn in time.",
+    )
