@@ -18,6 +18,8 @@ TABLE = [
     (errors.SessionNotFound, 404, "invalid_request_error", "session_not_found"),
     (errors.ResponseNotFound, 404, "invalid_request_error", "response_not_found"),
     (errors.ItemNotFound, 404, "invalid_request_error", "item_not_found"),
+    (errors.ApprovalNotFound, 404, "invalid_request_error", "approval_not_found"),
+    (errors.ApprovalDecidedBefore, 409, "invalid_request_error", "approval_decided"),
     (errors.KeyNotFound, 404, "invalid_request_error", "key_not_found"),
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
     (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),

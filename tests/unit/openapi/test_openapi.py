@@ -259,7 +259,7 @@ def test_security(api_key):
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
         for method, details in methods.items():
             asked = app.test_client().open(
-                path.format(model_id="opus", session_id="s", response_id="r"),
+                path.format(model_id="opus", session_id="s", response_id="r", approval_id="a"),
                 method=method,
                 json={},
             )

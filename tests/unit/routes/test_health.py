@@ -30,7 +30,7 @@ def test_health(path, settings):
     client = ScriptedServer(max_concurrent_turns=3, **settings).client
     response = client.get(path)
     parts = {name: {"status": "ok"} for name in ("machine", "sessions", "responses")}
-    turns = {"running": 0, "waiting": 0, "places": 3}
+    turns = {"running": 0, "waiting": 0, "places": 3, "approvals": 0}
     report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
     assert (response.status_code, response.json) == (200, report)
     assert client.head(path).status_code == 200

@@ -8,6 +8,7 @@ from __future__ import annotations
 from marshmallow import fields
 from marshmallow.validate import Equal, OneOf
 
+from wrapper.schemas.approvals import ApprovalSchema
 from wrapper.schemas.base import (
     BaseSchema,
     always,
@@ -115,6 +116,14 @@ class ChunkChoiceSchema(BaseSchema):
     finish_reason = nullable_text(validate=OneOf(FINISH_REASONS))
 
 
+class ChunkExtensionSchema(BaseSchema):
+    approval = fields.Nested(
+        ApprovalSchema,
+        required=True,
+        metadata=describe("A tool that now waits for approval, or does not wait any more."),
+    )
+
+
 class ChunkSchema(BaseSchema):
     id = required_text()
     object = always("chat.completion.chunk")
@@ -127,6 +136,10 @@ class ChunkSchema(BaseSchema):
         metadata=describe("With include_usage: null, except in the last chunk."),
     )
     service_tier = fields.String(metadata=_SERVICE_TIER)
+    claude = fields.Nested(
+        ChunkExtensionSchema,
+        metadata=describe("What an agent waits for; in chunks with an empty delta."),
+    )
     notes = fields.Dict(
         keys=fields.String(),
         values=fields.String(),

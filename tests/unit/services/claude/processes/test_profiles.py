@@ -120,4 +120,4 @@ def test_mode_where_nothing_holds_commands():
         agent = build_profiles(settings, KEY)["agent"]
         assert dict(itertools.pairwise(agent.arguments))["--permission-mode"] == agent.mode == mode
         assert agent.reads_only is (mode == "default")
-        assert ("--permission-prompt-tool" in agent.arguments) is agent.reads_only
+        assert "--permission-prompt-tool" in agent.arguments

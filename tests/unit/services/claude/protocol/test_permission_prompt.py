@@ -6,8 +6,13 @@ import json
 
 import pytest
 
+from wrapper.services.approvals.approval import Decision
 from wrapper.services.claude.protocol import permission_prompt
-from wrapper.services.claude.protocol.permission_prompt import PermissionServer, asks_permission
+from wrapper.services.claude.protocol.permission_prompt import (
+    PermissionServer,
+    answer_of,
+    asks_permission,
+)
 
 
 def permission_request(tool="Bash", **arguments):
@@ -15,8 +20,8 @@ def permission_request(tool="Bash", **arguments):
     return {"type": "control_request", "request_id": "r1", "request": request}
 
 
-def decision(root, frame):
-    response = PermissionServer(str(root)).answer(frame)["response"]
+def decision(root, frame, **more):
+    response = PermissionServer(str(root), **more).answer(frame)["response"]
     assert (response["subtype"], response["request_id"]) == ("success", "r1")
     return response["response"]
 
@@ -45,12 +50,34 @@ def test_missing_directory(tmp_path):
     assert decision(tmp_path / "gone", permission_request(command="git log"))["behavior"] == "deny"
 
 
-@pytest.mark.parametrize("tool", ["Monitor", "REPL", "PowerShell", "Write", "mcp__a__b", None])
+@pytest.mark.parametrize("tool", ["Monitor", "REPL", "PowerShell"])
+def test_other_shells(tmp_path, tool):
+    """Another tool that runs commands is denied, also where approvals allow other tools."""
+    for approvable in ("nothing", "anything"):
+        denied = decision(tmp_path, permission_request(tool, command="ls"), approvable=approvable)
+        assert denied == {
+            "behavior": "deny",
+            "message": f"{tool} was denied: only Bash runs commands here.",
+        }
+
+
+@pytest.mark.parametrize("tool", ["Write", "mcp__a__b", None])
 def test_other_tools(tmp_path, tool):
     """A tool that no rule allows is denied, since there is nobody to ask."""
     denied = decision(tmp_path, permission_request(tool, command="ls"))
     assert denied["behavior"] == "deny"
     assert "no permission rule allows it" in denied["message"]
+
+
+def test_tools_that_wait(tmp_path):
+    """Where the turn's owner is asked, a tool gets no answer before the owner's decision."""
+    server = PermissionServer(str(tmp_path), reads_only=False, approvable="anything")
+    frame = permission_request(command="rm -rf .")
+    assert server.answer(frame) is None
+    allowed = answer_of(frame, Decision("approved"))["response"]["response"]
+    assert allowed == {"behavior": "allow", "updatedInput": {"command": "rm -rf ."}}
+    denied = answer_of(frame, Decision("expired", reason="Too late."))["response"]["response"]
+    assert denied == {"behavior": "deny", "message": "Bash was not approved: Too late."}
 
 
 def test_permission_requests_are_recognised():
@@ -65,7 +92,8 @@ def test_permission_requests_are_recognised():
 
 def test_the_rule_that_makes_claude_code_ask():
     """The rule is in force only if it covers every tool that runs commands."""
-    *words, settings = permission_prompt.arguments()
+    assert permission_prompt.arguments(commands=False) == ("--permission-prompt-tool", "stdio")
+    *words, settings = permission_prompt.arguments(commands=True)
     assert words == ["--permission-prompt-tool", "stdio", "--settings"]
     effective = json.loads(settings)
     assert permission_prompt.in_force({"effective": effective})
