@@ -132,7 +132,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 26, EMBEDDED: 22}[kind]
+    assert len(document["paths"]) == {CREATED: 28, EMBEDDED: 24}[kind]
 
 
 def test_paths():

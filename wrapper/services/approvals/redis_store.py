@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from wrapper.errors import Unavailable
 from wrapper.logs.redaction import Redacted
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.codec import (
@@ -22,7 +20,7 @@ from wrapper.services.approvals.codec import (
 from wrapper.services.approvals.redis_scripts import ADD, DECIDE, RENEW
 from wrapper.services.approvals.redis_waiter import RedisWaiter
 from wrapper.services.approvals.store import KEPT_SECONDS, Notify, Room
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient, StoreRedis
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -49,16 +47,17 @@ class RedisApprovalStore:
         hold: float = HOLD_SECONDS,
         prefix: str = PREFIX,
     ):
-        self._redis = RedisClient(url, setting, decode=False)
+        client = RedisClient(url, setting, decode=False)
+        self._redis = StoreRedis(client, "approvals")
         self._room = room
         self._hold = _milliseconds(hold)
         self._prefix = prefix
-        self._waiter = RedisWaiter(self._redis, self._renew, prefix=prefix, hold=hold)
+        self._waiter = RedisWaiter(client, self._renew, prefix=prefix, hold=hold)
 
     def add(self, approval: Approval, notify: Notify) -> None:
         self._waiter.add(approval, notify)
         try:
-            with self._reached() as client:
+            with self._redis.reached() as client:
                 room = self._room
                 arguments = (self._hold, room.most, room.most_of_key, encode_approval(approval))
                 counts: Any = client.eval(
@@ -76,7 +75,7 @@ class RedisApprovalStore:
         if approval is None or approval.decision:
             return approval
         sent = encode_decision(decision, uuid.uuid4().hex)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             kept: Any = client.eval(
                 DECIDE, 3, *self._keys(approval), id_, sent, _milliseconds(KEPT_SECONDS)
             )
@@ -85,13 +84,13 @@ class RedisApprovalStore:
         return replace(approval, decision=decision if kept == sent else decode_decision(kept))
 
     def read(self, id_: str) -> Approval | None:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             fields: Any = client.hmget(self._hash(id_), ["approval", "decision"])
         return _load(*fields)
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
         index = self._index(owner)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             ids: Any = client.zrange(index, 0, -1)
             pipeline = client.pipeline(transaction=False)
             for id_ in ids:
@@ -126,16 +125,6 @@ class RedisApprovalStore:
         if owner is None:
             return f"{self._prefix}:pending"
         return f"{self._prefix}:owner:{quote(owner, safe='', errors='surrogatepass')}"
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[Redis]:
-        """Yield the client. Errors become Unavailable, and are logged."""
-        try:
-            with self._redis.reached() as client:
-                yield client
-        except RedisFailed as error:
-            log.error("approvals cannot be kept: %s", error)
-            raise Unavailable(error.reason) from None
 
 
 def _load(approval: bytes | None, decision: bytes | None) -> Approval | None:

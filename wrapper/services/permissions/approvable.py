@@ -64,4 +64,11 @@ def check_approvable(request: PermissionRequest, most: Approvable) -> None:
     if request.kind in _GUARDED:
         raise Denied("it would reach a file outside of the working directory, or a guarded one")
     if is_edit:
-        Files(request.root).check(str(request.input.get(FILE_ARGUMENTS[tool])))
+        _check_inside(str(request.input.get(FILE_ARGUMENTS[tool])), request.root)
+
+
+def _check_inside(path: str, root: str) -> None:
+    try:
+        Files(root).check(path)
+    except (OSError, ValueError):
+        raise Denied("its path cannot be read") from None

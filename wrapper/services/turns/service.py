@@ -44,8 +44,9 @@ from wrapper.settings import Settings
 
 @dataclass(frozen=True)
 class _Opening:
-    """An admitted request, with all that its run needs. `held` releases what the request holds, and
-    its `permit` too.
+    """An admitted request, with all that its run needs.
+
+    `held` releases what the request holds, also the places of its `permit`.
 
     `request` is as the client sent it, with the options of its session.
     """

@@ -21,7 +21,9 @@ def permission_request(tool="Bash", **arguments):
 
 
 def decision(root, frame, **more):
-    response = PermissionServer(str(root), **more).answer(frame)["response"]
+    answer = PermissionServer(str(root), **more).answer(frame)
+    assert answer
+    response = answer["response"]
     assert (response["subtype"], response["request_id"]) == ("success", "r1")
     return response["response"]
 
