@@ -143,7 +143,7 @@ class Admission:
             request.turns += 1
             taken()
 
-        place = _Request(1, request.principal, admitted=take)
+        place = _Request(1, request.principal, self._clock(), admitted=take)
         with self._left:
             self._returning.append(place)
             self._serve()
