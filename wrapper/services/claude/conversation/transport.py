@@ -30,7 +30,7 @@ from wrapper.services.claude.protocol.mcp_connection import (
     without_secrets,
 )
 from wrapper.services.claude.protocol.mcp_server import asks_server
-from wrapper.services.claude.protocol.permission_prompt import asks_permission, prompt_message
+from wrapper.services.claude.protocol.permission_prompt import is_prompt, prompt_message
 
 log = logging.getLogger(__name__)
 
@@ -202,13 +202,11 @@ class ProcessTransport(Transport):
                     continue
                 if answer := self._setup.functions.answer(frame):
                     await self._send(answer)
-            elif asks_permission(frame):
+            elif is_prompt(frame):
                 if answer := self._setup.permissions.answer(frame):
                     await self._send(answer)
                 else:
                     yield prompt_message(frame)
-            elif frame["type"] == "control_cancel_request":
-                yield prompt_message(frame)
             elif frame["type"] in PARSED:
                 yield frame
             elif frame["type"] == LIFECYCLE:

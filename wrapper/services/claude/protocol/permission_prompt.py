@@ -41,7 +41,9 @@ class PermissionServer:
         self._approvable = approvable
 
     def answer(self, frame: Frame) -> Frame | None:
-        """Return the answer to a permission request, None where the turn's owner is to decide."""
+        """Return the answer to a prompt, None for its end, or where the turn's owner is to decide."""
+        if not asks_permission(frame):
+            return None
         try:
             decision = self._decide(frame["request"])
         except Denied as reason:
@@ -79,6 +81,11 @@ def asks_permission(frame: Frame) -> bool:
     """Say whether *frame* is a permission request."""
     request = frame.get("request") or {}
     return frame["type"] == "control_request" and request.get("subtype") == "can_use_tool"
+
+
+def is_prompt(frame: Frame) -> bool:
+    """Say whether *frame* is a permission request, or the end of one that waits."""
+    return asks_permission(frame) or frame["type"] == "control_cancel_request"
 
 
 def prompt_message(frame: Frame) -> Frame:
