@@ -41,7 +41,7 @@ class PermissionServer:
         self._approvable = approvable
 
     def answer(self, frame: Frame) -> Frame | None:
-        """Return the answer to a prompt, None for its end, or where the turn's owner is to decide."""
+        """Return the answer to a prompt; None for its end, or if the turn's owner is to decide."""
         if not asks_permission(frame):
             return None
         try:
