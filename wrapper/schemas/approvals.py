@@ -21,9 +21,12 @@ class ApprovalDecisionSchema(BaseSchema):
         unknown = RAISE
 
     decision = fields.String(
-        required=True,
         validate=OneOf(tuple(OUTCOMES)),
-        metadata=describe("Whether the tool may run."),
+        metadata=describe("Whether the tool may run. Answers approve without it."),
+    )
+    answers = fields.Dict(
+        keys=fields.String(),
+        metadata=describe("The answers to a question; they must match its answer_schema."),
     )
     scope = fields.String(
         load_default="once",
@@ -40,7 +43,11 @@ class ApprovalDecisionSchema(BaseSchema):
 
     @validates_schema
     def check_fit(self, data: dict[str, Any], **_: Any) -> None:
-        denies = data["decision"] == "deny"
+        if "decision" not in data and "answers" not in data:
+            raise ValidationError("Missing data for required field.", "decision")
+        denies = data.get("decision") == "deny"
+        if denies and "answers" in data:
+            raise ValidationError("A denial has no answers; leave them out.", "answers")
         if denies and data["scope"] == "session":
             raise ValidationError("Only an approval can hold for the session.", "scope")
         if not denies and data["reason"]:
@@ -50,11 +57,12 @@ class ApprovalDecisionSchema(BaseSchema):
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Decision:
-        return Decision(OUTCOMES[data["decision"]], data["scope"], data["reason"])
+        outcome = OUTCOMES[data.get("decision", "approve")]
+        return Decision(outcome, data["scope"], data["reason"], answers=data.get("answers"))
 
 
 class ApprovalSchema(BaseSchema):
-    """A tool use that waits for approval, or waited for it."""
+    """A tool use or a question that waits for its decision, or waited for it."""
 
     object = always("approval")
     id = required_text()
@@ -64,10 +72,22 @@ class ApprovalSchema(BaseSchema):
     key = required_text(metadata=describe("The name of the key whose turn asks."))
     session_id = nullable_text()
     request_id = required_text(metadata=describe("The id of the request whose turn asks."))
-    tool = required_text()
+    kind = fields.String(
+        required=True,
+        validate=OneOf(("tool", "question", "elicitation")),
+        metadata=describe(
+            "question: Claude Code's tool AskUserQuestion asks; elicitation: an MCP server asks."
+        ),
+    )
+    tool = required_text(metadata=describe("The tool, or the MCP server as rules name it."))
     input = fields.Dict(keys=fields.String(), required=True)
     preview = required_text(
         metadata=describe("What would run: the command, or the change of a file as a diff.")
+    )
+    answer_schema = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata=describe("The JSON Schema of the answers; null where none are asked for."),
     )
     session_rule = nullable_text(
         metadata=describe("What an approval for the session covers; null without a session.")
@@ -76,6 +96,7 @@ class ApprovalSchema(BaseSchema):
     expires_at = fields.DateTime(required=True, metadata=describe("When it is denied."))
     scope = fields.String(required=True, allow_none=True, validate=OneOf(("once", "session")))
     reason = nullable_text()
+    answers = fields.Dict(required=True, allow_none=True)
     decided_by = nullable_text(metadata=describe("The name of the key that decided."))
 
 

@@ -8,14 +8,19 @@ from typing import Any, Literal, Protocol
 
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
 Scope = Literal["once", "session"]
+Kind = Literal["tool", "question", "elicitation"]
 
 
 @dataclass(frozen=True)
 class ToolRequest:
-    """A use of a tool that the engine may not allow by itself."""
+    """A use of a tool that the engine may not allow by itself, or a question to the turn's owner.
+
+    An `elicitation` is a question of an MCP server: the `tool` stands for the server.
+    """
 
     tool: str
     input: Mapping[str, Any]
+    kind: Kind = "tool"
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,14 @@ class Decision:
     """How a tool request ended. `reason` is for the model, and `by` names the key that decided.
 
     `expired`: nobody decided in time. `withdrawn`: its turn has ended. With the scope `session`,
-    later equal requests of the session are approved, too.
+    later equal requests of the session are approved, too. `answers` are those to a question.
     """
 
     outcome: Outcome
     scope: Scope = "once"
     reason: str = ""
     by: str = ""
+    answers: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def allowed(self) -> bool:
@@ -51,6 +57,7 @@ class Approval:
     """A tool request that waits for a decision, or has one. Times are in Unix seconds.
 
     `preview` shows what would run. `session_rule` is what the scope `session` would approve.
+    `answer_schema` is the JSON Schema of the answers that a question asks for.
     """
 
     id: str
@@ -61,6 +68,8 @@ class Approval:
     session_rule: str = field(repr=False)
     created: float
     expires: float
+    kind: Kind = "tool"
+    answer_schema: Mapping[str, Any] | None = field(default=None, repr=False)
     decision: Decision | None = None
 
     @property

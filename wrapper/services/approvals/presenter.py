@@ -20,16 +20,24 @@ def to_json(approval: Approval) -> Json:
         "key": approval.asker.owner,
         "session_id": approval.asker.session_id,
         "request_id": approval.asker.request_id,
+        "kind": approval.kind,
         "tool": approval.tool,
         "input": dict(approval.input),
         "preview": approval.preview,
-        "session_rule": approval.session_rule if approval.asker.session_id else None,
+        "answer_schema": approval.answer_schema,
+        "session_rule": approval.session_rule if _may_hold(approval) else None,
         "created_at": _iso(approval.created),
         "expires_at": _iso(approval.expires),
         "scope": decision.scope if decision.allowed else None,
         "reason": decision.reason or None,
+        "answers": decision.answers,
         "decided_by": decision.by or None,
     }
+
+
+def _may_hold(approval: Approval) -> bool:
+    """Say whether it can be approved for its session."""
+    return approval.kind == "tool" and approval.asker.session_id is not None
 
 
 def _iso(seconds: float) -> str:

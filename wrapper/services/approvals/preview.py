@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wrapper.services.approvals.approval import ToolRequest
+from wrapper.services.approvals.questions import question_lines
 
 # A larger request is refused, as nobody should approve what they cannot see as a whole.
 LONGEST_INPUT = 64 * 1024
@@ -25,8 +26,15 @@ def is_too_large(request: ToolRequest) -> bool:
 
 
 def preview(request: ToolRequest) -> str:
-    """Return what would run: the command, the change of a file as a diff, or the input as JSON."""
+    """Return what would run: the command, the change of a file as a diff, or the input as JSON.
+
+    Of a question it is the text.
+    """
     given = request.input
+    if request.kind == "question":
+        return question_lines(given)
+    if request.kind == "elicitation":
+        return "\n".join(str(given[name]) for name in ("message", "url") if given.get(name))
     if request.tool in COMMANDS:
         return _text(given.get("command"))
     if request.tool == "WebFetch":

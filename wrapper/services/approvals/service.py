@@ -11,6 +11,7 @@ from wrapper.ids import new_id
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
 from wrapper.services.approvals.memory_store import MemoryApprovalStore
 from wrapper.services.approvals.preview import preview, session_rule
+from wrapper.services.approvals.questions import answer_schema, check_answers
 from wrapper.services.approvals.redis_store import RedisApprovalStore
 from wrapper.services.approvals.store import ApprovalStore, Notify, Room
 from wrapper.services.principal import Principal
@@ -58,6 +59,8 @@ class ApprovalService:
             session_rule=session_rule(request),
             created=now,
             expires=now + self.timeout,
+            kind=request.kind,
+            answer_schema=answer_schema(request),
         )
         self._store.add(approval, notify)
         self._waiting.add(approval.id)
@@ -91,12 +94,9 @@ class ApprovalService:
         Raises ApprovalNotFound, ApprovalDecidedBefore, InvalidRequest or Unavailable.
         """
         approval = self.read(principal, id_)
-        if decision.scope == "session" and approval.asker.session_id is None:
-            raise InvalidRequest(
-                "scope: this approval belongs to no session; decide it once.",
-                param="scope",
-                code="invalid_value",
-            )
+        _check_scope(approval, decision)
+        if approval.decision is None:
+            check_answers(approval, decision)
         decided = self._store.decide(id_, decision) if approval.decision is None else approval
         if decided is None:
             raise _missing(id_)
@@ -136,6 +136,18 @@ def open_approvals(settings: Settings, decided: Callable[[str], None]) -> Approv
     elif settings.redis_url:
         store = RedisApprovalStore(settings.redis_url, "REDIS_URL", room)
     return ApprovalService(store, timeout=settings.approval_timeout, decided=decided)
+
+
+def _check_scope(approval: Approval, decision: Decision) -> None:
+    if decision.scope == "once":
+        return
+    if approval.kind != "tool":
+        why = "a question is answered once"
+    elif approval.asker.session_id is None:
+        why = "this approval belongs to no session; decide it once"
+    else:
+        return
+    raise InvalidRequest(f"scope: {why}.", param="scope", code="invalid_value")
 
 
 def _missing(id_: str) -> ApprovalNotFound:

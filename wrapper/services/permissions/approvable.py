@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wrapper.services.approvals.questions import QUESTION_TOOL
 from wrapper.services.permissions.confinement import SHELLS, Confinement, confinement
 from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied
@@ -24,8 +25,6 @@ FILE_ARGUMENTS = {
     "NotebookEdit": "notebook_path",
     "Write": "file_path",
 }
-# These ask the user something, and get no answer here.
-QUESTIONS = frozenset({"AskUserQuestion", "ExitPlanMode"})
 # The reasons for which Claude Code also asks in the mode acceptEdits.
 _GUARDED = frozenset({"workingDir", "safetyCheck"})
 
@@ -53,9 +52,9 @@ def check_approvable(request: PermissionRequest, most: Approvable) -> None:
     tool, is_edit = request.tool, request.tool in FILE_ARGUMENTS
     if most == "nothing":
         raise Denied("there is nobody to ask")
-    if tool in QUESTIONS:
-        raise Denied("it asks a question, and there is nobody to answer it")
-    if most == "anything":
+    if tool == "ExitPlanMode":
+        raise Denied("a turn stays in the mode plan")
+    if tool == QUESTION_TOOL or most == "anything":
         return
     if most == "edits" and not is_edit and not tool.startswith("mcp__"):
         raise Denied("the gateway's settings or the key allow no more than acceptEdits")

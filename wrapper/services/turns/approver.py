@@ -62,7 +62,7 @@ class TurnApprover:
         """
         if is_too_large(request):
             return TOO_LARGE
-        if digest(session_rule(request)) in self.approved:
+        if request.kind == "tool" and digest(session_rule(request)) in self.approved:
             return FOR_SESSION
         if self._expired:  # nobody is there to decide
             return NOBODY
@@ -73,6 +73,8 @@ class TurnApprover:
             return Decision("denied", reason=f"{error}.")
         except ApiError as error:
             return Decision("denied", reason=str(error))
+        except ValueError as error:
+            return Decision("denied", reason=f"It cannot be read: {error}.")
         with self._wait:
             decision = await self._decision(approval, decided)
         await self._wait.over()

@@ -11,7 +11,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wrapper.services.approvals.approval import Decision, ToolRequest
+from wrapper.services.approvals.approval import Decision, Kind, ToolRequest
+from wrapper.services.approvals.questions import QUESTION_TOOL, answer_texts
+from wrapper.services.claude.protocol.elicitation import (
+    ELICITATION,
+    elicitation,
+    elicitation_result,
+)
 from wrapper.services.permissions.approvable import PermissionRequest, check_approvable
 from wrapper.services.permissions.confinement import SHELLS
 from wrapper.services.permissions.readonly.line import read_only
@@ -44,8 +50,11 @@ class PermissionServer:
         """Return the answer to a prompt; None for its end, or if the turn's owner is to decide."""
         if not asks_permission(frame):
             return None
+        request = frame["request"]
+        if request.get("subtype") == ELICITATION:
+            return _response(frame, elicitation_result()) if self._approvable == "nothing" else None
         try:
-            decision = self._decide(frame["request"])
+            decision = self._decide(request)
         except Denied as reason:
             decision = _denial(str(reason))
         return _response(frame, decision) if decision else None
@@ -78,9 +87,9 @@ class PermissionServer:
 
 
 def asks_permission(frame: Frame) -> bool:
-    """Say whether *frame* is a permission request."""
-    request = frame.get("request") or {}
-    return frame["type"] == "control_request" and request.get("subtype") == "can_use_tool"
+    """Say whether *frame* is a permission request, or a question of an MCP server."""
+    subtype = (frame.get("request") or {}).get("subtype")
+    return frame["type"] == "control_request" and subtype in ("can_use_tool", ELICITATION)
 
 
 def is_prompt(frame: Frame) -> bool:
@@ -97,19 +106,28 @@ def prompt_message(frame: Frame) -> Frame:
 def tool_request(frame: Frame) -> ToolRequest:
     """Return what a permission request asks for."""
     request = frame["request"]
-    return ToolRequest(str(request.get("tool_name")), request.get("input") or {})
+    if request.get("subtype") == ELICITATION:
+        return elicitation(request)
+    tool = str(request.get("tool_name"))
+    kind: Kind = "question" if tool == QUESTION_TOOL else "tool"
+    return ToolRequest(tool, request.get("input") or {}, kind)
 
 
 def answer_of(frame: Frame, decision: Decision) -> Frame:
     """Return the answer to a permission request by the *decision* of the turn's owner."""
     request = tool_request(frame)
+    if request.kind == "elicitation":
+        return _response(frame, elicitation_result(decision))
     if decision.allowed:
-        return _response(frame, {"behavior": "allow", "updatedInput": dict(request.input)})
+        answers = {"answers": answer_texts(decision.answers)} if decision.answers else {}
+        return _response(frame, {"behavior": "allow", "updatedInput": {**request.input, **answers}})
     reason = decision.reason or "The user does not want it."
-    return _response(frame, _denial(f"{request.tool} was not approved: {reason}"))
+    what = "answered" if request.kind == "question" else "approved"
+    return _response(frame, _denial(f"{request.tool} was not {what}: {reason}"))
 
 
 def _response(frame: Frame, decision: Frame) -> Frame:
+    """Return the answer to the request *frame*."""
     answer = {"subtype": "success", "request_id": frame["request_id"], "response": decision}
     return {"type": "control_response", "response": answer}
 
