@@ -17,6 +17,7 @@ PYTHON = (sys.executable, "-P")
 HERE = Path(__file__).parent
 PACKAGED = str(HERE / "mcp_server.py")
 BARE = str(HERE / "bare_mcp_server.py")
+ELICITING = str(HERE / "eliciting_server.py")
 
 
 @contextlib.contextmanager
@@ -42,6 +43,11 @@ def bare(kind: str) -> dict[str, Any]:
 def packaged(**variables: str) -> dict[str, Any]:
     """Return the configuration of the packaged server over stdio."""
     return {"type": "stdio", "command": sys.executable, "args": ["-P", PACKAGED], "env": variables}
+
+
+def eliciting() -> dict[str, Any]:
+    """Return the configuration of a server over stdio whose tools ask the user."""
+    return {"type": "stdio", "command": sys.executable, "args": ["-P", ELICITING]}
 
 
 def write_config(file: Path, **servers: Any) -> str:

@@ -53,7 +53,7 @@ def check_approvable(request: PermissionRequest, most: Approvable) -> None:
     if most == "nothing":
         raise Denied("there is nobody to ask")
     if tool == "ExitPlanMode":
-        raise Denied("a turn stays in the mode plan")
+        raise Denied("only a request sets the mode")
     if tool == QUESTION_TOOL or most == "anything":
         return
     if most == "edits" and not is_edit and not tool.startswith("mcp__"):

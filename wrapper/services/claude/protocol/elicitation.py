@@ -29,4 +29,5 @@ def elicitation_result(decision: Decision = NOBODY) -> Frame:
         return {"action": "decline"}
     if not decision.allowed:
         return {"action": "cancel"}
-    return {"action": "accept", "content": dict(decision.answers or {})}
+    answers = decision.answers
+    return {"action": "accept", **({} if answers is None else {"content": dict(answers)})}
