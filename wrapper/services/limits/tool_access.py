@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from wrapper.services.approvals.questions import QUESTION_TOOL
 from wrapper.services.limits.bounds import Bounds
-from wrapper.services.permissions.approvable import QUESTIONS
 from wrapper.services.permissions.confinement import SHELLS, Confinement, confinement
 from wrapper.services.permissions.rules import split_rules, tool_of
 from wrapper.services.principal import Principal
@@ -62,6 +62,8 @@ class ToolAccess:
         for needed in (tool, "Read") if tool in WRITERS else (tool,):
             if denied := next(self._denials(needed), None):
                 return denied
+        if tool == QUESTION_TOOL:
+            return self._of_question()
         access = self._allowed(tool) or self._of_mode(tool)
         if access.access == "allowed" and (limited := next(self._patterns(tool), None)):
             return limited
@@ -129,10 +131,19 @@ class ToolAccess:
             return Access("denied", f"The mode is {mode}; {NOBODY}.", *rule)
         return Access("conditional", f"Claude Code decides on each use, in the mode {mode}.", *rule)
 
+    def _of_question(self) -> Access:
+        """Return what holds for the tool that asks the user, whatever rules say of it."""
+        bound, mode = self._bounds.mode()
+        rule = bound.source, bound.name_of("permission_mode")
+        if mode == "ask":
+            why = "The mode is ask: its questions wait for answers at /v1/approvals."
+            return Access("needs_approval", why, *rule)
+        return Access("denied", f"The mode is {mode}; only in the mode ask anybody answers.", *rule)
+
     def _of_ask(self, tool: str, rule: tuple[str, str]) -> Access:
         """Return what the mode ask says of a tool that the mode default does not allow."""
-        if tool in QUESTIONS:
-            return Access("denied", "It asks a question, and there is nobody to answer.", *rule)
+        if tool == "ExitPlanMode":
+            return Access("denied", "Only a request sets the mode.", *rule)
         bound = self._bounds.edits_only()
         if bound and tool not in WRITERS and not tool.startswith("mcp__"):
             name = bound.name_of("permission_mode")

@@ -80,7 +80,7 @@ def test_answers(service, given, answers):
 def test_wrong_answers(service, given, answers):
     """Other answers are refused, and the question goes on waiting."""
     approval = begin(service, {"questions": [given]}, "question")
-    with pytest.raises(InvalidRequest, match="^answers: they do not match answer_schema: "):
+    with pytest.raises(InvalidRequest, match=r"^answers: they do not match answer_schema: "):
         approve(service, approval, answers)
     assert service.read(ALICE, approval.id).status == "pending"
 
@@ -105,7 +105,7 @@ def test_form(service):
     """The answers to a server's form fit its schema."""
     approval = begin(service, FORM, "elicitation")
     for wrong in ({}, {"age": -1}, {"age": "3"}):
-        with pytest.raises(InvalidRequest, match="^answers: "):
+        with pytest.raises(InvalidRequest, match=r"^answers: "):
             approve(service, approval, wrong)
     assert approve(service, approval, {"age": 3}).status == "approved"
 
@@ -121,7 +121,7 @@ def test_form(service):
 def test_hostile_schemas(service, schema):
     """A server's schema that cannot be used, or costs too much, gets no answers."""
     approval = begin(service, {"requested_schema": schema}, "elicitation")
-    with pytest.raises(InvalidRequest, match="^answers: "):
+    with pytest.raises(InvalidRequest, match=r"^answers: "):
         approve(service, approval, {"age": "a" * 60 + "b"})
 
 
