@@ -96,7 +96,6 @@ class ApprovalSchema(BaseSchema):
     expires_at = fields.DateTime(required=True, metadata=describe("When it is denied."))
     scope = fields.String(required=True, allow_none=True, validate=OneOf(("once", "session")))
     reason = nullable_text()
-    answers = fields.Dict(required=True, allow_none=True)
     decided_by = nullable_text(metadata=describe("The name of the key that decided."))
 
 

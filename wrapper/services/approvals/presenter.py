@@ -30,7 +30,6 @@ def to_json(approval: Approval) -> Json:
         "expires_at": _iso(approval.expires),
         "scope": decision.scope if decision.allowed else None,
         "reason": decision.reason or None,
-        "answers": decision.answers,
         "decided_by": decision.by or None,
     }
 
