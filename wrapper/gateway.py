@@ -48,7 +48,7 @@ from wrapper.services.sessions.store import SessionStore
 from wrapper.services.telemetry.metrics import Metrics, NullMetrics
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.tools.mcp import McpServer
-from wrapper.services.tools.mcp_state import ServerState
+from wrapper.services.tools.mcp_state import ConnectsServers, ServerState
 from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
@@ -96,7 +96,7 @@ class Gateway:
         self.catalog = _catalog(settings, self.engine)
         self.admission = _admission(settings)
         self.mcp_config = open_mcp_config(settings)
-        self.policy = Policy(settings, self.catalog, self._mcp_servers)
+        self.policy = Policy(settings, self.catalog, self._mcp_servers, self.mcp_states)
         usage_store = open_store(settings)
         self.ledger = Ledger(usage_store, required=settings.usage_required)
         self.tool_stats = ToolStats(usage_store)
@@ -174,9 +174,8 @@ class Gateway:
 
     def mcp_states(self, servers: Sequence[McpServer]) -> Mapping[str, ServerState]:
         """Return the states of MCP servers by name, as far as the engine knows any."""
-        states: Callable[..., Mapping[str, ServerState]] | None
-        states = getattr(self.engine, "mcp_states", None)
-        return states(servers) if states and servers else {}
+        engine = self.engine
+        return engine.mcp_states(servers) if servers and isinstance(engine, ConnectsServers) else {}
 
     def readiness(self) -> str:
         """Return "ready", or why turns should go elsewhere: "draining", "starting" or "failing".

@@ -120,6 +120,24 @@ def test_the_listing(server):
     assert rows["exits"]["since"] <= rows["exits"]["last_error_at"]
 
 
+def test_the_listing_of_tools(server):
+    """Of servers that fail, or offer too many tools, the listing says why; others are listed."""
+    listed: dict[str, Any] = {}
+
+    def tried():
+        listed.update(json.loads(server.call("GET", "/v1/tools")[2]))
+        waits = {row["origin"] for row in listed["unlisted"] if "ask again" in row["reason"]}
+        return waits <= {"mcp:silent", "mcp:garbage"}
+
+    assert eventually(tried)
+    origins = {tool["origin"] for tool in listed["data"]}
+    assert {"claude_code", "mcp:good"} <= origins
+    reasons = {row["origin"].removeprefix("mcp:"): row["reason"] for row in listed["unlisted"]}
+    for name, (_, says) in FAULTS.items():
+        assert says in reasons[name] or "still being asked" in reasons[name]
+        assert f"mcp:{name}" not in origins
+
+
 def test_nothing_stays(server):
     """No process of a server outlives the turns that used it."""
     ask(server, "good")

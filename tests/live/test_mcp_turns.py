@@ -21,6 +21,7 @@ CEILINGS: dict[str, dict[str, Any]] = {
     "narrow": {"mcp_servers": ["docs"], "tools": ["Bash", "mcp__docs__add"]},
     "denied": {"mcp_servers": ["docs"], "disallowed_tools": ["mcp__docs__add"]},
     "plain": {"mcp_servers": ["*"], "profile": "plain"},
+    "planner": {"mcp_servers": ["docs"], "permission_mode": "plan"},
 }
 ADD = '[[tool mcp__docs__add {"a": 2, "b": 3}]] [[result]]'
 FIVE = '{"result":5}'
@@ -94,6 +95,55 @@ def test_stats(keyed):
     (line,) = keyed.call("narrow", "GET", "/v1/tools/stats")[2]["data"]
     assert (line["key"], line["tool"], line["uses"]) == ("narrow", "mcp__docs__add", 1)
     assert (line["failures"], line["denials"]) == (0, 0)
+
+
+def listed(keyed, name, query=""):
+    """Return the tools of MCP servers in a caller's listing by name."""
+    status, _, body = keyed.call(name, "GET", f"/v1/tools{query}")
+    assert (status, body["unlisted"]) == (200, []), body
+    return {tool["name"]: tool for tool in body["data"] if tool["origin"] != "claude_code"}
+
+
+def test_listed_tools(keyed, upstream):
+    """The tools of servers are listed as the model gets them, for those who may use them."""
+    tools = listed(keyed, "bob")
+    assert not upstream.requests
+    assert {tool["origin"] for tool in tools.values()} == {"mcp:docs"}
+    ask(keyed, "bob", "hello", "docs")
+    got = {tool["name"]: tool for tool in upstream.requests[0].body["tools"]}
+    assert mcp_names(upstream.requests[0]) == set(tools)
+    for name, tool in tools.items():
+        assert tool["description"] == got[name]["description"]
+        assert tool["input_schema"] == got[name]["input_schema"]
+        assert (tool["access"], tool["rule"]["name"]) == ("allowed", "mcp_servers")
+    assert listed(keyed, "carol") == {}
+    assert {tool["access"] for tool in listed(keyed, "plain").values()} == {"denied"}
+    origins = {tool["origin"] for tool in listed(keyed, "alice").values()}
+    assert origins == {"mcp:docs", "mcp:local", "mcp:a b.c", "mcp:events"}
+
+
+def test_listed_access(keyed):
+    """The listing names the rule that denies a tool, and such a tool does not run."""
+    access = {name: tool["access"] for name, tool in listed(keyed, "narrow").items()}
+    assert access.pop("mcp__docs__add") == "allowed"
+    assert set(access.values()) == {"denied"}
+    rule = {"source": "key", "name": "disallowed_tools"}
+    assert listed(keyed, "denied")["mcp__docs__add"]["rule"] == rule
+    assert ask(keyed, "denied", ADD, "docs")[1] != FIVE
+    rule = {"source": "key", "name": "permission_mode"}
+    assert listed(keyed, "planner")["mcp__docs__add"]["rule"] == rule
+    assert ask(keyed, "planner", ADD, "docs")[1] != FIVE
+
+
+@pytest.mark.parametrize("param", ["allowed_tools", "disallowed_tools"])
+def test_tools_that_do_not_exist(keyed, upstream, param):
+    """A rule for a tool that its server does not have is a 400 that names the entry."""
+    assert listed(keyed, "bob")
+    rules = {param: ["mcp__docs__add", "mcp__docs__delete"]}
+    status, error = ask(keyed, "bob", "hello", "docs", **rules)
+    assert (status, error["param"]) == (400, f"claude.{param}.1")
+    assert "'docs' has no tool 'delete'" in error["message"]
+    assert not upstream.requests
 
 
 def test_sse(keyed):

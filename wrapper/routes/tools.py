@@ -45,8 +45,10 @@ log = logging.getLogger(__name__)
 def list_tools() -> Response:
     """List every tool that agents may have, and whether the caller's agents may use it."""
     query = load_data(TOOLS_QUERY, request.args.to_dict())
-    listed = _service().tools(principal(), query.get("session_id"))
-    return reply({"object": "list", "data": [_tool_body(tool, access) for tool, access in listed]})
+    listing = _service().tools(principal(), query.get("session_id"))
+    unlisted = [{"origin": name, "reason": why} for name, why in listing.unlisted.items()]
+    data = [_tool_body(tool, access) for tool, access in listing.tools]
+    return reply({"object": "list", "data": data, "unlisted": unlisted})
 
 
 @tools.get("/tools/stats")

@@ -125,9 +125,19 @@ class OfferedToolSchema(BaseSchema):
     )
 
 
+class UnlistedToolsSchema(BaseSchema):
+    origin = required_text(metadata=describe("mcp:NAME of an MCP server."))
+    reason = required_text()
+
+
 class ToolListSchema(BaseSchema):
     object = always("list")
     data = fields.List(fields.Nested(OfferedToolSchema), required=True)
+    unlisted = fields.List(
+        fields.Nested(UnlistedToolsSchema),
+        required=True,
+        metadata=describe("MCP servers that the caller may use, but whose tools are not listed."),
+    )
 
 
 class ToolStatsLineSchema(BaseSchema):

@@ -29,7 +29,7 @@ STATES = {
 class EngineWithServers(ScriptedEngine):
     """An engine that knows the states of two servers."""
 
-    def mcp_states(self, servers):
+    def mcp_states(self, servers, seconds=0.0):
         names = {server.name for server in servers}
         return {name: state for name, state in STATES.items() if name in names}
 

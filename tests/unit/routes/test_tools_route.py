@@ -96,7 +96,7 @@ def test_engine_without_tools():
     app = Flask(__name__)
     Gateway(Settings(), engine=ScriptedEngine()).init_app(app)
     response = app.test_client().get(TOOLS)
-    assert response.json == {"object": "list", "data": []}
+    assert response.json == {"object": "list", "data": [], "unlisted": []}
 
 
 def test_session_config(keyed):

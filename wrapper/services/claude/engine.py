@@ -29,6 +29,7 @@ from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.mcp_check import McpCheck
 from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.recorded_process import with_recorded_process
 from wrapper.services.claude.processes.tool_listing import ToolListing
 from wrapper.services.claude.protocol import image_limits
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
@@ -115,7 +116,8 @@ class ClaudeEngine:
                 self._settings, self._environment, self._profiles, self._lifecycle, self._on_boot
             )
             supervisor = leases.supervisor
-            ask = partial(supervisor.with_process, self._profiles["agent"])
+            agent, model = self._profiles["agent"], self._settings.default_model
+            ask = partial(with_recorded_process, supervisor, agent, model)
             check = McpCheck(later=supervisor.run_later, ask=ask)
             running = self._running = Running(leases, check, threading.Event())
         self._status.login.log_mistakes()
@@ -249,13 +251,16 @@ class ClaudeEngine:
         # In the profile plain Claude Code does not see images.
         return profile == "agent" and image_limits.shrinks(picture, model)
 
-    def mcp_states(self, servers: Sequence[McpServer]) -> dict[str, ServerState]:
-        """Return the states of MCP servers by name, as far as they are known, without waiting.
+    def mcp_states(
+        self, servers: Sequence[McpServer], seconds: float = 0.0
+    ) -> dict[str, ServerState]:
+        """Return the states of MCP servers by name, as far as they are known; see ConnectsServers.
 
         Those that are not fresh are checked in the background.
         """
         check = self._started().mcp_check
         check.begin(servers)
+        check.wait(servers, seconds)
         states = {server.name: check.states.of(server) for server in servers}
         return {name: state for name, state in states.items() if state}
 

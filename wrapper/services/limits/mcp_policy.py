@@ -12,27 +12,31 @@ from wrapper.services.limits.brought_servers import BroughtServersPolicy
 from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.request import TurnRequest
-from wrapper.services.tools.mcp import McpServer, forbid, narrow, read_rule
+from wrapper.services.tools.mcp import McpServer, forbid, narrow, normalise, read_rule
+from wrapper.services.tools.mcp_state import ServerState
 from wrapper.services.turn import Permissions
 from wrapper.settings import Settings
 
 # Returns the servers of MCP_CONFIG by name, as they are now.
 GetServers = Callable[[], Mapping[str, McpServer]]
+# Returns the states of servers by name, as far as they are known, without waiting.
+GetStates = Callable[[Sequence[McpServer]], Mapping[str, ServerState]]
 
 
 class McpPolicy:
-    """Grants requests MCP servers, of those that *servers* returns.
+    """Grants requests MCP servers, of those that *servers* returns; *states* knows their tools.
 
     A list of tools or of rules that allow limits a server to the tools that it names, if it names
     any of that server.
     """
 
-    def __init__(self, settings: Settings, servers: GetServers):
+    def __init__(self, settings: Settings, servers: GetServers, states: GetStates):
         self._default = settings.mcp_default_servers
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
         self._denied_rules = split_rules(settings.claude_disallowed_tools)
         self._servers = servers
         self._brought = BroughtServersPolicy(settings)
+        self._states = states
 
     def usable(self, principal: Principal, bounds: Bounds) -> tuple[McpServer, ...]:
         """Return the servers that *principal* may use, each with only the tools that they may."""
@@ -53,7 +57,7 @@ class McpPolicy:
         """Return the servers that an agent's *request* uses.
 
         Raises PermissionDenied for a server or tool that *principal* may not use, and
-        InvalidRequest for a server that does not exist.
+        InvalidRequest for a server or tool that does not exist.
         """
         own = self.usable(principal, bounds)
         brought = self._brought.grant(request, principal, bounds, own)
@@ -67,8 +71,10 @@ class McpPolicy:
             for index, name in enumerate(request.mcp_servers):
                 _check_server(index, name, usable, principal)
         servers = [usable[name] for name in names]
-        _check_rules("allowed_tools", request.allowed_tools or (), usable.values())
-        _check_rules("disallowed_tools", request.disallowed_tools or (), usable.values())
+        for param in ("allowed_tools", "disallowed_tools"):
+            rules = getattr(request, param) or ()
+            _check_rules(param, rules, usable.values())
+            self._check_tools(param, rules, own)
         return tuple(narrow(server, request.allowed_tools or ()) for server in servers)
 
     def _limited(
@@ -82,6 +88,27 @@ class McpPolicy:
         ]
         denied = (*self._denied_rules, *bounds.denied())
         return tuple(forbid(_narrowed(server, lists), denied) for server in servers)
+
+    def _check_tools(self, param: str, rules: Sequence[str], own: Collection[McpServer]) -> None:
+        """Refuse a rule for a tool that its server does not have, as far as its tools are known.
+
+        What is known is of the gateway's *own* servers.
+        """
+        for index, text in enumerate(rules):
+            rule = read_rule(text)
+            server = next((server for server in own if rule and rule.names(server)), None)
+            if server is None or not (rule and rule.tool):
+                continue
+            state = self._states([server]).get(server.name)
+            names = [normalise(tool) for tool in (state.tools if state else ())]
+            if names and rule.tool not in names:
+                path = f"claude.{param}.{index}"
+                raise InvalidRequest(
+                    f"{path}: the MCP server {server.name!r} has no tool {rule.tool[:80]!r}; it "
+                    f"has: {', '.join(sorted(names))[:400]}.",
+                    param=path,
+                    code="invalid_value",
+                )
 
 
 def without_mcp_rules(request: TurnRequest) -> TurnRequest:

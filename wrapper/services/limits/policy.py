@@ -15,6 +15,7 @@ from wrapper.services.catalog import Catalog
 from wrapper.services.limits.bounds import Bound, Bounds, bounds_of
 from wrapper.services.limits.mcp_policy import (
     GetServers,
+    GetStates,
     McpPolicy,
     with_servers,
     without_mcp_rules,
@@ -32,9 +33,15 @@ from wrapper.settings import Settings
 class Policy:
     """Grants requests what they may use. All methods raise PermissionDenied for anything else."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, mcp_servers: GetServers = dict):
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        mcp_servers: GetServers = dict,
+        mcp_states: GetStates = lambda servers: {},
+    ):
         self._settings = settings
-        self._mcp = McpPolicy(settings, mcp_servers)
+        self._mcp = McpPolicy(settings, mcp_servers, mcp_states)
         self._catalog = catalog
         self._allowed_rules = split_rules(settings.claude_allowed_tools)
 
@@ -75,9 +82,14 @@ class Policy:
         """Return the most that an agent of *principal* may do in a session with *config*."""
         return bounds_of(self._settings, principal, config).most()
 
-    def mcp_servers(self, principal: Principal) -> tuple[McpServer, ...]:
-        """Return the MCP servers that *principal* may use, with only the tools that they may."""
-        return self._mcp.usable(principal, bounds_of(self._settings, principal))
+    def mcp_servers(
+        self, principal: Principal, bounds: Bounds | None = None
+    ) -> tuple[McpServer, ...]:
+        """Return the MCP servers that *principal* may use, with only the tools that they may.
+
+        The *bounds* default to those of their key.
+        """
+        return self._mcp.usable(principal, bounds or bounds_of(self._settings, principal))
 
     def check_model(self, model: str, principal: Principal) -> None:
         """Raise PermissionDenied where *principal* may not use *model*."""

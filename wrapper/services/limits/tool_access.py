@@ -59,6 +59,8 @@ class ToolAccess:
 
     def of(self, tool: str) -> Access:
         """Return whether *tool* may be used."""
+        if denied := self.without_tools():
+            return denied
         for needed in (tool, "Read") if tool in WRITERS else (tool,):
             if denied := next(self._denials(needed), None):
                 return denied
@@ -69,12 +71,16 @@ class ToolAccess:
             return limited
         return access
 
+    def without_tools(self) -> Access | None:
+        """Return why the caller has no agents, and so no tool at all, if that is so."""
+        if self._principal.profile == "plain":
+            return Access("denied", "The key has no tools of Claude Code.", "key", "profile")
+        if self._plain:
+            return Access("denied", "The session is plain, without tools.", "session", "profile")
+        return None
+
     def _denials(self, tool: str) -> Iterator[Access]:
         """Yield why *tool* is out of reach, whatever its arguments are."""
-        if self._principal.profile == "plain":
-            yield Access("denied", "The key has no tools of Claude Code.", "key", "profile")
-        if self._plain:
-            yield Access("denied", "The session is plain, without tools.", "session", "profile")
         for bound in self._bounds.each:
             tools, rules = bound.most.allowed_tools, bound.most.disallowed_tools or ()
             if tools is not None and tool not in tools:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 CLAUDE_CODE = "claude_code"
+# Before the name of an MCP server.
+MCP_ORIGIN = "mcp:"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import pytest
 
 from wrapper.services.tools.mcp import McpServer
-from wrapper.services.tools.mcp_state import Finding, ServerStates
+from wrapper.services.tools.mcp_state import MOST_DESCRIBED, Finding, ServerStates
+from wrapper.services.tools.tool import Tool
 
 pytestmark = pytest.mark.packages
 
@@ -31,6 +32,22 @@ def test_another_configuration(states):
     states.record(SERVER, GOOD)
     assert states.of(McpServer("docs", {"type": "stdio", "command": "y"})) is None
     assert states.of(McpServer("docs", SERVER.config, tools=("add",)))
+
+
+def test_descriptions(states):
+    """What is described stays until other tools are found, or the server fails."""
+    described = (Tool("mcp__docs__add", "Adds."),)
+    states.record(SERVER, GOOD)
+    assert states.of(SERVER).lacks_descriptions
+    states.record(SERVER, Finding(("add",), described=described))
+    states.record(SERVER, GOOD)
+    assert states.of(SERVER).described == described
+    states.record(SERVER, Finding(("add", "more")))
+    assert states.of(SERVER).lacks_descriptions
+    states.record(SERVER, BAD)
+    assert not states.of(SERVER).lacks_descriptions
+    states.record(SERVER, Finding(tuple(map(str, range(MOST_DESCRIBED + 1)))))
+    assert not states.of(SERVER).lacks_descriptions
 
 
 def test_the_log(states, caplog):
