@@ -134,13 +134,15 @@ class Gateway:
             app.register_blueprint(blueprint, url_prefix=url_prefix)
         app.wsgi_app = SingleSlashes(app.wsgi_app, url_prefix)  # type: ignore[method-assign]
 
-    def init_console(self, app: Flask, url_prefix: str = "/console") -> None:
+    def init_console(
+        self, app: Flask, url_prefix: str = "/console", docs_prefix: str = "/docs"
+    ) -> None:
         """Serve the web console under *url_prefix* of *app*, after `init_app`.
 
-        With CONSOLE=false it is not served.
+        *docs_prefix* is the path of the page about the API. With CONSOLE=false, neither is served.
         """
         if self.settings.console:
-            console.mount(app, self.settings, self.guard, url_prefix)
+            console.mount(app, self.settings, self.guard, url_prefix, docs_prefix)
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Make *target* send CORS headers to the origins that may call."""

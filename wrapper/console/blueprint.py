@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from wrapper.auth.guard import Guard
 from wrapper.auth.sign_ins import open_sign_ins
-from wrapper.console import access, browser, static_files
+from wrapper.console import access, api_docs, browser, static_files
 from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
@@ -25,11 +25,15 @@ from wrapper.version import __version__
 PAGES = (Page("Overview", overview),)
 
 
-def mount(app: Flask, settings: Settings, guard: Guard, url_prefix: str) -> None:
-    """Serve the console under *url_prefix* of *app*, which has a gateway."""
+def mount(app: Flask, settings: Settings, guard: Guard, url_prefix: str, docs_prefix: str) -> None:
+    """Serve the console under *url_prefix* of *app*, which has a gateway.
+
+    The page about its API is at *docs_prefix*.
+    """
     app.extensions[access.EXTENSION] = open_sign_ins(settings, guard)
     app.register_blueprint(_build(), url_prefix=url_prefix)
     app.register_blueprint(static_files.build(), url_prefix=f"{url_prefix}/static")
+    app.register_blueprint(api_docs.build(), url_prefix=docs_prefix)
 
 
 def send_browsers(app: Flask) -> None:
