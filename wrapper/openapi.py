@@ -108,10 +108,10 @@ def build_document(app: Flask, *, needs_key: bool) -> Json:
 
 
 def gateway_rules(app: Flask) -> Iterator[Rule]:
-    """Yield the gateway's rules in *app*, under any prefix."""
-    for rule in app.url_map.iter_rules():
-        if rule.endpoint.partition(".")[0] in NAMES:
-            yield rule
+    """Yield the gateway's rules in *app*, under any prefix; the first are those of the APIs."""
+    rules = list(app.url_map.iter_rules())
+    for name in NAMES:
+        yield from (rule for rule in rules if rule.endpoint.partition(".")[0] == name)
 
 
 def path_of(rule: Rule) -> str:

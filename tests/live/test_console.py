@@ -107,6 +107,33 @@ def test_theme(browser, sign_in):
     assert browser.run(background) != dark
 
 
+def test_api_docs(browser, keyed, base):
+    """The page about the API sends a request with the key that one gives it."""
+    browser.open(f"{base}/docs")
+    assert browser.shows("/v1/chat/completions")
+    browser.press("Authorize")
+    browser.fill("#auth-bearer-value", keyed.keys["ann"])
+    browser.find(".modal-btn.auth.authorize").click()
+    browser.find(".btn-done").click()
+    browser.find("[id$=post_v1_chat_completions] .opblock-summary-control").click()
+    browser.find(".execute").click()
+    assert browser.shows("Server response", "completion_tokens")
+    kept = browser.run("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
+    assert keyed.keys["ann"] not in kept
+
+
+@pytest.mark.parametrize(("size", "dark"), LOOKS)
+def test_looks_of_the_api_docs(browser, base, size, dark):
+    """The page about the API fits its window, and has no serious fault of accessibility."""
+    browser.look(size, dark=dark)
+    browser.open(f"{base}/docs")
+    browser.find("[id$=post_v1_chat_completions] .opblock-summary-control").click()
+    browser.find("textarea")
+    assert browser.faults(axe()) == []
+    wide, window = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= window
+
+
 def test_framing(browser, base, tmp_path: Path):
     """No page can put the console into a frame."""
     page = tmp_path / "frame.html"

@@ -13,6 +13,7 @@ from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
+from wrapper.schemas import examples
 from wrapper.schemas.messages.request import MESSAGE_REQUEST
 from wrapper.schemas.messages.response import MessageAnswerSchema, MessageEventSchema
 from wrapper.services.engine import takes_bodies
@@ -27,6 +28,7 @@ messages = Blueprint("messages", __name__)
 @messages.post("/messages")
 @operation(
     body=MESSAGE_REQUEST,
+    examples=examples.MESSAGES,
     answers={200: MessageAnswerSchema},
     stream=MessageEventSchema,
     errors=(401, 404, 429, 502, 503, 504, OVERLOADED_STATUS),

@@ -15,6 +15,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
+from wrapper.schemas import examples
 from wrapper.schemas.base import load_data
 from wrapper.schemas.tools import (
     CONFIG_OWNER,
@@ -77,6 +78,7 @@ def read_config() -> Response:
 @operation(
     query=ConfigOwnerSchema,
     body=ToolConfigSchema,
+    examples=examples.TOOL_CONFIG,
     answers={200: ToolConfigStateSchema},
     errors=(404, 409, 503),
 )

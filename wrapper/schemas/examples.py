@@ -68,3 +68,29 @@ RESPONSES: dict[str, Json] = {
 COMPLETIONS: dict[str, Json] = {
     "prompt": {"model": "sonnet", "prompt": "Say hello.", "max_tokens": 64},
 }
+
+MESSAGES: dict[str, Json] = {
+    "conversation": {
+        "model": "sonnet",
+        "max_tokens": 1024,
+        "system": "Answer in one word.",
+        "messages": [{"role": "user", "content": "What is the capital of Norway?"}],
+    },
+    "tool": {
+        "model": "sonnet",
+        "max_tokens": 1024,
+        "messages": [{"role": "user", "content": _QUESTION}],
+        "tools": [
+            {
+                "name": _FUNCTION["name"],
+                "description": _FUNCTION["description"],
+                "input_schema": _CITY,
+            }
+        ],
+    },
+}
+
+TOOL_CONFIG: dict[str, Json] = {
+    "read-only": {"allowed_tools": ["Read", "Glob", "Grep"], "max_turns": 10},
+    "unlimited": {},
+}
