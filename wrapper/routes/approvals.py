@@ -10,6 +10,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
+from wrapper.schemas import examples
 from wrapper.schemas.approvals import (
     APPROVAL_DECISION,
     ApprovalDecisionSchema,
@@ -39,7 +40,12 @@ def read_approval(approval_id: str) -> Response:
 
 
 @approvals.post("/approvals/<approval_id>")
-@operation(body=ApprovalDecisionSchema, answers={200: ApprovalSchema}, errors=(404, 409, 503))
+@operation(
+    body=ApprovalDecisionSchema,
+    examples=examples.APPROVAL_DECISION,
+    answers={200: ApprovalSchema},
+    errors=(404, 409, 503),
+)
 def decide_approval(approval_id: str) -> Response:
     """Approve or deny a tool use. Only the key whose turn it is, or an admin's, may do so, once."""
     decision: Decision = load(APPROVAL_DECISION)

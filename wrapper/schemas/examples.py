@@ -94,3 +94,9 @@ TOOL_CONFIG: dict[str, Json] = {
     "read-only": {"allowed_tools": ["Read", "Glob", "Grep"], "max_turns": 10},
     "unlimited": {},
 }
+
+APPROVAL_DECISION: dict[str, Json] = {
+    "approve": {"decision": "approve"},
+    "approve-for-the-session": {"decision": "approve", "scope": "session"},
+    "deny": {"decision": "deny", "reason": "Ask me again after the backup."},
+}
