@@ -10,7 +10,7 @@ from wrapper.services.claude.processes.trials.check import Check, Consequence, e
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer, asks_permission
 from wrapper.services.permissions.confinement import HOW_TO_OPEN
-from wrapper.services.turn import Message, Turn
+from wrapper.services.turn import Message, Permissions, Turn
 from wrapper.settings.claude_tools import ALL_TOOLS
 
 BOTH = ("agent", "plain")
@@ -30,6 +30,7 @@ COMMANDS = (
     "true; touch {folder}/touched",
 )
 LIST = "ls -a"
+ALLOWED = "CLAUDE.md"
 
 
 def _check_planted(trial: Trial) -> None:
@@ -69,7 +70,16 @@ def _check_commands(trial: Trial) -> None:
     results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")
     expect(plants.hidden not in results, "a command shows a file outside of the directory")
     expect(not plants.leftovers(), "a command writes a file although it was denied")
-    expect("CLAUDE.md" in results, "a command that only reads does not run")
+    expect(ALLOWED in results, "a command that only reads does not run")
+
+
+def _check_rules(trial: Trial) -> None:
+    """What a rule of the turn denies does not run, although the process may do it."""
+    read = answer.calls([("Read", {"file_path": str(trial.plants.moved / ALLOWED)})])
+    turn = Turn("haiku", (Message("user", ("Read it.",)),), permissions=Permissions(deny=("Read",)))
+    outcome = trial.run(turn, read, workspace=trial.plants.moved)
+    results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")
+    expect(trial.plants.nonce not in results, "a tool that a rule denies is used")
 
 
 def _results(body: bytes) -> str:
@@ -90,8 +100,13 @@ def _is_isolated(profile: Profile) -> bool:
     return not sources and all(profile.variables.get(name) == "1" for name in off)
 
 
+def has_tool(profile: Profile, name: str) -> bool:
+    """Say whether the model of *profile* gets this tool of Claude Code's."""
+    return name in _tools_of(profile)
+
+
 def _has_bash(profile: Profile) -> bool:
-    return profile.reads_only and "Bash" in _tools_of(profile)
+    return profile.reads_only and has_tool(profile, "Bash")
 
 
 ISOLATION_CHECKS = (
@@ -121,5 +136,15 @@ ISOLATION_CHECKS = (
         comes_first=True,
         applies=_has_bash,
         remedy=f"take Bash out of CLAUDE_TOOLS, or {HOW_TO_OPEN}",
+    ),
+    Check(
+        "rules",
+        ("agent",),
+        "The rules of a turn or key that deny tools hold.",
+        Consequence.UNAVAILABLE,
+        _check_rules,
+        comes_first=True,
+        applies=lambda profile: has_tool(profile, "Read"),
+        needed_by=lambda turn: bool(turn.permissions.deny),
     ),
 )

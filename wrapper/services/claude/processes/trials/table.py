@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from wrapper.services.claude.processes.trials.check import Check
+from wrapper.services.claude.processes.trials.ending_checks import ENDING_CHECKS
 from wrapper.services.claude.processes.trials.isolation_checks import ISOLATION_CHECKS
+from wrapper.services.claude.processes.trials.request_checks import REQUEST_CHECKS
 from wrapper.services.claude.processes.trials.text_checks import TEXT_CHECKS
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP_CHECKS
 
-CHECKS: tuple[Check, ...] = (*TEXT_CHECKS, *ISOLATION_CHECKS, *WARM_UP_CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *TEXT_CHECKS,
+    *REQUEST_CHECKS,
+    *ISOLATION_CHECKS,
+    *ENDING_CHECKS,
+    *WARM_UP_CHECKS,
+)
 
 
 def check_of(id_: str) -> Check:

@@ -24,7 +24,9 @@ def _check_agent_text(trial: Trial) -> None:
     """Each text is the user's last message, in a request of its own."""
     for number, probe in enumerate(_probes(trial)):
         earlier = () if number else EARLIER
-        turn = Turn("haiku", (*earlier, Message("user", (probe,))), system=SYSTEM)
+        turn = Turn(
+            "haiku", (*earlier, Message("user", (probe,))), system=SYSTEM, sampling=SAMPLING
+        )
         outcome = trial.run(turn, workspace=trial.plants.moved)
         messages = _messages(outcome)
         asked = [message for message in messages if message.get("role") == "user"]
