@@ -39,7 +39,8 @@ class Notes:
     """Parameters and paths by what became of them, and what the request took.
 
     `model_remapped` is the retired model that another one ran for. `ended_early` is the code of
-    the reason. `replayed` says that the answer was given before.
+    the reason. `replayed` says that the answer was given before. `failed_checks` are those of
+    Claude Code that it depends on.
     """
 
     model_remapped: str = ""
@@ -52,6 +53,7 @@ class Notes:
     ended_early: str = ""
     resized_images: tuple[str, ...] = ()
     corrected_files: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
     replayed: bool = False
     cost_usd: float | None = None
     timing: tuple[TimedPart, ...] = ()

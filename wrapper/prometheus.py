@@ -147,11 +147,14 @@ class _Gauges:
         self._waiting = gauge("requests_waiting", "Requests that wait until a turn can run.")
         self._places = gauge("places", "Turns that may run at once.")
         self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
+        self._failed = gauge("failed_checks", "Checks that Claude Code fails.", "profile")
 
     def set(self, health: dict[str, Any]) -> None:
         for profile, pool in health.get("pools", {}).items():
             self._ready.labels(profile=profile).set(pool["ready"])
             self._booting.labels(profile=profile).set(pool["booting"])
+        for profile, trial in health.get("trials", {}).items():
+            self._failed.labels(profile=profile).set(len(trial["failed"]))
         self._parked.set(health.get("parked", 0))
         turns = health["turns"]
         self._running.set(turns["running"])

@@ -148,6 +148,20 @@ def test_pools(monkeypatch):
     assert numbers.of("processes_parked") == 4
 
 
+def test_failed_checks(monkeypatch):
+    """The checks that Claude Code fails are counted by profile."""
+    server = ScriptedServer()
+    trials = {
+        "agent": {"status": "failed", "failed": {"model": "It is seen.", "form": "It is new."}},
+        "plain": {"status": "passed", "failed": {}},
+    }
+    health = {"status": "ok", "trials": trials}
+    monkeypatch.setattr(server.engine, "health", lambda: health)
+    numbers = numbers_of(server)
+    assert numbers.of("failed_checks", profile="agent") == 2
+    assert numbers.of("failed_checks", profile="plain") == 0
+
+
 def test_nothing_of_a_caller():
     """No name of a key and no text of a caller appears, and labels are known words."""
     app = Flask(__name__)

@@ -15,7 +15,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, with_appcontext
 
-from wrapper.cli import doctor, keys
+from wrapper.cli import doctor, keys, qualification
 from wrapper.cli.group import Group, refusal
 from wrapper.gateway import Gateway
 from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
@@ -49,18 +49,21 @@ def app_without_gateway(error: SettingsError) -> Flask:
 
 
 @group.command("doctor")
+@click.option(
+    "--qualify", is_flag=True, help="Only try again whether Claude Code does what is relied on."
+)
 @with_appcontext
-def examine() -> None:
+def examine(*, qualify: bool) -> None:
     """Check whether the gateway can serve, and say what to do if not.
 
     The checks are of the settings, the CLI, the login, a turn, stores, directories and the port.
     """
     good = True
     with _silent_gateway() as gateway:
-        for finding in _findings(gateway):
+        for finding in _qualify(gateway) if qualify else _findings(gateway):
             click.echo(str(finding))
             good = good and finding.level is not Level.FAILED
-    if gateway is None:
+    if gateway is None and not qualify:
         click.echo("A turn can be tried once nothing of this fails.")
     if not good:
         sys.exit(1)
@@ -106,6 +109,10 @@ def _findings(gateway: Gateway | None) -> Iterator[Finding]:
     if gateway:
         return doctor.examine(gateway)
     return doctor.examine_without(current_app.extensions[MISTAKES], _environment())
+
+
+def _qualify(gateway: Gateway | None) -> Iterator[Finding]:
+    return qualification.qualify(gateway.settings if gateway else _load(), _environment())
 
 
 def _environment() -> Mapping[str, str]:

@@ -137,6 +137,11 @@ _NOTES = (
         lambda notes: _listed(notes.corrected_files),
     ),
     NoteHeader(
+        "x-failed-checks",
+        "The checks that the installed Claude Code fails and the request depends on.",
+        lambda notes: _listed(notes.failed_checks),
+    ),
+    NoteHeader(
         "idempotent-replayed",
         "true if this is the stored answer to an earlier attempt of the same request.",
         lambda notes: "true" if notes.replayed else "",

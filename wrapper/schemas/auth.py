@@ -11,12 +11,17 @@ from wrapper.schemas.base import (
     required_object,
     required_text,
 )
+from wrapper.schemas.trial import TrialSchema
 
 
 class CliSchema(BaseSchema):
     version = nullable_text()
     path = nullable_text()
     error = nullable_text()
+    trials = fields.Dict(
+        values=fields.Nested(TrialSchema),
+        metadata=describe("By profile, whether this Claude Code does what the gateway relies on."),
+    )
 
 
 class AccountSchema(BaseSchema):

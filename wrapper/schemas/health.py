@@ -6,6 +6,7 @@ from marshmallow import fields
 from marshmallow.validate import OneOf
 
 from wrapper.schemas.base import BaseSchema, describe, required_count, required_text
+from wrapper.schemas.trial import TrialSchema
 
 
 class PoolSchema(BaseSchema):
@@ -53,15 +54,6 @@ class LoginSchema(BaseSchema):
 class WarmUpSchema(BaseSchema):
     status = required_text(validate=OneOf(("on", "trying", "off")))
     error = fields.String(metadata=describe("Why they are not."))
-
-
-class TrialSchema(BaseSchema):
-    status = required_text(validate=OneOf(("running", "passed", "failed")))
-    failed = fields.Dict(
-        values=fields.String(),
-        required=True,
-        metadata=describe("The checks that Claude Code fails, and what it does instead."),
-    )
 
 
 class HealthSchema(BaseSchema):

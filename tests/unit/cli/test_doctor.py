@@ -38,9 +38,10 @@ class Engine(ScriptedEngine):
 
 
 def run(command, engine=None, **settings):
-    """Return the exit status and the lines of *command*, run with *settings*."""
+    """Return the exit status and the lines of *command*, or of its words, run with *settings*."""
     app = create_app(Settings(**{"port": 0, **settings}), engine=engine or Engine())
-    result = app.test_cli_runner().invoke(args=["gateway", command])
+    words = (command,) if isinstance(command, str) else command
+    result = app.test_cli_runner().invoke(args=["gateway", *words])
     return result.exit_code, result.output.splitlines()
 
 
@@ -130,6 +131,20 @@ def test_cli_missing():
     assert status == 1
     assert failures(lines) == [f"FAILED  claude: {why}", "FAILED  turn: not tried without the CLI"]
     assert not engine.turns
+
+
+def test_trials():
+    """What Claude Code fails is a warning, with what follows."""
+    failed = {"max-turns": "the hook is not called"}
+    trials = {
+        "agent": {"status": "failed", "failed": failed},
+        "plain": {"status": "passed", "failed": {}},
+    }
+    status, lines = run("doctor", Engine(health={"status": "ok", "pools": {}, "trials": trials}))
+    assert status == 0
+    follows = "requests that need it get an error"
+    assert f"WARNING trial agent: max-turns: the hook is not called; {follows}" in lines
+    assert "ok      trial plain: passed" in lines
 
 
 def test_broken_profile():

@@ -31,6 +31,7 @@ from wrapper.services.claude.processes.models import read_models
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.recorded_process import with_recorded_process
 from wrapper.services.claude.processes.tool_listing import ToolListing
+from wrapper.services.claude.processes.trials.needs import failed_checks
 from wrapper.services.claude.protocol import image_limits
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
 from wrapper.services.claude.status import Status
@@ -155,12 +156,15 @@ class ClaudeEngine:
 
     async def _run_once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         leases, began = self._leases(), time.monotonic()
+        failed_checks(turn, leases.supervisor.trials.current(turn.profile))
         wanted, turn = turn.sampling.effort, with_valid_thinking(turn)
         if wanted not in (None, turn.sampling.effort):
             yield Noted(Notes(ignored_params=(turn.effort_param,)))
         for attempt in range(ATTEMPTS):
             lease, state = await leases.lease(turn), None
             try:
+                if failed := failed_checks(turn, lease.process.qualification):
+                    yield Noted(Notes(failed_checks=failed))
                 async with leases.throttle.slot() as sent:
                     leased = time.monotonic()
                     conversation = self._conversation(lease, turn, sent)

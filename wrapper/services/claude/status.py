@@ -64,10 +64,11 @@ class Status:
         """
         login = detect_login(self._environment)
         account: dict[str, str] = {}
-        path, error = None, None
+        path, error, trials = None, None, {}
         try:
             path = supervisor().installation.binary().path
             account = self._account.read(supervisor(), self._settings.boot_timeout)
+            trials = supervisor().trials.health()
         except BootFailed as failure:
             error = failure.reason
         except (ApiError, TimeoutError) as failure:
@@ -79,7 +80,12 @@ class Status:
             "billed": _billed(login, account),
             "ready": not missing,
             "missing": missing,
-            "cli": {"version": version(), "path": self._without_home(path), "error": error},
+            "cli": {
+                "version": version(),
+                "path": self._without_home(path),
+                "error": error,
+                "trials": trials,
+            },
             "account": account,
         }
 

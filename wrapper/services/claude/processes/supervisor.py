@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
+from wrapper.services.claude.processes.trials.ending_checks import BUDGET
 from wrapper.services.claude.processes.trials.trials import Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
 from wrapper.services.claude.processes.warmup import warm_up
@@ -73,6 +75,8 @@ class Supervisor:
         Raises BootFailed, or Refused if this Claude Code may not serve.
         """
         binary, qualification = self._choose(profile)
+        if qualification.failure(BUDGET):
+            profile = replace(profile, budgeted=False)
         warms_up = self._settings.pool_rehearse and qualification.passed(WARM_UP)
         process = self._spawn(profile, binary, self._login.config if self._login else None)
         process.qualification = qualification

@@ -100,6 +100,11 @@ class Trials:
         self._current[profile.name] = candidate
         return candidate.qualification
 
+    def current(self, profile: str) -> Qualification:
+        """Return what is known of the binary that processes of *profile* run now."""
+        candidate = self._current.get(profile)
+        return candidate.qualification if candidate else Qualification()
+
     def examine(self, binary: Binary, profile: Profile) -> Iterator[Finding]:
         """Run all checks of *profile* now, whatever is stored, and store what they find."""
         candidate = Candidate(binary, profile, Qualification())
