@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
+from tests.support.server import MODEL, TRIALS
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.processes.trials.examination import examine
@@ -44,6 +46,8 @@ def failures(folder: Path, binary: str, profile: str, *ids: str) -> dict[str, st
     return {finding.check.id: finding.failed for finding in findings}
 
 
+# Claude Code reads texts as if they were typed at its terminal.
+HEEDED = 's/"client_composed": true/"client_composed": false/'
 # Lets a denied command run.
 RUN_ANYWAY = r's/"deny", "message"/"allow", "updatedInput": {"command": "cat ..\/secret.txt"}, "m"/'
 HOST_SETTINGS = 'set -- "$@" --setting-sources user,project'
@@ -64,7 +68,7 @@ def test_the_current_one_passes(tmp_path, profile):
 @pytest.mark.parametrize(
     ("check", "profile", "edit", "prelude", "failure"),
     [
-        ("text", "agent", 's/"client_composed": true/"client_composed": false/', "", "a "),
+        ("text", "agent", HEEDED, "", "a text that begins with @"),
         ("conversation", "plain", "s/CLAUDE_CODE_EXTRA_BODY/OTHER/", "", "the conversation of"),
         ("isolation", "agent", "", HOST_SETTINGS, "a hook of the host's"),
         ("tools", "agent", "", ALL_TOOLS, "tools beside those of CLAUDE_TOOLS"),
@@ -76,3 +80,84 @@ def test_each_check_fails(tmp_path, check, profile, edit, prelude, failure):
     binary = altered(tmp_path, edit, prelude)
     others = ("text", "conversation") if check in ("isolation", "tools") else ()
     assert failure in failures(tmp_path, binary, profile, check, *others)[check]
+
+
+# What follows
+
+
+# Ends no turn after a round of tool use, has a large budget, and moves no agent.
+LAX = (
+    's/"continue": false/"continue": true/; s/"subtype": "set_cwd"/"subtype": "get_settings"/',
+    'for word do shift; [ "$word" = 0.0000001 ] && word=9; set -- "$@" "$word"; done',
+)
+
+
+@pytest.fixture(scope="module")
+def lax(_servers, tmp_path_factory):
+    """A gateway whose Claude Code is safe, and fails other checks."""
+    folder = tmp_path_factory.mktemp("lax")
+    trials = {"TRIALS": "true", "TRIALS_DIR": str(folder / "trials")}
+    return _servers(CLAUDE_CLI_PATH=altered(folder, *LAX), **trials).wait()
+
+
+def test_unavailable(lax, upstream):
+    """A request that needs what fails is refused with the reason; no process is wasted on it."""
+    before = lax.claudes()
+    status, body = lax.ask("hello", claude={"max_turns": 1})
+    assert status == 502
+    assert "(max-turns)" in body["error"]["message"]
+    assert not upstream.requests
+    assert lax.claudes() == before
+
+
+def test_named(lax):
+    """An answer that depends on what fails names it."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+    status, headers, _ = lax.call("POST", "/v1/chat/completions", body)
+    assert (status, headers["x-failed-checks"]) == (200, "directory")
+
+
+def test_slower(lax, upstream):
+    """A plain turn ends after its first answer in another way, without a second request."""
+    asked = "[[deltas 4]] [[stop max_tokens]]"
+    _, body = lax.ask(asked, max_tokens=4, claude={"profile": "plain"})
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert len(upstream.requests) <= 1
+
+
+def test_reported(lax):
+    """What fails is at /health and /v1/auth/status, and once in the log."""
+    health = lax.health()["trials"]
+    assert {name: (row["status"], set(row["failed"])) for name, row in health.items()} == {
+        "agent": ("failed", {"directory", "max-turns"}),
+        "plain": ("failed", {"budget"}),
+    }
+    status = json.loads(lax.call("GET", "/v1/auth/status")[2])
+    assert status["cli"]["trials"] == health
+    for check in ("directory", "max-turns", "budget"):
+        assert lax.log().count(f"fails the check {check} of") == 1
+
+
+def test_refused(serve, upstream, tmp_path):
+    """A Claude Code that is not safe stops the start, and the message says what to do."""
+    binary = altered(tmp_path, HEEDED)
+    server = serve(CLAUDE_CLI_PATH=binary, TRIALS="true", TRIALS_DIR=str(tmp_path / "trials"))
+    assert server.ended() != 0
+    log = server.log()
+    assert "The gateway does not start: Claude Code 2." in log
+    assert "fails the check text: a text that begins with @ is changed" in log
+    assert "To do: install another version: pip install" in log
+    assert not upstream.requests
+
+
+def test_passed_over(serve, upstream, tmp_path):
+    """One in the PATH that is not safe is passed over for one that is, and the log says why."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    altered(folder, HEEDED)
+    path = f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    stored = {"TRIALS": "true", "TRIALS_DIR": str(TRIALS)}
+    server = serve(CLAUDE_CLI_PATH="", PATH=path, **stored).wait()
+    assert server.ask("hello")[0] == 200
+    assert f"{folder}/claude: Claude Code 2." in server.log()
+    assert "(from claude-agent-sdk) is used" in server.log()
