@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials import answer
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
 from wrapper.services.claude.processes.trials.trial import Trial
-from wrapper.services.claude.protocol.permission_prompt import PermissionServer, asks_permission
+from wrapper.services.claude.protocol.permission_prompt import asks_permission
 from wrapper.services.permissions.confinement import HOW_TO_OPEN
 from wrapper.services.turn import Message, Permissions, Turn
 from wrapper.settings.claude_tools import ALL_TOOLS
@@ -57,14 +55,9 @@ def _check_commands(trial: Trial) -> None:
         LIST,
     ]
     uses = [("Bash", {"command": command}) for command in commands]
-    permissions = PermissionServer(str(plants.moved))
-
-    def reply(request: dict[str, Any]) -> Any:
-        return permissions.answer(request) if asks_permission(request) else None
-
     turn = Turn("haiku", (Message("user", ("Look around.",)),))
-    outcome = trial.run(turn, answer.calls(uses), workspace=plants.moved, reply=reply)
-    asked = [request for request in outcome.controls if asks_permission(dict(request))]
+    outcome = trial.run(turn, answer.calls(uses), workspace=plants.moved)
+    asked = [request for request in outcome.controls if asks_permission(request)]
     unasked = len(commands) - len(asked)
     expect(unasked <= 0, f"{unasked} of {len(commands)} commands run without asking the gateway")
     results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")

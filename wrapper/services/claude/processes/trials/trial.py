@@ -20,6 +20,7 @@ from wrapper.services.claude.processes.trials.plants import Plants
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording
 from wrapper.services.claude.processes.warmup import HEADERS
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.permission_prompt import PermissionServer
 from wrapper.services.turn import Turn
 
 # A trial talks only to its own server: no provider, no login and no proxy is set.
@@ -90,12 +91,16 @@ class Trial:
         workspace: Path | None = None,
         reply: Reply = lambda request: None,
     ) -> Outcome:
-        """Run *turn* as the gateway does, in *workspace* if given. The model gives *answers*."""
+        """Run *turn* as the gateway does, in *workspace* if given. The model gives *answers*.
+
+        *reply* answers Claude Code's control requests other than permission prompts.
+        """
         controls: list[dict[str, Any]] = []
+        permissions = PermissionServer(str(self.plants.moved), reads_only=self.profile.reads_only)
 
         def answer(request: dict[str, Any]) -> Mapping[str, Any] | None:
             controls.append(request)
-            return reply(request)
+            return permissions.answer(request) or reply(request)
 
         self._recorder.take()
         self._configure(turn, workspace)
