@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.live.test_function_calls import ASKED, BASH, PLACE, READ, WEATHER, tools
-from tests.live.test_golden import CLI_VERSION, settled
 from tests.live.test_message_shapes import (
     CALLED,
     QUESTION,
@@ -28,13 +27,16 @@ from tests.live.test_message_shapes import (
     use,
 )
 from tests.live.test_parameters_upstream import CLAMPED, IGNORED, told
-from tests.support import cli
 from tests.support.direct_request import KEPT, SHOWN, Case, call
+from tests.support.normalised import normalised
 from tests.support.parameter_cases import CASES
 from tests.support.server import MODEL
 from wrapper.schemas.chat.message import CALL_FIELDS, ROLES
 from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.schemas.parameters import Kind
+
+
+pytestmark = pytest.mark.clis
 
 
 def say(asked, direct=None, **sent):
@@ -446,19 +448,13 @@ def flat(usage):
     return {name: value for name, value in numbers.items() if isinstance(value, int) and value}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _the_version_that_was_read():
-    if cli.version() != CLI_VERSION:
-        cli.missing(f"Claude Code {CLI_VERSION}, whose own part of a request OWN is")
-
-
 @pytest.mark.parametrize(("case", "stream"), list(runs()))
 def test_fidelity(gateway, upstream, case, stream):
     """The request arrives as the direct one, and the answer is the API's."""
     headers, choices, usage = ask(gateway, case, stream=stream)
     assert told(headers) == case.told
     body, turns = case.body(), case.sent.get("n") or 1
-    assert [settled(request.body) for request in upstream.requests] == [body] * turns
+    assert [normalised(request.body) for request in upstream.requests] == [body] * turns
     choice, used = case.in_openais_words(call(upstream.url, body))
     assert choices == [choice] * turns
     if stream or tells_usage(case):
@@ -519,7 +515,7 @@ def test_follow_up_elsewhere(serve, upstream, profile):
     first.stop()
     status, body = second.wait().ask("", messages=messages, **more)
     assert (status, body["choices"][0]["message"]["content"]) == (200, "Take a hat.")
-    seen, unseen = (settled(request.body) for request in upstream.requests)
+    seen, unseen = (normalised(request.body) for request in upstream.requests)
     assert unseen == seen
     if profile == "plain":
         used = use(call_id, "get_weather", {"city": "Zürich", "days": 2})

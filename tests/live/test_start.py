@@ -53,11 +53,11 @@ def test_all_mistakes_at_once(serve):
 
 
 def test_old_cli_is_refused(serve, upstream, pytestconfig):
-    """A CLI that cannot take text verbatim stops the start, and the message says what to do."""
+    """A CLI that is too old stops the start, and the message says what to do."""
     folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
     server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
     assert server.ended() == 1
-    assert f"({cli.OLD_VERSION}) is older than 2.1.248" in server.log()
+    assert f"({cli.OLD_VERSION}) is older than 2.1.302" in server.log()
     assert "pip install 'claude-code-gateway[claude]'" in server.log()
     assert not server.homes()
     assert not upstream.requests
@@ -72,7 +72,7 @@ def test_old_cli_in_the_path(serve, tmp_path):
     server = serve(CLAUDE_CLI_PATH="", PATH=folders).wait()
     assert server.ask("hello")[0] == 200
     log = server.log()
-    assert f"{old}: This Claude Code (2.1.200) is older than 2.1.248" in log
+    assert f"{old}: This Claude Code (2.1.200) is older than 2.1.302" in log
     assert re.search(r"Claude Code 2\.\S+ at /\S+ \(from claude-agent-sdk\) is used", log)
     assert log.count("2.1.200") == 1
 
@@ -86,7 +86,7 @@ BROKEN = {
     "missing": (None, "{path} does not exist"),
     "failing": ("echo out of order >&2; exit 7", "exit code 7, writing 'out of order'"),
     "another program": ("echo hello", "{path} is not Claude Code: --version wrote 'hello'"),
-    "too old": ("echo 2.1.200", "(2.1.200) is older than 2.1.248"),
+    "too old": ("echo 2.1.200", "(2.1.200) is older than 2.1.302"),
 }
 
 

@@ -48,12 +48,13 @@ def check_closed(pid: int) -> None:
 
 
 def check_version(version: str) -> None:
-    """Raise Refused if a CLI of this *version* does not take a caller's text verbatim."""
+    """Raise Refused if a CLI of this *version* is known to send what it must not."""
     if _numbers(version) < OLDEST_VERSION:
         shown = version or "of an old version"
         raise Refused(
-            f"This Claude Code ({shown}) is older than {'.'.join(map(str, OLDEST_VERSION))} and "
-            f"would read files that a caller's text names with @. Update it: {HOW_TO_UPDATE}"
+            f"This Claude Code ({shown}) is older than {'.'.join(map(str, OLDEST_VERSION))}, and "
+            "would send directories and Git remotes of this machine to the model's API. Update it: "
+            f"{HOW_TO_UPDATE}"
         )
 
 

@@ -13,8 +13,9 @@ from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
-# Older versions read files that a text names with @, and run texts that begin with a slash.
-OLDEST_VERSION = (2, 1, 248)
+# Older versions tell the model's API which directories and Git remotes there are here, and still
+# older ones leave traces in agents' conversations, or read files that a text names with @.
+OLDEST_VERSION = (2, 1, 302)
 HOW_TO_UPDATE = (
     "pip install 'claude-code-gateway[claude]', or npm install -g @anthropic-ai/claude-code"
 )

@@ -58,7 +58,7 @@ def test_the_one_in_the_path(tmp_path, bundled):
     old, good = program(tmp_path / "old", version=OLD), program(tmp_path / "good")
     chosen = choose(Settings(), search(old.parent, good.parent))
     assert (chosen.path, chosen.source) == (str(good), "PATH")
-    assert chosen.rejected[0].startswith(f"{old}: This Claude Code ({OLD}) is older than 2.1.248")
+    assert chosen.rejected[0].startswith(f"{old}: This Claude Code ({OLD}) is older than 2.1.302")
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo hello; exit 0", "kill -9 $$"])
@@ -94,7 +94,7 @@ def test_none(nothing_bundled):
         ("exit 3", "exit code 3, writing nothing"),
         ("echo hello; exit 0", "is not Claude Code: --version wrote 'hello'"),
         ("exec sleep 60", "--version did not end within 1 s (BOOT_TIMEOUT)"),
-        ("echo '2.1.1 (Claude Code)'; exit 0", "(2.1.1) is older than 2.1.248"),
+        ("echo '2.1.1 (Claude Code)'; exit 0", "(2.1.1) is older than 2.1.302"),
     ],
 )
 def test_why_not(tmp_path, bundled, text, reason):
