@@ -15,7 +15,7 @@ NODE_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.json)))
 # Twice quiet: pip still prints errors, but no warnings about the places where it looks.
 PIP_INSTALL := pip install -qq --disable-pip-version-check
 
-.PHONY: help install lint test test-all fuzz test-lowest test-portable test-clients bench soak docs lock run dev demo smoke
+.PHONY: help install lint test test-all fuzz test-clis test-lowest test-portable test-clients bench soak docs lock run dev demo smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ test-all: $(VENV)/deploy fuzz ## all tests, on the real Claude Code and a script
 
 fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them
 	$(PYTEST) $(FUZZED)
+
+# A version is its number, or one of these names. CLI_ARGUMENTS are pytest's.
+CLI_VERSIONS ?= pinned newest oldest
+CLI_ARGUMENTS ?= -n $(JOBS) --dist loadfile
+test-clis: $(VENV)/tools ## tests marked `clis`, on each Claude Code in CLI_VERSIONS
+	$(BIN)/python -m tests.support.cli_versions "$(CLI_VERSIONS)" $(CLI_ARGUMENTS) tests/live
 
 # With HIDE_LINUX, tests run without what only Linux has (tests/support/hidden_linux.py).
 PORTABLE := $(addprefix tests/unit/, test_host.py test_host_memory.py routes/test_connection.py server \

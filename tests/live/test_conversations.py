@@ -11,6 +11,7 @@ from tests.support import pictures
 from tests.support.server import alive, eventually
 from tests.support.session_client import Json, ask_both_ways, model_input, remember
 
+pytestmark = pytest.mark.clis
 PROFILES = ("plain", "agent")
 SYSTEM = {"role": "system", "content": "Be brief."}
 THINKS = "sonnet"  # always

@@ -35,7 +35,6 @@ from wrapper.schemas.chat.message import CALL_FIELDS, ROLES
 from wrapper.schemas.chat.parameters import PARAMETERS
 from wrapper.schemas.parameters import Kind
 
-
 pytestmark = pytest.mark.clis
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.server import MODEL
 
+pytestmark = pytest.mark.clis
 PLACE = {
     "type": "object",
     "properties": {"city": {"$ref": "#/$defs/city"}, "days": {"type": "integer"}},

@@ -44,6 +44,11 @@ def test_without_attribution(serve, upstream):
     assert line["text"].startswith("You are a Claude agent")
 
 
+def test_version():
+    """The golden files are of the pinned version, on which every word in them counts."""
+    assert cli.version_of(str(cli.pinned())) == GOLDEN_VERSION
+
+
 @pytest.mark.parametrize("name", TURNS)
 def test_upstream_body(gateway, upstream, name):
     """The upstream body equals the golden file, except for what is known to vary."""

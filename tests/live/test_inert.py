@@ -1,7 +1,7 @@
 """Text is only text, in every field: it reads no file and runs nothing.
 
 At its terminal Claude Code reads a file for `@path`, runs a command for `/word` and `!`, and keeps
-a note for `#`. Text of callers means none of these, on every version that the gateway accepts.
+a note for `#`. Text of callers means none of these.
 """
 
 from __future__ import annotations
@@ -12,34 +12,26 @@ from typing import Any
 
 import pytest
 
-from tests.support import cli
 from tests.support.server import Server
 from wrapper.testing.upstream import Upstream
 
+pytestmark = pytest.mark.clis
 SECRET, NOTE = "swordfish-secret", "planted-command"
 PROFILES = ("plain", "agent")
-VERSIONS = ("current", "oldest")
 SAY = {"role": "user", "content": "[[say fine]]"}
 
 Json = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def shop(request, pytestconfig, _servers, tmp_path_factory) -> tuple[Server, Path]:
-    """A gateway with an accepted CLI, and a directory with a file to find."""
+@pytest.fixture(scope="module")
+def shop(_servers, tmp_path_factory) -> tuple[Server, Path]:
+    """A gateway, and a directory with a file to find."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "secret.txt").write_text(SECRET)
     (folder / ".claude" / "commands").mkdir(parents=True)
     (folder / ".claude" / "commands" / "planted.md").write_text(NOTE)
-    binary = cli.current()
-    if request.param == "oldest":
-        cache = pytestconfig.cache.mkdir(f"claude-{cli.OLDEST_VERSION}")
-        binary = cli.installed(cli.OLDEST_VERSION, cache)
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
-    # The oldest version is refused if its Bash may only read.
-    opened = {"ALLOW_UNSANDBOXED_BASH": "true"}
-    settings = {"CLAUDE_CLI_PATH": binary, "CLAUDE_CWD": str(folder), **sizes, **opened}
-    return _servers(**settings).wait(), folder
+    return _servers(CLAUDE_CWD=str(folder), **sizes).wait(), folder
 
 
 def probes(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import eventually
 from tests.support.session_client import last_process, model_input, reminders
 
+pytestmark = pytest.mark.clis
 PROFILES = ("plain", "agent")
 SECRET = "swordfish"
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}

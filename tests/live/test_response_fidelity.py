@@ -27,6 +27,8 @@ from wrapper.schemas.responses import items, tools
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.request import ENCRYPTED
 
+pytestmark = pytest.mark.clis
+
 
 def runs():
     """Yield each case whole, and the first one of each parameter and kind streamed, too.

@@ -13,6 +13,7 @@ from tests.support import cli
 from tests.support.server import command_line, eventually
 from wrapper.settings.claude_tools import ALL_TOOLS
 
+pytestmark = pytest.mark.clis
 PROFILES = ("plain", "agent")
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
 EMAIL, ACCOUNT = "someone@example.com", "6f1e2d3c-aaaa-bbbb-cccc-0123456789ab"

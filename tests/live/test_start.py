@@ -52,10 +52,24 @@ def test_all_mistakes_at_once(serve):
         assert f"{name}: " in server.log()
 
 
-def test_old_cli_is_refused(serve, upstream, pytestconfig):
+def test_oldest_cli(serve):
+    """The oldest version that the README promises passes all trials and serves, with defaults."""
+    binary = cli.installed(cli.OLDEST_VERSION)
+    defaults = dict.fromkeys(("POOL_SIZE", "POOL_REHEARSE", "TRIALS", "TRIALS_DIR"), "")
+    server = serve(CLAUDE_CLI_PATH=binary, **defaults).wait()
+    for profile in ("plain", "agent"):
+        status, body = server.ask("[[say fine]]", claude={"profile": profile})
+        assert (status, body["choices"][0]["message"]["content"]) == (200, "fine")
+    trials = server.health()["trials"]
+    assert {profile: trial["status"] for profile, trial in trials.items()} == {
+        "agent": "passed",
+        "plain": "passed",
+    }
+
+
+def test_old_cli_is_refused(serve, upstream):
     """A CLI that is too old stops the start, and the message says what to do."""
-    folder = pytestconfig.cache.mkdir(f"claude-{cli.OLD_VERSION}")
-    server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION, folder))
+    server = serve(CLAUDE_CLI_PATH=cli.installed(cli.OLD_VERSION))
     assert server.ended() == 1
     assert f"({cli.OLD_VERSION}) is older than 2.1.302" in server.log()
     assert "pip install 'claude-code-gateway[claude]'" in server.log()

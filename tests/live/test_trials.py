@@ -17,6 +17,7 @@ from wrapper.services.claude.processes.trials.examination import examine
 from wrapper.services.claude.processes.trials.table import CHECKS
 from wrapper.settings import Settings
 
+pytestmark = pytest.mark.clis
 SECONDS = 60
 
 

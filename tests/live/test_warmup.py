@@ -29,6 +29,7 @@ from wrapper.services.events import Ended, Usage
 from wrapper.services.turn import Function, Message, ToolChoice, Turn
 from wrapper.settings import Settings
 
+pytestmark = pytest.mark.clis
 SECONDS = 30
 WAYS = {
     "a key": ({"ANTHROPIC_API_KEY": "sk-test"}, "ANTHROPIC_BASE_URL"),
