@@ -72,7 +72,7 @@ fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process t
 CLI_VERSIONS ?= pinned newest oldest
 CLI_ARGUMENTS ?= -n $(JOBS) --dist loadfile
 test-clis: $(VENV)/tools ## tests marked `clis`, on each Claude Code in CLI_VERSIONS
-	$(BIN)/python -m tests.support.cli_versions "$(CLI_VERSIONS)" $(CLI_ARGUMENTS) tests/live
+	$(BIN)/python -m tests.support.cli_versions "$(CLI_VERSIONS)" $(CLI_ARGUMENTS)
 
 # With HIDE_LINUX, tests run without what only Linux has (tests/support/hidden_linux.py).
 PORTABLE := $(addprefix tests/unit/, test_host.py test_host_memory.py routes/test_connection.py server \

@@ -49,7 +49,10 @@ def test_version():
     assert cli.version_of(str(cli.pinned())) == GOLDEN_VERSION
 
 
-@pytest.mark.parametrize("name", TURNS)
+# The tests of fidelity hold the plain profile to its golden file, too.
+@pytest.mark.parametrize(
+    "name", [pytest.param("plain", marks=pytest.mark.thorough), "agent", "agent-conversation"]
+)
 def test_upstream_body(gateway, upstream, name):
     """The upstream body equals the golden file, except for what is known to vary."""
     status, _ = gateway.ask("Hello there.", **TURNS[name])

@@ -17,7 +17,7 @@ PACKAGE = "@anthropic-ai/claude-code"
 OLD_VERSION = "2.1.197"  # too old: it cannot take text verbatim
 OLDEST_VERSION = ".".join(map(str, OLDEST))
 # Holds a folder for each version that was installed.
-CACHE = Path(os.environ.get("CLI_CACHE") or Path(__file__).parents[2] / ".envs" / "clis")
+CACHE = Path(__file__).parents[2] / ".envs" / "clis"
 INSTALL_SECONDS = 240.0
 ASK_SECONDS = 20.0
 
