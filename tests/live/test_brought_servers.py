@@ -251,3 +251,82 @@ def test_sessions(keyed, new_session, urls, upstream):
     upstream.clear()
     session.ask("hello")
     assert not mcp_names(upstream.requests[0])
+
+
+def respond(keyed, text, *tools, **more):
+    """Return the response to a text, with these tools."""
+    client = keyed.client("alice")
+    with client:
+        return client.responses.create(model="sonnet", input=text, tools=[*tools], **more)
+
+
+def mcp_tool(url, **fields):
+    return {
+        "type": "mcp",
+        "server_label": "mine",
+        "server_url": url,
+        "require_approval": "never",
+        **fields,
+    }
+
+
+def test_responses(keyed, upstream, urls):
+    """In the Responses API, the tool type mcp brings a server, and its use shows in the output."""
+    tool = mcp_tool(f"{urls[0]}?key={URL_SECRET}", authorization=SECRET, allowed_tools=["add"])
+    response = respond(keyed, ADD, tool)
+    listed, call, message = response.output
+    assert mcp_names(upstream.requests[0]) == {"mcp__mine__add"}
+    assert (listed.type, listed.server_label) == ("mcp_list_tools", "mine")
+    assert [tool.name for tool in listed.tools] == ["add"]
+    assert "a" in listed.tools[0].input_schema["properties"]
+    assert (call.type, call.status, call.name) == ("mcp_call", "completed", "add")
+    assert (call.server_label, json.loads(call.arguments)) == ("mine", {"a": 2, "b": 3})
+    assert (call.output, call.error) == (FIVE, None)
+    assert message.content[0].text == FIVE
+    with keyed.client("alice") as client:
+        stored = client.responses.retrieve(response.id)
+    assert [item.type for item in stored.output] == ["mcp_list_tools", "mcp_call", "message"]
+    for kept in (response, stored):
+        assert kept.tools[0].server_url.endswith("/<redacted>")
+        assert SECRET not in kept.to_json()
+        assert URL_SECRET not in kept.to_json()
+
+
+def test_streamed_responses(keyed, bare):
+    """A stream has the events of both kinds of item, and a call that fails is one that failed."""
+    with keyed.client("alice") as client:
+        stream = client.responses.create(
+            model="sonnet", input=PING, tools=[mcp_tool(bare.url("wrong"))], stream=True
+        )
+        events = [event.type for event in stream if event.type.startswith("response.mcp")]
+    assert events == [
+        "response.mcp_list_tools.in_progress",
+        "response.mcp_list_tools.completed",
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.mcp_call.failed",
+    ]
+
+
+def test_responses_go_on(keyed, urls, upstream):
+    """A later request continues a response with calls, and has no server unless it brings one."""
+    first = respond(keyed, ADD, mcp_tool(urls[0], headers={"X-Key": SECRET}))
+    upstream.clear()
+    second = respond(keyed, "hello", previous_response_id=first.id)
+    assert second.status == "completed"
+    third = respond(
+        keyed, [*(item.to_dict() for item in first.output), {"role": "user", "content": "hi"}]
+    )
+    assert third.status == "completed"
+    assert not any(map(mcp_names, upstream.requests))
+
+
+def test_responses_with_a_server_of_the_gateway(keyed):
+    """The calls of a server that the request only names are items of the output, too."""
+    claude = {"profile": "agent", "mcp_servers": ["docs"]}
+    response = respond(keyed, ADD.replace("mine", "docs"), extra_body={"claude": claude})
+    call, _ = response.output
+    assert (call.type, call.server_label, call.name, call.output) == (
+        *("mcp_call", "docs", "add", FIVE),
+    )

@@ -213,5 +213,8 @@ def test_every_kind_of_item_has_a_case():
 
 
 def test_every_kind_of_tool_has_a_case():
-    """Every kind of tool has a case here."""
+    """Every kind of tool has a case here, except for mcp: agents alone have that.
+
+    Its cases are in test_brought_servers.
+    """
     assert set(TOOLS) == {*tools.LOADERS, *tools.OMITTED}

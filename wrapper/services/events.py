@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import reduce
 from operator import add
@@ -14,6 +14,8 @@ from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approval
 from wrapper.services.turn import Message
 
+# How the use of a tool ended.
+UseOutcome = Literal["done", "failed", "denied"]
 Source = Literal["warm", "cold", "parked", "recycled"]
 
 
@@ -157,6 +159,7 @@ class ToolUse:
 
     name: str
     arguments: str
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,27 @@ class ToolUsed:
     """One of the engine's own tools has finished, after some `seconds`.
 
     `name` is empty for a tool that the engine does not offer. A tool that was `denied` did not run;
-    one that `failed` ran into an error, or was broken off.
+    one that `failed` ran into an error, or was broken off. `id` is that of its ToolUse, if the
+    model itself used it and no subagent. `output` is the text that the model gets, if the tool is
+    an MCP server's.
     """
 
     name: str
-    outcome: Literal["done", "failed", "denied"]
+    outcome: UseOutcome
     seconds: float
+    id: str = field(default="", compare=False)
+    output: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ToolsListed:
+    """An MCP server that the caller brings has listed its `tools`; these may be used.
+
+    Each has at least a `name` and an `inputSchema`, as in MCP.
+    """
+
+    server: str
+    tools: tuple[Mapping[str, Any], ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -258,6 +276,7 @@ Event = (
     | RedactedThought
     | ToolUse
     | ToolUsed
+    | ToolsListed
     | ApprovalChanged
     | CallStarted
     | CallDelta

@@ -136,9 +136,9 @@ def texts_of(event):
             return [event.model]
         case ToolUsed():
             assert event.seconds >= 0
-            return [event.name]
+            return [event.name, event.id, event.output]
         case ToolUse():
-            return [event.name, event.arguments]
+            return [event.name, event.arguments, event.id]
         case CallStarted():
             return [event.id, event.name]
         case CallDelta():

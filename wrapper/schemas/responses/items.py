@@ -24,7 +24,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
 # Items that are left out and named, since clients send them along with what they need.
-OMITTED = ("web_search_call",)
+OMITTED = ("web_search_call", "mcp_list_tools", "mcp_call")
 
 
 class InputField(fields.Field[tuple[InputItem, ...]]):

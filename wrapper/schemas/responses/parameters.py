@@ -48,8 +48,9 @@ PARAMETERS = ParameterTable(
         {"format": {"type": "text"}},
     ),
     tools=honoured(
-        "function, custom (without its grammar, which the description then states) and "
-        "namespace. Hosted tools that every request of some clients names (web_search, "
+        "function, custom (without its grammar, which the description then states), "
+        "namespace, and mcp with a server_url, where the gateway allows that. Hosted tools that "
+        "every request of some clients names (web_search, "
         "image_generation, tool_search) are left out and named in x-ignored-params; others "
         "are refused.",
         [],

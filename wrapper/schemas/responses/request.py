@@ -19,8 +19,13 @@ from wrapper.schemas.base import (
     StrictInt,
 )
 from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
-from wrapper.schemas.chat.tool_choice import check_tool_choice, select_functions
+from wrapper.schemas.chat.tool_choice import (
+    RequestedToolChoice,
+    check_tool_choice,
+    select_functions,
+)
 from wrapper.schemas.chat.tools import ResponseFormatSchema
+from wrapper.schemas.mcp_servers import RequestedServers
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling, refuse_chat_options
 from wrapper.schemas.responses.items import InputField, omitted_paths
@@ -149,7 +154,7 @@ class ResponseRequestSchema(RequestSchema):
         request = TurnRequest(
             **_instructions(data),
             **_function_fields(data, tools),
-            **claude_fields(data.get("claude", {})),
+            **_agent_fields(data.get("claude", {}), tools, data.get("tool_choice")),
             model=data.get("model"),
             stream=data.get("stream", False),
             max_tokens=data.get("max_output_tokens"),
@@ -189,6 +194,22 @@ def _function_fields(data: Json, tools: LoadedTools) -> Json:
         parallel=data.get("parallel_tool_calls", True),
     )
     return {"functions": functions, "tool_choice": tool_choice}
+
+
+def _agent_fields(claude: Json, tools: LoadedTools, choice: RequestedToolChoice | None) -> Json:
+    """Return the fields that the options *claude* set, with the servers among *tools*."""
+    if not tools.servers.brought or (choice and choice.tool_choice.mode == "none"):
+        return claude_fields(claude)
+    servers: RequestedServers = claude.get("mcp_servers") or RequestedServers()
+    for server in tools.servers.brought:
+        try:
+            servers = servers.add(server)
+        except ValidationError as error:
+            raise ValidationError(
+                {"tools": {server.brought.rpartition(".")[2]: error.messages}}
+            ) from None
+    profile = claude.get("profile") or "agent"
+    return claude_fields({**claude, "profile": profile, "mcp_servers": servers})
 
 
 def _output_schema(data: Json) -> OutputSchema | None:

@@ -22,7 +22,10 @@ from wrapper.schemas.base import (
 )
 
 STATUSES = ("in_progress", "completed", "incomplete", "failed")
-ITEMS = ("message", "reasoning", "function_call", "custom_tool_call")
+ITEMS = (
+    *("message", "reasoning", "function_call", "custom_tool_call"),
+    *("mcp_list_tools", "mcp_call"),
+)
 
 nullable_count = partial(fields.Integer, required=True, allow_none=True)
 nullable_number = partial(fields.Float, required=True, allow_none=True)
@@ -54,7 +57,9 @@ class OutputItemSchema(BaseSchema):
 
     id = required_text()
     type = required_text(validate=OneOf(ITEMS))
-    status = fields.String(validate=OneOf(STATUSES), metadata=describe("Not in reasoning."))
+    status = fields.String(
+        validate=OneOf(STATUSES), metadata=describe("Not in reasoning, and not in mcp_list_tools.")
+    )
     role = fields.String(metadata=describe("In a message."))
     content = fields.List(fields.Dict(), metadata=describe("In a message: its output_text."))
     summary = fields.List(fields.Dict(), metadata=describe("In reasoning: its summary_text."))
@@ -62,8 +67,23 @@ class OutputItemSchema(BaseSchema):
     call_id = fields.String(metadata=describe("In a call: its output names it."))
     name = fields.String(metadata=describe("In a call."))
     namespace = fields.String(metadata=describe("In a call of a tool that has one."))
-    arguments = fields.String(metadata=describe("In a function_call: a JSON object as text."))
+    arguments = fields.String(
+        metadata=describe("In a function_call and an mcp_call: a JSON object as text.")
+    )
     input = fields.String(metadata=describe("In a custom_tool_call."))
+    server_label = fields.String(metadata=describe("The MCP server, in items about one."))
+    tools = fields.List(
+        fields.Dict(), metadata=describe("In mcp_list_tools: the tools that may be used.")
+    )
+    output = fields.String(
+        allow_none=True, metadata=describe("In an mcp_call: what the tool returned.")
+    )
+    error = fields.Dict(
+        allow_none=True, metadata=describe("In items about an MCP server: what failed, or null.")
+    )
+    approval_request_id = fields.String(
+        allow_none=True, metadata=describe("In an mcp_call, always null.")
+    )
 
 
 class ResponseErrorSchema(BaseSchema):

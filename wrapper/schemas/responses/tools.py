@@ -12,6 +12,8 @@ from wrapper.json_text import Json
 from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.chat.tool_choice import MODES, RequestedToolChoice
 from wrapper.schemas.chat.tools import MAX_FUNCTIONS, FunctionSchema
+from wrapper.schemas.mcp_servers import RequestedServers
+from wrapper.schemas.responses.mcp_tools import MCP, load_mcp_tool, shown
 from wrapper.services.fronts.tool_names import INPUT, ToolName
 from wrapper.services.turn import Function, ToolChoice
 
@@ -32,7 +34,7 @@ class LoadedTools:
     """The tools of a request: the functions that stand for them, and how the client names these.
 
     `kept` are the tools as sent, without those `omitted`, whose paths follow. `adapted` are the
-    paths of what reaches the model in words.
+    paths of what reaches the model in words. `servers` are the MCP servers that the request brings.
     """
 
     functions: list[Function] = field(default_factory=list)
@@ -40,6 +42,7 @@ class LoadedTools:
     kept: list[Json] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
     adapted: list[str] = field(default_factory=list)
+    servers: RequestedServers = field(default_factory=RequestedServers)
 
     def add(self, path: str, tool: Any) -> None:
         """Add *tool*, whose path is *path*. Raises ValidationError."""
@@ -47,6 +50,9 @@ class LoadedTools:
             raise ValidationError("Not a valid object.")
         if str(tool.get("type")).startswith(OMITTED):
             self.omitted.append(path)
+            return
+        if tool.get("type") == MCP:
+            self._add_server(path, tool)
             return
         self.kept.append(tool)
         for below, name, function in _functions_of(tool):
@@ -59,9 +65,15 @@ class LoadedTools:
             elif function.original is not None:
                 self.adapted.append(f"{path}{below}.parameters")
 
+    def _add_server(self, path: str, tool: Json) -> None:
+        self.servers = self.servers.add(load_mcp_tool(tool, path))
+        self.kept.append(shown(tool))
+        if tool.get("server_description"):
+            self.omitted.append(f"{path}.server_description")
+
 
 class ToolsField(fields.Field[LoadedTools]):
-    """Functions, custom tools, and namespaces of both."""
+    """Functions, custom tools, namespaces of both, and MCP servers."""
 
     json_schema: ClassVar[Json] = {"type": "array", "items": {"type": "object"}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wrapper.json_text import Json
 from wrapper.services.events import (
@@ -13,9 +13,12 @@ from wrapper.services.events import (
     RedactedThought,
     TextDelta,
     Thought,
+    ToolsListed,
     ToolUse,
+    ToolUsed,
 )
 from wrapper.services.fronts.chat import describe
+from wrapper.services.fronts.mcp_items import McpCallItem, McpCalls, McpListItem
 from wrapper.services.fronts.response_items import (
     CustomCallItem,
     FunctionCallItem,
@@ -32,6 +35,8 @@ ID_PREFIXES = {
     "reasoning": "rs",
     "function_call": "fc",
     "custom_tool_call": "ctc",
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
 }
 
 
@@ -39,11 +44,19 @@ class ResponseOutput:
     """The output items of the response whose id ends in *token*. One item at a time is open.
 
     *summary* shows the model's thinking, *encrypted* adds its signed form, and *tool_use* shows the
-    engine's use of its own tools.
+    engine's use of its own tools. Calls of MCP servers are items of their own; the request names
+    these *servers*.
     """
 
     def __init__(
-        self, token: str, names: ToolNames, *, summary: bool, encrypted: bool, tool_use: bool
+        self,
+        token: str,
+        names: ToolNames,
+        servers: Iterable[str] = (),
+        *,
+        summary: bool,
+        encrypted: bool,
+        tool_use: bool,
     ):
         self.items: list[Json] = []
         self._complete: list[Json] = []
@@ -53,6 +66,7 @@ class ResponseOutput:
         self._encrypted = encrypted
         self._tool_use = tool_use
         self._open: OutputItem | None = None
+        self._mcp_calls = McpCalls(servers)
 
     def add(self, event: Event) -> Iterator[Json]:
         """Yield the events of the stream for *event*."""
@@ -67,8 +81,8 @@ class ResponseOutput:
                 yield from self._open.add(event.arguments)
             case ReasoningDelta() if self._summary:
                 yield from self._summarise(event.text)
-            case ToolUse() if self._tool_use:
-                yield from self._summarise(describe(event))
+            case ToolUse() | ToolUsed() | ToolsListed():
+                yield from self._add_tool(event)
             case ReasoningDelta():
                 yield from self._reason()
             case Thought():
@@ -107,6 +121,23 @@ class ResponseOutput:
         index = len(self.items)
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
         yield from item.begin()
+
+    def _add_tool(self, event: ToolUse | ToolUsed | ToolsListed) -> Iterator[Json]:
+        match event:
+            case ToolUse():
+                self._mcp_calls.begin(event)
+                if self._tool_use:
+                    yield from self._summarise(describe(event))
+            case ToolUsed():
+                if call := self._mcp_calls.end(event):
+                    yield from self._tell(McpCallItem(*self._next("mcp_call"), call))
+            case ToolsListed() if self._mcp_calls.list(event):
+                yield from self._tell(McpListItem(*self._next("mcp_list_tools"), event))
+
+    def _tell(self, item: OutputItem) -> Iterator[Json]:
+        """Yield the events of an *item* that is complete at once."""
+        yield from self._begin(item)
+        yield from self.close()
 
     def _summarise(self, text: str) -> Iterator[Json]:
         yield from self._reason()

@@ -85,6 +85,7 @@ class ResponsesPresenter:
         self._output = ResponseOutput(
             token,
             request.names,
+            request.request.mcp_servers or (),
             summary=request.summary,
             encrypted=request.encrypted,
             tool_use=request.request.show_tool_use,

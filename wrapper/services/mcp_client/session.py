@@ -30,25 +30,31 @@ NOT_UNDERSTOOD = "its answer cannot be understood"
 
 
 class McpSession:
-    """Connects to *server* within *seconds*; a call of a tool takes up to *call_seconds*.
+    """Connects to *server*, and calls its tools.
 
     Once it is open, `tools` are the server's, as it lists them, and `instructions` are its own. It
     must be closed.
     """
 
-    def __init__(self, server: McpServer, seconds: float, call_seconds: float):
+    def __init__(self, server: McpServer):
         self.server = server
         self.tools: list[Json] = []
         self.instructions = ""
-        self._seconds = seconds
-        self._call_seconds = call_seconds
+        self._seconds = self._call_seconds = 0.0
         self._transport = CheckedTransport(server)
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._session: ClientSession | None = None
 
-    async def open(self) -> None:
-        """Connect, and list the tools. Raises McpServerFailed."""
+    async def open(self, seconds: float, call_seconds: float) -> None:
+        """Connect and list the tools within *seconds*; a call then takes up to *call_seconds*.
+
+        Raises McpServerFailed.
+        """
+        self._seconds, self._call_seconds = seconds, call_seconds
+        await self._open()
+
+    async def _open(self) -> None:
         self._transport = CheckedTransport(self.server)
         ready = asyncio.Event()
         self._task = task = asyncio.create_task(self._serve(ready))
@@ -67,7 +73,7 @@ class McpSession:
         try:
             async with asyncio.timeout(self._call_seconds):
                 if self._task is None or self._task.done():
-                    await self.open()
+                    await self._open()
                 return await self._call(tool, arguments)
         except TimeoutError:
             return self._error("it did not answer in time (MCP_TOOL_TIMEOUT)")

@@ -74,7 +74,7 @@ def test_allowed_tools():
     ("fields", "param"),
     [
         ({"tools": [3]}, "tools.0"),
-        ({"tools": [{"type": "mcp", "server_label": "a"}]}, "tools.0.type"),
+        ({"tools": [{**NAMESPACE, "tools": [{"type": "mcp"}]}]}, "tools.0.tools.0.type"),
         ({"tools": [{"type": "file_search"}]}, "tools.0.type"),
         ({"tools": [{**FUNCTION, "name": "a b"}]}, "tools.0.name"),
         ({"tools": [FUNCTION, FUNCTION]}, "tools.1.name"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
+from wrapper.json_text import Json
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.mcp_server import reply
+from wrapper.services.events import ToolsListed
 from wrapper.services.mcp_client.session import McpSession
 from wrapper.services.tools.mcp import McpServer
 
@@ -20,27 +22,33 @@ MOST_CALLS = 32
 class BroughtServers:
     """Connects *servers* for a turn, and answers what Claude Code asks of them with *send*.
 
-    So the servers' URLs and headers reach neither Claude Code nor anything that it starts. Each
-    server has *seconds* to connect, and *call_seconds* for a call.
+    So the servers' URLs and headers reach neither Claude Code nor anything that it starts.
     """
 
-    def __init__(
-        self, servers: Iterable[McpServer], send: Send, seconds: float, call_seconds: float
-    ):
-        self.sessions = {
-            server.name: McpSession(server, seconds, call_seconds) for server in servers
-        }
+    def __init__(self, servers: Iterable[McpServer], send: Send):
+        self.sessions = {server.name: McpSession(server) for server in servers}
         self._send = send
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> None:
-        """Connect all servers. Raises McpServerFailed."""
-        opening = [asyncio.create_task(session.open()) for session in self.sessions.values()]
+    async def open(self, seconds: float, call_seconds: float) -> None:
+        """Connect each server within *seconds*; a call then takes up to *call_seconds*.
+
+        Raises McpServerFailed.
+        """
+        opening = [
+            asyncio.create_task(session.open(seconds, call_seconds))
+            for session in self.sessions.values()
+        ]
         try:
             await asyncio.gather(*opening)
         finally:
             for task in opening:
                 task.cancel()
+
+    def listed(self) -> Iterator[ToolsListed]:
+        """Yield the tools of each server that may be used."""
+        for name, session in self.sessions.items():
+            yield ToolsListed(name, tuple(_usable(session)))
 
     async def answer(self, frame: Frame) -> bool:
         """Answer *frame* if it asks one of these servers, and say whether it does.
@@ -78,6 +86,10 @@ class BroughtServers:
         await self._send(reply(frame, result))
 
 
+def _usable(session: McpSession) -> list[Json]:
+    return [tool for tool in session.tools if session.server.permits(tool["name"])]
+
+
 def _result_of(session: McpSession, message: Frame) -> dict[str, Any]:
     """Return the result of a request that the server need not be asked for."""
     match message.get("method"):
@@ -93,8 +105,7 @@ def _result_of(session: McpSession, message: Frame) -> dict[str, Any]:
                 **shown,
             }
         case "tools/list":
-            usable = [tool for tool in session.tools if session.server.permits(tool["name"])]
-            return {"tools": usable}
+            return {"tools": _usable(session)}
         case "tools/call":
             return {"content": [{"type": "text", "text": "too many calls"}], "isError": True}
         case _:

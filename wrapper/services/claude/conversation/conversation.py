@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, suppress
 from functools import cache, partial
 from typing import Any
@@ -38,7 +38,7 @@ from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Event
+from wrapper.services.events import Event, Started
 from wrapper.services.turn import Turn
 
 # Once the answer is complete its result comes in a few milliseconds, or never.
@@ -145,12 +145,19 @@ class Conversation:
 
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
-            return list(self._parser.read(message.event))
+            return [*self._with_tools(self._parser.read(message.event))]
         if isinstance(message, SystemMessage):
             self._read_system(message.subtype, message.data)
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
         return [*self._setup.tool_uses.take()]
+
+    def _with_tools(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Yield *events*, and after the turn's start the tools that its caller brings."""
+        for event in events:
+            yield event
+            if isinstance(event, Started):
+                yield from self._transport.listed_tools()
 
     def _read_system(self, subtype: str, data: dict[str, Any]) -> None:
         if subtype == "init":

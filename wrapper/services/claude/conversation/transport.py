@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +31,7 @@ from wrapper.services.claude.protocol.mcp_connection import (
 )
 from wrapper.services.claude.protocol.mcp_server import asks_server
 from wrapper.services.claude.protocol.permission_prompt import is_prompt, prompt_message
+from wrapper.services.events import ToolsListed
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class ProcessTransport(Transport):
         self._setup = setup
         self._ignored = ignored
         self._pipes = Pipes(ignored)
-        self._brought = self._brought_servers()
+        self._brought = BroughtServers(setup.servers.brought if setup.servers else (), self._send)
         self._initialize_ids: asyncio.Queue[str] = asyncio.Queue()
         self._sdk_initialized = False
         self._commands: set[str] = set()
@@ -112,6 +113,10 @@ class ProcessTransport(Transport):
             self.interrupted = True
             await self._send(control("interrupt", {"subtype": "interrupt"}))
 
+    def listed_tools(self) -> Iterator[ToolsListed]:
+        """Yield the tools of the servers that the turn's caller brings."""
+        return self._brought.listed()
+
     def hang_up(self) -> None:
         """Stop reading from the process, which ends `read_messages`."""
         self._pipes.hang_up()
@@ -142,17 +147,13 @@ class ProcessTransport(Transport):
             if answered:
                 await self._expect("result")
 
-    def _brought_servers(self) -> BroughtServers:
-        servers, profile = self._setup.servers, self._process.profile
-        brought = servers.brought if servers else ()
-        return BroughtServers(brought, self._send, profile.mcp_timeout, profile.mcp_tool_timeout)
-
     async def _connect(self, servers: McpConnection) -> Sequence[Frame]:
         """Connect the turn's MCP servers, and return the settings to send.
 
         Only this turn waits for them, as no other one uses the process. Raises McpServerFailed.
         """
-        await self._brought.open()
+        profile = self._process.profile
+        await self._brought.open(profile.mcp_timeout, profile.mcp_tool_timeout)
         try:
             async with asyncio.timeout(servers.seconds):
                 answers = await self._request(servers.requests)

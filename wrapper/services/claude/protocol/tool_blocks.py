@@ -23,6 +23,7 @@ class ToolBlocks:
         self._functions = functions
         self._structured = structured
         self._tool: str | None = None
+        self._id = ""
         self._arguments = ""
         self.calls = 0
         self.written = ""
@@ -30,6 +31,7 @@ class ToolBlocks:
     def open(self, block: dict[str, Any]) -> Iterator[Event]:
         """Begin a block, of whatever type."""
         self._tool = str(block["name"]) if block.get("type") == "tool_use" else None
+        self._id = str(block.get("id"))
         self._arguments = ""
         if self._structured and self._is_answer():
             self._structured.given = True
@@ -57,7 +59,7 @@ class ToolBlocks:
         elif self._tool:
             if self._tool == STRUCTURED:
                 self.written = self._arguments
-            yield ToolUse(self._tool, self._arguments)
+            yield ToolUse(self._tool, self._arguments, self._id)
         self._tool = None
 
     def _is_call(self) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper.services.claude.protocol.tool_blocks import STRUCTURED
-from wrapper.services.events import ToolUsed
+from wrapper.services.events import ToolUsed, UseOutcome
+from wrapper.services.tools.mcp import PREFIX
 
 Raw = dict[str, Any]
 
@@ -49,7 +50,11 @@ class ToolUses:
             case "user":
                 self._deny(_denied(frame))
                 for block in _blocks(frame, "tool_result"):
-                    self._end(str(block.get("tool_use_id")), failed=bool(block.get("is_error")))
+                    self._end(
+                        str(block.get("tool_use_id")),
+                        failed=bool(block.get("is_error")),
+                        content=block.get("content"),
+                    )
 
     def take(self) -> list[ToolUsed]:
         """Return the uses that have ended since the last call."""
@@ -77,15 +82,22 @@ class ToolUses:
             if use := self._running.get(tool_id):
                 use.denied = True
 
-    def _end(self, tool_id: str, *, failed: bool) -> None:
+    def _end(self, tool_id: str, *, failed: bool, content: Any = None) -> None:
         use = self._running.pop(tool_id, None)
         if use is None:
             return
+        output = _text_of(content) if use.name.startswith(PREFIX) else ""
+        outcome: UseOutcome = "denied" if use.denied else "failed" if failed else "done"
         seconds = self._clock() - use.since
-        if use.denied:
-            self._ended.append(ToolUsed(use.name, "denied", seconds))
-        else:
-            self._ended.append(ToolUsed(use.name, "failed" if failed else "done", seconds))
+        self._ended.append(ToolUsed(use.name, outcome, seconds, tool_id, output))
+
+
+def _text_of(content: Any) -> str:
+    """Return the text of a result. What it has beside texts is left out."""
+    blocks = content if isinstance(content, list) else [{"text": content}]
+    texts = [str(block["text"]) for block in blocks if block.get("text") is not None]
+    # JSON can escape lone surrogates, which UTF-8 lacks.
+    return "\n".join(texts).encode(errors="replace").decode()
 
 
 def _blocks(frame: Raw, kind: str) -> Iterator[Raw]:

@@ -91,3 +91,21 @@ def test_subagents():
     turn.call("Read", parent="toolu_parent")
     turn.result()
     assert turn.uses.take() == [ToolUsed("Read", "done", 0.0)]
+
+
+def test_output_of_servers_tools():
+    """The text of a result comes with it, if an MCP server's tool gave it."""
+    turn = Turn()
+    turn.call("mcp__docs__add", "t1")
+    content = [
+        {"type": "text", "text": "one"},
+        {"type": "image"},
+        {"type": "text", "text": "\ud800"},
+    ]
+    turn.result("t1", content=content)
+    turn.call("mcp__docs__add", "t2")
+    turn.result("t2", content="two")
+    turn.call("Bash", "t3")
+    turn.result("t3", content="three")
+    outputs = [(used.id, used.output) for used in turn.uses.take()]
+    assert outputs == [("t1", "one\n?"), ("t2", "two"), ("t3", "")]

@@ -1,0 +1,146 @@
+"""The tool type mcp of the Responses API: a server that the request brings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.schemas.responses.test_response_tools import FUNCTION
+from wrapper.errors import InvalidRequest
+from wrapper.schemas.base import load_data
+from wrapper.schemas.responses.request import RESPONSE_REQUEST
+from wrapper.services.tools.mcp import McpServer
+
+SECRET = "secret-3d7e"
+URL = f"https://mcp.example.com/{SECRET}/mcp?key={SECRET}"
+
+
+def mcp(**fields):
+    shared = {"type": "mcp", "server_label": "mine", "server_url": URL}
+    given = {**shared, "require_approval": "never", **fields}
+    return {name: value for name, value in given.items() if value is not ...}
+
+
+def load(*tools, **more):
+    return load_data(
+        RESPONSE_REQUEST, {"model": "sonnet", "input": "hi", "tools": [*tools], **more}
+    )
+
+
+def servers_of(*tools, **more):
+    return load(*tools, **more).request.brought_servers
+
+
+def test_a_server():
+    """It loads to a server with its path, for an agent that gets no other one."""
+    request = load(FUNCTION, mcp(headers={"X-Key": SECRET})).request
+    config = {"type": "http", "url": URL, "headers": {"X-Key": SECRET}}
+    assert request.brought_servers == (McpServer("mine", config, brought="tools.1"),)
+    assert (request.profile, request.mcp_servers) == ("agent", ("mine",))
+    assert [function.name for function in request.functions] == [FUNCTION["name"]]
+
+
+def test_beside_other_servers():
+    """It comes after those that claude.mcp_servers names or brings, and keeps the profile."""
+    other = {"name": "other", "url": "http://b"}
+    claude = {"mcp_servers": ["docs", other], "profile": "plain"}
+    request = load(mcp(), claude=claude).request
+    assert request.mcp_servers == ("docs", "other", "mine")
+    assert [server.brought for server in request.brought_servers] == [
+        "claude.mcp_servers.1",
+        "tools.0",
+    ]
+    assert request.profile == "plain"
+
+
+def test_no_calls():
+    """With tool_choice none, there is no server whose tools could be called."""
+    request = load(mcp(), tool_choice="none").request
+    assert (request.mcp_servers, request.brought_servers) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://a/mcp", "http"),
+        ("https://a/sse", "sse"),
+        ("https://a/x/sse/?a=b", "sse"),
+        ("https://a/?x=/sse", "http"),
+    ],
+)
+def test_transport(url, kind):
+    """A URL that ends in /sse is that of a server over SSE."""
+    (server,) = servers_of(mcp(server_url=url))
+    assert server.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("allowed", "tools"),
+    [
+        (None, None),
+        ([], ()),
+        (["a", "b c"], ("a", "b_c")),
+        ({"tool_names": ["a"]}, ("a",)),
+        ({}, None),
+    ],
+)
+def test_allowed_tools(allowed, tools):
+    """allowed_tools is a list or a filter, and null allows all."""
+    (server,) = servers_of(mcp(allowed_tools=allowed))
+    assert server.tools == tools
+
+
+def test_authorization():
+    """A token is sent as a bearer's."""
+    (server,) = servers_of(mcp(authorization=SECRET))
+    assert server.config["headers"] == {"Authorization": f"Bearer {SECRET}"}
+
+
+def test_what_is_repeated():
+    """The response repeats the tool without its secrets; what has no effect is named."""
+    loaded = load(mcp(authorization=SECRET, headers={"A": SECRET}, server_description="Mine."))
+    (kept,) = loaded.repeated["tools"]
+    assert kept["server_url"] == "https://mcp.example.com/<redacted>"
+    assert (kept["headers"], kept["require_approval"]) == (None, "never")
+    assert SECRET not in json.dumps(loaded.repeated)
+    assert SECRET not in repr(loaded.request)
+    assert loaded.request.idle == ("tools.0.server_description",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"server_url": ...}, ".server_url"),
+        ({"server_url": "stdio:///bin/sh"}, ".server_url"),
+        ({"server_url": 5}, ".server_url"),
+        ({"server_label": ...}, ".server_label"),
+        ({"server_label": "a__b"}, ""),
+        ({"connector_id": "connector_gmail"}, ".connector_id"),
+        ({"tunnel_id": "t"}, ".tunnel_id"),
+        ({"require_approval": ...}, ".require_approval"),
+        ({"require_approval": "always"}, ".require_approval"),
+        ({"require_approval": {"never": {"tool_names": ["a"]}}}, ".require_approval"),
+        ({"headers": ["a"]}, ".headers"),
+        ({"headers": {"Host": "a"}}, ".headers"),
+        ({"authorization": 5}, ".authorization"),
+        ({"authorization": "a", "headers": {"authorization": "b"}}, ".authorization"),
+        ({"allowed_tools": "a"}, ".allowed_tools"),
+        ({"allowed_tools": {"read_only": True}}, ".allowed_tools.read_only"),
+        ({"allowed_tools": {"tool_names": 5}}, ".allowed_tools"),
+    ],
+)
+def test_refused(fields, path):
+    """What cannot be honoured is a 400 that names the field, and no value."""
+    with pytest.raises(InvalidRequest) as caught:
+        load(FUNCTION, mcp(**fields))
+    assert caught.value.param == f"tools.1{path}"
+    assert SECRET not in caught.value.message
+
+
+def test_two_with_one_name():
+    """Two servers cannot have one label, also where claude.mcp_servers has the other."""
+    for tools, more in (((mcp(), mcp()), {}), ((mcp(),), {"claude": {"mcp_servers": ["mine"]}})):
+        with pytest.raises(InvalidRequest) as caught:
+            load(*tools, **more)
+        assert caught.value.param == f"tools.{len(tools) - 1}"

@@ -1,0 +1,113 @@
+"""The output items about MCP servers, whole and as a stream's events."""
+
+from __future__ import annotations
+
+from wrapper.services.events import TextDelta, ToolsListed, ToolUse, ToolUsed
+from wrapper.services.fronts.response_output import ResponseOutput
+
+SCHEMA = {"type": "object"}
+LISTED = ToolsListed(
+    "my crm", ({"name": "find all", "inputSchema": SCHEMA, "description": "Finds."},)
+)
+NAME = "mcp__my_crm__find_all"
+
+
+def output_of(*events, servers=("my crm", "docs"), **options):
+    """Return the items and the stream's events."""
+    given = {"summary": False, "encrypted": False, "tool_use": False, **options}
+    output = ResponseOutput("1", {}, servers, **given)
+    told = [event for added in events for event in output.add(added)]
+    told += output.close()
+    return output.items, told
+
+
+def test_list():
+    """The tools of a server are an item, once."""
+    (item,), told = output_of(LISTED, LISTED)
+    assert item == {
+        "id": "mcpl_1_0",
+        "type": "mcp_list_tools",
+        "server_label": "my crm",
+        "tools": [
+            {
+                "name": "find all",
+                "description": "Finds.",
+                "input_schema": SCHEMA,
+                "annotations": None,
+            }
+        ],
+        "error": None,
+    }
+    assert [event["type"].removeprefix("response.") for event in told] == [
+        *("output_item.added", "mcp_list_tools.in_progress"),
+        *("mcp_list_tools.completed", "output_item.done"),
+    ]
+    assert told[0]["item"]["tools"] == []
+
+
+def test_call():
+    """A call is an item once it has ended, with the names that the client and the server use."""
+    use = ToolUse(NAME, '{"a": 1.0}', "t1")
+    used = ToolUsed(NAME, "done", 0.5, "t1", "Found.")
+    (_, text, call, last), told = output_of(
+        LISTED, TextDelta("Let me see."), use, used, TextDelta("Done.")
+    )
+    assert (text["type"], last["type"]) == ("message", "message")
+    assert call == {
+        "id": "mcp_1_2",
+        "type": "mcp_call",
+        "status": "completed",
+        "server_label": "my crm",
+        "name": "find all",
+        "arguments": '{"a": 1.0}',
+        "approval_request_id": None,
+        "output": "Found.",
+        "error": None,
+    }
+    added = next(event for event in told if event.get("item", {}).get("type") == "mcp_call")
+    assert (added["item"]["status"], added["item"]["arguments"]) == ("in_progress", "")
+    assert [event["type"] for event in told if event.get("item_id") == "mcp_1_2"] == [
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.mcp_call.completed",
+    ]
+
+
+def test_calls_that_fail():
+    """A call that failed or was denied has an error in place of an output."""
+    for outcome in ("failed", "denied"):
+        use = ToolUse("mcp__docs__add", "", "t1")
+        (call,), told = output_of(use, ToolUsed(use.name, outcome, 0.0, "t1", "No."))
+        assert (call["status"], call["arguments"], call["output"]) == ("failed", "{}", None)
+        content = [{"type": "text", "text": "No."}]
+        assert call["error"] == {"type": "mcp_tool_execution_error", "content": content}
+        assert told[-2]["type"] == "response.mcp_call.failed"
+
+
+def test_calls_at_once():
+    """Calls that run at once are items in the order of their results."""
+    uses = [ToolUse("mcp__docs__a", "{}", "t1"), ToolUse("mcp__docs__b", "{}", "t2")]
+    ends = [
+        ToolUsed("mcp__docs__b", "done", 0.0, "t2"),
+        ToolUsed("mcp__docs__a", "done", 0.0, "t1"),
+    ]
+    items, _ = output_of(*uses, *ends)
+    assert [item["name"] for item in items] == ["b", "a"]
+
+
+def test_other_tools():
+    """Claude Code's own tools, and what subagents use, are no items."""
+    items, _ = output_of(
+        ToolUse("Bash", "{}", "t1"),
+        ToolUsed("Bash", "done", 0.0, "t1"),
+        ToolUsed("mcp__docs__add", "done", 0.0, "t9", "of a subagent"),
+    )
+    assert items == []
+
+
+def test_unknown_servers():
+    """A server that the request does not name has the name that rules have."""
+    use = ToolUse("mcp__a_b__c_d", "{}", "t1")
+    (call,), _ = output_of(use, ToolUsed(use.name, "done", 0.0, "t1"), servers=())
+    assert (call["server_label"], call["name"]) == ("a_b", "c_d")
