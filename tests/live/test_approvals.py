@@ -135,9 +135,10 @@ def test_waiting_turns_have_no_place(keyed, upstream, background):
     assert "claude_gateway_approvals_pending 0.0" in metrics
 
 
-def test_client_leaves(keyed):
+@pytest.mark.parametrize("stream", [True, False])
+def test_client_leaves(keyed, stream):
     """When the client leaves, its approval is withdrawn, and its place is free."""
-    body = {"model": MODEL, "stream": True, "claude": ASK}
+    body = {"model": MODEL, "stream": stream, "claude": ASK}
     body["messages"] = [{"role": "user", "content": write("left.txt")}]
     connection = http.client.HTTPConnection("127.0.0.1", keyed.server.port, timeout=120)
     headers = {"Content-Type": "application/json", **keyed.header("alice")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,16 @@ from wrapper.services.approvals.questions import question_lines
 LONGEST_INPUT = 64 * 1024
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+
+
+def as_shown(request: ToolRequest) -> ToolRequest:
+    """Return *request* with a question mark for each character that cannot be sent in JSON.
+
+    A model may escape half of a surrogate pair.
+    """
+    text = json.dumps([request.tool, request.input], ensure_ascii=False)
+    tool, given = json.loads(text.encode("utf-8", "replace"))
+    return replace(request, tool=tool, input=given)
 
 
 def is_too_large(request: ToolRequest) -> bool:

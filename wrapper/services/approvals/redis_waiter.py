@@ -7,9 +7,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wrapper.logs.redaction import Redacted
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.codec import decode_decision
 from wrapper.services.approvals.store import Notify
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # How long Redis holds back its answer where no decision comes. Its client waits 2 seconds for one.
 BLOCK_SECONDS = 1
+CLOSING_SECONDS = 5.0
 LOST = Decision("withdrawn", reason="The gateway has lost the approval, or its Redis.")
 
 # Renews approvals, and returns those that are lost.
@@ -65,26 +67,34 @@ class RedisWaiter:
             self._waiting.pop(id_, None)
 
     def close(self) -> None:
+        """End the thread, which takes as long as Redis holds back an answer."""
         self._closed.set()
+        with self._lock:
+            thread = self._thread
+        if thread:
+            thread.join(CLOSING_SECONDS)
 
     def _run(self) -> None:
         reached = renewed = time.monotonic()
         while approvals := self._approvals():
             try:
+                now = time.monotonic()
                 with self._redis.reached() as client:
-                    now = time.monotonic()
                     if now - renewed >= self._hold / 3:
-                        for lost in self._renew(client, self._older_than(renewed)):
-                            self._notify(lost.id, LOST)
+                        self._lose(self._renew(client, self._older_than(renewed)))
                         renewed = now
                     self._read(client)
-                    reached = time.monotonic()
-            except RedisFailed as error:
+                reached = time.monotonic()
+            except Exception as error:  # the thread must go on: nobody else reads decisions
                 if time.monotonic() - reached >= self._hold:
-                    log.error("the approvals that wait are refused: %s", error)
-                    for approval in approvals:
-                        self._notify(approval.id, LOST)
+                    why = error if isinstance(error, RedisFailed) else Redacted(error)
+                    log.error("the approvals that wait are refused: %s", why)
+                    self._lose(approvals)
                 self._closed.wait(BLOCK_SECONDS)
+
+    def _lose(self, approvals: Iterable[Approval]) -> None:
+        for approval in approvals:
+            self._notify(approval.id, LOST)
 
     def _approvals(self) -> list[Approval]:
         """Return the approvals that wait. Without any, or once it is closed, the thread ends."""

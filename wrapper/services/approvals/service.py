@@ -10,12 +10,13 @@ from wrapper.errors import ApprovalDecidedBefore, ApprovalNotFound, InvalidReque
 from wrapper.ids import new_id
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
 from wrapper.services.approvals.memory_store import MemoryApprovalStore
-from wrapper.services.approvals.preview import preview, session_rule
+from wrapper.services.approvals.preview import as_shown, preview, session_rule
 from wrapper.services.approvals.questions import answer_schema, check_answers
 from wrapper.services.approvals.redis_store import RedisApprovalStore
 from wrapper.services.approvals.store import ApprovalStore, Notify, Room
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings
+from wrapper.settings.claude_tools import ALL_TOOLS
 
 PREFIX = "apr_"
 
@@ -49,7 +50,7 @@ class ApprovalService:
 
         It must be ended. Raises TooManyApprovals, or Unavailable.
         """
-        now = self._clock()
+        now, request = self._clock(), as_shown(request)
         approval = Approval(
             id=self._make_id(PREFIX),
             asker=asker,
@@ -82,7 +83,7 @@ class ApprovalService:
                 "approval %s of %s for %s: %s%s",
                 approval.id,
                 approval.asker.owner,
-                approval.tool[:80],
+                approval.tool if approval.tool in ALL_TOOLS else "another tool",
                 decision.outcome,
                 f" by {decision.by}" if decision.by else "",
             )

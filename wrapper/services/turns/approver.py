@@ -62,7 +62,8 @@ class TurnApprover:
         """
         if is_too_large(request):
             return TOO_LARGE
-        if request.kind == "tool" and digest(session_rule(request)) in self.approved:
+        covered = digest(session_rule(request))
+        if request.kind == "tool" and covered in self.approved:
             return FOR_SESSION
         if self._expired:  # nobody is there to decide
             return NOBODY
@@ -79,7 +80,7 @@ class TurnApprover:
             decision = await self._decision(approval, decided)
         await self._wait.over()
         if decision.allowed and decision.scope == "session":
-            self.approved.add(digest(approval.session_rule))
+            self.approved.add(covered)
         self._expired = self._expired or decision.outcome == "expired"
         return decision
 

@@ -85,3 +85,22 @@ def test_limit_holds_while_draining():
     world.check_at(5)
     with pytest.raises(TimedOut):
         world.check_at(6)
+
+
+def test_pauses():
+    """While it is paused, the time limit does not run, but the client is still watched."""
+    world = World(limit=100)
+    world.check_at(50)
+    world.watchdog.pause()
+    world.watchdog.pause()
+    world.check_at(500)
+    world.watchdog.resume()
+    world.check_at(1000)
+    world.watchdog.resume()
+    world.check_at(1049)
+    with pytest.raises(TimedOut):
+        world.check_at(1050)
+    world.watchdog.pause()
+    world.is_gone = True
+    with pytest.raises(ClientGone):
+        world.check_at(1060)

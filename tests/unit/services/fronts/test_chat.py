@@ -1,12 +1,17 @@
 """The completion: a turn's events as a whole answer, and as the chunks of a streamed one."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.routes.headers import note_headers
+from wrapper.services.approvals.approval import Approval, Asker, Decision
+from wrapper.services.approvals.presenter import to_json
 from wrapper.services.events import (
+    ApprovalChanged,
     CallDelta,
     CallStarted,
     Ended,
@@ -68,6 +73,18 @@ def test_whole_answer():
         ],
     }
     assert usage == build_usage([DONE])
+
+
+def test_approvals():
+    """A stream has each change of an approval, in a chunk with an empty delta."""
+    asker = Asker("alice", "req_1", "s")
+    waits = Approval("apr_1", asker, "Bash", {"command": "ls"}, "ls", "Bash(ls)", 1.0, 2.0)
+    denied = replace(waits, decision=Decision("denied", reason="No.", by="ann"))
+    events = [ANSWER[0], ApprovalChanged(waits), ApprovalChanged(denied), *ANSWER[1:]]
+    shown = [chunk for chunk in chunks(events) if "claude" in chunk]
+    assert [chunk["claude"]["approval"] for chunk in shown] == [to_json(waits), to_json(denied)]
+    assert deltas(shown) == [{}, {}]
+    assert whole(events) == whole()
 
 
 def test_empty_answer():

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from wrapper import errors
 from wrapper.notes import Notes
+from wrapper.services.approvals.approval import Approval, Asker
 from wrapper.services.events import (
+    ApprovalChanged,
     CallDelta,
     CallStarted,
     Ended,
@@ -269,12 +271,14 @@ def test_notes():
 
 
 TEXT = st.text(min_size=1, max_size=5)
+APPROVAL = Approval("apr_1", Asker("alice"), "Bash", {}, "ls", "Bash(ls)", 1.0, 2.0)
 SPOKEN = st.one_of(
     TEXT.map(TextDelta),
     TEXT.map(ReasoningDelta),
     st.builds(Thought, TEXT, TEXT),
     st.builds(RedactedThought, TEXT),
     st.just(ToolUse("Bash", "{}")),
+    st.just(ApprovalChanged(APPROVAL)),
 )
 CALLED = st.tuples(st.sampled_from([*NAMES, "unknown"]), st.lists(TEXT, max_size=3))
 

@@ -58,6 +58,58 @@ def test_all_or_none():
     admission.admit(2)
 
 
+def test_places_given_back():
+    """A place that is given back serves another request, and is taken again before new ones."""
+    admission = Admission(1)
+    permit = admission.admit(1)
+    permit.give_back()
+    other = admission.admit(1)
+    taken = []
+    permit.take_again(lambda: taken.append(True))
+    assert (taken, admission.load()) == ([], load(1, running=1))
+    other()
+    assert (taken, admission.load()) == ([True], load(1, running=1))
+    permit()
+    assert admission.load() == load(1)
+    assert not admission.busy()
+
+
+def test_requests_without_places_still_run():
+    """A request that has given its places back still counts as one that runs."""
+    admission = Admission(1)
+    permit = admission.admit(1)
+    permit.give_back()
+    assert admission.busy()
+    permit()
+    assert not admission.busy()
+
+
+def test_wait_for_a_place_ends():
+    """A wait for a place that is stopped takes none."""
+    admission = Admission(1)
+    permit = admission.admit(1)
+    permit.give_back()
+    other, taken = admission.admit(1), []
+    stop = permit.take_again(lambda: taken.append(True))
+    stop()
+    other()
+    assert (taken, admission.load()) == ([], load(1))
+    stop()
+
+
+def test_returning_under_a_limit():
+    """A key's limit holds for a place that is taken again, too, which others do not wait for."""
+    admission = Admission(3)
+    permit = admission.admit(1, FEW)
+    permit.give_back()
+    other, taken = admission.admit(1, FEW), []
+    permit.take_again(lambda: taken.append(True))
+    assert taken == []
+    admission.admit(1, ALICE)
+    other()
+    assert taken == [True]
+
+
 def test_more_than_all():
     """A request for more places than there are gets a 400 that says what to do."""
     admission = Admission(2, queue=9, timeout=9)

@@ -216,6 +216,27 @@ def test_permission_mode(ours, most, asked):
 
 
 @pytest.mark.parametrize(
+    ("ours", "most", "approvable"),
+    [
+        ("acceptEdits", None, "edits"),
+        ("ask", None, "inside"),
+        ("ask", "acceptEdits", "edits"),
+        ("acceptEdits", "ask", "edits"),
+        ("bypassPermissions", "ask", "inside"),
+    ],
+)
+def test_what_can_be_approved(ours, most, approvable):
+    """In the mode ask, approvals allow no more than settings and key each do."""
+    settings = {"claude_permission_mode": ours}
+    permissions = grant(
+        key(permission_mode=most), settings=settings, permission_mode="ask"
+    ).permissions
+    assert (permissions.mode, permissions.approvable) == ("ask", approvable)
+    narrow = grant(settings=settings, permission_mode="default").permissions
+    assert narrow.approvable == "nothing"
+
+
+@pytest.mark.parametrize(
     ("most", "asked", "gets"), [(None, None, None), (5, None, 5), (None, 9, 9), (5, 5, 5)]
 )
 def test_max_turns(most, asked, gets):

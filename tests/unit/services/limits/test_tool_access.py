@@ -47,6 +47,21 @@ def test_modes(mode, write):
     )
 
 
+def test_ask():
+    """In the mode ask, what would be denied needs approval, as far as the limits allow it."""
+    rule = ("key", "permission_mode")
+    caller = key(permission_mode="ask")
+    free = {"claude_permission_mode": "ask", "allow_unsandboxed_bash": True}
+    narrow = ("settings", "CLAUDE_PERMISSION_MODE")
+    assert access("Read", caller) == ("allowed", "", "")
+    assert access("Write", caller) == ("needs_approval", *rule)
+    assert access("WebSearch", caller) == ("denied", *narrow)
+    assert access("Bash", caller) == ("conditional", "settings", "read_only_commands")
+    assert access("WebSearch", **free) == ("needs_approval", *narrow)
+    assert access("Bash", **free) == ("needs_approval", *narrow)
+    assert access("AskUserQuestion", claude_tools=("AskUserQuestion",), **free)[0] == "denied"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

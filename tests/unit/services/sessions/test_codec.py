@@ -69,6 +69,7 @@ heads = st.builds(
     dollars,
     st.none() | replies,
     options,
+    approved=names,
 )
 # JSON that resembles stored sessions.
 words = st.sampled_from(["key", "usage", "reply", "role", "parts", "answers", "image", "result"])

@@ -23,7 +23,12 @@ from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.codec import measure
 from wrapper.services.sessions.session import Session, new_session
-from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
+from wrapper.services.sessions.session_turn import (
+    MOST_APPROVED,
+    Replay,
+    SessionTurn,
+    StatelessTurn,
+)
 from wrapper.services.turn import Message, ToolCall
 
 USAGE = Usage(3, 4, 5, 2, 1)
@@ -406,3 +411,28 @@ def test_sessions_are_never_changed():
     talk.turn(user("b"))
     assert before == copy
     assert talk.claim.session != before
+
+
+# Approvals
+
+
+def test_approvals_are_kept_with_the_session():
+    """What a turn gets approved is known to the next one, and to no turn without a session."""
+    talk = Talk()
+    first = talk.begin_turn(user("a"))
+    first.approved.add("digest")
+    first.remember(text_answer("Yes."))
+    assert talk.begin_turn(user("b")).approved == {"digest"}
+    StatelessTurn().approved.add("digest")
+    assert StatelessTurn().approved == set()
+
+
+def test_approvals_are_bounded():
+    """A session remembers its last approvals."""
+    talk = Talk()
+    for number in range(MOST_APPROVED + 1):
+        turn = talk.begin_turn(user(str(number)))
+        turn.approved.add(f"digest {number}")
+        turn.remember(text_answer("Yes."))
+    assert len(talk.head.approved) == MOST_APPROVED
+    assert talk.head.approved[-1] == f"digest {MOST_APPROVED}"

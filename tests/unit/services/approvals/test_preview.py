@@ -1,0 +1,77 @@
+"""What an approval shows of a tool request, and what it covers for a session."""
+
+import time
+
+import pytest
+
+from wrapper.services.approvals.approval import ToolRequest
+from wrapper.services.approvals.preview import (
+    LONGEST_INPUT,
+    is_too_large,
+    preview,
+    session_rule,
+)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "shown"),
+    [
+        ("Bash", {"command": "rm -rf .", "description": "harmless"}, "rm -rf ."),
+        ("Bash", {"command": 5}, "5"),
+        ("WebFetch", {"url": "https://a.example/x", "prompt": "p"}, "https://a.example/x"),
+        ("Write", {"file_path": "a", "content": "x\ny"}, "--- a\n+++ a\n@@ @@\n+x\n+y\n"),
+        (
+            "Edit",
+            {
+                "file_path": "a",
+                "old_string": "1\n2\n3\n4\n5\nsix",
+                "new_string": "1\n2\n3\n4\n5\n6",
+            },
+            "--- a\n+++ a\n@@ @@\n 3\n 4\n 5\n-six\n+6\n",
+        ),
+        (
+            "Edit",
+            {"file_path": "a", "old_string": "x\nend", "new_string": "y\nend"},
+            "--- a\n+++ a\n@@ @@\n-x\n+y\n end\n",
+        ),
+        (
+            "MultiEdit",
+            {"file_path": "a", "edits": [{"old_string": "b", "new_string": "c"}, "odd"]},
+            "--- a\n+++ a\n@@ @@\n-b\n+c\n",
+        ),
+        ("NotebookEdit", {"notebook_path": "n", "new_source": "s"}, "--- n\n+++ n\n@@ @@\n+s\n"),
+        ("mcp__a__b", {"text": "ü"}, '{\n  "text": "ü"\n}'),
+    ],
+)
+def test_preview(tool, given, shown):
+    """A command is shown as it is, a change of a file as a diff, anything else as JSON."""
+    assert preview(ToolRequest(tool, given)) == shown
+
+
+def test_costly_texts():
+    """A diff takes linear time, whatever the texts are."""
+    old, new = "a\nb\n" * 8000, "b\na\n" * 8000
+    began = time.process_time()
+    preview(ToolRequest("Edit", {"file_path": "a", "old_string": old, "new_string": new}))
+    assert time.process_time() - began < 5
+
+
+def test_too_large():
+    """A request is too large to be shown if its input as JSON is longer than the limit."""
+    assert is_too_large(ToolRequest("Write", {"content": "x" * LONGEST_INPUT}))
+    assert not is_too_large(ToolRequest("Write", {"content": "x" * (LONGEST_INPUT - 100)}))
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "rule"),
+    [
+        ("Bash", {"command": "npm test"}, "Bash(npm test)"),
+        ("WebFetch", {"url": "https://A.example:8443/x?y"}, "WebFetch(domain:a.example)"),
+        ("WebFetch", {"url": "http://[broken"}, "WebFetch(domain:http://[broken)"),
+        ("Write", {"file_path": "a"}, "Write"),
+        ("mcp__a__b", {}, "mcp__a__b"),
+    ],
+)
+def test_session_rule(tool, given, rule):
+    """For a session, the same command, the same host, or any use of another tool is covered."""
+    assert session_rule(ToolRequest(tool, given)) == rule
