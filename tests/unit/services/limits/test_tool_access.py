@@ -59,7 +59,6 @@ def test_ask():
     assert access("Bash", caller) == ("conditional", "settings", "read_only_commands")
     assert access("WebSearch", **free) == ("needs_approval", *narrow)
     assert access("Bash", **free) == ("needs_approval", *narrow)
-    assert access("AskUserQuestion", claude_tools=("AskUserQuestion",), **free)[0] == "denied"
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,9 @@ def test_by_tool(tool, edits, inside):
 
 @pytest.mark.parametrize("most", ["edits", "inside", "anything"])
 def test_questions(most):
-    """A question to the user is not approved, as nobody would answer it."""
-    assert denied("AskUserQuestion", most)
+    """Questions wait for answers. The end of plan mode cannot be approved."""
+    assert not denied("AskUserQuestion", most)
+    assert denied("ExitPlanMode", most)
 
 
 def test_files_elsewhere(tmp_path):
