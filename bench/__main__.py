@@ -27,6 +27,7 @@ from bench.contenders import (
 )
 from bench.cost import cost
 from bench.figures import Round
+from bench.first_turns import FirstTurn, add_keys
 from bench.footprint import sessions_bytes
 from bench.fronts import Fronts, event_ratios, front_turns
 from bench.load import Load, load
@@ -37,7 +38,7 @@ from bench.promises import promises
 from bench.report import report
 from bench.results import AT_ONCE, TOO_NOISY, Results, judge
 from bench.sessions import LATE, LaterTurn, SentAgain, SessionTurn
-from bench.targets import PRINT
+from bench.targets import AS_IT_COMES, PRINT
 from bench.upstream import serving
 from tests.support import cli
 from wrapper.services.claude.processes.profiles import QUIET, build_profiles
@@ -70,6 +71,8 @@ def run(rounds: int, bursts: int, at_once: int) -> Results:
         long = measure(conversations(contenders), bursts, 1)
     with contending(later_turns) as contenders:
         sessions = measure(contenders, rounds, 1)
+    with contending(first_turns) as contenders:
+        firsts = measure(contenders[1:], rounds, 1)
     fronts = both_fronts(rounds, bursts)
     mcp = beside_a_server(rounds)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +81,9 @@ def run(rounds: int, bursts: int, at_once: int) -> Results:
         kept = promises(Path(folder), bursts)
     loaded = under_load(bursts)
     footprint = sessions_bytes()
-    return Results(single, burst, long, sessions, footprint, loaded, own_cost, fronts, mcp, kept)
+    return Results(
+        single, burst, long, sessions, firsts, footprint, loaded, own_cost, fronts, mcp, kept
+    )
 
 
 def both_fronts(rounds: int, repetitions: int) -> Fronts:
@@ -120,7 +125,7 @@ def under_load(rounds: int) -> Load:
         folder = Path(name)
         environment = make_folders(folder, url)
         plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
-        return load(folder, url, KEY, cli.current(), plain, rounds)
+        return load(folder, url, KEY, plain, as_it_comes(folder, environment), rounds)
 
 
 @contextmanager
@@ -141,10 +146,26 @@ def single_questions(at_once: int, folder: Path, url: str) -> Iterator[Contender
     binary = cli.current()
     yield Gateway(folder / "gateway", url, KEY, at_once)
     yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
-    default = {**environment, **QUIET}
-    yield ClaudePrint("claude -p, as it comes", [binary, *STREAMED], default, folder / "print")
+    yield as_it_comes(folder, environment)
     yield BareProcess(binary, plain, folder / "bare", at_once)
     yield UpstreamDirect(url, KEY)
+
+
+def as_it_comes(folder: Path, environment: dict[str, str]) -> ClaudePrint:
+    """Return `claude -p` with its own system prompt and tools."""
+    command = [cli.current(), *STREAMED]
+    return ClaudePrint(AS_IT_COMES, command, {**environment, **QUIET}, folder / "print")
+
+
+def first_turns(folder: Path, url: str) -> Iterator[Contender]:
+    """Yield a gateway with keys, the first requests of some, and their reference."""
+    environment = make_folders(folder, url)
+    file = folder / "keys.toml"
+    keys = {profile: add_keys(file, profile) for profile in ("agent", "plain")}
+    gateway = Gateway(folder / "gateway", url, KEY, 2, API_KEYS_FILE=str(file))
+    yield gateway
+    yield from (FirstTurn(gateway, profile, keys[profile]) for profile in keys)
+    yield as_it_comes(folder, environment)
 
 
 def later_turns(folder: Path, url: str) -> Iterator[Contender]:

@@ -77,19 +77,20 @@ class Gateway:
         profile: str = "plain",
         session_id: str | None = None,
         mcp_servers: Sequence[str] = (),
+        headers: Mapping[str, str] = {},
     ) -> Timing:
         body: Json = {"model": MODEL, "messages": messages, "stream": True}
         servers = {"mcp_servers": mcp_servers} if mcp_servers else {}
         body |= {"claude": {"profile": profile, **servers}, "session_id": session_id}
         answer = Answer()
-        for event in self.stream("/v1/chat/completions", body):
+        for event in self.stream("/v1/chat/completions", body, headers):
             for choice in event.get("choices", ()):
                 answer.add(choice["delta"].get("content") or "")
         return answer.end()
 
-    def stream(self, path: str, body: Json) -> Iterator[Json]:
+    def stream(self, path: str, body: Json, headers: Mapping[str, str] = {}) -> Iterator[Json]:
         """Send *body*, and yield the events of the answer as they arrive."""
-        return post(self._server.port, path, body, {}, self.headers)
+        return post(self._server.port, path, body, headers, self.headers)
 
     def resumed(self) -> int:
         """Return how many turns of sessions have found their process parked."""

@@ -6,10 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from bench.answer import Timing
 from bench.contenders import Contender
 from bench.figures import Round
+
+T = TypeVar("T")
 
 # Processes that have just ended or booted settle meanwhile.
 SETTLE_SECONDS = 0.3
@@ -22,12 +25,13 @@ def measure(
     pause: Callable[[float], None] = time.sleep,
 ) -> list[Round]:
     """Return *rounds* rounds, after one that is discarded. Each begins with another contender."""
-    return [_round(_rotated(contenders, i), at_once, pause) for i in range(rounds + 1)][1:]
+    return [_round(rotated(contenders, i), at_once, pause) for i in range(rounds + 1)][1:]
 
 
-def _rotated(contenders: Sequence[Contender], by: int) -> list[Contender]:
-    by %= len(contenders)
-    return [*contenders[by:], *contenders[:by]]
+def rotated(items: Sequence[T], by: int) -> list[T]:
+    """Return *items* from the one with the index *by* on, and then those before it."""
+    by %= len(items)
+    return [*items[by:], *items[:by]]
 
 
 def _round(contenders: Sequence[Contender], at_once: int, pause: Callable[[float], None]) -> Round:

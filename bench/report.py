@@ -31,7 +31,7 @@ Medians, with the quartiles in brackets. Ratios are taken round by round. The sc
 answers at once, in 20 deltas, so the times are those of each contender itself. Every answer was
 checked.
 
-- `gateway`: profile plain, streamed, {AT_ONCE} warm processes.
+- `gateway`: profile plain, streamed, on processes that have run turns of other conversations.
 - `claude -p, plain`: with the flags and variables of that profile; the total ends with the process.
 - `claude -p, as it comes`: with its own system prompt and tools.
 - `bare process`: warm, and configured with the gateway's own frames, which its time includes; it
@@ -40,6 +40,7 @@ checked.
 
 {_single_turns(results)}
 {_later_turns(results)}
+{_first_turns(results)}
 {_fronts(results)}
 {_mcp(results)}
 {_load_and_cost(results)}
@@ -74,6 +75,14 @@ are those of a fresh process, so as much is read from the prompt cache.
 """
 
 
+def _first_turns(results: Results) -> str:
+    return f"""## The first request of a key ({len(results.firsts)} rounds)
+
+No process has run a turn of the key before, so each takes a warm one of the pool.
+
+{times(results.firsts)}"""
+
+
 def _fronts(results: Results) -> str:
     return f"""## Responses beside chat completions ({len(results.fronts.rounds)} rounds)
 
@@ -97,7 +106,8 @@ def _load_and_cost(results: Results) -> str:
 
 {AT_ONCE} clients that ask one question after another, profile plain: {load.fresh:.1f} turns a
 second on fresh processes, out of the {load.most:.1f} that the cores can do at {load.cpu:.2f} s of
-CPU for a boot and a turn; {load.recycled:.1f} on recycled ones (`POOL_RECYCLE=true`).
+CPU for a boot and a turn; {load.recycled:.1f} on recycled ones (`POOL_RECYCLE=auto`, as all
+settings by default); {load.printed:.1f} of `claude -p` as it comes.
 
 With an engine that costs nothing, under the same gunicorn, and with 64 clients of each kind that
 send slowly, or not at all, never read, never leave, or leave at once:

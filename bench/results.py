@@ -11,6 +11,7 @@ from bench.fronts import Fronts
 from bench.load import Load
 from bench.promises import Promises
 from bench.targets import (
+    FIRST_TARGETS,
     FOOTPRINT_TARGET,
     FRONT_TARGETS,
     LONG_TARGET,
@@ -37,6 +38,7 @@ class Results:
     burst: Sequence[Round]
     long: Sequence[Round]
     sessions: Sequence[Round]
+    firsts: Sequence[Round]
     footprint: int
     load: Load
     cost: Cost
@@ -57,6 +59,7 @@ def judge(results: Results) -> tuple[int, list[str]]:
         *missed(results.single),
         *too_slow(results.long),
         *missed(results.sessions, SESSION_TARGETS),
+        *missed(results.firsts, FIRST_TARGETS),
         *missed(results.fronts.rounds, FRONT_TARGETS),
         *missed(results.mcp, MCP_TARGETS),
         *too_large(results.footprint),
@@ -64,6 +67,6 @@ def judge(results: Results) -> tuple[int, list[str]]:
     ]
     if misses:
         return MISSED, [f"Missed: {target}." for target in misses]
-    pairs = (*SESSION_TARGETS, *FRONT_TARGETS, *MCP_TARGETS)
+    pairs = (*SESSION_TARGETS, *FIRST_TARGETS, *FRONT_TARGETS, *MCP_TARGETS)
     targets = (*TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
     return REACHED, [f"Reached: {target}." for target in (*targets, *results.checks)]

@@ -23,6 +23,7 @@ from wrapper.testing import Upstream
 LEAN = {
     "POOL_SIZE": "1",
     "POOL_REHEARSE": "false",
+    "POOL_RECYCLE": "false",
     "TRIALS": "false",
     "BOOT_TIMEOUT": "150",
     "QUEUE_TIMEOUT": "150",

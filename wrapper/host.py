@@ -82,6 +82,14 @@ def resident(pid: int) -> int:
         return 0
 
 
+def age(pid: int) -> float:
+    """Return the seconds since a process started; infinite if it has ended."""
+    try:
+        return time.time() - psutil.Process(pid).create_time()
+    except psutil.Error:
+        return math.inf
+
+
 def cpu_seconds(pid: int) -> float:
     """Return how much CPU time a process has used; infinite if it has died."""
     try:

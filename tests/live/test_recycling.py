@@ -28,7 +28,7 @@ def fresh(_servers):
 
 @pytest.fixture(scope="module")
 def parking(_servers):
-    return _servers(**POOLS).wait()
+    return _servers(**POOLS, POOL_RECYCLE="").wait()
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,24 @@ def test_nothing_of_one_key_is_anothers(serve, upstream, tmp_path):
     assert ask("alice") == first
 
 
-def test_off_by_default(parking, upstream):
-    """By default no process serves another conversation."""
+def test_by_default(parking, upstream):
+    """By default a plain process serves another conversation, and an agent's does not."""
     for profile in PROFILES:
         first = Asked(parking, upstream, "hello", profile=profile)
-        assert Asked(parking, upstream, "hello!", profile=profile).process != first.process
+        then = Asked(parking, upstream, "hello!", profile=profile)
+        assert (then.process == first.process) is (profile == "plain")
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"RECYCLE_MAX_TURNS": "2"}, pytest.param({"RECYCLE_MAX_AGE": "1"}, id="age")],
+)
+def test_retirement(serve, upstream, limit):
+    """A process that has run its turns, or is old, is ended after its turn."""
+    server = serve(**POOLS, POOL_RECYCLE="", **limit).wait()
+    processes = [Asked(server, upstream, "hello").process for _ in range(3)]
+    assert len(set(processes)) > 1
+    assert server.health()["parked"] < 2
 
 
 # The same prefix again

@@ -55,6 +55,9 @@ HOST_SETTINGS = 'set -- "$@" --setting-sources user,project'
 ALL_TOOLS = (
     'for word do shift; [ "$word" = --tools ] && word=--allowedTools; set -- "$@" "$word"; done'
 )
+NOT_CLEARED = r's/"content": "\/clear"/"content": "hello"/'
+KEEPS_ITS_LIMIT = 's/MAX_OUTPUT_TOKENS": ""/OTHER": ""/'
+NOT_REWOUND = "s/rewind_conversation/get_binary_version/"
 SAFETY = ("text", "conversation", "isolation", "tools", "commands")
 
 
@@ -74,6 +77,9 @@ def test_the_current_one_passes(tmp_path, profile):
         ("isolation", "agent", "", HOST_SETTINGS, "a hook of the host's"),
         ("tools", "agent", "", ALL_TOOLS, "tools beside those of CLAUDE_TOOLS"),
         ("commands", "agent", RUN_ANYWAY, "", "shows a file outside"),
+        ("recycling", "plain", NOT_CLEARED, "", "sends 0 requests"),
+        ("recycling", "plain", KEEPS_ITS_LIMIT, "", "its field max_tokens differs"),
+        ("recycling", "agent", NOT_REWOUND, "", "cannot be cleared"),
     ],
 )
 def test_each_check_fails(tmp_path, check, profile, edit, prelude, failure):

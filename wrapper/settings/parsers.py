@@ -37,8 +37,14 @@ def key(text: str) -> str:
 
 
 def words(known: Iterable[str]) -> Callable[[str], str]:
-    """Return a parser that accepts the *known* words in upper and lower case, and other texts."""
+    """Return a parser that accepts the *known* words in upper and lower case, and other texts.
+
+    If they include true and false, it also accepts the words that a flag has for these.
+    """
     by_letters = {word.lower(): word for word in known}
+    for meaning, spellings in (("true", TRUE), ("false", FALSE)):
+        if meaning in by_letters:
+            by_letters |= dict.fromkeys(spellings, meaning)
 
     def word(text: str) -> str:
         return by_letters.get(text.lower(), text)

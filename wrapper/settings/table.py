@@ -121,9 +121,23 @@ class Settings:
     trials_dir: str = text(
         TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."
     )
-    pool_recycle: bool = flag(
-        False,
-        "Whether a process whose turn used no tools is cleared and runs further turns of its key.",
+    pool_recycle: str = choice(
+        "auto",
+        "Whether a process whose turn used no tools is cleared and runs further turns of its key. "
+        "auto: those of the profile plain, of which nothing stays. true: agents', too, whose "
+        "provider sees the same session id again. Each new Claude Code has to pass a trial first.",
+        ("auto", "true", "false"),
+    )
+    recycle_max_turns: int = integer(
+        100,
+        "Turns after which a process is cleared no more; its memory grows with each.",
+        positive,
+    )
+    recycle_max_age: int = integer(
+        3600,
+        "Seconds after its start from which a process is cleared no more, so that a Claude Code "
+        "that was replaced serves no longer.",
+        positive,
     )
     boot_timeout: int = integer(30, "Seconds that a process may take to start.", positive)
     max_concurrent_turns: int = integer(

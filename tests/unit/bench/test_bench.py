@@ -14,6 +14,7 @@ from bench.promises import Promises
 from bench.report import report, table
 from bench.results import Results, judge
 from bench.targets import (
+    AS_IT_COMES,
     BARE,
     GATEWAY,
     MIB,
@@ -151,7 +152,7 @@ def test_noise(reference):
     assert f"`{BARE if reference == 'bare' else PRINT}`" in reason
 
 
-LOAD = Load(fresh=4.0, recycled=16.0, cpu=host.cores() / 5, share=0.8)
+LOAD = Load(fresh=4.0, recycled=16.0, printed=1.6, cpu=host.cores() / 5, share=0.8)
 KEPT = Promises(health=1.0, gone=5.0)
 COST = Cost(requests=0.35, chunk=60e-6, resident=90 * MIB, waiting=MIB, gap=2.99 * PAUSE)
 
@@ -176,7 +177,7 @@ def test_checks_are_reached_at_their_bounds():
     burst = rounds_of(gateway=[0.2], cold=[1.0])
     assert all(check.reached for check in checks(burst, LOAD, COST, FRONTS, KEPT))
     worse = Cost(requests=0.34, chunk=61e-6, resident=91 * MIB, waiting=2 * MIB, gap=0.4)
-    slow = Load(fresh=3.9, recycled=15.0, cpu=host.cores() / 5, share=0.78)
+    slow = Load(fresh=3.9, recycled=15.0, printed=1.6, cpu=host.cores() / 5, share=0.78)
     missed_checks = checks(
         rounds_of(gateway=[0.21], cold=[1.0]),
         slow,
@@ -199,8 +200,23 @@ def sessions_of(late):
     return [{name: Timing(first, first) for name, first in firsts.items()}]
 
 
+def firsts_of(plain):
+    """Return a round of first requests of a key, in which a plain one takes *plain* seconds."""
+    firsts = {"agent": 0.22, "plain": plain}
+    timed = {f"first request of a key, {name}": Timing(at, at) for name, at in firsts.items()}
+    return [{AS_IT_COMES: Timing(1.0, 1.0), **timed}]
+
+
 def results_of(
-    gateway=0.3, cold=(1.0, 1.0, 1.0), long=1.2, late=0.13, mib=50, burst=0.2, front=1.1, mcp=1.5
+    gateway=0.3,
+    cold=(1.0, 1.0, 1.0),
+    long=1.2,
+    late=0.13,
+    first=0.13,
+    mib=50,
+    burst=0.2,
+    front=1.1,
+    mcp=1.5,
 ):
     """Return results that reach each target exactly, except for those given."""
     return Results(
@@ -208,6 +224,7 @@ def results_of(
         rounds_of(gateway=[burst] * 3, bare=[0.25] * 3, cold=[1.0] * 3),
         [{"plain, 100 turns before": Timing(long, long)}],
         sessions_of(late),
+        firsts_of(first),
         mib * MIB,
         LOAD,
         COST,
@@ -224,6 +241,7 @@ def results_of(
         ({"gateway": 0.9}, 1, "Missed"),
         ({"long": 1.3}, 1, "Missed"),
         ({"late": 0.14}, 1, "Missed"),
+        ({"first": 0.14}, 1, "Missed"),
         ({"mib": 51}, 1, "Missed"),
         ({"burst": 0.21}, 1, "Missed"),
         ({"front": 1.11}, 1, "Missed"),
@@ -249,6 +267,7 @@ def test_report():
         "## 8 at once (3 rounds, each the median of 8)",
         "## At the end of a long conversation (1 rounds)",
         "## Later turns of a session (1 rounds)",
+        "## The first request of a key (1 rounds)",
         "## Responses beside chat completions (1 rounds)",
         "## An agent's turn with an MCP server (1 rounds)",
         "## Under load, and the gateway's own cost",

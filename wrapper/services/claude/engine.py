@@ -215,7 +215,7 @@ class ClaudeEngine:
 
     async def _compact(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         leases = self._leases()
-        process = await leases.boot("compacting")
+        process = await leases.boot(self._profiles["compacting"])
         try:
             async with aclosing(self._compaction(process, turn).events(leaving)) as events:
                 async for event in events:

@@ -39,7 +39,7 @@ class Outcome:
             return None
         if self._used_tools and self._turn.session is None:
             return None
-        state = replace(self._state, result=result)
+        state = replace(self._state, result=result, turns=self._state.turns + 1)
         if self._turn.profile == "plain":  # each turn brings its whole conversation
             return replace(state, known=())
         known = self._known()

@@ -26,6 +26,7 @@ from wrapper.services.claude.processes.parking import (
 from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.recycling import Recycling, may_continue
 from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.throttle import Throttle
@@ -80,14 +81,13 @@ class LeaseManager:
         on_boot: Callable[[Process], None],
     ):
         self._settings = settings
-        self._profiles = profiles
         self._lock = threading.Lock()
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
         failures = FailureLog()
         self._pools = {
-            name: self._pool(name, lifecycle, on_boot, failures)
+            name: self._pool(profile, lifecycle, on_boot, failures)
             for name, profile in profiles.items()
             if profile.pooled
         }
@@ -95,8 +95,8 @@ class LeaseManager:
         self._parking = Parking(
             ParkingLimits(settings.max_parked, settings.parked_idle, max_rss),
             discard=self.supervisor.discard,
-            recycle=settings.pool_recycle,
         )
+        self._recycling = Recycling(settings)
         self._workspaces = Workspaces(
             settings.claude_cwd,
             settings.session_dir,
@@ -112,17 +112,17 @@ class LeaseManager:
         The lease must be released. Raises an ApiError if there is no process.
         """
         workspace = self._workspaces.of(turn)
-        recycled = self._settings.pool_recycle and turn.session is None
-        rewindable = recycled and turn.profile == "agent"
         with self._lock:
             self._running += 1
         try:
             if parked := await self._take_parked(turn, workspace):
+                rewindable = self._recycling.rewinds(turn, parked.process)
                 return Lease(parked.process, workspace, parked, rewindable=rewindable)
             self._parking.shrink(self._parkable())
             future = self.lease_warm(turn.profile)
             cold = not future.done()
             process = await self._wait_for(future)
+            rewindable = self._recycling.rewinds(turn, process)
             return Lease(process, workspace, cold=cold, rewindable=rewindable)
         except BaseException:
             self._count_end()
@@ -135,25 +135,28 @@ class LeaseManager:
         """
         self._count_end()
         process = lease.process
-        if state is None or not self._may_be_reused(turn):
+        recyclable = state is not None and self._recycling.permits(turn, process, state)
+        if state is None or not (recyclable or may_continue(turn)):
             self.supervisor.discard(process)
             return
         # A plain process has spent its budget, and runs no further turn until it is cleared. An
         # agent keeps its conversation.
         cleared = self._clear(process, state) if turn.profile == "plain" else None
         kept = fingerprint(turn, lease.workspace)
-        parked = ParkedProcess(turn.session, process, kept, state, cleared, since=time.monotonic())
+        parked = ParkedProcess(
+            turn.session, process, kept, state, cleared, time.monotonic(), recyclable
+        )
         self._parking.park(parked, self._parkable())
 
     def lease_warm(self, profile: str) -> Future[Process]:
         """Return a future warm process; see Pool.lease."""
         return self._pools[profile].lease()
 
-    async def boot(self, profile: str) -> Process:
+    async def boot(self, profile: Profile) -> Process:
         """Return a new process of a profile without a pool. Raises Unavailable."""
         threads, boot = self.supervisor.boot_threads, self.supervisor.boot
         try:
-            return await self._wait_for(threads.submit(boot, self._profiles[profile]))
+            return await self._wait_for(threads.submit(boot, profile))
         except BootFailed as error:
             raise unavailable(error) from None
 
@@ -195,15 +198,15 @@ class LeaseManager:
 
     def _pool(
         self,
-        name: str,
+        profile: Profile,
         lifecycle: Lifecycle,
         on_boot: Callable[[Process], None],
         failures: FailureLog,
     ) -> Pool:
-        default = name == self._settings.default_profile
+        default = profile.name == self._settings.default_profile
 
         def boot() -> Process:
-            process = self.supervisor.boot(self._profiles[name], lambda: self._has_leisure(name))
+            process = self.supervisor.boot(profile, lambda: self._has_leisure(profile.name))
             on_boot(process)
             return process
 
@@ -223,15 +226,6 @@ class LeaseManager:
         except asyncio.CancelledError:
             self.supervisor.abandon(future)
             raise
-
-    def _may_be_reused(self, turn: Turn) -> bool:
-        """Say whether a later turn may be able to use *turn*'s process.
-
-        MCP servers that run for it may remember what they did, so only its session's turns may.
-        """
-        if turn.mcp_servers and turn.session is None:
-            return False
-        return bool(turn.session or self._settings.pool_recycle or turn.profile == "agent")
 
     def _clear(self, process: Process, state: ProcessState) -> Future[ProcessState | None]:
         return self.supervisor.run_later(clear, process, state)

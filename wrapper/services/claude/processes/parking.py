@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class ParkedProcess:
     """A process that waits for a turn of its session, or for any turn if it has no session.
 
     `clearing` is the result of `clear`, once or while the process is cleared of its conversation.
+    A turn may take one that is `recyclable` although it knows another conversation.
     """
 
     session: SessionKey | None
@@ -33,6 +35,12 @@ class ParkedProcess:
     state: ProcessState = field(default_factory=ProcessState)
     clearing: Future[ProcessState | None] | None = None
     since: float = 0.0
+    recyclable: bool = False
+
+    @property
+    def caller(self) -> str:
+        """Return the name of the key whose turns may run on it."""
+        return str(self.fingerprint[0])
 
     @property
     def is_clearing(self) -> bool:
@@ -84,11 +92,10 @@ class ParkingLimits:
 
 
 class Parking:
-    """Keeps processes within *limits*. Those without a session go first, the oldest of them first.
+    """Keeps processes within *limits*. Those without a session go first, then the oldest ones.
 
-    *discard* stops a process in the background. With *recycle* a turn may take a process that
-    knows another conversation. *resident* returns a process's memory by its id, and *scarce* says
-    whether the machine is short of memory.
+    *discard* stops a process in the background. *resident* returns a process's memory by its id,
+    and *scarce* says whether the machine is short of memory.
     """
 
     def __init__(
@@ -96,14 +103,12 @@ class Parking:
         limits: ParkingLimits,
         *,
         discard: Callable[[Process], None],
-        recycle: bool = False,
         clock: Callable[[], float] = time.monotonic,
         resident: Callable[[int], int] = host.resident,
         scarce: Callable[[], bool] = host.scarce,
     ):
         self._limits = limits
         self._discard = discard
-        self._recycle = recycle
         self._clock = clock
         self._resident = resident
         self._scarce = scarce
@@ -145,11 +150,14 @@ class Parking:
         return None
 
     def shrink(self, limit: int) -> None:
-        """Stop those that have waited longest until there are no more than *limit*."""
+        """Stop some until there are no more than *limit*.
+
+        The first to go are those of the caller who has most, so that none can displace another's.
+        """
         with self._lock:
             surplus = len(self._parked) - max(0, min(limit, self._limits.size))
-            by_worth = sorted(self._parked, key=lambda key: isinstance(key, SessionKey))
-            self._stop(by_worth[: max(0, surplus)])
+            for _ in range(surplus):
+                self._stop([min(self._parked, key=self._worth())])
 
     def remove_expired(self) -> None:
         """Stop those that have waited too long or died, and the oldest if memory is scarce."""
@@ -194,11 +202,16 @@ class Parking:
                 parked
                 for parked in self._parked.values()
                 if parked.session is None
-                and (self._recycle or parked.continues(turn))
+                and (parked.recyclable or parked.continues(turn))
                 and parked.matches(turn, workspace)
             ]
             best = max(candidates, key=worth, default=None)
             return self._parked.pop(best.process.pid) if best else None
+
+    def _worth(self) -> Callable[[Key], tuple[bool, int]]:
+        """Return what to sort by: sessions last, and before that by the callers' numbers."""
+        numbers = Counter(parked.caller for parked in self._parked.values())
+        return lambda key: (isinstance(key, SessionKey), -numbers[self._parked[key].caller])
 
     def _stop(self, keys: Sequence[Key]) -> None:
         for key in keys:

@@ -19,7 +19,7 @@ class ProcessState:
     `known` is the part of the conversation that the process knows, and `settings` are the control
     requests that are in force. `result` is the raw result of its last turn, because Claude Code
     adds up usage over the life of a process. `first` and `last` are the UUIDs of the user's first
-    and last message, empty where these have none.
+    and last message, empty where these have none. `turns` counts all turns of the process.
     """
 
     known: tuple[Message, ...] = ()
@@ -27,6 +27,7 @@ class ProcessState:
     result: Frame | None = None
     first: str = ""
     last: str = ""
+    turns: int = 0
 
 
 def clear(

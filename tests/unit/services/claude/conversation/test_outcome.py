@@ -33,7 +33,7 @@ def state_after(turn=TURN, ending: Ending | None = Ending.DONE, texts=("d",), **
 def test_everything_is_kept():
     """Settings, UUIDs and the result stay for the next turn, which subtracts its usage."""
     known = (USER, Message("assistant", ("d",)))
-    assert state_after() == ProcessState(known, ({"a": 1},), RESULT, "1", "2")
+    assert state_after() == ProcessState(known, ({"a": 1},), RESULT, "1", "2", turns=1)
 
 
 @pytest.mark.parametrize("texts", [("d",), ("", "d"), ("d", "")])

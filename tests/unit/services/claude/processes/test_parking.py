@@ -58,9 +58,13 @@ def turn_of(uid="a1", messages=(*KNOWN, NEXT), **fields):
 
 
 class Lot:
-    """A parking lot and its surroundings. `rss` is each process's memory, by its pid."""
+    """A parking lot and its surroundings. `rss` is each process's memory, by its pid.
+
+    With *recycle*, its processes are recyclable.
+    """
 
     def __init__(self, size=MANY, recycle=False):
+        self.recycle = recycle
         self.now = 0.0
         self.rss: dict[int, int] = {}
         self.is_scarce = False
@@ -68,7 +72,6 @@ class Lot:
         self.parking = Parking(
             ParkingLimits(size, IDLE, MAX_RSS),
             discard=self.stopped.append,
-            recycle=recycle,
             clock=lambda: self.now,
             resident=lambda pid: self.rss.get(pid, 0),
             scarce=lambda: self.is_scarce,
@@ -83,7 +86,9 @@ class Lot:
         kept = fingerprint(turn or turn_of(uid), workspace)
         session = key_of(uid) if uid else None
         state = ProcessState(known)
-        parked = ParkedProcess(session, cast(Process, process), kept, state, clearing, self.now)
+        parked = ParkedProcess(
+            session, cast(Process, process), kept, state, clearing, self.now, self.recycle
+        )
         self.parking.park(parked, limit)
         return process
 
@@ -339,6 +344,16 @@ def test_those_that_died_or_spoke_are_passed_over(state):
     setattr(broken, state, True)
     assert lot.take(turn_without()) is well
     assert lot.take(turn_without()) is None
+
+
+def test_no_caller_displaces_another():
+    """The caller who has most processes loses the oldest of them."""
+    lot = Lot(size=3)
+    alice = lot.park(None, turn=turn_without())
+    turn = turn_without(principal=Principal("bob"))
+    bobs = [lot.park(None, turn=turn) for _ in range(3)]
+    assert lot.stopped == bobs[:1]
+    assert lot.take(turn_without()) is alice
 
 
 def test_sessions_stay_longer():

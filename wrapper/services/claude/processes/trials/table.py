@@ -5,6 +5,7 @@ from __future__ import annotations
 from wrapper.services.claude.processes.trials.check import Check
 from wrapper.services.claude.processes.trials.ending_checks import ENDING_CHECKS
 from wrapper.services.claude.processes.trials.isolation_checks import ISOLATION_CHECKS
+from wrapper.services.claude.processes.trials.recycling_checks import RECYCLING_CHECKS
 from wrapper.services.claude.processes.trials.request_checks import REQUEST_CHECKS
 from wrapper.services.claude.processes.trials.text_checks import TEXT_CHECKS
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP_CHECKS
@@ -15,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     *ISOLATION_CHECKS,
     *ENDING_CHECKS,
     *WARM_UP_CHECKS,
+    *RECYCLING_CHECKS,
 )
 
 

@@ -90,10 +90,12 @@ class Trial:
         *answers: Answer,
         workspace: Path | None = None,
         reply: Reply = lambda request: None,
+        uuid: str = "",
     ) -> Outcome:
         """Run *turn* as the gateway does, in *workspace* if given. The model gives *answers*.
 
-        *reply* answers Claude Code's control requests other than permission prompts.
+        *reply* answers Claude Code's control requests other than permission prompts. With a *uuid*,
+        the conversation can be rewound to the turn's prompt.
         """
         controls: list[dict[str, Any]] = []
         permissions = PermissionServer(str(self.plants.moved), reads_only=self.profile.reads_only)
@@ -107,7 +109,9 @@ class Trial:
         self._recorder.answers.extend(answers)
         for frame, answered in frames.history(turn):
             self.process.send(frame, self.seconds) if answered else self.process.tell(frame)
-        result = self.process.send(frames.prompt(turn), self.seconds, answer)
+        prompt = frames.prompt(turn)
+        named = frames.with_uuid(prompt, uuid) if uuid else prompt
+        result = self.process.send(named, self.seconds, answer)
         self._recorder.answers.clear()
         requests = [self._without_home(request) for request in self.unasked()]
         self.sent += requests

@@ -16,8 +16,10 @@ from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import HOW_TO_UPDATE, Profile
 from wrapper.services.claude.processes.qualification import Qualification
+from wrapper.services.claude.processes.recycling import recycled_profiles
 from wrapper.services.claude.processes.trials.check import Check, Consequence
 from wrapper.services.claude.processes.trials.examination import Finding, examine
+from wrapper.services.claude.processes.trials.recycling_checks import RECYCLING
 from wrapper.services.claude.processes.trials.results import Results
 from wrapper.services.claude.processes.trials.table import CHECKS, check_of
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
@@ -136,11 +138,14 @@ class Trials:
 
     def _wanted(self, profile: Profile, *, first: bool) -> list[Check]:
         """Return the checks of *profile* that are of use, and that come first or not."""
-        skipped = () if self._settings.pool_rehearse else (WARM_UP,)
+        used = {
+            WARM_UP: self._settings.pool_rehearse,
+            RECYCLING: profile.name in recycled_profiles(self._settings),
+        }
         return [
             check
             for check in CHECKS
-            if check.is_for(profile) and check.comes_first is first and check.id not in skipped
+            if check.is_for(profile) and check.comes_first is first and used.get(check.id, True)
         ]
 
     def _try_first(self, binary: Binary, profile: Profile) -> Candidate:

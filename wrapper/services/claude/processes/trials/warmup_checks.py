@@ -24,7 +24,7 @@ def check_warm_up(trial: Trial) -> None:
         with trial.another() as fresh:
             expected = ask(fresh, turn)
         with trial.another(early=trial.profile.alike) as warm:
-            _warm_up(warm)
+            warm_up_silently(warm)
             sent = ask(warm, turn)
         if difference := compare(expected, sent):
             raise Failed(f"a warm process sends another request ({model}): {difference}")
@@ -39,7 +39,7 @@ def ask(trial: Trial, turn: Turn) -> Request:
     return trial.run(turn, workspace=trial.plants.moved if moves else None).only()
 
 
-def _warm_up(trial: Trial) -> None:
+def warm_up_silently(trial: Trial) -> None:
     """Warm it up. A request that this sends counts, even if the warm-up notices by itself."""
     try:
         warm_up(trial.process, trial.seconds)
