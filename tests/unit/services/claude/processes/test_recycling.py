@@ -55,7 +55,7 @@ def test_bound_turns(bound):
 
 def test_retirement():
     """A process that has run many turns, or is old, is not recycled."""
-    given = {"recycle_max_turns": 3, "recycle_max_age": 60}
+    given: dict[str, Any] = {"recycle_max_turns": 3, "recycle_max_age": 60}
     assert permits(turn_of(), turns=2, age=59.9, **given)
     assert not permits(turn_of(), turns=3, **given)
     assert not permits(turn_of(), age=60.0, **given)
