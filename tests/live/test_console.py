@@ -142,6 +142,70 @@ def test_framing(browser, base, tmp_path: Path):
     assert any("frame-ancestors" in text or "refused" in text for text in browser.complaints())
 
 
+ATTACK = "<img src=x onerror=document.title='attacked'>"
+
+
+def test_sessions(browser, sign_in, keyed, base):
+    """A session whose id and texts are HTML is shown as text, and deleted where it stands."""
+    keyed.ask("bob", f"Say {ATTACK}", session_id=ATTACK)
+    keyed.ask("bob", "Hi", session_id="other")
+    sign_in("bob", f"{HOME}/sessions")
+    assert browser.shows(ATTACK, "other")
+    browser.press(ATTACK)
+    assert browser.shows(f"You said: Say {ATTACK}")
+    assert browser.run("return document.title").startswith(ATTACK)
+    browser.press("All sessions")
+    browser.find("button[aria-label='Delete other']").click()
+    browser.confirm()
+    assert eventually(lambda: "other" not in browser.text("table"))
+    assert ATTACK in browser.text("table")
+    browser.fill("#q", "none of them")
+    assert browser.shows("Nothing found")
+    browser.open(f"{base}{HOME}/sessions")
+    browser.find("tbody button").click()
+    browser.confirm()
+    assert eventually(lambda: not browser.has("tbody tr"))
+
+
+def test_another_keys_session(browser, sign_in, keyed, base):
+    """Another key's session cannot be opened by its id."""
+    keyed.ask("bob", "Hi", session_id="of-bob")
+    sign_in("ann", f"{HOME}/sessions/session?id=of-bob")
+    assert browser.shows("Not found", "There is no session")
+    assert any("404" in text for text in browser.complaints())
+
+
+def test_usage(browser, sign_in, keyed):
+    """The plots are drawn, and drawn again in the other theme."""
+    keyed.ask("bob", "Hi")
+    sign_in("bob", f"{HOME}/usage")
+    assert browser.wait(
+        lambda: browser.run("return document.querySelectorAll('canvas').length") == 2
+    )
+    browser.press("Theme: system")
+    assert browser.run("return document.querySelectorAll('canvas').length") == 2
+
+
+def test_keys(browser, sign_in, keyed, base):
+    """An admin creates a key, which is shown once, limits it and revokes it."""
+    sign_in("eve", f"{HOME}/keys")
+    browser.fill("#name", "<b>x</b>")
+    browser.press("Create key")
+    assert browser.shows("is no name for a caller")
+    assert any("400" in text for text in browser.complaints())
+    browser.fill("#name", "carol")
+    browser.press("Create key")
+    assert browser.shows("The key of carol", "sk-")
+    browser.press("Set its limits")
+    browser.fill("#usd_per_day", "2.5")
+    browser.press("Save")
+    assert browser.shows("Dollars per day: 2.5")
+    assert "sk-" not in browser.text("main")
+    browser.find("button[aria-label='Revoke carol']").click()
+    browser.confirm()
+    assert eventually(lambda: "carol" not in browser.text("table"))
+
+
 @pytest.mark.parametrize(("size", "dark"), LOOKS)
 def test_looks(browser, sign_in, base, size, dark):
     """Every page fits its window and has no serious fault of accessibility, in both themes."""

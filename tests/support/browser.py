@@ -81,6 +81,10 @@ class Browser:
         assert pressed, f"{self.url} has nothing to press with {text!r}: {self.text()}"
         pressed.click()
 
+    def confirm(self) -> None:
+        """Agree to what the page asks."""
+        self.driver.switch_to.alert.accept()
+
     def fill(self, css: str, text: str) -> None:
         field = self.find(css)
         field.clear()

@@ -70,6 +70,21 @@ def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
         _replace(target, _edited(_with_config, text, name, config), keys | {name: entry})
 
 
+def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
+    """Give the key of *name* these ceilings and no others; its tool config stays.
+
+    If it has no such key, or is broken, it raises KeysError and changes nothing.
+    """
+    with _locked(path) as target:
+        text = read(target)
+        keys = _valid_keys(text)
+        if name not in keys:
+            raise KeysError(["no key has that name"])
+        kept = {field: keys[name][field] for field in ("sha256", CONFIG) if field in keys[name]}
+        edited = _edited(_with_ceilings, text, name, ceilings)
+        _replace(target, edited, keys | {name: {**kept, **ceilings}})
+
+
 def head() -> str:
     """Return the start of a new file: what it is, and every ceiling with its meaning."""
     width = max(map(len, CEILINGS))
@@ -135,6 +150,19 @@ def _with_config(text: str, name: str, config: Mapping[str, Any]) -> str:
         table = tomlkit.inline_table()
         table.update(config)
         key[CONFIG] = table
+    return toml.as_string()
+
+
+def _with_ceilings(text: str, name: str, ceilings: Mapping[str, Any]) -> str:
+    toml = tomlkit.parse(text)
+    key = _table(_table(toml["keys"])[name])
+    for ceiling in CEILINGS:
+        if ceiling == CONFIG:
+            continue
+        if ceiling not in ceilings:
+            key.pop(ceiling, None)
+        elif key.get(ceiling) != ceilings[ceiling]:
+            key[ceiling] = ceilings[ceiling]
     return toml.as_string()
 
 

@@ -62,7 +62,13 @@ def status_of(health: Mapping[str, Any], *, draining: bool) -> Status:
 
 def problems_of(health: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong, what stops turns first."""
-    return [*_login(health), *_pools(health), *_parts(health), *_warm_ups(health)]
+    return [
+        *_login(health),
+        *_pools(health),
+        *_parts(health),
+        *_trials(health),
+        *_warm_ups(health),
+    ]
 
 
 def _login(health: Mapping[str, Any]) -> Iterator[Problem]:
@@ -85,6 +91,13 @@ def _parts(health: Mapping[str, Any]) -> Iterator[Problem]:
             waiting = part.get("unbooked", 0)
             more = f" {waiting} entries wait in memory." if waiting else ""
             yield Problem(title, f"{meaning}{more}", part.get("error", ""))
+
+
+def _trials(health: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, trial in health.get("trials", {}).items():
+        for check, why in trial["failed"].items():
+            title = f"Claude Code fails a check of the profile {name}"
+            yield Problem(title, f"The check is “{check}”.", why)
 
 
 def _warm_ups(health: Mapping[str, Any]) -> Iterator[Problem]:

@@ -15,14 +15,26 @@ from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
 from wrapper.console.page import NAME, Page
+from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
+from wrapper.console.pages.responses import responses
+from wrapper.console.pages.sessions import sessions
+from wrapper.console.pages.settings import settings_page
+from wrapper.console.pages.usage import usage
 from wrapper.console.sign_in import sign_in
 from wrapper.routes.json_response import register_common_headers
 from wrapper.settings import Settings
 from wrapper.version import __version__
 
 # In the order of the navigation.
-PAGES = (Page("Overview", overview),)
+PAGES = (
+    Page("Overview", overview),
+    Page("Sessions", sessions),
+    Page("Responses", responses),
+    Page("Usage", usage),
+    Page("Keys", keys, admins=True),
+    Page("Settings", settings_page, admins=True),
+)
 
 
 def mount(app: Flask, settings: Settings, guard: Guard, url_prefix: str, docs_prefix: str) -> None:

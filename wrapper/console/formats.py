@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+LEAST_SHOWN = 0.0001
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400
@@ -15,10 +16,10 @@ def count(number: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Return an amount in dollars: to the cent, or if it is less, to the first two digits."""
-    if amount == 0 or amount >= 0.1:
+    """Return an amount in dollars: to the cent, or below a dollar to a hundredth of a cent."""
+    if amount == 0 or amount >= 1:
         return f"${amount:,.2f}"
-    return f"${amount:.6f}".rstrip("0") if amount >= 0.000001 else "<$0.000001"
+    return f"${amount:.4f}" if amount >= LEAST_SHOWN else f"<${LEAST_SHOWN}"
 
 
 def duration(seconds: float) -> str:

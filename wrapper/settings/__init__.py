@@ -3,9 +3,9 @@
 from wrapper.settings import utf8
 from wrapper.settings.capacity import GATEWAY_BYTES, PROCESS_BYTES, TURNS_PER_CORE
 from wrapper.settings.claude_tools import TOOLS
-from wrapper.settings.loading import check, environment, explain, load, warnings
+from wrapper.settings.loading import check, environment, explain, load, origin_of, warnings
 from wrapper.settings.masking import MASK
-from wrapper.settings.sources import env_text
+from wrapper.settings.sources import env_text, masked
 from wrapper.settings.spelling import did_you_mean
 from wrapper.settings.table import (
     IGNORABLE,
@@ -35,7 +35,9 @@ __all__ = [
     "explain",
     "is_loopback",
     "load",
+    "masked",
     "mistakes_of",
+    "origin_of",
     "utf8",
     "warnings",
 ]

@@ -56,6 +56,19 @@ def explain(mistakes: Iterable[str], env_file: str = ".env") -> list[str]:
     return sources.of_environment(env_files.read(env_file, NAMES)).explain(mistakes)
 
 
+def origin_of(settings: Settings, env_file: str = ".env") -> Callable[[str], str]:
+    """Return a function that says where a setting in force comes from, or "" if it is not set."""
+    from_environment = sources.of_environment(env_files.read(env_file, NAMES))
+    loaded, _ = _read()
+    from_code = sources.of_keywords(settings)
+
+    def origin(name: str) -> str:
+        is_loaded = getattr(settings, name.lower()) == getattr(loaded, name.lower())
+        return from_environment.place(name) if is_loaded else from_code.place(name)
+
+    return origin
+
+
 def warnings(env_file: str = ".env") -> list[str]:
     """Return what in the environment probably is a mistake, but may belong to another program."""
     file = env_files.read(env_file, NAMES)

@@ -35,6 +35,10 @@ class Sources:
     def __init__(self, sources: Mapping[str, Source]):
         self._sources = sources
 
+    def place(self, name: str) -> str:
+        """Return where a setting was read, or "" if it is not set."""
+        return self._sources[name].place if name in self._sources else ""
+
     def explain(self, mistakes: Iterable[str]) -> list[str]:
         """Return *mistakes*, each with the value and the source of every setting it names."""
         return [f"{mistake}{self._assignments(mistake)}" for mistake in mistakes]
@@ -80,13 +84,18 @@ def env_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _shown(row: Field[Any], text: str) -> str:
-    """Return the *text* of the setting *row* without what is secret, printable and short."""
+def masked(row: Field[Any], text: str) -> str:
+    """Return the *text* of the setting *row* without what is secret."""
     if mask := row.metadata["secret"]:
         text = mask(text)
     for secret in _secrets():
         text = text.replace(secret, MASK)
-    text = _KEY.sub(MASK, text)
+    return _KEY.sub(MASK, text)
+
+
+def _shown(row: Field[Any], text: str) -> str:
+    """Return the *text* of the setting *row* without what is secret, printable and short."""
+    text = masked(row, text)
     text = text if text.isprintable() and text == text.strip() else repr(text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

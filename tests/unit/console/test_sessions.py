@@ -1,0 +1,212 @@
+"""The pages of sessions and responses: their owner finds, reads and deletes them; nobody else."""
+
+import pytest
+
+from tests.support.console_client import HOME, ConsoleClient
+from tests.support.pictures import part, picture
+from tests.support.scripted_server import ScriptedServer
+from wrapper.auth import key_editor
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, Usage
+from wrapper.testing.engine import answer
+
+SESSIONS, READ, DELETE = (f"{HOME}/sessions{path}" for path in ("", "/session", "/delete"))
+RESPONSES = f"{HOME}/responses"
+ATTACK = "<script>alert(1)</script>"
+PICTURE = "<img src=x onerror=alert(1)>"
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+@pytest.fixture
+def server():
+    return ScriptedServer()
+
+
+@pytest.fixture
+def person(server):
+    return ConsoleClient(server.app)
+
+
+@pytest.fixture
+def team(tmp_path):
+    """A gateway with the keys of ann and bob, of whom bob has a session and a response."""
+    file = tmp_path / "keys.toml"
+    keys = {name: key_editor.add(file, name) for name in ("ann", "bob")}
+    server = ScriptedServer(api_keys_file=str(file))
+    headers = {"x-api-key": keys["bob"]}
+    assert server.ask(headers, session_id="of-bob").status_code == 200
+    made = server.post({"model": "sonnet", "input": "Hi"}, path="/v1/responses", headers=headers)
+    people = {name: ConsoleClient(server.app) for name in keys}
+    for name, person in people.items():
+        person.sign_in(keys[name])
+    return people, made.json["id"]
+
+
+def read(person, id_):
+    page = person.send("GET", READ, query_string={"id": id_})
+    return page.status_code, page.text
+
+
+# Sessions
+
+
+def test_first_step(person):
+    """Without sessions, the page says how to begin one."""
+    assert "session_id" in person.open(SESSIONS).text
+
+
+def test_no_store():
+    """A gateway that stores none says which setting it is."""
+    assert (
+        "SESSION_STORE"
+        in ConsoleClient(ScriptedServer(session_store="none").app).open(SESSIONS).text
+    )
+
+
+def test_list(server, person):
+    """The list has each session's turns, tokens and cost, and leads to its messages."""
+    server.ask(session_id="one")
+    server.ask(session_id="one", messages=[{"role": "user", "content": "More?"}])
+    page = person.open(SESSIONS).text
+    assert f'href="{READ}?id=one"' in page
+    assert ">10</td>" in page
+    status, text = read(person, "one")
+    assert status == 200
+    assert text.index("Hi") < text.index("Hello.") < text.index("More?")
+
+
+def test_search(server, person):
+    """The search finds a part of the id in any case; htmx gets the list alone."""
+    for id_ in ("Alpha", "beta"):
+        server.ask(session_id=id_)
+    page = person.send("GET", SESSIONS, query_string={"q": "ALP"}).text
+    assert "id=Alpha" in page
+    assert "id=beta" not in page
+    part = person.send(
+        "GET", SESSIONS, query_string={"q": "x"}, headers={"HX-Request": "true"}
+    ).text
+    assert "Nothing found" in part
+    assert "<html" not in part
+
+
+def test_pages(server, person, monkeypatch):
+    """A long list has several pages, those used last on the first one."""
+    monkeypatch.setattr("wrapper.console.pages.sessions.MOST", 2)
+    for id_ in ("s1", "s2", "s3"):
+        server.ask(session_id=id_)
+    first, second = (person.open(f"{SESSIONS}?first={at}").text for at in (0, 2))
+    assert "id=s3" in first
+    assert "id=s1" not in first
+    assert "id=s1" in second
+    for wrong in ("-5", "x", "9" * 30):
+        assert person.open(f"{SESSIONS}?first={wrong}").status_code == 200
+
+
+@pytest.mark.parametrize("id_", [PICTURE, "a b", "100%", '"', "a&b=c", "日本", "\u202e", "x" * 128])
+def test_odd_ids(server, person, id_):
+    """Whatever its id, a session is listed, read and deleted, and its id is text."""
+    server.ask(session_id=id_)
+    assert PICTURE not in person.open(SESSIONS).text
+    status, text = read(person, id_)
+    assert status == 200
+    assert PICTURE not in text
+    assert person.change("POST", DELETE, id=id_).status_code == 200
+    assert read(person, id_)[0] == 404
+
+
+def test_texts_are_texts():
+    """What callers and the model write is shown letter for letter, and never as HTML."""
+    server = ScriptedServer(*answer(ATTACK))
+    server.ask(session_id="s", messages=[{"role": "user", "content": PICTURE}])
+    _, text = read(ConsoleClient(server.app), "s")
+    assert text.count(ESCAPED) == 1
+    assert "<img" not in text
+
+
+def test_parts():
+    """Pictures of the message itself are shown; calls and their arguments can be opened."""
+    call = [CallStarted(0, "call_1", "look_up"), CallDelta(0, '{"a": "<b>"}')]
+    steps = [Started("m"), *call, Ended(Ending.CALLS, Usage(1, 1), 0.0)]
+    server = ScriptedServer(*steps)
+    tools = [{"type": "function", "function": {"name": "look_up"}}]
+    content = [part(picture()), {"type": "text", "text": "See?"}]
+    server.ask(session_id="s", tools=tools, messages=[{"role": "user", "content": content}])
+    _, text = read(ConsoleClient(server.app), "s")
+    assert '<img src="data:image/' in text
+    assert "<summary>look_up</summary>" in text
+    assert "{&#34;a&#34;: &#34;&lt;b&gt;&#34;}" in text
+
+
+@pytest.mark.parametrize("id_", ["", "none", "..", "a/b", "x" * 200, "\x00"])
+def test_no_such_session(person, id_):
+    """A page says that there is no such session."""
+    status, text = read(person, id_)
+    assert status in (400, 404)
+    assert "<h1>" in text
+
+
+def test_delete_without_htmx(server, person):
+    """A browser without scripts deletes, too, and returns to the list."""
+    server.ask(session_id="one")
+    assert person.post(DELETE, id="one").location == SESSIONS
+    assert "There are no sessions yet" in person.open(SESSIONS).text
+
+
+def test_delete_needs_a_token(server, person):
+    """Without a CSRF token nothing is deleted."""
+    server.ask(session_id="one")
+    assert person.send("POST", DELETE, data={"id": "one"}).status_code == 403
+    assert read(person, "one")[0] == 200
+
+
+def test_delete_twice(server, person):
+    """What is gone already is a notice in the page."""
+    page = person.change("POST", DELETE, id="one")
+    assert page.status_code == 404
+    assert "There is no session" in page.text
+    assert "<html" not in page.text
+
+
+def test_owner(team):
+    """To another key the session does not exist, by its id neither."""
+    people, _ = team
+    assert "of-bob" in people["bob"].open(SESSIONS).text
+    assert "of-bob" not in people["ann"].open(SESSIONS).text
+    assert read(people["ann"], "of-bob")[0] == 404
+    assert people["ann"].change("POST", DELETE, id="of-bob").status_code == 404
+    assert read(people["bob"], "of-bob")[0] == 200
+
+
+# Responses
+
+
+def test_response(team):
+    """A response is found by its id, with its input and output, and can be deleted."""
+    people, id_ = team
+    page = people["bob"].open(f"{RESPONSES}?id={id_}")
+    assert page.text.index("Hi") < page.text.index("Hello.")
+    assert people["bob"].post(f"{RESPONSES}/delete", id=id_).location == RESPONSES
+    assert people["bob"].open(f"{RESPONSES}?id={id_}").status_code == 404
+
+
+def test_owner_of_response(team):
+    """To another key the response does not exist."""
+    people, id_ = team
+    assert people["ann"].open(f"{RESPONSES}?id={id_}").status_code == 404
+    assert people["ann"].post(f"{RESPONSES}/delete", id=id_).status_code == 404
+    assert people["bob"].open(f"{RESPONSES}?id={id_}").status_code == 200
+
+
+def test_response_texts():
+    """What is in a response is text."""
+    server = ScriptedServer(*answer(ATTACK))
+    made = server.post({"model": "sonnet", "input": ATTACK}, path="/v1/responses")
+    page = ConsoleClient(server.app).open(f"{RESPONSES}?id={made.json['id']}").text
+    assert page.count(ESCAPED) == 2
+    assert ATTACK not in page
+
+
+def test_asks_for_an_id(person):
+    """Without an id, the page asks for one and says where to find it."""
+    assert "resp_" in person.open(RESPONSES).text
+    none = ConsoleClient(ScriptedServer(session_store="none").app).open(RESPONSES).text
+    assert "SESSION_STORE" in none

@@ -1,0 +1,122 @@
+"""The page of usage: the numbers of /v1/usage, summed, and as CSV."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from tests.support.console_client import HOME, ConsoleClient
+from tests.support.scripted_server import ScriptedServer
+from wrapper.auth import key_editor
+from wrapper.console.pages.usage import AMOUNTS, _by_day, _safe, _summed
+
+USAGE, CSV = f"{HOME}/usage", f"{HOME}/usage/usage.csv"
+
+
+@pytest.fixture
+def team(tmp_path):
+    """A gateway in which ann, who has a budget, and bob have spent some, and eve is an admin."""
+    file = tmp_path / "keys.toml"
+    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
+    key_editor.limit(file, "eve", {"admin": True})
+    key_editor.limit(file, "ann", {"usd_per_day": 0.002})
+    server = ScriptedServer(api_keys_file=str(file), usage_db=str(tmp_path / "usage.db"))
+    for name in ("ann", "bob", "bob"):
+        assert server.ask({"x-api-key": keys[name]}).status_code == 200
+    people = {name: ConsoleClient(server.app) for name in keys}
+    for name, person in people.items():
+        person.sign_in(keys[name])
+    yield people
+    server.app.extensions["wrapper"].close()
+
+
+def days(page):
+    (text,) = re.findall(r"data-days='([^']*)'", page)
+    return json.loads(text)
+
+
+def rows(person, query=""):
+    page = person.open(f"{CSV}{query}")
+    assert page.mimetype == "text/csv"
+    return list(csv.DictReader(io.StringIO(page.text)))
+
+
+def test_first_step(tmp_path):
+    """Where nothing was spent, the page says so."""
+    server = ScriptedServer(usage_db=str(tmp_path / "usage.db"))
+    assert "Nothing was spent" in ConsoleClient(server.app).open(USAGE).text
+    server.app.extensions["wrapper"].close()
+
+
+def test_admin(team):
+    """An admin sees every key's share, and the plots' days add up to the total."""
+    page = team["eve"].open(USAGE).text
+    for name in ("ann", "bob"):
+        assert f">{name}</th>" in page
+    assert sum(day["cost_usd"] for day in days(page)) == pytest.approx(0.003)
+    assert len(days(page)) == 30
+
+
+def test_one_key(team):
+    """An admin may look at one key alone."""
+    page = team["eve"].open(f"{USAGE}?key=bob").text
+    assert sum(day["requests"] for day in days(page)) == 2
+
+
+def test_own(team):
+    """Another caller sees their own share and no more, also as CSV."""
+    page = team["ann"].open(USAGE).text
+    assert sum(day["requests"] for day in days(page)) == 1
+    assert "bob" not in page
+    assert {row["key"] for row in rows(team["ann"])} == {"ann"}
+    for path in (USAGE, CSV):
+        assert team["ann"].open(f"{path}?key=bob").status_code == 403
+
+
+def test_budget(team):
+    """A caller's budget is a bar."""
+    page = team["ann"].open(USAGE).text
+    assert '<progress aria-label="Budget: Today" max="0.002" value="0.001">' in page
+
+
+def test_csv_reconciles(team):
+    """The rows of the CSV add up to what the page shows."""
+    total = sum(float(row["cost_usd"]) for row in rows(team["eve"]))
+    shown = sum(day["cost_usd"] for day in days(team["eve"].open(USAGE).text))
+    assert total == pytest.approx(shown)
+
+
+@pytest.mark.parametrize("query", ["start=x", "start=2026-12-31&end=2026-01-01", "end=9"])
+def test_wrong_days(team, query):
+    """A wrong day is an error page that names the field."""
+    page = team["eve"].open(f"{USAGE}?{query}")
+    assert page.status_code == 400
+    assert "start" in page.text or "end" in page.text
+
+
+def test_long_period():
+    """Of a very long time, only days with amounts are drawn."""
+    row = {"day": "2026-05-05", "key": "a", "model": "m", **dict.fromkeys(AMOUNTS, 1)}
+    report = {"start": "0001-01-01", "end": "9999-12-31", "data": [row]}
+    assert [day["day"] for day in _by_day(report)] == ["2026-05-05"]
+
+
+def test_sums():
+    """Sums are of every amount, the costliest first."""
+    small, large = (
+        {"model": name, **dict.fromkeys(AMOUNTS, n)} for name, n in (("a", 1), ("b", 5))
+    )
+    assert [(row["model"], row["requests"]) for row in _summed([small, large, small], "model")] == [
+        ("b", 5),
+        ("a", 2),
+    ]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx"])
+def test_formulas(text):
+    """No name becomes a formula in a spreadsheet."""
+    assert _safe(text) == f"'{text}"
+    assert _safe("claude-sonnet") == "claude-sonnet"
+    assert _safe(-1.5) == -1.5

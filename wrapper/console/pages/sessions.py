@@ -1,0 +1,85 @@
+"""The caller's sessions: search, read and delete them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from wrapper.console.page import show as show_template
+from wrapper.console.transcript import entries
+from wrapper.routes.context import current_gateway, principal
+from wrapper.schemas.base import load_data
+from wrapper.schemas.sessions import SESSION_PATH
+from wrapper.services.sessions.presenter import transcribe
+from wrapper.services.sessions.service import SessionService
+from wrapper.services.sessions.session import SessionInfo
+
+# Sessions on one page of the list.
+MOST = 50
+
+sessions = Blueprint("sessions", __name__, url_prefix="/sessions")
+
+
+@sessions.get("")
+def show() -> Response:
+    """List the sessions, those used last first, or those whose id has the text that is sought."""
+    service: SessionService | None = current_gateway().sessions
+    if service is None:
+        return show_template("sessions_off.html")
+    sought = request.args.get("q", "").strip()[:128]
+    first = max(0, request.args.get("first", 0, int))
+    infos = sorted(service.heads(principal()), key=lambda info: info.used, reverse=True)
+    found = [info for info in infos if sought.lower() in info.key.id.lower()]
+    values = {
+        "sought": sought,
+        "first": first,
+        "total": len(found),
+        "most": MOST,
+        "any": bool(infos),
+        "rows": [_row(info) for info in found[first : first + MOST]],
+    }
+    if "HX-Request" in request.headers:
+        return show_template("_sessions.html", values)
+    return show_template("sessions.html", {**values, "stats": service.stats(principal())})
+
+
+@sessions.get("/session")
+def read() -> Response:
+    """Show one session with its messages."""
+    session = _service().read(principal(), _id(request.args.get("id", "")))
+    messages = entries(transcribe(message) for message in session.messages)
+    return show_template("session.html", {"session": _row(session.head), "messages": messages})
+
+
+@sessions.post("/delete")
+def delete() -> BaseResponse:
+    """Delete one session; a turn of it that runs is not stored any more."""
+    _service().delete(principal(), _id(request.form.get("id", "")))
+    if "HX-Request" in request.headers:
+        return Response()
+    return redirect(url_for(".show"), 303)
+
+
+def _service() -> SessionService:
+    service: SessionService = current_gateway().sessions
+    return service
+
+
+def _id(sent: str) -> str:
+    id_: str = load_data(SESSION_PATH, {"session_id": sent})["session_id"]
+    return id_
+
+
+def _row(info: SessionInfo) -> dict[str, Any]:
+    return {
+        "id": info.key.id,
+        "messages": info.messages,
+        "turns": info.turns,
+        "tokens": info.usage.total,
+        "cost_usd": info.cost_usd,
+        "created": info.created,
+        "used": info.used,
+        "expires": info.used + current_gateway().settings.session_ttl,
+    }
