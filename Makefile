@@ -15,7 +15,7 @@ NODE_CLIENTS := $(basename $(notdir $(wildcard $(CLIENTS)/requirements/*.json)))
 # Twice quiet: pip still prints errors, but no warnings about the places where it looks.
 PIP_INSTALL := pip install -qq --disable-pip-version-check
 
-.PHONY: help install lint test test-all fuzz test-clis test-lowest test-portable test-clients bench soak docs lock run dev demo smoke
+.PHONY: help install lint test test-all fuzz test-clis test-lowest test-portable test-clients bench soak docs screenshots lock run dev demo smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECON
 docs: $(VENV)/tools ## write the generated tables, and build the site of the documentation into build/site
 	$(BIN)/python -c "from pathlib import Path; from wrapper import docgen; docgen.write(Path())"
 	$(BIN)/mkdocs build --strict  # with --quiet, warnings would pass
+
+screenshots: $(VENV)/tools ## pictures of the console's pages into build/screenshots, and three into docs/
+	$(BIN)/python -m bench.console_pictures
 
 # For the Python that deploy/Dockerfile names, on Linux.
 IMAGE_PYTHON = $(shell sed -n '/^FROM python:/{s/FROM python:\([0-9.]*\).*/\1/p;q}' deploy/Dockerfile)

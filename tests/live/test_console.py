@@ -37,9 +37,9 @@ def _browser(tmp_path_factory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser(_browser: Browser) -> Iterator[Browser]:
+def browser(_browser: Browser, base: str) -> Iterator[Browser]:
     """A browser without cookies, whose console must stay empty during the test."""
-    _browser.forget()
+    _browser.forget(base)
     _browser.look()
     yield _browser
     assert _browser.complaints() == []

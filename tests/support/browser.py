@@ -100,8 +100,10 @@ class Browser:
     def cookies(self) -> list[dict[str, Any]]:
         return list(self.driver.get_cookies())
 
-    def forget(self) -> None:
+    def forget(self, origin: str) -> None:
+        """Forget all that a site has stored."""
         self._command("Network.clearBrowserCookies")
+        self._command("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
 
     def set_cookie(self, cookie: dict[str, Any]) -> None:
         self.driver.add_cookie(cookie)
