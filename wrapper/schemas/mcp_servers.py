@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
@@ -12,7 +12,7 @@ from marshmallow.validate import Length, OneOf
 
 from wrapper.json_text import Json
 from wrapper.schemas.mcp_config import HEADER, TYPES, check_name
-from wrapper.services.tools.mcp import McpServer, normalise
+from wrapper.services.tools.mcp import McpServer, NamedServer, normalise
 
 MOST_BROUGHT = 8
 MOST_HEADERS = 32
@@ -71,17 +71,44 @@ _SCHEMA = BroughtServerSchema()
 
 @dataclass(frozen=True)
 class RequestedServers:
-    """The names of all servers of a request, and those of them that it brings."""
+    """The names of all servers of a request, and those of them that it brings.
+
+    Those that it names otherwise than in `claude.mcp_servers` are `named`.
+    """
 
     names: tuple[str, ...] = ()
     brought: tuple[McpServer, ...] = ()
+    named: Mapping[str, NamedServer] = field(default_factory=dict)
 
     def add(self, server: McpServer) -> RequestedServers:
         """Return these servers and *server*. Raises ValidationError."""
         check_name(server.name, self.names)
         if len(self.brought) == MOST_BROUGHT:
             raise ValidationError(f"A request may bring {MOST_BROUGHT} servers.")
-        return RequestedServers((*self.names, server.name), (*self.brought, server))
+        return replace(self, names=(*self.names, server.name), brought=(*self.brought, server))
+
+    def name(self, name: str, server: NamedServer) -> RequestedServers:
+        """Return these servers and a *server* of the gateway's. Raises ValidationError."""
+        check_name(name, self.names)
+        return replace(self, names=(*self.names, name), named={**self.named, name: server})
+
+    def join(self, others: RequestedServers) -> RequestedServers:
+        """Return these servers and *others*. Raises ValidationError, with the path of one."""
+        servers = self
+        for server in others.brought:
+            servers = _at(server.brought, servers.add, server)
+        for name, named in others.named.items():
+            servers = _at(named.path, servers.name, name, named)
+        return servers
+
+
+def _at(path: str, add: Callable[..., RequestedServers], *given: object) -> RequestedServers:
+    """Return what *add* returns. A ValidationError names the parameter with this *path*."""
+    try:
+        return add(*given)
+    except ValidationError as error:
+        above, _, index = path.rpartition(".")
+        raise ValidationError({above: {index: error.messages}}) from None
 
 
 def load_server(value: Json, path: str) -> McpServer:
@@ -140,7 +167,7 @@ class ServersField(fields.Field[RequestedServers]):
 
     def _add(self, servers: RequestedServers, given: Any, path: str) -> RequestedServers:
         if isinstance(given, str):
-            return RequestedServers((*servers.names, given), servers.brought)
+            return replace(servers, names=(*servers.names, given))
         if not isinstance(given, dict):
             raise ValidationError("Not a valid string or object.")
         return servers.add(load_server(given, path))

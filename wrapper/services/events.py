@@ -12,7 +12,8 @@ from typing import Any, Literal
 from wrapper.errors import ApiError
 from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approval
-from wrapper.services.turn import Message
+from wrapper.services.tools.mcp import McpTool
+from wrapper.services.turn import Message, ToolCall
 
 # How the use of a tool ended.
 UseOutcome = Literal["done", "failed", "denied"]
@@ -202,11 +203,15 @@ class ApprovalChanged:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """The model begins to call a function. The `index` counts calls from 0."""
+    """The model begins to call a function. The `index` counts calls from 0.
+
+    With `asked` it is that tool of an MCP server, whose call the client is to approve.
+    """
 
     index: int
     id: str
     name: str
+    asked: McpTool | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,14 @@ class CallDelta:
 
     index: int
     arguments: str
+
+
+@dataclass(frozen=True)
+class ApprovedCallRan:
+    """A `call` that the client has approved ran before the model was asked; see ToolUsed."""
+
+    call: ToolCall
+    used: ToolUsed
 
 
 @dataclass(frozen=True)
@@ -280,6 +293,7 @@ Event = (
     | ApprovalChanged
     | CallStarted
     | CallDelta
+    | ApprovedCallRan
     | RawEvent
     | Used
     | Ended

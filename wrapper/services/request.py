@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper.services.messages.message import ChatMessage, has_calls
-from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp import McpServer, NamedServer
 from wrapper.services.turn import (
     Effort,
     Function,
@@ -29,7 +29,8 @@ class TurnRequest:
     A `body` in the form of the model's API stands in place of messages, functions and sampling.
     `server_tools` are those of the provider's own tools that it offers the model, and `user` is the
     id that the client gives its user. `mcp_servers` are names; some may be of the
-    `brought_servers`, which the request itself describes.
+    `brought_servers`, which the request itself describes. `named_servers` are those that stand in
+    another parameter than `claude.mcp_servers`.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -53,6 +54,7 @@ class TurnRequest:
     disallowed_tools: tuple[str, ...] | None = None
     mcp_servers: tuple[str, ...] | None = None
     brought_servers: tuple[McpServer, ...] = ()
+    named_servers: Mapping[str, NamedServer] = field(default_factory=dict)
     permission_mode: str | None = None
     max_turns: int | None = None
     functions: tuple[Function, ...] = ()

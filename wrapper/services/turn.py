@@ -7,7 +7,7 @@ OpenAI or HTTP.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -54,13 +54,24 @@ class Reminder(str):
     """A text that the gateway adds to the user's message. Clients and sessions never see it."""
 
 
+class Approved(str):
+    """Stands for the result of an approved call of an MCP server's tool.
+
+    The engine runs the call where the last message has it. Elsewhere it is what the model gets.
+    """
+
+
 @dataclass(frozen=True)
 class ToolCall:
-    """A call of a function by the model. `arguments` is the text of a JSON object."""
+    """A call of a function by the model, or of a tool of the MCP `server` of this name.
+
+    `arguments` is the text of a JSON object.
+    """
 
     id: str
     name: str
     arguments: str
+    server: str = ""
 
 
 def arguments_of(text: str) -> dict[str, Any]:
@@ -140,6 +151,19 @@ class Message:
     parts: tuple[Part, ...]
 
 
+def approved_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
+    """Return the calls that are to run before the model is asked, by the end of *messages*."""
+    if len(messages) < 2:
+        return ()
+    approved = {
+        part.id
+        for part in messages[-1].parts
+        if isinstance(part, ToolResult) and any(isinstance(inner, Approved) for inner in part.parts)
+    }
+    calls = (part for part in messages[-2].parts if isinstance(part, ToolCall))
+    return tuple(call for call in calls if call.id in approved)
+
+
 @dataclass(frozen=True)
 class Function:
     """A function that the client offers and runs itself. `parameters` is a JSON Schema.
@@ -213,12 +237,14 @@ class Sampling:
 class Permissions:
     """What the engine's own tools may do. None leaves a setting to the engine.
 
-    `allow` and `deny` are rules in the engine's syntax, or names of tools. `approvable` says what
-    runs if the turn's `approver` approves it. `max_turns` limits the rounds of tool use.
+    `allow`, `deny` and `ask` are rules in the engine's syntax, or names of tools. What `ask` names
+    needs an approval even if it is allowed. `approvable` says what runs if the turn's `approver`
+    approves it. `max_turns` limits the rounds of tool use.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     mode: str | None = None
     max_turns: int | None = None
     approvable: Approvable = "nothing"

@@ -90,6 +90,7 @@ def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         "disallowed_tools": None if denied is None else tuple(denied),
         "mcp_servers": None if servers is None else servers.names,
         "brought_servers": () if servers is None else servers.brought,
+        "named_servers": {} if servers is None else servers.named,
         "permission_mode": options.get("permission_mode"),
         "max_turns": options.get("max_turns"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from wrapper.schemas.chat.content_parts import load_file_data, load_image_url
 from wrapper.services.fronts.tool_names import ToolName, custom_arguments
 from wrapper.services.messages.items import InputItem, Item, ItemReference
 from wrapper.services.messages.thinking_codec import THINKING_PREFIX, load_thinking
-from wrapper.services.turn import Part, ToolCall
+from wrapper.services.turn import Approved, Part, ToolCall
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 ROLES: Mapping[str, tuple[str, ...]] = {
@@ -24,7 +25,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 RESULT_PARTS = ("input_text", "input_image", "input_file", "output_text", "text")
 # Items that are left out and named, since clients send them along with what they need.
-OMITTED = ("web_search_call", "mcp_list_tools", "mcp_call")
+OMITTED = ("web_search_call", "mcp_list_tools")
+# What the model gets where the call runs no more, and where it was not approved.
+APPROVED = Approved("(The result of this call is not kept.)")
+DENIED = "The user did not approve this call."
 
 
 class InputField(fields.Field[tuple[InputItem, ...]]):
@@ -138,6 +142,46 @@ def _load_output(path: str, item: Json) -> Item:
     return Item(path, "tool", parts, _text_of(item, "call_id"), paths)
 
 
+def _load_approval_request(path: str, item: Json) -> Item:
+    call = _mcp_call(item)
+    return Item(path, "assistant", (call,), id_field="id")
+
+
+def _load_approval_response(path: str, item: Json) -> Item:
+    approved, reason = item.get("approve"), item.get("reason") or ""
+    if not isinstance(approved, bool):
+        raise ValidationError({"approve": ["Not a valid boolean."]})
+    if not isinstance(reason, str):
+        raise ValidationError({"reason": ["Not a valid string."]})
+    result = APPROVED if approved else f"{DENIED} {reason}".rstrip()
+    name = "approval_request_id"
+    return Item(path, "tool", (result,), _text_of(item, name), (f"{path}.reason",), name)
+
+
+def _load_mcp_call(path: str, item: Json) -> Item | None:
+    """Return the call, None where it needed no approval: those are left out."""
+    approved = item.get("approval_request_id")
+    if approved is None:
+        return None
+    output = item.get("output")
+    if output is None:
+        output = f"Error: {json.dumps(item.get('error'), ensure_ascii=False)}"
+    if not isinstance(output, str):
+        raise ValidationError({"output": ["Not a valid string."]})
+    if not isinstance(approved, str):
+        raise ValidationError({"approval_request_id": ["Not a valid string."]})
+    call = _mcp_call(item)
+    return Item(path, "assistant", (call,), approved, id_field="id", output=output)
+
+
+def _mcp_call(item: Json) -> ToolCall:
+    arguments = item.get("arguments")
+    if not isinstance(arguments, str):
+        raise ValidationError({"arguments": ["Not a valid string."]})
+    names = _text_of(item, "name"), arguments if arguments.strip() else "{}"
+    return ToolCall(_text_of(item, "id"), *names, server=_text_of(item, "server_label"))
+
+
 def _load_content(
     item: Json, name: str, path: str, kinds: tuple[str, ...]
 ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
@@ -195,11 +239,14 @@ def _unsupported(key: str, message: str) -> ValidationError:
     return ValidationError({key: [CodedMessage(message, "unsupported_value")]})
 
 
-LOADERS: Mapping[str, Callable[[str, Json], Item]] = {
+LOADERS: Mapping[str, Callable[[str, Json], Item | None]] = {
     "message": _load_message,
     "function_call": _load_call,
     "function_call_output": _load_output,
     "custom_tool_call": _load_custom_call,
     "custom_tool_call_output": _load_output,
+    "mcp_approval_request": _load_approval_request,
+    "mcp_approval_response": _load_approval_response,
+    "mcp_call": _load_mcp_call,
     "reasoning": _load_reasoning,
 }

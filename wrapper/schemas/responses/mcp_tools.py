@@ -1,7 +1,8 @@
-"""The tool type `mcp`: a server that the request brings."""
+"""The tool type `mcp`: a server that the request brings, or one of the gateway's."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,8 +10,9 @@ from marshmallow import ValidationError
 
 from wrapper.json_text import Json
 from wrapper.schemas.base import CodedMessage
-from wrapper.schemas.mcp_servers import load_server
-from wrapper.services.tools.mcp import McpServer
+from wrapper.schemas.mcp_servers import RequestedServers, load_server
+from wrapper.schemas.responses.mcp_approval import load_unasked
+from wrapper.services.tools.mcp import McpServer, NamedServer
 
 MCP = "mcp"
 # Ways to reach a server that only OpenAI has.
@@ -19,21 +21,31 @@ _NAMES = {"name": "server_label", "url": "server_url"}
 _SECRET = ("headers", "authorization")
 
 
-def load_mcp_tool(tool: Json, path: str) -> McpServer:
-    """Return the server of a *tool* with this *path*. Raises ValidationError."""
+# What only a server that the request brings has.
+_OF_BROUGHT = ("headers", "authorization", "allowed_tools")
+
+
+def with_mcp_tool(servers: RequestedServers, tool: Json, path: str) -> RequestedServers:
+    """Return *servers* with that of a *tool* with this *path*. Raises ValidationError."""
     for name in _UNSUPPORTED:
         if tool.get(name) is not None:
             raise _unsupported(name, "Not supported; bring the server by its server_url.")
-    _check_approval(tool.get("require_approval"))
-    if "server_url" not in tool:
-        raise ValidationError(
-            {
-                "server_url": [
-                    "Missing data for required field. Name a server of the gateway in "
-                    "claude.mcp_servers instead."
-                ]
-            }
-        )
+    unasked = load_unasked(tool)
+    if tool.get("server_url") is not None:
+        return servers.add(replace(_load_brought(tool, path), unasked=unasked))
+    for name in _OF_BROUGHT:
+        if tool.get(name) is not None:
+            raise _unsupported(
+                name, "Only for servers with a server_url; claude.allowed_tools narrows others."
+            )
+    label = tool.get("server_label")
+    if not isinstance(label, str) or not label:
+        raise ValidationError({"server_label": ["Not a valid string."]})
+    return servers.name(label, NamedServer(path, unasked))
+
+
+def _load_brought(tool: Json, path: str) -> McpServer:
+    """Return the server that a *tool* with this *path* brings. Raises ValidationError."""
     given = {
         "name": tool.get("server_label"),
         "url": tool["server_url"],
@@ -50,19 +62,12 @@ def load_mcp_tool(tool: Json, path: str) -> McpServer:
 
 def shown(tool: Json) -> Json:
     """Return *tool* as the response repeats it and the gateway keeps it: without any secret."""
+    if tool.get("server_url") is None:
+        return tool
     parts = urlsplit(tool["server_url"])
     host = parts.netloc
     kept = {name: value for name, value in tool.items() if name not in _SECRET}
     return {**kept, "server_url": f"{parts.scheme}://{host}/<redacted>", "headers": None}
-
-
-def _check_approval(asked: Any) -> None:
-    if asked != "never":
-        raise _unsupported(
-            "require_approval",
-            "The gateway cannot ask for approval of these tools, and by default each use needs it; "
-            'send "never", and name the tools that may be used in allowed_tools.',
-        )
 
 
 def _headers(tool: Json) -> Any:

@@ -198,16 +198,10 @@ def _function_fields(data: Json, tools: LoadedTools) -> Json:
 
 def _agent_fields(claude: Json, tools: LoadedTools, choice: RequestedToolChoice | None) -> Json:
     """Return the fields that the options *claude* set, with the servers among *tools*."""
-    if not tools.servers.brought or (choice and choice.tool_choice.mode == "none"):
+    if not tools.servers.names or (choice and choice.tool_choice.mode == "none"):
         return claude_fields(claude)
     servers: RequestedServers = claude.get("mcp_servers") or RequestedServers()
-    for server in tools.servers.brought:
-        try:
-            servers = servers.add(server)
-        except ValidationError as error:
-            raise ValidationError(
-                {"tools": {server.brought.rpartition(".")[2]: error.messages}}
-            ) from None
+    servers = servers.join(tools.servers)
     profile = claude.get("profile") or "agent"
     return claude_fields({**claude, "profile": profile, "mcp_servers": servers})
 

@@ -24,7 +24,7 @@ from wrapper.schemas.base import (
 STATUSES = ("in_progress", "completed", "incomplete", "failed")
 ITEMS = (
     *("message", "reasoning", "function_call", "custom_tool_call"),
-    *("mcp_list_tools", "mcp_call"),
+    *("mcp_list_tools", "mcp_call", "mcp_approval_request"),
 )
 
 nullable_count = partial(fields.Integer, required=True, allow_none=True)
@@ -82,7 +82,7 @@ class OutputItemSchema(BaseSchema):
         allow_none=True, metadata=describe("In items about an MCP server: what failed, or null.")
     )
     approval_request_id = fields.String(
-        allow_none=True, metadata=describe("In an mcp_call, always null.")
+        allow_none=True, metadata=describe("In an mcp_call that was approved.")
     )
 
 

@@ -13,7 +13,7 @@ from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.chat.tool_choice import MODES, RequestedToolChoice
 from wrapper.schemas.chat.tools import MAX_FUNCTIONS, FunctionSchema
 from wrapper.schemas.mcp_servers import RequestedServers
-from wrapper.schemas.responses.mcp_tools import MCP, load_mcp_tool, shown
+from wrapper.schemas.responses.mcp_tools import MCP, shown, with_mcp_tool
 from wrapper.services.fronts.tool_names import INPUT, ToolName
 from wrapper.services.turn import Function, ToolChoice
 
@@ -66,7 +66,7 @@ class LoadedTools:
                 self.adapted.append(f"{path}{below}.parameters")
 
     def _add_server(self, path: str, tool: Json) -> None:
-        self.servers = self.servers.add(load_mcp_tool(tool, path))
+        self.servers = with_mcp_tool(self.servers, tool, path)
         self.kept.append(shown(tool))
         if tool.get("server_description"):
             self.omitted.append(f"{path}.server_description")

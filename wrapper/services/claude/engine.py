@@ -51,7 +51,7 @@ from wrapper.services.permissions.confinement import confine
 from wrapper.services.tools.mcp import McpServer
 from wrapper.services.tools.mcp_state import ServerState
 from wrapper.services.tools.tool import Tool
-from wrapper.services.turn import SessionKey, Turn
+from wrapper.services.turn import SessionKey, Turn, approved_calls
 from wrapper.settings import Settings
 
 if TYPE_CHECKING:
@@ -145,7 +145,12 @@ class ClaudeEngine:
     def _run_changed(
         self, turn: Turn, leaving: asyncio.Event, error: InvalidRequest
     ) -> AsyncGenerator[Event] | None:
-        """Run *turn* with another history, which *error* does not hold for, if there is one."""
+        """Run *turn* with another history, which *error* does not hold for, if there is one.
+
+        None of its approved calls may run twice.
+        """
+        if approved_calls(turn.messages):
+            return None
         if isinstance(error, ContextLengthExceeded):
             return self._run_compacted(turn, leaving) if turn.compacts else None
         messages = without_thinking(turn.messages)

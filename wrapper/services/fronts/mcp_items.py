@@ -8,17 +8,23 @@ from typing import Any, ClassVar
 
 from wrapper.json_text import Json
 from wrapper.services.events import ToolsListed, ToolUse, ToolUsed
+from wrapper.services.fronts.response_items import FunctionCallItem
+from wrapper.services.fronts.tool_names import ToolName
 from wrapper.services.tools.mcp import PREFIX, normalise, read_rule
 
 
 @dataclass(frozen=True)
 class McpCall:
-    """A call of a tool with this `name`, of the server with this `label`, and how it ended."""
+    """A call of a tool with this `name`, of the server with this `label`, and how it ended.
+
+    `approval` is the id of the request for its approval, if there was one.
+    """
 
     label: str
     name: str
     arguments: str
     used: ToolUsed
+    approval: str | None = None
 
 
 class McpCalls:
@@ -52,7 +58,11 @@ class McpCalls:
         if use is None or rule is None:
             return None
         label = self._labels.get(rule.server, rule.server)
-        return McpCall(label, self._names.get(use.name, rule.tool), use.arguments or "{}", used)
+        return McpCall(label, self.name_of(use.name, rule.tool), use.arguments or "{}", used)
+
+    def name_of(self, upstream: str, tool: str) -> str:
+        """Return the server's own name of a *tool* that has the name *upstream* for the model."""
+        return self._names.get(upstream, tool)
 
 
 class McpListItem:
@@ -99,7 +109,7 @@ class McpCallItem:
             "server_label": call.label,
             "name": call.name,
             "arguments": call.arguments if over else "",
-            "approval_request_id": None,
+            "approval_request_id": call.approval,
             "output": call.used.output if over and not failed else None,
             "error": error if over and failed else None,
         }
@@ -114,6 +124,27 @@ class McpCallItem:
     def end(self) -> Iterable[Json]:
         outcome = "completed" if self._call.used.outcome == "done" else "failed"
         return ({"type": f"response.mcp_call.{outcome}", **self._where},)
+
+
+class ApprovalRequestItem(FunctionCallItem):
+    """A call of an MCP server's tool that the client is to approve. Its stream has it whole."""
+
+    kind: ClassVar[str] = "mcp_approval_request"
+
+    def __init__(self, id_: str, index: int, label: str, name: str):
+        super().__init__(id_, index, id_, ToolName(name))
+        self._label = label
+
+    def item(self, status: str) -> Json:
+        shared = {"id": self._id, "type": self.kind, "server_label": self._label}
+        return {**shared, "name": self._name.name, **self._content()}
+
+    def add(self, arguments: str) -> Iterable[Json]:
+        self._arguments.append(arguments)
+        return ()
+
+    def end(self) -> Iterable[Json]:
+        return ()
 
 
 def _tool(tool: Mapping[str, Any]) -> Json:

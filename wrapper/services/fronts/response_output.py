@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from wrapper.json_text import Json
 from wrapper.services.events import (
+    ApprovedCallRan,
     CallDelta,
     CallStarted,
     Event,
@@ -18,7 +19,13 @@ from wrapper.services.events import (
     ToolUsed,
 )
 from wrapper.services.fronts.chat import describe
-from wrapper.services.fronts.mcp_items import McpCallItem, McpCalls, McpListItem
+from wrapper.services.fronts.mcp_items import (
+    ApprovalRequestItem,
+    McpCall,
+    McpCallItem,
+    McpCalls,
+    McpListItem,
+)
 from wrapper.services.fronts.response_items import (
     CustomCallItem,
     FunctionCallItem,
@@ -36,6 +43,7 @@ ID_PREFIXES = {
     "function_call": "fc",
     "custom_tool_call": "ctc",
     "mcp_list_tools": "mcpl",
+    "mcp_approval_request": "mcpr",
     "mcp_call": "mcp",
 }
 
@@ -89,8 +97,8 @@ class ResponseOutput:
                 yield from self._reason(Thinking(event.text, event.signature, event.prefix))
             case RedactedThought():
                 yield from self._reason(RedactedThinking(event.data, event.prefix))
-            case CallStarted():
-                yield from self._begin(self._call(event))
+            case CallStarted() | ApprovedCallRan():
+                yield from self._begin_call(event)
 
     def close(self, status: str = "completed") -> Iterator[Json]:
         """Yield the events that end the open item. A call that was cut is left out."""
@@ -99,6 +107,8 @@ class ResponseOutput:
             self._open = None
             return
         self._open = None
+        if isinstance(item, ApprovalRequestItem):
+            yield self._added(item, status)
         yield from item.end()
         done = item.item(status)
         index = len(self.items)
@@ -117,9 +127,7 @@ class ResponseOutput:
         """Yield the events that end the open item, and those that begin *item*."""
         yield from self.close()
         self._open = item
-        added = item.item("in_progress")
-        index = len(self.items)
-        yield {"type": "response.output_item.added", "output_index": index, "item": added}
+        yield self._added(item, "in_progress")
         yield from item.begin()
 
     def _add_tool(self, event: ToolUse | ToolUsed | ToolsListed) -> Iterator[Json]:
@@ -138,6 +146,23 @@ class ResponseOutput:
         """Yield the events of an *item* that is complete at once."""
         yield from self._begin(item)
         yield from self.close()
+
+    def _begin_call(self, event: CallStarted | ApprovedCallRan) -> Iterator[Json]:
+        if isinstance(event, ApprovedCallRan):
+            call = event.call
+            ran = McpCall(call.server, call.name, call.arguments, event.used, call.id)
+            yield from self._tell(McpCallItem(*self._next("mcp_call"), ran))
+        elif asked := event.asked:
+            name = self._mcp_calls.name_of(event.name, asked.tool)
+            place = self._next("mcp_approval_request")
+            yield from self.close()
+            self._open = ApprovalRequestItem(*place, asked.server, name)
+        else:
+            yield from self._begin(self._call(event))
+
+    def _added(self, item: OutputItem, status: str) -> Json:
+        added = {"type": "response.output_item.added", "output_index": len(self.items)}
+        return {**added, "item": item.item(status)}
 
     def _summarise(self, text: str) -> Iterator[Json]:
         yield from self._reason()

@@ -18,7 +18,15 @@ from wrapper.errors import (
 from wrapper.ids import new_id
 from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES, Notes
-from wrapper.services.events import Ended, Ending, Event, Noted, Started, ToolUse
+from wrapper.services.events import (
+    ApprovedCallRan,
+    Ended,
+    Ending,
+    Event,
+    Noted,
+    Started,
+    ToolUse,
+)
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.fronts.response_output import ResponseOutput
 from wrapper.services.fronts.tool_names import ToolNames
@@ -201,7 +209,7 @@ class _Seen:
         match event:
             case Started():
                 self.model = event.model
-            case ToolUse():
+            case ToolUse() | ApprovedCallRan():
                 self.used_tools = True
             case Noted():
                 self.notes |= event.notes

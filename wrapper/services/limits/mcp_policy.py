@@ -69,13 +69,19 @@ class McpPolicy:
         else:
             names = list(dict.fromkeys(request.mcp_servers))
             for index, name in enumerate(request.mcp_servers):
-                _check_server(index, name, usable, principal)
+                named = request.named_servers.get(name)
+                param = named.path if named else f"claude.mcp_servers.{index}"
+                _check_server(param, name, usable, principal)
         servers = [usable[name] for name in names]
         for param in ("allowed_tools", "disallowed_tools"):
             rules = getattr(request, param) or ()
             _check_rules(param, rules, usable.values())
             self._check_tools(param, rules, own)
-        return tuple(narrow(server, request.allowed_tools or ()) for server in servers)
+        servers = [narrow(server, request.allowed_tools or ()) for server in servers]
+        if (request.permission_mode or bounds.mode()[1]) == "plan":
+            # There no approval lets them run.
+            return tuple(replace(server, unasked=None) for server in servers)
+        return tuple(_as_named(server, request) for server in servers)
 
     def _limited(
         self, servers: Iterable[McpServer], principal: Principal, bounds: Bounds
@@ -144,6 +150,11 @@ def _own(rules: Iterable[str]) -> Iterator[str]:
     return (rule for rule in rules if read_rule(rule) is None)
 
 
+def _as_named(server: McpServer, request: TurnRequest) -> McpServer:
+    named = request.named_servers.get(server.name)
+    return replace(server, unasked=named.unasked) if named else server
+
+
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -154,10 +165,9 @@ def _narrowed(server: McpServer, lists: Iterable[Collection[str]]) -> McpServer:
     return server
 
 
-def _check_server(index: int, name: str, usable: Collection[str], principal: Principal) -> None:
+def _check_server(param: str, name: str, usable: Collection[str], principal: Principal) -> None:
     if name in usable:
         return
-    param = f"claude.mcp_servers.{index}"
     # Whether a server exists that the caller may not use is not told.
     if not _matches(name, principal.mcp_servers):
         most = ", ".join(principal.mcp_servers) or "none"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrapper.json_text import Json
 from wrapper.services.messages.message import ChatMessage
-from wrapper.services.turn import Part, ToolCall
+from wrapper.services.turn import Approved, Part, ToolCall
 
 # The names that parameters have in this API, by their names in chat completions.
 NAMES = {
@@ -26,7 +26,9 @@ _PART = re.compile(r"content\.(\d+)(.*)")
 class Item:
     """What an item adds to the conversation. `path` is the item's own, as in `input.3`.
 
-    A result names in `answers` the call that it answers. `part_paths` are those of its parts.
+    A result names in `answers` the call that it answers. `part_paths` are those of its parts, and
+    `id_field` is the field with the id of the call. A call that has run has its `output`; if the
+    client approved it before, the item of that is the call, and `answers` names it.
     """
 
     path: str
@@ -34,6 +36,8 @@ class Item:
     parts: tuple[Part, ...]
     answers: str = ""
     part_paths: tuple[str, ...] = ()
+    id_field: str = "call_id"
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,13 @@ class Conversation:
         items, rest = self.sources[int(match[1])], match[2]
         if call := _CALL.fullmatch(rest):
             item = [item for item in items if _is_call(item)][int(call[1])]
-            return f"{item.path}.{'call_id' if call[2] == 'id' else call[2]}"
+            return f"{item.path}.{item.id_field if call[2] == 'id' else call[2]}"
         if part := _PART.fullmatch(rest):
             paths = [path for item in items for path in item.part_paths]
             return f"{paths[int(part[1])]}{part[2].replace('.image_url.url', '.image_url')}"
-        name = {"tool_call_id": "call_id", "content": "output" if items[0].answers else "content"}
-        return f"{items[0].path}.{name.get(rest, rest)}"
+        first = items[0]
+        name = {"tool_call_id": first.id_field, "content": "output" if first.answers else "content"}
+        return f"{first.path}.{name.get(rest, rest)}"
 
 
 def to_conversation(items: Iterable[Item]) -> Conversation:
@@ -90,6 +95,27 @@ def to_conversation(items: Iterable[Item]) -> Conversation:
     return Conversation(tuple(map(_message, groups)), tuple(groups))
 
 
+def with_outputs(items: Iterable[Item]) -> list[Item]:
+    """Return *items* with the output of each call that has run as an item of its own.
+
+    Where the client approved the call, the output stands in place of the approval.
+    """
+    items = list(items)
+    calls = {part.id for item in items for part in item.parts if isinstance(part, ToolCall)}
+    outputs = {item.answers: item.output for item in items if item.output is not None}
+    settled: list[Item] = []
+    for item in items:
+        if item.output is None:
+            output = outputs.get(item.answers) if _is_approved(item) else None
+            settled.append(item if output is None else replace(item, parts=(output,)))
+        elif item.answers not in calls:
+            call_id = next(part.id for part in item.parts if isinstance(part, ToolCall))
+            settled.append(replace(item, answers="", output=None))
+            paths = (f"{item.path}.output",)
+            settled.append(Item(item.path, "tool", (item.output,), call_id, paths))
+    return settled
+
+
 def unpaired_call(items: Sequence[Item]) -> Mapping[str, str] | None:
     """Return the mistake in how *items* pair calls with outputs, by its path, if there is one."""
     open_calls: dict[str, Item] = {}
@@ -98,18 +124,25 @@ def unpaired_call(items: Sequence[Item]) -> Mapping[str, str] | None:
         for part in item.parts:
             if isinstance(part, ToolCall):
                 if part.id in open_calls or part.id in answered:
-                    return {f"{item.path}.call_id": f"Another call has the call_id {part.id!r}."}
+                    name = item.id_field
+                    return {f"{item.path}.{name}": f"Another call has the {name} {part.id!r}."}
                 open_calls[part.id] = item
         if item.role == "tool":
             if item.answers not in open_calls:
                 what = "Another output answers" if item.answers in answered else "No call has"
-                return {f"{item.path}.call_id": f"{what} the call_id {item.answers!r}."}
+                path = f"{item.path}.{item.id_field}"
+                return {path: f"{what} the {item.id_field} {item.answers!r}."}
             answered.add(item.answers)
             del open_calls[item.answers]
     if open_calls:
         call_id, item = next(iter(open_calls.items()))
-        return {item.path: f"No output for the call {call_id!r} follows; send one."}
+        missing = "output" if item.id_field == "call_id" else "mcp_approval_response"
+        return {item.path: f"No {missing} for the call {call_id!r} follows; send one."}
     return None
+
+
+def _is_approved(item: Item) -> bool:
+    return any(isinstance(part, Approved) for part in item.parts)
 
 
 def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:

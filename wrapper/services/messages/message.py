@@ -137,7 +137,7 @@ def _glue(parts: Iterable[Part]) -> tuple[Part, ...]:
             glued.append(part)
             before = ""
         elif part.strip():
-            glued.append(before + part)
+            glued.append(before + part if before else part)
             before = ""
         elif glued and isinstance(glued[-1], str):
             glued[-1] += part

@@ -8,7 +8,13 @@ from dataclasses import replace
 from wrapper.errors import InvalidRequest
 from wrapper.json_text import Json
 from wrapper.services.fronts.responses import ResponseRequest
-from wrapper.services.messages.items import Item, to_conversation, unpaired_call
+from wrapper.services.messages.items import (
+    Conversation,
+    Item,
+    to_conversation,
+    unpaired_call,
+    with_outputs,
+)
 
 # The path of items that earlier responses hold.
 PREVIOUS = "previous_response_id"
@@ -21,8 +27,9 @@ def with_history(
 
     Raises InvalidRequest if a call has no output, or an output no call.
     """
-    _check_calls(before, own)
-    known, conversation = to_conversation(before), to_conversation(own)
+    items = with_outputs((*before, *own))
+    _check_calls(items)
+    known, conversation = _split(items)
     request = asked.request
     return replace(
         asked,
@@ -45,8 +52,14 @@ def as_kept(items: Iterable[Json], token: str) -> Iterator[Json]:
         yield item
 
 
-def _check_calls(before: Sequence[Item], own: Sequence[Item]) -> None:
-    mistake = unpaired_call((*before, *own))
+def _split(items: Sequence[Item]) -> tuple[Conversation, Conversation]:
+    """Return the conversation of what earlier responses hold, and that of the input."""
+    known = sum(item.path.startswith(PREVIOUS) for item in items)
+    return to_conversation(items[:known]), to_conversation(items[known:])
+
+
+def _check_calls(items: Sequence[Item]) -> None:
+    mistake = unpaired_call(items)
     if mistake is None:
         return
     ((path, message),) = mistake.items()

@@ -14,7 +14,7 @@ from wrapper.services.responses.record import ResponseRecord
 from wrapper.services.responses.records import Records, readable
 
 # The id of an item has that of its response in it, and tells whether it belongs to its input.
-_ID = re.compile(r"(in|[a-z]{2,3})_([0-9a-f]{32})_[0-9]{1,9}")
+_ID = re.compile(r"(in|[a-z]{2,4})_([0-9a-f]{32})_[0-9]{1,9}")
 # How many responses are read at once, which bounds the memory that they take.
 BATCH = 8
 # How many times the bytes of a conversation are read, packed, to find items. Clients that send all

@@ -23,15 +23,17 @@ class McpServer:
     """A server of MCP_CONFIG, or one that a caller brings. `config` has its secrets.
 
     Only `tools` may be used, by their own names as they stand in rules; None for all. None of those
-    `denied` may be. `brought` is the path of the parameter that brings a caller's server: Claude
-    Code connects to other servers itself, and to such a one through the gateway. `private` says
-    that its host may have an address that is not public.
+    `denied` may be. Those that are not `unasked` end the turn with a call that the client is to
+    approve; with None there are none. `brought` is the path of the parameter that brings a caller's
+    server: Claude Code connects to other servers itself, and to such a one through the gateway.
+    `private` says that its host may have an address that is not public.
     """
 
     name: str
     config: Mapping[str, Any] = field(repr=False)
     tools: tuple[str, ...] | None = None
     denied: tuple[str, ...] = ()
+    unasked: tuple[str, ...] | None = None
     brought: str = ""
     private: bool = False
 
@@ -54,18 +56,53 @@ class McpServer:
 
     def tool_name(self, tool: str) -> str:
         """Return the name of its *tool*, as the model and rules have it."""
-        return f"{self.rule}__{normalise(tool)}"
+        return tool_named(self.name, tool)
 
     def permits(self, tool: str) -> bool:
         """Say whether its *tool* may be used."""
         name = normalise(tool)
         return name not in self.denied and (self.tools is None or name in self.tools)
 
+    def needs_approval(self, tool: str) -> bool:
+        """Say whether the client is asked before its *tool* runs."""
+        return self.unasked is not None and normalise(tool) not in self.unasked
+
     def without_secrets(self, text: str) -> str:
         """Return *text* without what `config` keeps secret: headers, variables, arguments, URL."""
         for secret in sorted(_secrets(self.config), key=len, reverse=True):
             text = text.replace(secret, "********")
         return text
+
+
+@dataclass(frozen=True)
+class NamedServer:
+    """How a request names a server of the gateway: the `path` of its parameter, and its tools that
+    run `unasked`; see McpServer."""
+
+    path: str
+    unasked: tuple[str, ...] | None = None
+
+
+def tool_named(server: str, tool: str) -> str:
+    """Return the name of a *tool* of a *server*, both by name, as the model and rules have it."""
+    return f"{PREFIX}{normalise(server)}__{normalise(tool)}"
+
+
+@dataclass(frozen=True)
+class McpTool:
+    """A `tool` of the MCP `server` of this name."""
+
+    server: str
+    tool: str
+
+
+def find_asked(servers: Iterable[McpServer], name: str) -> McpTool | None:
+    """Return the tool that has this *name* for the model, if the client must approve its calls."""
+    for server in servers:
+        tool = name.removeprefix(f"{server.rule}__")
+        if tool != name:
+            return McpTool(server.name, tool) if server.needs_approval(tool) else None
+    return None
 
 
 @dataclass(frozen=True)

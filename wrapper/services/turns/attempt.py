@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from wrapper.notes import Notes
 from wrapper.services.events import (
+    ApprovedCallRan,
     CallDelta,
     CallStarted,
     Compacted,
@@ -100,7 +101,7 @@ class Attempt:
                 self.used = event
             case Compacted():
                 self.compacted = event.messages
-            case ToolUse():
+            case ToolUse() | ApprovedCallRan():
                 self.used_tools = True
         return [event]
 

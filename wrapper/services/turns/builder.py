@@ -19,6 +19,7 @@ from wrapper.services.turn import (
     ToolCall,
     ToolChoice,
     Turn,
+    approved_calls,
 )
 
 
@@ -53,6 +54,7 @@ def build_turn(
     known = len(conversation) - len(request.listed)
     adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
     _check_prefill(adapted.messages, grant)
+    _check_approved(adapted.messages, grant)
     functions, tool_choice = _functions(request, grant, adapted.messages)
     return Turn(
         model=model,
@@ -89,6 +91,21 @@ def _check_prefill(messages: Sequence[Message], grant: Grant) -> None:
     if messages[-1].role == "assistant" and grant.profile == "agent":
         why = "an agent cannot continue a message of the assistant; use the profile plain"
         raise InvalidRequest(f"claude.prefill: {why}", param="claude.prefill")
+
+
+def _check_approved(messages: Sequence[Message], grant: Grant) -> None:
+    """Raise InvalidRequest for an approved call that this turn's model could not make."""
+    servers = {server.name: server for server in grant.mcp_servers}
+    for call in approved_calls(messages):
+        server = servers.get(call.server)
+        if server is None or not (server.permits(call.name) and server.needs_approval(call.name)):
+            raise InvalidRequest(
+                f"input: the call of {call.name[:80]!r} is approved, but no tool of the request "
+                f"offers it with approval; send the tool mcp with the server_label "
+                f"{call.server[:80]!r} as before.",
+                param="input",
+                code="invalid_value",
+            )
 
 
 def _functions(

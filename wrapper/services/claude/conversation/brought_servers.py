@@ -12,6 +12,7 @@ from wrapper.services.claude.protocol.mcp_server import reply
 from wrapper.services.events import ToolsListed
 from wrapper.services.mcp_client.session import McpSession
 from wrapper.services.tools.mcp import McpServer
+from wrapper.services.turn import ToolCall, arguments_of
 
 Send = Callable[[Frame], Awaitable[None]]
 
@@ -67,6 +68,13 @@ class BroughtServers:
         else:
             await self._send(reply(frame, _result_of(session, message)))
         return True
+
+    async def call(self, call: ToolCall) -> Json | None:
+        """Return the result of an approved *call*, None if it is of another server's tool."""
+        session = self.sessions.get(call.server)
+        if session is None:
+            return None
+        return await session.call(call.name, arguments_of(call.arguments))
 
     async def close(self) -> None:
         """Give up calls that still run, and end the sessions."""

@@ -39,6 +39,7 @@ from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Event, Started
+from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
 
 # Once the answer is complete its result comes in a few milliseconds, or never.
@@ -136,7 +137,7 @@ class Conversation:
         """
         parser = self._parser
         goes_on = parser.limited and not self._process.profile.budgeted
-        waits_for_client = parser.called and bool(mcp_functions(self._turn))
+        waits_for_client = parser.called and self._turn.profile == "agent"
         if (goes_on or parser.went_on) and not self._turn.principal.has_budget:
             self._process.kill()
         elif goes_on or parser.went_on or parser.cut or waits_for_client:
@@ -153,11 +154,12 @@ class Conversation:
         return [*self._setup.tool_uses.take()]
 
     def _with_tools(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Yield *events*, and after the turn's start the tools that its caller brings."""
+        """Yield *events*, and after the turn's start what became of MCP servers' tools before."""
         for event in events:
             yield event
             if isinstance(event, Started):
                 yield from self._transport.listed_tools()
+                yield from self._setup.approved.events
 
     def _read_system(self, subtype: str, data: dict[str, Any]) -> None:
         if subtype == "init":
@@ -217,6 +219,7 @@ def _make_parser(turn: Turn, state: ProcessState | None) -> TurnParser:
         usage,
         resumed=resumed,
         prefix=cache(partial(prefix_of, turn)),
+        find_asked=partial(find_asked, turn.mcp_servers),
     )
 
 

@@ -6,16 +6,19 @@ import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.approved_calls import ApprovedCalls
 from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
-from wrapper.services.claude.protocol.permission_prompt import PermissionServer
+from wrapper.services.claude.protocol.permission_prompt import ASKED, PermissionServer
 from wrapper.services.claude.protocol.tool_uses import ToolUses
+from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
 
 # Messages, and whether Claude Code answers each with a result.
@@ -27,9 +30,9 @@ class Setup:
     """What is sent to a process, in this order: `requests`, `history` and `prompt`.
 
     The turn's `servers`, if it has any, are connected after the requests, and the turn's settings
-    follow from what they offer. `functions` and `permissions` answer Claude Code's own control
-    requests. `state` has the settings and UUIDs that the process keeps. `tool_uses` follows what
-    the process then writes.
+    follow from what they offer. The `approved` calls run before the prompt is sent. `functions` and
+    `permissions` answer Claude Code's own control requests. `state` has the settings and UUIDs that
+    the process keeps. `tool_uses` follows what the process then writes.
     """
 
     requests: Sequence[Frame]
@@ -40,6 +43,7 @@ class Setup:
     state: ProcessState = field(default_factory=ProcessState)
     servers: McpConnection | None = None
     tool_uses: ToolUses = field(default_factory=ToolUses)
+    approved: ApprovedCalls = field(default_factory=lambda: ApprovedCalls(Turn("", ()), {}))
 
 
 def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: None) -> Setup:
@@ -54,7 +58,8 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     settings = frames.settings(turn, first_party=process.profile.first_party)
     servers = None
     if turn.mcp_servers:
-        servers = McpConnection(turn, process.profile.mcp_timeout, record)
+        asks = ASKED if process.profile.reads_only else ()
+        servers = McpConnection(turn, process.profile.mcp_timeout, record, asks)
     at_once = () if servers else settings
     if before is None:
         requests = frames.configuration(
@@ -69,21 +74,23 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     if lease.rewindable:
         history, prompt, state = _add_uuids(history, prompt, state)
     directory = lease.workspace or process.directory
+    asked = partial(find_asked, turn.mcp_servers)
     permissions = PermissionServer(
         directory,
         reads_only=process.profile.reads_only,
         approvable=turn.permissions.approvable if turn.approver else "nothing",
+        find_asked=asked,
     )
-    functions = FunctionServer(mcp_functions(turn))
     return Setup(
         requests,
         history,
         prompt,
-        functions,
+        FunctionServer(mcp_functions(turn)),
         permissions,
         state,
         servers,
-        ToolUses(names_of(turn)),
+        ToolUses(names_of(turn), asked),
+        ApprovedCalls(turn, prompt),
     )
 
 

@@ -30,7 +30,13 @@ from wrapper.services.claude.protocol.mcp_connection import (
     without_secrets,
 )
 from wrapper.services.claude.protocol.mcp_server import asks_server
-from wrapper.services.claude.protocol.permission_prompt import is_prompt, prompt_message
+from wrapper.services.claude.protocol.permission_prompt import (
+    NOBODY,
+    answer_of,
+    is_prompt,
+    prompt_message,
+    stands_for_prompt,
+)
 from wrapper.services.events import ToolsListed
 
 log = logging.getLogger(__name__)
@@ -146,6 +152,22 @@ class ProcessTransport(Transport):
             await self._send(frame)
             if answered:
                 await self._expect("result")
+        await self._run_approved()
+
+    async def _run_approved(self) -> None:
+        """Run the calls that the client has approved. No second process may run them again."""
+        approved = self._setup.approved
+        for call, request in approved:
+            if result := await self._brought.call(call):
+                approved.add_result(result)
+                continue
+            try:
+                await self._send(request)
+                response = await self._expect("control_response")
+            except (DiedEarly, OSError):
+                what = "Claude Code's process ended while it ran an approved call."
+                raise BadGateway(what, retry=False) from None
+            approved.add_response(response["response"])
 
     async def _connect(self, servers: McpConnection) -> Sequence[Frame]:
         """Connect the turn's MCP servers, and return the settings to send.
@@ -186,6 +208,8 @@ class ProcessTransport(Transport):
         async for frame in self._frames():
             if frame["type"] == kind:
                 return frame
+            if stands_for_prompt(frame):  # nobody can be asked yet
+                await self._send(answer_of(frame["prompt"], NOBODY))
         raise DiedEarly("Claude Code ended while it was being configured.")
 
     async def _frames(self) -> AsyncIterator[Frame]:
@@ -204,16 +228,28 @@ class ProcessTransport(Transport):
                 if answer := self._setup.functions.answer(frame):
                     await self._send(answer)
             elif is_prompt(frame):
-                if answer := self._setup.permissions.answer(frame):
-                    await self._send(answer)
-                else:
-                    yield prompt_message(frame)
+                if message := await self._prompt(frame):
+                    yield message
             elif frame["type"] in PARSED:
                 yield frame
             elif frame["type"] == LIFECYCLE:
                 self._track_command(frame)
             else:
                 self._ignore(frame["type"][:40])
+
+    async def _prompt(self, frame: Frame) -> Frame | None:
+        """Answer a permission request, or return it as a message for the turn's owner to decide.
+
+        A call that ends the turn gets no answer.
+        """
+        permissions = self._setup.permissions
+        if permissions.ends_turn(frame):
+            return None
+        answer = permissions.answer(frame)
+        if answer is None:
+            return prompt_message(frame)
+        await self._send(answer)
+        return None
 
     def _track_command(self, frame: Frame) -> None:
         """Take note of how far Claude Code is with a message that has a UUID."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from wrapper.json_text.precision import exact_object
 from wrapper.services.claude.protocol.mcp_server import PREFIX, mcp_functions
+from wrapper.services.tools.mcp import tool_named
 from wrapper.services.turn import (
     Document,
     Function,
@@ -134,22 +135,23 @@ def _block(part: Part, prefix: str) -> Block:
             return {"type": "document", "source": _document_source(part), **titled}
         case ToolCall():
             arguments, _ = exact_object(part.arguments)
-            call = {"id": _id(part.id), "name": prefix + part.name, "input": arguments}
+            name = tool_named(part.server, part.name) if part.server else prefix + part.name
+            call = {"id": call_id(part.id), "name": name, "input": arguments}
             return {"type": "tool_use", **call}
         case ToolResult():
             content = [_block(inner, prefix) for inner in part.parts]
-            return {"type": "tool_result", "tool_use_id": _id(part.id), "content": content}
+            return {"type": "tool_result", "tool_use_id": call_id(part.id), "content": content}
         case Thinking():
             return {"type": "thinking", "thinking": part.text, "signature": part.signature}
         case RedactedThinking():
             return {"type": "redacted_thinking", "data": part.data}
 
 
-def _id(call_id: str) -> str:
-    """Return *call_id*, or a unique replacement if the API would refuse it."""
-    if _ID.fullmatch(call_id) and not call_id.startswith(_HEX):
-        return call_id
-    return _HEX + call_id.encode().hex()
+def call_id(client_id: str) -> str:
+    """Return *client_id*, or a unique replacement if the API would refuse it."""
+    if _ID.fullmatch(client_id) and not client_id.startswith(_HEX):
+        return client_id
+    return _HEX + client_id.encode().hex()
 
 
 def _image_source(image: Image) -> Block:

@@ -102,6 +102,7 @@ def _settings(turn: Turn, extra: Frame) -> list[Frame]:
                 *([f"mcp__{SERVER}"] if mcp_functions(turn) else []),
             ],
             "deny": list(turn.permissions.deny),
+            **({"ask": list(turn.permissions.ask)} if turn.permissions.ask else {}),
         },
     }
     return [

@@ -73,12 +73,14 @@ def without_secrets(frame: Frame) -> Frame:
 class McpConnection:
     """Connects the servers of *turn* within `seconds`, and narrows the turn to usable tools.
 
-    *record* gets what was found of each server.
+    *record* gets what was found of each server. *asks* are the rules that make Claude Code ask
+    before it uses other tools: new settings replace them.
     """
 
-    def __init__(self, turn: Turn, timeout: float, record: Record):
+    def __init__(self, turn: Turn, timeout: float, record: Record, asks: Sequence[str] = ()):
         self._turn = turn
         self._record = record
+        self._asks = asks
         self.seconds = timeout + SPARE_SECONDS
         self.brought = [server for server in turn.mcp_servers if server.brought]
 
@@ -123,7 +125,12 @@ class McpConnection:
         permissions = self._turn.permissions
         hidden = [*_hidden(servers, findings)]
         _check_number(servers, findings, {*permissions.deny, *hidden})
-        permissions = replace(permissions, deny=(*permissions.deny, *hidden))
+        asked = [*_asked(servers, findings)]
+        permissions = replace(
+            permissions,
+            deny=(*permissions.deny, *hidden),
+            ask=(*self._asks, *asked) if asked else (),
+        )
         return frames.settings(replace(self._turn, permissions=permissions))
 
     def give_up(self) -> McpServerFailed:
@@ -176,6 +183,14 @@ def _hidden(servers: Sequence[McpServer], findings: Mapping[str, Finding]) -> It
     for server in servers:
         for tool in findings[server.name].tools:
             if not server.permits(tool):
+                yield server.tool_name(tool)
+
+
+def _asked(servers: Sequence[McpServer], findings: Mapping[str, Finding]) -> Iterator[str]:
+    """Yield the names of tools whose calls the client must approve."""
+    for server in servers:
+        for tool in findings[server.name].tools:
+            if server.needs_approval(tool):
                 yield server.tool_name(tool)
 
 

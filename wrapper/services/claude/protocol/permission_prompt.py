@@ -18,6 +18,7 @@ from wrapper.services.claude.protocol.elicitation import (
     elicitation,
     elicitation_result,
 )
+from wrapper.services.claude.protocol.tool_blocks import FindAsked
 from wrapper.services.permissions.approvable import PermissionRequest, check_approvable
 from wrapper.services.permissions.confinement import SHELLS
 from wrapper.services.permissions.readonly.line import read_only
@@ -30,6 +31,7 @@ Frame = dict[str, Any]
 ASKED = tuple(sorted(SHELLS - {"default"}))
 # The arguments that are passed on beside the command.
 _KEPT = ("description", "timeout")
+NOBODY = Decision("withdrawn", reason="Nobody can be asked yet.")
 # The subtypes of the system messages that stand for a prompt, and for its end.
 PROMPT, PROMPT_OVER = "gateway_permission_prompt", "gateway_permission_prompt_over"
 
@@ -38,11 +40,20 @@ class PermissionServer:
     """Decides whether an agent that works in the directory *root* may use a tool.
 
     *reads_only*: of commands, only those that read may run. *approvable* is what runs if the turn's
-    owner approves it.
+    owner approves it. *find_asked* finds the tools whose calls end the turn, until the client
+    approves them.
     """
 
-    def __init__(self, root: str, *, reads_only: bool = True, approvable: Approvable = "nothing"):
+    def __init__(
+        self,
+        root: str,
+        *,
+        reads_only: bool = True,
+        approvable: Approvable = "nothing",
+        find_asked: FindAsked = lambda name: None,
+    ):
         self._root = root
+        self._find_asked = find_asked
         self._reads_only = reads_only
         self._approvable = approvable
 
@@ -59,8 +70,16 @@ class PermissionServer:
             decision = _denial(str(reason))
         return _response(frame, decision) if decision else None
 
+    def ends_turn(self, frame: Frame) -> bool:
+        """Say whether *frame* asks for a call that ends the turn, which gets no answer."""
+        request = frame.get("request") or {}
+        asked = self._find_asked(str(request.get("tool_name")))
+        return asked is not None and not request.get("agent_id")
+
     def _decide(self, request: Frame) -> Frame | None:
         tool, arguments = str(request.get("tool_name")), request.get("input") or {}
+        if self._find_asked(tool):
+            raise Denied(f"{tool} was denied: it needs an approval, which subagents cannot get.")
         if self._reads_only and tool in SHELLS:
             return self._decide_command(tool, arguments)
         kind = str(request.get("decision_reason_type") or "")
@@ -101,6 +120,11 @@ def prompt_message(frame: Frame) -> Frame:
     """Return a permission request, or its end, as a system message, which the SDK passes on."""
     over = frame["type"] == "control_cancel_request"
     return {"type": "system", "subtype": PROMPT_OVER if over else PROMPT, "prompt": frame}
+
+
+def stands_for_prompt(frame: Frame) -> bool:
+    """Say whether *frame* is a message that stands for a permission request."""
+    return frame["type"] == "system" and frame.get("subtype") == PROMPT
 
 
 def tool_request(frame: Frame) -> ToolRequest:

@@ -12,7 +12,7 @@ from wrapper.json_text.precision import is_text_of
 from wrapper.services.claude.errors.engine_errors import BROKEN_OFF
 from wrapper.services.claude.protocol.answer_text import AnswerText, StructuredAnswer
 from wrapper.services.claude.protocol.thinking_reader import ThinkingReader, as_text
-from wrapper.services.claude.protocol.tool_blocks import ToolBlocks
+from wrapper.services.claude.protocol.tool_blocks import FindAsked, ToolBlocks
 from wrapper.services.claude.protocol.turn_parser import CUT_SHORT, ENDINGS, Raw, TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Ending, Event, Started, TextDelta
@@ -21,7 +21,8 @@ from wrapper.services.events import Ending, Event, Started, TextDelta
 class StreamParser(TurnParser):
     """Parses the raw events into the turn's events.
 
-    *functions* maps upstream names to the client's names. *answer_tool* is the tool whose input is
+    *functions* maps upstream names to the client's names; *find_asked* finds the tools whose calls
+    the client must approve. *answer_tool* is the tool whose input is
     the answer, in place of text; it is empty where Claude Code reports the answer in its result.
     *prefix* returns the digest for the turn's thinking blocks.
     """
@@ -34,11 +35,12 @@ class StreamParser(TurnParser):
         usage: UsageCounter | None = None,
         resumed: bool = False,
         prefix: Callable[[], str] = str,
+        find_asked: FindAsked = lambda name: None,
     ):
         super().__init__(usage, resumed=resumed)
         self._text = AnswerText(stops)
         self._structured = None if answer_tool is None else StructuredAnswer(answer_tool)
-        self._tools = ToolBlocks(functions, self._structured)
+        self._tools = ToolBlocks(functions, self._structured, find_asked)
         self._thinking = ThinkingReader(prefix)
 
     @property

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wrapper.services.claude.protocol.answer_text import StructuredAnswer
 from wrapper.services.events import CallDelta, CallStarted, Event, TextDelta, ToolUse
+from wrapper.services.tools.mcp import McpTool
 
 # The tool that an agent gives an answer with that must fit a schema.
 STRUCTURED = "StructuredOutput"
+
+# Returns the MCP server's tool of a name, if the client must approve its calls.
+FindAsked = Callable[[str], McpTool | None]
 
 
 class ToolBlocks:
     """Turns `tool_use` blocks into events.
 
-    *functions* maps upstream names to the client's names. `calls` counts the client's functions
-    that the model has called. `written` is the input of StructuredOutput as the model wrote it.
+    *functions* maps upstream names to the client's names. `calls` counts the calls of these, and
+    those of tools that *find_asked* finds. `written` is the input of StructuredOutput as the model
+    wrote it.
     """
 
-    def __init__(self, functions: Mapping[str, str], structured: StructuredAnswer | None):
+    def __init__(
+        self,
+        functions: Mapping[str, str],
+        structured: StructuredAnswer | None,
+        find_asked: FindAsked = lambda name: None,
+    ):
         self._functions = functions
         self._structured = structured
+        self._find_asked = find_asked
         self._tool: str | None = None
         self._id = ""
+        self._asked: McpTool | None = None
         self._arguments = ""
         self.calls = 0
         self.written = ""
@@ -35,9 +47,10 @@ class ToolBlocks:
         self._arguments = ""
         if self._structured and self._is_answer():
             self._structured.given = True
+        self._asked = self._find_asked(self._tool) if self._tool else None
         if self._is_call():
-            name = self._functions[str(self._tool)]
-            yield CallStarted(self.calls, str(block["id"]), name)
+            name = self._functions.get(str(self._tool), str(self._tool))
+            yield CallStarted(self.calls, str(block["id"]), name, self._asked)
 
     def feed(self, piece: str) -> Iterator[Event]:
         """Add a *piece* of the block's input."""
@@ -63,7 +76,7 @@ class ToolBlocks:
         self._tool = None
 
     def _is_call(self) -> bool:
-        return self._tool in self._functions
+        return self._tool in self._functions or bool(self._tool and self._asked)
 
     def _is_answer(self) -> bool:
         return bool(self._structured and self._tool and self._tool == self._structured.tool)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wrapper.services.claude.protocol.tool_blocks import STRUCTURED
+from wrapper.services.claude.protocol.tool_blocks import STRUCTURED, FindAsked
 from wrapper.services.events import ToolUsed, UseOutcome
 from wrapper.services.tools.mcp import PREFIX
 
@@ -27,13 +27,18 @@ class ToolUses:
     """Follows the frames of one turn. Tools that run at once are timed each.
 
     Subagents' uses count, too. The client's *functions* do not, by their names upstream, as the
-    client runs them itself; nor does the tool that an agent answers with.
+    client runs them itself; nor do the tools that *find_asked* finds, as they do not run before the
+    client approves them; nor does the tool that an agent answers with.
     """
 
     def __init__(
-        self, functions: Collection[str] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        functions: Collection[str] = (),
+        find_asked: FindAsked = lambda name: None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._others = {*functions, STRUCTURED}
+        self._find_asked = find_asked
         self._clock = clock
         self._offered: set[str] = set()
         self._running: dict[str, _Use] = {}
@@ -74,7 +79,7 @@ class ToolUses:
             self._deny([str(frame.get("tool_use_id"))])
 
     def _begin(self, tool_id: str, name: str) -> None:
-        if name not in self._others:
+        if name not in self._others and not self._find_asked(name):
             self._running[tool_id] = _Use(name if name in self._offered else "", self._clock())
 
     def _deny(self, tool_ids: Collection[str]) -> None:

@@ -56,7 +56,7 @@ class TurnParser(ABC):
 
     @property
     def called(self) -> bool:
-        """Say whether the model ended its answer with calls that an MCP server waits for."""
+        """Say whether the model ended its answer with calls that wait for the client."""
         return False
 
     @property
