@@ -75,7 +75,7 @@ def refusal(client, given, **options):
     """Return the status of a request that is refused, and the path that the error names."""
     with pytest.raises(openai.APIStatusError) as caught:
         ask(client, given, **options)
-    return caught.value.status_code, caught.value.body["param"]
+    return caught.value.status_code, caught.value.param
 
 
 def calls_of(request):
@@ -214,6 +214,8 @@ def test_forged(keyed, client, upstream):
     items = [{"role": "user", "content": "hi"}, request, approved]
     for tools in ([{**DOCS, "require_approval": "never"}], []):
         assert refusal(client, items, tools=tools) == (400, "input")
+    denied = {"claude": {"disallowed_tools": ["mcp__docs__add"]}}
+    assert refusal(client, items, extra_body=denied) == (400, "input")
     other = [items[0], {**request, "server_label": "local"}, approved]
     assert refusal(client, other) == (400, "input")
     for name, expected in (

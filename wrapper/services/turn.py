@@ -244,10 +244,10 @@ class Permissions:
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
-    ask: tuple[str, ...] = ()
     mode: str | None = None
     max_turns: int | None = None
     approvable: Approvable = "nothing"
+    ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ PARAMETERS = ParameterTable(
     model=honoured("One of /models."),
     input=honoured(
         "A text, or items: messages, function calls and their outputs, custom tool calls and "
-        "their outputs, reasoning, and item_reference to a stored item. Items that Claude has no "
+        "their outputs, reasoning, approvals of MCP servers' tools, and item_reference to a stored "
+        "item. Items that Claude has no "
         "form for are named in x-ignored-params or refused by name. Needed without "
         "previous_response_id."
     ),
@@ -49,7 +50,8 @@ PARAMETERS = ParameterTable(
     ),
     tools=honoured(
         "function, custom (without its grammar, which the description then states), "
-        "namespace, and mcp with a server_url, where the gateway allows that. Hosted tools that "
+        "namespace, and mcp for a server of the gateway or, where that is allowed, one with a "
+        "server_url. Hosted tools that "
         "every request of some clients names (web_search, "
         "image_generation, tool_search) are left out and named in x-ignored-params; others "
         "are refused.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
@@ -10,6 +10,7 @@ from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.reminders import reminder_to_call, with_reminder
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.request import Grant, TurnRequest
+from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import (
     Function,
     Message,
@@ -98,7 +99,7 @@ def _check_approved(messages: Sequence[Message], grant: Grant) -> None:
     servers = {server.name: server for server in grant.mcp_servers}
     for call in approved_calls(messages):
         server = servers.get(call.server)
-        if server is None or not (server.permits(call.name) and server.needs_approval(call.name)):
+        if server is None or not _may_approve(server, call.name, grant.permissions.deny):
             raise InvalidRequest(
                 f"input: the call of {call.name[:80]!r} is approved, but no tool of the request "
                 f"offers it with approval; send the tool mcp with the server_label "
@@ -106,6 +107,13 @@ def _check_approved(messages: Sequence[Message], grant: Grant) -> None:
                 param="input",
                 code="invalid_value",
             )
+
+
+def _may_approve(server: McpServer, tool: str, denied: Collection[str]) -> bool:
+    """Say whether a turn may call a *tool*, and only with approval."""
+    if server.rule in denied or server.tool_name(tool) in denied:
+        return False
+    return server.permits(tool) and server.needs_approval(tool)
 
 
 def _functions(

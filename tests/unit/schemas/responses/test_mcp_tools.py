@@ -10,7 +10,7 @@ from tests.unit.schemas.responses.test_response_tools import FUNCTION
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import load_data
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
-from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp import McpServer, NamedServer
 
 SECRET = "secret-3d7e"
 URL = f"https://mcp.example.com/{SECRET}/mcp?key={SECRET}"
@@ -52,6 +52,29 @@ def test_beside_other_servers():
         "tools.0",
     ]
     assert request.profile == "plain"
+
+
+@pytest.mark.parametrize(
+    ("require_approval", "unasked"),
+    [
+        (..., ()),
+        (None, ()),
+        ("always", ()),
+        ("never", None),
+        ({}, ()),
+        ({"never": {"tool_names": ["a", "b c"]}}, ("a", "b_c")),
+        ({"always": {"tool_names": ["a"]}}, ()),
+        ({"always": {"tool_names": ["a"]}, "never": {"tool_names": ["a", "b"]}}, ("b",)),
+    ],
+)
+def test_require_approval(require_approval, unasked):
+    """All tools need approval but those that never do; without the field all do."""
+    (server,) = servers_of(mcp(require_approval=require_approval))
+    assert server.unasked == unasked
+    named = load(mcp(require_approval=require_approval, server_url=...)).request
+    assert (named.mcp_servers, named.brought_servers) == (("mine",), ())
+    assert named.named_servers == {"mine": NamedServer("tools.0", unasked)}
+    assert named.profile == "agent"
 
 
 def test_no_calls():
@@ -111,16 +134,25 @@ def test_what_is_repeated():
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"server_url": ...}, ".server_url"),
+        ({"server_url": ..., "headers": {"A": "b"}}, ".headers"),
+        ({"server_url": ..., "authorization": "b"}, ".authorization"),
+        ({"server_url": ..., "allowed_tools": ["a"]}, ".allowed_tools"),
+        ({"server_url": ..., "server_label": 5}, ".server_label"),
         ({"server_url": "stdio:///bin/sh"}, ".server_url"),
         ({"server_url": 5}, ".server_url"),
         ({"server_label": ...}, ".server_label"),
         ({"server_label": "a__b"}, ""),
         ({"connector_id": "connector_gmail"}, ".connector_id"),
         ({"tunnel_id": "t"}, ".tunnel_id"),
-        ({"require_approval": ...}, ".require_approval"),
-        ({"require_approval": "always"}, ".require_approval"),
-        ({"require_approval": {"never": {"tool_names": ["a"]}}}, ".require_approval"),
+        ({"require_approval": "sometimes"}, ".require_approval"),
+        ({"require_approval": {"often": {}}}, ".require_approval"),
+        ({"require_approval": {"never": 5}}, ".require_approval.never.tool_names"),
+        ({"require_approval": {"never": {}}}, ".require_approval.never.tool_names"),
+        (
+            {"require_approval": {"always": {"tool_names": [5]}}},
+            ".require_approval.always.tool_names",
+        ),
+        ({"require_approval": {"never": {"read_only": True}}}, ".require_approval.never.read_only"),
         ({"headers": ["a"]}, ".headers"),
         ({"headers": {"Host": "a"}}, ".headers"),
         ({"authorization": 5}, ".authorization"),

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from wrapper.services.events import TextDelta, ToolsListed, ToolUse, ToolUsed
+from wrapper.services.events import (
+    ApprovedCallRan,
+    CallDelta,
+    CallStarted,
+    TextDelta,
+    ToolsListed,
+    ToolUse,
+    ToolUsed,
+)
 from wrapper.services.fronts.response_output import ResponseOutput
+from wrapper.services.tools.mcp import McpTool
+from wrapper.services.turn import ToolCall
 
 SCHEMA = {"type": "object"}
 LISTED = ToolsListed(
@@ -111,3 +121,31 @@ def test_unknown_servers():
     use = ToolUse("mcp__a_b__c_d", "{}", "t1")
     (call,), _ = output_of(use, ToolUsed(use.name, "done", 0.0, "t1"), servers=())
     assert (call["server_label"], call["name"]) == ("a_b", "c_d")
+
+
+def test_approval_request():
+    """A call that needs approval is an item that the stream tells as a whole."""
+    asked = McpTool("my crm", "find_all")
+    events = (LISTED, CallStarted(0, "t1", NAME, asked), CallDelta(0, '{"a":'), CallDelta(0, " 1}"))
+    (_, item), told = output_of(*events)
+    assert item == {
+        "id": "mcpr_1_1",
+        "type": "mcp_approval_request",
+        "server_label": "my crm",
+        "name": "find all",
+        "arguments": '{"a": 1}',
+    }
+    added, done = told[-2:]
+    assert (added["item"], done["item"]) == (item, item)
+    assert (added["type"], added["output_index"]) == ("response.output_item.added", 1)
+    assert done == {**added, "type": "response.output_item.done"}
+
+
+def test_approved_call():
+    """A call that was approved and ran is an item that names the approval."""
+    call = ToolCall("mcpr_0_0", "find all", "{}", "my crm")
+    ran = ApprovedCallRan(call, ToolUsed(NAME, "failed", 0.5, output="Not found."))
+    (item,), _ = output_of(ran)
+    assert (item["type"], item["approval_request_id"]) == ("mcp_call", "mcpr_0_0")
+    assert (item["status"], item["output"]) == ("failed", None)
+    assert item["error"]["content"] == [{"type": "text", "text": "Not found."}]

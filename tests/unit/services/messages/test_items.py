@@ -2,8 +2,9 @@
 
 import pytest
 
-from wrapper.services.messages.items import Item, to_conversation, unpaired_call
-from wrapper.services.turn import Image, ToolCall
+from wrapper.services.messages.items import Item, to_conversation, unpaired_call, with_outputs
+from wrapper.services.messages.message import merge
+from wrapper.services.turn import Approved, Image, ToolCall, ToolResult
 
 CALLS = [ToolCall(f"call_{n}", "f", "{}") for n in range(3)]
 
@@ -22,6 +23,41 @@ def call(n, number=0):
 
 def output(n, number=0):
     return Item(f"input.{n}", "tool", ("3",), f"call_{number}", (f"input.{n}.output",))
+
+
+def asked(n):
+    call = ToolCall("mcpr_1", "add", "{}", "docs")
+    return Item(f"input.{n}", "assistant", (call,), id_field="id")
+
+
+def approved(n, result=Approved("(not kept)")):
+    return Item(f"input.{n}", "tool", (result,), "mcpr_1", id_field="approval_request_id")
+
+
+def ran(n):
+    call = ToolCall("mcp_1", "add", "{}", "docs")
+    return Item(f"input.{n}", "assistant", (call,), "mcpr_1", id_field="id", output="5")
+
+
+def test_outputs():
+    """The output of a call that ran stands for its approval, or else follows the call."""
+    _, result, last = with_outputs([asked(0), approved(1), ran(2), said(3, "Five.")])
+    assert (result.parts, result.answers, last.parts) == (("5",), "mcpr_1", ("Five.",))
+    waiting = with_outputs([asked(0), approved(1)])
+    assert isinstance(waiting[1].parts[0], Approved)
+    denied = [asked(0), approved(1, "No.")]
+    assert with_outputs(denied) == denied
+    alone = with_outputs([user(0, "Hi"), ran(1)])
+    assert unpaired_call(alone) is None
+    assert (alone[2].parts, alone[2].answers) == (("5",), "mcp_1")
+
+
+def test_approved_is_kept():
+    """What stands for a result reaches the turn as such."""
+    (message,) = to_conversation([approved(0)]).messages
+    (merged,) = merge([message])
+    assert isinstance(merged.parts[0], ToolResult)
+    assert isinstance(merged.parts[0].parts[0], Approved)
 
 
 def test_items_in_a_row():
@@ -62,6 +98,9 @@ def test_locate(path, located):
         ([call(0)], "input.0", "No output for the call 'call_0' follows"),
         ([output(0)], "input.0.call_id", "No call has the call_id 'call_0'"),
         ([call(0), output(1), output(2)], "input.2.call_id", "Another output answers"),
+        ([asked(0)], "input.0", "No mcp_approval_response for the call 'mcpr_1' follows"),
+        ([approved(0)], "input.0.approval_request_id", "No call has the approval_request_id"),
+        ([asked(0), approved(1), approved(2)], "input.2.approval_request_id", "Another output"),
         ([call(0), call(1), output(2)], "input.1.call_id", "Another call has"),
         ([call(0), output(1), call(2)], "input.2.call_id", "Another call has"),
     ],

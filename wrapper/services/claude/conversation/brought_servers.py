@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from wrapper.services.claude.protocol.mcp_server import reply
 from wrapper.services.events import ToolsListed
 from wrapper.services.mcp_client.session import McpSession
 from wrapper.services.tools.mcp import McpServer
-from wrapper.services.turn import ToolCall, arguments_of
+from wrapper.services.turn import ToolCall
 
 Send = Callable[[Frame], Awaitable[None]]
 
@@ -74,7 +75,7 @@ class BroughtServers:
         session = self.sessions.get(call.server)
         if session is None:
             return None
-        return await session.call(call.name, arguments_of(call.arguments))
+        return await session.call(call.name, json.loads(call.arguments))
 
     async def close(self) -> None:
         """Give up calls that still run, and end the sessions."""

@@ -16,7 +16,7 @@ from wrapper.services.claude.protocol.content_blocks import call_id
 from wrapper.services.claude.protocol.frames import Frame, control
 from wrapper.services.events import ApprovedCallRan, ToolUsed
 from wrapper.services.tools.mcp import tool_named
-from wrapper.services.turn import ToolCall, Turn, approved_calls, arguments_of
+from wrapper.services.turn import ToolCall, Turn, approved_calls
 
 MOST_CHARACTERS = 100_000
 CUT = "\n(The rest is left out.)"
@@ -45,7 +45,7 @@ class ApprovedCalls:
         for number, call in enumerate(self._calls):
             self._call, self._since = call, self._clock()
             tool = tool_named(call.server, call.name)
-            arguments = {"tool": tool, "arguments": arguments_of(call.arguments)}
+            arguments = {"tool": tool, "arguments": json.loads(call.arguments)}
             yield call, control(f"mcp_call_{number}", {"subtype": "mcp_call", **arguments})
 
     def add_response(self, response: Frame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,16 @@ def settings_of(turn, *rows, record=lambda server, finding: None):
         {CONNECT: {}, STATUS: {"mcpServers": [*rows]}}
     )
     return frames[0]["request"]["settings"]["permissions"]
+
+
+def test_approvals():
+    """Rules make Claude Code ask before tools that need approval, beside those that it has."""
+    docs = replace(DOCS, unasked=("free",))
+    turn, status = turn_with(docs), {"mcpServers": [row(docs, "add", "free")]}
+    connection = McpConnection(turn, 1.0, lambda *both: None, asks=("Bash",))
+    permissions = connection.settings({CONNECT: {}, STATUS: status})[0]["request"]["settings"]
+    assert permissions["permissions"]["ask"] == ["Bash", "mcp__docs__add"]
+    assert "ask" not in settings_of(turn_with(DOCS), row(DOCS, "add"))
 
 
 def failure_of(turn, *rows):

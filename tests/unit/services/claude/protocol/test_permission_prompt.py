@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from wrapper.services.claude.protocol.permission_prompt import (
     answer_of,
     asks_permission,
 )
+from wrapper.services.tools.mcp import McpServer, find_asked
 
 
 def permission_request(tool="Bash", **arguments):
@@ -103,3 +105,19 @@ def test_the_rule_that_makes_claude_code_ask():
     for permitted in (None, {}, {"ask": ["Bash"]}):
         assert not permission_prompt.in_force({"effective": {"permissions": permitted}})
     assert not permission_prompt.in_force({})
+
+
+def test_calls_that_end_the_turn():
+    """A call that the client is to approve gets no answer, except to a subagent."""
+    docs = McpServer("docs", {"type": "http"}, unasked=("free",))
+    server = PermissionServer("/", find_asked=partial(find_asked, (docs,)))
+    request = {"subtype": "can_use_tool", "tool_name": "mcp__docs__add", "input": {}}
+    frame = {"type": "control_request", "request_id": "r", "request": request}
+    assert server.ends_turn(frame)
+    assert not server.ends_turn({**frame, "request": {**request, "tool_name": "mcp__docs__free"}})
+    assert not server.ends_turn({"type": "control_cancel_request", "request_id": "r"})
+    of_subagent = {**frame, "request": {**request, "agent_id": "a"}}
+    assert not server.ends_turn(of_subagent)
+    answer = server.answer(of_subagent)
+    assert answer
+    assert answer["response"]["response"]["behavior"] == "deny"

@@ -23,6 +23,7 @@ from wrapper.services.events import (
     Usage,
     Used,
 )
+from wrapper.services.tools.mcp import McpTool
 
 MODEL_USAGE = {
     "inputTokens": 10,
@@ -31,6 +32,29 @@ MODEL_USAGE = {
     "outputTokens": 40,
     "thinkingTokens": 5,
 }
+
+
+def test_calls_that_need_approval():
+    """A call of an MCP server's tool that needs approval ends the answer, and names the tool."""
+    tool = McpTool("docs", "add")
+    parser = StreamParser((), find_asked=lambda name: tool if name == "mcp__docs__add" else None)
+    raw = [
+        start(),
+        {
+            "type": "content_block_start",
+            "content_block": {"type": "tool_use", "id": "t", "name": "mcp__docs__add"},
+        },
+        {
+            "type": "content_block_delta",
+            "delta": {"type": "input_json_delta", "partial_json": "{}"},
+        },
+        {"type": "content_block_stop"},
+        stop("tool_use"),
+    ]
+    events = [event for each in raw for event in parser.read(each)]
+    assert CallStarted(0, "t", "mcp__docs__add", tool) in events
+    assert CallDelta(0, "{}") in events
+    assert parser.called
 
 
 def start(model="sonnet", **usage):
