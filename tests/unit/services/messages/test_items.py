@@ -30,7 +30,10 @@ def asked(n):
     return Item(f"input.{n}", "assistant", (call,), id_field="id")
 
 
-def approved(n, result=Approved("(not kept)")):
+STANDS_FOR = Approved("(not kept)")
+
+
+def approved(n, result=STANDS_FOR):
     return Item(f"input.{n}", "tool", (result,), "mcpr_1", id_field="approval_request_id")
 
 
