@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((message["method"], dict(self.headers)))
-        kind = self.path.strip("/")
+        kind = self.path.partition("?")[0].strip("/")
         if kind in _FAULTS:
             _FAULTS[kind](self)
         elif "id" not in message:

@@ -42,6 +42,7 @@ class McpSession:
         self.instructions = ""
         self._seconds = self._call_seconds = 0.0
         self._transport = CheckedTransport(server)
+        self._opening = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._session: ClientSession | None = None
@@ -55,6 +56,12 @@ class McpSession:
         await self._open()
 
     async def _open(self) -> None:
+        """Connect, unless the server is connected."""
+        async with self._opening:
+            if self._task is None or self._task.done():
+                await self._begin()
+
+    async def _begin(self) -> None:
         self._transport = CheckedTransport(self.server)
         ready = asyncio.Event()
         self._task = task = asyncio.create_task(self._serve(ready))
@@ -72,17 +79,16 @@ class McpSession:
         """Return the result of calling *tool*. What goes wrong is a result for the model, too."""
         try:
             async with asyncio.timeout(self._call_seconds):
-                if self._task is None or self._task.done():
-                    await self._open()
+                await self._open()
                 return await self._call(tool, arguments)
         except TimeoutError:
             return self._error("it did not answer in time (MCP_TOOL_TIMEOUT)")
         except McpError as error:
-            return _result(error.error.message[:LONGEST_ERROR])
+            return failed_result(error.error.message[:LONGEST_ERROR])
         except ValidationError:
             return self._error(NOT_UNDERSTOOD)
         except McpServerFailed as error:
-            return _result(error.message)
+            return failed_result(error.message)
 
     async def close(self) -> None:
         """End the session, without waiting long for the server."""
@@ -176,11 +182,12 @@ class McpSession:
                 return result
         finally:
             calling.cancel()
-            await asyncio.wait({calling})
+            # An error that nobody asks for would be logged, with what the server says.
+            await asyncio.gather(calling, return_exceptions=True)
         return self._error("it ended, or closed the connection")
 
     def _error(self, failure: str) -> Json:
-        return _result(self._failure(failure).message)
+        return failed_result(self._failure(failure).message)
 
     def _failure(self, failure: str) -> McpServerFailed:
         """Return the error for *failure*, or for what the transport knows better."""
@@ -194,6 +201,6 @@ def _as_sent(result: types.Result) -> Json:
     return result.model_dump(by_alias=True, exclude_unset=True)
 
 
-def _result(text: str) -> Json:
+def failed_result(text: str) -> Json:
     """Return the result of a call that failed."""
     return {"content": [{"type": "text", "text": text}], "isError": True}

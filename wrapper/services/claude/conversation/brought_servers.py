@@ -11,7 +11,7 @@ from wrapper.json_text import Json
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.mcp_server import reply
 from wrapper.services.events import ToolsListed
-from wrapper.services.mcp_client.session import McpSession
+from wrapper.services.mcp_client.session import McpSession, failed_result
 from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import ToolCall
 
@@ -65,7 +65,7 @@ class BroughtServers:
         if message.get("method") == "tools/call" and len(self._calls) < MOST_CALLS:
             task = asyncio.create_task(self._call(session, frame))
             self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
+            task.add_done_callback(self._end_call)
         else:
             await self._send(reply(frame, _result_of(session, message)))
         return True
@@ -86,12 +86,19 @@ class BroughtServers:
         await asyncio.gather(*self._calls, return_exceptions=True)
         await asyncio.gather(*(session.close() for session in self.sessions.values()))
 
+    def _end_call(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # the process is gone, as whoever reads from it learns
+
     async def _call(self, session: McpSession, frame: Frame) -> None:
         params = frame["request"]["message"].get("params") or {}
-        arguments = params.get("arguments")
-        result = await session.call(
-            str(params.get("name")), arguments if isinstance(arguments, dict) else {}
-        )
+        name, arguments = str(params.get("name")), params.get("arguments")
+        if session.server.permits(name):
+            given = arguments if isinstance(arguments, dict) else {}
+            result = await session.call(name, given)
+        else:
+            result = failed_result(f"The tool {name[:80]!r} may not be used.")
         await self._send(reply(frame, result))
 
 
@@ -116,6 +123,6 @@ def _result_of(session: McpSession, message: Frame) -> dict[str, Any]:
         case "tools/list":
             return {"tools": _usable(session)}
         case "tools/call":
-            return {"content": [{"type": "text", "text": "too many calls"}], "isError": True}
+            return failed_result("There are too many calls at once.")
         case _:
             return {}
