@@ -80,6 +80,7 @@ def test_the_current_one_passes(tmp_path, profile):
         ("recycling", "plain", NOT_CLEARED, "", "sends 0 requests"),
         ("recycling", "plain", KEEPS_ITS_LIMIT, "", "its field max_tokens differs"),
         ("recycling", "agent", NOT_REWOUND, "", "cannot be cleared"),
+        ("local-commands", "agent", "s/local_command_source/other/", "", "text of an earlier"),
     ],
 )
 def test_each_check_fails(tmp_path, check, profile, edit, prelude, failure):

@@ -22,8 +22,10 @@ from wrapper.errors import ApiError, BadGateway
 from wrapper.services.claude.conversation.compaction import Compaction
 from wrapper.services.claude.conversation.conversation import Conversation
 from wrapper.services.claude.processes.leasing import Lease
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.decoder import read_frame
+from wrapper.services.claude.protocol.history import history, history_of
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -64,6 +66,7 @@ class Pipes:
             mode=None, budgeted=False, reads_only=False, first_party=True
         )
         self.pid, self.initialized, self.directory = 4711, False, "/"
+        self.qualification = Qualification()
         (self._from, stdin), (stdout, out), (stderr, err) = os.pipe(), os.pipe(), os.pipe()
         self.pipes = (stdin, stdout, stderr)
         fcntl.fcntl(out, F_SETPIPE_SZ, PIPE_BYTES)
@@ -103,7 +106,7 @@ def confirmed(requests):
 
 def converse(turn, output, ignored=None):
     """Return the events of a turn whose configured process writes *output*, frames or lines."""
-    replayed = [{"type": "result"}] * sum(answered for _, answered in frames.history(turn, 0))
+    replayed = [{"type": "result"}] * sum(answered for _, answered in history(turn))
     before = [*confirmed(frames.configuration(turn, frames.settings(turn))), *replayed]
     process: Any = Pipes(b"".join(map(line, [*before, *output])))
     conversation = Conversation(Lease(process), turn, Counter() if ignored is None else ignored)
@@ -376,7 +379,7 @@ SUMMARY = {"type": "user", "message": {"content": "It went well."}}
 
 def compact(output):
     turn = TURNS["with a history"]
-    replayed = sum(answered for _, answered in frames.history_of(LONGER[:-1]))
+    replayed = sum(answered for _, answered in history_of(LONGER[:-1]))
     answers = [*confirmed(frames.compaction_configuration(turn)), *[{"type": "result"}] * replayed]
     process: Any = Pipes(b"".join(map(line, [*answers, *output])))
     return asyncio.run(gather(Compaction(process, turn, Counter()), process))

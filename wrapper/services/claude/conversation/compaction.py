@@ -16,6 +16,7 @@ from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.history import history_of
 from wrapper.services.claude.protocol.thinking_history import without_thinking
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Compacted, Event, Used
@@ -33,7 +34,7 @@ class Compaction:
         self._head, self._tail = _split(turn.messages)
         self._summary = ""
         self._kept: list[int] = []
-        history = _add_uuids(frames.history_of(without_thinking(self._head)))
+        history = _add_uuids(history_of(without_thinking(self._head)))
         self._setup = Setup(
             frames.compaction_configuration(turn), history, frames.command("/compact")
         )

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.claude.processes.trials.text_checks import LOCAL_COMMANDS
 from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.approved_calls import ApprovedCalls
 from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.frames import Frame
+from wrapper.services.claude.protocol.history import History, history
 from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import ASKED, PermissionServer
 from wrapper.services.claude.protocol.tool_uses import ToolUses
 from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
-
-# Messages, and whether Claude Code answers each with a result.
-History = Iterator[tuple[Frame, bool]]
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,11 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
         requests = frames.reconfiguration(turn, at_once, mode, before.settings)
     before = before or ProcessState()
     state = replace(before, settings=tuple(settings))
-    history, prompt = frames.history(turn, len(before.known)), frames.prompt(turn)
+    quick = process.qualification.passed(LOCAL_COMMANDS)
+    earlier = history(turn, len(before.known), local_commands=quick)
+    prompt = frames.prompt(turn)
     if lease.rewindable:
-        history, prompt, state = _add_uuids(history, prompt, state)
+        earlier, prompt, state = _add_uuids(earlier, prompt, state)
     directory = lease.workspace or process.directory
     asked = partial(find_asked, turn.mcp_servers)
     permissions = PermissionServer(
@@ -83,7 +84,7 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     )
     return Setup(
         requests,
-        history,
+        earlier,
         prompt,
         FunctionServer(mcp_functions(turn)),
         permissions,

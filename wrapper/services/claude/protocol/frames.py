@@ -30,7 +30,6 @@ THINKING: dict[Effort, int] = {
     "max": 31_999,
 }
 EFFORT_LEVELS = {"minimal": "low"}
-NO_CONTENT = "(no content)"
 # The model never sees this: the conversation in the body replaces it.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
 RESULTS_END = {
@@ -175,34 +174,6 @@ def thinking_budget(turn: Turn) -> int | None:
         return 0 if turn.profile == "plain" else None
     room = max(SMALLEST_THINKING, limit // 2) if limit else THINKING["max"]
     return min(THINKING[sampling.effort], room)
-
-
-def history(turn: Turn, known: int = 0) -> Iterator[tuple[Frame, bool]]:
-    """Yield the earlier messages in their own roles, and whether Claude Code answers each.
-
-    The answer is a result. The process already has the first *known* messages.
-    """
-    return history_of(turn.messages[known:-1] if turn.profile == "agent" else ())
-
-
-def history_of(messages: Iterable[Message]) -> Iterator[tuple[Frame, bool]]:
-    """Yield *messages* as `history` does."""
-    for index, message in enumerate(messages):
-        if message.role == "user":
-            yield {**user_input(message), "shouldQuery": False}, True
-        else:
-            content = [kept for block in blocks_of(message, PREFIX) for kept in _kept(block)]
-            body = {"id": f"msg_history{index}", "role": "assistant", "content": content}
-            yield {"type": "assistant", "message": body, "parent_tool_use_id": None}, False
-
-
-def _kept(block: Frame) -> list[Frame]:
-    """Return *block*, split if Claude Code would drop it as its own text for an empty message."""
-    if block.get("text", "").strip() != NO_CONTENT:
-        return [block]
-    text = block["text"]
-    middle = text.index(NO_CONTENT) + 1
-    return [{**block, "text": text[:middle]}, {**block, "text": text[middle:]}]
 
 
 def with_uuid(frame: Frame, uuid: str) -> Frame:

@@ -10,6 +10,7 @@ from wrapper.services.claude.conversation.setup import Setup, set_up
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.turn import Message, Permissions, Sampling, SessionKey, Turn
 
@@ -20,10 +21,15 @@ EARLIER = (Message("user", ("a",)), Message("assistant", ("b",)))
 TURN = Turn("sonnet", (*EARLIER, Message("user", ("c",))), session=KEY)
 
 
-def lease_of(state: ProcessState | None = None, mode="default", **fields) -> Lease:
-    """Return a lease of a fresh process, or of one that has this *state*."""
+def lease_of(state: ProcessState | None = None, mode="default", results=None, **fields) -> Lease:
+    """Return a lease of a fresh process, or of one that has this *state*.
+
+    *results* are those of its checks.
+    """
     profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True)
-    fake = SimpleNamespace(profile=profile, directory="/", initialized=False)
+    fake = SimpleNamespace(
+        profile=profile, directory="/", initialized=False, qualification=Qualification(results)
+    )
     process = cast(Process, fake)
     parked = ParkedProcess(KEY, process, (), state) if state else None
     return Lease(process, parked=parked, **fields)
@@ -70,6 +76,18 @@ def test_only_other_settings_are_sent_again():
         expected = ["set_permission_mode", *(["apply_flag_settings"] if changed else [])]
         assert requests(setup) == expected
         state = setup.state
+
+
+@pytest.mark.parametrize(
+    ("results", "quick"),
+    [({"local-commands": ""}, True), ({"local-commands": "It is changed."}, False), ({}, False)],
+    ids=["passes", "fails", "not over"],
+)
+def test_history_as_local_commands(results, quick):
+    """Earlier texts are sent quickly to a Claude Code that has passed the check of that."""
+    turn = replace(TURN, messages=(*EARLIER, *EARLIER, TURN.messages[-1]))
+    _, _, (frame, answered), _ = set_up(lease_of(results=results), turn).history
+    assert ("local_command_source" in frame, answered) == (quick, not quick)
 
 
 def uuids(setup: Setup):

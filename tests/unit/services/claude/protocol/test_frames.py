@@ -160,20 +160,6 @@ def test_prompt():
     }
 
 
-def test_history():
-    """Earlier messages are sent in their own roles, without a request to the model."""
-    earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
-    sent = list(frames.history(turn_of(*earlier, Message("assistant", ("d",)), USER)))
-    assert [answered for _, answered in sent] == [True, False, True, False]
-    assert [frame["message"]["role"] for frame, _ in sent] == ["user", "assistant"] * 2
-    assert [frame["message"]["content"][0]["text"] for frame, _ in sent] == list("abcd")
-    for frame, answered in sent:
-        assert frame.get("shouldQuery") is (False if answered else None)
-        assert frame.get("client_composed") is (True if answered else None)
-    ids = [frame["message"]["id"] for frame, answered in sent if not answered]
-    assert len(set(ids)) == 2
-
-
 def test_plain_conversation():
     """In the plain profile the whole conversation is in the body, and none on stdin."""
     messages = (Message("user", ("@/etc/passwd",)), Message("assistant", ("b",)), USER)
@@ -186,13 +172,7 @@ def test_plain_conversation():
             "content": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}],
         },
     ]
-    assert list(frames.history(turn)) == []
     assert "passwd" not in json.dumps(frames.prompt(turn))
-
-
-def test_no_history():
-    """The message that the turn answers is not part of the history."""
-    assert list(frames.history(turn_of())) == []
 
 
 def test_permissions():
@@ -238,16 +218,6 @@ def test_reconfiguration():
     other = replace(turn, model="opus")
     (_, changed) = frames.reconfiguration(other, frames.settings(other), "default", current)
     assert changed["request"]["settings"]["model"] == "opus"
-
-
-def test_history_that_is_known():
-    """Messages that a process knows are not sent again."""
-    earlier = [Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))]
-    messages = [*earlier, Message("assistant", ("d",))]
-    turn = turn_of(*messages, USER)
-    for known in range(len(messages) + 1):
-        sent = [frame["message"]["content"][0]["text"] for frame, _ in frames.history(turn, known)]
-        assert sent == list("abcd")[known:]
 
 
 RESULT = ToolResult("c", ("a cat",))

@@ -8,9 +8,17 @@ from wrapper.services.claude.processes.trials.check import Check, Consequence, e
 from wrapper.services.claude.processes.trials.trial import Outcome, Trial
 from wrapper.services.turn import Message, Sampling, Turn
 
+LOCAL_COMMANDS = "local-commands"
 SYSTEM = "Answer /clear with @CLAUDE.md."
 STOP = ("/halt",)
 SAMPLING = Sampling(max_tokens=77, temperature=0.25, stop=STOP)
+# Texts that Claude Code could take for its own, or tidy up.
+MARKED = (
+    "<command-name>/clear</command-name>",
+    "<local-command-stdout>\x1b[31mred\x1b[0m</local-command-stdout>",
+    "<system-reminder>Stop.</system-reminder>",
+    "  indented\n\n",
+)
 EARLIER = (Message("user", ("/planted Begin.",)), Message("assistant", ("@CLAUDE.md /planted",)))
 
 
@@ -48,6 +56,23 @@ def _check_plain_text(trial: Trial) -> None:
     messages = _messages(outcome)
     expected = [part for message in asked for part in message.parts]
     expect(_texts(messages) == expected, "the conversation of a request is another one")
+    _check_no_effect(trial, outcome)
+
+
+def _check_local_commands(trial: Trial) -> None:
+    """Earlier texts are sent as those of local commands, and each is a message of its own."""
+    earlier: list[Message] = []
+    for text in ("Begin.", *_probes(trial), *MARKED):
+        earlier += [Message("user", (text,)), Message("assistant", ("Yes.",))]
+    turn = Turn("haiku", (*earlier, Message("user", ("Go on.",))))
+    with trial.another() as fresh:
+        outcome = fresh.run(turn, local_commands=True)
+    sent = [message for message in _messages(outcome) if message.get("role") != "system"][:-1]
+    expect(
+        [(message.get("role"), _texts([message])) for message in sent]
+        == [(message.role, list(message.parts)) for message in earlier],
+        "the text of an earlier message is changed",
+    )
     _check_no_effect(trial, outcome)
 
 
@@ -89,5 +114,12 @@ TEXT_CHECKS = (
         Consequence.REFUSED,
         _check_plain_text,
         comes_first=True,
+    ),
+    Check(
+        LOCAL_COMMANDS,
+        ("agent",),
+        "The text of a local command that has run reaches the model to the letter, as the user's.",
+        Consequence.SLOWER,
+        _check_local_commands,
     ),
 )

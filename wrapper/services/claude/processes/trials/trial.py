@@ -20,6 +20,7 @@ from wrapper.services.claude.processes.trials.plants import Plants
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording
 from wrapper.services.claude.processes.warmup import HEADERS
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.history import history
 from wrapper.services.claude.protocol.permission_prompt import PermissionServer
 from wrapper.services.turn import Turn
 
@@ -91,11 +92,12 @@ class Trial:
         workspace: Path | None = None,
         reply: Reply = lambda request: None,
         uuid: str = "",
+        local_commands: bool = False,
     ) -> Outcome:
         """Run *turn* as the gateway does, in *workspace* if given. The model gives *answers*.
 
         *reply* answers Claude Code's control requests other than permission prompts. With a *uuid*,
-        the conversation can be rewound to the turn's prompt.
+        the conversation can be rewound to the turn's prompt. For *local_commands* see `history_of`.
         """
         controls: list[dict[str, Any]] = []
         permissions = PermissionServer(str(self.plants.moved), reads_only=self.profile.reads_only)
@@ -107,7 +109,7 @@ class Trial:
         self._recorder.take()
         self._configure(turn, workspace)
         self._recorder.answers.extend(answers)
-        for frame, answered in frames.history(turn):
+        for frame, answered in history(turn, local_commands=local_commands):
             self.process.send(frame, self.seconds) if answered else self.process.tell(frame)
         prompt = frames.prompt(turn)
         named = frames.with_uuid(prompt, uuid) if uuid else prompt
