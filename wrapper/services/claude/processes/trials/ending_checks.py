@@ -51,7 +51,7 @@ def _check_retries(trial: Trial) -> None:
 def _check_rounds(trial: Trial) -> None:
     """The turn ends after its tool was used, when the hook says so."""
     turn = Turn("haiku", QUESTION, permissions=Permissions(max_turns=1))
-    read = answer.calls([("Read", {"file_path": str(trial.plants.moved / "CLAUDE.md")})])
+    read = answer.calls([("Read", {"file_path": str(trial.plants.notes)})])
     with trial.another() as other:
         outcome = other.run(turn, read, workspace=trial.plants.moved, reply=_end_round)
     hooks = [control for control in outcome.controls if _is_hook(control)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials import answer
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
-from wrapper.services.claude.processes.trials.trial import Trial
+from wrapper.services.claude.processes.trials.trial import Trial, is_isolated
 from wrapper.services.claude.protocol.permission_prompt import asks_permission
 from wrapper.services.permissions.confinement import HOW_TO_OPEN
 from wrapper.services.turn import Message, Permissions, Turn
@@ -28,7 +28,6 @@ COMMANDS = (
     "true; touch {folder}/touched",
 )
 LIST = "ls -a"
-ALLOWED = "CLAUDE.md"
 
 
 def _check_planted(trial: Trial) -> None:
@@ -63,16 +62,16 @@ def _check_commands(trial: Trial) -> None:
     results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")
     expect(plants.hidden not in results, "a command shows a file outside of the directory")
     expect(not plants.leftovers(), "a command writes a file although it was denied")
-    expect(ALLOWED in results, "a command that only reads does not run")
+    expect(plants.notes.name in results, "a command that only reads does not run")
 
 
 def _check_rules(trial: Trial) -> None:
     """What a rule of the turn denies does not run, although the process may do it."""
-    read = answer.calls([("Read", {"file_path": str(trial.plants.moved / ALLOWED)})])
+    read = answer.calls([("Read", {"file_path": str(trial.plants.notes)})])
     turn = Turn("haiku", (Message("user", ("Read it.",)),), permissions=Permissions(deny=("Read",)))
     outcome = trial.run(turn, read, workspace=trial.plants.moved)
     results = _results(outcome.requests[-1].body if len(outcome.requests) > 1 else b"")
-    expect(trial.plants.nonce not in results, "a tool that a rule denies is used")
+    expect(trial.plants.noted not in results, "a tool that a rule denies is used")
 
 
 def _results(body: bytes) -> str:
@@ -84,13 +83,6 @@ def _tools_of(profile: Profile) -> set[str]:
     listed = profile.arguments[profile.arguments.index("--tools") + 1]
     names = {name for name in listed.split(",") if name}
     return set(ALL_TOOLS) if "default" in names else names
-
-
-def _is_isolated(profile: Profile) -> bool:
-    """Say whether the settings keep all of the host's files from Claude Code."""
-    sources = profile.arguments[profile.arguments.index("--setting-sources") + 1]
-    off = ("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "CLAUDE_CODE_DISABLE_AUTO_MEMORY")
-    return not sources and all(profile.variables.get(name) == "1" for name in off)
 
 
 def has_tool(profile: Profile, name: str) -> bool:
@@ -110,7 +102,7 @@ ISOLATION_CHECKS = (
         Consequence.REFUSED,
         _check_planted,
         comes_first=True,
-        applies=_is_isolated,
+        applies=is_isolated,
     ),
     Check(
         "tools",

@@ -49,7 +49,9 @@ def _check_history(trial: Trial) -> None:
 
 
 def _check_model_change(trial: Trial) -> None:
-    expect("<command-name>" not in str(_first(trial)), "the model sees that /model was called")
+    expect(
+        "<command-name>/model" not in str(_first(trial)), "the model sees that /model was called"
+    )
 
 
 def _check_directory(trial: Trial) -> None:

@@ -27,6 +27,7 @@ from wrapper.services.turn import Turn
 # A trial talks only to its own server: no provider, no login and no proxy is set.
 LEFT_OUT = (*SECRET, "CLOUD_ML_REGION", "VERTEX_*", "CLAUDE_CODE_USE_*", "*_PROXY", "*_proxy")
 OWN_HEADER = "x-trial: own"
+DISALLOWED = "--disallowedTools"
 LOGIN = "sk-ant-oat01-trial"
 
 # Starts a process of a profile for a block, with this config directory or one of its own.
@@ -158,7 +159,7 @@ def open_trial(profile: Profile, lend: Lend, folder: Path, seconds: float) -> It
     """
     with recording() as recorder:
         plants = Plants(folder)
-        plants.plant(profile.user)
+        plants.plant(profile.user, isolated=is_isolated(profile))
         tried = replace(isolated(profile, recorder.url, plants.home), cwd=str(plants.work))
 
         @contextmanager
@@ -184,4 +185,19 @@ def isolated(profile: Profile, url: str, home: Path) -> Profile:
     own_login = uses_cli_login(profile.variables)
     login = "CLAUDE_CODE_OAUTH_TOKEN" if own_login else "ANTHROPIC_API_KEY"
     own = {login: LOGIN, "ANTHROPIC_BASE_URL": url, HEADERS: OWN_HEADER, "HOME": str(home)}
-    return replace(profile, variables={**kept, **own})
+    return replace(profile, arguments=_with_all_tools(profile.arguments), variables={**kept, **own})
+
+
+def is_isolated(profile: Profile) -> bool:
+    """Say whether the settings keep all of the host's files from Claude Code."""
+    sources = profile.arguments[profile.arguments.index("--setting-sources") + 1]
+    off = ("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "CLAUDE_CODE_DISABLE_AUTO_MEMORY")
+    return not sources and all(profile.variables.get(name) == "1" for name in off)
+
+
+def _with_all_tools(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments without rules that deny tools, whose use is tried."""
+    if DISALLOWED not in arguments:
+        return arguments
+    at = arguments.index(DISALLOWED)
+    return arguments[:at] + arguments[at + 2 :]
