@@ -172,7 +172,7 @@ def note(text: str) -> Callable[[Body, Plants], None]:
     )
 
 
-def touch(name: str) -> Callable[[Plants], None]:
+def touch(name: str) -> Callable[[Plants], object]:
     return lambda plants: (plants.folder / name).write_text("")
 
 
