@@ -110,7 +110,7 @@ TEXT_CHECKS = (
     Check(
         "conversation",
         ("plain",),
-        "The conversation is the one in CLAUDE_CODE_EXTRA_BODY, to the letter.",
+        "The conversation is the one that the gateway puts into the request, to the letter.",
         Consequence.REFUSED,
         _check_plain_text,
         comes_first=True,
