@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -15,6 +17,8 @@ HOME = f"{NAME}.overview.show"
 LONGEST_KEY = 1024
 
 sign_in = Blueprint("sign_in", __name__)
+
+log = logging.getLogger(__name__)
 
 
 @sign_in.get("/sign-in", endpoint="show")
@@ -34,6 +38,9 @@ def open_sign_in() -> BaseResponse:
         key = request.form.get("key", "").strip()[:LONGEST_KEY]
         fresh = current_sign_ins().open(key)
     except ApiError as error:
+        log.info(
+            "signing in is refused: %s, from %s", error.code or error.type, request.remote_addr
+        )
         return _form(error)
     browser.renew(fresh)
     return redirect(_target(), 303)

@@ -62,6 +62,27 @@ def refusal(function, *arguments):
     return mistake
 
 
+def test_limit(team):
+    """Ceilings replace those of one key; its hash, its config, and the rest of the file stay."""
+    key_editor.configure(team, "bob", {"max_turns": 2})
+    before = team.read_text()
+    key_editor.limit(team, "alice", {"models": ["opus"], "usd_per_day": 2.5})
+    alice, bob = (KeyFile(team).find(name.encode()) for name in ("alice", "bob"))
+    assert (alice.models, alice.usd_per_day) == (("opus",), 2.5)
+    assert bob.config == ToolConfig(max_turns=2)
+    comments = re.findall("#.*", before)
+    kept = re.findall("#.*", team.read_text())
+    assert kept == [one for one in comments if one != "# the cheap one"]
+    key_editor.limit(team, "alice", {})
+    assert KeyFile(team).find(b"alice").models is None
+
+
+def test_limit_nobody(team):
+    """A name that has no key is refused, and nothing changes."""
+    assert "no key has that name" in refusal(key_editor.limit, team, "dave", {"max_turns": 1})
+    assert team.read_text() == TEAM
+
+
 def test_new_key(path):
     """A new key is valid, and the file does not contain it."""
     key = key_editor.add(path, "alice")

@@ -1,0 +1,35 @@
+"""How numbers are written on pages."""
+
+import pytest
+
+from wrapper.console.formats import count, dollars, duration
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "$0.00"),
+        (0.00001, "<$0.0001"),
+        (0.0042, "$0.0042"),
+        (0.5, "$0.5000"),
+        (1, "$1.00"),
+        (1234.5, "$1,234.50"),
+    ],
+)
+def test_dollars(amount, text):
+    """Dollars have cents, and below one dollar hundredths of them."""
+    assert dollars(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.9, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (273_600, "3 d 4 h")],
+)
+def test_duration(seconds, text):
+    """A length of time has its two largest units."""
+    assert duration(seconds) == text
+
+
+def test_count():
+    """Thousands are apart."""
+    assert count(1234567) == "1,234,567"
