@@ -67,14 +67,14 @@ def test_limit(team):
     key_editor.configure(team, "bob", {"max_turns": 2})
     before = team.read_text()
     key_editor.limit(team, "alice", {"models": ["opus"], "usd_per_day": 2.5})
-    alice, bob = (KeyFile(team).find(name.encode()) for name in ("alice", "bob"))
+    alice, bob, _ = KeyFile(team).principals()
     assert (alice.models, alice.usd_per_day) == (("opus",), 2.5)
     assert bob.config == ToolConfig(max_turns=2)
     comments = re.findall("#.*", before)
     kept = re.findall("#.*", team.read_text())
     assert kept == [one for one in comments if one != "# the cheap one"]
     key_editor.limit(team, "alice", {})
-    assert KeyFile(team).find(b"alice").models is None
+    assert KeyFile(team).principals()[0].models is None
 
 
 def test_limit_nobody(team):
