@@ -47,6 +47,17 @@ def test_modes(mode, write):
     )
 
 
+def test_questions():
+    """Questions are answered in the mode ask alone, whatever rules say."""
+    for mode in ("plan", "default", "acceptEdits"):
+        caller = key(permission_mode=mode, allowed_tools=("AskUserQuestion",))
+        assert access("AskUserQuestion", caller, claude_tools=("AskUserQuestion",))[0] == "denied"
+    caller = key(permission_mode="ask")
+    needs = access("AskUserQuestion", caller, claude_tools=("AskUserQuestion",))
+    assert needs == ("needs_approval", "key", "permission_mode")
+    assert access("AskUserQuestion", caller)[0] == "denied"
+
+
 def test_ask():
     """In the mode ask, what would be denied needs approval, as far as the limits allow it."""
     rule = ("key", "permission_mode")

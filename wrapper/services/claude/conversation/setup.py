@@ -74,24 +74,25 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     prompt = frames.prompt(turn)
     if lease.rewindable:
         earlier, prompt, state = _add_uuids(earlier, prompt, state)
-    directory = lease.workspace or process.directory
-    asked = partial(find_asked, turn.mcp_servers)
-    permissions = PermissionServer(
-        directory,
-        reads_only=process.profile.reads_only,
-        approvable=turn.permissions.approvable if turn.approver else "nothing",
-        find_asked=asked,
-    )
     return Setup(
         requests,
         earlier,
         prompt,
         FunctionServer(mcp_functions(turn)),
-        permissions,
+        _permissions(lease, turn),
         state,
         servers,
-        ToolUses(names_of(turn), asked),
+        ToolUses(names_of(turn), partial(find_asked, turn.mcp_servers)),
         ApprovedCalls(turn, prompt),
+    )
+
+
+def _permissions(lease: Lease, turn: Turn) -> PermissionServer:
+    return PermissionServer(
+        lease.workspace or lease.process.directory,
+        reads_only=lease.process.profile.reads_only,
+        approvable=turn.permissions.approvable if turn.approver else "nothing",
+        find_asked=partial(find_asked, turn.mcp_servers),
     )
 
 
