@@ -174,6 +174,15 @@ class Settings:
     )
     claude_allowed_tools: str = text("", "Permission rules that allow, in Claude Code's syntax.")
     claude_disallowed_tools: str = text("", "Permission rules that deny, in Claude Code's syntax.")
+    claude_subagents: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Subagents that agents may hand tasks to: names in CLAUDE_SUBAGENTS_FILE. They need the "
+        "tool Agent in CLAUDE_TOOLS.",
+    )
+    claude_subagents_file: str = text(
+        "", "JSON file of subagents, in the format of Claude Code's --agents."
+    )
     claude_permission_mode: str = choice(
         "acceptEdits",
         f"Claude Code's permission mode: {', '.join(PERMISSION_MODES)}. ask is default, but tools "

@@ -63,7 +63,7 @@ class Pipes:
 
     def __init__(self, output):
         self.profile = SimpleNamespace(
-            mode=None, budgeted=False, reads_only=False, first_party=True
+            mode=None, budgeted=False, reads_only=False, first_party=True, subagents={}
         )
         self.pid, self.initialized, self.directory = 4711, False, "/"
         self.qualification = Qualification()

@@ -23,6 +23,7 @@ from wrapper.notes import Notes
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
+from wrapper.services.claude import subagents
 from wrapper.services.claude.errors.engine_errors import DiedEarly, refuses_thinking
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
@@ -282,7 +283,8 @@ class ClaudeEngine:
 
     def tools(self) -> tuple[Tool, ...]:
         """Return the tools that an agent's model gets from this Claude Code; see OffersTools."""
-        return self._tool_listing.read(self._leases().supervisor)
+        tools = self._tool_listing.read(self._leases().supervisor)
+        return (*tools, *subagents.listed(self._profiles["agent"].subagents))
 
     @property
     def cli_version(self) -> str | None:

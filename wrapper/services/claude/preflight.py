@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper import host
+from wrapper.services.claude import subagents
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
@@ -40,6 +41,7 @@ def check_environment(settings: Settings, environment: Mapping[str, str]) -> Non
 def _mistakes(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     user_mistakes = [*_check_user(settings)]
     mistakes = [*confinement.mistakes(settings), *user_mistakes, *base_url.mistakes(environment)]
+    mistakes += subagents.mistakes(settings)
     if not user_mistakes:
         mistakes += _check_access(settings, environment)
     if settings.claude_sandbox and not mistakes:

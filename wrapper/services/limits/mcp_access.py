@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from wrapper.services.limits.bounds import Bounds
-from wrapper.services.limits.tool_access import NOBODY, Access
+from wrapper.services.limits.tool_access import APPROVAL, NOBODY, Access
 from wrapper.services.permissions.rules import split_rules
 from wrapper.services.principal import Principal
 from wrapper.services.tools.mcp import McpServer, forbid, narrow
@@ -37,6 +37,9 @@ class McpToolAccess:
         if mode == "plan":
             rule = bound.source, bound.name_of("permission_mode")
             return Access("denied", f"The mode is {mode}; {NOBODY}.", *rule)
+        if mode == "ask":
+            rule = bound.source, bound.name_of("permission_mode")
+            return Access("needs_approval", APPROVAL, *rule)
         if self._principal.shares:
             return Access("allowed", "The key may use the server.", "key", "mcp_servers")
         return Access("allowed", "The server may be used.", "settings", "MCP_CONFIG")

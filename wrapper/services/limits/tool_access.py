@@ -19,7 +19,7 @@ from wrapper.settings import Settings
 
 # Claude Code never asks before it uses these; READERS see the working directory.
 READERS = frozenset({"Read", "Glob", "Grep", "LS", "NotebookRead"})
-HARMLESS = frozenset({"TaskCreate", "TaskGet", "TaskList", "TaskUpdate", "TodoWrite"})
+HARMLESS = frozenset({"Agent", "TaskCreate", "TaskGet", "TaskList", "TaskUpdate", "TodoWrite"})
 # Claude Code does not let these change files that a rule denies to Read.
 WRITERS = frozenset({"Edit", "Write", "MultiEdit", "NotebookEdit"})
 # The tools that a rule with a pattern holds for. One without a pattern holds for its own tool.
@@ -45,6 +45,9 @@ class Access:
     rule: str = ""
 
 
+SUBAGENT = Access("allowed", "It needs no permission; the tools that it uses do.")
+
+
 class ToolAccess:
     """What *principal*'s agents may use within *bounds*. *plain* says that a session is plain."""
 
@@ -66,10 +69,20 @@ class ToolAccess:
                 return denied
         if tool == QUESTION_TOOL:
             return self._of_question()
+        if tool.startswith("Agent("):
+            return self._of_subagent(tool)
         access = self._allowed(tool) or self._of_mode(tool)
         if access.access == "allowed" and (limited := next(self._patterns(tool), None)):
             return limited
         return access
+
+    def _of_subagent(self, rule: str) -> Access:
+        """Return whether the subagent of this permission rule may be used."""
+        if rule in split_rules(self._settings.claude_disallowed_tools):
+            why = f"The rule {rule} denies it."
+            return Access("denied", why, "settings", "CLAUDE_DISALLOWED_TOOLS")
+        whole = self.of("Agent")
+        return whole if whole.access == "denied" else SUBAGENT
 
     def without_tools(self) -> Access | None:
         """Return why the caller has no agents, and so no tool at all, if that is so."""
@@ -83,7 +96,7 @@ class ToolAccess:
         """Yield why *tool* is out of reach, whatever its arguments are."""
         for bound in self._bounds.each:
             tools, rules = bound.most.allowed_tools, bound.most.disallowed_tools or ()
-            if tools is not None and tool not in tools:
+            if tools is not None and tool_of(tool) not in tools:
                 name = bound.name_of("allowed_tools")
                 yield Access("denied", f"{tool} is not in that list.", bound.source, name)
             if tool in rules:

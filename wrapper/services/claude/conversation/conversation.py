@@ -17,7 +17,7 @@ from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.conversation.prompts import Prompts
-from wrapper.services.claude.conversation.query import ask, understood
+from wrapper.services.claude.conversation.query import Hook, ask, understood
 from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
@@ -38,6 +38,7 @@ from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
+from wrapper.services.claude.subagents import refusal
 from wrapper.services.events import Event, Started
 from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
@@ -101,7 +102,11 @@ class Conversation:
                 log.info("process %d wrote to stderr: %s", self._process.pid, Redacted(stderr))
 
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        asked = ask(self._transport, self._setup.prompt, self._rounds.end_round)
+        hooks: dict[str, Hook] = {
+            "PostToolBatch": self._rounds.end_round,
+            "PreToolUse": self._check_subagent,
+        }
+        asked = ask(self._transport, self._setup.prompt, hooks)
         try:
             async with asyncio.timeout(None) as deadline:
                 interrupting = asyncio.create_task(self._interrupt_when(leaving, deadline))
@@ -151,7 +156,21 @@ class Conversation:
             self._read_system(message.subtype, message.data)
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
             self._notice = " ".join(getattr(block, "text", "") for block in message.content)
-        return [*self._setup.tool_uses.take()]
+        return [*self._subagents_used(), *self._setup.tool_uses.take()]
+
+    def _subagents_used(self) -> Iterator[Event]:
+        """Yield the turn's usage if subagents have used more, so that the budget counts it."""
+        subagents, usage = self._setup.subagents, self._parser.usage
+        if usage.count_subagents(subagents.usage, subagents.requests):
+            yield usage.used()
+
+    async def _check_subagent(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
+        """Answer the hook that Claude Code calls before it starts a subagent."""
+        why = refusal(call.get("tool_input") or {}, self._process.profile.subagents)
+        if not why:
+            return {}
+        decision = {"permissionDecision": "deny", "permissionDecisionReason": why}
+        return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **decision}}
 
     def _with_tools(self, events: Iterable[Event]) -> Iterator[Event]:
         """Yield *events*, and after the turn's start what became of MCP servers' tools before."""

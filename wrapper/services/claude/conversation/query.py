@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from claude_code_sdk import ClaudeCodeOptions, HookMatcher, query
@@ -19,6 +20,7 @@ from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.protocol.frames import Frame
 
 Hook = Callable[..., Awaitable[Any]]
+NO_HOOKS: Mapping[str, Hook] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +49,20 @@ def understood() -> Iterator[None]:
 
 
 async def ask(
-    transport: ProcessTransport, prompt: Frame, after_tools: Hook | None = None
+    transport: ProcessTransport, prompt: Frame, hooks: Mapping[str, Hook] = NO_HOOKS
 ) -> AsyncGenerator[Any]:
     """Yield the SDK's messages until the result. The SDK may raise any exception.
 
-    *after_tools* is called after each round of tool use.
+    It numbers the *hooks*, which it calls by the names of their events, in their order.
     """
-    # The SDK does not know this hook, as it is older, but passes it on.
-    event = cast(HookEvent, "PostToolBatch")
-    hooks = {event: [HookMatcher(hooks=[after_tools])]} if after_tools else None
+    # The SDK is older than some events, but passes them on.
+    matchers = {
+        cast(HookEvent, event): [HookMatcher(hooks=[hook])] for event, hook in hooks.items()
+    }
     messages = query(
-        prompt=_stream(prompt), options=ClaudeCodeOptions(hooks=hooks), transport=transport
+        prompt=_stream(prompt),
+        options=ClaudeCodeOptions(hooks=matchers or None),
+        transport=transport,
     )
     try:
         async for message in messages:

@@ -19,6 +19,7 @@ from wrapper.services.claude.protocol.history import History, history
 from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import ASKED, PermissionServer
+from wrapper.services.claude.protocol.subagent_usage import SubagentUsage
 from wrapper.services.claude.protocol.tool_uses import ToolUses
 from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
@@ -31,7 +32,7 @@ class Setup:
     The turn's `servers`, if it has any, are connected after the requests, and the turn's settings
     follow from what they offer. The `approved` calls run before the prompt is sent. `functions` and
     `permissions` answer Claude Code's own control requests. `state` has the settings and UUIDs that
-    the process keeps. `tool_uses` follows what the process then writes.
+    the process keeps. `tool_uses` and `subagents` follow what the process then writes.
     """
 
     requests: Sequence[Frame]
@@ -43,6 +44,12 @@ class Setup:
     servers: McpConnection | None = None
     tool_uses: ToolUses = field(default_factory=ToolUses)
     approved: ApprovedCalls = field(default_factory=lambda: ApprovedCalls(Turn("", ()), {}))
+    subagents: SubagentUsage = field(default_factory=SubagentUsage)
+
+    def follow(self, frame: Frame) -> None:
+        """Take note of what *frame*, which the process has written, says of tools and usage."""
+        self.tool_uses.read(frame)
+        self.subagents.read(frame)
 
 
 def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: None) -> Setup:
@@ -62,7 +69,11 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     at_once = () if servers else settings
     if before is None:
         requests = frames.configuration(
-            turn, at_once, lease.workspace, initialized=process.initialized
+            turn,
+            at_once,
+            lease.workspace,
+            initialized=process.initialized,
+            subagents=process.profile.subagents,
         )
     else:
         mode = process.profile.mode

@@ -102,7 +102,7 @@ class ProcessTransport(Transport):
         response = {"subtype": "success", "request_id": request_id, "response": {}}
         yield {"type": "control_response", "response": response}
         async for frame in self._frames():
-            self._setup.tool_uses.read(frame)
+            self._setup.follow(frame)
             yield frame
             if frame["type"] == "result":
                 self.result = frame

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.login.login import uses_cli_login, uses_cloud
 from wrapper.services.claude.protocol import permission_prompt
+from wrapper.services.claude.subagents import Subagents, read_subagents
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
@@ -59,6 +60,13 @@ FAITHFUL = {
 }
 # The model sees all functions at once, and need not search for them.
 AGENT = {"ENABLE_TOOL_SEARCH": "false"}
+# Claude Code's own subagents are out of reach, and those that there are run with the turn's model.
+SUBAGENTS = {
+    "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
+    "CLAUDE_CODE_FORK_SUBAGENT": "0",
+    "CLAUDE_CODE_SUBAGENT_MODEL": "inherit",
+    "CLAUDE_CODE_SUBAGENT_MODEL_FORCE": "1",
+}
 # The model gets exactly what the caller wrote. A CLI login does not work with it.
 SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
 # A budget below any price ends a turn after its first answer, before the CLI asks again.
@@ -73,7 +81,7 @@ class Profile:
     first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
     not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
-    `mcp_tool_timeout` those for a call.
+    `mcp_tool_timeout` those for a call. `subagents`: those that the settings enable.
     """
 
     name: str
@@ -90,6 +98,7 @@ class Profile:
     user: UnixUser | None = None
     mcp_timeout: float = 0.0
     mcp_tool_timeout: float = 0.0
+    subagents: Subagents = field(default_factory=dict)
 
     @property
     def first_party(self) -> bool:
@@ -126,8 +135,10 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
 def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
     # What a caller may do beyond the mode is set with each turn.
     rules: list[str] = []
-    if settings.claude_disallowed_tools:
-        rules += ["--disallowedTools", settings.claude_disallowed_tools]
+    subagents = read_subagents(settings)
+    forks = ["Agent(fork)"] if subagents else []
+    if denied := ",".join(filter(None, [settings.claude_disallowed_tools, *forks])):
+        rules += ["--disallowedTools", denied]
     tools = ["--tools", ",".join(settings.claude_tools)]
     mode = initial_mode(settings)
     user = unix_user.find_optional(settings.claude_user)
@@ -152,6 +163,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
             **AGENT,
             **_mcp(settings),
             **passed,
+            **(SUBAGENTS if subagents else {}),
             **({"HOME": user.home} if user else {}),
         },
         # With several callers, each turn is moved to its caller's directory.
@@ -164,6 +176,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         user=user,
         mcp_timeout=settings.mcp_timeout / 1000,
         mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
+        subagents=subagents,
     )
 
 

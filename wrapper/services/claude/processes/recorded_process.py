@@ -16,6 +16,7 @@ from wrapper.services.claude.processes.profiles import SECRET, Profile
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording
 from wrapper.services.claude.protocol import frames
+from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import Message, Turn
 
@@ -54,11 +55,15 @@ class RecordedProcess:
         """
         self._recorder.take()
         if not self._configured:
-            for frame in frames.configuration(self._turn, frames.settings(self._turn)):
+            for frame in self._configuration():
                 self.process.ask(frame["request"], seconds)
             self._configured = True
         self.process.send(frames.prompt(self._turn), seconds)
         return list(_read_tools(self._recorder.take()))
+
+    def _configuration(self) -> list[Frame]:
+        settings, subagents = frames.settings(self._turn), self.process.profile.subagents
+        return frames.configuration(self._turn, settings, subagents=subagents)
 
 
 def with_recorded_process(

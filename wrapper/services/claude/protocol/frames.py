@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from wrapper.json_text.precision import write_exact
@@ -12,7 +12,11 @@ from wrapper.services.claude.protocol.content_blocks import (
     messages_of,
     tools_of,
 )
-from wrapper.services.claude.protocol.initialize import initialize_request, late_prompt
+from wrapper.services.claude.protocol.initialize import (
+    NO_SUBAGENTS,
+    initialize_request,
+    late_prompt,
+)
 from wrapper.services.claude.protocol.mcp_server import PREFIX, SERVER, mcp_functions
 from wrapper.services.claude.protocol.raw_body import body_of, effort_of
 from wrapper.services.turn import Effort, Message, ToolCall, ToolResult, Turn
@@ -49,12 +53,13 @@ def configuration(
     workspace: str | None = None,
     *,
     initialized: bool = False,
+    subagents: Mapping[str, Any] = NO_SUBAGENTS,
 ) -> list[Frame]:
     """Return the control requests that configure a fresh process for *turn* in its *workspace*.
 
     *settings* are the turn's own. *initialized* says whether the process has been initialized.
     """
-    first = [] if initialized else [control("initialize", initialize_request(turn))]
+    first = [] if initialized else [control("initialize", initialize_request(turn, subagents))]
     late = late_prompt(turn) if initialized else None
     return [
         *first,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from wrapper.services.claude.protocol.mcp_server import SERVER, mcp_functions
 from wrapper.services.turn import Turn
 
+NO_SUBAGENTS: Mapping[str, Any] = MappingProxyType({})
 # The SDK's id of the first hook that it gets.
 ROUND_OVER = "hook_0"
 AFTER_TOOLS = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
+# The second hook that the SDK gets.
+BEFORE_SUBAGENT = {"PreToolUse": [{"matcher": "Agent|Task", "hookCallbackIds": ["hook_1"]}]}
 
 
-def initialize_request(turn: Turn) -> dict[str, Any]:
+def initialize_request(turn: Turn, subagents: Mapping[str, Any] = NO_SUBAGENTS) -> dict[str, Any]:
     """Return the turn's `initialize` request. A process heeds only the first one."""
-    return {"subtype": "initialize", **_system_prompt(turn), **_options(turn)}
+    request = {"subtype": "initialize", **_system_prompt(turn), **_options(turn)}
+    if subagents:
+        request["agents"] = dict(subagents)
+        request["hooks"] = {**request.get("hooks", {}), **BEFORE_SUBAGENT}
+    return request
 
 
 def early_initialize_request() -> dict[str, Any]:

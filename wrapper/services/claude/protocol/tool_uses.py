@@ -41,22 +41,24 @@ class ToolUses:
         self._find_asked = find_asked
         self._clock = clock
         self._offered: set[str] = set()
-        self._running: dict[str, _Use] = {}
+        # By the ids of the subagent's own call, if a subagent uses it, and of the use.
+        self._running: dict[tuple[str, str], _Use] = {}
         self._ended: list[ToolUsed] = []
 
     def read(self, frame: Raw) -> None:
         """Take note of the calls and results in *frame*."""
+        parent = str(frame.get("parent_tool_use_id") or "")
         match frame["type"]:
             case "system":
                 self._read_system(frame)
             case "assistant":
                 for block in _blocks(frame, "tool_use"):
-                    self._begin(str(block.get("id")), str(block.get("name")))
+                    self._begin((parent, str(block.get("id"))), str(block.get("name")))
             case "user":
                 self._deny(_denied(frame))
                 for block in _blocks(frame, "tool_result"):
                     self._end(
-                        str(block.get("tool_use_id")),
+                        (parent, str(block.get("tool_use_id"))),
                         failed=bool(block.get("is_error")),
                         content=block.get("content"),
                     )
@@ -68,33 +70,38 @@ class ToolUses:
 
     def rest(self) -> list[ToolUsed]:
         """Return the uses that the end of the turn breaks off."""
-        for tool_id in list(self._running):
-            self._end(tool_id, failed=True)
+        for use in list(self._running):
+            self._end(use, failed=True)
         return self.take()
 
     def _read_system(self, frame: Raw) -> None:
         if frame.get("subtype") == "init":
-            self._offered = {str(name) for name in frame.get("tools") or ()}
+            tools = {str(name) for name in frame.get("tools") or ()}
+            # The model gets the tool Task under another name.
+            self._offered = tools | {"Agent"} if "Task" in tools else tools
         elif frame.get("subtype") == "permission_denied":
             self._deny([str(frame.get("tool_use_id"))])
 
-    def _begin(self, tool_id: str, name: str) -> None:
+    def _begin(self, use: tuple[str, str], name: str) -> None:
         if name not in self._others and not self._find_asked(name):
-            self._running[tool_id] = _Use(name if name in self._offered else "", self._clock())
+            self._running[use] = _Use(name if name in self._offered else "", self._clock())
 
     def _deny(self, tool_ids: Collection[str]) -> None:
-        for tool_id in tool_ids:
-            if use := self._running.get(tool_id):
+        for (_, tool_id), use in self._running.items():
+            if tool_id in tool_ids:
                 use.denied = True
 
-    def _end(self, tool_id: str, *, failed: bool, content: Any = None) -> None:
-        use = self._running.pop(tool_id, None)
+    def _end(self, ids: tuple[str, str], *, failed: bool, content: Any = None) -> None:
+        use = self._running.pop(ids, None)
         if use is None:
             return
-        output = _text_of(content) if use.name.startswith(PREFIX) else ""
+        parent, tool_id = ids
+        # What a subagent does is no part of the answer.
+        shown = use.name.startswith(PREFIX) and not parent
+        output = _text_of(content) if shown else ""
         outcome: UseOutcome = "denied" if use.denied else "failed" if failed else "done"
         seconds = self._clock() - use.since
-        self._ended.append(ToolUsed(use.name, outcome, seconds, tool_id, output))
+        self._ended.append(ToolUsed(use.name, outcome, seconds, "" if parent else tool_id, output))
 
 
 def _text_of(content: Any) -> str:

@@ -31,6 +31,8 @@ class UsageCounter:
         self._usage = Usage()
         self._requests = 0
         self._finished = Usage()  # of the messages before the current one
+        self._subagents = Usage()
+        self._subagent_requests = 0
 
     def start(self, message: Raw) -> None:
         """Add the numbers that a message begins with."""
@@ -55,21 +57,28 @@ class UsageCounter:
             reasoning=usage.reasoning + _count(details, "thinking_tokens"),
         )
 
+    def count_subagents(self, usage: Usage, requests: int) -> bool:
+        """Set what subagents have used beside the main thread. Return whether it is new."""
+        before = self._subagents, self._subagent_requests
+        self._subagents, self._subagent_requests = usage, requests
+        return before != (usage, requests)
+
     def used(self, result: Raw | None = None) -> Used:
         """Return what the turn has used according to Claude Code's raw *result*.
 
         Without one, or if it has no numbers, return the stream's numbers, which have no costs.
         """
+        requests = self._requests + self._subagent_requests
         totals = (result or {}).get("modelUsage") or {}
         before = self._before.get("modelUsage") or {}
         growth = {model: _growth(now, before.get(model) or {}) for model, now in totals.items()}
         spent = {model: _spent(counts) for model, counts in growth.items() if any(counts.values())}
         if not any(item.usage.input or item.usage.output for item in spent.values()):
-            stream = {self.model: Spent(self._usage)} if self.model else {}
-            return Used(stream, self._requests)
+            stream = {self.model: Spent(self._usage + self._subagents)} if self.model else {}
+            return Used(stream, requests)
         if len(spent) == 1 and self.model:  # a cloud may give the model another name
             spent = {self.model: next(iter(spent.values()))}
-        return Used(spent, self._requests)
+        return Used(spent, requests)
 
     def cost(self, result: Raw | None) -> float | None:
         """Return the turn's cost in dollars, or None if Claude Code does not report it."""

@@ -26,7 +26,7 @@ def lease_of(state: ProcessState | None = None, mode="default", results=None, **
 
     *results* are those of its checks.
     """
-    profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True)
+    profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True, subagents={})
     fake = SimpleNamespace(
         profile=profile, directory="/", initialized=False, qualification=Qualification(results)
     )

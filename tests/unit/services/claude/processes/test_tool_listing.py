@@ -37,6 +37,7 @@ class Process:
     """A process that sends the model *bodies* in its turn."""
 
     def __init__(self, profile, bodies):
+        self.profile = profile
         self.variables = profile.variables
         self._bodies = bodies
 

@@ -12,7 +12,7 @@ class Turn:
     def __init__(self, *functions):
         self.now = 100.0
         self.uses = ToolUses(functions, clock=lambda: self.now)
-        tools = ["Bash", "Read", "mcp__docs__add", "mcp__client__weather"]
+        tools = ["Bash", "Read", "mcp__docs__add", "mcp__client__weather", "Task"]
         self.uses.read({"type": "system", "subtype": "init", "tools": tools})
 
     def call(self, name, tool_id="t1", at=0.0, parent=None):
@@ -21,13 +21,13 @@ class Turn:
         frame = {"type": "assistant", "message": {"content": [block]}}
         self.uses.read({**frame, "parent_tool_use_id": parent})
 
-    def result(self, tool_id="t1", at=0.0, **more):
+    def result(self, tool_id="t1", at=0.0, parent=None, **more):
         self.now = 100.0 + at
         block = {"type": "tool_result", "tool_use_id": tool_id, "content": "text", **more}
         decision = {"decision": "reject" if more.get("rejected") else "accept"}
         meta = [{"id": tool_id, "permission_decision": decision}]
         frame = {"type": "user", "message": {"content": [block]}, "tool_result_meta": meta}
-        self.uses.read(frame)
+        self.uses.read({**frame, "parent_tool_use_id": parent})
 
     def deny(self, tool_id="t1"):
         denial = {"subtype": "permission_denied", "tool_use_id": tool_id}
@@ -88,9 +88,11 @@ def test_what_does_not_count():
 def test_subagents():
     """The tools of a subagent count as the agent's own do."""
     turn = Turn()
-    turn.call("Read", parent="toolu_parent")
-    turn.result()
-    assert turn.uses.take() == [ToolUsed("Read", "done", 0.0)]
+    turn.call("Agent")
+    turn.call("Read", at=1, parent="t1")
+    turn.result(at=2, parent="t1")
+    turn.result(at=3)
+    assert turn.uses.take() == [ToolUsed("Read", "done", 1.0), ToolUsed("Agent", "done", 3.0)]
 
 
 def test_output_of_servers_tools():
@@ -109,3 +111,7 @@ def test_output_of_servers_tools():
     turn.result("t3", content="three")
     outputs = [(used.id, used.output) for used in turn.uses.take()]
     assert outputs == [("t1", "one\n?"), ("t2", "two"), ("t3", "")]
+    turn.call("mcp__docs__add", "t4", parent="t1")
+    turn.result("t4", parent="t1", content="a subagent's")
+    (used,) = turn.uses.take()
+    assert (used.id, used.output) == ("", "")

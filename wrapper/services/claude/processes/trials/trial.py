@@ -140,7 +140,13 @@ class Trial:
         requests = (
             frames.reconfiguration(turn, settings, process.profile.mode, self._configured)
             if self._configured
-            else frames.configuration(turn, settings, directory, initialized=process.initialized)
+            else frames.configuration(
+                turn,
+                settings,
+                directory,
+                initialized=process.initialized,
+                subagents=process.profile.subagents,
+            )
         )
         for frame in requests:
             self.ask(frame["request"])
