@@ -26,6 +26,9 @@ KEYS: dict[str, dict[str, Any]] = {
     "poor": {"usd_per_day": 0.2},
     "cheap": {"models": [MODEL]},
     "plain": {"profile": "plain"},
+    # Each of these has one turn.
+    "payer": {},
+    "counted": {},
 }
 # Claude Code's own subagents, and what it says to the model of them.
 BUILT_IN = ("- general-purpose", "- claude", "- Explore", "- Plan", "statusline-setup", "fork")
@@ -85,7 +88,7 @@ def stats(keyed, name):
 
 def test_a_subagent_answers_its_agent(keyed, upstream):
     """A subagent has its own prompt and tools, and only its report reaches the agent, no client."""
-    body = ask(keyed, "alice", call("reviewer", "[[say SECRET-REPORT]]"))
+    body = ask(keyed, "payer", call("reviewer", "[[say SECRET-REPORT]]"))
     agent, subagent, last = upstream.requests
     assert body["choices"][0]["message"]["content"] == "end"
     assert "SECRET-REPORT" not in json.dumps(body)
@@ -98,9 +101,8 @@ def test_a_subagent_answers_its_agent(keyed, upstream):
     assert "UNUSED-77aa" not in told
     assert not [told[told.index(name) - 200 :][:400] for name in BUILT_IN if name in told]
     # All three requests are paid for.
-    requests = [request.body for request in (agent, subagent, last)]
-    assert len(requests) == 3
-    (line,) = keyed.usage("alice")["data"]
+    assert last.body["messages"][-1]["role"] == "user"
+    (line,) = keyed.usage("payer")["data"]
     assert line["prompt_tokens"] == body["usage"]["prompt_tokens"]
     assert line["cost_usd"] > 0
 
@@ -139,9 +141,9 @@ def test_what_a_call_may_not(keyed, upstream, kind, more, says):
 def test_tools_of_a_subagent(keyed, upstream):
     """A subagent's tools have the limits of its agent's, and are counted."""
     script = '[[say done]] [[tool Read {"file_path": "no"}]] [[tool Bash {"command": "touch x"}]]'
-    ask(keyed, "carol", call("reviewer", script))
+    ask(keyed, "counted", call("reviewer", script))
     assert "denied" in json.dumps(upstream.requests[-2].body["messages"])
-    lines = stats(keyed, "carol")
+    lines = stats(keyed, "counted")
     assert set(lines) == {"Agent", "Read", "Bash"}
     assert (lines["Agent"]["uses"], lines["Agent"]["failures"]) == (1, 0)
     assert lines["Bash"]["denials"] == 1
