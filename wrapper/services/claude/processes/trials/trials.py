@@ -205,7 +205,7 @@ class Trials:
         wanted = [*self._wanted(profile, first=True), *self._wanted(profile, first=False)]
         runs = any(qualification.failure(check.id) is None for check in wanted)
         failed = qualification.failures()
-        status = "failed" if failed else "running" if runs else "passed"
+        status = "running" if runs else "failed" if failed else "passed"
         return {"status": status, "failed": failed}
 
 
