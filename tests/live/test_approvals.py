@@ -167,6 +167,21 @@ def test_stream_shows_it(keyed):
     assert [approval["status"] for approval in shown] == ["pending", "approved"]
 
 
+def test_stream_of_a_response_shows_it(keyed):
+    """A stream of the Responses API has events for it, which OpenAI's library passes on."""
+    shown = []
+    with keyed.client("alice").responses.create(
+        model=MODEL, input=write("response.txt"), stream=True, extra_body={"claude": ASK}
+    ) as stream:
+        for event in stream:
+            if event.type == "claude.approval":
+                shown.append(event.approval)
+                if len(shown) == 1:
+                    assert decide(keyed, shown[0])[0] == 200
+    assert [approval["status"] for approval in shown] == ["pending", "approved"]
+    assert event.type == "response.completed"
+
+
 def test_for_the_session(keyed, background):
     """What is approved for a session needs no further approval in it, and does in another one."""
     first = {"claude": ASK, "session_id": "one"}

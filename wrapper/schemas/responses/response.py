@@ -10,6 +10,7 @@ from functools import partial
 from marshmallow import fields
 from marshmallow.validate import OneOf
 
+from wrapper.schemas.approvals import ApprovalSchema
 from wrapper.schemas.base import (
     BaseSchema,
     always,
@@ -147,6 +148,10 @@ class ResponseEventSchema(BaseSchema):
     type = required_text()
     sequence_number = required_count()
     response = fields.Nested(ResponseSchema, metadata=describe("The response as it is now."))
+    approval = fields.Nested(
+        ApprovalSchema,
+        metadata=describe("A tool that now waits for approval, or does not wait any more."),
+    )
     item = fields.Nested(OutputItemSchema)
     item_id = fields.String()
     output_index = fields.Integer()

@@ -18,7 +18,9 @@ from wrapper.errors import (
 from wrapper.ids import new_id
 from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES, Notes
+from wrapper.services.approvals.presenter import to_json
 from wrapper.services.events import (
+    ApprovalChanged,
     ApprovedCallRan,
     Ended,
     Ending,
@@ -121,8 +123,13 @@ class ResponsesPresenter:
             if item is None:
                 yield None
                 continue
-            self._seen.add(item[1])
-            yield from map(self._numbered, self._output.add(item[1]))
+            event = item[1]
+            if isinstance(event, ApprovalChanged):
+                approval = to_json(event.approval)
+                yield self._numbered({"type": "claude.approval", "approval": approval})
+                continue
+            self._seen.add(event)
+            yield from map(self._numbered, self._output.add(event))
         yield from map(self._numbered, self._output.close(self._status))
         yield self._state(f"response.{self._status}", self._status)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wrapper import errors
 from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approval, Asker
+from wrapper.services.approvals.presenter import to_json
 from wrapper.services.events import (
     ApprovalChanged,
     CallDelta,
@@ -201,6 +202,16 @@ def test_tool_use(shown, texts):
     """An agent's tool use is a summary where it is asked for."""
     output = presenter(show_tool_use=shown).whole(run(ToolUse("Bash", '{"a": 1}')))["output"]
     assert [part["text"] for item in output for part in item["summary"]] == texts
+
+
+def test_approvals():
+    """A stream has an event of its own for an approval; a whole response has nothing of it."""
+    events = list(presenter().chunks(run(ApprovalChanged(APPROVAL), TextDelta("a"))))
+    (shown,) = (event for event in events if event["type"] == "claude.approval")
+    assert shown["approval"] == to_json(APPROVAL)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    (item,) = presenter().whole(run(ApprovalChanged(APPROVAL), TextDelta("a")))["output"]
+    assert item["type"] == "message"
 
 
 def test_silence():
