@@ -224,7 +224,9 @@ def examine(server: Server, launcher: tuple[str, ...] = (), **variables: str) ->
 def started(folder: Path, setup: Setup, names: Mapping[str, object]) -> Iterator[Server]:
     """Start the server with the setup, and stop it at the end."""
     variables = {name: value.format(**names) for name, value in setup.variables.items()}
-    lean = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "TRIALS": "false"}
+    # The replaced programs send no requests, which a trial would notice.
+    untried = {"POOL_REHEARSE": "false", "TRIALS": "false"}
+    lean = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", **untried}
     launcher = (*setup.launcher, sys.executable, "-m")
     server = Server(folder, NOBODY, launcher=launcher, **{**lean, **variables})
     try:
