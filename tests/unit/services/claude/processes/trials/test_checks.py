@@ -67,7 +67,14 @@ class FakeTrial:
     def another(self):
         yield self
 
-    def run(self, turn: Turn, *answers, workspace=None, reply=lambda control: None):
+    def run(
+        self,
+        turn: Turn,
+        *answers,
+        workspace=None,
+        reply=lambda control: None,
+        local_commands=False,
+    ):
         claude, plants = self._claude, self.plants
         body = self._body(turn)
         claude.edit(body, plants)
@@ -188,6 +195,7 @@ FAILURES = [
     ("plain", "sampling", Claude(edits(temperature=1)), "temperature is 1 instead of 0.25"),
     ("plain", "sampling", Claude(edits(stop_sequences=None)), "stop_sequences is None"),
     ("agent", "history", Claude(add_history), "the roles of the messages are user, user,"),
+    ("agent", "local-commands", Claude(add_history), "the text of an earlier message is changed"),
     ("agent", "model", Claude(note("<command-name>/model")), "the model sees that /model"),
     ("agent", "directory", Claude(note("working directory has changed")), "it was changed"),
     ("agent", "directory", Claude(note("It is {work}.")), "where its process started"),
