@@ -6,9 +6,11 @@ import base64
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -69,7 +71,9 @@ class Browser:
         return bool(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def text(self, css: str = "body") -> str:
-        return self.driver.find_element(By.CSS_SELECTOR, css).text
+        """Return the text that the first element that matches *css* shows, or "" without one."""
+        script = "return document.querySelector(arguments[0])?.innerText ?? ''"
+        return str(self.run(script, css))
 
     def shows(self, *texts: str) -> bool:
         """Wait until the page shows all *texts*, and say whether it does."""
@@ -77,9 +81,8 @@ class Browser:
 
     def press(self, text: str) -> None:
         """Press the button, or follow the link, with this *text*."""
-        pressed = eventually(lambda: self._pressable(text))
+        pressed = eventually(lambda: self._press(text))
         assert pressed, f"{self.url} has nothing to press with {text!r}: {self.text()}"
-        pressed.click()
 
     def confirm(self) -> None:
         """Agree to what the page asks."""
@@ -134,11 +137,14 @@ class Browser:
     def _command(self, name: str, **parameters: Any) -> Any:
         return self.driver.execute_cdp_cmd(name, parameters)
 
-    def _pressable(self, text: str) -> WebElement | None:
-        for element in self.driver.find_elements(By.CSS_SELECTOR, "a, button, summary"):
-            if element.is_displayed() and element.text.strip() == text:
-                return element
-        return None
+    def _press(self, text: str) -> bool:
+        """Press what has this *text*, unless the page replaces it meanwhile; say whether it did."""
+        with suppress(StaleElementReferenceException):
+            for element in self.driver.find_elements(By.CSS_SELECTOR, "a, button, summary"):
+                if element.is_displayed() and element.text.strip() == text:
+                    element.click()
+                    return True
+        return False
 
 
 def axe(folder: Path = ROOT / ".envs" / "axe") -> str:
