@@ -169,8 +169,8 @@ def test_sessions(browser, sign_in, keyed, base):
 
 def test_another_keys_session(browser, sign_in, keyed, base):
     """Another key's session cannot be opened by its id."""
-    keyed.ask("bob", "Hi", session_id="of-bob")
-    sign_in("ann", f"{HOME}/sessions/session?id=of-bob")
+    keyed.ask("eve", "Hi", session_id="of-eve")
+    sign_in("ann", f"{HOME}/sessions/session?id=of-eve")
     assert browser.shows("Not found", "There is no session")
     assert any("404" in text for text in browser.complaints())
 
