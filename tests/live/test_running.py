@@ -17,7 +17,15 @@ import pytest
 
 from tests.support import cli
 from tests.support.faults import program as broken_claude
-from tests.support.server import DEADLINE, MODEL, ROOT, environments, eventually, started_for
+from tests.support.server import (
+    DEADLINE,
+    MODEL,
+    ROOT,
+    TRIALS,
+    environments,
+    eventually,
+    started_for,
+)
 from wrapper.smoke import Client
 from wrapper.testing import demo
 
@@ -36,6 +44,7 @@ class Program:
             (folder / name).mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.environ["PATH"],
+            "TRIALS_DIR": str(TRIALS),
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
             "PYTHONPATH": str(ROOT),
