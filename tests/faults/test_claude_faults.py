@@ -198,7 +198,7 @@ def test_warm_up_that_fails(serve, tmp_path, faulty_claude):
     deaf_once = f"sed -u '0,/client_composed/{{/client_composed/d}}' | {faulty_claude} \"$@\""
     variables = {"POOL_REHEARSE": "true", "BOOT_TIMEOUT": "1", "DEFAULT_PROFILE": "plain"}
     server = serve(CLAUDE_CLI_PATH=program(tmp_path, deaf_once), **variables).wait()
-    assert server.log().count("warm-up of plain processes is off from now on") == 1
+    assert server.log().count("fails the check warm-up of plain processes") == 1
     assert server.health()["warm_up"]["plain"]["status"] == "off"
 
 

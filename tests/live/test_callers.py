@@ -139,13 +139,13 @@ def test_rules(keyed):
     _, body = keyed.ask("rules", f"{PYTHON} [[result]]")
     assert "approval" not in text_of(body)
     _, body = keyed.ask("alice", f"{PYTHON} [[result]]")
-    assert text_of(body) == "This command requires approval"
+    assert "This command requires approval" in text_of(body)
 
 
 def test_permission_mode(keyed):
     """A key's mode applies; a request may ask for a narrower one, not for a wider one."""
     _, body = keyed.ask("mode", f"{WRITE} [[result]]")
-    assert "you haven't granted it yet" in text_of(body)
+    assert "Write was denied" in text_of(body)
     _, body = keyed.ask("alice", f"{WRITE} [[result]]")
     assert "File created successfully" in text_of(body)
     _, body = keyed.ask("alice", f"{WRITE} [[result]]", claude={"permission_mode": "dontAsk"})
