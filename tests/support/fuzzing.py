@@ -28,6 +28,7 @@ from wrapper.services.events import (
 )
 from wrapper.services.json_schema.validation import misfit
 from wrapper.testing.calls import sample
+from wrapper.testing.engine import raw_answer
 
 CHAT, SESSION = "POST /v1/chat/completions", "{} /v1/sessions/{{session_id}}"
 # Other operations take any request, so none can be wrong.
@@ -54,6 +55,8 @@ USED = Usage(input=3, cache_read=1, cache_creation=1, output=2, reasoning=1)
 
 def oblige(turn):
     """Return the steps of a turn that calls an offered function, or fits the schema it asks for."""
+    if turn.body is not None:
+        return raw_answer("Hello\u2028 you.")
     begun = [Started("scripted-model"), ReasoningDelta("Hm"), ToolUse("Bash", "ls")]
     used = Used({"scripted-model": Spent(USED, 0.001)})
     if turn.functions and turn.tool_choice.mode != "none":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
@@ -37,36 +38,31 @@ def build_turn(
 ) -> Turn:
     """Return the turn that *request* asks for, within its *grant*, to be run by *model*.
 
-    *before* are the messages that its *session* holds, and *thinking* is how the model
-    thinks. Raises InvalidRequest if the conversation
-    cannot be sent to the model, or if *strict*, cannot be sent unchanged.
+    *before* are the messages that its *session* holds, and *thinking* is how the model thinks.
+    Raises InvalidRequest if the conversation cannot be sent to the model, or if *strict*, cannot be
+    sent unchanged.
     """
+    make = partial(
+        Turn,
+        model,
+        profile=grant.profile,
+        principal=principal,
+        thinking=thinking,
+        effort_param=request.effort_param,
+    )
     if request.body is not None:
-        return Turn(
-            model,
-            (),
-            profile=grant.profile,
-            principal=principal,
-            thinking=thinking,
-            effort_param=request.effort_param,
-            body=request.body,
-        )
+        return make((), body=request.body)
     conversation = (*before, *request.messages)
     known = len(conversation) - len(request.listed)
     adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
     _check_prefill(adapted.messages, grant)
     _check_approved(adapted.messages, grant)
     functions, tool_choice = _functions(request, grant, adapted.messages)
-    return Turn(
-        model=model,
-        messages=_reminded(adapted.messages, functions, tool_choice),
+    return make(
+        _reminded(adapted.messages, functions, tool_choice),
         system=adapted.system,
-        profile=grant.profile,
         sampling=_sampling(request),
-        thinking=thinking,
-        effort_param=request.effort_param,
         permissions=grant.permissions,
-        principal=principal,
         functions=functions,
         tool_choice=tool_choice,
         output_schema=request.output_schema,

@@ -62,22 +62,8 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     if process.initialized:  # a late system prompt is refused together with some aliases
         turn = replace(turn, model=process.full_model_name(turn.model))
     settings = frames.settings(turn, first_party=process.profile.first_party)
-    servers = None
-    if turn.mcp_servers:
-        asks = ASKED if process.profile.reads_only else ()
-        servers = McpConnection(turn, process.profile.mcp_timeout, record, asks)
-    at_once = () if servers else settings
-    if before is None:
-        requests = frames.configuration(
-            turn,
-            at_once,
-            lease.workspace,
-            initialized=process.initialized,
-            subagents=process.profile.subagents,
-        )
-    else:
-        mode = process.profile.mode
-        requests = frames.reconfiguration(turn, at_once, mode, before.settings)
+    servers = _servers(lease, turn, record)
+    requests = _requests(lease, turn, () if servers else settings)
     before = before or ProcessState()
     state = replace(before, settings=tuple(settings))
     quick = process.qualification.passed(LOCAL_COMMANDS)
@@ -95,6 +81,28 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
         servers,
         ToolUses(names_of(turn), partial(find_asked, turn.mcp_servers)),
         ApprovedCalls(turn, prompt),
+    )
+
+
+def _servers(lease: Lease, turn: Turn, record: Record) -> McpConnection | None:
+    """Return the connection to the turn's MCP servers, whose settings are sent once they are up."""
+    if not turn.mcp_servers:
+        return None
+    profile = lease.process.profile
+    return McpConnection(turn, profile.mcp_timeout, record, ASKED if profile.reads_only else ())
+
+
+def _requests(lease: Lease, turn: Turn, settings: Sequence[Frame]) -> Sequence[Frame]:
+    """Return the control requests that make the process fit for *turn*, with *settings*."""
+    process, before = lease.process, lease.state
+    if before is not None:
+        return frames.reconfiguration(turn, settings, process.profile.mode, before.settings)
+    return frames.configuration(
+        turn,
+        settings,
+        lease.workspace,
+        initialized=process.initialized,
+        subagents=process.profile.subagents,
     )
 
 

@@ -133,30 +133,22 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
 
 
 def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
-    # What a caller may do beyond the mode is set with each turn.
-    rules: list[str] = []
-    subagents = read_subagents(settings)
-    forks = ["Agent(fork)"] if subagents else []
-    if denied := ",".join(filter(None, [settings.claude_disallowed_tools, *forks])):
-        rules += ["--disallowedTools", denied]
-    tools = ["--tools", ",".join(settings.claude_tools)]
     mode = initial_mode(settings)
+    subagents = read_subagents(settings)
     user = unix_user.find_optional(settings.claude_user)
-    secrets = sorted(
-        name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)
-    )
-    prompt = permission_prompt.arguments(commands=reads_only(settings))
-    confined = sandbox.arguments(secrets) if settings.claude_sandbox else ()
+    secrets = [name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)]
+    confined = sandbox.arguments(sorted(secrets)) if settings.claude_sandbox else ()
     return Profile(
         name="agent",
         arguments=(
             *_arguments(settings),
-            *tools,
-            *rules,
+            "--tools",
+            ",".join(settings.claude_tools),
+            *_denials(settings, forks=not subagents),
             "--permission-mode",
             mode,
             *confined,
-            *prompt,
+            *permission_prompt.arguments(commands=reads_only(settings)),
         ),
         variables={
             **fixed,
@@ -178,6 +170,16 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
         subagents=subagents,
     )
+
+
+def _denials(settings: Settings, *, forks: bool) -> tuple[str, ...]:
+    """Return the rules that deny. What a caller may do beyond the mode is set with each turn.
+
+    Without *forks* an agent cannot start copies of itself.
+    """
+    rules = [settings.claude_disallowed_tools, "" if forks else "Agent(fork)"]
+    denied = ",".join(filter(None, rules))
+    return ("--disallowedTools", denied) if denied else ()
 
 
 def _mcp(settings: Settings) -> dict[str, str]:
