@@ -20,6 +20,11 @@ def test_page():
     assert page.headers["Content-Security-Policy"] == PAGE_HEADERS["Content-Security-Policy"]
 
 
+def test_link():
+    """The console leads to the page."""
+    assert 'href="/docs"' in ConsoleClient(ScriptedServer().app).open().text
+
+
 def test_console_turned_off():
     """CONSOLE=false turns the page off, too."""
     page = ConsoleClient(ScriptedServer(console=False).app).open("/docs")
