@@ -211,7 +211,7 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         size = settings.pool_size_other
         assert eventually(lambda: leases.health()["plain"]["ready"] == size)
         lease = asyncio.run(leases.lease(PLAIN))
-        assert (calls == [lease.process]) is warmed_up
+        assert (lease.process in calls) is warmed_up
         leases.release(lease, PLAIN, None)
     finally:
         leases.close()

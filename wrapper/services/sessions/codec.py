@@ -148,6 +148,8 @@ def _dump_part(part: Part) -> Any:
             return {"result": {"id": part.id, "parts": [_dump_part(inner) for inner in part.parts]}}
     # Whether a media type was corrected matters only to the request with the attachment.
     fields = {name: value for name, value in asdict(part).items() if name != "corrected"}
+    if fields.get("server") == "":  # earlier versions then read it, too
+        del fields["server"]
     return {NAMES[type(part)]: fields}
 
 
