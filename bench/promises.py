@@ -17,7 +17,8 @@ from tests.support.socket_client import Client, request
 MANY = 64
 LOOKS = 60
 LOOK_SECONDS = 0.05
-SETTINGS = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
+# The fake sends no requests, which trials of it would wait for.
+SETTINGS = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2", "TRIALS": "false"}
 REFUSED = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\nmore"
 
 
