@@ -19,6 +19,7 @@ CEILINGS: dict[str, dict[str, Any]] = {
     "bob": {"mcp_servers": ["docs"]},
     "carol": {},
     "narrow": {"mcp_servers": ["docs"], "tools": ["Bash", "mcp__docs__add"]},
+    "counted": {"mcp_servers": ["docs"]},
     "denied": {"mcp_servers": ["docs"], "disallowed_tools": ["mcp__docs__add"]},
     "plain": {"mcp_servers": ["*"], "profile": "plain"},
     "planner": {"mcp_servers": ["docs"], "permission_mode": "plan"},
@@ -91,9 +92,9 @@ def test_http(keyed, upstream):
 
 def test_stats(keyed):
     """The uses of a server's tools are counted by their names, for the key that used them."""
-    assert ask(keyed, "narrow", ADD, "docs") == (200, FIVE)
-    (line,) = keyed.call("narrow", "GET", "/v1/tools/stats")[2]["data"]
-    assert (line["key"], line["tool"], line["uses"]) == ("narrow", "mcp__docs__add", 1)
+    assert ask(keyed, "counted", ADD, "docs") == (200, FIVE)
+    (line,) = keyed.call("counted", "GET", "/v1/tools/stats")[2]["data"]
+    assert (line["key"], line["tool"], line["uses"]) == ("counted", "mcp__docs__add", 1)
     assert (line["failures"], line["denials"]) == (0, 0)
 
 
