@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from wrapper.errors import InvalidRequest
-from wrapper.services.messages.adaptation import adapt
+from wrapper.services.messages.adaptation import Adapted, adapt
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.messages.reminders import reminder_to_call, with_reminder
 from wrapper.services.principal import LOCAL, Principal
@@ -42,21 +42,11 @@ def build_turn(
     Raises InvalidRequest if the conversation cannot be sent to the model, or if *strict*, cannot be
     sent unchanged.
     """
-    make = partial(
-        Turn,
-        model,
-        profile=grant.profile,
-        principal=principal,
-        thinking=thinking,
-        effort_param=request.effort_param,
-    )
+    make = partial(Turn, model, profile=grant.profile, principal=principal, thinking=thinking)
+    make = partial(make, effort_param=request.effort_param)
     if request.body is not None:
         return make((), body=request.body)
-    conversation = (*before, *request.messages)
-    known = len(conversation) - len(request.listed)
-    adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
-    _check_prefill(adapted.messages, grant)
-    _check_approved(adapted.messages, grant)
+    adapted = _adapt(request, grant, before, strict=strict)
     functions, tool_choice = _functions(request, grant, adapted.messages)
     return make(
         _reminded(adapted.messages, functions, tool_choice),
@@ -72,6 +62,18 @@ def build_turn(
         compacts=bool(request.compacts),
         adapted=adapted.paths,
     )
+
+
+def _adapt(
+    request: TurnRequest, grant: Grant, before: Sequence[ChatMessage], *, strict: bool
+) -> Adapted:
+    """Return the whole conversation as the model's API accepts it, once it is checked."""
+    conversation = (*before, *request.messages)
+    known = len(conversation) - len(request.listed)
+    adapted = adapt(conversation, prefill=request.prefill, known=known, strict=strict)
+    _check_prefill(adapted.messages, grant)
+    _check_approved(adapted.messages, grant)
+    return adapted
 
 
 def _reminded(

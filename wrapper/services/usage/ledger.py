@@ -8,9 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from wrapper.errors import PermissionDenied, Unavailable
+from wrapper.errors import Unavailable
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.principal import Principal
+from wrapper.services.usage.access import readable_key
 from wrapper.services.usage.backlog import Backlog
 from wrapper.services.usage.budget import Budget, budgets
 from wrapper.services.usage.redis_store import RedisUsageStore
@@ -94,12 +95,7 @@ class Ledger:
         Raises PermissionDenied where *key* is another caller's and *principal* is no admin, and
         Unavailable where the store cannot be read.
         """
-        if not principal.admin and key not in (None, principal.name):
-            raise PermissionDenied(
-                f"{principal.name!r} may not see what {key!r} spends; an admin's key may.",
-                param="key",
-            )
-        chosen = key if principal.admin else principal.name
+        chosen = readable_key(principal, key, f"what {key!r} spends")
         today = self.today()
         own = budgets(principal, today)
         try:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from wrapper.errors import PermissionDenied, Unavailable
+from wrapper.errors import Unavailable
 from wrapper.services.principal import Principal
+from wrapper.services.usage.access import readable_key
 from wrapper.services.usage.store import StoreFailed
 from wrapper.services.usage.tool_counts import ToolCounts, ToolRow, ToolStore
 
@@ -40,12 +41,7 @@ class ToolStats:
         Raises PermissionDenied where *key* is another caller's and *principal* is no admin, and
         Unavailable where the store cannot be read.
         """
-        if not principal.admin and key not in (None, principal.name):
-            raise PermissionDenied(
-                f"{principal.name!r} may not see how {key!r} uses tools; an admin's key may.",
-                param="key",
-            )
-        chosen = key if principal.admin else principal.name
+        chosen = readable_key(principal, key, f"how {key!r} uses tools")
         try:
             rows = self._store.read_tools(first.isoformat(), last.isoformat(), chosen)
         except StoreFailed as error:
