@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 USAGE = {"input_tokens": 1, "output_tokens": 1}
 Block = tuple[dict[str, Any], dict[str, Any]]
@@ -27,7 +28,7 @@ def text(said: str = "OK", *, stop_reason: str = "end_turn") -> Answer:
 
 def calls(uses: Iterable[tuple[str, Mapping[str, Any]]]) -> Answer:
     """Return the answer of a model that uses tools, each with its name and arguments."""
-    return _stream([_call(index, *use) for index, use in enumerate(uses)], "tool_use")
+    return _stream([_call(*use) for use in uses], "tool_use")
 
 
 def error(status: int, kind: str, message: str) -> Answer:
@@ -40,14 +41,19 @@ def _text(said: str) -> Block:
     return {"type": "text", "text": ""}, {"type": "text_delta", "text": said}
 
 
-def _call(index: int, name: str, arguments: Mapping[str, Any]) -> Block:
-    block = {"type": "tool_use", "id": f"toolu_trial{index}", "name": name, "input": {}}
+def _call(name: str, arguments: Mapping[str, Any]) -> Block:
+    block = {"type": "tool_use", "id": _new_id("toolu"), "name": name, "input": {}}
     return block, {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+
+
+def _new_id(kind: str) -> str:
+    """Return a name as the API gives one: Claude Code takes equal names for the same part."""
+    return f"{kind}_{uuid4().hex}"
 
 
 def _stream(blocks: Iterable[Block], stop_reason: str) -> Answer:
     message: dict[str, Any] = {
-        "id": "msg_trial",
+        "id": _new_id("msg"),
         "type": "message",
         "role": "assistant",
         "model": "trial",

@@ -107,10 +107,12 @@ ENDING_CHECKS = (
     ),
     Check(
         "refusal",
-        ("plain",),
+        ("agent", "plain"),
         "An answer that the model refuses is not asked for again, or of another model.",
         Consequence.NAMED,
         _check_refusal,
+        # Otherwise the budget ends the turn before it could be asked for again.
+        applies=lambda profile: not profile.budgeted,
     ),
     Check(
         "retries",

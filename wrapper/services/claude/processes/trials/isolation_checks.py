@@ -5,6 +5,7 @@ from __future__ import annotations
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials import answer
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.text_checks import sent_requests
 from wrapper.services.claude.processes.trials.trial import Trial, is_isolated
 from wrapper.services.claude.protocol.permission_prompt import asks_permission
 from wrapper.services.permissions.confinement import HOW_TO_OPEN
@@ -31,8 +32,9 @@ LIST = "ls -a"
 
 
 def _check_planted(trial: Trial) -> None:
+    requests = sent_requests(trial)
     expect(not trial.plants.mark.exists(), "a hook of the host's settings runs")
-    for request in trial.sent:
+    for request in requests:
         sent = request.body.decode(errors="replace")
         expect(trial.plants.nonce not in sent, "a file of the host's settings is sent to the model")
         expect(trial.plants.nonce not in str(request.headers), "variables of the host's are used")
@@ -40,7 +42,7 @@ def _check_planted(trial: Trial) -> None:
 
 def _check_tools(trial: Trial) -> None:
     allowed = _tools_of(trial.profile)
-    for request in trial.sent:
+    for request in sent_requests(trial):
         names = [str(tool.get("name")) for tool in request.fields.get("tools") or ()]
         more = [name for name in names if name not in allowed]
         expect(not more, f"the model gets tools beside those of CLAUDE_TOOLS: {', '.join(more)}")

@@ -19,7 +19,6 @@ from wrapper.services.claude.processes.trials.answer import Answer
 MAX_BODY_BYTES = 8 * 1024**2
 # More requests than any trial has; a process that sends more gets errors.
 MOST_REQUESTS = 200
-USUAL = answer.text()
 NOT_FOUND = answer.error(404, "not_found_error", "There is nothing here.")
 
 
@@ -44,8 +43,8 @@ class Request:
 class Recorder(ThreadingHTTPServer):
     """Listens on a port of its own. `requests` grows in the order in which requests arrive.
 
-    Each request gets the first of `answers`, or USUAL if there are none. Other users of the machine
-    can reach the port, but do not know the path in `url`; what they send is not recorded.
+    Each request gets the first of `answers`, or a short text if there are none. Other users of the
+    machine can reach the port, but do not know the path in `url`; what they send is not recorded.
     """
 
     daemon_threads = True
@@ -77,7 +76,7 @@ class Recorder(ThreadingHTTPServer):
         try:
             return self.answers.popleft()
         except IndexError:
-            return USUAL
+            return answer.text()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore that a process was stopped while it sent a request."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
-from wrapper.services.claude.processes.trials.text_checks import EARLIER, SAMPLING, SYSTEM
+from wrapper.services.claude.processes.trials.text_checks import (
+    EARLIER,
+    SAMPLING,
+    SYSTEM,
+    sent_requests,
+)
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.turn import Sampling, Turn
 
@@ -61,8 +66,9 @@ def _check_directory(trial: Trial) -> None:
 
 
 def _first(trial: Trial) -> dict[str, Any]:
-    expect(trial.sent, "no request was sent")
-    return trial.sent[0].fields
+    requests = sent_requests(trial)
+    expect(requests, "no request is sent")
+    return requests[0].fields
 
 
 def _has_sampling(turn: Turn) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.recorder import Request
 from wrapper.services.claude.processes.trials.trial import Outcome, Trial
 from wrapper.services.turn import Message, Sampling, Turn
 
@@ -28,20 +29,37 @@ def _probes(trial: Trial) -> list[str]:
     return [f"@{secret} /clear", "/planted @CLAUDE.md", f"!touch {mark}", "#keep this"]
 
 
+def sent_requests(trial: Trial) -> list[Request]:
+    """Return what the trial's turns have sent. If none has run yet, the first of them runs."""
+    if not trial.sent:
+        _run_first(trial)
+    return trial.sent
+
+
+def _run_first(trial: Trial) -> Outcome:
+    """Ask an agent the first of the texts after earlier messages, and plain all at once."""
+    texts = _probes(trial)
+    asked = texts if trial.profile.name == "plain" else texts[:1]
+    return _run(trial, *EARLIER, Message("user", tuple(asked)))
+
+
+def _run(trial: Trial, *messages: Message) -> Outcome:
+    """Run a turn with a system prompt and sampling, an agent's in its caller's directory."""
+    name = trial.profile.name
+    turn = Turn("haiku", messages, system=SYSTEM, profile=name, sampling=SAMPLING)
+    return trial.run(turn, workspace=trial.plants.moved if name == "agent" else None)
+
+
 def _check_agent_text(trial: Trial) -> None:
     """Each text is the user's last message, in a request of its own."""
     for number, probe in enumerate(_probes(trial)):
-        earlier = () if number else EARLIER
-        turn = Turn(
-            "haiku", (*earlier, Message("user", (probe,))), system=SYSTEM, sampling=SAMPLING
-        )
-        outcome = trial.run(turn, workspace=trial.plants.moved)
+        outcome = _run(trial, Message("user", (probe,))) if number else _run_first(trial)
         messages = _messages(outcome)
         asked = [message for message in messages if message.get("role") == "user"]
         expect(probe in _texts(asked[-1:]), f"a text that begins with {probe[0]} is changed")
-        if earlier:
+        if not number:
             expect(
-                all(message.parts[0] in _texts(messages) for message in earlier),
+                all(message.parts[0] in _texts(messages) for message in EARLIER),
                 "a text of an earlier message is changed",
             )
         _check_no_effect(trial, outcome)
@@ -49,13 +67,10 @@ def _check_agent_text(trial: Trial) -> None:
 
 def _check_plain_text(trial: Trial) -> None:
     """The conversation is exactly the one that stands in the body that the gateway gives."""
-    texts = _probes(trial)
-    asked = (*EARLIER, Message("user", tuple(texts)))
-    turn = Turn("haiku", asked, system=SYSTEM, profile="plain", sampling=SAMPLING)
-    outcome = trial.run(turn)
-    messages = _messages(outcome)
-    expected = [part for message in asked for part in message.parts]
-    expect(_texts(messages) == expected, "the conversation of a request is another one")
+    outcome = _run_first(trial)
+    earlier = [message.parts[0] for message in EARLIER]
+    expected = [*earlier, *_probes(trial)]
+    expect(_texts(_messages(outcome)) == expected, "the conversation of a request is another one")
     _check_no_effect(trial, outcome)
 
 
