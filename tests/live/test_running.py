@@ -366,7 +366,7 @@ def test_doctor_of_wrong_settings(start):
     assert findings["claude"][0] == findings["login"][0] == "ok"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_doctor_is_stopped(start, taken, number, status):
     """A doctor that is stopped during its turn leaves nothing."""
     program = start(*DOCTOR, PORT="0", ANTHROPIC_BASE_URL=f"http://127.0.0.1:{taken}")

@@ -22,6 +22,7 @@ from wrapper.settings import MASK, Settings, SettingsError, env_text, environmen
 from wrapper.storage_checks import Finding, Level
 
 MISTAKES = "wrapper.mistakes"
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 group = Group("gateway", help="Manage the gateway.")
 group.add_command(keys.group)
@@ -125,12 +126,12 @@ def _environment() -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def _silent_gateway() -> Iterator[Gateway | None]:
-    """Yield the app's gateway, if it has one, and close it at the end, also on SIGTERM.
+    """Yield the app's gateway, if it has one, and close it at the end, also on SIGTERM and SIGINT.
 
     The log is silent meanwhile, because the command itself reports what fails.
     """
     gateway: Gateway | None = current_app.extensions.get("wrapper")
-    previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    previous_handlers = {number: signal.signal(number, _exit) for number in STOPPING}
     logging.disable(logging.CRITICAL)
     try:
         yield gateway
@@ -138,7 +139,17 @@ def _silent_gateway() -> Iterator[Gateway | None]:
         if gateway:
             gateway.close()
         logging.disable(logging.NOTSET)
-        signal.signal(signal.SIGTERM, previous_handler)
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
+
+
+def _exit(number: int, frame: object) -> NoReturn:
+    """Exit with a shell's status for the signal.
+
+    A KeyboardInterrupt that Python raises while it executes a string, as for each dataclass that a
+    late import defines, would kill the program after it was handled.
+    """
+    sys.exit(128 + number)
 
 
 def _fail() -> NoReturn:

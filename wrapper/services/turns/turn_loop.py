@@ -115,8 +115,10 @@ class TurnLoop:
             # The event loop outlives the request and keeps the alarm's context for a while, so that
             # must not be the request's own.
             alarm = self._loop.call_later(self._tick, self._loop.stop, context=Context())
-            self._loop.run_forever()
-            alarm.cancel()
+            try:
+                self._loop.run_forever()
+            finally:  # a signal's handler may raise, and the alarm would then stop close()
+                alarm.cancel()
         return None if self._events.empty() else self._events.get_nowait()
 
     async def _play(self, engine: Runner, index: int, turn: Turn) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 import threading
 import weakref
 from contextvars import ContextVar
@@ -68,6 +69,25 @@ def test_ticks(play):
     loop, _ = play([Started("m"), LONG], tick=0.001)
     items = iter(loop)
     assert [next(items) for _ in range(4)] == [(0, Started("m")), None, None, None]
+
+
+def test_a_signal_that_raises(play):
+    """If a signal's handler raises while events are awaited, closing waits for the turns' ends."""
+
+    class Interrupted(ScriptedEngine):
+        async def run(self, turn, leaving):
+            yield Started("m")
+            asyncio.get_running_loop().call_soon(sys.exit)
+            await leaving.wait()
+            await asyncio.sleep(0.05)  # several ticks
+            yield ENDED
+
+    loop, _ = play([], engine=Interrupted(lambda turn: []), tick=0.01)
+    items = iter(loop)
+    assert next(items) == (0, Started("m"))
+    with pytest.raises(SystemExit):
+        next(items)
+    assert loop.close() == [(0, ENDED)]
 
 
 def test_ticks_lose_nothing(play):
