@@ -21,7 +21,6 @@ from wrapper.services.claude.processes import supervisor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import build_profiles
-from wrapper.services.claude.processes.trials.check import Failed
 from wrapper.services.claude.processes.trials.trial import open_trial
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP, check_warm_up
 from wrapper.services.claude.processes.warmup import warm_up
@@ -102,20 +101,17 @@ def booted(tmp_path):
 
 @pytest.fixture
 def lend(tmp_path):
-    """Return a function that returns, for a binary, what starts its processes for a block."""
+    """Return a function that starts a process for a block."""
 
-    def of(binary):
-        @contextmanager
-        def lend(profile, config):
-            process = Process(profile, binary, tmp_path, config)
-            try:
-                yield process
-            finally:
-                process.stop()
+    @contextmanager
+    def lend(profile, config):
+        process = Process(profile, cli.current(), tmp_path, config)
+        try:
+            yield process
+        finally:
+            process.stop()
 
-        return lend
-
-    return of
+    return lend
 
 
 def run(process: Process, turn: Turn) -> list[Any]:
@@ -217,34 +213,11 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         leases.close()
 
 
-def try_warm_up(profile, lend, folder):
-    with open_trial(profile, lend, folder / "trial", SECONDS) as trial:
-        check_warm_up(trial)
-
-
 @pytest.mark.parametrize(
     "profile", ["a key", "a CLI login", "a key, agent", "a CLI login, agent"], indirect=True
 )
 def test_the_trial_passes(profile, lend, upstream, tmp_path):
     """The installed CLI passes the trial, which sends nothing to the provider."""
-    try_warm_up(profile, lend(cli.current()), tmp_path)
+    with open_trial(profile, lend, tmp_path / "trial", SECONDS) as trial:
+        check_warm_up(trial)
     assert not upstream.requests
-
-
-@pytest.mark.parametrize("profile", ["a key"], indirect=True)
-@pytest.mark.parametrize(
-    ("edit", "failure"),
-    [
-        ('s/"system_prompt": /"ignored": /', "its field system differs"),
-        ("s/not a name: x/x-name: x/", "the warm-up sends a request"),
-        ('s/"x-trial: own"/""/', "its header x-trial differs"),
-    ],
-    ids=["ignores a late prompt", "drops invalid headers", "loses the operator's headers"],
-)
-def test_the_trial_fails(profile, lend, tmp_path, edit, failure):
-    """A CLI that sends anything else after a warm-up, or in it, fails the trial."""
-    binary = tmp_path / "claude"
-    binary.write_text(f"#!/bin/sh\nsed -u '{edit}' | {cli.current()} \"$@\"\n")
-    binary.chmod(0o755)
-    with pytest.raises(Failed, match=failure):
-        try_warm_up(profile, lend(str(binary)), tmp_path)

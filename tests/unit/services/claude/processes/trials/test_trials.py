@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +14,10 @@ import pytest
 
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.binary import Binary
-from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.profiles import Profile, build_profiles
 from wrapper.services.claude.processes.trials import examination, table, trials
 from wrapper.services.claude.processes.trials.check import Check, Consequence, Failed
+from wrapper.services.claude.processes.trials.results import Results
 from wrapper.services.claude.processes.trials.trials import Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
 from wrapper.settings import Settings
@@ -143,6 +145,25 @@ def test_unfit(make):
         assert str(refused.value).endswith("; or Stop.")
         assert harness.ran == expected
         assert harness.threads.calls == []
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+def test_each_unsafe_check(tmp_path, profile):
+    """No process of a profile serves if one of its checks of safety fails."""
+    built = build_profiles(Settings(), {"PATH": "/bin", "ANTHROPIC_API_KEY": "sk-x"})[profile]
+    unsafe = [
+        check
+        for check in table.CHECKS
+        if check.is_for(built) and check.consequence is Consequence.REFUSED
+    ]
+    assert {"isolation", "tools"} < {check.id for check in unsafe}
+    for check in unsafe:
+        results = {other.id: "" for other in table.CHECKS} | {check.id: "it differs"}
+        Results(tmp_path).write(BINARY, built, results)
+        tried = Trials(Settings(trials_dir=str(tmp_path)), lend, Later())
+        reason = f"fails the check {check.id}: it differs. {check.relies_on} To do:"
+        with pytest.raises(Refused, match=re.escape(reason)):
+            tried.qualify(BINARY, built)
 
 
 def test_failure_is_logged_once(make, caplog):
