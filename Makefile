@@ -33,7 +33,7 @@ $(VENV)/demo: pyproject.toml requirements.txt requirements-cli.txt
 	@touch $@
 
 $(VENV)/gateway: $(VENV)/demo requirements-extras.txt
-	@echo "Installing the packages for Redis, /metrics and /openapi.json into $(VENV) (10 MB) ..."
+	@echo "Installing the packages for Redis, /metrics, /openapi.json and traces into $(VENV) (10 MB) ..."
 	@$(BIN)/$(PIP_INSTALL) -r requirements-extras.txt
 	@touch $@
 

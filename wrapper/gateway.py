@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -57,6 +58,7 @@ from wrapper.settings import Settings
 from wrapper.settings import check as check_settings
 from wrapper.settings import load as load_settings
 from wrapper.settings import warnings as setting_warnings
+from wrapper.tracing import open_traces
 
 # Turns that run after GRACEFUL_TIMEOUT are ended, which takes a moment.
 ENDING_SECONDS = 5.0
@@ -107,6 +109,7 @@ class Gateway:
         self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
 
         self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
+        self.traces = open_traces(os.environ, prompts=settings.log_prompts)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.approvals = open_approvals(settings, self.metrics.decided)
         self.chat_service = self._turn_service()
@@ -223,6 +226,7 @@ class Gateway:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached
         offload.start()
+        self.traces.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()
         atexit.register(self.drain)
@@ -246,6 +250,7 @@ class Gateway:
         self.approvals.close()
         self.engine.close()
         self.ledger.close()
+        self.traces.close()
 
     def __enter__(self) -> Gateway:
         self.start()
@@ -267,7 +272,7 @@ class Gateway:
             self.catalog,
             self.settings,
             Limits(self.admission, self.rates, self.policy, self.ledger),
-            Observers(self.metrics, self.tool_stats, sender=self),
+            Observers(self.metrics, self.tool_stats, sender=self, traces=self.traces),
             approvals=self.approvals,
             sessions=self.sessions,
             draining=self.lifecycle.drains,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, g, request
+from functools import partial
+
+from flask import Blueprint, Response, current_app, g, request
 
 from wrapper.auth.guard import Guard
 from wrapper.routes.approvals import approvals
 from wrapper.routes.auth import auth
 from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
-from wrapper.routes.context import current_gateway
+from wrapper.routes.context import begin_span, current_gateway, request_span
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
@@ -25,6 +27,7 @@ from wrapper.routes.tools import tools
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
 from wrapper.services.background.offload.runner import caller_name
+from wrapper.services.telemetry.traces import NULL_TRACE
 
 # The names of the blueprints whose routes the OpenAPI document describes.
 NAMES = ("wrapper", "wrapper_root")
@@ -78,4 +81,13 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
         if principal and declared.needs_key and not declared.turns:
             gateway.rates.read(principal)
         gateway.start()
+        if declared.turns:
+            begin_span()
         return None
+
+    @blueprint.after_request
+    def end_span(response: Response) -> Response:
+        if (span := request_span()) is not NULL_TRACE:
+            # A stream goes on after this.
+            response.call_on_close(partial(span.end, response.status_code))
+        return response

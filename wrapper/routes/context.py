@@ -12,8 +12,10 @@ from flask import current_app, g, request
 from wrapper.ids import new_id
 from wrapper.routes.connection import connection_probe
 from wrapper.services.principal import Caller, Principal
+from wrapper.services.telemetry.traces import NULL_TRACE, RequestSpan, Traces
 
 LONGEST_IDEMPOTENCY_KEY = 256
+LONGEST_USER_AGENT = 256
 _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
@@ -48,7 +50,31 @@ def caller() -> Caller:
         again=request.headers.get("x-stainless-retry-count", "0") != "0",
         address=request.remote_addr or "",
         client_session=request.headers.get("X-Claude-Code-Session-Id", ""),
+        span=request_span(),
     )
+
+
+def begin_span() -> None:
+    """Begin the span of this request, if requests are traced."""
+    route = str(request.url_rule)
+    facts = {
+        "http.request.method": request.method,
+        "http.route": route,
+        "url.path": request.path,
+        "url.scheme": request.scheme,
+        "client.address": request.remote_addr or "",
+        "user_agent.original": request.user_agent.string[:LONGEST_USER_AGENT],
+        "claude_gateway.request_id": request_id(),
+        "claude_gateway.key": principal().name,
+    }
+    traces: Traces = current_gateway().traces
+    g.span = traces.request(f"{request.method} {route}", facts, request.headers)
+
+
+def request_span() -> RequestSpan:
+    """Return the span of this request."""
+    span: RequestSpan = g.get("span", NULL_TRACE)
+    return span
 
 
 def admit_caller() -> Caller:

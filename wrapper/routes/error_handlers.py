@@ -10,13 +10,19 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_excepti
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
-from wrapper.routes.context import current_gateway, is_counted, principal, request_id
+from wrapper.routes.context import (
+    current_gateway,
+    is_counted,
+    principal,
+    request_id,
+    request_span,
+)
 from wrapper.routes.dialects import current_dialect
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.json_response import reply
 from wrapper.services import resources
-from wrapper.services.turns.request_log import facts_of_error
+from wrapper.services.turns.request_log import facts_of_error, outcome_of_error
 
 CHAT_ENDPOINT = "wrapper.chat.create_completion"
 MESSAGES_ENDPOINT = "wrapper.messages.create_message"
@@ -77,10 +83,12 @@ def _record(error: ApiError) -> None:
     caller's making, who could fill the log with warnings, and a gateway that shuts down is meant to
     refuse.
     """
-    outcome = error.code or error.type
+    outcome = outcome_of_error(error)
     facts = {"id": request_id(), "client": request.remote_addr, "path": request.path}
     facts |= {"param": error.param, "outcome": outcome, **facts_of_error(error)}
+    facts |= request_span().ids
     current_gateway().metrics.failed(outcome)
+    request_span().conclude(outcome)
     failed = error.status >= 500 and not isinstance(error, errors.ShuttingDown)
     log.log(logging.WARNING if failed else logging.INFO, "refused", extra={"facts": facts})
 

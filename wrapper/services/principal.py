@@ -87,7 +87,7 @@ class Caller:
     `attempt` is the client's idempotency key, and `again` says that the client has sent the request
     before. `admitted` says that the request already counts against its rate limit. `address` is
     that of the other end of the connection, and empty without one. `client_session` is the id that
-    Claude Code, as the client, gives its session.
+    Claude Code, as the client, gives its session. `span` is the request's, if it is traced.
     """
 
     principal: Principal = LOCAL
@@ -98,6 +98,7 @@ class Caller:
     admitted: bool = False
     address: str = ""
     client_session: str = ""
+    span: Any = field(default=None, compare=False, repr=False)
 
     @property
     def may_repeat(self) -> bool:

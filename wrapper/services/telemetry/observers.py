@@ -1,22 +1,24 @@
-"""Who learns about requests: the metrics, the tool statistics, and the app around the gateway."""
+"""Who learns about requests: the metrics, the tool statistics, traces, and the app around."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
+from wrapper.services.telemetry.traces import NullTraces, Traces
 from wrapper.services.turn import Turn
 from wrapper.services.usage.tool_stats import ToolStats
 
 
 @dataclass(frozen=True)
 class Observers:
-    """The metrics, the statistics, and the `sender` in whose name signals are sent."""
+    """The metrics, the statistics, traces, and the `sender` in whose name signals are sent."""
 
     metrics: Metrics
     tool_stats: ToolStats
     sender: object = None
+    traces: Traces = field(default_factory=NullTraces)
 
     def signals(self, turn: Turn, request_id: str) -> Signals:
         """Return the signals about a request for *turn*."""

@@ -67,6 +67,18 @@ class McpServer:
         """Say whether the client is asked before its *tool* runs."""
         return self.unasked is not None and normalise(tool) not in self.unasked
 
+    def with_headers(self, headers: Mapping[str, str]) -> McpServer:
+        """Return the server with *headers*, besides its own, if a caller brings it.
+
+        Others are the same for all turns of a process.
+        """
+        if not self.brought:
+            return self
+        own = self.config["headers"]
+        taken = {name.lower() for name in own}
+        more = {name: value for name, value in headers.items() if name not in taken}
+        return replace(self, config={**self.config, "headers": {**own, **more}})
+
     def without_secrets(self, text: str) -> str:
         """Return *text* without what `config` keeps secret: headers, variables, arguments, URL."""
         for secret in sorted(_secrets(self.config), key=len, reverse=True):

@@ -14,6 +14,7 @@ from wrapper.services.principal import Caller
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
+from wrapper.services.telemetry.traces import NULL_TRACE, TurnTrace
 from wrapper.services.turn import Turn
 from wrapper.services.turns.draft import Draft
 
@@ -29,6 +30,7 @@ class RequestLog:
     A failed turn is a warning, whatever failed: the gateway had found nothing wrong with the
     request. A client that leaves is none. The log has the texts of the *conversation* only if they
     are given. Without *signals*, the app around the gateway does not learn about the request.
+    It closes the *trace*.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class RequestLog:
         metrics: Metrics,
         signals: Signals | None = None,
         conversation: Iterable[Sequence[str]] | None = None,
+        trace: TurnTrace = NULL_TRACE,
     ):
         self.timing = timing
         self._profile = draft.grant.profile
         self._metrics = metrics
         self._signals = signals
+        self._trace = trace
         self._outcome = ""
         self._error: Exception | None = None
         self._closed = False
@@ -63,7 +67,7 @@ class RequestLog:
             "client_session": caller.client_session[:LONGEST_ID],
             "user": draft.request.user[:LONGEST_ID],
         }
-        self._facts |= {name: value for name, value in origin.items() if value}
+        self._facts |= {name: value for name, value in origin.items() if value} | dict(trace.ids)
         if conversation is not None:
             self._facts["messages"] = [*conversation]
 
@@ -100,8 +104,7 @@ class RequestLog:
 
     def fail(self, error: Exception) -> None:
         """Note that the request failed, with the code that the client gets."""
-        code = error.code or error.type if isinstance(error, ApiError) else None
-        self._outcome = code or "internal_error"
+        self._outcome = outcome_of_error(error)
         self._error = error
 
     def close(self) -> None:
@@ -121,6 +124,7 @@ class RequestLog:
         self._metrics.timed(self._profile, timing)
         if outcome != "done":
             self._metrics.failed(outcome)
+        self._trace.close(outcome, self._error)
         if self._signals:
             self._signals.finish(outcome)
 
@@ -139,6 +143,12 @@ def conversation_of(turn: Turn) -> Iterator[Sequence[str]]:
 def _text_of(block: Mapping[str, Any]) -> str:
     """Return the text of *block*, or its type if it is another kind of block."""
     return str(block.get("text", f"<{block.get('type')}>"))
+
+
+def outcome_of_error(error: BaseException) -> str:
+    """Return the code of *error* that the client gets."""
+    code = error.code or error.type if isinstance(error, ApiError) else None
+    return code or "internal_error"
 
 
 def facts_of_error(error: Exception) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from wrapper.services.attachments.images import check_images
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine, Runner
+from wrapper.services.events import Event
 from wrapper.services.limits.admission import Permit
 from wrapper.services.limits.limits import Limits
 from wrapper.services.messages.exact_history import adapted_paths
@@ -28,13 +29,14 @@ from wrapper.services.sessions.session_turn import Replay, SessionTurn, Stateles
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
+from wrapper.services.telemetry.traces import NULL_TRACE, TurnTrace
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
 from wrapper.services.turns.answers import Answers, Remember
 from wrapper.services.turns.approver import TurnApprover
 from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
-from wrapper.services.turns.request_log import RequestLog, conversation_of
+from wrapper.services.turns.request_log import RequestLog, conversation_of, outcome_of_error
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events, Run
 from wrapper.services.turns.turn_loop import TurnLoop
@@ -58,6 +60,7 @@ class _Opening:
     remember: Remember | None
     watchdog: Watchdog
     timing: Timing
+    trace: TurnTrace
     permit: Permit
     held: ExitStack
 
@@ -111,16 +114,26 @@ class TurnService:
         *remember* keeps an answer, if no session does. The run must be closed. Raises ApiError.
         """
         timing = Timing()
-        with timed(timing):
-            return self._open(request, caller, remember, timing)
+        trace = self._observers.traces.turns(caller.span)
+        try:
+            with timed(timing):
+                return self._open(request, caller, remember, timing, trace)
+        except Exception as error:
+            trace.close(outcome_of_error(error), error)
+            raise
 
     def _open(
-        self, request: TurnRequest, caller: Caller, remember: Remember | None, timing: Timing
+        self,
+        request: TurnRequest,
+        caller: Caller,
+        remember: Remember | None,
+        timing: Timing,
+        trace: TurnTrace,
     ) -> Run:
         caller = self.admit(caller)
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
-            with timing.queueing():
+            with timing.queueing(), trace.queueing():
                 check = partial(self._check, caller)
                 admission = self._limits.admission
                 permit = admission.admit(request.answers, caller.principal, check)
@@ -134,7 +147,16 @@ class TurnService:
                 request = session_turn.options.within(most).fill(request)
                 draft = self._draft(request, caller, config)
             opening = _Opening(
-                request, caller, draft, session_turn, remember, watchdog, timing, permit, held
+                request,
+                caller,
+                draft,
+                session_turn,
+                remember,
+                watchdog,
+                timing,
+                trace,
+                permit,
+                held,
             )
             return self._replay(opening) if session_turn.repeats else self._start(opening)
 
@@ -205,13 +227,15 @@ class TurnService:
             runner = Correction(runner, request.choice_param, request.stream, retries)
         if recorder.has_budget:
             turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
-        each = [turn for turn in turns for _ in range(request.n)]
+        each = [_traced(turn, opening.trace) for turn in turns for _ in range(request.n)]
+        opening.trace.begin(each, stream=request.stream)
+        note = _notes(recorder, opening.trace)
         if turns[0].permissions.approvable == "nothing":
-            return TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
+            return TurnLoop(runner, each, CHECK_SECONDS, note=note)
         approvers = [self._approver(opening) for _ in each]
         pairs = zip(each, approvers, strict=True)
         each = [replace(turn, approver=approver) for turn, approver in pairs]
-        loop = TurnLoop(runner, each, CHECK_SECONDS, note=recorder.add)
+        loop = TurnLoop(runner, each, CHECK_SECONDS, note=note)
         for index, approver in enumerate(approvers):
             approver.emit = partial(loop.put, index)
         return loop
@@ -239,6 +263,7 @@ class TurnService:
             metrics=self._observers.metrics,
             signals=signals,
             conversation=conversation_of(logged) if logged else None,
+            trace=opening.trace,
         )
 
     def _recorder(self, caller: Caller) -> UsageRecorder:
@@ -285,6 +310,26 @@ class TurnService:
             grace=self._settings.graceful_timeout,
             clock=time.monotonic,
         )
+
+
+def _traced(turn: Turn, trace: TurnTrace) -> Turn:
+    """Return *turn*, whose callers' MCP servers continue the *trace*."""
+    if not (turn.mcp_servers and trace.headers):
+        return turn
+    servers = tuple(server.with_headers(trace.headers) for server in turn.mcp_servers)
+    return replace(turn, mcp_servers=servers)
+
+
+def _notes(recorder: UsageRecorder, trace: TurnTrace) -> Callable[[int, Event], None]:
+    """Return what notes each event of the turns, for the usage and for the *trace*."""
+    if trace is NULL_TRACE:
+        return recorder.add
+
+    def note(index: int, event: Event) -> None:
+        trace.add(index, event)
+        recorder.add(index, event)
+
+    return note
 
 
 def _remember(opening: _Opening, turn: Turn) -> Remember | None:
