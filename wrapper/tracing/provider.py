@@ -50,20 +50,12 @@ def exporting_provider(environment: Mapping[str, str]) -> TracerProvider | None:
     if not _exports(environment):
         return None
     try:
-        # Imported here: an app that brings a provider needs no exporter.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        exporter = OTLPSpanExporter()
+        return _provider()
     except ImportError:
         log.error("No traces: run pip install 'claude-code-gateway[otel]' for the exporter.")
-        return None
     except (ValueError, OSError) as error:
-        log.error("No traces: a variable OTEL_EXPORTER_OTLP_* is wrong: %s", error)
-        return None
-    # At the exit of Python it would wait as long as the exporter likes.
-    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return provider
+        log.error("No traces: one of the variables OTEL_* is wrong: %s", error)
+    return None
 
 
 def shut_down(provider: TracerProvider) -> None:
@@ -90,6 +82,16 @@ def _exports(environment: Mapping[str, str]) -> bool:
                 log.warning("%s: %s is not supported; %s is used", name, protocol, PROTOCOL)
             break
     return True
+
+
+def _provider() -> TracerProvider:
+    # Imported here: an app that brings a provider needs no exporter.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    # At the exit of Python it would wait as long as the exporter likes.
+    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 def _resource() -> Resource:

@@ -115,7 +115,7 @@ def test_sampler(variables, made):
     [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER: zipkin is not supported"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "OTEL_EXPORTER_OTLP_* is wrong"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "OTEL_* is wrong"),
     ],
 )
 def test_mistakes(name, value, logged, variables, made, caplog):

@@ -117,11 +117,12 @@ def test_stream():
 
 def test_refused(caplog):
     """A request that is refused has a span with the status and the code, and no turn."""
+    caplog.set_level("INFO", "wrapper.routes.error_handlers")
     with traced() as gateway:
         gateway.ask(temperature="hot")
     (root,) = gateway.spans.all()
     assert root.attributes["http.response.status_code"] == 400
-    assert root.attributes["claude_gateway.outcome"] == "invalid_value"
+    assert root.attributes["claude_gateway.outcome"] == "invalid_type"
     assert root.status.status_code is StatusCode.UNSET
     (line,) = [line for line in caplog.records if line.message == "refused"]
     assert (line.facts["trace_id"], line.facts["span_id"]) == ids(root)
