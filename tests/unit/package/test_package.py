@@ -189,7 +189,7 @@ def test_sdist(built):
 
 def test_requirements_agree():
     """The files of requirements match the package's extras."""
-    assert extras().keys() == {"redis", "metrics", "docs"}
+    assert extras().keys() == {"redis", "metrics", "docs", "otel"}
     named = [requirement for extra in extras().values() for requirement in extra]
     assert read("requirements-extras.txt") == named
     assert read("requirements-cli.txt") == [Requirement(line) for line in EXTRAS["claude"]]
