@@ -33,7 +33,8 @@ PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|conf|md|txt))`")
 OF_OTHERS = {"CLAUDE.md", "conftest.py", "tests/clients/.envs", ".envs/clis"}
 OF_OTHERS |= {"build/site", "build/screenshots"}
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
-# Variables of other programs (Claude Code, its providers, openai, OpenTelemetry, make, glibc), and a JSON key.
+# Variables of other programs (Claude Code, its providers, openai, OpenTelemetry, make, glibc), and
+# a JSON key.
 FOREIGN = re.compile(
     r"ANTHROPIC_|AWS_|OTEL_|CLAUDE_CODE_(USE|SKIP|OAUTH|DISABLE|ATTRIBUTION|ENABLE)_|GOOGLE_|CLOUD_ML_|VERTEX_|SSL_CERT_|NODE_|MY_"
     r"|OPENAI_BASE_URL|OPENAI_API_KEY|REDISCLI_AUTH|SOAK_SECONDS|INVALID_JSON|CLI_VERSIONS|CLI_ARGUMENTS"
