@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -25,13 +25,13 @@ class Spans:
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
-    def all(self) -> list[ReadableSpan]:
+    def all(self) -> list[Any]:
         return list(self._exporter.get_finished_spans())
 
     def names(self) -> list[str]:
         return [span.name for span in self.all()]
 
-    def one(self, name: str) -> ReadableSpan:
+    def one(self, name: str) -> Any:
         """Return the one span whose name begins with *name*."""
         (span,) = [span for span in self.all() if span.name.startswith(name)]
         return span

@@ -36,9 +36,16 @@ def variables(monkeypatch):
 
 @pytest.fixture
 def made():
-    """Keep providers, and shut them down after the test."""
-    providers = []
-    yield providers.append
+    """Return a function that makes a provider, which is shut down after the test."""
+    providers: list[TracerProvider] = []
+
+    def make(**environment):
+        own = provider.exporting_provider(environment)
+        if own:
+            providers.append(own)
+        return own
+
+    yield make
     for each in providers:
         each.shutdown()
 
@@ -68,16 +75,16 @@ def test_without_the_extra(monkeypatch):
     assert isinstance(open_traces({ENDPOINT: NOWHERE}, prompts=False), NullTraces)
 
 
-def test_of_the_app(monkeypatch, made):
+def test_of_the_app(monkeypatch):
     """The provider that the app has set is used, and not shut down."""
     own = TracerProvider(shutdown_on_exit=False)
-    made(own)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: own)
     assert provider.app_provider() is own
     traces = OtelTraces({}, prompts=False)
     traces.start()
     traces.close()
     assert traces.request("GET /", {}, {}).ids["trace_id"]
+    own.shutdown()
 
 
 def test_none_of_the_app():
@@ -87,15 +94,13 @@ def test_none_of_the_app():
 
 def test_resource(variables, made):
     """Spans say which service they are of; the operator's names win."""
-    own = provider.exporting_provider(variables(**{ENDPOINT: NOWHERE}))
-    made(own)
+    own = made(**variables(**{ENDPOINT: NOWHERE}))
     attributes = own.resource.attributes
     assert attributes["service.name"] == "claude-code-gateway"
     assert attributes["service.version"] == __version__
     named = {ENDPOINT: NOWHERE, "OTEL_SERVICE_NAME": "mine"}
     named["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test"
-    other = provider.exporting_provider(variables(**named))
-    made(other)
+    other = made(**variables(**named))
     assert other.resource.attributes["service.name"] == "mine"
     assert other.resource.attributes["deployment.environment.name"] == "test"
     assert other.resource.attributes["service.instance.id"] != attributes["service.instance.id"]
@@ -103,10 +108,7 @@ def test_resource(variables, made):
 
 def test_sampler(variables, made):
     """The operator's sampler decides about new traces."""
-    own = provider.exporting_provider(
-        variables(**{ENDPOINT: NOWHERE, "OTEL_TRACES_SAMPLER": "always_off"})
-    )
-    made(own)
+    own = made(**variables(**{ENDPOINT: NOWHERE, "OTEL_TRACES_SAMPLER": "always_off"}))
     assert not own.get_tracer("x").start_span("y").is_recording()
 
 
@@ -120,9 +122,7 @@ def test_sampler(variables, made):
 )
 def test_mistakes(name, value, logged, variables, made, caplog):
     """A variable that cannot be followed is named in the log, and the gateway starts."""
-    own = provider.exporting_provider(variables(**{ENDPOINT: NOWHERE, name: value}))
-    if own:
-        made(own)
+    made(**variables(**{ENDPOINT: NOWHERE, name: value}))
     assert logged in caplog.text
 
 

@@ -153,7 +153,7 @@ def test_client_gone():
         body = {"model": "haiku", "messages": messages, "stream": True}
         with gateway.app.test_client() as client:
             response = client.post("/v1/chat/completions", json=body)
-            next(response.response)
+            next(iter(response.response))
             response.close()
     for name in ("POST", "chat"):
         assert gateway.spans.one(name).status.status_code is StatusCode.UNSET
