@@ -6,6 +6,7 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def new_session() -> Iterator[Callable[..., SessionClient]]:
     yield start
     for session in sessions:
         session.close()
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., Future[Any]]]:
+    """Run requests in threads, which end before the test does."""
+    with ThreadPoolExecutor(8) as threads:
+        yield threads.submit
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,6 @@ class Gateway:
         self.tool_stats = ToolStats(usage_store)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
-        self.responses = open_responses(settings, load_stored_item, responses)
         self.keys = open_keys(settings)
         self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
 
@@ -112,6 +111,7 @@ class Gateway:
         self.traces = open_traces(os.environ, prompts=settings.log_prompts)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.approvals = open_approvals(settings, self.metrics.decided)
+        self.responses = open_responses(settings, load_stored_item, self.approvals, responses)
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
         self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)

@@ -6,14 +6,14 @@ import contextlib
 import http.client
 import json
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.support.approvals import decide, pending, text_of, wait_for
 from tests.support.keyed_gateway import KeyedGateway
-from tests.support.server import MODEL, eventually
+from tests.support.server import MODEL
 
 KEYS: dict[str, dict[str, Any]] = {
     "ann": {"admin": True},
@@ -46,39 +46,10 @@ def keyed(_keyed, upstream):
     return _keyed
 
 
-@pytest.fixture
-def background():
-    """Run requests in threads, which end before the test does."""
-    with ThreadPoolExecutor(8) as threads:
-        yield threads.submit
-
-
-def pending(keyed, name="alice"):
-    status, _, body = keyed.call(name, "GET", "/v1/approvals")
-    assert status == 200, body
-    return body["data"]
-
-
-def wait_for(keyed, count=1, name="alice"):
-    assert eventually(lambda: len(pending(keyed, name)) == count), pending(keyed, name)
-    return pending(keyed, name)
-
-
-def decide(keyed, approval, name="alice", **decision):
-    path = f"/v1/approvals/{approval['id']}"
-    return keyed.call(name, "POST", path, {"decision": "approve", **decision})
-
-
 def refused(upstream):
     """Return the last result of a tool that the model got."""
     blocks = upstream.requests[-1].body["messages"][-1]["content"]
     return str(next(block["content"] for block in blocks if block["type"] == "tool_result"))
-
-
-def answer(asked):
-    status, body = asked.result()
-    assert status == 200, body
-    return body["choices"][0]["message"]["content"]
 
 
 def test_approve(keyed, background):
@@ -89,8 +60,8 @@ def test_approve(keyed, background):
     assert approval["input"]["content"] == "x"
     assert approval["preview"].endswith("made.txt\n@@ @@\n+x\n")
     assert not asked.done()
-    assert decide(keyed, approval)[2]["status"] == "approved"
-    assert answer(asked).startswith("File created")
+    assert decide(keyed, approval)[1]["status"] == "approved"
+    assert text_of(asked).startswith("File created")
     assert decide(keyed, approval)[0] == 409
     shown = keyed.call("alice", "GET", f"/v1/approvals/{approval['id']}")[2]
     assert (shown["status"], shown["decided_by"]) == ("approved", "alice")
@@ -100,9 +71,9 @@ def test_deny_with_a_reason(keyed, background):
     """The model gets the reason, and the tool does not run."""
     asked = background(keyed.ask, "alice", write("denied.txt"), claude=ASK)
     (approval,) = wait_for(keyed)
-    status, _, body = decide(keyed, approval, decision="deny", reason="Not on Mondays.")
+    status, body = decide(keyed, approval, decision="deny", reason="Not on Mondays.")
     assert (status, body["status"]) == (200, "denied")
-    assert answer(asked) == "Write was not approved: Not on Mondays."
+    assert text_of(asked) == "Write was not approved: Not on Mondays."
 
 
 def test_whose(keyed, background):
@@ -113,8 +84,8 @@ def test_whose(keyed, background):
     assert keyed.call("bob", "GET", f"/v1/approvals/{approval['id']}")[0] == 404
     assert decide(keyed, approval, "bob")[0] == 404
     assert pending(keyed, "ann") == [approval]
-    assert decide(keyed, approval, "ann")[2]["decided_by"] == "ann"
-    assert answer(asked).startswith("File created")
+    assert decide(keyed, approval, "ann")[1]["decided_by"] == "ann"
+    assert text_of(asked).startswith("File created")
 
 
 def test_waiting_turns_have_no_place(keyed, upstream, background):
@@ -130,7 +101,7 @@ def test_waiting_turns_have_no_place(keyed, upstream, background):
     assert keyed.server.health()["turns"]["approvals"] == 3
     for approval in approvals:
         assert decide(keyed, approval)[0] == 200
-    assert all(answer(each).startswith("File created") for each in asked)
+    assert all(text_of(each).startswith("File created") for each in asked)
     metrics = keyed.server.call("GET", "/v1/metrics", headers=keyed.header("ann"))[2].decode()
     assert "claude_gateway_approvals_pending 0.0" in metrics
 
@@ -189,14 +160,14 @@ def test_for_the_session(keyed, background):
     (approval,) = wait_for(keyed)
     assert (approval["session_id"], approval["session_rule"]) == ("one", "Write")
     assert decide(keyed, approval, scope="session")[0] == 200
-    assert answer(asked).startswith("File created")
+    assert text_of(asked).startswith("File created")
     status, body = keyed.ask("alice", write("s2.txt"), **first)
     assert status == 200
     assert "File created" in str(body)
     asked = background(keyed.ask, "alice", write("s3.txt"), claude=ASK, session_id="two")
     (approval,) = wait_for(keyed)
     assert decide(keyed, approval, decision="deny")[0] == 200
-    assert "not approved" in answer(asked)
+    assert "not approved" in text_of(asked)
 
 
 @pytest.mark.parametrize(
@@ -243,11 +214,11 @@ def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background)
             (approval,) = wait_for(keyed)
         assert approval["preview"] == f"echo ran > {number}.txt; echo done"
         assert decide(keyed, approval)[0] == 200
-        assert answer(asked) == "done"
+        assert text_of(asked) == "done"
     asked = background(keyed.ask, "alice", command % "last.txt", claude={"profile": "agent"})
     wait_for(keyed)
     keyed.server.process.send_signal(signal.SIGTERM)
-    assert answer(asked) == "Bash was not approved: The gateway is shutting down."
+    assert text_of(asked) == "Bash was not approved: The gateway is shutting down."
     assert keyed.server.stop() == 0
 
 

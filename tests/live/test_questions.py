@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from tests.support.approvals import decide, pending, text_of, wait_for
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.mcp_servers import eliciting, write_config
 from tests.support.server import MODEL, eventually
@@ -62,39 +62,10 @@ def keyed(_keyed, upstream):
     return _keyed
 
 
-@pytest.fixture
-def background():
-    """Run requests in threads, which end before the test does."""
-    with ThreadPoolExecutor(4) as threads:
-        yield threads.submit
-
-
-def pending(keyed, name="alice"):
-    status, _, body = keyed.call(name, "GET", "/v1/approvals")
-    assert status == 200, body
-    return body["data"]
-
-
-def wait_for_one(keyed, name="alice"):
-    assert eventually(lambda: len(pending(keyed, name)) == 1), pending(keyed, name)
-    return pending(keyed, name)[0]
-
-
-def decide(keyed, approval, name="alice", **body):
-    status, _, answer = keyed.call(name, "POST", f"/v1/approvals/{approval['id']}", body)
-    return status, answer
-
-
-def text_of(asked):
-    status, body = asked.result()
-    assert status == 200, body
-    return body["choices"][0]["message"]["content"]
-
-
 def test_question(keyed, background):
     """A question has its options, and the model gets the answers of the turn's owner."""
     asked = background(keyed.ask, "alice", QUESTION, claude=ASK)
-    approval = wait_for_one(keyed)
+    (approval,) = wait_for(keyed)
     assert (approval["kind"], approval["tool"]) == ("question", "AskUserQuestion")
     assert approval["input"]["questions"][0]["options"] == QUESTIONS[0]["options"]
     assert approval["preview"].splitlines()[:2] == [COLOUR, "- Red: as a rose"]
@@ -116,7 +87,7 @@ def test_question(keyed, background):
 def test_other_words(keyed, background):
     """A question may be answered in other words than its options."""
     asked = background(keyed.ask, "alice", QUESTION, claude=ASK)
-    approval = wait_for_one(keyed)
+    (approval,) = wait_for(keyed)
     answers = {COLOUR: {"other": 'None, "really"'}, SIZES: {"other": "XL"}}
     assert decide(keyed, approval, "ann", answers=answers)[0] == 200
     assert 'None, "really"' in text_of(asked)
@@ -125,7 +96,7 @@ def test_other_words(keyed, background):
 def test_denied_question(keyed, background):
     """A denied question tells the model why."""
     asked = background(keyed.ask, "alice", QUESTION, claude=ASK)
-    assert decide(keyed, wait_for_one(keyed), decision="deny", reason="Not now.")[0] == 200
+    assert decide(keyed, wait_for(keyed)[0], decision="deny", reason="Not now.")[0] == 200
     assert text_of(asked) == "AskUserQuestion was not answered: Not now."
 
 
@@ -141,11 +112,11 @@ def test_who_is_not_asked(keyed):
 def test_elicitation(keyed, background):
     """An MCP server's form is answered within its schema, and the server gets the answers."""
     asked = background(keyed.ask, "alice", BOOK, claude={**ASK, "mcp_servers": ["asks"]})
-    tool = wait_for_one(keyed)
+    (tool,) = wait_for(keyed)
     assert (tool["kind"], tool["tool"]) == ("tool", "mcp__asks__book")
     assert decide(keyed, tool, decision="approve")[0] == 200
     assert eventually(lambda: [each["kind"] for each in pending(keyed)] == ["elicitation"])
-    form = wait_for_one(keyed)
+    (form,) = wait_for(keyed)
     assert (form["tool"], form["preview"]) == ("mcp__asks", "Where do you go?")
     assert form["answer_schema"]["properties"]["city"]["description"] == "Where to"
     for wrong in ({}, {"city": "x" * 21}, {"city": "Oslo", "nights": 11}, {"city": 1}):
@@ -161,9 +132,9 @@ def test_elicitation_of_a_page(keyed, background):
     """A page that a server wants the user to open is shown, and accepted or declined."""
     for decision, action in (("approve", "accept"), ("deny", "decline")):
         asked = background(keyed.ask, "alice", LOG_IN, claude={**ASK, "mcp_servers": ["asks"]})
-        assert decide(keyed, wait_for_one(keyed), decision="approve")[0] == 200
+        assert decide(keyed, wait_for(keyed)[0], decision="approve")[0] == 200
         assert eventually(lambda: [each["kind"] for each in pending(keyed)] == ["elicitation"])
-        page = wait_for_one(keyed)
+        (page,) = wait_for(keyed)
         assert page["preview"] == "Log in.\nhttps://example.com/login"
         assert decide(keyed, page, decision=decision)[0] == 200
         assert json.loads(text_of(asked)) == {"result": action}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import openai
 import pytest
 
+from tests.support.approvals import decide, pending
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.mcp_servers import http_server, packaged, write_config
+from tests.support.response_approvals import ADD, DOCS, FIVE, answer, ask, refusal
 from tests.support.server import MODEL
 
 KEYS: dict[str, dict[str, Any]] = {
@@ -18,10 +19,6 @@ KEYS: dict[str, dict[str, Any]] = {
     "carol": {},
     "planner": {"mcp_servers": ["docs"], "permission_mode": "plan"},
 }
-CALL = '[[tool mcp__docs__add {"a": 2, "b": 3}]]'
-ADD = f"{CALL} [[result]]"
-FIVE = '{"result":5}'
-DOCS = {"type": "mcp", "server_label": "docs", "require_approval": "always"}
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +53,6 @@ def client(keyed):
     """OpenAI's own library, with the key of alice."""
     with keyed.client("alice") as client:
         yield client
-
-
-def ask(client, given, **options):
-    return client.responses.create(**{"input": given, "tools": [DOCS], **options})
-
-
-def answer(request, approve=True, **fields):
-    return {
-        "type": "mcp_approval_response",
-        "approval_request_id": request.id,
-        "approve": approve,
-        **fields,
-    }
-
-
-def refusal(client, given, **options):
-    """Return the status of a request that is refused, and the path that the error names."""
-    with pytest.raises(openai.APIStatusError) as caught:
-        ask(client, given, **options)
-    return caught.value.status_code, caught.value.param
 
 
 def calls_of(request):
@@ -134,6 +111,16 @@ def test_denied(client, upstream):
     second = ask(client, given, previous_response_id=first.id)
     assert second.output_text == "The user did not approve this call. Too costly."
     assert [item.type for item in second.output] == ["message"]
+
+
+def test_decided_at_the_list(keyed, client):
+    """A call is also listed at /v1/approvals, and runs if it is approved there."""
+    first = ask(client, ADD)
+    (listed,) = [each for each in pending(keyed) if each["response_id"] == first.id]
+    assert decide(keyed, listed)[0] == 200
+    second = ask(client, "And then?", previous_response_id=first.id)
+    assert [item.type for item in second.output] == ["mcp_call", "message"]
+    assert second.output[0].output == FIVE
 
 
 def test_whole_input(client, upstream):

@@ -52,7 +52,7 @@ responses = Blueprint("responses", __name__)
 def create_response() -> Response:
     """Answer a conversation, whole or as a stream of events."""
     who, gateway = admit_caller(), current_gateway()
-    turn: ResponseTurn = _service().begin(load(gateway.responses_schema), who.principal)
+    turn: ResponseTurn = _service().begin(load(gateway.responses_schema), who)
     asked = turn.request
 
     def name_notes(notes: Notes) -> dict[str, str]:

@@ -45,11 +45,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class Asker:
-    """The turn that asks: the key that owns it, its request and its session, if it has one."""
+    """The turn that asks: the key that owns it, its request and its session, if it has one.
+
+    With a `response_id` the turn has ended, with a call that the next request may run.
+    """
 
     owner: str
     request_id: str = ""
     session_id: str | None = None
+    response_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from wrapper.services.approvals.approval import Approval, Decision
-from wrapper.services.approvals.store import KEPT_SECONDS, Notify, Room
+from wrapper.services.approvals.store import (
+    KEPT_SECONDS,
+    MOST_KEPT,
+    MOST_KEPT_OF_KEY,
+    Notify,
+    Room,
+)
 
 # Decided approvals that are kept at most.
 MOST_DECIDED = 1000
@@ -23,6 +29,7 @@ class MemoryApprovalStore:
         self._lock = threading.Lock()
         self._pending: dict[str, tuple[Approval, Notify]] = {}
         self._decided: dict[str, tuple[Approval, float]] = {}  # with the time of the decision
+        self._kept: dict[str, tuple[Approval, float]] = {}  # with the time until which it is kept
 
     def add(self, approval: Approval, notify: Notify) -> None:
         owner = approval.asker.owner
@@ -34,7 +41,7 @@ class MemoryApprovalStore:
     def decide(self, id_: str, decision: Decision) -> Approval | None:
         with self._lock:
             if id_ not in self._pending:
-                return self._find_decided(id_)
+                return self._decide_kept(id_, decision) or self._find_decided(id_)
             approval, notify = self._pending.pop(id_)
             approval = replace(approval, decision=decision)
             self._decided[id_] = approval, self._clock()
@@ -46,18 +53,48 @@ class MemoryApprovalStore:
     def read(self, id_: str) -> Approval | None:
         with self._lock:
             pending = self._pending.get(id_)
-            return pending[0] if pending else self._find_decided(id_)
+            return pending[0] if pending else self._find_kept(id_) or self._find_decided(id_)
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
         with self._lock:
             approvals = [approval for approval, _ in self._pending.values()]
         return [each for each in approvals if owner in (None, each.asker.owner)]
 
+    def keep(self, approval: Approval, seconds: float) -> None:
+        now, owner = self._clock(), approval.asker.owner
+        with self._lock:
+            self._kept = {id_: each for id_, each in self._kept.items() if each[1] > now}
+            self._kept[approval.id] = approval, now + seconds
+            own = [id_ for id_, (each, _) in self._kept.items() if each.asker.owner == owner]
+            for id_ in {*own[:-MOST_KEPT_OF_KEY], *[*self._kept][:-MOST_KEPT]}:
+                del self._kept[id_]
+
+    def kept(self, owner: str | None) -> Sequence[Approval]:
+        with self._lock:
+            approvals = [approval for id_ in self._kept if (approval := self._find_kept(id_))]
+        return [each for each in approvals if owner in (None, each.asker.owner)]
+
+    def remove(self, approvals: Iterable[Approval]) -> None:
+        with self._lock:
+            for approval in approvals:
+                self._kept.pop(approval.id, None)
+
     def forget(self, id_: str) -> None:
         """Do nothing: an approval is forgotten with its decision."""
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
+
+    def _find_kept(self, id_: str) -> Approval | None:
+        approval, until = self._kept.get(id_, (None, 0.0))
+        return approval if until > self._clock() else None
+
+    def _decide_kept(self, id_: str, decision: Decision) -> Approval | None:
+        approval = self._find_kept(id_)
+        if approval and approval.decision is None:
+            approval = replace(approval, decision=decision)
+            self._kept[id_] = approval, self._kept[id_][1]
+        return approval
 
     def _find_decided(self, id_: str) -> Approval | None:
         oldest = self._clock() - KEPT_SECONDS

@@ -19,6 +19,7 @@ def to_json(approval: Approval) -> Json:
         "status": approval.status,
         "key": approval.asker.owner,
         "session_id": approval.asker.session_id,
+        "response_id": approval.asker.response_id,
         "request_id": approval.asker.request_id,
         "kind": approval.kind,
         "tool": approval.tool,

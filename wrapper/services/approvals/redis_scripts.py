@@ -2,7 +2,8 @@
 
 KEYS are the approval's hash, the index of all pending approvals, and that of its owner's. The
 scores of an index are the times until which a worker waits for the approval, in milliseconds of
-Redis's clock. The worker renews them; those of a worker that has died are dropped.
+Redis's clock. The worker renews them; those of a worker that has died are dropped. Approvals that
+no turn waits for have two indexes of their own, and no `waiter`; nobody renews them.
 """
 
 from __future__ import annotations
@@ -47,10 +48,29 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local before = redis.call('HGET', KEYS[1], 'decision')
 if before then return before end
 redis.call('HSET', KEYS[1], 'decision', ARGV[2])
+local waiter = redis.call('HGET', KEYS[1], 'waiter')
+if not waiter then return ARGV[2] end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 for index = 2, 3 do redis.call('ZREM', KEYS[index], ARGV[1]) end
-local waiter = redis.call('HGET', KEYS[1], 'waiter')
 redis.call('RPUSH', waiter, ARGV[1] .. ' ' .. ARGV[2])
 redis.call('PEXPIRE', waiter, ARGV[3])
 return ARGV[2]
+"""
+
+# ARGV: the id, the milliseconds for which it is kept, the most that are kept in all and of a key,
+# the approval, and what the keys of approvals begin with. Drops the oldest ones above the most.
+KEEP = f"""{_NOW}
+redis.call('HSET', KEYS[1], 'approval', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+for index = 2, 3 do
+    redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', now)
+    redis.call('ZADD', KEYS[index], now + ARGV[2], ARGV[1])
+    redis.call('PEXPIRE', KEYS[index], ARGV[2])
+end
+for index = 2, 3 do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[index], 0, -1 - ARGV[index + 1])) do
+        redis.call('DEL', ARGV[6] .. id)
+        for each = 2, 3 do redis.call('ZREM', KEYS[each], id) end
+    end
+end
 """

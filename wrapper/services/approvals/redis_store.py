@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,9 +17,15 @@ from wrapper.services.approvals.codec import (
     encode_approval,
     encode_decision,
 )
-from wrapper.services.approvals.redis_scripts import ADD, DECIDE, RENEW
+from wrapper.services.approvals.redis_scripts import ADD, DECIDE, KEEP, RENEW
 from wrapper.services.approvals.redis_waiter import RedisWaiter
-from wrapper.services.approvals.store import KEPT_SECONDS, Notify, Room
+from wrapper.services.approvals.store import (
+    KEPT_SECONDS,
+    MOST_KEPT,
+    MOST_KEPT_OF_KEY,
+    Notify,
+    Room,
+)
 from wrapper.services.redis_client import RedisClient, StoreRedis
 
 if TYPE_CHECKING:
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
 PREFIX = "claude-code-gateway:approvals"
 # A worker renews the approvals that it waits for. Those of one that has died are gone after this.
 HOLD_SECONDS = 15.0
+# The names of the indexes of all approvals, and of an owner's.
+PENDING = ("pending", "owner")
+KEPT = ("kept", "kept-owner")
 
 log = logging.getLogger(__name__)
 
@@ -89,15 +98,28 @@ class RedisApprovalStore:
         return _load(*fields)
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
-        index = self._index(owner)
+        return [each for each in self._list(self._index(owner)) if each.decision is None]
+
+    def keep(self, approval: Approval, seconds: float) -> None:
+        keys = self._hash(approval.id), *self._kept_indexes(approval)
+        most = MOST_KEPT, MOST_KEPT_OF_KEY
+        sent = encode_approval(approval)
         with self._redis.reached() as client:
-            ids: Any = client.zrange(index, 0, -1)
+            client.eval(
+                KEEP, 3, *keys, approval.id, _milliseconds(seconds), *most, sent, self._hash("")
+            )
+
+    def kept(self, owner: str | None) -> Sequence[Approval]:
+        return self._list(self._index(owner, KEPT))
+
+    def remove(self, approvals: Iterable[Approval]) -> None:
+        with self._redis.reached() as client:
             pipeline = client.pipeline(transaction=False)
-            for id_ in ids:
-                pipeline.hmget(self._hash(id_.decode()), ["approval", "decision"])
-            approvals = [_load(*fields) for fields in pipeline.execute()]
-        waiting = [each for each in approvals if each and each.decision is None]
-        return sorted(waiting, key=lambda approval: approval.created)
+            for approval in approvals:
+                pipeline.delete(self._hash(approval.id))
+                for index in self._kept_indexes(approval):
+                    pipeline.zrem(index, approval.id)
+            pipeline.execute()
 
     def forget(self, id_: str) -> None:
         self._waiter.forget(id_)
@@ -114,17 +136,30 @@ class RedisApprovalStore:
         kept = zip(approvals, pipeline.execute(), strict=True)
         return [approval for approval, is_there in kept if not is_there]
 
+    def _list(self, index: str) -> list[Approval]:
+        """Return the approvals of an *index*, the oldest first."""
+        with self._redis.reached() as client:
+            ids: Any = client.zrange(index, 0, -1)
+            pipeline = client.pipeline(transaction=False)
+            for id_ in ids:
+                pipeline.hmget(self._hash(id_.decode()), ["approval", "decision"])
+            approvals = [_load(*fields) for fields in pipeline.execute()]
+        return sorted(filter(None, approvals), key=lambda approval: approval.created)
+
     def _keys(self, approval: Approval) -> tuple[str, str, str]:
         owner = approval.asker.owner
         return self._hash(approval.id), self._index(None), self._index(owner)
 
+    def _kept_indexes(self, approval: Approval) -> tuple[str, str]:
+        return self._index(None, KEPT), self._index(approval.asker.owner, KEPT)
+
     def _hash(self, id_: str) -> str:
         return f"{self._prefix}:approval:{quote(id_, safe='', errors='surrogatepass')}"
 
-    def _index(self, owner: str | None) -> str:
+    def _index(self, owner: str | None, names: tuple[str, str] = PENDING) -> str:
         if owner is None:
-            return f"{self._prefix}:pending"
-        return f"{self._prefix}:owner:{quote(owner, safe='', errors='surrogatepass')}"
+            return f"{self._prefix}:{names[0]}"
+        return f"{self._prefix}:{names[1]}:{quote(owner, safe='', errors='surrogatepass')}"
 
 
 def _load(approval: bytes | None, decision: bytes | None) -> Approval | None:

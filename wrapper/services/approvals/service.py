@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from wrapper.errors import ApprovalDecidedBefore, ApprovalNotFound, InvalidRequest
 from wrapper.ids import new_id
@@ -19,6 +20,7 @@ from wrapper.settings import Settings
 from wrapper.settings.claude_tools import ALL_TOOLS
 
 PREFIX = "apr_"
+EXPIRED = Decision("expired", reason="Nobody has decided in time (APPROVAL_TIMEOUT).")
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 class ApprovalService:
     """The approvals in *store*, which expire after *timeout* seconds.
 
-    *decided* is called with the outcome of each approval of this worker.
+    *decided* is called with the outcome of each approval of this worker. Approvals of responses are
+    kept for *ttl* seconds more.
     """
 
     def __init__(
@@ -34,11 +37,13 @@ class ApprovalService:
         store: ApprovalStore,
         *,
         timeout: float,
+        ttl: float = 3600.0,
         clock: Callable[[], float] = time.time,
         make_id: Callable[[str], str] = new_id,
         decided: Callable[[str], None] = lambda outcome: None,
     ):
         self.timeout = timeout
+        self._ttl = ttl
         self._store = store
         self._clock = clock
         self._make_id = make_id
@@ -50,19 +55,7 @@ class ApprovalService:
 
         It must be ended. Raises TooManyApprovals, or Unavailable.
         """
-        now, request = self._clock(), as_shown(request)
-        approval = Approval(
-            id=self._make_id(PREFIX),
-            asker=asker,
-            tool=request.tool,
-            input=request.input,
-            preview=preview(request),
-            session_rule=session_rule(request),
-            created=now,
-            expires=now + self.timeout,
-            kind=request.kind,
-            answer_schema=answer_schema(request),
-        )
+        approval = self._new(self._make_id(PREFIX), asker, request)
         self._store.add(approval, notify)
         self._waiting.add(approval.id)
         return approval
@@ -78,16 +71,32 @@ class ApprovalService:
         finally:
             self._waiting.discard(approval.id)
             self._store.forget(approval.id)
-            self._decided(decision.outcome)
-            log.info(
-                "approval %s of %s for %s: %s%s",
-                approval.id,
-                approval.asker.owner,
-                approval.tool if approval.tool in ALL_TOOLS else "another tool",
-                decision.outcome,
-                f" by {decision.by}" if decision.by else "",
-            )
+            self._note(approval, decision)
         return decision
+
+    def keep(self, id_: str, asker: Asker, request: ToolRequest) -> None:
+        """List a call with which a stored response has ended. Raises Unavailable."""
+        self._store.keep(self._new(id_, asker, request), self.timeout + self._ttl)
+
+    def kept(self, owner: str | None) -> Sequence[Approval]:
+        """Return the approvals of responses of *owner*, or of all, with what became of them.
+
+        Raises Unavailable.
+        """
+        return [self._at_present(approval) for approval in self._store.kept(owner)]
+
+    def withdraw(self, approval: Approval, decision: Decision) -> Decision:
+        """End an approval of a response, as `end` does."""
+        kept = self._store.decide(approval.id, decision)
+        decision = (kept.decision if kept else None) or decision
+        self._note(approval, decision)
+        return decision
+
+    def forget_response(self, owner: str, response_id: str) -> None:
+        """Remove the approvals of a response that is deleted. Raises Unavailable."""
+        kept = self._store.kept(owner)
+        if approvals := [each for each in kept if each.asker.response_id == response_id]:
+            self._store.remove(approvals)
 
     def decide(self, principal: Principal, id_: str, decision: Decision) -> Approval:
         """Decide a pending approval of *principal*, or as an admin of anyone.
@@ -106,18 +115,23 @@ class ApprovalService:
                 f"The approval {id_!r} is {decided.status} already and cannot be decided again.",
                 param="approval_id",
             )
+        if decided.asker.response_id:  # no turn waits, to note it when it goes on
+            self._note(decided, decision)
         return decided
 
     def read(self, principal: Principal, id_: str) -> Approval:
         """Return an approval that *principal* may see. Raises ApprovalNotFound or Unavailable."""
         approval = self._store.read(id_)
         if approval and (principal.admin or approval.asker.owner == principal.name):
-            return approval
+            return self._at_present(approval)
         raise _missing(id_)
 
     def pending(self, principal: Principal) -> Sequence[Approval]:
         """Return what waits for *principal*, or for an admin all that waits, the oldest first."""
-        return self._store.pending(None if principal.admin else principal.name)
+        owner = None if principal.admin else principal.name
+        undecided = [approval for approval in self.kept(owner) if approval.decision is None]
+        approvals = [*self._store.pending(owner), *undecided]
+        return sorted(approvals, key=lambda approval: approval.created)
 
     @property
     def waiting(self) -> int:
@@ -126,6 +140,40 @@ class ApprovalService:
 
     def close(self) -> None:
         self._store.close()
+
+    def _new(self, id_: str, asker: Asker, request: ToolRequest) -> Approval:
+        now, request = self._clock(), as_shown(request)
+        return Approval(
+            id=id_,
+            asker=asker,
+            tool=request.tool,
+            input=request.input,
+            preview=preview(request),
+            session_rule=session_rule(request),
+            created=now,
+            expires=now + self.timeout,
+            kind=request.kind,
+            answer_schema=answer_schema(request),
+        )
+
+    def _at_present(self, approval: Approval) -> Approval:
+        """Return *approval*, as expired if that is so and no turn waits that would say it."""
+        undecided = approval.asker.response_id and approval.decision is None
+        if undecided and approval.expires <= self._clock():
+            return replace(approval, decision=EXPIRED)
+        return approval
+
+    def _note(self, approval: Approval, decision: Decision) -> None:
+        """Count and log how an approval has ended."""
+        self._decided(decision.outcome)
+        log.info(
+            "approval %s of %s for %s: %s%s",
+            approval.id,
+            approval.asker.owner,
+            approval.tool if approval.tool in ALL_TOOLS else "another tool",
+            decision.outcome,
+            f" by {decision.by}" if decision.by else "",
+        )
 
 
 def open_approvals(settings: Settings, decided: Callable[[str], None]) -> ApprovalService:
@@ -136,7 +184,9 @@ def open_approvals(settings: Settings, decided: Callable[[str], None]) -> Approv
         store = RedisApprovalStore(settings.session_store, "SESSION_STORE", room)
     elif settings.redis_url:
         store = RedisApprovalStore(settings.redis_url, "REDIS_URL", room)
-    return ApprovalService(store, timeout=settings.approval_timeout, decided=decided)
+    return ApprovalService(
+        store, timeout=settings.approval_timeout, ttl=settings.session_ttl, decided=decided
+    )
 
 
 def _check_scope(approval: Approval, decision: Decision) -> None:
@@ -144,6 +194,8 @@ def _check_scope(approval: Approval, decision: Decision) -> None:
         return
     if approval.kind != "tool":
         why = "a question is answered once"
+    elif approval.asker.response_id:
+        why = "a call of a response is decided once; require_approval says which tools need none"
     elif approval.asker.session_id is None:
         why = "this approval belongs to no session; decide it once"
     else:

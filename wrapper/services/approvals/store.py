@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,9 @@ from wrapper.services.approvals.approval import Approval, Decision
 
 # How long a decided approval can still be read, and a second decision is refused as such.
 KEPT_SECONDS = 300.0
+# How many approvals that no turn waits for are kept in all, and of each key: the latest ones.
+MOST_KEPT = 1000
+MOST_KEPT_OF_KEY = 100
 
 Notify = Callable[[Decision], None]
 
@@ -20,6 +23,9 @@ class TooManyApprovals(Exception):
 
 class ApprovalStore(Protocol):
     """Keeps approvals until some time after their decision, which is made once.
+
+    Those that `add` adds are pending while a turn waits for them. No turn waits for those that
+    `keep` keeps, and they are not among the pending ones.
 
     All methods but `close` raise Unavailable where the store cannot be reached.
     """
@@ -39,6 +45,21 @@ class ApprovalStore(Protocol):
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
         """Return the pending approvals of *owner*, or all of them, the oldest first."""
+        ...
+
+    def keep(self, approval: Approval, seconds: float) -> None:
+        """Keep an approval that no turn waits for, and its decision, for *seconds*.
+
+        The oldest ones are dropped where there are more than MOST_KEPT or MOST_KEPT_OF_KEY.
+        """
+        ...
+
+    def kept(self, owner: str | None) -> Sequence[Approval]:
+        """Return what is kept of *owner*, or of all, the oldest first, with what was decided."""
+        ...
+
+    def remove(self, approvals: Iterable[Approval]) -> None:
+        """Keep these no longer."""
         ...
 
     def forget(self, id_: str) -> None:

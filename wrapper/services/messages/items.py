@@ -136,8 +136,10 @@ def unpaired_call(items: Sequence[Item]) -> Mapping[str, str] | None:
             del open_calls[item.answers]
     if open_calls:
         call_id, item = next(iter(open_calls.items()))
-        missing = "output" if item.id_field == "call_id" else "mcp_approval_response"
-        return {item.path: f"No {missing} for the call {call_id!r} follows; send one."}
+        if item.id_field == "call_id":
+            return {item.path: f"No output for the call {call_id!r} follows; send one."}
+        why = f"No mcp_approval_response for the call {call_id!r} follows, and /v1/approvals"
+        return {item.path: f"{why} has no decision on it; send one."}
     return None
 
 

@@ -21,7 +21,7 @@ PREVIOUS = "previous_response_id"
 
 
 def with_history(
-    asked: ResponseRequest, before: Sequence[Item], own: Sequence[Item]
+    asked: ResponseRequest, before: Iterable[Item], own: Iterable[Item]
 ) -> ResponseRequest:
     """Return *asked* with the messages of the items *before* it and of its *own*.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.ids import new_id
@@ -21,6 +21,7 @@ class ResponseTurn:
 
     It is kept in *records* with its *input*, after the responses on *path*, whose JSON has *size*
     bytes. With it they may have *max_bytes*. `notes` name the parameter store if it is not kept.
+    *kept* is called with the response once it is.
     """
 
     request: ResponseRequest
@@ -29,6 +30,7 @@ class ResponseTurn:
     path: tuple[str, ...]
     size: int
     max_bytes: int
+    kept: Callable[[Json], None]
     notes: Notes = NO_NOTES
     token: str = field(default_factory=lambda: new_id(""))
 
@@ -45,4 +47,6 @@ class ResponseTurn:
             response["id"], ResponseRecord(self.path, size, *map(pack, texts))
         )
         self.notes = NO_NOTES if kept else NOT_KEPT
+        if kept:
+            self.kept(response)
         return kept

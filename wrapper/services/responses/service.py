@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wrapper.errors import InvalidRequest, ResponseNotFound, Unavailable
 from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES
+from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.fronts.responses import NOT_KEPT, ResponseRequest
 from wrapper.services.messages.items import InputItem, Item, ItemReference
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
+from wrapper.services.responses.call_approvals import CallApprovals
 from wrapper.services.responses.codec import from_text, unpack
 from wrapper.services.responses.history import PREVIOUS, with_history
 from wrapper.services.responses.memory_store import MemoryResponseStore
@@ -31,33 +34,46 @@ class ResponseService:
     """The responses in *store*, if there is one. *keeps* is the setting RESPONSES_STORE.
 
     *load_item* loads stored items. A response may have *max_bytes*, with those that it continues.
+    *approvals* are those of the calls with which responses end.
     """
 
     def __init__(
-        self, store: ResponseStore | None, load_item: LoadItem, *, keeps: str, max_bytes: int
+        self,
+        store: ResponseStore | None,
+        load_item: LoadItem,
+        approvals: CallApprovals,
+        *,
+        keeps: str,
+        max_bytes: int,
     ):
         self._store = store
+        self._approvals = approvals
         self._load_item = load_item
         self._keeps = keeps
         self._max_bytes = max_bytes
 
-    def begin(self, asked: ResponseRequest, principal: Principal) -> ResponseTurn:
+    def begin(self, asked: ResponseRequest, caller: Caller) -> ResponseTurn:
         """Return the turn of a response, with the messages of all that it refers to.
 
         Raises InvalidRequest, ItemNotFound, RequestTooLarge, Unavailable or BadGateway.
         """
-        records = Records(self._store, principal.name)
+        owner = caller.principal.name
+        records = Records(self._store, owner)
         path = _path_to(records, asked.previous_response_id)
         before = [item for id_, record in path for item in self._items(id_, record)]
-        sent, own = self._own(records, asked.input)
+        given = self._resolve(records, asked.input)
+        decided, sent = self._approvals.settle(owner, before, given)
+        before.extend(self._load_all(decided))
+        own = self._own(asked.input, sent)
         stores, wanted = self._stores(asked.store)
         return ResponseTurn(
             _saying_store(with_history(asked, before, own), stores=stores),
             records,
-            sent,
+            [*decided, *sent],
             tuple(id_ for id_, _ in path),
             path[-1][1].size if path else 0,
             self._max_bytes,
+            partial(self._approvals.offer, owner, caller.request_id),
             NOT_KEPT if wanted and not stores else NO_NOTES,
         )
 
@@ -79,6 +95,7 @@ class ResponseService:
         """Delete a response, which nothing can continue any more. Raises ResponseNotFound."""
         if not Records(self._store, principal.name).delete(id_):
             raise _missing(id_)
+        self._approvals.forget(principal.name, id_)
 
     def health(self) -> dict[str, Any] | None:
         """Return the health of the store, if there is one."""
@@ -100,26 +117,30 @@ class ResponseService:
         """Yield what a stored response adds to the conversation."""
         with readable(id_):
             for text in (record.input, record.output):
-                for stored in from_text(unpack(text)):
-                    if item := self._load_item(PREVIOUS, stored):
-                        yield item
+                yield from self._load_all(from_text(unpack(text)))
 
-    def _own(self, records: Records, items: Iterable[InputItem]) -> tuple[list[Json], list[Item]]:
-        """Return the items of an input as JSON, and what they add, with those referred to."""
+    def _load_all(self, items: Iterable[Json]) -> Iterator[Item]:
+        """Yield what stored *items* add to the conversation."""
+        return (item for stored in items if (item := self._load_item(PREVIOUS, stored)))
+
+    def _resolve(self, records: Records, items: Iterable[InputItem]) -> list[Json]:
+        """Return the items of an input as JSON, with those that are referred to."""
         references = [item.added for item in items if isinstance(item.added, ItemReference)]
         stored = find_items(records, references, self._max_bytes)
-        sent: list[Json] = []
-        own: list[Item] = []
-        for item in items:
-            json, added = item.sent, item.added
-            if isinstance(added, ItemReference):
-                json = stored[added.id]
-                with readable(added.id):
+        return [
+            stored[item.added.id] if isinstance(item.added, ItemReference) else item.sent
+            for item in items
+        ]
+
+    def _own(self, items: Iterable[InputItem], sent: Iterable[Json]) -> Iterator[Item]:
+        """Yield what the items of an input add, which are *sent* where they have another form."""
+        for item, json in zip(items, sent, strict=True):
+            added = item.added
+            if added is not None and json is not item.sent:
+                with readable(str(json.get("id"))):
                     added = self._load_item(added.path, json)
-            sent.append(json)
             if isinstance(added, Item):
-                own.append(added)
-        return sent, own
+                yield added
 
     def _stores(self, asked: bool | None) -> tuple[bool, bool]:
         """Return whether a response is kept, and whether that is wanted."""
@@ -169,12 +190,16 @@ def _check_continuable(id_: str, record: ResponseRecord) -> None:
 
 
 def open_responses(
-    settings: Settings, load_item: LoadItem, store: ResponseStore | None = None
+    settings: Settings,
+    load_item: LoadItem,
+    approvals: ApprovalService,
+    store: ResponseStore | None = None,
 ) -> ResponseService:
     """Return the service on *store* or the one of *settings*, if there is one."""
     return ResponseService(
         store or _open_store(settings),
         load_item,
+        CallApprovals(approvals),
         keeps=settings.responses_store,
         max_bytes=settings.session_max_bytes,
     )

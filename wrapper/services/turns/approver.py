@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 from wrapper.errors import ApiError
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
 from wrapper.services.approvals.preview import LONGEST_INPUT, is_too_large, session_rule
-from wrapper.services.approvals.service import ApprovalService
+from wrapper.services.approvals.service import EXPIRED, ApprovalService
 from wrapper.services.approvals.store import TooManyApprovals
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.events import ApprovalChanged, Event
 from wrapper.services.limits.admission import Permit
 
 SHUTTING_DOWN = Decision("withdrawn", reason="The gateway is shutting down.")
-EXPIRED = Decision("expired", reason="Nobody has decided in time (APPROVAL_TIMEOUT).")
 NOBODY = Decision("denied", reason="Nobody decided on an earlier tool use of this turn in time.")
 LEFT = Decision("withdrawn", reason="The turn has ended.")
 FOR_SESSION = Decision("approved", "session")

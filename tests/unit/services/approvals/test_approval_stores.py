@@ -113,6 +113,46 @@ def test_room(store):
         store.forget(each.id)
 
 
+def test_kept(store):
+    """What no turn waits for is kept with its decision, whatever waits, until it is removed."""
+    first, second, other = approval(), approval(created=2.0), approval("bob", created=3.0)
+    for each in (first, second, other):
+        store.keep(each, 60)
+    assert list(store.kept("alice")) == [first, second]
+    assert list(store.kept(None)) == [first, second, other]
+    assert list(store.pending(None)) == []
+    decided = replace(first, decision=APPROVED)
+    assert store.decide(first.id, APPROVED) == store.read(first.id) == decided
+    assert store.decide(first.id, Decision("denied")) == decided
+    assert list(store.kept("alice")) == [decided, second]
+    store.remove([first, other])
+    assert list(store.kept(None)) == [second]
+    assert store.read(first.id) is store.decide(other.id, APPROVED) is None
+
+
+def test_kept_for_a_time(store):
+    """What is kept is gone after its time."""
+    store.keep(approval(), 0.05)
+    assert eventually(lambda: not store.kept(None))
+
+
+def test_most_kept(store, monkeypatch):
+    """The oldest ones make room for what is kept: of the same key, or else of all."""
+    for name in ("memory_store", "redis_store"):
+        monkeypatch.setattr(f"wrapper.services.approvals.{name}.MOST_KEPT_OF_KEY", 2)
+        monkeypatch.setattr(f"wrapper.services.approvals.{name}.MOST_KEPT", 3)
+    first, *alices = (approval(created=1.0 + number) for number in range(3))
+    for each in (first, *alices):
+        store.keep(each, 60)
+    assert list(store.kept("alice")) == alices
+    assert store.read(first.id) is None
+    bobs = [approval("bob", created=5.0 + number) for number in range(2)]
+    for each in bobs:
+        store.keep(each, 60)
+    assert list(store.kept(None)) == [alices[1], *bobs]
+    assert list(store.kept("alice")) == [alices[1]]
+
+
 def test_unknown(store):
     """An approval that does not exist is neither read nor decided."""
     for id_ in ("apr_none", "", "../:*", "\ud800"):
@@ -130,6 +170,14 @@ def test_decided_ones_are_forgotten():
     assert store.read(waiting.id)
     now[0] += 2
     assert store.read(waiting.id) is None
+
+
+def test_another_worker_has_it(open_redis):
+    """With Redis, all workers have what is kept, and its decision."""
+    here, there = open_redis(), open_redis()
+    here.keep(waiting := approval(), 60)
+    assert there.decide(waiting.id, APPROVED).decision == APPROVED
+    assert [each.decision for each in here.kept("alice")] == [APPROVED]
 
 
 def test_another_worker_decides(open_redis):
