@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import signal
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from tests.support.approvals import decide, pending, text_of, wait_for
 from tests.support.keyed_gateway import KeyedGateway
-from tests.support.server import MODEL
+from tests.support.server import MODEL, children
 
 KEYS: dict[str, dict[str, Any]] = {
     "ann": {"admin": True},
@@ -21,6 +22,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "bob": {},
     "asker": {"permission_mode": "ask"},
     "narrow": {"permission_mode": "default"},
+    "poor": {"usd_per_day": 0.005},
 }
 ASK = {"profile": "agent", "permission_mode": "ask"}
 
@@ -104,6 +106,19 @@ def test_waiting_turns_have_no_place(keyed, upstream, background):
     assert all(text_of(each).startswith("File created") for each in asked)
     metrics = keyed.server.call("GET", "/v1/metrics", headers=keyed.header("ann"))[2].decode()
     assert "claude_gateway_approvals_pending 0.0" in metrics
+
+
+def test_budget(keyed, upstream, background):
+    """A key that spends its budget while its turn waits is not charged for more of that turn."""
+    dear = '[[usage {"input_tokens": 1000}]]'  # $0.003
+    asked = background(keyed.post, "poor", f"{write('poor.txt')} {dear}", claude=ASK)
+    (approval,) = wait_for(keyed, name="poor")
+    assert keyed.ask("poor", f"[[say done]] {dear}", claude={"profile": "plain"})[0] == 200
+    assert decide(keyed, approval, "poor")[0] == 200
+    status, notes, body = asked.result()
+    ended = (status, body["choices"][0]["finish_reason"], notes["x-ended-early"])
+    assert ended == (200, "length", "insufficient_quota")
+    assert len(upstream.requests) == 2
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -200,7 +215,8 @@ def test_narrower_keys_cannot_ask(keyed):
 def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background):
     """With Redis, each worker lists and decides what another one's turn waits for.
 
-    Where commands are not confined, they wait for approval. SIGTERM denies what still waits.
+    Where commands are not confined, they wait for approval. What a worker waited for that is killed
+    is soon gone. SIGTERM denies what still waits.
     """
     stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
     modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
@@ -215,6 +231,14 @@ def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background)
         assert approval["preview"] == f"echo ran > {number}.txt; echo done"
         assert decide(keyed, approval)[0] == 200
         assert text_of(asked) == "done"
+    asked = background(keyed.ask, "alice", command % "lost.txt", claude={"profile": "agent"})
+    (approval,) = wait_for(keyed)
+    for worker in children(keyed.server.process.pid):
+        os.kill(worker, signal.SIGKILL)
+    assert isinstance(asked.exception(), (ConnectionError, http.client.HTTPException))
+    wait_for(keyed, 0)
+    status, body = decide(keyed, approval)
+    assert (status, body["error"]["code"]) == (404, "approval_not_found")
     asked = background(keyed.ask, "alice", command % "last.txt", claude={"profile": "agent"})
     wait_for(keyed)
     keyed.server.process.send_signal(signal.SIGTERM)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.changing_dns import HOST
 from tests.support.http_mcp_server import serving
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.mcp_servers import http_server, write_config
-from tests.support.server import command_line, environments
+from tests.support.server import ROOT, command_line, environments
 
 SECRET = "caller-secret-2d9e"
 URL_SECRET = "url-secret-77ab"
@@ -66,7 +67,11 @@ def bare():
 def _keyed(_servers, tmp_path_factory, urls):
     folder = tmp_path_factory.mktemp("brought")
     config = write_config(folder / "mcp.json", docs={"type": "http", "url": urls[0]})
-    return KeyedGateway(_servers, folder, CEILINGS, MCP_CONFIG=config, **SETTINGS)
+    code = "from tests.support import changing_dns\nchanging_dns.install()\n"
+    (folder / "sitecustomize.py").write_text(code)
+    modules = f"{folder}:{ROOT}"
+    settings = {**SETTINGS, "MCP_CONFIG": config, "PYTHONPATH": modules}
+    return KeyedGateway(_servers, folder, CEILINGS, **settings)
 
 
 @pytest.fixture
@@ -149,6 +154,16 @@ def test_addresses_that_are_not_public(keyed, bare, upstream, host):
     assert (status, error["code"]) == (502, "mcp_server_failed")
     assert "'mine' cannot be used: its host has" in error["message"]
     assert not bare.seen
+    assert not upstream.requests
+
+
+def test_dns_that_changes(keyed, bare, upstream):
+    """A host's name that leads to loopback a moment later is not followed there."""
+    bare.seen.clear()
+    status, error = ask(keyed, "bob", "hello", mine(bare.url("good", HOST)))
+    assert (status, error["code"]) == (502, "mcp_server_failed")
+    assert "its host has an address that is not public" in error["message"]
+    assert [method for method, _ in bare.seen] == ["initialize"]  # at the public address
     assert not upstream.requests
 
 

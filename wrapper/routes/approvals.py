@@ -27,7 +27,7 @@ approvals = Blueprint("approvals", __name__)
 @approvals.get("/approvals")
 @operation(answers={200: ApprovalListSchema}, errors=(503,))
 def list_approvals() -> Response:
-    """List the tool uses of the caller's turns that wait for approval; for an admin, of all."""
+    """List the tool uses of the caller that wait for approval; for an admin, of all."""
     pending = _service().pending(principal())
     return reply({"object": "list", "data": [to_json(approval) for approval in pending]})
 
@@ -35,7 +35,7 @@ def list_approvals() -> Response:
 @approvals.get("/approvals/<approval_id>")
 @operation(answers={200: ApprovalSchema}, errors=(503,))
 def read_approval(approval_id: str) -> Response:
-    """Return a tool use that waits for approval, or did so until a few minutes ago."""
+    """Return a tool use that waits for approval, or did so some minutes ago."""
     return reply(to_json(_service().read(principal(), approval_id)))
 
 

@@ -71,6 +71,11 @@ class ApprovalSchema(BaseSchema):
     )
     key = required_text(metadata=describe("The name of the key whose turn asks."))
     session_id = nullable_text()
+    response_id = nullable_text(
+        metadata=describe(
+            "The stored response that has ended with this call; the next request continues it."
+        )
+    )
     request_id = required_text(metadata=describe("The id of the request whose turn asks."))
     kind = fields.String(
         required=True,

@@ -5,6 +5,7 @@ and gets a `Decision`, whose `allowed` says whether the tool may run. Meanwhile:
 
 - `ApprovalService` (service.py) keeps the pending approvals in a store, in memory or in Redis, so
   that any worker can decide them; `begin`, `decide`, `end`, `read` and `pending` are its methods.
+  `keep`, `kept` and `withdraw` are for calls with which stored responses end: no turn waits.
 - `TurnApprover` (services/turns/approver.py) gives the turn's place back, stops the clock of its
   deadline, puts `ApprovalChanged` (services/events.py) among the turn's events when an approval
   begins to wait and when it is decided, and takes a place again before the tool runs.

@@ -93,9 +93,9 @@ class ResponseService:
 
     def delete(self, principal: Principal, id_: str) -> None:
         """Delete a response, which nothing can continue any more. Raises ResponseNotFound."""
+        self._approvals.forget(principal.name, id_)
         if not Records(self._store, principal.name).delete(id_):
             raise _missing(id_)
-        self._approvals.forget(principal.name, id_)
 
     def health(self) -> dict[str, Any] | None:
         """Return the health of the store, if there is one."""
