@@ -22,8 +22,8 @@ def install() -> None:
     def getaddrinfo(host: Any, *given: Any, **more: Any) -> Any:
         return resolve(next(addresses) if host == HOST else host, *given, **more)
 
-    def connect_to(self: socket.socket, address: Any) -> None:
-        connect(self, (LOOPBACK, address[1]) if address[0] == PUBLIC else address)
+    def connect_to(sock: Any, address: Any) -> None:
+        connect(sock, (LOOPBACK, address[1]) if address[0] == PUBLIC else address)
 
     socket.getaddrinfo = getaddrinfo
     socket.socket.connect = connect_to  # type: ignore[method-assign]

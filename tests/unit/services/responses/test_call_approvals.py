@@ -42,7 +42,7 @@ class World:
 
     def __init__(self, *calls):
         self.now = 1000.0
-        self.outcomes = []
+        self.outcomes: list[str] = []
         clock = lambda: self.now  # noqa: E731
         self.store = MemoryApprovalStore(Room(0, 0), clock)
         self.service = ApprovalService(
@@ -60,8 +60,8 @@ class World:
         return self.service.decide(ADMIN, id_, decision)
 
     def settle(self, *own, owner="alice"):
-        before = [load_stored_item("previous_response_id", each) for each in self.calls]
-        return self.approvals.settle(owner, before, own)
+        before = (load_stored_item("previous_response_id", each) for each in self.calls)
+        return self.approvals.settle(owner, [*filter(None, before)], own)
 
     @property
     def pending(self):

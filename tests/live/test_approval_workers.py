@@ -1,0 +1,46 @@
+"""Approvals of several workers that share a Redis, with the real Claude Code."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+from functools import partial
+
+from tests.support.approvals import decide, text_of, wait_for
+from tests.support.keyed_gateway import KeyedGateway
+from tests.support.server import children
+
+
+def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background):
+    """With Redis, each worker lists and decides what another one's turn waits for.
+
+    Where commands are not confined, they wait for approval. What a worker waited for that is killed
+    is soon gone. SIGTERM denies what still waits.
+    """
+    stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
+    modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
+    start = partial(serve, "-w", "2", POOL_SIZE_OTHER="0")
+    keyed = KeyedGateway(start, tmp_path, {"alice": {}}, **stores, **modes)
+    command = '[[tool Bash {"command": "echo ran > %s; echo done"}]] [[result]]'
+    for number in range(3):
+        text = command % f"{number}.txt"
+        asked = background(keyed.ask, "alice", text, claude={"profile": "agent"})
+        for _ in range(4):
+            (approval,) = wait_for(keyed)
+        assert approval["preview"] == f"echo ran > {number}.txt; echo done"
+        assert decide(keyed, approval)[0] == 200
+        assert text_of(asked) == "done"
+    asked = background(keyed.ask, "alice", command % "lost.txt", claude={"profile": "agent"})
+    (approval,) = wait_for(keyed)
+    for worker in children(keyed.server.process.pid):
+        os.kill(worker, signal.SIGKILL)
+    assert isinstance(asked.exception(), (ConnectionError, http.client.HTTPException))
+    wait_for(keyed, 0)
+    status, body = decide(keyed, approval)
+    assert (status, body["error"]["code"]) == (404, "approval_not_found")
+    asked = background(keyed.ask, "alice", command % "last.txt", claude={"profile": "agent"})
+    wait_for(keyed)
+    keyed.server.process.send_signal(signal.SIGTERM)
+    assert text_of(asked) == "Bash was not approved: The gateway is shutting down."
+    assert keyed.server.stop() == 0
