@@ -69,7 +69,7 @@ def ask(upstream, tmp_path):
 
     async def run(process: Process) -> list[Any]:
         turn = Turn(MODEL, conversation())
-        lease = Lease(process, rewindable=True)
+        lease = Lease(process)
         events = Conversation(lease, turn, Counter()).events(asyncio.Event())
         return [event async for event in events]
 

@@ -28,17 +28,17 @@ def fresh(_servers):
 
 @pytest.fixture(scope="module")
 def parking(_servers):
-    return _servers(**POOLS, POOL_RECYCLE="").wait()
+    return _servers(**POOLS, POOL_RECYCLE="false").wait()
 
 
 @pytest.fixture(scope="module")
 def _recycling(_servers):
-    return _servers(**POOLS, POOL_RECYCLE="true", POOL_REHEARSE="true").wait()
+    return _servers(**POOLS, POOL_RECYCLE="", POOL_REHEARSE="true").wait()
 
 
 @pytest.fixture
 def recycling(_recycling, upstream):
-    """A gateway with POOL_RECYCLE, at rest."""
+    """A gateway that recycles processes, as it does by default, at rest."""
     _recycling.at_rest()
     return _recycling
 
@@ -136,12 +136,12 @@ def test_nothing_of_one_key_is_anothers(serve, upstream, tmp_path):
     assert ask("alice") == first
 
 
-def test_by_default(parking, upstream):
-    """By default a plain process serves another conversation, and an agent's does not."""
-    for profile in PROFILES:
-        first = Asked(parking, upstream, "hello", profile=profile)
-        then = Asked(parking, upstream, "hello!", profile=profile)
-        assert (then.process == first.process) is (profile == "plain")
+@pytest.mark.parametrize("profile", PROFILES)
+def test_turned_off(parking, upstream, profile):
+    """With POOL_RECYCLE=false no process serves another conversation."""
+    first = Asked(parking, upstream, "hello", profile=profile)
+    then = Asked(parking, upstream, "hello!", profile=profile)
+    assert then.process != first.process
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ class Settings:
     pool_recycle: str = choice(
         "auto",
         "Whether a process whose turn used no tools is cleared and runs further turns of its key. "
-        "auto: those of the profile plain, of which nothing stays. true: agents', too, whose "
-        "provider sees the same session id again. Each new Claude Code has to pass a trial first.",
+        "auto and true: yes, once a trial has shown that nothing of a turn stays with this Claude "
+        "Code; with CLAUDE_SETTING_SOURCES only those of the profile plain.",
         ("auto", "true", "false"),
     )
     recycle_max_turns: int = integer(

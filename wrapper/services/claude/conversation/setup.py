@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +13,7 @@ from wrapper.services.claude.protocol import frames
 from wrapper.services.claude.protocol.approved_calls import ApprovedCalls
 from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.frames import Frame
-from wrapper.services.claude.protocol.history import History, history
+from wrapper.services.claude.protocol.history import history
 from wrapper.services.claude.protocol.mcp_connection import McpConnection, Record
 from wrapper.services.claude.protocol.mcp_server import FunctionServer, mcp_functions
 from wrapper.services.claude.protocol.permission_prompt import ASKED, PermissionServer
@@ -31,8 +29,8 @@ class Setup:
 
     The turn's `servers`, if it has any, are connected after the requests, and the turn's settings
     follow from what they offer. The `approved` calls run before the prompt is sent. `functions` and
-    `permissions` answer Claude Code's own control requests. `state` has the settings and UUIDs that
-    the process keeps. `tool_uses` and `subagents` follow what the process then writes.
+    `permissions` answer Claude Code's own control requests. `state` has the settings that the
+    process keeps. `tool_uses` and `subagents` follow what the process then writes.
     """
 
     requests: Sequence[Frame]
@@ -69,8 +67,6 @@ def set_up(lease: Lease, turn: Turn, record: Record = lambda server, finding: No
     quick = process.qualification.passed(LOCAL_COMMANDS)
     earlier = history(turn, len(before.known), local_commands=quick)
     prompt = frames.prompt(turn)
-    if lease.rewindable:
-        earlier, prompt, state = _add_uuids(earlier, prompt, state)
     return Setup(
         requests,
         earlier,
@@ -113,25 +109,3 @@ def _permissions(lease: Lease, turn: Turn) -> PermissionServer:
         approvable=turn.permissions.approvable if turn.approver else "nothing",
         find_asked=partial(find_asked, turn.mcp_servers),
     )
-
-
-def _add_uuids(
-    history: History, prompt: Frame, state: ProcessState
-) -> tuple[History, Frame, ProcessState]:
-    """Give the user's first and last message UUIDs, so that the process can be rewound.
-
-    It cannot be rewound to a conversation's start if the model speaks first; then there is no
-    first UUID.
-    """
-    opening = next(history, None)
-    last = str(uuid.uuid4())
-    first = state.first
-    if opening is None:
-        first = first or last
-    else:
-        frame, answered = opening
-        if answered and not first:
-            first = str(uuid.uuid4())
-            frame = frames.with_uuid(frame, first)
-        history = itertools.chain([(frame, answered)], history)
-    return history, frames.with_uuid(prompt, last), replace(state, first=first, last=last)

@@ -26,7 +26,7 @@ from wrapper.services.claude.processes.parking import (
 from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
-from wrapper.services.claude.processes.recycling import Recycling, may_continue
+from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
 from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.throttle import Throttle
@@ -44,14 +44,13 @@ class Lease:
     """A process that one turn runs on, in the directory *workspace* if that is not the process's.
 
     `parked` is what was kept of an earlier turn, if the process had one. `cold` says that the turn
-    had to wait for a boot. `rewindable` says that a turn of another conversation may follow.
+    had to wait for a boot.
     """
 
     process: Process
     workspace: str | None = None
     parked: ParkedProcess | None = None
     cold: bool = False
-    rewindable: bool = False
 
     @property
     def state(self) -> ProcessState | None:
@@ -116,14 +115,11 @@ class LeaseManager:
             self._running += 1
         try:
             if parked := await self._take_parked(turn, workspace):
-                rewindable = self._recycling.rewinds(turn, parked.process)
-                return Lease(parked.process, workspace, parked, rewindable=rewindable)
+                return Lease(parked.process, workspace, parked)
             self._parking.shrink(self._parkable())
             future = self.lease_warm(turn.profile)
             cold = not future.done()
-            process = await self._wait_for(future)
-            rewindable = self._recycling.rewinds(turn, process)
-            return Lease(process, workspace, cold=cold, rewindable=rewindable)
+            return Lease(await self._wait_for(future), workspace, cold=cold)
         except BaseException:
             self._count_end()
             raise
@@ -139,9 +135,10 @@ class LeaseManager:
         if state is None or not (recyclable or may_continue(turn)):
             self.supervisor.discard(process)
             return
-        # A plain process has spent its budget, and runs no further turn until it is cleared. An
-        # agent keeps its conversation.
-        cleared = self._clear(process, state) if turn.profile == "plain" else None
+        cleared = None
+        if forgets(turn, recyclable=recyclable):
+            state = replace(state, known=())
+            cleared = self._clear(process, state)
         kept = fingerprint(turn, lease.workspace)
         parked = ParkedProcess(
             turn.session, process, kept, state, cleared, time.monotonic(), recyclable

@@ -11,12 +11,6 @@ from wrapper.services.claude.processes.trials.recycling_checks import RECYCLING
 from wrapper.services.turn import Turn
 from wrapper.settings import Settings
 
-_PROFILES: dict[str, tuple[str, ...]] = {
-    "auto": ("plain",),
-    "true": ("agent", "plain"),
-    "false": (),
-}
-
 
 class Recycling:
     """Follows POOL_RECYCLE and its limits. *age* returns the seconds since a process's start."""
@@ -27,25 +21,23 @@ class Recycling:
         self._max_age = settings.recycle_max_age
         self._age = age
 
-    def rewinds(self, turn: Turn, process: Process) -> bool:
-        """Say whether the process may have to be rewound after *turn*. A plain one is cleared."""
-        return turn.profile == "agent" and self._applies(turn, process)
-
     def permits(self, turn: Turn, process: Process, state: ProcessState) -> bool:
         """Say whether another conversation may follow *turn*, which leaves this *state*."""
         young = state.turns < self._max_turns and self._age(process.pid) < self._max_age
-        return young and self._applies(turn, process)
-
-    def _applies(self, turn: Turn, process: Process) -> bool:
-        """Say whether this binary may be recycled, and *turn* binds its process to nothing."""
         bound = turn.session or turn.mcp_servers  # the servers may remember the turn
-        wanted = turn.profile in self._profiles and not bound
+        wanted = turn.profile in self._profiles and young and not bound
         return wanted and process.qualification.passed(RECYCLING)
 
 
 def recycled_profiles(settings: Settings) -> tuple[str, ...]:
-    """Return the profiles whose processes may be recycled, if their trial allows it."""
-    return _PROFILES[settings.pool_recycle]
+    """Return the profiles whose processes may be recycled, if their trial allows it.
+
+    What the host's settings add to an agent, such as the output of a hook at its start, might not
+    be the same once it is cleared.
+    """
+    if settings.pool_recycle == "false":
+        return ()
+    return ("plain",) if settings.claude_setting_sources else ("agent", "plain")
 
 
 def may_continue(turn: Turn) -> bool:
@@ -54,3 +46,12 @@ def may_continue(turn: Turn) -> bool:
     Without a session that is one of an agent, unless MCP servers that run for it may remember it.
     """
     return bool(turn.session or (turn.profile == "agent" and not turn.mcp_servers))
+
+
+def forgets(turn: Turn, *, recyclable: bool) -> bool:
+    """Say whether *turn*'s process is cleared at once, so that no later turn waits for that.
+
+    A plain process has spent its budget, and runs no further turn before. An agent keeps a
+    conversation of several messages, which its client may send again with more at its end.
+    """
+    return turn.profile == "plain" or (recyclable and len(turn.messages) == 1)

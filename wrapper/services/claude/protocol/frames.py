@@ -36,6 +36,12 @@ THINKING: dict[Effort, int] = {
 EFFORT_LEVELS = {"minimal": "low"}
 # The model never sees this: the conversation in the body replaces it.
 IN_THE_BODY = Message("user", ("The conversation stands in the body.",))
+# Claude Code sends the model only what follows the last of these in its conversation.
+BOUNDARY = {
+    "type": "system",
+    "subtype": "compact_boundary",
+    "compact_metadata": {"trigger": "manual", "pre_tokens": 0},
+}
 RESULTS_END = {
     "type": "text",
     "text": "<system-reminder>\nThe results of your calls are above.\n</system-reminder>",
@@ -179,11 +185,6 @@ def thinking_budget(turn: Turn) -> int | None:
         return 0 if turn.profile == "plain" else None
     room = max(SMALLEST_THINKING, limit // 2) if limit else THINKING["max"]
     return min(THINKING[sampling.effort], room)
-
-
-def with_uuid(frame: Frame, uuid: str) -> Frame:
-    """Return a user message with a *uuid*, to which the conversation can be rewound."""
-    return {**frame, "uuid": uuid}
 
 
 def prompt(turn: Turn) -> Frame:

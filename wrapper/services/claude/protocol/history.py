@@ -35,7 +35,7 @@ def history_of(messages: Iterable[Message], *, local_commands: bool = False) -> 
         if message.role == "assistant":
             content = [kept for block in blocks_of(message, PREFIX) for kept in _kept(block)]
             yield _assistant(index, content), False
-        elif local_commands and index and (text := _only_text(message)):
+        elif local_commands and (text := _only_text(message)):
             yield {**_assistant(index, []), "local_command_source": text}, False
         else:
             yield {**user_input(message), "shouldQuery": False}, True

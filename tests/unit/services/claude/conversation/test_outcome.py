@@ -14,7 +14,7 @@ pytestmark = pytest.mark.packages
 
 USER = Message("user", ("c",))
 TURN = Turn("sonnet", (USER,), session=SessionKey("local", "s", "a1"))
-SETTINGS = ProcessState(settings=({"a": 1},), first="1", last="2")
+SETTINGS = ProcessState(settings=({"a": 1},))
 RESULT: dict[str, Any] = {"type": "result"}
 
 
@@ -31,9 +31,9 @@ def state_after(turn=TURN, ending: Ending | None = Ending.DONE, texts=("d",), **
 
 
 def test_everything_is_kept():
-    """Settings, UUIDs and the result stay for the next turn, which subtracts its usage."""
+    """Settings and the result stay for the next turn, which subtracts its usage."""
     known = (USER, Message("assistant", ("d",)))
-    assert state_after() == ProcessState(known, ({"a": 1},), RESULT, "1", "2", turns=1)
+    assert state_after() == ProcessState(known, ({"a": 1},), RESULT, turns=1)
 
 
 @pytest.mark.parametrize("texts", [("d",), ("", "d"), ("d", "")])

@@ -88,32 +88,3 @@ def test_history_as_local_commands(results, quick):
     turn = replace(TURN, messages=(*EARLIER, *EARLIER, TURN.messages[-1]))
     _, _, (frame, answered), _ = set_up(lease_of(results=results), turn).history
     assert ("local_command_source" in frame, answered) == (quick, not quick)
-
-
-def uuids(setup: Setup):
-    return [frame.get("uuid", "") for frame, _ in setup.history], setup.prompt["uuid"]
-
-
-def test_rewindable():
-    """The user's first and last message get UUIDs, and the first one's stays in later turns."""
-    setup = set_up(lease_of(rewindable=True), TURN)
-    state = setup.state
-    assert uuids(setup) == ([state.first, ""], state.last)
-    assert state.first
-    assert state.first != state.last
-    later = set_up(lease_of(replace(state, known=EARLIER), rewindable=True), TURN)
-    assert later.state.first == state.first
-    assert later.state.last == later.prompt["uuid"] != state.last
-
-
-def test_rewindable_without_history():
-    """Where the prompt is the only message, it is the first and the last one."""
-    state = set_up(lease_of(rewindable=True), replace(TURN, messages=EARLIER[:1])).state
-    assert state.first == state.last != ""
-
-
-def test_not_rewindable():
-    """A conversation that the model begins has no first message to rewind to."""
-    setup = set_up(lease_of(rewindable=True), replace(TURN, messages=TURN.messages[1:]))
-    assert setup.state.first == ""
-    assert uuids(setup) == ([""], setup.state.last)

@@ -1,5 +1,6 @@
 """Processes run several conversations only where that leaves no trace, and not for ever."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,11 +8,11 @@ import pytest
 
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.qualification import Qualification
-from wrapper.services.claude.processes.recycling import Recycling, may_continue
+from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.processes.trials.recycling_checks import RECYCLING
 from wrapper.services.tools.mcp import McpServer
-from wrapper.services.turn import SessionKey, Turn
+from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
 
 SESSION = SessionKey("alice", "s", "1")
@@ -32,7 +33,7 @@ def permits(turn, *, result: str | None = "", turns=1, age=0.0, **settings: Any)
 
 @pytest.mark.parametrize(
     ("setting", "profiles"),
-    [("auto", ["plain"]), ("true", ["plain", "agent"]), ("false", [])],
+    [("auto", ["plain", "agent"]), ("true", ["plain", "agent"]), ("false", [])],
 )
 def test_setting(setting, profiles):
     """POOL_RECYCLE says whose processes are recycled; its default is auto."""
@@ -61,12 +62,21 @@ def test_retirement():
     assert not permits(turn_of(), age=60.0, **given)
 
 
-def test_only_agents_are_rewound():
-    """A plain process is cleared by a command, which needs no names of messages."""
-    process = cast(Process, SimpleNamespace(qualification=Qualification(trusted=True)))
-    recycling = Recycling(Settings(pool_recycle="true"))
-    assert recycling.rewinds(turn_of("agent"), process)
-    assert not recycling.rewinds(turn_of(), process)
+def test_settings_of_the_host():
+    """An agent that gets the host's settings is not recycled, as a hook might add to its start."""
+    given: dict[str, Any] = {"pool_recycle": "true", "claude_setting_sources": "user"}
+    assert permits(turn_of(), **given)
+    assert not permits(turn_of("agent"), **given)
+
+
+def test_forgetting():
+    """A plain process is cleared at once, and an agent with one message that may be recycled."""
+    one, two = Message("user", ("a",)), Message("assistant", ("b",))
+    assert forgets(turn_of(session=SESSION), recyclable=False)
+    agent = replace(turn_of("agent"), messages=(one,))
+    assert forgets(agent, recyclable=True)
+    assert not forgets(agent, recyclable=False)
+    assert not forgets(replace(agent, messages=(one, two, one)), recyclable=True)
 
 
 def test_own_conversation():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +22,6 @@ from wrapper.services.turn import Message, Sampling, Turn
 
 RECYCLING = "recycling"
 SESSION = "x-claude-code-session-id"
-# A plain process that was cleared writes other digits after Claude Code's version, which follow
-# from the placeholder of the conversation, and not from any conversation.
-_BUILD = re.compile(rb"(cc_version=\d+\.\d+\.\d+)\.[0-9a-f]+")
 # What a conversation may leave behind: its text, or settings.
 PAST = (
     Sampling(max_tokens=77, temperature=0.5, stop=("swordfish",)),
@@ -54,11 +49,11 @@ def check_recycling(trial: Trial) -> None:
             if warm:
                 warm_up_silently(used)
             first, *_, last = _run(used, _conversations(turn), moved)
-        difference = compare(_without_build(first.request), _without_build(last.request))
+        difference = compare(first.request, last.request)
         expect(not difference, f"a cleared process sends another request ({model}): {difference}")
         expect(first.spent == last.spent, "a cleared process counts the usage of earlier turns")
         renamed = _session(first.request) != _session(last.request)
-        expect(renamed or turn.profile == "agent", "a cleared process keeps its session's name")
+        expect(renamed, "a cleared process keeps its session's name")
 
 
 def _conversations(turn: Turn) -> Iterator[Turn]:
@@ -76,15 +71,13 @@ def _run(trial: Trial, turns: Iterable[Turn], moved: Path | None) -> Iterator[Se
     """Run *turns*, clear the process after each, and yield what they sent."""
     counted = None
     for turn in turns:
-        named = str(uuid.uuid4())
-        outcome = trial.run(turn, workspace=moved, uuid=named)
+        outcome = trial.run(turn, workspace=moved)
         result = dict(outcome.result)
         used = UsageCounter(counted).used(result).spent.items()
         spent = {model: (of.usage, round(of.cost_usd or 0, 9)) for model, of in used}
         yield Sent(outcome.only(), spent)
         trial.ask({"subtype": "get_binary_version"})  # it answers once it is done with the turn
-        state = ProcessState(result=result, first=named, last=named)
-        cleared = clear(trial.process, state, trial.seconds)
+        cleared = clear(trial.process, ProcessState(result=result), trial.seconds)
         if cleared is None:
             raise Failed("a process cannot be cleared of its conversation")
         counted = cleared.result
@@ -94,10 +87,6 @@ def _run(trial: Trial, turns: Iterable[Turn], moved: Path | None) -> Iterator[Se
 def _session(request: Request) -> str | None:
     """Return the name of Claude Code's session, which the request tells the provider."""
     return next((value for name, value in request.headers.items() if name.lower() == SESSION), None)
-
-
-def _without_build(request: Request) -> Request:
-    return replace(request, body=_BUILD.sub(rb"\1", request.body))
 
 
 RECYCLING_CHECKS = (

@@ -92,13 +92,12 @@ class Trial:
         *answers: Answer,
         workspace: Path | None = None,
         reply: Reply = lambda request: None,
-        uuid: str = "",
         local_commands: bool = False,
     ) -> Outcome:
         """Run *turn* as the gateway does, in *workspace* if given. The model gives *answers*.
 
-        *reply* answers Claude Code's control requests other than permission prompts. With a *uuid*,
-        the conversation can be rewound to the turn's prompt. For *local_commands* see `history_of`.
+        *reply* answers Claude Code's control requests other than permission prompts. For
+        *local_commands* see `history_of`.
         """
         controls: list[dict[str, Any]] = []
         permissions = PermissionServer(str(self.plants.moved), reads_only=self.profile.reads_only)
@@ -112,9 +111,7 @@ class Trial:
         self._recorder.answers.extend(answers)
         for frame, answered in history(turn, local_commands=local_commands):
             self.process.send(frame, self.seconds) if answered else self.process.tell(frame)
-        prompt = frames.prompt(turn)
-        named = frames.with_uuid(prompt, uuid) if uuid else prompt
-        result = self.process.send(named, self.seconds, answer)
+        result = self.process.send(frames.prompt(turn), self.seconds, answer)
         self._recorder.answers.clear()
         requests = [self._without_home(request) for request in self.unasked()]
         self.sent += requests
