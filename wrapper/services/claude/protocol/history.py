@@ -29,13 +29,13 @@ def history_of(messages: Iterable[Message], *, local_commands: bool = False) -> 
 
     For a message of the user, Claude Code runs a turn without a request, which takes 6 ms of CPU
     time. With *local_commands* the user's texts are sent as those of commands that have run, which
-    it appends at once. The first message is not: a conversation can be rewound only to such a one.
+    it appends at once. The first message is not, since a part of the billing block depends on it.
     """
     for index, message in enumerate(messages):
         if message.role == "assistant":
             content = [kept for block in blocks_of(message, PREFIX) for kept in _kept(block)]
             yield _assistant(index, content), False
-        elif local_commands and (text := _only_text(message)):
+        elif local_commands and index and (text := _only_text(message)):
             yield {**_assistant(index, []), "local_command_source": text}, False
         else:
             yield {**user_input(message), "shouldQuery": False}, True
