@@ -82,7 +82,7 @@ BROKEN = [
     Broken("warm-up", "agent", "its header x-trial differs", fault.LOSES_HEADERS),
     Broken("recycling", "plain", "sends 0 requests", fault.IGNORES_CLEAR),
     Broken("recycling", "plain", "its field max_tokens differs", fault.KEEPS_LIMIT),
-    Broken("recycling", "agent", "cannot be cleared", fault.CANNOT_REWIND),
+    Broken("recycling", "agent", "its field messages differs", fault.SHOWS_NOTES_OF_CLEAR),
 ]
 
 

@@ -35,7 +35,7 @@ IGNORES_LATE_PROMPT = 's/"system_prompt": /"ignored": /'
 DROPS_INVALID_HEADERS = "s/not a name: x/x-name: x/"
 LOSES_HEADERS = 's/"x-trial: own"/""/'
 IGNORES_CLEAR = r's/"content": "\/clear"/"content": "hello"/'
-CANNOT_REWIND = "s/rewind_conversation/get_binary_version/"
+SHOWS_NOTES_OF_CLEAR = "s/compact_boundary/other/"
 MISTAKES_LOCAL_COMMANDS = "s/local_command_source/other/"
 
 
