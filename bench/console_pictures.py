@@ -7,16 +7,27 @@ into docs/. It needs Debian's chromium and chromium-driver.
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.demo_picture import ROOT, demo
 from tests.support.browser import DESKTOP, PHONE, Browser
 from wrapper.smoke import Client
 
 FOLDER = ROOT / "build" / "screenshots"
-IN_DOCS = ("overview-desktop-light", "usage-desktop-dark", "session-phone-light")
+IN_DOCS = (
+    "overview-desktop-light",
+    "inbox-desktop-light",
+    "usage-desktop-dark",
+    "session-phone-light",
+)
 LOOKS = tuple(itertools.product((DESKTOP, PHONE), (False, True)))
 # What is asked before the pictures are taken: a session, a model, and a message.
 QUESTIONS = (
@@ -33,6 +44,12 @@ QUESTIONS = (
         'Go on. [[usage {"cache_read_input_tokens": 9000, "output_tokens": 90}]]',
     ),
 )
+# What waits for approval meanwhile.
+CHANGE = {
+    "file_path": "docs/release-notes.md",
+    "content": "# Release notes\n\n- Invoices have their totals in words.\n- Signing in is faster.\n",
+}
+ASK = {"profile": "agent", "permission_mode": "ask"}
 
 
 def main() -> None:
@@ -43,7 +60,8 @@ def main() -> None:
             ask(url, *question)
         browser = Browser(Path(profile))
         try:
-            take(browser, url)
+            with waiting(url):
+                take(browser, url)
         finally:
             browser.close()
     for name in IN_DOCS:
@@ -64,8 +82,23 @@ def take(browser: Browser, url: str) -> None:
         browser.save(FOLDER / f"{name}-{window}-{theme}.png")
 
 
-def ask(url: str, session: str, model: str, text: str) -> None:
-    body = {"session_id": session, "model": model, "messages": [{"role": "user", "content": text}]}
+@contextmanager
+def waiting(url: str) -> Iterator[None]:
+    """Let the change of a file wait for approval until the context ends."""
+    client, text = Client(url), f"[[tool Write {json.dumps(CHANGE)}]] [[result]]"
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ask, url, "release-notes", "sonnet", text, claude=ASK)
+        while not (pending := client.ask("GET", "/v1/approvals")["data"]):
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            client.ask("POST", f"/v1/approvals/{pending[0]['id']}", {"decision": "deny"})
+
+
+def ask(url: str, session: str, model: str, text: str, **more: Any) -> None:
+    messages = [{"role": "user", "content": text}]
+    body = {"session_id": session, "model": model, "messages": messages, **more}
     Client(url).ask("POST", "/v1/chat/completions", body)
 
 

@@ -15,6 +15,7 @@ from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
 from wrapper.console.page import NAME, Page
+from wrapper.console.pages.inbox import count_waiting, inbox
 from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
 from wrapper.console.pages.responses import responses
@@ -29,6 +30,7 @@ from wrapper.version import __version__
 # In the order of the navigation.
 PAGES = (
     Page("Overview", overview),
+    Page("Inbox", inbox),
     Page("Sessions", sessions),
     Page("Responses", responses),
     Page("Usage", usage),
@@ -81,6 +83,7 @@ def _shared_values() -> dict[str, Any]:
         "pages": [page for page in PAGES if who and (who.admin or not page.admins)],
         "principal": who,
         "signed_in": who is not None and access.needs_sign_in(),
+        "count_waiting": count_waiting,
         "csrf_token": browser.csrf_token,
         "static": static_files.url_of,
         "version": __version__,

@@ -26,7 +26,7 @@ def to_json(approval: Approval) -> Json:
         "input": dict(approval.input),
         "preview": approval.preview,
         "answer_schema": approval.answer_schema,
-        "session_rule": approval.session_rule if _may_hold(approval) else None,
+        "session_rule": approval.session_rule if may_hold(approval) else None,
         "created_at": _iso(approval.created),
         "expires_at": _iso(approval.expires),
         "scope": decision.scope if decision.allowed else None,
@@ -35,8 +35,8 @@ def to_json(approval: Approval) -> Json:
     }
 
 
-def _may_hold(approval: Approval) -> bool:
-    """Say whether it can be approved for its session."""
+def may_hold(approval: Approval) -> bool:
+    """Say whether *approval* can be given for the session."""
     return approval.kind == "tool" and approval.asker.session_id is not None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,14 @@ from wrapper.services.approvals.questions import question_lines
 LONGEST_INPUT = 64 * 1024
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """How a tool would change the file at `path`: the hunks of a unified diff."""
+
+    path: str
+    hunks: str
 
 
 def as_shown(request: ToolRequest) -> ToolRequest:
@@ -50,10 +58,18 @@ def preview(request: ToolRequest) -> str:
         return _text(given.get("command"))
     if request.tool == "WebFetch":
         return _text(given.get("url"))
-    if changes := [*_changes(request.tool, given)]:
-        path = _text(given.get("file_path") or given.get("notebook_path"))
-        return "".join([f"--- {path}\n+++ {path}\n", *(_hunk(*change) for change in changes)])
+    if change := file_change(request.tool, given):
+        return f"--- {change.path}\n+++ {change.path}\n{change.hunks}"
     return json.dumps(given, ensure_ascii=False, indent=2)
+
+
+def file_change(tool: str, given: Mapping[str, Any]) -> FileChange | None:
+    """Return how *tool* would change a file; None if it is no tool that changes one."""
+    changes = [*_changes(tool, given)]
+    if not changes:
+        return None
+    path = _text(given.get("file_path") or given.get("notebook_path"))
+    return FileChange(path, "".join(_hunk(*change) for change in changes))
 
 
 def session_rule(request: ToolRequest) -> str:

@@ -10,6 +10,7 @@ place, before those that have not begun.
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -28,8 +29,12 @@ LONGEST_RETRY = 60
 
 @dataclass(frozen=True)
 class Admitted:
-    """A request that runs `turns`, or waits to, for so many `seconds` by now."""
+    """A request that runs `turns`, or waits to, for so many `seconds` by now.
 
+    Its `number` is that of no other request of this worker.
+    """
+
+    number: int
     owner: str
     turns: int
     runs: bool
@@ -41,6 +46,7 @@ class _Request:
     turns: int
     principal: Principal
     entered: float
+    number: int = field(default_factory=itertools.count(1).__next__)
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
     refusal: ApiError | None = None
@@ -277,7 +283,7 @@ class Admission:
 
 def _admitted(request: _Request, now: float, *, runs: bool) -> Admitted:
     began = request.since if runs else request.entered
-    return Admitted(request.principal.name, request.turns, runs, now - began)
+    return Admitted(request.number, request.principal.name, request.turns, runs, now - began)
 
 
 class Permit:
