@@ -47,7 +47,7 @@ QUESTIONS = (
 # What waits for approval meanwhile.
 CHANGE = {
     "file_path": "docs/release-notes.md",
-    "content": "# Release notes\n\n- Invoices have their totals in words.\n- Signing in is faster.\n",
+    "content": "# Release notes\n\n- Invoices have totals in words.\n- Signing in is faster.\n",
 }
 ASK = {"profile": "agent", "permission_mode": "ask"}
 

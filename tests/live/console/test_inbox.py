@@ -174,6 +174,7 @@ def test_others(browser, sign_in, ask, keyed, base):
     assert "There is no approval" in browser.run(script, f"{INBOX}/{approval['id']}")
     assert pending(keyed)
     browser.press("Sign out")
+    assert browser.shows("Use a key of this gateway")
     for size, dark in ((DESKTOP, False), (PHONE, True)):
         browser.look(size, dark=dark)
         if size == DESKTOP:
