@@ -85,7 +85,7 @@ def pending(keyed) -> list[dict[str, Any]]:
 
 
 def badge(browser) -> str:
-    return browser.text("[data-inbox-count]:not([hidden]) span")
+    return str(browser.text("[data-inbox-count]:not([hidden]) span"))
 
 
 def test_tools(browser, sign_in, ask, keyed):

@@ -229,6 +229,7 @@ def test_change_of_a_file():
             )
         )
     )
+    assert card.change
     assert card.change.path == "a.txt"
     assert [(block.tone, block.text) for block in card.diff] == [
         ("hunk", "@@ @@"),
@@ -260,7 +261,7 @@ def test_link(url, opens):
 def test_form():
     """An MCP server's form has a field for each property, and gives answers of its types."""
     approval = approval_of(elicitation(FORM))
-    fields = fields_of(approval)
+    fields = fields_of(approval) or []
     kinds = ["text", "number", "number", "flag", "choice", "choice", "choices"]
     assert [field.kind for field in fields] == kinds
     assert [field.preset for field in fields][:4] == ["", "1", "", "true"]
