@@ -64,10 +64,11 @@ def _find(name: str) -> tuple[str, str]:
     return version, pinned if version == own else cli.install(version)
 
 
-def _run(binary: str) -> bool:
+def run(binary: str) -> bool:
+    """Run the tests on *binary* with the arguments of the command line; see Run."""
     variables = {**os.environ, "CLAUDE_CLI_PATH": binary}
     return subprocess.run([*PYTEST, *sys.argv[2:]], cwd=ROOT, env=variables).returncode == 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], _run))
+    sys.exit(main(sys.argv[1], run))

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 
-from tests.support import cli
+from tests.support import cli, cli_versions
 from tests.support.cli_versions import main
 
 PINNED, NEW = "2.1.330", "2.1.999"
+# A test that fails on every binary, which it says at the end of a long comparison.
+DIFFERS = """
+import os
+
+import pytest
+
+
+@pytest.mark.clis
+def test_body():
+    body = {str(number): number for number in range(60)}
+    assert body == {**body, "59": os.environ["CLAUDE_CLI_PATH"]}
+"""
 
 
 @pytest.fixture
@@ -41,6 +56,18 @@ def test_the_newest_may_differ(tried, capsys, name, failed):
     """What fails on the newest is a warning; by its number, the same version has to pass."""
     assert status(tried, name) == failed
     assert (f"WARNING: Claude Code {NEW} differs" in capsys.readouterr().out) is (name != "pinned")
+
+
+def test_the_difference_is_printed(tried, monkeypatch, tmp_path, capfd):
+    """Before the warning the whole difference can be read, and tests get the version's binary."""
+    (tmp_path / "test_it.py").write_text(DIFFERS)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # which takes seconds
+    monkeypatch.setattr(cli_versions, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["", "newest", "test_it.py", "-p", "no:cacheprovider"])
+    assert main("newest", cli_versions.run) == 0
+    shown, _, warning = capfd.readouterr().out.partition("WARNING: ")
+    assert re.search(rf"-\s+'59': '{NEW}',\n.*\+\s+'59': 59,", shown)
+    assert warning.startswith(f"Claude Code {NEW} differs")
 
 
 def test_the_newest_is_the_pinned_one(tried, monkeypatch, capsys):
