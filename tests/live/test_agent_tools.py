@@ -112,6 +112,10 @@ def test_session_config(keyed, upstream):
     status, body = keyed.ask("alice", "Hi", claude=wide, **session)
     assert (status, body["error"]["param"]) == (403, "claude.permission_mode")
     assert not use(keyed, upstream, "alice", USES["Write"])
+    assert keyed.call("alice", "PUT", path, {"max_turns": 1})[0] == 200
+    upstream.clear()
+    body = keyed.post("alice", f"{READ} [[result]]", **session)[2]
+    assert (body["choices"][0]["finish_reason"], len(upstream.requests)) == ("length", 1)
     assert keyed.call("alice", "PUT", path, {})[0] == 200
     assert not use(keyed, upstream, "alice", USES["Write"], **session)
 

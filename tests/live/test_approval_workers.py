@@ -15,22 +15,23 @@ from tests.support.server import children
 def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background):
     """With Redis, each worker lists and decides what another one's turn waits for.
 
-    Where commands are not confined, they wait for approval. What a worker waited for that is killed
-    is soon gone. SIGTERM denies what still waits.
+    An approval for the session holds on each. Where commands are not confined, they wait for
+    approval. What a worker waited for that is killed is soon gone. SIGTERM denies what still waits.
     """
     stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
     modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
     start = partial(serve, "-w", "2", POOL_SIZE_OTHER="0")
     keyed = KeyedGateway(start, tmp_path, {"alice": {}}, **stores, **modes)
     command = '[[tool Bash {"command": "echo ran > %s; echo done"}]] [[result]]'
-    for number in range(3):
-        text = command % f"{number}.txt"
-        asked = background(keyed.ask, "alice", text, claude={"profile": "agent"})
+    for scope in ("once", "session"):
+        asked = background(keyed.ask, "alice", command % "same.txt", session_id="one")
         for _ in range(4):
             (approval,) = wait_for(keyed)
-        assert approval["preview"] == f"echo ran > {number}.txt; echo done"
-        assert decide(keyed, approval)[0] == 200
+        assert approval["preview"] == "echo ran > same.txt; echo done"
+        assert decide(keyed, approval, scope=scope)[0] == 200
         assert text_of(asked) == "done"
+    for _ in range(4):  # on each worker
+        assert "done" in str(keyed.ask("alice", command % "same.txt", session_id="one"))
     asked = background(keyed.ask, "alice", command % "lost.txt", claude={"profile": "agent"})
     (approval,) = wait_for(keyed)
     for worker in children(keyed.server.process.pid):
