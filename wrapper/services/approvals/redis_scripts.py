@@ -58,13 +58,15 @@ return ARGV[2]
 """
 
 # ARGV: the id, the milliseconds for which it is kept, the most that are kept in all and of a key,
-# the approval, and what the keys of approvals begin with. Drops the oldest ones above the most.
+# the approval, and what the keys of approvals begin with. Drops the oldest ones above the most;
+# microseconds tell which those are.
 KEEP = f"""{_NOW}
+local score = now + ARGV[2] + time[2] % 1000 / 1000
 redis.call('HSET', KEYS[1], 'approval', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 for index = 2, 3 do
     redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', now)
-    redis.call('ZADD', KEYS[index], now + ARGV[2], ARGV[1])
+    redis.call('ZADD', KEYS[index], score, ARGV[1])
     redis.call('PEXPIRE', KEYS[index], ARGV[2])
 end
 for index = 2, 3 do

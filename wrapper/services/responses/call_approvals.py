@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.json_text import Json
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
-from wrapper.services.approvals.preview import is_too_large
+from wrapper.services.approvals.preview import LONGEST_INPUT, is_too_large
 from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.messages.items import Item
+from wrapper.services.messages.past_call import is_object
 from wrapper.services.tools.mcp import tool_named
 from wrapper.services.turn import ToolCall
 
@@ -80,19 +81,23 @@ def _requests(items: Iterable[Json]) -> Iterator[tuple[str, ToolRequest]]:
     What is too large to be shown as a whole is left out.
     """
     for item in items:
-        if item["type"] == "mcp_approval_request":
+        if item["type"] == "mcp_approval_request" and len(item["arguments"]) <= LONGEST_INPUT:
             tool = tool_named(item["server_label"], item["name"])
             request = ToolRequest(tool, _input(item["arguments"]))
             if not is_too_large(request):
                 yield item["id"], request
 
 
-def _input(arguments: str) -> dict[str, Any]:
-    try:
-        value = json.loads(arguments or "{}")
-    except ValueError:
-        value = arguments
-    return value if isinstance(value, dict) else {"arguments": arguments}
+def _input(arguments: str) -> Json:
+    """Return *arguments* as an object, or else their text: what is shown must be what runs."""
+    if not arguments.strip():
+        return {}
+    with contextlib.suppress(ValueError):  # of a number that is too large
+        if is_object(arguments):
+            value: Json = json.loads(arguments)
+            json.dumps(value, allow_nan=False)
+            return value
+    return {"arguments": arguments}
 
 
 def _denied(item: Json, decisions: Mapping[str, Decision]) -> Json:

@@ -1,5 +1,7 @@
 """Calls that end stored responses: how they are listed, and what was decided on them."""
 
+import json
+
 import pytest
 
 from wrapper.errors import ApprovalDecidedBefore, ApprovalNotFound, InvalidRequest, Unavailable
@@ -86,11 +88,21 @@ def test_listed(world):
         world.service.decide(BOB, "mcpr_1", APPROVED)
 
 
+@pytest.mark.parametrize("text", ["[1]", "{", '{"a": NaN}', '{"a": 1e999}', "[" * 9999])
+def test_odd_arguments(text):
+    """Arguments that cannot be shown as an object are shown as they are."""
+    (approval,) = World(call(arguments=text)).service.pending(ALICE)
+    assert approval.input == {"arguments": text}
+
+
 def test_what_is_not_listed():
     """A failed response lists nothing, nor does a call that is too large to be shown."""
-    large, odd = call("mcpr_2", f'"{"x" * LONGEST_INPUT}"'), call("mcpr_3", "[1]")
-    world = World({"type": "message"}, large, odd)
-    assert [each.input for each in world.service.pending(ALICE)] == [{"arguments": "[1]"}]
+    large = [call(arguments=f'{{"a": "{letter * LONGEST_INPUT}"}}') for letter in ("x", "\0")]
+    half = call(arguments=json.dumps({"a": "\ud800" * (LONGEST_INPUT // 2)}, ensure_ascii=False))
+    world = World({"type": "message"}, *large, half)
+    assert not world.pending
+    world = World(call(arguments=" "))
+    assert [each.input for each in world.service.pending(ALICE)] == [{}]
     world.approvals.forget("alice", "resp_1")
     world.offer(status="failed")
     assert not world.pending
