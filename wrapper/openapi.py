@@ -185,9 +185,12 @@ def _responses(
         responses[status] = _response(HTTPStatus(status).phrase, shape, own=declared.headers)
     if declared.text:
         responses[200] = _response(declared.text, TEXT, kind=TEXT_TYPE)
+    if declared.answer is not None:
+        (content,) = responses[200]["content"].values()
+        content["example"] = declared.answer
     if declared.stream:
         ok = responses.setdefault(200, _response("OK", {}, own=declared.headers) | {"content": {}})
-        ok["content"][EVENTS_TYPE] = _events(declared.stream, dialect)
+        ok["content"][EVENTS_TYPE] = _events(declared, dialect)
     return {str(status): responses[status] for status in sorted(responses)}
 
 
@@ -217,12 +220,14 @@ def _response(
     }
 
 
-def _events(shape: SchemaLike, dialect: Dialect) -> Json:
+def _events(declared: Operation, dialect: Dialect) -> Json:
     meaning = (
         "The JSON of each event. Chat completions end with [DONE] instead of JSON. "
         "An error after the answer has begun is sent as an event, and ends it."
     )
-    return {"schema": {"description": meaning, "anyOf": [shape, dialect.schema]}}
+    example = {} if declared.event is None else {"example": declared.event}
+    schema = {"description": meaning, "anyOf": [declared.stream, dialect.schema]}
+    return {"schema": schema, **example}
 
 
 def _error(status: int, dialect: Dialect) -> str:

@@ -10,7 +10,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.schemas import examples
+from wrapper.schemas import examples, state_examples
 from wrapper.schemas.approvals import (
     APPROVAL_DECISION,
     ApprovalDecisionSchema,
@@ -25,7 +25,7 @@ approvals = Blueprint("approvals", __name__)
 
 
 @approvals.get("/approvals")
-@operation(answers={200: ApprovalListSchema}, errors=(503,))
+@operation(answers={200: ApprovalListSchema}, answer=state_examples.APPROVALS, errors=(503,))
 def list_approvals() -> Response:
     """List the tool uses of the caller that wait for approval; for an admin, of all."""
     pending = _service().pending(principal())
@@ -33,7 +33,7 @@ def list_approvals() -> Response:
 
 
 @approvals.get("/approvals/<approval_id>")
-@operation(answers={200: ApprovalSchema}, errors=(503,))
+@operation(answers={200: ApprovalSchema}, answer=state_examples.APPROVAL, errors=(503,))
 def read_approval(approval_id: str) -> Response:
     """Return a tool use that waits for approval, or did so some minutes ago."""
     return reply(to_json(_service().read(principal(), approval_id)))
@@ -44,6 +44,7 @@ def read_approval(approval_id: str) -> Response:
     body=ApprovalDecisionSchema,
     examples=examples.APPROVAL_DECISION,
     answers={200: ApprovalSchema},
+    answer=state_examples.APPROVAL_DECIDED,
     errors=(404, 409, 503),
 )
 def decide_approval(approval_id: str) -> Response:

@@ -13,7 +13,7 @@ from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import Stream, open_stream, stream_response
-from wrapper.schemas import examples
+from wrapper.schemas import answer_examples, examples
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.schemas.chat.response import ChunkSchema, CompletionSchema
 from wrapper.services.fronts.chat import ChatPresenter
@@ -42,7 +42,9 @@ class Completion:
     body=CHAT_REQUEST,
     examples=examples.CHAT,
     answers={200: CompletionSchema},
+    answer=answer_examples.CHAT,
     stream=ChunkSchema,
+    event=answer_examples.CHAT_EVENT,
     errors=(401, 404, 409, 429, 502, 503, 504),
     headers=ANSWER,
     turns=True,

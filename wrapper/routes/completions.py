@@ -12,7 +12,7 @@ from wrapper.routes.json_response import reply
 from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import open_stream, stream_response
-from wrapper.schemas import examples
+from wrapper.schemas import answer_examples, examples
 from wrapper.schemas.completions.request import COMPLETION_REQUEST
 from wrapper.schemas.completions.response import TextCompletionSchema
 from wrapper.services.fronts.completions import CompletionRequest, CompletionsPresenter, locate
@@ -25,7 +25,9 @@ completions = Blueprint("completions", __name__)
     body=COMPLETION_REQUEST,
     examples=examples.COMPLETIONS,
     answers={200: TextCompletionSchema},
+    answer=answer_examples.COMPLETION,
     stream=TextCompletionSchema,
+    event=answer_examples.COMPLETION_EVENT,
     errors=(401, 404, 409, 429, 502, 503, 504),
     headers=ANSWER,
     turns=True,

@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_response import iso_time, reply
 from wrapper.routes.operation import operation
+from wrapper.schemas import state_examples
 from wrapper.schemas.mcp import McpServerListSchema
 from wrapper.services.tools.mcp import McpServer
 from wrapper.services.tools.mcp_state import ServerState
@@ -17,7 +18,7 @@ mcp = Blueprint("mcp", __name__)
 
 
 @mcp.get("/mcp/servers")
-@operation(answers={200: McpServerListSchema}, errors=(503,))
+@operation(answers={200: McpServerListSchema}, answer=state_examples.MCP_SERVERS, errors=(503,))
 def list_servers() -> Response:
     """List the MCP servers that the caller may use, and how they fare; it waits for none."""
     gateway = current_gateway()

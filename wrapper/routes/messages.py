@@ -13,7 +13,7 @@ from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
-from wrapper.schemas import examples
+from wrapper.schemas import answer_examples, examples
 from wrapper.schemas.messages.request import MESSAGE_REQUEST
 from wrapper.schemas.messages.response import MessageAnswerSchema, MessageEventSchema
 from wrapper.services.engine import takes_bodies
@@ -30,7 +30,9 @@ messages = Blueprint("messages", __name__)
     body=MESSAGE_REQUEST,
     examples=examples.MESSAGES,
     answers={200: MessageAnswerSchema},
+    answer=answer_examples.MESSAGE,
     stream=MessageEventSchema,
+    event=answer_examples.MESSAGE_EVENT,
     errors=(401, 404, 429, 502, 503, 504, OVERLOADED_STATUS),
     headers={**ANSWER, MESSAGE_REQUEST_ID: COMMON[MESSAGE_REQUEST_ID]},
     turns=True,

@@ -7,12 +7,13 @@ from flask import Blueprint, Response
 from wrapper.errors import PermissionDenied
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.operation import operation
+from wrapper.schemas import state_examples
 
 metrics = Blueprint("metrics", __name__)
 
 
 @metrics.get("/metrics")
-@operation(text="The metrics, in Prometheus's text format.")
+@operation(text="The metrics, in Prometheus's text format.", answer=state_examples.METRICS)
 def read_metrics() -> Response:
     """Report the metrics of all callers together, for Prometheus.
 

@@ -12,6 +12,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
+from wrapper.schemas import answer_examples
 from wrapper.schemas.base import load_data
 from wrapper.schemas.models import (
     MODEL_PAGE,
@@ -26,7 +27,7 @@ models = Blueprint("models", __name__)
 
 
 @models.get("/models")
-@operation(query=ModelPageSchema, answers={200: ModelListSchema})
+@operation(query=ModelPageSchema, answers={200: ModelListSchema}, answer=answer_examples.MODELS)
 def list_models() -> Response:
     """List every model, alias and retired name that the caller may use."""
     page: ModelPage = load_data(MODEL_PAGE, request.args.to_dict())
@@ -50,7 +51,7 @@ def list_models() -> Response:
 
 
 @models.get("/models/<path:model_id>")
-@operation(answers={200: ModelSchema})
+@operation(answers={200: ModelSchema}, answer=answer_examples.MODEL)
 def read_model(model_id: str) -> Response:
     """Describe one model. Its id may contain slashes and colons."""
     gateway = current_gateway()

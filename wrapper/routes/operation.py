@@ -21,7 +21,9 @@ class Operation:
     - `examples`: bodies that the document shows, by their names.
     - `path`: a schema of the parameters in the path, if Flask's rule does not describe them.
     - `answers`: a schema for each status.
+    - `answer`: an answer with status 200 that the document shows.
     - `stream`: the schema of the events, if a 200 may be a stream.
+    - `event`: an event of it that the document shows.
     - `text`: a description of the response, if it is plain text.
     - `errors`: the statuses of errors that do not follow from the parameters or `needs_key`.
     - `headers`: the response's own headers, with their meanings.
@@ -33,7 +35,9 @@ class Operation:
     query: SchemaLike | None = None
     path: SchemaLike | None = None
     answers: Mapping[int, SchemaLike] = field(default_factory=dict)
+    answer: Json | str | None = None
     stream: SchemaLike | None = None
+    event: Json | None = None
     text: str = ""
     errors: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

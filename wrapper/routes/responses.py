@@ -18,7 +18,7 @@ from wrapper.routes.json_response import reply
 from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
 from wrapper.routes.sse import TYPED, open_stream, stream_response
-from wrapper.schemas import examples
+from wrapper.schemas import answer_examples, examples
 from wrapper.schemas.base import load_data
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
 from wrapper.schemas.responses.response import ResponseEventSchema, ResponseSchema
@@ -44,7 +44,9 @@ responses = Blueprint("responses", __name__)
     body=RESPONSE_REQUEST,
     examples=examples.RESPONSES,
     answers={200: ResponseSchema},
+    answer=answer_examples.RESPONSE,
     stream=ResponseEventSchema,
+    event=answer_examples.RESPONSE_EVENT,
     errors=(401, 404, 409, 429, 502, 503, 504),
     headers=ANSWER,
     turns=True,
@@ -70,7 +72,12 @@ def create_response() -> Response:
 
 
 @responses.get("/responses/<response_id>")
-@operation(query=StoredQuerySchema, answers={200: ResponseSchema}, errors=(502, 503))
+@operation(
+    query=StoredQuerySchema,
+    answers={200: ResponseSchema},
+    answer=answer_examples.RESPONSE,
+    errors=(502, 503),
+)
 def read_response(response_id: str) -> Response:
     """Return a stored response."""
     encrypted: bool = load_data(STORED_QUERY, _query())
@@ -79,7 +86,11 @@ def read_response(response_id: str) -> Response:
 
 
 @responses.delete("/responses/<response_id>")
-@operation(answers={200: ResponseDeletedSchema}, errors=(503,))
+@operation(
+    answers={200: ResponseDeletedSchema},
+    answer=answer_examples.RESPONSE_DELETED,
+    errors=(503,),
+)
 def delete_response(response_id: str) -> Response:
     """Delete a stored response. Responses that continue it cannot be continued any more."""
     _service().delete(principal(), response_id)
@@ -87,7 +98,12 @@ def delete_response(response_id: str) -> Response:
 
 
 @responses.get("/responses/<response_id>/input_items")
-@operation(query=ItemPageSchema, answers={200: ItemListSchema}, errors=(502, 503))
+@operation(
+    query=ItemPageSchema,
+    answers={200: ItemListSchema},
+    answer=answer_examples.INPUT_ITEMS,
+    errors=(502, 503),
+)
 def list_input_items(response_id: str) -> Response:
     """List the items of a stored response's own input, the last one first."""
     page: ItemPage = load_data(ITEM_PAGE, _query())

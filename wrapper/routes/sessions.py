@@ -10,6 +10,7 @@ from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_response import iso_time, reply
 from wrapper.routes.operation import operation
+from wrapper.schemas import answer_examples
 from wrapper.schemas.base import load_data
 from wrapper.schemas.sessions import (
     PAGE,
@@ -29,7 +30,12 @@ sessions = Blueprint("sessions", __name__)
 
 
 @sessions.get("/sessions")
-@operation(query=PageSchema, answers={200: SessionListSchema}, errors=(503,))
+@operation(
+    query=PageSchema,
+    answers={200: SessionListSchema},
+    answer=answer_examples.SESSIONS,
+    errors=(503,),
+)
 def list_sessions() -> Response:
     """List the caller's sessions, oldest first."""
     page = load_data(PAGE, request.args.to_dict())
@@ -39,14 +45,21 @@ def list_sessions() -> Response:
 
 
 @sessions.get("/sessions/stats")
-@operation(answers={200: SessionStatsSchema}, errors=(400, 503))
+@operation(
+    answers={200: SessionStatsSchema}, answer=answer_examples.SESSION_STATS, errors=(400, 503)
+)
 def read_stats() -> Response:
     """Report totals over the caller's sessions."""
     return reply(_stats_body(_service().stats(principal())))
 
 
 @sessions.get("/sessions/<session_id>")
-@operation(path=SessionPathSchema, answers={200: SessionMessagesSchema}, errors=(503,))
+@operation(
+    path=SessionPathSchema,
+    answers={200: SessionMessagesSchema},
+    answer=answer_examples.SESSION,
+    errors=(503,),
+)
 def read_session(session_id: str) -> Response:
     """Return one session with all of its messages."""
     session = _service().read(principal(), _valid_id(session_id))
@@ -55,7 +68,12 @@ def read_session(session_id: str) -> Response:
 
 
 @sessions.delete("/sessions/<session_id>")
-@operation(path=SessionPathSchema, answers={200: SessionDeletedSchema}, errors=(503,))
+@operation(
+    path=SessionPathSchema,
+    answers={200: SessionDeletedSchema},
+    answer=answer_examples.SESSION_DELETED,
+    errors=(503,),
+)
 def delete_session(session_id: str) -> Response:
     """Delete a session. A running turn of it continues, and is not stored."""
     _service().delete(principal(), _valid_id(session_id))

@@ -15,7 +15,7 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.operation import operation
-from wrapper.schemas import examples
+from wrapper.schemas import examples, state_examples
 from wrapper.schemas.base import load_data
 from wrapper.schemas.tools import (
     CONFIG_OWNER,
@@ -42,7 +42,12 @@ log = logging.getLogger(__name__)
 
 
 @tools.get("/tools")
-@operation(query=ToolsQuerySchema, answers={200: ToolListSchema}, errors=(404, 502, 503))
+@operation(
+    query=ToolsQuerySchema,
+    answers={200: ToolListSchema},
+    answer=state_examples.TOOLS,
+    errors=(404, 502, 503),
+)
 def list_tools() -> Response:
     """List every tool that agents may have, and whether the caller's agents may use it."""
     query = load_data(TOOLS_QUERY, request.args.to_dict())
@@ -53,7 +58,12 @@ def list_tools() -> Response:
 
 
 @tools.get("/tools/stats")
-@operation(query=UsageQuerySchema, answers={200: ToolStatsSchema}, errors=(503,))
+@operation(
+    query=UsageQuerySchema,
+    answers={200: ToolStatsSchema},
+    answer=state_examples.TOOL_STATS,
+    errors=(503,),
+)
 def read_stats() -> Response:
     """Report how tools were used from `start` to `end`; by default, this month until today."""
     gateway = current_gateway()
@@ -63,7 +73,12 @@ def read_stats() -> Response:
 
 
 @tools.get("/tools/config")
-@operation(query=ConfigOwnerSchema, answers={200: ToolConfigStateSchema}, errors=(404, 503))
+@operation(
+    query=ConfigOwnerSchema,
+    answers={200: ToolConfigStateSchema},
+    answer=state_examples.TOOL_CONFIG,
+    errors=(404, 503),
+)
 def read_config() -> Response:
     """Return the tool config of a session or a key; by default, of the caller's own key."""
     owner = _owner()
@@ -80,6 +95,7 @@ def read_config() -> Response:
     body=ToolConfigSchema,
     examples=examples.TOOL_CONFIG,
     answers={200: ToolConfigStateSchema},
+    answer=state_examples.TOOL_CONFIG,
     errors=(404, 409, 503),
 )
 def set_config() -> Response:
