@@ -18,6 +18,7 @@ APPROVAL: Json = {
     "key": "alice",
     "session_id": "my-session",
     "request_id": "req_995d4296541c54bfa4d970a52cd8d2ff",
+    "response_id": None,
     "kind": "tool",
     "tool": "Edit",
     "input": {"file_path": "notes.txt", "old_string": "teh", "new_string": "the"},
