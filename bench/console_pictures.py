@@ -29,6 +29,8 @@ IN_DOCS = (
     "session-phone-light",
 )
 LOOKS = tuple(itertools.product((DESKTOP, PHONE), (False, True)))
+# A list is shown with its first row opened.
+OPEN_FIRST = "document.querySelector('.requests details')?.setAttribute('open', '')"
 # What is asked before the pictures are taken: a session, a model, and a message.
 QUESTIONS = (
     ("support-4711", "haiku", "How do I reset my password?"),
@@ -77,6 +79,7 @@ def take(browser: Browser, url: str) -> None:
         browser.look(size, dark=dark)
         browser.open(page)
         browser.find("h1")
+        browser.run(OPEN_FIRST)
         name = page.partition("?")[0].rpartition("/")[2].replace("console", "overview")
         window, theme = "desktop" if size == DESKTOP else "phone", "dark" if dark else "light"
         browser.save(FOLDER / f"{name}-{window}-{theme}.png")

@@ -42,6 +42,7 @@ from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
+from wrapper.services.requests.history import open_history
 from wrapper.services.responses.service import open_responses
 from wrapper.services.responses.store import ResponseStore
 from wrapper.services.sessions.service import open_sessions
@@ -102,6 +103,7 @@ class Gateway:
         usage_store = open_store(settings)
         self.ledger = Ledger(usage_store, required=settings.usage_required)
         self.tool_stats = ToolStats(usage_store)
+        self.history = open_history(settings)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
         self.keys = open_keys(settings)
@@ -222,6 +224,8 @@ class Gateway:
         self.engine.start()
         self.mcp_states([*self._mcp_servers().values()])
         self.ledger.start()
+        if self.history:
+            self.history.start()
         if self.sessions:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached
@@ -250,6 +254,8 @@ class Gateway:
         self.approvals.close()
         self.engine.close()
         self.ledger.close()
+        if self.history:
+            self.history.close()
         self.traces.close()
 
     def __enter__(self) -> Gateway:
@@ -272,7 +278,7 @@ class Gateway:
             self.catalog,
             self.settings,
             Limits(self.admission, self.rates, self.policy, self.ledger),
-            Observers(self.metrics, self.tool_stats, sender=self, traces=self.traces),
+            Observers(self.metrics, self.tool_stats, self.history, sender=self, traces=self.traces),
             approvals=self.approvals,
             sessions=self.sessions,
             draining=self.lifecycle.drains,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from wrapper.services.redis_client import RedisClient, RedisFailed
-from wrapper.services.usage import sqlite_store
+from wrapper.services.usage import sqlite_file
 from wrapper.services.usage.store import StoreFailed
 from wrapper.settings import Settings
 
@@ -100,12 +100,12 @@ def _usage(settings: Settings) -> Finding:
     try:
         path = path.expanduser().absolute()
         if path.exists():
-            sqlite_store.check(path)
+            sqlite_file.check(path)
         else:
             _write_in(_nearest(path.parent))
     except (OSError, RuntimeError, StoreFailed) as error:
         why = str(error).removeprefix("USAGE_DB: ") if isinstance(error, StoreFailed) else None
-        why = why or f"{_reason(error)}; {sqlite_store.OTHER_REMEDY} ({path})"
+        why = why or f"{_reason(error)}; {sqlite_file.OTHER_REMEDY} ({path})"
         return Finding("USAGE_DB", level, f"{why}; until then {effect}")
     return Finding("USAGE_DB", Level.OK, f"{path} can be written")
 

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from wrapper.services.usage import sqlite_store
+from wrapper.services.usage import sqlite_file
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.settings import Settings
@@ -46,7 +46,7 @@ def test_nothing_is_left(settings, tmp_path):
 
 def test_usage_db_in_use(settings, tmp_path, monkeypatch):
     """A database that another process is writing is no fault, and keeps its rows."""
-    monkeypatch.setattr(sqlite_store, "BUSY", 0.05)
+    monkeypatch.setattr(sqlite_file, "BUSY", 0.05)
     path = tmp_path / "usage.db"
     store = SqliteUsageStore(str(path))
     store.add([ROW])

@@ -18,6 +18,7 @@ from wrapper.console.page import NAME, Page
 from wrapper.console.pages.inbox import count_waiting, inbox
 from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
+from wrapper.console.pages.requests import requests
 from wrapper.console.pages.responses import responses
 from wrapper.console.pages.sessions import sessions
 from wrapper.console.pages.settings import settings_page
@@ -33,6 +34,7 @@ PAGES = (
     Page("Inbox", inbox),
     Page("Sessions", sessions),
     Page("Responses", responses),
+    Page("Requests", requests),
     Page("Usage", usage),
     Page("Keys", keys, admins=True),
     Page("Settings", settings_page, admins=True),

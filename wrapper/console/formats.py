@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 LEAST_SHOWN = 0.0001
+SECOND = 1000  # in milliseconds
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400
@@ -34,9 +35,22 @@ def duration(seconds: float) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
+def milliseconds(number: float) -> str:
+    """Return a length of time that is measured in milliseconds: 340 ms, 1.2 s, 3 min 20 s."""
+    if number < SECOND:
+        return f"{number:.0f} ms"
+    return f"{number / SECOND:.1f} s" if number < MINUTE * SECOND else duration(number / SECOND)
+
+
 def moment(seconds: float) -> datetime:
     """Return a time in Unix seconds by UTC; the page shows it in the reader's own time zone."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
-FORMATS = {"count": count, "dollars": dollars, "duration": duration, "moment": moment}
+FORMATS = {
+    "count": count,
+    "dollars": dollars,
+    "duration": duration,
+    "milliseconds": milliseconds,
+    "moment": moment,
+}

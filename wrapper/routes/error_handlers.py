@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, request, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
@@ -12,6 +12,7 @@ from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
 from wrapper.routes.context import (
     current_gateway,
+    elapsed_ms,
     is_counted,
     principal,
     request_id,
@@ -77,7 +78,7 @@ def handle_crash(error: Exception) -> Response:
 
 
 def _record(error: ApiError) -> None:
-    """Log a refusal.
+    """Log a refusal, and add a refused turn to the history of requests.
 
     It is a warning if the gateway could not do what it should. A status below 500 is of the
     caller's making, who could fill the log with warnings, and a gateway that shuts down is meant to
@@ -89,8 +90,16 @@ def _record(error: ApiError) -> None:
     facts |= request_span().ids
     current_gateway().metrics.failed(outcome)
     request_span().conclude(outcome)
+    if is_counted():
+        _keep(facts)
     failed = error.status >= 500 and not isinstance(error, errors.ShuttingDown)
     log.log(logging.WARNING if failed else logging.INFO, "refused", extra={"facts": facts})
+
+
+def _keep(facts: dict[str, Any]) -> None:
+    """Add a refused turn to the history of requests."""
+    if history := current_gateway().history:
+        history.add({**facts, "total_ms": elapsed_ms(), "key": principal().name})
 
 
 def _rate_headers() -> dict[str, str]:

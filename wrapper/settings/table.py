@@ -249,6 +249,11 @@ class Settings:
     usage_required: bool = flag(
         False, "Whether turns are refused with 503 while usage cannot be recorded."
     )
+    request_log_days: int = integer(
+        30,
+        "Days that finished requests are kept for the console, in USAGE_DB or Redis; 0: none.",
+        not_negative,
+    )
     budget_max_turns: int = integer(
         50,
         "Rounds of tool use for a request whose key has a budget, if neither sets a number.",
@@ -326,7 +331,9 @@ class Settings:
         ("debug", "info", "warning", "error"),
     )
     log_format: str = choice("console", "console or json.", ("console", "json"))
-    log_prompts: bool = flag(False, "Whether the log may contain what callers wrote.")
+    log_prompts: bool = flag(
+        False, "Whether the log and finished requests may contain what callers wrote."
+    )
 
     def __post_init__(self) -> None:
         if not self.max_concurrent_turns:

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from wrapper.console.page import show as show_template
+from wrapper.console.period import PERIODS, filled, period, periods
 from wrapper.json_text import Json
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.base import load_data
@@ -18,7 +19,6 @@ from wrapper.schemas.usage import USAGE_QUERY
 from wrapper.services.usage.ledger import Ledger
 
 DAYS = 30
-PERIODS = (7, 30, 90)
 AMOUNTS = (
     *("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "total_tokens"),
     "cost_usd",
@@ -42,7 +42,7 @@ def show() -> Response:
         "keys": _summed(report["data"], "key"),
         "budgets": [(BUDGETS[name], budget) for name, budget in report["budgets"].items()],
         "key": request.args.get("key", ""),
-        "periods": [(days, *_period(days)) for days in PERIODS],
+        "periods": periods(),
     }
     return show_template("usage.html", values)
 
@@ -61,18 +61,10 @@ def download() -> Response:
 
 
 def _report() -> Json:
-    start, end = _period(DAYS)
-    sent = {name: value for name, value in request.args.to_dict().items() if value}
-    query = load_data(USAGE_QUERY, {"start": start, "end": end, **sent})
+    start, end = period(DAYS)
+    query = load_data(USAGE_QUERY, {"start": start, "end": end, **filled(request.args)})
     ledger: Ledger = current_gateway().ledger
     return ledger.report(principal(), query.start, query.end, query.key)
-
-
-def _period(days: int) -> tuple[str, str]:
-    """Return the first and the last one of so many *days* until today."""
-    ledger: Ledger = current_gateway().ledger
-    today = ledger.today()
-    return (today - timedelta(days - 1)).isoformat(), today.isoformat()
 
 
 def _by_day(report: Json) -> Iterator[Json]:

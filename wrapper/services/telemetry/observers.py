@@ -1,9 +1,10 @@
-"""Who learns about requests: the metrics, the tool statistics, traces, and the app around."""
+"""Who learns about requests: metrics, tool statistics, history, traces, and the app around."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wrapper.services.requests.history import RequestHistory
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.traces import NullTraces, Traces
@@ -13,10 +14,11 @@ from wrapper.services.usage.tool_stats import ToolStats
 
 @dataclass(frozen=True)
 class Observers:
-    """The metrics, the statistics, traces, and the `sender` in whose name signals are sent."""
+    """Metrics, statistics, history, traces, and the `sender` in whose name signals are sent."""
 
     metrics: Metrics
     tool_stats: ToolStats
+    history: RequestHistory | None = None
     sender: object = None
     traces: Traces = field(default_factory=NullTraces)
 

@@ -11,6 +11,8 @@ from wrapper.logs.redaction import Redacted
 from wrapper.notes import Notes
 from wrapper.services.events import Ended, Ending, Event, Noted, Started, Used
 from wrapper.services.principal import Caller
+from wrapper.services.requests.history import RequestHistory
+from wrapper.services.requests.request import CLIENT_GONE, DONE, RequestUsage
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
@@ -25,7 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Gathers the facts about a request. When it is closed it logs them, and counts them.
+    """Gathers the facts about a request. When it is closed it logs and counts them, and adds them
+    to the *history*, if there is one.
 
     A failed turn is a warning, whatever failed: the gateway had found nothing wrong with the
     request. A client that leaves is none. The log has the texts of the *conversation* only if they
@@ -40,6 +43,7 @@ class RequestLog:
         *,
         timing: Timing,
         metrics: Metrics,
+        history: RequestHistory | None = None,
         signals: Signals | None = None,
         conversation: Iterable[Sequence[str]] | None = None,
         trace: TurnTrace = NULL_TRACE,
@@ -47,6 +51,7 @@ class RequestLog:
         self.timing = timing
         self._profile = draft.grant.profile
         self._metrics = metrics
+        self._history = history
         self._signals = signals
         self._trace = trace
         self._outcome = ""
@@ -100,19 +105,19 @@ class RequestLog:
             self._facts["cost_usd"] = round(cost, 9)
 
     def done(self) -> None:
-        self._outcome = self._outcome or "done"
+        self._outcome = self._outcome or DONE
 
     def fail(self, error: Exception) -> None:
         """Note that the request failed, with the code that the client gets."""
         self._outcome = outcome_of_error(error)
         self._error = error
 
-    def close(self) -> None:
-        """Log the request. If it is neither done nor failed, its client has left."""
+    def close(self, usage: RequestUsage | None = None) -> None:
+        """Log the request with its *usage*. If it is not done and did not fail, its client left."""
         if self._closed:
             return
         self._closed = True
-        timing, outcome = self.timing, self._outcome or "client_gone"
+        timing, outcome = self.timing, self._outcome or CLIENT_GONE
         timing.over()
         source = {"source": timing.source} if timing.source else {}
         times = {f"{name}_ms": round(took * 1000) for name, took in timing.parts().items()}
@@ -121,8 +126,10 @@ class RequestLog:
             facts |= facts_of_error(self._error)
         failed = self._error and not isinstance(self._error, ClientGone)
         log.log(logging.WARNING if failed else logging.INFO, "request", extra={"facts": facts})
+        if self._history:
+            self._history.add(facts, usage)
         self._metrics.timed(self._profile, timing)
-        if outcome != "done":
+        if outcome != DONE:
             self._metrics.failed(outcome)
         self._trace.close(outcome, self._error)
         if self._signals:

@@ -100,7 +100,7 @@ class Run:
                 self._recorder.close()
         finally:  # else nobody could use the session again
             self._release()
-            self._log.close()
+            self._log.close(self._recorder.usage())
 
     def _watched(self) -> Iterator[Item]:
         self._log.begin()

@@ -261,6 +261,7 @@ class TurnService:
             opening.draft,
             timing=opening.timing,
             metrics=self._observers.metrics,
+            history=self._observers.history,
             signals=signals,
             conversation=conversation_of(logged) if logged else None,
             trace=opening.trace,

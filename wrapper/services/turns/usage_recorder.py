@@ -13,6 +13,7 @@ from wrapper.notes import RateState
 from wrapper.services.events import Ended, Event, Spent, ToolUsed, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
+from wrapper.services.requests.request import RequestUsage
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most
@@ -50,7 +51,8 @@ class UsageRecorder:
         self._day = ledger.today().isoformat()
         self._recorded: dict[int, AmountsByModel] = {}
         self._asked: dict[int, int] = {}
-        self._tools: dict[str, ToolCounts] = {}
+        self._tools: dict[str, ToolCounts] = {}  # not in the statistics yet
+        self._all_tools: dict[str, ToolCounts] = {}
 
     def add(self, index: int, event: Event) -> None:
         """Record what *event* reports beyond what is recorded.
@@ -98,11 +100,19 @@ class UsageRecorder:
     def close(self) -> None:
         """Add the usage to the metrics. Nothing can be recorded after that."""
         self._record_tools()
-        self._metrics.asked(sum(self._asked.values()))
+        asked, self._asked = self._asked, {}
+        if not asked:  # nothing was used, or it is added already
+            return
+        self._metrics.asked(sum(asked.values()))
         for amounts_by_model in self._recorded.values():
             for model, amounts in amounts_by_model.items():
                 self._metrics.spent(model, amounts)
-        self._asked, self._recorded = {}, {}
+
+    def usage(self) -> RequestUsage:
+        """Return what the request has used up to now, of all models."""
+        each = [amounts for turn in self._recorded.values() for amounts in turn.values()]
+        sum_ = each[0] if len(each) == 1 else total(each)
+        return RequestUsage(self._day, sum_, self._all_tools)
 
     def _add_tool(self, event: ToolUsed) -> None:
         self._metrics.used_tool(event.name, event.outcome, event.seconds)
@@ -113,7 +123,8 @@ class UsageRecorder:
             milliseconds=round(event.seconds * 1000),
         )
         name = event.name or OTHER
-        self._tools[name] = self._tools.get(name, ToolCounts()) + counts
+        for tools in (self._tools, self._all_tools):
+            tools[name] = tools.get(name, ToolCounts()) + counts
 
     def _record_tools(self) -> None:
         tools, self._tools = self._tools, {}

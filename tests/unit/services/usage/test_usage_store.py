@@ -379,7 +379,7 @@ def test_readers_do_not_wait(tmp_path):
     """Reading does not wait for a connection that writes."""
     writer, reader = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     writer.add([ROW])
-    with writer._opened() as connection:
+    with writer._file.opened() as connection:
         connection.execute("BEGIN IMMEDIATE")
         assert reader.read(*EVER) == [ROW]
         connection.execute("ROLLBACK")
@@ -475,9 +475,9 @@ def test_full_disk(tmp_path, full_disk, opened):
 
 def test_busy(tmp_path, monkeypatch):
     """A file that another process locks for too long raises StoreFailed that says so."""
-    monkeypatch.setattr("wrapper.services.usage.sqlite_store.BUSY", 0.01)
+    monkeypatch.setattr("wrapper.services.usage.sqlite_file.BUSY", 0.01)
     holder, store = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
-    with holder._opened() as connection:
+    with holder._file.opened() as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreFailed, match="locked; another process holds it"):
             store.add([ROW])
