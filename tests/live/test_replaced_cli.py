@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tests.support import cli
 from tests.support.server import Server, eventually
+from tests.support.stored_trials import store
 
 CLIENTS = 8
 # Of each client.
-REQUESTS = 4
+REQUESTS = 3
 SETTINGS = {"TRIALS": "true", "POOL_SIZE": "1", "POOL_SIZE_OTHER": "1", "DEFAULT_PROFILE": "plain"}
 
 
@@ -28,7 +29,10 @@ def test_no_turn_is_lost(serve, tmp_path):
     """While 8 clients send requests, the program goes away and comes back as another one."""
     binary, first, second = (tmp_path / name for name in ("claude", "first", "second"))
     install(binary, first)
-    server: Server = serve(CLAUDE_CLI_PATH=str(binary), **SETTINGS).wait()
+    trials = tmp_path / "trials"
+    store(trials, str(binary))  # only the second one has to be tried
+    stored = {**SETTINGS, "TRIALS_DIR": str(trials)}
+    server: Server = serve(CLAUDE_CLI_PATH=str(binary), **stored).wait()
     answered = threading.Semaphore(0)
 
     def send_requests() -> list[int]:

@@ -213,8 +213,9 @@ def test_at_leisure(profile, monkeypatch, changes, warmed_up):
         leases.close()
 
 
+# With a key, plain processes are tried by `test_at_leisure`.
 @pytest.mark.parametrize(
-    "profile", ["a key", "a CLI login", "a key, agent", "a CLI login, agent"], indirect=True
+    "profile", ["a key, agent", "a CLI login", "a CLI login, agent"], indirect=True
 )
 def test_the_trial_passes(profile, lend, upstream, tmp_path):
     """The installed CLI passes the trial, which sends nothing to the provider."""
