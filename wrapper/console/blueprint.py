@@ -15,6 +15,7 @@ from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
 from wrapper.console.page import NAME, Page
+from wrapper.console.pages.chat import chat
 from wrapper.console.pages.inbox import count_waiting, inbox
 from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
@@ -31,6 +32,7 @@ from wrapper.version import __version__
 # In the order of the navigation.
 PAGES = (
     Page("Overview", overview),
+    Page("Chat", chat),
     Page("Inbox", inbox),
     Page("Sessions", sessions),
     Page("Responses", responses),

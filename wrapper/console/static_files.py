@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Response, send_from_directory, url_for
+from flask import Blueprint, Response, request, send_from_directory, url_for
 
 from wrapper.routes.json_response import register_common_headers
 
@@ -23,7 +23,9 @@ def build() -> Blueprint:
 
 
 def send(name: str) -> Response:
-    response = send_from_directory(FOLDER, name, max_age=SECONDS)
+    # Scripts import each other without a stamp; browsers then ask whether the file has changed.
+    age = SECONDS if "v" in request.args else 0
+    response = send_from_directory(FOLDER, name, max_age=age)
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
 

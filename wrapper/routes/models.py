@@ -22,6 +22,7 @@ from wrapper.schemas.models import (
     ModelSchema,
 )
 from wrapper.services.catalog import Catalog, Model, created
+from wrapper.services.principal import Principal
 
 models = Blueprint("models", __name__)
 
@@ -31,18 +32,13 @@ models = Blueprint("models", __name__)
 def list_models() -> Response:
     """List every model, alias and retired name that the caller may use."""
     page: ModelPage = load_data(MODEL_PAGE, request.args.to_dict())
-    gateway, caller = current_gateway(), principal()
-    catalog: Catalog = gateway.catalog
-    listed = [
-        model
-        for model in catalog.models()
-        if gateway.policy.may_run(catalog.choose(model.id).model, caller)
-    ]
+    gateway = current_gateway()
+    listed = models_of(gateway, principal())
     shown, has_more = _shown([model.id for model in listed], page)
     return reply(
         {
             "object": "list",
-            "data": [_body(model, catalog) for model in listed[shown]],
+            "data": [_body(model, gateway.catalog) for model in listed[shown]],
             "has_more": has_more,
             "first_id": listed[shown][0].id if listed[shown] else None,
             "last_id": listed[shown][-1].id if listed[shown] else None,
@@ -58,6 +54,16 @@ def read_model(model_id: str) -> Response:
     model = gateway.catalog.find(model_id)
     gateway.policy.check_model(gateway.catalog.choose(model_id).model, principal())
     return reply(_body(model, gateway.catalog))
+
+
+def models_of(gateway: Any, caller: Principal) -> list[Model]:
+    """Return every model, alias and retired name that *caller* may use."""
+    catalog: Catalog = gateway.catalog
+    return [
+        model
+        for model in catalog.models()
+        if gateway.policy.may_run(catalog.choose(model.id).model, caller)
+    ]
 
 
 def _shown(ids: list[str], page: ModelPage) -> tuple[slice, bool]:

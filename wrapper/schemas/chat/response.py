@@ -5,6 +5,8 @@ These schemas describe it in the OpenAPI document; the presenter in services/fro
 
 from __future__ import annotations
 
+from typing import get_args
+
 from marshmallow import fields
 from marshmallow.validate import Equal, OneOf
 
@@ -19,6 +21,7 @@ from wrapper.schemas.base import (
     required_text,
     unix_seconds,
 )
+from wrapper.services.events import UseOutcome
 
 FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
@@ -116,11 +119,29 @@ class ChunkChoiceSchema(BaseSchema):
     finish_reason = nullable_text(validate=OneOf(FINISH_REASONS))
 
 
+class ToolUseSchema(BaseSchema):
+    id = required_text()
+    name = required_text()
+    arguments = required_text(metadata=describe("The JSON text that the model wrote."))
+
+
+class ToolResultSchema(BaseSchema):
+    id = required_text(metadata=describe("That of the tool_use."))
+    outcome = required_text(validate=OneOf(get_args(UseOutcome)))
+    seconds = fields.Float(required=True)
+    output = fields.String(metadata=describe("The text that the model gets of an MCP server."))
+
+
 class ChunkExtensionSchema(BaseSchema):
     approval = fields.Nested(
         ApprovalSchema,
-        required=True,
         metadata=describe("A tool that now waits for approval, or does not wait any more."),
+    )
+    tool_use = fields.Nested(
+        ToolUseSchema, metadata=describe("With show_tool_use: a tool that Claude Code uses.")
+    )
+    tool_result = fields.Nested(
+        ToolResultSchema, metadata=describe("With show_tool_use: how the use of a tool ended.")
     )
 
 
@@ -138,7 +159,7 @@ class ChunkSchema(BaseSchema):
     service_tier = fields.String(metadata=_SERVICE_TIER)
     claude = fields.Nested(
         ChunkExtensionSchema,
-        metadata=describe("What an agent waits for; in chunks with an empty delta."),
+        metadata=describe("What an agent waits for, or does."),
     )
     notes = fields.Dict(
         keys=fields.String(),

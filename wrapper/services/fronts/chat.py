@@ -23,6 +23,7 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
+    ToolUsed,
     Usage,
     sum_costs,
     sum_usage,
@@ -123,11 +124,12 @@ class ChatPresenter:
                     delta = {"role": "assistant", "content": "", "refusal": None}
                     yield self._chunk(model, [_delta(each, delta)])
             self._add(choices[index], event)
-            if isinstance(event, ApprovalChanged):
-                approval = {"approval": to_json(event.approval)}
-                yield {**self._chunk(model, [_delta(index, {})]), "claude": approval}
-            if (delta_of_event := self._delta_of(event)) is not None:
-                chunk = self._chunk(model, [_delta(index, *delta_of_event)])
+            extension = self._extension_of(event)
+            delta_of_event = self._delta_of(event)
+            if delta_of_event or extension:
+                chunk = self._chunk(model, [_delta(index, *(delta_of_event or ({},)))])
+                if extension:
+                    chunk["claude"] = extension
                 if isinstance(event, Ended) and (notes := choices[index].notes):
                     chunk["notes"] = self.name_notes(notes)
                 yield chunk
@@ -172,6 +174,24 @@ class ChatPresenter:
                 return {"tool_calls": [more]}, None
             case Ended():
                 return {}, self._finish_reason(event)
+        return None
+
+    def _extension_of(self, event: Event) -> Json | None:
+        """Return what only this gateway's clients know: approvals, and use of the engine's tools.
+
+        Tools of subagents, whose use has no id, are left out.
+        """
+        match event:
+            case ApprovalChanged():
+                return {"approval": to_json(event.approval)}
+            case ToolUse() if self.show_tool_use:
+                use = {"id": event.id, "name": event.name, "arguments": event.arguments}
+                return {"tool_use": use}
+            case ToolUsed() if self.show_tool_use and event.id:
+                seconds = round(event.seconds, 3)
+                output = {"output": event.output} if event.output else {}
+                result = {"id": event.id, "outcome": event.outcome, "seconds": seconds}
+                return {"tool_result": {**result, **output}}
         return None
 
     def _finish_reason(self, ended: Ended) -> str:
