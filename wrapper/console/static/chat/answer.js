@@ -92,7 +92,7 @@ export class Answer {
   approval({ id, tool, preview, status }) {
     this.steps.get(id)?.remove();
     this.steps.delete(id);
-    if (status !== "waiting") return;
+    if (status !== "pending") return;
     const note = element("div", { className: "note" }, element("p", {}, `${tool} waits for your approval.`), block(preview || ""));
     this.steps.set(id, note);
     this.begin(null, note);
