@@ -44,6 +44,7 @@ def cookies():
 def chat(browser, base, keyed, cookies, sign_in):
     """The page, as bob sees it."""
     if not cookies:
+        sign_in("bob", CHAT)
         cookies += browser.cookies()
     browser.open(f"{base}{HOME}/sign-in")
     for cookie in cookies:
@@ -109,12 +110,10 @@ def test_answer(browser, chat, say, keyed):
     links = browser.run(each(".prose a", "[element.getAttribute('href'), element.rel]"))
     assert links == [["https://example.com/a", "noopener noreferrer"], [None, ""], [None, ""]]
     assert browser.shows("[image: a cat https://evil.example/cat.png]", SCRIPT, IMAGE)
-    steps = (
-        "return [...document.querySelectorAll('.step')].map(step => [step.open, step.textContent])"
-    )
-    thinking, tool, *_ = browser.run(steps)
-    assert thinking == [False, f"Thinking{SCRIPT}{IMAGE}"]
-    assert not tool[0] and "Bash" in tool[1] and IMAGE in tool[1]
+    thinking, tool, *_ = browser.run(each(".step", "element.open + element.textContent"))
+    assert thinking == f"falseThinking{SCRIPT}{IMAGE}"
+    assert tool.startswith("falseBash")
+    assert IMAGE in tool
     assert browser.shows("tokens", "$")
     assert "writing" in browser.find(".timing").get_attribute("title")
     assert "is complete" in browser.text("#status")

@@ -29,6 +29,7 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
+    ToolUsed,
     Usage,
 )
 from wrapper.services.fronts.chat import FINISH_REASONS
@@ -39,7 +40,8 @@ from wrapper.testing.engine import ScriptedEngine
 CHAT, MODEL = "/v1/chat/completions", "/v1/models/{model_id}"
 SESSIONS, SESSION = "/v1/sessions", "/v1/sessions/{session_id}"
 STATS = "/v1/sessions/stats"
-BEGUN = (Started("m"), ReasoningDelta("Hm"), ToolUse("Bash", "ls"), TextDelta("a"))
+TOOL = (ToolUse("Bash", "ls", "t1"), ToolUsed("Bash", "done", 0.5, "t1", "a file"))
+BEGUN = (Started("m"), ReasoningDelta("Hm"), *TOOL, TextDelta("a"))
 USED = Usage(input=1, cache_read=2, cache_creation=3, output=4, reasoning=5)
 RICH = (*BEGUN, Ended(Ending.DONE, USED, 0.5))
 

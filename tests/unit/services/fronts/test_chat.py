@@ -20,6 +20,8 @@ from wrapper.services.events import (
     ReasoningDelta,
     Started,
     TextDelta,
+    ToolUse,
+    ToolUsed,
     Usage,
 )
 from wrapper.services.fronts.chat import ChatPresenter, build_usage
@@ -312,3 +314,19 @@ def test_first_form():
     told = [delta["function_call"] for delta in deltas(found) if "function_call" in delta]
     assert told == [{"name": "g", "arguments": ""}, {"arguments": "{}"}]
     assert found[-1]["choices"][0]["finish_reason"] == "function_call"
+
+
+def test_use_of_tools_in_a_stream():
+    """With show_tool_use, chunks have each use of a tool and its end as data, too."""
+    uses = [
+        ToolUse("Bash", '{"a": 1}', "t1"),
+        ToolUsed("Bash", "failed", 0.25, "t1", "no"),
+        ToolUsed("Read", "done", 1.0),  # a subagent's
+    ]
+    events = [Started("sonnet"), *uses, DONE]
+    found = [chunk["claude"] for chunk in chunks(events, show_tool_use=True) if "claude" in chunk]
+    assert found == [
+        {"tool_use": {"id": "t1", "name": "Bash", "arguments": '{"a": 1}'}},
+        {"tool_result": {"id": "t1", "outcome": "failed", "seconds": 0.25, "output": "no"}},
+    ]
+    assert not any("claude" in chunk for chunk in chunks(events))
