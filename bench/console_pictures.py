@@ -1,6 +1,6 @@
 """Pictures of the console's pages, in the demo: make screenshots
 
-All pages, on a desktop and a phone and in both themes, go into build/screenshots; three of them go
+All pages, on a desktop and a phone and in both themes, go into build/screenshots; some of them go
 into docs/. It needs Debian's chromium and chromium-driver.
 """
 
@@ -24,6 +24,7 @@ from wrapper.smoke import Client
 FOLDER = ROOT / "build" / "screenshots"
 IN_DOCS = (
     "overview-desktop-light",
+    "chat-desktop-light",
     "inbox-desktop-light",
     "usage-desktop-dark",
     "session-phone-light",
@@ -46,6 +47,21 @@ QUESTIONS = (
         'Go on. [[usage {"cache_read_input_tokens": 9000, "output_tokens": 90}]]',
     ),
 )
+# What is asked on the chat page.
+CONVERSATION = """How do I move my commit to a branch?
+[[think The commit stays where it is; a branch is a name for it.]]
+[[tool Bash {"command": "ls"}]]
+[[say Make a branch where you are, and **move `main` back**:
+
+```sh
+git switch -c fix
+git branch -f main origin/main
+```
+
+| command | does |
+| --- | --- |
+| `git switch -c` | makes a branch and checks it out |
+| `git branch -f` | moves a branch |]]"""
 # What waits for approval meanwhile.
 CHANGE = {
     "file_path": "docs/release-notes.md",
@@ -80,9 +96,21 @@ def take(browser: Browser, url: str) -> None:
         browser.open(page)
         browser.find("h1")
         browser.run(OPEN_FIRST)
+        if page.endswith("/chat"):
+            chat(browser)
         name = page.partition("?")[0].rpartition("/")[2].replace("console", "overview")
         window, theme = "desktop" if size == DESKTOP else "phone", "dark" if dark else "light"
         browser.save(FOLDER / f"{name}-{window}-{theme}.png")
+
+
+def chat(browser: Browser) -> None:
+    """Ask a question, wait for the answer, and hide what tells the model what to say."""
+    field = browser.find("#prompt")
+    browser.run("arguments[0].value = arguments[1]", field, CONVERSATION)
+    field.submit()
+    browser.find("#turns footer")
+    question = CONVERSATION.partition("\n")[0]
+    browser.run("document.querySelector('.other .said').textContent = arguments[0]", question)
 
 
 @contextmanager

@@ -118,6 +118,21 @@ def test_answer(browser, chat, say, keyed):
     assert "writing" in browser.find(".timing").get_attribute("title")
     assert "is complete" in browser.text("#status")
     assert browser.run("return document.activeElement.id") == "prompt"
+    assert browser.run(SHOW_RESULT, IMAGE) == [0, IMAGE]
+
+
+SHOW_RESULT = """
+    return import("/console/static/chat/answer.js").then(({ Answer }) => {
+      const answer = new Answer("sonnet");
+      const use = {id: "t1", name: "mcp__a__b", arguments: "{}"};
+      const result = {id: "t1", outcome: "done", seconds: 1, output: arguments[0]};
+      const both = [{tool_use: use}, {tool_result: result}];
+      for (const claude of both) answer.add({claude, choices: []});
+      document.querySelector("#turns").append(answer.element);
+      const shown = answer.element.querySelectorAll("code");
+      return [answer.element.querySelectorAll("img").length, shown[1].textContent];
+    });
+"""
 
 
 def test_snippets(browser, chat, say, keyed):

@@ -93,7 +93,7 @@ export class Answer {
     this.steps.get(id)?.remove();
     this.steps.delete(id);
     if (status !== "pending") return;
-    const link = element("a", { href: document.querySelector("#chat").dataset.inbox, target: "_blank" }, "Decide in the inbox");
+    const link = element("a", { href: document.querySelector("#chat").dataset.approvals, target: "_blank" }, "Decide in the inbox");
     const note = element("div", { className: "note" }, element("p", {}, `${tool} waits for your approval. `, link), block(preview));
     this.steps.set(id, note);
     this.begin(null, note);
