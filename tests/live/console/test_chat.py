@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+from urllib.parse import quote
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -180,10 +181,9 @@ def test_options(browser, chat, say, upstream):
     browser.find("#tool-list input[value='Bash']").click()
     browser.fill("#system", "Be brief.")
     choose(browser, "effort", "none")
-    say("Hi")
-    body = upstream.requests[-1].body
-    assert "Be brief." in json.dumps(body["system"])
-    assert "Bash" not in [tool["name"] for tool in body["tools"]]
+    say('[[tool Bash {"command": "ls"}]]')
+    assert browser.shows("denied")
+    assert "Be brief." in json.dumps(upstream.requests[-1].body["system"])
 
 
 def test_files(browser, chat, say, upstream):
@@ -218,13 +218,14 @@ GIVE = """
 """
 
 
-def test_session(browser, chat, say, keyed):
+def test_session(browser, chat, say, keyed, base):
     """An earlier session goes on; an edited message continues in a session of its own."""
-    keyed.ask("bob", "remember: Oslo", session_id=IMAGE)
-    choose(browser, "session", IMAGE)
-    assert browser.shows("remember: Oslo")
+    keyed.ask("bob", "[[say ok]] remember: Oslo", session_id=IMAGE)
+    browser.open(f"{base}{HOME}/sessions/session?id={quote(IMAGE)}")
+    browser.press("Continue")
+    assert browser.shows("remember: Oslo", "ok")
     choose(browser, "profile", "plain")
-    say("remember: Rome")
+    say("[[say ok]] remember: Rome")
     say("[[recall]]")
     assert browser.text("li:last-child .prose") == "Oslo Rome"
     browser.run("document.querySelectorAll('.other button')[2].click()")  # edit the second message
@@ -240,12 +241,12 @@ def test_session(browser, chat, say, keyed):
 def test_history(browser, chat, say):
     """Without a session the page sends what was said; retry asks again, without what followed."""
     choose(browser, "profile", "plain")
-    say("remember: Oslo")
+    say("[[say ok]] remember: Oslo")
     say("[[recall]]")
     assert browser.text("li:last-child .prose") == "Oslo"
     browser.run("document.querySelectorAll('.other button')[1].click()")  # retry the first message
     assert eventually(lambda: idle(browser) and turns(browser) == 1)
-    assert browser.text(".prose") == "You said: remember: Oslo"
+    assert browser.text(".prose") == "ok"
 
 
 def test_two_models(browser, chat, say, upstream):

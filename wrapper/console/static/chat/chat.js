@@ -9,12 +9,14 @@ import { TurnView } from "./turn_view.js";
 const MOST_SPOKEN = 1000;
 
 const $ = (css) => document.querySelector(css);
+const page = document.documentElement;
 const root = $("#chat");
 const conversation = new Conversation();
 const options = new Options($("#choices"), root);
 const composer = new Composer($("#composer"), { submit, stop: () => running?.abort() });
 let views = [];
 let running = null;
+let follows = true;
 
 function submit(content, edited) {
   if (edited) rewind(edited);
@@ -27,7 +29,8 @@ async function run(user) {
   const view = show(turn, chosen.models);
   running = new AbortController();
   composer.setBusy(true);
-  view.element.scrollIntoView({ block: "nearest" });
+  follows = true;
+  follow();
   await Promise.all(view.answers.map((answer, column) => stream(answer, turn, column, chosen)));
   if (conversation.turns.includes(turn) && turn.replies.some(Boolean)) conversation.keep(chosen);
   composer.setBusy(false);
@@ -55,8 +58,7 @@ async function stream(answer, turn, column, chosen) {
 
 // Keeps the end in sight, unless the reader has scrolled away from it.
 function follow() {
-  const page = document.documentElement;
-  if (page.scrollHeight - page.scrollTop - innerHeight < 200) page.scrollTop = page.scrollHeight;
+  if (follows) page.scrollTop = page.scrollHeight;
 }
 
 function show(turn, models) {
@@ -117,6 +119,7 @@ async function load(session) {
 
 const isKnown = (session) => [...$("#sessions").options].some((option) => option.value === session);
 
+addEventListener("scroll", () => { follows = page.scrollHeight - page.scrollTop - innerHeight < 100; });
 $("#clear").addEventListener("click", () => {
   clear();
   options.set({ session: "" });
