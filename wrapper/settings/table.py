@@ -183,6 +183,15 @@ class Settings:
     claude_subagents_file: str = text(
         "", "JSON file of subagents, in the format of Claude Code's --agents."
     )
+    claude_skills: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Skills and slash commands that agents may use: names in CLAUDE_SKILLS_DIR. They need the "
+        "tool Skill in CLAUDE_TOOLS.",
+    )
+    claude_skills_dir: str = text(
+        "", "Directory like .claude, with skills/NAME/SKILL.md and commands/NAME.md."
+    )
     claude_permission_mode: str = choice(
         "acceptEdits",
         f"Claude Code's permission mode: {', '.join(PERMISSION_MODES)}. ask is default, but tools "

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.support import random_claude
 from wrapper.errors import ApiError, BadGateway
+from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.conversation.compaction import Compaction
 from wrapper.services.claude.conversation.conversation import Conversation
 from wrapper.services.claude.processes.leasing import Lease
@@ -63,7 +64,7 @@ class Pipes:
 
     def __init__(self, output):
         self.profile = SimpleNamespace(
-            mode=None, budgeted=False, reads_only=False, first_party=True, subagents={}
+            mode=None, budgeted=False, reads_only=False, first_party=True, additions=Additions()
         )
         self.pid, self.initialized, self.directory = 4711, False, "/"
         self.qualification = Qualification()

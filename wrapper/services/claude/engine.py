@@ -13,7 +13,6 @@ from wrapper.errors import Unavailable
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model
-from wrapper.services.claude import subagents
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import LeaseManager
 from wrapper.services.claude.processes.mcp_check import McpCheck
@@ -145,7 +144,7 @@ class ClaudeEngine:
     def tools(self) -> tuple[Tool, ...]:
         """Return the tools that an agent's model gets from this Claude Code; see OffersTools."""
         tools = self._tool_listing.read(self._leases().supervisor)
-        return (*tools, *subagents.listed(self._profiles["agent"].subagents))
+        return (*tools, *self._profiles["agent"].additions.listed())
 
     @property
     def cli_version(self) -> str | None:

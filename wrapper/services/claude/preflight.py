@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper import host
-from wrapper.services.claude import subagents
+from wrapper.services.claude import additions
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.isolation.workspaces import make_parent
@@ -41,7 +41,7 @@ def check_environment(settings: Settings, environment: Mapping[str, str]) -> Non
 def _mistakes(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     user_mistakes = [*_check_user(settings)]
     mistakes = [*confinement.mistakes(settings), *user_mistakes, *base_url.mistakes(environment)]
-    mistakes += subagents.mistakes(settings)
+    mistakes += additions.mistakes(settings)
     if not user_mistakes:
         mistakes += _check_access(settings, environment)
     if settings.claude_sandbox and not mistakes:
@@ -160,6 +160,8 @@ def _replaceable(
     """Yield files and directories that the user could replace, and root would then use."""
     paths = {
         "API_KEYS_FILE": settings.api_keys_file,
+        "CLAUDE_SKILLS_DIR": settings.claude_skills_dir,
+        "CLAUDE_SUBAGENTS_FILE": settings.claude_subagents_file,
         "MCP_CONFIG": settings.mcp_config,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",

@@ -119,7 +119,7 @@ def _mistakes(name: str, subagent: Any, settings: Settings) -> Iterator[str]:
 
 
 def _tool_mistakes(where: str, tools: Any, settings: Settings) -> Iterator[str]:
-    usable = [tool for tool in settings.claude_tools if tool != AGENT]
+    usable = [tool for tool in settings.claude_tools if tool not in (AGENT, "Skill")]
     fits = isinstance(tools, list) and all(isinstance(tool, str) for tool in tools)
     if not fits:
         yield f"{where} must be a list of tools, of {', '.join(usable)}"

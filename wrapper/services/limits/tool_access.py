@@ -20,6 +20,8 @@ from wrapper.settings import Settings
 # Claude Code never asks before it uses these; READERS see the working directory.
 READERS = frozenset({"Read", "Glob", "Grep", "LS", "NotebookRead"})
 HARMLESS = frozenset({"Agent", "TaskCreate", "TaskGet", "TaskList", "TaskUpdate", "TodoWrite"})
+# What the rules of subagents and skills begin with.
+ADDITIONS = ("Agent(", "Skill(")
 # Claude Code does not let these change files that a rule denies to Read.
 WRITERS = frozenset({"Edit", "Write", "MultiEdit", "NotebookEdit"})
 # The tools that a rule with a pattern holds for. One without a pattern holds for its own tool.
@@ -45,7 +47,7 @@ class Access:
     rule: str = ""
 
 
-SUBAGENT = Access("allowed", "It needs no permission; the tools that it uses do.")
+ADDITION = Access("allowed", "It needs no permission; the tools that it uses do.")
 
 
 class ToolAccess:
@@ -69,20 +71,20 @@ class ToolAccess:
                 return denied
         if tool == QUESTION_TOOL:
             return self._of_question()
-        if tool.startswith("Agent("):
-            return self._of_subagent(tool)
+        if tool.startswith(ADDITIONS):
+            return self._of_addition(tool)
         access = self._allowed(tool) or self._of_mode(tool)
         if access.access == "allowed" and (limited := next(self._patterns(tool), None)):
             return limited
         return access
 
-    def _of_subagent(self, rule: str) -> Access:
-        """Return whether the subagent of this permission rule may be used."""
+    def _of_addition(self, rule: str) -> Access:
+        """Return whether the subagent or skill of this permission rule may be used."""
         if rule in split_rules(self._settings.claude_disallowed_tools):
             why = f"The rule {rule} denies it."
             return Access("denied", why, "settings", "CLAUDE_DISALLOWED_TOOLS")
-        whole = self.of("Agent")
-        return whole if whole.access == "denied" else SUBAGENT
+        whole = self.of(tool_of(rule))
+        return whole if whole.access == "denied" else ADDITION
 
     def without_tools(self) -> Access | None:
         """Return why the caller has no agents, and so no tool at all, if that is so."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.protocol.initialize import initialize_request
 from wrapper.services.claude.protocol.subagent_usage import SubagentUsage
@@ -86,9 +87,9 @@ def test_profile(settings_of):
     agent = profile["agent"]
     assert agent.arguments[agent.arguments.index("--disallowedTools") + 1] == "Write,Agent(fork)"
     assert agent.variables["CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS"] == "1"
-    assert [*agent.subagents] == ["a"]
+    assert [*agent.additions.subagents] == ["a"]
     assert "You review." not in " ".join(agent.arguments)
-    assert not profile["plain"].subagents
+    assert not profile["plain"].additions.subagents
     without = build_profiles(settings_of({"a": GOOD}), {})["agent"]
     assert not [name for name in without.variables if "SUBAGENT" in name]
     assert "--disallowedTools" not in without.arguments
@@ -98,7 +99,7 @@ def test_initialize():
     """The request that initializes a process has the subagents, and a hook before each of them."""
     permissions = Permissions(max_turns=2)
     turn = Turn("m", (Message("user", ("Hi",)),), profile="agent", permissions=permissions)
-    request = initialize_request(turn, {"a": GOOD})
+    request = initialize_request(turn, Additions({"a": GOOD}))
     assert request["agents"] == {"a": GOOD}
     assert [*request["hooks"]] == ["PostToolBatch", "PreToolUse"]
     assert "agents" not in initialize_request(turn)

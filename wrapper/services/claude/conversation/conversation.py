@@ -38,7 +38,6 @@ from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.claude.subagents import refusal
 from wrapper.services.events import Event, Started
 from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
@@ -104,7 +103,7 @@ class Conversation:
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         hooks: dict[str, Hook] = {
             "PostToolBatch": self._rounds.end_round,
-            "PreToolUse": self._check_subagent,
+            "PreToolUse": self._check_use,
         }
         asked = ask(self._transport, self._setup.prompt, hooks)
         try:
@@ -164,9 +163,9 @@ class Conversation:
         if usage.count_subagents(subagents.usage, subagents.requests):
             yield usage.used()
 
-    async def _check_subagent(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
-        """Answer the hook that Claude Code calls before it starts a subagent."""
-        why = refusal(call.get("tool_input") or {}, self._process.profile.subagents)
+    async def _check_use(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
+        """Answer the hook that Claude Code calls before it starts a subagent or uses a skill."""
+        why = self._process.profile.additions.refusal(call)
         if not why:
             return {}
         decision = {"permissionDecision": "deny", "permissionDecisionReason": why}

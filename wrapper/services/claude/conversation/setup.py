@@ -98,7 +98,7 @@ def _requests(lease: Lease, turn: Turn, settings: Sequence[Frame]) -> Sequence[F
         settings,
         lease.workspace,
         initialized=process.initialized,
-        subagents=process.profile.subagents,
+        additions=process.profile.additions,
     )
 
 

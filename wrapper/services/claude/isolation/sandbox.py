@@ -6,7 +6,6 @@ the working directory and a temporary one.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -33,7 +32,7 @@ READABLE = (
 
 
 def sandbox(secrets: Iterable[str]) -> dict[str, Any]:
-    """Return the sandbox settings. The variables named by *secrets* are unset for commands."""
+    """Return the settings that switch it on. *secrets* names variables that commands do not get."""
     return {
         "enabled": True,
         "failIfUnavailable": True,
@@ -44,11 +43,6 @@ def sandbox(secrets: Iterable[str]) -> dict[str, Any]:
         "filesystem": {"denyRead": ["/"], "allowRead": list(READABLE)},
         "credentials": {"envVars": [{"name": name, "mode": "deny"} for name in secrets]},
     }
-
-
-def arguments(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return the command-line arguments that switch it on."""
-    return "--settings", json.dumps({"sandbox": sandbox(secrets)})
 
 
 def in_force(answer: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.skills import write_plugin
 
 
 class Directories:
@@ -20,6 +21,11 @@ class Directories:
         self._home = home
         self._shared = shared_config
         self._config = shared_config or home / "config"
+        self._plugin = home / "plugin"
+
+    def arguments(self, profile: Profile) -> tuple[str, ...]:
+        """Return the arguments that name directories to the process."""
+        return ("--plugin-dir", str(self._plugin)) if profile.additions.skills else ()
 
     def make(self, profile: Profile) -> dict[str, str]:
         """Make them and return the process's environment. Raises OSError."""
@@ -29,6 +35,8 @@ class Directories:
         # Whatever the umask is. It stays the gateway's, since the user could put links into it.
         self._home.chmod(PASSABLE if profile.user else 0o700)
         self._config.mkdir(mode=0o700, exist_ok=True)
+        if profile.additions.skills:
+            write_plugin(self._plugin, profile.additions.skills)
         # The same for all, else each process would look like a new device to the API.
         identity = {"userID": hashlib.sha256(self._home.parent.name.encode()).hexdigest()}
         with suppress(FileExistsError), (self._config / ".claude.json").open("x") as file:

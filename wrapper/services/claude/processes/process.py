@@ -68,7 +68,7 @@ class Process:
             raise self._failure(what, error, f"It is {parent.parent}.") from None
         try:
             self._popen = subprocess.Popen(
-                [binary, *profile.arguments],
+                [binary, *profile.arguments, *self._directories.arguments(profile)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

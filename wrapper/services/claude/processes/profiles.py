@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from wrapper.services.claude.additions import Additions, read_additions
 from wrapper.services.claude.isolation import sandbox, unix_user
 from wrapper.services.claude.isolation.unix_user import UnixUser
 from wrapper.services.claude.login.login import uses_cli_login, uses_cloud
 from wrapper.services.claude.protocol import permission_prompt
-from wrapper.services.claude.subagents import Subagents, read_subagents
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
@@ -43,6 +44,8 @@ CLOSED = {
     "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     "CLAUDE_CODE_DISABLE_CRON": "1",
+    # Else a skill reads any file that @ names in its arguments, which come from the model.
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
 }
 COMPACT = "DISABLE_COMPACT"
 BETAS = "ANTHROPIC_BETAS"
@@ -67,6 +70,8 @@ SUBAGENTS = {
     "CLAUDE_CODE_SUBAGENT_MODEL": "inherit",
     "CLAUDE_CODE_SUBAGENT_MODEL_FORCE": "1",
 }
+# Claude Code's own skills are out of reach.
+SKILLS = {"CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1"}
 # The model gets exactly what the caller wrote. A CLI login does not work with it.
 SIMPLE = {"CLAUDE_CODE_SIMPLE": "1"}
 # A budget below any price ends a turn after its first answer, before the CLI asks again.
@@ -81,7 +86,7 @@ class Profile:
     first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
     not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
-    `mcp_tool_timeout` those for a call. `subagents`: those that the settings enable.
+    `mcp_tool_timeout` those for a call. `additions`: the operator's subagents and skills.
     """
 
     name: str
@@ -98,7 +103,7 @@ class Profile:
     user: UnixUser | None = None
     mcp_timeout: float = 0.0
     mcp_tool_timeout: float = 0.0
-    subagents: Subagents = field(default_factory=dict)
+    additions: Additions = field(default_factory=Additions)
 
     @property
     def first_party(self) -> bool:
@@ -134,28 +139,28 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
 
 def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, str]) -> Profile:
     mode = initial_mode(settings)
-    subagents = read_subagents(settings)
+    additions = read_additions(settings)
     user = unix_user.find_optional(settings.claude_user)
     secrets = [name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)]
-    confined = sandbox.arguments(sorted(secrets)) if settings.claude_sandbox else ()
     return Profile(
         name="agent",
         arguments=(
             *_arguments(settings),
             "--tools",
             ",".join(settings.claude_tools),
-            *_denials(settings, forks=not subagents),
+            *_denials(settings, forks=not additions.subagents),
             "--permission-mode",
             mode,
-            *confined,
-            *permission_prompt.arguments(commands=reads_only(settings)),
+            *permission_prompt.ARGUMENTS,
+            *_settings_argument(settings, additions, sorted(secrets)),
         ),
         variables={
             **fixed,
             **AGENT,
             **_mcp(settings),
             **passed,
-            **(SUBAGENTS if subagents else {}),
+            **(SUBAGENTS if additions.subagents else {}),
+            **(SKILLS if additions.skills else {}),
             **({"HOME": user.home} if user else {}),
         },
         # With several callers, each turn is moved to its caller's directory.
@@ -168,8 +173,20 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         user=user,
         mcp_timeout=settings.mcp_timeout / 1000,
         mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
-        subagents=subagents,
+        additions=additions,
     )
+
+
+def _settings_argument(
+    settings: Settings, additions: Additions, secrets: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the argument with Claude Code's settings, of which it heeds only one."""
+    own = {
+        **({"sandbox": sandbox.sandbox(secrets)} if settings.claude_sandbox else {}),
+        **(permission_prompt.SETTINGS if reads_only(settings) else {}),
+        **({"disableSkillShellExecution": True} if additions.skills else {}),
+    }
+    return ("--settings", json.dumps(own)) if own else ()
 
 
 def _denials(settings: Settings, *, forks: bool) -> tuple[str, ...]:

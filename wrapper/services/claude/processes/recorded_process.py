@@ -62,8 +62,8 @@ class RecordedProcess:
         return list(_read_tools(self._recorder.take()))
 
     def _configuration(self) -> list[Frame]:
-        settings, subagents = frames.settings(self._turn), self.process.profile.subagents
-        return frames.configuration(self._turn, settings, subagents=subagents)
+        settings, additions = frames.settings(self._turn), self.process.profile.additions
+        return frames.configuration(self._turn, settings, additions=additions)
 
 
 def with_recorded_process(

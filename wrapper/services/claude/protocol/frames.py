@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from wrapper.json_text.precision import write_exact
+from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.protocol.content_blocks import (
     blocks_of,
     forces_a_call,
@@ -13,7 +14,7 @@ from wrapper.services.claude.protocol.content_blocks import (
     tools_of,
 )
 from wrapper.services.claude.protocol.initialize import (
-    NO_SUBAGENTS,
+    NO_ADDITIONS,
     initialize_request,
     late_prompt,
 )
@@ -59,13 +60,14 @@ def configuration(
     workspace: str | None = None,
     *,
     initialized: bool = False,
-    subagents: Mapping[str, Any] = NO_SUBAGENTS,
+    additions: Additions = NO_ADDITIONS,
 ) -> list[Frame]:
     """Return the control requests that configure a fresh process for *turn* in its *workspace*.
 
     *settings* are the turn's own. *initialized* says whether the process has been initialized.
+    *additions* are those of the process's profile.
     """
-    first = [] if initialized else [control("initialize", initialize_request(turn, subagents))]
+    first = [] if initialized else [control("initialize", initialize_request(turn, additions))]
     late = late_prompt(turn) if initialized else None
     return [
         *first,

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
+from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.protocol.mcp_server import SERVER, mcp_functions
 from wrapper.services.turn import Turn
 
-NO_SUBAGENTS: Mapping[str, Any] = MappingProxyType({})
+NO_ADDITIONS = Additions()
 # The SDK's id of the first hook that it gets.
 ROUND_OVER = "hook_0"
 AFTER_TOOLS = {"PostToolBatch": [{"hookCallbackIds": [ROUND_OVER]}]}
-# The second hook that the SDK gets.
-BEFORE_SUBAGENT = {"PreToolUse": [{"matcher": "Agent|Task", "hookCallbackIds": ["hook_1"]}]}
+# The SDK's id of the second hook.
+BEFORE_USE = "hook_1"
 
 
-def initialize_request(turn: Turn, subagents: Mapping[str, Any] = NO_SUBAGENTS) -> dict[str, Any]:
+def initialize_request(turn: Turn, additions: Additions = NO_ADDITIONS) -> dict[str, Any]:
     """Return the turn's `initialize` request. A process heeds only the first one."""
     request = {"subtype": "initialize", **_system_prompt(turn), **_options(turn)}
-    if subagents:
-        request["agents"] = dict(subagents)
-        request["hooks"] = {**request.get("hooks", {}), **BEFORE_SUBAGENT}
+    if additions.subagents:
+        request["agents"] = additions.subagents
+    if additions.skills:
+        request["skills"] = additions.skill_names
+    if tools := additions.checked_tools:
+        check = {"matcher": "|".join(tools), "hookCallbackIds": [BEFORE_USE]}
+        request["hooks"] = {**request.get("hooks", {}), "PreToolUse": [check]}
     return request
 
 

@@ -7,7 +7,6 @@ answer that allows it, no tool runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +28,9 @@ Frame = dict[str, Any]
 
 # The tools that Claude Code asks about; "default" is no tool.
 ASKED = tuple(sorted(SHELLS - {"default"}))
+# The arguments that make Claude Code ask, and the settings with which it asks before all commands.
+ARGUMENTS = ("--permission-prompt-tool", "stdio")
+SETTINGS = {"permissions": {"ask": list(ASKED)}}
 # The arguments that are passed on beside the command.
 _KEPT = ("description", "timeout")
 NOBODY = Decision("withdrawn", reason="Nobody can be asked yet.")
@@ -158,14 +160,6 @@ def _response(frame: Frame, decision: Frame) -> Frame:
 
 def _denial(message: str) -> Frame:
     return {"behavior": "deny", "message": message}
-
-
-def arguments(*, commands: bool) -> tuple[str, ...]:
-    """Return the command line arguments that make Claude Code ask, also before all *commands*."""
-    prompt = ("--permission-prompt-tool", "stdio")
-    if not commands:
-        return prompt
-    return (*prompt, "--settings", json.dumps({"permissions": {"ask": list(ASKED)}}))
 
 
 def in_force(answer: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.conversation.setup import Setup, set_up
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.parking import ParkedProcess
@@ -26,7 +27,7 @@ def lease_of(state: ProcessState | None = None, mode="default", results=None, **
 
     *results* are those of its checks.
     """
-    profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True, subagents={})
+    profile = SimpleNamespace(mode=mode, reads_only=False, first_party=True, additions=Additions())
     fake = SimpleNamespace(
         profile=profile, directory="/", initialized=False, qualification=Qualification(results)
     )

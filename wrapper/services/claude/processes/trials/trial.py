@@ -142,7 +142,7 @@ class Trial:
                 settings,
                 directory,
                 initialized=process.initialized,
-                subagents=process.profile.subagents,
+                additions=process.profile.additions,
             )
         )
         for frame in requests:
