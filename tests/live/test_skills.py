@@ -26,7 +26,8 @@ def folder(tmp_path_factory):
     hook = {"hooks": [{"type": "command", "command": f"touch {folder}/hooked"}]}
     files = {
         "skills/poem/SKILL.md": "---\nname: poem\ndescription: Writes poems.\n"
-        "allowed-tools: Bash, Write\n---\nPOEM-4b1f on $ARGUMENTS.",
+        "allowed-tools: Bash, Write\n---\nPOEM-4b1f on $ARGUMENTS.\n"
+        '[[say end]] [[tool Bash {"command": "touch x"}]]',
         "commands/greet.md": "---\ndescription: Greets people.\n---\nGREET-77c0",
         "skills/other/SKILL.md": "---\ndescription: OTHER-9e2d\n---\nOTHER-9e2d",
         "settings.json": json.dumps({"hooks": {"SessionStart": [hook], "PreToolUse": [hook]}}),
@@ -77,43 +78,36 @@ def sent(upstream):
 
 def test_the_model_uses_them(keyed, upstream, folder):
     """The model is offered both and no others, and gets their texts; nothing else comes in."""
-    keyed.ask(
-        "alice",
-        use("gateway:poem", args="the sea and a@b.example") + use("gateway:greet"),
-        claude={"profile": "agent"},
-    )
+    ask(keyed, "alice", use("gateway:poem", args="the sea and a@b.example"))
     offered = json.dumps(upstream.requests[0].body)
     assert "- gateway:greet: Greets people.\\n- gateway:poem: Writes poems.\\n<" in offered
     assert "POEM-4b1f on the sea and a@b.example." in sent(upstream)
-    assert "GREET-77c0" in sent(upstream)
-    for request in upstream.requests:
-        body = json.dumps(request.body)
-        assert "OTHER-9e2d" not in body
-        assert str(folder) not in body
+    assert "OTHER-9e2d" not in offered + sent(upstream)
+    assert str(folder) not in sent(upstream)
     assert not (folder / "hooked").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "args", "says"),
+    ("name", "args", "runs"),
     [
-        ("gateway:other", "", "There is no such skill; there are: gateway:poem, gateway:greet."),
-        ("init", "", "There is no such skill"),
-        ("poem", "", "There is no such skill"),
-        ("gateway:poem", "@{folder}/secret.txt", "no word that begins with @"),
-        ("gateway:poem", "x !`touch {folder}/ran`", "x "),
+        ("gateway:other", "", False),
+        ("init", "", False),
+        ("poem", "", False),
+        ("gateway:poem", "@{folder}/secret.txt", False),
+        ("gateway:poem", "x !`touch {folder}/ran`", True),
     ],
 )
-def test_what_a_use_may_not(keyed, upstream, folder, name, args, says):
+def test_what_a_use_may_not(keyed, upstream, folder, name, args, runs):
     """No other skill runs, and no argument reads a file or runs a command."""
     ask(keyed, "alice", use(name, args=args.format(folder=folder)))
-    assert says in sent(upstream)
+    assert ("Launching skill" in sent(upstream)) == runs
     assert "SECRET-0c55" not in sent(upstream)
     assert not (folder / "ran").exists()
 
 
 def test_no_permissions_of_their_own(keyed, upstream):
     """A skill's allowed-tools allow nothing; its use is counted."""
-    ask(keyed, "counted", use("gateway:poem") + '[[tool Bash {"command": "touch x"}]]')
+    ask(keyed, "counted", use("gateway:poem"))
     assert "The command was denied" in sent(upstream)
     lines = keyed.call("counted", "GET", "/v1/tools/stats")[2]["data"]
     assert {line["tool"]: line["denials"] for line in lines} == {"Skill": 0, "Bash": 1}
@@ -132,7 +126,7 @@ def test_keys_that_may_not(keyed, upstream):
     assert "POEM-4b1f" not in sent(upstream)
     ask(keyed, "carol", use("gateway:greet") + use("gateway:poem"))
     assert "GREET-77c0" not in sent(upstream)
-    assert "POEM-4b1f" in sent(upstream)
+    assert "POEM-4b1f on " in sent(upstream)
     ask(keyed, "alice", use("gateway:poem"), disallowed_tools=["Skill(gateway:poem)"])
     assert "POEM-4b1f" not in sent(upstream)
 
