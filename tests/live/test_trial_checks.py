@@ -27,7 +27,7 @@ FIRST = {check.id for check in CHECKS if check.comes_first}
 class Broken:
     """A Claude Code whose input or start is altered, so that *check* fails with *failure*.
 
-    *follows* are checks that fail because of this, too.
+    *follows* are checks that fail because of this, too. *skills* says that the operator has some.
     """
 
     check: str
@@ -36,6 +36,7 @@ class Broken:
     edit: str = ""
     start: str = ""
     follows: tuple[str, ...] = ()
+    skills: bool = False
 
 
 BROKEN = [
@@ -46,6 +47,14 @@ BROKEN = [
         "a file that a text names is sent",
         fault.HEEDS_COMMANDS,
         follows=("history", "commands"),
+    ),
+    Broken(
+        "text",
+        "agent",
+        "sends 0 requests",
+        fault.HEEDS_COMMANDS,
+        follows=("history", "commands"),
+        skills=True,
     ),
     Broken(
         "conversation",
@@ -71,6 +80,13 @@ BROKEN = [
     Broken("tools", "plain", "tools beside those of CLAUDE_TOOLS", start=fault.ALL_TOOLS),
     Broken("commands", "agent", "shows a file outside", fault.RUNS_ANYWAY),
     Broken("rules", "agent", "a tool that a rule denies is used", fault.IGNORES_RULES),
+    Broken(
+        "skills",
+        "agent",
+        "a file that an argument names",
+        start=fault.READS_MENTIONED_FILES,
+        skills=True,
+    ),
     Broken("too-long", "agent", "sends 4 requests", start=fault.SUMMARISES),
     Broken("max-turns", "agent", "sends 2 requests", fault.IGNORES_HOOK),
     Broken("budget", "plain", "sends 2 requests", start=fault.LARGE_BUDGET),
@@ -86,10 +102,12 @@ BROKEN = [
 ]
 
 
-def results(folder: Path, binary: str, profile: str, ids: Collection[str]) -> dict[str, str]:
+def results(
+    folder: Path, binary: str, profile: str, ids: Collection[str], *, skills: bool = False
+) -> dict[str, str]:
     """Return why each check with one of *ids* fails, or ""."""
     environment = {"PATH": os.environ["PATH"], "ANTHROPIC_API_KEY": "sk-test"}
-    tried = build_profiles(Settings(claude_code_max_retries=0), environment)[profile]
+    tried = build_profiles(_settings(folder, skills=skills), environment)[profile]
 
     @contextmanager
     def lend(profile, config):
@@ -104,10 +122,24 @@ def results(folder: Path, binary: str, profile: str, ids: Collection[str]) -> di
     return {finding.check.id: finding.failed for finding in findings}
 
 
-@pytest.mark.parametrize("profile", ["agent", "plain"])
-def test_the_current_one_passes(tmp_path, profile):
-    """The installed Claude Code passes all checks that come first."""
-    found = results(tmp_path, cli.current(), profile, FIRST)
+def _settings(folder: Path, *, skills: bool) -> Settings:
+    if not skills:
+        return Settings(claude_code_max_retries=0)
+    file = folder / "operator" / "commands" / "greet.md"
+    file.parent.mkdir(parents=True)
+    file.write_text("---\ndescription: Greets.\n---\nGreet $ARGUMENTS.")
+    return Settings(
+        claude_code_max_retries=0,
+        claude_tools=("Read", "Bash", "Skill"),
+        claude_skills=("greet",),
+        claude_skills_dir=str(folder / "operator"),
+    )
+
+
+@pytest.mark.parametrize(("profile", "skills"), [("agent", True), ("plain", False)])
+def test_the_current_one_passes(tmp_path, profile, skills):
+    """The installed Claude Code passes all checks that come first, with skills, too."""
+    found = results(tmp_path, cli.current(), profile, FIRST, skills=skills)
     assert found
     assert not any(found.values())
 
@@ -121,7 +153,7 @@ def test_each_check_fails(tmp_path, broken):
     """The check says what is done otherwise, and of those that come first no other one fails."""
     binary = fault.altered(tmp_path, broken.edit, broken.start)
     ids = FIRST if check_of(broken.check).comes_first else {broken.check}
-    found = results(tmp_path, binary, broken.profile, ids)
+    found = results(tmp_path, binary, broken.profile, ids, skills=broken.skills)
     failed = {check: failure for check, failure in found.items() if failure}
     assert broken.failure in failed.get(broken.check, "")
     assert set(failed) == {broken.check, *broken.follows}

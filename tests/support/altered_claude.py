@@ -12,6 +12,7 @@ ALL_TOOLS = (
     'for word do shift; [ "$word" = --tools ] && word=--allowedTools; set -- "$@" "$word"; done'
 )
 LARGE_BUDGET = 'for word do shift; [ "$word" = 0.0000001 ] && word=9; set -- "$@" "$word"; done'
+READS_MENTIONED_FILES = "unset CLAUDE_CODE_DISABLE_FILE_MENTIONS"
 SUMMARISES = "unset DISABLE_COMPACT"
 ASKS_AGAIN_IF_REFUSED = "unset CLAUDE_CODE_DISABLE_REFUSAL_RETRY"
 RETRIES = "export CLAUDE_CODE_MAX_RETRIES=1"

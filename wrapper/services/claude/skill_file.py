@@ -84,8 +84,8 @@ def _read_fields(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     for number, line in enumerate(lines, 2):
         if not line.strip() or line.startswith("#"):
             continue
-        if field := _FIELD.fullmatch(line.rstrip()):
-            fields.append(_Field(field[1], number, [(field[2] or "").strip()]))
+        if match := _FIELD.fullmatch(line.rstrip()):
+            fields.append(_Field(match[1], number, [(match[2] or "").strip()]))
         elif fields and line[0] in " \t-":
             fields[-1].lines.append(line.strip())
         else:

@@ -44,8 +44,6 @@ CLOSED = {
     "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     "CLAUDE_CODE_DISABLE_CRON": "1",
-    # Else a skill reads any file that @ names in its arguments, which come from the model.
-    "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
 }
 COMPACT = "DISABLE_COMPACT"
 BETAS = "ANTHROPIC_BETAS"
@@ -70,6 +68,8 @@ SUBAGENTS = {
     "CLAUDE_CODE_SUBAGENT_MODEL": "inherit",
     "CLAUDE_CODE_SUBAGENT_MODEL_FORCE": "1",
 }
+# Else a skill reads any file that @ names in its arguments, which come from the model.
+SKILL_TOOL = {"CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1"}
 # Claude Code's own skills are out of reach.
 SKILLS = {"CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1"}
 # The model gets exactly what the caller wrote. A CLI login does not work with it.
@@ -160,6 +160,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
             **_mcp(settings),
             **passed,
             **(SUBAGENTS if additions.subagents else {}),
+            **(SKILL_TOOL if {"Skill", "default"} & {*settings.claude_tools} else {}),
             **(SKILLS if additions.skills else {}),
             **({"HOME": user.home} if user else {}),
         },

@@ -8,11 +8,12 @@ from typing import Any
 
 from wrapper.services.claude.processes.trials import answer
 from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.text_checks import texts_of
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.claude.skills import SKILL, full_name
 from wrapper.services.turn import Message, Turn
 
-_OFFER = re.compile(r"^- ([\w.:-]+)", re.MULTILINE)
+_OFFER = re.compile(r"^- ([\w.:-]+): ", re.MULTILINE)
 # Skills of the host, and of Claude Code itself, which no settings enable.
 OTHERS = ("planted", "init", "plugin-authoring")
 
@@ -29,8 +30,12 @@ def _check_skills(trial: Trial) -> None:
     called = answer.calls([(SKILL, use) for use in uses])
     outcome = trial.run(turn, called, workspace=trial.plants.moved, reply=_go_on)
     first, last = outcome.requests[0], outcome.requests[-1]
-    offers = [names for text in _texts(first.fields) if (names := _OFFER.findall(text))]
-    expect(sorted(names) in map(sorted, offers), "the model is not offered exactly the skills")
+    texts = texts_of(first.fields.get("messages") or [])
+    offers = [offered for text in texts if (offered := _OFFER.findall(text))]
+    expect(
+        [sorted(names)] == [sorted(offered) for offered in offers],
+        "the model is not offered exactly these skills",
+    )
     body = last.body.decode(errors="replace")
     expect(body.count("Launching skill") == len(names), "a skill does not run, or another one does")
     expect(trial.plants.hidden not in body, "a file that an argument names is sent to the model")
@@ -41,17 +46,6 @@ def _go_on(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Answer the gateway's own hook, so that what Claude Code itself refuses is seen."""
     response = {"subtype": "success", "request_id": request["request_id"], "response": {}}
     return {"type": "control_response", "response": response}
-
-
-def _texts(body: Mapping[str, Any]) -> list[str]:
-    """Return the texts in the messages of *body*."""
-    blocks = [
-        block
-        for message in body.get("messages") or ()
-        for block in message.get("content") or ()
-        if isinstance(block, dict)
-    ]
-    return [str(block.get("text")) for block in blocks]
 
 
 SKILL_CHECKS = (

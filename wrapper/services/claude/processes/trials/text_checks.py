@@ -26,7 +26,7 @@ EARLIER = (Message("user", ("/planted Begin.",)), Message("assistant", ("@CLAUDE
 def _probes(trial: Trial) -> list[str]:
     """Return texts that at a terminal read a file, run a command, or keep a note."""
     mark, secret = trial.plants.moved / "mark", trial.plants.secret
-    return [f"@{secret} /clear", "/planted @CLAUDE.md", f"!touch {mark}", "#keep this"]
+    return [f"@{secret} /clear", "/clear @CLAUDE.md", f"!touch {mark}", "#keep this"]
 
 
 def sent_requests(trial: Trial) -> list[Request]:
@@ -56,10 +56,10 @@ def _check_agent_text(trial: Trial) -> None:
         outcome = _run(trial, Message("user", (probe,))) if number else _run_first(trial)
         messages = _messages(outcome)
         asked = [message for message in messages if message.get("role") == "user"]
-        expect(probe in _texts(asked[-1:]), f"a text that begins with {probe[0]} is changed")
+        expect(probe in texts_of(asked[-1:]), f"a text that begins with {probe[0]} is changed")
         if not number:
             expect(
-                all(message.parts[0] in _texts(messages) for message in EARLIER),
+                all(message.parts[0] in texts_of(messages) for message in EARLIER),
                 "a text of an earlier message is changed",
             )
         _check_no_effect(trial, outcome)
@@ -70,7 +70,7 @@ def _check_plain_text(trial: Trial) -> None:
     outcome = _run_first(trial)
     earlier = [message.parts[0] for message in EARLIER]
     expected = [*earlier, *_probes(trial)]
-    expect(_texts(_messages(outcome)) == expected, "the conversation of a request is another one")
+    expect(texts_of(_messages(outcome)) == expected, "the conversation of a request is another one")
     _check_no_effect(trial, outcome)
 
 
@@ -84,7 +84,7 @@ def _check_local_commands(trial: Trial) -> None:
         outcome = fresh.run(turn, local_commands=True)
     sent = [message for message in _messages(outcome) if message.get("role") != "system"][:-1]
     expect(
-        [(message.get("role"), _texts([message])) for message in sent]
+        [(message.get("role"), texts_of([message])) for message in sent]
         == [(message.role, list(message.parts)) for message in earlier],
         "the text of an earlier message is changed",
     )
@@ -103,7 +103,7 @@ def _messages(outcome: Outcome) -> list[Any]:
     return [message for message in listed if isinstance(message, dict)]
 
 
-def _texts(messages: list[Any]) -> list[str]:
+def texts_of(messages: list[Any]) -> list[str]:
     """Return the texts of *messages*."""
     texts: list[str] = []
     for message in messages:

@@ -52,6 +52,8 @@ class Claude:
     shows: str = DENIED
     acts: Callable[[Plants], Any] = lambda plants: None
     lists: bool = True
+    offers: str = "- gateway:greet: Greets."
+    launches: int = 1
 
 
 class FakeTrial:
@@ -88,7 +90,8 @@ class FakeTrial:
             ends = claude.hooks and reply(HOOK)
             notes = plants.notes.name if claude.lists else ""
             shown = claude.shows.format(hidden=plants.hidden, noted=plants.noted)
-            requests += [] if ends else [{"messages": [f"{shown} {notes}"]}]
+            launched = "Launching skill " * claude.launches
+            requests += [] if ends else [{"messages": [f"{shown} {notes} {launched}"]}]
         requests += [body] * claude.more
         claude.acts(plants)
         sent = [
@@ -108,11 +111,13 @@ class FakeTrial:
         names = ["Read", "Bash"] if turn.profile == "agent" else []
         sampling = turn.sampling
         own = ["billing", "who it is"] if turn.profile == "plain" else ["who it is"]
+        offers = self._claude.offers if turn.messages[-1].parts == ("Use them.",) else ""
         return {
             "messages": [
                 {"role": message.role, "content": [_text(part) for part in message.parts]}
                 for message in turn.messages
-            ],
+            ]
+            + ([{"role": "system", "content": offers}] if offers else []),
             "system": [_text(text) for text in (*own, turn.system)],
             "tools": [{"name": name} for name in names],
             "max_tokens": sampling.max_tokens,
@@ -132,7 +137,16 @@ def _json(body: Body) -> bytes:
 def results(folder: Path, profile: str, claude: Claude, *ids: str) -> dict[str, str]:
     """Return why each check of a profile, or of those with these *ids*, fails, or ""."""
     environment = {"PATH": "/bin", "ANTHROPIC_API_KEY": "sk-test"}
-    built = build_profiles(Settings(claude_code_max_retries=0), environment)[profile]
+    commands = folder / "operator" / "commands"
+    commands.mkdir(parents=True)
+    (commands / "greet.md").write_text("---\ndescription: Greets.\n---\nGreet.")
+    settings = Settings(
+        claude_code_max_retries=0,
+        claude_tools=("Read", "Bash", "Skill"),
+        claude_skills=("greet",),
+        claude_skills_dir=str(commands.parent),
+    )
+    built = build_profiles(settings, environment)[profile]
     trial = cast(Trial, FakeTrial(built, folder / "trial", claude))
     wanted = ids or [check.id for check in CHECKS if check.id not in COMPARING]
     found = {}
@@ -214,6 +228,10 @@ FAILURES = [
     ("agent", "commands", Claude(acts=touch("listed")), "writes a file although"),
     ("agent", "commands", Claude(lists=False), "only reads does not run"),
     ("agent", "rules", Claude(shows="{noted}"), "a tool that a rule denies is used"),
+    ("agent", "skills", Claude(offers="- init: Begins."), "not offered exactly these skills"),
+    ("agent", "skills", Claude(launches=2), "a skill does not run, or another one does"),
+    ("agent", "skills", Claude(shows="{hidden}"), "a file that an argument names"),
+    ("agent", "skills", Claude(acts=touch("moved/mark")), "a command in an argument runs"),
     ("agent", "too-long", Claude(more=1), "a turn sends 2 requests"),
     ("agent", "too-long", Claude(result="completed"), "too long ends with 'completed'"),
     ("agent", "max-turns", Claude(hooks=False), "the hook after a round"),
