@@ -134,9 +134,11 @@ def test_keys_that_may_not(keyed, upstream):
 def test_listing(keyed):
     """Both are listed with what decides on them."""
 
-    def access(name):
+    def access(name, whole):
         status, _, body = keyed.call(name, "GET", "/v1/tools")
         assert status == 200, body
+        everything = {tool["name"]: tool["access"] for tool in body["data"]}
+        assert everything["Skill"] == whole
         listed = [tool for tool in body["data"] if tool["origin"] in ("skill", "command")]
         assert [(tool["origin"], tool["description"]) for tool in listed] == [
             ("skill", "Writes poems."),
@@ -145,11 +147,12 @@ def test_listing(keyed):
         return {tool["name"]: (tool["access"], (tool["rule"] or {}).get("name")) for tool in listed}
 
     both = ("Skill(gateway:poem)", "Skill(gateway:greet)")
-    assert access("alice") == dict.fromkeys(both, ("allowed", None))
-    assert access("bob") == dict.fromkeys(both, ("denied", "tools"))
-    assert access("plain") == dict.fromkeys(both, ("denied", "profile"))
+    assert access("alice", "allowed") == dict.fromkeys(both, ("allowed", None))
+    assert access("bob", "denied") == dict.fromkeys(both, ("denied", "tools"))
+    assert access("plain", "denied") == dict.fromkeys(both, ("denied", "profile"))
     poem, greet = both
-    assert access("carol") == {poem: ("allowed", None), greet: ("denied", "disallowed_tools")}
+    denied = ("denied", "disallowed_tools")
+    assert access("carol", "conditional") == {poem: ("allowed", None), greet: denied}
 
 
 def test_a_callers_text_runs_none(keyed, upstream):

@@ -38,6 +38,9 @@ def read_skills(settings: Settings) -> Skills:
             skills[name] = _read(name, Path(settings.claude_skills_dir).expanduser())
         except SettingsError as error:
             found += error.mistakes
+        except OSError as error:
+            why = f"{error.filename} cannot be read ({error.strerror}); let the gateway's user"
+            found.append(f"{SETTING}: {name}: {why} read it")
     if found:
         raise SettingsError(found)
     return skills
@@ -98,7 +101,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
 
 
 def _read(name: str, folder: Path) -> Skill:
-    """Return the skill or command *name* in *folder*. Raises SettingsError with all mistakes."""
+    """Return the skill or command *name* in *folder*.
+
+    Raises SettingsError with all mistakes, and OSError.
+    """
     if not _NAME.fullmatch(name):
         what = f"{name[:80]!r} can be no skill's name; choose letters, digits, - and _"
         raise SettingsError([f"CLAUDE_SKILLS: {what}"])
@@ -120,13 +126,10 @@ def _read(name: str, folder: Path) -> Skill:
 
 
 def _text(file: Path) -> str:
+    if file.stat().st_size > MOST_BYTES:
+        raise SettingsError([f"{SETTING}: {file}: more than {MOST_BYTES} bytes; shorten it"])
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise SettingsError([f"{SETTING}: {file}: more than {MOST_BYTES} bytes; shorten it"])
         return file.read_text("utf-8-sig")
-    except OSError as error:
-        why = f"it cannot be read ({error.strerror}); let the gateway's user read it"
-        raise SettingsError([f"{SETTING}: {file}: {why}"]) from None
     except ValueError:
         raise SettingsError([f"{SETTING}: {file}: it is not UTF-8; convert it"]) from None
 

@@ -137,7 +137,7 @@ class ToolAccess:
             return Access("allowed", f"The mode {mode} allows everything.", *rule)
         if tool in READERS:
             return Access("allowed", "It reads in the agent's working directory.")
-        if tool in HARMLESS:
+        if tool in HARMLESS or (tool == "Skill" and self._settings.claude_skills):
             return Access("allowed", "It needs no permission.")
         if mode == "ask":
             return self._of_ask(tool, rule)

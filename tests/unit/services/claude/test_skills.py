@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ pytestmark = pytest.mark.packages
 
 GOOD = "---\ndescription: Good.\n---\nDo it.\n"
 SKILL = Skill({"description": "Good."}, "Do it.")
+
+
+def refused(path: Path, **_: Any) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_further_files(settings_of):
     assert "skills/a/SKILL.md: beside it is scripts, which agents cannot read" in mistake
 
 
-def test_contradictions(settings_of, tmp_path):
+def test_contradictions(settings_of, tmp_path, monkeypatch):
     """Skills need their tool and a directory, and one file each, which can be read."""
     found = mistakes(Settings(claude_skills=("a",)))
     assert [mistake.partition(";")[0] for mistake in found] == [
@@ -134,6 +139,9 @@ def test_contradictions(settings_of, tmp_path):
     assert "there is neither" in mistakes(settings_of({}, "absent"))[0]
     (tmp_path / "commands" / "latin.md").write_bytes(b"\xe9")
     assert "it is not UTF-8" in mistakes(settings_of({}, "latin"))[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refused)
+        assert "cannot be read (Permission denied); let" in mistakes(settings_of({}, "a"))[0]
     large = {"commands/large.md": GOOD + "x" * 2**18}
     assert "more than 262144 bytes" in mistakes(settings_of(large, "large"))[0]
 

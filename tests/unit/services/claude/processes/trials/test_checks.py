@@ -87,7 +87,7 @@ class FakeTrial:
             uses = answers[0].body.count(b'"type": "tool_use"')
             controls += [PROMPT] * (uses if claude.asks else 0)
             controls += [HOOK] if claude.hooks else []
-            ends = claude.hooks and reply(HOOK)
+            ends = claude.hooks and "continue" in json.dumps(reply(HOOK))
             notes = plants.notes.name if claude.lists else ""
             shown = claude.shows.format(hidden=plants.hidden, noted=plants.noted)
             launched = "Launching skill " * claude.launches
@@ -117,7 +117,7 @@ class FakeTrial:
                 {"role": message.role, "content": [_text(part) for part in message.parts]}
                 for message in turn.messages
             ]
-            + ([{"role": "system", "content": offers}] if offers else []),
+            + ([{"role": "system", "content": [_text(offers)]}] if offers else []),
             "system": [_text(text) for text in (*own, turn.system)],
             "tools": [{"name": name} for name in names],
             "max_tokens": sampling.max_tokens,
