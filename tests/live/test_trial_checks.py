@@ -48,14 +48,7 @@ BROKEN = [
         fault.HEEDS_COMMANDS,
         follows=("history", "commands"),
     ),
-    Broken(
-        "text",
-        "agent",
-        "sends 0 requests",
-        fault.HEEDS_COMMANDS,
-        follows=("history", "commands"),
-        skills=True,
-    ),
+    Broken("text", "agent", "sends 0 requests", fault.HEEDS_COMMANDS, skills=True),
     Broken(
         "conversation",
         "plain",
