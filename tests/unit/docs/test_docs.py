@@ -30,7 +30,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 # A path has a directory, or a suffix that only files of this project have.
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|conf|md|txt))`")
 # Files of other programs, and directories that are created on demand.
-OF_OTHERS = {"CLAUDE.md", "conftest.py", "tests/clients/.envs", ".envs/clis"}
+OF_OTHERS = {"CLAUDE.md", "SKILL.md", "conftest.py", "tests/clients/.envs", ".envs/clis"}
 OF_OTHERS |= {"build/site", "build/screenshots"}
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 # Variables of other programs (Claude Code, its providers, openai, OpenTelemetry, make, glibc), and
