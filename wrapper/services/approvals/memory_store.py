@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from wrapper.services.approvals.approval import Approval, Decision
@@ -57,7 +57,9 @@ class MemoryApprovalStore:
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
         with self._lock:
-            approvals = [approval for approval, _ in self._pending.values()]
+            waiting = [approval for approval, _ in self._pending.values()]
+            kept = [each for each in self._all_kept() if each.decision is None]
+        approvals = sorted([*waiting, *kept], key=lambda approval: approval.created)
         return [each for each in approvals if owner in (None, each.asker.owner)]
 
     def keep(self, approval: Approval, seconds: float) -> None:
@@ -69,10 +71,9 @@ class MemoryApprovalStore:
             for id_ in {*own[:-MOST_KEPT_OF_KEY], *[*self._kept][:-MOST_KEPT]}:
                 del self._kept[id_]
 
-    def kept(self, owner: str | None) -> Sequence[Approval]:
+    def kept(self, owner: str) -> Sequence[Approval]:
         with self._lock:
-            approvals = [approval for id_ in self._kept if (approval := self._find_kept(id_))]
-        return [each for each in approvals if owner in (None, each.asker.owner)]
+            return [each for each in self._all_kept() if each.asker.owner == owner]
 
     def remove(self, approvals: Iterable[Approval]) -> None:
         with self._lock:
@@ -84,6 +85,9 @@ class MemoryApprovalStore:
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
+
+    def _all_kept(self) -> Iterator[Approval]:
+        return (approval for id_ in self._kept if (approval := self._find_kept(id_)))
 
     def _find_kept(self, id_: str) -> Approval | None:
         approval, until = self._kept.get(id_, (None, 0.0))

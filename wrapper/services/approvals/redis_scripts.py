@@ -3,7 +3,8 @@
 KEYS are the approval's hash, the index of all pending approvals, and that of its owner's. The
 scores of an index are the times until which a worker waits for the approval, in milliseconds of
 Redis's clock. The worker renews them; those of a worker that has died are dropped. Approvals that
-no turn waits for have two indexes of their own, and no `waiter`; nobody renews them.
+no turn waits for have no `waiter`, and nobody renews them. They have two indexes of their own: of
+all that are undecided, until they expire, and of their owner's, as long as they are kept.
 """
 
 from __future__ import annotations
@@ -41,15 +42,19 @@ end
 return 1
 """
 
-# ARGV: the id, the decision, and the milliseconds for which it is kept. Returns the decision that
-# holds: this one, or an earlier one; nil for an approval that is gone.
+# The fourth of KEYS is the index of all undecided approvals that no turn waits for. ARGV: the id,
+# the decision, and the milliseconds for which it is kept. Returns the decision that holds: this one,
+# or an earlier one; nil for an approval that is gone.
 DECIDE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local before = redis.call('HGET', KEYS[1], 'decision')
 if before then return before end
 redis.call('HSET', KEYS[1], 'decision', ARGV[2])
 local waiter = redis.call('HGET', KEYS[1], 'waiter')
-if not waiter then return ARGV[2] end
+if not waiter then
+    redis.call('ZREM', KEYS[4], ARGV[1])
+    return ARGV[2]
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 for index = 2, 3 do redis.call('ZREM', KEYS[index], ARGV[1]) end
 redis.call('RPUSH', waiter, ARGV[1] .. ' ' .. ARGV[2])
@@ -57,21 +62,19 @@ redis.call('PEXPIRE', waiter, ARGV[3])
 return ARGV[2]
 """
 
-# ARGV: the id, the milliseconds for which it is kept, the most that are kept in all and of a key,
-# the approval, and what the keys of approvals begin with. Drops the oldest ones above the most;
-# microseconds tell which those are.
+# ARGV: the id, the approval, and what the keys of approvals begin with; then for each index the
+# milliseconds until it drops the approval, and the most that it has. Drops the oldest ones above
+# the most; microseconds tell which those are. The owner's index keeps approvals the longest.
 KEEP = f"""{_NOW}
-local score = now + ARGV[2] + time[2] % 1000 / 1000
-redis.call('HSET', KEYS[1], 'approval', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[1], 'approval', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
 for index = 2, 3 do
+    local life, most = ARGV[2 * index], ARGV[2 * index + 1]
     redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', now)
-    redis.call('ZADD', KEYS[index], score, ARGV[1])
-    redis.call('PEXPIRE', KEYS[index], ARGV[2])
-end
-for index = 2, 3 do
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[index], 0, -1 - ARGV[index + 1])) do
-        redis.call('DEL', ARGV[6] .. id)
+    redis.call('ZADD', KEYS[index], now + life + time[2] % 1000 / 1000, ARGV[1])
+    redis.call('PEXPIRE', KEYS[index], life)
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[index], 0, -1 - most)) do
+        redis.call('DEL', ARGV[3] .. id)
         for each = 2, 3 do redis.call('ZREM', KEYS[each], id) end
     end
 end

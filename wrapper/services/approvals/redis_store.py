@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
@@ -86,7 +87,13 @@ class RedisApprovalStore:
         sent = encode_decision(decision, uuid.uuid4().hex)
         with self._redis.reached() as client:
             kept: Any = client.eval(
-                DECIDE, 3, *self._keys(approval), id_, sent, _milliseconds(KEPT_SECONDS)
+                DECIDE,
+                4,
+                *self._keys(approval),
+                self._index(None, KEPT),
+                id_,
+                sent,
+                _milliseconds(KEPT_SECONDS),
             )
         if kept is None:
             return None
@@ -98,18 +105,18 @@ class RedisApprovalStore:
         return _load(*fields)
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
-        return [each for each in self._list(self._index(owner)) if each.decision is None]
+        listed = self._list(self._index(owner), self._index(owner, KEPT))
+        return [approval for approval in listed if approval.decision is None]
 
     def keep(self, approval: Approval, seconds: float) -> None:
         keys = self._hash(approval.id), *self._kept_indexes(approval)
-        most = MOST_KEPT, MOST_KEPT_OF_KEY
-        sent = encode_approval(approval)
+        sent = approval.id, encode_approval(approval), self._hash("")
+        undecided = _milliseconds(approval.expires - approval.created), MOST_KEPT
+        of_owner = _milliseconds(seconds), MOST_KEPT_OF_KEY
         with self._redis.reached() as client:
-            client.eval(
-                KEEP, 3, *keys, approval.id, _milliseconds(seconds), *most, sent, self._hash("")
-            )
+            client.eval(KEEP, 3, *keys, *sent, *undecided, *of_owner)
 
-    def kept(self, owner: str | None) -> Sequence[Approval]:
+    def kept(self, owner: str) -> Sequence[Approval]:
         return self._list(self._index(owner, KEPT))
 
     def remove(self, approvals: Iterable[Approval]) -> None:
@@ -136,12 +143,13 @@ class RedisApprovalStore:
         kept = zip(approvals, pipeline.execute(), strict=True)
         return [approval for approval, is_there in kept if not is_there]
 
-    def _list(self, index: str) -> list[Approval]:
-        """Return the approvals of an *index*, the oldest first."""
+    def _list(self, *indexes: str) -> list[Approval]:
+        """Return the approvals of *indexes*, the oldest first."""
         with self._redis.reached() as client:
-            ids: Any = client.zrange(index, 0, -1)
             pipeline = client.pipeline(transaction=False)
-            for id_ in ids:
+            for index in indexes:
+                pipeline.zrange(index, 0, -1)
+            for id_ in itertools.chain(*pipeline.execute()):
                 pipeline.hmget(self._hash(id_.decode()), ["approval", "decision"])
             approvals = [_load(*fields) for fields in pipeline.execute()]
         return sorted(filter(None, approvals), key=lambda approval: approval.created)

@@ -78,8 +78,8 @@ class ApprovalService:
         """List a call with which a stored response has ended. Raises Unavailable."""
         self._store.keep(self._new(id_, asker, request), self.timeout + self._ttl)
 
-    def kept(self, owner: str | None) -> Sequence[Approval]:
-        """Return the approvals of responses of *owner*, or of all, with what became of them.
+    def kept(self, owner: str) -> Sequence[Approval]:
+        """Return the approvals of *owner*'s responses, with what became of them.
 
         Raises Unavailable.
         """
@@ -128,10 +128,8 @@ class ApprovalService:
 
     def pending(self, principal: Principal) -> Sequence[Approval]:
         """Return what waits for *principal*, or for an admin all that waits, the oldest first."""
-        owner = None if principal.admin else principal.name
-        undecided = [approval for approval in self.kept(owner) if approval.decision is None]
-        approvals = [*self._store.pending(owner), *undecided]
-        return sorted(approvals, key=lambda approval: approval.created)
+        pending = self._store.pending(None if principal.admin else principal.name)
+        return [each for each in map(self._at_present, pending) if each.decision is None]
 
     @property
     def waiting(self) -> int:

@@ -24,8 +24,7 @@ class TooManyApprovals(Exception):
 class ApprovalStore(Protocol):
     """Keeps approvals until some time after their decision, which is made once.
 
-    Those that `add` adds are pending while a turn waits for them. No turn waits for those that
-    `keep` keeps, and they are not among the pending ones.
+    A turn waits for those that `add` adds, and none for those that `keep` keeps.
 
     All methods but `close` raise Unavailable where the store cannot be reached.
     """
@@ -44,7 +43,10 @@ class ApprovalStore(Protocol):
     def read(self, id_: str) -> Approval | None: ...
 
     def pending(self, owner: str | None) -> Sequence[Approval]:
-        """Return the pending approvals of *owner*, or all of them, the oldest first."""
+        """Return the pending approvals of *owner*, or all of them, the oldest first.
+
+        Some of those that are kept may have expired.
+        """
         ...
 
     def keep(self, approval: Approval, seconds: float) -> None:
@@ -54,8 +56,8 @@ class ApprovalStore(Protocol):
         """
         ...
 
-    def kept(self, owner: str | None) -> Sequence[Approval]:
-        """Return what is kept of *owner*, or of all, the oldest first, with what was decided."""
+    def kept(self, owner: str) -> Sequence[Approval]:
+        """Return what is kept of *owner*, the oldest first, with what was decided."""
         ...
 
     def remove(self, approvals: Iterable[Approval]) -> None:

@@ -114,26 +114,32 @@ def test_room(store):
 
 
 def test_kept(store):
-    """What no turn waits for is kept with its decision, whatever waits, until it is removed."""
+    """What no turn waits for is pending until it is decided, and kept until it is removed."""
     first, second, other = approval(), approval(created=2.0), approval("bob", created=3.0)
     for each in (first, second, other):
         store.keep(each, 60)
     assert list(store.kept("alice")) == [first, second]
-    assert list(store.kept(None)) == [first, second, other]
-    assert list(store.pending(None)) == []
+    store.add(waiting := approval(created=0.0), Notified())
+    assert list(store.pending("alice")) == [waiting, first, second]
+    assert list(store.pending(None)) == [waiting, first, second, other]
+    store.forget(waiting.id)
     decided = replace(first, decision=APPROVED)
     assert store.decide(first.id, APPROVED) == store.read(first.id) == decided
     assert store.decide(first.id, Decision("denied")) == decided
     assert list(store.kept("alice")) == [decided, second]
+    assert list(store.pending(None)) == [waiting, second, other]
     store.remove([first, other])
-    assert list(store.kept(None)) == [second]
+    assert list(store.pending(None)) == [waiting, second]
+    assert list(store.kept("alice")) == [second]
+    assert list(store.kept("bob")) == []
     assert store.read(first.id) is store.decide(other.id, APPROVED) is None
 
 
 def test_kept_for_a_time(store):
     """What is kept is gone after its time."""
-    store.keep(approval(), 0.05)
-    assert eventually(lambda: not store.kept(None))
+    store.keep(replace(approval(), expires=1.05), 0.05)
+    assert eventually(lambda: not store.kept("alice"))
+    assert not store.pending("alice")
 
 
 def test_most_kept(store, monkeypatch):
@@ -149,7 +155,7 @@ def test_most_kept(store, monkeypatch):
     bobs = [approval("bob", created=5.0 + number) for number in range(2)]
     for each in bobs:
         store.keep(each, 60)
-    assert list(store.kept(None)) == [alices[1], *bobs]
+    assert list(store.pending(None)) == [alices[1], *bobs]
     assert list(store.kept("alice")) == [alices[1]]
 
 
