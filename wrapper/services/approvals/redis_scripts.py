@@ -43,7 +43,7 @@ return 1
 """
 
 # The fourth of KEYS is the index of all undecided approvals that no turn waits for. ARGV: the id,
-# the decision, and the milliseconds for which it is kept. Returns the decision that holds: this one,
+# the decision, and the milliseconds for which it is kept. Returns the decision that holds: this one
 # or an earlier one; nil for an approval that is gone.
 DECIDE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
