@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.contenders import (
+    AgentTurn,
     BareProcess,
     ClaudePrint,
     Contender,
@@ -115,7 +116,8 @@ def beside_a_server(rounds: int) -> Sequence[Round]:
 def turns_with_a_server(config: str, folder: Path, url: str) -> Iterator[Contender]:
     """Yield a gateway with the servers of *config*, and agents' turns of it."""
     make_folders(folder, url)
-    gateway = Gateway(folder / "gateway", url, KEY, 1, MCP_CONFIG=config)
+    # A process that had the servers serves no other turn, so that all turns have a fresh one.
+    gateway = Gateway(folder / "gateway", url, KEY, 1, MCP_CONFIG=config, POOL_RECYCLE="false")
     yield gateway
     yield from (McpTurn(gateway, name) for name in (WITHOUT, WITH))
 
@@ -144,7 +146,9 @@ def single_questions(at_once: int, folder: Path, url: str) -> Iterator[Contender
     environment = make_folders(folder, url)
     plain = build_profiles(Settings(claude_code_max_retries=0), environment)["plain"]
     binary = cli.current()
-    yield Gateway(folder / "gateway", url, KEY, at_once)
+    gateway = Gateway(folder / "gateway", url, KEY, at_once)
+    yield gateway
+    yield AgentTurn(gateway)
     yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
     yield as_it_comes(folder, environment)
     yield BareProcess(binary, plain, folder / "bare", at_once)

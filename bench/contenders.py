@@ -21,6 +21,7 @@ from wrapper.services.turn import Message, Turn
 
 Json = dict[str, Any]
 
+AGENT = "gateway, agent"
 BOOT_SECONDS = 30.0
 HISTORY_TURNS = 100
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -112,6 +113,24 @@ class Gateway:
         booting = any(pool["booting"] for pool in pools.values())
         ready = pools["plain"]["ready"] == self._size and pools["agent"]["ready"]
         return bool(ready and not booting)
+
+
+class AgentTurn:
+    """The same gateway, asked for an agent's turn."""
+
+    name = AGENT
+
+    def __init__(self, gateway: Gateway):
+        self._gateway = gateway
+
+    def prepare(self) -> None:
+        self._gateway.prepare()
+
+    def ask(self) -> Timing:
+        return self._gateway.ask(profile="agent")
+
+    def close(self) -> None:
+        """Do nothing: the gateway is a contender of its own."""
 
 
 class LongConversation:

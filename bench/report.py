@@ -31,7 +31,8 @@ Medians, with the quartiles in brackets. Ratios are taken round by round. The sc
 answers at once, in 20 deltas, so the times are those of each contender itself. Every answer was
 checked.
 
-- `gateway`: profile plain, streamed, on processes that have run turns of other conversations.
+- `gateway`: profile plain, streamed, on processes that have run turns of other conversations;
+  `gateway, agent` is the same with the profile agent.
 - `claude -p, plain`: with the flags and variables of that profile; the total ends with the process.
 - `claude -p, as it comes`: with its own system prompt and tools.
 - `bare process`: warm, and configured with the gateway's own frames, which its time includes; it

@@ -11,6 +11,7 @@ from bench.fronts import Fronts
 from bench.load import Load
 from bench.promises import Promises
 from bench.targets import (
+    AGENT_TARGETS,
     FIRST_TARGETS,
     FOOTPRINT_TARGET,
     FRONT_TARGETS,
@@ -57,6 +58,7 @@ def judge(results: Results) -> tuple[int, list[str]]:
         return TOO_NOISY, [f"Too noisy to judge: {reason}." for reason in noise]
     misses = [
         *missed(results.single),
+        *missed(results.single, AGENT_TARGETS),
         *too_slow(results.long),
         *missed(results.sessions, SESSION_TARGETS),
         *missed(results.firsts, FIRST_TARGETS),
@@ -68,5 +70,5 @@ def judge(results: Results) -> tuple[int, list[str]]:
     if misses:
         return MISSED, [f"Missed: {target}." for target in misses]
     pairs = (*SESSION_TARGETS, *FIRST_TARGETS, *FRONT_TARGETS, *MCP_TARGETS)
-    targets = (*TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
+    targets = (*TARGETS, *AGENT_TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
     return REACHED, [f"Reached: {target}." for target in (*targets, *results.checks)]
