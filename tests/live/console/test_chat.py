@@ -119,21 +119,35 @@ def test_answer(browser, chat, say, keyed):
     assert "writing" in browser.find(".timing").get_attribute("title")
     assert "is complete" in browser.text("#status")
     assert browser.run("return document.activeElement.id") == "prompt"
-    assert browser.run(SHOW_RESULT, IMAGE) == [0, IMAGE]
 
 
-SHOW_RESULT = """
+SHOW = """
     return import("/console/static/chat/answer.js").then(({ Answer }) => {
       const answer = new Answer("sonnet");
-      const use = {id: "t1", name: "mcp__a__b", arguments: "{}"};
-      const result = {id: "t1", outcome: "done", seconds: 1, output: arguments[0]};
-      const both = [{tool_use: use}, {tool_result: result}];
-      for (const claude of both) answer.add({claude, choices: []});
+      const text = arguments[0];
+      const approval = {id: "a1", tool: text, preview: text, status: "pending"};
+      const parts = [
+        {tool_use: {id: "t1", name: "mcp__a__b", arguments: "{}"}},
+        {tool_result: {id: "t1", outcome: "done", seconds: 1, output: text}},
+        {approval}, {approval: {...approval, id: "a2"}},
+        {approval: {...approval, status: "denied"}},
+      ];
+      for (const claude of parts) answer.add({claude, choices: []});
+      const call = {function: {name: text, arguments: text}};
+      const result = {role: "tool", content: [{type: "text", text}]};
+      answer.replay([{role: "assistant", content: null, tool_calls: [call]}, result]);
       document.querySelector("#turns").append(answer.element);
-      const shown = answer.element.querySelectorAll("code");
-      return [answer.element.querySelectorAll("img").length, shown[1].textContent];
+      const count = (css) => answer.element.querySelectorAll(css).length;
+      return [count("img"), count(".note"), answer.element.textContent.split(text).length - 1];
     });
 """
+
+
+def test_untrusted_parts(browser, chat):
+    """A tool's output, an approval, and calls of an earlier session are shown as text."""
+    images, notes, texts = browser.run(SHOW, IMAGE)
+    assert (images, notes, texts) == (0, 1, 6)
+    assert "Decide in the inbox" in browser.text(".note")
 
 
 def test_snippets(browser, chat, say, keyed):

@@ -68,6 +68,11 @@ def test_answer(person):
     assert done == "data: [DONE]"
 
 
+def test_large_request(person):
+    """Files make requests larger than forms are."""
+    assert send(person, messages=[{"role": "user", "content": "x" * 100_000}]).status_code == 200
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64])
 def test_csrf(server, person, token):
     """Without the page's token nothing runs, whatever the cookie says."""

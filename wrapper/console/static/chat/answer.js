@@ -125,6 +125,12 @@ export class Answer {
     this.element.append(element("div", { className: "note bad" }, element("p", {}, message)));
   }
 
+  // Returns what the conversation goes on with. The model's API takes back no refusal.
+  messages() {
+    if (this.reason === "content_filter") return null;
+    return this.text ? [{ role: "assistant", content: this.text }] : [];
+  }
+
   facts(time) {
     const { cost_usd: cost = null, total_tokens: tokens } = this.usage ?? {};
     const known = [cost === null ? "cost unknown" : `$${Number(cost.toPrecision(3))}`];

@@ -32,9 +32,15 @@ async function run(user) {
   follows = true;
   follow();
   await Promise.all(view.answers.map((answer, column) => stream(answer, turn, column, chosen)));
-  if (conversation.turns.includes(turn) && turn.replies.some(Boolean)) conversation.keep(chosen);
+  if (conversation.turns.includes(turn) && turn.replies.some(Boolean)) keep(chosen);
   composer.setBusy(false);
   $("#status").textContent = view.answers.map((answer) => answer.outcome).join(" ").slice(0, MOST_SPOKEN);
+}
+
+// Who enters the session's name again later gets what it has.
+function keep(chosen) {
+  conversation.keep(chosen);
+  if (chosen.session && !isKnown(chosen.session)) $("#sessions").append(new Option("", chosen.session));
 }
 
 async function stream(answer, turn, column, chosen) {
@@ -49,7 +55,7 @@ async function stream(answer, turn, column, chosen) {
     }
     const timing = response.headers.get("server-timing") ?? "";
     answer.end({ timing, time: performance.now() - began, body, url: root.dataset.api });
-    turn.replies[column] = answer.text ? [{ role: "assistant", content: answer.text }] : [];
+    turn.replies[column] = answer.messages();
   } catch (error) {
     answer.fail(running.signal.aborted ? "Stopped. This turn is no part of the conversation; you can edit or retry it." : error.message);
   }
