@@ -120,6 +120,7 @@ bench: $(VENV)/tools ## the gateway's times beside those of `claude -p` and of a
 	@$(BIN)/$(PIP_INSTALL) -r requirements-bench.txt
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.hostile
+	$(BIN)/python -m bench.console
 
 soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)

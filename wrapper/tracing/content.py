@@ -6,16 +6,19 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wrapper.logs.formatting import LONGEST_PROMPT, MASK
+from wrapper.logs.formatting import MASK
 from wrapper.services.events import Event, RawEvent, TextDelta
 from wrapper.services.turn import Turn
 from wrapper.services.turns.request_log import conversation_of
+
+# As many spans as the queue holds may wait for a collector that does not answer.
+LONGEST_TEXT = 10_000
 
 
 class Content:
     """Makes attributes of texts, in which *secrets* are masked.
 
-    Each has LONGEST_PROMPT characters at most. Of a conversation the last messages are kept.
+    Each has LONGEST_TEXT characters at most. Of a conversation the last messages are kept.
     """
 
     def __init__(self, secrets: Iterable[str]):
@@ -42,11 +45,11 @@ class Content:
         """Return *text* without secrets, and not too long."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text[:LONGEST_PROMPT]
+        return text[:LONGEST_TEXT]
 
     def _messages(self, turn: Turn) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = []
-        left = LONGEST_PROMPT
+        left = LONGEST_TEXT
         for role, *texts in reversed([*conversation_of(turn)]):
             left -= sum(map(len, texts))
             if messages and left < 0:

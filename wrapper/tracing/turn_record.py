@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wrapper.logs.formatting import LONGEST_PROMPT
 from wrapper.services.events import (
     Ended,
     Ending,
@@ -20,7 +19,7 @@ from wrapper.services.events import (
     sum_usage,
 )
 from wrapper.services.turn import Turn
-from wrapper.tracing.content import answered
+from wrapper.tracing.content import LONGEST_TEXT, answered
 
 # An agent may use tools without end, and the queue to the collector is everybody's.
 MOST_TOOLS = 128
@@ -36,7 +35,10 @@ class ToolRecord:
 
 @dataclass
 class Texts:
-    """The beginning of the model's `answer`, and what tools were called with, by their ids."""
+    """The beginning of the model's `answer`, and what tools were called with, by their ids.
+
+    They are cut well after what is shown, so that no secret is cut before it is masked.
+    """
 
     answer: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
@@ -44,8 +46,8 @@ class Texts:
     def add(self, event: Event) -> None:
         """Keep what *event* says."""
         if isinstance(event, ToolUse) and len(self.arguments) < MOST_TOOLS:
-            self.arguments[event.id] = event.arguments
-        elif len(self.answer) < LONGEST_PROMPT:
+            self.arguments[event.id] = event.arguments[: 2 * LONGEST_TEXT]
+        elif len(self.answer) < 2 * LONGEST_TEXT:
             self.answer += answered(event)
 
 

@@ -228,12 +228,12 @@ def test_with_prompts_of_messages():
 
 def test_long_prompts():
     """Long conversations and answers are cut."""
-    text = "x" * 70_000
+    text = "x" * 7_000
     with traced(lambda turn: [STARTED, *[TextDelta(text)] * 4, *END], log_prompts=True) as gateway:
         roles = ("user", "assistant", "user")
         gateway.ask(messages=[{"role": role, "content": text} for role in roles])
     attributes = gateway.spans.one("chat").attributes
-    assert len(attributes["gen_ai.output.messages"]) < 100_200
+    assert len(attributes["gen_ai.output.messages"]) < 10_200
     assert len(json.loads(attributes["gen_ai.input.messages"])) == 1
 
 
