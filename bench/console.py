@@ -27,10 +27,10 @@ from bench.own import MODEL
 from tests.support.server import DEADLINE, Server
 
 MOST = 0.03
-ROUNDS = 25
+ROUNDS = 60
 CLIENTS = 4
-# Of a measurement: a console gets two events meanwhile.
-SECONDS = 4.0
+# Of a measurement. A console looks for changes every 2 s.
+SECONDS = 2.2
 # A console follows the overview.
 LIVE = b"GET /console/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 FIRST, LAST = b'"w1"', b"0\r\n\r\n"
