@@ -54,6 +54,7 @@ from wrapper.services.tools.mcp_state import ConnectsServers, ServerState
 from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
+from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.tool_stats import ToolStats
 from wrapper.settings import Settings
 from wrapper.settings import check as check_settings
@@ -104,6 +105,7 @@ class Gateway:
         self.ledger = Ledger(usage_store, required=settings.usage_required)
         self.tool_stats = ToolStats(usage_store)
         self.history = open_history(settings)
+        self.login_limits = LoginLimits(usage_store)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
         self.keys = open_keys(settings)
@@ -278,7 +280,14 @@ class Gateway:
             self.catalog,
             self.settings,
             Limits(self.admission, self.rates, self.policy, self.ledger),
-            Observers(self.metrics, self.tool_stats, self.history, sender=self, traces=self.traces),
+            Observers(
+                self.metrics,
+                self.tool_stats,
+                self.login_limits,
+                self.history,
+                sender=self,
+                traces=self.traces,
+            ),
             approvals=self.approvals,
             sessions=self.sessions,
             draining=self.lifecycle.drains,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.tools.mcp import PREFIX as MCP_PREFIX
 from wrapper.services.usage.store import NANOS, Amounts
@@ -32,6 +33,11 @@ PHASES = {
     "total": "Seconds from a request's beginning until its end.",
 }
 TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output", "reasoning")
+# Those that Claude Code knows.
+WINDOWS = (
+    *("five_hour", "seven_day", "seven_day_opus", "seven_day_sonnet"),
+    "seven_day_overage_included",
+)
 OTHER = "other"
 MCP = "mcp"
 
@@ -80,6 +86,7 @@ class PrometheusMetrics:
         self._approvals = registry.counter(
             "approvals", "Tools that waited for approval, by how that ended.", "decision"
         )
+        self._limits = _ProviderGauges(registry)
         self._gauges = _Gauges(registry)
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
 
@@ -125,6 +132,9 @@ class PrometheusMetrics:
     def decided(self, outcome: str) -> None:
         self._approvals.labels(decision=outcome).inc()
 
+    def limited(self, limits: ProviderLimits) -> None:
+        self._limits.set(limits)
+
     def refresh(self) -> None:
         """Set the gauges from the gateway's health."""
         self._gauges.set(self._health())
@@ -163,6 +173,25 @@ class _Gauges:
         self._approvals.set(turns["approvals"])
 
 
+class _ProviderGauges:
+    """The provider's limits, as far as a process has heard of them."""
+
+    def __init__(self, registry: _Registry):
+        self._used = registry.newest_gauge(
+            "provider_limit_used_ratio", "The part that is used of a limit.", "window"
+        )
+        self._resets = registry.newest_gauge(
+            "provider_limit_reset_seconds", "When a limit resets, in Unix seconds.", "window"
+        )
+
+    def set(self, limits: ProviderLimits) -> None:
+        for window in limits.windows:
+            if window.name in WINDOWS and window.used is not None:
+                self._used.labels(window=window.name).set(window.used)
+            if window.name in WINDOWS and window.resets_at is not None:
+                self._resets.labels(window=window.name).set(window.resets_at)
+
+
 class _Registry:
     """Makes the library's metrics in a registry of its own, so that gateways count apart."""
 
@@ -181,12 +210,20 @@ class _Registry:
         return self._client.Counter(f"{PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def gauge(self, name: str, meaning: str, *labels: str) -> Any:
+        """Return a gauge whose values of several processes are added."""
+        return self._gauge(name, meaning, labels, "livesum")
+
+    def newest_gauge(self, name: str, meaning: str, *labels: str) -> Any:
+        """Return a gauge for which the newest value of several processes counts."""
+        return self._gauge(name, meaning, labels, "mostrecent")
+
+    def _gauge(self, name: str, meaning: str, labels: Sequence[str], mode: str) -> Any:
         return self._client.Gauge(
             f"{PREFIX}_{name}",
             meaning,
             labels,
             registry=self._registry,
-            multiprocess_mode="livesum",
+            multiprocess_mode=mode,
         )
 
     def text(self) -> bytes:

@@ -15,6 +15,7 @@ from wrapper.routes.context import begin_span, current_gateway, request_span
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
+from wrapper.routes.limits import limits
 from wrapper.routes.mcp import mcp
 from wrapper.routes.messages import messages
 from wrapper.routes.metrics import metrics
@@ -39,7 +40,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     *metered* says whether it serves the metrics.
     """
     turns = (chat, responses, completions, messages)
-    children = (*turns, approvals, models, mcp, sessions, tools, usage, auth, health, docs)
+    children = (*turns, approvals, models, mcp, sessions, tools, usage, limits, auth, health, docs)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

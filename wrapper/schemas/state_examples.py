@@ -128,6 +128,42 @@ USAGE: Json = {
     "budgets": {},
 }
 
+_LEARNED = "2026-11-30T09:12:03Z"
+_SOON, _LATER = "2026-11-30T12:00:00Z", "2026-12-04T12:00:00Z"
+_WARNED: Json = {"status": "allowed_warning", "learned_at": _LEARNED}
+LIMITS: Json = {
+    "object": "limits",
+    "logins": [
+        {
+            "login": "claude_cli-1a2b3c4d",
+            **_WARNED,
+            "windows": [
+                {"name": "five_hour", "model": None, "used": 0.83, "resets_at": _SOON, **_WARNED},
+                {
+                    "name": "seven_day_opus",
+                    "model": "opus",
+                    "status": "allowed",
+                    "used": 0.21,
+                    "resets_at": _LATER,
+                    "learned_at": _LEARNED,
+                },
+            ],
+            "overage": {
+                "status": "rejected",
+                "in_use": False,
+                "disabled_reason": "org_level_disabled",
+                "resets_at": None,
+                "learned_at": _LEARNED,
+            },
+        }
+    ],
+    "key": {
+        "name": "alice",
+        "rates": [{"what": "requests", "limit": 60, "remains": 59, "resets_in_seconds": 41}],
+        "budgets": {"usd_per_day": {"limit_usd": 5.0, "spent_usd": 0.25, "resets_at": _LATER}},
+    },
+}
+
 AUTH: Json = {
     "method": "anthropic",
     "reason": "ANTHROPIC_API_KEY is set",

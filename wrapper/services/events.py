@@ -12,6 +12,7 @@ from typing import Any, Literal
 from wrapper.errors import ApiError
 from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approval
+from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.tools.mcp import McpTool
 from wrapper.services.turn import Message, ToolCall
 
@@ -252,6 +253,17 @@ class Used:
 
 
 @dataclass(frozen=True)
+class LimitsReported:
+    """The provider says how much of its limits the gateway's `login` has used.
+
+    It is for the gateway's operator, and no part of the answer.
+    """
+
+    limits: ProviderLimits
+    login: str = ""
+
+
+@dataclass(frozen=True)
 class Ended:
     """The turn is over. `cost_usd` is None where the engine does not know it."""
 
@@ -296,6 +308,7 @@ Event = (
     | ApprovedCallRan
     | RawEvent
     | Used
+    | LimitsReported
     | Ended
     | Compacted
     | Noted

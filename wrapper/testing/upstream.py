@@ -44,11 +44,13 @@ class Upstream:
     """The scripted API. `start()` serves it in threads, and `requests` are the requests so far.
 
     `window` is the context window of its models in tokens, which are words here; None for no limit.
+    `headers` are those of all its answers.
     """
 
     def __init__(self, port: int = 0, window: int | None = None):
         self.requests: list[Recorded] = []
         self.window = window
+        self.headers: dict[str, str] = {}
         self._changed = threading.Condition()
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, self._app(), threaded=True, request_handler=_Handler
@@ -117,7 +119,7 @@ class Upstream:
         stream = self._stream(record, script, model, encode, gone)
         if script.garbage:
             mimetype, stream = spoil(script.garbage, list(stream))
-        return Response(stream, mimetype=mimetype)
+        return Response(stream, headers=self.headers, mimetype=mimetype)
 
     def _check_window(self, body: dict[str, Any]) -> None:
         tokens = count_words(body)
@@ -127,7 +129,9 @@ class Upstream:
     def _refuse(self, record: Recorded, refusal: Refusal, after: int | None) -> Response:
         self._end(record, "refused")
         text = json.dumps(error_body(refusal.kind, str(refusal)))
-        headers = {} if after is None else {"Retry-After": str(after)}
+        headers = dict(self.headers)
+        if after is not None:
+            headers["Retry-After"] = str(after)
         return Response(text, refusal.status, headers, mimetype="application/json")
 
     def _stream(

@@ -27,6 +27,7 @@ from wrapper.services.events import (
     Ended,
     Ending,
     Event,
+    LimitsReported,
     Noted,
     Started,
     Usage,
@@ -127,6 +128,8 @@ class ClaudeRunner:
                                 event = replace(
                                     event, acquisition=Acquisition(lease.source, *seconds)
                                 )
+                            elif isinstance(event, LimitsReported):
+                                event = replace(event, login=self._login.id())
                             yield event
                 state = conversation.state()
                 return

@@ -12,7 +12,7 @@ from typing import Any
 
 from wrapper.errors import ApiError, UpstreamAuthentication
 from wrapper.services.claude.errors.engine_errors import DOCTOR, BootFailed
-from wrapper.services.claude.login.login import Login, detect_login, login_stamp
+from wrapper.services.claude.login.login import Login, detect_login, login_id, login_stamp
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
@@ -103,6 +103,10 @@ class LoginMonitor:
     def __init__(self, environment: Mapping[str, str]):
         self._environment = environment
         self._refused: Hashable = None
+
+    def id(self) -> str:
+        """Return a name for the login, which shows nothing of it."""
+        return login_id(self._environment)
 
     def log_mistakes(self) -> None:
         """Log what is missing of the login, in one line."""

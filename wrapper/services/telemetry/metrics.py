@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.usage.store import Amounts
 
@@ -35,6 +36,10 @@ class Metrics(Protocol):
         """Count an approval that waits no longer, by how it ended."""
         ...
 
+    def limited(self, limits: ProviderLimits) -> None:
+        """Show how much of the provider's limits is used."""
+        ...
+
 
 class NullMetrics:
     """Metrics that count nothing."""
@@ -50,3 +55,5 @@ class NullMetrics:
     def used_tool(self, name: str, outcome: str, seconds: float) -> None: ...
 
     def decided(self, outcome: str) -> None: ...
+
+    def limited(self, limits: ProviderLimits) -> None: ...

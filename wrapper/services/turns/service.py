@@ -268,14 +268,8 @@ class TurnService:
         )
 
     def _recorder(self, caller: Caller) -> UsageRecorder:
-        limits, observers = self._limits, self._observers
-        return UsageRecorder(
-            caller.principal,
-            limits.ledger,
-            limits.rates,
-            observers.metrics,
-            observers.tool_stats,
-        )
+        limits = self._limits
+        return UsageRecorder(caller.principal, limits.ledger, limits.rates, self._observers)
 
     def _session_turn(
         self, request: TurnRequest, caller: Caller, watchdog: Watchdog, held: ExitStack

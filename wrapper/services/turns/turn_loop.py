@@ -12,7 +12,7 @@ from contextvars import Context
 from typing import Any
 
 from wrapper.services.engine import Runner
-from wrapper.services.events import Ended, Event, Started, Used
+from wrapper.services.events import Ended, Event, LimitsReported, Started, Used
 from wrapper.services.turn import Turn
 
 BUFFERED_EVENTS = 64
@@ -130,6 +130,8 @@ class TurnLoop:
             async with aclosing(engine.run(turn, self._leaving)) as events:
                 async for event in events:
                     self._note(index, event)
+                    if isinstance(event, LimitsReported):
+                        continue
                     if isinstance(event, Started | Used):
                         self._begun.add(index)
                     await self._put(index, event)

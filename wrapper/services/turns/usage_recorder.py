@@ -10,16 +10,15 @@ from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.notes import RateState
-from wrapper.services.events import Ended, Event, Spent, ToolUsed, Used
+from wrapper.services.events import Ended, Event, LimitsReported, Spent, ToolUsed, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
 from wrapper.services.requests.request import RequestUsage
-from wrapper.services.telemetry.metrics import Metrics
+from wrapper.services.telemetry.observers import Observers
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most
 from wrapper.services.usage.store import NANOS, Amounts, Row, total
 from wrapper.services.usage.tool_counts import OTHER, ToolCounts
-from wrapper.services.usage.tool_stats import ToolStats
 
 AmountsByModel = dict[str, Amounts]
 
@@ -27,8 +26,8 @@ AmountsByModel = dict[str, Amounts]
 class UsageRecorder:
     """Records the usage of one request, whose turns differ by their index. It must be closed.
 
-    *metrics* count the usage only then, since recorded amounts may become smaller until then.
-    *tool_stats* count the tools that a turn used when it ends.
+    The metrics of *observers* count the usage only then, since recorded amounts may become smaller
+    until then. The tools that a turn used are counted when it ends.
 
     All methods raise Unavailable if the ledger cannot be written and USAGE_REQUIRED is set. The
     ledger keeps what it could not write.
@@ -39,14 +38,12 @@ class UsageRecorder:
         principal: Principal,
         ledger: Ledger,
         rates: RateLimits,
-        metrics: Metrics,
-        tool_stats: ToolStats,
+        observers: Observers,
     ):
         self._principal = principal
         self._ledger = ledger
         self._rates = rates
-        self._metrics = metrics
-        self._tool_stats = tool_stats
+        self._observers = observers
         # A turn over midnight counts for the day on which it began, so that no turn is split.
         self._day = ledger.today().isoformat()
         self._recorded: dict[int, AmountsByModel] = {}
@@ -67,6 +64,8 @@ class UsageRecorder:
                 self._add_usage(index, event)
             case ToolUsed():
                 self._add_tool(event)
+            case LimitsReported():
+                self._observers.limits_reported(event)
             case Ended():
                 self._record_tools()
 
@@ -103,10 +102,10 @@ class UsageRecorder:
         asked, self._asked = self._asked, {}
         if not asked:  # nothing was used, or it is added already
             return
-        self._metrics.asked(sum(asked.values()))
+        self._observers.metrics.asked(sum(asked.values()))
         for amounts_by_model in self._recorded.values():
             for model, amounts in amounts_by_model.items():
-                self._metrics.spent(model, amounts)
+                self._observers.metrics.spent(model, amounts)
 
     def usage(self) -> RequestUsage:
         """Return what the request has used up to now, of all models."""
@@ -115,7 +114,7 @@ class UsageRecorder:
         return RequestUsage(self._day, sum_, self._all_tools)
 
     def _add_tool(self, event: ToolUsed) -> None:
-        self._metrics.used_tool(event.name, event.outcome, event.seconds)
+        self._observers.metrics.used_tool(event.name, event.outcome, event.seconds)
         counts = ToolCounts(
             uses=1,
             failures=int(event.outcome == "failed"),
@@ -129,7 +128,7 @@ class UsageRecorder:
     def _record_tools(self) -> None:
         tools, self._tools = self._tools, {}
         if tools:
-            self._tool_stats.add(self._day, self._principal.name, tools)
+            self._observers.tool_stats.add(self._day, self._principal.name, tools)
 
     def _refusal(self) -> QuotaExceeded | None:
         if not self.has_budget:

@@ -105,6 +105,11 @@ class Ledger:
             raise Unavailable(f"What was spent cannot be read. {error.reason}") from None
         return report(first, last, rows, spent, budgets=own)
 
+    def budgets(self, principal: Principal) -> dict[str, Any]:
+        """Return the state of the principal's budgets, by name. Raises Unavailable."""
+        today = self.today()
+        return dict(self.report(principal, today, today, principal.name)["budgets"])
+
     def health(self) -> dict[str, Any]:
         """Return the state that was seen last. `unbooked` counts the rows that wait."""
         unbooked = len(self._backlog)

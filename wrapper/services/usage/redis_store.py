@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.usage.login_limits import LimitRow
 from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PREFIX = "claude-code-gateway:usage"
 TOOLS = f"{PREFIX}:tools"
 TOOL_NAMES = f"{PREFIX}:tool-names"
+LIMITS = f"{PREFIX}:provider-limits"
 # Seconds to keep a batch's mark: longer than Redis should be out of reach.
 MARK = 86400
 
@@ -101,9 +104,9 @@ class _Batch:
 
 
 class RedisUsageStore:
-    """A UsageStore and ToolStore in the Redis at *url*, with hashes for each key and month.
+    """A UsageStore, ToolStore and LimitStore in the Redis at *url*.
 
-    It needs redis-py.
+    Usage is in hashes for each key and month. It needs redis-py.
 
     Where a reply of Redis is lost, it is unknown whether the batch was booked. Such a batch is made
     void before anything else is read or added, so that an add that raised adds nothing.
@@ -152,6 +155,20 @@ class RedisUsageStore:
                     if first <= f"{month}-{day}" <= last:
                         sums[name, tool][int(number) - 1] += int(value)
         return [ToolRow(*names, ToolCounts(*numbers)) for names, numbers in sorted(sums.items())]
+
+    def put_limits(self, login: str, learned_at: float, facts: Mapping[str, Any]) -> None:
+        with self._reached() as client:
+            for part, known in facts.items():
+                client.hset(LIMITS, f"{login}:{part}", json.dumps([learned_at, known]))
+
+    def read_limits(self) -> list[LimitRow]:
+        rows = []
+        with self._reached() as client:
+            for name, text in sorted(client.hgetall(LIMITS).items()):
+                login, part = str(name).split(":", 1)
+                learned_at, known = json.loads(text)
+                rows.append(LimitRow(login, part, learned_at, known))
+        return rows
 
     def check(self) -> None:
         with self._reached() as client:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from wrapper.services.usage.login_limits import LimitRow
 from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
@@ -23,6 +26,12 @@ CREATE TABLE IF NOT EXISTS tool_uses (
     uses INTEGER NOT NULL, failures INTEGER NOT NULL, denials INTEGER NOT NULL,
     milliseconds INTEGER NOT NULL,
     PRIMARY KEY (key, day, tool)
+) WITHOUT ROWID
+"""
+CREATE_LIMITS = """
+CREATE TABLE IF NOT EXISTS provider_limits (
+    login TEXT NOT NULL, part TEXT NOT NULL, learned_at REAL NOT NULL, facts TEXT NOT NULL,
+    PRIMARY KEY (login, part)
 ) WITHOUT ROWID
 """
 ADD = """
@@ -53,17 +62,19 @@ READ_TOOLS = """
 SELECT key, tool, SUM(uses), SUM(failures), SUM(denials), SUM(milliseconds) FROM tool_uses
 WHERE (?1 IS NULL OR key = ?1) AND day BETWEEN ?2 AND ?3 GROUP BY key, tool ORDER BY key, tool
 """
+PUT_LIMITS = "INSERT OR REPLACE INTO provider_limits VALUES (?, ?, ?, ?)"
+READ_LIMITS = "SELECT login, part, learned_at, facts FROM provider_limits ORDER BY login, part"
 
 
 class SqliteUsageStore:
-    """A UsageStore and ToolStore in the file at *path*.
+    """A UsageStore, ToolStore and LimitStore in the file at *path*.
 
     The file is opened on first use and created if it is missing.
     Added rows survive the death of the process. A power failure may lose the last of them.
     """
 
     def __init__(self, path: str):
-        self._file = SqliteFile(path, (CREATE, CREATE_TOOLS))
+        self._file = SqliteFile(path, (CREATE, CREATE_TOOLS, CREATE_LIMITS))
 
     def add(self, rows: Sequence[Row]) -> None:
         values = [(row.day, row.key, row.model, *row.amounts.values()) for row in rows]
@@ -96,6 +107,18 @@ class SqliteUsageStore:
         with self._file.opened() as connection:
             rows = connection.execute(READ_TOOLS, (key, first, last)).fetchall()
         return [ToolRow(name, tool, ToolCounts(*numbers)) for name, tool, *numbers in rows]
+
+    def put_limits(self, login: str, learned_at: float, facts: Mapping[str, Any]) -> None:
+        rows = [(login, part, learned_at, json.dumps(known)) for part, known in facts.items()]
+        with self._file.opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(PUT_LIMITS, rows)
+            connection.execute("COMMIT")
+
+    def read_limits(self) -> list[LimitRow]:
+        with self._file.opened() as connection:
+            rows = connection.execute(READ_LIMITS).fetchall()
+        return [LimitRow(login, part, at, json.loads(facts)) for login, part, at, facts in rows]
 
     def check(self) -> None:
         """Check that the file can be read, unless it is still to be made."""

@@ -11,6 +11,7 @@ from limits.storage import MemoryStorage
 from wrapper.services.events import (
     Ended,
     Ending,
+    LimitsReported,
     Spent,
     Started,
     TextDelta,
@@ -20,9 +21,12 @@ from wrapper.services.events import (
 )
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Principal
+from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.telemetry.metrics import NullMetrics
+from wrapper.services.telemetry.observers import Observers
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
+from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.prices import DEAREST
 from wrapper.services.usage.store import Amounts
 from wrapper.services.usage.tool_counts import ToolCounts
@@ -58,17 +62,29 @@ class ToolBooks:
         self.added.append((day, key, counts))
 
 
+class LimitBooks:
+    """Limits of logins that are only remembered."""
+
+    def __init__(self):
+        self.reports = []
+
+    def learn(self, report):
+        self.reports.append(report)
+
+
 class Desk:
     def __init__(self):
         self.tools = ToolBooks()
+        self.login_limits = LimitBooks()
         self.books = Books()
         self.rates = RateLimits(MemoryStorage(), required=False)
         self.recorder = UsageRecorder(
             ALICE,
             cast(Ledger, self.books),
             self.rates,
-            NullMetrics(),
-            cast(ToolStats, self.tools),
+            Observers(
+                NullMetrics(), cast(ToolStats, self.tools), cast(LoginLimits, self.login_limits)
+            ),
         )
 
     def tell(self, index=0, /, **spent):
@@ -97,6 +113,13 @@ def test_as_it_becomes_known(desk):
     desk.recorder.close()
     assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
     assert desk.tokens() == 90 + 5 + 6 + 8
+
+
+def test_limits_of_the_provider(desk):
+    """What the provider says about its limits is kept at once."""
+    report = LimitsReported(ProviderLimits("allowed"), "a login")
+    desk.recorder.add(0, report)
+    assert desk.login_limits.reports == [report]
 
 
 def test_without_a_price(desk):

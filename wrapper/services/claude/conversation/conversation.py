@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, suppress
@@ -18,17 +19,18 @@ from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.conversation.prompts import Prompts
 from wrapper.services.claude.conversation.query import Hook, ask, understood
+from wrapper.services.claude.conversation.reports import Reports
 from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.errors.engine_errors import (
     BROKEN_OFF,
-    error_of,
     error_of_retry,
     tells_why,
 )
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.claude.protocol import rate_limit_event
 from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
@@ -38,7 +40,7 @@ from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.thinking_history import prefix_of
 from wrapper.services.claude.protocol.turn_parser import TurnParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Event, Started
+from wrapper.services.events import Event, LimitsReported, Started
 from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
 
@@ -72,8 +74,7 @@ class Conversation:
         self._parser = _make_parser(turn, lease.state)
         self._rounds = RoundLimit(turn, self._parser)
         self._outcome = Outcome(turn, self._setup.state)
-        self._notice = ""
-        self._retried = False
+        self._reports = Reports(time.time)
 
     @property
     def configured(self) -> float:
@@ -151,11 +152,13 @@ class Conversation:
     def _read(self, message: Any) -> list[Event]:
         if isinstance(message, StreamEvent) and message.parent_tool_use_id is None:
             return [*self._with_tools(self._parser.read(message.event))]
+        reported: Iterable[Event] = ()
         if isinstance(message, SystemMessage):
-            self._read_system(message.subtype, message.data)
+            reported = self._read_system(message.subtype, message.data)
         if isinstance(message, AssistantMessage) and message.model == "<synthetic>":
-            self._notice = " ".join(getattr(block, "text", "") for block in message.content)
-        return [*self._subagents_used(), *self._setup.tool_uses.take()]
+            texts = (getattr(block, "text", "") for block in message.content)
+            self._reports.notice = " ".join(texts)
+        return [*reported, *self._subagents_used(), *self._setup.tool_uses.take()]
 
     def _subagents_used(self) -> Iterator[Event]:
         """Yield the turn's usage if subagents have used more, so that the budget counts it."""
@@ -179,7 +182,7 @@ class Conversation:
                 yield from self._transport.listed_tools()
                 yield from self._setup.approved.events
 
-    def _read_system(self, subtype: str, data: dict[str, Any]) -> None:
+    def _read_system(self, subtype: str, data: dict[str, Any]) -> Iterator[Event]:
         if subtype == "init":
             self._check_functions(data.get("tools") or ())
         elif subtype == "status":
@@ -190,8 +193,12 @@ class Conversation:
             self._prompts.end(data["prompt"])
         elif subtype.startswith("model_refusal"):
             self._parser.refuse(data)
+        elif subtype == rate_limit_event.TYPE:
+            if limits := rate_limit_event.limits_of(data):
+                self._reports.limits = limits
+                yield LimitsReported(limits)
         elif subtype == "api_retry":
-            self._retried = True
+            self._reports.retried = True
             # Once the model has begun, waiting costs less than starting again.
             if not self._parser.started and (error := error_of_retry(data)):
                 raise error
@@ -220,10 +227,10 @@ class Conversation:
             log.error("process %d ended in mid-turn with %s", self._process.pid, code)
             # Nobody knows what it had done by then, so it must not be done twice.
             raise BadGateway("Claude Code's process ended in mid-turn.", retry=False)
-        if parser.broke_off and not tells_why(result, self._notice):
+        if parser.broke_off and not tells_why(result, self._reports.notice):
             raise BadGateway(BROKEN_OFF)
-        gave_up = self._process.profile.asks_again and not (self._retried or parser.started)
-        raise error_of(result, self._notice, gave_up=gave_up)
+        gave_up = self._process.profile.asks_again and not parser.started
+        raise self._reports.error(result, gave_up=gave_up)
 
 
 def _make_parser(turn: Turn, state: ProcessState | None) -> TurnParser:

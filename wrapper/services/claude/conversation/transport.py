@@ -21,6 +21,7 @@ from wrapper.services.claude.conversation.pipes import Pipes
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.protocol import rate_limit_event
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control
 from wrapper.services.claude.protocol.mcp_connection import (
@@ -223,19 +224,25 @@ class ProcessTransport(Transport):
             shown = Redacted(without_secrets(frame))
             log.debug("from %d", self._process.pid, extra={"frame": shown})
             if asks_server(frame):
-                if await self._brought.answer(frame):
-                    continue
-                if answer := self._setup.functions.answer(frame):
-                    await self._send(answer)
+                await self._answer_for_server(frame)
             elif is_prompt(frame):
                 if message := await self._prompt(frame):
                     yield message
             elif frame["type"] in PARSED:
                 yield frame
+            elif frame["type"] == rate_limit_event.TYPE:  # the SDK knows no such message
+                yield {**frame, "type": "system", "subtype": rate_limit_event.TYPE}
             elif frame["type"] == LIFECYCLE:
                 self._track_command(frame)
             else:
                 self._ignore(frame["type"][:40])
+
+    async def _answer_for_server(self, frame: Frame) -> None:
+        """Answer what Claude Code asks an MCP server that the gateway plays."""
+        if await self._brought.answer(frame):
+            return
+        if answer := self._setup.functions.answer(frame):
+            await self._send(answer)
 
     async def _prompt(self, frame: Frame) -> Frame | None:
         """Answer a permission request, or return it as a message for the turn's owner to decide.

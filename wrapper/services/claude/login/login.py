@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from wrapper import host
@@ -27,6 +29,7 @@ WITHOUT_KEYCHAIN = (
     "ANTHROPIC_API_KEY (a login that Claude Code keeps in a Keychain is not used)"
 )
 # Providers for which nothing but their variable is known here.
+SECRETS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
 OTHER_PROVIDERS = ("foundry", "mantle", "anthropic_aws", "anthropic_google_cloud", "gateway")
 
 
@@ -146,6 +149,17 @@ def credentials_file(environment: Mapping[str, str]) -> Path:
     """Return the file of Claude Code's own login, which need not exist."""
     home = environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude")
     return Path(home, ".credentials.json")
+
+
+def login_id(environment: Mapping[str, str]) -> str:
+    """Return a name for the login that gateways with the same login share.
+
+    It shows nothing of the login.
+    """
+    login = detect_login(environment)
+    secret = next((environment[name] for name in SECRETS if environment.get(name)), "")
+    known_by = secret or f"{socket.gethostname()}:{credentials_file(environment)}"
+    return f"{login.method}-{sha256(known_by.encode()).hexdigest()[:8]}"
 
 
 def login_stamp(environment: Mapping[str, str]) -> tuple[Login, float]:
