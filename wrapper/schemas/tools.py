@@ -108,7 +108,9 @@ class OfferedToolSchema(BaseSchema):
     name = required_text()
     description = required_text()
     input_schema = fields.Dict(keys=fields.String(), required=True)
-    origin = required_text(metadata=describe("claude_code, or mcp:NAME for an MCP server's."))
+    origin = required_text(
+        metadata=describe("claude_code, mcp:NAME for an MCP server's, subagent, skill or command.")
+    )
     access = fields.String(
         required=True,
         validate=OneOf(("allowed", "needs_approval", "conditional", "denied")),

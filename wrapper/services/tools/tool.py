@@ -13,7 +13,10 @@ MCP_ORIGIN = "mcp:"
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool as the model gets it. `origin` is claude_code, or mcp:NAME for an MCP server's."""
+    """A tool as the model gets it, or a subagent or skill under its name in permission rules.
+
+    `origin` is claude_code, mcp:NAME for an MCP server's, subagent, skill or command.
+    """
 
     name: str
     description: str = ""
