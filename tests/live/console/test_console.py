@@ -132,10 +132,10 @@ def test_usage(browser, sign_in, keyed):
     keyed.ask("bob", "Hi")
     sign_in("bob", f"{HOME}/usage")
     assert browser.wait(
-        lambda: browser.run("return document.querySelectorAll('canvas').length") == 2
+        lambda: browser.run("return document.querySelectorAll('canvas').length") == 3
     )
     browser.press("Theme: system")
-    assert browser.run("return document.querySelectorAll('canvas').length") == 2
+    assert browser.run("return document.querySelectorAll('canvas').length") == 3
 
 
 def test_keys(browser, sign_in, keyed, base):

@@ -75,6 +75,33 @@ def test_own(team):
         assert team["ann"].open(f"{path}?key=bob").status_code == 403
 
 
+def answers(page):
+    """Return how many answers the table of times counts by model."""
+    table = page.partition('id="times"')[2].partition("</table>")[0]
+    return [int(count) for count in re.findall(r'</th><td class="number">(\d+)</td>', table)]
+
+
+def test_times(team):
+    """Times of answers are those of the key that is shown, and drawn by day."""
+    assert answers(team["eve"].open(USAGE).text) == [3]
+    assert answers(team["eve"].open(f"{USAGE}?key=bob").text) == [2]
+    page = team["ann"].open(USAGE).text
+    assert answers(page) == [1]
+    (today,) = [day for day in days(page) if day["requests"]]
+    assert 0 <= today["first_p50"] <= today["first_p95"]
+    assert days(page)[0]["first_p50"] is None
+
+
+def test_no_times(tmp_path):
+    """Where no requests are kept, there are no times of answers."""
+    server = ScriptedServer(usage_db=str(tmp_path / "usage.db"), request_log_days=0)
+    assert server.ask().status_code == 200
+    page = ConsoleClient(server.app).open(USAGE).text
+    assert "By day" in page
+    assert "Times of answers" not in page
+    server.app.extensions["wrapper"].close()
+
+
 def test_budget(team):
     """A caller's budget is a bar."""
     page = team["ann"].open(USAGE).text

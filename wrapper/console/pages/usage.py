@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from wrapper.console.latencies import latencies, plotted
 from wrapper.console.page import show as show_template
 from wrapper.console.period import PERIODS, filled, period, periods
 from wrapper.json_text import Json
@@ -35,9 +36,12 @@ usage = Blueprint("usage", __name__, url_prefix="/usage")
 def show() -> Response:
     """Show what is spent in the days that the query names, or in the last ones."""
     report = _report()
+    times = latencies(report["start"], report["end"], request.args.get("key") or None)
+    by_day = times["by_day"]
     values = {
         "report": report,
-        "days": list(_by_day(report)),
+        "days": [{**row, **plotted(by_day.get(row["day"]))} for row in _by_day(report)],
+        "latencies": times,
         "models": _summed(report["data"], "model"),
         "keys": _summed(report["data"], "key"),
         "budgets": [(BUDGETS[name], budget) for name, budget in report["budgets"].items()],

@@ -7,6 +7,7 @@
   const PLOTS = {
     cost: { series: [["Dollars", "cost_usd", "--accent"]], write: (value) => `$${Number(value.toPrecision(3))}` },
     tokens: { series: [["All", "total_tokens", "--accent"], ["From cache", "cached_tokens", "--good"]], write: (value) => new Intl.NumberFormat("en", { notation: "compact" }).format(value) },
+    latency: { line: true, series: [["Half of the answers", "first_p50", "--accent"], ["95 of 100", "first_p95", "--warning"]], write: (value) => (value < 1000 ? `${Math.round(value)} ms` : `${Number((value / 1000).toPrecision(3))} s`) },
   };
   let drawn = [];
 
@@ -28,7 +29,7 @@
       ],
       series: [
         { label: "Day", value: (_, time) => (time === null ? "–" : new Date(time * 1000).toISOString().slice(0, 10)) },
-        ...plot.series.map(([label, , name]) => ({ label, paths: bars, fill: colour(name), width: 0, points: { show: false }, value: (_, value) => (value === null ? "–" : plot.write(value)) })),
+        ...plot.series.map(([label, , name]) => ({ label, ...(plot.line ? { stroke: colour(name), width: 2, spanGaps: true, points: { show: true, size: 7, fill: colour(name) } } : { paths: bars, fill: colour(name), width: 0, points: { show: false } }), value: (_, value) => (value === null ? "–" : plot.write(value)) })),
       ],
     };
   }
