@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.server import MODEL, ROOT
+from tests.support.snippets import RUN_BY_CLIENTS, write_snippets
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites"
@@ -135,6 +136,24 @@ def test_example(gateway, tmp_path, name, environment, shown):
     assert (done.stdout, done.returncode) == (shown, 0), done.stderr
 
 
+@pytest.mark.parametrize("name", ["hello_openai.mjs", "hello_langchain.py", "hello_anthropic.py"])
+def test_snippet(gateway, tmp_path, name):
+    """The console's snippet prints the answer. The suites of other clients run theirs."""
+    program = write_snippets(tmp_path / "snippets", gateway.url) / name
+    client_folder = find_environment(RUN_BY_CLIENTS[name])
+    node = name.endswith(".mjs")
+    if node:  # it looks for packages beside the file that imports them
+        program = Path(shutil.copy(program, client_folder))
+    done = subprocess.run(
+        ["node" if node else str(client_folder / "bin" / "python"), program],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("You said: Say hello.\n", 0), done.stderr
+
+
 def find_environment(environment: str) -> Path:
     """Return the directory of a client's environment."""
     folder = HERE / ".envs" / environment
@@ -154,6 +173,7 @@ def run(client: Client, url: str, folder: Path) -> tuple[subprocess.CompletedPro
         "OPENAI_API_KEY": "unused",
         "ANTHROPIC_API_KEY": "unused",
         "CLIENT_MODEL": MODEL,
+        "CLIENT_SNIPPETS": str(write_snippets(folder / "snippets", url)),
         "CLIENT_THINKS": THINKS,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise litellm downloads it
     }

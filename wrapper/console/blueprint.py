@@ -16,6 +16,7 @@ from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
 from wrapper.console.page import NAME, Page
 from wrapper.console.pages.chat import chat
+from wrapper.console.pages.connect import connect
 from wrapper.console.pages.inbox import count_waiting, inbox
 from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
@@ -38,6 +39,7 @@ PAGES = (
     Page("Responses", responses),
     Page("Requests", requests),
     Page("Usage", usage),
+    Page("Connect", connect),
     Page("Keys", keys, admins=True),
     Page("Settings", settings_page, admins=True),
 )

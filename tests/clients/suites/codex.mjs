@@ -1,10 +1,11 @@
-// Codex, which speaks nothing but the Responses API, with the configuration of the example.
+// Codex, which speaks nothing but the Responses API, with the configuration of the example, and as
+// the console says.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -19,17 +20,19 @@ const CONFIGURATION = EXAMPLE.match(/```toml\n([^]*?)```/)[1].replace(
 );
 const command = (line) => `[[tool exec_command ${JSON.stringify({ cmd: line })}]]`;
 
-async function codex(prompt) {
+async function codex(prompt, configuration = CONFIGURATION, command = PROGRAM) {
   const home = mkdtempSync(join(tmpdir(), "codex-home-"));
   const project = mkdtempSync(join(tmpdir(), "codex-project-"));
   writeFileSync(join(project, "a.txt"), "hello\n");
   const update = "check_for_update_on_startup = false\n";
-  writeFileSync(join(home, "config.toml"), update + CONFIGURATION);
+  writeFileSync(join(home, "config.toml"), update + configuration);
   const options = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"];
-  const started = run(PROGRAM, ["exec", ...options, "-C", project, prompt], {
+  // The command may be a line for a shell, in which the program is in the PATH.
+  const started = run("sh", ["-c", `${command} "$@"`, "sh", "exec", ...options, "-C", project, prompt], {
     // Nothing but the gateway can be reached.
     env: {
       ...process.env,
+      PATH: dirname(PROGRAM) + delimiter + process.env.PATH,
       CODEX_HOME: home,
       HTTPS_PROXY: "http://127.0.0.1:9",
       NO_PROXY: "127.0.0.1",
@@ -50,5 +53,11 @@ test("a task", async () => {
 
 test("an answer", async () => {
   const { stdout } = await codex("[[say Good day.]]");
+  assert.equal(stdout.trim(), "Good day.");
+});
+
+test("as the console says", async () => {
+  const read = (name) => readFileSync(join(process.env.CLIENT_SNIPPETS, name), "utf8");
+  const { stdout } = await codex("[[say Good day.]]", read("codex.toml"), read("codex.sh"));
   assert.equal(stdout.trim(), "Good day.");
 });

@@ -1,4 +1,4 @@
-"""Open WebUI's own server, with the gateway as its only connection."""
+"""Open WebUI's own server, with the gateway as its only connection, started as the console says."""
 
 import os
 import socket
@@ -35,15 +35,15 @@ class Site:
             port = sock.getsockname()[1]
         self._url = f"http://127.0.0.1:{port}"
         self._token = ""
-        program = str(Path(sys.executable).with_name("open-webui"))
+        snippet = Path(os.environ["CLIENT_SNIPPETS"], "open-webui.sh").read_text()
+        programs = Path(sys.executable).parent
         self._process = subprocess.Popen(
-            [program, "serve", "--host", "127.0.0.1", "--port", str(port)],
+            ["sh", "-c", f"exec env {snippet} --host 127.0.0.1 --port {port}"],
             env={
                 **os.environ,
                 **SETTINGS,
                 "DATA_DIR": str(folder),
-                "OPENAI_API_BASE_URLS": os.environ["OPENAI_BASE_URL"],
-                "OPENAI_API_KEYS": os.environ["OPENAI_API_KEY"],
+                "PATH": f"{programs}:{os.environ['PATH']}",
             },
             stdout=(folder / "log").open("wb"),
             stderr=subprocess.STDOUT,

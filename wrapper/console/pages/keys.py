@@ -13,6 +13,8 @@ from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile, KeysError
 from wrapper.console import key_form
 from wrapper.console.page import show as show_template
+from wrapper.console.pages.connect import models, steps
+from wrapper.console.snippets import CLIENTS
 from wrapper.errors import Conflict, InvalidRequest, KeyNotFound, Unavailable
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.keys import check_name
@@ -84,8 +86,15 @@ def _list(
     file: KeyFile | None = current_gateway().keys
     rows = [(holder, key_form.summary(holder)) for holder in file.principals()] if file else []
     values = {"rows": rows, "has_file": file is not None, "broken": file.error if file else None}
-    new = {"error": error, "name": name, "secret": secret, "made": made}
+    clients = _snippets(secret) if secret else []
+    new = {"error": error, "name": name, "secret": secret, "made": made, "clients": clients}
     return show_template("keys.html", {**values, **new}, status)
+
+
+def _snippets(secret: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the title and the steps of each client, with the key that is shown this once."""
+    model = models()[0]
+    return [(client.title, list(steps(client, secret, model))) for client in CLIENTS]
 
 
 def _named(name: str) -> Principal:

@@ -1,0 +1,67 @@
+"""Snippets as one copies them from the console, run as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.live.console.conftest import HOME
+from tests.support import cli
+from tests.support.browser import PHONE
+from tests.support.server import DEADLINE
+
+PAGE = f"{HOME}/connect"
+
+
+def run(command, folder, **variables):
+    """Return what a command prints."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_run_what_is_shown(browser, sign_in, keyed, tmp_path):
+    """One chooses a client, types a key, and runs what the page then shows."""
+    browser.look(PHONE)
+    sign_in("bob", PAGE)
+
+    def shown(client):
+        browser.press(client)
+        browser.fill("#key", keyed.keys["bob"])
+        assert browser.shows(keyed.keys["bob"])
+        return browser.run("return document.querySelector('.copyable code').textContent")
+
+    answer = json.loads(run(["sh", "-c", shown("curl")], tmp_path))
+    assert answer["choices"][0]["message"]["content"] == "You said: Say hello."
+    printed = run([sys.executable, "-c", shown("OpenAI for Python")], tmp_path)
+    assert printed == "You said: Say hello.\n"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "claude").symlink_to(cli.current())
+    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
+    path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+    command = f"{shown('Claude Code')} -p '[[say Good day.]]'"
+    assert run(["sh", "-c", command], tmp_path, PATH=path, **quiet) == "Good day.\n"
+
+
+def test_nothing_is_sent(browser, sign_in, keyed):
+    """What one types as the key stays in the page, and what is no key is not filled in."""
+    sign_in("bob", PAGE)
+    browser.fill("#key", "'; rm -rf /")
+    assert "rm -rf" not in browser.text("main")
+    browser.fill("#key", keyed.keys["bob"])
+    browser.press("Show")
+    assert browser.shows("YOUR_KEY")
+    assert keyed.keys["bob"] not in browser.url
+    kept = browser.run("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
+    assert keyed.keys["bob"] not in kept
