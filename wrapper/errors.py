@@ -286,6 +286,12 @@ class ShuttingDown(Unavailable):
     """Raised when the gateway is shutting down and has not begun the turn."""
 
 
+class TurnStopped(Unavailable):
+    """Raised when a person stops a turn that runs or waits."""
+
+    code = "turn_stopped"
+
+
 class TimedOut(ApiError):
     """Raised when a turn exceeds its time limit."""
 

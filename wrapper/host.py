@@ -116,11 +116,17 @@ def _process(pid: int) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def scarce() -> bool:
-    """Return whether less than SPARE_BYTES of memory is left; False if unknown."""
+def memory_left() -> int | None:
+    """Return the bytes of memory that are left, also by a container's limit; None if unknown."""
     machine = _or_none(lambda: int(psutil.virtual_memory().available))
     container = _or_none(_left_in_container)
-    return any(left is not None and left < SPARE_BYTES for left in (machine, container))
+    return min((left for left in (machine, container) if left is not None), default=None)
+
+
+def scarce() -> bool:
+    """Return whether less than SPARE_BYTES of memory is left; False if unknown."""
+    left = memory_left()
+    return left is not None and left < SPARE_BYTES
 
 
 def _or_none(read: Callable[[], int]) -> int | None:

@@ -41,6 +41,7 @@ TABLE = [
     (errors.Overloaded, 503, "overloaded_error", "overloaded"),
     (errors.Unavailable, 503, "server_error", "unavailable"),
     (errors.ShuttingDown, 503, "server_error", "unavailable"),
+    (errors.TurnStopped, 503, "server_error", "turn_stopped"),
     (errors.TimedOut, 504, "timeout_error", "timeout"),
 ]
 

@@ -23,6 +23,11 @@ def dollars(amount: float) -> str:
     return f"${amount:.4f}" if amount >= LEAST_SHOWN else f"<${LEAST_SHOWN}"
 
 
+def gigabytes(size: float) -> str:
+    """Return a number of bytes in GiB: 1.5 GiB."""
+    return f"{size / 1024**3:,.1f} GiB"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in its two largest units: 4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     whole = int(seconds)
@@ -51,6 +56,7 @@ FORMATS = {
     "count": count,
     "dollars": dollars,
     "duration": duration,
+    "gigabytes": gigabytes,
     "milliseconds": milliseconds,
     "moment": moment,
 }

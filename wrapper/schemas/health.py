@@ -66,6 +66,9 @@ class HealthSchema(BaseSchema):
     parked = fields.Integer(
         metadata=describe("Processes that wait for the next turn of a conversation.")
     )
+    recycled = fields.Integer(
+        metadata=describe("Those of them that wait for any conversation of their key.")
+    )
     trials = fields.Dict(
         values=fields.Nested(TrialSchema),
         metadata=describe("By profile, whether Claude Code does what the gateway relies on."),

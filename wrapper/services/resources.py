@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -48,6 +50,39 @@ def health() -> dict[str, Any]:
     if _few_descriptors():
         return {"status": "failing", "error": _short_of(DESCRIPTORS).message}
     return {"status": "ok"}
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """What the machine has and what is left of it; None where that is unknown, or not limited.
+
+    `load` is the mean number of processes that run or wait for a core, over a minute.
+    """
+
+    memory: int | None
+    memory_left: int | None
+    load: float | None
+    cores: int
+    descriptors: int | None
+    most_descriptors: int | None
+
+
+def machine_state() -> MachineState:
+    """Return the state of the machine, and of this process's open files."""
+    load = descriptors = None
+    with suppress(OSError):
+        load = os.getloadavg()[0]
+    with suppress(OSError):
+        descriptors = host.descriptors()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MachineState(
+        host.memory(),
+        host.memory_left(),
+        load,
+        host.cores(),
+        descriptors,
+        most if most >= 0 else None,
+    )
 
 
 def lack(error: BaseException) -> Unavailable | None:

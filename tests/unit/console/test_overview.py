@@ -1,12 +1,16 @@
 """The overview: the gateway's state in plain words, and nobody else's turns."""
 
+import re
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from tests.support.console_client import HOME, ConsoleClient
-from tests.support.scripted_server import DONE, ScriptedServer
+from tests.support.scripted_server import DONE, ScriptedServer, error_of
+from tests.support.server import eventually
 from wrapper.auth import key_editor
 from wrapper.console import live
 from wrapper.console.advice import problems_of, status_of
@@ -80,32 +84,93 @@ def busy(tmp_path):
     file = tmp_path / "keys.toml"
     keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
     file.write_text(f"{file.read_text()}admin = true\n")
-    runs, may_end = threading.Event(), threading.Event()
+    may_end = threading.Event()
 
     def script(turn):
         yield Started("scripted-model")
-        runs.set()
-        may_end.wait(60)
+        while not may_end.is_set():
+            yield 0.01
         yield from (TextDelta("Hi"), DONE)
 
     server = ScriptedServer(script=script, api_keys_file=str(file))
-    turn = threading.Thread(target=server.ask, args=({"x-api-key": keys["bob"]},))
+    answer: Future[TestResponse] = Future()
+    turn = threading.Thread(
+        target=lambda: answer.set_result(server.ask({"x-api-key": keys["bob"]}))
+    )
     turn.start()
-    assert runs.wait(60)
+    admission = server.app.extensions["wrapper"].admission
+    assert eventually(lambda: [each.activity for each in admission.requests()] == ["answers"])
     consoles = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
     for name, console in consoles.items():
         console.sign_in(keys[name])
+    consoles["answer"] = answer
     yield consoles
     may_end.set()
     turn.join()
 
 
 def test_whose_turns(busy):
-    """An admin sees everybody's turns, and other callers see their own."""
-    assert "<td>bob</td>" in busy["eve"].open().text
+    """An admin sees everybody's turns and the machine, and other callers see their own."""
+    page = busy["eve"].open().text
+    assert all(text in page for text in (">bob</th>", "answers", "Memory left", "Stop the turn of"))
     page = busy["ann"].open().text
     assert "bob" not in page
+    assert "Memory left" not in page
     assert "No turn is running" in page
+
+
+def number_in(page):
+    """Return the number of the turn that the page can stop."""
+    return re.search(r'name="number" value="(\d+)"', page)[1]
+
+
+def test_stop(busy):
+    """Only its caller and admins stop a turn; its client gets an error of the API."""
+    number = number_in(busy["eve"].open().text)
+    assert busy["ann"].post(f"{HOME}/stop", number=number).status_code == 409
+    assert busy["eve"].send("POST", f"{HOME}/stop", data={"number": number}).status_code == 403
+    assert "is being stopped" not in busy["eve"].open().text
+    assert "is being stopped" in busy["eve"].change("POST", f"{HOME}/stop", number=number).text
+    answer = busy["answer"].result(60)
+    error = error_of(answer, 503)
+    assert (error["code"], error["message"]) == (
+        "turn_stopped",
+        "eve has stopped this turn in the console.",
+    )
+    assert answer.headers["x-should-retry"] == "false"
+    assert busy["eve"].post(f"{HOME}/stop", number=number).status_code == 409
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1"])
+def test_stop_nothing(number):
+    """What is no turn cannot be stopped."""
+    answer = ConsoleClient(ScriptedServer().app).post(f"{HOME}/stop", number=number)
+    assert answer.status_code == 409
+
+
+def test_several_workers(busy):
+    """One of several workers says so, and stops nothing: another one may have the same number."""
+    number = number_in(busy["eve"].open().text)
+    busy["eve"].client.application.extensions["wrapper"].lifecycle.workers = 4
+    page = busy["eve"].open().text
+    assert "one of 4 workers" in page
+    assert "Stop the turn" not in page
+    assert busy["eve"].post(f"{HOME}/stop", number=number).status_code == 409
+
+
+def test_rates(tmp_path):
+    """Callers see what is left of their rates."""
+    file = tmp_path / "keys.toml"
+    secret = key_editor.add(file, "ann")
+    file.write_text(f"{file.read_text()}requests_per_minute = 70\ntokens_per_minute = 5000\n")
+    server = ScriptedServer(api_keys_file=str(file))
+    assert server.ask({"x-api-key": secret}).status_code == 200
+    console = ConsoleClient(server.app)
+    console.sign_in(secret)
+    page = console.open().text
+    assert "Requests left this minute" in page
+    assert "69 <small>of 70" in page
+    assert "4,995 <small>of 5,000" in page
 
 
 # The live part

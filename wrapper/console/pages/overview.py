@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from flask import Blueprint, Response, render_template, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console import live
 from wrapper.console.advice import problems_of, status_of
+from wrapper.console.approval_card import visible
 from wrapper.console.page import show as show_template
+from wrapper.errors import Conflict
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import CHAT_ENDPOINT
+from wrapper.services import resources
+from wrapper.services.limits.admission import Admitted
 
 # What /health reports of a part, in words.
 PART_NAMES = {
@@ -21,6 +27,7 @@ PART_NAMES = {
     "sessions": "Sessions",
     "responses": "Responses",
 }
+RATE_NAMES = {"requests": "Requests", "tokens": "Tokens"}
 
 overview = Blueprint("overview", __name__)
 
@@ -37,6 +44,19 @@ def follow() -> Response:
     return live.stream(lambda: render_template("console/_overview.html", **_state()))
 
 
+@overview.post("/stop")
+def stop() -> BaseResponse:
+    """Stop a turn that runs or waits: the caller's own, or as an admin anybody's."""
+    if _workers() > 1:
+        raise Conflict("Turns can only be stopped where the gateway has one worker.")
+    number = request.form.get("number", 0, int)
+    if not current_gateway().admission.stop(number, principal()):
+        raise Conflict("This turn has ended already.")
+    if "HX-Request" in request.headers:
+        return show_template("_overview.html", _state())
+    return redirect(url_for(".show"), 303)
+
+
 def _state() -> dict[str, Any]:
     gateway = current_gateway()
     health = gateway.health()
@@ -44,16 +64,39 @@ def _state() -> dict[str, Any]:
         "status": status_of(health, draining=gateway.lifecycle.drains()),
         "problems": problems_of(health),
         "turns": health["turns"],
-        "requests": _requests(gateway),
+        "most_waiting": gateway.settings.max_queue,
+        "requests": [_row(each) for each in gateway.admission.requests() if _may_see(each)],
+        "workers": _workers(),
         "pools": health.get("pools", {}),
         "warm_up": health.get("warm_up", {}),
-        "parked": health.get("parked", 0),
+        "recycled": (recycled := health.get("recycled", 0)),
+        "parked": health.get("parked", 0) - recycled,
         "parts": [(PART_NAMES[name], health[name]) for name in PART_NAMES if name in health],
+        "rates": [(RATE_NAMES[rate.what], rate) for rate in gateway.rates.notes(principal()).rates],
+        "machine": resources.machine_state() if principal().admin else None,
         "chat_url": url_for(CHAT_ENDPOINT, _external=True),
     }
 
 
-def _requests(gateway: Any) -> list[Any]:
-    """Return the running and waiting requests that the caller may see."""
-    requests = gateway.admission.requests()
-    return [one for one in requests if principal().admin or one.owner == principal().name]
+def _may_see(each: Admitted) -> bool:
+    return principal().admin or each.owner == principal().name
+
+
+def _row(each: Admitted) -> dict[str, Any]:
+    """Return what the page shows of a request; no more than its caller's own words for its id."""
+    activity = "is being stopped" if each.stopped else each.activity or "begins"
+    return {
+        "number": each.number,
+        "owner": each.owner,
+        "request_id": each.request_id,
+        "runs": each.runs,
+        "stopped": each.stopped,
+        "activity": visible(activity) if each.runs else "waits for a place",
+        "began": round(time.time() - each.seconds),
+        "seconds": each.seconds,
+        "turns": each.turns,
+    }
+
+
+def _workers() -> int:
+    return int(current_gateway().lifecycle.workers)

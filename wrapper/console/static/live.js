@@ -10,6 +10,7 @@
     source.onmessage = (event) => {
       if (holdsFocus()) return;
       part.innerHTML = event.data;
+      htmx.process(part);
       part.dispatchEvent(new Event("console:live", { bubbles: true }));
     };
     source.onerror = () => {

@@ -12,7 +12,8 @@ CHECK_SECONDS = 0.25
 class Watchdog:
     """Watches one request, which has just been checked.
 
-    It calls *gone* and *draining* at most every CHECK_SECONDS. While it is paused, its time limit
+    It calls *gone* and *draining* at most every CHECK_SECONDS; *gone* may raise another reason to
+    end the turn. While it is paused, its time limit
     does not run.
     """
 

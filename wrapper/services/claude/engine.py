@@ -104,11 +104,13 @@ class ClaudeEngine:
         if status == "ok" and login["status"] != "ok":
             status = "degraded"
         parked = running.leases.parked_count() if running else 0
+        recycled = running.leases.recycled_count() if running else 0
         ignored = dict(running.runner.ignored) if running else {}
         report = {"status": status, "login": login, "pools": pools, "parked": parked}
         trials = running.leases.supervisor.trials if running else None
         return {
             **report,
+            "recycled": recycled,
             "trials": trials.health() if trials else {},
             "warm_up": trials.warm_ups() if trials else {},
             "ignored_frames": ignored,

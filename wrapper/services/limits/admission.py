@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from wrapper.errors import ApiError, InvalidRequest, RateLimited
+from wrapper.errors import ApiError, InvalidRequest, RateLimited, TurnStopped
 from wrapper.services.principal import LOCAL, Principal
 
 # The number of finished turns that tell how long a turn takes.
@@ -31,14 +31,18 @@ LONGEST_RETRY = 60
 class Admitted:
     """A request that runs `turns`, or waits to, for so many `seconds` by now.
 
-    Its `number` is that of no other request of this worker.
+    Its `number` is that of no other request of this worker. `activity` says what it does while it
+    runs, and `stopped` that it is about to end.
     """
 
     number: int
+    request_id: str
     owner: str
     turns: int
     runs: bool
     seconds: float
+    activity: str
+    stopped: bool
 
 
 @dataclass(eq=False)
@@ -46,10 +50,13 @@ class _Request:
     turns: int
     principal: Principal
     entered: float
+    request_id: str = ""
     number: int = field(default_factory=itertools.count(1).__next__)
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
     refusal: ApiError | None = None
+    stopped: TurnStopped | None = None
+    activity: Callable[[], str] = lambda: ""
     admitted: Callable[[], None] = lambda: None  # called when it is, under the admission's lock
 
 
@@ -98,6 +105,27 @@ class Admission:
             _admitted(request, now, runs=False) for request in waiting
         ]
 
+    def stop(self, number: int, by: Principal) -> bool:
+        """Stop the request of this number for *by*, and say whether there is one.
+
+        Callers may stop their own, and admins all. One that runs ends once its turn's watchdog
+        asks the permit.
+        """
+        with self._left:
+            request = self._numbered(number)
+            if request is None or not (by.admin or request.principal.name == by.name):
+                return False
+            error = TurnStopped(f"{by.name} has stopped this turn in the console.", retry=False)
+            if request in self._running:
+                request.stopped = error
+            else:
+                self._refuse(request, error)
+        return True
+
+    def _numbered(self, number: int) -> _Request | None:
+        known = (*self._running, *self._waiting())
+        return next((request for request in known if request.number == number), None)
+
     def busy(self) -> bool:
         """Say whether any request has places or waits for them."""
         with self._left:
@@ -116,6 +144,7 @@ class Admission:
         turns: int,
         principal: Principal = LOCAL,
         check: Callable[[], None] = lambda: None,
+        request_id: str = "",
     ) -> Permit:
         """Take *turns* places, and return the permit that releases them when it is called.
 
@@ -125,7 +154,7 @@ class Admission:
         """
         if turns > self._places:
             raise _too_many(turns, self._places)
-        request = _Request(turns, principal, self._clock())
+        request = _Request(turns, principal, self._clock(), request_id)
         try:
             with self._left:
                 self._enter(request)
@@ -180,7 +209,8 @@ class Admission:
         self._serve()
         if len(self._waiting()) > self._queue_limit:
             why = f", and {self._queue_limit} requests wait already (MAX_QUEUE)"
-            self._refuse(self._surplus(caller), why if self._queue_limit else "")
+            surplus = self._surplus(caller)
+            self._refuse(surplus, self._refusal(surplus, why if self._queue_limit else ""))
 
     def _surplus(self, caller: str) -> _Request:
         """Return the request to refuse: the last one of the caller with the longest queue.
@@ -193,10 +223,11 @@ class Admission:
     def _expire(self, request: _Request) -> None:
         with self._left:
             if not request.decided.is_set():
-                self._refuse(request, f", also after {self._timeout:g} s (QUEUE_TIMEOUT)")
+                why = f", also after {self._timeout:g} s (QUEUE_TIMEOUT)"
+                self._refuse(request, self._refusal(request, why))
 
-    def _refuse(self, request: _Request, why: str) -> None:
-        request.refusal = self._refusal(request, why)
+    def _refuse(self, request: _Request, refusal: ApiError) -> None:
+        request.refusal = refusal
         self._drop(request)
         request.decided.set()
 
@@ -283,7 +314,16 @@ class Admission:
 
 def _admitted(request: _Request, now: float, *, runs: bool) -> Admitted:
     began = request.since if runs else request.entered
-    return Admitted(request.number, request.principal.name, request.turns, runs, now - began)
+    return Admitted(
+        request.number,
+        request.request_id,
+        request.principal.name,
+        request.turns,
+        runs,
+        now - began,
+        request.activity(),
+        request.stopped is not None,
+    )
 
 
 class Permit:
@@ -295,6 +335,15 @@ class Permit:
 
     def __call__(self) -> None:
         self._admission._leave(self._request)
+
+    def describe(self, activity: Callable[[], str]) -> None:
+        """Let *activity* say what the request does; it is called in any thread."""
+        self._request.activity = activity
+
+    def check(self) -> None:
+        """Raise TurnStopped if somebody has stopped the request."""
+        if self._request.stopped:
+            raise self._request.stopped
 
     def give_back(self) -> None:
         """Release one of the places for now. The request still counts as one that runs."""

@@ -14,6 +14,7 @@ from wrapper.notes import Notes
 from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.events import Ended, Ending, Event, Noted
 from wrapper.services.telemetry.timing import timed
+from wrapper.services.turns.activity import Activity
 from wrapper.services.turns.answers import Answers
 from wrapper.services.turns.request_log import RequestLog
 from wrapper.services.turns.usage_recorder import UsageRecorder
@@ -35,8 +36,9 @@ class Run:
     """The events of one request. It must be closed; closing it more than once is harmless.
 
     *answers* gather the events. An answer is remembered when its turn ends, before the client gets
-    that event. *release* gives back what the request holds. As a context manager the run closes
-    itself, and adds the time that the request took to an ApiError.
+    that event. *release* gives back what the request holds. `activity` says what the request does
+    now. As a context manager the run closes itself, and adds the time that the request took to an
+    ApiError.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Run:
         self._answers = answers
         self._notes = notes
         self._release = release
+        self.activity = Activity()
         self._items = self._watched()
         self._first: list[Item] = []
 
@@ -108,6 +111,7 @@ class Run:
             for item in self._events:
                 self._watchdog.check()
                 if item is not None:
+                    self.activity.note(item[1])
                     yield from self._notes_before(*item)
                     self._log.add(*item)
                     self._gather(*item)

@@ -136,9 +136,11 @@ class TurnService:
             with timing.queueing(), trace.queueing():
                 check = partial(self._check, caller)
                 admission = self._limits.admission
-                permit = admission.admit(request.answers, caller.principal, check)
+                permit = admission.admit(
+                    request.answers, caller.principal, check, caller.request_id
+                )
                 held.callback(permit)
-            watchdog = self._watchdog(caller)
+            watchdog = self._watchdog(caller, permit)
             session_turn = self._session_turn(request, caller, watchdog, held)
             draft = early
             if draft is None or session_turn.key:
@@ -188,7 +190,7 @@ class TurnService:
         signals = self._observers.signals(turn, caller.request_id)
         log = self._log(opening, turn, signals)
         recorder = self._recorder(caller)
-        return Run(
+        run = Run(
             self._play(turns, opening, recorder),
             opening.watchdog,
             log,
@@ -197,6 +199,8 @@ class TurnService:
             notes=notes,
             release=opening.held.pop_all().close,
         )
+        opening.permit.describe(run.activity.text)
+        return run
 
     def _draft(self, request: TurnRequest, caller: Caller, config: ToolConfig = NO_CONFIG) -> Draft:
         draft = make_draft(
@@ -297,9 +301,13 @@ class TurnService:
         paths = adapted_paths(listed, before, changed=adapted, strict=strict)
         return replace(notes, adapted_messages=paths) if paths else notes
 
-    def _watchdog(self, caller: Caller) -> Watchdog:
+    def _watchdog(self, caller: Caller, permit: Permit) -> Watchdog:
+        def gone() -> bool:
+            permit.check()
+            return caller.gone()
+
         return Watchdog(
-            gone=caller.gone,
+            gone=gone,
             draining=self._draining,
             limit=self._settings.max_timeout / 1000,
             grace=self._settings.graceful_timeout,

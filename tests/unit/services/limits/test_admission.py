@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.support.admission_callers import TICK, World
-from wrapper.errors import ClientGone, InvalidRequest, RateLimited, Unavailable
+from wrapper.errors import ClientGone, InvalidRequest, RateLimited, TurnStopped, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.limits.admission import LONGEST_RETRY, Admission
 from wrapper.services.principal import Principal
@@ -454,3 +454,52 @@ Admitting.TestCase.settings = hypothesis_settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
 TestAdmitting = Admitting.TestCase
+
+
+# Stopping
+
+
+def test_stop_what_runs():
+    """The permit of a stopped request raises why, and what it does is no longer told."""
+    admission = Admission(1)
+    permit = admission.admit(1, ALICE, request_id="req_1")
+    permit.describe(lambda: "runs Bash")
+    (request,) = admission.requests()
+    assert (request.request_id, request.activity, request.stopped) == ("req_1", "runs Bash", False)
+    permit.check()
+    assert admission.stop(request.number, ALICE)
+    assert admission.requests()[0].stopped
+    with pytest.raises(TurnStopped, match="alice has stopped") as caught:
+        permit.check()
+    assert error_headers(caught.value) == {"x-should-retry": "false"}
+    permit()
+    assert not admission.stop(request.number, ALICE)
+
+
+def test_who_may_stop():
+    """Callers stop their own requests, and admins all."""
+    admission = Admission(2)
+    permits = [admission.admit(1, ALICE), admission.admit(1, ALICE)]
+    first, second = (request.number for request in admission.requests())
+    assert not admission.stop(first, BOB)
+    permits[0].check()
+    assert admission.stop(first, Principal("root", admin=True))
+    with pytest.raises(TurnStopped):
+        permits[0].check()
+    permits[1].check()
+    assert second != first
+
+
+def test_stop_what_waits():
+    """A stopped request that waits leaves the queue, and its client learns why."""
+    admission = Admission(1, queue=1, timeout=60, tick=0.01)
+    permit = admission.admit(1, ALICE)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(admission.admit, 1, BOB)
+        while len(admission.requests()) < 2:
+            time.sleep(0.001)
+        assert admission.stop(admission.requests()[1].number, BOB)
+        with pytest.raises(TurnStopped):
+            waiting.result(60)
+    permit()
+    assert not admission.busy()

@@ -180,6 +180,9 @@ class LeaseManager:
     def parked_count(self) -> int:
         return self._parking.count()
 
+    def recycled_count(self) -> int:
+        return self._parking.count_recycled()
+
     def forget(self, session: SessionKey) -> None:
         """Stop a session's process and remove its directory, in the background."""
         self._parking.forget(session)

@@ -185,6 +185,12 @@ class Parking:
     def count(self) -> int:
         return len(self._parked)
 
+    def count_recycled(self) -> int:
+        """Return how many know no conversation, and so wait for any of their key."""
+        with self._lock:
+            parked = list(self._parked.values())
+        return sum(each.session is None and not each.state.known for each in parked)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
