@@ -100,7 +100,7 @@ def busy(tmp_path):
     turn.start()
     admission = server.app.extensions["wrapper"].admission
     assert eventually(lambda: [each.activity for each in admission.requests()] == ["answers"])
-    consoles = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
+    consoles: dict[str, Any] = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
     for name, console in consoles.items():
         console.sign_in(keys[name])
     consoles["answer"] = answer
@@ -121,7 +121,8 @@ def test_whose_turns(busy):
 
 def number_in(page):
     """Return the number of the turn that the page can stop."""
-    return re.search(r'name="number" value="(\d+)"', page)[1]
+    (number,) = re.findall(r'name="number" value="(\d+)"', page)
+    return number
 
 
 def test_stop(busy):
