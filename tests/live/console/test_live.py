@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_activity(browser, sign_in, keyed, background):
 def test_stop_a_stream(browser, sign_in, keyed, api):
     """A caller stops their own stream, which then ends with an error of its API, at once."""
     sign_in("bob")
-    bodies = {
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": SLOW}]}),
         "responses": ("/v1/responses", {"input": SLOW}),
         "messages": (
