@@ -92,8 +92,7 @@ def _steps(process: Process) -> Iterator[float]:
     converse(process, turn, opening(process, turn))
     yield spent()
     for _ in range(LATER_TURNS):
-        if process.profile.budgeted:
-            clear(process, ProcessState())
+        clear(process, ProcessState())
         converse(process, turn, frames.settings(turn))
         yield spent()
 
