@@ -98,6 +98,16 @@ def test_opened_again():
     assert variables["CLAUDE_CODE_DISABLE_CRON"] == "1"
 
 
+def test_compiler():
+    """Agents run without a compiler of Claude Code's runtime, unless an operator wants it."""
+    name = "BUN_JSC_useDFGJIT"
+    profiles = build_profiles(Settings(), {})
+    assert profiles["agent"].variables[name] == "0"
+    assert name not in profiles["plain"].variables
+    wanted = build_profiles(Settings(claude_env_pass=(name,)), {name: "1"})
+    assert wanted["agent"].variables[name] == "1"
+
+
 def test_sandbox_on_the_command_line():
     """Agents are spawned with the sandbox, whose settings hold only the names of secrets."""
     secrets = {**KEY, "AWS_SECRET_ACCESS_KEY": "aws-secret", "LANG": "C"}
