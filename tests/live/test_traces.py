@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,6 +19,7 @@ SETTINGS = {
     "MCP_CALLER_HOSTS": "*",
     "MCP_PRIVATE_HOSTS": "localhost",
     "OTEL_BSP_SCHEDULE_DELAY": "50",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "600",  # longer than any request is waited for
     "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={SECRET}",
     "OTEL_SERVICE_NAME": "my-gateway",
 }
@@ -111,10 +111,7 @@ def test_a_gateway_and_its_collector(serve, upstream, collector, mine):
     collector.asked.clear()
     assert server.ask("[[say one]]", headers=parent(4))[0] == 200
     assert collector.asked.wait(60)
-    began = time.monotonic()
     assert server.ask("[[say two]]", headers=parent(5))[0] == 200
-    # The exporter itself gives up after 10 s.
-    assert time.monotonic() - began < 9
     assert server.stop() == 0
     assert "the last traces are lost" in server.log()
 
