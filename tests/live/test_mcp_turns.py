@@ -294,6 +294,28 @@ def test_sessions_keep_their_servers(keyed, new_session, upstream):
     assert session.ask(call.format("four"), claude={"mcp_servers": []}).text != "one two four"
 
 
+def test_narrowed_by_a_config(keyed):
+    """A session's config leaves its turns only the servers that it names, from the next turn on."""
+    session = {"session_id": "narrowed"}
+    options = {"profile": "agent", "mcp_servers": ["docs", "events"]}
+    assert keyed.ask("alice", "hello", claude=options, **session)[0] == 200
+    path = "/v1/tools/config?session_id=narrowed"
+    assert keyed.call("bob", "PUT", path, {"mcp_servers": ["docs"]})[0] == 404
+    assert keyed.call("alice", "PUT", path, {"mcp_servers": ["docs"]})[0] == 200
+    status, body = keyed.ask("alice", "hello", claude=options, **session)
+    assert (status, body["error"]["param"]) == (400, "claude.mcp_servers.1")
+    status, body = keyed.ask("alice", ADD, claude={"mcp_servers": ["docs"]}, **session)
+    assert (status, body["choices"][0]["message"]["content"]) == (200, FIVE)
+
+
+def test_on_a_warm_process(keyed):
+    """A process that was warm before the request named a server serves it."""
+    keyed.server.at_rest()
+    claude = {"profile": "agent", "mcp_servers": ["docs"]}
+    status, headers, _ = keyed.post("bob", ADD, claude=claude)
+    assert (status, "desc=warm" in headers["server-timing"]) == (200, True)
+
+
 def test_listing(keyed):
     """Each caller sees the servers that they may use, their state and their tools."""
 
