@@ -41,7 +41,7 @@ def test_overview_follows(browser, sign_in, keyed):
     browser.run("window.untouched = true")
     endless = request("[[deltas 900]] [[pause 0.2]]", stream=True, headers=keyed.header("bob"))
     with Client(keyed.server).send(endless):
-        assert browser.shows("bob", "running")
+        assert browser.shows("bob", "writes")
     assert eventually(lambda: "No turn is running" in browser.text())
     assert browser.run("return window.untouched")
 
