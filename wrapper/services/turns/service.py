@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.notes import Notes
 from wrapper.services import resources
-from wrapper.services.approvals.approval import Asker
 from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.attachments.images import check_images
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
+from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.catalog import Catalog
-from wrapper.services.engine import Engine, Runner
-from wrapper.services.events import Event
+from wrapper.services.engine import Engine
 from wrapper.services.limits.admission import Permit
 from wrapper.services.limits.limits import Limits
 from wrapper.services.messages.exact_history import adapted_paths
@@ -29,40 +27,17 @@ from wrapper.services.sessions.session_turn import Replay, SessionTurn, Stateles
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing, timed
-from wrapper.services.telemetry.traces import NULL_TRACE, TurnTrace
+from wrapper.services.telemetry.traces import TurnTrace
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
 from wrapper.services.turns.answers import Answers, Remember
-from wrapper.services.turns.approver import TurnApprover
-from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.draft import Draft, make_draft
+from wrapper.services.turns.opening import Opening
+from wrapper.services.turns.player import Player
 from wrapper.services.turns.request_log import RequestLog, conversation_of, outcome_of_error
-from wrapper.services.turns.requirements import makes_demands
-from wrapper.services.turns.run import Events, Run
-from wrapper.services.turns.turn_loop import TurnLoop
+from wrapper.services.turns.run import Run
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.settings import Settings
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """An admitted request, with all that its run needs.
-
-    `held` releases what the request holds, also the places of its `permit`.
-
-    `request` is as the client sent it, with the options of its session.
-    """
-
-    request: TurnRequest
-    caller: Caller
-    draft: Draft
-    session_turn: SessionTurn | StatelessTurn
-    remember: Remember | None
-    watchdog: Watchdog
-    timing: Timing
-    trace: TurnTrace
-    permit: Permit
-    held: ExitStack
 
 
 class TurnService:
@@ -87,10 +62,10 @@ class TurnService:
         self._catalog = catalog
         self._settings = settings
         self._limits = limits
-        self._approvals = approvals
         self._sessions = sessions
         self._observers = observers
         self._draining = draining
+        self._player = Player(engine, approvals, draining, retries=settings.retry_bad_answers)
 
     def admit(self, caller: Caller) -> Caller:
         """Count a request against its key's rate and check the key's budget.
@@ -148,7 +123,7 @@ class TurnService:
                 most = self._limits.policy.most(caller.principal, config)
                 request = session_turn.options.within(most).fill(request)
                 draft = self._draft(request, caller, config)
-            opening = _Opening(
+            opening = Opening(
                 request,
                 caller,
                 draft,
@@ -162,7 +137,7 @@ class TurnService:
             )
             return self._replay(opening) if session_turn.repeats else self._start(opening)
 
-    def _replay(self, opening: _Opening) -> Run:
+    def _replay(self, opening: Opening) -> Run:
         """Return the run that repeats the answer that the session has given before."""
         session_turn, draft = opening.session_turn, opening.draft
         notes = draft.notes | self._inspect(opening, ()) | Notes(replayed=True)
@@ -176,7 +151,7 @@ class TurnService:
             release=opening.held.pop_all().close,
         )
 
-    def _start(self, opening: _Opening) -> Run:
+    def _start(self, opening: Opening) -> Run:
         """Return the run of new turns."""
         request, caller, session_turn = opening.request, opening.caller, opening.session_turn
         draft, key = opening.draft, session_turn.key
@@ -191,7 +166,7 @@ class TurnService:
         log = self._log(opening, turn, signals)
         recorder = self._recorder(caller)
         run = Run(
-            self._play(turns, opening, recorder),
+            self._player.play(turns, opening, recorder),
             opening.watchdog,
             log,
             recorder,
@@ -222,41 +197,8 @@ class TurnService:
         if caller.gone():
             raise ClientGone("The client closed the connection.")
 
-    def _play(self, turns: Sequence[Turn], opening: _Opening, recorder: UsageRecorder) -> Events:
-        """Return the events of the request's turns: `n` for each of *turns*."""
-        runner: Runner = self._engine
-        request = opening.request
-        if makes_demands(turns[0]):
-            retries = self._settings.retry_bad_answers
-            runner = Correction(runner, request.choice_param, request.stream, retries)
-        if recorder.has_budget:
-            turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
-        each = [_traced(turn, opening.trace) for turn in turns for _ in range(request.n)]
-        opening.trace.begin(each, stream=request.stream)
-        note = _notes(recorder, opening.trace)
-        if turns[0].permissions.approvable == "nothing":
-            return TurnLoop(runner, each, CHECK_SECONDS, note=note)
-        approvers = [self._approver(opening) for _ in each]
-        pairs = zip(each, approvers, strict=True)
-        each = [replace(turn, approver=approver) for turn, approver in pairs]
-        loop = TurnLoop(runner, each, CHECK_SECONDS, note=note)
-        for index, approver in enumerate(approvers):
-            approver.emit = partial(loop.put, index)
-        return loop
-
-    def _approver(self, opening: _Opening) -> TurnApprover:
-        caller, key = opening.caller, opening.session_turn.key
-        return TurnApprover(
-            self._approvals,
-            Asker(caller.principal.name, caller.request_id, key.id if key else None),
-            opening.permit,
-            opening.watchdog,
-            self._draining,
-            opening.session_turn.approved,
-        )
-
     def _log(
-        self, opening: _Opening, turn: Turn | None = None, signals: Signals | None = None
+        self, opening: Opening, turn: Turn | None = None, signals: Signals | None = None
     ) -> RequestLog:
         """Return the request's log, which gets the texts of *turn* only if settings allow that."""
         logged = turn if self._settings.log_prompts else None
@@ -289,7 +231,7 @@ class TurnService:
         held.callback(session_turn.close)
         return session_turn
 
-    def _inspect(self, opening: _Opening, adapted: Iterable[str]) -> Notes:
+    def _inspect(self, opening: Opening, adapted: Iterable[str]) -> Notes:
         """Return notes on what the model gets in another form: images, and *adapted* messages."""
         draft, listed = opening.draft, opening.request.listed
         model = self._catalog.resolve(draft.model)
@@ -315,27 +257,7 @@ class TurnService:
         )
 
 
-def _traced(turn: Turn, trace: TurnTrace) -> Turn:
-    """Return *turn*, whose callers' MCP servers continue the *trace*."""
-    if not (turn.mcp_servers and trace.headers):
-        return turn
-    servers = tuple(server.with_headers(trace.headers) for server in turn.mcp_servers)
-    return replace(turn, mcp_servers=servers)
-
-
-def _notes(recorder: UsageRecorder, trace: TurnTrace) -> Callable[[int, Event], None]:
-    """Return what notes each event of the turns, for the usage and for the *trace*."""
-    if trace is NULL_TRACE:
-        return recorder.add
-
-    def note(index: int, event: Event) -> None:
-        trace.add(index, event)
-        recorder.add(index, event)
-
-    return note
-
-
-def _remember(opening: _Opening, turn: Turn) -> Remember | None:
+def _remember(opening: Opening, turn: Turn) -> Remember | None:
     """Return what keeps the answer to *turn*: the client's own store, or the session."""
     request, session_turn = opening.request, opening.session_turn
     if opening.remember or isinstance(session_turn, StatelessTurn):
