@@ -87,6 +87,22 @@ def _check_deleted(trial: _Trial) -> None:
     assert trial.store.delete(trial.owner, ids[1]) is False, "it must be deleted once"
 
 
+def _check_listed(trial: _Trial) -> None:
+    other = f"{trial.owner} other"
+    ids = [trial.keep(str(number).encode()) for number in range(3)]
+    trial.keep(owner=other)
+    assert list(trial.store.ids(trial.owner)) == ids[::-1], "an owner's ids come, the last first"
+    trial.read(ids[1])
+    trial.store.touch(trial.owner, [ids[0], f"resp_{'0' * 32}"])
+    by_use = [ids[0], ids[1], ids[2]]
+    assert list(trial.store.ids(trial.owner)) == by_use, "reading and touching are uses"
+    assert list(trial.store.peek(trial.owner, ids)) == [b"0", b"1", b"2"]
+    assert list(trial.store.ids(trial.owner)) == by_use, "peeking is no use"
+    trial.store.delete(trial.owner, ids[1])
+    assert list(trial.store.ids(trial.owner)) == [ids[0], ids[2]], "what is deleted is not listed"
+    assert list(trial.store.peek(trial.owner, [ids[1]])) == [None], "what is deleted has no value"
+
+
 def _check_owners(trial: _Trial) -> None:
     owners = [f"{trial.owner}{owner}" for owner in OWNERS]
     id_ = f"resp_{uuid.uuid4().hex}"
@@ -138,6 +154,7 @@ CHECKS = (
     _check_nothing,
     _check_kept,
     _check_deleted,
+    _check_listed,
     _check_owners,
     _check_large,
     _check_threads,

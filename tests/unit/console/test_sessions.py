@@ -6,6 +6,7 @@ from tests.support.console_client import HOME, ConsoleClient
 from tests.support.pictures import part, picture
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
+from wrapper.console.pages import responses
 from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, Usage
 from wrapper.testing.engine import answer
 
@@ -182,31 +183,55 @@ def test_owner(team):
 def test_response(team):
     """A response is found by its id, with its input and output, and can be deleted."""
     people, id_ = team
-    page = people["bob"].open(f"{RESPONSES}?id={id_}")
+    page = people["bob"].open(f"{RESPONSES}/response?id={id_}")
     assert page.text.index("Hi") < page.text.index("Hello.")
     assert people["bob"].post(f"{RESPONSES}/delete", id=id_).location == RESPONSES
-    assert people["bob"].open(f"{RESPONSES}?id={id_}").status_code == 404
+    assert people["bob"].open(f"{RESPONSES}/response?id={id_}").status_code == 404
 
 
 def test_owner_of_response(team):
     """To another key the response does not exist."""
     people, id_ = team
-    assert people["ann"].open(f"{RESPONSES}?id={id_}").status_code == 404
+    assert people["ann"].open(f"{RESPONSES}/response?id={id_}").status_code == 404
     assert people["ann"].post(f"{RESPONSES}/delete", id=id_).status_code == 404
-    assert people["bob"].open(f"{RESPONSES}?id={id_}").status_code == 200
+    assert people["bob"].open(f"{RESPONSES}/response?id={id_}").status_code == 200
 
 
 def test_response_texts():
     """What is in a response is text."""
     server = ScriptedServer(*answer(ATTACK))
     made = server.post({"model": "sonnet", "input": ATTACK}, path="/v1/responses")
-    page = ConsoleClient(server.app).open(f"{RESPONSES}?id={made.json['id']}").text
+    page = ConsoleClient(server.app).open(f"{RESPONSES}/response?id={made.json['id']}").text
     assert page.count(ESCAPED) == 2
     assert ATTACK not in page
 
 
-def test_asks_for_an_id(person):
-    """Without an id, the page asks for one and says where to find it."""
-    assert "resp_" in person.open(RESPONSES).text
+def test_no_responses(person):
+    """Without responses, the page says what stores them."""
+    assert "RESPONSES_STORE" in person.open(RESPONSES).text
     none = ConsoleClient(ScriptedServer(session_store="none").app).open(RESPONSES).text
     assert "SESSION_STORE" in none
+
+
+def test_list_of_responses(server, person, monkeypatch):
+    """Responses are listed with tokens and cost, those used last first, in pages."""
+    monkeypatch.setattr(responses, "MOST", 2)
+    body = {"model": "sonnet", "input": "Hi"}
+    ids = [server.post(body, path="/v1/responses").json["id"] for _ in range(3)]
+    page = person.open(RESPONSES).text
+    assert page.index(ids[2]) < page.index(ids[1])
+    assert ids[0] not in page
+    assert "1 to 2 of 3" in page
+    assert "completed" in page
+    assert "$0.0010" in page
+    assert ids[0] in person.open(f"{RESPONSES}?first=2").text
+    found = person.open(f"{RESPONSES}?q={ids[0][5:20]}").text
+    assert (ids[0] in found, ids[1] in found) == (True, False)
+    assert "Nothing found" in person.open(f"{RESPONSES}?q=none").text
+
+
+def test_list_of_another_keys_responses(team):
+    """Each caller has a list of their own."""
+    people, id_ = team
+    assert id_ not in people["ann"].open(RESPONSES).text
+    assert id_ in people["bob"].open(RESPONSES).text

@@ -1,4 +1,4 @@
-"""Stored responses of the Responses API: read and delete one by its id."""
+"""The caller's stored responses: search, read and delete them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,36 @@ from wrapper.routes.context import current_gateway, principal
 from wrapper.services.responses.service import ResponseService
 
 LONGEST_ID = 256
+# Responses on one page of the list.
+MOST = 50
 
 responses = Blueprint("responses", __name__, url_prefix="/responses")
 
 
 @responses.get("")
 def show() -> Response:
-    """Show the response whose id the query names, or ask for one: the store has no list."""
+    """List the responses, those used last first, or those whose id has the text that is sought."""
+    sought = request.args.get("q", "").strip()[:LONGEST_ID]
+    first = max(0, request.args.get("first", 0, int))
+    ids = _service().ids(principal())
+    found = [id_ for id_ in ids if sought.lower() in id_]
+    values = {
+        "stores": current_gateway().settings.session_store != "none",
+        "sought": sought,
+        "first": first,
+        "total": len(found),
+        "most": MOST,
+        "any": bool(ids),
+        "rows": _service().read_all(principal(), found[first : first + MOST]),
+    }
+    part = "_responses.html" if "HX-Request" in request.headers else "responses.html"
+    return show_template(part, values)
+
+
+@responses.get("/response")
+def read() -> Response:
+    """Show one response with its input and output."""
     id_ = request.args.get("id", "").strip()[:LONGEST_ID]
-    if not id_:
-        stores = current_gateway().settings.session_store != "none"
-        return show_template("responses.html", {"stores": stores})
     response = _service().read(principal(), id_)
     items = [*_service().read_input(principal(), id_), *response["output"]]
     values = {"response": response, "messages": list(_entries(items))}
@@ -37,6 +56,8 @@ def show() -> Response:
 def delete() -> BaseResponse:
     """Delete a response; those that continue it cannot be continued any more."""
     _service().delete(principal(), request.form.get("id", "")[:LONGEST_ID])
+    if "HX-Request" in request.headers:
+        return Response()
     return redirect(url_for(".show"), 303)
 
 

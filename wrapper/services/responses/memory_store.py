@@ -52,6 +52,16 @@ class MemoryResponseStore:
     def touch(self, owner: str, ids: Sequence[str]) -> None:
         self.read(owner, ids)
 
+    def ids(self, owner: str) -> Sequence[str]:
+        with self._lock:
+            self._cache.expire()
+            ids = [id_ for of, id_ in self._cache if of == owner]
+        return ids[::-1]
+
+    def peek(self, owner: str, ids: Sequence[str]) -> Sequence[bytes | None]:
+        with self._lock:
+            return [self._cache.get((owner, id_)) for id_ in ids]
+
     def delete(self, owner: str, id_: str) -> bool:
         with self._lock:
             return self._cache.pop((owner, id_), None) is not None

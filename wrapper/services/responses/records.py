@@ -66,6 +66,18 @@ class Records:
         if self.store and record.path:
             self.store.touch(self.owner, record.path[::-1])
 
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all records, those used last first."""
+        return self.store.ids(self.owner) if self.store else ()
+
+    def peek(self, ids: Sequence[str]) -> Iterator[tuple[str, ResponseRecord]]:
+        """Yield the records of *ids* that are still there, which is no use of them."""
+        values = self.store.peek(self.owner, ids) if self.store and ids else ()
+        for id_, value in zip(ids, values, strict=bool(values)):
+            if value is not None:
+                with readable(id_):
+                    yield id_, decode(value)
+
     def delete(self, id_: str) -> bool:
         """Delete a record, and say whether there was one."""
         if self.store is None or not RESPONSE_ID.fullmatch(id_):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from wrapper.errors import Unavailable
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.redis_client import RedisClient, StoreRedis
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
 
 PREFIX = "claude-code-gateway:responses"
 SETTING = "SESSION_STORE"
@@ -18,17 +22,32 @@ LOOK = 5.0
 
 
 class RedisResponseStore:
-    """Keeps each response in a key of the Redis at *url*, for *ttl* seconds after its last use."""
+    """Keeps each response in a key of the Redis at *url*, for *ttl* seconds after its last use.
 
-    def __init__(self, url: str, *, ttl: float, prefix: str = PREFIX):
+    A sorted set of each owner has the ids by the time of their last use, in milliseconds of
+    *clock*.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ttl: float,
+        prefix: str = PREFIX,
+        clock: Callable[[], float] = time.time,
+    ):
         self._redis = StoreRedis(RedisClient(url, SETTING, decode=False), "responses")
         self._life = round(ttl * 1000)
         self._prefix = prefix
+        self._clock = clock
         self._looking = PeriodicTask(self.look, LOOK)
 
     def put(self, owner: str, id_: str, value: bytes) -> bool:
         with self._redis.reached() as client:
-            client.set(self._key(owner, id_), value, px=self._life)
+            pipeline = client.pipeline(transaction=False)
+            pipeline.set(self._key(owner, id_), value, px=self._life)
+            self._use(pipeline, owner, [id_], fresh=True)
+            pipeline.execute()
         return True
 
     def read(self, owner: str, ids: Sequence[str]) -> Sequence[bytes | None]:
@@ -36,21 +55,33 @@ class RedisResponseStore:
         with self._redis.reached() as client:
             pipeline = client.pipeline(transaction=False)
             pipeline.mget(keys)
-            for key in keys:
-                pipeline.pexpire(key, self._life)
+            self._use(pipeline, owner, ids)
             values: Sequence[bytes | None] = pipeline.execute()[0]
         return values
 
     def touch(self, owner: str, ids: Sequence[str]) -> None:
         with self._redis.reached() as client:
             pipeline = client.pipeline(transaction=False)
-            for id_ in ids:
-                pipeline.pexpire(self._key(owner, id_), self._life)
+            self._use(pipeline, owner, ids)
             pipeline.execute()
+
+    def ids(self, owner: str) -> Sequence[str]:
+        oldest = self._now() - self._life
+        with self._redis.reached() as client:
+            ids: Any = client.zrange(self._key(owner), "+inf", oldest, desc=True, byscore=True)
+        return [id_.decode() for id_ in ids]
+
+    def peek(self, owner: str, ids: Sequence[str]) -> Sequence[bytes | None]:
+        with self._redis.reached() as client:
+            values: Any = client.mget([self._key(owner, id_) for id_ in ids])
+        return [*values]
 
     def delete(self, owner: str, id_: str) -> bool:
         with self._redis.reached() as client:
-            return bool(client.delete(self._key(owner, id_)))
+            pipeline = client.pipeline(transaction=False)
+            pipeline.delete(self._key(owner, id_))
+            pipeline.zrem(self._key(owner), id_)
+            return bool(pipeline.execute()[0])
 
     def health(self) -> dict[str, Any]:
         """Return the state that was seen last, at most a few seconds ago."""
@@ -66,8 +97,23 @@ class RedisResponseStore:
         with contextlib.suppress(Unavailable), self._redis.reached() as client:
             client.ping()
 
-    def _key(self, owner: str, id_: str) -> str:
-        """Return a response's key, in which no owner or id reaches another one's."""
+    def _use(
+        self, pipeline: Pipeline, owner: str, ids: Sequence[str], *, fresh: bool = False
+    ) -> None:
+        """Restart the lives of responses; only one that is *fresh* is added to the owner's set."""
+        now = self._now()
+        for number, id_ in enumerate(ids):
+            pipeline.pexpire(self._key(owner, id_), self._life)
+            # The fractions keep the order of those that are used at once.
+            pipeline.zadd(self._key(owner), {id_: now + number / 1000}, xx=not fresh)
+        pipeline.zremrangebyscore(self._key(owner), "-inf", now - self._life)
+        pipeline.pexpire(self._key(owner), self._life)
+
+    def _now(self) -> float:
+        return self._clock() * 1000
+
+    def _key(self, *names: str) -> str:
+        """Return the key of a response, or of an owner's set, which no other name can reach."""
         return ":".join(
-            (self._prefix, *(quote(n, safe="", errors="surrogatepass") for n in (owner, id_)))
+            (self._prefix, *(quote(name, safe="", errors="surrogatepass") for name in names))
         )

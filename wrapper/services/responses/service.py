@@ -84,6 +84,15 @@ class ResponseService:
             response: Json = from_text(unpack(record.response))
             return {**response, "output": from_text(unpack(record.output))}
 
+    def ids(self, principal: Principal) -> Sequence[str]:
+        """Return the ids of the caller's responses, those used last first."""
+        return Records(self._store, principal.name).ids()
+
+    def read_all(self, principal: Principal, ids: Sequence[str]) -> list[Json]:
+        """Return those of *ids* that are stored, without their outputs. This is no use of them."""
+        records = Records(self._store, principal.name)
+        return [from_text(unpack(record.response)) for _, record in records.peek(ids)]
+
     def read_input(self, principal: Principal, id_: str) -> Sequence[Json]:
         """Return the items of a response's own input. Raises ResponseNotFound."""
         record = self._find(principal, id_)

@@ -29,6 +29,14 @@ class ResponseStore(Protocol):
         """Count as a use of each of *ids*, like `read`."""
         ...
 
+    def ids(self, owner: str) -> Sequence[str]:
+        """Return the ids of the owner's values, those used last first. This is no use of them."""
+        ...
+
+    def peek(self, owner: str, ids: Sequence[str]) -> Sequence[bytes | None]:
+        """Return the values as `read` does, without counting it as a use."""
+        ...
+
     def delete(self, owner: str, id_: str) -> bool:
         """Delete a value, and say whether there was one."""
         ...
