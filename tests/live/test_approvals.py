@@ -136,12 +136,12 @@ def test_client_leaves(keyed, stream):
 def test_stream_shows_it(keyed):
     """A stream has the approval when it begins to wait, and when it is decided."""
     shown = []
-    with keyed.client("alice").chat.completions.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": write("streamed.txt")}],
-        stream=True,
-        extra_body={"claude": ASK},
-    ) as stream:
+    messages: Any = [{"role": "user", "content": write("streamed.txt")}]
+    more: Any = {"stream": True, "extra_body": {"claude": ASK}}
+    with (
+        keyed.client("alice") as client,
+        client.chat.completions.create(model=MODEL, messages=messages, **more) as stream,
+    ):
         for chunk in stream:
             if claude := (chunk.model_extra or {}).get("claude"):
                 shown.append(claude["approval"])
@@ -153,9 +153,11 @@ def test_stream_shows_it(keyed):
 def test_stream_of_a_response_shows_it(keyed):
     """A stream of the Responses API has events for it, which OpenAI's library passes on."""
     shown = []
-    with keyed.client("alice").responses.create(
-        model=MODEL, input=write("response.txt"), stream=True, extra_body={"claude": ASK}
-    ) as stream:
+    more: Any = {"stream": True, "extra_body": {"claude": ASK}}
+    with (
+        keyed.client("alice") as client,
+        client.responses.create(model=MODEL, input=write("response.txt"), **more) as stream,
+    ):
         for event in stream:
             if event.type == "claude.approval":
                 shown.append(event.approval)

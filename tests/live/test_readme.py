@@ -33,7 +33,9 @@ URL = "http://127.0.0.1:8000"
 RUN_BY = {
     "make demo": "demo",
     "make run": "test_make_run",
-    "pip install '.[claude,redis,metrics,docs]'": "tests/unit/package/test_package.py",
+    "pip install '.[claude,redis,metrics,docs,otel]'": "tests/unit/package/test_package.py",
+    "pip install 'claude-code-gateway[otel]'": "tests/unit/package/test_package.py",
+    "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 claude-code-gateway": "test_traces.py",
     "claude-code-gateway": "tests/unit/package/test_package.py",
     "claude-code-gateway --help": "tests/unit/package/test_package.py",
     ".venv/bin/claude-code-gateway doctor": "test_doctor",

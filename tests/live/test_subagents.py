@@ -109,13 +109,13 @@ def test_a_subagent_answers_its_agent(keyed, upstream):
 
 def test_stream(keyed):
     """Nothing that a subagent writes is in the stream."""
-    stream = keyed.client("alice").chat.completions.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": f"[[say end]] {call('reviewer', '[[say HIDDEN]]')}"}],
-        stream=True,
-        extra_body={"claude": {"profile": "agent"}},
-    )
-    with stream:
+    text = f"[[say end]] {call('reviewer', '[[say HIDDEN]]')}"
+    messages: Any = [{"role": "user", "content": text}]
+    more: Any = {"stream": True, "extra_body": {"claude": {"profile": "agent"}}}
+    with (
+        keyed.client("alice") as client,
+        client.chat.completions.create(model=MODEL, messages=messages, **more) as stream,
+    ):
         texts = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
     assert "".join(texts) == "end"
 
