@@ -38,7 +38,8 @@ class RateState:
 class Notes:
     """Parameters and paths by what became of them, and what the request took.
 
-    `model_remapped` is the retired model that another one ran for. `ended_early` is the code of
+    `model_remapped` is the retired model that another one ran for. `failed_models` are those that
+    failed before another one answered. `ended_early` is the code of
     the reason. `replayed` says that the answer was given before. `failed_checks` are those of
     Claude Code that it depends on.
     """
@@ -58,6 +59,7 @@ class Notes:
     cost_usd: float | None = None
     timing: tuple[TimedPart, ...] = ()
     rates: tuple[RateState, ...] = ()
+    failed_models: tuple[str, ...] = ()
 
     def __or__(self, later: Notes) -> Notes:
         """Return both together: lists are joined, and other values of *later* take precedence."""

@@ -77,6 +77,9 @@ class PrometheusMetrics:
             "tokens", "Tokens; those of output include reasoning.", "model", "kind"
         )
         self._dollars = registry.counter("cost_dollars", "Cost as Claude Code reports it.", "model")
+        self._fallbacks = registry.counter(
+            "fallbacks", "Turns that another model answered, by the model that failed.", "model"
+        )
         self._tool_uses = registry.counter(
             "tool_uses", "Uses of agents' tools, by outcome.", "tool", "outcome"
         )
@@ -115,8 +118,11 @@ class PrometheusMetrics:
     def asked(self, requests: int) -> None:
         self._requests.inc(requests)
 
+    def fell_back(self, model: str) -> None:
+        self._fallbacks.labels(model=self._known(model)).inc()
+
     def spent(self, model: str, amounts: Amounts) -> None:
-        name = model if model in self._models() else OTHER
+        name = self._known(model)
         counts = asdict(amounts)
         for kind in TOKEN_KINDS:
             self._tokens.labels(model=name, kind=kind).inc(max(0, counts[kind]))
@@ -134,6 +140,9 @@ class PrometheusMetrics:
 
     def limited(self, limits: ProviderLimits) -> None:
         self._limits.set(limits)
+
+    def _known(self, model: str) -> str:
+        return model if model in self._models() else OTHER
 
     def refresh(self) -> None:
         """Set the gauges from the gateway's health."""

@@ -91,6 +91,11 @@ _NOTES = (
         lambda notes: notes.model_remapped,
     ),
     NoteHeader(
+        "x-failed-models",
+        "The models that failed before another one answered (`fallback_models`).",
+        lambda notes: _listed(notes.failed_models),
+    ),
+    NoteHeader(
         "x-ignored-params",
         "The parameters of the request that had no effect.",
         lambda notes: _listed(notes.ignored_params),

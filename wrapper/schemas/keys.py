@@ -128,6 +128,7 @@ class KeySchema(Schema):
     )
     admin = StrictBool()
     models = NamesField()
+    fallback_models = NamesField()
     profile = WordField(("plain", "agent"))
     tools = NamesField()
     allowed_tools = NamesField()

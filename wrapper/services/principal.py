@@ -29,6 +29,11 @@ class Principal:
     shares: bool = True
     admin: bool = _ceiling("Sees what every key has spent, and sets their tool configs.", False)
     models: tuple[str, ...] | None = _ceiling("Models that may run: names, or patterns with *.")
+    fallback_models: tuple[str, ...] = _ceiling(
+        "Models that answer, in this order, if a request's model fails before it begins; a request "
+        "may name others. Default: none.",
+        (),
+    )
     profile: str | None = _ceiling("plain: Claude Code's own tools are out of reach.")
     tools: tuple[str, ...] | None = _ceiling(
         "Tools that may be used: Claude Code's, and those of MESSAGES_SERVER_TOOLS."

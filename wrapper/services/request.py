@@ -37,6 +37,7 @@ class TurnRequest:
     unlisted: int = 0
     others: tuple[tuple[ChatMessage, ...], ...] = ()
     model: str | None = None
+    fallback_models: tuple[str, ...] | None = None
     profile: str | None = None
     stream: bool = False
     include_usage: bool = False

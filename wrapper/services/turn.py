@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
+from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approver
 from wrapper.services.principal import LOCAL, Principal
 from wrapper.services.tools.mcp import McpServer
@@ -280,6 +281,8 @@ class Turn:
     An engine that asks the model several times calls `may_go_on` before each further request, after
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
     Before it uses a tool that needs approval it asks the `approver`. Without one, it is denied.
+    `fallbacks` are the same turn for other models, with the notes on each. They are to run in its
+    place if its model fails before it begins; then it is not worth waiting for.
 
     With a `body`, which has the form of the model's API, the engine passes that on instead of
     messages, system prompt and functions, and yields the API's own events. The model is `model`,
@@ -306,3 +309,4 @@ class Turn:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)
     approver: Approver | None = field(default=None, compare=False, repr=False)
+    fallbacks: tuple[tuple[Turn, Notes], ...] = field(default=(), compare=False, repr=False)

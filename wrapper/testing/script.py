@@ -24,6 +24,7 @@ The message has directives in double brackets, in any order, among any other tex
     [[after S]]           … with Retry-After: S
     [[fail N]]            … but only the first N times
     [[burst N]]           … but only the first N different requests, each once
+    [[of FAMILY]]         … but only models with this in their names
     [[break STATUS]]      send an error event in mid-stream
     [[whole]]             … but only after a complete block of the answer
     [[cut]]               drop the connection in mid-stream
@@ -78,6 +79,7 @@ class Script:
     after: int | None = None
     failures: int | None = None
     burst: int | None = None
+    family: str = ""
     break_status: int | None = None
     whole: bool = False
     cut: bool = False
@@ -119,6 +121,7 @@ def read_script(body: Body) -> Script:
         after=_number(values, "after"),
         failures=_number(values, "fail"),
         burst=_number(values, "burst"),
+        family=values.get("of", ""),
         break_status=_number(values, "break"),
         whole="whole" in values,
         cut="cut" in values,

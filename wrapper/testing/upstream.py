@@ -106,7 +106,8 @@ class Upstream:
             check(body, model)
             check_thinking(body, model)
             self._check_window(body)
-            _raise_scripted_error(script, record.raw, earlier)
+            if script.family in model:
+                _raise_scripted_error(script, record.raw, earlier)
         except Refusal as refusal:
             return self._refuse(record, refusal, script.after)
         gone = _watch(request.environ)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import RAISE, fields
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import Length, OneOf, Range
 
 from wrapper.schemas.base import MAX_INTEGER, BaseSchema, StrictBool, StrictInt, describe
 from wrapper.schemas.mcp_servers import RequestedServers, ServersField
 from wrapper.settings import PERMISSION_MODES
+
+MOST_FALLBACKS = 3
 
 
 class ClaudeSchema(BaseSchema):
@@ -23,6 +25,15 @@ class ClaudeSchema(BaseSchema):
         allow_none=True,
         validate=OneOf(("agent", "plain")),
         metadata=describe("agent has Claude Code's tools; plain has none."),
+    )
+    fallback_models = fields.List(
+        fields.String(validate=Length(min=1)),
+        allow_none=True,
+        validate=Length(max=MOST_FALLBACKS),
+        metadata=describe(
+            "Models that answer in place of `model`, in this order, if it is overloaded, limited, "
+            "failing or retired and has not begun to answer."
+        ),
     )
     system_prompt_mode = fields.String(
         allow_none=True,
@@ -80,8 +91,10 @@ def claude_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     allowed, denied = options.get("allowed_tools"), options.get("disallowed_tools")
     servers: RequestedServers | None = options.get("mcp_servers")
     mode = options.get("system_prompt_mode")
+    fallbacks = options.get("fallback_models")
     return {
         "profile": options.get("profile"),
+        "fallback_models": None if fallbacks is None else tuple(fallbacks),
         "appends_system": None if mode is None else mode == "append",
         "prefill": options.get("prefill") or False,
         "compacts": options.get("compact"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
+from wrapper.errors import ModelNotFound, PermissionDenied
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Catalog
 from wrapper.services.json_schema.draft7 import as_draft_7
@@ -30,6 +31,7 @@ class Draft:
     notes: Notes = NO_NOTES
     strict: bool = False
     thinking: ThinkingMode = "budget"
+    fallbacks: tuple[Draft, ...] = ()
 
     @cached_property
     def turn(self) -> Turn:
@@ -46,7 +48,7 @@ class Draft:
 
     def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""
-        return build_turn(
+        turn = build_turn(
             self.request,
             model=self.model,
             grant=self.grant,
@@ -56,6 +58,8 @@ class Draft:
             thinking=self.thinking,
             strict=self.strict,
         )
+        others = tuple((draft.build(before, session), draft.notes) for draft in self.fallbacks)
+        return replace(turn, fallbacks=others) if others else turn
 
 
 def make_draft(
@@ -67,11 +71,39 @@ def make_draft(
     config: ToolConfig,
     strict: bool,
 ) -> Draft:
-    """Return the draft of *request*, in a session with *config*.
+    """Return the draft of *request*, in a session with *config*, and of its fallbacks.
 
     Raises ModelNotFound, PermissionDenied or InvalidRequest. Whether the messages can follow those
     of a session is checked only when the turn is built with them.
     """
+    draft_for = partial(
+        _draft, principal=principal, catalog=catalog, policy=policy, config=config, strict=strict
+    )
+    draft = draft_for(request)
+    names = request.fallback_models
+    fallbacks = []
+    for index, name in enumerate(principal.fallback_models if names is None else names):
+        try:
+            fallbacks.append(draft_for(replace(request, model=name)))
+        except (ModelNotFound, PermissionDenied) as error:
+            param = f"claude.fallback_models.{index}"
+            raise error.replace(message=f"{param}: {error.message}", param=param) from None
+    draft = replace(draft, fallbacks=tuple(fallbacks)) if fallbacks else draft
+    if request.session_id is None:
+        _ = draft.turn, draft.other_turns  # which checks the messages
+    return draft
+
+
+def _draft(
+    request: TurnRequest,
+    *,
+    principal: Principal,
+    catalog: Catalog,
+    policy: Policy,
+    config: ToolConfig,
+    strict: bool,
+) -> Draft:
+    """Return the draft for the request's own model."""
     choice = catalog.choose(request.model)
     grant = policy.grant(request, choice.model, principal, config)
     if grant.profile == "agent":
@@ -81,12 +113,9 @@ def make_draft(
     notes = fitted.notes
     if choice.remapped:
         notes = replace(notes, model_remapped=choice.remapped)
-    draft = Draft(
+    return Draft(
         fitted.request, choice.model, grant, principal, notes, strict, capabilities.thinking
     )
-    if request.session_id is None:
-        _ = draft.turn, draft.other_turns  # which checks the messages
-    return draft
 
 
 def _for_agent(request: TurnRequest) -> TurnRequest:

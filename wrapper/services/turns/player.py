@@ -15,6 +15,7 @@ from wrapper.services.telemetry.traces import NULL_TRACE, TurnTrace
 from wrapper.services.turn import Turn
 from wrapper.services.turns.approver import TurnApprover
 from wrapper.services.turns.correction import Correction
+from wrapper.services.turns.fallback import Fallback
 from wrapper.services.turns.opening import Opening
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events
@@ -44,6 +45,8 @@ class Player:
     def play(self, turns: Sequence[Turn], opening: Opening, recorder: UsageRecorder) -> Events:
         """Return the events of the request's turns: `n` for each of *turns*."""
         request, runner = opening.request, self._engine
+        if turns[0].fallbacks:
+            runner = Fallback(runner)
         if makes_demands(turns[0]):
             runner = Correction(runner, request.choice_param, request.stream, self._retries)
         if recorder.has_budget:

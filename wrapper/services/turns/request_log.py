@@ -91,6 +91,8 @@ class RequestLog:
                 self._signals.use(index, event)
         elif isinstance(event, Noted):
             self._facts |= _facts_of(event.notes)
+            for model in event.notes.failed_models:
+                self._metrics.fell_back(model)
         elif isinstance(event, Ended):
             self._end(event)
 
@@ -172,5 +174,6 @@ def _facts_of(notes: Notes) -> dict[str, str]:
         "retried_params": ", ".join(notes.retried_params),
         "unmet_params": ", ".join(notes.unmet_params),
         "ended_early": notes.ended_early,
+        "failed_models": ", ".join(notes.failed_models),
     }
     return {name: value for name, value in facts.items() if value}

@@ -25,6 +25,7 @@ from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.errors.engine_errors import (
     BROKEN_OFF,
+    LONGEST_WAIT,
     error_of_retry,
     tells_why,
 )
@@ -200,7 +201,8 @@ class Conversation:
         elif subtype == "api_retry":
             self._reports.retried = True
             # Once the model has begun, waiting costs less than starting again.
-            if not self._parser.started and (error := error_of_retry(data)):
+            longest = 0.0 if self._turn.fallbacks else LONGEST_WAIT
+            if not self._parser.started and (error := error_of_retry(data, longest)):
                 raise error
 
     def _check_functions(self, tools: Collection[str]) -> None:

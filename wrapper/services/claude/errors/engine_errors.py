@@ -151,14 +151,14 @@ def tells_why(result: Raw, notice: str) -> bool:
     return bool(notice or any(result.get(name) for name in fields))
 
 
-def error_of_retry(delay: Raw) -> ApiError | None:
+def error_of_retry(delay: Raw, longest: float = LONGEST_WAIT) -> ApiError | None:
     """Return the error for a turn whose CLI waits before a retry, None if the wait is short.
 
-    *delay* is the CLI's raw api_retry message.
+    *delay* is the CLI's raw api_retry message, and *longest* a short wait's most seconds.
     """
     seconds = math.ceil(delay["retry_delay_ms"] / 1000)
     status = delay.get("error_status")
-    if seconds <= LONGEST_WAIT or not isinstance(status, int):
+    if seconds <= longest or not isinstance(status, int):
         return None
     error = _make_error({"api_error_status": status}, f"it asks for a wait of {seconds} s")
     return error.replace(retry_after=seconds)

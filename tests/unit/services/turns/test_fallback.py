@@ -1,0 +1,167 @@
+"""The fallback: another model answers if a turn's own fails before it begins, and never later."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from tests.support.scripted_server import ScriptedServer, error_of
+from wrapper.auth import key_editor
+from wrapper.errors import (
+    BadGateway,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    RateLimited,
+    UpstreamFailed,
+)
+from wrapper.notes import Notes
+from wrapper.services.events import Ended, Ending, Noted, Spent, Started, Usage, Used
+from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
+from wrapper.services.turns.fallback import Fallback
+from wrapper.testing.engine import ScriptedEngine, answer
+
+HI = (Message("user", ("Hi",)),)
+FAILED = Noted(Notes(failed_models=("opus",)))
+IGNORED = Notes(ignored_params=("reasoning_effort",))
+
+
+def turn(*fallbacks, **fields):
+    others = tuple((Turn(name, HI), IGNORED) for name in fallbacks)
+    return Turn("opus", **{"messages": HI, "fallbacks": others, **fields})
+
+
+def run(asked, leaving=None, **scripts):
+    """Return the events of a turn, and the error that ends it, if one does."""
+    engine = ScriptedEngine(lambda each: scripts[each.model])
+    events = []
+
+    async def collect():
+        async with aclosing(Fallback(engine).run(asked, leaving or asyncio.Event())) as iterator:
+            async for event in iterator:
+                events.append(event)
+
+    try:
+        asyncio.run(collect())
+    except (InvalidRequest, BadGateway, Overloaded, RateLimited, UpstreamFailed) as error:
+        return events, error
+    return events, None
+
+
+def test_not_needed():
+    """A turn whose model answers has the same events as without fallbacks."""
+    assert run(turn("sonnet"), opus=answer("Hello.")) == (answer("Hello."), None)
+
+
+@pytest.mark.parametrize("kind", [Overloaded, RateLimited, UpstreamFailed, ModelNotFound])
+def test_needed(kind):
+    """If the model fails, the next one answers; the client gets the notes on both."""
+    events, error = run(turn("sonnet"), opus=[kind("no")], sonnet=answer("Hello."))
+    assert events == [FAILED, Noted(IGNORED), *answer("Hello.")]
+    assert error is None
+
+
+def test_in_order():
+    """Fallbacks are asked one after the other, and the last error is the turn's."""
+    events, error = run(
+        turn("sonnet", "haiku"),
+        opus=[Overloaded("a")],
+        sonnet=[RateLimited("b")],
+        haiku=[UpstreamFailed("c")],
+    )
+    failed = [event.notes.failed_models for event in events if event.notes.failed_models]
+    assert failed == [("opus",), ("sonnet",)]
+    assert isinstance(error, UpstreamFailed)
+
+
+def test_other_errors():
+    """An error that every model would have, or after which much may have happened, is final."""
+    for error in (InvalidRequest("no"), BadGateway("no")):
+        assert run(turn("sonnet"), opus=[error], sonnet=answer("Hello.")) == ([], error)
+
+
+def test_begun():
+    """Once the model has begun, no other one is asked."""
+    events, error = run(turn("sonnet"), opus=[Started("opus"), Overloaded("no")], sonnet=[])
+    assert events == [Started("opus")]
+    assert isinstance(error, Overloaded)
+
+
+def test_usage():
+    """What a failed request used counts in the answer's usage."""
+    usage = Usage(input=3, output=1)
+    spent = {"opus": Spent(usage, 0.5)}
+    events, _ = run(
+        turn("sonnet"),
+        opus=[Used(spent, 1), Overloaded("no")],
+        sonnet=[Started("sonnet"), Ended(Ending.DONE, usage, 0.25)],
+    )
+    assert events[0] == Used(spent, 1)
+    assert events[-1] == Ended(Ending.DONE, usage + usage, 0.75)
+
+
+def test_nothing_twice():
+    """A turn whose approved calls run before the model begins has no fallback."""
+    call, approved = ToolCall("call_1", "add", "{}", "docs"), ToolResult("call_1", (Approved(),))
+    messages = (*HI, Message("assistant", (call,)), Message("user", (approved,)))
+    asked = turn("sonnet", messages=messages)
+    events, error = run(asked, opus=[Overloaded("no")], sonnet=answer("Hello."))
+    assert (events, type(error)) == ([], Overloaded)
+
+
+def test_nobody_waits():
+    """Neither a client that has left nor a spent budget pays for another request."""
+
+    async def set_event():
+        event = asyncio.Event()
+        event.set()
+        return event
+
+    leaving = asyncio.run(set_event())
+    events, error = run(turn("sonnet"), leaving, opus=[Overloaded("no")], sonnet=answer("Hi"))
+    assert (events, type(error)) == ([], Overloaded)
+    spent = replace(turn("sonnet"), may_go_on=lambda: False)
+    events, error = run(spent, opus=[Overloaded("no")], sonnet=answer("Hi"))
+    assert (events, type(error)) == ([], Overloaded)
+
+
+# Over HTTP
+
+
+def serve(**settings):
+    """Return a server whose model opus fails."""
+    overloaded = [Overloaded("no", retry_after=1)]
+    script = {"opus": overloaded, "sonnet": answer("Hello."), "haiku": answer("Hello.")}
+    return ScriptedServer(script=lambda turn: script[turn.model], **settings)
+
+
+def test_models_of_a_request(caplog):
+    """A request names its fallbacks; the header and the log name the model that failed."""
+    caplog.set_level("INFO")
+    response = serve().ask(model="opus", claude={"fallback_models": ["sonnet"]})
+    assert (response.status_code, response.headers["x-failed-models"]) == (200, "opus")
+    (facts,) = (record.facts for record in caplog.records if record.msg == "request")
+    assert (facts["failed_models"], facts["outcome"]) == ("opus", "done")
+
+
+def test_unknown_models():
+    """A fallback that is not served is an error that names its place, and so are too many."""
+    response = serve().ask(claude={"fallback_models": ["sonnet", "gpt-none"]})
+    assert error_of(response, 404)["param"] == "claude.fallback_models.1"
+    response = serve().ask(claude={"fallback_models": ["sonnet"] * 4})
+    assert error_of(response, 400)["param"] == "claude.fallback_models"
+
+
+def test_models_of_a_key(tmp_path):
+    """A key's fallbacks hold where a request names none, and its models limit both."""
+    file = tmp_path / "keys.toml"
+    header = {"x-api-key": key_editor.add(file, "ann")}
+    limits = 'models = ["opus", "sonnet"]\nfallback_models = ["sonnet"]\n'
+    file.write_text(file.read_text() + limits)
+    server = serve(api_keys_file=str(file))
+    assert server.ask(header, model="opus").headers["x-failed-models"] == "opus"
+    none: dict[str, list[str]] = {"fallback_models": []}
+    assert error_of(server.ask(header, model="opus", claude=none), 503)["code"] == "overloaded"
+    response = server.ask(header, model="opus", claude={"fallback_models": ["haiku"]})
+    assert error_of(response, 403)["param"] == "claude.fallback_models.0"
