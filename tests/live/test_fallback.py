@@ -56,8 +56,22 @@ def test_of_a_key(keyed):
     assert eventually(counted)
 
 
+def test_in_a_session(keyed, upstream):
+    """A session goes on with the answer of the other model, and then with its own one again."""
+    options = {"profile": "agent", "fallback_models": ["sonnet"]}
+    session = {"session_id": "falls", "model": "opus", "claude": options}
+    assert keyed.post("bob", "[[say one]]", **session)[0] == 200
+    status, headers, _ = keyed.post("bob", f"{FAILS} [[say two]]", **session)
+    assert (status, headers["x-failed-models"]) == (200, "opus")
+    upstream.clear()
+    status, headers, body = keyed.post("bob", "[[say three]]", **session)
+    assert (status, "opus" in body["model"], "x-failed-models" in headers) == (200, True, False)
+    texts = json.dumps(upstream.requests[0].body["messages"])
+    assert texts.index('"one"') < texts.index('"two"')
+
+
 def test_none(keyed, upstream):
     """Without fallbacks, the model's failure is the answer."""
-    status, headers, _ = keyed.post("bob", f"[[error 404]] {FAILS}", model="opus")
+    status, headers, _ = keyed.post("bob", "[[error 404]] Hi", model="opus")
     assert status == 404
     assert "x-failed-models" not in headers

@@ -38,7 +38,7 @@ LONGEST, LONGEST_MESSAGES = 256, 20_000
 # The facts of the request log that are kept as details.
 KEPT = (
     *("stream", "profile", "source", "user", "status", "param", "trace_id"),
-    *("adapted_params", "retried_params", "unmet_params", "ended_early"),
+    *("adapted_params", "retried_params", "unmet_params", "ended_early", "failed_models"),
     *("queue_ms", "lease_ms", "configure_ms", "first_token_ms", "total_ms"),
 )
 
