@@ -20,6 +20,7 @@ EVERYTHING = Notes(
     0.00123,
     (TimedPart("queue", 0.001), TimedPart("lease", 0.002, "warm")),
     (RateState("requests", 5, 4, 60), RateState("tokens", 100, 90, 30)),
+    ("opus",),
 )
 
 
@@ -39,6 +40,7 @@ def test_each_note_has_its_header():
         "x-resized-images": "g",
         "x-corrected-files": "h",
         "x-failed-checks": "i",
+        "x-failed-models": "opus",
         "idempotent-replayed": "true",
         "server-timing": "queue;dur=1.0, lease;dur=2.0;desc=warm",
         "x-ratelimit-limit-requests": "5",

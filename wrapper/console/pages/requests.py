@@ -29,6 +29,7 @@ NOTES = {
     "retried_params": "Asked again for",
     "unmet_params": "Not met",
     "ended_early": "Ended early by",
+    "failed_models": "Failed before",
 }
 
 requests = Blueprint("requests", __name__, url_prefix="/requests")
