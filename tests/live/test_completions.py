@@ -336,6 +336,7 @@ for line in real.stdout:
     frame = json.loads(line)
     if frame["type"] in ("system", "stream_event", "control_response"):
         print(json.dumps({{"type": "rate_limit_event", "rate_limit_info": {{}}}}))
+        print(json.dumps({{"type": "tool_progress", "elapsed_time_seconds": 1}}))
         print(json.dumps({{"type": "something_new"}}))
         print("no JSON at all")
         print(json.dumps(["no", "object"]))
@@ -354,5 +355,5 @@ def test_unknown_frames_are_ignored_and_counted(serve, tmp_path):
     status, body = server.ask("[[deltas 3]]")
     assert (status, said(body)) == (200, "w1 w2 w3")
     ignored = server.health()["ignored_frames"]
-    assert {"rate_limit_event", "something_new", "unreadable"} == set(ignored)
-    assert ignored["rate_limit_event"] > 5
+    assert {"tool_progress", "something_new", "unreadable"} == set(ignored)
+    assert ignored["tool_progress"] > 5
