@@ -12,24 +12,25 @@ from tests.support.redis_server import RedisServer
 
 PLAIN = {"claude": {"profile": "plain"}}
 PREFIX = "anthropic-ratelimit-unified"
-RESETS_AT = int(time.time()) + 3600
 
 
 @pytest.fixture
 def reports(upstream):
     """A function that lets the provider report how much of the limits is used."""
 
+    resets_at = int(time.time()) + 3600
+
     def report(status: str, five_hour: float) -> None:
         upstream.headers.update(
             {
                 f"{PREFIX}-status": status,
-                f"{PREFIX}-reset": str(RESETS_AT),
+                f"{PREFIX}-reset": str(resets_at),
                 f"{PREFIX}-representative-claim": "five_hour",
                 f"{PREFIX}-5h-utilization": str(five_hour),
-                f"{PREFIX}-5h-reset": str(RESETS_AT),
+                f"{PREFIX}-5h-reset": str(resets_at),
                 f"{PREFIX}-5h-surpassed-threshold": "0.8",
                 f"{PREFIX}-7d-utilization": "0.21",
-                f"{PREFIX}-7d-reset": str(RESETS_AT + 86400),
+                f"{PREFIX}-7d-reset": str(resets_at + 86400),
                 f"{PREFIX}-overage-status": "rejected",
                 f"{PREFIX}-overage-disabled-reason": "org_level_disabled",
             }

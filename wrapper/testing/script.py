@@ -145,8 +145,8 @@ def _last_prompt(messages: list[Body]) -> int:
 
 
 def _asks_again(messages: list[Body]) -> bool:
-    """Return whether the last message asks to replace the previous answer."""
-    content = messages[-1]["content"] if messages else ""
+    """Return whether the user's last message asks to replace the previous answer."""
+    content = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
     texts = [] if isinstance(content, str) else [block.get("text", "") for block in content]
     return any("that answer" in text.lower() for text in texts if text.startswith(REMINDER))
 
