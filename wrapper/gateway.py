@@ -226,8 +226,6 @@ class Gateway:
         self.engine.start()
         self.mcp_states([*self._mcp_servers().values()])
         self.ledger.start()
-        if self.history:
-            self.history.start()
         if self.sessions:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from wrapper.errors import Unavailable
 from wrapper.logs.redaction import Redacted
-from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.principal import Principal
 from wrapper.services.requests.redis_store import RedisRequestStore
 from wrapper.services.requests.request import (
@@ -50,8 +49,9 @@ log = logging.getLogger(__name__)
 class RequestHistory:
     """Keeps requests in *store* for so many *days*. Threads may share it.
 
-    A thread stores them in batches, so that no request waits for the store. Those that it does not
-    take are missing, with a warning. Only with *prompts* are messages kept, and errors in full.
+    A thread, which lives only while some wait, stores them in batches, so that no request waits for
+    the store. Those that it does not take are missing, with a warning. Only with *prompts* are
+    messages kept, and errors in full.
     *now* returns Unix seconds.
     """
 
@@ -71,17 +71,20 @@ class RequestHistory:
         self._waiting = deque(maxlen=MAX_WAITING)
         self._writing = threading.Lock()
         self._trims_at = now() + HOUR
-        self._flushing = PeriodicTask(self.flush, FLUSH_SECONDS)
-
-    def start(self) -> None:
-        self._flushing.start()
+        self._scheduling = threading.Lock()
+        self._flushing: threading.Timer | None = None
+        self._closed = False
 
     def add(self, facts: Mapping[str, Any], usage: RequestUsage | None = None) -> None:
         """Keep a request by its *facts* in the log. One that was refused has no *usage*."""
         self._waiting.append((self._now(), facts, usage))
+        if self._flushing is None:
+            self._schedule()
 
     def flush(self) -> None:
-        """Store the requests that wait, and once an hour remove those that are too old."""
+        """Store the requests that wait, and after an hour remove those that are too old."""
+        with self._scheduling:
+            self._flushing = None
         with self._writing:
             now = self._now()
             while self._waiting or now >= self._trims_at:
@@ -107,9 +110,19 @@ class RequestHistory:
         return self._read(principal, query, self._store.latencies)
 
     def close(self) -> None:
-        self._flushing.close()
+        with self._scheduling:
+            self._closed = True
+            if self._flushing:
+                self._flushing.cancel()
         self.flush()
         self._store.close()
+
+    def _schedule(self) -> None:
+        with self._scheduling:
+            if self._flushing is None and not self._closed:
+                self._flushing = threading.Timer(FLUSH_SECONDS, self.flush)
+                self._flushing.daemon = True
+                self._flushing.start()
 
     def _batch(self) -> Iterator[FinishedRequest]:
         for _ in range(min(BATCH, len(self._waiting))):

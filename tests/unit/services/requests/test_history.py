@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
 
+from tests.support.server import eventually
 from wrapper.errors import InvalidRequest, Overloaded, PermissionDenied, Unavailable
 from wrapper.services.principal import Principal
+from wrapper.services.requests import history as history_module
 from wrapper.services.requests.history import BATCH, DAY, HOUR, RequestHistory, open_history
 from wrapper.services.requests.redis_store import RedisRequestStore
 from wrapper.services.requests.request import RequestQuery, RequestUsage
@@ -55,6 +58,12 @@ class Store:
 
     def close(self):
         pass
+
+
+@pytest.fixture(autouse=True)
+def _seldom(monkeypatch):
+    """Let tests flush by themselves."""
+    monkeypatch.setattr(history_module, "FLUSH_SECONDS", 3600.0)
 
 
 @pytest.fixture
@@ -185,12 +194,27 @@ def test_who_may_read(store):
         keys(ALICE, "bob")
 
 
-def test_close(store):
-    """Closing stores what waits."""
+def test_by_itself(store, monkeypatch):
+    """What waits is stored soon, by a thread that ends."""
+    monkeypatch.setattr(history_module, "FLUSH_SECONDS", 0.01)
     history = history_of(store)
+    before = threading.active_count()
+    history.add(FACTS, USED)
+    assert eventually(lambda: len(store.batches) == 1)
+    history.add(FACTS, USED)
+    assert eventually(lambda: len(store.batches) == 2)
+    assert eventually(lambda: threading.active_count() <= before)
+
+
+def test_close(store):
+    """Closing stores what waits, and no thread stores anything later."""
+    history = history_of(store)
+    before = threading.active_count()
     history.add(FACTS, USED)
     history.close()
     assert len(store.batches) == 1
+    history.add(FACTS, USED)
+    assert eventually(lambda: threading.active_count() <= before)
 
 
 def test_which_store(tmp_path):
