@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ FAILS = "[[error 529]] [[of opus]] Hi"
 @pytest.fixture(scope="module")
 def _keyed(_servers, tmp_path_factory):
     """A gateway whose Claude Code would try a request again and again."""
-    ceilings = {"ann": {"admin": True, "fallback_models": ["sonnet"]}, "bob": {}}
+    ceilings: dict[str, Any] = {"ann": {"admin": True, "fallback_models": ["sonnet"]}}
+    ceilings |= {"plain": {}, "agent": {}, "bob": {}}
     settings = {"CLAUDE_CODE_MAX_RETRIES": "10"}
     return KeyedGateway(_servers, tmp_path_factory.mktemp("keys"), ceilings, **settings)
 
@@ -29,11 +31,11 @@ def keyed(_keyed, upstream):
 def test_fallback(keyed, upstream, profile):
     """After one failed request the next model answers, and answer, header and usage name it."""
     options = {"profile": profile, "fallback_models": ["sonnet"]}
-    status, headers, body = keyed.post("bob", FAILS, model="opus", claude=options)
+    status, headers, body = keyed.post(profile, FAILS, model="opus", claude=options)
     assert (status, headers["x-failed-models"]) == (200, "opus")
     assert "sonnet" in body["model"]
     assert ["sonnet" in each.body["model"] for each in upstream.requests] == [False, True]
-    (line,) = keyed.usage("bob")["data"]
+    (line,) = keyed.usage(profile)["data"]
     assert "sonnet" in line["model"]
 
 
