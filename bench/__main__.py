@@ -173,11 +173,14 @@ def first_turns(folder: Path, url: str) -> Iterator[Contender]:
 
 
 def later_turns(folder: Path, url: str) -> Iterator[Contender]:
-    """Yield contenders that answer a later question, and their references."""
+    """Yield contenders that answer a later question, and their references.
+
+    Processes are not recycled, as one contender would take those that another one continues.
+    """
     environment = make_folders(folder, url)
     profiles = build_profiles(Settings(claude_code_max_retries=0), environment)
     binary = cli.current()
-    gateway = Gateway(folder / "gateway", url, KEY, 2)
+    gateway = Gateway(folder / "gateway", url, KEY, 2, POOL_RECYCLE="false")
     yield gateway
     plain = profiles["plain"]
     yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
