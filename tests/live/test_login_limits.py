@@ -12,6 +12,12 @@ from tests.support.redis_server import RedisServer
 
 PLAIN = {"claude": {"profile": "plain"}}
 PREFIX = "anthropic-ratelimit-unified"
+LOGIN = {
+    "ANTHROPIC_API_KEY": "",
+    "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-test",
+    "POOL_SIZE_OTHER": "0",
+    "DEFAULT_PROFILE": "plain",
+}
 
 
 @pytest.fixture
@@ -53,13 +59,7 @@ def test_limits(serve, tmp_path, redis, reports):
     Each sees the rates and budgets of its own key. A refusal says when the limit resets.
     """
     ceilings = {"ann": {"requests_per_minute": 9}, "bob": {"usd_per_day": 5, "admin": True}}
-    settings = {
-        "REDIS_URL": redis.url,
-        "ANTHROPIC_API_KEY": "",
-        "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-test",
-        "POOL_SIZE_OTHER": "0",
-        "DEFAULT_PROFILE": "plain",
-    }
+    settings = {**LOGIN, "REDIS_URL": redis.url}
     keyed = KeyedGateway(serve, tmp_path, ceilings, **settings)
     other = serve(API_KEYS_FILE=str(keyed.file), **{**settings, "POOL_SIZE": "0"}).wait()
     assert keyed.call("ann", "GET", "/v1/limits")[2]["logins"] == []

@@ -98,8 +98,7 @@ def read_script(body: Body) -> Script:
     directives = _for_attempt([pair for text in prompt for pair in _directives(text)], asked_again)
     values = dict(directives)
     tools = [value for name, value in directives if name == "tool"]
-    answers = sum(m["role"] == "assistant" for m in messages[at + 1 :])
-    rounds = max(0, answers - asked_again)
+    rounds = max(0, sum(m["role"] == "assistant" for m in messages[at + 1 :]) - asked_again)
     plain = prompt[-1] if prompt and not values else ""
     called = rounds and likely_call(plain, 0, body)
     text = _last_result(body) if called else _answer(values, prompt, body)

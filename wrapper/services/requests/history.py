@@ -84,6 +84,8 @@ class RequestHistory:
     def flush(self) -> None:
         """Store the requests that wait, and after an hour remove those that are too old."""
         with self._scheduling:
+            if self._flushing:  # another flush need not follow
+                self._flushing.cancel()
             self._flushing = None
         with self._writing:
             now = self._now()
@@ -112,8 +114,6 @@ class RequestHistory:
     def close(self) -> None:
         with self._scheduling:
             self._closed = True
-            if self._flushing:
-                self._flushing.cancel()
         self.flush()
         self._store.close()
 

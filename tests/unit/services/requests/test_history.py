@@ -206,6 +206,15 @@ def test_by_itself(store, monkeypatch):
     assert eventually(lambda: threading.active_count() <= before)
 
 
+def test_flushed_early(store):
+    """After a read has stored what waits, no thread waits to do so."""
+    history = history_of(store)
+    before = threading.active_count()
+    history.add(FACTS, USED)
+    history.flush()
+    assert eventually(lambda: threading.active_count() <= before)
+
+
 def test_close(store):
     """Closing stores what waits, and no thread stores anything later."""
     history = history_of(store)
