@@ -56,6 +56,7 @@ from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.tool_stats import ToolStats
+from wrapper.services.workers.service import open_workers
 from wrapper.settings import Settings
 from wrapper.settings import check as check_settings
 from wrapper.settings import load as load_settings
@@ -99,6 +100,7 @@ class Gateway:
         self.engine = engine or build_engine(settings, self.lifecycle)
         self.catalog = _catalog(settings, self.engine)
         self.admission = _admission(settings)
+        self.workers = open_workers(settings, self.admission, self.health, self.lifecycle)
         self.mcp_config = open_mcp_config(settings)
         self.policy = Policy(settings, self.catalog, self._mcp_servers, self.mcp_states)
         usage_store = open_store(settings)
@@ -149,7 +151,8 @@ class Gateway:
         *docs_prefix* is the path of the page about the API. With CONSOLE=false, neither is served.
         """
         if self.settings.console:
-            console.mount(app, self.settings, self.guard, url_prefix, docs_prefix)
+            places = (url_prefix, docs_prefix)
+            console.mount(app, self.settings, self.guard, self.lifecycle, *places)
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Make *target* send CORS headers to the origins that may call."""
@@ -230,6 +233,8 @@ class Gateway:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached
         offload.start()
+        if self.settings.console:
+            self.workers.start()
         self.traces.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()
@@ -252,6 +257,7 @@ class Gateway:
             self.sessions.close()
         self.responses.close()
         self.approvals.close()
+        self.workers.close()
         self.engine.close()
         self.ledger.close()
         if self.history:

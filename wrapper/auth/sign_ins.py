@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from cachetools import TTLCache
 
 from wrapper.auth.guard import Guard
 from wrapper.errors import InvalidApiKey, Unavailable
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.principal import Principal
 from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.usage.store import StoreFailed
 from wrapper.settings import Settings
 
 # A sign-in ends after this time, however much it is used.
 SECONDS = 12 * 3600
-# Those in memory; further ones end the oldest. One address cannot make so many in SECONDS.
+# Those that are kept without a Redis; further ones end the oldest. One address cannot make so
+# many in SECONDS.
 MOST = 10_000
 PREFIX = "claude-code-gateway:console:"
+CREATE = """
+CREATE TABLE IF NOT EXISTS sign_ins (
+    id TEXT PRIMARY KEY, text TEXT NOT NULL, expires REAL NOT NULL
+) WITHOUT ROWID
+"""
+PUT = "INSERT OR REPLACE INTO sign_ins VALUES (?, ?, ?)"
+READ = "SELECT text FROM sign_ins WHERE id = ? AND expires > ?"
+REMOVE_SURPLUS = """
+DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins ORDER BY expires DESC LIMIT -1 OFFSET ?)
+"""
 
 
 class SignInStore(Protocol):
@@ -36,20 +52,19 @@ class SignInStore(Protocol):
 
 
 class SignIns:
-    """The sign-ins in *store*, of holders of the keys that *guard* knows.
+    """The sign-ins in the store that *store* returns, of holders of the keys that *guard* knows.
 
     A sign-in has a random token, which only the browser has: the store has its hash. It ends when
     the key is revoked or replaced, since the store also has a MAC of the key's hash, by that token.
     """
 
-    def __init__(self, guard: Guard, store: SignInStore):
+    def __init__(self, guard: Guard, store: Callable[[], SignInStore]):
         self._guard = guard
-        self._store = store
+        self._current = store
 
     @property
-    def is_shared(self) -> bool:
-        """Return whether several workers see the same sign-ins."""
-        return not isinstance(self._store, MemorySignInStore)
+    def _store(self) -> SignInStore:
+        return self._current()
 
     def open(self, key: str) -> str:
         """Return the token of a new sign-in with *key*. Raises InvalidApiKey or Unavailable."""
@@ -94,6 +109,44 @@ class MemorySignInStore:
             self._cache.pop(id_, None)
 
 
+class SqliteSignInStore:
+    """Keeps sign-ins in the file of usage, which the workers of a machine share."""
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.time):
+        self._file = SqliteFile(path, (CREATE,))
+        self._clock = clock
+
+    def put(self, id_: str, text: str) -> None:
+        now = self._clock()
+        with self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM sign_ins WHERE expires <= ?", (now,))
+            connection.execute(REMOVE_SURPLUS, (MOST - 1,))
+            connection.execute(PUT, (id_, text, now + SECONDS))
+            connection.execute("COMMIT")
+
+    def read(self, id_: str) -> str | None:
+        with self._opened() as connection:
+            row = connection.execute(READ, (id_, self._clock())).fetchone()
+        return str(row[0]) if row else None
+
+    def delete(self, id_: str) -> None:
+        with self._opened() as connection:
+            connection.execute("DELETE FROM sign_ins WHERE id = ?", (id_,))
+
+    def close(self) -> None:
+        """Close the file until it is used again."""
+        self._file.close()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._file.opened() as connection:
+                yield connection
+        except StoreFailed as error:
+            raise Unavailable(f"Sign-ins cannot be checked. {error.reason}") from None
+
+
 class RedisSignInStore:
     """Keeps sign-ins in a Redis, which several workers share."""
 
@@ -117,13 +170,23 @@ class RedisSignInStore:
             raise Unavailable(f"Sign-ins cannot be checked. {error.reason}") from None
 
 
-def open_sign_ins(settings: Settings, guard: Guard) -> SignIns:
-    """Return the sign-ins in the Redis of *settings*, or else in memory."""
+def open_sign_ins(settings: Settings, guard: Guard, lifecycle: Lifecycle) -> SignIns:
+    """Return the sign-ins in the Redis of *settings*, or else in memory.
+
+    Several workers have them in the file of USAGE_DB instead of in memory.
+    """
+    if redis := _redis(settings):
+        return SignIns(guard, lambda: redis)
+    memory, shared = MemorySignInStore(), SqliteSignInStore(settings.usage_db)
+    return SignIns(guard, lambda: shared if lifecycle.workers > 1 else memory)
+
+
+def _redis(settings: Settings) -> RedisSignInStore | None:
     for name in ("redis_url", "session_store"):
         url = getattr(settings, name)
         if "://" in url:
-            return SignIns(guard, RedisSignInStore(RedisClient(url, name.upper())))
-    return SignIns(guard, MemorySignInStore())
+            return RedisSignInStore(RedisClient(url, name.upper()))
+    return None
 
 
 def new_token() -> str:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from wrapper.console import browser
 from wrapper.console.access import SIGN_IN, current_sign_ins, needs_sign_in
 from wrapper.console.page import NAME, show
-from wrapper.errors import ApiError, Unavailable
+from wrapper.errors import ApiError
 from wrapper.routes.context import current_gateway
 
 HOME = f"{NAME}.overview.show"
@@ -34,7 +34,6 @@ def open_sign_in() -> BaseResponse:
     """Sign in with the key of the form, and give the browser another token."""
     try:
         current_gateway().rates.sign_in(request.remote_addr or "")
-        _check_workers()
         key = request.form.get("key", "").strip()[:LONGEST_KEY]
         fresh = current_sign_ins().open(key)
     except ApiError as error:
@@ -52,14 +51,6 @@ def close_sign_in() -> BaseResponse:
     current_sign_ins().close(browser.token())
     browser.renew()
     return redirect(url_for(SIGN_IN), 303)
-
-
-def _check_workers() -> None:
-    if current_gateway().lifecycle.workers > 1 and not current_sign_ins().is_shared:
-        raise Unavailable(
-            "The gateway has several workers, which do not share sign-ins: set REDIS_URL.",
-            retry=False,
-        )
 
 
 def _form(error: ApiError | None = None) -> Response:

@@ -4,8 +4,16 @@ import pytest
 
 from tests.unit.auth.test_guard import Keys
 from wrapper.auth.guard import Guard
-from wrapper.auth.sign_ins import SECONDS, MemorySignInStore, RedisSignInStore, SignIns
+from wrapper.auth.sign_ins import (
+    SECONDS,
+    MemorySignInStore,
+    RedisSignInStore,
+    SignIns,
+    SqliteSignInStore,
+    open_sign_ins,
+)
 from wrapper.errors import InvalidApiKey, Unavailable
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.redis_client import RedisClient
 from wrapper.settings import Settings
 
@@ -33,7 +41,8 @@ class Store(MemorySignInStore):
 
 def sign_ins(store=None, keys=None, **settings):
     keys = keys or Keys(alice=KEY)
-    return SignIns(Guard(Settings(**settings), keys), store or MemorySignInStore())
+    store = store or MemorySignInStore()
+    return SignIns(Guard(Settings(**settings), keys), lambda: store)
 
 
 def test_holder():
@@ -77,7 +86,7 @@ def test_store_opens_nothing():
     """The store has neither the key, nor its hash, nor the token."""
     store = Store()
     guard = Guard(Settings(), Keys(alice=KEY))
-    token = SignIns(guard, store).open(KEY)
+    token = SignIns(guard, lambda: store).open(KEY)
     _, key_hash = guard.named("alice") or ("", "")
     kept = str(store.texts)
     assert not any(secret in kept for secret in (KEY, token, key_hash))
@@ -94,15 +103,54 @@ def test_revoked_key():
     assert opened.holder(token) is None
 
 
-def test_end():
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_end(kind, tmp_path):
     """A sign-in ends after its time, although it is used."""
     clock = Clock()
-    opened = sign_ins(MemorySignInStore(clock))
+    file = SqliteSignInStore(str(tmp_path / "usage.db"), clock)
+    opened = sign_ins(MemorySignInStore(clock) if kind == "memory" else file)
     token = opened.open(KEY)
     clock.now = SECONDS - 1
     assert opened.holder(token)
     clock.now = SECONDS
     assert opened.holder(token) is None
+    file.close()
+
+
+def test_workers(tmp_path):
+    """Without a Redis, several workers share sign-ins by the file of usage; one alone does not."""
+    settings = Settings(usage_db=str(tmp_path / "usage.db"), api_key=KEY)
+    lifecycles = [Lifecycle() for _ in range(3)]
+    for lifecycle in lifecycles[:2]:
+        lifecycle.workers = 2
+    opened = [open_sign_ins(settings, Guard(settings, None), each) for each in lifecycles]
+    token = opened[0].open(KEY)
+    assert [bool(each.holder(token)) for each in opened] == [True, True, False]
+    assert KEY.encode() not in (tmp_path / "usage.db").read_bytes()
+    opened[1].close(token)
+    assert opened[0].holder(token) is None
+    for each in opened[:2]:
+        assert isinstance(each._store, SqliteSignInStore)
+        each._store.close()
+
+
+def test_room(tmp_path, monkeypatch):
+    """The file keeps so many sign-ins; further ones end the oldest."""
+    monkeypatch.setattr("wrapper.auth.sign_ins.MOST", 2)
+    clock = Clock()
+    file = SqliteSignInStore(str(tmp_path / "usage.db"), clock)
+    for number in range(3):
+        clock.now = number
+        file.put(str(number), "x")
+    assert [file.read(str(number)) for number in range(3)] == [None, "x", "x"]
+    file.close()
+
+
+def test_broken_file(tmp_path):
+    """A file that cannot be used says why, and nobody is signed in."""
+    (tmp_path / "usage.db").write_text("no database at all, but long enough to be one" * 20)
+    with pytest.raises(Unavailable, match="move the file away"):
+        sign_ins(SqliteSignInStore(str(tmp_path / "usage.db"))).holder("x")
 
 
 def test_redis(redis_server):
@@ -113,7 +161,6 @@ def test_redis(redis_server):
     assert second.holder(token).name == "alice"
     third.close(token)
     assert second.holder(token) is None
-    assert second.is_shared
     for client in clients:
         client.close()
 

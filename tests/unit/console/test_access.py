@@ -221,15 +221,6 @@ def test_attempts(person):
     assert other.sign_in(KEY).status_code == 303
 
 
-def test_several_workers():
-    """Workers that do not share sign-ins refuse them, and say what to do."""
-    server = ScriptedServer(api_key=KEY)
-    server.app.extensions["wrapper"].lifecycle.workers = 2
-    page = ConsoleClient(server.app).sign_in(KEY)
-    assert page.status_code == 503
-    assert "set REDIS_URL" in page.text
-
-
 def test_api_ignores_cookies(member):
     """The API takes no cookie of the console in place of a key."""
     headers = {"Cookie": member.cookie()}

@@ -14,7 +14,12 @@ from tests.support.server import eventually
 from wrapper.auth import key_editor
 from wrapper.console import live
 from wrapper.console.advice import problems_of, status_of
+from wrapper.errors import TurnStopped
 from wrapper.services.events import Started, TextDelta
+from wrapper.services.limits.admission import Admission
+from wrapper.services.principal import Principal
+from wrapper.services.usage.store import StoreFailed
+from wrapper.services.workers.service import open_workers
 
 ERROR = "it is broken; mend it"
 FAILURES: dict[str, dict[str, Any]] = {
@@ -59,7 +64,7 @@ def test_problem_on_page(monkeypatch):
     broken = {"status": "failing", "error": "<script>alert(1)</script>"}
     gateway = server.app.extensions["wrapper"]
     health = gateway.health()
-    monkeypatch.setattr(gateway, "health", lambda: {**health, "sessions": broken})
+    monkeypatch.setattr(gateway.workers, "_health", lambda: {**health, "sessions": broken})
     page = ConsoleClient(server.app).open().text
     assert "Sessions cannot be read or stored" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -92,7 +97,8 @@ def busy(tmp_path):
             yield 0.01
         yield from (TextDelta("Hi"), DONE)
 
-    server = ScriptedServer(script=script, api_keys_file=str(file))
+    database = str(tmp_path / "usage.db")
+    server = ScriptedServer(script=script, api_keys_file=str(file), usage_db=database)
     answer: Future[TestResponse] = Future()
     turn = threading.Thread(
         target=lambda: answer.set_result(server.ask({"x-api-key": keys["bob"]}))
@@ -103,7 +109,7 @@ def busy(tmp_path):
     consoles: dict[str, Any] = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
     for name, console in consoles.items():
         console.sign_in(keys[name])
-    consoles["answer"] = answer
+    consoles |= {"answer": answer, "keys": keys}
     yield consoles
     may_end.set()
     turn.join()
@@ -119,19 +125,20 @@ def test_whose_turns(busy):
     assert "No turn is running" in page
 
 
-def number_in(page):
-    """Return the number of the turn that the page can stop."""
-    (number,) = re.findall(r'name="number" value="(\d+)"', page)
-    return number
+def turn_in(page):
+    """Return the worker and the number of the turn that the page can stop, as its form does."""
+    fields = re.findall(r'name="(worker|number)" value="(\w+)"', page)
+    assert [name for name, _ in fields] == ["worker", "number"]
+    return dict(fields)
 
 
 def test_stop(busy):
     """Only its caller and admins stop a turn; its client gets an error of the API."""
-    number = number_in(busy["eve"].open().text)
-    assert busy["ann"].post(f"{HOME}/stop", number=number).status_code == 409
-    assert busy["eve"].send("POST", f"{HOME}/stop", data={"number": number}).status_code == 403
+    turn = turn_in(busy["eve"].open().text)
+    assert busy["ann"].post(f"{HOME}/stop", **turn).status_code == 409
+    assert busy["eve"].send("POST", f"{HOME}/stop", data=turn).status_code == 403
     assert "is being stopped" not in busy["eve"].open().text
-    assert "is being stopped" in busy["eve"].change("POST", f"{HOME}/stop", number=number).text
+    assert "is being stopped" in busy["eve"].change("POST", f"{HOME}/stop", **turn).text
     answer = busy["answer"].result(60)
     error = error_of(answer, 503)
     assert (error["code"], error["message"]) == (
@@ -139,24 +146,63 @@ def test_stop(busy):
         "eve has stopped this turn in the console.",
     )
     assert answer.headers["x-should-retry"] == "false"
-    assert busy["eve"].post(f"{HOME}/stop", number=number).status_code == 409
+    assert busy["eve"].post(f"{HOME}/stop", **turn).status_code == 409
 
 
 @pytest.mark.parametrize("number", ["", "x", "-1"])
 def test_stop_nothing(number):
     """What is no turn cannot be stopped."""
-    answer = ConsoleClient(ScriptedServer().app).post(f"{HOME}/stop", number=number)
+    server = ScriptedServer()
+    worker = server.app.extensions["wrapper"].workers.id
+    answer = ConsoleClient(server.app).post(f"{HOME}/stop", worker=worker, number=number)
     assert answer.status_code == 409
 
 
-def test_several_workers(busy):
-    """One of several workers says so, and stops nothing: another one may have the same number."""
-    number = number_in(busy["eve"].open().text)
-    busy["eve"].client.application.extensions["wrapper"].lifecycle.workers = 4
+@pytest.fixture
+def other_worker(busy):
+    """Another worker of the same server, in which a turn of ann's runs."""
+    app = busy["eve"].client.application
+    gateway, sign_ins = app.extensions["wrapper"], app.extensions["wrapper_console"]
+    gateway.lifecycle.workers = 2
+    for name in ("ann", "eve"):
+        busy[name].sign_in(busy["keys"][name])
+    admission = Admission(3)
+    permit = admission.admit(1, Principal("ann"), request_id="req_of_ann")
+    other = open_workers(gateway.settings, admission, gateway.health, gateway.lifecycle)
+    yield other, permit
+    for closing in (other, gateway.workers, sign_ins._store):
+        closing.close()
+
+
+def test_several_workers(busy, other_worker):
+    """The page shows the turns of all workers, and stops those of any."""
+    other, permit = other_worker
+    page = busy["ann"].open().text
+    assert "1 more worker of this server will appear" in page
+    assert "req_of_ann" not in page
+    other.follow_orders()
     page = busy["eve"].open().text
-    assert "one of 4 workers" in page
-    assert "Stop the turn" not in page
-    assert busy["eve"].post(f"{HOME}/stop", number=number).status_code == 409
+    assert all(text in page for text in (">bob</th>", ">ann</th>", ">Workers</h2>", "req_of_ann"))
+    assert "will appear" not in page
+    page = busy["ann"].open().text
+    assert "bob" not in page
+    assert "is being stopped" in busy["ann"].change("POST", f"{HOME}/stop", **turn_in(page)).text
+    other.follow_orders()
+    with pytest.raises(TurnStopped, match="ann has stopped"):
+        permit.check()
+
+
+def test_other_workers_are_out_of_reach(busy, other_worker, monkeypatch):
+    """Where the store fails, the page shows one worker, and says why."""
+
+    def fail():
+        raise StoreFailed("USAGE_DB: mend it")
+
+    workers = busy["eve"].client.application.extensions["wrapper"].workers
+    monkeypatch.setattr(workers._store, "stops", fail)
+    page = busy["eve"].open().text
+    assert "You see one worker alone" in page
+    assert "USAGE_DB: mend it" in page
 
 
 def test_rates(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +21,7 @@ from wrapper.schemas.approvals import APPROVAL_DECISION
 from wrapper.schemas.base import load_data
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.service import ApprovalService
+from wrapper.services.workers.state import WorkerState
 
 # What the page shows at once, the oldest first.
 MOST = 20
@@ -122,15 +122,17 @@ def _mistake(approval: Approval, error: ApiError) -> Response:
 
 
 def _state() -> dict[str, Any]:
-    """Return what the pages follow. Turns are those of this worker, which `worker` tells."""
+    """Return what the pages follow: what waits, and the long turns of the workers that are seen."""
     waiting = _pending()
+    workers: list[WorkerState] = current_gateway().workers.states()
     return {
         "count": len(waiting),
         "waiting": [[each.id, visible(each.tool)[:LONGEST_NAME]] for each in waiting[:MOST]],
-        "worker": os.getpid(),
+        "workers": [worker.id for worker in workers],
         "long": [
-            each.number
-            for each in current_gateway().admission.requests()
+            f"{worker.id}:{each.number}"
+            for worker in workers
+            for each in worker.requests
             if each.runs and each.owner == principal().name and each.seconds >= LONG_SECONDS
         ],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -11,12 +12,15 @@ from werkzeug.wrappers import Response as BaseResponse
 from wrapper.console import live
 from wrapper.console.advice import problems_of, status_of
 from wrapper.console.approval_card import visible
+from wrapper.console.combined_health import combine
 from wrapper.console.page import show as show_template
 from wrapper.errors import Conflict
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.error_handlers import CHAT_ENDPOINT
-from wrapper.services import resources
 from wrapper.services.limits.admission import Admitted
+from wrapper.services.resources import MachineState
+from wrapper.services.workers.service import Workers
+from wrapper.services.workers.state import WorkerState
 
 # What /health reports of a part, in words.
 PART_NAMES = {
@@ -47,10 +51,8 @@ def follow() -> Response:
 @overview.post("/stop")
 def stop() -> BaseResponse:
     """Stop a turn that runs or waits: the caller's own, or as an admin anybody's."""
-    if _workers() > 1:
-        raise Conflict("Turns can only be stopped where the gateway has one worker.")
     number = request.form.get("number", 0, int)
-    if not current_gateway().admission.stop(number, principal()):
+    if not _workers().stop(request.form.get("worker", ""), number, principal()):
         raise Conflict("This turn has ended already.")
     if "HX-Request" in request.headers:
         return show_template("_overview.html", _state())
@@ -59,27 +61,62 @@ def stop() -> BaseResponse:
 
 def _state() -> dict[str, Any]:
     gateway = current_gateway()
-    health = gateway.health()
+    workers = _workers().states()
+    health = combine([worker.health for worker in workers])
     return {
-        "status": status_of(health, draining=gateway.lifecycle.drains()),
+        "status": status_of(health, draining=all(worker.draining for worker in workers)),
         "problems": problems_of(health),
         "turns": health["turns"],
-        "most_waiting": gateway.settings.max_queue,
-        "requests": [_row(each) for each in gateway.admission.requests() if _may_see(each)],
-        "workers": _workers(),
+        "most_waiting": sum(worker.most_waiting for worker in workers),
+        "requests": list(_rows(workers)),
+        "workers": [_worker(worker) for worker in workers],
+        "unseen": _unseen(workers),
+        "failure": _workers().failure,
         "pools": health.get("pools", {}),
         "warm_up": health.get("warm_up", {}),
         "recycled": (recycled := health.get("recycled", 0)),
         "parked": health.get("parked", 0) - recycled,
         "parts": [(PART_NAMES[name], health[name]) for name in PART_NAMES if name in health],
         "rates": [(RATE_NAMES[rate.what], rate) for rate in gateway.rates.notes(principal()).rates],
-        "machine": resources.machine_state() if principal().admin else None,
+        "machines": _machines(workers) if principal().admin else {},
         "chat_url": url_for(CHAT_ENDPOINT, _external=True),
     }
 
 
-def _may_see(each: Admitted) -> bool:
-    return principal().admin or each.owner == principal().name
+def _unseen(workers: Sequence[WorkerState]) -> int:
+    """Return how many workers of this server are not among *workers*."""
+    host = workers[0].host
+    seen = sum(worker.host == host for worker in workers)
+    return max(0, int(current_gateway().lifecycle.workers) - seen)
+
+
+def _worker(worker: WorkerState) -> dict[str, Any]:
+    return {
+        "host": worker.host,
+        "pid": worker.pid,
+        "status": status_of(worker.health, draining=worker.draining),
+        "turns": worker.health["turns"],
+        "processes": sum(pool.get("ready", 0) for pool in worker.health.get("pools", {}).values()),
+        "kept": worker.health.get("parked", 0),
+    }
+
+
+def _machines(workers: Iterable[WorkerState]) -> dict[str, MachineState]:
+    """Return the state of each machine, with the open files of the worker that has most."""
+    machines: dict[str, MachineState] = {}
+    for worker in workers:
+        known = machines.get(worker.host)
+        if known is None or (worker.machine.descriptors or 0) > (known.descriptors or 0):
+            machines[worker.host] = worker.machine
+    return machines
+
+
+def _rows(workers: Iterable[WorkerState]) -> Iterator[dict[str, Any]]:
+    """Yield what the page shows of each request: the running ones, and then those that wait."""
+    requests = [(worker.id, each) for worker in workers for each in worker.requests]
+    for worker, each in sorted(requests, key=lambda pair: (not pair[1].runs, -pair[1].seconds)):
+        if principal().admin or each.owner == principal().name:
+            yield {"worker": worker, **_row(each)}
 
 
 def _row(each: Admitted) -> dict[str, Any]:
@@ -98,5 +135,6 @@ def _row(each: Admitted) -> dict[str, Any]:
     }
 
 
-def _workers() -> int:
-    return int(current_gateway().lifecycle.workers)
+def _workers() -> Workers:
+    workers: Workers = current_gateway().workers
+    return workers

@@ -50,8 +50,9 @@
     if (isOn("needs") && fresh.length) {
       notify("console-needs", "Claude Code needs you", fresh.length > 1 ? `${fresh.length} tools wait for your decision.` : `${fresh[0][1]} waits for your decision.`);
     }
-    // Another worker of the gateway knows other turns.
-    const ended = last.worker === state.worker && last.long.some((turn) => !state.long.includes(turn));
+    // A worker that is not seen may run its turns still.
+    const isSeen = (turn) => state.workers.includes(String(turn).split(":")[0]);
+    const ended = last.long.some((turn) => isSeen(turn) && !state.long.includes(turn));
     if (isOn("done") && ended) notify("console-done", "Claude Code is done", "A turn of yours has ended.");
   }
 
