@@ -9,6 +9,7 @@ from functools import partial
 
 from tests.support.approvals import decide, text_of, wait_for
 from tests.support.keyed_gateway import KeyedGateway
+from tests.support.live_console import LiveConsole
 from tests.support.server import children
 
 
@@ -16,7 +17,8 @@ def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background)
     """With Redis, each worker lists and decides what another one's turn waits for.
 
     An approval for the session holds on each. Where commands are not confined, they wait for
-    approval. What a worker waited for that is killed is soon gone. SIGTERM denies what still waits.
+    approval. Each worker's console shows the turns of all, and stops them. What a worker waited for
+    that is killed is soon gone. SIGTERM denies what still waits.
     """
     stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
     modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
@@ -32,6 +34,12 @@ def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background)
         assert text_of(asked) == "done"
     for _ in range(4):  # on each worker
         assert "done" in str(keyed.ask("alice", command % "same.txt", session_id="one"))
+    console = LiveConsole(keyed.server, keyed.keys["alice"])
+    asked = background(keyed.ask, "alice", command % "no.txt", claude={"profile": "agent"})
+    (turn,) = console.turns(1)
+    assert console.stop(turn) == 303
+    status, body = asked.result()
+    assert (status, body["error"]["code"]) == (503, "turn_stopped")
     asked = background(keyed.ask, "alice", command % "lost.txt", claude={"profile": "agent"})
     (approval,) = wait_for(keyed)
     for worker in children(keyed.server.process.pid):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.live_console import LiveConsole
 from tests.support.numbers import Numbers
 from tests.support.server import MODEL, alive, children, eventually
 
@@ -105,8 +106,23 @@ def test_one_worker(measured, upstream):
     assert all_ready(measured, 1)
 
 
+def stop_on_console(server):
+    """Stop turns of several workers on the console of any of them."""
+    console = LiveConsole(server)
+    with ThreadPoolExecutor(TURNS) as pool:
+        slow = "[[deltas 900]] [[pause 0.2]]"
+        asked = [pool.submit(server.ask, slow, claude={"profile": "plain"}) for _ in range(TURNS)]
+        for turn in console.turns(TURNS):
+            assert console.stop(turn) == 303
+        codes = {turn.result()[1]["error"]["code"] for turn in asked}
+    assert codes == {"turn_stopped"}
+
+
 def test_two_workers(serve, upstream):
-    """Each worker's metrics include all workers, ended ones too; nothing is left afterwards."""
+    """Each worker's metrics include all workers, ended ones too; nothing is left afterwards.
+
+    Each worker's console, too, shows all turns, and stops any of them; no Redis is needed.
+    """
     server = serve("-w", "2", SESSION_STORE="none", DEFAULT_PROFILE="agent", **POOLS).wait()
     assert all_ready(server, 2)
     with ThreadPoolExecutor(TURNS) as pool:
@@ -128,5 +144,6 @@ def test_two_workers(serve, upstream):
         assert replaced(server, stopped)
         assert all_ready(server, 2)
         assert {counted() for _ in range(8)} == {(TURNS, TURNS)}
+    stop_on_console(server)
     assert server.stop() == 0
     assert list(server.temporary.iterdir()) == []
