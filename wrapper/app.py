@@ -21,6 +21,7 @@ RESOURCES = (
     "chat",
     "responses",
     "completions",
+    "files",
     "messages",
     "models",
     "sessions",

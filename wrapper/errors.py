@@ -155,6 +155,12 @@ class ApprovalNotFound(InvalidRequest):
     status, code = 404, "approval_not_found"
 
 
+class StoredFileNotFound(InvalidRequest):
+    """Raised when the caller has no uploaded file with this id."""
+
+    status, code = 404, "file_not_found"
+
+
 class KeyNotFound(InvalidRequest):
     """Raised when the keys file has no key of this name."""
 
@@ -214,6 +220,12 @@ class RequestTooLarge(InvalidRequest):
     """Raised when a body exceeds the limit."""
 
     status, code = 413, "request_too_large"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """Raised when a content has no such part as the request asks for."""
+
+    status, code = 416, "range_not_satisfiable"
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -296,4 +308,11 @@ class TimedOut(ApiError):
     """Raised when a turn exceeds its time limit."""
 
     status, type, code = 504, "timeout_error", "timeout"
+    quotes = False
+
+
+class StorageFull(ApiError):
+    """Raised when the gateway's disk or its Redis has no room for a file."""
+
+    status, code = 507, "storage_full"
     quotes = False

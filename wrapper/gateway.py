@@ -38,6 +38,7 @@ from wrapper.services.background.offload.runner import offload
 from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
+from wrapper.services.files.service import open_files
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
@@ -118,6 +119,7 @@ class Gateway:
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.approvals = open_approvals(settings, self.metrics.decided)
         self.responses = open_responses(settings, load_stored_item, self.approvals, responses)
+        self.files = open_files(settings)
         self.chat_service = self._turn_service()
         self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
         self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)
@@ -232,6 +234,7 @@ class Gateway:
         if self.sessions:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached
+        self.files.start()
         offload.start()
         if self.settings.console:
             self.workers.start()
@@ -256,6 +259,7 @@ class Gateway:
         if self.sessions:
             self.sessions.close()
         self.responses.close()
+        self.files.close()
         self.approvals.close()
         self.workers.close()
         self.engine.close()

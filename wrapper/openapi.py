@@ -19,6 +19,7 @@ from wrapper.routes.blueprint import NAMES
 from wrapper.routes.dialects import ANTHROPIC, OPENAI, Dialect, dialect_of, prefix_of
 from wrapper.routes.headers import (
     COMMON,
+    CONTENT_RANGE,
     MESSAGE_REQUEST_ID,
     PROCESSING,
     RATES,
@@ -33,6 +34,7 @@ from wrapper.version import __version__
 
 TITLE = "claude-code-gateway"
 JSON_TYPE, EVENTS_TYPE, TEXT_TYPE = "application/json", "text/event-stream", "text/plain"
+FORM_TYPE, BINARY_TYPE = "multipart/form-data", "application/octet-stream"
 # Methods that Flask adds by itself.
 IMPLIED = {"HEAD", "OPTIONS"}
 SCHEMES: dict[str, Json] = {
@@ -41,6 +43,7 @@ SCHEMES: dict[str, Json] = {
     "api-key": {"type": "apiKey", "in": "header", "name": "api-key"},
 }
 TEXT = {"type": "string"}
+BINARY: Json = {}  # OpenAPI 3.1 describes bytes by the media type alone
 # The headers of all responses, and those of all errors.
 HEADERS: dict[str, Json] = {
     REQUEST_ID: {"required": True, "schema": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,128}$"}},
@@ -48,6 +51,7 @@ HEADERS: dict[str, Json] = {
     PROCESSING: {"required": True, "schema": {"type": "integer", "minimum": 0}},
     SHOULD_RETRY: {"schema": {**TEXT, "enum": ["true", "false"]}},
     RETRY_AFTER: {"schema": {"type": "integer", "minimum": 0}},
+    CONTENT_RANGE: {"schema": TEXT},
     "Allow": {"schema": TEXT},
     "WWW-Authenticate": {"schema": TEXT},
 }
@@ -60,19 +64,27 @@ ERRORS = {
     403: "The key or the gateway's login does not permit it, or a foreign web page may be calling.",
     404: "The model, the session, the response, the key or the path does not exist.",
     405: "The path does not support this method.",
+    408: "The body ended early, or arrived too slowly.",
     409: "Another turn of the session is running, or the session no longer exists.",
     413: "The body, or the conversation, is too large.",
     415: "The body's content type is not application/json.",
+    416: "The content has no such part as the header Range asks for.",
     426: "The path is not served over WebSockets.",
     429: "A rate limit, a budget or the gateway's capacity is used up.",
     500: "The gateway or the model's provider failed.",
     502: "Claude Code is missing, ended early, or sent something unexpected.",
     503: "No process is available, the gateway is shutting down, or the provider is overloaded.",
     504: "The turn exceeded its time limit.",
+    507: "There is no room left for files.",
     529: "The provider is overloaded.",
 }
 # The headers that only some errors have.
-ERROR_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",)}
+ERROR_HEADERS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    416: (CONTENT_RANGE,),
+    429: ("Retry-After",),
+}
 ERROR_HEADERS[503] = ERROR_HEADERS[429]
 
 # A parameter in a path of Flask: <name>, <kind:name> or <kind(arguments):name>.
@@ -168,6 +180,8 @@ def _query(declared: Operation) -> list[Json]:
 
 
 def _body(declared: Operation) -> Json | None:
+    if declared.form:
+        return {"required": True, "content": {FORM_TYPE: {"schema": declared.form}}}
     if not declared.body:
         return None
     content: Json = {"schema": declared.body}
@@ -185,6 +199,9 @@ def _responses(
         responses[status] = _response(HTTPStatus(status).phrase, shape, own=declared.headers)
     if declared.text:
         responses[200] = _response(declared.text, TEXT, kind=TEXT_TYPE)
+    if declared.binary:
+        for status in (200, 206):
+            responses[status] = _response(declared.binary, BINARY, kind=BINARY_TYPE)
     if declared.answer is not None:
         (content,) = responses[200]["content"].values()
         content["example"] = declared.answer
@@ -200,7 +217,7 @@ def _statuses(declared: Operation, has_parameters: bool, needs_key: bool) -> set
     statuses |= {401, 429} if needs_key else set()
     statuses |= {404} if has_parameters else set()
     statuses |= {400} if declared.query or declared.path else set()
-    return statuses | {400, 413, 415} if declared.body else statuses
+    return statuses | {400, 413, 415} if declared.body or declared.form else statuses
 
 
 def _response(

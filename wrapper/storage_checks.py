@@ -12,7 +12,7 @@ from pathlib import Path
 from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.usage import sqlite_file
 from wrapper.services.usage.store import StoreFailed
-from wrapper.settings import Settings
+from wrapper.settings import FILES_DIR, Settings
 
 
 class Level(StrEnum):
@@ -40,6 +40,10 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
     yield from _passed_over()
     yield _agents_directory(settings)
     yield _usage(settings)
+    if settings.files_dir or "://" not in settings.session_store:
+        yield _directory(
+            "FILES_DIR", Path(settings.files_dir or FILES_DIR), "uploads of files are refused"
+        )
     if "://" in settings.session_store:
         yield _redis(
             "SESSION_STORE",
@@ -80,6 +84,11 @@ def _agents_directory(settings: Settings) -> Finding:
     else:
         setting, folder = "SESSION_DIR", Path(settings.session_dir)
         effect = "agents' turns of sessions are refused"
+    return _directory(setting, folder, effect)
+
+
+def _directory(setting: str, folder: Path, effect: str) -> Finding:
+    """Check a directory, which is made on first use; without it there is an *effect*."""
     try:
         folder = folder.expanduser().absolute()
         _write_in(_nearest(folder))
@@ -105,7 +114,8 @@ def _usage(settings: Settings) -> Finding:
             _write_in(_nearest(path.parent))
     except (OSError, RuntimeError, StoreFailed) as error:
         why = str(error).removeprefix("USAGE_DB: ") if isinstance(error, StoreFailed) else None
-        why = why or f"{_reason(error)}; {sqlite_file.OTHER_REMEDY} ({path})"
+        remedy = sqlite_file.OTHER_REMEDY.format(setting=sqlite_file.SETTING)
+        why = why or f"{_reason(error)}; {remedy} ({path})"
         return Finding("USAGE_DB", level, f"{why}; until then {effect}")
     return Finding("USAGE_DB", Level.OK, f"{path} can be written")
 

@@ -56,7 +56,7 @@ class ResponseValidator:
         schema = self.schema(path, method, response.status_code, response.mimetype)
         if response.mimetype == "text/event-stream":
             bodies = [frame for frame in frames_of(response) if isinstance(frame, dict)]
-        elif response.mimetype == "text/plain":
+        elif response.mimetype in ("text/plain", "application/octet-stream"):
             bodies = [response.text]
         else:
             bodies = [response.json]

@@ -20,6 +20,7 @@ TABLE = [
     (errors.ItemNotFound, 404, "invalid_request_error", "item_not_found"),
     (errors.ApprovalNotFound, 404, "invalid_request_error", "approval_not_found"),
     (errors.ApprovalDecidedBefore, 409, "invalid_request_error", "approval_decided"),
+    (errors.StoredFileNotFound, 404, "invalid_request_error", "file_not_found"),
     (errors.KeyNotFound, 404, "invalid_request_error", "key_not_found"),
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),
     (errors.MethodNotSupported, 405, "invalid_request_error", "method_not_supported"),
@@ -30,6 +31,7 @@ TABLE = [
     (errors.Conflict, 409, "invalid_request_error", "session_busy"),
     (errors.RequestTooLarge, 413, "invalid_request_error", "request_too_large"),
     (errors.UnsupportedMediaType, 415, "invalid_request_error", "unsupported_media_type"),
+    (errors.RangeNotSatisfiable, 416, "invalid_request_error", "range_not_satisfiable"),
     (errors.WebSocketNotSupported, 426, "invalid_request_error", "websocket_not_supported"),
     (errors.RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
     (errors.ChecksBusy, 429, "rate_limit_error", "checks_busy"),
@@ -43,6 +45,7 @@ TABLE = [
     (errors.ShuttingDown, 503, "server_error", "unavailable"),
     (errors.TurnStopped, 503, "server_error", "turn_stopped"),
     (errors.TimedOut, 504, "timeout_error", "timeout"),
+    (errors.StorageFull, 507, "server_error", "storage_full"),
 ]
 
 

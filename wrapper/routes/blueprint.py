@@ -13,6 +13,7 @@ from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
 from wrapper.routes.context import begin_span, current_gateway, request_span
 from wrapper.routes.error_handlers import register_error_handlers
+from wrapper.routes.files import files
 from wrapper.routes.health import health
 from wrapper.routes.json_response import register_common_headers
 from wrapper.routes.limits import limits
@@ -40,7 +41,20 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     *metered* says whether it serves the metrics.
     """
     turns = (chat, responses, completions, messages)
-    children = (*turns, approvals, models, mcp, sessions, tools, usage, limits, auth, health, docs)
+    children = (
+        *turns,
+        files,
+        approvals,
+        models,
+        mcp,
+        sessions,
+        tools,
+        usage,
+        limits,
+        auth,
+        health,
+        docs,
+    )
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

@@ -15,6 +15,7 @@ MESSAGE_REQUEST_ID = "request-id"
 PROCESSING = "openai-processing-ms"
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER = "Retry-After"
+CONTENT_RANGE = "Content-Range"
 # Proxies limit the size of headers. If there are more paths, a header ends with their number.
 MOST_PATHS = 50
 
@@ -25,6 +26,7 @@ COMMON = {
     PROCESSING: "Milliseconds until the answer was ready, or until a stream began.",
     SHOULD_RETRY: "Whether to retry automatically; false once the model has begun.",
     RETRY_AFTER: "The number of seconds after which to retry.",
+    CONTENT_RANGE: "The part of the content that this is, or the length of all if it has none.",
     "Allow": "The methods that the path supports.",
     "WWW-Authenticate": "Sent if the caller's key is missing or wrong.",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import request
 from marshmallow import Schema
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from wrapper import errors
 from wrapper.errors import InvalidRequest
@@ -16,12 +16,11 @@ from wrapper.json_text import Bytes
 from wrapper.json_text.precision import read_number
 from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
+from wrapper.routes.body import PIECE_BYTES, check_complete, readable_body
 from wrapper.routes.content_coding import codings, expand
 from wrapper.schemas.base import load_data
 
 BODY_BYTES = 32 * 1024 * 1024
-# What gunicorn reads at once. For smaller pieces it would copy the rest of that again and again.
-PIECE_BYTES = 128 * 1024
 JSON_TYPE = "application/json"
 TOO_DEEP = "The body's JSON is nested too deeply."
 
@@ -49,17 +48,9 @@ def load(schema: Schema) -> Any:
 def _read() -> Bytes:
     # One byte above the limit: Werkzeug silently truncates a body of unknown length at its limit.
     request.max_content_length = BODY_BYTES + 1
-    try:
+    with readable_body():
         data = _read_all(request.stream, request.content_length)
-    except (OSError, ClientDisconnected):
-        data = None
-    except (HTTPException, MemoryError):
-        raise
-    except Exception as error:  # malformed chunks; each server raises an exception of its own
-        kind = type(error).__name__
-        raise errors.MalformedRequest(f"The body is malformed ({kind}).") from error
-    if data is None or len(data) < (request.content_length or 0):
-        raise errors.RequestCut("The body ended early, or arrived too slowly (CLIENT_TIMEOUT).")
+    check_complete(len(data))
     if len(data) > BODY_BYTES:
         raise RequestEntityTooLarge
     return data

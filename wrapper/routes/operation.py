@@ -24,7 +24,9 @@ class Operation:
     - `answer`: an answer with status 200 that the document shows.
     - `stream`: the schema of the events, if a 200 may be a stream.
     - `event`: an event of it that the document shows.
+    - `form`: a schema of the body, if it is multipart/form-data.
     - `text`: a description of the response, if it is plain text.
+    - `binary`: the same, if it is bytes of any kind.
     - `errors`: the statuses of errors that do not follow from the parameters or `needs_key`.
     - `headers`: the response's own headers, with their meanings.
     - `turns`: whether it runs turns; it then counts its requests against rate and budget itself.
@@ -38,7 +40,9 @@ class Operation:
     answer: Json | str | None = None
     stream: SchemaLike | None = None
     event: Json | None = None
+    form: SchemaLike | None = None
     text: str = ""
+    binary: str = ""
     errors: tuple[int, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     needs_key: bool = True

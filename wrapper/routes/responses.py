@@ -17,6 +17,7 @@ from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
 from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
+from wrapper.routes.pages import page_of
 from wrapper.routes.sse import TYPED, open_stream, stream_response
 from wrapper.schemas import answer_examples, examples
 from wrapper.schemas.base import load_data
@@ -141,25 +142,9 @@ def _is_include(name: str) -> bool:
 
 
 def _page_of(items: Sequence[Json], page: ItemPage) -> Json:
-    ids = [item["id"] for item in items]
     ordered = list(items) if page.order == "asc" else list(items)[::-1]
-    if page.after is not None:
-        if page.after not in ids:
-            raise InvalidRequest(
-                "after: it must be the id of an item of this input.",
-                param="after",
-                code="invalid_value",
-            )
-        position = [item["id"] for item in ordered].index(page.after)
-        ordered = ordered[position + 1 :]
-    data = _shown(ordered[: page.limit], encrypted=page.encrypted)
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": len(ordered) > page.limit,
-    }
+    listed = page_of(ordered, page.after, page.limit)
+    return {**listed, "data": _shown(listed["data"], encrypted=page.encrypted)}
 
 
 def _shown(items: Sequence[Json], *, encrypted: bool) -> list[Json]:

@@ -22,8 +22,8 @@ UNSERVED = {
     "its judgement at {}.",
     "realtime": "Claude has no realtime API; use {} with stream.",
     "conversations": "This gateway does not serve conversations; use {} with session_id.",
-    "files": "This gateway stores no files; use {}, with the data in a file or image_url part.",
-    "uploads": "This gateway stores no files; use {}, with the data in a file or image_url part.",
+    "uploads": "This gateway takes files in one piece; upload yours with POST files. To show the "
+    "model a file or an image, use {}, with the data in a file or image_url part.",
     "batches": "This gateway has no batches; use {} for each request.",
     "assistants": "This gateway has no assistants; use {} with session_id.",
     "threads": "This gateway has no threads; use {} with session_id.",

@@ -8,6 +8,7 @@ from wrapper.settings.masking import MASK
 from wrapper.settings.sources import env_text, masked
 from wrapper.settings.spelling import did_you_mean
 from wrapper.settings.table import (
+    FILES_DIR,
     IGNORABLE,
     PERMISSION_MODES,
     SESSION_DIR,
@@ -17,6 +18,7 @@ from wrapper.settings.table import (
 from wrapper.settings.validation import SettingsError, is_loopback, mistakes_of
 
 __all__ = [
+    "FILES_DIR",
     "GATEWAY_BYTES",
     "IGNORABLE",
     "MASK",

@@ -31,6 +31,7 @@ IGNORABLE = (
 )
 
 TRIALS_DIR = "~/.cache/claude-code-gateway"
+FILES_DIR = "~/.local/state/claude-code-gateway/files"
 SESSION_DIR = "~/.local/state/claude-code-gateway/sessions"
 # CLAUDE_USER must be able to enter the parent directories, which hold none of the gateway's state.
 SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
@@ -328,6 +329,20 @@ class Settings:
         "",
         "Holds a directory for the agents of each session, unless CLAUDE_CWD is set. Default: "
         f"{SESSION_DIR}; with CLAUDE_USER {SESSION_DIR_OF_USER}.",
+    )
+    files_dir: str = text(
+        "",
+        "Holds uploaded files and the results of batches, unless SESSION_STORE is a Redis, which "
+        f"then holds them if this is not set. Default: {FILES_DIR}.",
+    )
+    file_max_bytes: int = integer(512 * 1024**2, "Bytes that a file may have; then 413.", positive)
+    files_max_bytes: int = integer(
+        4 * 1024**3, "Bytes that the files of a key may have together; then 429.", positive
+    )
+    files_ttl: int = integer(
+        30 * 86_400,
+        "Seconds that a file is kept; its upload may ask for fewer.",
+        validate.Range(min=3600),
     )
     max_parked: int = integer(
         8, "Parked processes: kept after a turn for the next one of its conversation.", not_negative

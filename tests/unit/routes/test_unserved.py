@@ -12,7 +12,7 @@ from wrapper.testing.engine import ScriptedEngine
 EXAMPLES = {
     "audio": "audio/transcriptions",
     "images": "images/generations",
-    "files": "files/file-1/content",
+    "uploads": "uploads/upload_1/parts",
     "threads": "threads/t/runs",
 }
 CLAUDE_LACKS = ("embeddings", "audio", "images", "videos", "moderations", "realtime")
@@ -91,5 +91,5 @@ def test_another_app(gateway_first):
     assert client.get("/embeddings").text == "own"
     assert client.get("/ai/embeddings").text == "beside"
     assert client.get("/chat/completions/").text == "slash"
-    assert "use /ai/chat/completions" in client.post("/ai/files").text
+    assert "use /ai/chat/completions" in client.post("/ai/uploads").text
     assert client.get("/images").mimetype == "text/html"

@@ -104,7 +104,7 @@ def _image_of(uri: DataUri) -> Image | Document:
 def load_file_data(value: Json) -> Document:
     """Return the file in `file_data` of *value*, with its `filename` as its title."""
     if value.get("file_id") is not None:
-        message = "The gateway has no uploaded files; send the file as file_data."
+        message = "Requests cannot refer to uploaded files; send the file as file_data."
         raise ValidationError({"file_id": [CodedMessage(message, "unsupported_value")]})
     title, data = value.get("filename"), value.get("file_data")
     if title is not None and not isinstance(title, str):

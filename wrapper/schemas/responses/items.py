@@ -215,7 +215,7 @@ def _load_part(index: int, part: Any, kinds: tuple[str, ...]) -> Part:
 
 def _load_image(part: Json) -> Part:
     if part.get("file_id") is not None:
-        raise _unsupported("file_id", "The gateway has no uploaded files; send image_url.")
+        raise _unsupported("file_id", "Requests cannot refer to uploaded files; send image_url.")
     try:
         return load_image_url({"url": part.get("image_url")})
     except ValidationError as error:

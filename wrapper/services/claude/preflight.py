@@ -19,7 +19,7 @@ from wrapper.services.claude.login import base_url
 from wrapper.services.claude.login.login import credentials_file, uses_cli_login
 from wrapper.services.claude.processes.binary import Binary, NoBinary, choose
 from wrapper.services.permissions import confinement
-from wrapper.settings import Settings, SettingsError
+from wrapper.settings import FILES_DIR, Settings, SettingsError
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> Binary:
@@ -162,6 +162,7 @@ def _replaceable(
         "API_KEYS_FILE": settings.api_keys_file,
         "CLAUDE_SKILLS_DIR": settings.claude_skills_dir,
         "CLAUDE_SUBAGENTS_FILE": settings.claude_subagents_file,
+        "FILES_DIR": settings.files_dir or FILES_DIR,
         "MCP_CONFIG": settings.mcp_config,
         "USAGE_DB": settings.usage_db,
         ".env": ".env",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wrapper.services.usage.store import StoreFailed
 
+SETTING = "USAGE_DB"
 # Seconds to wait while another process writes.
 BUSY = 5.0
 
@@ -23,7 +24,7 @@ REMEDIES = {
     sqlite3.SQLITE_FULL: "make room on its disk",
     sqlite3.SQLITE_BUSY: "another process holds it; see which with `fuser`",
 }
-OTHER_REMEDY = "see that the file and its directory can be written, or set USAGE_DB to another"
+OTHER_REMEDY = "see that the file and its directory can be written, or set {setting} to another"
 
 # RuntimeError: no home directory for ~. OverflowError: a number of over 64 bits.
 FAILURES = (sqlite3.Error, OSError, RuntimeError, OverflowError)
@@ -32,16 +33,25 @@ FAILURES = (sqlite3.Error, OSError, RuntimeError, OverflowError)
 class SqliteFile:
     """The file at *path*, in which the statements *create* make the missing tables.
 
-    It is opened on first use, and created if it is missing.
+    It is opened on first use, and created if it is missing. Errors name the *setting* of its path.
     """
 
-    def __init__(self, path: str, create: Sequence[str]):
+    def __init__(self, path: str, create: Sequence[str], setting: str = SETTING):
         self._path = path
         self._create = create
+        self._setting = setting
         self._idle: list[_Opened] = []
 
     def exists(self) -> bool:
         return os.path.exists(os.path.expanduser(self._path))
+
+    def path(self) -> Path:
+        """Return the absolute path. Raises RuntimeError if there is no home directory for ~."""
+        return Path(self._path).expanduser().absolute()
+
+    def identity(self) -> tuple[int, int] | None:
+        """Return what tells the file from one that replaces it; None if it is missing."""
+        return _identity(self.path())
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -59,12 +69,11 @@ class SqliteFile:
                 on_failure.pop_all()
         except FAILURES as error:
             self.close()
-            raise _failed(error, self._path) from None
+            raise failed(error, self._path, self._setting) from None
         self._idle.append(opened)
 
     def _take(self) -> _Opened:
-        path = Path(self._path).expanduser().absolute()
-        current = _identity(path)
+        path, current = self.path(), self.identity()
         while opened := self._pop():
             # A file that was deleted or replaced would still take rows, and nobody would find them.
             if opened.identity == current:
@@ -83,7 +92,7 @@ class _Opened:
     """A connection and the identity of its file."""
 
     def __init__(self, path: Path, create: Sequence[str]):
-        _make_folder(path.parent)
+        make_folder(path.parent)
         with _locked(path.parent):
             with contextlib.suppress(FileExistsError):
                 # Created without opening it, because closing the file even once would release the
@@ -118,7 +127,7 @@ def check(path: Path) -> None:
             opened.close()
     except FAILURES as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-            raise _failed(error, str(path)) from None
+            raise failed(error, str(path), SETTING) from None
 
 
 @contextlib.contextmanager
@@ -143,19 +152,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Create *folder* and its missing parents, for this user alone."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        make_folder(folder.parent)
         folder.mkdir(0o700, exist_ok=True)
 
 
-def _failed(error: Exception, path: str) -> StoreFailed:
-    remedy = OTHER_REMEDY
+def failed(error: Exception, path: str, setting: str) -> StoreFailed:
+    """Return what to raise for one of FAILURES."""
+    remedy = OTHER_REMEDY.format(setting=setting)
     reason = str(error)
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extension
-        remedy = REMEDIES.get(code, OTHER_REMEDY)
+        remedy = REMEDIES.get(code, remedy)
     elif isinstance(error, OSError):
         reason = error.strerror or reason
-    return StoreFailed(f"USAGE_DB: {reason}; {remedy}", path)
+    return StoreFailed(f"{setting}: {reason}; {remedy}", path)

@@ -243,7 +243,9 @@ def test_owning_a_link(outer):
     assert kept.stat().st_uid == 0
 
 
-@pytest.mark.parametrize("setting", ["claude_cli_path", "usage_db", "session_dir", "tmp", "cwd"])
+@pytest.mark.parametrize(
+    "setting", ["claude_cli_path", "files_dir", "usage_db", "session_dir", "tmp", "cwd"]
+)
 def test_what_the_user_could_replace(nobody, outer, setting, monkeypatch):
     """What root runs, reads or writes may not be where the user can replace it."""
     theirs = outer / "theirs"
@@ -253,6 +255,7 @@ def test_what_the_user_could_replace(nobody, outer, setting, monkeypatch):
     theirs.chmod(0o755)
     given = {
         "claude_cli_path": {"claude_cli_path": str(theirs / "claude")},
+        "files_dir": {"files_dir": str(theirs / "files")},
         "usage_db": {"usage_db": str(theirs / "deep" / "usage.db")},
         "session_dir": {"session_dir": str(theirs / "sessions")},
     }.get(setting, {})

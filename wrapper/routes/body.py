@@ -1,0 +1,52 @@
+"""The body of the current request, as the server reads it from the client."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from flask import request
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+
+from wrapper.errors import MalformedRequest, RequestCut
+
+# What gunicorn reads at once. For smaller pieces it would copy the rest of that again and again.
+PIECE_BYTES = 128 * 1024
+CUT = "The body ended early, or arrived too slowly (CLIENT_TIMEOUT)."
+
+
+def pieces(most: int) -> Iterator[bytes]:
+    """Yield the body in pieces; one that is longer than *most* bytes yields a byte more than that.
+
+    Raises RequestCut or MalformedRequest.
+    """
+    request.max_content_length = most + 1
+    size = 0
+    while True:
+        with readable_body():
+            piece = request.stream.read(PIECE_BYTES)
+        if not piece:
+            break
+        size += len(piece)
+        yield piece
+    check_complete(size)
+
+
+@contextlib.contextmanager
+def readable_body() -> Iterator[None]:
+    """Raise RequestCut or MalformedRequest where the body cannot be read."""
+    try:
+        yield
+    except (OSError, ClientDisconnected):
+        raise RequestCut(CUT) from None
+    except (HTTPException, MemoryError):
+        raise
+    except Exception as error:  # malformed chunks; each server raises an exception of its own
+        kind = type(error).__name__
+        raise MalformedRequest(f"The body is malformed ({kind}).") from error
+
+
+def check_complete(size: int) -> None:
+    """Raise RequestCut if the body should have more than *size* bytes."""
+    if size < (request.content_length or 0):
+        raise RequestCut(CUT)

@@ -1,0 +1,1 @@
+"""Uploaded files: what is known of each, and their contents."""

@@ -1,0 +1,84 @@
+"""The Redis store of records: files that workers and machines share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wrapper.services.files.file import StoredFile
+from wrapper.services.files.redis_keys import PREFIX, SETTING, FileKeys, reached
+from wrapper.services.files.store import LEAST_BYTES, Room
+from wrapper.services.redis_client import RedisClient, StoreRedis
+
+# Reserves bytes for a file, unless the others leave no room for it.
+# KEYS: sizes, expiring. ARGV: id, bytes, until, most bytes, most files, member of expiring.
+RESERVE = """
+local files, bytes = 0, tonumber(ARGV[2])
+local sizes = redis.call('HGETALL', KEYS[1])
+for i = 1, #sizes, 2 do
+    if sizes[i] ~= ARGV[1] then
+        files = files + 1
+        bytes = bytes + tonumber(sizes[i + 1])
+    end
+end
+if files >= tonumber(ARGV[5]) or bytes > tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[6])
+return 1
+"""
+
+
+class RedisFileRecords:
+    """FileRecords in the Redis at *url*."""
+
+    def __init__(self, url: str, prefix: str = PREFIX):
+        self._redis = StoreRedis(RedisClient(url, SETTING), "files")
+        self._keys = FileKeys(prefix)
+
+    def reserve(self, owner: str, id_: str, size: int, until: float, room: Room) -> bool:
+        keys = (self._keys.sizes(owner), self._keys.expiring)
+        values = (id_, size + LEAST_BYTES, until, room.bytes, room.files, _member(owner, id_))
+        with reached(self._redis) as client:
+            return bool(client.eval(RESERVE, len(keys), *keys, *values))
+
+    def put(self, file: StoredFile) -> None:
+        keys = self._keys
+        with reached(self._redis) as client:
+            pipeline = client.pipeline()
+            pipeline.hset(keys.sizes(file.owner), file.id, str(file.size + LEAST_BYTES))
+            pipeline.hset(keys.records(file.owner), file.id, file.encode())
+            pipeline.zadd(keys.expiring, {_member(file.owner, file.id): file.expires_at})
+            pipeline.execute()
+
+    def find(self, owner: str, id_: str) -> StoredFile | None:
+        with reached(self._redis) as client:
+            record: Any = client.hget(self._keys.records(owner), id_)
+        return StoredFile.decode(record) if record is not None else None
+
+    def all(self, owner: str) -> list[StoredFile]:
+        with reached(self._redis) as client:
+            records: Any = client.hvals(self._keys.records(owner))
+        files = map(StoredFile.decode, records)
+        return sorted(files, key=lambda file: (file.created_at, file.id))
+
+    def delete(self, owner: str, id_: str) -> None:
+        with reached(self._redis) as client:
+            pipeline = client.pipeline()
+            pipeline.hdel(self._keys.sizes(owner), id_)
+            pipeline.hdel(self._keys.records(owner), id_)
+            pipeline.zrem(self._keys.expiring, _member(owner, id_))
+            pipeline.execute()
+
+    def expired(self, now: float) -> Sequence[tuple[str, str]]:
+        with reached(self._redis) as client:
+            members: Any = client.zrange(
+                self._keys.expiring, "-inf", str(now), byscore=True, offset=0, num=1000
+            )
+        return [(owner, id_) for id_, _, owner in (member.partition(" ") for member in members)]
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def _member(owner: str, id_: str) -> str:
+    return f"{id_} {owner}"

@@ -1,0 +1,122 @@
+"""The service of files: callers store, list, read and delete their own."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from wrapper.errors import QuotaExceeded
+from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.files.directory_contents import DirectoryContents
+from wrapper.services.files.file import FILE_ID, StoredFile, missing
+from wrapper.services.files.redis_contents import RedisContents
+from wrapper.services.files.redis_records import RedisFileRecords
+from wrapper.services.files.sqlite_records import SqliteFileRecords
+from wrapper.services.files.store import FileContents, FileRecords, Pieces, Room
+from wrapper.services.files.upload import RESERVED_SECONDS, Stores, Upload, too_large
+from wrapper.settings import FILES_DIR, Settings
+
+# The files that a key may have.
+MOST_FILES = 10_000
+# A body has so many bytes more than its file, at most.
+FORM_BYTES = 64 * 1024
+TIDY_SECONDS = 300.0
+
+
+class FileService:
+    """The files in *stores*. An owner may have *room* for them, and a file *most* bytes.
+
+    A file is kept for at most *ttl* seconds.
+    """
+
+    def __init__(self, stores: Stores, room: Room, most: int, ttl: int):
+        self.most = most
+        self.ttl = ttl
+        self._stores = stores
+        self._room = room
+        self._tidying = PeriodicTask(self.tidy, TIDY_SECONDS)
+
+    def start(self) -> None:
+        """Delete files that have expired, from now on."""
+        self._tidying.start()
+
+    def upload(self, owner: str, length: int | None = None) -> Upload:
+        """Return a new file, which its body of *length* bytes fills, if that is known.
+
+        Raises RequestTooLarge, QuotaExceeded, StorageFull or Unavailable, as entering it does.
+        """
+        expected = max(0, (length or 0) - FORM_BYTES)
+        if expected > self.most:
+            raise too_large(self.most)
+        reserve = partial(self._reserve, owner)
+        return Upload(self._stores, owner, self.most, reserve, expected)
+
+    def find(self, owner: str, id_: str) -> StoredFile:
+        """Return a file. Raises StoredFileNotFound."""
+        file = self._stores.records.find(owner, id_) if FILE_ID.fullmatch(id_) else None
+        if file is None or file.expires_at <= time.time():
+            raise missing(id_)
+        return file
+
+    def list(self, owner: str) -> list[StoredFile]:
+        """Return all files of an owner, the oldest first."""
+        now = time.time()
+        return [file for file in self._stores.records.all(owner) if file.expires_at > now]
+
+    def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Pieces:
+        """Return the bytes from *start* to *stop*; the caller closes them.
+
+        Raises StoredFileNotFound, also if the file has just been deleted.
+        """
+        end = file.size if stop is None else stop
+        pieces = self._stores.contents.read(file.id, start, end)
+        if pieces is None:
+            raise missing(file.id)
+        return pieces
+
+    def delete(self, owner: str, id_: str) -> None:
+        """Delete a file. Raises StoredFileNotFound."""
+        self._stores.delete(owner, self.find(owner, id_).id)
+
+    def tidy(self) -> None:
+        """Delete what has expired: files, and what is left of uploads that were cut off."""
+        records = self._stores.records
+        while expired := records.expired(time.time()):
+            for owner, id_ in expired:
+                self._stores.delete(owner, id_)
+
+    def close(self) -> None:
+        self._tidying.close()
+        self._stores.contents.close()
+        self._stores.records.close()
+
+    def _reserve(self, owner: str, id_: str, size: int) -> None:
+        until = time.time() + RESERVED_SECONDS
+        if self._stores.records.reserve(owner, id_, size, until, self._room):
+            return
+        raise QuotaExceeded(
+            f"Your key has no room for this file: its files may take {self._room.bytes} bytes "
+            f"together (FILES_MAX_BYTES), with 4096 more for each, and may be {self._room.files}. "
+            "Delete some of them.",
+            retry=False,
+        )
+
+
+def open_files(settings: Settings) -> FileService:
+    """Return the service on the stores of *settings*."""
+    room = Room(settings.files_max_bytes, MOST_FILES)
+    stores = _open_stores(settings)
+    return FileService(stores, room, settings.file_max_bytes, settings.files_ttl)
+
+
+def _open_stores(settings: Settings) -> Stores:
+    """Return the Redis of SESSION_STORE, or FILES_DIR; with both, only the contents are there."""
+    folder = settings.files_dir or FILES_DIR
+    records: FileRecords
+    contents: FileContents = DirectoryContents(folder)
+    if "://" not in settings.session_store:
+        return Stores(SqliteFileRecords(f"{folder}/files.db"), contents)
+    records = RedisFileRecords(settings.session_store)
+    if not settings.files_dir:
+        contents = RedisContents(settings.session_store)
+    return Stores(records, contents)
