@@ -180,14 +180,13 @@ def _query(declared: Operation) -> list[Json]:
 
 
 def _body(declared: Operation) -> Json | None:
-    if declared.form:
-        return {"required": True, "content": {FORM_TYPE: {"schema": declared.form}}}
-    if not declared.body:
+    if not (schema := declared.body or declared.form):
         return None
-    content: Json = {"schema": declared.body}
+    content: Json = {"schema": schema}
     if declared.examples:
         content["examples"] = {name: {"value": body} for name, body in declared.examples.items()}
-    return {"required": True, "content": {JSON_TYPE: content}}
+    kind = JSON_TYPE if declared.body else FORM_TYPE
+    return {"required": True, "content": {kind: content}}
 
 
 def _responses(

@@ -25,6 +25,7 @@ def settings(tmp_path):
 
     def make(**changes):
         paths = {"usage_db": str(tmp_path / "u" / "usage.db"), "session_dir": str(tmp_path / "s")}
+        paths["files_dir"] = str(tmp_path / "f")
         return Settings(**{**paths, **changes})
 
     return make
@@ -39,7 +40,7 @@ def test_nothing_is_left(settings, tmp_path):
     """If all is well each check says so, and makes neither a directory nor the usage database."""
     findings = found(settings())
     assert {finding.level for finding in findings.values()} == {Level.OK}
-    assert set(findings) == {"SESSION_DIR", "USAGE_DB"}
+    assert set(findings) == {"FILES_DIR", "SESSION_DIR", "USAGE_DB"}
     assert check_temporary_directory().level is Level.OK
     assert list(tmp_path.iterdir()) == []
 

@@ -25,6 +25,7 @@ files = Blueprint("files", __name__)
 @files.post("/files")
 @operation(
     form=schemas.FILE_UPLOAD,
+    examples=schemas.UPLOADS,
     answers={200: schemas.FileSchema},
     answer=schemas.FILE,
     errors=(408, 429, 503, 507),

@@ -69,6 +69,10 @@ class Form:
                     f"{str(part.name)[:100]!r}."
                 )
             self.filename = part.filename
+        elif part.name == self._name:
+            raise InvalidRequest(
+                f"{self._name}: send it as a file, with a filename.", param=self._name
+            )
         self._part = part
         self._text.clear()
 

@@ -138,3 +138,4 @@ FILES: Json = {
 }
 FILE_DELETED: Json = {"id": FILE["id"], "object": "file", "deleted": True}
 CONTENT = '{"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": {"input": "Hi"}}\n'
+UPLOADS: dict[str, Json] = {"a batch's requests": {"file": CONTENT, "purpose": "batch"}}

@@ -132,7 +132,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 29, EMBEDDED: 25}[kind]
+    assert len(document["paths"]) == {CREATED: 32, EMBEDDED: 28}[kind]
 
 
 def test_paths():
@@ -272,7 +272,9 @@ def test_security(api_key):
     for path, methods in document_of(app, "/openapi.json")["paths"].items():
         for method, details in methods.items():
             asked = app.test_client().open(
-                path.format(model_id="opus", session_id="s", response_id="r", approval_id="a"),
+                path.format(
+                    model_id="opus", session_id="s", response_id="r", approval_id="a", file_id="f"
+                ),
                 method=method,
                 json={},
             )

@@ -75,8 +75,7 @@ class _Writer:
 
     def _put(self, piece: bytes) -> None:
         with reached(self._redis) as client:
-            pipeline = client.pipeline()
-            pipeline.hset(self._key, str(self._pieces), piece)
-            pipeline.expire(self._key, SPARE_SECONDS)
-            pipeline.execute()
+            # Not in a pipeline, whose errors show the beginning of the piece.
+            client.hset(self._key, str(self._pieces), piece)
+            client.expire(self._key, SPARE_SECONDS)
         self._pieces += 1

@@ -49,6 +49,6 @@ def reached(redis: StoreRedis) -> Iterator[Redis]:
         with redis.reached() as client:
             yield client
     except Unavailable as error:
-        if "OOM" in error.message:  # Redis has reached its maxmemory
+        if "'maxmemory'" in error.message:  # which Redis has reached
             raise StorageFull(error.message) from None
         raise

@@ -26,6 +26,13 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[6])
 return 1
 """
+# Keeps a record. A pipeline's errors would show it.
+# KEYS: sizes, records, expiring. ARGV: id, bytes, record, member of expiring, time of expiry.
+PUT = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4])
+"""
 
 
 class RedisFileRecords:
@@ -42,13 +49,11 @@ class RedisFileRecords:
             return bool(client.eval(RESERVE, len(keys), *keys, *values))
 
     def put(self, file: StoredFile) -> None:
-        keys = self._keys
+        owner, id_, size = file.owner, file.id, file.size + LEAST_BYTES
+        keys = (self._keys.sizes(owner), self._keys.records(owner), self._keys.expiring)
+        values = (id_, size, file.encode(), _member(owner, id_), file.expires_at)
         with reached(self._redis) as client:
-            pipeline = client.pipeline()
-            pipeline.hset(keys.sizes(file.owner), file.id, str(file.size + LEAST_BYTES))
-            pipeline.hset(keys.records(file.owner), file.id, file.encode())
-            pipeline.zadd(keys.expiring, {_member(file.owner, file.id): file.expires_at})
-            pipeline.execute()
+            client.eval(PUT, len(keys), *keys, *values)
 
     def find(self, owner: str, id_: str) -> StoredFile | None:
         with reached(self._redis) as client:

@@ -80,7 +80,8 @@ class Upload:
         self._writer.write(data)
 
     def finish(self, name: str, purpose: str, seconds: int) -> StoredFile:
-        """Keep the file for so many *seconds*, and return it."""
+        """Keep the file for so many *seconds*, and return it. Raises what `write` raises."""
+        self._reserve(self.id, self._size)
         now = int(time.time())
         file = StoredFile(self.id, self._owner, name, purpose, self._size, now, now + seconds)
         self._writer.finish(file.expires_at)
