@@ -223,5 +223,7 @@ def test_hostile_names(server, tmp_path, caplog):
         content = get(server, f"/{file['id']}/content")
         assert content.data == CONTENT
         assert name not in str(content.headers) + caplog.text
-    names = {path.name for path in (tmp_path / "files").iterdir() if not path.name.startswith("files.db")}
+    names = {
+        path.name for path in (tmp_path / "files").iterdir() if not path.name.startswith("files.db")
+    }
     assert names == {file["id"] for file in get(server).json["data"]}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from wrapper.errors import ApiError, RequestTooLarge
-from wrapper.ids import new_id
 from wrapper.services.files.file import StoredFile
 from wrapper.services.files.store import FileContents, FileRecords
 
@@ -46,7 +46,7 @@ class Upload:
         reserve: Callable[[str, int], None],
         expected: int = 0,
     ):
-        self.id = new_id("file-")
+        self.id = f"file-{secrets.token_hex(16)}"
         self._stores = stores
         self._owner = owner
         self._most = most
