@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -55,7 +56,7 @@ def test_files(client):
     with pytest.raises(openai.NotFoundError, match="No such file"):
         client.files.content(files[0].id)
     with pytest.raises(openai.BadRequestError, match="purpose"):
-        client.files.create(file=b"x", purpose="other")  # type: ignore[arg-type]
+        client.files.create(file=b"x", purpose="other")
 
 
 @pytest.mark.parametrize("size", [128 * MIB, pytest.param(500 * MIB, marks=pytest.mark.thorough)])
@@ -105,13 +106,13 @@ def test_a_file_that_is_too_large(gateway):
     connection.close()
 
 
-def _send(gateway: Server, size: int, *, chunked: bool = False) -> dict:
+def _send(gateway: Server, size: int, *, chunked: bool = False) -> dict[str, Any]:
     """Upload a file of *size* bytes without holding it in this process, and return its record."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE)
     length = {} if chunked else {"Content-Length": str(len(HEAD) + size + len(TAIL))}
     connection.request("POST", "/v1/files", _body(size), {**TYPE, **length}, encode_chunked=chunked)
     response = connection.getresponse()
-    body = json.loads(response.read())
+    body: dict[str, Any] = json.loads(response.read())
     connection.close()
     assert response.status == 200, body
     return body

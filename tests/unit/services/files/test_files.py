@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import resource
 import time
 import uuid
@@ -248,12 +249,14 @@ def test_failing_disk(tmp_path):
 def test_no_space(tmp_path, number):
     """ENOSPC and EDQUOT are a 507, which does not name the directory."""
 
-    class Full:
+    class Full(io.BytesIO):
         def write(self, data):
             raise OSError(number, "No space", str(tmp_path))
 
         def close(self):
-            raise OSError(number, "No space", str(tmp_path))
+            if not self.closed:
+                super().close()
+                raise OSError(number, "No space", str(tmp_path))
 
     contents = DirectoryContents(str(tmp_path))
     writer = contents.create("file-1")
