@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.services.claude.processes.profiles import OLDEST_VERSION as OLDEST
+from wrapper.services.claude.processes.compatibility import OLDEST_VERSION as OLDEST
 
 PACKAGE = "@anthropic-ai/claude-code"
 OLD_VERSION = "2.1.197"  # too old: it cannot take text verbatim

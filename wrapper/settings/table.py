@@ -151,6 +151,12 @@ class Settings:
     )
     queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", positive)
     max_timeout: int = integer(600_000, "Milliseconds that a turn may take; then 504.", positive)
+    first_event_timeout: int = integer(
+        300,
+        "Seconds that the model may take to begin its answer, once the turn has a process; then "
+        "504, or the next fallback model. 0: as long as MAX_TIMEOUT.",
+        not_negative,
+    )
     client_timeout: int = integer(
         30,
         "Seconds that a client may take to send a request, or leave an answer unread, before its "

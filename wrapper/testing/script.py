@@ -24,7 +24,7 @@ The message has directives in double brackets, in any order, among any other tex
     [[after S]]           … with Retry-After: S
     [[fail N]]            … but only the first N times
     [[burst N]]           … but only the first N different requests, each once
-    [[of FAMILY]]         … but only models with this in their names
+    [[of FAMILY]]         refuse, or wait, only for models with this in their names
     [[break STATUS]]      send an error event in mid-stream
     [[whole]]             … but only after a complete block of the answer
     [[cut]]               drop the connection in mid-stream

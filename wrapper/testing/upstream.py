@@ -106,12 +106,12 @@ class Upstream:
             check(body, model)
             check_thinking(body, model)
             self._check_window(body)
-            if script.family in model:
+            if applies := script.family in model:
                 _raise_scripted_error(script, record.raw, earlier)
         except Refusal as refusal:
             return self._refuse(record, refusal, script.after)
         gone = _watch(request.environ)
-        if gone(script.wait):
+        if gone(script.wait if applies else 0.0):
             self._end(record, "aborted")
             return Response(status=499)
         if script.drop:

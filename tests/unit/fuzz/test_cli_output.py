@@ -64,7 +64,12 @@ class Pipes:
 
     def __init__(self, output):
         self.profile = SimpleNamespace(
-            mode=None, budgeted=False, reads_only=False, first_party=True, additions=Additions()
+            mode=None,
+            budgeted=False,
+            reads_only=False,
+            first_party=True,
+            first_event_timeout=0,
+            additions=Additions(),
         )
         self.pid, self.initialized, self.directory = 4711, False, "/"
         self.qualification = Qualification()

@@ -8,14 +8,21 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from wrapper.errors import ApiError, ModelNotFound, Overloaded, RateLimited, UpstreamFailed
+from wrapper.errors import (
+    ApiError,
+    ModelNotFound,
+    Overloaded,
+    RateLimited,
+    TimedOut,
+    UpstreamFailed,
+)
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.engine import Runner
 from wrapper.services.events import Event, Noted, Started, Used, add_spent, add_usage
 from wrapper.services.turn import Turn, approved_calls
 
 # Errors of one model that another one may not have.
-FAILURES = (RateLimited, Overloaded, UpstreamFailed, ModelNotFound)
+FAILURES = (RateLimited, Overloaded, UpstreamFailed, ModelNotFound, TimedOut)
 
 log = logging.getLogger(__name__)
 

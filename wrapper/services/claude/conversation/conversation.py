@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, suppress
-from functools import cache, partial
 from typing import Any
 
 from claude_code_sdk import AssistantMessage, SystemMessage
@@ -16,6 +15,7 @@ from claude_code_sdk.types import StreamEvent
 
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
+from wrapper.services.claude.conversation.first_event import FirstEventWait
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.conversation.prompts import Prompts
 from wrapper.services.claude.conversation.query import Hook, ask, understood
@@ -29,20 +29,16 @@ from wrapper.services.claude.errors.engine_errors import (
     error_of_retry,
     tells_why,
 )
+from wrapper.services.claude.errors.no_first_event import Silence
 from wrapper.services.claude.processes.leasing import Lease
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol import rate_limit_event
-from wrapper.services.claude.protocol.content_blocks import answer_name, names_of
+from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
+from wrapper.services.claude.protocol.parsers import make_parser
 from wrapper.services.claude.protocol.permission_prompt import PROMPT, PROMPT_OVER
-from wrapper.services.claude.protocol.raw_parser import RawParser
-from wrapper.services.claude.protocol.stream_parser import StreamParser
-from wrapper.services.claude.protocol.thinking_history import prefix_of
-from wrapper.services.claude.protocol.turn_parser import TurnParser
-from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Event, LimitsReported, Started
-from wrapper.services.tools.mcp import find_asked
 from wrapper.services.turn import Turn
 
 # Once the answer is complete its result comes in a few milliseconds, or never.
@@ -72,7 +68,7 @@ class Conversation:
         self._setup = set_up(lease, turn, record)
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
         self._prompts = Prompts(turn.approver, self._transport)
-        self._parser = _make_parser(turn, lease.state)
+        self._parser = make_parser(turn, lease.state)
         self._rounds = RoundLimit(turn, self._parser)
         self._outcome = Outcome(turn, self._setup.state)
         self._reports = Reports(time.time)
@@ -105,11 +101,12 @@ class Conversation:
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         hooks: dict[str, Hook] = {
             "PostToolBatch": self._rounds.end_round,
-            "PreToolUse": self._check_use,
+            "PreToolUse": self._process.profile.additions.check_use,
         }
         asked = ask(self._transport, self._setup.prompt, hooks)
         try:
             async with asyncio.timeout(None) as deadline:
+                first_event = self._wait_for_first_event(deadline)
                 interrupting = asyncio.create_task(self._interrupt_when(leaving, deadline))
                 try:
                     async with aclosing(asked) as messages:
@@ -119,12 +116,30 @@ class Conversation:
                             if await self._end_early():
                                 _expect_result(deadline)
                 finally:
+                    first_event.cancel()
                     interrupting.cancel()
                     await self._prompts.close()
         except TimeoutError:
+            if first_event.is_over:
+                raise self._silence().error(self._process.profile.first_event_timeout) from None
             log.warning("process %d gave no result after its answer", self._process.pid)
         for event in self._conclude():
             yield event
+
+    def _wait_for_first_event(self, deadline: asyncio.Timeout) -> FirstEventWait:
+        return FirstEventWait(
+            self._process.profile.first_event_timeout,
+            deadline,
+            has_begun=lambda: self._parser.started,
+            works=lambda: self._setup.approved.running,
+        )
+
+    def _silence(self) -> Silence:
+        return self._reports.silence(
+            configured=bool(self.configured),
+            connects=bool(self._turn.mcp_servers),
+            hooks=self._process.profile.has_hooks,
+        )
 
     async def _interrupt_when(self, leaving: asyncio.Event, deadline: asyncio.Timeout) -> None:
         await leaving.wait()
@@ -167,14 +182,6 @@ class Conversation:
         if usage.count_subagents(subagents.usage, subagents.requests):
             yield usage.used()
 
-    async def _check_use(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
-        """Answer the hook that Claude Code calls before it starts a subagent or uses a skill."""
-        why = self._process.profile.additions.refusal(call)
-        if not why:
-            return {}
-        decision = {"permissionDecision": "deny", "permissionDecisionReason": why}
-        return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **decision}}
-
     def _with_tools(self, events: Iterable[Event]) -> Iterator[Event]:
         """Yield *events*, and after the turn's start what became of MCP servers' tools before."""
         for event in events:
@@ -185,6 +192,7 @@ class Conversation:
 
     def _read_system(self, subtype: str, data: dict[str, Any]) -> Iterator[Event]:
         if subtype == "init":
+            self._reports.begun = True
             self._check_functions(data.get("tools") or ())
         elif subtype == "status":
             self._sent()
@@ -199,7 +207,7 @@ class Conversation:
                 self._reports.limits = limits
                 yield LimitsReported(limits)
         elif subtype == "api_retry":
-            self._reports.retried = True
+            self._reports.retry = data
             # Once the model has begun, waiting costs less than starting again.
             longest = 0.0 if self._turn.fallbacks else LONGEST_WAIT
             if not self._parser.started and (error := error_of_retry(data, longest)):
@@ -233,21 +241,6 @@ class Conversation:
             raise BadGateway(BROKEN_OFF)
         gave_up = self._process.profile.asks_again and not parser.started
         raise self._reports.error(result, gave_up=gave_up)
-
-
-def _make_parser(turn: Turn, state: ProcessState | None) -> TurnParser:
-    usage, resumed = UsageCounter(state.result if state else None), state is not None
-    if turn.body is not None:
-        return RawParser(usage, resumed=resumed)
-    return StreamParser(
-        turn.sampling.stop,
-        names_of(turn),
-        answer_name(turn),
-        usage,
-        resumed=resumed,
-        prefix=cache(partial(prefix_of, turn)),
-        find_asked=partial(find_asked, turn.mcp_servers),
-    )
 
 
 def _expect_result(deadline: asyncio.Timeout) -> None:

@@ -10,13 +10,13 @@ import psutil
 
 from wrapper.services.claude.errors.engine_errors import Refused
 from wrapper.services.claude.isolation import sandbox
-from wrapper.services.claude.processes.profiles import (
-    HOW_TO_UPDATE,
-    OLDEST_VERSION,
-    Profile,
-)
+from wrapper.services.claude.processes.profiles import HOW_TO_UPDATE, Profile
 from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import HOW_TO_OPEN
+
+# Older versions tell the model's API which directories and Git remotes there are here, and still
+# older ones leave traces in agents' conversations, or read files that a text names with @.
+OLDEST_VERSION = (2, 1, 302)
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,6 @@ from wrapper.services.claude.protocol import permission_prompt
 from wrapper.services.permissions.confinement import initial_mode, reads_only
 from wrapper.settings import Settings
 
-# Older versions tell the model's API which directories and Git remotes there are here, and still
-# older ones leave traces in agents' conversations, or read files that a text names with @.
-OLDEST_VERSION = (2, 1, 302)
 HOW_TO_UPDATE = (
     "pip install 'claude-code-gateway[claude]', or npm install -g @anthropic-ai/claude-code"
 )
@@ -87,7 +84,8 @@ class Profile:
     first answer. `alike`: all turns have the same initialize request. `reads_only`: only commands
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
     not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
-    `mcp_tool_timeout` those for a call. `additions`: the operator's subagents and skills.
+    `mcp_tool_timeout` those for a call. `first_event_timeout`: those until the model begins; 0: no
+    limit. `additions`: the operator's subagents and skills.
     """
 
     name: str
@@ -104,12 +102,18 @@ class Profile:
     user: UnixUser | None = None
     mcp_timeout: float = 0.0
     mcp_tool_timeout: float = 0.0
+    first_event_timeout: float = 0.0
     additions: Additions = field(default_factory=Additions)
 
     @property
     def first_party(self) -> bool:
         """Say whether the model's API is Anthropic's own, and not a cloud's."""
         return not uses_cloud(self.variables)
+
+    @property
+    def has_hooks(self) -> bool:
+        """Say whether the CLI reads settings files of the operator's, which may have hooks."""
+        return bool(self.arguments[self.arguments.index("--setting-sources") + 1])
 
     @property
     def asks_again(self) -> bool:
@@ -175,6 +179,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         user=user,
         mcp_timeout=settings.mcp_timeout / 1000,
         mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
+        first_event_timeout=settings.first_event_timeout,
         additions=additions,
     )
 
@@ -228,6 +233,7 @@ def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         pooled=True,
         budgeted=simple,
         alike=True,
+        first_event_timeout=settings.first_event_timeout,
     )
 
 

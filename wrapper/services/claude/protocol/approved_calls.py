@@ -28,7 +28,7 @@ _KINDS = ("text", "image", "document")
 class ApprovedCalls:
     """The approved calls of *turn*. Their results replace what stands for them in its *prompt*.
 
-    `events` report those that have run.
+    `events` report those that have run. `running` says that the results of some are missing.
     """
 
     def __init__(self, turn: Turn, prompt: Frame, clock: Callable[[], float] = time.monotonic):
@@ -36,6 +36,10 @@ class ApprovedCalls:
         self._prompt = prompt
         self._clock = clock
         self.events: list[ApprovedCallRan | ToolUsed] = []
+
+    @property
+    def running(self) -> bool:
+        return len(self.events) < 2 * len(self._calls)
 
     def __iter__(self) -> Iterator[tuple[ToolCall, Frame]]:
         """Yield each call, and the control request that makes Claude Code run it.

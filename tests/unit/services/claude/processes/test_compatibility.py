@@ -9,11 +9,12 @@ import pytest
 
 from wrapper.services.claude.errors.engine_errors import Refused
 from wrapper.services.claude.processes.compatibility import (
+    OLDEST_VERSION,
     check,
     check_closed,
     check_version,
 )
-from wrapper.services.claude.processes.profiles import OLDEST_VERSION, Profile
+from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.protocol import permission_prompt
 
 
