@@ -27,7 +27,7 @@ class Additions:
 
     @property
     def checked_tools(self) -> tuple[str, ...]:
-        """Return the tools of Claude Code whose calls `check_use` checks before they run."""
+        """Return the tools of Claude Code whose calls `refusal` checks before they run."""
         # The second name of a subagent's tool is that of older versions.
         return ((AGENT, "Task") if self.subagents else ()) + ((SKILL,) if self.skills else ())
 
@@ -38,13 +38,13 @@ class Additions:
 
     async def check_use(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
         """Answer the hook that Claude Code calls before it starts a subagent or uses a skill."""
-        why = self._refusal(call)
+        why = self.refusal(call)
         if not why:
             return {}
         decision = {"permissionDecision": "deny", "permissionDecisionReason": why}
         return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **decision}}
 
-    def _refusal(self, call: Mapping[str, Any]) -> str:
+    def refusal(self, call: Mapping[str, Any]) -> str:
         """Return why Claude Code must not run this *call*; empty if it may."""
         arguments = call.get("tool_input") or {}
         if call.get("tool_name") == SKILL:
