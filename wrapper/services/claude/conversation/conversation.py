@@ -17,6 +17,7 @@ from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.first_event import FirstEventWait
 from wrapper.services.claude.conversation.outcome import Outcome
+from wrapper.services.claude.conversation.parsers import make_parser
 from wrapper.services.claude.conversation.prompts import Prompts
 from wrapper.services.claude.conversation.query import Hook, ask, understood
 from wrapper.services.claude.conversation.reports import Reports
@@ -36,7 +37,6 @@ from wrapper.services.claude.protocol import rate_limit_event
 from wrapper.services.claude.protocol.content_blocks import names_of
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.mcp_server import mcp_functions
-from wrapper.services.claude.protocol.parsers import make_parser
 from wrapper.services.claude.protocol.permission_prompt import PROMPT, PROMPT_OVER
 from wrapper.services.events import Event, LimitsReported, Started
 from wrapper.services.turn import Turn
