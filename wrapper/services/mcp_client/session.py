@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from wrapper.errors import McpServerFailed
 from wrapper.json_text import Json
-from wrapper.services.mcp_client.log_filter import drop_logs
-from wrapper.services.mcp_client.transport import CONNECT_SECONDS, CheckedTransport
+from wrapper.services.http_client.log_filter import drop_logs
+from wrapper.services.http_client.pinned_transport import CONNECT_SECONDS
+from wrapper.services.mcp_client.transport import CheckedTransport
 from wrapper.services.tools.mcp import McpServer
 from wrapper.version import __version__
 

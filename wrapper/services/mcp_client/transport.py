@@ -1,41 +1,33 @@
-"""The HTTP transport to one MCP server: checks each address before it connects to it."""
+"""The HTTP transport to one MCP server, which bounds what the server may send."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
-from functools import cache
 
 import httpx
 
-from wrapper.services.mcp_client.addresses import UnusableAddress, resolve
+from wrapper.services.http_client.pinned_transport import PinnedTransport
 from wrapper.services.tools.mcp import McpServer
 
 # What a server may send in an answer. Over sse, all answers of a turn are one.
 LONGEST_ANSWER = 4 * 1024**2
 # More than any turn needs. A server can make its client ask again.
 MOST_REQUESTS = 1000
-MOST_CONNECTIONS = 8
-MOST_ADDRESSES = 4
-CONNECT_SECONDS = 5.0
 _REDIRECTS = range(300, 400)
 _REFUSED = (401, 403, 407)
 _UNDERSTOOD = ("application/json", "text/event-stream")
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """Sends requests to the host of *server*, and to no other.
+    """Sends requests to the host of *server*, and to no other, at addresses that were checked.
 
-    Before each request it resolves the host, and connects to an address that it has checked. So it
-    does not matter whether the host has other addresses a moment later. TLS verifies the host's
-    name all the same. `failure` says why the last request failed. *inner* makes the connections.
+    `failure` says why the last request failed. *inner* makes the connections.
     """
 
     def __init__(self, server: McpServer, inner: httpx.AsyncBaseTransport | None = None):
         self._host = httpx.URL(server.config["url"]).host
-        self._private = server.private
         self._streams = server.kind == "sse"
-        self._inner = inner or _connections()
+        self._pinned = PinnedTransport(private=server.private, inner=inner)
         self._requests = 0
         self.failure = ""
 
@@ -62,35 +54,17 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._pinned.aclose()
 
     def overflow(self) -> httpx.TransportError:
         """Return the error for an answer that is too long."""
         return self._failed("its answer is too long")
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        """Send *request* to the first of the host's addresses that takes a connection."""
-        url = request.url
-        error: httpx.TransportError | None = None
-        request.extensions = {**request.extensions, "sni_hostname": url.host}
         request.headers["Accept-Encoding"] = "identity"
-        for address in (await self._resolve(url))[:MOST_ADDRESSES]:
-            request.url = url.copy_with(host=address)
-            try:
-                return await self._inner.handle_async_request(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as failed:
-                error = self._failed(_reason(failed))
-            except httpx.TransportError:
-                raise self._failed("it closed the connection") from None
-            finally:
-                request.url = url
-        raise error or self._failed("its host name has no address")
-
-    async def _resolve(self, url: httpx.URL) -> list[str]:
-        port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            return await resolve(url.host, port, private=self._private)
-        except UnusableAddress as error:
+            return await self._pinned.handle_async_request(request)
+        except httpx.TransportError as error:
             raise self._failed(str(error)) from None
 
     def _asks_for_messages(self, request: httpx.Request) -> bool:
@@ -122,17 +96,6 @@ class _BoundedStream(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _connections() -> httpx.AsyncHTTPTransport:
-    limits = httpx.Limits(max_connections=MOST_CONNECTIONS)
-    return httpx.AsyncHTTPTransport(verify=_ssl_context(), trust_env=False, limits=limits)
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """Return the context with the certificates that are trusted, which takes long to read."""
-    return httpx.create_ssl_context()
-
-
 def _fault(response: httpx.Response) -> str:
     """Return what is wrong with the status of *response*, empty if nothing is."""
     status, kind = response.status_code, response.headers.get("content-type", "").lower()
@@ -143,11 +106,3 @@ def _fault(response: httpx.Response) -> str:
     if status in _REFUSED:
         return f"it refused the login ({status})"
     return "" if status < 400 else f"it answered with the status {status}"
-
-
-def _reason(error: Exception) -> str:
-    if "CERTIFICATE" in str(error):
-        return "its certificate cannot be verified"
-    if isinstance(error, httpx.ConnectTimeout):
-        return "nothing answers at its address"
-    return "nothing listens at its address"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 
-from wrapper.services.mcp_client import transport
+from wrapper.services.http_client import pinned_transport
 from wrapper.services.mcp_client.transport import (
     LONGEST_ANSWER,
     MOST_REQUESTS,
@@ -74,7 +74,7 @@ def run(checked, *requests):
 
 def test_connects_to_the_checked_address(monkeypatch):
     """It connects to the address that was checked, in the name of the host."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     inner = Inner()
     (response,) = run(CheckedTransport(server(), inner), ("POST", URL))
     assert response.json() == "ok"
@@ -110,7 +110,7 @@ def test_the_next_address(monkeypatch):
             raise httpx.ConnectError("refused")
         return httpx.Response(200, json="ok")
 
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8", "1.1.1.1"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8", "1.1.1.1"]))
     inner = Inner(respond)
     (response,) = run(CheckedTransport(server(), inner), ("POST", URL))
     assert response.json() == "ok"
@@ -122,7 +122,7 @@ def test_the_next_address(monkeypatch):
 )
 def test_other_hosts(monkeypatch, url):
     """No request goes to another host, wherever a server redirects to."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     inner = Inner()
     checked = CheckedTransport(server(), inner)
     (error,) = run(checked, ("POST", url))
@@ -146,7 +146,7 @@ def test_other_hosts(monkeypatch, url):
 )
 def test_statuses(monkeypatch, response, failure):
     """It knows why an answer is of no use."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     checked = CheckedTransport(server(), Inner(lambda _: response))
     run(checked, ("POST", URL))
     assert checked.failure == failure
@@ -171,7 +171,7 @@ def test_statuses(monkeypatch, response, failure):
 )
 def test_answers_of_any_length(monkeypatch, response, failure):
     """It does not take an answer that is too long, or could be once it is unpacked."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     checked = CheckedTransport(server(), Inner(lambda _: response))
     (error,) = run(checked, ("POST", URL))
     assert isinstance(error, httpx.TransportError)
@@ -180,7 +180,7 @@ def test_answers_of_any_length(monkeypatch, response, failure):
 
 def test_too_many_requests(monkeypatch):
     """A server cannot make its client ask forever."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     inner = Inner()
     checked = CheckedTransport(server(), inner)
     *_, last = run(checked, *[("POST", URL)] * (MOST_REQUESTS + 1))
@@ -194,7 +194,7 @@ def test_too_many_requests(monkeypatch):
 )
 def test_what_a_server_says_unasked(monkeypatch, kind, headers, connects):
     """A stream for what a server says unasked is not opened; an answer's stream is resumed."""
-    monkeypatch.setattr(transport, "resolve", Resolver(["8.8.8.8"]))
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["8.8.8.8"]))
     inner = Inner()
     (response,) = run(CheckedTransport(server(kind), inner), ("GET", URL, *headers.items()))
     assert response.status_code == (200 if connects else 405)
@@ -220,8 +220,8 @@ def tls_server(monkeypatch):
     trusted, own = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.configure_trust(trusted)
     authority.issue_cert("mcp.example.com").configure_cert(own)
-    monkeypatch.setattr(transport, "_ssl_context", lambda: trusted)
-    monkeypatch.setattr(transport, "resolve", Resolver(["127.0.0.1"]))
+    monkeypatch.setattr(pinned_transport, "_ssl_context", lambda: trusted)
+    monkeypatch.setattr(pinned_transport, "resolve", Resolver(["127.0.0.1"]))
     with HTTPServer(("127.0.0.1", 0), _Hello) as http:
         http.socket = own.wrap_socket(http.socket, server_side=True)
         http.handle_error = lambda *_: None  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from wrapper.services.mcp_client.addresses import UnusableAddress, is_public, resolve
+from wrapper.services.http_client.addresses import UnusableAddress, is_public, resolve
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001::200e")
 NOT_PUBLIC = {

@@ -1,0 +1,1 @@
+"""HTTP requests to hosts that others choose: only to addresses that were checked."""
