@@ -32,6 +32,8 @@ from wrapper.schemas.messages.request import MessageRequestSchema
 from wrapper.schemas.responses.items import load_stored_item
 from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
+from wrapper.services.approvals.approval import Approval
+from wrapper.services.approvals.presenter import to_event
 from wrapper.services.approvals.service import open_approvals
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.offload.runner import offload
@@ -57,6 +59,8 @@ from wrapper.services.turns.tool_service import ToolService
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.tool_stats import ToolStats
+from wrapper.services.webhooks.event import OPERATOR
+from wrapper.services.webhooks.service import open_webhooks
 from wrapper.services.workers.service import open_workers
 from wrapper.settings import Settings
 from wrapper.settings import check as check_settings
@@ -100,6 +104,11 @@ class Gateway:
 
         self.engine = engine or build_engine(settings, self.lifecycle)
         self.catalog = _catalog(settings, self.engine)
+        self.keys = open_keys(settings)
+        self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
+        self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
+        self.webhooks = open_webhooks(settings, self.keys, self.metrics.posted)
+        self.lifecycle.announce = partial(self.webhooks.announce, OPERATOR)
         self.admission = _admission(settings)
         self.workers = open_workers(settings, self.admission, self.health, self.lifecycle)
         self.mcp_config = open_mcp_config(settings)
@@ -111,13 +120,10 @@ class Gateway:
         self.login_limits = LoginLimits(usage_store)
         self.rates = open_rates(settings)
         self.sessions = open_sessions(settings, self.engine, sessions)
-        self.keys = open_keys(settings)
         self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
 
-        self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
         self.traces = open_traces(os.environ, prompts=settings.log_prompts)
-        self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
-        self.approvals = open_approvals(settings, self.metrics.decided)
+        self.approvals = open_approvals(settings, self.metrics.decided, self._approval_waits)
         self.responses = open_responses(settings, load_stored_item, self.approvals, responses)
         self.files = open_files(settings)
         self.chat_service = self._turn_service()
@@ -179,6 +185,8 @@ class Gateway:
             parts["sessions"] = self.sessions.health()
         if health := self.responses.health():
             parts["responses"] = health
+        if health := self.webhooks.health():
+            parts["webhooks"] = health
         turns = {**self.admission.load(), "approvals": self.approvals.waiting}
         report = {**self.engine.health(), "turns": turns, **parts}
         impaired = any(part["status"] != "ok" for part in parts.values())
@@ -231,6 +239,7 @@ class Gateway:
         self.engine.start()
         self.mcp_states([*self._mcp_servers().values()])
         self.ledger.start()
+        self.webhooks.start()
         if self.sessions:
             self.sessions.start()
         self.responses.health()  # lets the store begin to check that it can be reached
@@ -266,6 +275,7 @@ class Gateway:
         self.ledger.close()
         if self.history:
             self.history.close()
+        self.webhooks.close()  # last, as the others may announce events until they are closed
         self.traces.close()
 
     def __enter__(self) -> Gateway:
@@ -274,6 +284,10 @@ class Gateway:
 
     def __exit__(self, *error: object) -> None:
         self.drain()
+
+    def _approval_waits(self, approval: Approval) -> None:
+        owner, occurrence = approval.asker.owner, f"approval:{approval.id}"
+        self.webhooks.announce(owner, "approval.waiting", to_event(approval), occurrence)
 
     def _mcp_servers(self) -> Servers:
         return self.mcp_config.servers() if self.mcp_config else {}

@@ -89,6 +89,11 @@ class PrometheusMetrics:
         self._approvals = registry.counter(
             "approvals", "Tools that waited for approval, by how that ended.", "decision"
         )
+        self._webhooks = registry.counter(
+            "webhooks",
+            "Attempts to deliver events: delivered, retried, failed (given up), or dropped unsent.",
+            *("type", "outcome"),
+        )
         self._limits = _ProviderGauges(registry)
         self._gauges = _Gauges(registry)
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
@@ -137,6 +142,9 @@ class PrometheusMetrics:
 
     def decided(self, outcome: str) -> None:
         self._approvals.labels(decision=outcome).inc()
+
+    def posted(self, type_: str, outcome: str) -> None:
+        self._webhooks.labels(type=type_, outcome=outcome).inc()
 
     def limited(self, limits: ProviderLimits) -> None:
         self._limits.set(limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -17,7 +18,11 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AbstractTable, InlineTable
 
 from wrapper.auth.key_file import KeysError, document, hash_of, principals, read
-from wrapper.schemas.keys import CEILINGS, CONFIG, PREFIX, check_name
+from wrapper.schemas.keys import CEILINGS, CONFIG, PREFIX, WEBHOOK, check_name
+from wrapper.settings.webhooks import SECRET_PREFIX
+
+# What `limit` does not change.
+KEPT = ("sha256", CONFIG, *WEBHOOK)
 
 
 def add(
@@ -71,7 +76,7 @@ def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
 
 
 def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
-    """Give the key of *name* these ceilings and no others; its tool config stays.
+    """Give the key of *name* these ceilings and no others; its tool config and webhook stay.
 
     If it has no such key, or is broken, it raises KeysError and changes nothing.
     """
@@ -80,9 +85,34 @@ def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
         keys = _valid_keys(text)
         if name not in keys:
             raise KeysError(["no key has that name"])
-        kept = {field: keys[name][field] for field in ("sha256", CONFIG) if field in keys[name]}
+        kept = {field: keys[name][field] for field in KEPT if field in keys[name]}
         edited = _edited(_with_ceilings, text, name, ceilings)
         _replace(target, edited, keys | {name: {**kept, **ceilings}})
+
+
+def set_webhook(
+    path: str | Path,
+    name: str,
+    url: str | None,
+    new_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> str:
+    """Return a new secret that signs the events of the key of *name*, and send them to *url*.
+
+    Without a *url* the key gets no more events. If the file has no such key, or is broken, or the
+    URL is wrong, it raises KeysError and changes nothing.
+    """
+    secret = f"{SECRET_PREFIX}{base64.b64encode(new_bytes(32)).decode()}"
+    webhook = dict(zip(WEBHOOK, (url, secret), strict=True)) if url else {}
+    with _locked(path) as target:
+        text = read(target)
+        keys = _valid_keys(text)
+        if name not in keys:
+            raise KeysError(["no key has that name"])
+        entry = {field: value for field, value in keys[name].items() if field not in WEBHOOK}
+        intended = {"keys": keys | {name: entry | webhook}}
+        principals(intended)
+        _replace(target, _edited(_with_webhook, text, name, webhook), intended["keys"])
+    return secret
 
 
 def head() -> str:
@@ -153,11 +183,21 @@ def _with_config(text: str, name: str, config: Mapping[str, Any]) -> str:
     return toml.as_string()
 
 
+def _with_webhook(text: str, name: str, webhook: Mapping[str, Any]) -> str:
+    toml = tomlkit.parse(text)
+    key = _table(_table(toml["keys"])[name])
+    for field in WEBHOOK:
+        key.pop(field, None)
+        if field in webhook:
+            key[field] = webhook[field]
+    return toml.as_string()
+
+
 def _with_ceilings(text: str, name: str, ceilings: Mapping[str, Any]) -> str:
     toml = tomlkit.parse(text)
     key = _table(_table(toml["keys"])[name])
     for ceiling in CEILINGS:
-        if ceiling == CONFIG:
+        if ceiling in KEPT:
             continue
         if ceiling not in ceilings:
             key.pop(ceiling, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from wrapper.schemas.keys import CEILINGS, SECRET, load_key
+from wrapper.schemas.keys import CEILINGS, SECRET, WEBHOOK, load_key
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings, SettingsError, did_you_mean
 from wrapper.watched_file import Unreadable, WatchedFile, read_text
@@ -157,6 +157,8 @@ def _value(table: Any, field: str) -> str:
 
     Other values may be secret: a key in place of its hash, or under a wrong name.
     """
+    if field in WEBHOOK:
+        return ""
     if field in CEILINGS and field in table:
         return f" ({field} = {_shown(json.dumps(table[field], default=str))})"
     return did_you_mean([field], CEILINGS) if field and field != "sha256" else ""

@@ -1,4 +1,4 @@
-"""The commands for the keys file: `claude-code-gateway keys new|list|revoke`."""
+"""The commands for the keys file: `claude-code-gateway keys new|list|webhook|revoke`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import click
 
 from wrapper.auth import key_editor, key_file
 from wrapper.cli.group import Group
-from wrapper.schemas.keys import CEILINGS
+from wrapper.schemas.keys import CEILINGS, WEBHOOK
 from wrapper.services.principal import Principal
 from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import SettingsError, environment
+from wrapper.settings.webhooks import shown_url
 
 group = Group("keys", help="Manage the callers' keys in API_KEYS_FILE.")
 
@@ -36,6 +37,26 @@ def list_keys() -> None:
         principals = key_file.KeyFile(path).principals()
     for principal in principals:
         click.echo(_line(principal))
+
+
+@group.command("webhook")
+@click.argument("name")
+@click.argument("url", required=False)
+@click.option("--remove", is_flag=True, help="Remove the webhook instead.")
+def webhook(name: str, url: str | None, remove: bool) -> None:
+    """Send the events of NAME's key to URL, and print the new secret that signs them.
+
+    It is alone on stdout. A running gateway uses the new URL and secret at once.
+    """
+    if bool(url) == remove:
+        raise click.UsageError("name either a URL or --remove")
+    with _file() as path:
+        secret = key_editor.set_webhook(path, name, url)
+    if url:
+        click.echo(f"The events of {name} are signed with this secret.", err=True)
+        click.echo(secret)
+    else:
+        click.echo(f"The key of {name} has no webhook any more.", err=True)
 
 
 @group.command("revoke")
@@ -65,7 +86,9 @@ def _path() -> str:
 
 
 def _line(principal: Principal) -> str:
-    values = {name: getattr(principal, name) for name in CEILINGS}
+    values = {name: getattr(principal, name) for name in CEILINGS if name not in WEBHOOK}
+    if principal.webhook_url:
+        values["webhook_url"] = shown_url(principal.webhook_url)
     default = Principal(principal.name)
     ceilings = (
         f"{name}={json.dumps(value, ensure_ascii=False, default=ToolConfig.limits)}"

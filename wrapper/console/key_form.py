@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from wrapper.schemas.base import StrictFloat
-from wrapper.schemas.keys import CEILINGS, CONFIG, KeySchema, NamesField, load_key
+from wrapper.schemas.keys import CEILINGS, CONFIG, WEBHOOK, KeySchema, NamesField, load_key
 from wrapper.services.principal import Principal
 from wrapper.settings import PERMISSION_MODES, Settings
 
@@ -89,7 +89,8 @@ def summary(principal: Principal) -> list[tuple[str, str]]:
 
 
 def _shown() -> list[tuple[str, str]]:
-    return [(name, meaning) for name, meaning in CEILINGS.items() if name != CONFIG]
+    hidden = (CONFIG, *WEBHOOK)
+    return [(name, meaning) for name, meaning in CEILINGS.items() if name not in hidden]
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,7 @@ from wrapper.routes.sessions import sessions
 from wrapper.routes.tools import tools
 from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
+from wrapper.routes.webhooks import webhooks
 from wrapper.services.background.offload.runner import caller_name
 from wrapper.services.telemetry.traces import NULL_TRACE
 
@@ -41,20 +42,8 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     *metered* says whether it serves the metrics.
     """
     turns = (chat, responses, completions, messages)
-    children = (
-        *turns,
-        files,
-        approvals,
-        models,
-        mcp,
-        sessions,
-        tools,
-        usage,
-        limits,
-        auth,
-        health,
-        docs,
-    )
+    state = (approvals, models, mcp, sessions, tools, usage, limits, webhooks, auth, health, docs)
+    children = (*turns, files, *state)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

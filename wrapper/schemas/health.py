@@ -37,6 +37,12 @@ class StoreSchema(BaseSchema):
     error = fields.String(metadata=describe("Why it cannot be read or written."))
 
 
+class WebhooksSchema(BaseSchema):
+    status = required_text(validate=OneOf(("ok", "failing")))
+    waiting = required_count(metadata=describe("Events that are not stored yet."))
+    error = fields.String(metadata=describe("Why events cannot be stored."))
+
+
 class TurnsSchema(BaseSchema):
     running = fields.Integer(
         required=True, metadata=describe("Turns that are running, of all callers.")
@@ -86,6 +92,9 @@ class HealthSchema(BaseSchema):
     usage = fields.Nested(UsageStoreSchema, metadata=describe("The record of usage."))
     sessions = fields.Nested(StoreSchema, metadata=describe("The session store."))
     responses = fields.Nested(StoreSchema, metadata=describe("The store of responses."))
+    webhooks = fields.Nested(
+        WebhooksSchema, metadata=describe("The store of webhooks, if anybody gets events.")
+    )
 
 
 class ReadySchema(BaseSchema):

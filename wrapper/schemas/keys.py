@@ -8,7 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validates,
+    validates_schema,
+)
 from marshmallow.validate import Range
 
 from wrapper.schemas.base import StrictBool, StrictFloat, StrictInt
@@ -18,6 +26,7 @@ from wrapper.services.principal import RESERVED, Principal
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.tools.mcp import read_rule
 from wrapper.settings import PERMISSION_MODES, TOOLS, Settings, did_you_mean
+from wrapper.settings.webhooks import wrong_secret, wrong_url
 
 PREFIX = "sk-"
 LARGEST_LIMIT = 2**31 - 1
@@ -28,6 +37,8 @@ HASH_OF_EMPTY_TEXT = hashlib.sha256(b"").hexdigest()
 
 # The table of a key's tool config.
 CONFIG = "config"
+# A URL may have a secret, too.
+WEBHOOK = ("webhook_url", "webhook_secret")
 # The ceilings that a key's table may set beside its hash, with their meanings.
 CEILINGS: Mapping[str, str] = {
     row.name: row.metadata["meaning"]
@@ -142,6 +153,8 @@ class KeySchema(Schema):
     concurrent_turns = _count()
     usd_per_day = _dollars()
     usd_per_month = _dollars()
+    webhook_url = fields.String()
+    webhook_secret = fields.String()
     config = ConfigField()
 
     def __init__(self, name: str, settings: Settings | None = None):
@@ -186,6 +199,26 @@ class KeySchema(Schema):
             raise ValidationError(
                 "bypassPermissions lets this key run anything; set ALLOW_BYPASS=true if that is "
                 "intended."
+            )
+
+    @validates("webhook_url")
+    def check_webhook_url(self, value: str, data_key: str) -> None:
+        hosts = self._settings.webhook_private_hosts if self._settings else None
+        if why := wrong_url(value, hosts):
+            raise ValidationError(f"{why[:1].upper()}{why[1:]}.")
+
+    @validates("webhook_secret")
+    def check_webhook_secret(self, value: str, data_key: str) -> None:
+        if why := wrong_secret(value):
+            raise ValidationError(f"{why[:1].upper()}{why[1:]}.")
+
+    @validates_schema
+    def check_webhook(self, data: dict[str, Any], **_: Any) -> None:
+        if ("webhook_url" in data) != ("webhook_secret" in data):
+            missing = next(name for name in WEBHOOK if name not in data)
+            raise ValidationError(
+                f"Is missing; a webhook needs {' and '.join(WEBHOOK)}. `keys webhook` sets both.",
+                missing,
             )
 
     @post_load

@@ -39,6 +39,28 @@ APPROVAL_DECIDED: Json = {
     "decided_by": "alice",
 }
 
+WEBHOOKS: Json = {
+    "object": "list",
+    "data": [
+        {
+            "object": "webhook.delivery",
+            "id": "evt_2f1f7a64c37a4ad9b6f0a86b1bd0f6ac",
+            "type": "approval.waiting",
+            "key": "alice",
+            "url": "https://alice.example.com/hook",
+            "created_at": _TIME,
+            "status": "pending",
+            "attempts": 2,
+            "last_status": 503,
+            "last_error": "it answered with 503",
+            "next_attempt_at": _LATER,
+        }
+    ],
+    "first_id": "evt_2f1f7a64c37a4ad9b6f0a86b1bd0f6ac",
+    "last_id": "evt_2f1f7a64c37a4ad9b6f0a86b1bd0f6ac",
+    "has_more": False,
+}
+
 MCP_SERVERS: Json = {
     "object": "list",
     "data": [

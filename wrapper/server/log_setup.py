@@ -38,7 +38,8 @@ def _redacted(value: object) -> object:
 
 
 def _formatter(settings: Settings) -> formatting.Formatter:
-    urls = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
+    urls = (settings.redis_url, settings.session_store, settings.webhook_url)
+    urls = tuple(url for url in urls if "://" in url)
     secrets = [*formatting.secrets_of(environment()), settings.api_key, *urls]
     return formatting.Formatter(
         settings.log_format,

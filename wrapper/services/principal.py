@@ -13,8 +13,8 @@ from wrapper.services.tools.config import ToolConfig
 NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,63}", re.ASCII)
 
 
-def _ceiling(meaning: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
+def _ceiling(meaning: str, default: Any = None, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning}, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,14 @@ class Principal:
     concurrent_turns: int | None = _ceiling("Turns at once; further ones wait.")
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")
     usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC.")
+    webhook_url: str = _ceiling(
+        "URL that gets the key's events (docs/webhooks.md); `keys webhook` sets it.",
+        "",
+        secret=True,
+    )
+    webhook_secret: str = _ceiling(
+        "Signs these events: whsec_ and base64. It is needed with webhook_url.", "", secret=True
+    )
     config: ToolConfig | None = _ceiling(  # noqa: RUF009 - a field, as above
         "A table that narrows tools further (docs/tools.md); admins set it at `/v1/tools/config`."
     )

@@ -286,6 +286,25 @@ class Settings:
     max_approvals_of_key: int = integer(
         8, "Tools that may wait for approval of one key; others are denied.", not_negative
     )
+    webhook_url: str = text(
+        "",
+        "URL that gets the operator's events, such as budgets that are spent and approvals that "
+        "wait (docs/webhooks.md). A key's own is in API_KEYS_FILE.",
+        secret=masking.login_of_url,
+    )
+    webhook_secret: str = text(
+        "",
+        "Signs these events: whsec_ and the base64 of 24 to 64 bytes. It is needed with "
+        "WEBHOOK_URL.",
+        parse=parsers.key,
+        secret=masking.whole,
+    )
+    webhook_private_hosts: tuple[str, ...] = listing(
+        parsers.names,
+        (),
+        "Names of hosts of webhooks that may have addresses that are not public, and be without "
+        "TLS.",
+    )
     redis_url: str = text(
         "",
         "Redis that counts rates and usage for several gateways, instead of memory and USAGE_DB: "

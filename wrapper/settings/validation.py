@@ -14,6 +14,7 @@ from wrapper import origins
 from wrapper.settings import claude_tools, parsers, spelling
 from wrapper.settings.columns import mistake
 from wrapper.settings.table import IGNORABLE, Settings
+from wrapper.settings.webhooks import wrong_secret, wrong_url
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 SETTING_SOURCES = ("user", "project", "local")
@@ -37,7 +38,10 @@ def mistakes_of(settings: Settings, unreadable: Mapping[str, str] = {}) -> list[
     """
     wrong = wrong_values(settings, unreadable)
     sound = with_defaults(settings, wrong)
-    checks = (_access, _permissions, _tools, _sessions, _origins, _ignored_parameters, _betas)
+    checks = (
+        *(_access, _permissions, _tools, _sessions, _origins, _ignored_parameters, _betas),
+        _webhook,
+    )
     between = (message for check in checks for message in check(sound))
     return [*in_words(wrong), *unaffected(between, wrong)]
 
@@ -135,6 +139,15 @@ def _origins(settings: Settings) -> Iterator[str]:
             origins.patterns([origin])
         except ValueError as error:
             yield f"CORS_ORIGINS: {error}"
+
+
+def _webhook(settings: Settings) -> Iterator[str]:
+    if not settings.webhook_url:
+        return
+    if why := wrong_url(settings.webhook_url, settings.webhook_private_hosts):
+        yield f"WEBHOOK_URL: {why}"
+    if why := wrong_secret(settings.webhook_secret):
+        yield f"WEBHOOK_SECRET: {why}"
 
 
 def _ignored_parameters(settings: Settings) -> Iterator[str]:

@@ -35,6 +35,16 @@ def to_json(approval: Approval) -> Json:
     }
 
 
+def to_event(approval: Approval) -> Json:
+    """Return what an event says of *approval*: nothing of what would run."""
+    return {
+        "id": approval.id,
+        "key": approval.asker.owner,
+        "kind": approval.kind,
+        "expires_at": _iso(approval.expires),
+    }
+
+
 def may_hold(approval: Approval) -> bool:
     """Say whether *approval* can be given for the session."""
     return approval.kind == "tool" and approval.asker.session_id is not None

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class ApprovalService:
     """The approvals in *store*, which expire after *timeout* seconds.
 
-    *decided* is called with the outcome of each approval of this worker. Approvals of responses are
-    kept for *ttl* seconds more.
+    *decided* is called with the outcome of each approval of this worker, and *began* with each that
+    begins to wait. Approvals of responses are kept for *ttl* seconds more.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ApprovalService:
         clock: Callable[[], float] = time.time,
         make_id: Callable[[str], str] = new_id,
         decided: Callable[[str], None] = lambda outcome: None,
+        began: Callable[[Approval], None] = lambda approval: None,
     ):
         self.timeout = timeout
         self._ttl = ttl
@@ -48,6 +49,7 @@ class ApprovalService:
         self._clock = clock
         self._make_id = make_id
         self._decided = decided
+        self._began = began
         self._waiting: set[str] = set()
 
     def begin(self, asker: Asker, request: ToolRequest, notify: Notify) -> Approval:
@@ -58,6 +60,7 @@ class ApprovalService:
         approval = self._new(self._make_id(PREFIX), asker, request)
         self._store.add(approval, notify)
         self._waiting.add(approval.id)
+        self._began(approval)
         return approval
 
     def end(self, approval: Approval, decision: Decision) -> Decision:
@@ -76,7 +79,9 @@ class ApprovalService:
 
     def keep(self, id_: str, asker: Asker, request: ToolRequest) -> None:
         """List a call with which a stored response has ended. Raises Unavailable."""
-        self._store.keep(self._new(id_, asker, request), self.timeout + self._ttl)
+        approval = self._new(id_, asker, request)
+        self._store.keep(approval, self.timeout + self._ttl)
+        self._began(approval)
 
     def kept(self, owner: str) -> Sequence[Approval]:
         """Return the approvals of *owner*'s responses, with what became of them.
@@ -174,7 +179,9 @@ class ApprovalService:
         )
 
 
-def open_approvals(settings: Settings, decided: Callable[[str], None]) -> ApprovalService:
+def open_approvals(
+    settings: Settings, decided: Callable[[str], None], began: Callable[[Approval], None]
+) -> ApprovalService:
     """Return the service. Its store is the Redis of sessions or of rates, if either has one."""
     room = Room(settings.max_approvals, settings.max_approvals_of_key)
     store: ApprovalStore = MemoryApprovalStore(room)
@@ -183,7 +190,11 @@ def open_approvals(settings: Settings, decided: Callable[[str], None]) -> Approv
     elif settings.redis_url:
         store = RedisApprovalStore(settings.redis_url, "REDIS_URL", room)
     return ApprovalService(
-        store, timeout=settings.approval_timeout, ttl=settings.session_ttl, decided=decided
+        store,
+        timeout=settings.approval_timeout,
+        ttl=settings.session_ttl,
+        decided=decided,
+        began=began,
     )
 
 

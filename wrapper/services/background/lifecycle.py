@@ -6,6 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from wrapper.json_text import Json
+
+# Takes the type, the data and the occurrence of an event.
+Announce = Callable[[str, Json, str], None]
+
 log = logging.getLogger(__name__)
 
 
@@ -14,13 +19,15 @@ class Lifecycle:
 
     The server may set the attributes: `draining` says whether it shuts down, and `on_refusal` is
     called once, with the reason, in a thread of the engine's. By default it logs the reason.
-    `workers` is the number of processes that serve at the same address.
+    `workers` is the number of processes that serve at the same address. The gateway sets
+    `announce`, by which the engine announces events to the operator (services/webhooks).
     """
 
     def __init__(self) -> None:
         self.draining: Callable[[], bool] = lambda: False
         self.on_refusal: Callable[[str], None] = _log_refusal
         self.workers = 1
+        self.announce: Announce = lambda type_, data, occurrence: None
         self._drained = threading.Event()
         self._refused = threading.Lock()
 

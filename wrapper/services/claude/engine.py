@@ -68,7 +68,12 @@ class ClaudeEngine:
         self._environment = environment
         self._lifecycle = lifecycle or Lifecycle()
         self._profiles = profiles.build_profiles(settings, environment)
-        self._status = Status(settings, environment, lambda: self._leases().lease_warm("plain"))
+        self._status = Status(
+            settings,
+            environment,
+            lambda: self._leases().lease_warm("plain"),
+            lambda *event: self._lifecycle.announce(*event),
+        )
         self._tool_listing = ToolListing(settings, self._profiles["agent"])
         self._cli = CliInfo()
         self._lock = threading.Lock()

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from wrapper.errors import ApiError, UpstreamAuthentication
+from wrapper.services.background.lifecycle import Announce
 from wrapper.services.claude.errors.engine_errors import DOCTOR, BootFailed
 from wrapper.services.claude.login.login import Login, detect_login, login_id, login_stamp
 from wrapper.services.claude.processes.process import Process
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 class Status:
     """Describes the login, the CLI and its account. *lease* returns a process to ask.
 
+    *announce* tells the operator of a login that is refused.
     `login` watches whether the provider takes the login.
     """
 
@@ -40,10 +43,11 @@ class Status:
         settings: Settings,
         environment: Mapping[str, str],
         lease: Callable[[], Future[Process]],
+        announce: Announce,
     ):
         self._settings = settings
         self._environment = environment
-        self.login = LoginMonitor(environment)
+        self.login = LoginMonitor(environment, announce)
         self._account = Account(lease, lambda: login_stamp(environment))
 
     def summary(self, supervisor: Supervisor) -> dict[str, str]:
@@ -100,8 +104,15 @@ class LoginMonitor:
     A refusal counts until a turn is answered, or somebody logs in again.
     """
 
-    def __init__(self, environment: Mapping[str, str]):
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        announce: Announce = lambda type_, data, occurrence: None,
+        now: Callable[[], float] = time.time,
+    ):
         self._environment = environment
+        self._announce = announce
+        self._now = now
         self._refused: Hashable = None
 
     def id(self) -> str:
@@ -135,10 +146,18 @@ class LoginMonitor:
         if not known:
             why, login = error.details or error.message, detect_login(self._environment)
             log.warning("%s (%s): %s; %s", why, login.reason, login.renewal, DOCTOR)
+            self._announce_failure(login)
 
     def accept(self) -> None:
         """Take note that the provider answered a turn."""
         self._refused = None
+
+    def _announce_failure(self, login: Login) -> None:
+        """Announce it once a day for each login, on whichever worker it fails."""
+        day = datetime.fromtimestamp(self._now(), UTC).date()
+        data = {"id": self.id(), "method": login.method, "reason": login.reason}
+        since = login_stamp(self._environment)[1]
+        self._announce("login.failed", data, f"login:{self.id()}:{since}:{day}")
 
 
 class Account:
