@@ -16,6 +16,7 @@ from wrapper.schemas.keys import CEILINGS
 from wrapper.schemas.messages.parameters import PARAMETERS as MESSAGES_PARAMETERS
 from wrapper.schemas.parameters import Kind, Parameter, ParameterTable
 from wrapper.schemas.responses.parameters import PARAMETERS as RESPONSES_PARAMETERS
+from wrapper.services.webhooks.event import TYPES
 from wrapper.settings import Settings, env_text
 
 
@@ -37,6 +38,12 @@ def ceilings_table() -> str:
     """Return the ceilings that a key may have in the keys file, as a table in Markdown."""
     rows = (f"| `{name}` | {meaning} |\n" for name, meaning in CEILINGS.items())
     return "| ceiling | meaning |\n| --- | --- |\n" + "".join(rows)
+
+
+def events_table() -> str:
+    """Return the types of webhooks' events, as a table in Markdown."""
+    rows = (f"| `{row.name}` | {row.meaning} | {row.goes_to} |\n" for row in TYPES.values())
+    return "| type | meaning | goes to |\n| --- | --- | --- |\n" + "".join(rows)
 
 
 def parameters_table(parameters: ParameterTable) -> str:
@@ -64,6 +71,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ceilings": ceilings_table,
     "settings": settings_table,
     "headers": headers_table,
+    "events": events_table,
 }
 
 

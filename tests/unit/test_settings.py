@@ -18,6 +18,8 @@ from wrapper.settings import (
 
 pytestmark = pytest.mark.packages
 
+SECRET = f"whsec_{'QUJDREVGR0g' * 4}"
+
 
 @pytest.fixture
 def set_env(monkeypatch):
@@ -162,6 +164,27 @@ def test_mistakes_between_settings_come_together(tmp_path):
     )
     assert len(mistakes_of(settings)) == 3
     assert mistakes_of(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "mistake"),
+    [
+        ("https://a.example/hook", {}, "WEBHOOK_SECRET: must be whsec_"),
+        ("https://a.example/hook", {"webhook_secret": SECRET}, ""),
+        ("http://a.example/hook", {"webhook_secret": SECRET}, "WEBHOOK_URL: must begin with"),
+        ("a.example", {"webhook_secret": SECRET}, "WEBHOOK_URL: is no URL"),
+        (
+            "http://[::1]:8080/",
+            {"webhook_secret": SECRET, "webhook_private_hosts": ("::1",)},
+            "",
+        ),
+    ],
+)
+def test_webhook(url, more, mistake):
+    """A webhook needs a secret, and TLS unless its host is named as private."""
+    mistakes = mistakes_of(Settings(webhook_url=url, **more))
+    assert [each[: len(mistake)] for each in mistakes] == [mistake] * bool(mistake)
+    assert SECRET not in repr(Settings(webhook_url=url, **more))
 
 
 @pytest.mark.parametrize("mode", [m for m in PERMISSION_MODES if m != "bypassPermissions"])

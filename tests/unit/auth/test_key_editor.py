@@ -333,6 +333,32 @@ def test_configure(path):
         key_editor.configure(path, "dave", {})
 
 
+URL = "https://alice.example.com/hook"
+
+
+def test_webhook(team):
+    """A webhook is set with a new secret each time, and removed; the rest of the text stays."""
+    secrets = [key_editor.set_webhook(team, "alice", URL) for _ in range(2)]
+    assert secrets[0] != secrets[1]
+    (alice, *_) = KeyFile(team, Settings()).principals()
+    assert (alice.webhook_url, alice.webhook_secret) == (URL, secrets[1])
+    assert secrets[1] not in repr(alice)
+    key_editor.limit(team, "alice", {"max_turns": 2})
+    key_editor.configure(team, "alice", {"max_turns": 1})
+    assert KeyFile(team, Settings()).principals()[0].webhook_secret == secrets[1]
+    assert "# the team" in team.read_text()
+    key_editor.set_webhook(team, "alice", None)
+    assert "webhook" not in team.read_text()
+
+
+@pytest.mark.parametrize("url", ["ftp://alice.example.com", "hook", "https://a b/"])
+def test_wrong_webhook(team, url):
+    """A wrong URL, or a name that has no key, changes nothing."""
+    assert "keys.alice.webhook_url" in refusal(key_editor.set_webhook, team, "alice", url)
+    assert "no key has that name" in refusal(key_editor.set_webhook, team, "dave", URL)
+    assert team.read_text() == TEAM
+
+
 @pytest.mark.parametrize(
     "config", ["1", "{max_turns = 0}", "{tools = ['Read']}", "{disallowed_tools = ['Bsh']}"]
 )

@@ -336,6 +336,35 @@ def test_server_tools(opened):
         opened(text)
 
 
+WEBHOOK = 'webhook_secret = "whsec_QUJDREVGR0hRVUpEUkVWR1IwaFFVSkRSRVZHUjBo"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "field"),
+    [
+        ((WEBHOOK,), "webhook_url: is missing"),
+        (('webhook_url = "https://a.example/hunter2"',), "webhook_secret: is missing"),
+        ((WEBHOOK, 'webhook_url = "http://hunter2@a.example/"'), "webhook_url: must begin with"),
+        ((WEBHOOK, 'webhook_url = "https://a.example:x/hunter2"'), "webhook_url: is no URL"),
+        ((WEBHOOK, 'webhook_url = "https://a.example/#hunter2"'), "webhook_url: has characters"),
+        (("webhook_secret = 'whsec_hunter2'",), "webhook_secret: must be whsec_"),
+        (("webhook_secret = 'hunter2QUJDREVGR0hRVUpEUkVWR1IwaFF'",), "webhook_secret: must be"),
+    ],
+)
+def test_wrong_webhooks(mistakes_of, lines, field):
+    """A webhook needs a safe URL and a secret; a message about either shows nothing of it."""
+    (mistake,) = mistakes_of(table("alice", *lines))
+    assert field.lower() in mistake.lower()
+    assert "hunter2" not in mistake
+
+
+def test_private_webhook(opened):
+    """The host of a webhook may be without TLS if the settings name it."""
+    text = table("alice", WEBHOOK, 'webhook_url = "http://LocalHost:8080/hook"')
+    file = opened(text, webhook_private_hosts=("localhost",))
+    assert file.principals()[0].webhook_url.endswith(":8080/hook")
+
+
 def test_schema_is_complete():
     """A key's table can set every ceiling of a principal, and nothing else."""
     schema = KeySchema("x")

@@ -71,6 +71,18 @@ def test_list(run):
     ]
 
 
+def test_webhook(run):
+    """`webhook` prints the new secret alone, `list` shows the URL without what may be secret."""
+    run("new", "alice")
+    result = run("webhook", "alice", "https://ann:hunter2@a.example/hook?token=hunter2")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"whsec_[\w+/]{43}=\n", result.stdout)
+    assert run("list").stdout == 'alice webhook_url="https://a.example/hook"\n'
+    assert run("webhook", "alice", "--remove").exit_code == 0
+    assert run("list").stdout == "alice\n"
+    assert run("webhook", "alice").exit_code == 2
+
+
 def test_revoke(run):
     """`revoke` removes a key, which a running gateway notices."""
     key = run("new", "alice").stdout.strip().encode()

@@ -61,7 +61,7 @@ class Endpoints:
 
         The operator also gets the events of callers that are not in API_KEYS_FILE.
         """
-        to_operator = TYPES[type_].to_operator or self._key(owner) is None
+        to_operator = "operator" in TYPES[type_].goes_to or self._key(owner) is None
         recipients = [owner, OPERATOR] if to_operator else [owner]
         return [each for each in dict.fromkeys(recipients) if self.of(each)]
 

@@ -15,13 +15,16 @@ OPERATOR = "*"
 Status = Literal["pending", "delivered", "failed"]
 
 
+Recipients = Literal["key", "key, operator", "operator"]
+
+
 @dataclass(frozen=True)
 class EventType:
-    """A type of events. The owner gets them, and the operator gets those `to_operator`, too."""
+    """A type of events, and who gets them: the key that owns what they are about, the operator."""
 
     name: str
     meaning: str
-    to_operator: bool = False
+    goes_to: Recipients = "key"
 
 
 TYPES = {
@@ -35,10 +38,12 @@ TYPES = {
         EventType("batch.failed", "A batch has failed."),
         EventType("batch.expired", "The completion window of a batch has ended."),
         EventType("batch.cancelled", "A batch was cancelled."),
-        EventType("budget.threshold_reached", "A part of a budget is spent.", to_operator=True),
-        EventType("approval.waiting", "A tool or a question waits for a decision.", True),
-        EventType("login.expiring", "The gateway's login is about to expire.", True),
-        EventType("login.failed", "The provider refuses the gateway's login.", True),
+        EventType("budget.threshold_reached", "A part of a budget is spent.", "key, operator"),
+        EventType(
+            "approval.waiting", "A tool or a question waits for a decision.", "key, operator"
+        ),
+        EventType("login.expiring", "The gateway's login is about to expire.", "operator"),
+        EventType("login.failed", "The provider refuses the gateway's login.", "operator"),
     )
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 # KEYS: the delivery's hash, the recipient's deliveries that are due, all recipients that have such,
 # the recipient's deliveries, and all deliveries, the last two by the time when they were made.
 # ARGV: the id, the recipient, that time, the time from which deliveries are kept, how many of a
-# recipient are, how many seconds the hash is, then the hash's fields and values. The hash of a
+# recipient are, for how many seconds, then the hash's fields and values. The hash of a
 # delivery that is one too many stays, so that it is not added again.
 ADD = """
 local id, created = ARGV[1], ARGV[3]
@@ -18,6 +18,7 @@ for index = 4, 5 do
     redis.call('ZADD', KEYS[index], created, id)
     redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', '(' .. ARGV[4])
 end
+for _, index in ipairs({2, 4, 5}) do redis.call('EXPIRE', KEYS[index], ARGV[6]) end
 for _, extra in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1 - ARGV[5])) do
     for _, index in ipairs({2, 4, 5}) do redis.call('ZREM', KEYS[index], extra) end
 end

@@ -135,6 +135,38 @@ def test_a_login_that_is_there(caplog):
     assert (caplog.messages, monitor.health()) == ([], {"status": "ok"})
 
 
+def test_a_refused_login_is_announced(tmp_path):
+    """It is announced as the same occurrence on all workers, once a day and after each login."""
+    announced = []
+    environment = {"HOME": str(tmp_path)}
+    file = tmp_path / ".claude" / ".credentials.json"
+    file.parent.mkdir()
+    file.touch()
+    now = [1_800_000_000.0]
+
+    def monitor():
+        return LoginMonitor(environment, lambda *event: announced.append(event), lambda: now[0])
+
+    first, second = monitor(), monitor()
+    for each in (first, second, first):
+        each.refuse(UpstreamAuthentication("Refused.", details="secret"))
+    first.accept()
+    first.refuse(UpstreamAuthentication("Refused."))
+    now[0] += 86400
+    first.accept()
+    first.refuse(UpstreamAuthentication("Refused."))
+    os.utime(file, (1, 1))
+    first.refuse(UpstreamAuthentication("Refused."))
+    types, data, occurrences = zip(*announced, strict=True)
+    assert set(types) == {"login.failed"}
+    assert data[0] == {
+        "id": first.id(),
+        "method": "claude_cli",
+        "reason": "Claude Code is logged in",
+    }
+    assert [occurrences.index(each) for each in occurrences] == [0, 0, 0, 3, 4]
+
+
 def test_a_refused_login(caplog):
     """A refused login is logged once with the provider's reason, and counts until a turn works."""
     monitor = LoginMonitor(KEY)
