@@ -38,9 +38,9 @@ def _redacted(value: object) -> object:
 
 
 def _formatter(settings: Settings) -> formatting.Formatter:
-    urls = (settings.redis_url, settings.session_store, settings.webhook_url)
-    urls = tuple(url for url in urls if "://" in url)
-    secrets = [*formatting.secrets_of(environment()), settings.api_key, *urls]
+    stores = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
+    own = (settings.api_key, settings.webhook_url, settings.webhook_secret)
+    secrets = [*formatting.secrets_of(environment()), *own, *stores]
     return formatting.Formatter(
         settings.log_format,
         prompts=settings.log_prompts,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def sent(type_="response.completed", secret=SECRET, age=0):
 def test_python(monkeypatch, capsys, type_):
     """The snippet for Python takes events of each type, and refuses what another has signed."""
     monkeypatch.setenv("MY_WEBHOOK_SECRET", SECRET)
-    names: dict = {"__name__": "receiver"}
+    names: dict[str, Any] = {"__name__": "receiver"}
     exec(snippet("python"), names)  # noqa: S102 - it is our own
     client = names["app"].test_client()
     body, headers = sent(type_)
@@ -57,7 +58,9 @@ def test_python(monkeypatch, capsys, type_):
 
 def test_node(tmp_path):
     """The snippet for Node takes an event, and refuses one that is old or another has signed."""
-    node = shutil.which("node") or missing("node to run a snippet with")
+    node = shutil.which("node")
+    if not node:
+        missing("node to run a snippet with")
     (tmp_path / "verify.mjs").write_text(snippet("js"))
     (tmp_path / "run.mjs").write_text(RUN)
     outcomes = []
