@@ -25,6 +25,7 @@ from wrapper.prometheus import PrometheusMetrics
 from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.dialects import set_prefix
+from wrapper.routes.in_process import InProcessClient
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.schemas.completions.request import CompletionRequestSchema
@@ -41,6 +42,7 @@ from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.files.service import open_files
+from wrapper.services.jobs.service import open_jobs
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
@@ -133,6 +135,10 @@ class Gateway:
         self.responses_schema = ResponseRequestSchema(ignored=settings.ignore_params)
         self.chat = Chat(self.chat_service, self.chat_schema, self.start)
         self.guard = Guard(settings, self.keys, authenticate)
+        self._client = InProcessClient()
+        self.jobs = open_jobs(
+            settings, self._client, self.guard.principal, self.metrics, self.lifecycle.drains
+        )
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
@@ -142,6 +148,7 @@ class Gateway:
         """
         app.extensions["wrapper"] = self
         set_prefix(app, url_prefix)
+        self._client.serve(app)
         for warning in self._warnings:
             log.warning("%s", warning)
         if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":
@@ -187,6 +194,8 @@ class Gateway:
             parts["responses"] = health
         if health := self.webhooks.health():
             parts["webhooks"] = health
+        if health := self.jobs.health():
+            parts["jobs"] = health
         turns = {**self.admission.load(), "approvals": self.approvals.waiting}
         report = {**self.engine.health(), "turns": turns, **parts}
         impaired = any(part["status"] != "ok" for part in parts.values())
@@ -247,6 +256,7 @@ class Gateway:
         offload.start()
         if self.settings.console:
             self.workers.start()
+        self.jobs.start()
         self.traces.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()
@@ -258,13 +268,16 @@ class Gateway:
         It blocks, so a signal handler must call it in another thread.
         """
         self.lifecycle.drain()
+        self.jobs.drain()
         self.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
+        self.jobs.wait_until_idle(ENDING_SECONDS)
         self.close()
 
     def close(self) -> None:
         """Stop all processes and remove their files, even if turns are running."""
         if self.prometheus_metrics:
             self.prometheus_metrics.close()
+        self.jobs.close()
         if self.sessions:
             self.sessions.close()
         self.responses.close()

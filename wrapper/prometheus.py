@@ -94,6 +94,7 @@ class PrometheusMetrics:
             "Attempts to deliver events: delivered, retried, failed (given up), or dropped unsent.",
             *("type", "outcome"),
         )
+        self._jobs = registry.counter("jobs_ended", "Jobs that have ended.", "kind", "status")
         self._limits = _ProviderGauges(registry)
         self._gauges = _Gauges(registry)
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
@@ -146,6 +147,9 @@ class PrometheusMetrics:
     def posted(self, type_: str, outcome: str) -> None:
         self._webhooks.labels(type=type_, outcome=outcome).inc()
 
+    def job_ended(self, kind: str, status: str) -> None:
+        self._jobs.labels(kind=kind, status=status).inc()
+
     def limited(self, limits: ProviderLimits) -> None:
         self._limits.set(limits)
 
@@ -175,6 +179,10 @@ class _Gauges:
         self._places = gauge("places", "Turns that may run at once.")
         self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
         self._failed = gauge("failed_checks", "Checks that Claude Code fails.", "profile")
+        # All processes see the same jobs.
+        self._jobs = registry.newest_gauge(
+            "jobs", "Jobs of all processes that have not ended.", "kind", "state"
+        )
 
     def set(self, health: dict[str, Any]) -> None:
         for profile, pool in health.get("pools", {}).items():
@@ -188,6 +196,9 @@ class _Gauges:
         self._waiting.set(turns["waiting"])
         self._places.set(turns["places"])
         self._approvals.set(turns["approvals"])
+        for state in ("waiting", "running"):
+            for kind, number in health.get("jobs", {}).get(state, {}).items():
+                self._jobs.labels(kind=kind, state=state).set(number)
 
 
 class _ProviderGauges:

@@ -15,6 +15,7 @@ from wrapper.routes.context import begin_span, current_gateway, request_span
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.files import files
 from wrapper.routes.health import health
+from wrapper.routes.in_process import in_process
 from wrapper.routes.json_response import register_common_headers
 from wrapper.routes.limits import limits
 from wrapper.routes.mcp import mcp
@@ -80,7 +81,10 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
             return "", 204
         gateway = current_gateway()
         declared = operation_of(current_app.view_functions[str(request.endpoint)])
-        g.principal = principal = guard.check(request, declared.needs_key)
+        made = in_process(request.environ)
+        g.principal = principal = (
+            made.principal if made else guard.check(request, declared.needs_key)
+        )
         caller_name.set(principal.name if principal else "")
         if principal and declared.needs_key and not declared.turns:
             gateway.rates.read(principal)

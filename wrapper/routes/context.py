@@ -11,6 +11,7 @@ from flask import current_app, g, request
 
 from wrapper.ids import new_id
 from wrapper.routes.connection import connection_probe
+from wrapper.routes.in_process import in_process
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.telemetry.traces import NULL_TRACE, RequestSpan, Traces
 
@@ -41,15 +42,17 @@ def principal() -> Principal:
 
 def caller() -> Caller:
     """Return the caller who waits for the answer to this request, in a view that needs a key."""
+    made = in_process(request.environ)
     return Caller(
         principal(),
         request_id(),
-        connection_probe(request.environ),
+        made.gone if made else connection_probe(request.environ),
         attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_IDEMPOTENCY_KEY],
         # OpenAI's libraries count their retries in this header.
         again=request.headers.get("x-stainless-retry-count", "0") != "0",
         address=request.remote_addr or "",
         client_session=request.headers.get("X-Claude-Code-Session-Id", ""),
+        background=made is not None,
         span=request_span(),
     )
 

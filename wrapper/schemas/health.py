@@ -52,6 +52,19 @@ class TurnsSchema(BaseSchema):
     places = fields.Integer(required=True, metadata=describe("Turns that can run at once."))
 
 
+class JobsSchema(StoreSchema):
+    waiting = fields.Dict(
+        required=True,
+        values=fields.Integer(),
+        metadata=describe("Jobs that wait to run, by kind."),
+    )
+    running = fields.Dict(
+        required=True,
+        values=fields.Integer(),
+        metadata=describe("Jobs that run, in any process, by kind."),
+    )
+
+
 class LoginSchema(BaseSchema):
     status = required_text(validate=OneOf(("ok", "missing", "refused")))
     error = fields.String(metadata=describe("What is wrong with the login, and what to do."))
@@ -95,6 +108,7 @@ class HealthSchema(BaseSchema):
     webhooks = fields.Nested(
         WebhooksSchema, metadata=describe("The store of webhooks, if anybody gets events.")
     )
+    jobs = fields.Nested(JobsSchema, metadata=describe("What runs in the background."))
 
 
 class ReadySchema(BaseSchema):

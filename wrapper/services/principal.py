@@ -101,6 +101,7 @@ class Caller:
     before. `admitted` says that the request already counts against its rate limit. `address` is
     that of the other end of the connection, and empty without one. `client_session` is the id that
     Claude Code, as the client, gives its session. `span` is the request's, if it is traced.
+    `background` says that nobody waits, so that requests of those who do come first.
     """
 
     principal: Principal = LOCAL
@@ -111,6 +112,7 @@ class Caller:
     admitted: bool = False
     address: str = ""
     client_session: str = ""
+    background: bool = False
     span: Any = field(default=None, compare=False, repr=False)
 
     @property

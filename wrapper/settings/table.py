@@ -262,6 +262,20 @@ class Settings:
         "SQLite file that records usage and cost.",
         not_empty,
     )
+    jobs_db: str = text(
+        "~/.local/state/claude-code-gateway/jobs.db",
+        "SQLite file of what runs in the background, if SESSION_STORE is no Redis.",
+        not_empty,
+    )
+    background_turns: int = integer(
+        -1,
+        "Jobs that each process runs in the background at once; 0: none, as another process does. "
+        "-1: one less than MAX_CONCURRENT_TURNS.",
+        validate.Range(min=-1),
+    )
+    max_jobs_of_key: int = integer(
+        1000, "Jobs of one key that may wait to run in the background; others get 429.", positive
+    )
     usage_required: bool = flag(
         False, "Whether turns are refused with 503 while usage cannot be recorded."
     )
@@ -390,6 +404,8 @@ class Settings:
             pools = [n for n in (self.pool_size, self.pool_size_other) if isinstance(n, int)]
             turns = turns_at_once(sum(pools))
             object.__setattr__(self, "max_concurrent_turns", turns)
+        if self.background_turns == -1 and isinstance(self.max_concurrent_turns, int):
+            object.__setattr__(self, "background_turns", max(1, self.max_concurrent_turns - 1))
         if not self.session_dir:
             default = SESSION_DIR_OF_USER if self.claude_user else SESSION_DIR
             object.__setattr__(self, "session_dir", default)

@@ -4,6 +4,10 @@ Callers take turns, and the requests of one caller keep their order. The places 
 request needs stay free until it has all of them, so that small requests do not overtake one for
 many turns for ever.
 
+Requests for which nobody waits run in the background: only while no other request could use their
+places, and never in the last free one, if there are several. They wait for as long as it takes, and
+no other request is refused because of them.
+
 A turn that waits for an approval gives its place back. Once it may go on it takes the next free
 place, before those that have not begun.
 """
@@ -45,12 +49,17 @@ class Admitted:
     stopped: bool
 
 
+# Whether its requests run in the background, and the caller's name.
+_QueueName = tuple[bool, str]
+
+
 @dataclass(eq=False)
 class _Request:
     turns: int
     principal: Principal
     entered: float
     request_id: str = ""
+    background: bool = False
     number: int = field(default_factory=itertools.count(1).__next__)
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
@@ -58,6 +67,10 @@ class _Request:
     stopped: TurnStopped | None = None
     activity: Callable[[], str] = lambda: ""
     admitted: Callable[[], None] = lambda: None  # called when it is, under the admission's lock
+
+    @property
+    def queue(self) -> _QueueName:
+        return self.background, self.principal.name
 
 
 class Admission:
@@ -85,7 +98,7 @@ class Admission:
         self._wait = wait
         self._left = threading.Condition()  # guards what follows, and tells that a request has left
         self._running: set[_Request] = set()
-        self._queues: dict[str, deque[_Request]] = {}  # by caller; the first caller is next
+        self._queues: dict[_QueueName, deque[_Request]] = {}  # the first caller is next
         self._returning: deque[_Request] = deque()  # places of running requests, asked back
         self._durations: deque[float] = deque(maxlen=RECENT)
 
@@ -145,6 +158,8 @@ class Admission:
         principal: Principal = LOCAL,
         check: Callable[[], None] = lambda: None,
         request_id: str = "",
+        *,
+        background: bool = False,
     ) -> Permit:
         """Take *turns* places, and return the permit that releases them when it is called.
 
@@ -154,7 +169,7 @@ class Admission:
         """
         if turns > self._places:
             raise _too_many(turns, self._places)
-        request = _Request(turns, principal, self._clock(), request_id)
+        request = _Request(turns, principal, self._clock(), request_id, background)
         try:
             with self._left:
                 self._enter(request)
@@ -190,7 +205,7 @@ class Admission:
                 self._returning.remove(place)
 
     def _await(self, request: _Request, check: Callable[[], None]) -> None:
-        until = self._clock() + self._timeout
+        until = math.inf if request.background else self._clock() + self._timeout
         waited = not request.decided.is_set()
         while not request.decided.is_set():
             check()
@@ -204,12 +219,11 @@ class Admission:
             check()
 
     def _enter(self, request: _Request) -> None:
-        caller = request.principal.name
-        self._queues.setdefault(caller, deque()).append(request)
+        self._queues.setdefault(request.queue, deque()).append(request)
         self._serve()
-        if len(self._waiting()) > self._queue_limit:
+        if len(self._waiting(background=False)) > self._queue_limit:
             why = f", and {self._queue_limit} requests wait already (MAX_QUEUE)"
-            surplus = self._surplus(caller)
+            surplus = self._surplus(request.principal.name)
             self._refuse(surplus, self._refusal(surplus, why if self._queue_limit else ""))
 
     def _surplus(self, caller: str) -> _Request:
@@ -217,7 +231,7 @@ class Admission:
 
         That may be the new one of *caller*. So nobody can keep others out of the queue.
         """
-        queues = self._queues
+        queues = {name: queue for (later, name), queue in self._queues.items() if not later}
         return queues[max(queues, key=lambda name: (len(queues[name]), name == caller))][-1]
 
     def _expire(self, request: _Request) -> None:
@@ -243,15 +257,14 @@ class Admission:
             self._left.notify_all()
 
     def _drop(self, request: _Request) -> None:
-        caller = request.principal.name
-        if request in (queue := self._queues.get(caller, deque())):
+        if request in (queue := self._queues.get(request.queue, deque())):
             queue.remove(request)
             if not queue:
-                del self._queues[caller]
+                del self._queues[request.queue]
 
     def _serve(self) -> None:
         """Admit the next requests while there are places for them."""
-        while (request := self._next()) and request.turns <= self._free():
+        while (request := self._next()) and request.turns <= self._free_for(request):
             self._dequeue(request)
             request.since = self._clock()
             self._running.add(request)
@@ -262,15 +275,18 @@ class Admission:
         if request in self._returning:
             self._returning.remove(request)
             return
-        caller = request.principal.name
-        queue = self._queues.pop(caller)
+        queue = self._queues.pop(request.queue)
         queue.popleft()
         if queue:
-            self._queues[caller] = queue  # behind all others
+            self._queues[request.queue] = queue  # behind all others
 
     def _next(self) -> _Request | None:
         """Return the next request of a caller that may run more turns now."""
-        heads = (*self._returning, *(queue[0] for queue in self._queues.values()))
+        first, later = (
+            [queue[0] for name, queue in self._queues.items() if name[0] is background]
+            for background in (False, True)
+        )
+        heads = (*self._returning, *first, *later)
         return next((request for request in heads if self._may_run(request)), None)
 
     def _may_run(self, request: _Request) -> bool:
@@ -282,19 +298,28 @@ class Admission:
             request for request in self._running if request.principal.name == principal.name
         )
 
-    def _free(self) -> int:
-        return self._places - _turns(self._running)
+    def _free_for(self, request: _Request) -> int:
+        """Return how many places are free for the request, which may have all if none is used."""
+        spare = 1 if request.background and request.turns < self._places else 0
+        return self._places - spare - _turns(self._running)
 
-    def _waiting(self) -> list[_Request]:
-        return [request for queue in self._queues.values() for request in queue]
+    def _waiting(self, *, background: bool = True) -> list[_Request]:
+        """Return the requests that wait, those in the *background* only if it says so."""
+        return [
+            request
+            for (later, _), queue in self._queues.items()
+            for request in queue
+            if background or not later
+        ]
 
     def _refusal(self, request: _Request, why: str) -> RateLimited:
         caller, turns, places = request.principal.name, request.turns, self._places
-        whose, waiting = "this gateway runs at once (MAX_CONCURRENT_TURNS)", self._waiting()
+        whose = "this gateway runs at once (MAX_CONCURRENT_TURNS)"
+        waiting = self._waiting(background=False)
         if not self._may_run(request):
             places = request.principal.concurrent_turns or 1
             whose = f"the key {caller!r} may run at once (concurrent_turns)"
-            waiting = list(self._queues.get(caller, ()))
+            waiting = list(self._queues.get(request.queue, ()))
         before = _turns(other for other in waiting if other is not request)
         seconds = math.ceil((before + turns) * self._usual_duration() / places)
         seconds = min(max(1, seconds), LONGEST_RETRY)

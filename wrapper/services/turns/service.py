@@ -112,7 +112,11 @@ class TurnService:
                 check = partial(self._check, caller)
                 admission = self._limits.admission
                 permit = admission.admit(
-                    request.answers, caller.principal, check, caller.request_id
+                    request.answers,
+                    caller.principal,
+                    check,
+                    caller.request_id,
+                    background=caller.background,
                 )
                 held.callback(permit)
             watchdog = self._watchdog(caller, permit)

@@ -1,0 +1,81 @@
+"""Requests that the gateway makes to its own app, without HTTP, for a caller who does not wait.
+
+They pass the very same checks, limits, logs and records of usage as those of clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from wrapper.routes.dialects import prefix_of
+from wrapper.routes.headers import RETRY_AFTER, SHOULD_RETRY
+from wrapper.routes.json_body import JSON_TYPE
+from wrapper.services.jobs.answer import Answer
+from wrapper.services.principal import Principal
+
+# The key in the WSGI environ, where no client of a server can put anything of this name.
+_KEY = "wrapper.in_process"
+# The seconds to wait if a refusal does not say.
+RETRY = 1.0
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Who makes a request in this process. `gone` says that nobody wants the answer any more."""
+
+    principal: Principal
+    gone: Callable[[], bool]
+
+
+def in_process(environ: Mapping[str, Any]) -> InProcess | None:
+    """Return who makes this request, if the gateway itself makes it."""
+    made: InProcess | None = environ.get(_KEY)
+    return made
+
+
+class InProcessClient:
+    """Makes requests to the app that serves the gateway, which `serve` sets."""
+
+    def __init__(self) -> None:
+        self._app: Flask | None = None
+
+    def serve(self, app: Flask) -> None:
+        self._app = app
+
+    def __call__(
+        self,
+        principal: Principal,
+        path: str,
+        body: bytes,
+        *,
+        gone: Callable[[], bool],
+        headers: Mapping[str, str] = {},
+    ) -> Answer:
+        """POST *body*, which is JSON, to *path* below the gateway's prefix."""
+        app = self._app
+        if app is None:
+            raise RuntimeError("init_app has not been called")
+        url = prefix_of(app) + path
+        builder = EnvironBuilder(
+            url, method="POST", data=body, content_type=JSON_TYPE, headers=headers.items()
+        )
+        environ = {**builder.get_environ(), _KEY: InProcess(principal, gone)}
+        chunks, status, sent = run_wsgi_app(app.wsgi_app, environ)
+        return _answer(chunks, int(status.partition(" ")[0]), dict(sent.to_wsgi_list()))
+
+
+def _answer(chunks: Iterable[bytes], status: int, sent: Mapping[str, str]) -> Answer:
+    headers = {name.lower(): value for name, value in sent.items()}
+    refused = status in (429, 503) and headers.get(SHOULD_RETRY) != "false"
+    return Answer(
+        status,
+        headers,
+        iter(chunks),
+        getattr(chunks, "close", lambda: None),
+        float(headers.get(RETRY_AFTER.lower(), RETRY)) if refused else None,
+    )

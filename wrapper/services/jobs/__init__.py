@@ -1,0 +1,1 @@
+"""Jobs: work that goes on without a client that waits for it."""

@@ -1,0 +1,156 @@
+"""The consumer: it takes jobs from the queue, and runs each in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from wrapper.errors import ApiError, InvalidApiKey, Unavailable
+from wrapper.services.jobs.job import JobStatus, JobView
+from wrapper.services.jobs.records import JobRecords, error_of
+from wrapper.services.jobs.running import PAUSE, RunningJob, Worker
+from wrapper.services.principal import Principal
+
+# Seconds that a worker is taken for alive after it has said so.
+LEASE = 15.0
+# Seconds until a job is tried again whose owner has enough running jobs.
+DEFER = 1.0
+# The pause after that, since the next jobs may be of the same owner.
+DEFER_PAUSE = 0.1
+
+Run = Callable[[RunningJob], None]
+
+log = logging.getLogger(__name__)
+
+
+class Consumer:
+    """Runs at most *most* jobs at once, by the handlers of their kinds in *runs*.
+
+    An owner has no more than their `concurrent_turns`, and never all of them if there are several.
+    *principal_of* returns the owner of a name, or None if there is none any more.
+    """
+
+    def __init__(
+        self,
+        records: JobRecords,
+        worker: Worker,
+        runs: Mapping[str, Run],
+        principal_of: Callable[[str], Principal | None],
+        *,
+        most: int,
+    ):
+        self._records = records
+        self._worker = worker
+        self._runs = runs
+        self._principal_of = principal_of
+        self._most = most
+        self._left = threading.Condition()  # guards what follows, and tells that a job has left
+        self._running: set[RunningJob] = set()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self._most:
+            self._thread = threading.Thread(target=self._take_jobs, name="jobs", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no more jobs."""
+        with self._left:
+            self._stopping = True
+            self._left.notify_all()
+        self._records.queue.wake()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def running(self) -> list[RunningJob]:
+        with self._left:
+            return [*self._running]
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait at most so long until no job runs here, and return whether none does."""
+        with self._left:
+            return self._left.wait_for(lambda: not self._running, seconds)
+
+    def _take_jobs(self) -> None:
+        while not self._stopping:
+            try:
+                if self._may_take():
+                    self._take()
+            except Unavailable:  # the store logs it
+                self._pause(PAUSE)
+            except Exception:
+                log.exception("no job could be taken")
+                self._pause(PAUSE)
+
+    def _may_take(self) -> bool:
+        """Say whether another job may begin; if not, wait a moment for that."""
+        with self._left:
+            full = len(self._running) >= self._most
+            if full:
+                self._left.wait(PAUSE)
+        if not full and (full := self._worker.draining() or not self._records.store.exists()):
+            self._pause(PAUSE)
+        return not full
+
+    def _pause(self, seconds: float) -> None:
+        with self._left:
+            self._left.wait_for(lambda: self._stopping, seconds)
+
+    def _take(self) -> None:
+        id_ = self._records.queue.take()
+        if id_ is None or (view := self._records.store.find(id_)) is None:
+            return
+        principal = self._principal_of(view.job.owner)
+        if principal and self._has_enough(principal):
+            self._defer(view)
+        else:
+            self._begin(view, principal)
+
+    def _has_enough(self, principal: Principal) -> bool:
+        own = [job for job in self.running() if job.principal.name == principal.name]
+        most = max(1, self._most - 1)
+        return len(own) >= min(most, principal.concurrent_turns or most)
+
+    def _defer(self, view: JobView) -> None:
+        """Put off a job that waits."""
+        if view.priority is not None:
+            self._records.queue.put(view.job.id, view.priority, DEFER)
+            self._pause(DEFER_PAUSE)
+
+    def _begin(self, view: JobView, principal: Principal | None) -> None:
+        id_, worker = view.job.id, self._worker.id
+        if self._records.store.begin(id_, worker, time.time() + LEASE) is None:
+            return
+        if principal is None:
+            self._records.end(id_, JobStatus.FAILED, error_of(_revoked(view.job.owner)))
+            return
+        job = RunningJob(view.job, principal, self._worker, self._records)
+        with self._left:
+            self._running.add(job)
+        threading.Thread(target=self._run, args=(job,), name=f"job-{id_}", daemon=True).start()
+
+    def _run(self, job: RunningJob) -> None:
+        try:
+            self._handle(job)
+        finally:
+            with self._left:
+                self._running.discard(job)
+                self._left.notify_all()
+
+    def _handle(self, job: RunningJob) -> None:
+        error = ApiError("The gateway failed; its log says why.")
+        try:
+            self._runs[job.job.kind](job)
+        except ApiError as raised:
+            error = raised
+        except Exception:
+            log.exception("job %s failed", job.job.id)
+        if not job.settled:
+            job.end(JobStatus.FAILED, error_of(error))
+
+
+def _revoked(owner: str) -> InvalidApiKey:
+    return InvalidApiKey(f"The key {owner!r} is revoked, so its job was not begun.")

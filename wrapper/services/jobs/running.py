@@ -1,0 +1,114 @@
+"""A job while it runs: what its handler asks and reports."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from wrapper.errors import ShuttingDown, Unavailable
+from wrapper.json_text import Json
+from wrapper.services.jobs.answer import Answer, Dispatch
+from wrapper.services.jobs.job import Job, JobStatus
+from wrapper.services.jobs.records import JobRecords
+from wrapper.services.principal import Principal
+
+# Seconds between two tries while the store cannot be reached.
+PAUSE = 1.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process, as one that runs jobs: its `id`, its requests, and whether it shuts down."""
+
+    id: str
+    dispatch: Dispatch
+    draining: Callable[[], bool]
+
+
+class RunningJob:
+    """A job in progress, of *principal*. Its run calls `end` or `again`, once."""
+
+    def __init__(self, job: Job, principal: Principal, worker: Worker, records: JobRecords):
+        self.job = job
+        self.principal = principal
+        self._worker = worker
+        self._records = records
+        self._stopped = threading.Event()
+        self._closed = threading.Event()
+        self.settled = False  # whether `end` or `again` was called
+
+    @property
+    def worker(self) -> str:
+        """Return the id of this process; `Jobs.alive` says whether it still lives."""
+        return self._worker.id
+
+    def cancelled(self) -> bool:
+        """Say whether the run is to end now: somebody has cancelled or deleted the job."""
+        return self._stopped.is_set()
+
+    def draining(self) -> bool:
+        """Say whether this process shuts down. Then begin nothing, and call `again` if you can."""
+        return self._worker.draining()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until the job is cancelled, and say whether it is."""
+        return self._stopped.wait(seconds)
+
+    def ask(self, path: str, body: bytes, headers: Mapping[str, str] = {}) -> Answer:
+        """Make a request of the owner's in this process, and return its answer, to be closed.
+
+        While a limit refuses it, it waits and asks again. Raises ShuttingDown if nothing of it has
+        begun because this process shuts down.
+        """
+        while True:
+            answer = self._worker.dispatch(
+                self.principal, path, body, gone=self.cancelled, headers=headers
+            )
+            if answer.retry_after is None or self.cancelled():
+                return answer
+            if self.draining():
+                answer.close()
+                raise ShuttingDown("The gateway is shutting down; the job waits for another one.")
+            if not answer.limited:
+                return answer
+            answer.close()
+            self._pause(answer.retry_after)
+
+    def end(self, status: JobStatus, error: Json | None = None) -> bool:
+        """End the job, and say whether this call has ended it.
+
+        While the store cannot be reached it tries again, as the result would be lost otherwise.
+        """
+        self.settled = True
+        return self._persist(lambda: self._records.end(self.job.id, status, error))
+
+    def again(self, after: float = 0.0) -> bool:
+        """Put the job back into the queue, for so many seconds at least."""
+        self.settled = True
+        return self._persist(lambda: self._records.put_back(self.job.id, after))
+
+    def stop(self) -> None:
+        """Let `cancelled` say so."""
+        self._stopped.set()
+
+    def abandon(self) -> None:
+        """Stop, and try no longer to reach the store."""
+        self._stopped.set()
+        self._closed.set()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not while this process shuts down."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self.draining():
+            if self.wait(min(left, PAUSE)):
+                return
+
+    def _persist(self, change: Callable[[], bool]) -> bool:
+        while True:
+            try:
+                return change()
+            except Unavailable:
+                if self._closed.wait(PAUSE):
+                    return False

@@ -1,0 +1,196 @@
+"""The job service: callers hand jobs over, and workers run them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wrapper.errors import InvalidRequest, RateLimited, Unavailable
+from wrapper.ids import new_id
+from wrapper.services.jobs.answer import Dispatch
+from wrapper.services.jobs.consumer import Consumer, Run
+from wrapper.services.jobs.job import Job, JobView
+from wrapper.services.jobs.queue import JobQueue
+from wrapper.services.jobs.records import JobRecords
+from wrapper.services.jobs.running import Worker
+from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
+from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.jobs.store import JobStore
+from wrapper.services.jobs.upkeep import Upkeep
+from wrapper.services.principal import Principal
+from wrapper.services.telemetry.metrics import Metrics
+from wrapper.settings import Settings
+
+# Seconds after which a caller with too many jobs may try again.
+RETRY = 30
+
+Ended = Callable[[JobView], None]
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """The jobs of all callers. This process runs *most* of them at once.
+
+    An owner may have *most_of_key* jobs that wait. *principal_of* returns the principal of a name,
+    or None.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        queue: JobQueue,
+        worker: Worker,
+        principal_of: Callable[[str], Principal | None],
+        metrics: Metrics,
+        *,
+        most: int,
+        most_of_key: int,
+    ):
+        self._principal_of = principal_of
+        self._most_of_key = most_of_key
+        self._metrics = metrics
+        self._runs: dict[str, Run] = {}
+        self._ended: dict[str, Ended] = {}
+        self._records = JobRecords(store, queue, self._report)
+        self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
+        self._upkeep = Upkeep(self._records, self._consumer, worker.id)
+        self._worker = worker
+
+    def handle(self, kind: str, run: Run, ended: Ended = lambda view: None) -> None:
+        """Let *run* do the jobs of a kind. *ended* is called once when one of them has ended.
+
+        That may be in another process than the one that ran it, and it may not take long.
+        """
+        self._runs[kind] = run
+        self._ended[kind] = ended
+
+    def submit(self, job: Job) -> None:
+        """Store a job and put it into the queue.
+
+        Raises InvalidRequest if its owner cannot be found by name, RateLimited if too many of their
+        jobs wait, and Unavailable.
+        """
+        if self._principal_of(job.owner) is None:
+            raise InvalidRequest(
+                "The app around this gateway says who calls, so nothing can run for a caller who "
+                "does not wait; send the request without it."
+            )
+        if not self._records.add(job, self._most_of_key):
+            raise RateLimited(
+                f"{self._most_of_key} jobs of the key {job.owner!r} wait already "
+                f"(MAX_JOBS_OF_KEY); try again in {RETRY} s.",
+                retry_after=RETRY,
+            )
+
+    def find(self, owner: str, id_: str) -> JobView | None:
+        """Return the owner's job of this id. Raises Unavailable."""
+        view = self._records.store.find(id_) if self._records.store.exists() else None
+        return view if view and view.job.owner == owner else None
+
+    def ids(self, owner: str) -> Sequence[str]:
+        """Return the ids of the owner's jobs, the newest first. Raises Unavailable."""
+        return self._records.store.ids(owner) if self._records.store.exists() else ()
+
+    def cancel(self, owner: str, id_: str) -> JobView | None:
+        """Cancel the owner's job of this id, and return it as it is then.
+
+        One that waits ends at once, and one that runs within a second. Others stay as they are.
+        """
+        if self.find(owner, id_) is None:
+            return None
+        self._records.cancel(id_)
+        self._stop(id_)
+        return self.find(owner, id_)
+
+    def delete(self, owner: str, id_: str) -> bool:
+        """Delete the owner's job of this id, and say whether there was one. If it runs, it ends."""
+        if self.find(owner, id_) is None or not self._records.store.delete(id_):
+            return False
+        self._stop(id_)
+        return True
+
+    def alive(self, worker: str) -> bool:
+        """Say whether a worker lives that has begun a job. Raises Unavailable."""
+        return worker == self._worker.id or self._records.store.alive(worker)
+
+    def start(self) -> None:
+        """Start to run jobs, if there are handlers of any."""
+        if self._runs:
+            self._consumer.start()
+            self._upkeep.start()
+
+    def drain(self) -> None:
+        """Begin no more jobs."""
+        self._consumer.stop()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait at most so long until no job runs here, and say whether none does."""
+        return self._consumer.wait_until_idle(seconds)
+
+    def busy(self) -> bool:
+        """Say whether jobs run here."""
+        return bool(self._consumer.running())
+
+    def close(self) -> None:
+        """Stop all jobs here. Those that have not ended are recovered by another worker."""
+        self.drain()
+        self._upkeep.close()
+        running = self._consumer.running()
+        for job in running:
+            job.abandon()
+        if running:
+            with contextlib.suppress(Unavailable):
+                self._records.store.beat(self._worker.id, 0)
+        self._records.queue.close()
+        self._records.store.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return the state of the store, and the numbers of jobs by kind as they were last seen.
+
+        It is empty if there are no handlers.
+        """
+        if not self._runs:
+            return {}
+        counts = self._upkeep.counts
+        kinds = {kind: counts.get(kind) for kind in self._runs}
+        return {
+            **self._records.store.health(),
+            "waiting": {kind: each.waiting if each else 0 for kind, each in kinds.items()},
+            "running": {kind: each.running if each else 0 for kind, each in kinds.items()},
+        }
+
+    def _stop(self, id_: str) -> None:
+        for job in self._consumer.running():
+            if job.job.id == id_:
+                job.stop()
+
+    def _report(self, view: JobView) -> None:
+        self._metrics.job_ended(view.job.kind, view.state.status)
+        report = self._ended.get(view.job.kind)
+        try:
+            if report:
+                report(view)
+        except Exception:
+            log.exception("the end of job %s could not be reported", view.job.id)
+
+
+def open_jobs(
+    settings: Settings,
+    dispatch: Dispatch,
+    principal_of: Callable[[str], Principal | None],
+    metrics: Metrics,
+    draining: Callable[[], bool],
+) -> Jobs:
+    """Return the jobs in the store that the settings choose."""
+    return Jobs(
+        SqliteJobStore(settings.jobs_db),
+        JobQueue(SqliteQueueStorage(settings.jobs_db)),
+        Worker(new_id("worker_"), dispatch, draining),
+        principal_of,
+        metrics,
+        most=settings.background_turns,
+        most_of_key=settings.max_jobs_of_key,
+    )

@@ -1,0 +1,96 @@
+"""The upkeep of jobs: each process looks after its own, and after those that others have left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from wrapper.errors import Unavailable
+from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.jobs.consumer import LEASE, Consumer
+from wrapper.services.jobs.records import JobRecords
+from wrapper.services.jobs.store import Counts
+
+# Seconds between two looks at whether jobs that run here were cancelled elsewhere.
+WATCH = 0.4
+# Seconds between two reports that this worker lives.
+BEAT = 2.0
+
+
+class Upkeep:
+    """Says that *worker* lives, stops its jobs that were cancelled, and recovers those of the dead.
+
+    It recovers only once the store could be reached for the time of a lease: after a failure of
+    the store, other workers may live that could not say so.
+    """
+
+    def __init__(
+        self,
+        records: JobRecords,
+        consumer: Consumer,
+        worker: str,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._records = records
+        self._consumer = consumer
+        self._worker = worker
+        self._clock = clock
+        self._reached_since: float | None = None
+        self._using_store = threading.Lock()
+        self._closed = False
+        self.counts: Mapping[str, Counts] = {}
+        self._tasks = (PeriodicTask(self.watch, WATCH), PeriodicTask(self.tend, BEAT))
+
+    def start(self) -> None:
+        for task in self._tasks:
+            task.start()
+
+    def close(self) -> None:
+        """Stop, once a look in progress has ended."""
+        for task in self._tasks:
+            task.close()
+        with self._using_store:
+            self._closed = True
+
+    def watch(self) -> None:
+        """Stop the jobs that run here and are to end."""
+        if self._consumer.running():
+            self._use_store(self._stop_cancelled)
+
+    def tend(self) -> None:
+        """Report that this worker lives, and look after the jobs of all."""
+        self._use_store(self._tend)
+
+    def _use_store(self, work: Callable[[], None]) -> None:
+        with self._using_store:
+            if self._closed or not self._records.store.exists():
+                return
+            try:
+                work()
+            except Unavailable:  # the store logs it
+                self._reached_since = None
+
+    def _stop_cancelled(self) -> None:
+        running = self._consumer.running()
+        stopped = self._records.store.stopped([job.job.id for job in running])
+        for job in running:
+            if job.job.id in stopped:
+                job.stop()
+
+    def _tend(self) -> None:
+        store = self._records.store
+        if self._consumer.running():
+            store.beat(self._worker, time.time() + LEASE)
+        self.counts = store.counts()
+        if self._reached_for() >= LEASE:
+            self._records.recover()
+        self._records.refill()
+        store.expire()
+
+    def _reached_for(self) -> float:
+        """Return for how many seconds the store could always be reached."""
+        now = self._clock()
+        if self._reached_since is None:
+            self._reached_since = now
+        return now - self._reached_since
