@@ -19,11 +19,12 @@ _numbers = itertools.count()
 class Caller(threading.Thread):
     """One request. It waits, or `has` its places and can `release` them, or it has an `error`."""
 
-    def __init__(self, world: World, turns: int, principal: Principal):
+    def __init__(self, world: World, turns: int, principal: Principal, background: bool):
         super().__init__(daemon=True)
         self.number = next(_numbers)
         self.turns = turns
         self.principal = principal
+        self.background = background
         self.key = principal.name
         self.began = self.ended = world.now
         self.gone = False
@@ -37,7 +38,9 @@ class Caller(threading.Thread):
     def run(self) -> None:
         try:
             admission = self._world.admission
-            self.release = admission.admit(self.turns, self.principal, self._check)
+            self.release = admission.admit(
+                self.turns, self.principal, self._check, background=self.background
+            )
         except ApiError as error:
             self.error = error
         self.ended = self._world.now
@@ -84,8 +87,10 @@ class World:
             wait=lambda event, seconds: threading.current_thread().wait(event, seconds),  # type: ignore[attr-defined]
         )
 
-    def ask(self, turns: int = 1, principal: Principal = LOCAL) -> Caller:
-        caller = Caller(self, turns, principal)
+    def ask(
+        self, turns: int = 1, principal: Principal = LOCAL, *, background: bool = False
+    ) -> Caller:
+        caller = Caller(self, turns, principal, background)
         self.callers.append(caller)
         caller.move()
         self._settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from wrapper.errors import ApiError, InvalidApiKey, Unavailable
@@ -15,10 +16,10 @@ from wrapper.services.principal import Principal
 
 # Seconds that a worker is taken for alive after it has said so.
 LEASE = 15.0
-# Seconds until a job is tried again whose owner has enough running jobs.
+# Seconds until a job is tried again whose owner has enough running jobs; more of them wait longer,
+# so that so many are tried in this time.
 DEFER = 1.0
-# The pause after that, since the next jobs may be of the same owner.
-DEFER_PAUSE = 0.1
+DEFERRED_AT_ONCE = 20
 
 Run = Callable[[RunningJob], None]
 
@@ -48,6 +49,7 @@ class Consumer:
         self._most = most
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
+        self._deferred: dict[str, deque[float]] = {}  # by owner, the times of their next tries
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -116,9 +118,14 @@ class Consumer:
 
     def _defer(self, view: JobView) -> None:
         """Put off a job that waits."""
-        if view.priority is not None:
-            self._records.queue.put(view.job.id, view.priority, DEFER)
-            self._pause(DEFER_PAUSE)
+        if view.priority is None:
+            return
+        now, times = time.monotonic(), self._deferred.setdefault(view.job.owner, deque())
+        while times and times[0] <= now:
+            times.popleft()
+        after = DEFER * (1 + len(times) / DEFERRED_AT_ONCE)
+        times.append(now + after)
+        self._records.queue.put(view.job.id, view.priority, after)
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:
         id_, worker = view.job.id, self._worker.id

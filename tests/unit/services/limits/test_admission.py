@@ -48,6 +48,42 @@ def test_places():
     assert error_headers(caught.value) == {"Retry-After": "1"}
 
 
+def test_background_yields(a_world):
+    """A request in the background waits until no other one could use its place."""
+    world = a_world(2)
+    first, second = world.ask(), world.ask()
+    later, sooner = world.ask(background=True), world.ask()
+    world.end(first)
+    assert sooner.has
+    assert not later.has
+    world.end(second)
+    world.end(sooner)
+    assert later.has
+
+
+def test_background_spare(a_world):
+    """Requests in the background leave a place free, unless one of them needs all."""
+    world = a_world(2)
+    one, other = world.ask(background=True), world.ask(background=True)
+    assert one.has
+    assert not other.has
+    assert world.ask().has
+    assert a_world(2).ask(2, background=True).has
+    assert a_world(1).ask(background=True).has
+
+
+def test_background_waits(a_world):
+    """Requests in the background wait beyond QUEUE_TIMEOUT, and fill no queue for others."""
+    world = a_world(1, queue=1, timeout=1.0)
+    first = world.ask()
+    later = [world.ask(background=True) for _ in range(3)]
+    world.later(5.0)
+    other = world.ask()
+    assert not any(caller.error for caller in (*later, other))
+    world.end(first)
+    assert other.has
+
+
 def test_all_or_none():
     """A request that needs more places than are free takes none of them."""
     admission = Admission(3)

@@ -1,0 +1,476 @@
+"""The job service: it runs jobs, cancels them at any stage, and recovers those of dead workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from wrapper.errors import InvalidRequest, RateLimited, ShuttingDown, Unavailable
+from wrapper.services.jobs import consumer, queue, upkeep
+from wrapper.services.jobs.answer import Answer
+from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.queue import JobQueue
+from wrapper.services.jobs.running import RunningJob, Worker
+from wrapper.services.jobs.service import Jobs
+from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
+from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.principal import Principal
+from wrapper.services.telemetry.metrics import NullMetrics
+
+SECONDS = 30.0
+ALICE = Principal("alice")
+
+
+@dataclass
+class Process:
+    """A process that runs jobs as its `run` says, and the ends that it has reported."""
+
+    path: Path
+    run: Callable[[RunningJob], object] = lambda job: job.end(JobStatus.COMPLETED)
+    most: int = 4
+    most_of_key: int = 100
+    principals: tuple[Principal, ...] = (ALICE,)
+    answers: list[Answer] = field(default_factory=list)
+    draining: bool = False
+    ends: list[JobView] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ended = threading.Condition()
+        self.store = SqliteJobStore(str(self.path))
+        self.jobs = Jobs(
+            self.store,
+            JobQueue(SqliteQueueStorage(str(self.path))),
+            Worker(f"worker_{id(self)}", self._dispatch, lambda: self.draining),
+            lambda name: next((one for one in self.principals if one.name == name), None),
+            NullMetrics(),
+            most=self.most,
+            most_of_key=self.most_of_key,
+        )
+        self.jobs.handle("test", self._run, self._report)
+
+    def _run(self, job: RunningJob) -> None:
+        self.run(job)
+
+    def _dispatch(self, *_: object, **__: object) -> Answer:
+        return self.answers.pop(0)
+
+    def _report(self, view: JobView) -> None:
+        with self.ended:
+            self.ends.append(view)
+            self.ended.notify_all()
+
+    def wait_for_ends(self, count: int = 1) -> list[str]:
+        """Wait until so many jobs have ended, and return the ids and statuses of all."""
+        with self.ended:
+            assert self.ended.wait_for(lambda: len(self.ends) >= count, SECONDS)
+        return [f"{view.job.id} {view.state.status}" for view in self.ends]
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """Return a function that makes processes, which share a file; they end after the test."""
+    monkeypatch.setattr(queue, "WAIT", 0.05)
+    monkeypatch.setattr(consumer, "DEFER", 0.05)
+    with ExitStack() as stack:
+
+        def make(*, start: bool = True, **values) -> Process:
+            process = Process(tmp_path / "jobs.db", **values)
+            stack.callback(process.jobs.wait_until_idle, SECONDS)
+            stack.callback(process.jobs.close)
+            if start:
+                process.jobs.start()
+            return process
+
+        yield make
+
+
+def job(id_="job_1", owner="alice", **values):
+    return Job(id_, "test", owner, b"{}", 60, **values)
+
+
+class Gate:
+    """A run that waits until the test opens it, or its job is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun: list[RunningJob] = []
+        self._changed = threading.Condition()
+        self._open = False
+
+    def __call__(self, job: RunningJob) -> None:
+        with self._changed:
+            self.begun.append(job)
+            self._changed.notify_all()
+            while not (self._open or job.cancelled()):
+                self._changed.wait(0.05)
+        job.end(JobStatus.CANCELLED if job.cancelled() else JobStatus.COMPLETED)
+
+    def wait_for(self, count: int = 1) -> list[str]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.begun) >= count, SECONDS)
+            return [job.job.id for job in self.begun]
+
+    def open(self) -> None:
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+
+def test_run(processes):
+    """A job runs with its owner's principal, and its end is reported once."""
+    seen = []
+
+    def run(running):
+        seen.append((running.job, running.principal))
+        assert running.end(JobStatus.INCOMPLETE)
+        assert not running.end(JobStatus.COMPLETED)
+
+    process = processes(run=run)
+    asked = job()
+    process.jobs.submit(asked)
+    assert process.wait_for_ends() == ["job_1 incomplete"]
+    assert seen == [(asked, ALICE)]
+    assert process.jobs.find("alice", "job_1") == process.ends[0]
+    assert process.jobs.ids("alice") == ["job_1"]
+
+
+def test_owner(processes):
+    """To other callers a job does not exist."""
+    jobs = processes(start=False).jobs
+    jobs.submit(job())
+    assert jobs.find("bob", "job_1") is None
+    assert jobs.cancel("bob", "job_1") is None
+    assert not jobs.delete("bob", "job_1")
+    assert [*jobs.ids("bob")] == []
+    assert jobs.find("alice", "job_1").state.status == "queued"
+
+
+def test_no_file_without_jobs(processes, tmp_path):
+    """A gateway without jobs makes no file."""
+    process = processes()
+    assert process.jobs.find("alice", "job_1") is None
+    assert [*process.jobs.ids("alice")] == []
+    process.jobs.close()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_limits(processes):
+    """Too many waiting jobs of a key are refused, and an owner whom nobody can find again."""
+    jobs = processes(start=False, most_of_key=1).jobs
+    jobs.submit(job())
+    with pytest.raises(RateLimited, match="MAX_JOBS_OF_KEY"):
+        jobs.submit(job("job_2"))
+    with pytest.raises(InvalidRequest, match="app around this gateway"):
+        jobs.submit(job("job_3", owner="nobody"))
+
+
+def test_survives(processes):
+    """A job that has not begun survives the end of its process, and so does its queue's loss."""
+    processes(start=False).jobs.submit(job())
+    other = processes(start=False)
+    other.store.add(job("job_2"), 100)  # as if the process had died before it queued the job
+    other.jobs.start()
+    assert sorted(other.wait_for_ends(2)) == ["job_1 completed", "job_2 completed"]
+
+
+def test_most(processes):
+    """A process runs only so many jobs at once; another one runs the others."""
+    gate = Gate()
+    process = processes(run=gate, most=1)
+    process.jobs.submit(job())
+    gate.wait_for()
+    process.jobs.submit(job("job_2"))
+    assert processes().wait_for_ends() == ["job_2 completed"]
+    assert gate.wait_for() == ["job_1"]
+    gate.open()
+    assert process.wait_for_ends() == ["job_1 completed"]
+
+
+def test_share(processes):
+    """One owner's jobs leave a turn free for other owners."""
+    gate = Gate()
+    process = processes(run=gate, most=2, principals=(ALICE, Principal("bob")))
+    process.jobs.submit(job("a0"))
+    process.jobs.submit(job("a1"))
+    gate.wait_for(1)
+    process.jobs.submit(job("b0", owner="bob"))
+    assert gate.wait_for(2) == ["a0", "b0"]
+    gate.open()
+    assert len(process.wait_for_ends(3)) == 3
+
+
+def test_concurrent_turns(processes):
+    """An owner's jobs do not exceed the key's concurrent_turns, so that none waits for another."""
+    gate = Gate()
+    one = Principal("alice", concurrent_turns=1)
+    process = processes(run=gate, principals=(one, Principal("bob")))
+    process.jobs.submit(job("a0"))
+    process.jobs.submit(job("a1"))
+    gate.wait_for(1)
+    process.jobs.submit(job("b0", owner="bob"))
+    process.jobs.submit(job("b1", owner="bob"))
+    assert sorted(gate.wait_for(3)) == ["a0", "b0", "b1"]
+    gate.open()
+    assert len(process.wait_for_ends(4)) == 4
+
+
+def test_revoked(processes):
+    """The job of a revoked key fails and does not run."""
+    process = processes(start=False, run=lambda job: pytest.fail("it ran"))
+    process.jobs.submit(job())
+    process.principals = ()
+    process.jobs.start()
+    assert process.wait_for_ends() == ["job_1 failed"]
+    error = process.ends[0].state.error
+    assert error["code"] == "invalid_api_key"
+    assert "'alice' is revoked" in error["message"]
+
+
+def test_crash(processes, caplog):
+    """A job whose run raises or ends without a result fails; the log has the cause."""
+
+    def run(running):
+        if running.job.id == "raises":
+            raise ValueError("a bug")
+        if running.job.id == "refused":
+            raise InvalidRequest("No.", param="input")
+
+    process = processes(run=run)
+    for id_ in ("raises", "refused", "forgets"):
+        process.jobs.submit(job(id_))
+    process.wait_for_ends(3)
+    errors = {view.job.id: view.state.error["message"] for view in process.ends}
+    own = "The gateway failed; its log says why."
+    assert errors == {"raises": own, "refused": "No.", "forgets": own}
+    assert "a bug" in caplog.text
+
+
+def test_cancel_queued(processes):
+    """A queued job that is cancelled never runs, and its end is reported once."""
+    process = processes(start=False, run=lambda job: pytest.fail("it ran"))
+    process.jobs.submit(job())
+    assert process.jobs.cancel("alice", "job_1").state.status == "cancelled"
+    assert process.jobs.cancel("alice", "job_1").state.status == "cancelled"
+    assert process.wait_for_ends() == ["job_1 cancelled"]
+    process.run = lambda job: job.end(JobStatus.COMPLETED)
+    process.jobs.submit(job("job_2"))
+    process.jobs.start()
+    assert process.wait_for_ends(2) == ["job_1 cancelled", "job_2 completed"]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+def test_stop_running(processes, elsewhere, how):
+    """A running job that is cancelled or deleted, here or by another process, is stopped."""
+    gate = Gate()
+    process = processes(run=gate)
+    asker = processes(start=False) if elsewhere else process
+    asker.jobs.submit(job())
+    gate.wait_for()
+    getattr(asker.jobs, how)("alice", "job_1")
+    assert gate.begun[0].wait(SECONDS)
+    assert process.jobs.wait_until_idle(SECONDS)
+    view = asker.jobs.find("alice", "job_1")
+    assert (view and view.state.status) == ("cancelled" if how == "cancel" else None)
+
+
+def test_again(processes):
+    """A job that is put back runs again, after the time it asked for."""
+    runs = []
+
+    def run(running):
+        runs.append(running.job.id)
+        if len(runs) < 3:
+            assert running.again(after=0.01 * (len(runs) - 1))
+        else:
+            running.end(JobStatus.COMPLETED)
+
+    process = processes(run=run)
+    process.jobs.submit(job(resumes=True))
+    assert process.wait_for_ends() == ["job_1 completed"]
+    assert runs == ["job_1"] * 3
+
+
+def test_runs_at_once(processes):
+    """A job that resumes may run again while its first run goes on, which may end it."""
+    gate, runs = Gate(), []
+
+    def run(running):
+        runs.append(running)
+        if len(runs) == 1:
+            running.again()
+            gate(running)
+        else:
+            gate.open()
+
+    process = processes(run=run)
+    process.jobs.submit(job(resumes=True))
+    process.wait_for_ends()
+    assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("resumes", "outcome"), [(False, "job_1 failed"), (True, "job_1 completed")]
+)
+def test_dead_worker(processes, monkeypatch, resumes, outcome):
+    """A dead worker's job fails, or goes on if it resumes."""
+    monkeypatch.setattr(upkeep, "LEASE", 0.0)
+    monkeypatch.setattr(upkeep, "BEAT", 0.02)
+    dead = processes(start=False)
+    dead.jobs.submit(job(resumes=resumes))
+    dead.store.begin("job_1", "dead", 0)
+    process = processes()
+    assert process.wait_for_ends() == [outcome]
+    assert not process.jobs.alive("dead")
+    if not resumes:
+        assert process.ends[0].state.error["code"] == "worker_lost"
+        assert "never run again" in process.ends[0].state.error["message"]
+
+
+def test_dead_worker_of_cancelled(processes, monkeypatch):
+    """A job that was to be cancelled when its worker died is cancelled."""
+    monkeypatch.setattr(upkeep, "LEASE", 0.0)
+    monkeypatch.setattr(upkeep, "BEAT", 0.02)
+    process = processes(start=False)
+    process.jobs.submit(job())
+    process.store.begin("job_1", "dead", 0)
+    process.jobs.cancel("alice", "job_1")
+    process.jobs.start()
+    assert process.wait_for_ends() == ["job_1 cancelled"]
+
+
+def test_recovers_late(processes, monkeypatch):
+    """Nothing is recovered soon after the store was away: other workers may live."""
+    monkeypatch.setattr(upkeep, "BEAT", 3600.0)
+    now = 0.0
+    process = processes(start=False)
+    process.jobs.submit(job())
+    process.store.begin("job_1", "dead", 0)
+    keeper = upkeep.Upkeep(process.jobs._records, process.jobs._consumer, "w", lambda: now)
+    keeper.tend()
+    now = consumer.LEASE - 1
+    keeper.tend()
+    with monkeypatch.context() as patch:
+        patch.setattr(process.store, "counts", _raise)
+        now = consumer.LEASE + 1
+        keeper.tend()
+    keeper.tend()
+    now += consumer.LEASE - 1
+    keeper.tend()
+    assert process.ends == []
+    now += 1
+    keeper.tend()
+    assert process.wait_for_ends() == ["job_1 failed"]
+
+
+def _raise(*_: object) -> None:
+    raise Unavailable("The disk is full.")
+
+
+def test_result_outlives_failure(processes, monkeypatch):
+    """While the store cannot be used, the end of a job is kept and tried again."""
+    monkeypatch.setattr("wrapper.services.jobs.running.PAUSE", 0.01)
+    process = processes(start=False)
+    end, failures = process.store.end, iter(range(3))
+
+    def fail(*arguments):
+        if next(failures, None) is not None:
+            _raise()
+        return end(*arguments)
+
+    monkeypatch.setattr(process.store, "end", fail)
+    process.jobs.submit(job())
+    process.jobs.start()
+    assert process.wait_for_ends() == ["job_1 completed"]
+
+
+def test_drain(processes):
+    """A process that shuts down begins no more jobs; another one does."""
+    gate = Gate()
+    process = processes(run=gate, most=1)
+    process.jobs.submit(job())
+    gate.wait_for()
+    process.jobs.submit(job("job_2"))
+    process.draining = True
+    process.jobs.drain()
+    gate.open()
+    assert process.wait_for_ends() == ["job_1 completed"]
+    process.jobs.close()
+    assert process.jobs.find("alice", "job_2").state.status == "queued"
+    assert processes().wait_for_ends() == ["job_2 completed"]
+
+
+def test_close(processes, monkeypatch):
+    """Jobs that still run at the end are stopped, and another process learns of it at once."""
+    begun = threading.Event()
+
+    def run(running):
+        begun.set()
+        running.wait(SECONDS)
+        running.settled = True  # as if the process were gone
+
+    process = processes(run=run)
+    process.jobs.submit(job())
+    assert begun.wait(SECONDS)
+    process.jobs.close()
+    monkeypatch.setattr(upkeep, "LEASE", 0.0)
+    monkeypatch.setattr(upkeep, "BEAT", 0.02)
+    assert processes().wait_for_ends() == ["job_1 failed"]
+
+
+def answer(status, retry_after=None):
+    return Answer(status, {}, iter([b"ok"]), lambda: None, retry_after)
+
+
+def test_ask(processes):
+    """A request that a limit refuses is made again; any other answer is returned."""
+    answers = []
+
+    def run(running):
+        answers.append((running.ask("/responses", b"{}").status, running.job.id))
+        running.end(JobStatus.COMPLETED)
+
+    process = processes(run=run, most=1)
+    process.answers[:] = [answer(429, 0.0), answer(429, 0.01), answer(200), answer(429)]
+    process.jobs.submit(job())
+    process.jobs.submit(job("job_2"))
+    process.wait_for_ends(2)
+    assert answers == [(200, "job_1"), (429, "job_2")]
+
+
+def test_ask_while_draining(processes):
+    """A job whose request was refused as its process shuts down can be put back."""
+
+    def run(running):
+        process.draining = True
+        with pytest.raises(ShuttingDown):
+            running.ask("/responses", b"{}")
+        running.again()
+
+    process = processes(start=False, run=run)
+    process.answers[:] = [answer(503, 1.0)]
+    process.jobs.submit(job())
+    process.jobs.start()
+    other = processes(start=False)
+    assert process.jobs.wait_until_idle(SECONDS)
+    other.jobs.start()
+    assert other.wait_for_ends() == ["job_1 completed"]
+
+
+def test_health(processes):
+    """Health tells how many jobs wait and run, of each kind."""
+    gate = Gate()
+    process = processes(run=gate, most=1)
+    assert process.jobs.health() == {"status": "ok", "waiting": {"test": 0}, "running": {"test": 0}}
+    process.jobs.submit(job())
+    process.jobs.submit(job("job_2"))
+    gate.wait_for()
+    process.jobs._upkeep.tend()
+    assert process.jobs.health() == {"status": "ok", "waiting": {"test": 1}, "running": {"test": 1}}
+    assert process.jobs.busy()
+    gate.open()
+    process.wait_for_ends(2)
