@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from wrapper.services.background.periodic import PeriodicTask
@@ -178,6 +180,10 @@ class _Gauges:
         self._waiting = gauge("requests_waiting", "Requests that wait until a turn can run.")
         self._places = gauge("places", "Turns that may run at once.")
         self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
+        self._expires = registry.newest_gauge(
+            "login_expires_seconds",
+            "When the gateway's login ends, in Unix seconds; NaN if that is unknown.",
+        )
         self._failed = gauge("failed_checks", "Checks that Claude Code fails.", "profile")
         # All processes see the same jobs.
         self._jobs = registry.newest_gauge(
@@ -190,6 +196,8 @@ class _Gauges:
             self._booting.labels(profile=profile).set(pool["booting"])
         for profile, trial in health.get("trials", {}).items():
             self._failed.labels(profile=profile).set(len(trial["failed"]))
+        end = health.get("login", {}).get("expires_at")
+        self._expires.set(datetime.fromisoformat(end).timestamp() if end else math.nan)
         self._parked.set(health.get("parked", 0))
         turns = health["turns"]
         self._running.set(turns["running"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,9 +24,9 @@ CLI_LOGIN = {
 }
 
 
-def log_in(home, valid_seconds=3600):
+def log_in(home, valid_seconds=3600, **more):
     (home / ".claude").mkdir(exist_ok=True)
-    login = {**CLI_LOGIN, "expiresAt": int((time.time() + valid_seconds) * 1000)}
+    login = {**CLI_LOGIN, "expiresAt": int((time.time() + valid_seconds) * 1000), **more}
     text = json.dumps({"claudeAiOauth": login})
     (home / ".claude" / ".credentials.json").write_text(text)
     account = {"accountUuid": "an-account", "emailAddress": "me@example.com"}
@@ -148,6 +151,52 @@ def test_login_and_logout_take_effect(serve, upstream, tmp_path):
     (tmp_path / ".claude" / ".credentials.json").unlink()
     assert eventually(lambda: server.ask("hello")[0] == 401)
     assert status_of(server)[0]["ready"] is False
+
+
+def test_expiry(serve, upstream, tmp_path):
+    """A login that ends soon is reported everywhere before it fails, until it is renewed."""
+    end = int(time.time()) + 86400
+    log_in(tmp_path, refreshTokenExpiresAt=end * 1000)
+    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").wait()
+    assert server.ask("hello")[0] == 200
+    assert eventually(lambda: server.health()["status"] == "ok")
+    health = server.health()
+    assert health["login"]["status"] == "expiring"
+    login, raw = status_of(server)
+    assert (login["ready"], login["expires_at"]) == (True, health["login"]["expires_at"])
+    assert "log in again with `claude /login`" in login["warning"] == health["login"]["error"]
+    assert "sk-ant" not in raw
+    assert metric(server) == end
+    assert server.log().count("expires at") == 1
+    log_in(tmp_path)
+    assert server.health()["login"] == {"status": "ok"}
+    assert status_of(server)[0]["expires_at"] is None
+    assert math.isnan(metric(server))
+
+
+def metric(server):
+    text = server.call("GET", "/metrics")[2].decode()
+    (line,) = re.findall(r"^claude_gateway_login_expires_seconds (\S+)$", text, re.MULTILINE)
+    return float(line)
+
+
+def test_a_renewal_that_hangs(serve, upstream, tmp_path, silence):
+    """A turn whose login cannot be renewed in time says that it may have waited for that."""
+    log_in(tmp_path, valid_seconds=-3600)
+    variables = {"FIRST_EVENT_TIMEOUT": "4", "HTTPS_PROXY": silence, "NO_PROXY": "127.0.0.1"}
+    sizes = {"POOL_SIZE": "1", "POOL_SIZE_OTHER": "0"}
+    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), **sizes, **variables).wait()
+    status, body = server.ask("hello")
+    assert (status, body["error"]["code"]) == (504, "timeout")
+    assert "login has to be renewed" in body["error"]["message"]
+    assert not upstream.requests
+
+
+@pytest.fixture
+def silence():
+    """The URL of a proxy that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture

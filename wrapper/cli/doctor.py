@@ -162,8 +162,11 @@ def _login(status: Mapping[str, Any]) -> Finding:
     error = status.get("cli", {}).get("error")
     missing = [reason for reason in status["missing"] if reason != error]
     login = f"{status['method']} ({status['reason']})"
-    level = Level.FAILED if missing else Level.OK
-    return Finding("login", level, "; ".join((login, *missing)))
+    if missing:
+        return Finding("login", Level.FAILED, "; ".join((login, *missing)))
+    if warning := status.get("warning"):
+        return Finding("login", Level.WARNING, f"{login}; {warning}")
+    return Finding("login", Level.OK, login)
 
 
 def _model_api(environment: Mapping[str, str]) -> Finding:

@@ -32,8 +32,10 @@ STATUSES = {
     "draining": ("busy", "Shutting down", "Running turns finish; new ones are refused."),
 }
 LOGINS = {
-    "missing": "Nobody is logged in at the model's provider",
-    "refused": "The model's provider refuses the login",
+    "missing": ("Nobody is logged in at the model's provider", "Every turn fails."),
+    "refused": ("The model's provider refuses the login", "Every turn fails."),
+    "expired": ("The login at the model's provider has expired", "Turns will fail."),
+    "expiring": ("The login at the model's provider expires soon", "Until then turns work."),
 }
 
 
@@ -74,7 +76,7 @@ def problems_of(health: Mapping[str, Any]) -> list[Problem]:
 def _login(health: Mapping[str, Any]) -> Iterator[Problem]:
     login = health.get("login", {"status": "ok"})
     if login["status"] != "ok":
-        yield Problem(LOGINS[login["status"]], "Every turn fails.", login.get("error", ""))
+        yield Problem(*LOGINS[login["status"]], login.get("error", ""))
 
 
 def _pools(health: Mapping[str, Any]) -> Iterator[Problem]:

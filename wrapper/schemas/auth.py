@@ -47,5 +47,13 @@ class AuthStatusSchema(BaseSchema):
         required=True,
         metadata=describe("What is missing, and how to provide it."),
     )
+    expires_at = fields.DateTime(
+        allow_none=True,
+        metadata=describe("When the login ends; null where neither it nor the operator says."),
+    )
+    warning = fields.String(
+        allow_none=True,
+        metadata=describe("That the login ends soon, and what to do."),
+    )
     cli = required_object(CliSchema)
     account = required_object(AccountSchema)

@@ -66,8 +66,9 @@ class JobsSchema(StoreSchema):
 
 
 class LoginSchema(BaseSchema):
-    status = required_text(validate=OneOf(("ok", "missing", "refused")))
+    status = required_text(validate=OneOf(("ok", "expiring", "expired", "missing", "refused")))
     error = fields.String(metadata=describe("What is wrong with the login, and what to do."))
+    expires_at = fields.DateTime(metadata=describe("When the login ends, where that is known."))
 
 
 class WarmUpSchema(BaseSchema):

@@ -192,6 +192,8 @@ AUTH: Json = {
     "billed": "api_key",
     "ready": True,
     "missing": [],
+    "expires_at": None,
+    "warning": None,
     "cli": {
         "version": "2.1.330",
         "path": "/usr/local/bin/claude",

@@ -35,6 +35,18 @@ def integer(default: int, meaning: str, check: Check) -> Any:
     return _setting((int, float), parsers.integer, default, meaning, check)
 
 
+def moment(meaning: str) -> Any:
+    """Return a setting that is a time in ISO 8601, or empty."""
+
+    def is_time(value: str) -> None:
+        try:
+            parsers.seconds_of(value or "2000-01-01")
+        except ValueError:
+            raise ValidationError("must be a date or a time, such as 2027-06-30T12:00Z") from None
+
+    return text("", meaning, is_time)
+
+
 def flag(default: bool, meaning: str) -> Any:
     return _setting(bool, parsers.flag, default, meaning)
 

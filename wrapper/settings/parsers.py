@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 TRUE = ("true", "yes", "on", "1", "t", "y")
 FALSE = ("false", "no", "off", "0", "f", "n")
@@ -17,6 +18,15 @@ def integer(text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError("must be a whole number") from None
+
+
+def seconds_of(text: str) -> float:
+    """Return the time that is written in ISO 8601, in Unix seconds; without a zone it is UTC's.
+
+    A setting keeps its text.
+    """
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def flag(text: str) -> bool:

@@ -14,6 +14,7 @@ from wrapper.settings.columns import (
     flag,
     integer,
     listing,
+    moment,
     not_empty,
     not_negative,
     positive,
@@ -106,6 +107,13 @@ class Settings:
         (),
         "The provider's own tools that requests of the Messages API may offer the model, such as "
         "web_search,web_fetch. They run at the provider and cost money. Default: none.",
+    )
+    login_expires_at: str = moment(
+        "When the gateway's login at the provider ends, for a token that does not say so itself, "
+        "such as CLAUDE_CODE_OAUTH_TOKEN: 2027-06-30, or a time.",
+    )
+    login_warning_hours: int = integer(
+        72, "Hours before the end of the login from which the gateway warns of it.", not_negative
     )
     pool_size: int = integer(2, "Warm processes kept for the default profile.", not_negative)
     pool_size_other: int = integer(1, "Warm processes kept for the other profile.", not_negative)

@@ -86,7 +86,7 @@ class ClaudeEngine:
             if self._running or self._closed:
                 return
             running = self._running = self._make_parts()
-        self._status.login.log_mistakes()
+        self._status.login.start()
         running.leases.supervisor.boot_threads.submit(_import_sdk, running.imported)
         running.leases.fill()
 
@@ -106,7 +106,7 @@ class ClaudeEngine:
             imported = running is not None and running.imported.is_set()
             status = "ok" if imported and set(states.values()) == {"ready"} else "starting"
         login = self._status.login.health()
-        if status == "ok" and login["status"] != "ok":
+        if status == "ok" and login["status"] not in ("ok", "expiring"):
             status = "degraded"
         parked = running.leases.parked_count() if running else 0
         recycled = running.leases.recycled_count() if running else 0
@@ -170,6 +170,7 @@ class ClaudeEngine:
         with self._lock:
             self._closed = True
             running, self._running = self._running, None
+        self._status.login.close()
         if running:
             running.leases.close()
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from wrapper.errors import ContextLengthExceeded, InvalidRequest, UpstreamAuthentication
 from wrapper.notes import Notes
 from wrapper.services.claude.errors.engine_errors import DiedEarly, refuses_thinking
+from wrapper.services.claude.errors.no_first_event import NoFirstEvent
+from wrapper.services.claude.login.monitor import LoginMonitor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials.needs import failed_checks
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
-from wrapper.services.claude.status import LoginMonitor
 from wrapper.services.events import (
     Acquisition,
     Compacted,
@@ -136,9 +137,8 @@ class ClaudeRunner:
             except DiedEarly:
                 if attempt == ATTEMPTS - 1:
                     raise
-            except UpstreamAuthentication as error:
-                self._login.refuse(error)
-                raise
+            except (NoFirstEvent, UpstreamAuthentication) as error:
+                raise self._login.judge(error) from error
             finally:
                 leases.release(lease, turn, state)
                 leases.catch_up()

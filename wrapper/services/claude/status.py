@@ -1,20 +1,20 @@
-"""Which login and which Claude Code the gateway uses, and whether the provider takes the login."""
+"""Which login and which Claude Code the gateway uses."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
-from wrapper.errors import ApiError, UpstreamAuthentication
+from wrapper.errors import ApiError
 from wrapper.services.background.lifecycle import Announce
-from wrapper.services.claude.errors.engine_errors import DOCTOR, BootFailed
-from wrapper.services.claude.login.login import Login, detect_login, login_id, login_stamp
+from wrapper.services.claude.errors.engine_errors import BootFailed
+from wrapper.services.claude.login.expiry import LoginExpiry
+from wrapper.services.claude.login.login import Login, detect_login, login_stamp
+from wrapper.services.claude.login.monitor import LoginMonitor
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
@@ -28,13 +28,11 @@ ACCOUNT_FIELDS = {
     "tokenSource": "token_source",
 }
 
-log = logging.getLogger(__name__)
-
 
 class Status:
     """Describes the login, the CLI and its account. *lease* returns a process to ask.
 
-    *announce* tells the operator of a login that is refused.
+    *announce* tells the operator of a login that is refused, or that ends soon.
     `login` watches whether the provider takes the login.
     """
 
@@ -47,7 +45,7 @@ class Status:
     ):
         self._settings = settings
         self._environment = environment
-        self.login = LoginMonitor(environment, announce)
+        self.login = LoginMonitor(environment, LoginExpiry(environment, settings), announce)
         self._account = Account(lease, lambda: login_stamp(environment))
 
     def summary(self, supervisor: Supervisor) -> dict[str, str]:
@@ -84,6 +82,8 @@ class Status:
             "billed": _billed(login, account),
             "ready": not missing,
             "missing": missing,
+            "expires_at": self.login.expires_at(),
+            "warning": self.login.warning() or None,
             "cli": {
                 "version": version(),
                 "path": self._without_home(path),
@@ -96,68 +96,6 @@ class Status:
     def _without_home(self, path: str | None) -> str | None:
         home = self._environment.get("HOME", "")
         return path.replace(home, "~", 1) if path and home and path.startswith(home) else path
-
-
-class LoginMonitor:
-    """Watches the gateway's login: whether there is one, and whether the provider refused it.
-
-    A refusal counts until a turn is answered, or somebody logs in again.
-    """
-
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        announce: Announce = lambda type_, data, occurrence: None,
-        now: Callable[[], float] = time.time,
-    ):
-        self._environment = environment
-        self._announce = announce
-        self._now = now
-        self._refused: Hashable = None
-
-    def id(self) -> str:
-        """Return a name for the login, which shows nothing of it."""
-        return login_id(self._environment)
-
-    def log_mistakes(self) -> None:
-        """Log what is missing of the login, in one line."""
-        if mistakes := detect_login(self._environment).missing:
-            log.warning("turns will fail without a login: %s; %s", "; ".join(mistakes), DOCTOR)
-
-    def mistakes(self) -> list[str]:
-        """Return what is missing of the login or wrong with it, and what to do."""
-        login = detect_login(self._environment)
-        if login.missing:
-            return list(login.missing)
-        refused = self._refused is not None and self._refused == login_stamp(self._environment)
-        return [f"the provider refused the login ({login.reason}): {login.renewal}"] * refused
-
-    def health(self) -> dict[str, Any]:
-        """Return `status` (ok, missing, refused), and what to do as `error`."""
-        if not (mistakes := self.mistakes()):
-            return {"status": "ok"}
-        status = "missing" if detect_login(self._environment).missing else "refused"
-        return {"status": status, "error": "; ".join(mistakes)}
-
-    def refuse(self, error: UpstreamAuthentication) -> None:
-        """Take note that the provider refused the login. Only a new refusal is logged."""
-        known = bool(self.mistakes())
-        self._refused = login_stamp(self._environment)
-        if not known:
-            why, login = error.details or error.message, detect_login(self._environment)
-            log.warning("%s (%s): %s; %s", why, login.reason, login.renewal, DOCTOR)
-            self._announce_failure(login)
-
-    def accept(self) -> None:
-        """Take note that the provider answered a turn."""
-        self._refused = None
-
-    def _announce_failure(self, login: Login) -> None:
-        """Announce it once a day for each login, on whichever worker it fails."""
-        day = datetime.fromtimestamp(self._now(), UTC).date()
-        data = {"id": self.id(), "method": login.method, "reason": login.reason}
-        since = login_stamp(self._environment)[1]
-        self._announce("login.failed", data, f"login:{self.id()}:{since}:{day}")
 
 
 class Account:

@@ -1,15 +1,13 @@
-"""The account: how often it is asked for, and what of it is passed on; and the login's state."""
+"""The account: how often it is asked for, and what of it is passed on."""
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from wrapper.errors import NotLoggedIn, UpstreamAuthentication
-from wrapper.services.claude.status import FRESH_SECONDS, Account, LoginMonitor
+from wrapper.services.claude.status import FRESH_SECONDS, Account
 
 ANSWER = {
     "account": {
@@ -104,99 +102,3 @@ def test_a_process_that_does_not_come():
     with pytest.raises(TimeoutError):
         harness.read()
     assert len(harness.abandoned) == 1
-
-
-# The state of the login
-
-KEY = {"ANTHROPIC_API_KEY": "sk-something"}
-
-
-@pytest.mark.linux  # elsewhere the remedy differs: test_elsewhere.py
-def test_a_missing_login(tmp_path, caplog):
-    """A missing login is logged, and reported with what to do until somebody logs in."""
-    monitor = LoginMonitor({"HOME": str(tmp_path)})
-    monitor.log_mistakes()
-    (message,) = caplog.messages
-    report = monitor.health()
-    assert report["status"] == "missing"
-    for text in (message, report["error"]):
-        for remedy in ("`claude /login`", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):
-            assert remedy in text
-    assert "doctor" in message
-    (tmp_path / ".claude").mkdir()
-    (tmp_path / ".claude" / ".credentials.json").touch()
-    assert monitor.health() == {"status": "ok"}
-
-
-def test_a_login_that_is_there(caplog):
-    """A login that lacks nothing is not logged."""
-    monitor = LoginMonitor(KEY)
-    monitor.log_mistakes()
-    assert (caplog.messages, monitor.health()) == ([], {"status": "ok"})
-
-
-def test_a_refused_login_is_announced(tmp_path):
-    """It is announced as the same occurrence on all workers, once a day and after each login."""
-    announced = []
-    environment = {"HOME": str(tmp_path)}
-    file = tmp_path / ".claude" / ".credentials.json"
-    file.parent.mkdir()
-    file.touch()
-    now = [1_800_000_000.0]
-
-    def monitor():
-        return LoginMonitor(environment, lambda *event: announced.append(event), lambda: now[0])
-
-    first, second = monitor(), monitor()
-    for each in (first, second, first):
-        each.refuse(UpstreamAuthentication("Refused.", details="secret"))
-    first.accept()
-    first.refuse(UpstreamAuthentication("Refused."))
-    now[0] += 86400
-    first.accept()
-    first.refuse(UpstreamAuthentication("Refused."))
-    os.utime(file, (1, 1))
-    first.refuse(UpstreamAuthentication("Refused."))
-    types, data, occurrences = zip(*announced, strict=True)
-    assert set(types) == {"login.failed"}
-    assert data[0] == {
-        "id": first.id(),
-        "method": "claude_cli",
-        "reason": "Claude Code is logged in",
-    }
-    assert [occurrences.index(each) for each in occurrences] == [0, 0, 0, 3, 4]
-
-
-def test_a_refused_login(caplog):
-    """A refused login is logged once with the provider's reason, and counts until a turn works."""
-    monitor = LoginMonitor(KEY)
-    for _ in range(3):
-        monitor.refuse(UpstreamAuthentication("Refused.", details="invalid x-api-key"))
-    (message,) = caplog.messages
-    assert message.startswith("invalid x-api-key (ANTHROPIC_API_KEY is set): set ANTHROPIC_API_KEY")
-    report = monitor.health()
-    assert report["status"] == "refused"
-    assert "set ANTHROPIC_API_KEY to a valid one" in report["error"]
-    assert "invalid x-api-key" not in report["error"]
-    assert monitor.mistakes() == [report["error"]]
-    monitor.accept()
-    assert monitor.health() == {"status": "ok"}
-
-
-def test_a_login_after_a_refusal(tmp_path):
-    """A refusal is forgotten once somebody logs in again."""
-    (tmp_path / ".claude").mkdir()
-    file = tmp_path / ".claude" / ".credentials.json"
-    file.touch()
-    monitor = LoginMonitor({"HOME": str(tmp_path)})
-    monitor.refuse(UpstreamAuthentication("Refused."))
-    assert "log in again with `claude /login`" in monitor.health()["error"]
-    os.utime(file, (1, 1))
-    assert monitor.health() == {"status": "ok"}
-
-
-def test_a_turn_without_a_login(tmp_path, caplog):
-    """A turn that fails for lack of a login changes nothing: that was reported at the start."""
-    monitor = LoginMonitor({"HOME": str(tmp_path)})
-    monitor.refuse(NotLoggedIn("No login."))
-    assert (caplog.messages, monitor.health()["status"]) == ([], "missing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from wrapper.errors import TimedOut
 from wrapper.services import resources
@@ -27,12 +28,16 @@ SILENT = (
     "ANTHROPIC_BASE_URL, the proxies (HTTPS_PROXY), and the network."
 )
 USED_UP = "The provider's limit for the gateway's login is used up; GET /v1/limits has more."
-RENEWED = "The gateway's login has expired, and Claude Code may have waited for its renewal."
+RENEWED = "The gateway's login has to be renewed, and Claude Code may have waited for that."
 OVERLOADED = "The gateway's machine is overloaded."
 
 
 class NoFirstEvent(TimedOut):
     """Raised if the model has not begun to answer in time. Its process is ended."""
+
+    def awaiting_login(self) -> Self:
+        """Return the error for a login that Claude Code had to renew before it could use it."""
+        return self.replace(message=f"{self.message} {RENEWED}")
 
 
 @dataclass(frozen=True)

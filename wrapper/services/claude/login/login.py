@@ -3,7 +3,7 @@
 Processes read the login through a link in the gateway's directory, so they see nothing else of
 the user's configuration. Claude Code renews a login by replacing the file, and so the link. Unless
 the new file is copied back, the user's own Claude Code keeps a token that no longer works. The
-gateway copies the file and never reads its content.
+gateway copies the file, and reads of it only when it ends (expiry).
 """
 
 from __future__ import annotations
