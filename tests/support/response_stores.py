@@ -45,7 +45,7 @@ class RedisKind:
         return store
 
     def keys(self) -> list[bytes]:
-        return list(self.client.scan_iter(f"{self.prefix}:*", 1000))
+        return list(self.client.scan_iter(f"{self.prefix}*", 1000))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: keys come closer to expiry."""

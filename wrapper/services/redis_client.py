@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from wrapper.errors import Unavailable
+from wrapper.services.listing import MOST_LISTED
 
 if TYPE_CHECKING:
     from redis import Redis
 
+# Members of an index that are read at once.
+CHUNK = 1000
 # Seconds to wait for Redis. A URL can set others (?socket_timeout=5).
 TIMEOUT = 2.0
 
@@ -137,3 +140,15 @@ def _check(url: str) -> None:
     """Raise ValueError where an unescaped / or # in a password would end the host."""
     if "@" in url and "@" not in urlsplit(url).netloc:
         raise ValueError
+
+
+def read_index(client: Redis, index: str) -> Iterator[bytes]:
+    """Yield at most MOST_LISTED members of a sorted set, the last first.
+
+    They are read in chunks, so that Redis's other clients do not wait.
+    """
+    for first in range(0, MOST_LISTED, CHUNK):
+        members: Any = client.zrange(index, first, first + CHUNK - 1, desc=True)
+        yield from members
+        if len(members) < CHUNK:
+            return

@@ -120,11 +120,24 @@ def test_sessions(browser, sign_in, keyed, base):
 
 
 def test_another_keys_session(browser, sign_in, keyed, base):
-    """Another key's session cannot be opened by its id."""
-    keyed.ask("eve", "Hi", session_id="of-eve")
+    """Another key's session cannot be opened by its id; an admin finds, reads and deletes it."""
+    for name in ("eve", "bob"):
+        keyed.ask(name, "Hi", session_id=f"of-{name}")
     sign_in("ann", f"{HOME}/sessions/session?id=of-eve")
     assert browser.shows("Not found", "There is no session")
     assert any("404" in text for text in browser.complaints())
+    browser.press("Sign out")
+    assert browser.shows("Use a key of this gateway")
+    sign_in("eve", f"{HOME}/sessions")
+    assert browser.shows("of-eve", "of-bob")
+    browser.fill("#key", "bob")
+    assert eventually(lambda: "of-eve" not in browser.text("table"))
+    browser.press("of-bob")
+    assert browser.shows("You said: Hi", "Key")
+    browser.press("Delete")
+    browser.confirm()
+    assert browser.shows("of-eve")
+    assert "of-bob" not in browser.text("table")
 
 
 def test_usage(browser, sign_in, keyed):

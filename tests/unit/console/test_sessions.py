@@ -1,14 +1,21 @@
 """The pages of sessions and responses: their owner finds, reads and deletes them; nobody else."""
 
-import pytest
+from typing import Any
 
+import pytest
+from flask import Flask
+
+from shop.sessions import ShopStore
 from tests.support.console_client import HOME, ConsoleClient
 from tests.support.pictures import part, picture
 from tests.support.scripted_server import ScriptedServer
+from wrapper import Gateway
 from wrapper.auth import key_editor
 from wrapper.console.pages import responses
 from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, Usage
-from wrapper.testing.engine import answer
+from wrapper.settings import Settings
+from wrapper.testing.engine import ScriptedEngine, answer
+from wrapper.testing.trial import build_session
 
 SESSIONS, READ, DELETE = (f"{HOME}/sessions{path}" for path in ("", "/session", "/delete"))
 RESPONSES = f"{HOME}/responses"
@@ -29,9 +36,10 @@ def person(server):
 
 @pytest.fixture
 def team(tmp_path):
-    """A gateway with the keys of ann and bob, of whom bob has a session and a response."""
+    """A gateway with the keys of ann, bob and eve, an admin. Bob has a session and a response."""
     file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob")}
+    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
+    file.write_text(f"{file.read_text()}admin = true\n")
     server = ScriptedServer(api_keys_file=str(file))
     headers = {"x-api-key": keys["bob"]}
     assert server.ask(headers, session_id="of-bob").status_code == 200
@@ -175,6 +183,72 @@ def test_owner(team):
     assert read(people["ann"], "of-bob")[0] == 404
     assert people["ann"].change("POST", DELETE, id="of-bob").status_code == 404
     assert read(people["bob"], "of-bob")[0] == 200
+
+
+@pytest.mark.parametrize("key", ["bob", "eve", "nobody", "../bob", "*"])
+@pytest.mark.parametrize("page", [SESSIONS, RESPONSES])
+def test_key_of_another(team, page, key):
+    """A caller who names another key is refused, whether or not there is such a key."""
+    people, id_ = team
+    ann = people["ann"]
+    one = "session" if page == SESSIONS else "response"
+    named = {"id": "of-bob" if page == SESSIONS else id_, "key": key}
+    for path, query in ((page, {"key": key}), (f"{page}/{one}", named)):
+        answer = ann.send("GET", path, query_string=query)
+        assert answer.status_code == 403
+        assert "an admin&#39;s key may" in answer.text
+        assert "Hello" not in answer.text
+    assert ann.change("POST", f"{page}/delete", **named).status_code == 403
+    assert ann.open(page).status_code == 200
+    assert people["bob"].send("GET", f"{page}/{one}", query_string={**named, "key": "bob"}).text
+
+
+@pytest.mark.parametrize(("page", "one"), [(SESSIONS, "session"), (RESPONSES, "response")])
+def test_admin(team, page, one):
+    """An admin lists, filters, reads and deletes what other keys have stored."""
+    people, response_id = team
+    eve, id_ = people["eve"], "of-bob" if page == SESSIONS else response_id
+    for query in ({}, {"key": "bob"}, {"q": id_[:5]}, {"q": id_[:5], "key": "bob"}):
+        text = eve.send("GET", page, query_string=query).text
+        assert ">bob</td>" in text
+        assert f"id={id_}&amp;key=bob" in text
+    for query in ({"key": "ann"}, {"q": "other"}, {"key": "<b>"}):
+        text = eve.send("GET", page, query_string=query).text
+        assert "Nothing found" in text
+        assert "<b>" not in text.replace("<b>Nothing", "").replace("<b>gateway", "")
+    assert eve.send("GET", f"{page}/{one}", query_string={"id": id_}).status_code == 404
+    text = eve.open(f"{page}/{one}?id={id_}&key=bob").text
+    assert text.index("Hi") < text.index("Hello.")
+    assert "Continue" not in text
+    assert 'name="key" value="bob"' in text
+    assert eve.change("POST", f"{page}/delete", id=id_, key="bob").status_code == 200
+    assert id_ not in people["bob"].open(page).text
+    assert id_ not in eve.open(page).text
+
+
+def test_store_of_an_app():
+    """With a store that lists by owner alone, an admin sees the sessions of a key by its name."""
+    store: Any = ShopStore(60.0, lambda: 0.0)
+    gateway = Gateway(Settings(), engine=ScriptedEngine(), sessions=store)
+    app = Flask("shop")
+    gateway.init_app(app)
+    gateway.init_console(app)
+    claim = store.claim("bob", "of-bob", 0)
+    claim.save(build_session("bob", "of-bob"))
+    claim.release()
+    page = ConsoleClient(app).open(SESSIONS).text
+    assert "of-bob" not in page
+    assert "only by key; name one" in page
+    assert "of-bob" in ConsoleClient(app).open(f"{SESSIONS}?key=bob").text
+
+
+def test_looking_is_no_use(team, monkeypatch):
+    """An admin who reads another's response does not prolong its life."""
+    people, id_ = team
+    service = people["eve"].client.application.extensions["wrapper"].responses
+    for name in ("read", "touch"):
+        monkeypatch.setattr(service._store, name, None)
+    assert people["eve"].open(f"{RESPONSES}/response?id={id_}&key=bob").status_code == 200
 
 
 # Responses

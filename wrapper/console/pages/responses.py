@@ -1,4 +1,4 @@
-"""The caller's stored responses: search, read and delete them."""
+"""The caller's stored responses, or for admins those of all keys: search, read, delete them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from wrapper.console.listed import key_of, list_query
 from wrapper.console.page import show as show_template
 from wrapper.console.transcript import Entry, Piece
 from wrapper.json_text import Json
@@ -24,19 +25,14 @@ responses = Blueprint("responses", __name__, url_prefix="/responses")
 
 @responses.get("")
 def show() -> Response:
-    """List the responses, those used last first, or those whose id has the text that is sought."""
-    sought = request.args.get("q", "").strip()[:LONGEST_ID]
-    first = max(0, request.args.get("first", 0, int))
-    ids = _service().ids(principal())
-    found = [id_ for id_ in ids if sought.lower() in id_]
+    """List the responses, those used last first, or those that the query names."""
+    query = list_query(MOST)
+    listing = _service().find(principal(), query)
     values = {
         "stores": current_gateway().settings.session_store != "none",
-        "sought": sought,
-        "first": first,
-        "total": len(found),
-        "most": MOST,
-        "any": bool(ids),
-        "rows": _service().read_all(principal(), found[first : first + MOST]),
+        "query": query,
+        "listing": listing,
+        "rows": [{"owner": owner, **response} for owner, response in listing.rows],
     }
     part = "_responses.html" if "HX-Request" in request.headers else "responses.html"
     return show_template(part, values)
@@ -45,17 +41,19 @@ def show() -> Response:
 @responses.get("/response")
 def read() -> Response:
     """Show one response with its input and output."""
-    id_ = request.args.get("id", "").strip()[:LONGEST_ID]
-    response = _service().read(principal(), id_)
-    items = [*_service().read_input(principal(), id_), *response["output"]]
-    values = {"response": response, "messages": list(_entries(items))}
+    asked = principal(), request.args.get("id", "").strip()[:LONGEST_ID], key_of(request.args)
+    response = _service().read(*asked)
+    items = [*_service().read_input(*asked), *response["output"]]
+    owner = asked[2] or principal().name
+    values = {"response": response, "owner": owner, "messages": list(_entries(items))}
     return show_template("response.html", values)
 
 
 @responses.post("/delete")
 def delete() -> BaseResponse:
     """Delete a response; those that continue it cannot be continued any more."""
-    _service().delete(principal(), request.form.get("id", "")[:LONGEST_ID])
+    id_ = request.form.get("id", "")[:LONGEST_ID]
+    _service().delete(principal(), id_, key_of(request.form))
     if "HX-Request" in request.headers:
         return Response()
     return redirect(url_for(".show"), 303)

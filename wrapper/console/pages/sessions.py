@@ -1,4 +1,4 @@
-"""The caller's sessions: search, read and delete them."""
+"""The caller's sessions, or for admins those of all keys: search, read and delete them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from wrapper.console.listed import key_of, list_query
 from wrapper.console.page import show as show_template
 from wrapper.console.transcript import entries
 from wrapper.routes.context import current_gateway, principal
@@ -24,21 +25,16 @@ sessions = Blueprint("sessions", __name__, url_prefix="/sessions")
 
 @sessions.get("")
 def show() -> Response:
-    """List the sessions, those used last first, or those whose id has the text that is sought."""
+    """List the sessions, those used last first, or those that the query names."""
     service: SessionService | None = current_gateway().sessions
     if service is None:
         return show_template("sessions_off.html")
-    sought = request.args.get("q", "").strip()[:128]
-    first = max(0, request.args.get("first", 0, int))
-    infos = sorted(service.heads(principal()), key=lambda info: info.used, reverse=True)
-    found = [info for info in infos if sought.lower() in info.key.id.lower()]
+    query = list_query(MOST)
+    listing = service.find(principal(), query)
     values = {
-        "sought": sought,
-        "first": first,
-        "total": len(found),
-        "most": MOST,
-        "any": bool(infos),
-        "rows": [_row(info) for info in found[first : first + MOST]],
+        "query": query,
+        "listing": listing,
+        "rows": [_row(info) for info in listing.rows],
     }
     if "HX-Request" in request.headers:
         return show_template("_sessions.html", values)
@@ -48,7 +44,7 @@ def show() -> Response:
 @sessions.get("/session")
 def read() -> Response:
     """Show one session with its messages."""
-    session = _service().read(principal(), _id(request.args.get("id", "")))
+    session = _service().read(principal(), _id(request.args.get("id", "")), key_of(request.args))
     messages = entries(transcribe(message) for message in session.messages)
     return show_template("session.html", {"session": _row(session.head), "messages": messages})
 
@@ -56,7 +52,7 @@ def read() -> Response:
 @sessions.post("/delete")
 def delete() -> BaseResponse:
     """Delete one session; a turn of it that runs is not stored any more."""
-    _service().delete(principal(), _id(request.form.get("id", "")))
+    _service().delete(principal(), _id(request.form.get("id", "")), key_of(request.form))
     if "HX-Request" in request.headers:
         return Response()
     return redirect(url_for(".show"), 303)
@@ -75,6 +71,7 @@ def _id(sent: str) -> str:
 def _row(info: SessionInfo) -> dict[str, Any]:
     return {
         "id": info.key.id,
+        "owner": info.key.owner,
         "messages": info.messages,
         "turns": info.turns,
         "tokens": info.usage.total,

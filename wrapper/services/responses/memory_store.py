@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import Cache, TTLCache
 
-Key = tuple[str, str]
+from wrapper.services.listing import MOST_LISTED, Key
 
 # The bytes that a response takes in memory beside its value.
 OVERHEAD = 512
@@ -53,10 +53,10 @@ class MemoryResponseStore:
         self.read(owner, ids)
 
     def ids(self, owner: str) -> Sequence[str]:
-        with self._lock:
-            self._cache.expire()
-            ids = [id_ for of, id_ in self._cache if of == owner]
-        return ids[::-1]
+        return [id_ for of, id_ in self._keys() if of == owner]
+
+    def keys(self) -> Sequence[Key]:
+        return self._keys()[:MOST_LISTED]
 
     def peek(self, owner: str, ids: Sequence[str]) -> Sequence[bytes | None]:
         with self._lock:
@@ -72,6 +72,13 @@ class MemoryResponseStore:
     def close(self) -> None:
         with self._lock:
             self._cache.clear()
+
+    def _keys(self) -> list[Key]:
+        """Return the keys of all values, those used last first."""
+        with self._lock:
+            self._cache.expire()
+            keys = [*Cache.__iter__(self._cache)]  # it copies, where a TTLCache looks at each
+        return keys[::-1]
 
     def _use(self, key: Key) -> bytes | None:
         """Return the value, and restart its time to live."""

@@ -44,6 +44,11 @@ class Records:
         """Return the record of the response that a client names *id_*."""
         return self.read([id_])[0] if RESPONSE_ID.fullmatch(id_) else None
 
+    def look_at(self, id_: str) -> ResponseRecord | None:
+        """Return the record as `find` does, which is no use of it."""
+        found = self.peek([id_]) if RESPONSE_ID.fullmatch(id_) else iter(())
+        return next((record for _, record in found), None)
+
     def path_to(self, id_: str) -> list[ResponseRecord] | None:
         """Return the records from the root to *id_*, or None if one of them is gone."""
         last = self.find(id_)

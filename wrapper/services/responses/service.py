@@ -12,6 +12,7 @@ from wrapper.json_text import Json
 from wrapper.notes import NO_NOTES
 from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.fronts.responses import NOT_KEPT, ResponseRequest
+from wrapper.services.listing import Key, Listing, ListQuery
 from wrapper.services.messages.items import InputItem, Item, ItemReference
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.responses.call_approvals import CallApprovals
@@ -23,7 +24,8 @@ from wrapper.services.responses.records import Records, readable
 from wrapper.services.responses.redis_store import RedisResponseStore
 from wrapper.services.responses.references import find_items
 from wrapper.services.responses.response_turn import ResponseTurn
-from wrapper.services.responses.store import ResponseStore
+from wrapper.services.responses.store import ListsResponses, ResponseStore
+from wrapper.services.usage.access import readable_key
 from wrapper.settings import Settings
 
 # Returns what a stored item adds to the conversation, at a path. Raises ValueError.
@@ -77,33 +79,45 @@ class ResponseService:
             NOT_KEPT if wanted and not stores else NO_NOTES,
         )
 
-    def read(self, principal: Principal, id_: str) -> Json:
-        """Return a stored response, as the client got it last. Raises ResponseNotFound."""
-        record = self._find(principal, id_)
+    def read(self, principal: Principal, id_: str, key: str | None = None) -> Json:
+        """Return a stored response of *principal*, or as an admin of another *key*.
+
+        It is as the client got it last. Raises ResponseNotFound, or PermissionDenied where *key* is
+        another's and *principal* is no admin.
+        """
+        record = self._find(principal, id_, key)
         with readable(id_):
             response: Json = from_text(unpack(record.response))
             return {**response, "output": from_text(unpack(record.output))}
 
-    def ids(self, principal: Principal) -> Sequence[str]:
-        """Return the ids of the caller's responses, those used last first."""
-        return Records(self._store, principal.name).ids()
+    def find(self, principal: Principal, query: ListQuery) -> Listing[tuple[str, Json]]:
+        """Return owners and responses, without outputs, those used last first. This is no use.
 
-    def read_all(self, principal: Principal, ids: Sequence[str]) -> list[Json]:
-        """Return those of *ids* that are stored, without their outputs. This is no use of them."""
-        records = Records(self._store, principal.name)
-        return [from_text(unpack(record.response)) for _, record in records.peek(ids)]
+        An admin sees those of all keys, where the store can list them, and else their own. Raises
+        PermissionDenied as `read` does.
+        """
+        key = readable_key(principal, query.key, f"the responses of {query.key!r}")
+        owner, keys = self._keys(key, principal)
+        found = [each for each in keys if query.matches(each[1])]
+        rows = [
+            (of, from_text(unpack(record.response)))
+            for of, id_ in query.page_of(found)
+            for _, record in Records(self._store, of).peek([id_])
+        ]
+        return Listing(rows, len(found), len(keys), owner)
 
-    def read_input(self, principal: Principal, id_: str) -> Sequence[Json]:
-        """Return the items of a response's own input. Raises ResponseNotFound."""
-        record = self._find(principal, id_)
+    def read_input(self, principal: Principal, id_: str, key: str | None = None) -> Sequence[Json]:
+        """Return the items of a response's own input. Raises as `read` does."""
+        record = self._find(principal, id_, key)
         with readable(id_):
             items: Sequence[Json] = from_text(unpack(record.input))
             return items
 
-    def delete(self, principal: Principal, id_: str) -> None:
-        """Delete a response, which nothing can continue any more. Raises ResponseNotFound."""
-        self._approvals.forget(principal.name, id_)
-        if not Records(self._store, principal.name).delete(id_):
+    def delete(self, principal: Principal, id_: str, key: str | None = None) -> None:
+        """Delete a response, which nothing can continue any more. Raises as `read` does."""
+        owner = _owner(principal, key)
+        self._approvals.forget(owner, id_)
+        if not Records(self._store, owner).delete(id_):
             raise _missing(id_)
 
     def health(self) -> dict[str, Any] | None:
@@ -114,12 +128,23 @@ class ResponseService:
         if self._store:
             self._store.close()
 
-    def _find(self, principal: Principal, id_: str) -> ResponseRecord:
-        records = Records(self._store, principal.name)
-        record = records.find(id_)
+    def _keys(self, key: str | None, principal: Principal) -> tuple[str | None, Sequence[Key]]:
+        """Return whose responses can be listed, or None for all, and the keys of them."""
+        if key is None and isinstance(self._store, ListsResponses):
+            return None, self._store.keys()
+        owner = key or principal.name
+        return owner, [(owner, id_) for id_ in Records(self._store, owner).ids()]
+
+    def _find(self, principal: Principal, id_: str, key: str | None) -> ResponseRecord:
+        """Return a record. It is used, unless an admin looks at another's."""
+        owner = _owner(principal, key)
+        records = Records(self._store, owner)
+        is_own = owner == principal.name
+        record = records.find(id_) if is_own else records.look_at(id_)
         if record is None:
             raise _missing(id_)
-        records.touch(record)
+        if is_own:
+            records.touch(record)
         return record
 
     def _items(self, id_: str, record: ResponseRecord) -> Iterator[Item]:
@@ -222,6 +247,10 @@ def _open_store(settings: Settings) -> ResponseStore | None:
     return MemoryResponseStore(
         ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
     )
+
+
+def _owner(principal: Principal, key: str | None) -> str:
+    return readable_key(principal, key, f"the responses of {key!r}") or principal.name
 
 
 def _missing(id_: str) -> ResponseNotFound:

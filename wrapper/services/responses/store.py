@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from wrapper.services.listing import Key
 
 
 class ResponseStore(Protocol):
@@ -46,3 +48,15 @@ class ResponseStore(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ListsResponses(Protocol):
+    """A ResponseStore that can list the responses of all owners. Requests do not wait for it."""
+
+    def keys(self) -> Sequence[Key]:
+        """Return owner and id of at most MOST_LISTED values, those used last first.
+
+        Some of them may be gone.
+        """
+        ...

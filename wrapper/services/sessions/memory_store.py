@@ -11,9 +11,8 @@ from typing import Any
 from cachetools import Cache, TTLCache
 
 from wrapper.errors import Conflict, RequestTooLarge
+from wrapper.services.listing import MOST_LISTED, Key
 from wrapper.services.sessions.session import Session, SessionInfo
-
-Key = tuple[str, str]
 
 # The bytes that a session takes in memory beside the text of its messages.
 OVERHEAD = 2048
@@ -24,6 +23,11 @@ class _Sessions(TTLCache[Key, Session]):
 
     def peek(self, key: Key) -> Session | None:
         return Cache.__getitem__(self, key) if key in self else None
+
+    def stored(self) -> list[Key]:
+        """Return the keys of all items in the order of their last use, at the speed of a copy."""
+        self.expire()
+        return [*Cache.__iter__(self)]
 
     def take(self, key: Key) -> Session | None:
         """Remove an item and return it. The timer stands still, so the item cannot expire."""
@@ -86,6 +90,15 @@ class MemorySessionStore:
             keys = {key for key in (*self._cache, *self._claims) if key[0] == owner}
             heads = [session.head for key in keys if (session := self._find(key))]
         return sorted(heads, key=lambda head: (head.created, head.key.id))
+
+    def keys(self) -> Sequence[Key]:
+        with self._changed:
+            keys = [*self._cache.stored(), *self._claims]
+        return keys[: -MOST_LISTED - 1 : -1]
+
+    def infos(self, keys: Sequence[Key]) -> Sequence[SessionInfo]:
+        with self._changed:
+            return [session.head for key in keys if (session := self._find(key))]
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
         key = (owner, id_)

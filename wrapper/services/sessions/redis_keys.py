@@ -41,9 +41,9 @@ class RedisKeys:
     def index(self) -> str:
         return f"{self.prefix}:owner:{_name(self.owner)}"
 
-    def all(self) -> tuple[str, str, str]:
+    def all(self) -> tuple[str, str, str, str]:
         """Return the KEYS of all scripts."""
-        return self.lock, self.hash, self.index
+        return self.lock, self.hash, self.index, index_of_all(self.prefix)
 
     def read_session(self, head: bytes | None, messages: bytes, used: bytes) -> Session | None:
         """Raises BadGateway for values that the gateway has not written."""
@@ -65,6 +65,17 @@ class RedisKeys:
         message = f"{SETTING}: what Redis holds of session {self.id!r} cannot be read; delete it"
         log.error("%s (%s: %s)", message, self.hash, Redacted(error))
         return BadGateway(message, code="session_unreadable", retry=False)
+
+
+def index_of_all(prefix: str) -> str:
+    """Return the key of the index of all owners' sessions, which has their hashes' keys."""
+    return f"{prefix}:all"
+
+
+def keys_of(prefix: str, hash_: bytes) -> RedisKeys:
+    """Return the keys of the session with this *hash_*."""
+    owner, name = hash_.decode(errors="replace").removeprefix(f"{prefix}:session:").split(":")
+    return RedisKeys(prefix, *(unquote(each, errors="surrogatepass") for each in (owner, name)))
 
 
 def session_id_of(name: bytes) -> str:

@@ -1,8 +1,9 @@
 """The Lua scripts that change a session in Redis, each in one atomic step.
 
-KEYS are the session's lock, its hash, and its owner's index. The scores of the index are the times
-at which sessions expire, in milliseconds of Redis's clock. ARGV starts with the claim's token, the
-time to live of the claim and of the session in milliseconds, and the session's name in the index.
+KEYS are the session's lock, its hash, its owner's index, and the index of all owners. The scores of
+an index are the times at which sessions expire, in milliseconds of Redis's clock. The index of all
+has the hashes' keys. ARGV starts with the claim's token, the time to live of the claim and of the
+session in milliseconds, and the session's name in its owner's index.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ local function live()
     if redis.call('PEXPIRE', KEYS[2], ARGV[3]) == 0 then return end
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-    redis.call('ZADD', KEYS[3], now + life, ARGV[4])
-    if redis.call('PTTL', KEYS[3]) < life then redis.call('PEXPIRE', KEYS[3], ARGV[3]) end
+    for index, member in pairs({[KEYS[3]] = ARGV[4], [KEYS[4]] = KEYS[2]}) do
+        redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+        redis.call('ZADD', index, now + life, member)
+        if redis.call('PTTL', index) < life then redis.call('PEXPIRE', index, ARGV[3]) end
+    end
 end
 """
 
@@ -65,5 +68,6 @@ if redis.call('EXISTS', KEYS[2]) == 0 then return false end
 local fields = redis.call('HMGET', KEYS[2], 'head', 'used', 'uid')
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], KEYS[2])
 return fields
 """

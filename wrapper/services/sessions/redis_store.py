@@ -12,9 +12,16 @@ from typing import Any
 
 from wrapper.errors import BadGateway, Conflict, Unavailable
 from wrapper.services.background.periodic import PeriodicTask
-from wrapper.services.redis_client import RedisClient, StoreRedis
+from wrapper.services.listing import Key
+from wrapper.services.redis_client import RedisClient, StoreRedis, read_index
 from wrapper.services.sessions.codec import encode_head, encode_messages
-from wrapper.services.sessions.redis_keys import SETTING, RedisKeys, session_id_of
+from wrapper.services.sessions.redis_keys import (
+    SETTING,
+    RedisKeys,
+    index_of_all,
+    keys_of,
+    session_id_of,
+)
 from wrapper.services.sessions.redis_scripts import CLAIM, DELETE, RELEASE, RENEW, SAVE
 from wrapper.services.sessions.session import Session, SessionInfo
 from wrapper.services.turn import SessionKey
@@ -97,18 +104,22 @@ class RedisSessionStore:
         index = self._keys(owner).index
         with self._redis.reached() as client:
             names: Any = client.zrange(index, 0, -1)
-            sessions = [self._keys(owner, session_id_of(name)) for name in names]
-            pipeline = client.pipeline(transaction=False)
-            for keys in sessions:
-                pipeline.hmget(keys.hash, ["head", "used"])
-            replies = zip(sessions, pipeline.execute(), strict=True)
-        heads = [keys.read_head(*fields) for keys, fields in replies if fields[0] is not None]
-        return sorted(heads, key=lambda head: (head.created, head.key.id))
+        keys = [self._keys(owner, session_id_of(name)) for name in names]
+        return sorted(self._heads(keys), key=lambda head: (head.created, head.key.id))
+
+    def keys(self) -> Sequence[Key]:
+        index = index_of_all(self._prefix)
+        with self._redis.reached() as client:
+            hashes = [*read_index(client, index)]
+        return [(keys.owner, keys.id) for keys in (keys_of(self._prefix, each) for each in hashes)]
+
+    def infos(self, keys: Sequence[Key]) -> Sequence[SessionInfo]:
+        return self._heads([self._keys(*key) for key in keys])
 
     def delete(self, owner: str, id_: str) -> SessionInfo | None:
         keys = self._keys(owner, id_)
         with self._redis.reached() as client:
-            fields: Any = client.eval(DELETE, 3, *keys.all(), keys.name)
+            fields: Any = client.eval(DELETE, 4, *keys.all(), keys.name)
         if fields is None:
             return None
         self._notify()
@@ -155,10 +166,19 @@ class RedisSessionStore:
             pipeline = client.pipeline(transaction=False)
             pipeline.ping()
             for claim in claims:
-                pipeline.eval(RENEW, 3, *self._arguments(claim))
+                pipeline.eval(RENEW, 4, *self._arguments(claim))
             kept = pipeline.execute()[1:]
             for claim in (claim for claim, held in zip(claims, kept, strict=True) if not held):
                 self._forget(claim)
+
+    def _heads(self, sessions: Sequence[RedisKeys]) -> list[SessionInfo]:
+        """Return the heads of those *sessions* that are stored."""
+        with self._redis.reached() as client:
+            pipeline = client.pipeline(transaction=False)
+            for keys in sessions:
+                pipeline.hmget(keys.hash, ["head", "used"])
+            replies = zip(sessions, pipeline.execute(), strict=True)
+        return [keys.read_head(*fields) for keys, fields in replies if fields[0] is not None]
 
     def _forget(self, claim: RedisClaim) -> None:
         with self._freed:
@@ -175,7 +195,7 @@ class RedisSessionStore:
 
     def _run(self, script: str, claim: RedisClaim, *more: Any, life: float | None = None) -> Any:
         with self._redis.reached() as client:
-            return client.eval(script, 3, *self._arguments(claim, life), *more)
+            return client.eval(script, 4, *self._arguments(claim, life), *more)
 
     def _arguments(self, claim: RedisClaim, life: float | None = None) -> tuple[str, ...]:
         """Return KEYS and the first ARGV of a script. A claimed session outlives its lock."""

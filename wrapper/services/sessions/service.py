@@ -13,15 +13,17 @@ from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.engine import Engine
 from wrapper.services.events import Usage, sum_usage
+from wrapper.services.listing import Listing, ListQuery
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.redis_store import RedisSessionStore
 from wrapper.services.sessions.session import Session, SessionInfo, new_session
 from wrapper.services.sessions.session_turn import SessionTurn
-from wrapper.services.sessions.store import Claim, SessionStore
+from wrapper.services.sessions.store import Claim, ListsSessions, SessionStore
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import SessionKey
+from wrapper.services.usage.access import readable_key
 from wrapper.settings import Settings
 
 SWEEP_SECONDS = 5.0
@@ -121,9 +123,30 @@ class SessionService:
         """Return the caller's sessions, the oldest first."""
         return self._store.heads(principal.name)
 
-    def read(self, principal: Principal, id_: str) -> Session:
-        """Raises SessionNotFound where the caller has no session of this id."""
-        if session := self._store.read(principal.name, id_):
+    def find(self, principal: Principal, query: ListQuery) -> Listing[SessionInfo]:
+        """Return the sessions that *principal* may see, those used last first.
+
+        An admin sees those of all keys, where the store can list them, and else their own. Raises
+        PermissionDenied where the query names another's key and *principal* is no admin.
+        """
+        key = readable_key(principal, query.key, f"the sessions of {query.key!r}")
+        store = self._store
+        if key is None and isinstance(store, ListsSessions):
+            keys = store.keys()
+            found = [each for each in keys if query.matches(each[1])]
+            return Listing(store.infos(query.page_of(found)), len(found), len(keys), None)
+        owner = key or principal.name
+        infos = store.heads(owner)
+        chosen = [info for info in infos if query.matches(info.key.id)]
+        chosen.sort(key=lambda info: info.used, reverse=True)
+        return Listing(query.page_of(chosen), len(chosen), len(infos), owner)
+
+    def read(self, principal: Principal, id_: str, key: str | None = None) -> Session:
+        """Return a session of *principal*, or as an admin of another *key*.
+
+        Raises SessionNotFound, or PermissionDenied as `find` does.
+        """
+        if session := self._store.read(_owner(principal, key), id_):
             return session
         raise _missing(id_)
 
@@ -147,9 +170,9 @@ class SessionService:
         finally:
             claim.release()
 
-    def delete(self, principal: Principal, id_: str) -> None:
-        """Delete a session and what the engine keeps for it. Raises SessionNotFound."""
-        head = self._store.delete(principal.name, id_)
+    def delete(self, principal: Principal, id_: str, key: str | None = None) -> None:
+        """Delete a session and what the engine keeps for it. Raises as `read` does."""
+        head = self._store.delete(_owner(principal, key), id_)
         if head is None:
             raise _missing(id_)
         self._engine.forget(head.key)
@@ -217,6 +240,10 @@ def _open_store(settings: Settings) -> SessionStore | None:
     return MemorySessionStore(
         ttl=settings.session_ttl, count=settings.max_sessions, size=settings.sessions_max_bytes
     )
+
+
+def _owner(principal: Principal, key: str | None) -> str:
+    return readable_key(principal, key, f"the sessions of {key!r}") or principal.name
 
 
 def _missing(id_: str) -> SessionNotFound:

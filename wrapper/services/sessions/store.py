@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from wrapper.services.listing import Key
 from wrapper.services.sessions.session import Session, SessionInfo
 
 
@@ -56,3 +57,19 @@ class SessionStore(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ListsSessions(Protocol):
+    """A SessionStore that can list the sessions of all owners. Turns do not wait for it."""
+
+    def keys(self) -> Sequence[Key]:
+        """Return owner and id of at most MOST_LISTED sessions, those used last first.
+
+        Some of them may be gone.
+        """
+        ...
+
+    def infos(self, keys: Sequence[Key]) -> Sequence[SessionInfo]:
+        """Return the sessions of these *keys* that are stored, in the same order."""
+        ...

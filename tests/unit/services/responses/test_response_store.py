@@ -96,6 +96,22 @@ def test_too_large():
     assert held(store, "ab") == "a"
 
 
+@pytest.mark.parametrize("name", ["memory", "redis"])
+def test_all_keys(name, request, monkeypatch):
+    """The responses of all owners can be listed, those used last first, in pages of any size."""
+    monkeypatch.setattr("wrapper.services.redis_client.CHUNK", 2)
+    kind = request.getfixturevalue("redis") if name == "redis" else MemoryKind()
+    store = kind.open(TTL)
+    odd = "a:b %*"
+    for owner, id_ in (("alice", "1"), (odd, "2"), ("bob", "3"), ("bob", "4")):
+        store.put(owner, id_, b"x")
+    store.touch("alice", ["1", "none"])
+    store.peek(odd, ["2"])
+    assert list(store.keys()) == [("alice", "1"), ("bob", "4"), ("bob", "3"), (odd, "2")]
+    store.delete("bob", "4")
+    assert list(store.keys()) == [("alice", "1"), ("bob", "3"), (odd, "2")]
+
+
 def test_two_stores(redis):
     """Stores of the same Redis share what they keep."""
     one, other = redis.open(TTL), redis.open(TTL)
@@ -109,7 +125,9 @@ def test_keys(redis):
     """Keys in Redis have the name of the gateway, the owner and the id, quoted."""
     redis.open(TTL).put("a:b", "resp_1", b"x")
     owner = f"{redis.prefix}:a%3Ab"
-    assert set(redis.keys()) == {owner.encode(), f"{owner}:resp_1".encode()}
+    index = f"{redis.prefix}-all"
+    names = {owner, f"{owner}:resp_1", index}
+    assert set(redis.keys()) == {name.encode() for name in names}
     assert PREFIX == "claude-code-gateway:responses"
 
 

@@ -185,6 +185,29 @@ def test_contract_that_is_broken(flaw):
         check_session_store(lambda ttl: flaw(ttl, lambda: kind.now), kind.advance)
 
 
+@pytest.mark.parametrize("name", ["memory", "redis"])
+def test_all_keys(name, request, monkeypatch):
+    """The sessions of all owners can be listed, those used last first, also while turns run."""
+    monkeypatch.setattr("wrapper.services.redis_client.CHUNK", 2)
+    kind = request.getfixturevalue("redis") if name == "redis" else MemoryKind()
+    store = kind.open(TTL)
+    odd = "a:b %*"
+    used = [("alice", "1"), (odd, "2:%"), ("bob", "3")]
+    for owner, id_ in used:
+        remember(store, id_, owner)
+        time.sleep(0.002)  # Redis's clock tells the order
+    assert list(store.keys()) == used[::-1]
+    claim = take(store, "1")
+    assert list(store.keys()) == [used[0], *used[:0:-1]]
+    infos = store.infos([*store.keys(), ("bob", "none")])
+    assert [(info.key.owner, info.key.id) for info in infos] == [used[0], *used[:0:-1]]
+    claim.release()
+    store.delete("bob", "3")
+    assert set(store.keys()) == set(used[:2])
+    kind.advance(TTL + HOLD + 1)
+    assert list(store.infos(used)) == []
+
+
 def test_count():
     """A full store evicts the least recently used session."""
     store = MemoryKind(count=3).open(TTL)
