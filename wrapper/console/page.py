@@ -36,6 +36,11 @@ def show(template: str, values: Mapping[str, Any] = {}, status: int = 200) -> Re
     return Response(render_template(f"console/{template}", **values), status, mimetype="text/html")
 
 
+def wants_part() -> bool:
+    """Say whether htmx asks for a part of the page, and not for a whole page in its place."""
+    return "HX-Request" in request.headers and "HX-Boosted" not in request.headers
+
+
 def current(pages: Sequence[Page]) -> Page | None:
     """Return the page whose view handles the request."""
     return next((page for page in pages if page.is_current), None)

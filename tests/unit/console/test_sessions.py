@@ -160,6 +160,14 @@ def test_delete_without_htmx(server, person):
     assert "There are no sessions yet" in person.open(SESSIONS).text
 
 
+def test_delete_on_its_page(server, person):
+    """Where htmx replaces the whole page, it gets the list as a page after a deletion."""
+    server.ask(session_id="one")
+    boosted = {"HX-Request": "true", "HX-Boosted": "true"}
+    assert person.post(DELETE, boosted, id="one").location == SESSIONS
+    assert "<html" in person.open(SESSIONS, **boosted).text
+
+
 def test_delete_needs_a_token(server, person):
     """Without a CSRF token nothing is deleted."""
     server.ask(session_id="one")

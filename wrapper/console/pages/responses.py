@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console.listed import key_of, list_query
 from wrapper.console.page import show as show_template
+from wrapper.console.page import wants_part
 from wrapper.console.transcript import Entry, Piece
 from wrapper.json_text import Json
 from wrapper.json_text.encoding import encode
@@ -34,7 +35,7 @@ def show() -> Response:
         "listing": listing,
         "rows": [{"owner": owner, **response} for owner, response in listing.rows],
     }
-    part = "_responses.html" if "HX-Request" in request.headers else "responses.html"
+    part = "_responses.html" if wants_part() else "responses.html"
     return show_template(part, values)
 
 
@@ -54,7 +55,7 @@ def delete() -> BaseResponse:
     """Delete a response; those that continue it cannot be continued any more."""
     id_ = request.form.get("id", "")[:LONGEST_ID]
     _service().delete(principal(), id_, key_of(request.form))
-    if "HX-Request" in request.headers:
+    if wants_part():
         return Response()
     return redirect(url_for(".show"), 303)
 

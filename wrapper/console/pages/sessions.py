@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console.listed import key_of, list_query
 from wrapper.console.page import show as show_template
+from wrapper.console.page import wants_part
 from wrapper.console.transcript import entries
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.base import load_data
@@ -36,7 +37,7 @@ def show() -> Response:
         "listing": listing,
         "rows": [_row(info) for info in listing.rows],
     }
-    if "HX-Request" in request.headers:
+    if wants_part():
         return show_template("_sessions.html", values)
     return show_template("sessions.html", {**values, "stats": service.stats(principal())})
 
@@ -53,7 +54,7 @@ def read() -> Response:
 def delete() -> BaseResponse:
     """Delete one session; a turn of it that runs is not stored any more."""
     _service().delete(principal(), _id(request.form.get("id", "")), key_of(request.form))
-    if "HX-Request" in request.headers:
+    if wants_part():
         return Response()
     return redirect(url_for(".show"), 303)
 
