@@ -58,6 +58,7 @@ from wrapper.services.tools.mcp import McpServer
 from wrapper.services.tools.mcp_state import ConnectsServers, ServerState
 from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.tool_service import ToolService
+from wrapper.services.usage.budget_watch import ThresholdReached
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.tool_stats import ToolStats
@@ -116,7 +117,11 @@ class Gateway:
         self.mcp_config = open_mcp_config(settings)
         self.policy = Policy(settings, self.catalog, self._mcp_servers, self.mcp_states)
         usage_store = open_store(settings)
-        self.ledger = Ledger(usage_store, required=settings.usage_required)
+        self.ledger = Ledger(
+            usage_store,
+            required=settings.usage_required,
+            on_threshold=self._threshold_reached,
+        )
         self.tool_stats = ToolStats(usage_store)
         self.history = open_history(settings)
         self.login_limits = LoginLimits(usage_store)
@@ -301,6 +306,12 @@ class Gateway:
     def _approval_waits(self, approval: Approval) -> None:
         owner, occurrence = approval.asker.owner, f"approval:{approval.id}"
         self.webhooks.announce(owner, "approval.waiting", to_event(approval), occurrence)
+
+    def _threshold_reached(self, reached: ThresholdReached) -> None:
+        self.metrics.budget_reached(reached.budget.name, reached.percent)
+        self.webhooks.announce(
+            reached.key, "budget.threshold_reached", reached.facts(), reached.occurrence
+        )
 
     def _mcp_servers(self) -> Servers:
         return self.mcp_config.servers() if self.mcp_config else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 # Fields whose values replace each other. Tuples in the other fields are joined.
-_STATES = ("timing", "rates")
+_STATES = ("timing", "rates", "budget_warnings")
 # Fields that hold paths of the request.
 _PATHS = (
     *("ignored_params", "clamped_params", "adapted_params", "adapted_messages"),
@@ -32,6 +32,14 @@ class RateState:
     limit: int
     remains: int
     resets_in_seconds: int
+
+
+@dataclass(frozen=True)
+class BudgetWarning:
+    """A budget by its limit's name, and the `percent` of it that are spent at least."""
+
+    name: str
+    percent: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Notes:
     timing: tuple[TimedPart, ...] = ()
     rates: tuple[RateState, ...] = ()
     failed_models: tuple[str, ...] = ()
+    budget_warnings: tuple[BudgetWarning, ...] = ()
 
     def __or__(self, later: Notes) -> Notes:
         """Return both together: lists are joined, and other values of *later* take precedence."""

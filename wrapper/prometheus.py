@@ -82,6 +82,12 @@ class PrometheusMetrics:
         self._fallbacks = registry.counter(
             "fallbacks", "Turns that another model answered, by the model that failed.", "model"
         )
+        self._budgets = registry.counter(
+            "budget_thresholds",
+            "Budgets of which a percentage is spent, by the limit's name.",
+            "budget",
+            "percent",
+        )
         self._tool_uses = registry.counter(
             "tool_uses", "Uses of agents' tools, by outcome.", "tool", "outcome"
         )
@@ -128,6 +134,9 @@ class PrometheusMetrics:
 
     def fell_back(self, model: str) -> None:
         self._fallbacks.labels(model=self._known(model)).inc()
+
+    def budget_reached(self, budget: str, percent: int) -> None:
+        self._budgets.labels(budget=budget, percent=percent).inc()
 
     def spent(self, model: str, amounts: Amounts) -> None:
         name = self._known(model)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from wrapper.errors import ApiError, ClientGone
 from wrapper.services.limits.admission import Admission
-from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.principal import LOCAL, EndUser, Principal
 
 TICK = 0.25
 DEADLINE = 10.0
@@ -19,12 +19,21 @@ _numbers = itertools.count()
 class Caller(threading.Thread):
     """One request. It waits, or `has` its places and can `release` them, or it has an `error`."""
 
-    def __init__(self, world: World, turns: int, principal: Principal, background: bool):
+    def __init__(
+        self,
+        world: World,
+        turns: int,
+        principal: Principal,
+        *,
+        background: bool,
+        user: EndUser | None,
+    ):
         super().__init__(daemon=True)
         self.number = next(_numbers)
         self.turns = turns
         self.principal = principal
         self.background = background
+        self.user = user
         self.key = principal.name
         self.began = self.ended = world.now
         self.gone = False
@@ -39,7 +48,11 @@ class Caller(threading.Thread):
         try:
             admission = self._world.admission
             self.release = admission.admit(
-                self.turns, self.principal, self._check, background=self.background
+                self.turns,
+                self.principal,
+                self._check,
+                user=self.user,
+                background=self.background,
             )
         except ApiError as error:
             self.error = error
@@ -88,9 +101,14 @@ class World:
         )
 
     def ask(
-        self, turns: int = 1, principal: Principal = LOCAL, *, background: bool = False
+        self,
+        turns: int = 1,
+        principal: Principal = LOCAL,
+        user: EndUser | None = None,
+        *,
+        background: bool = False,
     ) -> Caller:
-        caller = Caller(self, turns, principal, background)
+        caller = Caller(self, turns, principal, background=background, user=user)
         self.callers.append(caller)
         caller.move()
         self._settle()

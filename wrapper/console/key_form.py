@@ -9,13 +9,14 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from wrapper.schemas.base import StrictFloat
+from wrapper.schemas.base import StrictBool, StrictFloat
 from wrapper.schemas.keys import CEILINGS, CONFIG, WEBHOOK, KeySchema, NamesField, load_key
 from wrapper.services.principal import Principal
 from wrapper.settings import PERMISSION_MODES, Settings
 
 _TYPES = KeySchema("any").fields
 LISTS = frozenset(name for name, type_ in _TYPES.items() if isinstance(type_, NamesField))
+FLAGS = frozenset(name for name, type_ in _TYPES.items() if isinstance(type_, StrictBool))
 DOLLARS = frozenset(name for name, type_ in _TYPES.items() if isinstance(type_, StrictFloat))
 CHOICES = {"profile": ("agent", "plain"), "permission_mode": PERMISSION_MODES}
 # A list that allows nothing, which an empty field does not say.
@@ -41,7 +42,7 @@ class Field:
             return "lines"
         if self.name in CHOICES:
             return "choice"
-        return "flag" if self.name == "admin" else "number"
+        return "flag" if self.name in FLAGS else "number"
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -109,7 +110,7 @@ def _value(field: str, sent: Mapping[str, str]) -> Any:
     if field in LISTS:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return [] if lines == [NOTHING] else lines
-    if field == "admin":
+    if field in FLAGS:
         return True
     if field in CHOICES or not _NUMBER.fullmatch(text):
         return text

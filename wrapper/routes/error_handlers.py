@@ -48,7 +48,7 @@ def handle_api_error(error: ApiError) -> Response:
     """Answer with the error, and log it unless its turn already has."""
     if not error.recorded:
         _record(error)
-    headers = {**_rate_headers(), **error_headers(error)}
+    headers = {**_limit_headers(), **error_headers(error)}
     can_redirect = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
     if isinstance(error, errors.ShuttingDown) and can_redirect:
         headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
@@ -102,11 +102,12 @@ def _keep(facts: dict[str, Any]) -> None:
         history.add({**facts, "total_ms": elapsed_ms(), "key": principal().name})
 
 
-def _rate_headers() -> dict[str, str]:
-    """Return the headers of the rates that the request counts against."""
+def _limit_headers() -> dict[str, str]:
+    """Return the headers of the rates and budgets that the request counts against."""
     if not is_counted():
         return {}
-    return note_headers(current_gateway().rates.notes(principal()))
+    gateway, who = current_gateway(), principal()
+    return note_headers(gateway.rates.notes(who) | gateway.ledger.notes(who))
 
 
 def _api_error(error: HTTPException) -> ApiError:

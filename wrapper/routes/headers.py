@@ -128,6 +128,11 @@ _NOTES = (
         lambda notes: notes.ended_early,
     ),
     NoteHeader(
+        "x-budget-warnings",
+        "The budgets of which 80, 90 or 100 percent are spent: usd_per_day=90.",
+        lambda notes: _listed(f"{each.name}={each.percent}" for each in notes.budget_warnings),
+    ),
+    NoteHeader(
         "x-unmet-params",
         "The parameters whose demands the answer does not meet.",
         lambda notes: _listed(notes.unmet_params),

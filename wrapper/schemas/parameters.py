@@ -58,6 +58,13 @@ def ignored(meaning: str, *neutral: Any) -> Parameter:
     return Parameter(Kind.IGNORED, meaning, neutral)
 
 
+# The parameters for the user for whom a request is.
+USER = (
+    "A key's limits of its users count by it, if the key has any (user_usd_per_day and others). "
+    "Claude Code sends its own user id upstream."
+)
+
+
 class ParameterTable(dict[str, Parameter]):
     """The parameters of one API's request, by name."""
 

@@ -147,6 +147,10 @@ USAGE: Json = {
     "end": _DAY,
     "data": [{"day": _DAY, "key": "alice", "model": "claude-sonnet-5-5", **_AMOUNTS}],
     "total": _AMOUNTS,
+    "forecast": {
+        "day": {"spent_usd": 0.25, "expected_usd": 0.6, "ends_at": "2026-12-01T00:00:00Z"},
+        "month": {"spent_usd": 0.25, "expected_usd": None, "ends_at": "2026-12-01T00:00:00Z"},
+    },
     "budgets": {},
 }
 
@@ -182,7 +186,14 @@ LIMITS: Json = {
     "key": {
         "name": "alice",
         "rates": [{"what": "requests", "limit": 60, "remains": 59, "resets_in_seconds": 41}],
-        "budgets": {"usd_per_day": {"limit_usd": 5.0, "spent_usd": 0.25, "resets_at": _LATER}},
+        "budgets": {
+            "usd_per_day": {
+                "limit_usd": 5.0,
+                "spent_usd": 0.25,
+                "resets_at": _LATER,
+                "exhausted_at": None,
+            }
+        },
     },
 }
 

@@ -73,6 +73,30 @@ class BudgetSchema(BaseSchema):
     limit_usd = _required_dollars()
     spent_usd = _required_dollars()
     resets_at = fields.DateTime(required=True)
+    exhausted_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=describe(
+            "When it will be used up at the pace so far; null if not before it resets, or unknown."
+        ),
+    )
+
+
+class PeriodForecastSchema(BaseSchema):
+    spent_usd = _required_dollars()
+    expected_usd = _required_dollars(
+        allow_none=True,
+        metadata=describe(
+            "What will be spent when the period ends, at the pace since the first day of it with "
+            "usage; null within the first hour of a day, or the first day of a month."
+        ),
+    )
+    ends_at = fields.DateTime(required=True)
+
+
+class ForecastSchema(BaseSchema):
+    day = required_object(PeriodForecastSchema)
+    month = required_object(PeriodForecastSchema)
 
 
 class UsageReportSchema(BaseSchema):
@@ -81,6 +105,10 @@ class UsageReportSchema(BaseSchema):
     end = fields.Date(required=True)
     data = fields.List(fields.Nested(UsageLineSchema), required=True)
     total = required_object(UsageAmountsSchema)
+    forecast = required_object(
+        ForecastSchema,
+        metadata=describe("What today and this month will cost, of the same keys."),
+    )
     budgets = fields.Dict(
         keys=fields.String(validate=OneOf(("usd_per_day", "usd_per_month"))),
         values=fields.Nested(BudgetSchema),

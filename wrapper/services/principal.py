@@ -1,11 +1,12 @@
-"""The principal: who sends a request, and the limits of their key."""
+"""The principal: who sends a request, the limits of their key, and those of users below it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, Protocol
 
 from wrapper.services.tools.config import ToolConfig
 
@@ -15,6 +16,37 @@ NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,63}", re.ASCII)
 
 def _ceiling(meaning: str, default: Any = None, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"meaning": meaning}, repr=not secret)
+
+
+# The id of all users whom requests do not name. Other ids are hashes.
+UNNAMED = "unnamed"
+
+
+class LimitHolder(Protocol):
+    """Who has rates and budgets: a key, or a user below a key. A limit of None does not apply.
+
+    `name` is the key's, and `user` the id of the user below it, or "". `label` stands for them in
+    messages, and `prefix` stands before the names of their limits.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def requests_per_minute(self) -> int | None: ...
+    @property
+    def tokens_per_minute(self) -> int | None: ...
+    @property
+    def concurrent_turns(self) -> int | None: ...
+    @property
+    def usd_per_day(self) -> float | None: ...
+    @property
+    def usd_per_month(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +93,18 @@ class Principal:
     concurrent_turns: int | None = _ceiling("Turns at once; further ones wait.")
     usd_per_day: float | None = _ceiling("Dollars a day, by UTC.")
     usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC.")
+    requires_user: bool = _ceiling(
+        "Refuses requests that name no user: `safety_identifier` or `user`, or in the Messages API "
+        "`metadata.user_id`.",
+        False,
+    )
+    user_requests_per_minute: int | None = _ceiling(
+        "Requests a minute of each user that requests name. All that name none share one limit."
+    )
+    user_tokens_per_minute: int | None = _ceiling("Tokens a minute of each user.")
+    user_concurrent_turns: int | None = _ceiling("Turns at once of each user; further ones wait.")
+    user_usd_per_day: float | None = _ceiling("Dollars a day, by UTC, of each user.")
+    user_usd_per_month: float | None = _ceiling("Dollars a calendar month, by UTC, of each user.")
     webhook_url: str = _ceiling(
         "URL that gets the key's events (docs/webhooks.md); `keys webhook` sets it.",
         "",
@@ -75,8 +119,32 @@ class Principal:
 
     @property
     def has_budget(self) -> bool:
-        """Say whether the caller has a budget."""
-        return self.usd_per_day is not None or self.usd_per_month is not None
+        """Say whether the caller, or each user below, has a budget."""
+        budgets = (self.usd_per_day, self.usd_per_month)
+        return any(limit is not None for limit in (*budgets, *self._user_budgets))
+
+    @property
+    def limits_users(self) -> bool:
+        """Say whether the key limits each of its users."""
+        rates = (self.user_requests_per_minute, self.user_tokens_per_minute)
+        limits = (*rates, self.user_concurrent_turns, *self._user_budgets)
+        return self.requires_user or any(limit is not None for limit in limits)
+
+    @property
+    def _user_budgets(self) -> tuple[float | None, float | None]:
+        return self.user_usd_per_day, self.user_usd_per_month
+
+    @property
+    def user(self) -> str:
+        return ""
+
+    @property
+    def label(self) -> str:
+        return f"the key {self.name!r}"
+
+    @property
+    def prefix(self) -> str:
+        return ""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -84,6 +152,56 @@ class Principal:
                 f"{self.name[:80]!r} is no name for a caller: a letter or digit, then up to 63 "
                 "letters, digits, or any of _ . @ + -"
             )
+
+
+@dataclass(frozen=True)
+class EndUser:
+    """A user below a *key*, with the limits that it sets for each. It is a LimitHolder.
+
+    `user` is a hash, as identifiers are personal data.
+    """
+
+    key: Principal
+    user: str
+
+    @classmethod
+    def named(cls, key: Principal, identifier: str) -> EndUser:
+        """Return the user whom a request names by *identifier*; without one they are UNNAMED."""
+        digest = sha256(f"{key.name}/{identifier}".encode("utf-8", "surrogatepass")).hexdigest()
+        return cls(key, digest[:32] if identifier else UNNAMED)
+
+    @property
+    def name(self) -> str:
+        return self.key.name
+
+    @property
+    def label(self) -> str:
+        whom = "users whom requests do not name" if self.user == UNNAMED else "the request's user"
+        return f"{whom} (of {self.key.label})"
+
+    @property
+    def prefix(self) -> str:
+        return "user_"
+
+    @property
+    def requests_per_minute(self) -> int | None:
+        return self.key.user_requests_per_minute
+
+    @property
+    def tokens_per_minute(self) -> int | None:
+        return self.key.user_tokens_per_minute
+
+    @property
+    def concurrent_turns(self) -> int | None:
+        return self.key.user_concurrent_turns
+
+    @property
+    def usd_per_day(self) -> float | None:
+        return self.key.user_usd_per_day
+
+    @property
+    def usd_per_month(self) -> float | None:
+        return self.key.user_usd_per_month
 
 
 # The caller without keys, and the caller with API_KEY.
@@ -101,7 +219,8 @@ class Caller:
     before. `admitted` says that the request already counts against its rate limit. `address` is
     that of the other end of the connection, and empty without one. `client_session` is the id that
     Claude Code, as the client, gives its session. `span` is the request's, if it is traced.
-    `background` says that nobody waits, so that requests of those who do come first.
+    `background` says that nobody waits, so that requests of those who do come first. `user` is whom
+    the request names below a key that limits its users.
     """
 
     principal: Principal = LOCAL
@@ -114,6 +233,12 @@ class Caller:
     client_session: str = ""
     background: bool = False
     span: Any = field(default=None, compare=False, repr=False)
+    user: EndUser | None = None
+
+    @property
+    def holders(self) -> tuple[LimitHolder, ...]:
+        """Return whose limits the request has to keep."""
+        return (self.principal, self.user) if self.user else (self.principal,)
 
     @property
     def may_repeat(self) -> bool:

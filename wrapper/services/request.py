@@ -28,7 +28,7 @@ class TurnRequest:
 
     A `body` in the form of the model's API stands in place of messages, functions and sampling.
     `server_tools` are those of the provider's own tools that it offers the model, and `user` is the
-    id that the client gives its user. `mcp_servers` are names; some may be of the
+    id that the client gives its user in `user_param`. `mcp_servers` are names; some may be of the
     `brought_servers`, which the request itself describes. `named_servers` are those that stand in
     another parameter than `claude.mcp_servers`.
     """
@@ -73,6 +73,7 @@ class TurnRequest:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     server_tools: tuple[str, ...] = ()
     user: str = ""
+    user_param: str = "safety_identifier"
 
     @property
     def answers(self) -> int:

@@ -1,7 +1,7 @@
 """The headers of responses: one for each note, and nothing for what is not noted."""
 
 from wrapper.errors import Overloaded
-from wrapper.notes import Notes, RateState, TimedPart
+from wrapper.notes import BudgetWarning, Notes, RateState, TimedPart
 from wrapper.routes.headers import ANSWER, MOST_PATHS, error_headers, note_headers
 
 EVERYTHING = Notes(
@@ -21,6 +21,7 @@ EVERYTHING = Notes(
     (TimedPart("queue", 0.001), TimedPart("lease", 0.002, "warm")),
     (RateState("requests", 5, 4, 60), RateState("tokens", 100, 90, 30)),
     ("opus",),
+    (BudgetWarning("usd_per_day", 100), BudgetWarning("usd_per_month", 80)),
 )
 
 
@@ -36,6 +37,7 @@ def test_each_note_has_its_header():
         "x-adapted-messages": "messages.0",
         "x-retried-params": "e",
         "x-ended-early": "insufficient_quota",
+        "x-budget-warnings": "usd_per_day=100, usd_per_month=80",
         "x-unmet-params": "f",
         "x-resized-images": "g",
         "x-corrected-files": "h",

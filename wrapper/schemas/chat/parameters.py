@@ -5,7 +5,7 @@ It includes some parameters of Anthropic's Messages API, since clients send thos
 
 from __future__ import annotations
 
-from wrapper.schemas.parameters import ParameterTable, honoured, ignored, refused
+from wrapper.schemas.parameters import USER, ParameterTable, honoured, ignored, refused
 
 _NO_EQUIVALENT = "Claude has no equivalent."
 _CACHING = "Claude Code manages the cache itself."
@@ -74,8 +74,8 @@ PARAMETERS = ParameterTable(
     seed=ignored(_NO_EQUIVALENT),
     verbosity=ignored("Ask for it in a system message.", "medium"),
     prediction=ignored(_NO_EQUIVALENT),
-    user=ignored("Claude Code sends its own user id upstream."),
-    safety_identifier=ignored("Claude Code sends its own user id upstream."),
+    user=ignored(f"{USER} Not beside safety_identifier."),
+    safety_identifier=ignored(USER),
     metadata=ignored("The gateway stores nothing under it.", {}),
     store=ignored("The gateway stores no answers.", False),
     service_tier=ignored("The answer's service_tier is always default.", "auto", "default"),

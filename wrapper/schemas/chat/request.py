@@ -43,6 +43,7 @@ from wrapper.schemas.chat.tools import (
 from wrapper.schemas.parameters import Kind
 from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling
 from wrapper.schemas.sessions import SessionIdField
+from wrapper.schemas.user import user_fields
 from wrapper.services.request import TurnRequest
 
 MAX_CHOICES = 8
@@ -178,6 +179,7 @@ class ChatRequestSchema(RequestSchema):
             **effort_fields(data),
             **_function_fields(data),
             **claude_fields(data.get("claude", {})),
+            **user_fields(data),
             model=data.get("model"),
             stream=data.get("stream", False),
             include_usage=data.get("stream_options", {}).get("include_usage") or False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrapper.schemas.parameters import ParameterTable, honoured, ignored, refused
+from wrapper.schemas.parameters import USER, ParameterTable, honoured, ignored, refused
 
 _NO_EQUIVALENT = "Claude has no equivalent."
 
@@ -38,5 +38,5 @@ PARAMETERS = ParameterTable(
     presence_penalty=ignored(_NO_EQUIVALENT, 0),
     frequency_penalty=ignored(_NO_EQUIVALENT, 0),
     seed=ignored(_NO_EQUIVALENT),
-    user=ignored("Claude Code sends its own user id upstream."),
+    user=ignored(USER),
 )

@@ -94,6 +94,8 @@ class CompletionRequestSchema(RequestSchema):
             first,
             others=tuple(others),
             **claude_fields(data.get("claude", {})),
+            user=data.get("user", ""),
+            user_param="user",
             model=data.get("model"),
             stream=data.get("stream", False),
             include_usage=data.get("stream_options", {}).get("include_usage") or False,

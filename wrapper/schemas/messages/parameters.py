@@ -30,7 +30,9 @@ PARAMETERS = ParameterTable(
     top_k=honoured("Passed on as it is."),
     stop_sequences=honoured("Passed on as they are.", []),
     metadata=honoured(
-        "Passed on as it is. Without it, no user id is sent upstream. The log has the user_id.", {}
+        "Passed on as it is. Without it, no user id is sent upstream. The log has the user_id, and "
+        "a key's limits of its users count by it.",
+        {},
     ),
     context_management=honoured("Passed on as it is."),
     cache_control=honoured("Passed on as it is, here and in blocks."),

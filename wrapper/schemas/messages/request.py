@@ -78,6 +78,7 @@ class MessageRequestSchema(RequestSchema):
             body=body,
             server_tools=server_tools(data.get("tools", [])),
             user=_user(data),
+            user_param="metadata.user_id",
             adapted=tuple(_changed(body)),
         )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from wrapper.schemas.parameters import ParameterTable, honoured, ignored, refused
+from wrapper.schemas.parameters import USER, ParameterTable, honoured, ignored, refused
 
 _CACHING = "Claude Code manages the cache itself."
-_USER = "Claude Code sends its own user id upstream."
 
 PARAMETERS = ParameterTable(
     model=honoured("One of /models."),
@@ -78,8 +77,8 @@ PARAMETERS = ParameterTable(
     prompt_cache_key=ignored(_CACHING),
     prompt_cache_options=ignored(_CACHING, {}),
     prompt_cache_retention=ignored(_CACHING),
-    safety_identifier=ignored(_USER),
-    user=ignored(_USER),
+    safety_identifier=ignored(USER),
+    user=ignored(f"{USER} Not beside safety_identifier."),
     service_tier=ignored("The answer's service_tier is always default.", "auto", "default"),
     background_options=ignored("Answers are not made in the background.", {}),
     image=ignored("Images are sent as they are.", {"context_compression": "auto"}),

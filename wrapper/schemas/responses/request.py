@@ -31,6 +31,7 @@ from wrapper.schemas.request import EFFORTS, RequestSchema, check_sampling, refu
 from wrapper.schemas.responses.items import InputField, omitted_paths
 from wrapper.schemas.responses.parameters import PARAMETERS
 from wrapper.schemas.responses.tools import LoadedTools, ToolChoiceField, ToolsField
+from wrapper.schemas.user import user_fields
 from wrapper.services.fronts.responses import ResponseRequest
 from wrapper.services.messages.items import InputItem
 from wrapper.services.messages.message import ChatMessage
@@ -155,6 +156,7 @@ class ResponseRequestSchema(RequestSchema):
             **_instructions(data),
             **_function_fields(data, tools),
             **_agent_fields(data.get("claude", {}), tools, data.get("tool_choice")),
+            **user_fields(data),
             model=data.get("model"),
             stream=data.get("stream", False),
             max_tokens=data.get("max_output_tokens"),

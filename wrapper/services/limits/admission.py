@@ -1,8 +1,8 @@
 """Admission: limits how many turns run at once, in all and by caller, and queues the others.
 
-Callers take turns, and the requests of one caller keep their order. The places that the next
-request needs stay free until it has all of them, so that small requests do not overtake one for
-many turns for ever.
+Callers take turns, and the requests of one caller keep their order, but for those of users who run
+as many turns as their key allows each. The places that the next request needs stay free until it
+has all of them, so that small requests do not overtake one for many turns for ever.
 
 Requests for which nobody waits run in the background: only while no other request could use their
 places, and never in the last free one, if there are several. They wait for as long as it takes, and
@@ -18,12 +18,12 @@ import itertools
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError, InvalidRequest, RateLimited, TurnStopped
-from wrapper.services.principal import LOCAL, Principal
+from wrapper.services.principal import LOCAL, EndUser, LimitHolder, Principal
 
 # The number of finished turns that tell how long a turn takes.
 RECENT = 50
@@ -60,6 +60,7 @@ class _Request:
     entered: float
     request_id: str = ""
     background: bool = False
+    user: EndUser | None = None
     number: int = field(default_factory=itertools.count(1).__next__)
     decided: threading.Event = field(default_factory=threading.Event)
     since: float = 0.0  # when it was admitted
@@ -71,6 +72,11 @@ class _Request:
     @property
     def queue(self) -> _QueueName:
         return self.background, self.principal.name
+
+    @property
+    def user_id(self) -> str:
+        """Return the id of the user below the key, or "" where no limit is theirs."""
+        return self.user.user if self.user else ""
 
 
 class Admission:
@@ -159,17 +165,19 @@ class Admission:
         check: Callable[[], None] = lambda: None,
         request_id: str = "",
         *,
+        user: EndUser | None = None,
         background: bool = False,
     ) -> Permit:
         """Take *turns* places, and return the permit that releases them when it is called.
 
+        A *user* below the principal's key has a limit of their own.
         While the request waits, *check* is called; what it raises ends the wait. Raises RateLimited
         when too many requests wait or the wait takes too long, and InvalidRequest for more places
         than there are.
         """
         if turns > self._places:
             raise _too_many(turns, self._places)
-        request = _Request(turns, principal, self._clock(), request_id, background)
+        request = _Request(turns, principal, self._clock(), request_id, background, user)
         try:
             with self._left:
                 self._enter(request)
@@ -193,7 +201,7 @@ class Admission:
             request.turns += 1
             taken()
 
-        place = _Request(1, request.principal, self._clock(), admitted=take)
+        place = _Request(1, request.principal, self._clock(), user=request.user, admitted=take)
         with self._left:
             self._returning.append(place)
             self._serve()
@@ -229,10 +237,13 @@ class Admission:
     def _surplus(self, caller: str) -> _Request:
         """Return the request to refuse: the last one of the caller with the longest queue.
 
-        That may be the new one of *caller*. So nobody can keep others out of the queue.
+        That may be the new one of *caller*. Of a key's users it is the last one of who has most
+        requests in it. So nobody can keep others out of the queue.
         """
         queues = {name: queue for (later, name), queue in self._queues.items() if not later}
-        return queues[max(queues, key=lambda name: (len(queues[name]), name == caller))][-1]
+        queue = queues[max(queues, key=lambda name: (len(queues[name]), name == caller))]
+        waiting = Counter(request.user_id for request in queue)
+        return max(enumerate(queue), key=lambda each: (waiting[each[1].user_id], each[0]))[1]
 
     def _expire(self, request: _Request) -> None:
         with self._left:
@@ -276,26 +287,47 @@ class Admission:
             self._returning.remove(request)
             return
         queue = self._queues.pop(request.queue)
-        queue.popleft()
+        queue.remove(request)
         if queue:
             self._queues[request.queue] = queue  # behind all others
 
     def _next(self) -> _Request | None:
         """Return the next request of a caller that may run more turns now."""
         first, later = (
-            [queue[0] for name, queue in self._queues.items() if name[0] is background]
+            [self._head(queue) for name, queue in self._queues.items() if name[0] is background]
             for background in (False, True)
         )
-        heads = (*self._returning, *first, *later)
+        heads = filter(None, (*self._returning, *first, *later))
         return next((request for request in heads if self._may_run(request)), None)
 
-    def _may_run(self, request: _Request) -> bool:
-        limit = request.principal.concurrent_turns
-        return limit is None or self._running_of(request.principal) + request.turns <= limit
+    def _head(self, queue: deque[_Request]) -> _Request | None:
+        """Return the first request of *queue* whose user may run more turns now."""
+        full: set[str] = set()
+        for request in queue:
+            if request.user_id not in full and self._user_may_run(request):
+                return request
+            full.add(request.user_id)
+        return None
 
-    def _running_of(self, principal: Principal) -> int:
+    def _may_run(self, request: _Request) -> bool:
+        principal = request.principal
+        if not self._user_may_run(request):
+            return False
+        limit = principal.concurrent_turns
+        return limit is None or self._running_of(principal) + request.turns <= limit
+
+    def _user_may_run(self, request: _Request) -> bool:
+        user = request.user
+        if user is None or user.concurrent_turns is None:
+            return True
+        return self._running_of(user) + request.turns <= user.concurrent_turns
+
+    def _running_of(self, holder: LimitHolder) -> int:
+        """Return how many turns of a key run, or of a user below it."""
         return _turns(
-            request for request in self._running if request.principal.name == principal.name
+            request
+            for request in self._running
+            if request.principal.name == holder.name and holder.user in ("", request.user_id)
         )
 
     def _free_for(self, request: _Request) -> int:
@@ -317,9 +349,11 @@ class Admission:
         whose = "this gateway runs at once (MAX_CONCURRENT_TURNS)"
         waiting = self._waiting(background=False)
         if not self._may_run(request):
-            places = request.principal.concurrent_turns or 1
-            whose = f"the key {caller!r} may run at once (concurrent_turns)"
-            waiting = list(self._queues.get(request.queue, ()))
+            holder = self._full_holder(request)
+            places = holder.concurrent_turns or 1
+            whose = f"{holder.label} may run at once ({holder.prefix}concurrent_turns)"
+            queue = self._queues.get(request.queue, ())
+            waiting = [other for other in queue if holder.user in ("", other.user_id)]
         before = _turns(other for other in waiting if other is not request)
         seconds = math.ceil((before + turns) * self._usual_duration() / places)
         seconds = min(max(1, seconds), LONGEST_RETRY)
@@ -329,6 +363,12 @@ class Admission:
             f"All {places} turns that {whose} are taken{few}{why}; try again in {again}.",
             retry_after=seconds,
         )
+
+    def _full_holder(self, request: _Request) -> LimitHolder:
+        """Return whose limit the request waits for, if it is not that of the gateway."""
+        if request.user and not self._user_may_run(request):
+            return request.user
+        return request.principal
 
     def _usual_duration(self) -> float:
         """Return the mean duration of the last turns, or at first of the running ones so far."""

@@ -57,9 +57,10 @@ class Policy:
         Raises InvalidRequest where it asks for something that does not exist.
         """
         self.check_model(model, principal)
-        most = principal.concurrent_turns
-        if most is not None and request.answers > most:
-            _refuse_by_key("n", request.answers, "concurrent_turns", most, principal)
+        for name in ("concurrent_turns", "user_concurrent_turns"):
+            most = getattr(principal, name)
+            if most is not None and request.answers > most:
+                _refuse_by_key("n", request.answers, name, most, principal)
         bounds = bounds_of(self._settings, principal, config)
         self._check_server_tools(request, bounds)
         profile = self._profile(request, principal)

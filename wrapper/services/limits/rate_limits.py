@@ -1,4 +1,4 @@
-"""Rate limits: how many requests and tokens a caller may use in a minute."""
+"""Rate limits: how many requests and tokens a key, or a user below it, may use in a minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from wrapper.errors import RateLimited, Unavailable
 from wrapper.notes import NO_NOTES, Notes, RateState
-from wrapper.services.principal import Principal
+from wrapper.services.principal import LimitHolder, Principal
 from wrapper.settings import Settings, SettingsError
 
 STORE_SECONDS = 2
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class RateLimits:
-    """Counts in windows of a minute. A window begins with the caller's first request in it.
+    """Counts in windows of a minute. A window begins with the holder's first request in it.
 
     Tokens are counted once they are used, so only the turns that are running can exceed a limit.
     While the store cannot be reached, requests pass, unless it is *required*.
@@ -41,13 +41,13 @@ class RateLimits:
         self._required = required
         self._clock = clock
 
-    def admit(self, principal: Principal) -> None:
+    def admit(self, holder: LimitHolder) -> None:
         """Count a request for turns. Raises RateLimited at a limit, or Unavailable."""
         with self._reached(self._required):
-            for what, limit in _limits(principal):
+            for what, limit in _limits(holder):
                 taken = self._limiter.hit if what == "requests" else self._limiter.test
-                if not taken(limit, what, principal.name):
-                    raise self._refusal(what, limit, principal)
+                if not taken(limit, what, *_names(holder)):
+                    raise self._refusal(what, limit, holder)
 
     def read(self, principal: Principal) -> None:
         """Count a request that runs no turn, in a separate window. Raises RateLimited."""
@@ -68,33 +68,40 @@ class RateLimits:
                     retry_after=SIGN_IN_PAUSE,
                 )
 
-    def spend(self, principal: Principal, tokens: int) -> None:
+    def spend(self, holder: LimitHolder, tokens: int) -> None:
         """Count *tokens* that were used. Raises Unavailable."""
         with self._reached(self._required, retry=False):
-            for what, limit in _limits(principal):
+            for what, limit in _limits(holder):
                 if what == "tokens" and tokens > 0:
-                    self._limiter.hit(limit, what, principal.name, cost=tokens)
+                    self._limiter.hit(limit, what, *_names(holder), cost=tokens)
 
-    def notes(self, principal: Principal) -> Notes:
-        """Return the state of the rates that *principal* has, as far as it is known."""
-        rates: list[RateState] = []
+    def notes(self, *holders: LimitHolder) -> Notes:
+        """Return the state of the rates that *holders* have, as far as it is known.
+
+        Of two for the same thing it is the one of which less remains.
+        """
+        rates: dict[str, RateState] = {}
         with self._reached(required=False):
-            for what, limit in _limits(principal):
-                rates.append(RateState(what, limit.amount, *self._state(what, limit, principal)))
-        return Notes(rates=tuple(rates)) if rates else NO_NOTES
+            for holder in holders:
+                for what, limit in _limits(holder):
+                    state = RateState(what, limit.amount, *self._state(what, limit, holder))
+                    if what not in rates or state.remains < rates[what].remains:
+                        rates[what] = state
+        return Notes(rates=tuple(rates.values())) if rates else NO_NOTES
 
-    def _state(self, what: str, limit: RateLimitItem, principal: Principal) -> tuple[int, int]:
+    def _state(self, what: str, limit: RateLimitItem, holder: LimitHolder) -> tuple[int, int]:
         """Return what is left in the window, and the seconds until the window ends."""
-        window = self._limiter.get_window_stats(limit, what, principal.name)
+        window = self._limiter.get_window_stats(limit, what, *_names(holder))
         return window.remaining, max(0, math.ceil(window.reset_time - self._clock()))
 
-    def _refusal(self, what: str, limit: RateLimitItem, principal: Principal) -> RateLimited:
-        seconds = max(1, self._state(what, limit, principal)[1])
+    def _refusal(self, what: str, limit: RateLimitItem, holder: LimitHolder) -> RateLimited:
+        seconds = max(1, self._state(what, limit, holder)[1])
+        label = holder.label[0].upper() + holder.label[1:]
         return RateLimited(
-            f"The key {principal.name!r} may use {limit.amount} {NAMES[what]} a minute, and has; "
+            f"{label} may use {limit.amount} {NAMES[what]} a minute, and has; "
             f"try again in {seconds} s.",
             retry_after=seconds,
-            notes=self.notes(principal),
+            notes=self.notes(holder),
         )
 
     @contextlib.contextmanager
@@ -134,9 +141,13 @@ def _redis(url: str) -> Storage:
     )
 
 
-def _limits(principal: Principal) -> Iterator[tuple[str, RateLimitItem]]:
-    """Yield the caller's limits. Tokens come first: they are only tested, and requests counted."""
-    if principal.tokens_per_minute is not None:
-        yield "tokens", RateLimitItemPerMinute(principal.tokens_per_minute)
-    if principal.requests_per_minute is not None:
-        yield "requests", RateLimitItemPerMinute(principal.requests_per_minute)
+def _names(holder: LimitHolder) -> tuple[str, ...]:
+    return (holder.name, holder.user) if holder.user else (holder.name,)
+
+
+def _limits(holder: LimitHolder) -> Iterator[tuple[str, RateLimitItem]]:
+    """Yield the holder's limits. Tokens come first: they are only tested, and requests counted."""
+    if holder.tokens_per_minute is not None:
+        yield "tokens", RateLimitItemPerMinute(holder.tokens_per_minute)
+    if holder.requests_per_minute is not None:
+        yield "requests", RateLimitItemPerMinute(holder.requests_per_minute)

@@ -11,6 +11,7 @@ from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.catalog import Catalog
 from wrapper.services.json_schema.draft7 import as_draft_7
 from wrapper.services.limits.policy import Policy
+from wrapper.services.limits.users import with_counted_user
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.request import Grant, TurnRequest
@@ -79,6 +80,7 @@ def make_draft(
     draft_for = partial(
         _draft, principal=principal, catalog=catalog, policy=policy, config=config, strict=strict
     )
+    request = with_counted_user(request, principal)
     draft = draft_for(request)
     names = request.fallback_models
     fallbacks = []

@@ -70,7 +70,8 @@ class RequestLog:
             "client": caller.address,
             "session": draft.request.session_id,
             "client_session": caller.client_session[:LONGEST_ID],
-            "user": draft.request.user[:LONGEST_ID],
+            # OpenAI's parameter often has an e-mail address.
+            "user": draft.request.user[:LONGEST_ID] if draft.request.body else "",
         }
         self._facts |= {name: value for name, value in origin.items() if value} | dict(trace.ids)
         if conversation is not None:

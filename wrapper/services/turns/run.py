@@ -87,8 +87,7 @@ class Run:
     def notes(self) -> Notes:
         """Return what the client learns about the answer, as far as it is known now."""
         return replace(
-            self._notes,
-            rates=self._recorder.rates(),
+            self._notes | self._recorder.limits(),
             timing=self._log.timing.timed_parts(),
             cost_usd=self._answers.cost_usd(),
         )
@@ -144,8 +143,13 @@ class Run:
             self._answers.remember(index)
 
     def _notes_before(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
-        """Yield why the turn ends, if the key's budget ends it."""
-        if isinstance(event, Ended) and event.ending is Ending.BUDGET:
-            noted = Noted(Notes(ended_early=str(QuotaExceeded.code)))
+        """Yield what of the budget is spent when the turn ends, and whether that ends the turn."""
+        if not isinstance(event, Ended):
+            return
+        notes = self._recorder.budget_warnings()
+        if event.ending is Ending.BUDGET:
+            notes |= Notes(ended_early=str(QuotaExceeded.code))
+        if notes:
+            noted = Noted(notes)
             self._gather(index, noted)
             yield index, noted

@@ -18,6 +18,7 @@ from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.limits.admission import Permit
 from wrapper.services.limits.limits import Limits
+from wrapper.services.limits.users import user_of
 from wrapper.services.messages.exact_history import adapted_paths
 from wrapper.services.principal import Caller
 from wrapper.services.request import TurnRequest
@@ -78,10 +79,16 @@ class TurnService:
             return caller
         self._check(caller)
         resources.check()
-        self._limits.rates.admit(caller.principal)
-        if not caller.may_repeat:
-            self._limits.ledger.check(caller.principal)
+        self._limits.admit(caller.principal, may_repeat=caller.may_repeat)
         return replace(caller, admitted=True)
+
+    def _admit_user(self, request: TurnRequest, caller: Caller) -> Caller:
+        """Count the request for the user whom it names, if the caller's key limits its users."""
+        if not caller.principal.limits_users:
+            return caller
+        user = user_of(request, caller.principal)
+        self._limits.admit(user, may_repeat=caller.may_repeat)
+        return replace(caller, user=user)
 
     def open(self, request: TurnRequest, caller: Caller, remember: Remember | None = None) -> Run:
         """Check the request, cheapest check first, and return the run of its turns.
@@ -105,7 +112,7 @@ class TurnService:
         timing: Timing,
         trace: TurnTrace,
     ) -> Run:
-        caller = self.admit(caller)
+        caller = self._admit_user(request, self.admit(caller))
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
             with timing.queueing(), trace.queueing():
@@ -116,6 +123,7 @@ class TurnService:
                     caller.principal,
                     check,
                     caller.request_id,
+                    user=caller.user,
                     background=caller.background,
                 )
                 held.callback(permit)
@@ -161,8 +169,8 @@ class TurnService:
         draft, key = opening.draft, session_turn.key
         turn = draft.build(session_turn.before, key) if key else draft.turn
         turns = [turn, *draft.other_turns]
-        # Other turns of the key may have spent the budget meanwhile.
-        self._limits.ledger.check(caller.principal)
+        # Other turns may have spent the budget meanwhile.
+        self._limits.check_budgets(caller)
         notes = draft.notes | self._inspect(
             opening, (path for each in turns for path in each.adapted)
         )
@@ -191,7 +199,7 @@ class TurnService:
             strict=self._settings.strict_params,
         )
         if request.session_id is None and caller.may_repeat:  # only sessions repeat answers
-            self._limits.ledger.check(caller.principal)
+            self._limits.check_budgets(caller)
         return draft
 
     def _check(self, caller: Caller) -> None:
@@ -219,7 +227,7 @@ class TurnService:
 
     def _recorder(self, caller: Caller) -> UsageRecorder:
         limits = self._limits
-        return UsageRecorder(caller.principal, limits.ledger, limits.rates, self._observers)
+        return UsageRecorder(caller, limits.ledger, limits.rates, self._observers)
 
     def _session_turn(
         self, request: TurnRequest, caller: Caller, watchdog: Watchdog, held: ExitStack

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
-from wrapper.notes import RateState
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.events import Ended, Event, LimitsReported, Spent, ToolUsed, Used
 from wrapper.services.limits.rate_limits import RateLimits
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, LimitHolder
 from wrapper.services.requests.request import RequestUsage
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.usage.ledger import Ledger
@@ -35,12 +35,13 @@ class UsageRecorder:
 
     def __init__(
         self,
-        principal: Principal,
+        caller: Caller,
         ledger: Ledger,
         rates: RateLimits,
         observers: Observers,
     ):
-        self._principal = principal
+        self._principal = caller.principal
+        self._holders = caller.holders
         self._ledger = ledger
         self._rates = rates
         self._observers = observers
@@ -92,9 +93,13 @@ class UsageRecorder:
         """Say whether the key's budget allows another request to the model."""
         return self._refusal() is None
 
-    def rates(self) -> tuple[RateState, ...]:
-        """Return the state of the key's rates."""
-        return self._rates.notes(self._principal).rates
+    def limits(self) -> Notes:
+        """Return the state of the rates, and the thresholds that budgets have reached."""
+        return self._rates.notes(*self._holders) | self.budget_warnings()
+
+    def budget_warnings(self) -> Notes:
+        """Return the thresholds that the budgets have reached."""
+        return self._ledger.notes(*self._holders) if self.has_budget else NO_NOTES
 
     def close(self) -> None:
         """Add the usage to the metrics. Nothing can be recorded after that."""
@@ -134,7 +139,8 @@ class UsageRecorder:
         if not self.has_budget:
             return None
         try:
-            self._ledger.check(self._principal)
+            for holder in self._holders:
+                self._ledger.check(holder)
         except QuotaExceeded as error:
             return error
         except Unavailable:  # `_record` raises it, too, if it has to end the turn
@@ -142,12 +148,20 @@ class UsageRecorder:
         return None
 
     def _record(self, more: AmountsByModel) -> None:
-        if more:
-            name = self._principal.name
-            self._ledger.add(
-                *(Row(self._day, name, model, amounts) for model, amounts in more.items())
-            )
-            self._rates.spend(self._principal, total(more.values()).tokens)
+        if not more:
+            return
+        name, sum_ = self._principal.name, total(more.values())
+        rows = [Row(self._day, name, model, amounts) for model, amounts in more.items()]
+        for holder in self._holders:
+            if holder.user and sum_.charged and _has_budget(holder):
+                rows.append(Row(self._day, name, "", sum_, holder.user))
+        self._ledger.add(*rows)
+        for holder in self._holders:
+            self._rates.spend(holder, sum_.tokens)
+
+
+def _has_budget(holder: LimitHolder) -> bool:
+    return holder.usd_per_day is not None or holder.usd_per_month is not None
 
 
 def _amounts_by_model(spent: Mapping[str, Spent]) -> AmountsByModel:

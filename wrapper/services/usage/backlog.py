@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 
 from wrapper.services.usage.store import Amounts, Row
 
+# The day, key, model and user of a row.
+_Names = tuple[str, str, str, str]
+
 
 class Backlog:
-    """Rows that wait to be booked, summed by day, key and model. Threads may share it.
+    """Rows that wait to be booked, summed by day, key, model and user. Threads may share it.
 
     One thread at a time writes them to the store. They stay in the backlog until they are booked,
     so that they always count.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, str], Amounts] = {}
+        self._sums: dict[_Names, Amounts] = {}
         self._writing = False
         self._writes = 0
         self._lock = threading.Lock()
@@ -24,11 +27,17 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._sums)
 
-    def rows(self, first: str, last: str, key: str | None = None) -> list[Row]:
-        """Return the rows of the days from *first* to *last*, of one key or all."""
+    def rows(
+        self, first: str, last: str, key: str | None = None, user: str | None = None
+    ) -> list[Row]:
+        """Return the rows of the days from *first* to *last*, of one key or all.
+
+        They are those of one user, or with "" those of no user.
+        """
         with self._lock:
             rows = self._rows()
-        return [row for row in rows if first <= row.day <= last and key in (None, row.key)]
+        chosen = [row for row in rows if first <= row.day <= last and key in (None, row.key)]
+        return [row for row in chosen if user in (None, row.user)]
 
     def book(self, add: Callable[[Sequence[Row]], None], fresh: Sequence[Row] = ()) -> None:
         """Book the backlog and *fresh* by *add*. Where that raises, *fresh* joins the backlog."""
@@ -43,19 +52,20 @@ class Backlog:
 
     def read_with_store(
         self,
-        read: Callable[[str, str, str | None], list[Row]],
+        read: Callable[[], list[Row]],
         first: str,
         last: str,
         key: str | None,
+        user: str,
     ) -> list[Row]:
-        """Return what *read* finds in the store together with the backlog, in order.
+        """Return what *read* finds in the store together with those rows of the backlog, in order.
 
         Rows that are booked meanwhile could be missed in both, so the store is then read again.
         """
         while True:
             before = self._writes
-            booked = read(first, last, key)
-            waiting = self.rows(first, last, key)
+            booked = read()
+            waiting = self.rows(first, last, key, user)
             if before == self._writes:
                 return merged([*booked, *waiting])
 
@@ -81,19 +91,28 @@ class Backlog:
                 self._change(row, row.amounts)
 
     def _rows(self) -> list[Row]:
-        return [Row(*key, amounts) for key, amounts in self._sums.items()]
+        return [_row(names, amounts) for names, amounts in self._sums.items()]
 
     def _change(self, row: Row, amounts: Amounts) -> None:
-        key = (row.day, row.key, row.model)
-        changed = self._sums.pop(key, Amounts()) + amounts
+        names = _names(row)
+        changed = self._sums.pop(names, Amounts()) + amounts
         if changed != Amounts():
-            self._sums[key] = changed
+            self._sums[names] = changed
 
 
 def merged(rows: Sequence[Row]) -> list[Row]:
     """Return the rows in order of day, key and model, with equal ones added up."""
-    sums: dict[tuple[str, str, str], Amounts] = {}
+    sums: dict[_Names, Amounts] = {}
     for row in rows:
-        key = (row.day, row.key, row.model)
-        sums[key] = sums[key] + row.amounts if key in sums else row.amounts
-    return [Row(*key, sums[key]) for key in sorted(sums)]
+        names = _names(row)
+        sums[names] = sums[names] + row.amounts if names in sums else row.amounts
+    return [_row(names, sums[names]) for names in sorted(sums)]
+
+
+def _names(row: Row) -> _Names:
+    return row.day, row.key, row.model, row.user
+
+
+def _row(names: _Names, amounts: Amounts) -> Row:
+    day, key, model, user = names
+    return Row(day, key, model, amounts, user)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from wrapper.errors import Unavailable
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.background.periodic import PeriodicTask
-from wrapper.services.principal import Principal
+from wrapper.services.principal import LimitHolder, Principal
 from wrapper.services.usage.access import readable_key
 from wrapper.services.usage.backlog import Backlog
-from wrapper.services.usage.budget import Budget, budgets
+from wrapper.services.usage.budget import Budget, budgets, month_of
+from wrapper.services.usage.budget_watch import BudgetWatch, ThresholdReached
 from wrapper.services.usage.redis_store import RedisUsageStore
-from wrapper.services.usage.report import report
+from wrapper.services.usage.report import budget_report, report
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Row, StoreFailed, UsageStore
 from wrapper.settings import Settings
@@ -35,22 +38,29 @@ class Ledger:
 
     Rows that the store does not take wait in memory and are booked with the next ones. They count
     meanwhile. With *required*, turns get a 503 while rows wait. *now* returns the time in UTC, by
-    which days and months begin.
+    which days and months begin. *on_threshold* is called in the background, once for each threshold
+    that a budget reaches in a day or a month.
     """
 
     def __init__(
-        self, store: UsageStore, *, required: bool, now: Callable[[], datetime] = _utc_now
+        self,
+        store: UsageStore,
+        *,
+        required: bool,
+        now: Callable[[], datetime] = _utc_now,
+        on_threshold: Callable[[ThresholdReached], None] = lambda reached: None,
     ):
         self._store = store
         self._required = required
         self._now = now
         self._backlog = Backlog()
         self._failure = ""  # why the store failed last; anyone may see it
-        self._retrying = PeriodicTask(self.retry, RETRY_SECONDS)
+        self._watch = BudgetWatch(on_threshold)
+        self._periodic = PeriodicTask(self.tick, RETRY_SECONDS)
 
     def start(self) -> None:
-        """Begin to check the store in the background, so that health shows a failure before use."""
-        self._retrying.start()
+        """Begin to check the store, so that health shows a failure before use, and to announce."""
+        self._periodic.start()
 
     def today(self) -> date:
         return self._now().date()
@@ -65,27 +75,38 @@ class Ledger:
         except StoreFailed as error:
             if self._required:
                 raise _required(error.reason, retry=False) from None
+        finally:
+            self._watch.count(rows)
 
-    def check(self, principal: Principal) -> None:
-        """Check that *principal* may begin a turn.
+    def check(self, holder: LimitHolder) -> None:
+        """Check that *holder*, a key or a user below it, may begin a turn.
 
         Raises QuotaExceeded where a budget is used up, and Unavailable where the store fails and is
         required. Where a failed store is not required, only the rows that wait count.
         """
         today = self.today()
-        own = budgets(principal, today)
+        own = budgets(holder, today)
         if self._required:
             self._catch_up()
         elif not own:
             return
         try:
-            rows = self._own(principal, own, today)
+            rows = self._own(holder, own, today)
         except StoreFailed as error:
             if self._required:
                 raise _required(error.reason) from None
-            rows = self._backlog.rows(*EVER, principal.name)
-        for budget in own:
-            budget.check(rows, principal.name)
+            rows = self._backlog.rows(*EVER, holder.name, holder.user)
+        spent = {budget: budget.spent(rows) for budget in own}
+        if own:
+            self._watch.know(holder, spent)
+        for budget, nanos in spent.items():
+            budget.check(nanos, holder.label)
+
+    def notes(self, *holders: LimitHolder) -> Notes:
+        """Return the thresholds that budgets have reached, as far as this worker knows."""
+        today = self.today()
+        warnings = [each for holder in holders for each in self._watch.warnings(holder, today)]
+        return Notes(budget_warnings=tuple(warnings)) if warnings else NO_NOTES
 
     def report(
         self, principal: Principal, first: date, last: date, key: str | None = None
@@ -96,19 +117,21 @@ class Ledger:
         Unavailable where the store cannot be read.
         """
         chosen = readable_key(principal, key, f"what {key!r} spends")
-        today = self.today()
-        own = budgets(principal, today)
-        try:
+        now = self._now()
+        begins, ends = month_of(now.date())
+        with _readable():
             rows = self._read(first.isoformat(), last.isoformat(), chosen)
-            spent = self._own(principal, own, today) if own else []
-        except StoreFailed as error:
-            raise Unavailable(f"What was spent cannot be read. {error.reason}") from None
-        return report(first, last, rows, spent, budgets=own)
+            month = self._read(begins.isoformat(), ends.isoformat(), chosen)
+        days = {"start": first.isoformat(), "end": last.isoformat()}
+        return {**days, **report(rows, month, now), "budgets": self.budgets(principal)}
 
     def budgets(self, principal: Principal) -> dict[str, Any]:
         """Return the state of the principal's budgets, by name. Raises Unavailable."""
-        today = self.today()
-        return dict(self.report(principal, today, today, principal.name)["budgets"])
+        now = self._now()
+        own = budgets(principal, now.date())
+        with _readable():
+            rows = self._own(principal, own, now.date()) if own else []
+        return budget_report(own, rows, now)
 
     def health(self) -> dict[str, Any]:
         """Return the state that was seen last. `unbooked` counts the rows that wait."""
@@ -117,6 +140,12 @@ class Ledger:
         if not unbooked and not failure:
             return {"status": "ok", "unbooked": 0}
         return {"status": "failing", "unbooked": unbooked, "error": failure}
+
+    def tick(self) -> None:
+        """Do what is done in the background: retry, and announce thresholds of budgets."""
+        self.retry()
+        if not self._failure:
+            self._watch.announce(self._spent, self._store.announce)
 
     def retry(self) -> None:
         """Book the rows that wait, so that they do not wait long, or check the store."""
@@ -134,9 +163,10 @@ class Ledger:
 
     def close(self) -> None:
         """Try to book the waiting rows once more, and log each row that is lost."""
-        self._retrying.close()
+        self._periodic.close()
         with contextlib.suppress(StoreFailed):  # it is logged
             self._book()
+            self._watch.announce(self._spent, self._store.announce)
         for row in self._backlog.rows(*EVER):
             log.error("lost, for it could not be booked: %s", row)
         self._store.close()
@@ -160,14 +190,25 @@ class Ledger:
             if self._backlog:  # another thread is booking it
                 raise _required(self._failure)
 
-    def _own(self, principal: Principal, own: list[Budget], today: date) -> list[Row]:
-        """Return the principal's rows in the time of its budgets."""
-        first = min((budget.first for budget in own), default=today)
-        return self._read(first.isoformat(), today.isoformat(), principal.name)
+    def _spent(self, holder: LimitHolder) -> dict[Budget, int]:
+        """Return what is spent of the holder's budgets of today. Raises StoreFailed."""
+        today = self.today()
+        own = budgets(holder, today)
+        rows = self._own(holder, own, today)
+        return {budget: budget.spent(rows) for budget in own}
 
-    def _read(self, first: str, last: str, key: str | None) -> list[Row]:
+    def _own(self, holder: LimitHolder, own: list[Budget], today: date) -> list[Row]:
+        """Return the holder's rows in the time of its budgets."""
+        first = min((budget.first for budget in own), default=today)
+        return self._read(first.isoformat(), today.isoformat(), holder.name, holder.user)
+
+    def _read(self, first: str, last: str, key: str | None, user: str = "") -> list[Row]:
+        if key is not None and user:
+            read = partial(self._store.read_user, first, last, key, user)
+        else:
+            read = partial(self._store.read, first, last, key)
         try:
-            rows = self._backlog.read_with_store(self._store.read, first, last, key)
+            rows = self._backlog.read_with_store(read, first, last, key, user)
         except StoreFailed as error:
             self._failed(error)
             log.error("what was spent cannot be read: %s", error)
@@ -177,12 +218,21 @@ class Ledger:
 
     def _failed(self, error: StoreFailed) -> None:
         self._failure = error.reason
-        self._retrying.start()
+        self._periodic.start()
 
     def _worked(self) -> None:
         """Clear the failure, unless rows wait: then a read does not prove that writing works."""
         if not self._backlog:
             self._failure = ""
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Raise Unavailable if the store cannot be read."""
+    try:
+        yield
+    except StoreFailed as error:
+        raise Unavailable(f"What was spent cannot be read. {error.reason}") from None
 
 
 def _required(reason: str, retry: bool | None = None) -> Unavailable:

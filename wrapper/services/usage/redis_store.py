@@ -7,55 +7,21 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wrapper.services.redis_client import RedisClient, RedisFailed
 from wrapper.services.usage.login_limits import LimitRow
-from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed
+from wrapper.services.usage.redis_batch import MONTHS, PREFIX, USERS, Batch, hash_name
+from wrapper.services.usage.store import Amounts, Row, StoreFailed
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 
 if TYPE_CHECKING:
     from redis import Redis
 
-PREFIX = "claude-code-gateway:usage"
 TOOLS = f"{PREFIX}:tools"
 TOOL_NAMES = f"{PREFIX}:tool-names"
 LIMITS = f"{PREFIX}:provider-limits"
-# Seconds to keep a batch's mark: longer than Redis should be out of reach.
-MARK = 86400
-
-# KEYS: the batch's mark, the set of keys, the set of months, then the hashes. ARGV: "booked" or
-# "void", the mark's time to live, a key and a month for each hash, then for each increment the
-# number of its hash, its field and the increment. MULTI would leave half a batch where an
-# increment is refused, and could not void a batch that is still on its way.
-BATCH = """
-local was = redis.call('GET', KEYS[1])
-if ARGV[1] == 'booked' and was then return 0 end
-if ARGV[1] == 'void' and was ~= 'booked' then
-    redis.call('SET', KEYS[1], 'void', 'EX', ARGV[2])
-    return 0
-end
-local at = 3
-for _ = 4, #KEYS do
-    redis.call('SADD', KEYS[2], ARGV[at])
-    redis.call('SADD', KEYS[3], ARGV[at + 1])
-    at = at + 2
-end
-for i = at, #ARGV, 3 do
-    local reply = redis.pcall('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
-    if type(reply) == 'table' and reply.err then
-        for j = at, i - 3, 3 do
-            local number = ARGV[j + 2]
-            local back = string.sub(number, 1, 1) == '-' and string.sub(number, 2) or '-' .. number
-            redis.call('HINCRBY', KEYS[tonumber(ARGV[j])], ARGV[j + 1], back)
-        end
-        return reply
-    end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1
-"""
+ANNOUNCED = f"{PREFIX}:announced"
 
 # KEYS: the set of keys, the set of months, the set of the month's tools, their hash. ARGV: the key,
 # the month, the most tools, the name of all others, the day, then for each tool its name and
@@ -79,30 +45,6 @@ end
 """
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Rows that are added together, and the id under which Redis marks them as added."""
-
-    id: str
-    rows: tuple[Row, ...]
-
-    def arguments(self, state: str) -> tuple[list[str], list[str]]:
-        """Return the script's KEYS and ARGV. Voiding a batch books its negative."""
-        sign = -1 if state == "void" else 1
-        hashes: dict[tuple[str, str], int] = {}
-        changes: list[str] = []
-        for row in self.rows:
-            number = hashes.setdefault((row.key, row.day[:7]), len(hashes) + 4)
-            for name, value in zip(NAMES, row.amounts.values(), strict=True):
-                if value:
-                    field = f"{row.day[8:]}:{name}:{row.model}"
-                    changes += [str(number), field, str(sign * value)]
-        keys = [f"{PREFIX}:batch:{self.id}", f"{PREFIX}:keys", f"{PREFIX}:months"]
-        keys += [_hash(key, month) for key, month in hashes]
-        known = [part for pair in hashes for part in pair]
-        return keys, [state, str(MARK), *known, *changes]
-
-
 class RedisUsageStore:
     """A UsageStore, ToolStore and LimitStore in the Redis at *url*.
 
@@ -115,15 +57,15 @@ class RedisUsageStore:
     def __init__(self, url: str, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex):
         self._redis = RedisClient(url, "REDIS_URL")
         self._new_id = new_id
-        self._doubtful: list[_Batch] = []
+        self._doubtful: list[Batch] = []
 
     def add(self, rows: Sequence[Row]) -> None:
         with self._reached() as client:
             from redis import ResponseError
 
-            batch = _Batch(self._new_id(), tuple(rows))
+            batch = Batch(self._new_id(), tuple(rows))
             try:
-                _run(client, batch, "booked")
+                batch.run(client, "booked")
             except ResponseError:
                 raise  # Redis has replied and booked nothing
             except BaseException:
@@ -137,12 +79,27 @@ class RedisUsageStore:
         chosen = [row for row in rows if first <= row.day <= last]
         return sorted(chosen, key=lambda row: (row.day, row.key, row.model))
 
+    def read_user(self, first: str, last: str, key: str, user: str) -> list[Row]:
+        month, days = first[:7], [f"{day:02}" for day in range(int(first[8:]), int(last[8:]) + 1)]
+        with self._reached() as client:
+            fields = [f"{day}:{user}" for day in days]
+            values = client.hmget(hash_name(key, month, USERS), fields)
+        return [
+            Row(f"{month}-{day}", key, "", Amounts(nanos=int(value)), user)
+            for day, value in zip(days, values, strict=True)
+            if value
+        ]
+
+    def announce(self, day: str, occurrence: str) -> bool:
+        with self._reached() as client:
+            return bool(client.set(f"{ANNOUNCED}:{occurrence}", day, nx=True, ex=MONTHS))
+
     def add_tools(self, day: str, key: str, counts: Mapping[str, ToolCounts]) -> None:
         month = day[:7]
-        keys = (f"{PREFIX}:keys", f"{PREFIX}:months", _hash(key, month, TOOL_NAMES))
+        keys = (f"{PREFIX}:keys", f"{PREFIX}:months", hash_name(key, month, TOOL_NAMES))
         each = [part for tool, added in counts.items() for part in (tool, *added.values())]
         with self._reached() as client:
-            hashes = (*keys, _hash(key, month, TOOLS))
+            hashes = (*keys, hash_name(key, month, TOOLS))
             arguments = (key, month, MAX_TOOLS, OTHER, day[8:], *each)
             client.eval(ADD_TOOLS, len(hashes), *hashes, *map(str, arguments))
 
@@ -189,18 +146,9 @@ class RedisUsageStore:
 
     def _void(self, client: Redis) -> None:
         for batch in list(self._doubtful):
-            _run(client, batch, "void")
+            batch.run(client, "void")
             with contextlib.suppress(ValueError):  # another thread removed it
                 self._doubtful.remove(batch)
-
-
-def _run(client: Redis, batch: _Batch, state: str) -> None:
-    keys, arguments = batch.arguments(state)
-    client.eval(BATCH, len(keys), *keys, *arguments)
-
-
-def _hash(key: str, month: str, prefix: str = PREFIX) -> str:
-    return f"{prefix}:{month}:{key}"
 
 
 def _read(
@@ -214,7 +162,7 @@ def _read(
     wanted = [(name, month) for month in months for name in keys]
     pipeline = client.pipeline()
     for name, month in wanted:
-        pipeline.hgetall(_hash(name, month, prefix))
+        pipeline.hgetall(hash_name(name, month, prefix))
     for (name, month), kept in zip(wanted, pipeline.execute(), strict=True):
         yield name, month, kept
 

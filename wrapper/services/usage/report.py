@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from wrapper.services.usage.budget import NANO, Budget
+from wrapper.services.usage.forecast import exhausted_at, forecast
 from wrapper.services.usage.store import Amounts, Row, total
 
 
-def report(
-    first: date, last: date, rows: Sequence[Row], own: Sequence[Row], budgets: Sequence[Budget]
-) -> dict[str, Any]:
-    """Return the body: *rows*, their total, and the caller's budgets, which the rows *own* use."""
+def report(rows: Sequence[Row], month: Sequence[Row], now: datetime) -> dict[str, Any]:
+    """Return the body without its days and budgets: *rows*, their total, and a forecast.
+
+    The rows of this *month* are of the same keys.
+    """
     return {
         "object": "usage",
-        "start": first.isoformat(),
-        "end": last.isoformat(),
         "data": [_line(row) for row in rows],
         "total": _amounts(total(row.amounts for row in rows)),
-        "budgets": {budget.name: budget.body(own) for budget in budgets},
+        "forecast": forecast(month, now),
     }
+
+
+def budget_report(
+    budgets: Iterable[Budget], rows: Sequence[Row], now: datetime
+) -> dict[str, dict[str, Any]]:
+    """Return the state of the *budgets*, which the *rows* use, by name."""
+    return {budget.name: _budget(budget, rows, now) for budget in budgets}
+
+
+def _budget(budget: Budget, rows: Sequence[Row], now: datetime) -> dict[str, Any]:
+    spent = budget.spent(rows)
+    exhausted = exhausted_at(rows, (budget.first, budget.resets), budget.limit_usd, now)
+    return {**budget.body(spent), "exhausted_at": exhausted}
 
 
 def _line(row: Row) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from wrapper.services.usage.login_limits import LimitRow
@@ -28,6 +29,18 @@ CREATE TABLE IF NOT EXISTS tool_uses (
     PRIMARY KEY (key, day, tool)
 ) WITHOUT ROWID
 """
+CREATE_USERS = """
+CREATE TABLE IF NOT EXISTS spent_by_users (
+    day TEXT NOT NULL, key TEXT NOT NULL, user TEXT NOT NULL, nanos INTEGER NOT NULL,
+    PRIMARY KEY (key, user, day)
+) WITHOUT ROWID
+"""
+CREATE_USER_DAYS = "CREATE INDEX IF NOT EXISTS days_of_users ON spent_by_users (day)"
+CREATE_ANNOUNCED = """
+CREATE TABLE IF NOT EXISTS announced (
+    occurrence TEXT NOT NULL PRIMARY KEY, day TEXT NOT NULL
+) WITHOUT ROWID
+"""
 CREATE_LIMITS = """
 CREATE TABLE IF NOT EXISTS provider_limits (
     login TEXT NOT NULL, part TEXT NOT NULL, learned_at REAL NOT NULL, facts TEXT NOT NULL,
@@ -49,6 +62,16 @@ ON CONFLICT DO UPDATE SET
 READ = "SELECT * FROM spent WHERE day BETWEEN ? AND ? ORDER BY day, key, model"
 READ_KEY = "SELECT * FROM spent WHERE key = ? AND day BETWEEN ? AND ? ORDER BY day, model"
 
+ADD_USER = """
+INSERT INTO spent_by_users VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET nanos = nanos + excluded.nanos
+"""
+READ_USER = (
+    "SELECT day, nanos FROM spent_by_users WHERE key = ? AND user = ? AND day BETWEEN ? AND ?"
+)
+FORGET_USERS = "DELETE FROM spent_by_users WHERE day < ?"
+ANNOUNCE = "INSERT OR IGNORE INTO announced VALUES (?, ?)"
+FORGET_ANNOUNCED = "DELETE FROM announced WHERE day < ?"
 ADD_TOOL = """
 INSERT INTO tool_uses VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
@@ -64,6 +87,7 @@ WHERE (?1 IS NULL OR key = ?1) AND day BETWEEN ?2 AND ?3 GROUP BY key, tool ORDE
 """
 PUT_LIMITS = "INSERT OR REPLACE INTO provider_limits VALUES (?, ?, ?, ?)"
 READ_LIMITS = "SELECT login, part, learned_at, facts FROM provider_limits ORDER BY login, part"
+TABLES = (CREATE, CREATE_TOOLS, CREATE_LIMITS, CREATE_USERS, CREATE_USER_DAYS, CREATE_ANNOUNCED)
 
 
 class SqliteUsageStore:
@@ -74,13 +98,17 @@ class SqliteUsageStore:
     """
 
     def __init__(self, path: str):
-        self._file = SqliteFile(path, (CREATE, CREATE_TOOLS, CREATE_LIMITS))
+        self._file = SqliteFile(path, TABLES)
 
     def add(self, rows: Sequence[Row]) -> None:
-        values = [(row.day, row.key, row.model, *row.amounts.values()) for row in rows]
+        values = [(r.day, r.key, r.model, *r.amounts.values()) for r in rows if not r.user]
+        users = [(row.day, row.key, row.user, row.amounts.charged) for row in rows if row.user]
         with self._file.opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(ADD, values)
+            if users:
+                connection.executemany(ADD_USER, users)
+                connection.execute(FORGET_USERS, (_oldest(min(users)[0]),))
             connection.execute("COMMIT")
 
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
@@ -90,6 +118,16 @@ class SqliteUsageStore:
             else:
                 rows = connection.execute(READ_KEY, (key, first, last)).fetchall()
         return [Row(day, name, model, Amounts(*n)) for day, name, model, *n in rows if any(n)]
+
+    def read_user(self, first: str, last: str, key: str, user: str) -> list[Row]:
+        with self._file.opened() as connection:
+            days = connection.execute(READ_USER, (key, user, first, last)).fetchall()
+        return [Row(day, key, "", Amounts(nanos=nanos), user) for day, nanos in days]
+
+    def announce(self, day: str, occurrence: str) -> bool:
+        with self._file.opened() as connection:
+            connection.execute(FORGET_ANNOUNCED, (_oldest(day),))
+            return connection.execute(ANNOUNCE, (occurrence, day)).rowcount == 1
 
     def add_tools(self, day: str, key: str, counts: Mapping[str, ToolCounts]) -> None:
         month = day[:8]
@@ -129,3 +167,9 @@ class SqliteUsageStore:
     def close(self) -> None:
         """Close the idle connections."""
         self._file.close()
+
+
+def _oldest(day: str) -> str:
+    """Return the first day of the month before *day*, from which on budgets still count."""
+    first = date.fromisoformat(day).replace(day=1)
+    return (first - timedelta(days=1)).replace(day=1).isoformat()

@@ -38,6 +38,11 @@ class Amounts:
         """Return the tokens of prompts and answers."""
         return self.prompt + self.output
 
+    @property
+    def charged(self) -> int:
+        """Return what counts against budgets, in billionths of dollars."""
+        return self.nanos + self.unpriced_nanos
+
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
 
@@ -60,12 +65,17 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
 
 @dataclass(frozen=True)
 class Row:
-    """What a key used of a model in a day (`2026-11-26`, by UTC)."""
+    """What a key used of a model in a day (`2026-11-26`, by UTC).
+
+    With a `user` it is what that user below the key used of all models. Such a row stands beside
+    the key's own rows, and only its cost is kept.
+    """
 
     day: str
     key: str
     model: str
     amounts: Amounts
+    user: str = ""
 
 
 class StoreFailed(Exception):
@@ -89,8 +99,17 @@ class UsageStore(Protocol):
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
         """Return the rows of the days from *first* to *last*, of one key or all.
 
-        They are in order of day, key and model. Rows whose amounts are all 0 are left out.
+        They are in order of day, key and model. Rows whose amounts are all 0 are left out, and
+        those of users.
         """
+        ...
+
+    def read_user(self, first: str, last: str, key: str, user: str) -> list[Row]:
+        """Return the rows of one user below *key*, of days of one month."""
+        ...
+
+    def announce(self, day: str, occurrence: str) -> bool:
+        """Keep that *occurrence* was announced on *day*, and say whether it was not before."""
         ...
 
     def check(self) -> None:

@@ -13,11 +13,13 @@ from tests.support.admission_callers import TICK, World
 from wrapper.errors import ClientGone, InvalidRequest, RateLimited, TurnStopped, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.limits.admission import LONGEST_RETRY, Admission
-from wrapper.services.principal import Principal
+from wrapper.services.principal import EndUser, Principal
 
 ALICE, BOB, CAROL = (Principal(name) for name in ("alice", "bob", "carol"))
 FEW = Principal("few", concurrent_turns=1)
 SOME = Principal("some", concurrent_turns=3)
+SHOP = Principal("shop", user_concurrent_turns=2)
+ANN, BEN = (EndUser.named(SHOP, name) for name in ("ann", "ben"))
 
 
 @pytest.fixture
@@ -306,6 +308,62 @@ def test_own_limit_is_told(a_world):
     world.later(1)
     assert isinstance(late.error, RateLimited)
     assert "All 1 turns that the key 'few' may run at once (concurrent_turns)" in str(late.error)
+
+
+def test_users_of_a_key(a_world):
+    """A user at their limit waits, delays no other user of the key, and keeps their own order."""
+    world = a_world(9)
+    first = world.ask(2, SHOP, ANN)
+    small, smaller = world.ask(1, SHOP, ANN), world.ask(1, SHOP, ANN)
+    other = world.ask(2, SHOP, BEN)
+    assert (small.has, smaller.has, other.has) == (False, False, True)
+    world.end(first)
+    large = world.ask(2, SHOP, ANN)
+    after = world.ask(1, SHOP, ANN)
+    assert (small.has, smaller.has) == (True, True)
+    world.end(small)
+    assert not (large.has)
+    assert not (after.has)
+    world.end(smaller)
+    assert (large.has, after.has) == (True, False)
+
+
+def test_a_user_that_returns(a_world):
+    """A user's limit holds for a place that is taken again, too."""
+    admission = a_world(9).admission
+    permit = admission.admit(2, SHOP, user=ANN)
+    permit.give_back()
+    other, taken = admission.admit(1, SHOP, user=ANN), []
+    permit.take_again(lambda: taken.append(True))
+    assert taken == []
+    other()
+    assert taken == [True]
+
+
+def test_a_user_learns_their_limit(a_world):
+    """A user that is refused for their own limit learns which one, and when to try again."""
+    world = a_world(9, timeout=1)
+    world.ask(2, SHOP, ANN)
+    late = world.ask(1, SHOP, ANN)
+    world.later(1)
+    assert isinstance(late.error, RateLimited)
+    assert (
+        "All 2 turns that the request's user (of the key 'shop') may run at once "
+        "(user_concurrent_turns) are taken" in late.error.message
+    )
+    assert late.error.retry_after == 1
+
+
+def test_a_user_cannot_fill_the_queue(a_world):
+    """A full queue refuses the user of a key who has most requests in it."""
+    world = a_world(9, queue=2)
+    world.ask(2, SHOP, ANN)
+    world.ask(2, SHOP, BEN)
+    first, second = world.ask(1, SHOP, ANN), world.ask(1, SHOP, ANN)
+    other = world.ask(1, SHOP, BEN)
+    assert isinstance(second.error, RateLimited)
+    assert first.waits_for
+    assert other.waits_for
 
 
 def test_a_large_request_is_not_passed(a_world):

@@ -6,7 +6,7 @@ from limits.storage import MemoryStorage
 from wrapper.errors import RateLimited, Unavailable
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.services.limits.rate_limits import RateLimits, open_rates
-from wrapper.services.principal import Principal
+from wrapper.services.principal import EndUser, Principal
 from wrapper.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.packages
@@ -119,3 +119,34 @@ def test_wrong_url(url):
     """An invalid URL raises SettingsError."""
     with pytest.raises(SettingsError, match="REDIS_URL"):
         open_rates(Settings(redis_url=url))
+
+
+def test_users_of_a_key(rates):
+    """Each user below a key has rates of their own, and is told which one is used up."""
+    shop = Principal("shop", user_requests_per_minute=1, user_tokens_per_minute=50)
+    ann, ben, unnamed = (EndUser.named(shop, name) for name in ("ann", "ben", ""))
+    for user in (ann, ben, unnamed):
+        rates.admit(user)
+    with pytest.raises(RateLimited) as caught:
+        rates.admit(ann)
+    assert caught.value.message == (
+        "The request's user (of the key 'shop') may use 1 requests a minute, and has; "
+        "try again in 60 s."
+    )
+    with pytest.raises(RateLimited, match=r"Users whom requests do not name .* may use 1 requests"):
+        rates.admit(unnamed)
+    rates.spend(ben, 50)
+    with pytest.raises(RateLimited, match="may use 50 tokens"):
+        rates.admit(ben)
+
+
+def test_the_tighter_rate_is_told(rates):
+    """Of a key's rate and its user's, headers have the one of which less remains."""
+    shop = Principal("shop", requests_per_minute=9, user_requests_per_minute=2)
+    ann = EndUser.named(shop, "ann")
+    for holder in (shop, ann):
+        rates.admit(holder)
+    assert note_headers(rates.notes(shop, ann))["x-ratelimit-limit-requests"] == "2"
+    for _ in range(8):
+        rates.admit(shop)
+    assert note_headers(rates.notes(shop, ann))["x-ratelimit-remaining-requests"] == "0"

@@ -80,12 +80,15 @@ def test_a_turn_ends_once_its_budget_is_spent(harness, stream):
 
 
 def test_a_stream_says_why_it_ended(harness):
-    """The last chunk of a stream names the reason."""
+    """The last chunk of a stream names the reason, and what of the budget is spent."""
     here = harness()
     with here.begin("a", stream=True) as stream:
         *_, last = list(stream)
     assert last["choices"][0]["finish_reason"] == "length"
-    assert last["notes"] == {"x-ended-early": "insufficient_quota"}
+    assert last["notes"] == {
+        "x-ended-early": "insufficient_quota",
+        "x-budget-warnings": "usd_per_day=100",
+    }
 
 
 @WHOLE_AND_STREAMED

@@ -20,7 +20,7 @@ from wrapper.services.events import (
     Used,
 )
 from wrapper.services.limits.rate_limits import RateLimits
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.observers import Observers
@@ -79,7 +79,7 @@ class Desk:
         self.books = Books()
         self.rates = RateLimits(MemoryStorage(), required=False)
         self.recorder = UsageRecorder(
-            ALICE,
+            Caller(ALICE),
             cast(Ledger, self.books),
             self.rates,
             Observers(

@@ -35,6 +35,7 @@ class Memory:
 
     def __init__(self):
         self.rows: list[Row] = []
+        self.announced: dict[str, str] = {}
         self.adds_fail = self.reads_fail = False
         self.reads = self.adds = 0
         self.closed = False
@@ -51,7 +52,19 @@ class Memory:
         self.reads += 1
         if self.reads_fail:
             raise NO_DISK
-        return [r for r in self.rows if first <= r.day <= last and key in (None, r.key)]
+        return [
+            r for r in self.rows if first <= r.day <= last and key in (None, r.key) and not r.user
+        ]
+
+    def read_user(self, first, last, key, user):
+        if self.reads_fail:
+            raise NO_DISK
+        return [r for r in self.rows if first <= r.day <= last and (r.key, r.user) == (key, user)]
+
+    def announce(self, day, occurrence):
+        new = occurrence not in self.announced
+        self.announced[occurrence] = day
+        return new
 
     def check(self):
         if self.reads_fail:
@@ -106,11 +119,14 @@ def test_budget(ledger):
     with pytest.raises(QuotaExceeded) as caught:
         ledger.check(ALICE)
     assert caught.value.message == (
-        "The budget usd_per_day of 'alice' is used up: $1.5000 of $1.5000 are spent; "
+        "The budget usd_per_day of the key 'alice' is used up: $1.5000 of $1.5000 are spent; "
         "it starts anew at 2026-11-27T00:00:00Z."
     )
     assert (caught.value.status, caught.value.code) == (429, "insufficient_quota")
-    assert error_headers(caught.value) == {"x-should-retry": "false"}
+    assert error_headers(caught.value) == {
+        "x-should-retry": "false",
+        "x-budget-warnings": "usd_per_day=100",
+    }
 
 
 def test_budgets_of_others(ledger):
@@ -362,8 +378,11 @@ def test_report(ledger, clock):
     }
     second = dict.fromkeys(first, 0.0) | {"requests": 2, "prompt_tokens": 1}
     second |= {"completion_tokens": 1, "total_tokens": 2, "cost_usd": 1.0}
-    spent = {"limit_usd": 10, "spent_usd": 1.2500005, "resets_at": "2026-12-01T00:00:00Z"}
-    today = {"limit_usd": 2, "spent_usd": 1.0, "resets_at": "2026-11-27T00:00:00Z"}
+    lasts = {"exhausted_at": None}
+    spent = {"limit_usd": 10, "spent_usd": 1.2500005, "resets_at": "2026-12-01T00:00:00Z", **lasts}
+    today = {"limit_usd": 2, "spent_usd": 1.0, "resets_at": "2026-11-27T00:00:00Z", **lasts}
+    forecast = body.pop("forecast").values()
+    assert [period["spent_usd"] for period in forecast] == [1.0, 1.2500005]
     assert body == {
         "object": "usage",
         "start": "2026-11-01",

@@ -23,7 +23,8 @@ from redis import Redis
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT
 from wrapper.services.usage.ledger import open_store
-from wrapper.services.usage.redis_store import RedisUsageStore, _Batch, _run
+from wrapper.services.usage.redis_batch import Batch
+from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed, total
 from wrapper.settings import Settings
@@ -269,6 +270,53 @@ def test_nothing(store):
     store.add([ROW])
     store.add([Row(DAY, "alice", "sonnet", Amounts() - ROW.amounts)])
     assert store.read(*EVER) == []
+
+
+def test_users(kind, store):
+    """What users spend is summed by user and day, apart from what their key spends."""
+    mine = Row(DAY, "alice", "", Amounts(nanos=7, unpriced_nanos=1), "u1")
+    store.add([ROW, mine, Row(DAY, "alice", "", Amounts(nanos=5), "u2")])
+    store.add([mine, Row("2026-11-27", "alice", "", Amounts(nanos=3), "u1")])
+    store.add([Row("2026-11-27", "bob", "", Amounts(nanos=3), "u1")])
+    assert store.read(*EVER) == [ROW]
+    other = kind.open()
+    assert other.read_user("2026-11-01", "2026-11-30", "alice", "u1") == [
+        Row(DAY, "alice", "", Amounts(nanos=16), "u1"),
+        Row("2026-11-27", "alice", "", Amounts(nanos=3), "u1"),
+    ]
+    assert [row.amounts.nanos for row in other.read_user(DAY, DAY, "alice", "u1")] == [16]
+    assert other.read_user(DAY, DAY, "alice", "u3") == []
+    other.close()
+
+
+def test_announced_once(kind, store):
+    """Whatever store object keeps an occurrence first, it is new only once."""
+    other = kind.open()
+    assert [each.announce(DAY, "a") for each in (store, other, store)] == [True, False, False]
+    assert other.announce(DAY, "b")
+    other.close()
+
+
+def test_users_are_forgotten(tmp_path, redis_server):
+    """What users spent, and what was announced, is kept for this month and the one before."""
+    store = SqliteUsageStore(str(tmp_path / "usage.db"))
+    days = ("2026-09-30", "2026-10-01", "2026-11-30")
+    for day in days:
+        store.add([Row(day, "alice", "", Amounts(nanos=1), "u1")])
+        store.announce(day, day)
+    assert [bool(store.read_user(day, day, "alice", "u1")) for day in days] == [False, True, True]
+    assert [store.announce(days[-1], day) for day in days] == [True, False, False]
+    store.close()
+    with Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.flushall()
+        redis_store = RedisUsageStore(redis_server.url)
+        redis_store.add([Row(DAY, "alice", "", Amounts(nanos=1), "u1"), ROW])
+        redis_store.announce(DAY, "a")
+        redis_store.close()
+        prefix = "claude-code-gateway:usage"
+        kept = (f"{prefix}:users:2026-11:alice", f"{prefix}:announced:a")
+        assert all(60 < client.ttl(key) / 86400 <= 62 for key in kept)
+        assert client.ttl(f"{prefix}:2026-11:alice") == -1
 
 
 @hypothesis_settings(
@@ -542,7 +590,7 @@ def test_batch_that_is_given_up(redis_server, came):
     with Redis.from_url(redis_server.url, decode_responses=True) as client:
         client.flushall()
         for state in came:
-            _run(client, _Batch("one", (ROW,)), state)
+            Batch("one", (ROW,)).run(client, state)
     store = RedisUsageStore(redis_server.url)
     assert store.read(*EVER) == []
     store.add([ROW])
