@@ -11,6 +11,7 @@ import pytest
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
+from tests.support.webhooks import SECRET, Receiver
 
 DEAR = '[[say done]] [[usage {"input_tokens": 1000}]]'  # $0.003015
 CEILINGS: dict[str, dict[str, Any]] = {
@@ -27,9 +28,18 @@ def redis(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gateways(_servers, tmp_path_factory, redis):
-    """Two gateways with the same keys on one Redis."""
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def gateways(_servers, tmp_path_factory, redis, receiver):
+    """Two gateways with the same keys on one Redis, whose operator gets events."""
     settings = {"REDIS_URL": redis.url, "POOL_SIZE": "1", "DEFAULT_PROFILE": "plain"}
+    settings |= {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+    settings |= {"WEBHOOK_PRIVATE_HOSTS": "127.0.0.1"}
     first = KeyedGateway(_servers, tmp_path_factory.mktemp("keyed"), CEILINGS, **settings)
     return first, _servers(API_KEYS_FILE=str(first.file), **settings).wait()
 
@@ -53,13 +63,20 @@ def reached(*servers):
     log = "".join(server.log() for server in servers)
     lines = [line for line in log.splitlines() if "budget threshold reached" in line]
     named = [re.search(r"budget=(\w+) percent=(\d+)", line) for line in lines]
-    return Counter(match.groups() for match in named if match)
+    return Counter((match[1], int(match[2])) for match in named if match)
 
 
-def test_warnings(gateways, post):
+def announced(receiver):
+    """Return how often the receiver got each threshold."""
+    events = [event for event in receiver.accepted() if event["data"]["key"] == "shop"]
+    assert {event["type"] for event in events} <= {"budget.threshold_reached"}
+    return Counter((event["data"]["budget"], event["data"]["percent"]) for event in events)
+
+
+def test_warnings(gateways, post, receiver):
     """Users and keys are held to budgets at both gateways, and warned before, also in streams.
 
-    Each threshold is logged once, whichever gateway finds it.
+    Each threshold is logged and announced once, whichever gateway finds it.
     """
     keyed, other = gateways
     first = keyed.server
@@ -81,9 +98,10 @@ def test_warnings(gateways, post):
     assert "The budget usd_per_day of the key 'shop'" in message
 
     budgets = ("usd_per_day", "user_usd_per_day")
-    each_once = {(budget, percent): 1 for budget in budgets for percent in ("80", "90", "100")}
+    each_once = {(budget, percent): 1 for budget in budgets for percent in (80, 90, 100)}
     assert eventually(lambda: reached(first, other) == each_once)
     assert "ann@example" not in first.log() + other.log()
+    assert eventually(lambda: announced(receiver) == each_once)
     report = keyed.usage("shop")
     assert report["forecast"]["day"]["spent_usd"] == pytest.approx(3 * 0.003015)
     assert report["budgets"]["usd_per_day"]["exhausted_at"]
