@@ -345,7 +345,7 @@ class Admission:
         ]
 
     def _refusal(self, request: _Request, why: str) -> RateLimited:
-        caller, turns, places = request.principal.name, request.turns, self._places
+        turns, places = request.turns, self._places
         whose = "this gateway runs at once (MAX_CONCURRENT_TURNS)"
         waiting = self._waiting(background=False)
         if not self._may_run(request):
