@@ -14,12 +14,15 @@ from wrapper.services.jobs.consumer import Consumer, Run
 from wrapper.services.jobs.job import Job, JobView
 from wrapper.services.jobs.queue import JobQueue
 from wrapper.services.jobs.records import JobRecords
+from wrapper.services.jobs.redis_queue import RedisQueueStorage
+from wrapper.services.jobs.redis_store import RedisJobStore
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.jobs.store import JobStore
 from wrapper.services.jobs.upkeep import Upkeep
 from wrapper.services.principal import Principal
+from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.settings import Settings
 
@@ -184,13 +187,20 @@ def open_jobs(
     metrics: Metrics,
     draining: Callable[[], bool],
 ) -> Jobs:
-    """Return the jobs in the store that the settings choose."""
+    """Return the jobs in the Redis of SESSION_STORE, or else in JOBS_DB."""
     return Jobs(
-        SqliteJobStore(settings.jobs_db),
-        JobQueue(SqliteQueueStorage(settings.jobs_db)),
+        *_open_store(settings),
         Worker(new_id("worker_"), dispatch, draining),
         principal_of,
         metrics,
         most=settings.background_turns,
         most_of_key=settings.max_jobs_of_key,
     )
+
+
+def _open_store(settings: Settings) -> tuple[JobStore, JobQueue]:
+    if "://" not in settings.session_store:
+        queue = JobQueue(SqliteQueueStorage(settings.jobs_db))
+        return SqliteJobStore(settings.jobs_db), queue
+    redis = StoreRedis(RedisClient(settings.session_store, "SESSION_STORE", decode=False), "jobs")
+    return RedisJobStore(redis), JobQueue(RedisQueueStorage(redis))

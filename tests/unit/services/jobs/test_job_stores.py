@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.job_stores import START, SqliteKind
+from tests.support.job_stores import START, RedisKind, SqliteKind
 from wrapper.errors import Unavailable
 from wrapper.services.jobs.job import Job, JobStatus
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
@@ -17,10 +17,13 @@ ERROR = {"message": "No.", "type": "server_error", "param": None, "code": "no"}
 MOST = 100
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def kind(request, tmp_path):
     """Return a kind of store, whose time the test sets."""
-    made = SqliteKind(tmp_path)
+    if request.param == "sqlite":
+        made = SqliteKind(tmp_path)
+    else:
+        made = RedisKind(request.getfixturevalue("redis_server").url)
     yield made
     made.close()
 
@@ -247,6 +250,36 @@ def test_expire(kind):
     store.expire()
     assert store.find("resp_1") is None
     assert [*store.ids("alice")] == []
+
+
+def test_nothing_left(redis_server):
+    """Of a job that is forgotten or deleted, Redis keeps nothing but its owner's rank."""
+    kind = RedisKind(redis_server.url)
+    store = kind.open()
+    for id_ in ("resp_1", "resp_2", "resp_3"):
+        store.add(job(id_, owner="ann/e:*"), MOST)
+    begin(store)
+    begin(store, "resp_2")
+    store.end("resp_1", JobStatus.COMPLETED)
+    store.delete("resp_2")
+    store.delete("resp_3")
+    kind.advance(1000)
+    store.expire()
+    assert kind.keys() == ["counts", "ranks"]
+    kind.close()
+
+
+def test_redis_away(caplog):
+    """A Redis that cannot be reached makes the store unavailable; health and log say so, once."""
+    kind = RedisKind("redis://:secret@127.0.0.1:1/0")
+    store = kind.open()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="SESSION_STORE: Redis cannot be reached"):
+            store.add(job(), MOST)
+    assert store.health()["status"] == "failing"
+    assert len(caplog.records) == 1
+    assert "secret" not in caplog.text
+    kind.close()
 
 
 def test_unusable_file(tmp_path, caplog):

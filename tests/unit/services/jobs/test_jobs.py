@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from tests.support.job_stores import RedisKind, SqliteKind
+from tests.support.redis_server import RedisServer
 from wrapper.errors import InvalidRequest, RateLimited, ShuttingDown, Unavailable
 from wrapper.services.jobs import consumer, queue, upkeep
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.job import Job, JobStatus, JobView
-from wrapper.services.jobs.queue import JobQueue
 from wrapper.services.jobs.running import RunningJob, Worker
 from wrapper.services.jobs.service import Jobs
-from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
-from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.principal import Principal
 from wrapper.services.telemetry.metrics import NullMetrics
 
@@ -30,7 +28,7 @@ ALICE = Principal("alice")
 class Process:
     """A process that runs jobs as its `run` says, and the ends that it has reported."""
 
-    path: Path
+    kind: SqliteKind | RedisKind
     run: Callable[[RunningJob], object] = lambda job: job.end(JobStatus.COMPLETED)
     most: int = 4
     most_of_key: int = 100
@@ -41,10 +39,10 @@ class Process:
 
     def __post_init__(self) -> None:
         self.ended = threading.Condition()
-        self.store = SqliteJobStore(str(self.path))
+        self.store = self.kind.open()
         self.jobs = Jobs(
             self.store,
-            JobQueue(SqliteQueueStorage(str(self.path))),
+            self.kind.open_queue(),
             Worker(f"worker_{id(self)}", self._dispatch, lambda: self.draining),
             lambda name: next((one for one in self.principals if one.name == name), None),
             NullMetrics(),
@@ -71,15 +69,31 @@ class Process:
         return [f"{view.job.id} {view.state.status}" for view in self.ends]
 
 
+IN_BOTH = pytest.mark.parametrize("processes", ["sqlite", "redis"], indirect=True)
+
+
 @pytest.fixture
-def processes(tmp_path, monkeypatch):
-    """Return a function that makes processes, which share a file; they end after the test."""
+def processes(request, tmp_path, monkeypatch):
+    """Return a function that makes processes, which share a store; they end after the test."""
     monkeypatch.setattr(queue, "WAIT", 0.05)
     monkeypatch.setattr(consumer, "DEFER", 0.05)
+    if getattr(request, "param", "sqlite") == "sqlite":
+        kind = SqliteKind(tmp_path)
+    else:
+        kind = RedisKind(request.getfixturevalue("redis_server").url)
+    with making(kind) as make:
+        yield make
+
+
+@contextmanager
+def making(kind: SqliteKind | RedisKind):
+    """Yield a function that makes processes with stores of a *kind*."""
+    kind.now = None
     with ExitStack() as stack:
+        stack.callback(kind.close)
 
         def make(*, start: bool = True, **values) -> Process:
-            process = Process(tmp_path / "jobs.db", **values)
+            process = Process(kind, **values)
             stack.callback(process.jobs.wait_until_idle, SECONDS)
             stack.callback(process.jobs.close)
             if start:
@@ -120,6 +134,7 @@ class Gate:
             self._changed.notify_all()
 
 
+@IN_BOTH
 def test_run(processes):
     """A job runs with its owner's principal, and its end is reported once."""
     seen = []
@@ -168,6 +183,7 @@ def test_limits(processes):
         jobs.submit(job("job_3", owner="nobody"))
 
 
+@IN_BOTH
 def test_survives(processes):
     """A job that has not begun survives the end of its process, and so does its queue's loss."""
     processes(start=False).jobs.submit(job())
@@ -249,6 +265,7 @@ def test_crash(processes, caplog):
     assert "a bug" in caplog.text
 
 
+@IN_BOTH
 def test_cancel_queued(processes):
     """A queued job that is cancelled never runs, and its end is reported once."""
     process = processes(start=False, run=lambda job: pytest.fail("it ran"))
@@ -262,6 +279,7 @@ def test_cancel_queued(processes):
     assert process.wait_for_ends(2) == ["job_1 cancelled", "job_2 completed"]
 
 
+@IN_BOTH
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("how", ["cancel", "delete"])
 def test_stop_running(processes, elsewhere, how):
@@ -278,6 +296,7 @@ def test_stop_running(processes, elsewhere, how):
     assert (view and view.state.status) == ("cancelled" if how == "cancel" else None)
 
 
+@IN_BOTH
 def test_again(processes):
     """A job that is put back runs again, after the time it asked for."""
     runs = []
@@ -313,6 +332,7 @@ def test_runs_at_once(processes):
     assert len(runs) == 2
 
 
+@IN_BOTH
 @pytest.mark.parametrize(
     ("resumes", "outcome"), [(False, "job_1 failed"), (True, "job_1 completed")]
 )
@@ -331,6 +351,7 @@ def test_dead_worker(processes, monkeypatch, resumes, outcome):
         assert "never run again" in process.ends[0].state.error["message"]
 
 
+@IN_BOTH
 def test_dead_worker_of_cancelled(processes, monkeypatch):
     """A job that was to be cancelled when its worker died is cancelled."""
     monkeypatch.setattr(upkeep, "LEASE", 0.0)
@@ -388,6 +409,30 @@ def test_result_outlives_failure(processes, monkeypatch):
     assert process.wait_for_ends() == ["job_1 completed"]
 
 
+def test_redis_gone_and_back(tmp_path):
+    """While Redis is away, jobs run on. Once it is back they end, and those that wait begin."""
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always").start()
+    gate = Gate()
+    try:
+        with making(RedisKind(server.url)) as make:
+            process = make(run=gate, most=2)
+            process.jobs.submit(job())
+            gate.wait_for()
+            process.jobs.submit(job("job_2"))
+            server.stop()
+            gate.open()
+            with pytest.raises(Unavailable, match="Redis cannot be reached"):
+                process.jobs.submit(job("job_3"))
+            server.start(server.port)
+            assert sorted(process.wait_for_ends(2)) == ["job_1 completed", "job_2 completed"]
+            assert process.jobs.health()["status"] == "ok"
+            process.jobs.submit(job("job_3"))
+            process.wait_for_ends(3)
+    finally:
+        server.stop()
+
+
+@IN_BOTH
 def test_drain(processes):
     """A process that shuts down begins no more jobs; another one does."""
     gate = Gate()
@@ -404,6 +449,7 @@ def test_drain(processes):
     assert processes().wait_for_ends() == ["job_2 completed"]
 
 
+@IN_BOTH
 def test_close(processes, monkeypatch):
     """Jobs that still run at the end are stopped, and another process learns of it at once."""
     begun = threading.Event()
