@@ -10,7 +10,7 @@ from flask.cli import ScriptInfo
 
 from wrapper import smoke
 from wrapper.app import create_app
-from wrapper.cli import commands, group, keys
+from wrapper.cli import commands, group, keys, worker
 from wrapper.server import application
 from wrapper.settings import SettingsError
 from wrapper.version import __version__
@@ -63,6 +63,7 @@ def demo(port: int | None) -> None:
     sys.exit(scripted.main(port))
 
 
+program.add_command(worker.work)
 program.add_command(commands.examine)
 
 

@@ -15,17 +15,17 @@ import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, with_appcontext
 
-from wrapper.cli import doctor, keys, qualification
-from wrapper.cli.group import Group, refusal
+from wrapper.cli import doctor, keys, qualification, worker
+from wrapper.cli.group import MISTAKES, Group, refusal
 from wrapper.gateway import Gateway
 from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
 from wrapper.storage_checks import Finding, Level
 
-MISTAKES = "wrapper.mistakes"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 group = Group("gateway", help="Manage the gateway.")
 group.add_command(keys.group)
+group.add_command(worker.work)
 
 
 def app_for_flask(error: SettingsError) -> Flask:

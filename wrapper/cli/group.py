@@ -11,6 +11,8 @@ from wrapper.server import ports
 from wrapper.settings import SettingsError
 
 DEFAULT = "serve"
+# Where an app without a gateway has the mistakes of its settings.
+MISTAKES = "wrapper.mistakes"
 
 
 class Group(click.Group):
