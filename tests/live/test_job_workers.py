@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -30,8 +32,8 @@ APP = "tests.support.job_app:make()"
 class Fleet:
     """Workers with the Redis of *server*, and the web process that hands jobs to them."""
 
-    def __init__(self, server: RedisServer, folder):
-        self.redis = Redis.from_url(server.url, decode_responses=True)
+    def __init__(self, server: RedisServer, folder: Path):
+        self.redis: Any = Redis.from_url(server.url, decode_responses=True)
         self._log = (folder / "log").open("wb")
         self._folder = folder
         self._environment = {
@@ -71,11 +73,11 @@ class Fleet:
     def status(self, id_: str) -> str:
         view = self.jobs.find(LOCAL.name, id_)
         assert view
-        return view.state.status.value
+        return str(view.state.status)
 
     def begun(self) -> dict[str, int]:
         """Return the jobs that have begun, with their processes."""
-        pairs = (text.split(" ") for text in self.redis.lrange("begun", 0, -1))
+        pairs: Any = (text.split(" ") for text in self.redis.lrange("begun", 0, -1))
         return {id_: int(pid) for id_, pid in pairs}
 
     def log(self) -> str:

@@ -19,7 +19,7 @@ def kind(request, tmp_path, monkeypatch):
     """Return a kind of queue, whose time the test sets."""
     monkeypatch.setattr(queue, "WAIT", 0.05)
     if request.param == "sqlite":
-        made = SqliteKind(tmp_path)
+        made: SqliteKind | RedisKind = SqliteKind(tmp_path)
     else:
         made = RedisKind(request.getfixturevalue("redis_server").url)
     yield made
@@ -70,7 +70,7 @@ def test_wakes(kind, monkeypatch):
     """A worker that waits gets a job of its own process as soon as it is there."""
     monkeypatch.setattr(queue, "WAIT", SECONDS if isinstance(kind, SqliteKind) else 1.0)
     jobs = kind.open_queue()
-    taken = []
+    taken: list[str] = []
 
     def take():
         while not taken:

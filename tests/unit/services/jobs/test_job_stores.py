@@ -21,7 +21,7 @@ MOST = 100
 def kind(request, tmp_path):
     """Return a kind of store, whose time the test sets."""
     if request.param == "sqlite":
-        made = SqliteKind(tmp_path)
+        made: SqliteKind | RedisKind = SqliteKind(tmp_path)
     else:
         made = RedisKind(request.getfixturevalue("redis_server").url)
     yield made

@@ -78,7 +78,7 @@ def processes(request, tmp_path, monkeypatch):
     monkeypatch.setattr(queue, "WAIT", 0.05)
     monkeypatch.setattr(consumer, "DEFER", 0.05)
     if getattr(request, "param", "sqlite") == "sqlite":
-        kind = SqliteKind(tmp_path)
+        kind: SqliteKind | RedisKind = SqliteKind(tmp_path)
     else:
         kind = RedisKind(request.getfixturevalue("redis_server").url)
     with making(kind) as make:
