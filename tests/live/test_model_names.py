@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.altered_claude import KNOWS_NEWER_MODEL, altered
 from tests.support.server import MODEL
 from wrapper.services.catalog import LEGACY
 
@@ -88,3 +89,28 @@ def test_foreign(gateway, upstream):
     status, body = gateway.ask("hello", model="gpt-4o")
     assert (status, body["error"]["code"]) == (404, "model_not_found")
     assert not upstream.requests
+
+
+def test_a_model_for_a_newer_claude_code(serve, upstream, tmp_path):
+    """The list says which Claude Code a model needs, and so does the answer to a request for it.
+
+    Nothing is sent then, and a fallback model answers. Claude Code itself lists the model so.
+    """
+    server = serve(
+        CLAUDE_CLI_PATH=altered(tmp_path, output=KNOWS_NEWER_MODEL),
+        MODEL_ALIASES="best=claude-opus-9",
+        TRIALS="false",
+        POOL_SIZE_OTHER="0",
+    ).wait()
+    models = listed(server)
+    needs = {name: model["min_claude_code_version"] for name, model in models.items()}
+    assert {name for name in needs if needs[name]} == {"claude-opus-9", "best"}
+    assert needs["best"] == "2.9.0"
+    upstream.clear()
+    status, body = server.ask("hello", model="best")
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
+    assert "claude-opus-9 needs Claude Code 2.9.0 or newer" in body["error"]["message"]
+    assert not upstream.requests
+    falls = {"fallback_models": ["haiku"]}
+    status, body = server.ask("hello", model="claude-opus-9", claude=falls)
+    assert (status, "haiku" in body["model"]) == (200, True)

@@ -40,13 +40,21 @@ SHOWS_NOTES_OF_CLEAR = "s/compact_boundary/other/"
 MISTAKES_LOCAL_COMMANDS = "s/local_command_source/other/"
 
 
-def altered(folder: Path, edit: str = "", start: str = "") -> str:
+# What Claude Code writes, for `output`.
+KNOWS_NEWER_MODEL = (
+    r's/"models":\[{/"models":[{"value":"claude-opus-9","displayName":"Opus 9","disabled":true,'
+    r'"description":"Requires Claude Code v2.9.0 or later"},{/'
+)
+
+
+def altered(folder: Path, edit: str = "", start: str = "", output: str = "") -> str:
     """Write a `claude` into *folder* and return its path.
 
     It runs the shell commands in *start* before the current one starts, and sed changes each line
-    of its input by *edit*.
+    of its input by *edit*, and of its output by *output*.
     """
     binary = folder / "claude"
-    binary.write_text(f"#!/bin/sh\n{start}\nsed -u '{edit}' | {cli.current()} \"$@\"\n")
+    after = f" | sed -u '{output}'" if output else ""
+    binary.write_text(f"#!/bin/sh\n{start}\nsed -u '{edit}' | {cli.current()} \"$@\"{after}\n")
     binary.chmod(0o755)
     return str(binary)

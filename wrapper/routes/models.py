@@ -96,5 +96,6 @@ def _body(model: Model, catalog: Catalog) -> dict[str, Any]:
         "runs": model.runs,
         "name": model.name,
         "display_name": model.title,
+        "min_claude_code_version": catalog.min_version(catalog.choose(model.id).model),
         "supports": asdict(catalog.capabilities(catalog.choose(model.id).model)),
     }

@@ -178,6 +178,7 @@ MODEL: Json = {
     "runs": _MODEL,
     "name": "Sonnet",
     "display_name": "Sonnet",
+    "min_claude_code_version": None,
     "supports": {
         "temperature": False,
         "top_p": False,

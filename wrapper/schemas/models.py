@@ -73,6 +73,12 @@ class ModelSchema(BaseSchema):
     runs = required_text(metadata=describe("The model that this name stands for."))
     name = required_text(metadata=describe("A name to show to people."))
     display_name = required_text()
+    min_claude_code_version = nullable_text(
+        metadata=describe(
+            "The Claude Code that the model needs, where the gateway's is too old; requests for it "
+            "get a 404. Null where that is not so, or not known."
+        )
+    )
     supports = required_object(
         CapabilitiesSchema,
         metadata=describe("The parameters that have an effect; others are ignored."),

@@ -102,6 +102,27 @@ def test_what_the_cli_says(row, capabilities):
     assert (model.id, beside_output(model.capabilities)) == ("new", capabilities)
 
 
+@pytest.mark.parametrize(
+    ("row", "needs"),
+    [
+        ({"disabled": True, "description": "Requires Claude Code v2.1.400 or later"}, "2.1.400"),
+        (
+            {"disabled": True, "description": "x · Requires Claude Code v3.0.0-rc.1 or later"},
+            "3.0.0-rc.1",
+        ),
+        ({"disabled": True, "description": "Not supported in this version of Claude Code"}, None),
+        ({"disabled": True}, None),
+        ({"description": "Requires Claude Code v2.1.400 or later"}, None),
+    ],
+)
+def test_a_model_that_needs_another_cli(row, needs):
+    """A model that the CLI is too old for has the version that the CLI names; nothing is guessed."""
+    models = read_models([{"value": "claude-new-9", **row}])
+    catalog = Catalog(lambda: models, default="sonnet", aliases={"new": "claude-new-9"}, remap=True)
+    assert catalog.min_version(catalog.choose("new").model) == needs
+    assert catalog.min_version("claude-other-9") is None
+
+
 def supports_in(reported, model):
     catalog = Catalog(lambda: reported, default="sonnet", aliases={}, remap=True)
     return beside_output(catalog.capabilities(model))

@@ -30,13 +30,15 @@ DEFAULT = "default"
 class Model:
     """A model. Requests name it by `id`, and `runs` is the id of the model that then runs.
 
-    `capabilities` is None where the engine does not report them.
+    `capabilities` is None where the engine does not report them. `min_version` is the version of
+    Claude Code that the model needs, where the one that runs is too old for it.
     """
 
     id: str
     runs: str
     title: str = ""
     capabilities: Capabilities | None = None
+    min_version: str | None = None
 
     @property
     def name(self) -> str:
@@ -119,6 +121,10 @@ class Catalog:
         wanted = self._aliases.get(name, name)
         return next((model.runs for model in self._reported() if model.id == wanted), wanted)
 
+    def min_version(self, model: str) -> str | None:
+        """Return the Claude Code that *model*, the one that runs, needs if the current is older."""
+        return min_version_of(model, self._reported())
+
     def capabilities(self, model: str) -> Capabilities:
         """Return the parameters that *model*, the one that runs, accepts."""
         reported = self._reported()
@@ -147,6 +153,12 @@ class Catalog:
 
 def _is_default(model: Model) -> bool:
     return model.id == DEFAULT
+
+
+def min_version_of(model: str, reported: Sequence[Model]) -> str | None:
+    """Return the version of Claude Code that *model* needs by what is *reported*, None if any."""
+    fitting = (each.min_version for each in reported if model in (each.id, each.runs))
+    return next(filter(None, fitting), None)
 
 
 def created(model_id: str) -> int:

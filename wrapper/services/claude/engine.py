@@ -12,7 +12,8 @@ from typing import Any
 from wrapper.errors import Unavailable
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
-from wrapper.services.catalog import Model
+from wrapper.services.catalog import Model, min_version_of
+from wrapper.services.claude.errors.setup_errors import too_old
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import LeaseManager
 from wrapper.services.claude.processes.mcp_check import McpCheck
@@ -91,8 +92,11 @@ class ClaudeEngine:
         running.leases.fill()
 
     def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        """Yield the turn's events; see Engine."""
-        return self._started().runner.run(turn, leaving)
+        """Yield the turn's events; see Engine. Raises CliTooOld."""
+        running, cli = self._started(), self._cli
+        if version := min_version_of(turn.model, cli.models):
+            raise too_old(turn.model, version, cli.version)
+        return running.runner.run(turn, leaving)
 
     def health(self) -> dict[str, Any]:
         running = self._running

@@ -30,6 +30,10 @@ class NoSuchPath(ModelNotFound, SetupError):
     """Raised when the answer is a 404 that does not have the Messages API's form."""
 
 
+class CliTooOld(ModelNotFound, SetupError):
+    """Raised when Claude Code does not offer a model because it is too old for it."""
+
+
 class UnexpectedStatus(UpstreamFailed, SetupError):
     """Raised when the answer has a status that the Messages API does not use."""
 
@@ -51,6 +55,10 @@ NO_SUCH_PATH = (
     "The answer is a 404 that does not have the Messages API's form. Either the model does not "
     "exist, or the gateway's operator must correct ANTHROPIC_BASE_URL, to which Claude Code "
     "appends /v1/messages."
+)
+CLI_TOO_OLD = (
+    "The model {model} needs Claude Code {needed} or newer, and the gateway runs {version}. The "
+    "gateway's operator must update Claude Code."
 )
 UNEXPECTED_STATUS = (
     "The answer has the status {status}, which the Messages API does not use. The gateway's "
@@ -83,6 +91,12 @@ def setup_error(text: str, status: int | None, api_type: str | None) -> ApiError
     if api_type is None and (status == 405 or 300 <= status < 400):
         return UnexpectedStatus(UNEXPECTED_STATUS.format(status=status))
     return None
+
+
+def too_old(model: str, needed: str, version: str | None) -> CliTooOld:
+    """Return the error for a *model* that needs a newer Claude Code than *version*."""
+    message = CLI_TOO_OLD.format(model=model, needed=needed, version=version or "an older one")
+    return CliTooOld(message, param="model")
 
 
 def _connection_error(text: str) -> ApiError | None:

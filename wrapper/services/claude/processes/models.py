@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from wrapper.services.catalog import ALIASES, Capabilities, Model, capabilities_of
+
+# In the description of a model that the CLI shows but does not offer.
+_NEEDS = re.compile(r"Requires Claude Code v(\d+\.\d+\.\d+\S*) or later")
 
 Row = Mapping[str, Any]
 Ask = Callable[[Row], Row]
@@ -39,7 +43,14 @@ def read_models(rows: Iterable[Row]) -> tuple[Model, ...]:
 def _model(row: Row) -> Model:
     name = str(row["value"])
     runs = str(row.get("resolvedModel") or name)
-    return Model(name, runs, str(row.get("displayName") or ""), _capabilities(runs, row))
+    title = str(row.get("displayName") or "")
+    return Model(name, runs, title, _capabilities(runs, row), _min_version(row))
+
+
+def _min_version(row: Row) -> str | None:
+    """Return the version that the CLI names for a model for which it is too old."""
+    needs = _NEEDS.search(str(row.get("description"))) if row.get("disabled") is True else None
+    return needs[1] if needs else None
 
 
 def _capabilities(runs: str, row: Row) -> Capabilities:
