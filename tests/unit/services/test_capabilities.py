@@ -107,8 +107,8 @@ def test_what_the_cli_says(row, capabilities):
     [
         ({"disabled": True, "description": "Requires Claude Code v2.1.400 or later"}, "2.1.400"),
         (
-            {"disabled": True, "description": "x · Requires Claude Code v3.0.0-rc.1 or later"},
-            "3.0.0-rc.1",
+            {"disabled": True, "description": "x · Requires Claude Code v3.0.0-b or later"},
+            "3.0.0-b",
         ),
         ({"disabled": True, "description": "Not supported in this version of Claude Code"}, None),
         ({"disabled": True}, None),
@@ -116,7 +116,7 @@ def test_what_the_cli_says(row, capabilities):
     ],
 )
 def test_a_model_that_needs_another_cli(row, needs):
-    """A model that the CLI is too old for has the version that the CLI names; nothing is guessed."""
+    """A model for which the CLI is too old has the version that it names; nothing is guessed."""
     models = read_models([{"value": "claude-new-9", **row}])
     catalog = Catalog(lambda: models, default="sonnet", aliases={"new": "claude-new-9"}, remap=True)
     assert catalog.min_version(catalog.choose("new").model) == needs
