@@ -17,6 +17,7 @@ from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
 from wrapper.services.claude.processes.backoff import FailureLog
+from wrapper.services.claude.processes.clearings import Clearings
 from wrapper.services.claude.processes.parking import (
     ParkedProcess,
     Parking,
@@ -27,7 +28,7 @@ from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
-from wrapper.services.claude.processes.state import ProcessState, clear
+from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.throttle import Throttle
 from wrapper.services.events import Source
@@ -84,6 +85,7 @@ class LeaseManager:
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
+        self._clearings = Clearings(self.supervisor.run_later, self.throttle.idle)
         failures = FailureLog()
         self._pools = {
             name: self._pool(profile, lifecycle, on_boot, failures)
@@ -138,7 +140,7 @@ class LeaseManager:
         cleared = None
         if forgets(turn, recyclable=recyclable):
             state = replace(state, known=())
-            cleared = self._clear(process, state)
+            cleared = self._clearings.add(process, state)
         kept = fingerprint(turn, lease.workspace)
         parked = ParkedProcess(
             turn.session, process, kept, state, cleared, time.monotonic(), recyclable
@@ -158,10 +160,11 @@ class LeaseManager:
             raise unavailable(error) from None
 
     def catch_up(self) -> None:
-        """Do what was put off while turns were starting, as a boot takes their CPU time.
+        """Do what was put off while turns were starting: boots and clearings take their CPU time.
 
         Skipped while turns are starting; the last of them does it.
         """
+        self._clearings.catch_up()
         if self.throttle.idle():
             self.fill()
         self.supervisor.return_login()
@@ -227,16 +230,14 @@ class LeaseManager:
             self.supervisor.abandon(future)
             raise
 
-    def _clear(self, process: Process, state: ProcessState) -> Future[ProcessState | None]:
-        return self.supervisor.run_later(clear, process, state)
-
     async def _take_parked(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
         """Return a parked process that is ready for *turn*, cleared if it has to be."""
         parked = self._parking.take(turn, workspace)
         if parked and not parked.continues(turn):
-            parked = replace(parked, clearing=self._clear(parked.process, parked.state))
+            parked = replace(parked, clearing=self._clearings.add(parked.process, parked.state))
         if parked is None or parked.clearing is None:
             return parked
+        self._clearings.begin(parked.clearing)
         state = None
         try:
             state = await asyncio.wrap_future(parked.clearing)

@@ -25,7 +25,8 @@ Key = SessionKey | int
 class ParkedProcess:
     """A process that waits for a turn of its session, or for any turn if it has no session.
 
-    `clearing` is the result of `clear`, once or while the process is cleared of its conversation.
+    `clearing` is the result of `clear`, before, while or after the process is cleared of its
+    conversation.
     A turn may take one that is `recyclable` although it knows another conversation.
     """
 
@@ -44,6 +45,7 @@ class ParkedProcess:
 
     @property
     def is_clearing(self) -> bool:
+        """Say whether it is being cleared, or is to be."""
         return self.clearing is not None and not self.clearing.done()
 
     def continues(self, turn: Turn) -> bool:
@@ -60,11 +62,12 @@ class ParkedProcess:
         )
 
     def discard(self, discard: Callable[[Process], None]) -> None:
-        """Stop the process with *discard*, after it was cleared.
+        """Stop the process with *discard*, after it was cleared if that has begun.
 
         Else `clear` would read from file descriptors that are closed, or another process's.
         """
         if self.clearing:
+            self.clearing.cancel()
             self.clearing.add_done_callback(lambda _: discard(self.process))
         else:
             discard(self.process)

@@ -49,7 +49,7 @@ def may_continue(turn: Turn) -> bool:
 
 
 def forgets(turn: Turn, *, recyclable: bool) -> bool:
-    """Say whether *turn*'s process is cleared at once, so that no later turn waits for that.
+    """Say whether *turn*'s process is cleared before a later turn needs it, if the CPU is free.
 
     A plain process has spent its budget, and runs no further turn before. An agent keeps a
     conversation of several messages, which its client may send again with more at its end.

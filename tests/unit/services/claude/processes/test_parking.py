@@ -419,13 +419,16 @@ def test_not_stopped_while_it_is_cleared(end):
     assert lot.stopped == [process]
 
 
-def test_cancelled_clearing():
-    """A process whose clearing was cancelled is stopped at once."""
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_clearing_that_has_not_begun(cancelled):
+    """A process is stopped at once if its clearing has not begun, and is then never cleared."""
     lot, future = Lot(), Future[ProcessState | None]()
     process = lot.park(known=(), clearing=future)
-    future.cancel()
+    if cancelled:
+        future.cancel()
     lot.parking.forget(key_of())
     assert lot.stopped == [process]
+    assert future.cancelled()
 
 
 # Limits
