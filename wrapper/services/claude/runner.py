@@ -116,14 +116,14 @@ class ClaudeRunner:
             try:
                 if failed := failed_checks(turn, lease.process.qualification):
                     yield Noted(Notes(failed_checks=failed))
-                async with leases.throttle.slot() as sent:
+                async with leases.throttle.slot() as slot:
                     leased = time.monotonic()
-                    conversation = self._conversation(lease, turn, sent)
+                    conversation = self._conversation(lease, turn, slot.free_soon)
                     async with aclosing(conversation.events(leaving)) as events:
                         async for event in events:
                             if isinstance(event, Started):
                                 self._login.accept()
-                                sent()
+                                slot.free()
                                 leases.catch_up()
                                 seconds = leased - began, conversation.configured - leased
                                 event = replace(
@@ -177,10 +177,10 @@ class ClaudeRunner:
 
     # The SDK takes half a second to import, which a started engine does in the background.
 
-    def _conversation(self, lease: Lease, turn: Turn, sent: Callable[[], None]) -> Conversation:
+    def _conversation(self, lease: Lease, turn: Turn, sending: Callable[[], None]) -> Conversation:
         from wrapper.services.claude.conversation.conversation import Conversation
 
-        return Conversation(lease, turn, self.ignored, sent, self._record)
+        return Conversation(lease, turn, self.ignored, sending, self._record)
 
     def _compaction(self, process: Process, turn: Turn) -> Compaction:
         from wrapper.services.claude.conversation.compaction import Compaction

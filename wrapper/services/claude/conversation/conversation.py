@@ -50,8 +50,8 @@ log = logging.getLogger(__name__)
 class Conversation:
     """Runs *turn* on the process of its *lease*.
 
-    *sent* is called once the turn's request is sent to the model. *ignored* counts the frames that
-    nothing here understands. *record* gets what is found of the turn's MCP servers.
+    *sending* is called when Claude Code is about to send a request to the model. *ignored* counts
+    the frames that nothing here understands. *record* gets what is found of the turn's MCP servers.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Conversation:
         lease: Lease,
         turn: Turn,
         ignored: Counter[str],
-        sent: Callable[[], None] = lambda: None,
+        sending: Callable[[], None] = lambda: None,
         record: Record = lambda server, finding: None,
     ):
         self._process = lease.process
         self._turn = turn
-        self._sent = sent
+        self._sending = sending
         self._setup = set_up(lease, turn, record)
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
         self._prompts = Prompts(turn.approver, self._transport)
@@ -195,7 +195,7 @@ class Conversation:
             self._reports.begun = True
             self._check_functions(data.get("tools") or ())
         elif subtype == "status":
-            self._sent()
+            self._sending()
         elif subtype == PROMPT:
             self._prompts.begin(data["prompt"])
         elif subtype == PROMPT_OVER:

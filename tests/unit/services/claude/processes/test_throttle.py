@@ -62,11 +62,11 @@ def test_idle():
     async def play():
         throttle = Throttle(2, LONG)
         assert throttle.idle()
-        async with throttle.slot() as done:
+        async with throttle.slot() as slot:
             assert not throttle.idle()
-            done()
+            slot.free()
             assert throttle.idle()
-            done()
+            slot.free()
         assert throttle.idle()
 
     asyncio.run(play())
@@ -79,6 +79,24 @@ def test_whoever_is_long_inside_holds_up_nobody():
         throttle = Throttle(1, 0.01)
         async with throttle.slot(), asyncio.timeout(10), throttle.slot():
             assert not throttle.idle()
+        assert throttle.idle()
+
+    asyncio.run(play())
+
+
+def test_free_soon():
+    """A turn whose request is about to be sent frees its slot a moment later, and only once."""
+
+    async def play():
+        throttle = Throttle(1, LONG)
+        async with throttle.slot() as slot, asyncio.timeout(10):
+            slot.free_soon(0.0)
+            assert not throttle.idle()
+            async with throttle.slot():
+                slot.free_soon(0.0)
+                slot.free()
+                await rest()
+                assert not throttle.idle()
         assert throttle.idle()
 
     asyncio.run(play())
