@@ -1,6 +1,6 @@
 """Clearings: when a process is cleared of its conversation."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -17,10 +17,13 @@ class Machine:
 
     def __init__(self, error=None):
         self.idle = False
-        self.begun = []
-        self.cleared = []
+        self.begun: list[Any] = []
+        self.cleared: list[Any] = []
         self.error = error
-        self.clearings = Clearings(self.begun.append, lambda: self.idle, self.clear)
+        self.clearings = Clearings(self.run_later, lambda: self.idle, self.clear)
+
+    def run_later(self, function):
+        self.begun.append(function)
 
     def clear(self, process, state):
         if self.error:
