@@ -13,16 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AbstractTable, InlineTable
 
+from wrapper.auth import key_text
 from wrapper.auth.key_file import KeysError, document, hash_of, principals, read
+from wrapper.auth.key_text import KEPT
 from wrapper.schemas.keys import CEILINGS, CONFIG, PREFIX, WEBHOOK, check_name
 from wrapper.settings.webhooks import SECRET_PREFIX
-
-# What `limit` does not change.
-KEPT = ("sha256", CONFIG, *WEBHOOK)
 
 
 def add(
@@ -43,7 +40,7 @@ def add(
         keys = _valid_keys(text)
         if name in keys:
             raise KeysError([f"the key {name} already exists; revoke it, or choose another name"])
-        _replace(target, _edited(_with, text, name, entry), keys | {name: entry})
+        _replace(target, _edited(key_text.with_key, text, name, entry), keys | {name: entry})
     return key
 
 
@@ -57,7 +54,7 @@ def remove(path: str | Path, name: str) -> None:
         keys = _valid_keys(text)
         if keys.pop(name, None) is None:
             raise KeysError(["no key has that name; `keys list` prints the names"])
-        _replace(target, _edited(_without, text, name), keys)
+        _replace(target, _edited(key_text.without_key, text, name), keys)
 
 
 def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
@@ -72,7 +69,7 @@ def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
             raise KeysError(["no key has that name"])
         entry = {field: value for field, value in keys[name].items() if field != CONFIG}
         entry |= {CONFIG: dict(config)} if config else {}
-        _replace(target, _edited(_with_config, text, name, config), keys | {name: entry})
+        _replace(target, _edited(key_text.with_config, text, name, config), keys | {name: entry})
 
 
 def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
@@ -86,7 +83,7 @@ def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
         if name not in keys:
             raise KeysError(["no key has that name"])
         kept = {field: keys[name][field] for field in KEPT if field in keys[name]}
-        edited = _edited(_with_ceilings, text, name, ceilings)
+        edited = _edited(key_text.with_ceilings, text, name, ceilings)
         _replace(target, edited, keys | {name: {**kept, **ceilings}})
 
 
@@ -111,7 +108,7 @@ def set_webhook(
         entry = {field: value for field, value in keys[name].items() if field not in WEBHOOK}
         intended = {"keys": keys | {name: entry | webhook}}
         principals(intended)
-        _replace(target, _edited(_with_webhook, text, name, webhook), intended["keys"])
+        _replace(target, _edited(key_text.with_webhook, text, name, webhook), intended["keys"])
     return secret
 
 
@@ -161,79 +158,6 @@ def _edited(edit: Callable[..., str], *arguments: Any) -> str:
         return edit(*arguments)
     except (TOMLKitError, ValueError):
         return ""  # `_replace` refuses it, because it does not have the intended keys
-
-
-def _with(text: str, name: str, entry: dict[str, str]) -> str:
-    toml = tomlkit.parse(text)
-    keys = _table(toml["keys"])
-    table = tomlkit.inline_table() if isinstance(keys, InlineTable) else tomlkit.table()
-    table.update(entry)
-    keys.append(name, table)
-    return toml.as_string()
-
-
-def _with_config(text: str, name: str, config: Mapping[str, Any]) -> str:
-    toml = tomlkit.parse(text)
-    key = _table(_table(toml["keys"])[name])
-    key.pop(CONFIG, None)
-    if config:
-        table = tomlkit.inline_table()
-        table.update(config)
-        key[CONFIG] = table
-    return toml.as_string()
-
-
-def _with_webhook(text: str, name: str, webhook: Mapping[str, Any]) -> str:
-    toml = tomlkit.parse(text)
-    key = _table(_table(toml["keys"])[name])
-    for field in WEBHOOK:
-        key.pop(field, None)
-        if field in webhook:
-            key[field] = webhook[field]
-    return toml.as_string()
-
-
-def _with_ceilings(text: str, name: str, ceilings: Mapping[str, Any]) -> str:
-    toml = tomlkit.parse(text)
-    key = _table(_table(toml["keys"])[name])
-    for ceiling in CEILINGS:
-        if ceiling in KEPT:
-            continue
-        if ceiling not in ceilings:
-            key.pop(ceiling, None)
-        elif key.get(ceiling) != ceilings[ceiling]:
-            key[ceiling] = ceilings[ceiling]
-    return toml.as_string()
-
-
-def _without(text: str, name: str) -> str:
-    toml = tomlkit.parse(text)
-    keys = _table(toml["keys"])
-    trailing = _trailing_comments(_table(keys[name]))
-    names = list(keys)
-    after = names[names.index(name) + 1 :]
-    keys.remove(name)
-    if after:
-        trivia = _table(keys[after[0]]).trivia
-        trivia.indent = trailing + trivia.indent
-        trailing = ""
-    rest = toml.as_string() + trailing
-    # A file without this table would count as broken.
-    return rest if "keys" in tomlkit.parse(rest) else f"{rest}\n[keys]\n"
-
-
-def _trailing_comments(table: AbstractTable) -> str:
-    """Return the comments and empty lines at the end of *table*: they belong to the next one."""
-    trailing = ""
-    for key, item in table.value.body:
-        trailing = trailing + item.as_string() if key is None else ""
-    return trailing
-
-
-def _table(item: Any) -> AbstractTable:
-    if not isinstance(item, AbstractTable):
-        raise TOMLKitError
-    return item
 
 
 def _replace(target: Path, text: str, intended: dict[str, Any]) -> None:

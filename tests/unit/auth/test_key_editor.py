@@ -10,7 +10,7 @@ import tomllib
 
 import pytest
 
-from wrapper.auth import key_editor
+from wrapper.auth import key_editor, key_text
 from wrapper.auth.key_file import KeyFile, KeysError, hash_of
 from wrapper.schemas.keys import CEILINGS
 from wrapper.services.tools.config import ToolConfig
@@ -189,7 +189,7 @@ def test_other_layouts(path, text, change, name):
 @pytest.mark.parametrize("text", ["", "[keys", "[keys]\n", TEAM, TEAM + "[keys.dave]\nx = 1\n"])
 def test_wrong_edit(team, monkeypatch, text):
     """A text without the intended keys never replaces the file."""
-    monkeypatch.setattr(key_editor, "_with", lambda *_: text)
+    monkeypatch.setattr(key_text, "with_key", lambda *_: text)
     assert "write each as [keys.NAME]" in refusal(key_editor.add, team, "dave")
     assert team.read_text() == TEAM
 

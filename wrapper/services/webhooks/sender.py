@@ -47,3 +47,5 @@ async def post(endpoint: Endpoint, delivery: Delivery) -> Result:
         return Result(error="it did not answer in time")
     except httpx.TransportError as error:
         return Result(error=str(error))
+    except httpx.InvalidURL:  # which quotes it
+        return Result(error="its URL cannot be used")
