@@ -62,7 +62,7 @@ def keyed(serve, tmp_path, redis, operators, receivers):
     )
 
 
-def both_refused(keyed) -> bool:
+def both_refused(keyed):
     """Ask for turns that the provider refuses, and say whether both workers have seen that."""
     with ThreadPoolExecutor(4) as threads:
         asked = threads.map(lambda _: keyed.ask("alice", REFUSED), range(4))
