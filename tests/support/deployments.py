@@ -15,7 +15,9 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 COMPOSE = (DEPLOY / "compose.yaml").read_text()
 KUBERNETES = (DEPLOY / "kubernetes.yaml").read_text()
+KUBERNETES_WORKER = (DEPLOY / "kubernetes-worker.yaml").read_text()
 UNIT = (DEPLOY / "claude-code-gateway.service").read_text()
+UNIT_OF_WORKER = (DEPLOY / "claude-code-gateway-worker.conf").read_text()  # beside the other
 MIB = 1024**2
 
 
@@ -23,7 +25,8 @@ MIB = 1024**2
 class Deployment:
     """One way to deploy: its variables, the seconds it has to stop, and its memory in bytes.
 
-    `lost` is the part of the seconds that passes before the gateway gets SIGTERM.
+    `lost` is the part of the seconds that passes before the gateway gets SIGTERM. A worker `serves`
+    no HTTP.
     """
 
     variables: dict[str, str]
@@ -31,6 +34,7 @@ class Deployment:
     memory: int
     text: str
     lost: int = 0
+    serves: bool = True
 
 
 def number(text: str, unit: str) -> int:
@@ -38,36 +42,52 @@ def number(text: str, unit: str) -> int:
     return int(text.removesuffix(unit))
 
 
-def compose() -> Deployment:
-    service = yaml.safe_load(COMPOSE)["services"]["gateway1"]
+def compose(name: str = "gateway1") -> Deployment:
+    service = yaml.safe_load(COMPOSE)["services"][name]
     return Deployment(
         service["environment"],
         number(service["stop_grace_period"], "s"),
         number(service["mem_limit"], "m") * MIB,
         COMPOSE,
+        serves=name != "worker",
     )
 
 
-def kubernetes() -> Deployment:
-    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
+def compose_worker() -> Deployment:
+    return compose("worker")
+
+
+def kubernetes(text: str = KUBERNETES) -> Deployment:
+    pod = next(yaml.safe_load_all(text))["spec"]["template"]["spec"]
     container = pod["containers"][0]
+    stopping = container.get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})
     return Deployment(
         {one["name"]: one.get("value", "secret") for one in container["env"]},
         pod["terminationGracePeriodSeconds"],
         number(container["resources"]["limits"]["memory"], "Mi") * MIB,
-        KUBERNETES,
-        lost=int(container["lifecycle"]["preStop"]["exec"]["command"][1]),
+        text,
+        lost=int(stopping["preStop"]["exec"]["command"][1]),
+        serves="ports" in container,
     )
 
 
-def systemd() -> Deployment:
-    said = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.M))
+def kubernetes_worker() -> Deployment:
+    return kubernetes(KUBERNETES_WORKER)
+
+
+def systemd(text: str = UNIT) -> Deployment:
+    said = dict(re.findall(r"^(\w+)=(.*)$", text, re.M))
     return Deployment(
         dict(pair.split("=") for pair in said["Environment"].split()),
         int(said["TimeoutStopSec"]),
         number(said["MemoryMax"], "M") * MIB,
-        UNIT,
+        text,
+        serves=text == UNIT,
     )
+
+
+def systemd_worker() -> Deployment:
+    return systemd(UNIT + UNIT_OF_WORKER)
 
 
 def instructions() -> Iterator[tuple[str, str]]:

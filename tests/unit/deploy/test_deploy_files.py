@@ -25,15 +25,20 @@ from tests.support.deployments import (
     DEPLOY,
     DOCKERFILE,
     KUBERNETES,
+    KUBERNETES_WORKER,
     MIB,
     ROOT,
     UNIT,
+    UNIT_OF_WORKER,
     compose,
+    compose_worker,
     copied,
     image,
     instructions,
     kubernetes,
+    kubernetes_worker,
     systemd,
+    systemd_worker,
 )
 from tests.support.lowest import read
 from tests.support.nginx import CONF, Nginx
@@ -48,7 +53,8 @@ OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", "1.37"
 SECRET = re.compile(r"(?i)\b(api_key|password|token|secret)\w*\s*[:=]\s*['\"]?\w")
 
 
-DEPLOYMENTS = {read.__name__: read() for read in (compose, kubernetes, systemd)}
+READERS = (compose, compose_worker, kubernetes, kubernetes_worker, systemd, systemd_worker)
+DEPLOYMENTS = {read.__name__: read() for read in READERS}
 EACH = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
 
 
@@ -79,9 +85,9 @@ def test_compose(tmp_path):
 
 @pytest.mark.parametrize("version", [OLDEST_KUBERNETES, NEWEST_KUBERNETES])
 def test_kubernetes(version):
-    """The file matches the schemas of the oldest and the newest Kubernetes."""
-    arguments = ("-k", version, "--strict", "--quiet", str(DEPLOY / "kubernetes.yaml"))
-    check("kubernetes-validate", TOOLS, *arguments)
+    """The files match the schemas of the oldest and the newest Kubernetes."""
+    files = [str(DEPLOY / f"{name}.yaml") for name in ("kubernetes", "kubernetes-worker")]
+    check("kubernetes-validate", TOOLS, "-k", version, "--strict", "--quiet", *files)
 
 
 def test_unit(tmp_path):
@@ -91,6 +97,30 @@ def test_unit(tmp_path):
     unit = tmp_path / "claude-code-gateway.service"
     unit.write_text(text)
     check("systemd-analyze", "apt-get install systemd", "verify", "--man=no", str(unit))
+
+
+def test_unit_of_worker(tmp_path):
+    """systemd accepts the worker's unit, which begins its program and no other."""
+    drop_in = tmp_path / "worker.service.d"
+    drop_in.mkdir()
+    (tmp_path / "worker.service").write_text(UNIT)  # whose program is replaced
+    command = "/opt/claude-code-gateway/.venv/bin/claude-code-gateway worker"
+    text = UNIT_OF_WORKER.replace(command, sys.executable)
+    (drop_in / "worker.conf").write_text(text)
+    unit = str(tmp_path / "worker.service")
+    check("systemd-analyze", "apt-get install systemd", "verify", "--man=no", unit)
+    assert re.findall(r"^ExecStart=(.*)", UNIT_OF_WORKER, re.M) == ["", command]
+
+
+def test_workers():
+    """Workers run jobs and serve no HTTP; beside them, the gateways of Docker Compose run none."""
+    worker = yaml.safe_load(COMPOSE)["services"]["worker"]
+    pod = next(yaml.safe_load_all(KUBERNETES_WORKER))["spec"]["template"]["spec"]
+    command = ["claude-code-gateway", "worker"]
+    assert worker["command"] == pod["containers"][0]["command"] == command
+    assert worker["healthcheck"] == {"disable": True}
+    assert compose().variables["BACKGROUND_TURNS"] == "0"
+    assert compose_worker().variables["BACKGROUND_TURNS"] == "-1"
 
 
 def test_nginx(tmp_path):
@@ -146,7 +176,8 @@ def test_values_are_taken(deployment, monkeypatch, tmp_path):
         resolved = value.replace("$(REDIS_URL)", "redis://redis:6379/0")
         monkeypatch.setenv(name, re.sub(r"\$\{.*?\}", "word", resolved))
     settings = load()
-    assert (settings.host, settings.port) == ("0.0.0.0", 8000)
+    if deployment.serves:
+        assert (settings.host, settings.port) == ("0.0.0.0", 8000)
 
 
 def test_ports():
@@ -192,15 +223,15 @@ def test_no_secrets():
 def test_not_root():
     """No gateway runs as root, or with more capabilities than it needs."""
     users = [words for word, words in instructions() if word == "USER"]
-    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
-    assert users == [str(pod["securityContext"]["runAsUser"])] == ["10001"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    context = pod["containers"][0]["securityContext"]
-    assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (
-        False,
-        {"drop": ["ALL"]},
-    )
-    assert yaml.safe_load(COMPOSE)["services"]["gateway1"]["cap_drop"] == ["ALL"]
+    for text in (KUBERNETES, KUBERNETES_WORKER):
+        pod = next(yaml.safe_load_all(text))["spec"]["template"]["spec"]
+        assert users == [str(pod["securityContext"]["runAsUser"])] == ["10001"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        context = pod["containers"][0]["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+    for name in ("gateway1", "worker"):
+        assert yaml.safe_load(COMPOSE)["services"][name]["cap_drop"] == ["ALL"]
     assert "\nUser=claude-gateway\n" in UNIT
 
 
@@ -218,8 +249,9 @@ def test_exact_versions():
     """Every image has a tag with all of its version's numbers, and the gateway's is its version."""
     images = [words.split()[0] for word, words in instructions() if word == "FROM"]
     images += [spec["image"] for spec in yaml.safe_load(COMPOSE)["services"].values()]
-    pod = next(yaml.safe_load_all(KUBERNETES))["spec"]["template"]["spec"]
-    images.append(pod["containers"][0]["image"])
+    for text in (KUBERNETES, KUBERNETES_WORKER):
+        pod = next(yaml.safe_load_all(text))["spec"]["template"]["spec"]
+        images.append(pod["containers"][0]["image"])
     for name, _, tag in (reference.partition(":") for reference in images):
         assert re.match(r"\d+\.\d+\.\d+\b", tag), name
         if name.endswith("claude-code-gateway"):
@@ -285,7 +317,7 @@ def test_service_reads_its_keys(tmp_path):
 def test_keys_in_containers():
     """The gateways in containers read the keys file from a directory, and cannot write there."""
     services = yaml.safe_load(COMPOSE)["services"]
-    for name in ("gateway1", "gateway2"):
+    for name in ("gateway1", "gateway2", "worker"):
         assert "keys:/keys:ro" in services[name]["volumes"]
     assert services["keys"]["volumes"] == ["keys:/keys"]
     assert services["keys"]["environment"]["API_KEYS_FILE"] == "/keys/keys.toml"
