@@ -44,13 +44,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
         yield _directory(
             "FILES_DIR", Path(settings.files_dir or FILES_DIR), "uploads of files are refused"
         )
-    if "://" in settings.session_store:
-        yield _redis(
-            "SESSION_STORE",
-            settings.session_store,
-            "sessions and stored responses are refused",
-            Level.WARNING,
-        )
+    yield _shared_store(settings)
 
 
 def check_temporary_directory() -> Finding:
@@ -105,19 +99,33 @@ def _usage(settings: Settings) -> Finding:
     level = Level.FAILED if required else Level.WARNING
     if settings.redis_url:
         return _redis("REDIS_URL", settings.redis_url, f"{effect} and rates do not count", level)
-    path = Path(settings.usage_db)
+    return _sqlite("USAGE_DB", settings.usage_db, effect, level)
+
+
+def _sqlite(setting: str, name: str, effect: str, level: Level) -> Finding:
+    """Check an SQLite file, which is made on first use; without it there is an *effect*."""
+    path = Path(name)
     try:
         path = path.expanduser().absolute()
         if path.exists():
-            sqlite_file.check(path)
+            sqlite_file.check(path, setting)
         else:
             _write_in(_nearest(path.parent))
     except (OSError, RuntimeError, StoreFailed) as error:
-        why = str(error).removeprefix("USAGE_DB: ") if isinstance(error, StoreFailed) else None
-        remedy = sqlite_file.OTHER_REMEDY.format(setting=sqlite_file.SETTING)
+        why = str(error).removeprefix(f"{setting}: ") if isinstance(error, StoreFailed) else None
+        remedy = sqlite_file.OTHER_REMEDY.format(setting=setting)
         why = why or f"{_reason(error)}; {remedy} ({path})"
-        return Finding("USAGE_DB", level, f"{why}; until then {effect}")
-    return Finding("USAGE_DB", Level.OK, f"{path} can be written")
+        return Finding(setting, level, f"{why}; until then {effect}")
+    return Finding(setting, Level.OK, f"{path} can be written")
+
+
+def _shared_store(settings: Settings) -> Finding:
+    """Check the Redis of SESSION_STORE, or else JOBS_DB."""
+    if "://" in (store := settings.session_store):
+        effect = "sessions and stored responses are refused"
+        return _redis("SESSION_STORE", store, effect, Level.WARNING)
+    effect = "background responses and batches are refused"
+    return _sqlite("JOBS_DB", settings.jobs_db, effect, Level.WARNING)
 
 
 def _redis(setting: str, url: str, effect: str, level: Level) -> Finding:

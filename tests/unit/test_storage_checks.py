@@ -40,7 +40,7 @@ def test_nothing_is_left(settings, tmp_path):
     """If all is well each check says so, and makes neither a directory nor the usage database."""
     findings = found(settings())
     assert {finding.level for finding in findings.values()} == {Level.OK}
-    assert set(findings) == {"FILES_DIR", "SESSION_DIR", "USAGE_DB"}
+    assert set(findings) == {"FILES_DIR", "JOBS_DB", "SESSION_DIR", "USAGE_DB"}
     assert check_temporary_directory().level is Level.OK
     assert list(tmp_path.iterdir()) == []
 
@@ -91,6 +91,15 @@ def test_usage_db_below_a_file(settings, tmp_path):
     finding = found(settings(usage_db=str(tmp_path / "file" / "usage.db")))["USAGE_DB"]
     assert finding.level is Level.WARNING
     assert finding.message.startswith("Not a directory; see that the file and its directory can")
+
+
+def test_jobs_db(settings, tmp_path):
+    """A JOBS_DB that cannot be used is a warning, which says what is refused."""
+    (tmp_path / "jobs.db").write_bytes(b"no database at all" * 100)
+    finding = found(settings(jobs_db=str(tmp_path / "jobs.db")))["JOBS_DB"]
+    assert finding.level is Level.WARNING
+    assert "move the file away" in finding.message
+    assert finding.message.endswith("until then background responses and batches are refused")
 
 
 def test_session_dir_below_a_file(settings, tmp_path):

@@ -86,8 +86,9 @@ def test_compose(tmp_path):
 @pytest.mark.parametrize("version", [OLDEST_KUBERNETES, NEWEST_KUBERNETES])
 def test_kubernetes(version):
     """The files match the schemas of the oldest and the newest Kubernetes."""
-    files = [str(DEPLOY / f"{name}.yaml") for name in ("kubernetes", "kubernetes-worker")]
-    check("kubernetes-validate", TOOLS, "-k", version, "--strict", "--quiet", *files)
+    for name in ("kubernetes.yaml", "kubernetes-worker.yaml"):
+        arguments = ("-k", version, "--strict", "--quiet", str(DEPLOY / name))
+        check("kubernetes-validate", TOOLS, *arguments)
 
 
 def test_unit(tmp_path):

@@ -113,7 +113,7 @@ class _Opened:
         self.connection.close()
 
 
-def check(path: Path) -> None:
+def check(path: Path, setting: str = SETTING) -> None:
     """Raise StoreFailed if the file at *path*, which must exist, cannot be read and written.
 
     That another process writes is no failure.
@@ -127,7 +127,7 @@ def check(path: Path) -> None:
             opened.close()
     except FAILURES as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-            raise failed(error, str(path), SETTING) from None
+            raise failed(error, str(path), setting) from None
 
 
 @contextlib.contextmanager
