@@ -54,14 +54,15 @@ def test_success():
     engine = Engine()
     status, lines = run("doctor", engine)
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["ok"] * 11
-    machine = ["settings", "TMPDIR", "engine", "SESSION_DIR", "USAGE_DB", "address", "commands"]
+    assert [line.split()[0] for line in lines] == ["ok"] * 13
+    stores = ["SESSION_DIR", "USAGE_DB", "FILES_DIR", "JOBS_DB"]
+    machine = ["settings", "TMPDIR", "engine", *stores, "address", "commands"]
     subjects = [line[8:].partition(":")[0] for line in lines]
     assert subjects == [*machine, "claude", "login", "model API", "turn"]
-    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[6]
-    assert "2.1.300 at /bin/claude" in lines[7]
-    assert lines[8] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
-    assert lines[10].startswith("ok      turn: scripted-model answered in 0.")
+    assert "commands: a short list of commands that read (SECURITY.md); for more, set" in lines[8]
+    assert "2.1.300 at /bin/claude" in lines[9]
+    assert lines[10] == "ok      login: anthropic (ANTHROPIC_API_KEY is set)"
+    assert lines[12].startswith("ok      turn: scripted-model answered in 0.")
     assert [turn.profile for turn in engine.turns] == ["plain"]
     assert engine.closed
 
