@@ -161,6 +161,12 @@ class StoredFileNotFound(InvalidRequest):
     status, code = 404, "file_not_found"
 
 
+class BatchNotFound(InvalidRequest):
+    """Raised when the caller has no batch with this id."""
+
+    status, code = 404, "batch_not_found"
+
+
 class KeyNotFound(InvalidRequest):
     """Raised when the keys file has no key of this name."""
 

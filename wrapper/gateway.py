@@ -39,6 +39,7 @@ from wrapper.services.approvals.service import open_approvals
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.offload.runner import offload
 from wrapper.services.background.watchdog import CHECK_SECONDS
+from wrapper.services.batches.service import open_batches
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.files.service import open_files
@@ -144,6 +145,7 @@ class Gateway:
         self.jobs = open_jobs(
             settings, self._client, self.guard.principal, self.metrics, self.lifecycle.drains
         )
+        self.batches = open_batches(settings, self.files, self.jobs)
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
@@ -283,6 +285,7 @@ class Gateway:
         if self.prometheus_metrics:
             self.prometheus_metrics.close()
         self.jobs.close()
+        self.batches.close()
         if self.sessions:
             self.sessions.close()
         self.responses.close()

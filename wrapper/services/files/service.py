@@ -21,6 +21,8 @@ MOST_FILES = 10_000
 # A body has so many bytes more than its file, at most.
 FORM_BYTES = 64 * 1024
 TIDY_SECONDS = 300.0
+# More than a store can hold.
+UNLIMITED = Room(2**53, 2**53)
 
 
 class FileService:
@@ -48,8 +50,17 @@ class FileService:
         expected = max(0, (length or 0) - FORM_BYTES)
         if expected > self.most:
             raise too_large(self.most)
-        reserve = partial(self._reserve, owner)
+        reserve = partial(self._reserve, owner, self._room)
         return Upload(self._stores, owner, self.most, reserve, expected)
+
+    def result(self, owner: str) -> Upload:
+        """Return a new file for results, which no limit refuses, as they would be lost.
+
+        Raises StorageFull or Unavailable, as entering it does.
+        """
+        return Upload(
+            self._stores, owner, UNLIMITED.bytes, partial(self._reserve, owner, UNLIMITED)
+        )
 
     def find(self, owner: str, id_: str) -> StoredFile:
         """Return a file. Raises StoredFileNotFound."""
@@ -90,13 +101,13 @@ class FileService:
         self._stores.contents.close()
         self._stores.records.close()
 
-    def _reserve(self, owner: str, id_: str, size: int) -> None:
+    def _reserve(self, owner: str, room: Room, id_: str, size: int) -> None:
         until = time.time() + RESERVED_SECONDS
-        if self._stores.records.reserve(owner, id_, size, until, self._room):
+        if self._stores.records.reserve(owner, id_, size, until, room):
             return
         raise QuotaExceeded(
-            f"Your key has no room for this file: its files may take {self._room.bytes} bytes "
-            f"together (FILES_MAX_BYTES), with 4096 more for each, and may be {self._room.files}. "
+            f"Your key has no room for this file: its files may take {room.bytes} bytes "
+            f"together (FILES_MAX_BYTES), with 4096 more for each, and may be {room.files}. "
             "Delete some of them.",
             retry=False,
         )

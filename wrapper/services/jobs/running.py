@@ -82,12 +82,12 @@ class RunningJob:
         While the store cannot be reached it tries again, as the result would be lost otherwise.
         """
         self.settled = True
-        return self._persist(lambda: self._records.end(self.job.id, status, error))
+        return self.persist(lambda: self._records.end(self.job.id, status, error))
 
     def again(self, after: float = 0.0) -> bool:
         """Put the job back into the queue, for so many seconds at least."""
         self.settled = True
-        return self._persist(lambda: self._records.put_back(self.job.id, after))
+        return self.persist(lambda: self._records.put_back(self.job.id, after))
 
     def stop(self) -> None:
         """Let `cancelled` say so."""
@@ -105,7 +105,11 @@ class RunningJob:
             if self.wait(min(left, PAUSE)):
                 return
 
-    def _persist(self, change: Callable[[], bool]) -> bool:
+    def persist(self, change: Callable[[], bool]) -> bool:
+        """Return what *change* does, which is tried again while it raises Unavailable.
+
+        False means that this process ends before the store could be reached.
+        """
         while True:
             try:
                 return change()

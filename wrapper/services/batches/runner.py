@@ -1,0 +1,195 @@
+"""The runner: a job of a batch runs lines for some seconds, and goes back into the queue.
+
+Several runs of a batch, also in several workers, run its lines at once. The one that finds nothing
+left to run writes the result files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+
+from wrapper.errors import ApiError, StorageFull, StoredFileNotFound, Unavailable
+from wrapper.ids import new_id
+from wrapper.json_text import Json
+from wrapper.services.batches.batch import (
+    ENDED,
+    BatchRequest,
+    BatchState,
+    BatchStatus,
+    LineResult,
+)
+from wrapper.services.batches.line import LineError, failed, load_line, unpack
+from wrapper.services.batches.lines import LineRunner
+from wrapper.services.batches.results import ResultWriter
+from wrapper.services.batches.running import RunningBatch
+from wrapper.services.batches.store import BatchStore
+from wrapper.services.batches.validation import MOST_LINES, TooManyLines, validate
+from wrapper.services.files.service import FileService
+from wrapper.services.jobs.job import JobStatus
+from wrapper.services.jobs.running import RunningJob
+from wrapper.services.jobs.service import Jobs
+
+# Seconds until the next look: at a budget that is used up, at lines that run elsewhere, and after
+# the result files could not be written.
+BUDGET_PAUSE, LOOK_PAUSE, FAILURE_PAUSE = 60.0, 1.0, 30.0
+
+JOB_STATUS = {
+    BatchStatus.COMPLETED: JobStatus.COMPLETED,
+    BatchStatus.EXPIRED: JobStatus.INCOMPLETE,
+    BatchStatus.CANCELLED: JobStatus.CANCELLED,
+    BatchStatus.FAILED: JobStatus.FAILED,
+}
+
+log = logging.getLogger(__name__)
+
+
+class BatchRunner:
+    """Runs the batches in *store*, whose files are in *files*, as jobs of *jobs*."""
+
+    def __init__(self, store: BatchStore, files: FileService, jobs: Jobs):
+        self._store = store
+        self._files = files
+        self._jobs = jobs
+        self._lines = LineRunner(store, files)
+        self._writer = ResultWriter(store, files)
+
+    def run(self, job: RunningJob) -> None:
+        """Do the next part of a batch; if a store cannot be used, another run does it later."""
+        try:
+            self._run(job)
+        except (StorageFull, Unavailable) as error:
+            log.warning("batch %s goes on in %d s: %s", job.job.id, FAILURE_PAUSE, error.message)
+            job.again(FAILURE_PAUSE)
+
+    def _run(self, job: RunningJob) -> None:
+        batch = self._open(job)
+        if self._state(batch).status is BatchStatus.VALIDATING and not self._validate(batch):
+            return
+        state = self._state(batch)
+        if state.status is BatchStatus.IN_PROGRESS and not self._reason_to_end(batch):
+            self._lines.run(batch, paused=bool(state.facts.get("paused")))
+        self._advance(batch)
+
+    def _open(self, job: RunningJob) -> RunningBatch:
+        request = BatchRequest.decode(job.job.request)
+        try:
+            file = self._files.find(job.job.owner, request.input_file_id)
+        except StoredFileNotFound:
+            file = None
+        return RunningBatch(job, request, file)
+
+    def _state(self, batch: RunningBatch) -> BatchState:
+        state = self._store.read(batch.id)
+        if state is None:
+            raise ApiError("The state of the batch is lost.")
+        return state
+
+    def _validate(self, batch: RunningBatch) -> bool:
+        """Let lines be claimed, and say whether there are any; if not, the batch has failed."""
+        if batch.file is None:
+            return self._fail(batch, "file_not_found", "The input file was deleted.")
+        pieces = self._files.read(batch.file)
+        try:
+            found = validate(pieces, batch.file.size, batch.request.endpoint)
+        except TooManyLines:
+            message = f"The input file has more than {MOST_LINES} lines; split it."
+            return self._fail(batch, "too_many_requests", message)
+        finally:
+            pieces.close()
+        if not found.total:
+            return self._fail(batch, "empty_file", "The input file has no lines.")
+        facts = {"status": BatchStatus.IN_PROGRESS, "in_progress_at": int(time.time())}
+        self._store.begin(batch.id, found.index, found.total, found.refused, facts)
+        return True
+
+    def _fail(self, batch: RunningBatch, code: str, message: str) -> bool:
+        error = {"code": code, "message": message, "param": "input_file_id", "line": None}
+        self._end(batch, BatchStatus.FAILED, {"errors": [error]})
+        return False
+
+    def _reason_to_end(self, batch: RunningBatch) -> BatchStatus | None:
+        """Return how the batch ends even if lines are left, or None."""
+        view = self._jobs.find(batch.owner, batch.id)
+        if view is None or view.state.cancel_requested:
+            return BatchStatus.CANCELLED
+        return BatchStatus.EXPIRED if batch.expired else None
+
+    def _advance(self, batch: RunningBatch) -> None:
+        """End the batch if nothing of it is left to run, or put it back into the queue."""
+        self._give_up_lost(batch)
+        reason, state = self._reason_to_end(batch), self._state(batch)
+        if state.status in ENDED:
+            batch.job.end(JOB_STATUS[state.status])
+        elif state.done == state.total or (reason and not self._store.running(batch.id)):
+            self._finalize(batch, reason or BatchStatus.COMPLETED)
+        elif state.facts.get("paused") and not reason:
+            batch.job.again(BUDGET_PAUSE)
+        else:
+            batch.job.again(0 if state.claimed < state.total and not reason else LOOK_PAUSE)
+
+    def _give_up_lost(self, batch: RunningBatch) -> None:
+        """Let the lines fail whose workers have died."""
+        lines = self._lines.running(batch)
+        dead = {worker for _, worker in lines if not self._jobs.alive(worker)}
+        if not dead:
+            return
+        index = unpack(self._store.index(batch.id))
+        message = (
+            "The process that ran this line has ended. It is never run again by itself, as its "
+            "tools may have had effects."
+        )
+        for number, worker in lines:
+            if worker in dead:
+                part = (index[number], index[number + 1])
+                result = self._unrun(batch, number, part, "worker_lost", message)
+                self._store.finish(batch.id, worker, result)
+
+    def _unrun(
+        self, batch: RunningBatch, number: int, part: tuple[int, int], code: str, message: str
+    ) -> LineResult:
+        """Return the result of a line that got no answer."""
+        custom_id = None
+        with contextlib.suppress(LineError, StoredFileNotFound):
+            custom_id = load_line(batch.read(self._files, *part), batch.request.endpoint).custom_id
+        error = LineError(code, message, custom_id=custom_id)
+        return LineResult(number, False, failed(number, error))
+
+    def _finalize(self, batch: RunningBatch, status: BatchStatus) -> None:
+        """Write the result files, unless another run does, and end the batch."""
+        token = f"{batch.worker} {new_id('')}"
+        before = self._store.finalizer(batch.id)
+        if before and self._jobs.alive(before.partition(" ")[0]):
+            batch.job.again(LOOK_PAUSE)  # in case that it dies
+            return
+        if not self._store.take_over(batch.id, before, token):
+            batch.job.again(LOOK_PAUSE)
+            return
+        try:
+            self._write(batch, status)
+        except BaseException:
+            self._store.take_over(batch.id, token, "")
+            raise
+
+    def _write(self, batch: RunningBatch, status: BatchStatus) -> None:
+        facts = {"status": BatchStatus.FINALIZING, "finalizing_at": int(time.time())}
+        self._store.change(batch.id, facts)
+        index = unpack(self._store.index(batch.id))
+
+        def unfinished(number: int) -> LineResult | None:
+            if status is not BatchStatus.EXPIRED:
+                return None
+            message = "The batch expired before this line ran."
+            part = (index[number], index[number + 1])
+            return self._unrun(batch, number, part, "batch_expired", message)
+
+        seconds = min(batch.request.file_seconds or self._files.ttl, self._files.ttl)
+        self._writer.write(batch, self._state(batch), seconds, unfinished)
+        self._end(batch, status, {"paused": None})
+
+    def _end(self, batch: RunningBatch, status: BatchStatus, facts: Json) -> None:
+        ended = {"status": status, f"{status}_at": int(time.time()), **facts}
+        self._store.change(batch.id, ended)
+        batch.job.end(JOB_STATUS[status])
+        self._store.clear(batch.id)

@@ -1,0 +1,94 @@
+"""The service of batches: callers create, read, list and cancel their own."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from wrapper.errors import BatchNotFound, InvalidRequest
+from wrapper.services.batches.batch import (
+    ENDED,
+    KIND,
+    PREFIX,
+    WINDOW_SECONDS,
+    BatchRequest,
+    BatchState,
+)
+from wrapper.services.batches.runner import BatchRunner
+from wrapper.services.batches.sqlite_store import SqliteBatchStore
+from wrapper.services.batches.store import BatchStore
+from wrapper.services.batches.view import BatchView
+from wrapper.services.files.service import FileService
+from wrapper.services.jobs.job import Job
+from wrapper.services.jobs.service import Jobs
+from wrapper.settings import Settings
+
+
+class BatchService:
+    """The batches in *store*, which run as jobs of *jobs*, and whose files are in *files*."""
+
+    def __init__(self, store: BatchStore, files: FileService, jobs: Jobs):
+        self._store = store
+        self._files = files
+        self._jobs = jobs
+        jobs.handle(KIND, BatchRunner(store, files, jobs).run)
+
+    def create(self, owner: str, request: BatchRequest) -> BatchView:
+        """Begin a batch. Raises InvalidRequest, RateLimited or Unavailable."""
+        file = self._files.find(owner, request.input_file_id)
+        if file.purpose != "batch":
+            raise InvalidRequest(
+                f"input_file_id: the purpose of this file is {file.purpose!r}; upload it with the "
+                "purpose batch.",
+                param="input_file_id",
+                code="invalid_value",
+            )
+        id_, now = f"{PREFIX}{secrets.token_hex(16)}", time.time()
+        ttl = self._files.ttl
+        self._store.forget(now)
+        # A day longer than its job, which is kept for the ttl after the end of the batch.
+        self._store.create(id_, now + 2 * WINDOW_SECONDS + ttl)
+        self._jobs.submit(Job(id_, KIND, owner, request.encode(), ttl, resumes=True))
+        return self.read(owner, id_)
+
+    def read(self, owner: str, id_: str) -> BatchView:
+        """Return a batch. Raises BatchNotFound."""
+        view = self._jobs.find(owner, id_) if id_.startswith(PREFIX) else None
+        if view is None:
+            raise BatchNotFound(
+                f"No such batch: {id_[:128]!r}. It has expired, or belongs to another key.",
+                param="batch_id",
+            )
+        state = self._store.read(id_) or BatchState()
+        return BatchView(view, BatchRequest.decode(view.job.request), state)
+
+    def ids(self, owner: str) -> Sequence[str]:
+        """Return the ids of the owner's batches, the newest first."""
+        return [id_ for id_ in self._jobs.ids(owner) if id_.startswith(PREFIX)]
+
+    def cancel(self, owner: str, id_: str) -> BatchView:
+        """Cancel a batch; its lines that run end within a second.
+
+        Raises BatchNotFound, or InvalidRequest if it has ended otherwise.
+        """
+        view = self.read(owner, id_)
+        status = view.status
+        if status in ENDED and status != "cancelled":
+            raise InvalidRequest(
+                f"batch_id: a batch that is {status} cannot be cancelled.",
+                param="batch_id",
+                code="invalid_value",
+            )
+        if not view.state.facts.get("cancelling_at"):
+            self._store.change(id_, {"cancelling_at": int(time.time())})
+            self._jobs.cancel(owner, id_)
+        return self.read(owner, id_)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def open_batches(settings: Settings, files: FileService, jobs: Jobs) -> BatchService:
+    """Return the service on the store of *settings*."""
+    return BatchService(SqliteBatchStore(settings.jobs_db), files, jobs)

@@ -1,0 +1,77 @@
+"""The protocol of the stores of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from wrapper.services.batches.batch import BatchState, LineResult
+
+
+class BatchStore(Protocol):
+    """Keeps the states of batches by id, and the lines of those that have not ended.
+
+    Threads and processes may share it. Each step is atomic. All methods but `close` may raise
+    Unavailable.
+    """
+
+    def create(self, id_: str, forget_at: float) -> None:
+        """Keep a new batch until that time, in Unix seconds."""
+        ...
+
+    def read(self, id_: str) -> BatchState | None: ...
+
+    def begin(
+        self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
+    ) -> None:
+        """Let lines be claimed. *refused* are the results of those that cannot run."""
+        ...
+
+    def index(self, id_: str) -> bytes:
+        """Return the packed index of the batch's lines."""
+        ...
+
+    def claim(self, id_: str, worker: str) -> int | None:
+        """Give the next line to *worker*, and return its number; None if there is none."""
+        ...
+
+    def release(self, id_: str, number: int) -> None:
+        """Take back a line that has not begun, for others to claim."""
+        ...
+
+    def finish(self, id_: str, worker: str, result: LineResult) -> bool:
+        """Keep the result of a line of *worker*, unless it has one, and say whether it is kept."""
+        ...
+
+    def running(self, id_: str) -> Sequence[tuple[int, str]]:
+        """Return the lines that were claimed and have no result, each with its worker."""
+        ...
+
+    def results(self, id_: str, first: int, count: int) -> Sequence[LineResult]:
+        """Return the results among *count* lines from number *first*, in their order."""
+        ...
+
+    def change(self, id_: str, facts: Mapping[str, Any]) -> None:
+        """Change these facts."""
+        ...
+
+    def take_over(self, id_: str, before: str, after: str) -> bool:
+        """Let *after* write the result files instead of *before*; nobody does at first, as "".
+
+        Return False, and change nothing, if another does.
+        """
+        ...
+
+    def finalizer(self, id_: str) -> str:
+        """Return who writes the result files."""
+        ...
+
+    def clear(self, id_: str) -> None:
+        """Forget the lines of a batch that has ended."""
+        ...
+
+    def forget(self, now: float) -> None:
+        """Forget the batches whose time is over."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,55 @@
+"""Validation: it finds the lines of an input file, and those of them that cannot run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wrapper.services.batches.batch import LineResult
+from wrapper.services.batches.line import LONGEST_LINE, LineError, failed, load_line, pack, split
+
+MOST_LINES = 50_000
+
+
+class TooManyLines(Exception):
+    """Raised for a file with more than MOST_LINES lines."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The packed `index` of `total` lines, and the results of those that are `refused`."""
+
+    index: bytes
+    total: int
+    refused: list[LineResult]
+
+
+def validate(pieces: Iterable[bytes], size: int, endpoint: str) -> Validated:
+    """Check the lines of a file of *size* bytes, of which only one is in memory at a time.
+
+    Raises TooManyLines.
+    """
+    begins: list[int] = []
+    refused: list[LineResult] = []
+    seen: set[bytes] = set()
+    for number, (begin, data) in enumerate(split(pieces)):
+        if number == MOST_LINES:
+            raise TooManyLines
+        begins.append(begin)
+        try:
+            _check(data, endpoint, seen)
+        except LineError as error:
+            refused.append(LineResult(number, False, failed(number, error)))
+    return Validated(pack(begins, size), len(begins), refused)
+
+
+def _check(data: bytes | None, endpoint: str, seen: set[bytes]) -> None:
+    if data is None:
+        raise LineError("line_too_long", f"The line is longer than {LONGEST_LINE} bytes.")
+    custom_id = load_line(data, endpoint).custom_id
+    digest = hashlib.blake2b(custom_id.encode(errors="surrogatepass"), digest_size=16).digest()
+    if digest in seen:
+        message = "custom_id: an earlier line has the same; give each its own."
+        raise LineError("duplicate_custom_id", message, "custom_id", custom_id)
+    seen.add(digest)
