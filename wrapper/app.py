@@ -21,6 +21,7 @@ RESOURCES = (
     "chat",
     "responses",
     "completions",
+    "batches",
     "files",
     "messages",
     "models",

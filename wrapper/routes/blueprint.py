@@ -9,6 +9,7 @@ from flask import Blueprint, Response, current_app, g, request
 from wrapper.auth.guard import Guard
 from wrapper.routes.approvals import approvals
 from wrapper.routes.auth import auth
+from wrapper.routes.batches import batches
 from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
 from wrapper.routes.context import begin_span, current_gateway, request_span
@@ -44,7 +45,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     """
     turns = (chat, responses, completions, messages)
     state = (approvals, models, mcp, sessions, tools, usage, limits, webhooks, auth, health, docs)
-    children = (*turns, files, *state)
+    children = (*turns, batches, files, *state)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

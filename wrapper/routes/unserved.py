@@ -24,7 +24,6 @@ UNSERVED = {
     "conversations": "This gateway does not serve conversations; use {} with session_id.",
     "uploads": "This gateway takes files in one piece; upload yours with POST files. To show the "
     "model a file or an image, use {}, with the data in a file or image_url part.",
-    "batches": "This gateway has no batches; use {} for each request.",
     "assistants": "This gateway has no assistants; use {} with session_id.",
     "threads": "This gateway has no threads; use {} with session_id.",
     "vector_stores": "This gateway has no vector stores; use {}, with the relevant text in it.",
@@ -35,7 +34,8 @@ UNSERVED_MESSAGES = {
     "count_tokens": "Only the model's API can count exactly, and Claude Code, which talks to it, "
     "asks it about prompts of its own alone; a wrong number would be worse than none. Use `usage` "
     "in answers of {}.",
-    "batches": "This gateway has no batches; use {} for each request.",
+    "batches": "Batches of {} are in OpenAI's form: upload their requests with POST files, and "
+    "create a batch with POST batches.",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RULE = f"/<any({', '.join(UNSERVED)}):resource>"

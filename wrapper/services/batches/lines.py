@@ -47,7 +47,8 @@ class LineRunner:
                 if not self._run_line(batch, number, index[number], index[number + 1]):
                     return
             finally:
-                self._active.discard((batch.id, number))
+                if not job.abandoned:  # another worker finds that this one has died
+                    self._active.discard((batch.id, number))
             if paused:
                 paused = False
                 self._store.change(batch.id, {"paused": None})
@@ -104,6 +105,8 @@ class LineRunner:
                 return None
             request_id = answer.headers.get("x-request-id", id_)
             status, body = answer.status, answer.read()
+        if batch.job.abandoned:
+            return None
         if batch.job.cancelled():
             message = "The batch was cancelled while this line ran."
             raise LineError("batch_cancelled", message, custom_id=line.custom_id)

@@ -70,7 +70,10 @@ class BatchRunner:
         state = self._state(batch)
         if state.status is BatchStatus.IN_PROGRESS and not self._reason_to_end(batch):
             self._lines.run(batch, paused=bool(state.facts.get("paused")))
-        self._advance(batch)
+        if job.abandoned:
+            job.again()
+        else:
+            self._advance(batch)
 
     def _open(self, job: RunningJob) -> RunningBatch:
         request = BatchRequest.decode(job.job.request)

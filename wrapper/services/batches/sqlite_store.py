@@ -75,8 +75,8 @@ class SqliteBatchStore:
             row = connection.execute(READ, (id_,)).fetchone()
         if row is None:
             return None
-        *numbers, facts = row
-        return BatchState(*numbers, facts=json.loads(facts))
+        total, claimed, completed, failed, facts = row
+        return BatchState(total, claimed, completed, failed, json.loads(facts))
 
     def begin(
         self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any

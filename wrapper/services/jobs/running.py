@@ -93,10 +93,15 @@ class RunningJob:
         """Let `cancelled` say so."""
         self._stopped.set()
 
+    @property
+    def abandoned(self) -> bool:
+        """Say whether it is to end because this process ends, and not because it is cancelled."""
+        return self._closed.is_set()
+
     def abandon(self) -> None:
         """Stop, and try no longer to reach the store."""
-        self._stopped.set()
         self._closed.set()
+        self._stopped.set()
 
     def _pause(self, seconds: float) -> None:
         """Wait, but not while this process shuts down."""

@@ -1,0 +1,406 @@
+"""Batches: their lines run once each, whatever happens, and their results are in two files."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.batch_process import ALICE, BatchProcess, answer, line
+from tests.support.server import eventually
+from wrapper.errors import BatchNotFound, InvalidRequest, StorageFull, StoredFileNotFound
+from wrapper.services.batches import lines as line_runs
+from wrapper.services.batches import runner, running
+from wrapper.services.batches.batch import BatchRequest
+from wrapper.services.batches.line import LONGEST_CUSTOM_ID
+from wrapper.services.jobs import consumer, queue, upkeep
+
+SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(queue, "WAIT", 0.02)
+    monkeypatch.setattr(consumer, "DEFER", 0.05)
+    monkeypatch.setattr(upkeep, "WATCH", 0.05)
+    monkeypatch.setattr(upkeep, "BEAT", 0.05)
+    for name in ("BUDGET_PAUSE", "LOOK_PAUSE", "FAILURE_PAUSE"):
+        monkeypatch.setattr(runner, name, 0.05)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts a process; all share their files, and end after the test."""
+    with ExitStack() as stack:
+
+        def start(*args, run=True, **values) -> BatchProcess:
+            process = BatchProcess(tmp_path, *args, **values)
+            stack.callback(process.close)
+            if run:
+                process.jobs.start()
+            return process
+
+        yield start
+
+
+class Gate:
+    """Answers once it is opened, or its request is not wanted any more."""
+
+    def __init__(self):
+        self.opened = threading.Event()
+        self.entered = threading.Event()
+
+    def __call__(self, body, gone):
+        self.entered.set()
+        while not (self.opened.wait(0.01) or gone()):
+            pass
+        return answer(408 if gone() else 200)
+
+
+def lines(count):
+    return [line(f"n{number}") for number in range(count)]
+
+
+def test_results(start):
+    """Each line is asked once; answers and errors stand in their files in the lines' order."""
+
+    def respond(body, gone):
+        refused = {"error": {"message": "No.", "code": "x"}}
+        return answer(400, refused) if body["id"] == "n1" else answer(200, {"n": body["id"]})
+
+    process = start(respond)
+    id_ = process.create(*lines(5), metadata={"a": "b"})
+    body = process.ended(id_)
+    assert (body["status"], body["metadata"], body["errors"]) == ("completed", {"a": "b"}, None)
+    assert body["request_counts"] == {"total": 5, "completed": 4, "failed": 1}
+    order = ("created_at", "in_progress_at", "finalizing_at", "completed_at")
+    assert sorted(body[name] for name in order) == [body[name] for name in order]
+    assert sorted(process.asked) == [f"n{number}" for number in range(5)]
+    output, errors = process.results(id_)
+    assert [each["custom_id"] for each in output] == ["n0", "n2", "n3", "n4"]
+    assert output[0]["response"]["body"] == {"n": "n0"}
+    assert (output[0]["response"]["status_code"], output[0]["error"]) == (200, None)
+    assert output[0]["id"].startswith("batch_req_")
+    (error,) = errors
+    assert (error["custom_id"], error["response"]["status_code"]) == ("n1", 400)
+    assert error["response"]["body"]["error"]["message"] == "No."
+    file = process.files.find(ALICE.name, body["output_file_id"])
+    assert (file.purpose, file.name) == ("batch_output", f"{id_}_output.jsonl")
+    assert process.store.results(id_, 0, 10) == []
+
+
+BAD = [
+    (b"{", "invalid_json_line", None),
+    (b"[1]", "invalid_json_line", None),
+    (b'{"a": 1, "a": 2}', "duplicate_name", "a"),
+    (b"\xff", "invalid_json_line", None),
+    (b'{"custom_id": ' + b"[" * 100_000, "invalid_json_line", None),
+    (line(""), "missing_required_parameter", "custom_id"),
+    (line("i" * (LONGEST_CUSTOM_ID + 1)), "missing_required_parameter", "custom_id"),
+    (line("m", method="GET"), "invalid_method", "method"),
+    (line("u", url="/v1/responses"), "invalid_url", "url"),
+    (line("b", body=[]), "invalid_type", "body"),
+    (line("s", body={"stream": True}), "unsupported_parameter", "body.stream"),
+    (line("g", body={"background": True}), "unsupported_parameter", "body.background"),
+    (line("n0"), "duplicate_custom_id", "custom_id"),
+    (b'{"custom_id": "\\ud800"}', "invalid_method", "method"),
+]
+
+
+def test_bad_lines(start):
+    """A bad line is an error of that line, which names it, and never of the batch."""
+    process = start()
+    bad = [each.rstrip(b"\n") + b"\r\n\n" for each, _, _ in BAD]
+    id_ = process.create(b"\xef\xbb\xbf", line("n0"), *bad, line("last").rstrip(b"\n"))
+    output, errors = process.results(id_)
+    assert [each["custom_id"] for each in output] == ["n0", "last"]
+    shown = [(each["error"]["code"], each["error"]["param"]) for each in errors]
+    assert shown == [(code, param) for _, code, param in BAD]
+    assert [each["error"]["line"] for each in errors] == list(range(2, 2 + len(BAD)))
+    assert errors[7]["custom_id"] == "m"
+    assert process.ended(id_)["request_counts"] == {"total": 16, "completed": 2, "failed": 14}
+    assert sorted(process.asked) == ["last", "n0"]
+
+
+def test_bad_files(start, monkeypatch):
+    """A file without lines, one with too many, and one that is deleted fail the batch."""
+    monkeypatch.setattr("wrapper.services.batches.validation.MOST_LINES", 3)
+    process = start(run=False)
+    ids = [process.create(), process.create(*lines(4)), process.create(*lines(1))]
+    process.files.delete(ALICE.name, process.view(ids[2]).request.input_file_id)
+    process.jobs.start()
+    bodies = [process.ended(id_) for id_ in ids]
+    assert {body["status"] for body in bodies} == {"failed"}
+    codes = [body["errors"]["data"][0]["code"] for body in bodies]
+    assert codes == ["empty_file", "too_many_requests", "file_not_found"]
+    assert all(body["failed_at"] for body in bodies)
+    assert process.asked == []
+
+
+def test_what_is_refused(start):
+    """A batch needs a file of the caller's own, with the purpose batch."""
+    process = start(run=False)
+    with pytest.raises(StoredFileNotFound):
+        process.batches.create("bob", BatchRequest(process.upload(line("a")), "/v1/responses"))
+    other = process.upload(line("a"), purpose="vision")
+    with pytest.raises(InvalidRequest, match="purpose"):
+        process.batches.create(ALICE.name, BatchRequest(other, "/v1/responses"))
+    id_ = process.create(line("a"))
+    for act in (process.batches.read, process.batches.cancel):
+        with pytest.raises(BatchNotFound):
+            act("bob", id_)
+    assert process.batches.ids("bob") == []
+    assert process.batches.ids(ALICE.name) == [id_]
+
+
+def test_two_workers(start):
+    """Two workers run the lines of one batch, none of them twice, and end it once."""
+    gates = Gate(), Gate()
+    one, two = (start(gate, most=2) for gate in gates)
+    id_ = one.create(*lines(40))
+    assert all(gate.entered.wait(SECONDS) for gate in gates)
+    for gate in gates:
+        gate.opened.set()
+    body = one.ended(id_)
+    assert body["request_counts"] == {"total": 40, "completed": 40, "failed": 0}
+    assert sorted(one.asked + two.asked) == sorted(f"n{number}" for number in range(40))
+    assert len(two.results(id_)[0]) == 40
+    assert [file.purpose for file in one.files.list(ALICE.name)] == ["batch", "batch_output"]
+
+
+def test_progress(start):
+    """A batch shows how many of its lines have ended while others run."""
+    gate = Gate()
+    process = start(lambda body, gone: gate(body, gone) if body["id"] == "n2" else answer())
+    id_ = process.create(*lines(6))
+    assert eventually(lambda: process.view(id_).state.completed == 5)
+    body = process.view(id_).body()
+    assert (body["status"], body["completed_at"]) == ("in_progress", None)
+    assert body["request_counts"] == {"total": 6, "completed": 5, "failed": 0}
+    gate.opened.set()
+    assert process.ended(id_)["status"] == "completed"
+
+
+def test_a_worker_that_dies(start):
+    """The lines that ran in a worker that died are errors; others go on with the rest."""
+    gate = Gate()
+    dead = start(gate, most=3)
+    id_ = dead.create(*lines(10))
+    assert eventually(lambda: len(dead.asked) >= 2)
+    dead.die()
+    lost = sorted(dead.asked)
+    live = start()
+    output, errors = live.results(id_)
+    assert sorted(each["custom_id"] for each in errors) == lost
+    assert {each["error"]["code"] for each in errors} == {"worker_lost"}
+    assert sorted(each["custom_id"] for each in output) == sorted(live.asked)
+    assert sorted(live.asked + lost) == sorted(f"n{number}" for number in range(10))
+    assert live.ended(id_)["status"] == "completed"
+
+
+def test_a_worker_that_dies_between_lines(start, monkeypatch):
+    """A batch whose worker dies before it has claimed a line goes on in another one."""
+    dead = start(run=False)
+    id_ = dead.create(*lines(3))
+    assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
+    monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
+    live = start()
+    assert len(live.results(id_)[0]) == 3
+
+
+def test_a_worker_that_dies_while_it_writes_results(start, monkeypatch):
+    """Another worker writes the files anew, and those that are whole are kept."""
+    monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
+    dead = start(run=False)
+    id_ = dead.create(*lines(2))
+    index, facts = b"", {"status": "in_progress"}
+    file = dead.files.find(ALICE.name, dead.view(id_).request.input_file_id)
+    pieces = dead.files.read(file)
+    found = runner.validate(pieces, file.size, "/v1/chat/completions")
+    pieces.close()
+    index = found.index
+    dead.store.begin(id_, index, 2, [], facts)
+    for number in (0, 1):
+        dead.store.claim(id_, "worker_dead")
+        data = b'{"custom_id":"n%d"}' % number
+        dead.store.finish(id_, "worker_dead", runner.LineResult(number, True, data))
+    assert dead.store.take_over(id_, "", "worker_dead x")
+    dead.store.change(id_, {"status": "finalizing"})
+    assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
+    live = start()
+    output, errors = live.results(id_)
+    assert ([each["custom_id"] for each in output], errors) == (["n0", "n1"], [])
+    assert live.asked == []
+
+
+def test_full_disk(start, monkeypatch):
+    """If the result files cannot be written, no result is lost: they are written later."""
+    process = start()
+    full, opened = threading.Event(), process.files.result
+
+    def result(owner):
+        if not full.is_set():
+            full.set()
+            raise StorageFull("FILES_DIR: No space left on device")
+        return opened(owner)
+
+    monkeypatch.setattr(process.files, "result", result)
+    id_ = process.create(*lines(3))
+    assert len(process.results(id_)[0]) == 3
+    assert full.is_set()
+    assert len(process.asked) == 3
+
+
+def test_cancel_before_it_begins(start):
+    """A batch that waits is cancelled at once, and runs nothing."""
+    process = start(run=False)
+    id_ = process.create(*lines(3))
+    body = process.batches.cancel(ALICE.name, id_).body()
+    assert (body["status"], bool(body["cancelled_at"])) == ("cancelled", True)
+    process.jobs.start()
+    assert process.batches.cancel(ALICE.name, id_).body()["status"] == "cancelled"
+    assert process.asked == []
+
+
+def test_cancel_while_it_runs(start):
+    """Lines that run end, no others begin, and answers so far are kept."""
+    gate = Gate()
+    process = start(lambda body, gone: answer() if body["id"] == "n0" else gate(body, gone))
+    id_ = process.create(*lines(50))
+    assert eventually(lambda: process.view(id_).state.completed)
+    assert gate.entered.wait(SECONDS)
+    assert process.batches.cancel(ALICE.name, id_).body()["status"] in ("cancelling", "cancelled")
+    body = process.ended(id_)
+    assert (body["status"], bool(body["cancelling_at"])) == ("cancelled", True)
+    output, errors = process.results(id_)
+    assert [each["custom_id"] for each in output] == ["n0"]
+    assert {each["error"]["code"] for each in errors} == {"batch_cancelled"}
+    assert len(process.asked) < 10
+    assert process.batches.cancel(ALICE.name, id_).body()["status"] == "cancelled"
+
+
+def test_cancel_of_what_has_ended(start):
+    """A batch that is completed cannot be cancelled."""
+    process = start()
+    id_ = process.create(*lines(1))
+    process.ended(id_)
+    with pytest.raises(InvalidRequest, match="completed cannot be cancelled"):
+        process.batches.cancel(ALICE.name, id_)
+
+
+def test_expiry(start, monkeypatch):
+    """After its window no line begins; those that have not run are errors."""
+    gate = Gate()
+    process = start(gate, most=2)
+    id_ = process.create(*lines(5))
+    assert gate.entered.wait(SECONDS)
+    monkeypatch.setattr(running, "WINDOW_SECONDS", 0)
+    gate.opened.set()
+    body = process.ended(id_)
+    assert (body["status"], bool(body["expired_at"])) == ("expired", True)
+    output, errors = process.results(id_)
+    assert len(output) == len(process.asked) < 5
+    assert {each["error"]["code"] for each in errors} == {"batch_expired"}
+    assert sorted(each["custom_id"] for each in output + errors) == [f"n{n}" for n in range(5)]
+
+
+def test_budget(start):
+    """While the budget is used up the batch is paused, says so, and runs the line later."""
+    budget = threading.Event()
+    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
+
+    def respond(body, gone):
+        return answer() if body["id"] == "n0" or budget.is_set() else answer(429, refused)
+
+    process = start(respond)
+    id_ = process.create(*lines(4))
+    assert eventually(lambda: process.view(id_).state.facts.get("paused"))
+    paused = process.view(id_).body()
+    assert paused["status"] == "in_progress"
+    assert paused["paused"]["reason"] == "insufficient_quota"
+    budget.set()
+    body = process.ended(id_)
+    assert (body["status"], body["paused"]) == ("completed", None)
+    assert body["request_counts"] == {"total": 4, "completed": 4, "failed": 0}
+
+
+def test_limits(start):
+    """A request that a rate limit refuses is made again, and so is one before anything began."""
+    refusals = [
+        answer(429, retry_after=0.01),
+        answer(503, retry_after=0.01),
+        answer(429, retry_after=0.01),
+    ]
+    process = start(lambda body, gone: refusals.pop() if refusals else answer())
+    id_ = process.create(*lines(1))
+    assert process.ended(id_)["request_counts"]["completed"] == 1
+    assert len(process.asked) == 4
+
+
+def test_what_is_never_available(start):
+    """A request that is always refused is an error after some tries."""
+    process = start(lambda body, gone: answer(503, retry_after=0.01))
+    (error,) = process.results(process.create(*lines(1)))[1]
+    assert error["response"]["status_code"] == 503
+    assert len(process.asked) == line_runs.TRIES + 1
+
+
+def test_shutdown(start):
+    """A worker that shuts down takes no more lines, and gives back one that has not begun."""
+    gate = Gate()
+    process = start(gate, most=2)
+    id_ = process.create(*lines(5))
+    assert gate.entered.wait(SECONDS)
+    process.draining = True
+    process.respond = lambda body, gone: answer(503, retry_after=1.0)
+    gate.opened.set()
+    assert process.jobs.wait_until_idle(SECONDS)
+    assert process.view(id_).state.done == 1
+    other = start()
+    assert len(other.results(id_)[0]) == 5
+    assert len(other.asked) == 4
+
+
+def test_a_crash(start):
+    """A line for which the gateway itself fails is an error."""
+
+    def respond(body, gone):
+        raise ZeroDivisionError
+
+    process = start(respond)
+    (error,) = process.results(process.create(*lines(1)))[1]
+    assert (error["custom_id"], error["error"]["code"]) == ("n0", "internal_error")
+
+
+def test_a_deleted_input(start):
+    """If the input is deleted meanwhile, the lines that have not begun are errors."""
+    gate = Gate()
+    process = start(gate, most=2)
+    id_ = process.create(*lines(3))
+    assert gate.entered.wait(SECONDS)
+    process.files.delete(ALICE.name, process.view(id_).request.input_file_id)
+    gate.opened.set()
+    output, errors = process.results(id_)
+    assert len(output) == 1
+    assert {each["error"]["code"] for each in errors} == {"file_not_found"}
+
+
+def test_a_lost_claim(start):
+    """A line whose claim never reached its worker runs later."""
+    process = start(run=False)
+    claim, lost = process.store.claim, []
+
+    def lose(id_, worker):
+        number = claim(id_, worker)
+        if not lost:
+            lost.append(number)
+            raise runner.Unavailable("SESSION_STORE: Redis cannot be reached")
+        return number
+
+    process.store.claim = lose
+    process.jobs.start()
+    id_ = process.create(*lines(3))
+    assert len(process.results(id_)[0]) == 3
+    assert sorted(process.asked) == ["n0", "n1", "n2"]
