@@ -232,6 +232,7 @@ HEALTH: Json = {
     "usage": {"status": "ok", "unbooked": 0},
     "sessions": {"status": "ok"},
     "responses": {"status": "ok"},
+    "jobs": {"status": "ok", "waiting": {"batch": 1}, "running": {"batch": 0}},
 }
 READINESS: Json = {"status": "ready"}
 METRICS = """\

@@ -132,7 +132,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 33, EMBEDDED: 29}[kind]
+    assert len(document["paths"]) == {CREATED: 36, EMBEDDED: 32}[kind]
 
 
 def test_paths():
@@ -273,7 +273,12 @@ def test_security(api_key):
         for method, details in methods.items():
             asked = app.test_client().open(
                 path.format(
-                    model_id="opus", session_id="s", response_id="r", approval_id="a", file_id="f"
+                    model_id="opus",
+                    session_id="s",
+                    response_id="r",
+                    approval_id="a",
+                    file_id="f",
+                    batch_id="b",
                 ),
                 method=method,
                 json={},

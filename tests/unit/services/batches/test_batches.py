@@ -10,11 +10,18 @@ import pytest
 
 from tests.support.batch_process import ALICE, BatchProcess, answer, line
 from tests.support.server import eventually
-from wrapper.errors import BatchNotFound, InvalidRequest, StorageFull, StoredFileNotFound
+from wrapper.errors import (
+    BatchNotFound,
+    InvalidRequest,
+    StorageFull,
+    StoredFileNotFound,
+    Unavailable,
+)
 from wrapper.services.batches import lines as line_runs
 from wrapper.services.batches import runner, running
-from wrapper.services.batches.batch import BatchRequest
+from wrapper.services.batches.batch import BatchRequest, LineResult
 from wrapper.services.batches.line import LONGEST_CUSTOM_ID
+from wrapper.services.batches.validation import validate
 from wrapper.services.jobs import consumer, queue, upkeep
 
 SECONDS = 60.0
@@ -24,6 +31,7 @@ SECONDS = 60.0
 def _short(monkeypatch):
     monkeypatch.setattr(queue, "WAIT", 0.02)
     monkeypatch.setattr(consumer, "DEFER", 0.05)
+    monkeypatch.setattr(consumer, "PAUSE", 0.02)
     monkeypatch.setattr(upkeep, "WATCH", 0.05)
     monkeypatch.setattr(upkeep, "BEAT", 0.05)
     for name in ("BUDGET_PAUSE", "LOOK_PAUSE", "FAILURE_PAUSE"):
@@ -215,17 +223,16 @@ def test_a_worker_that_dies_while_it_writes_results(start, monkeypatch):
     monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
     dead = start(run=False)
     id_ = dead.create(*lines(2))
-    index, facts = b"", {"status": "in_progress"}
+    facts = {"status": "in_progress"}
     file = dead.files.find(ALICE.name, dead.view(id_).request.input_file_id)
     pieces = dead.files.read(file)
-    found = runner.validate(pieces, file.size, "/v1/chat/completions")
+    found = validate(pieces, file.size, "/v1/chat/completions")
     pieces.close()
-    index = found.index
-    dead.store.begin(id_, index, 2, [], facts)
+    dead.store.begin(id_, found.index, 2, [], facts)
     for number in (0, 1):
         dead.store.claim(id_, "worker_dead")
         data = b'{"custom_id":"n%d"}' % number
-        dead.store.finish(id_, "worker_dead", runner.LineResult(number, True, data))
+        dead.store.finish(id_, "worker_dead", LineResult(number, True, data))
     assert dead.store.take_over(id_, "", "worker_dead x")
     dead.store.change(id_, {"status": "finalizing"})
     assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
@@ -390,13 +397,14 @@ def test_a_deleted_input(start):
 def test_a_lost_claim(start):
     """A line whose claim never reached its worker runs later."""
     process = start(run=False)
-    claim, lost = process.store.claim, []
+    claim = process.store.claim
+    lost: list[int | None] = []
 
     def lose(id_, worker):
         number = claim(id_, worker)
         if not lost:
             lost.append(number)
-            raise runner.Unavailable("SESSION_STORE: Redis cannot be reached")
+            raise Unavailable("SESSION_STORE: Redis cannot be reached")
         return number
 
     process.store.claim = lose
