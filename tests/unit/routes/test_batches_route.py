@@ -47,8 +47,8 @@ def test_a_batch(server, file_id):
     assert eventually(lambda: get(server, path).json["status"] == "completed")
     body = get(server, path).json
     assert BatchSchema().validate(body) == {}
-    path = f"/v1/files/{body['output_file_id']}/content"
-    content = json.loads(server.client.get(path, buffered=True).data)
+    output = f"/v1/files/{body['output_file_id']}/content"
+    content = json.loads(server.client.get(output, buffered=True).data)
     assert content["response"]["body"]["choices"][0]["message"]["content"] == "Hello."
     error = error_of(server.post({}, path=f"/v1/batches{path}/cancel"), 400)
     assert error["param"] == "batch_id"

@@ -1,6 +1,7 @@
 """GET /health and /ready: what they report, and with which status."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,11 @@ def test_health(path, settings):
     """Health needs no key, and is served at the root and under the prefix."""
     client = ScriptedServer(max_concurrent_turns=3, **settings).client
     response = client.get(path)
-    parts = {name: {"status": "ok"} for name in ("machine", "sessions", "responses")}
+    parts: dict[str, Any] = {
+        name: {"status": "ok"} for name in ("machine", "sessions", "responses")
+    }
+    none = dict.fromkeys(("batch",), 0)
+    parts["jobs"] = {"status": "ok", "waiting": none, "running": none}
     turns = {"running": 0, "waiting": 0, "places": 3, "approvals": 0}
     report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
     assert (response.status_code, response.json) == (200, report)
