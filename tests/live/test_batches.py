@@ -23,12 +23,13 @@ def client(gateway) -> Iterator[openai.OpenAI]:
 def body(endpoint: str, text: str) -> dict[str, Any]:
     """Return a request to which the model answers as *text* says."""
     messages = [{"role": "user", "content": text}]
-    return {
+    bodies: dict[str, dict[str, Any]] = {
         "/v1/responses": {"model": MODEL, "input": text, **PLAIN},
         "/v1/chat/completions": {"model": MODEL, "messages": messages, **PLAIN},
         "/v1/completions": {"model": MODEL, "prompt": text, **PLAIN},
         "/v1/messages": {"model": MODEL, "messages": messages, "max_tokens": 100},
-    }[endpoint]
+    }
+    return bodies[endpoint]
 
 
 def begin(client: openai.OpenAI, endpoint: str, *lines: bytes | dict[str, Any]) -> Any:
