@@ -104,7 +104,7 @@ def test_warnings(gateways, post, receiver):
     assert eventually(lambda: announced(receiver) == each_once)
     report = keyed.usage("shop")
     assert report["forecast"]["day"]["spent_usd"] == pytest.approx(3 * 0.003015)
-    assert report["budgets"]["usd_per_day"]["exhausted_at"]
+    assert report["budgets"]["usd_per_day"]["exhausted_at"] is None
 
 
 def test_rates(gateways, post):

@@ -77,7 +77,8 @@ class BudgetSchema(BaseSchema):
         required=True,
         allow_none=True,
         metadata=describe(
-            "When it will be used up at the pace so far; null if not before it resets, or unknown."
+            "When it will be used up at the pace so far; null if it is, if it lasts until it "
+            "resets, or if that is unknown."
         ),
     )
 

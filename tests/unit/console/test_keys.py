@@ -185,6 +185,12 @@ FULL = Principal(
     concurrent_turns=2,
     usd_per_day=0.00001,
     usd_per_month=10.0,
+    requires_user=True,
+    user_requests_per_minute=6,
+    user_tokens_per_minute=100,
+    user_concurrent_turns=1,
+    user_usd_per_day=0.5,
+    user_usd_per_month=1.5,
 )
 
 

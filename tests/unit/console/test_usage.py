@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,9 @@ from tests.support.console_client import HOME, ConsoleClient
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.console.pages.usage import AMOUNTS, _by_day, _safe, _summed
+from wrapper.services.usage.ledger import Ledger
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
+from wrapper.services.usage.store import Amounts, Row
 
 USAGE, CSV = f"{HOME}/usage", f"{HOME}/usage/usage.csv"
 
@@ -147,3 +151,23 @@ def test_formulas(text):
     assert _safe(text) == f"'{text}"
     assert _safe("claude-sonnet") == "claude-sonnet"
     assert _safe(-1.5) == -1.5
+
+
+def test_forecast(tmp_path):
+    """The page says what the month will cost at this pace, and when a budget will be used up."""
+    file = tmp_path / "keys.toml"
+    secret = key_editor.add(file, "ann")
+    key_editor.limit(file, "ann", {"usd_per_day": 4.0})
+    server = ScriptedServer(api_keys_file=str(file), usage_db=str(tmp_path / "usage.db"))
+    gateway, noon = server.app.extensions["wrapper"], datetime(2026, 11, 10, 12, tzinfo=UTC)
+    gateway.ledger.close()
+    store = SqliteUsageStore(str(tmp_path / "usage.db"))
+    gateway.ledger = Ledger(store, required=False, now=lambda: noon)
+    for day in ("2026-11-09", "2026-11-10"):
+        gateway.ledger.add(Row(day, "ann", "m", Amounts(1, nanos=3 * 10**9)))
+    ann = ConsoleClient(server.app)
+    ann.sign_in(secret)
+    page = ann.open(USAGE).text
+    assert "<dt>Expected this month</dt><dd>$88" in page
+    assert "used up at 2026-11-10, 16:00 UTC at this pace" in page
+    gateway.close()

@@ -48,10 +48,8 @@ class Pace:
         return self.spent + round(self.spent * ((self.ends - self.now) / self.elapsed))
 
     def reaches(self, limit: int) -> datetime | None:
-        """Return when *limit* will be spent: now if it is, and None if not before the end."""
-        if self.spent >= limit:
-            return self.now
-        if self.elapsed is None or not self.spent:
+        """Return when *limit* will be spent, None if it is, or if not before the end."""
+        if self.elapsed is None or not 0 < self.spent < limit:
             return None
         left = (limit - self.spent) / self.spent
         if left >= (self.ends - self.now) / self.elapsed:
@@ -70,7 +68,10 @@ def forecast(rows: Sequence[Row], now: datetime) -> dict[str, Any]:
 def exhausted_at(
     rows: Iterable[Row], period: tuple[date, date], limit_usd: float, now: datetime
 ) -> str | None:
-    """Return when a budget of *period* will be used up, None if not before its end or unknown."""
+    """Return when a budget of *period* will be used up.
+
+    It is None if the budget is used up, if it lasts until the end, or if that is unknown.
+    """
     moment = Pace.of(rows, period, now).reaches(round(limit_usd / NANO))
     return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z" if moment else None
 
