@@ -282,6 +282,7 @@ class Gateway:
 
     def close(self) -> None:
         """Stop all processes and remove their files, even if turns are running."""
+        atexit.unregister(self.drain)
         if self.prometheus_metrics:
             self.prometheus_metrics.close()
         self.jobs.close()
