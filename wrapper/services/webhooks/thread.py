@@ -6,8 +6,14 @@ import asyncio
 import contextlib
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from wrapper.services.webhooks.dispatcher import CLOSE_SECONDS, RETRY_SECONDS, Dispatcher
+from wrapper.services.webhooks.dispatcher import (
+    CLOSE_SECONDS,
+    MOST_AT_ONCE,
+    RETRY_SECONDS,
+    Dispatcher,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,8 @@ class DispatcherThread:
     def _run(self) -> None:
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
+            # Names are resolved in threads. A slow name server must not take all of them.
+            self._loop.set_default_executor(ThreadPoolExecutor(MOST_AT_ONCE))
             runner.run(self._main())
 
     async def _main(self) -> None:
