@@ -143,6 +143,37 @@ SHOW = """
 """
 
 
+NOTES = """
+    return import("/console/static/chat/notes.js").then(({ notesOf }) => {
+      const [headers, last] = arguments;
+      const messages = [{role: "system"}, {role: "user"}, {role: "assistant"}, {role: "user"}];
+      const list = notesOf(new Headers(headers), last, {messages});
+      return list && [list.innerText, list.querySelectorAll("img").length];
+    });
+"""
+
+
+def test_notes(browser, chat):
+    """What the gateway notes about an answer is said in plain words, as text."""
+    headers = {
+        "x-ignored-params": "reasoning_effort, top_k",
+        "x-adapted-messages": "messages.0.content, messages.1.role, messages.3.content.1.image_url",
+        "x-failed-models": IMAGE,
+        "x-unmet-params": "old",
+        "server-timing": "queue;dur=1",
+    }
+    text, images = browser.run(NOTES, headers, {"x-unmet-params": "tool_choice"})
+    assert images == 0
+    for sentence in (
+        f"{IMAGE} failed before beginning to answer; another model has answered.",
+        "This had no effect: the effort, top_k.",
+        "in another form: the system prompt, message 2, part 2 of your message.",
+        "The answer does not heed this: tool_choice.",
+    ):
+        assert sentence in text
+    assert browser.run(NOTES, {"server-timing": "queue;dur=1"}, {}) is None
+
+
 def test_untrusted_parts(browser, chat):
     """A tool's output, an approval, and calls of an earlier session are shown as text."""
     images, notes, texts = browser.run(SHOW, IMAGE)

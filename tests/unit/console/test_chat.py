@@ -1,12 +1,16 @@
 """The chat page: the browser's cookie and CSRF token stand in for a key, and all limits hold."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
 from tests.support.scripted_server import CHAT_BODY, ScriptedServer, error_of, frames_of
 from wrapper.auth import key_editor
+from wrapper.console import static_files
 from wrapper.console.browser import CSRF_HEADER
 from wrapper.console.static_files import SECONDS
+from wrapper.routes.headers import ANSWER, RATES, TIMING
 
 CHAT = f"{HOME}/chat"
 SEND = f"{CHAT}/completions"
@@ -123,3 +127,10 @@ def test_scripts_that_scripts_import(person):
     for query, age in (("", 0), ("?v=1", SECONDS)):
         with person.open(f"{path}{query}") as answer:
             assert answer.cache_control.max_age == age
+
+
+def test_every_note_has_words():
+    """The page has words for each header of an answer, but for what it shows as numbers."""
+    script = (Path(static_files.__file__).parent / "static" / "chat" / "notes.js").read_text()
+    shown_otherwise = {"x-cost-usd", *TIMING, *RATES}
+    assert [name for name in ANSWER if (f'"{name}"' in script) == (name in shown_otherwise)] == []

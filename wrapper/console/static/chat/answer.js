@@ -1,6 +1,7 @@
 // An answer as it comes: its thinking and its tools in sections that fold, its text as Markdown.
 import { copyable, element } from "./elements.js";
 import { render } from "./markdown.js";
+import { notesOf } from "./notes.js";
 import { LANGUAGES, shorten } from "./snippets.js";
 import { seconds, timingBar } from "./timing.js";
 
@@ -16,6 +17,7 @@ export class Answer {
   constructor(model) {
     this.text = "";
     this.steps = new Map();
+    this.notes = {};
     this.part = null;
     this.body = element("div", { className: "answer-body" });
     this.waiting = element("p", { className: "muted waiting" }, "Waiting for the model …");
@@ -32,6 +34,7 @@ export class Answer {
     if (delta.content) this.write(delta.content);
     if (reason) this.reason = reason;
     if (chunk.usage) this.usage = chunk.usage;
+    Object.assign(this.notes, chunk.notes);
   }
 
   // Shows the messages of an earlier answer.
@@ -111,12 +114,14 @@ export class Answer {
     this.part = null;
   }
 
-  end({ timing, time, body, url }) {
+  end({ headers, time, body, url }) {
     this.settle();
     this.outcome = `The answer of ${body.model} is complete: ${this.text}`;
     if (ENDINGS[this.reason]) this.body.append(element("p", { className: "note" }, ENDINGS[this.reason]));
+    const notes = notesOf(headers, this.notes, body);
+    if (notes) this.body.append(notes);
     const facts = element("p", { className: "muted small facts-line" }, this.facts(time).join(" · "));
-    this.element.append(element("footer", {}, facts, timingBar(timing, time), asCode(body, url)));
+    this.element.append(element("footer", {}, facts, timingBar(headers.get("server-timing") ?? "", time), asCode(body, url)));
   }
 
   fail(message) {

@@ -53,8 +53,7 @@ async function stream(answer, turn, column, chosen) {
       answer.add(chunk);
       follow();
     }
-    const timing = response.headers.get("server-timing") ?? "";
-    answer.end({ timing, time: performance.now() - began, body, url: root.dataset.api });
+    answer.end({ headers: response.headers, time: performance.now() - began, body, url: root.dataset.api });
     turn.replies[column] = answer.messages();
   } catch (error) {
     answer.fail(running.signal.aborted ? "Stopped. This turn is no part of the conversation; you can edit or retry it." : error.message);
