@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.support.server import MODEL
 from wrapper.console.snippets import FOLDER, connection, snippet
 
-# Those that need nothing but what the gateway's own tests have.
-RUN_LIVE = {"curl.sh", "hello_openai.py", "claude-code.sh"}
+# Those that need nothing but what the gateway's own tests have. Of Cursor, only its requests.
+RUN_LIVE = {"curl.sh", "hello_openai.py", "claude-code.sh", "cursor.txt"}
 # Those that need a client's environment: which.
 RUN_BY_CLIENTS = {
     "hello_openai.mjs": "node",

@@ -19,11 +19,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Client:
-    """A client and its steps, in their order."""
+    """A client and its steps, in their order, and a note on what to know about it."""
 
     name: str
     title: str
     steps: tuple[Step, ...]
+    note: str = ""
 
 
 CLIENTS = (
@@ -40,6 +41,16 @@ CLIENTS = (
             Step("In the file ~/.codex/config.toml:", "codex.toml"),
             Step("Then, in a shell:", "codex.sh"),
         ),
+    ),
+    Client(
+        "cursor",
+        "Cursor",
+        (Step("In Cursor's settings, under Models and there under API Keys:", "cursor.txt"),),
+        "Cursor's own servers send its requests: they reach only a gateway on the public Internet, "
+        "behind TLS. While the override is on, Cursor also sends requests for OpenAI's models here; "
+        "its completion of code stays with its own models. No test can run Cursor: tests send "
+        "requests like Cursor's for chats with tools. Versions that send the items of the "
+        "Responses API in place of messages get an error 400.",
     ),
     Client(
         "open-webui",
