@@ -47,10 +47,10 @@ CLIENTS = (
         "Cursor",
         (Step("In Cursor's settings, under Models and there under API Keys:", "cursor.txt"),),
         "Cursor's own servers send its requests: they reach only a gateway on the public Internet, "
-        "behind TLS. While the override is on, Cursor also sends requests for OpenAI's models here; "
-        "its completion of code stays with its own models. No test can run Cursor: tests send "
-        "requests like Cursor's for chats with tools. Versions that send the items of the "
-        "Responses API in place of messages get an error 400.",
+        "behind TLS. The override also holds for OpenAI's models in Cursor, and not for its "
+        "completion of code. No test can run Cursor: tests send requests like Cursor's for chats "
+        "with tools. Versions that send the items of the Responses API in place of messages get "
+        "an error 400.",
     ),
     Client(
         "open-webui",
