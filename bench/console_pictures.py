@@ -76,6 +76,7 @@ def main() -> None:
         url = next(line for line in printed if line.startswith("curl")).split()[2].split("/v1")[0]
         for question in QUESTIONS:
             ask(url, *question)
+        Client(url).ask("POST", "/v1/responses", {"model": "haiku", "input": "Say hello."})
         browser = Browser(Path(profile))
         try:
             with waiting(url):

@@ -13,6 +13,7 @@ from typing import Any
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -92,6 +93,10 @@ class Browser:
         field = self.find(css)
         field.clear()
         field.send_keys(text)
+
+    def strike(self, *keys: str) -> None:
+        """Strike keys one after the other, wherever the focus is."""
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def wait(self, holds: Callable[[], Any]) -> Any:
         return eventually(holds)

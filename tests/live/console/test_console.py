@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.live.console.conftest import HOME
 from tests.support.browser import DESKTOP, PHONE, axe
-from tests.support.server import eventually
+from tests.support.server import MODEL, eventually
 from tests.support.socket_client import Client, request
 
 # One theme on each of the two sizes shows both.
@@ -145,10 +146,10 @@ def test_usage(browser, sign_in, keyed):
     keyed.ask("bob", "Hi")
     sign_in("bob", f"{HOME}/usage")
     assert browser.wait(
-        lambda: browser.run("return document.querySelectorAll('canvas').length") == 3
+        lambda: browser.run("return document.querySelectorAll('canvas').length") == 4
     )
     browser.press("Theme: system")
-    assert browser.run("return document.querySelectorAll('canvas').length") == 3
+    assert browser.run("return document.querySelectorAll('canvas').length") == 4
 
 
 def test_keys(browser, sign_in, keyed, base):
@@ -172,16 +173,26 @@ def test_keys(browser, sign_in, keyed, base):
 
 
 @pytest.mark.parametrize(("size", "dark"), LOOKS)
-def test_looks(browser, sign_in, base, size, dark):
-    """Every page fits its window and has no serious fault of accessibility, in both themes."""
+def test_looks(browser, sign_in, keyed, base, size, dark):
+    """Every page fits its window and has no serious fault of accessibility, in both themes.
+
+    The keyboard reaches a page's content in two strokes.
+    """
     checker = axe()
     browser.look(size, dark=dark)
     browser.open(f"{base}{HOME}/sign-in")
     assert browser.faults(checker) == []
+    keyed.ask("bob", "Hi", session_id="seen")
+    response = keyed.call("bob", "POST", "/v1/responses", {"model": MODEL, "input": "Hi"})[2]["id"]
     sign_in("eve")
-    for page in browser.run("return [...document.querySelectorAll('nav a')].map(a => a.href)"):
+    pages = browser.run("return [...document.querySelectorAll('nav a')].map(a => a.href)")
+    of_bob = ("sessions/session?id=seen&key=bob", f"responses/response?id={response}&key=bob")
+    pages += [f"{base}{HOME}/{path}" for path in (*of_bob, "keys/key?name=bob")]
+    for page in pages:
         browser.open(page)
         assert browser.faults(checker) == [], page
         widths = "return [document.documentElement.scrollWidth, innerWidth]"
         wide, window = browser.run(widths)
         assert wide <= window, page
+    browser.strike(Keys.TAB, Keys.ENTER)
+    assert browser.run("return document.activeElement.id") == "main"

@@ -1,13 +1,17 @@
 """What a browser may do with the console's pages."""
 
+import re
+
 import pytest
 
 from tests.support.console_client import HOME, SIGN_IN, ConsoleClient
 from tests.support.scripted_server import ScriptedServer
+from wrapper.console import live
 from wrapper.console.headers import PAGE_HEADERS
 from wrapper.console.static_files import FOLDER
 
 KEY = "sk-right"
+TRIGGER = re.compile(r'hx-trigger="([^"]*)"')
 PATHS = [HOME, SIGN_IN, f"{HOME}/nothing"]
 FILES = sorted(path for path in FOLDER.rglob("*.*") if path.is_file())
 
@@ -70,3 +74,13 @@ def test_licences():
         if folder.is_dir():
             assert (folder / "LICENSE").stat().st_size > 500
             assert f"| {folder.name} |" in listed
+
+
+def test_no_polling():
+    """No page asks again by itself: live parts come as events, every 2 seconds at most."""
+    pages = (FOLDER.parent / "templates").rglob("*.html")
+    assert not any("every " in each for page in pages for each in TRIGGER.findall(page.read_text()))
+    scripts = [path for path in FILES if path.suffix == ".js" and "vendor" not in path.parts]
+    # It counts down what it has.
+    assert [path.name for path in scripts if "setInterval" in path.read_text()] == ["inbox.js"]
+    assert live.SECONDS >= 2

@@ -7,6 +7,7 @@
   const PLOTS = {
     cost: { series: [["Dollars", "cost_usd", "--accent"]], write: (value) => `$${Number(value.toPrecision(3))}` },
     tokens: { series: [["All", "total_tokens", "--accent"], ["From cache", "cached_tokens", "--good"]], write: (value) => new Intl.NumberFormat("en", { notation: "compact" }).format(value) },
+    turns: { series: [["Requests", "requests", "--accent"]], write: (value) => new Intl.NumberFormat("en", { notation: "compact" }).format(value) },
     latency: { line: true, series: [["Half of the answers", "first_p50", "--accent"], ["95 of 100", "first_p95", "--warning"]], write: (value) => (value < 1000 ? `${Math.round(value)} ms` : `${Number((value / 1000).toPrecision(3))} s`) },
   };
   let drawn = [];
