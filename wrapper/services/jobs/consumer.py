@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from wrapper.errors import ApiError, InvalidApiKey, Unavailable
-from wrapper.services.jobs.job import JobStatus, JobView
+from wrapper.services.jobs.deferred import DeferredJobs
+from wrapper.services.jobs.job import Job, JobStatus, JobView
 from wrapper.services.jobs.records import JobRecords, error_of
 from wrapper.services.jobs.running import PAUSE, RunningJob, Worker
 from wrapper.services.principal import Principal
 
 # Seconds that a worker is taken for alive after it has said so.
 LEASE = 15.0
-# Seconds until a job is tried again whose owner has enough running jobs; more of them wait longer,
-# so that so many are tried in this time.
-DEFER = 1.0
-DEFERRED_AT_ONCE = 20
 
 Run = Callable[[RunningJob], None]
 
@@ -29,7 +26,8 @@ log = logging.getLogger(__name__)
 class Consumer:
     """Runs at most *most* jobs at once, by the handlers of their kinds in *runs*.
 
-    An owner has no more than their `concurrent_turns`, and never all of them if there are several.
+    An owner has no more than their `concurrent_turns`, nor all of several; but jobs that resume may
+    be all of one owner, since they let others have their places soon.
     *principal_of* returns the owner of a name, or None if there is none any more.
     """
 
@@ -49,7 +47,7 @@ class Consumer:
         self._most = most
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
-        self._deferred: dict[str, deque[float]] = {}  # by owner, the times of their next tries
+        self._deferred = DeferredJobs()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -106,26 +104,29 @@ class Consumer:
         if id_ is None or (view := self._records.store.find(id_)) is None:
             return
         principal = self._principal_of(view.job.owner)
-        if principal and self._has_enough(principal):
+        if principal and self._has_enough(principal, view.job):
             self._defer(view)
         else:
             self._begin(view, principal)
 
-    def _has_enough(self, principal: Principal) -> bool:
-        own = [job for job in self.running() if job.principal.name == principal.name]
-        most = max(1, self._most - 1)
-        return len(own) >= min(most, principal.concurrent_turns or most)
+    def _has_enough(self, principal: Principal, job: Job) -> bool:
+        own = [other.job for other in self.running() if other.principal.name == principal.name]
+        lasting = [other for other in own if not other.resumes]
+        if not job.resumes and len(lasting) >= max(1, self._most - 1):
+            return True
+        return len(own) >= (principal.concurrent_turns or self._most)
 
     def _defer(self, view: JobView) -> None:
         """Put off a job that waits."""
-        if view.priority is None:
-            return
-        now, times = time.monotonic(), self._deferred.setdefault(view.job.owner, deque())
-        while times and times[0] <= now:
-            times.popleft()
-        after = DEFER * (1 + len(times) / DEFERRED_AT_ONCE)
-        times.append(now + after)
-        self._records.queue.put(view.job.id, view.priority, after)
+        if view.priority is not None and (after := self._deferred.add(view)):
+            self._records.queue.put(view.job.id, view.priority, after)
+
+    def _try_deferred(self, owner: str) -> None:
+        """Queue a job that was put off while another one of its owner ran."""
+        view = self._deferred.pop(owner)
+        if view and view.priority is not None:
+            with suppress(Unavailable):  # it is tried later
+                self._records.queue.put(view.job.id, view.priority)
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:
         id_, worker = view.job.id, self._worker.id
@@ -146,6 +147,7 @@ class Consumer:
             with self._left:
                 self._running.discard(job)
                 self._left.notify_all()
+            self._try_deferred(job.job.owner)
 
     def _handle(self, job: RunningJob) -> None:
         error = ApiError("The gateway failed; its log says why.")

@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.job_stores import RedisKind, SqliteKind
 from tests.support.redis_server import RedisServer
+from tests.support.server import eventually
 from wrapper.errors import InvalidRequest, RateLimited, ShuttingDown, Unavailable
-from wrapper.services.jobs import consumer, queue, upkeep
+from wrapper.services.jobs import consumer, deferred, queue, upkeep
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.job import Job, JobStatus, JobView
 from wrapper.services.jobs.running import RunningJob, Worker
@@ -76,7 +77,7 @@ IN_BOTH = pytest.mark.parametrize("processes", ["sqlite", "redis"], indirect=Tru
 def processes(request, tmp_path, monkeypatch):
     """Return a function that makes processes, which share a store; they end after the test."""
     monkeypatch.setattr(queue, "WAIT", 0.05)
-    monkeypatch.setattr(consumer, "DEFER", 0.05)
+    monkeypatch.setattr(deferred, "DEFER", 0.05)
     if getattr(request, "param", "sqlite") == "sqlite":
         kind: SqliteKind | RedisKind = SqliteKind(tmp_path)
     else:
@@ -217,6 +218,30 @@ def test_share(processes):
     assert gate.wait_for(2) == ["a0", "b0"]
     gate.open()
     assert len(process.wait_for_ends(3)) == 3
+
+
+def test_room_for_batches(processes):
+    """Jobs that resume may use all turns, since they give them back soon."""
+    gate = Gate()
+    process = processes(run=gate, most=2)
+    for number in range(3):
+        process.jobs.submit(job(f"job_{number}", resumes=True))
+    assert len(gate.wait_for(2)) == 2
+    gate.open()
+    process.wait_for_ends(3)
+
+
+def test_deferred(processes, monkeypatch):
+    """A job that was put off for another one of its owner begins when that has ended."""
+    monkeypatch.setattr(deferred, "DEFER", 3600.0)
+    gate = Gate()
+    process = processes(run=gate, principals=(Principal("alice", concurrent_turns=1),))
+    process.jobs.submit(job())
+    gate.wait_for()
+    process.jobs.submit(job("job_2"))
+    assert eventually(lambda: process.jobs._consumer._deferred._jobs.get("alice"), SECONDS)
+    gate.open()
+    assert process.wait_for_ends(2) == ["job_1 completed", "job_2 completed"]
 
 
 def test_concurrent_turns(processes):
