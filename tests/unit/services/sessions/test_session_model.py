@@ -249,7 +249,7 @@ class Sessions(RuleBasedStateMachine):
             ttl=TTL, count=MOST, size=10**7, timer=lambda: self.model.now, clock=lambda: 0.0
         )
         self.gateway = Gateway(
-            Settings(session_wait=0, usage_db=":memory:"),
+            Settings(session_wait=0),
             engine=self.engine,
             sessions=self.store,
         )
