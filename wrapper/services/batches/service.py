@@ -15,6 +15,7 @@ from wrapper.services.batches.batch import (
     BatchRequest,
     BatchState,
 )
+from wrapper.services.batches.redis_store import RedisBatchStore
 from wrapper.services.batches.runner import BatchRunner
 from wrapper.services.batches.sqlite_store import SqliteBatchStore
 from wrapper.services.batches.store import BatchStore
@@ -90,5 +91,8 @@ class BatchService:
 
 
 def open_batches(settings: Settings, files: FileService, jobs: Jobs) -> BatchService:
-    """Return the service on the store of *settings*."""
-    return BatchService(SqliteBatchStore(settings.jobs_db), files, jobs)
+    """Return the service on the store that *settings* choose for jobs, too."""
+    store: BatchStore = SqliteBatchStore(settings.jobs_db)
+    if "://" in settings.session_store:
+        store = RedisBatchStore(settings.session_store)
+    return BatchService(store, files, jobs)
