@@ -12,8 +12,10 @@ from typing import Any
 
 from tests.support.server import eventually
 from wrapper.services.batches.batch import ENDED, BatchRequest
+from wrapper.services.batches.redis_store import RedisBatchStore
 from wrapper.services.batches.service import BatchService
 from wrapper.services.batches.sqlite_store import SqliteBatchStore
+from wrapper.services.batches.store import BatchStore
 from wrapper.services.batches.view import BatchView
 from wrapper.services.files.directory_contents import DirectoryContents
 from wrapper.services.files.service import FileService
@@ -21,12 +23,16 @@ from wrapper.services.files.sqlite_records import SqliteFileRecords
 from wrapper.services.files.store import Room
 from wrapper.services.files.upload import Stores
 from wrapper.services.jobs.answer import Answer
-from wrapper.services.jobs.queue import JobQueue
+from wrapper.services.jobs.queue import JobQueue, Storage
+from wrapper.services.jobs.redis_queue import RedisQueueStorage
+from wrapper.services.jobs.redis_store import RedisJobStore
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.jobs.store import JobStore
 from wrapper.services.principal import Principal
+from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.telemetry.metrics import NullMetrics
 
 ALICE = Principal("alice")
@@ -52,11 +58,17 @@ def line(custom_id: str, **changes: Any) -> bytes:
 class BatchProcess:
     """A process of those that share *folder*. It answers requests with *respond*.
 
-    `asked` are the ids of the lines that it was asked for.
+    Jobs and batches are in a file of it, or in the Redis at *url*. `asked` are the ids of the lines
+    that it was asked for.
     """
 
-    def __init__(self, folder: Path, respond: Respond = lambda body, gone: answer(), most: int = 4):
-        path = str(folder / "jobs.db")
+    def __init__(
+        self,
+        folder: Path,
+        respond: Respond,
+        most: int,
+        url: str = "",
+    ):
         self.respond = respond
         self.asked: list[str] = []
         self.draining = False
@@ -64,17 +76,16 @@ class BatchProcess:
         records = SqliteFileRecords(str(folder / "files.db"))
         self.stores = Stores(records, DirectoryContents(str(folder / "files")))
         self.files = FileService(self.stores, Room(10**9, 1000), 10**9, 100_000)
-        self.job_store = SqliteJobStore(path)
+        self.job_store, queue, self.store = _open_stores(folder, url)
         self.jobs = Jobs(
             self.job_store,
-            JobQueue(SqliteQueueStorage(path)),
+            JobQueue(queue),
             Worker(f"worker_{uuid.uuid4().hex}", self._dispatch, lambda: self.draining),
             lambda name: ALICE if name == ALICE.name else None,
             NullMetrics(),
             most=most,
             most_of_key=100,
         )
-        self.store = SqliteBatchStore(path)
         self.batches = BatchService(self.store, self.files, self.jobs)
 
     def _dispatch(
@@ -137,3 +148,15 @@ class BatchProcess:
         self.batches.close()
         self.files.close()
         self.job_store.close()
+
+
+def _open_stores(folder: Path, url: str) -> tuple[JobStore, Storage, BatchStore]:
+    path, prefix = str(folder / "jobs.db"), f"test-{uuid.uuid5(uuid.NAMESPACE_URL, str(folder))}"
+    if not url:
+        return SqliteJobStore(path), SqliteQueueStorage(path), SqliteBatchStore(path)
+    redis = StoreRedis(RedisClient(url, "SESSION_STORE", decode=False), "jobs")
+    return (
+        RedisJobStore(redis, prefix),
+        RedisQueueStorage(redis, prefix),
+        RedisBatchStore(url, prefix),
+    )

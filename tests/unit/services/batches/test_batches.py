@@ -22,14 +22,15 @@ from wrapper.services.batches import runner, running
 from wrapper.services.batches.batch import BatchRequest, LineResult
 from wrapper.services.batches.line import LONGEST_CUSTOM_ID
 from wrapper.services.batches.validation import validate
-from wrapper.services.jobs import consumer, queue, upkeep
+from wrapper.services.jobs import consumer, queue, redis_queue, upkeep
 
 SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr(queue, "WAIT", 0.02)
+    for module in (queue, redis_queue):
+        monkeypatch.setattr(module, "WAIT", 0.02)
     monkeypatch.setattr(consumer, "DEFER", 0.05)
     monkeypatch.setattr(consumer, "PAUSE", 0.02)
     monkeypatch.setattr(upkeep, "WATCH", 0.05)
@@ -38,13 +39,14 @@ def _short(monkeypatch):
         monkeypatch.setattr(runner, name, 0.05)
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Return a function that starts a process; all share their files, and end after the test."""
+@pytest.fixture(params=["sqlite", "redis"])
+def start(request, tmp_path):
+    """Return a function that starts a process; all share their stores, and end after the test."""
+    url = request.getfixturevalue("redis_server").url if request.param == "redis" else ""
     with ExitStack() as stack:
 
-        def start(*args, run=True, **values) -> BatchProcess:
-            process = BatchProcess(tmp_path, *args, **values)
+        def start(respond=lambda body, gone: answer(), *, most=4, run=True) -> BatchProcess:
+            process = BatchProcess(tmp_path, respond, most, url)
             stack.callback(process.close)
             if run:
                 process.jobs.start()
