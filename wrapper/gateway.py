@@ -145,7 +145,7 @@ class Gateway:
         self.jobs = open_jobs(
             settings, self._client, self.guard.principal, self.metrics, self.lifecycle.drains
         )
-        self.batches = open_batches(settings, self.files, self.jobs)
+        self.batches = open_batches(settings, self.files, self.jobs, self._announce_batch)
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
@@ -323,6 +323,9 @@ class Gateway:
     def _cli_version(self) -> str:
         """Return Claude Code's version, or "" if it is unknown or the engine does not run it."""
         return str(getattr(self.engine, "cli_version", None) or "")
+
+    def _announce_batch(self, owner: str, type_: str, id_: str) -> None:
+        self.webhooks.announce(owner, type_, {"id": id_}, id_)
 
     def _turn_service(self) -> TurnService:
         return TurnService(

@@ -59,7 +59,7 @@ class BatchProcess:
     """A process of those that share *folder*. It answers requests with *respond*.
 
     Jobs and batches are in a file of it, or in the Redis at *url*. `asked` are the ids of the lines
-    that it was asked for.
+    that it was asked for, and `announced` the ends of batches.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class BatchProcess:
     ):
         self.respond = respond
         self.asked: list[str] = []
+        self.announced: list[tuple[str, str, str]] = []
         self.draining = False
         self.lock = threading.Lock()
         records = SqliteFileRecords(str(folder / "files.db"))
@@ -86,7 +87,7 @@ class BatchProcess:
             most=most,
             most_of_key=100,
         )
-        self.batches = BatchService(self.store, self.files, self.jobs)
+        self.batches = BatchService(self.store, self.files, self.jobs, self._announce)
 
     def _dispatch(
         self,
@@ -102,6 +103,10 @@ class BatchProcess:
         with self.lock:
             self.asked.append(value.get("id"))
         return self.respond(value, gone)
+
+    def _announce(self, *event: str) -> None:
+        owner, type_, id_ = event
+        self.announced.append((owner, type_, id_))
 
     def upload(self, *lines: bytes, purpose: str = "batch") -> str:
         with self.files.upload(ALICE.name) as upload:

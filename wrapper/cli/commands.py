@@ -15,7 +15,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, with_appcontext
 
-from wrapper.cli import doctor, keys, qualification, worker
+from wrapper.cli import batches, doctor, keys, qualification, worker
 from wrapper.cli.group import MISTAKES, Group, refusal
 from wrapper.gateway import Gateway
 from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
@@ -25,6 +25,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 group = Group("gateway", help="Manage the gateway.")
 group.add_command(keys.group)
+group.add_command(batches.group)
 group.add_command(worker.work)
 
 

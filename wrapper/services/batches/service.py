@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wrapper.errors import BatchNotFound, InvalidRequest
 from wrapper.services.batches.batch import (
@@ -14,6 +14,7 @@ from wrapper.services.batches.batch import (
     WINDOW_SECONDS,
     BatchRequest,
     BatchState,
+    BatchStatus,
 )
 from wrapper.services.batches.redis_store import RedisBatchStore
 from wrapper.services.batches.runner import BatchRunner
@@ -21,19 +22,29 @@ from wrapper.services.batches.sqlite_store import SqliteBatchStore
 from wrapper.services.batches.store import BatchStore
 from wrapper.services.batches.view import BatchView
 from wrapper.services.files.service import FileService
-from wrapper.services.jobs.job import Job
+from wrapper.services.jobs.job import Job, JobStatus, JobView
 from wrapper.services.jobs.service import Jobs
 from wrapper.settings import Settings
 
+# An owner, the type of an event, and the id of the batch.
+Announce = Callable[[str, str, str], None]
+
+# What the end of a job means for its batch, where the two have different words for it.
+STATUS = {JobStatus.INCOMPLETE: BatchStatus.EXPIRED}
+
 
 class BatchService:
-    """The batches in *store*, which run as jobs of *jobs*, and whose files are in *files*."""
+    """The batches in *store*, which run as jobs of *jobs*, and whose files are in *files*.
 
-    def __init__(self, store: BatchStore, files: FileService, jobs: Jobs):
+    *announce* tells an owner that something of this type has happened to the batch of this id.
+    """
+
+    def __init__(self, store: BatchStore, files: FileService, jobs: Jobs, announce: Announce):
         self._store = store
         self._files = files
         self._jobs = jobs
-        jobs.handle(KIND, BatchRunner(store, files, jobs).run)
+        self._announce = announce
+        jobs.handle(KIND, BatchRunner(store, files, jobs).run, self._report_end)
 
     def create(self, owner: str, request: BatchRequest) -> BatchView:
         """Begin a batch. Raises InvalidRequest, RateLimited or Unavailable."""
@@ -61,8 +72,7 @@ class BatchService:
                 f"No such batch: {id_[:128]!r}. It has expired, or belongs to another key.",
                 param="batch_id",
             )
-        state = self._store.read(id_) or BatchState()
-        return BatchView(view, BatchRequest.decode(view.job.request), state)
+        return self._view(view)
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's batches, the newest first."""
@@ -86,13 +96,28 @@ class BatchService:
             self._jobs.cancel(owner, id_)
         return self.read(owner, id_)
 
+    def watch(self, id_: str) -> BatchView | None:
+        """Return a batch of any owner, for the operator."""
+        view = self._jobs.look(id_)
+        return self._view(view) if view and view.job.kind == KIND else None
+
     def close(self) -> None:
         self._store.close()
 
+    def _view(self, view: JobView) -> BatchView:
+        state = self._store.read(view.job.id) or BatchState()
+        return BatchView(view, BatchRequest.decode(view.job.request), state)
 
-def open_batches(settings: Settings, files: FileService, jobs: Jobs) -> BatchService:
+    def _report_end(self, view: JobView) -> None:
+        status = STATUS.get(view.state.status, view.state.status)
+        self._announce(view.job.owner, f"batch.{status}", view.job.id)
+
+
+def open_batches(
+    settings: Settings, files: FileService, jobs: Jobs, announce: Announce
+) -> BatchService:
     """Return the service on the store that *settings* choose for jobs, too."""
     store: BatchStore = SqliteBatchStore(settings.jobs_db)
     if "://" in settings.session_store:
         store = RedisBatchStore(settings.session_store)
-    return BatchService(store, files, jobs)
+    return BatchService(store, files, jobs, announce)

@@ -81,6 +81,9 @@ class RedisFileRecords:
             )
         return [(owner, id_) for id_, _, owner in (member.partition(" ") for member in members)]
 
+    def exists(self) -> bool:
+        return True
+
     def close(self) -> None:
         self._redis.close()
 

@@ -39,8 +39,9 @@ class FileService:
         self._tidying = PeriodicTask(self.tidy, TIDY_SECONDS)
 
     def start(self) -> None:
-        """Delete files that have expired, from now on."""
-        self._tidying.start()
+        """Delete files that have expired, from now on, if there may be any yet."""
+        if self._stores.records.exists():
+            self._tidying.start()
 
     def upload(self, owner: str, length: int | None = None) -> Upload:
         """Return a new file, which its body of *length* bytes fills, if that is known.
@@ -50,6 +51,7 @@ class FileService:
         expected = max(0, (length or 0) - FORM_BYTES)
         if expected > self.most:
             raise too_large(self.most)
+        self._tidying.start()
         reserve = partial(self._reserve, owner, self._room)
         return Upload(self._stores, owner, self.most, reserve, expected)
 

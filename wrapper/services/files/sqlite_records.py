@@ -69,6 +69,9 @@ class SqliteFileRecords:
         with self._opened() as connection:
             return connection.execute(EXPIRED, (now,)).fetchall()
 
+    def exists(self) -> bool:
+        return self._file.exists()
+
     def close(self) -> None:
         self._file.close()
 

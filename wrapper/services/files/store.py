@@ -57,6 +57,10 @@ class FileRecords(Protocol):
         """Return owner and id of some records and reservations that have expired by *now*."""
         ...
 
+    def exists(self) -> bool:
+        """Say whether there may be any record, without waiting."""
+        ...
+
     def close(self) -> None: ...
 
 

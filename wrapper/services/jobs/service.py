@@ -90,8 +90,12 @@ class Jobs:
 
     def find(self, owner: str, id_: str) -> JobView | None:
         """Return the owner's job of this id. Raises Unavailable."""
-        view = self._records.store.find(id_) if self._records.store.exists() else None
+        view = self.look(id_)
         return view if view and view.job.owner == owner else None
+
+    def look(self, id_: str) -> JobView | None:
+        """Return the job of this id, whoever owns it. Raises Unavailable."""
+        return self._records.store.find(id_) if self._records.store.exists() else None
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first. Raises Unavailable."""

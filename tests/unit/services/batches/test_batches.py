@@ -99,6 +99,7 @@ def test_results(start):
     file = process.files.find(ALICE.name, body["output_file_id"])
     assert (file.purpose, file.name) == ("batch_output", f"{id_}_output.jsonl")
     assert process.store.results(id_, 0, 10) == []
+    assert process.announced == [("alice", "batch.completed", id_)]
 
 
 BAD = [
@@ -177,6 +178,7 @@ def test_two_workers(start):
     assert body["request_counts"] == {"total": 40, "completed": 40, "failed": 0}
     assert sorted(one.asked + two.asked) == sorted(f"n{number}" for number in range(40))
     assert len(two.results(id_)[0]) == 40
+    assert len(one.announced + two.announced) == 1
     assert [file.purpose for file in one.files.list(ALICE.name)] == ["batch", "batch_output"]
 
 
@@ -309,6 +311,7 @@ def test_expiry(start, monkeypatch):
     gate.opened.set()
     body = process.ended(id_)
     assert (body["status"], bool(body["expired_at"])) == ("expired", True)
+    assert process.announced == [("alice", "batch.expired", id_)]
     output, errors = process.results(id_)
     assert len(output) == len(process.asked) < 5
     assert {each["error"]["code"] for each in errors} == {"batch_expired"}
