@@ -20,12 +20,17 @@ CLI = {"version": "2.1.300", "path": "/bin/claude", "error": None}
 class Engine(ScriptedEngine):
     """A scripted engine with a given CLI and login."""
 
-    def __init__(self, *steps, cli=None, missing=(), health=None):
+    def __init__(self, *steps, cli=None, missing=(), health=None, warning=None):
         super().__init__(lambda turn: steps or answer("OK."))
         self._health = health
         self.closed = False
         login = {"method": "anthropic", "reason": "ANTHROPIC_API_KEY is set"}
-        self._status = {**login, "missing": list(missing), "cli": {**CLI, **(cli or {})}}
+        self._status = {
+            **login,
+            "missing": list(missing),
+            "warning": warning,
+            "cli": {**CLI, **(cli or {})},
+        }
 
     def describe(self):
         return self._status
@@ -163,6 +168,16 @@ def test_not_logged_in():
     status, lines = run("doctor", Engine(missing=["no login: log in so"]))
     assert status == 1
     assert failures(lines)[0].endswith("; no login: log in so")
+
+
+def test_login_that_expires():
+    """A login that ends soon is a warning, as it still works."""
+    status, lines = run("doctor", Engine(warning="the login expires at noon: log in so"))
+    assert status == 0
+    login = (
+        "WARNING login: anthropic (ANTHROPIC_API_KEY is set); the login expires at noon: log in so"
+    )
+    assert login in lines
 
 
 def test_port_taken():

@@ -24,6 +24,8 @@ from wrapper.services.workers.service import open_workers
 ERROR = "it is broken; mend it"
 FAILURES: dict[str, dict[str, Any]] = {
     "login": {"login": {"status": "refused", "error": ERROR}},
+    "expired login": {"login": {"status": "expired", "error": ERROR}},
+    "login that expires": {"login": {"status": "expiring", "error": ERROR}},
     "pool": {"pools": {"agent": {"status": "failing", "error": ERROR}}},
     "machine": {"machine": {"status": "failing", "error": ERROR}},
     "keys": {"keys": {"status": "failing", "error": ERROR}},

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,8 @@ from tests.support.console_client import HOME, ConsoleClient
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.console.pages.usage import AMOUNTS, _by_day, _safe, _summed
+from wrapper.services.events import LimitsReported
+from wrapper.services.provider_limits import Overage, ProviderLimits, Window
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row
@@ -77,6 +80,39 @@ def test_own(team):
     assert {row["key"] for row in rows(team["ann"])} == {"ann"}
     for path in (USAGE, CSV):
         assert team["ann"].open(f"{path}?key=bob").status_code == 403
+
+
+def test_limits(team):
+    """Everybody sees how much of the provider's limits is used, and when it said so.
+
+    What it did not say is not there, and a text of its own is no HTML.
+    """
+    assert "Limits of the gateway" not in team["ann"].open(USAGE).text
+    hour = int(time.time()) + 3600
+    windows = (
+        Window("five_hour", "allowed_warning", 0.834, hour),
+        Window("seven_day_opus", "rejected", 1.2, hour),
+        Window("<b>fortnight</b>", None, None, None),
+    )
+    overage = Overage("rejected", None, False, "out_of_credits")
+    reported = LimitsReported(ProviderLimits("allowed", hour, windows, overage), "a-login")
+    gateway = team["ann"].client.application.extensions["wrapper"]
+    gateway.login_limits.learn(reported)
+    page = team["ann"].open(USAGE).text
+    shown = page.partition('id="limits"')[2].partition("</section>")[0]
+    parts = (re.sub("<[^>]*>", " ", part) for part in shown.split("<dt>"))
+    before, *tiles = (" ".join(part.split()) for part in parts)
+    five_hours, opus, fortnight = (
+        next(tile for tile in tiles if tile.startswith(name))
+        for name in ("Five hours", "Seven days, Opus", "&lt;b&gt;fortnight")
+    )
+    assert "requests are taken They cannot be exceeded (out of credits). a-login" in before
+    assert "83 % used nearly used up resets 20" in five_hours
+    assert "learned 0 s ago" in five_hours
+    assert "120 % used requests are refused" in opus
+    assert "not known learned" in fortnight
+    assert 'value="0.834"' in shown
+    assert 'class="over" max="1" value="1"' in shown
 
 
 def answers(page):

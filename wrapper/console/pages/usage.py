@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from wrapper.console.latencies import latencies, plotted
 from wrapper.console.page import show as show_template
 from wrapper.console.period import PERIODS, filled, period, periods
+from wrapper.console.provider_limits import provider_limits
 from wrapper.json_text import Json
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.base import load_data
@@ -45,6 +46,7 @@ def show() -> Response:
         "models": _summed(report["data"], "model"),
         "keys": _summed(report["data"], "key"),
         "budgets": [(BUDGETS[name], budget) for name, budget in report["budgets"].items()],
+        "logins": provider_limits(),
         "key": request.args.get("key", ""),
         "periods": periods(),
     }
