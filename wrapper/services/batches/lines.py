@@ -100,7 +100,7 @@ class LineRunner:
         """Return the result of a line's request, or None if it is not to be kept."""
         id_ = new_id("batch_req_")
         with self._ask(batch, line, id_) as answer:
-            if answer.status == 429 and not answer.limited:
+            if answer.status == 429 and not (answer.limited or _is_of_user(answer)):
                 self._pause(batch, number)
                 return None
             request_id = answer.headers.get("x-request-id", id_)
@@ -133,3 +133,8 @@ class LineRunner:
         )
         paused = {"reason": "insufficient_quota", "message": message, "since": int(time.time())}
         self._store.change(batch.id, {"paused": paused})
+
+
+def _is_of_user(answer: Answer) -> bool:
+    """Say whether the budget that is used up is that of the line's user; others may go on."""
+    return "user_usd_per_" in answer.headers.get("x-budget-warnings", "")

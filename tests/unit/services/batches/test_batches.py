@@ -338,6 +338,19 @@ def test_budget(start):
     assert body["request_counts"] == {"total": 4, "completed": 4, "failed": 0}
 
 
+def test_budget_of_a_user(start):
+    """A line of a user whose budget is used up fails, and does not stop those of other users."""
+    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
+    warnings = {"x-budget-warnings": "user_usd_per_day=100"}
+    process = start(
+        lambda body, gone: answer(429, refused, **warnings) if body["id"] == "n1" else answer()
+    )
+    id_ = process.create(*lines(3))
+    assert process.ended(id_)["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
+    (error,) = process.results(id_)[1]
+    assert error["response"]["body"] == refused
+
+
 def test_limits(start):
     """A request that a rate limit refuses is made again, and so is one before anything began."""
     refusals = [
