@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 # Fields whose values replace each other. Tuples in the other fields are joined.
-_STATES = ("timing", "rates", "budget_warnings")
+_STATES = ("timing", "rates")
 # Fields that hold paths of the request.
 _PATHS = (
     *("ignored_params", "clamped_params", "adapted_params", "adapted_messages"),
@@ -71,12 +71,18 @@ class Notes:
     budget_warnings: tuple[BudgetWarning, ...] = ()
 
     def __or__(self, later: Notes) -> Notes:
-        """Return both together: lists are joined, and other values of *later* take precedence."""
+        """Return both together: lists are joined, and other values of *later* take precedence.
+
+        Of one budget the later warning counts.
+        """
         if later is NO_NOTES:
             return self
         fields = dict(vars(self))
         for name, value in vars(later).items():
-            if isinstance(value, tuple) and name not in _STATES:
+            if name == "budget_warnings":
+                warnings = {each.name: each for each in (*fields[name], *value)}
+                fields[name] = tuple(warnings.values())
+            elif isinstance(value, tuple) and name not in _STATES:
                 fields[name] = tuple(dict.fromkeys((*fields[name], *value)))
             elif _is_set(value):
                 fields[name] = value

@@ -89,7 +89,7 @@ def test_warnings(gateways, post, receiver):
     warned = (200, "usd_per_day=80, user_usd_per_day=100", None)
     assert ask(other, DEAR, "ann@example.com") == warned
     status, warnings, message = ask(first, "hello", "ann@example.com")
-    assert (status, warnings) == (429, "user_usd_per_day=100")
+    assert (status, warnings) == (429, "usd_per_day=80, user_usd_per_day=100")
     assert "The budget user_usd_per_day of the request's user" in message
     *_, last = first.stream(DEAR, headers=keyed.header("shop"), user="ben")[0]
     assert last["notes"]["x-budget-warnings"] == "usd_per_day=100"

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_excepti
 
 from wrapper import errors
 from wrapper.errors import ApiError, InvalidRequest
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.routes.context import (
     current_gateway,
     elapsed_ms,
@@ -19,7 +20,7 @@ from wrapper.routes.context import (
     request_span,
 )
 from wrapper.routes.dialects import current_dialect
-from wrapper.routes.headers import error_headers, note_headers
+from wrapper.routes.headers import error_headers
 from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
 from wrapper.routes.json_response import reply
 from wrapper.services import resources
@@ -48,7 +49,7 @@ def handle_api_error(error: ApiError) -> Response:
     """Answer with the error, and log it unless its turn already has."""
     if not error.recorded:
         _record(error)
-    headers = {**_limit_headers(), **error_headers(error)}
+    headers = error_headers(error.replace(notes=_limits() | error.notes))
     can_redirect = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
     if isinstance(error, errors.ShuttingDown) and can_redirect:
         headers["X-Accel-Redirect"] = ELSEWHERE_LOCATION
@@ -102,12 +103,13 @@ def _keep(facts: dict[str, Any]) -> None:
         history.add({**facts, "total_ms": elapsed_ms(), "key": principal().name})
 
 
-def _limit_headers() -> dict[str, str]:
-    """Return the headers of the rates and budgets that the request counts against."""
+def _limits() -> Notes:
+    """Return the state of the rates and budgets that the request counts against."""
     if not is_counted():
-        return {}
+        return NO_NOTES
     gateway, who = current_gateway(), principal()
-    return note_headers(gateway.rates.notes(who) | gateway.ledger.notes(who))
+    rates: Notes = gateway.rates.notes(who)
+    return rates | gateway.ledger.notes(who)
 
 
 def _api_error(error: HTTPException) -> ApiError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -341,10 +342,12 @@ def test_budget(start):
 def test_budget_of_a_user(start):
     """A line of a user whose budget is used up fails, and does not stop those of other users."""
     refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
-    warnings = {"x-budget-warnings": "user_usd_per_day=100"}
-    process = start(
-        lambda body, gone: answer(429, refused, **warnings) if body["id"] == "n1" else answer()
-    )
+
+    def respond(body, gone):
+        warnings: dict[str, Any] = {"x-budget-warnings": "user_usd_per_day=100"}
+        return answer(429, refused, **warnings) if body["id"] == "n1" else answer()
+
+    process = start(respond)
     id_ = process.create(*lines(3))
     assert process.ended(id_)["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
     (error,) = process.results(id_)[1]
