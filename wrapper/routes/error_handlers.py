@@ -109,7 +109,8 @@ def _limits() -> Notes:
         return NO_NOTES
     gateway, who = current_gateway(), principal()
     rates: Notes = gateway.rates.notes(who)
-    return rates | gateway.ledger.notes(who)
+    budgets: Notes = gateway.ledger.notes(who)
+    return rates | budgets
 
 
 def _api_error(error: HTTPException) -> ApiError:

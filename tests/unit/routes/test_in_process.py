@@ -138,9 +138,9 @@ def test_job(serve, tmp_path):
     done, answers, backgrounds = threading.Event(), [], []
     admit = gateway.admission.admit
 
-    def spy(*arguments, background=False):
+    def spy(*arguments, background=False, **more):
         backgrounds.append(background)
-        return admit(*arguments, background=background)
+        return admit(*arguments, background=background, **more)
 
     gateway.admission.admit = spy
 
