@@ -194,7 +194,7 @@ def test_costs_nothing(booted, upstream, profile):
 def test_at_leisure(profile, monkeypatch, changes, warmed_up):
     """Warm processes have warmed up, unless that is off or a turn waits for them."""
     calls: list[Process] = []
-    monkeypatch.setattr(supervisor, "warm_up", lambda process, seconds: calls.append(process))
+    monkeypatch.setattr(supervisor, "warm_up", lambda process, *_: calls.append(process))
     stored = {"trials_dir": str(TRIALS)}
     settings = Settings(**{"claude_cli_path": cli.current(), "pool_size": 0, **stored, **changes})
     profiles = dict.fromkeys(("agent", "plain"), profile)

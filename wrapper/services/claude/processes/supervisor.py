@@ -147,7 +147,7 @@ class Supervisor:
 
     def _warm_up(self, process: Process) -> None:
         try:
-            warm_up(process, self._settings.boot_timeout)
+            warm_up(process, self._settings.boot_timeout, self._settings.default_model)
         except BootFailed as error:
             self.trials.fail_warm_up(process, str(error))
             raise

@@ -5,9 +5,11 @@ Claude Code loads and compiles what a turn needs when it first needs it.
 
 from __future__ import annotations
 
+from wrapper.services.catalog import DEFAULT
 from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.protocol.frames import IN_THE_BODY, Frame, user_input
+from wrapper.services.claude.protocol.frames import IN_THE_BODY, Frame, settings, user_input
+from wrapper.services.turn import Turn
 
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 # No header may have this name, so the turn ends where Claude Code would make its request.
@@ -15,16 +17,21 @@ INVALID_HEADER = "not a name: x"
 QUESTION = "Is it ready?"
 
 
-def warm_up(process: Process, seconds: float) -> None:
+def warm_up(process: Process, seconds: float, model: str = DEFAULT) -> None:
     """Ask a process that is booted such a question. It uses CPU time, but no tokens.
 
-    A plain process is initialized and runs a whole turn: it gets each conversation anew. What is
-    said to an agent stays in its conversation, so that it is asked aside.
+    A plain process is initialized, gets the settings of a turn of *model*, and runs a whole turn:
+    it gets each conversation anew. What is said to an agent stays in its conversation, so that it
+    is asked aside.
 
     It reads the process's pipes, so no event loop may be attached to them. Raises BootFailed if it
     takes longer than *seconds*, or the question did not end there.
     """
-    if not process.profile.alike:
+    if process.profile.alike:
+        turn = Turn(model, (IN_THE_BODY,), profile=process.profile.name)
+        for frame in settings(turn):
+            process.ask(frame["request"], seconds)
+    else:
         process.ask({"subtype": "get_context_usage", "detail": "summary"}, seconds)
     process.ask(_set_headers(INVALID_HEADER), seconds)
     if process.profile.alike:
