@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wrapper.services.usage.store import StoreFailed
-from wrapper.services.webhooks.attempt import NO_ENDPOINT, Result, concluded, given_up
+from wrapper.services.webhooks.attempt import (
+    GIVE_UP_SECONDS,
+    NO_ENDPOINT,
+    Result,
+    concluded,
+    given_up,
+)
 from wrapper.services.webhooks.endpoint import Endpoint, Endpoints
 from wrapper.services.webhooks.event import Delivery
 from wrapper.services.webhooks.store import KEEP_SECONDS, DeliveryStore
@@ -125,19 +131,24 @@ class Dispatcher:
     def _begin(self, recipient: str, now: float) -> None:
         """Begin attempts for *recipient*, as many as its host may have."""
         endpoint = self._endpoints.of(recipient)
-        hosts = Counter(self._running.values())
-        host = endpoint.host if endpoint else ""
+        if endpoint is None:
+            self._give_up(recipient, now)
+            return
+        host, hosts = endpoint.host, Counter(self._running.values())
         limit = min(MOST_OF_HOST - hosts[host], MOST_AT_ONCE - hosts.total())
         if limit <= 0:
             return
         for delivery in self._store.claim(recipient, now, now + LEASE_SECONDS, limit):
-            if endpoint is None:
-                self._end(given_up(delivery, NO_ENDPOINT))
-                self.woken.set()
-            else:
-                task = asyncio.create_task(self._attempt(endpoint, delivery))
-                self._running[task] = host
-                task.add_done_callback(self._forget)
+            task = asyncio.create_task(self._attempt(endpoint, delivery))
+            self._running[task] = host
+            task.add_done_callback(self._forget)
+
+    def _give_up(self, recipient: str, now: float) -> None:
+        """Give up what has long been due. Until then, another gateway may know the endpoint."""
+        overdue = now - GIVE_UP_SECONDS
+        for delivery in self._store.claim(recipient, overdue, now + LEASE_SECONDS, BATCH):
+            self._end(given_up(delivery, NO_ENDPOINT))
+            self.woken.set()
 
     async def _attempt(self, endpoint: Endpoint, delivery: Delivery) -> None:
         environment = self._environment

@@ -194,12 +194,15 @@ def test_a_slow_host(make):
 
 
 def test_a_webhook_is_removed(make, keys, store):
-    """If the key or its webhook is gone, what is left for it is given up."""
+    """Without its webhook, an event waits some days for a gateway that knows it."""
 
     async def main():
         worker = make()
         worker.announce("a")
         del keys.urls["alice"]
+        assert await worker.step() == POLL_SECONDS
+        assert (only(store).status, only(store).attempts) == ("pending", 0)
+        worker.now += GIVE_UP_SECONDS
         await worker.step()
         await worker.step()
         assert not worker.sent
