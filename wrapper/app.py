@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flask import Flask
 
 from wrapper.cli import commands
@@ -30,6 +32,8 @@ RESOURCES = (
     "auth",
     *UNSERVED,
 )
+# More than there are views and functions around them.
+MOST_HANDLERS = 512
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> Flask:
@@ -54,6 +58,8 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     if gateway.settings.console:
         send_browsers(app)
     app.cli.add_command(commands.group)
+    # Flask asks for the same functions in each request.
+    app.ensure_sync = lru_cache(MOST_HANDLERS)(app.ensure_sync)  # type: ignore[method-assign]
     paths = PathCorrection(app.wsgi_app, PREFIX, RESOURCES)
     app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]
     return app

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, current_app, g, request
 
 from wrapper.auth.guard import Guard
 from wrapper.routes.approvals import approvals
@@ -12,7 +10,7 @@ from wrapper.routes.auth import auth
 from wrapper.routes.batches import batches
 from wrapper.routes.chat import chat
 from wrapper.routes.completions import completions
-from wrapper.routes.context import begin_span, current_gateway, request_span
+from wrapper.routes.context import begin_span, current_gateway, current_request
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.files import files
 from wrapper.routes.health import health
@@ -32,7 +30,6 @@ from wrapper.routes.unserved import unserved
 from wrapper.routes.usage import usage
 from wrapper.routes.webhooks import webhooks
 from wrapper.services.background.offload.runner import caller_name
-from wrapper.services.telemetry.traces import NULL_TRACE
 
 # The names of the blueprints whose routes the OpenAPI document describes.
 NAMES = ("wrapper", "wrapper_root")
@@ -80,23 +77,14 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
     def check() -> tuple[str, int] | None:
         if request.method == "OPTIONS":
             return "", 204
-        gateway = current_gateway()
-        declared = operation_of(current_app.view_functions[str(request.endpoint)])
-        made = in_process(request.environ)
-        g.principal = principal = (
-            made.principal if made else guard.check(request, declared.needs_key)
-        )
+        gateway, sent = current_gateway(), current_request()
+        declared = operation_of(current_app.view_functions[str(sent.endpoint)])
+        made = in_process(sent.environ)
+        g.principal = principal = made.principal if made else guard.check(sent, declared.needs_key)
         caller_name.set(principal.name if principal else "")
         if principal and declared.needs_key and not declared.turns:
             gateway.rates.read(principal)
         gateway.start()
         if declared.turns:
-            begin_span()
+            begin_span(gateway.traces)
         return None
-
-    @blueprint.after_request
-    def end_span(response: Response) -> Response:
-        if (span := request_span()) is not NULL_TRACE:
-            # A stream goes on after this.
-            response.call_on_close(partial(span.end, response.status_code))
-        return response

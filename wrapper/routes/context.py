@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
-from flask import current_app, g, request
+from flask import Request, Response, after_this_request, current_app, g, request
 
 from wrapper.ids import new_id
 from wrapper.routes.connection import connection_probe
@@ -23,6 +24,12 @@ _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 def current_gateway() -> Any:
     """Return the Gateway of the app that handles the request."""
     return current_app.extensions["wrapper"]
+
+
+def current_request() -> Request:
+    """Return the request itself, as each use of Flask's proxy for it takes a microsecond."""
+    # The stubs lack the proxy's method.
+    return cast(Request, request._get_current_object())  # type: ignore[attr-defined]
 
 
 def request_id() -> str:
@@ -42,23 +49,26 @@ def principal() -> Principal:
 
 def caller() -> Caller:
     """Return the caller who waits for the answer to this request, in a view that needs a key."""
-    made = in_process(request.environ)
+    sent = current_request()
+    made = in_process(sent.environ)
     return Caller(
         principal(),
         request_id(),
-        made.gone if made else connection_probe(request.environ),
-        attempt=request.headers.get("Idempotency-Key", "")[:LONGEST_IDEMPOTENCY_KEY],
+        made.gone if made else connection_probe(sent.environ),
+        attempt=sent.headers.get("Idempotency-Key", "")[:LONGEST_IDEMPOTENCY_KEY],
         # OpenAI's libraries count their retries in this header.
-        again=request.headers.get("x-stainless-retry-count", "0") != "0",
-        address=request.remote_addr or "",
-        client_session=request.headers.get("X-Claude-Code-Session-Id", ""),
+        again=sent.headers.get("x-stainless-retry-count", "0") != "0",
+        address=sent.remote_addr or "",
+        client_session=sent.headers.get("X-Claude-Code-Session-Id", ""),
         background=made is not None,
         span=request_span(),
     )
 
 
-def begin_span() -> None:
-    """Begin the span of this request, if requests are traced."""
+def begin_span(traces: Traces) -> None:
+    """Begin the span of this request, which ends with its response, if *traces* are enabled."""
+    if not traces.enabled:
+        return
     route = str(request.url_rule)
     facts = {
         "http.request.method": request.method,
@@ -70,8 +80,13 @@ def begin_span() -> None:
         "claude_gateway.request_id": request_id(),
         "claude_gateway.key": principal().name,
     }
-    traces: Traces = current_gateway().traces
-    g.span = traces.request(f"{request.method} {route}", facts, request.headers)
+    g.span = span = traces.request(f"{request.method} {route}", facts, request.headers)
+
+    @after_this_request
+    def end_span(response: Response) -> Response:
+        # A stream goes on after this.
+        response.call_on_close(partial(span.end, response.status_code))
+        return response
 
 
 def request_span() -> RequestSpan:

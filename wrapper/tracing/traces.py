@@ -45,6 +45,10 @@ class OtelTraces:
         if provider is not None:
             self._tracer = provider.get_tracer("wrapper", __version__)
 
+    @property
+    def enabled(self) -> bool:
+        return self._tracer is not None
+
     def request(
         self, name: str, facts: Mapping[str, str], headers: Headers
     ) -> OtelRequestSpan | NullTrace:

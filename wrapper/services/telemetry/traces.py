@@ -79,6 +79,11 @@ class Traces(Protocol):
         """Begin to make spans. Nobody may fork after that."""
         ...
 
+    @property
+    def enabled(self) -> bool:
+        """Say whether requests are traced."""
+        ...
+
     def request(self, name: str, facts: Mapping[str, str], headers: Headers) -> RequestSpan:
         """Begin the span of an HTTP request with *headers*, which may name the caller's trace.
 
@@ -124,6 +129,10 @@ NULL_TRACE = NullTrace()
 
 class NullTraces:
     """Makes no spans."""
+
+    @property
+    def enabled(self) -> bool:
+        return False
 
     def start(self) -> None: ...
 
