@@ -285,8 +285,7 @@ class Gateway:
         atexit.unregister(self.drain)
         if self.prometheus_metrics:
             self.prometheus_metrics.close()
-        self.jobs.close()
-        self.batches.close()
+        self.jobs.abandon()
         if self.sessions:
             self.sessions.close()
         self.responses.close()
@@ -294,6 +293,8 @@ class Gateway:
         self.approvals.close()
         self.workers.close()
         self.engine.close()
+        self.jobs.close()
+        self.batches.close()
         self.ledger.close()
         if self.history:
             self.history.close()

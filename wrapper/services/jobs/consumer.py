@@ -57,12 +57,15 @@ class Consumer:
             self._thread.start()
 
     def stop(self) -> None:
-        """Begin no more jobs."""
+        """Begin no more jobs. The queue may still be waited for, for a second; see `join`."""
         with self._left:
             self._stopping = True
             self._left.notify_all()
         self._records.queue.wake()
-        if self._thread and self._thread is not threading.current_thread():
+
+    def join(self) -> None:
+        """Wait until the queue is no longer used, after `stop`."""
+        if self._thread:
             self._thread.join()
 
     def running(self) -> list[RunningJob]:
@@ -103,6 +106,9 @@ class Consumer:
         id_ = self._records.queue.take()
         if id_ is None or (view := self._records.store.find(id_)) is None:
             return
+        if self._stopping:
+            self._give_back(view)
+            return
         principal = self._principal_of(view.job.owner)
         if principal and self._has_enough(principal, view.job):
             self._defer(view)
@@ -123,9 +129,13 @@ class Consumer:
 
     def _try_deferred(self, owner: str) -> None:
         """Queue a job that was put off while another one of its owner ran."""
-        view = self._deferred.pop(owner)
-        if view and view.priority is not None:
-            with suppress(Unavailable):  # it is tried later
+        if view := self._deferred.pop(owner):
+            self._give_back(view)
+
+    def _give_back(self, view: JobView) -> None:
+        """Put a job that waits into the queue, where it comes back also if this fails."""
+        if view.priority is not None:
+            with suppress(Unavailable):
                 self._records.queue.put(view.job.id, view.priority)
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:

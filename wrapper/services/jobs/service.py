@@ -141,7 +141,7 @@ class Jobs:
         """Say whether jobs run here."""
         return bool(self._consumer.running())
 
-    def close(self) -> None:
+    def abandon(self) -> None:
         """Stop all jobs here. Those that have not ended are recovered by another worker."""
         self.drain()
         self._upkeep.close()
@@ -151,6 +151,11 @@ class Jobs:
         if running:
             with contextlib.suppress(Unavailable):
                 self._records.store.beat(self._worker.id, 0)
+
+    def close(self) -> None:
+        """Abandon the jobs here, and close the store and the queue."""
+        self.abandon()
+        self._consumer.join()
         self._records.queue.close()
         self._records.store.close()
 

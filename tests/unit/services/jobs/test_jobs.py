@@ -474,6 +474,23 @@ def test_drain(processes):
     assert processes().wait_for_ends() == ["job_2 completed"]
 
 
+def test_taken_too_late(processes):
+    """A job that was taken from the queue while its process stops is put back for another one."""
+    process = processes(start=False, run=lambda job: pytest.fail("it ran"))
+    process.jobs.submit(job())
+    find = process.store.find
+
+    def find_later(id_):
+        process.jobs.drain()
+        return find(id_)
+
+    process.store.find = find_later
+    process.jobs.start()
+    process.jobs._consumer.join()
+    assert process.jobs._records.queue.ids() == {"job_1"}
+    assert processes().wait_for_ends() == ["job_1 completed"]
+
+
 @IN_BOTH
 def test_close(processes, monkeypatch):
     """Jobs that still run at the end are stopped, and another process learns of it at once."""
