@@ -26,6 +26,7 @@ from wrapper.routes import headers
 from wrapper.routes.blueprint import build_blueprint, build_unserved
 from wrapper.routes.dialects import set_prefix
 from wrapper.routes.in_process import InProcessClient
+from wrapper.routes.json_body import load_body
 from wrapper.routes.paths import SingleSlashes
 from wrapper.schemas.chat.request import ChatRequestSchema
 from wrapper.schemas.completions.request import CompletionRequestSchema
@@ -43,12 +44,16 @@ from wrapper.services.batches.service import open_batches
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
 from wrapper.services.files.service import open_files
+from wrapper.services.jobs.job import JobView
 from wrapper.services.jobs.service import open_jobs
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
 from wrapper.services.requests.history import open_history
+from wrapper.services.responses.background.event_logs import open_event_log
+from wrapper.services.responses.background.runner import EVENTS_FACTOR, ResponseRunner
+from wrapper.services.responses.background.service import KIND, BackgroundResponses
 from wrapper.services.responses.service import open_responses
 from wrapper.services.responses.store import ResponseStore
 from wrapper.services.sessions.service import open_sessions
@@ -146,6 +151,7 @@ class Gateway:
             settings, self._client, self.guard.principal, self.metrics, self.lifecycle.drains
         )
         self.batches = open_batches(settings, self.files, self.jobs, self._announce_batch)
+        self.background_responses = self._background_responses()
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
@@ -288,6 +294,7 @@ class Gateway:
         self.jobs.abandon()
         if self.sessions:
             self.sessions.close()
+        self.background_responses.close()
         self.responses.close()
         self.files.close()
         self.approvals.close()
@@ -327,6 +334,29 @@ class Gateway:
 
     def _announce_batch(self, owner: str, type_: str, id_: str) -> None:
         self.webhooks.announce(owner, type_, {"id": id_}, id_)
+
+    def _announce_response(self, view: JobView) -> None:
+        """Announce that a response in the background has ended."""
+        job = view.job
+        self.webhooks.announce(job.owner, f"response.{view.state.status}", {"id": job.id}, job.id)
+
+    def _background_responses(self) -> BackgroundResponses:
+        """Return the service of responses in the background, whose jobs run here, too."""
+        settings = self.settings
+        events = open_event_log(settings)
+        load = partial(load_body, self.responses_schema)
+        runner = ResponseRunner(
+            self.responses,
+            self.chat_service,
+            events,
+            load,
+            headers.note_headers,
+            most=EVENTS_FACTOR * settings.session_max_bytes,
+        )
+        self.jobs.handle(KIND, runner.run, self._announce_response)
+        return BackgroundResponses(
+            self.responses, self.jobs, events, self.chat_service, load, ttl=settings.session_ttl
+        )
 
     def _turn_service(self) -> TurnService:
         return TurnService(

@@ -42,6 +42,7 @@ def work() -> None:
     gateway.lifecycle.on_refusal = _halt
     with stop_signals() as wait:
         gateway.start()
+        gateway.jobs.start(watch=True)
         log.info("the worker runs %d jobs at once", gateway.settings.background_turns)
         wait()
     log.info("the worker shuts down")

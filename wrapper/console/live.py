@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from flask import Response, copy_current_request_context, g
 
 from wrapper.console.access import visitor
-from wrapper.errors import ApiError, RateLimited
+from wrapper.errors import ApiError
 from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.open_streams import OpenStreams
 from wrapper.routes.sse import HEADERS, PING
 
 SECONDS = 2.0
@@ -26,31 +25,9 @@ LONGEST = 15 * 60.0
 HEARTBEAT = 5
 
 
-class Streams:
-    """Counts the streams that are open, by caller. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._open: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def enter(self, name: str) -> Callable[[], None]:
-        """Count a stream, and return a function that ends it. Raises RateLimited."""
-        with self._lock:
-            if self._open.total() >= MOST or self._open[name] >= MOST_OF_CALLER:
-                raise RateLimited("Too many live pages are open; close one.", retry_after=60)
-            self._open[name] += 1
-        left = threading.Event()
-
-        def leave() -> None:
-            with self._lock:
-                if not left.is_set():
-                    left.set()
-                    self._open[name] -= 1
-
-        return leave
-
-
-_streams = Streams()
+_streams = OpenStreams(
+    "Too many live pages are open; close one.", most=MOST, most_of_caller=MOST_OF_CALLER
+)
 
 
 def stream(fragment: Callable[[], str]) -> Response:

@@ -28,7 +28,12 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def load(schema: Schema) -> Any:
-    """Return the request's JSON body as *schema* loads it.
+    """Return the request's JSON body as *schema* loads it. Raises as the two steps do."""
+    return load_body(schema, read_body())
+
+
+def read_body() -> Bytes:
+    """Return the request's JSON body as it came, without its content coding.
 
     Raises UnsupportedMediaType, InvalidRequest (also as MalformedRequest or RequestCut), or
     Werkzeug's RequestEntityTooLarge.
@@ -38,9 +43,14 @@ def load(schema: Schema) -> Any:
             f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
         )
     applied = codings(request.headers.get("Content-Encoding", ""))
-    body = parse(expand(_read(), applied, BODY_BYTES))
+    return expand(_read(), applied, BODY_BYTES)
+
+
+def load_body(schema: Schema, body: Bytes) -> Any:
+    """Return a JSON body as *schema* loads it. Raises InvalidRequest."""
+    data = parse(body)
     try:
-        return load_data(schema, body)
+        return load_data(schema, data)
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
 

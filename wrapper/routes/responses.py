@@ -8,12 +8,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from wrapper.errors import InvalidRequest
 from wrapper.json_text import Json
 from wrapper.notes import Notes
+from wrapper.routes import background_responses
 from wrapper.routes.context import admit_caller, current_gateway, principal
 from wrapper.routes.headers import ANSWER, note_headers
-from wrapper.routes.json_body import load
+from wrapper.routes.json_body import load_body, read_body
 from wrapper.routes.json_response import reply
 from wrapper.routes.located import located_errors
 from wrapper.routes.operation import operation
@@ -30,11 +30,11 @@ from wrapper.schemas.responses.stored import (
     ItemPage,
     ItemPageSchema,
     ResponseDeletedSchema,
+    StoredQuery,
     StoredQuerySchema,
 )
 from wrapper.services.fronts.response_encoder import ResponseEncoder
-from wrapper.services.fronts.responses import ResponsesPresenter
-from wrapper.services.responses.response_turn import ResponseTurn
+from wrapper.services.fronts.responses import ResponseRequest, ResponsesPresenter
 from wrapper.services.responses.service import ResponseService
 
 responses = Blueprint("responses", __name__)
@@ -55,11 +55,17 @@ responses = Blueprint("responses", __name__)
 def create_response() -> Response:
     """Answer a conversation, whole or as a stream of events."""
     who, gateway = admit_caller(), current_gateway()
-    turn: ResponseTurn = _service().begin(load(gateway.responses_schema), who)
+    sent = read_body()
+    asked: ResponseRequest = load_body(gateway.responses_schema, sent)
+    with background_responses.explained(asked, who):
+        turn = _service().begin(asked, who)
     asked = turn.request
+    if asked.background:
+        return background_responses.begin(turn, sent, who)
+    del sent  # which may be large, and would stay until the turn has ended
 
     def name_notes(notes: Notes) -> dict[str, str]:
-        return note_headers((notes | turn.notes).relocated(asked.locate))
+        return note_headers(turn.relocated(notes))
 
     presenter = ResponsesPresenter(asked, name_notes, token=turn.token, keep=turn.keep)
     with located_errors(asked.locate):
@@ -77,13 +83,20 @@ def create_response() -> Response:
     query=StoredQuerySchema,
     answers={200: ResponseSchema},
     answer=answer_examples.RESPONSE,
+    stream=ResponseEventSchema,
+    event=answer_examples.RESPONSE_EVENT,
     errors=(502, 503),
 )
 def read_response(response_id: str) -> Response:
-    """Return a stored response."""
-    encrypted: bool = load_data(STORED_QUERY, _query())
-    response = _service().read(principal(), response_id)
-    return reply({**response, "output": _shown(response["output"], encrypted=encrypted)})
+    """Return a response, as it is stored or as far as it has run in the background.
+
+    One in the background can be streamed: its events so far, and then those that come.
+    """
+    query: StoredQuery = load_data(STORED_QUERY, _query())
+    if query.stream:
+        return background_responses.follow(response_id, query.starting_after)
+    response = background_responses.service().read(principal(), response_id)
+    return reply({**response, "output": _shown(response["output"], encrypted=query.encrypted)})
 
 
 @responses.delete("/responses/<response_id>")
@@ -93,8 +106,11 @@ def read_response(response_id: str) -> Response:
     errors=(503,),
 )
 def delete_response(response_id: str) -> Response:
-    """Delete a stored response. Responses that continue it cannot be continued any more."""
-    _service().delete(principal(), response_id)
+    """Delete a response, and end it if it runs in the background.
+
+    Responses that continue it cannot be continued any more.
+    """
+    background_responses.service().delete(principal(), response_id)
     return reply({"id": response_id, "object": "response", "deleted": True})
 
 
@@ -108,21 +124,15 @@ def delete_response(response_id: str) -> Response:
 def list_input_items(response_id: str) -> Response:
     """List the items of a stored response's own input, the last one first."""
     page: ItemPage = load_data(ITEM_PAGE, _query())
-    items = _service().read_input(principal(), response_id)
+    items = background_responses.service().read_input(principal(), response_id)
     return reply(_page_of(items, page))
 
 
 @responses.post("/responses/<response_id>/cancel")
 @operation(answers={200: ResponseSchema}, errors=(400, 502, 503))
 def cancel_response(response_id: str) -> Response:
-    """Cancel a response in the background, of which there are none: always a 400."""
-    _service().read(principal(), response_id)
-    raise InvalidRequest(
-        "response_id: Cannot cancel a response that does not run in the background; close the "
-        "connection of its request instead.",
-        param="response_id",
-        code="invalid_value",
-    )
+    """End a response that waits or runs in the background; one that is cancelled stays so."""
+    return reply(background_responses.service().cancel(principal(), response_id))
 
 
 def _service() -> ResponseService:

@@ -393,11 +393,11 @@ def test_include():
 
 
 def test_no_stream_of_stored():
-    """A stored response is not streamed."""
+    """A response that did not run in the background is not streamed."""
     server = ScriptedServer()
     id_ = store(server)["id"]
     error = error_of(read(server, id_, "?stream=true"), 400)
-    assert (error["param"], error["code"]) == ("stream", "unsupported_parameter")
+    assert (error["param"], error["code"]) == ("response_id", "invalid_value")
     assert read(server, id_, "?stream=false&starting_after=3").status_code == 200
 
 

@@ -66,7 +66,11 @@ PARAMETERS = ParameterTable(
     ),
     claude=honoured("Options of Claude Code, as in chat completions, without prefill."),
     conversation=refused("The gateway stores no conversations; use previous_response_id."),
-    background=refused("Answers are not made in the background.", False),
+    background=honoured(
+        "Whether the response runs without a client that waits: it is answered at once as queued, "
+        "and then read, streamed or cancelled by its id. It has to be stored.",
+        False,
+    ),
     prompt=refused("The gateway stores no prompts; send instructions and input."),
     session_id=refused("Sessions are for chat completions; use previous_response_id."),
     top_logprobs=refused("Claude does not report probabilities.", 0),
@@ -80,7 +84,11 @@ PARAMETERS = ParameterTable(
     safety_identifier=ignored(USER),
     user=ignored(f"{USER} Not beside safety_identifier."),
     service_tier=ignored("The answer's service_tier is always default.", "auto", "default"),
-    background_options=ignored("Answers are not made in the background.", {}),
+    background_options=ignored(
+        "A response begins as soon as there is a place for it.",
+        {},
+        {"completion_window": "soonest"},
+    ),
     image=ignored("Images are sent as they are.", {"context_compression": "auto"}),
     access_programs=ignored("They are OpenAI's own.", {"cyber": "standard"}),
     moderation=ignored("What the model's provider refuses ends with content_filter."),

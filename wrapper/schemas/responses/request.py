@@ -97,6 +97,7 @@ class ResponseRequestSchema(RequestSchema):
     claude = fields.Nested(ClaudeSchema)
     previous_response_id = fields.String()
     store = StrictBool()
+    background = StrictBool()
     stream_options = fields.Dict()
     truncation = fields.String(validate=OneOf(("auto", "disabled")))
     max_tool_calls = StrictInt(validate=Range(1, MAX_INTEGER))
@@ -179,6 +180,7 @@ class ResponseRequestSchema(RequestSchema):
             store=data.get("store"),
             summary=bool(reasoning.get("summary") or reasoning.get("generate_summary")),
             encrypted=ENCRYPTED in data.get("include", ()),
+            background=data.get("background", False),
         )
 
 

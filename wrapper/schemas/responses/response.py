@@ -22,7 +22,7 @@ from wrapper.schemas.base import (
     unix_seconds,
 )
 
-STATUSES = ("in_progress", "completed", "incomplete", "failed")
+STATUSES = ("in_progress", "completed", "incomplete", "failed", "queued", "cancelled")
 ITEMS = (
     *("message", "reasoning", "function_call", "custom_tool_call"),
     *("mcp_list_tools", "mcp_call", "mcp_approval_request"),
@@ -125,7 +125,9 @@ class ResponseSchema(RepeatedSchema):
     object = always("response")
     created_at = unix_seconds()
     status = required_text(validate=OneOf(STATUSES))
-    background = fields.Boolean(required=True)
+    background = fields.Boolean(
+        required=True, metadata=describe("Whether it runs without a client that waits.")
+    )
     completed_at = nullable_count(metadata=describe("Unix seconds, if completed."))
     error = fields.Nested(ResponseErrorSchema, required=True, allow_none=True)
     incomplete_details = fields.Nested(IncompleteDetailsSchema, required=True, allow_none=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates
+from marshmallow import fields, post_load
 from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import (
     BaseSchema,
-    CodedMessage,
     always,
     describe,
     nullable_text,
@@ -19,6 +18,22 @@ from wrapper.schemas.base import (
 from wrapper.schemas.responses.request import ENCRYPTED
 
 LONGEST_PAGE = 100
+
+
+# What comes before the number of the first event.
+BEFORE_ALL = -1
+
+
+@dataclass(frozen=True)
+class StoredQuery:
+    """How a response is read: whole, or as a `stream` of the events after a number.
+
+    `encrypted` says whether reasoning items have their signed form.
+    """
+
+    encrypted: bool
+    stream: bool
+    starting_after: int
 
 
 @dataclass(frozen=True)
@@ -45,18 +60,20 @@ class IncludeSchema(BaseSchema):
 
 
 class StoredQuerySchema(IncludeSchema):
-    stream = fields.String(metadata=describe("Only false: a stored response is not streamed."))
-
-    @validates("stream")
-    def check_stream(self, value: str, **_: Any) -> None:
-        if value.lower() not in ("false", "0"):
-            message = "A stored response is not streamed; leave it out."
-            raise ValidationError(CodedMessage(message, "unsupported_parameter"))
+    stream = fields.Boolean(
+        load_default=False,
+        metadata=describe("Whether to stream the events of a response in the background."),
+    )
+    starting_after = fields.Integer(
+        load_default=BEFORE_ALL,
+        validate=Range(0),
+        metadata=describe("The sequence_number of the event after which a stream begins."),
+    )
 
     @post_load
-    def build(self, data: dict[str, Any], **_: Any) -> bool:
-        """Return whether reasoning items have their signed form."""
-        return ENCRYPTED in data["include"]
+    def build(self, data: dict[str, Any], **_: Any) -> StoredQuery:
+        encrypted = ENCRYPTED in data["include"]
+        return StoredQuery(encrypted, data["stream"], data["starting_after"])
 
 
 class ItemPageSchema(IncludeSchema):

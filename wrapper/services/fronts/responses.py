@@ -69,12 +69,14 @@ class ResponseRequest:
     store: bool | None = None
     summary: bool = False
     encrypted: bool = False
+    background: bool = False
 
 
 class ResponsesPresenter:
     """Writes one response. What ends a stream is the sum of the events before it.
 
-    *keep* stores a response, and says whether it could.
+    *keep* stores a response, and says whether it could. *created_at* is when a response in the
+    background was asked for, in Unix seconds.
     """
 
     def __init__(
@@ -84,14 +86,16 @@ class ResponsesPresenter:
         *,
         token: str | None = None,
         keep: Callable[[Json], bool] = lambda response: False,
+        created_at: int | None = None,
         clock: Callable[[], float] = time.time,
     ):
         token = token or new_id("")
+        created_at = int(clock()) if created_at is None else created_at
         self._request = request
         self._name_notes = name_notes
         self._keep = keep
         self._numbers = itertools.count()
-        self._head = {"id": f"resp_{token}", "object": "response", "created_at": int(clock())}
+        self._head = {"id": f"resp_{token}", "object": "response", "created_at": created_at}
         self._output = ResponseOutput(
             token,
             request.names,
@@ -110,6 +114,10 @@ class ResponsesPresenter:
             last = event or last
         response: Json = last["response"]
         return response
+
+    def queued(self, model: str) -> Json:
+        """Return the response as it waits for its turn, which *model* is to run."""
+        return {**self._response("queued", None), "model": model}
 
     def chunks(self, items: Items) -> Iterator[Json | None]:
         """Yield the events of a streamed response as *items* come, and None for each None."""
@@ -188,7 +196,7 @@ class ResponsesPresenter:
         return {
             **self._head,
             "status": status,
-            "background": False,
+            "background": self._request.background,
             "completed_at": self._seen.completed_at if status == "completed" else None,
             "error": error,
             "incomplete_details": reason,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,6 +62,9 @@ class Jobs:
         self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
         self._upkeep = Upkeep(self._records, self._consumer, worker.id)
         self._worker = worker
+        self._started = False
+        self._beginning = threading.Lock()
+        self._begun = False
 
     def handle(self, kind: str, run: Run, ended: Ended = lambda view: None) -> None:
         """Let *run* do the jobs of a kind. *ended* is called once when one of them has ended.
@@ -87,6 +91,7 @@ class Jobs:
                 f"(MAX_JOBS_OF_KEY); try again in {RETRY} s.",
                 retry_after=RETRY,
             )
+        self._begin()
 
     def find(self, owner: str, id_: str) -> JobView | None:
         """Return the owner's job of this id. Raises Unavailable."""
@@ -95,11 +100,11 @@ class Jobs:
 
     def look(self, id_: str) -> JobView | None:
         """Return the job of this id, whoever owns it. Raises Unavailable."""
-        return self._records.store.find(id_) if self._records.store.exists() else None
+        return self._records.store.find(id_) if self._exists() else None
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first. Raises Unavailable."""
-        return self._records.store.ids(owner) if self._records.store.exists() else ()
+        return self._records.store.ids(owner) if self._exists() else ()
 
     def cancel(self, owner: str, id_: str) -> JobView | None:
         """Cancel the owner's job of this id, and return it as it is then.
@@ -123,11 +128,15 @@ class Jobs:
         """Say whether a worker lives that has begun a job. Raises Unavailable."""
         return worker == self._worker.id or self._records.store.alive(worker)
 
-    def start(self) -> None:
-        """Start to run jobs, if there are handlers of any."""
-        if self._runs:
-            self._consumer.start()
-            self._upkeep.start()
+    def start(self, *, watch: bool = False) -> None:
+        """Start to run jobs, if there are handlers of any.
+
+        Where there is no store yet, the first job of this process starts it, as nothing is to be
+        done until then; or *watch* for the jobs of other processes.
+        """
+        self._started = True
+        if watch or self._records.store.exists():
+            self._begin()
 
     def drain(self) -> None:
         """Begin no more jobs."""
@@ -173,6 +182,20 @@ class Jobs:
             "waiting": {kind: each.waiting if each else 0 for kind, each in kinds.items()},
             "running": {kind: each.running if each else 0 for kind, each in kinds.items()},
         }
+
+    def _exists(self) -> bool:
+        """Say whether there may be any job; another process may have made the store meanwhile."""
+        exists = self._records.store.exists()
+        if exists:
+            self._begin()
+        return exists
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if self._started and self._runs and not self._begun:
+                self._begun = True
+                self._consumer.start()
+                self._upkeep.start()
 
     def _stop(self, id_: str) -> None:
         for job in self._consumer.running():

@@ -34,6 +34,10 @@ class ResponseTurn:
     notes: Notes = NO_NOTES
     token: str = field(default_factory=lambda: new_id(""))
 
+    def relocated(self, notes: Notes) -> Notes:
+        """Return *notes*, and those on storing it, with the paths of its request."""
+        return (notes | self.notes).relocated(self.request.locate)
+
     def keep(self, response: Json) -> bool:
         """Store *response*, unless it is too large, and say whether it is stored.
 

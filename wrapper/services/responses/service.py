@@ -28,6 +28,8 @@ from wrapper.services.responses.store import ListsResponses, ResponseStore
 from wrapper.services.usage.access import readable_key
 from wrapper.settings import Settings
 
+PREVIOUS_NOT_FOUND = "previous_response_not_found"
+
 # Returns what a stored item adds to the conversation, at a path. Raises ValueError.
 LoadItem = Callable[[str, Json], Item | None]
 
@@ -202,7 +204,7 @@ def _path_to(records: Records, id_: str | None) -> list[tuple[str, ResponseRecor
         raise InvalidRequest(
             f"Previous response with id {id_[:128]!r} not found.",
             param=PREVIOUS,
-            code="previous_response_not_found",
+            code=PREVIOUS_NOT_FOUND,
         )
     _check_continuable(id_, path[-1])
     return list(zip((*path[-1].path, id_), path, strict=True))

@@ -90,6 +90,10 @@ class TurnService:
         self._limits.admit(user, may_repeat=caller.may_repeat)
         return replace(caller, user=user)
 
+    def check(self, request: TurnRequest, caller: Caller) -> Draft:
+        """Check a request that is to run later, and return its draft. Raises ApiError."""
+        return self._draft(request, self.admit(caller))
+
     def open(self, request: TurnRequest, caller: Caller, remember: Remember | None = None) -> Run:
         """Check the request, cheapest check first, and return the run of its turns.
 

@@ -50,7 +50,7 @@ def start(request, tmp_path):
             process = BatchProcess(tmp_path, respond, most, url)
             stack.callback(process.close)
             if run:
-                process.jobs.start()
+                process.jobs.start(watch=True)
             return process
 
         yield start

@@ -98,7 +98,7 @@ def making(kind: SqliteKind | RedisKind):
             stack.callback(process.jobs.wait_until_idle, SECONDS)
             stack.callback(process.jobs.close)
             if start:
-                process.jobs.start()
+                process.jobs.start(watch=True)
             return process
 
         yield make
@@ -562,3 +562,13 @@ def test_health(processes):
     assert process.jobs.busy()
     gate.open()
     process.wait_for_ends(2)
+
+
+def test_idle(processes):
+    """Without any job a process starts no thread, and the first one that it gets starts them."""
+    process = processes(start=False)
+    before = {*threading.enumerate()}
+    process.jobs.start()
+    assert {*threading.enumerate()} <= before
+    process.jobs.submit(job())
+    assert process.wait_for_ends() == ["job_1 completed"]

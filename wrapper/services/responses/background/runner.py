@@ -1,0 +1,134 @@
+"""The runner of responses in the background: it runs the turn of each, and logs its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from wrapper.errors import ApiError, RateLimited, ShuttingDown, TurnStopped, Unavailable
+from wrapper.json_text import Bytes, Json
+from wrapper.notes import Notes
+from wrapper.services.background.offload.runner import caller_name
+from wrapper.services.fronts.responses import (
+    ResponseRequest,
+    ResponsesPresenter,
+    failure_code,
+)
+from wrapper.services.jobs.job import JobStatus
+from wrapper.services.jobs.running import RunningJob
+from wrapper.services.principal import Caller
+from wrapper.services.responses.background.event_log import EventLog
+from wrapper.services.responses.background.job_request import JobRequest, decode
+from wrapper.services.responses.background.recorder import EventRecorder
+from wrapper.services.responses.background.turns import OpenedRun, Turns
+from wrapper.services.responses.response_turn import ResponseTurn
+from wrapper.services.responses.service import ResponseService
+
+# The number of the first event of the turn, after those of the wait: created, and queued.
+FIRST = 2
+# How many times SESSION_MAX_BYTES the events may have: they repeat texts, and have a form.
+EVENTS_FACTOR = 4
+
+# How a response has ended, and why it failed.
+End = tuple[JobStatus, Json | None]
+
+
+class ResponseRunner:
+    """Runs the jobs of responses by *turns*, and logs their events in *log*.
+
+    *load* loads the body of a request, and *name_notes* returns notes by their names. The events of
+    a response may have *most* characters.
+    """
+
+    def __init__(
+        self,
+        responses: ResponseService,
+        turns: Turns,
+        log: EventLog,
+        load: Callable[[Bytes], ResponseRequest],
+        name_notes: Callable[[Notes], dict[str, str]],
+        *,
+        most: int,
+    ):
+        self._responses = responses
+        self._turns = turns
+        self._log = log
+        self._load = load
+        self._name_notes = name_notes
+        self._most = most
+
+    def run(self, running: RunningJob) -> None:
+        """Run the response of a job, or put the job back where there is no place for its turn."""
+        request = decode(running.job.request)
+        # The request has counted against its key's rate when it came.
+        caller = Caller(
+            running.principal,
+            request.request_id,
+            partial(_check, running),
+            admitted=True,
+            background=True,
+        )
+        caller_name.set(caller.principal.name)
+        try:
+            turn = self._begin(request, caller)
+            presenter = self._presenter(request, turn)
+            run = self._turns.open(turn.request.request, caller, presenter.remember)
+        except (RateLimited, ShuttingDown) as error:
+            running.again(error.retry_after or 1)
+        except TurnStopped:
+            running.end(JobStatus.CANCELLED)
+        except ApiError as error:
+            code = failure_code(error, used_tools=False)
+            running.end(JobStatus.FAILED, {"code": code, "message": error.message})
+        else:
+            recorder = EventRecorder(self._log, running.job.id, FIRST, self._most)
+            if not running.end(*_record(run, presenter, recorder)):
+                self._forget(running)
+
+    def _forget(self, running: RunningJob) -> None:
+        """Delete what is stored of a response whose job was deleted while it ran."""
+        with suppress(ApiError):
+            self._responses.delete(running.principal, running.job.id)
+
+    def _begin(self, request: JobRequest, caller: Caller) -> ResponseTurn:
+        turn = self._responses.begin(self._load(request.body), caller)
+        turn.token = request.token
+        return turn
+
+    def _presenter(self, request: JobRequest, turn: ResponseTurn) -> ResponsesPresenter:
+        return ResponsesPresenter(
+            turn.request,
+            lambda notes: self._name_notes(turn.relocated(notes)),
+            token=turn.token,
+            keep=turn.keep,
+            created_at=request.response["created_at"],
+        )
+
+
+def _check(running: RunningJob) -> bool:
+    """Raise TurnStopped once the job is to end. No client waits who could be gone."""
+    if running.cancelled():
+        raise TurnStopped("The response in the background was cancelled.", retry=False)
+    return False
+
+
+def _record(run: OpenedRun, presenter: ResponsesPresenter, recorder: EventRecorder) -> End:
+    """Log the events of *run* as they come, and return how it has ended."""
+    last: Json = {}
+    try:
+        with run:
+            for event in presenter.chunks(run):
+                if event is None or event["type"] != "response.created":
+                    recorder.add(event)
+                    last = event or last
+            recorder.flush()
+    except ApiError as error:
+        failed = None if isinstance(error, TurnStopped) else presenter.failure(error)
+        with suppress(Unavailable):  # then the job alone says how it has ended
+            recorder.add(failed)
+            recorder.flush()
+        if failed is None:
+            return JobStatus.CANCELLED, None
+        return JobStatus.FAILED, failed["response"]["error"]
+    return JobStatus(last["response"]["status"]), None
