@@ -70,6 +70,15 @@ def test_function(streamed):
     assert result.final_output == "The sum is 7."
 
 
+@pytest.mark.parametrize("api", ["responses"], indirect=True)
+def test_background():
+    """Each turn of a streamed run is made in the background."""
+    settings = agents.ModelSettings(extra_args={"background": True})
+    asked = '[[tool add {"a": 3, "b": 4}]] [[result]]'
+    result = run(asked, streamed=True, tools=[add], model_settings=settings)
+    assert result.final_output == "The sum is 7."
+
+
 def test_two_functions_in_turn():
     """A run goes through as many rounds as the model asks for."""
     asked = '[[tool add {"a": 1, "b": 1}]] [[tool add {"a": 2, "b": 3}]] [[result]]'

@@ -117,6 +117,26 @@ def test_continuation(client):
     assert caught.value.code == "previous_response_not_found"
 
 
+def test_background(client):
+    """A response runs in the background: polled, streamed from any event on, and cancelled."""
+    asked = {"model": MODEL, "background": True}
+    response = client.responses.create(input="[[deltas 3]]", **asked)
+    assert response.status == "queued"
+    while response.status in ("queued", "in_progress"):
+        response = client.responses.retrieve(response.id)
+    assert (response.status, response.output_text) == ("completed", "w1 w2 w3")
+    events = list(client.responses.create(input="[[deltas 3]]", stream=True, **asked))
+    id_ = events[0].response.id
+    assert [event.type for event in events[:2]] == ["response.created", "response.queued"]
+    assert events[-1].response.output_text == "w1 w2 w3"
+    later = list(client.responses.retrieve(id_, stream=True, starting_after=3))
+    assert [event.sequence_number for event in later] == list(range(4, len(events)))
+    with client.responses.stream(response_id=id_) as helper:
+        assert helper.get_final_response().output_text == "w1 w2 w3"
+    long = client.responses.create(input="[[deltas 3]] [[stall 60]]", **asked)
+    assert client.responses.cancel(long.id).status == "cancelled"
+
+
 def test_async():
     """The asynchronous client does the same."""
 

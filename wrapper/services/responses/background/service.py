@@ -28,7 +28,7 @@ KIND = "response"
 # Seconds that a follower waits for an event before it looks whether the job has ended.
 WAIT = 1.0
 # Seconds that a caller waits for the end of a turn that they cancel, and between two looks.
-ENDING = 2.0
+ENDING = 10.0
 LOOK = 0.05
 NOT_STORED = (
     "background: a response in the background has to be stored; send it without store: false, to a "
