@@ -183,8 +183,8 @@ def test_refused(gateway, upstream, name):
 
 
 def test_every_parameter_has_a_case():
-    """Every parameter in the table has a case here; test_stored_items has that of one."""
-    assert {*HONOURED, "previous_response_id"} == set(PARAMETERS.of(Kind.HONOURED))
+    """Every parameter has a case here, or in test_stored_items or test_background_responses."""
+    assert {*HONOURED, "previous_response_id", "background"} == set(PARAMETERS.of(Kind.HONOURED))
     assert all([*HONOURED.values(), *IDLE.values()])
     assert all(name in case.sent for name, cases in HONOURED.items() for case in cases)
 
