@@ -65,7 +65,6 @@ class StoredQuerySchema(IncludeSchema):
         metadata=describe("Whether to stream the events of a response in the background."),
     )
     starting_after = fields.Integer(
-        load_default=BEFORE_ALL,
         validate=Range(0),
         metadata=describe("The sequence_number of the event after which a stream begins."),
     )
@@ -73,7 +72,8 @@ class StoredQuerySchema(IncludeSchema):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> StoredQuery:
         encrypted = ENCRYPTED in data["include"]
-        return StoredQuery(encrypted, data["stream"], data["starting_after"])
+        after = data.get("starting_after", BEFORE_ALL)
+        return StoredQuery(encrypted, data["stream"], after)
 
 
 class ItemPageSchema(IncludeSchema):
