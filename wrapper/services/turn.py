@@ -282,7 +282,8 @@ class Turn:
     it has reported the usage so far. Where that returns False it ends the turn with Ending.BUDGET.
     Before it uses a tool that needs approval it asks the `approver`. Without one, it is denied.
     `fallbacks` are the same turn for other models, with the notes on each. They are to run in its
-    place if its model fails before it begins; then it is not worth waiting for.
+    place if its model fails before it begins; then it is not worth waiting for. `background` says
+    that nobody waits for the answer, so that other turns come first.
 
     With a `body`, which has the form of the model's API, the engine passes that on instead of
     messages, system prompt and functions, and yields the API's own events. The model is `model`,
@@ -309,4 +310,5 @@ class Turn:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     may_go_on: Callable[[], bool] = field(default=_always, compare=False, repr=False)
     approver: Approver | None = field(default=None, compare=False, repr=False)
+    background: bool = field(default=False, compare=False)
     fallbacks: tuple[tuple[Turn, Notes], ...] = field(default=(), compare=False, repr=False)

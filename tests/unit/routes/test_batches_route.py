@@ -50,6 +50,8 @@ def test_a_batch(server, file_id):
     output = f"/v1/files/{body['output_file_id']}/content"
     content = json.loads(server.client.get(output, buffered=True).data)
     assert content["response"]["body"]["choices"][0]["message"]["content"] == "Hello."
+    server.ask()
+    assert [turn.background for turn in server.engine.turns] == [True, False]
     error = error_of(server.post({}, path=f"/v1/batches{path}/cancel"), 400)
     assert error["param"] == "batch_id"
 

@@ -116,7 +116,7 @@ class ClaudeRunner:
             try:
                 if failed := failed_checks(turn, lease.process.qualification):
                     yield Noted(Notes(failed_checks=failed))
-                async with leases.throttle.slot() as slot:
+                async with leases.throttle.slot(background=turn.background) as slot:
                     leased = time.monotonic()
                     conversation = self._conversation(lease, turn, slot.free_soon)
                     async with aclosing(conversation.events(leaving)) as events:

@@ -69,6 +69,7 @@ def _candidates(turn: Turn) -> Iterator[tuple[Turn, Notes]]:
                     other,
                     may_go_on=turn.may_go_on,
                     approver=turn.approver,
+                    background=turn.background,
                     mcp_servers=turn.mcp_servers,
                 ),
                 notes,

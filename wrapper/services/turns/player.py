@@ -51,6 +51,8 @@ class Player:
             runner = Correction(runner, request.choice_param, request.stream, self._retries)
         if recorder.has_budget:
             turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
+        if opening.caller.background:
+            turns = [replace(turn, background=True) for turn in turns]
         each = [_traced(turn, opening.trace) for turn in turns for _ in range(request.n)]
         opening.trace.begin(each, stream=request.stream)
         note = _notes(recorder, opening.trace)

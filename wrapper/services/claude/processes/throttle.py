@@ -41,6 +41,8 @@ class Slot:
 class Throttle:
     """Lets *width* turns through at once, in the order in which they came.
 
+    Turns in the background, for which nobody waits, come after all others.
+
     Until its request is sent a turn uses all the CPU time that it can get, so more turns than
     cores would only slow each other down, and so would a process that boots meanwhile. A turn that
     has not left after *seconds* no longer counts.
@@ -51,25 +53,26 @@ class Throttle:
         self._seconds = seconds
         self._free = width
         self._waiting: deque[Future[None]] = deque()
+        self._in_background: deque[Future[None]] = deque()
         self._lock = threading.Lock()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
+    async def slot(self, *, background: bool = False) -> AsyncIterator[Slot]:
         """Wait for a slot, and hold it inside the context unless it is freed before."""
-        slot = await self._enter()
+        slot = await self._enter(self._in_background if background else self._waiting)
         try:
             yield slot
         finally:
             slot.free()
 
-    async def _enter(self) -> Slot:
+    async def _enter(self, queue: deque[Future[None]]) -> Slot:
         future: Future[None] = Future()
         with self._lock:
             if self._free:
                 self._free -= 1
                 future.set_result(None)
             else:
-                self._waiting.append(future)
+                queue.append(future)
         try:
             await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -84,8 +87,8 @@ class Throttle:
 
     def _leave(self) -> None:
         with self._lock:
-            while self._waiting:
-                future = self._waiting.popleft()
+            while queue := self._waiting or self._in_background:
+                future = queue.popleft()
                 if future.set_running_or_notify_cancel():
                     future.set_result(None)
                     return

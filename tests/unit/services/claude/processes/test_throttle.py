@@ -23,12 +23,12 @@ class Tasks:
         self.inside = []
         self.done = {}
 
-    def send(self, name):
+    def send(self, name, **options):
         self.done[name] = asyncio.Event()
-        return asyncio.create_task(self._pass(name))
+        return asyncio.create_task(self._pass(name, **options))
 
-    async def _pass(self, name):
-        async with self.throttle.slot():
+    async def _pass(self, name, **options):
+        async with self.throttle.slot(**options):
             self.inside.append(name)
             await self.done[name].wait()
         self.inside.remove(name)
@@ -49,6 +49,23 @@ def test_width_and_order():
         await rest()
         assert tasks_inside.inside == ["c", "d"]
         for name in "cd":
+            tasks_inside.done[name].set()
+        await asyncio.gather(*tasks)
+        assert tasks_inside.throttle.idle()
+
+    asyncio.run(play())
+
+
+def test_background():
+    """A task in the background is next only if no other one waits."""
+
+    async def play():
+        tasks_inside = Tasks(Throttle(1, LONG))
+        kinds = {"a": False, "b": True, "c": True, "d": False}
+        tasks = [tasks_inside.send(name, background=later) for name, later in kinds.items()]
+        for name in "adbc":
+            await rest()
+            assert tasks_inside.inside == [name]
             tasks_inside.done[name].set()
         await asyncio.gather(*tasks)
         assert tasks_inside.throttle.idle()
