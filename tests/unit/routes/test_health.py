@@ -33,7 +33,7 @@ def test_health(path, settings):
     parts: dict[str, Any] = {
         name: {"status": "ok"} for name in ("machine", "sessions", "responses")
     }
-    none = dict.fromkeys(("batch",), 0)
+    none = dict.fromkeys(("batch", "response"), 0)
     parts["jobs"] = {"status": "ok", "waiting": none, "running": none}
     turns = {"running": 0, "waiting": 0, "places": 3, "approvals": 0}
     report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
