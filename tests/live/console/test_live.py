@@ -72,17 +72,20 @@ def test_stop_of_another(browser, sign_in, keyed, background):
     """Another caller neither sees a turn nor stops it by its number."""
     asked = background(keyed.ask, "bob", SLOW)
     sign_in("eve")
-    number = browser.find("input[name=number]").get_attribute("value")
+    turn = [
+        browser.find(f"input[name={name}]").get_attribute("value") for name in ("worker", "number")
+    ]
     browser.press("Sign out")
     assert browser.shows("Use a key of this gateway")
     sign_in("ann")
     assert browser.shows("No turn is running")
     script = """
     const headers = JSON.parse(document.body.getAttribute("hx-headers"));
-    const body = new URLSearchParams({ number: arguments[0] });
+    const [worker, number] = arguments;
+    const body = new URLSearchParams({ worker, number });
     return fetch("/console/stop", { method: "POST", headers, body }).then((sent) => sent.status);
     """
-    assert browser.run(script, number) == 409
+    assert browser.run(script, *turn) == 409
     assert any("409" in text for text in browser.complaints())
     assert not asked.done()
     browser.press("Sign out")
