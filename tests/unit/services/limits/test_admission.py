@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.support.admission_callers import TICK, World
 from wrapper.errors import ClientGone, InvalidRequest, RateLimited, TurnStopped, Unavailable
 from wrapper.routes.headers import error_headers
-from wrapper.services.limits.admission import LONGEST_RETRY, Admission
+from wrapper.services.limits.admission import Admission
+from wrapper.services.limits.refusals import LONGEST_RETRY
 from wrapper.services.principal import EndUser, Principal
 
 ALICE, BOB, CAROL = (Principal(name) for name in ("alice", "bob", "carol"))
