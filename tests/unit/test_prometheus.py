@@ -177,7 +177,7 @@ def test_nothing_of_a_caller():
     numbers = Numbers(text)
     assert numbers.of("tokens_total", model="other", kind="output") == 6
     kinds = {"input", "cache_read", "cache_creation", "output", "reasoning"}
-    jobs = {"batch", "waiting", "running"}
+    jobs = {"batch", "response", "waiting", "running"}
     assert numbers.labels() == {"other", "agent", "model_not_found", __version__, "", *kinds, *jobs}
 
 
