@@ -7,33 +7,52 @@ import os
 import signal
 from functools import partial
 
+import pytest
+
 from tests.support.approvals import decide, text_of, wait_for
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.live_console import LiveConsole
-from tests.support.server import children
+from tests.support.server import children, eventually
+from tests.support.webhooks import SECRET, Receiver
 
 
-def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background):
+@pytest.fixture
+def receiver():
+    opened = Receiver((503, 503))
+    yield opened
+    opened.close()
+
+
+def test_any_worker_decides(serve, tmp_path, redis_server, upstream, background, receiver):
     """With Redis, each worker lists and decides what another one's turn waits for.
 
     An approval for the session holds on each. Where commands are not confined, they wait for
-    approval. Each worker's console shows the turns of all, and stops them. What a worker waited for
-    that is killed is soon gone. SIGTERM denies what still waits.
+    approval, which is announced once, also to a receiver that fails twice. Each worker's console
+    shows the turns of all, and stops them. What a worker waited for that is killed is soon gone.
+    SIGTERM denies what still waits.
     """
     stores = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
     modes = {"CLAUDE_PERMISSION_MODE": "ask", "ALLOW_UNSANDBOXED_BASH": "true"}
     start = partial(serve, "-w", "2", POOL_SIZE_OTHER="0")
-    keyed = KeyedGateway(start, tmp_path, {"alice": {}}, **stores, **modes)
+    webhook = {"webhook_url": receiver.url, "webhook_secret": SECRET}
+    hosts = {"WEBHOOK_PRIVATE_HOSTS": "127.0.0.1"}
+    keyed = KeyedGateway(start, tmp_path, {"alice": webhook}, **stores, **modes, **hosts)
+    waited = []
     command = '[[tool Bash {"command": "echo ran > %s; echo done"}]] [[result]]'
     for scope in ("once", "session"):
         asked = background(keyed.ask, "alice", command % "same.txt", session_id="one")
         for _ in range(4):
             (approval,) = wait_for(keyed)
+        waited.append(approval["id"])
         assert approval["preview"] == "echo ran > same.txt; echo done"
         assert decide(keyed, approval, scope=scope)[0] == 200
         assert text_of(asked) == "done"
     for _ in range(4):  # on each worker
         assert "done" in str(keyed.ask("alice", command % "same.txt", session_id="one"))
+    assert eventually(lambda: len(receiver.accepted()) == 2)
+    events = receiver.accepted()
+    assert {event["type"] for event in events} == {"approval.waiting"}
+    assert sorted(event["data"]["id"] for event in events) == sorted(waited)
     console = LiveConsole(keyed.server, keyed.keys["alice"])
     asked = background(keyed.ask, "alice", command % "no.txt", claude={"profile": "agent"})
     (turn,) = console.turns(1)

@@ -1,11 +1,16 @@
-"""Fallback models: another model answers with the real Claude Code, and nothing is silent."""
+"""Fallback models: another model answers with the real Claude Code, and nothing is silent.
+
+The gateway has two workers, which share a Redis, and each caller has a key.
+"""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import eventually
@@ -14,12 +19,16 @@ FAILS = "[[error 529]] [[of opus]] Hi"
 
 
 @pytest.fixture(scope="module")
-def _keyed(_servers, tmp_path_factory):
+def _keyed(_servers, tmp_path_factory, redis_server):
     """A gateway whose Claude Code would try a request again and again."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
     ceilings: dict[str, Any] = {"ann": {"admin": True, "fallback_models": ["sonnet"]}}
     ceilings |= {"plain": {}, "agent": {}, "bob": {}}
-    settings = {"CLAUDE_CODE_MAX_RETRIES": "10"}
-    return KeyedGateway(_servers, tmp_path_factory.mktemp("keys"), ceilings, **settings)
+    settings = {"REDIS_URL": redis_server.url, "SESSION_STORE": redis_server.url}
+    settings |= {"CLAUDE_CODE_MAX_RETRIES": "10", "POOL_SIZE_OTHER": "0"}
+    start = partial(_servers, "-w", "2")
+    return KeyedGateway(start, tmp_path_factory.mktemp("keys"), ceilings, **settings)
 
 
 @pytest.fixture
@@ -39,6 +48,30 @@ def test_fallback(keyed, upstream, profile):
     assert "sonnet" in line["model"]
 
 
+@pytest.mark.parametrize(("error", "failed"), [(429, 1), (500, 1), (404, 2)])
+def test_errors(keyed, upstream, error, failed):
+    """A limit and a failure cost one request, and a model that is retired two.
+
+    After a 404 Claude Code asks again without a stream, and no setting prevents that.
+    """
+    options = {"profile": "plain", "fallback_models": ["sonnet"]}
+    text = f"[[error {error}]] [[of opus]] Hi"
+    status, headers, body = keyed.post("bob", text, model="opus", claude=options)
+    assert (status, headers["x-failed-models"], "sonnet" in body["model"]) == (200, "opus", True)
+    asked = ["sonnet" in request.body["model"] for request in upstream.requests]
+    assert asked == [False] * failed + [True]
+
+
+def test_after_tools(keyed, upstream):
+    """Once an agent's tool has run, no other model is asked."""
+    options = {"profile": "agent", "fallback_models": ["sonnet"]}
+    text = '[[tool Bash {"command": "echo ran"}]] [[break 529]]'
+    status, headers, _ = keyed.post("bob", text, model="opus", claude=options)
+    assert (status >= 500, "x-failed-models" in headers) == (True, False)
+    assert "ran" in json.dumps(upstream.requests[-1].body["messages"])
+    assert {"opus" in request.body["model"] for request in upstream.requests} == {True}
+
+
 def test_of_a_key(keyed):
     """A key's own fallbacks hold for each API and in streams, and are counted."""
     body = {"model": "opus", "max_tokens": 50, "messages": [{"role": "user", "content": FAILS}]}
@@ -49,13 +82,13 @@ def test_of_a_key(keyed):
     assert (status, headers["x-failed-models"]) == (200, "opus")
     completed = json.loads(stream.decode().rpartition("data: ")[2])
     assert "sonnet" in completed["response"]["model"]
-    metrics = "claude_gateway_fallbacks_total"
+    line = 'claude_gateway_fallbacks_total{model="opus"} '
 
     def counted():
         text = keyed.server.call("GET", "/metrics", headers=keyed.header("ann"))[2].decode()
-        return metrics in text
+        return float(text.partition(line)[2].split()[0]) if line in text else 0
 
-    assert eventually(counted)
+    assert eventually(lambda: counted() >= 2)
 
 
 def test_in_a_session(keyed, upstream):

@@ -15,6 +15,7 @@ from tests.live.test_providers import BEDROCK, VERTEX
 from tests.support.faults import program
 from tests.support.server import eventually
 from tests.support.token_endpoint import TokenEndpoint
+from tests.support.webhooks import SECRET, Receiver
 
 CLI_LOGIN = {
     "accessToken": "sk-ant-oat01-test-access",
@@ -153,11 +154,29 @@ def test_login_and_logout_take_effect(serve, upstream, tmp_path):
     assert status_of(server)[0]["ready"] is False
 
 
-def test_expiry(serve, upstream, tmp_path):
-    """A login that ends soon is reported everywhere before it fails, until it is renewed."""
+@pytest.fixture
+def receiver():
+    """The operator's receiver of events, which fails twice."""
+    opened = Receiver((503, 503))
+    yield opened
+    opened.close()
+
+
+def test_expiry(serve, upstream, tmp_path, receiver):
+    """A login that ends soon is reported everywhere before it fails, until it is renewed.
+
+    The operator gets one event of it.
+    """
     end = int(time.time()) + 86400
     log_in(tmp_path, refreshTokenExpiresAt=end * 1000)
-    server = serve(ANTHROPIC_API_KEY="", HOME=str(tmp_path), POOL_SIZE_OTHER="0").wait()
+    webhook = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+    server = serve(
+        ANTHROPIC_API_KEY="",
+        HOME=str(tmp_path),
+        POOL_SIZE_OTHER="0",
+        WEBHOOK_PRIVATE_HOSTS="127.0.0.1",
+        **webhook,
+    ).wait()
     assert server.ask("hello")[0] == 200
     assert eventually(lambda: server.health()["status"] == "ok")
     health = server.health()
@@ -168,6 +187,10 @@ def test_expiry(serve, upstream, tmp_path):
     assert "sk-ant" not in raw
     assert metric(server) == end
     assert server.log().count("expires at") == 1
+    assert eventually(receiver.accepted)
+    (event,) = receiver.accepted()
+    assert (event["type"], len(receiver.received)) == ("login.expiring", 3)
+    assert event["data"]["expires_at"] == login["expires_at"]
     log_in(tmp_path)
     assert server.health()["login"] == {"status": "ok"}
     assert status_of(server)[0]["expires_at"] is None

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -165,3 +166,24 @@ def test_models_of_a_key(tmp_path):
     assert error_of(server.ask(header, model="opus", claude=none), 503)["code"] == "overloaded"
     response = server.ask(header, model="opus", claude={"fallback_models": ["haiku"]})
     assert error_of(response, 403)["param"] == "claude.fallback_models.0"
+
+
+def test_usage_of_each_model(tmp_path):
+    """What each model has used is in the usage of the key, also of the one that failed."""
+    file = tmp_path / "keys.toml"
+    header = {"x-api-key": key_editor.add(file, "ann")}
+    failed = {"opus": Spent(Usage(input=3), 0.5)}
+    script = {
+        "opus": [Used(failed, 1), Overloaded("no")],
+        "sonnet": answer("Hello."),
+    }
+    server = ScriptedServer(
+        script=lambda turn: script[turn.model],
+        api_keys_file=str(file),
+        usage_db=str(tmp_path / "usage.db"),
+    )
+    options = {"fallback_models": ["sonnet"]}
+    assert server.ask(header, model="opus", claude=options).status_code == 200
+    report: Any = server.client.get("/v1/usage", headers=header).json
+    costs = {line["model"]: line["cost_usd"] for line in report["data"]}
+    assert costs == {"opus": 0.5, "scripted-model": 0.001}
