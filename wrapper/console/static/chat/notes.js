@@ -11,10 +11,17 @@ const WORDS = {
   "x-retried-params": (names) => `The model was asked a second time, since its first answer did not heed this: ${names}.`,
   "x-unmet-params": (names) => `The answer does not heed this: ${names}.`,
   "x-ended-early": () => "The answer ends early, since the budget of your key is used up.",
+  "x-budget-warnings": (budgets) => `So much is spent: ${budgets.split(", ").map(spent).join(", ")}.`,
   "x-resized-images": (names) => `This image reaches the model in a smaller size: ${names}.`,
   "x-corrected-files": (names) => `This file had a wrong type or checksum, which was corrected: ${names}.`,
   "x-failed-checks": (names) => `The installed Claude Code fails a check on which this depends: ${names}.`,
   "idempotent-replayed": () => "This is the stored answer to an earlier attempt; the model was not asked again.",
+};
+const BUDGETS = {
+  usd_per_day: "the day's budget",
+  usd_per_month: "the month's budget",
+  user_usd_per_day: "your budget of the day",
+  user_usd_per_month: "your budget of the month",
 };
 const PARAMETERS = {
   reasoning_effort: "the effort",
@@ -34,6 +41,11 @@ export function notesOf(headers, last, body) {
     .map(([value, write]) => write([...new Set(value.split(", ").map((path) => plain(path, body)))].join(", ")));
   if (!texts.length) return null;
   return element("ul", { className: "notes small", aria: { label: "Notes about this answer" } }, ...texts.map((text) => element("li", {}, text)));
+}
+
+function spent(budget) {
+  const [name, percent] = budget.split("=");
+  return `${percent} % of ${BUDGETS[name] ?? name}`;
 }
 
 function plain(path, { messages }) {
