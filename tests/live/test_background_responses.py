@@ -10,7 +10,9 @@ from functools import partial
 import openai
 import pytest
 
+from tests.live.test_batches import begin, body
 from tests.support.server import MODEL, children, eventually
+from tests.support.webhooks import SECRET, Receiver
 
 LONG = "[[deltas 3]] [[stall 300]]"
 
@@ -24,6 +26,7 @@ class Client:
             base_url=server.url, api_key="sk-x", max_retries=0, default_headers=headers
         )
         self.responses = self._client.responses
+        self.files, self.batches = self._client.files, self._client.batches
 
     def __enter__(self):
         return self
@@ -100,11 +103,29 @@ def test_one_worker(serve, tmp_path):
     assert "remember" not in server.log()
 
 
-def test_two_workers(serve, redis_server):
-    """Any worker reads and streams a response, which fails for good if its worker is killed."""
+@pytest.fixture
+def receiver():
+    """The operator's receiver of events, which fails twice."""
+    opened = Receiver((503, 503))
+    yield opened
+    opened.close()
+
+
+def announced(receiver):
+    """Return the type and the id of what each event is about."""
+    return sorted((event["type"], event["data"]["id"]) for event in receiver.accepted())
+
+
+def test_two_workers(serve, redis_server, receiver):
+    """Any worker reads and streams a response, which fails for good if its worker is killed.
+
+    The end of each response, and of a batch, is announced once.
+    """
     redis = {"SESSION_STORE": redis_server.url, "REDIS_URL": redis_server.url}
+    webhook = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+    webhook |= {"WEBHOOK_PRIVATE_HOSTS": "127.0.0.1"}
     profile = {"DEFAULT_PROFILE": "plain", "POOL_SIZE": "1", "POOL_SIZE_OTHER": "0"}
-    server = serve("-w", "2", **redis, **profile).wait()
+    server = serve("-w", "2", **redis, **webhook, **profile).wait()
     with Client(server) as client:
         ids = [client.begin("[[deltas 20]] [[pause 0.02]]") for _ in range(4)]
         for id_ in ids:
@@ -113,6 +134,10 @@ def test_two_workers(serve, redis_server):
             assert events[-1].response.output_text.startswith("w1 w2 w3 ")
             assert [*client.follow(id_, 5)] == events[6:]
             assert client.responses.retrieve(id_).output_text.endswith(" w20")
+        line = body("/v1/chat/completions", "[[say yes]]")
+        batch = begin(client, "/v1/chat/completions", line)
+        ends = [("batch.completed", batch.id), *(("response.completed", id_) for id_ in ids)]
+        assert eventually(lambda: len(announced(receiver)) == len(ends)), announced(receiver)
 
         lost = client.begin(LONG)
         client.until_text(lost)
@@ -122,6 +147,9 @@ def test_two_workers(serve, redis_server):
         assert (response.error.code, response.output_text) == ("worker_lost", "w1")
         *_, last = client.follow(lost)
         assert (last.type, last.response.id) == ("response.failed", lost)
+        ends.append(("response.failed", lost))
+        assert eventually(lambda: len(announced(receiver)) == len(ends)), announced(receiver)
+        assert announced(receiver) == sorted(ends)
         client.responses.delete(lost)
         with pytest.raises(openai.NotFoundError):
             client.responses.retrieve(lost)
