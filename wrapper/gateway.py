@@ -14,6 +14,7 @@ from flask import Blueprint, Flask
 from flask_cors import CORS
 
 from wrapper import host, prometheus, start_checks
+from wrapper.announcements import Announcements
 from wrapper.auth.guard import Authenticate, Guard, cors_origins
 from wrapper.auth.key_file import open_keys
 from wrapper.client import Chat
@@ -28,25 +29,18 @@ from wrapper.routes.dialects import set_prefix
 from wrapper.routes.in_process import InProcessClient
 from wrapper.routes.json_body import load_body
 from wrapper.routes.paths import SingleSlashes
-from wrapper.schemas.chat.request import ChatRequestSchema
-from wrapper.schemas.completions.request import CompletionRequestSchema
-from wrapper.schemas.messages.request import MessageRequestSchema
+from wrapper.schemas.request_schemas import RequestSchemas
 from wrapper.schemas.responses.items import load_stored_item
-from wrapper.schemas.responses.request import ResponseRequestSchema
 from wrapper.services import resources
-from wrapper.services.approvals.approval import Approval
-from wrapper.services.approvals.presenter import to_event
 from wrapper.services.approvals.service import open_approvals
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.offload.runner import offload
-from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.batches.service import open_batches
-from wrapper.services.catalog import Catalog
+from wrapper.services.catalog import Catalog, open_catalog
 from wrapper.services.engine import Engine
 from wrapper.services.files.service import open_files
-from wrapper.services.jobs.job import JobView
 from wrapper.services.jobs.service import open_jobs
-from wrapper.services.limits.admission import Admission
+from wrapper.services.limits.admission import open_admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
 from wrapper.services.limits.rate_limits import open_rates
@@ -64,11 +58,9 @@ from wrapper.services.tools.mcp import McpServer
 from wrapper.services.tools.mcp_state import ConnectsServers, ServerState
 from wrapper.services.turns.service import TurnService
 from wrapper.services.turns.tool_service import ToolService
-from wrapper.services.usage.budget_watch import ThresholdReached
 from wrapper.services.usage.ledger import Ledger, open_store
 from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.tool_stats import ToolStats
-from wrapper.services.webhooks.event import OPERATOR
 from wrapper.services.webhooks.service import open_webhooks
 from wrapper.services.workers.service import open_workers
 from wrapper.settings import Settings
@@ -112,47 +104,59 @@ class Gateway:
         self._started = False
 
         self.engine = engine or build_engine(settings, self.lifecycle)
-        self.catalog = _catalog(settings, self.engine)
+        self.catalog = open_catalog(settings, self.engine.models)
         self.keys = open_keys(settings)
+        self.mcp_config = open_mcp_config(settings)
+        self._open_telemetry()
+        self._open_limits()
+        self.sessions = open_sessions(settings, self.engine, sessions)
+        self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
+        announce = self._announcements
+        self.approvals = open_approvals(settings, self.metrics.decided, announce.approval_waits)
+        self.responses = open_responses(settings, load_stored_item, self.approvals, responses)
+        self.files = open_files(settings)
+        self.chat_service = self._turn_service()
+        self.schemas = RequestSchemas(settings.ignore_params)
+        self.chat = Chat(self.chat_service, self.schemas.chat, self.start)
+        self.guard = Guard(settings, self.keys, authenticate)
+        self._open_jobs()
+        self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
+
+    def _open_telemetry(self) -> None:
+        settings = self.settings
         self.prometheus_metrics = _prometheus_metrics(self.health, self.catalog, self._cli_version)
         self.metrics: Metrics = self.prometheus_metrics or NullMetrics()
         self.webhooks = open_webhooks(settings, self.keys, self.metrics.posted)
-        self.lifecycle.announce = partial(self.webhooks.announce, OPERATOR)
-        self.admission = _admission(settings)
+        self._announcements = Announcements(self.webhooks, self.metrics)
+        self.lifecycle.announce = self._announcements.for_operator()
+        self.history = open_history(settings)
+        self.traces = open_traces(os.environ, prompts=settings.log_prompts)
+
+    def _open_limits(self) -> None:
+        settings = self.settings
+        self.admission = open_admission(settings)
         self.workers = open_workers(settings, self.admission, self.health, self.lifecycle)
-        self.mcp_config = open_mcp_config(settings)
         self.policy = Policy(settings, self.catalog, self._mcp_servers, self.mcp_states)
         usage_store = open_store(settings)
         self.ledger = Ledger(
             usage_store,
             required=settings.usage_required,
-            on_threshold=self._threshold_reached,
+            on_threshold=self._announcements.threshold_reached,
         )
         self.tool_stats = ToolStats(usage_store)
-        self.history = open_history(settings)
         self.login_limits = LoginLimits(usage_store)
         self.rates = open_rates(settings)
-        self.sessions = open_sessions(settings, self.engine, sessions)
-        self.tools = ToolService(settings, self.engine, self.policy, self.sessions)
 
-        self.traces = open_traces(os.environ, prompts=settings.log_prompts)
-        self.approvals = open_approvals(settings, self.metrics.decided, self._approval_waits)
-        self.responses = open_responses(settings, load_stored_item, self.approvals, responses)
-        self.files = open_files(settings)
-        self.chat_service = self._turn_service()
-        self.chat_schema = ChatRequestSchema(ignored=settings.ignore_params)
-        self.completions_schema = CompletionRequestSchema(ignored=settings.ignore_params)
-        self.messages_schema = MessageRequestSchema(ignored=settings.ignore_params)
-        self.responses_schema = ResponseRequestSchema(ignored=settings.ignore_params)
-        self.chat = Chat(self.chat_service, self.chat_schema, self.start)
-        self.guard = Guard(settings, self.keys, authenticate)
+    def _open_jobs(self) -> None:
+        settings = self.settings
         self._client = InProcessClient()
         self.jobs = open_jobs(
             settings, self._client, self.guard.principal, self.metrics, self.lifecycle.drains
         )
-        self.batches = open_batches(settings, self.files, self.jobs, self._announce_batch)
+        self.batches = open_batches(
+            settings, self.files, self.jobs, self._announcements.batch_ended
+        )
         self.background_responses = self._background_responses()
-        self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, and leave its own pages and handlers alone.
@@ -315,16 +319,6 @@ class Gateway:
     def __exit__(self, *error: object) -> None:
         self.drain()
 
-    def _approval_waits(self, approval: Approval) -> None:
-        owner, occurrence = approval.asker.owner, f"approval:{approval.id}"
-        self.webhooks.announce(owner, "approval.waiting", to_event(approval), occurrence)
-
-    def _threshold_reached(self, reached: ThresholdReached) -> None:
-        self.metrics.budget_reached(reached.budget.name, reached.percent)
-        self.webhooks.announce(
-            reached.key, "budget.threshold_reached", reached.facts(), reached.occurrence
-        )
-
     def _mcp_servers(self) -> Servers:
         return self.mcp_config.servers() if self.mcp_config else {}
 
@@ -332,19 +326,11 @@ class Gateway:
         """Return Claude Code's version, or "" if it is unknown or the engine does not run it."""
         return str(getattr(self.engine, "cli_version", None) or "")
 
-    def _announce_batch(self, owner: str, type_: str, id_: str) -> None:
-        self.webhooks.announce(owner, type_, {"id": id_}, id_)
-
-    def _announce_response(self, view: JobView) -> None:
-        """Announce that a response in the background has ended."""
-        job = view.job
-        self.webhooks.announce(job.owner, f"response.{view.state.status}", {"id": job.id}, job.id)
-
     def _background_responses(self) -> BackgroundResponses:
         """Return the service of responses in the background, whose jobs run here, too."""
         settings = self.settings
         events = open_event_log(settings)
-        load = partial(load_body, self.responses_schema)
+        load = partial(load_body, self.schemas.responses)
         runner = ResponseRunner(
             self.responses,
             self.chat_service,
@@ -353,7 +339,7 @@ class Gateway:
             headers.note_headers,
             most=EVENTS_FACTOR * settings.session_max_bytes,
         )
-        self.jobs.handle(KIND, runner.run, self._announce_response)
+        self.jobs.handle(KIND, runner.run, self._announcements.response_ended)
         return BackgroundResponses(
             self.responses, self.jobs, events, self.chat_service, load, ttl=settings.session_ttl
         )
@@ -385,24 +371,6 @@ def _checked(settings: Settings | None, engine: Engine | None) -> Settings:
     mistakes_of = partial(start_checks.mistakes_of, to_serve=False)
     check_settings(settings, mistakes_of if engine is None else lambda _: ())
     return settings
-
-
-def _catalog(settings: Settings, engine: Engine) -> Catalog:
-    return Catalog(
-        engine.models,
-        default=settings.default_model,
-        aliases=dict(settings.model_aliases),
-        remap=settings.legacy_models == "remap",
-    )
-
-
-def _admission(settings: Settings) -> Admission:
-    return Admission(
-        settings.max_concurrent_turns,
-        queue=settings.max_queue,
-        timeout=settings.queue_timeout,
-        tick=CHECK_SECONDS,
-    )
 
 
 def _prometheus_metrics(

@@ -52,7 +52,7 @@ class Completion:
 def create_completion() -> Response:
     """Answer a conversation, whole or as a stream."""
     who, gateway = admit_caller(), current_gateway()
-    payload: TurnRequest = load(gateway.chat_schema)
+    payload: TurnRequest = load(gateway.schemas.chat)
     if payload.stream:
         return stream_response(stream(gateway.chat_service, payload, who))
     completion = complete(gateway.chat_service, payload, who)

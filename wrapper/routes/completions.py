@@ -35,7 +35,7 @@ completions = Blueprint("completions", __name__)
 def create_text_completion() -> Response:
     """Answer prompts, whole or as a stream."""
     who, gateway = admit_caller(), current_gateway()
-    payload: CompletionRequest = load(gateway.completions_schema)
+    payload: CompletionRequest = load(gateway.schemas.completions)
     presenter = CompletionsPresenter(payload)
     with located_errors(locate):
         run = gateway.chat_service.open(payload.request, who)

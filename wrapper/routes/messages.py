@@ -42,7 +42,7 @@ def create_message() -> Response:
     who, gateway = admit_caller(), current_gateway()
     if not takes_bodies(gateway.engine):
         raise UnknownUrl("This gateway's engine does not serve the Messages API.")
-    payload: TurnRequest = load(gateway.messages_schema)
+    payload: TurnRequest = load(gateway.schemas.messages)
     betas = request.headers.get("anthropic-beta", "")
     ignored = ignored_betas(betas, gateway.settings.messages_betas)
     payload = replace(payload, idle=(*payload.idle, *ignored))

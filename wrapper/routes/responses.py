@@ -56,7 +56,7 @@ def create_response() -> Response:
     """Answer a conversation, whole or as a stream of events."""
     who, gateway = admit_caller(), current_gateway()
     sent = read_body()
-    asked: ResponseRequest = load_body(gateway.responses_schema, sent)
+    asked: ResponseRequest = load_body(gateway.schemas.responses, sent)
     with background_responses.explained(asked, who):
         turn = _service().begin(asked, who)
     asked = turn.request

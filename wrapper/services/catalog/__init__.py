@@ -11,6 +11,7 @@ from functools import lru_cache
 from wrapper.errors import ModelNotFound
 from wrapper.services.catalog.model_names import is_claude, spellings
 from wrapper.services.turn import ThinkingMode
+from wrapper.settings import Settings
 
 # The five models of the first release, all retired by now, and the family of their successors.
 LEGACY = {
@@ -238,3 +239,13 @@ def capabilities_of(model: str) -> Capabilities:
     capabilities = next(matching, NEWEST if "claude-" in model else Capabilities())
     limits = (most for pattern, most in OUTPUT if pattern.search(model))
     return replace(capabilities, max_output_tokens=next(limits, capabilities.max_output_tokens))
+
+
+def open_catalog(settings: Settings, reported: Callable[[], Sequence[Model]]) -> Catalog:
+    """Return the catalog of the models that *reported* returns, with the names of *settings*."""
+    return Catalog(
+        reported,
+        default=settings.default_model,
+        aliases=dict(settings.model_aliases),
+        remap=settings.legacy_models == "remap",
+    )

@@ -21,11 +21,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wrapper.errors import ApiError, TurnStopped
+from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.limits import refusals
 from wrapper.services.limits.permit import Permit
 from wrapper.services.limits.place_request import PlaceRequest, total_turns
 from wrapper.services.limits.places import Places
 from wrapper.services.principal import LOCAL, Caller, EndUser, Principal
+from wrapper.settings import Settings
 
 __all__ = ["Admission", "Admitted", "Permit"]
 
@@ -200,4 +202,14 @@ def _admitted(request: PlaceRequest, now: float, *, runs: bool) -> Admitted:
         now - began,
         request.activity(),
         request.stopped is not None,
+    )
+
+
+def open_admission(settings: Settings) -> Admission:
+    """Return the admission to the places that *settings* allow."""
+    return Admission(
+        settings.max_concurrent_turns,
+        queue=settings.max_queue,
+        timeout=settings.queue_timeout,
+        tick=CHECK_SECONDS,
     )
