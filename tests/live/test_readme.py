@@ -38,6 +38,7 @@ RUN_BY = {
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 claude-code-gateway": "test_traces.py",
     "claude-code-gateway": "tests/unit/package/test_package.py",
     "claude-code-gateway --help": "tests/unit/package/test_package.py",
+    "BACKGROUND_TURNS=8 claude-code-gateway worker": "test_job_workers.py",
     ".venv/bin/claude-code-gateway doctor": "test_doctor",
     f"make smoke URL={URL}": "test_smoke",
     "curl": "test_curl",
