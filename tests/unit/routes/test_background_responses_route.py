@@ -327,6 +327,21 @@ def test_delete(tmp_path, script):
         world.close()
 
 
+def test_closed(tmp_path):
+    """A response whose gateway closes while it runs has failed, since nobody has cancelled it."""
+    world, other = World(tmp_path), World(tmp_path, background_turns=0)
+    try:
+        id_ = world.begin("long").id
+        world.until(id_, "response.output_text.delta")
+        world.close()
+        response = other.end(id_)
+        assert (response.status, response.error.code) == ("failed", "worker_lost")
+        assert response.output_text == "Hel"
+    finally:
+        world.close()
+        other.close()
+
+
 def test_owner(waiting):
     """A response does not exist for another key."""
     id_ = waiting.begin().id

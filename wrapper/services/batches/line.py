@@ -23,14 +23,15 @@ BOM = b"\xef\xbb\xbf"
 
 
 class LineError(Exception):
-    """Raised for a line that cannot run. `custom_id` is the line's, if it has one."""
+    """Raised for a line that cannot run. `custom_id` is the line's, if it has a valid one."""
 
     def __init__(self, code: str, message: str, param: str | None = None, custom_id: Any = None):
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
-        self.custom_id = custom_id if isinstance(custom_id, str) else None
+        known = isinstance(custom_id, str) and len(custom_id) <= LONGEST_CUSTOM_ID
+        self.custom_id = custom_id if known else None
 
 
 @dataclass(frozen=True)

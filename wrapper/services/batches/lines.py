@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from wrapper.errors import ShuttingDown, StoredFileNotFound
 from wrapper.ids import new_id
@@ -37,6 +38,8 @@ class LineRunner:
         """Run lines until this run's time is over. While the batch is *paused*, try one first."""
         job, until = batch.job, time.monotonic() + SLICE
         index = unpack(self._store.index(batch.id))
+        if not index:  # another run has ended the batch
+            return
         while time.monotonic() < until and not (job.cancelled() or job.draining() or batch.expired):
             number = self._claim(batch)
             if number is None:
@@ -100,6 +103,9 @@ class LineRunner:
         """Return the result of a line's request, or None if it is not to be kept."""
         id_ = new_id("batch_req_")
         with self._ask(batch, line, id_) as answer:
+            if answer.limited and batch.expired:
+                self._store.release(batch.id, number)
+                return None
             if answer.status == 429 and not (answer.limited or _is_of_user(answer)):
                 self._pause(batch, number)
                 return None
@@ -115,14 +121,16 @@ class LineRunner:
 
     def _ask(self, batch: RunningBatch, line: Line, id_: str) -> Answer:
         path = batch.request.endpoint.removeprefix("/v1")
+        headers = {"x-request-id": id_}
+        ask = partial(batch.job.ask, path, line.body, headers, expired=lambda: batch.expired)
         for _ in range(TRIES):
-            answer = batch.job.ask(path, line.body, {"x-request-id": id_})
+            answer = ask()
             if answer.status != 503 or answer.retry_after is None or batch.job.cancelled():
                 break
             answer.close()
             batch.job.wait(answer.retry_after)
         else:
-            answer = batch.job.ask(path, line.body, {"x-request-id": id_})
+            answer = ask()
         return answer
 
     def _pause(self, batch: RunningBatch, number: int) -> None:

@@ -23,6 +23,7 @@ for i = 1, #KEYS do redis.call('EXPIREAT', KEYS[i], at) end
 # ARGV: index, total, the number of refused lines, each with its number and result, then facts.
 BEGIN = f"""
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
+if redis.call('HEXISTS', KEYS[1], 'total') == 1 then return end
 redis.call('HSET', KEYS[1], 'index', ARGV[1], 'total', ARGV[2], 'failed', ARGV[3])
 local facts = 4 + 2 * ARGV[3]
 for i = 4, facts - 1, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end
@@ -164,6 +165,10 @@ class RedisBatchStore:
         with self._redis.reached() as client:
             finalizer: Any = client.hget(self._keys(id_).state, "finalizer")
         return (finalizer or b"").decode()
+
+    def delete(self, id_: str) -> None:
+        with self._redis.reached() as client:
+            client.unlink(*self._keys(id_).all())
 
     def clear(self, id_: str) -> None:
         keys = self._keys(id_)

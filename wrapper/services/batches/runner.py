@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from itertools import takewhile
 
 from wrapper.errors import ApiError, StorageFull, StoredFileNotFound, Unavailable
 from wrapper.ids import new_id
@@ -94,18 +95,28 @@ class BatchRunner:
         if batch.file is None:
             return self._fail(batch, "file_not_found", "The input file was deleted.")
         pieces = self._files.read(batch.file)
+        wanted = takewhile(lambda _: not batch.job.cancelled(), pieces)
         try:
-            found = validate(pieces, batch.file.size, batch.request.endpoint)
+            found = validate(wanted, batch.file.size, batch.request.endpoint)
         except TooManyLines:
             message = f"The input file has more than {MOST_LINES} lines; split it."
             return self._fail(batch, "too_many_requests", message)
         finally:
             pieces.close()
+        if batch.job.cancelled():
+            self._stop_validation(batch)
+            return False
         if not found.total:
             return self._fail(batch, "empty_file", "The input file has no lines.")
         facts = {"status": BatchStatus.IN_PROGRESS, "in_progress_at": int(time.time())}
         self._store.begin(batch.id, found.index, found.total, found.refused, facts)
         return True
+
+    def _stop_validation(self, batch: RunningBatch) -> None:
+        if batch.job.abandoned:
+            batch.job.again()  # for another process
+        else:
+            self._end(batch, BatchStatus.CANCELLED, {})
 
     def _fail(self, batch: RunningBatch, code: str, message: str) -> bool:
         error = {"code": code, "message": message, "param": "input_file_id", "line": None}
@@ -123,8 +134,8 @@ class BatchRunner:
         """End the batch if nothing of it is left to run, or put it back into the queue."""
         self._give_up_lost(batch)
         reason, state = self._reason_to_end(batch), self._state(batch)
-        if state.status in ENDED:
-            batch.job.end(JOB_STATUS[state.status])
+        if state.status in ENDED:  # its worker died before it could say so
+            self._end_job(batch, state.status)
         elif state.done == state.total or (reason and not self._store.running(batch.id)):
             self._finalize(batch, reason or BatchStatus.COMPLETED)
         elif state.facts.get("paused") and not reason:
@@ -139,6 +150,8 @@ class BatchRunner:
         if not dead:
             return
         index = unpack(self._store.index(batch.id))
+        if not index:  # another run has ended the batch
+            return
         message = (
             "The process that ran this line has ended. It is never run again by itself, as its "
             "tools may have had effects."
@@ -194,5 +207,9 @@ class BatchRunner:
     def _end(self, batch: RunningBatch, status: BatchStatus, facts: Json) -> None:
         ended = {"status": status, f"{status}_at": int(time.time()), **facts}
         self._store.change(batch.id, ended)
-        batch.job.end(JOB_STATUS[status])
+        self._end_job(batch, status)
+
+    def _end_job(self, batch: RunningBatch, status: BatchStatus) -> None:
+        # The lines have prompts and answers, which must not outlive the batch if this process dies.
         self._store.clear(batch.id)
+        batch.job.end(JOB_STATUS[status])

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from wrapper.errors import BatchNotFound, InvalidRequest
+from wrapper.errors import BatchNotFound, InvalidRequest, RateLimited
 from wrapper.services.batches.batch import (
     ENDED,
     KIND,
@@ -47,8 +47,9 @@ class BatchService:
         jobs.handle(KIND, BatchRunner(store, files, jobs).run, self._report_end)
 
     def create(self, owner: str, request: BatchRequest) -> BatchView:
-        """Begin a batch. Raises InvalidRequest, RateLimited or Unavailable."""
+        """Begin a batch. Raises InvalidRequest, QuotaExceeded, RateLimited or Unavailable."""
         file = self._files.find(owner, request.input_file_id)
+        self._files.check_room(owner)  # as its results are stored whatever they take
         if file.purpose != "batch":
             raise InvalidRequest(
                 f"input_file_id: the purpose of this file is {file.purpose!r}; upload it with the "
@@ -61,7 +62,11 @@ class BatchService:
         self._store.forget(now)
         # A day longer than its job, which is kept for the ttl after the end of the batch.
         self._store.create(id_, now + 2 * WINDOW_SECONDS + ttl)
-        self._jobs.submit(Job(id_, KIND, owner, request.encode(), ttl, resumes=True))
+        try:
+            self._jobs.submit(Job(id_, KIND, owner, request.encode(), ttl, resumes=True))
+        except (InvalidRequest, RateLimited):
+            self._store.delete(id_)
+            raise
         return self.read(owner, id_)
 
     def read(self, owner: str, id_: str) -> BatchView:

@@ -33,7 +33,9 @@ CREATE TABLE IF NOT EXISTS batch_lines (
 )
 INSERT = "INSERT INTO batches VALUES (?, ?, '{}', NULL, 0, 0, 0, 0, '')"
 READ = "SELECT total, claimed, completed, failed, facts FROM batches WHERE id = ?"
-BEGIN = "UPDATE batches SET line_index = ?, total = ?, failed = ?, facts = ? WHERE id = ?"
+BEGIN = """
+UPDATE batches SET line_index = ?, total = ?, failed = ?, facts = ? WHERE id = ? AND total = 0
+"""
 ADD_LINE = "INSERT OR REPLACE INTO batch_lines VALUES (?, ?, '', ?, ?)"
 CLAIM_RELEASED = """
 UPDATE batch_lines SET worker = ?1 WHERE rowid = (
@@ -83,8 +85,9 @@ class SqliteBatchStore:
     ) -> None:
         lines = [(id_, line.number, line.completed, line.data) for line in refused]
         with self._changing() as connection:
-            connection.execute(BEGIN, (index, total, len(lines), json.dumps(facts), id_))
-            connection.executemany(ADD_LINE, lines)
+            values = (index, total, len(lines), json.dumps(facts), id_)
+            if connection.execute(BEGIN, values).rowcount:
+                connection.executemany(ADD_LINE, lines)
 
     def index(self, id_: str) -> bytes:
         with self._opened() as connection:
@@ -141,6 +144,10 @@ class SqliteBatchStore:
                 "SELECT finalizer FROM batches WHERE id = ?", (id_,)
             ).fetchone()
         return str(row[0]) if row else ""
+
+    def delete(self, id_: str) -> None:
+        with self._opened() as connection:
+            connection.execute("DELETE FROM batches WHERE id = ?", (id_,))
 
     def clear(self, id_: str) -> None:
         with self._changing() as connection:

@@ -24,7 +24,10 @@ class BatchStore(Protocol):
     def begin(
         self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
     ) -> None:
-        """Let lines be claimed. *refused* are the results of those that cannot run."""
+        """Let lines be claimed. *refused* are the results of those that cannot run.
+
+        Only the first call changes anything.
+        """
         ...
 
     def index(self, id_: str) -> bytes:
@@ -64,6 +67,10 @@ class BatchStore(Protocol):
 
     def finalizer(self, id_: str) -> str:
         """Return who writes the result files."""
+        ...
+
+    def delete(self, id_: str) -> None:
+        """Forget a batch that has not begun."""
         ...
 
     def clear(self, id_: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from dataclasses import asdict, dataclass
 
 from wrapper.errors import StoredFileNotFound
@@ -29,6 +30,10 @@ class StoredFile:
     @staticmethod
     def decode(text: str) -> StoredFile:
         return StoredFile(**json.loads(text))
+
+
+def new_file_id() -> str:
+    return f"file-{secrets.token_hex(16)}"
 
 
 def missing(id_: str) -> StoredFileNotFound:

@@ -8,7 +8,7 @@ from functools import partial
 from wrapper.errors import QuotaExceeded
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.files.directory_contents import DirectoryContents
-from wrapper.services.files.file import FILE_ID, StoredFile, missing
+from wrapper.services.files.file import FILE_ID, StoredFile, missing, new_file_id
 from wrapper.services.files.redis_contents import RedisContents
 from wrapper.services.files.redis_records import RedisFileRecords
 from wrapper.services.files.sqlite_records import SqliteFileRecords
@@ -63,6 +63,12 @@ class FileService:
         return Upload(
             self._stores, owner, UNLIMITED.bytes, partial(self._reserve, owner, UNLIMITED)
         )
+
+    def check_room(self, owner: str) -> None:
+        """Raise QuotaExceeded if the owner has no room for another file."""
+        id_ = new_file_id()
+        self._reserve(owner, self._room, id_, 0)
+        self._stores.records.delete(owner, id_)
 
     def find(self, owner: str, id_: str) -> StoredFile:
         """Return a file. Raises StoredFileNotFound."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from wrapper.errors import ApiError, RequestTooLarge
-from wrapper.services.files.file import StoredFile
+from wrapper.services.files.file import StoredFile, new_file_id
 from wrapper.services.files.store import FileContents, FileRecords
 
 # A reservation is renewed whenever so many bytes have come, and ends this time after its renewal. A
@@ -46,7 +45,7 @@ class Upload:
         reserve: Callable[[str, int], None],
         expected: int = 0,
     ):
-        self.id = f"file-{secrets.token_hex(16)}"
+        self.id = new_file_id()
         self._stores = stores
         self._owner = owner
         self._most = most

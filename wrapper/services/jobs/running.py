@@ -56,17 +56,24 @@ class RunningJob:
         """Wait so long, or until the job is cancelled, and say whether it is."""
         return self._stopped.wait(seconds)
 
-    def ask(self, path: str, body: bytes, headers: Mapping[str, str] = {}) -> Answer:
+    def ask(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str] = {},
+        *,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> Answer:
         """Make a request of the owner's in this process, and return its answer, to be closed.
 
-        While a limit refuses it, it waits and asks again. Raises ShuttingDown if nothing of it has
-        begun because this process shuts down.
+        While a limit refuses it, it waits and asks again, until it has *expired*; then it returns
+        the refusal. Raises ShuttingDown if nothing of it has begun because this process shuts down.
         """
         while True:
             answer = self._worker.dispatch(
                 self.principal, path, body, gone=self.cancelled, headers=headers
             )
-            if answer.retry_after is None or self.cancelled():
+            if answer.retry_after is None or self.cancelled() or expired():
                 return answer
             if self.draining():
                 answer.close()
@@ -74,7 +81,7 @@ class RunningJob:
             if not answer.limited:
                 return answer
             answer.close()
-            self._pause(answer.retry_after)
+            self._pause(answer.retry_after, expired)
 
     def end(self, status: JobStatus, error: Json | None = None) -> bool:
         """End the job, and say whether this call has ended it.
@@ -103,10 +110,10 @@ class RunningJob:
         self._closed.set()
         self._stopped.set()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait, but not while this process shuts down."""
+    def _pause(self, seconds: float, expired: Callable[[], bool]) -> None:
+        """Wait, but not while this process shuts down, nor for what has expired."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self.draining():
+        while (left := until - time.monotonic()) > 0 and not (self.draining() or expired()):
             if self.wait(min(left, PAUSE)):
                 return
 

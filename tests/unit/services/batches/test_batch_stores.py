@@ -53,6 +53,23 @@ def test_state(store):
     assert store.index(BATCH) == b"index"
 
 
+def test_begin(store):
+    """A batch begins once: a second validation by another worker resets no count."""
+    store.claim(BATCH, "one")
+    store.finish(BATCH, "one", LineResult(0, False, b"failed"))
+    store.begin(BATCH, b"other", 9, [LineResult(3, False, b"late")], {"status": "validating"})
+    assert store.read(BATCH) == BatchState(4, 1, 0, 2, FACTS)
+    assert (store.index(BATCH), len(store.results(BATCH, 0, 9))) == (b"index", 2)
+
+
+def test_delete(store):
+    """Nothing is left of a batch that could not begin."""
+    store.create("batch_2", time.time() + DAY)
+    store.delete("batch_2")
+    assert store.read("batch_2") is None
+    assert store.read(BATCH)
+
+
 def test_claims(store):
     """Each line that can run is given to one worker, those that were released first."""
     assert store.claim("batch_2", "one") is None

@@ -14,6 +14,8 @@ from tests.support.server import eventually
 from wrapper.errors import (
     BatchNotFound,
     InvalidRequest,
+    QuotaExceeded,
+    RateLimited,
     StorageFull,
     StoredFileNotFound,
     Unavailable,
@@ -21,8 +23,9 @@ from wrapper.errors import (
 from wrapper.services.batches import lines as line_runs
 from wrapper.services.batches import runner, running
 from wrapper.services.batches.batch import BatchRequest, LineResult
-from wrapper.services.batches.line import LONGEST_CUSTOM_ID
+from wrapper.services.batches.line import LONGEST_CUSTOM_ID, pack
 from wrapper.services.batches.validation import validate
+from wrapper.services.files.store import Room
 from wrapper.services.jobs import consumer, deferred, queue, redis_queue, upkeep
 
 SECONDS = 60.0
@@ -107,6 +110,7 @@ BAD = [
     (b"{", "invalid_json_line", None),
     (b"[1]", "invalid_json_line", None),
     (b'{"a": 1, "a": 2}', "duplicate_name", "a"),
+    (b'{"a": 1, "a": 2, "custom_id": "%s"}' % (b"i" * 600), "duplicate_name", "a"),
     (b"\xff", "invalid_json_line", None),
     (b'{"custom_id": ' + b"[" * 100_000, "invalid_json_line", None),
     (line(""), "missing_required_parameter", "custom_id"),
@@ -131,8 +135,8 @@ def test_bad_lines(start):
     shown = [(each["error"]["code"], each["error"]["param"]) for each in errors]
     assert shown == [(code, param) for _, code, param in BAD]
     assert [each["error"]["line"] for each in errors] == list(range(2, 2 + len(BAD)))
-    assert errors[7]["custom_id"] == "m"
-    assert process.ended(id_)["request_counts"] == {"total": 16, "completed": 2, "failed": 14}
+    assert (errors[3]["custom_id"], errors[8]["custom_id"]) == (None, "m")
+    assert process.ended(id_)["request_counts"] == {"total": 17, "completed": 2, "failed": 15}
     assert sorted(process.asked) == ["last", "n0"]
 
 
@@ -140,13 +144,14 @@ def test_bad_files(start, monkeypatch):
     """A file without lines, one with too many, and one that is deleted fail the batch."""
     monkeypatch.setattr("wrapper.services.batches.validation.MOST_LINES", 3)
     process = start(run=False)
-    ids = [process.create(), process.create(*lines(4)), process.create(*lines(1))]
-    process.files.delete(ALICE.name, process.view(ids[2]).request.input_file_id)
+    files = ([], lines(4), [b"\n" * 7], lines(1))
+    ids = [process.create(*file) for file in files]
+    process.files.delete(ALICE.name, process.view(ids[3]).request.input_file_id)
     process.jobs.start()
     bodies = [process.ended(id_) for id_ in ids]
     assert {body["status"] for body in bodies} == {"failed"}
     codes = [body["errors"]["data"][0]["code"] for body in bodies]
-    assert codes == ["empty_file", "too_many_requests", "file_not_found"]
+    assert codes == ["empty_file", *["too_many_requests"] * 2, "file_not_found"]
     assert all(body["failed_at"] for body in bodies)
     assert process.asked == []
 
@@ -165,6 +170,23 @@ def test_what_is_refused(start):
             act("bob", id_)
     assert process.batches.ids("bob") == []
     assert process.batches.ids(ALICE.name) == [id_]
+
+
+def test_no_room(start, monkeypatch):
+    """A key whose files fill its room begins no batch, and a refused one leaves nothing behind."""
+    process = start(run=False)
+    file = process.upload(line("a"))
+    monkeypatch.setattr(process.files, "_room", Room(10**9, 1))
+    with pytest.raises(QuotaExceeded, match="FILES_MAX_BYTES"):
+        process.batches.create(ALICE.name, BatchRequest(file, "/v1/responses"))
+    monkeypatch.undo()
+    deleted: list[str] = []
+    monkeypatch.setattr(process.jobs, "_most_of_key", 0)
+    monkeypatch.setattr(process.store, "delete", deleted.append)
+    with pytest.raises(RateLimited):
+        process.batches.create(ALICE.name, BatchRequest(file, "/v1/responses"))
+    assert len(deleted) == 1
+    assert len(process.files.list(ALICE.name)) == 1
 
 
 def test_two_workers(start):
@@ -300,6 +322,51 @@ def test_cancel_of_what_has_ended(start):
     process.ended(id_)
     with pytest.raises(InvalidRequest, match="completed cannot be cancelled"):
         process.batches.cancel(ALICE.name, id_)
+
+
+def test_cancel_while_it_is_validated(start, monkeypatch):
+    """A file is read no further once its batch is cancelled, and no line runs."""
+    process = start(run=False)
+    id_ = process.create(*lines(3))
+    read: list[int] = []
+
+    def pieces(file, start=0, stop=None):
+        process.batches.cancel(ALICE.name, id_)
+        for number in range(3):
+            read.append(number)
+            yield line(f"n{number}")
+
+    monkeypatch.setattr(process.files, "read", pieces)
+    process.jobs.start()
+    assert process.ended(id_)["status"] == "cancelled"
+    assert (read, process.asked) == ([0], [])
+    assert process.announced == [("alice", "batch.cancelled", id_)]
+
+
+def test_expiry_of_what_is_limited(start, monkeypatch):
+    """A line that a limit still refuses when its batch expires does not keep it from ending."""
+    process = start(lambda body, gone: answer(429, retry_after=3600.0))
+    id_ = process.create(*lines(2))
+    assert eventually(lambda: process.asked)
+    monkeypatch.setattr(running, "WINDOW_SECONDS", 0)
+    assert process.ended(id_)["status"] == "expired"
+    output, errors = process.results(id_)
+    assert (output, {each["error"]["code"] for each in errors}) == ([], {"batch_expired"})
+
+
+def test_a_worker_that_dies_at_the_end(start, monkeypatch):
+    """A batch that had ended when its worker died is reported, and none of its lines stays."""
+    monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
+    dead = start(run=False)
+    id_ = dead.create(*lines(1))
+    dead.store.begin(id_, pack([0], 1), 1, [], {"status": "completed"})
+    dead.store.claim(id_, "worker_dead")
+    dead.store.finish(id_, "worker_dead", LineResult(0, True, b"{}"))
+    assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
+    live = start()
+    assert live.ended(id_)["status"] == "completed"
+    assert live.announced == [("alice", "batch.completed", id_)]
+    assert live.store.results(id_, 0, 1) == []
 
 
 def test_expiry(start, monkeypatch):

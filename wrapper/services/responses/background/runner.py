@@ -16,6 +16,7 @@ from wrapper.services.fronts.responses import (
     failure_code,
 )
 from wrapper.services.jobs.job import JobStatus
+from wrapper.services.jobs.records import LOST, error_of
 from wrapper.services.jobs.running import RunningJob
 from wrapper.services.principal import Caller
 from wrapper.services.responses.background.event_log import EventLog
@@ -77,13 +78,19 @@ class ResponseRunner:
         except (RateLimited, ShuttingDown) as error:
             running.again(error.retry_after or 1)
         except TurnStopped:
-            running.end(JobStatus.CANCELLED)
+            if running.abandoned:
+                running.again()  # nothing of it has begun
+            else:
+                running.end(JobStatus.CANCELLED)
         except ApiError as error:
             code = failure_code(error, used_tools=False)
             running.end(JobStatus.FAILED, {"code": code, "message": error.message})
         else:
             recorder = EventRecorder(self._log, running.job.id, FIRST, self._most)
-            if not running.end(*_record(run, presenter, recorder)):
+            ending = _record(run, presenter, recorder)
+            if ending[0] is JobStatus.CANCELLED and running.abandoned:
+                ending = JobStatus.FAILED, error_of(LOST)
+            if not running.end(*ending):
                 self._forget(running)
 
     def _forget(self, running: RunningJob) -> None:

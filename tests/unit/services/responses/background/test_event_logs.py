@@ -11,7 +11,9 @@ from redis import Redis
 
 from wrapper.errors import Unavailable
 from wrapper.services.jobs.job import Job
+from wrapper.services.jobs.redis_store import RedisJobStore
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.responses.background.event_log import PAGE, LoggedEvent
 from wrapper.services.responses.background.redis_log import RedisEventLog
 from wrapper.services.responses.background.sqlite_log import SqliteEventLog
@@ -42,20 +44,25 @@ class SqliteKind:
 
 
 class RedisKind:
-    """Logs under a prefix of their own in one Redis."""
+    """Logs under a prefix of their own in one Redis, which has the jobs of two responses."""
 
     def __init__(self, url):
         self.url = url
         self.prefix = f"test-{uuid.uuid4().hex}"
+        self._redis = StoreRedis(RedisClient(url, "SESSION_STORE", decode=False), "jobs")
+        self.jobs = RedisJobStore(self._redis, f"{self.prefix}:jobs")
         self._logs = []
+        for id_ in (ID, "resp_2"):
+            self.jobs.add(Job(id_, "response", "alice", b"{}", 60), 10)
 
     def open(self):
-        self._logs.append(RedisEventLog(self.url, ttl=60, prefix=self.prefix))
+        names = {"prefix": self.prefix, "jobs_prefix": f"{self.prefix}:jobs"}
+        self._logs.append(RedisEventLog(self.url, ttl=60, **names))
         return self._logs[-1]
 
     def close(self):
-        for log in self._logs:
-            log.close()
+        for each in (*self._logs, self.jobs):
+            each.close()
         with Redis.from_url(self.url) as client:
             if keys := [*client.scan_iter(f"{self.prefix}:*")]:
                 client.delete(*keys)
@@ -147,12 +154,14 @@ def test_wait_in_vain(kind):
     assert kind.open().read(ID, -1, wait=0.01) == []
 
 
-def test_deleted_with_the_job(sqlite):
-    """In SQLite the events of a response are gone with its job, and none come after it."""
-    log = sqlite.open()
+def test_deleted_with_the_job(kind):
+    """No events come after the job of their response; in SQLite all are gone with it."""
+    log = kind.open()
     for id_ in (ID, "resp_2"):
         log.append(id_, events(0, 1))
-    sqlite.jobs.delete(ID)
+    kind.jobs.delete(ID)
+    if isinstance(kind, RedisKind):
+        log.delete(ID)
     log.append(ID, events(2, 3))
     assert log.read(ID, -1) == []
     assert log.read("resp_2", -1) == events(0, 1)
