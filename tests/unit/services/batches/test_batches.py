@@ -144,7 +144,7 @@ def test_bad_files(start, monkeypatch):
     """A file without lines, one with too many, and one that is deleted fail the batch."""
     monkeypatch.setattr("wrapper.services.batches.validation.MOST_LINES", 3)
     process = start(run=False)
-    files = ([], lines(4), [b"\n" * 7], lines(1))
+    files: tuple[list[bytes], ...] = ([], lines(4), [b"\n" * 7], lines(1))
     ids = [process.create(*file) for file in files]
     process.files.delete(ALICE.name, process.view(ids[3]).request.input_file_id)
     process.jobs.start()
