@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from functools import partial
 
 import openai
 import pytest
 
 from tests.live.test_batches import begin, body
-from tests.support.server import MODEL, children, eventually
+from tests.support.server import MODEL, alive, children, connected, eventually
 from tests.support.webhooks import SECRET, Receiver
 
+# Five times the second that the docs promise.
+CANCEL = 5.0
 LONG = "[[deltas 3]] [[stall 300]]"
 
 
@@ -63,32 +66,38 @@ class Client:
 
 
 def test_one_worker(serve, tmp_path):
-    """A response is polled, streamed, continued and cancelled with its process.
+    """A response is cancelled with its process, polled, streamed and continued.
 
-    When the gateway restarts, the one that runs fails after its grace, and the one that waits runs.
+    MAX_TIMEOUT does not end it. When the gateway restarts, the one that runs fails after its grace,
+    and the one that waits runs.
     """
     start = partial(
         serve,
         JOBS_DB=str(tmp_path / "jobs.db"),
         BACKGROUND_TURNS="1",
         GRACEFUL_TIMEOUT="1",
+        MAX_TIMEOUT="1",
         POOL_SIZE_OTHER="0",
         DEFAULT_PROFILE="plain",
     )
     server = start().wait()
     with Client(server) as client:
+        cancelled = client.begin(LONG)
+        client.until_text(cancelled)
+        process = connected(server.claudes())
+        assert process
+        until = time.monotonic() + CANCEL
+        client.responses.cancel(cancelled)
+        assert eventually(lambda: not alive(process), until - time.monotonic())
+        assert client.ended(cancelled, "cancelled").output_text == "w1"
+        assert client.responses.cancel(cancelled).status == "cancelled"
+        server.at_rest()
+
         first = client.ended(client.begin("[[deltas 3]] remember: TULIP"), "completed")
         assert (first.output_text, first.usage.output_tokens > 0) == ("w1 w2 w3", True)
         second = client.begin("[[recall]]", previous_response_id=first.id)
         *_, last = client.follow(second)
         assert (last.type, last.response.output_text) == ("response.completed", "TULIP")
-
-        cancelled = client.begin(LONG)
-        client.until_text(cancelled)
-        client.responses.cancel(cancelled)
-        assert client.ended(cancelled, "cancelled").output_text == "w1"
-        assert client.responses.cancel(cancelled).status == "cancelled"
-        server.at_rest()
 
         running, waiting = client.begin(LONG), client.begin("[[say late]]")
         client.until_text(running)

@@ -11,7 +11,7 @@ import socket
 import openai
 import pytest
 
-from tests.support.server import DEADLINE, MODEL, command_line, eventually, started_for
+from tests.support.server import DEADLINE, MODEL, command_line, connected, eventually, started_for
 
 PROFILES = ("plain", "agent")
 CUT = "[[deltas 5]] [[stall 0.3]] [[cut]]"
@@ -241,7 +241,7 @@ def test_process_killed(gateway, upstream, profile, stream):
         while stream and b'"w1"' not in said:
             said += client.recv(65536)
         assert upstream.wait_for(bool)
-        os.kill(eventually(lambda: _busy(warm)), signal.SIGKILL)
+        os.kill(eventually(lambda: connected(warm)), signal.SIGKILL)
         while b"bad_gateway" not in said:
             said += client.recv(65536)
     if stream:
@@ -251,21 +251,6 @@ def test_process_killed(gateway, upstream, profile, stream):
         assert said.startswith(b"HTTP/1.1 502 ")
         assert b"x-should-retry: false" in said
     assert len(upstream.requests) == 1
-
-
-def _busy(pids):
-    """Return the one process with a connection to the upstream."""
-    for pid in pids:
-        try:
-            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-        with open("/proc/net/tcp") as table:
-            rows = [line.split() for line in table][1:]
-        if any(row[9] in inodes and row[3] == "01" for row in rows):
-            return pid
-    return None
 
 
 @pytest.mark.parametrize("profile", PROFILES)

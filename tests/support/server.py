@@ -234,6 +234,21 @@ def open_sockets(pids: Iterable[int]) -> int:
     return sum(sockets.count(f"/{pid}.sock") for pid in pids)
 
 
+def connected(pids: Iterable[int]) -> int | None:
+    """Return the first of the processes that has a connection to the upstream."""
+    for pid in pids:
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table][1:]
+        if any(row[9] in inodes and row[3] == "01" for row in rows):
+            return pid
+    return None
+
+
 def alive(pid: int) -> bool:
     state = _read(Path("/proc", str(pid), "stat")).rpartition(")")[2].split()
     return bool(state) and state[0] != "Z"

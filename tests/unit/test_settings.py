@@ -97,6 +97,7 @@ def test_lists_may_hold_spaces(set_env, no_file, name):
         ("MAX_QUEUE", "-1"),
         ("QUEUE_TIMEOUT", "0"),
         ("MAX_TIMEOUT", "0"),
+        ("BACKGROUND_TIMEOUT", "0"),
         ("GRACEFUL_TIMEOUT", "0"),
         ("CLAUDE_CODE_MAX_RETRIES", "-1"),
         ("ALLOW_BYPASS", "perhaps"),

@@ -219,8 +219,9 @@ class Caller:
     before. `admitted` says that the request already counts against its rate limit. `address` is
     that of the other end of the connection, and empty without one. `client_session` is the id that
     Claude Code, as the client, gives its session. `span` is the request's, if it is traced.
-    `background` says that nobody waits, so that requests of those who do come first. `user` is whom
-    the request names below a key that limits its users.
+    `background` says that nobody waits, so that requests of those who do come first, and `lasting`
+    that a turn may take BACKGROUND_TIMEOUT. `user` is whom the request names below a key that
+    limits its users.
     """
 
     principal: Principal = LOCAL
@@ -232,6 +233,7 @@ class Caller:
     address: str = ""
     client_session: str = ""
     background: bool = False
+    lasting: bool = False
     span: Any = field(default=None, compare=False, repr=False)
     user: EndUser | None = None
 

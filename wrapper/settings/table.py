@@ -159,6 +159,12 @@ class Settings:
     )
     queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", positive)
     max_timeout: int = integer(600_000, "Milliseconds that a turn may take; then 504.", positive)
+    background_timeout: int = integer(
+        3_600_000,
+        "Milliseconds that the turn of a response in the background may take, in place of "
+        "MAX_TIMEOUT.",
+        positive,
+    )
     first_event_timeout: int = integer(
         300,
         "Seconds that the model may take to begin its answer, once the turn has a process; then "

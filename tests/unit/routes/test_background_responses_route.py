@@ -169,6 +169,18 @@ def test_failure(world, script, code, text):
     assert last.response.error == response.error
 
 
+def test_time_limit(tmp_path):
+    """A turn may take BACKGROUND_TIMEOUT, and not MAX_TIMEOUT."""
+    world = World(tmp_path, max_timeout=1, background_timeout=1000)
+    try:
+        response = world.end(world.begin("long").id)
+    finally:
+        world.close()
+    assert response.status == "failed"
+    assert "longer than 1 s (BACKGROUND_TIMEOUT)" in response.error.message
+    assert world.server.engine.running == 0
+
+
 # Streams
 
 

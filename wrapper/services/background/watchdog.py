@@ -13,8 +13,8 @@ class Watchdog:
     """Watches one request, which has just been checked.
 
     It calls *gone* and *draining* at most every CHECK_SECONDS; *gone* may raise another reason to
-    end the turn. While it is paused, its time limit
-    does not run.
+    end the turn. *setting* is that of the *limit*, in seconds. While the watchdog is paused, the
+    limit does not run.
     """
 
     def __init__(
@@ -25,11 +25,12 @@ class Watchdog:
         limit: float,
         grace: float,
         clock: Callable[[], float],
+        setting: str = "MAX_TIMEOUT",
     ):
         self._gone = gone
         self._draining = draining
         self._clock = clock
-        self._limit = limit
+        self._too_long = f"The turn took longer than {limit:g} s ({setting}) and was ended."
         self._grace = grace
         self._deadline = clock() + limit
         self._due = clock() + CHECK_SECONDS
@@ -58,10 +59,7 @@ class Watchdog:
         if self._gone():
             raise ClientGone("The client closed the connection.")
         if now >= self._deadline and not self._pauses:
-            raise TimedOut(
-                f"The turn took longer than {self._limit:g} s (MAX_TIMEOUT) and was ended.",
-                retry=False,
-            )
+            raise TimedOut(self._too_long, retry=False)
         self._check_drain(now)
 
     def _check_drain(self, now: float) -> None:

@@ -264,10 +264,14 @@ class TurnService:
             permit.check()
             return caller.gone()
 
+        limit, setting = self._settings.max_timeout, "MAX_TIMEOUT"
+        if caller.lasting:
+            limit, setting = self._settings.background_timeout, "BACKGROUND_TIMEOUT"
         return Watchdog(
             gone=gone,
             draining=self._draining,
-            limit=self._settings.max_timeout / 1000,
+            limit=limit / 1000,
+            setting=setting,
             grace=self._settings.graceful_timeout,
             clock=time.monotonic,
         )

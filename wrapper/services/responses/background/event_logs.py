@@ -12,7 +12,6 @@ def open_event_log(settings: Settings) -> EventLog:
     """Return the log in the Redis of responses, if they have one, or else in the file of jobs."""
     if settings.session_store in ("memory", "none"):
         return SqliteEventLog(settings.jobs_db)
-    # Events stay while a turn is silent, and then as long as its job.
-    return RedisEventLog(
-        settings.session_store, ttl=settings.session_ttl + settings.max_timeout / 1000
-    )
+    # Events stay while a turn is silent or waits for approval, and then as long as its job.
+    silence = settings.background_timeout / 1000 + settings.approval_timeout
+    return RedisEventLog(settings.session_store, ttl=settings.session_ttl + silence)

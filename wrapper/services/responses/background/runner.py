@@ -69,6 +69,7 @@ class ResponseRunner:
             partial(_check, running),
             admitted=True,
             background=True,
+            lasting=True,
         )
         caller_name.set(caller.principal.name)
         try:
