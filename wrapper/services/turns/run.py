@@ -12,7 +12,7 @@ from typing import Protocol
 from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.notes import Notes
 from wrapper.services.background.watchdog import Watchdog
-from wrapper.services.events import Ended, Ending, Event, Noted
+from wrapper.services.events import Ended, Ending, Event, Noted, ToolUsed
 from wrapper.services.telemetry.timing import timed
 from wrapper.services.turns.activity import Activity
 from wrapper.services.turns.answers import Answers
@@ -106,10 +106,12 @@ class Run:
 
     def _watched(self) -> Iterator[Item]:
         self._log.begin()
+        used_tools = False
         try:
             for item in self._events:
                 self._watchdog.check()
                 if item is not None:
+                    used_tools = used_tools or isinstance(item[1], ToolUsed)
                     self.activity.note(item[1])
                     yield from self._notes_before(*item)
                     self._log.add(*item)
@@ -117,19 +119,20 @@ class Run:
                 yield item
         except ApiError as error:
             self._log.fail(error)
-            raise self._final(error) from error
+            raise self._final(error, used_tools=used_tools) from error
         except Exception as error:
             self._log.fail(error)
             raise
         self._log.done()
 
-    def _final(self, error: ApiError) -> ApiError:
+    def _final(self, error: ApiError, *, used_tools: bool) -> ApiError:
         """Return *error* as the client gets it.
 
-        Once the model has begun, the client's library must not send the request again by itself:
-        what the model did costs money, and what its tools did cannot be undone.
+        Once the model or a call that the client has approved has begun, the client's library must
+        not send the request again by itself: what the model did costs money, and what tools did
+        cannot be undone.
         """
-        retry = False if self._log.timing.has_begun else error.retry
+        retry = False if used_tools or self._log.timing.has_begun else error.retry
         return error.replace(retry=retry, recorded=True)
 
     def _gather(self, index: int, event: Event) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.turn_harness import TurnHarness
 from wrapper.errors import Overloaded
 from wrapper.routes.headers import note_headers
-from wrapper.services.events import Started
+from wrapper.services.events import Started, ToolUsed
 from wrapper.services.turns.run import Run
 
 
@@ -25,9 +25,12 @@ def open_run(tmp_path):
         yield open_run
 
 
-@pytest.mark.parametrize(("steps", "retry"), [((), None), ((Started("m"),), False)])
+@pytest.mark.parametrize(
+    ("steps", "retry"),
+    [((), None), ((Started("m"),), False), ((ToolUsed("mcp__a__b", "done", 1.0),), False)],
+)
 def test_retries_of_failed_turns(open_run, steps, retry):
-    """Once the model has begun, a client's library must not send the request again by itself."""
+    """Once the model or an approved call has begun, no library may send the request again."""
     with pytest.raises(Overloaded) as caught, open_run(*steps) as run:
         list(run)
     assert (caught.value.retry, caught.value.retry_after) == (retry, 2)
