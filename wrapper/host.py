@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,10 @@ UNTESTED = (
 # Memory for two more processes. If less is left, memory is scarce.
 SPARE_BYTES = 512 * 1024**2
 LIMITS = ("memory.max", "memory.limit_in_bytes")  # in cgroups of version 2 and 1
+# What is added to the niceness of processes that others come before. Beside one that is not nice
+# they get a quarter of the CPU time.
+NICENESS = 5
+NICEST = 19
 # The clock of a process's CPU time, as clock_getcpuclockid() encodes it on Linux.
 _CPUCLOCK_SCHED = 2
 
@@ -99,6 +104,20 @@ def cpu_seconds(pid: int) -> float:
         return float(times.user + times.system)
     except (OSError, psutil.Error):
         return math.inf
+
+
+def lower_priority(leader: int) -> None:
+    """Let the processes of *leader*'s group and session get CPU time after all others, for good.
+
+    Raising it again takes privileges. Linux may compare niceness only within a session
+    (sched_autogroup), whose own niceness is in a file. What is not permitted is left as it is.
+    """
+    niceness = min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, leader, niceness)
+    if LINUX:
+        with suppress(OSError):
+            (PROC / str(leader) / "autogroup").write_text(str(niceness))
 
 
 def descriptors() -> int:

@@ -1,6 +1,8 @@
 """The machine's memory and cores, within the limits of a container."""
 
 import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -80,6 +82,27 @@ def test_cores(machine, quota, expected):
     """A container's CPU quota limits the cores, and a part of one counts as one."""
     machine("0::/a\n", {"a/cpu.max": quota})
     assert cores() == expected
+
+
+def test_lower_priority():
+    """All of a process group gets CPU time later from then on, and so does its session."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        host.lower_priority(process.pid)
+        host.lower_priority(process.pid)
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        niceness = os.getpriority(os.PRIO_PROCESS, process.pid)
+        session = Path(f"/proc/{process.pid}/autogroup")
+        compared = session.read_text() if session.exists() else ""
+        process.communicate()
+    assert niceness == min(host.NICEST, ours + host.NICENESS)
+    assert not compared or compared.endswith(f"nice {niceness}\n")
+
+
+def test_lower_priority_of_a_process_that_has_ended():
+    """A process that has ended since then is no error."""
+    with subprocess.Popen(["/bin/true"]) as process:
+        process.communicate()
+        host.lower_priority(process.pid)
 
 
 def test_this_machine():

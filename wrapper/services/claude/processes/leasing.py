@@ -25,6 +25,7 @@ from wrapper.services.claude.processes.parking import (
     fingerprint,
 )
 from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
+from wrapper.services.claude.processes.priority import has_low_priority
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
@@ -38,6 +39,8 @@ from wrapper.settings import Settings
 CLEANUP_SECONDS = 5.0
 # By then a turn's request is sent, or waits for more than CPU time.
 THROTTLE_SECONDS = 0.5
+# Turns with a low priority take longer while others use the CPU, and must not pile up then.
+BACKGROUND_THROTTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class LeaseManager:
         self._lock = threading.Lock()
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
-        self.throttle = Throttle(host.cores(), THROTTLE_SECONDS)
+        self.throttle = Throttle(host.cores(), THROTTLE_SECONDS, BACKGROUND_THROTTLE_SECONDS)
         self._clearings = Clearings(self.supervisor.run_later, self.throttle.idle)
         failures = FailureLog()
         self._pools = {
@@ -119,9 +122,12 @@ class LeaseManager:
             if parked := await self._take_parked(turn, workspace):
                 return Lease(parked.process, workspace, parked)
             self._parking.shrink(self._parkable())
-            future = self.lease_warm(turn.profile)
+            future = self._pools[turn.profile].lease(background=turn.background)
             cold = not future.done()
-            return Lease(await self._wait_for(future), workspace, cold=cold)
+            process = await self._wait_for(future)
+            if has_low_priority(turn):
+                host.lower_priority(process.pid)
+            return Lease(process, workspace, cold=cold)
         except BaseException:
             self._count_end()
             raise
@@ -162,7 +168,7 @@ class LeaseManager:
     def catch_up(self) -> None:
         """Do what was put off while turns were starting: boots and clearings take their CPU time.
 
-        Skipped while turns are starting; the last of them does it.
+        Skipped while turns are starting for which somebody waits; the last of them does it.
         """
         self._clearings.catch_up()
         if self.throttle.idle():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper import host
+from wrapper.services.claude.processes.priority import has_low_priority
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.protocol.initialize import initialize_request
@@ -42,6 +43,11 @@ class ParkedProcess:
     def caller(self) -> str:
         """Return the name of the key whose turns may run on it."""
         return str(self.fingerprint[0])
+
+    @property
+    def in_background(self) -> bool:
+        """Say whether only turns in the background may run on it."""
+        return bool(self.fingerprint[1])
 
     @property
     def is_clearing(self) -> bool:
@@ -76,13 +82,14 @@ class ParkedProcess:
 def fingerprint(turn: Turn, workspace: str | None) -> Fingerprint:
     """Return what a process keeps from its first turn, so each later turn must have the same.
 
-    That is the caller, profile, system prompt, functions, schema, MCP servers and directory. An
-    agent also keeps its model, since Claude Code would tell a new one, in the user's name, that it
-    was changed.
+    That is the caller, priority, profile, system prompt, functions, schema, MCP servers and
+    directory. An agent also keeps its model, since Claude Code would tell a new one, in the user's
+    name, that it was changed.
     """
     model = turn.model if turn.profile == "agent" else None
-    fixed = (turn.principal.name, turn.profile, turn.functions, turn.output_schema, workspace)
-    return (*fixed, turn.mcp_servers, model, initialize_request(turn))
+    caller = (turn.principal.name, has_low_priority(turn), turn.profile)
+    fixed = (turn.functions, turn.output_schema, workspace, turn.mcp_servers)
+    return (*caller, *fixed, model, initialize_request(turn))
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,8 @@ class Parking:
     def shrink(self, limit: int) -> None:
         """Stop some until there are no more than *limit*.
 
-        The first to go are those of the caller who has most, so that none can displace another's.
+        The first to go are those for turns in the background, and then those of the caller who has
+        most, so that none can displace another's.
         """
         with self._lock:
             surplus = len(self._parked) - max(0, min(limit, self._limits.size))
@@ -217,10 +225,16 @@ class Parking:
             best = max(candidates, key=worth, default=None)
             return self._parked.pop(best.process.pid) if best else None
 
-    def _worth(self) -> Callable[[Key], tuple[bool, int]]:
+    def _worth(self) -> Callable[[Key], tuple[bool, bool, int]]:
         """Return what to sort by: sessions last, and before that by the callers' numbers."""
         numbers = Counter(parked.caller for parked in self._parked.values())
-        return lambda key: (isinstance(key, SessionKey), -numbers[self._parked[key].caller])
+
+        def worth(key: Key) -> tuple[bool, bool, int]:
+            parked = self._parked[key]
+            awaited = not parked.in_background
+            return isinstance(key, SessionKey), awaited, -numbers[parked.caller]
+
+        return worth
 
     def _stop(self, keys: Sequence[Key]) -> None:
         for key in keys:

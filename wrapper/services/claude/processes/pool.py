@@ -15,6 +15,7 @@ from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.backoff import Backoff, FailureLog
 from wrapper.services.claude.processes.process import Process
+from wrapper.services.claude.processes.waiting import WaitingTurns
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Spawner:
 class Pool:
     """Keeps *size* processes ready, and boots one for each further turn that waits.
 
+    Turns in the background come after all others, and leave the last one that is ready to them.
     After each failed boot it pauses longer. If this Claude Code must not serve, it tells the
     *lifecycle* why.
     """
@@ -65,7 +67,7 @@ class Pool:
         self._later = later
         self._lock = threading.Lock()
         self._ready: deque[Process] = deque()
-        self._waiting: deque[Future[Process]] = deque()
+        self._waiting: WaitingTurns[Process] = WaitingTurns()
         self._booting = 0
         self._backoff = Backoff()
         self._closed = False
@@ -83,7 +85,7 @@ class Pool:
             except RuntimeError:  # no thread can start; while the interpreter ends, none ever will
                 self._fail(Unavailable("No Claude Code process can be started: no thread is left."))
 
-    def lease(self) -> Future[Process]:
+    def lease(self, *, background: bool = False) -> Future[Process]:
         """Return a future process, done at once if one is ready. Cancel it to stop waiting.
 
         The future raises an ApiError if there is no process. A leased process does not come back:
@@ -91,9 +93,9 @@ class Pool:
         """
         future: Future[Process] = Future()
         with self._lock:
-            process = self._take()
+            process = self._take(spare=self._spare(background))
             if process is None:
-                self._enqueue(future)
+                self._enqueue(future, background)
         if process:
             future.set_running_or_notify_cancel()
             future.set_result(process)
@@ -120,7 +122,7 @@ class Pool:
         with self._lock:
             self._closed = True
             ready, self._ready = list(self._ready), deque()
-            waiting, self._waiting = list(self._waiting), deque()
+            waiting = self._waiting.clear()
         _fail_all(waiting, Unavailable("The gateway is shutting down."))
         for process in ready:
             self._spawner.stop(process)
@@ -136,23 +138,27 @@ class Pool:
         if dead:
             self.fill()
 
-    def _take(self) -> Process | None:
+    def _spare(self, background: bool) -> int:
+        """Return how many ready processes a turn leaves to others."""
+        return 1 if background and self._size else 0
+
+    def _take(self, spare: int) -> Process | None:
         """Return a ready process; stop those that have died or written something unasked."""
-        while self._ready:
+        while len(self._ready) > spare:
             process = self._ready.popleft()
             if process.alive_and_silent():
                 return process
             self._spawner.stop(process)
         return None
 
-    def _enqueue(self, future: Future[Process]) -> None:
+    def _enqueue(self, future: Future[Process], background: bool) -> None:
         error = self._backoff.error
         if self._closed:
             future.set_exception(Unavailable("The gateway is shutting down."))
         elif error and self._backoff.is_hopeless(self._booting):
             future.set_exception(error)
         else:
-            self._waiting.append(future)
+            self._waiting.add(future, background=background)
 
     def _boot(self) -> None:
         try:
@@ -168,7 +174,7 @@ class Pool:
             self._add(process)
 
     def _add(self, process: Process) -> None:
-        """Give a booted process to the turn that has waited longest, keep it, or stop it."""
+        """Give a booted process to the next turn that waits, keep it, or stop it."""
         with self._lock:
             self._booting -= 1
             over = self._closed or self._backoff.refused
@@ -185,11 +191,11 @@ class Pool:
         self.fill()
 
     def _next_waiting(self) -> Future[Process] | None:
-        while self._waiting:
-            future = self._waiting.popleft()
-            if future.set_running_or_notify_cancel():
-                return future
-        return None
+        """Return the next turn that a process which has booted may go to."""
+        future = self._waiting.pop(background=False)
+        if future is None and len(self._ready) >= self._spare(background=True):
+            future = self._waiting.pop(background=True)
+        return future
 
     def _fail(self, error: ApiError) -> None:
         """Pause after a failed boot, and fail the waiting turns if they might wait long."""
@@ -199,7 +205,7 @@ class Pool:
             error, delay = self._backoff.fail(error)
             waiting: list[Future[Process]] = []
             if self._backoff.is_hopeless(self._booting):
-                waiting, self._waiting = list(self._waiting), deque()
+                waiting = self._waiting.clear()
         if not self._closed:
             self._spawner.log.report(error.details or error.message)
         _fail_all(waiting, error)
@@ -223,7 +229,7 @@ class Pool:
         with self._lock:
             self._booting -= 1
             self._backoff.refuse(error)
-            waiting, self._waiting = list(self._waiting), deque()
+            waiting = self._waiting.clear()
             ready, self._ready = list(self._ready), deque()
         for process in ready:
             self._spawner.stop(process)
@@ -239,5 +245,4 @@ def unavailable(error: BootFailed) -> Unavailable:
 
 def _fail_all(waiting: list[Future[Process]], error: ApiError) -> None:
     for future in waiting:
-        if future.set_running_or_notify_cancel():
-            future.set_exception(error)
+        future.set_exception(error)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
+
+from wrapper.services.claude.processes.waiting import WaitingTurns
 
 # From Claude Code's word that it sends a request until it has built it and sends it: 8 to 19 ms of
 # CPU time.
@@ -41,55 +44,63 @@ class Slot:
 class Throttle:
     """Lets *width* turns through at once, in the order in which they came.
 
-    Turns in the background, for which nobody waits, come after all others.
+    Turns in the background, for which nobody waits, come after all others and take no slot from
+    them: as many others get through as if there were none.
 
     Until its request is sent a turn uses all the CPU time that it can get, so more turns than
     cores would only slow each other down, and so would a process that boots meanwhile. A turn that
-    has not left after *seconds* no longer counts.
+    has not left after *seconds*, or *seconds_in_background*, no longer counts.
     """
 
-    def __init__(self, width: int, seconds: float):
+    def __init__(self, width: int, seconds: float, seconds_in_background: float):
         self._width = width
-        self._seconds = seconds
-        self._free = width
-        self._waiting: deque[Future[None]] = deque()
-        self._in_background: deque[Future[None]] = deque()
+        self._seconds = {False: seconds, True: seconds_in_background}
+        self._inside: Counter[bool] = Counter()  # whether turns are in the background
+        self._waiting: WaitingTurns[None] = WaitingTurns()
         self._lock = threading.Lock()
 
     @asynccontextmanager
     async def slot(self, *, background: bool = False) -> AsyncIterator[Slot]:
         """Wait for a slot, and hold it inside the context unless it is freed before."""
-        slot = await self._enter(self._in_background if background else self._waiting)
+        slot = await self._enter(background)
         try:
             yield slot
         finally:
             slot.free()
 
-    async def _enter(self, queue: deque[Future[None]]) -> Slot:
+    async def _enter(self, background: bool) -> Slot:
         future: Future[None] = Future()
+        leave = partial(self._leave, background)
         with self._lock:
-            if self._free:
-                self._free -= 1
-                future.set_result(None)
-            else:
-                queue.append(future)
+            self._waiting.add(future, background=background)
+            self._serve()
         try:
             await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if not future.cancel():  # it got a slot just before
-                self._leave()
+                leave()
             raise
-        return Slot(self._leave, self._seconds)
+        return Slot(leave, self._seconds[background])
 
     def idle(self) -> bool:
-        """Say whether no turn holds a slot."""
-        return self._free == self._width
+        """Say whether no turn holds a slot but those in the background."""
+        return not self._inside[False]
 
-    def _leave(self) -> None:
+    def _leave(self, background: bool) -> None:
         with self._lock:
-            while queue := self._waiting or self._in_background:
-                future = queue.popleft()
-                if future.set_running_or_notify_cancel():
-                    future.set_result(None)
-                    return
-            self._free += 1
+            self._inside[background] -= 1
+            self._serve()
+
+    def _serve(self) -> None:
+        while self._inside[False] < self._width and self._let_in(background=False):
+            pass
+        while self._inside.total() < self._width and self._let_in(background=True):
+            pass
+
+    def _let_in(self, *, background: bool) -> bool:
+        """Give the next turn that waits a slot, and say whether there is one."""
+        future = self._waiting.pop(background=background)
+        if future:
+            self._inside[background] += 1
+            future.set_result(None)
+        return future is not None

@@ -165,6 +165,32 @@ def test_fingerprint(part, flip):
     assert lot.uids() == []
 
 
+def test_turns_in_the_background():
+    """Turns in the background have processes of their own, except those of sessions."""
+    lot = Lot(recycle=True)
+    awaited = replace(turn_of(), session=None)
+    later = replace(awaited, background=True)
+    ours, theirs = (lot.park(None, turn, known=()) for turn in (awaited, later))
+    assert lot.take(later) is theirs
+    assert lot.take(later) is None
+    assert lot.take(awaited) is ours
+    process = lot.park("a1")
+    assert lot.take(replace(turn_of("a1"), background=True)) is process
+
+
+def test_processes_for_the_background_go_first():
+    """Of processes without a session, those for turns in the background are stopped first."""
+    lot = Lot(recycle=True)
+    awaited = replace(turn_of(), session=None)
+    ours = [lot.park(None, awaited, known=()) for _ in range(2)]
+    later = replace(awaited, background=True, principal=Principal("bob"))
+    theirs = lot.park(None, later, known=())
+    lot.parking.shrink(2)
+    assert lot.stopped == [theirs]
+    lot.parking.shrink(0)
+    assert lot.stopped == [theirs, *ours]
+
+
 @pytest.mark.parametrize(("before", "after"), [(None, "/a"), ("/a", None), ("/a", "/b")])
 def test_directory(before, after):
     """A turn in another directory gets no process."""

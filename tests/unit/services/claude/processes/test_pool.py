@@ -85,6 +85,31 @@ def test_health_counts_the_living():
     assert harness.status()[:2] == ("booting", 0)
 
 
+def test_turns_in_the_background():
+    """Turns in the background come after all others, also those that ask later."""
+    harness = PoolHarness(0)
+    later = harness.pool.lease(background=True)
+    awaited = harness.pool.lease()
+    harness.boot_threads.run(1)
+    assert (later.done(), awaited.done()) == (False, True)
+    harness.boot_threads.run()
+    assert later.result(0) is harness.made[1]
+
+
+def test_the_last_ready_one():
+    """Turns in the background leave the last process that is ready to the others."""
+    harness = PoolHarness(2).fill()
+    taken, waiting = (harness.pool.lease(background=True) for _ in range(2))
+    assert taken.result(0) is harness.made[0]
+    assert not waiting.done()
+    assert harness.pool.lease().result(0) is harness.made[1]
+    harness.boot_threads.run(1)
+    assert not waiting.done()  # none is ready for the others
+    harness.boot_threads.run()
+    assert waiting.done()
+    assert harness.status() == ("ready", 2, 0)
+
+
 def test_giving_up():
     """A process booted for a turn that gave up goes to the next one, or is kept."""
     harness = PoolHarness(1)

@@ -38,7 +38,7 @@ def test_width_and_order():
     """No more tasks than slots are inside, and the task that came first is next."""
 
     async def play():
-        tasks_inside = Tasks(Throttle(2, LONG))
+        tasks_inside = Tasks(Throttle(2, LONG, LONG))
         tasks = [tasks_inside.send(name) for name in "abcd"]
         await rest()
         assert tasks_inside.inside == ["a", "b"]
@@ -60,7 +60,7 @@ def test_background():
     """A task in the background is next only if no other one waits."""
 
     async def play():
-        tasks_inside = Tasks(Throttle(1, LONG))
+        tasks_inside = Tasks(Throttle(1, LONG, LONG))
         kinds = {"a": False, "b": True, "c": True, "d": False}
         tasks = [tasks_inside.send(name, background=later) for name, later in kinds.items()]
         for name in "adbc":
@@ -73,11 +73,46 @@ def test_background():
     asyncio.run(play())
 
 
+def test_slots_of_the_background():
+    """Tasks in the background take no slot from others, and get none that others use."""
+
+    async def play():
+        tasks_inside = Tasks(Throttle(1, LONG, LONG))
+        later = [tasks_inside.send(name, background=True) for name in "ab"]
+        await rest()
+        assert tasks_inside.throttle.idle()
+        awaited = tasks_inside.send("c")
+        await rest()
+        assert tasks_inside.inside == ["a", "c"]
+        tasks_inside.done["a"].set()
+        await rest()
+        assert tasks_inside.inside == ["c"]
+        tasks_inside.done["c"].set()
+        await rest()
+        assert tasks_inside.inside == ["b"]
+        tasks_inside.done["b"].set()
+        await asyncio.gather(*later, awaited)
+
+    asyncio.run(play())
+
+
+def test_the_background_has_more_time():
+    """A task in the background holds its slot for a time of its own."""
+
+    async def play():
+        throttle = Throttle(1, LONG, 0.01)
+        first, second = (throttle.slot(background=True) for _ in range(2))
+        async with first, asyncio.timeout(10), second:
+            pass
+
+    asyncio.run(play())
+
+
 def test_idle():
     """The throttle is idle exactly while no task is inside."""
 
     async def play():
-        throttle = Throttle(2, LONG)
+        throttle = Throttle(2, LONG, LONG)
         assert throttle.idle()
         async with throttle.slot() as slot:
             assert not throttle.idle()
@@ -93,7 +128,7 @@ def test_whoever_is_long_inside_holds_up_nobody():
     """A slot that was held for too long goes to the next task."""
 
     async def play():
-        throttle = Throttle(1, 0.01)
+        throttle = Throttle(1, 0.01, LONG)
         async with throttle.slot(), asyncio.timeout(10), throttle.slot():
             assert not throttle.idle()
         assert throttle.idle()
@@ -105,7 +140,7 @@ def test_free_soon():
     """A turn whose request is about to be sent frees its slot a moment later, and only once."""
 
     async def play():
-        throttle = Throttle(1, LONG)
+        throttle = Throttle(1, LONG, LONG)
         async with throttle.slot() as slot, asyncio.timeout(10):
             slot.free_soon(0.0)
             assert not throttle.idle()
@@ -124,7 +159,7 @@ def test_those_who_leave_the_line(gone):
     """A task that stops waiting is skipped, and takes no slot."""
 
     async def play():
-        tasks_inside = Tasks(Throttle(1, LONG))
+        tasks_inside = Tasks(Throttle(1, LONG, LONG))
         tasks = {name: tasks_inside.send(name) for name in "abcd"}
         await rest()
         for name in gone:
@@ -144,7 +179,7 @@ def test_leaving_just_when_let_in():
     """A task that stops waiting just as it gets a slot passes it on."""
 
     async def play():
-        tasks_inside = Tasks(Throttle(1, LONG))
+        tasks_inside = Tasks(Throttle(1, LONG, LONG))
         tasks = {name: tasks_inside.send(name) for name in "abc"}
         await rest()
         tasks_inside.done["a"].set()
@@ -163,7 +198,7 @@ def test_failing_inside():
     """A task that fails inside frees its slot."""
 
     async def play():
-        throttle = Throttle(1, LONG)
+        throttle = Throttle(1, LONG, LONG)
         with pytest.raises(ZeroDivisionError):
             async with throttle.slot():
                 raise ZeroDivisionError
@@ -174,7 +209,7 @@ def test_failing_inside():
 
 def test_loops_of_their_own():
     """A task in another thread's loop gets a slot, too."""
-    throttle = Throttle(1, LONG)
+    throttle = Throttle(1, LONG, LONG)
 
     async def enter():
         async with throttle.slot():
