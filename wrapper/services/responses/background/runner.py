@@ -28,6 +28,8 @@ from wrapper.services.responses.service import ResponseService
 
 # The number of the first event of the turn, after those of the wait: created, and queued.
 FIRST = 2
+# Seconds until a response that could not begin is tried again.
+RETRY = 1.0
 # How many times SESSION_MAX_BYTES the events may have: they repeat texts, and have a form.
 EVENTS_FACTOR = 4
 
@@ -72,20 +74,27 @@ class ResponseRunner:
             lasting=True,
         )
         caller_name.set(caller.principal.name)
+        if turn := self._begin(running, request, caller):
+            self._run(running, turn, self._presenter(request, turn), caller)
+
+    def _run(
+        self,
+        running: RunningJob,
+        turn: ResponseTurn,
+        presenter: ResponsesPresenter,
+        caller: Caller,
+    ) -> None:
         try:
-            turn = self._begin(request, caller)
-            presenter = self._presenter(request, turn)
             run = self._turns.open(turn.request.request, caller, presenter.remember)
         except (RateLimited, ShuttingDown) as error:
-            running.again(error.retry_after or 1)
+            running.again(error.retry_after or RETRY)
         except TurnStopped:
             if running.abandoned:
                 running.again()  # nothing of it has begun
             else:
                 running.end(JobStatus.CANCELLED)
         except ApiError as error:
-            code = failure_code(error, used_tools=False)
-            running.end(JobStatus.FAILED, {"code": code, "message": error.message})
+            _fail(running, error)
         else:
             recorder = EventRecorder(self._log, running.job.id, FIRST, self._most)
             ending = _record(run, presenter, recorder)
@@ -99,8 +108,18 @@ class ResponseRunner:
         with suppress(ApiError):
             self._responses.delete(running.principal, running.job.id)
 
-    def _begin(self, request: JobRequest, caller: Caller) -> ResponseTurn:
-        turn = self._responses.begin(self._load(request.body), caller)
+    def _begin(
+        self, running: RunningJob, request: JobRequest, caller: Caller
+    ) -> ResponseTurn | None:
+        """Return the turn of a job; None if it cannot begin now, or ever."""
+        try:
+            turn = self._responses.begin(self._load(request.body), caller)
+        except Unavailable as error:  # the store of responses is away, as Redis may be
+            running.again(error.retry_after or RETRY)
+            return None
+        except ApiError as error:
+            _fail(running, error)
+            return None
         turn.token = request.token
         return turn
 
@@ -112,6 +131,12 @@ class ResponseRunner:
             keep=turn.keep,
             created_at=request.response["created_at"],
         )
+
+
+def _fail(running: RunningJob, error: ApiError) -> None:
+    """End a job because of *error*, before its turn has begun."""
+    code = failure_code(error, used_tools=False)
+    running.end(JobStatus.FAILED, {"code": code, "message": error.message})
 
 
 def _check(running: RunningJob) -> bool:
