@@ -62,7 +62,7 @@ class ResponseRunner:
         self._most = most
 
     def run(self, running: RunningJob) -> None:
-        """Run the response of a job, or put the job back where there is no place for its turn."""
+        """Run the response of a job, or put the job back if it cannot begin now."""
         request = decode(running.job.request)
         # The request has counted against its key's rate when it came.
         caller = Caller(
@@ -84,6 +84,7 @@ class ResponseRunner:
         presenter: ResponsesPresenter,
         caller: Caller,
     ) -> None:
+        """Run a turn and end its job, or put the job back if the turn cannot begin now."""
         try:
             run = self._turns.open(turn.request.request, caller, presenter.remember)
         except (RateLimited, ShuttingDown) as error:
