@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from tests.support.scripted_server import ScriptedServer, error_of
+from tests.support.scripted_server import HOUR, ScriptedServer, error_of
 from tests.support.server import eventually
 from wrapper.schemas.batches import BatchListSchema, BatchSchema
+from wrapper.services.events import Started
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -18,9 +19,19 @@ BODY = {"endpoint": CHAT, "completion_window": "24h"}
 
 
 @pytest.fixture
-def server(tmp_path):
+def steps():
+    return ()
+
+
+@pytest.fixture
+def settings():
+    return {}
+
+
+@pytest.fixture
+def server(tmp_path, steps, settings):
     paths = {"files_dir": str(tmp_path / "files"), "jobs_db": str(tmp_path / "jobs.db")}
-    server = ScriptedServer(**paths, usage_db=str(tmp_path / "usage.db"))
+    server = ScriptedServer(*steps, **paths, usage_db=str(tmp_path / "usage.db"), **settings)
     yield server
     server.app.extensions["wrapper"].close()
 
@@ -54,6 +65,18 @@ def test_a_batch(server, file_id):
     assert [turn.background for turn in server.engine.turns] == [True, False]
     error = error_of(server.post({}, path=f"/v1/batches{path}/cancel"), 400)
     assert error["param"] == "batch_id"
+
+
+@pytest.mark.parametrize("steps", [(0.01, Started("m"), HOUR)])
+@pytest.mark.parametrize("settings", [{"max_timeout": 1}])
+def test_time_limit(server, file_id):
+    """A line may take as long as any request: MAX_TIMEOUT."""
+    path = f"/{create(server, input_file_id=file_id).json['id']}"
+    assert eventually(lambda: get(server, path).json["status"] == "completed")
+    errors = f"/v1/files/{get(server, path).json['error_file_id']}/content"
+    response = json.loads(server.client.get(errors, buffered=True).data)["response"]
+    assert response["status_code"] == 504
+    assert "(MAX_TIMEOUT)" in response["body"]["error"]["message"]
 
 
 @pytest.mark.parametrize(
