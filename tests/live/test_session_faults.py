@@ -196,9 +196,9 @@ def test_nothing_is_paid_twice(remembering, new_session):
     """A replayed answer is not counted as spent again."""
     session = new_session(remembering)
     session.ask(remember("a"))
-    spent = session.call("GET", "/v1/usage")[1]
+    spent = session.call("GET", "/v1/usage")[1]["data"]
     session.ask(remember("a"), headers=RETRY)
-    assert session.call("GET", "/v1/usage")[1] == spent
+    assert session.call("GET", "/v1/usage")[1]["data"] == spent
     assert session.stats()["turns"] == 1
 
 
