@@ -110,14 +110,15 @@ def lower_priority(leader: int) -> None:
     """Let the processes of *leader*'s group and session get CPU time after all others, for good.
 
     Raising it again takes privileges. Linux may compare niceness only within a session
-    (sched_autogroup), whose own niceness is in a file. What is not permitted is left as it is.
+    (sched_autogroup), whose own niceness is in a file, and is 0 whatever its parent's is. What is
+    not permitted is left as it is.
     """
     niceness = min(NICEST, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
     with suppress(OSError):
         os.setpriority(os.PRIO_PGRP, leader, niceness)
     if LINUX:
         with suppress(OSError):
-            (PROC / str(leader) / "autogroup").write_text(str(niceness))
+            (PROC / str(leader) / "autogroup").write_text(str(NICENESS))
 
 
 def descriptors() -> int:

@@ -95,7 +95,7 @@ def test_lower_priority():
         compared = session.read_text() if session.exists() else ""
         process.communicate()
     assert niceness == min(host.NICEST, ours + host.NICENESS)
-    assert not compared or compared.endswith(f"nice {niceness}\n")
+    assert not compared or compared.endswith(f"nice {host.NICENESS}\n")
 
 
 def test_lower_priority_of_a_process_that_has_ended():
