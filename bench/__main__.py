@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from bench.batches import BatchRound, batches
 from bench.contenders import (
     AgentTurn,
     BareProcess,
@@ -81,9 +82,21 @@ def run(rounds: int, bursts: int, at_once: int) -> Results:
     with tempfile.TemporaryDirectory() as folder:
         kept = promises(Path(folder), bursts)
     loaded = under_load(bursts)
+    batch_rounds = beside_batches(bursts)
     footprint = sessions_bytes()
     return Results(
-        single, burst, long, sessions, firsts, footprint, loaded, own_cost, fronts, mcp, kept
+        single,
+        burst,
+        long,
+        sessions,
+        firsts,
+        footprint,
+        loaded,
+        own_cost,
+        fronts,
+        mcp,
+        kept,
+        batch_rounds,
     )
 
 
@@ -120,6 +133,12 @@ def turns_with_a_server(config: str, folder: Path, url: str) -> Iterator[Contend
     gateway = Gateway(folder / "gateway", url, KEY, 1, MCP_CONFIG=config, POOL_RECYCLE="false")
     yield gateway
     yield from (McpTurn(gateway, name) for name in (WITHOUT, WITH))
+
+
+def beside_batches(rounds: int) -> Sequence[BatchRound]:
+    """Measure batches, and the first token of clients beside them."""
+    with tempfile.TemporaryDirectory() as folder, serving() as url:
+        return batches(Path(folder), url, KEY, rounds)
 
 
 def under_load(rounds: int) -> Load:

@@ -56,7 +56,7 @@ class Gateway:
     def __init__(self, folder: Path, upstream_url: str, key: str, size: int, **settings: str):
         self._size = size
         self.headers: dict[str, str] = {}  # of its last answer
-        self._server = Server(
+        self.server = Server(
             folder,
             upstream_url,
             ANTHROPIC_API_KEY=key,
@@ -69,8 +69,8 @@ class Gateway:
 
     def prepare(self) -> None:
         if not eventually(self._warm):
-            raise RuntimeError(f"the pool does not fill: {self._server.health()}")
-        self._server.at_rest()
+            raise RuntimeError(f"the pool does not fill: {self.server.health()}")
+        self.server.at_rest()
 
     def ask(
         self,
@@ -91,25 +91,25 @@ class Gateway:
 
     def stream(self, path: str, body: Json, headers: Mapping[str, str] = {}) -> Iterator[Json]:
         """Send *body*, and yield the events of the answer as they arrive."""
-        return post(self._server.port, path, body, headers, self.headers)
+        return post(self.server.port, path, body, headers, self.headers)
 
     def resumed(self) -> int:
         """Return how many turns of sessions have found their process parked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=DEADLINE)
         connection.request("GET", "/v1/sessions/stats")
         with contextlib.closing(connection):
             return int(json.load(connection.getresponse())["resumed_turns"])
 
     def forget(self, session_id: str) -> None:
-        status, _, data = self._server.call("DELETE", f"/v1/sessions/{session_id}")
+        status, _, data = self.server.call("DELETE", f"/v1/sessions/{session_id}")
         if status != 200:
             raise WrongAnswer(f"{session_id}: {data!r}")
 
     def close(self) -> None:
-        self._server.stop()
+        self.server.stop()
 
     def _warm(self) -> bool:
-        pools = self._server.health()["pools"]
+        pools = self.server.health()["pools"]
         booting = any(pool["booting"] for pool in pools.values())
         ready = pools["plain"]["ready"] == self._size and pools["agent"]["ready"]
         return bool(ready and not booting)

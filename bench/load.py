@@ -62,11 +62,11 @@ def load(
     with _serving("fresh", folder, url, key) as server:
         for _ in range(rounds):
             before = _cpu(binary, profile, folder)
-            rates.append(_rate_of(server, FRESH_TURNS))
+            rates.append(rate_of(server, FRESH_TURNS))
             server.at_rest()
             cpu.append(statistics.mean([before, _cpu(binary, profile, folder)]))
     with _serving("recycled", folder, url, key) as server:
-        recycled = statistics.median(_rate_of(server, RECYCLED_TURNS) for _ in range(rounds))
+        recycled = statistics.median(rate_of(server, RECYCLED_TURNS) for _ in range(rounds))
     printed = statistics.median(_rate(print_.ask, PRINTED_TURNS) for _ in range(rounds))
     shares = [rate * used / host.cores() for rate, used in zip(rates, cpu, strict=True)]
     used, share = statistics.median(cpu), statistics.median(shares)
@@ -84,7 +84,7 @@ def _serving(kind: str, folder: Path, url: str, key: str) -> Iterator[Server]:
         server.stop()
 
 
-def _rate_of(server: Server, turns: int) -> float:
+def rate_of(server: Server, turns: int) -> float:
     server.at_rest()
     return _rate(partial(_ask, server), turns)
 

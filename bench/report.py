@@ -108,7 +108,9 @@ def _load_and_cost(results: Results) -> str:
 {AT_ONCE} clients that ask one question after another, profile plain: {load.fresh:.1f} turns a
 second on fresh processes, out of the {load.most:.1f} that the cores can do at {load.cpu:.2f} s of
 CPU for a boot and a turn; {load.recycled:.1f} on recycled ones (`POOL_RECYCLE=auto`, as all
-settings by default); {load.printed:.1f} of `claude -p` as it comes.
+settings by default); {load.printed:.1f} of `claude -p` as it comes. A batch runs as many turns
+at once as it may, also while the first tokens of a client's are timed, who asks one question after
+another.
 
 With an engine that costs nothing, under the same gunicorn, and with 64 clients of each kind that
 send slowly, or not at all, never read, never leave, or leave at once:

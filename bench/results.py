@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.batches import BatchRound
 from bench.cost import Cost
 from bench.figures import Round
 from bench.fronts import Fronts
@@ -20,6 +21,7 @@ from bench.targets import (
     SESSION_TARGETS,
     TARGETS,
     Check,
+    batch_checks,
     checks,
     missed,
     noises,
@@ -46,10 +48,12 @@ class Results:
     fronts: Fronts
     mcp: Sequence[Round]
     promises: Promises
+    batches: Sequence[BatchRound]
 
     @property
     def checks(self) -> list[Check]:
-        return checks(self.burst, self.load, self.cost, self.fronts, self.promises)
+        measured = checks(self.burst, self.load, self.cost, self.fronts, self.promises)
+        return [*measured, *batch_checks(self.batches)]
 
 
 def judge(results: Results) -> tuple[int, list[str]]:

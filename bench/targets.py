@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.batches import BatchRound
 from bench.contenders import AGENT
 from bench.cost import PAUSE, Cost
 from bench.figures import Round, ratio, seconds
@@ -127,6 +129,16 @@ def checks(
         Check("100 streams: 99th percentile of the gap, by the upstream's", cost.gap / PAUSE, 3),
         Check("seconds to /health among 64 of each bad client", kept.health, 1),
         Check("seconds until nothing of a killed gateway is left", kept.gone, 5),
+    ]
+
+
+def batch_checks(rounds: Sequence[BatchRound]) -> list[Check]:
+    """Return the checks of batches, whose ratios are taken round by round."""
+    rate = statistics.median(each.lines / each.clients for each in rounds)
+    beside = statistics.median(each.beside / each.alone for each in rounds)
+    return [
+        Check("lines of a batch a second, by turns of clients, recycled", rate, 0.9, True),
+        Check("first token while a batch runs, as a part of that without", beside, 1.3),
     ]
 
 

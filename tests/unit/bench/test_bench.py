@@ -3,6 +3,7 @@
 import pytest
 
 from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
+from bench.batches import BatchRound
 from bench.contenders import AGENT, printed
 from bench.cost import PAUSE, Cost
 from bench.figures import Spread, ratio, seconds, spread
@@ -225,6 +226,7 @@ def results_of(
     agents=0.1,
     front=1.1,
     mcp=1.5,
+    batch=(0.9, 1.3),
 ):
     """Return results that reach each target exactly, except for those given."""
     return Results(
@@ -247,6 +249,7 @@ def results_of(
         fronts_of(front, 1.0),
         [{WITHOUT: Timing(1.0, 1.0), WITH: Timing(mcp, mcp)}],
         KEPT,
+        [BatchRound(batch[0], 1.0, 1.0, batch[1])],
     )
 
 
@@ -264,6 +267,8 @@ def results_of(
         ({"agents": 0.11}, 1, "Missed"),
         ({"front": 1.11}, 1, "Missed"),
         ({"mcp": 1.51}, 1, "Missed"),
+        ({"batch": (0.89, 1.3)}, 1, "Missed"),
+        ({"batch": (0.9, 1.31)}, 1, "Missed"),
         ({"gateway": 0.9, "cold": (0.5, 1.0, 1.5)}, 2, "Too noisy"),
     ],
 )
