@@ -288,7 +288,9 @@ class Settings:
         validate.Range(min=-1),
     )
     max_jobs_of_key: int = integer(
-        1000, "Jobs of one key that may wait to run in the background; others get 429.", positive
+        1000,
+        "Background responses and batches of one key that are kept, ended ones included; then 429.",
+        positive,
     )
     usage_required: bool = flag(
         False, "Whether turns are refused with 503 while usage cannot be recorded."

@@ -34,7 +34,7 @@ class JobRecords:
         self._ended = ended
 
     def add(self, job: Job, most: int) -> bool:
-        """Add a job; return False if *most* jobs of its owner wait already."""
+        """Add a job; return False if *most* jobs of its owner are kept already."""
         priority = self.store.add(job, most)
         if priority is None:
             return False

@@ -1,8 +1,8 @@
 """The Lua scripts that change a job in Redis, each in one atomic step.
 
 KEYS are those of RedisJobKeys.all(): the job's hash, the jobs that wait by rank, the jobs that run,
-the counts by kind, the waiting jobs of each owner, their ranks, the workers, the jobs that have
-ended, and the index of the job's owner. ARGV begins with the job's id.
+the counts by kind, the ranks of the owners, the workers, the jobs that have ended, and the index
+of the job's owner, with all jobs of theirs that are kept. ARGV begins with the job's id.
 """
 
 from __future__ import annotations
@@ -20,24 +20,19 @@ local function open() return get('ended_at') == '' end
 -- The field without an owner has the rank of the last job that began.
 local function wait()
     local lane, owner = get('resumes') .. ' ', get('owner')
-    local last = tonumber(redis.call('HGET', KEYS[6], lane) or 0)
-    local rank = math.max(last, tonumber(redis.call('HGET', KEYS[6], lane .. owner) or 0)) + 1
+    local last = tonumber(redis.call('HGET', KEYS[5], lane) or 0)
+    local rank = math.max(last, tonumber(redis.call('HGET', KEYS[5], lane .. owner) or 0)) + 1
     local place = get('resumes') == '1' and rank + {RESUMING:.0f} or rank
-    redis.call('HSET', KEYS[6], lane .. owner, rank)
+    redis.call('HSET', KEYS[5], lane .. owner, rank)
     redis.call('HSET', KEYS[1], 'rank', rank, 'waits', '1')
     redis.call('ZADD', KEYS[2], string.format('%.0f', place), id)
-    redis.call('HINCRBY', KEYS[5], owner, 1)
     redis.call('ZREM', KEYS[3], id)
     count('waiting', 1)
     return rank
 end
 local function leave()
     redis.call('HSET', KEYS[1], 'waits', '0')
-    if redis.call('ZREM', KEYS[2], id) == 0 then return end
-    count('waiting', -1)
-    if redis.call('HINCRBY', KEYS[5], get('owner'), -1) <= 0 then
-        redis.call('HDEL', KEYS[5], get('owner'))
-    end
+    if redis.call('ZREM', KEYS[2], id) == 1 then count('waiting', -1) end
 end
 local function stop()
     leave()
@@ -48,16 +43,16 @@ local function finish(status, error, now)
     stop()
     redis.call('HSET', KEYS[1], 'status', status, 'error', error, 'ended_at', now)
     redis.call('EXPIRE', KEYS[1], get('ttl') + 60)
-    redis.call('ZADD', KEYS[8], now + get('ttl'), get('owner') .. ' ' .. id)
+    redis.call('ZADD', KEYS[7], now + get('ttl'), get('owner') .. ' ' .. id)
 end
 """
 
-# More ARGV: how many jobs of the owner may wait, the owner, when it was made, and all fields with
-# their names. Returns the rank, or nil if too many wait.
+# More ARGV: how many jobs of the owner may be kept, when it was made, and all fields with their
+# names. Returns the rank, or nil if too many are kept.
 ADD = f"""{_COMMON}
-if tonumber(redis.call('HGET', KEYS[5], ARGV[3]) or 0) >= tonumber(ARGV[2]) then return false end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-redis.call('ZADD', KEYS[9], ARGV[4], id)
+if redis.call('ZCARD', KEYS[8]) >= tonumber(ARGV[2]) then return false end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('ZADD', KEYS[8], ARGV[3], id)
 return wait()
 """
 
@@ -69,10 +64,10 @@ if get('status') ~= 'in_progress' then count('running', 1) end
 if get('started_at') == '' then redis.call('HSET', KEYS[1], 'started_at', ARGV[3]) end
 redis.call('HSET', KEYS[1], 'status', 'in_progress', 'worker', ARGV[2])
 redis.call('ZADD', KEYS[3], 0, id)
-redis.call('ZADD', KEYS[7], ARGV[4], ARGV[2])
+redis.call('ZADD', KEYS[6], ARGV[4], ARGV[2])
 local lane, rank = get('resumes') .. ' ', tonumber(get('rank'))
-if rank > tonumber(redis.call('HGET', KEYS[6], lane) or 0) then
-    redis.call('HSET', KEYS[6], lane, rank)
+if rank > tonumber(redis.call('HGET', KEYS[5], lane) or 0) then
+    redis.call('HSET', KEYS[5], lane, rank)
 end
 return redis.call('HGETALL', KEYS[1])
 """
@@ -106,7 +101,7 @@ return redis.call('HGETALL', KEYS[1])
 DELETE = f"""{_COMMON}
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if open() then stop() end
-redis.call('ZREM', KEYS[8], get('owner') .. ' ' .. id)
-redis.call('ZREM', KEYS[9], id)
+redis.call('ZREM', KEYS[7], get('owner') .. ' ' .. id)
+redis.call('ZREM', KEYS[8], id)
 return redis.call('DEL', KEYS[1])
 """

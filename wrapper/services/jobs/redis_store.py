@@ -37,7 +37,7 @@ class RedisJobKeys:
 
     def all(self, id_: str, owner: str) -> tuple[str, ...]:
         """Return the KEYS of all scripts."""
-        names = ("waiting", "running", "counts", "waiting_of", "ranks", "workers", "ended")
+        names = ("waiting", "running", "counts", "ranks", "workers", "ended")
         return (self.job(id_), *map(self.shared, names), self.index(owner))
 
 
@@ -65,7 +65,7 @@ class RedisJobStore:
         }
         flat = [part for pair in fields.items() for part in pair]
         created_at = repr(job.created_at)
-        rank = self._run(scripts.ADD, job.id, most, job.owner, created_at, *flat, owner=job.owner)
+        rank = self._run(scripts.ADD, job.id, most, created_at, *flat, owner=job.owner)
         return None if rank is None else priority(float(rank), resumes=job.resumes)
 
     def find(self, id_: str) -> JobView | None:

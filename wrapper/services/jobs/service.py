@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 class Jobs:
     """The jobs of all callers. This process runs *most* of them at once.
 
-    An owner may have *most_of_key* jobs that wait. *principal_of* returns the principal of a name,
-    or None.
+    Of an owner, *most_of_key* jobs are kept, whether they wait, run or have ended. *principal_of*
+    returns the principal of a name, or None.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Jobs:
         """Store a job and put it into the queue.
 
         Raises InvalidRequest if its owner cannot be found by name, RateLimited if too many of their
-        jobs wait, and Unavailable.
+        jobs are kept, and Unavailable.
         """
         if self._principal_of(job.owner) is None:
             raise InvalidRequest(
@@ -87,8 +87,9 @@ class Jobs:
             )
         if not self._records.add(job, self._most_of_key):
             raise RateLimited(
-                f"{self._most_of_key} jobs of the key {job.owner!r} wait already "
-                f"(MAX_JOBS_OF_KEY); try again in {RETRY} s.",
+                f"{self._most_of_key} background responses and batches of the key {job.owner!r} "
+                "are kept already (MAX_JOBS_OF_KEY), those that have ended included; delete "
+                "responses that have ended, or wait until some expire.",
                 retry_after=RETRY,
             )
         self._begin()

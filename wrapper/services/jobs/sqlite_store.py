@@ -44,7 +44,7 @@ COLUMNS = (
     " status, started_at, ended_at, cancel_requested, worker, error, waits, rank"
 )
 READ = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"  # noqa: S608 - constants
-WAITING_OF = "SELECT count(*) FROM jobs WHERE ended_at IS NULL AND waits = 1 AND owner = ?"
+KEPT_OF = "SELECT count(*) FROM jobs WHERE owner = ?"
 INSERT = f"""
 INSERT INTO jobs ({COLUMNS})
 VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', NULL, NULL, 0, '', NULL, 1, ?)
@@ -109,7 +109,7 @@ class SqliteJobStore:
 
     def add(self, job: Job, most: int) -> float | None:
         with self._changing() as connection:
-            if connection.execute(WAITING_OF, (job.owner,)).fetchone()[0] >= most:
+            if connection.execute(KEPT_OF, (job.owner,)).fetchone()[0] >= most:
                 return None
             rank = _next_rank(connection, job)
             values = (job.id, job.kind, job.owner, job.request, job.ttl, job.resumes)

@@ -38,7 +38,7 @@ class JobStore(Protocol):
     def add(self, job: Job, most: int) -> float | None:
         """Store a new job that waits, and return its priority.
 
-        Returns None if *most* jobs of its owner wait already.
+        Returns None if *most* jobs of its owner are kept already: waiting, running or ended.
         """
         ...
 

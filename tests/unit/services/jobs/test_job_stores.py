@@ -157,14 +157,36 @@ def test_cancel_between_runs(store):
 
 
 def test_most(store):
-    """No more of an owner's jobs wait than allowed; others do not count."""
-    assert store.add(job("resp_1"), 2) is not None
-    assert store.add(job("resp_2"), 2) is not None
-    assert store.add(job("resp_3"), 2) is None
-    assert store.find("resp_3") is None
-    assert store.add(job("resp_4", owner="bob"), 2) is not None
-    begin(store)
-    assert store.add(job("resp_3"), 2) is not None
+    """No more of an owner's jobs are kept than allowed, in any state; others do not count."""
+    for id_ in ("ends", "runs", "waits"):
+        assert store.add(job(id_), 3) is not None
+    begin(store, "ends")
+    store.end("ends", JobStatus.COMPLETED)
+    begin(store, "runs")
+    assert store.add(job("more"), 3) is None
+    assert store.find("more") is None
+    assert store.add(job("other", owner="bob"), 3) is not None
+
+
+def test_create_and_cancel(store):
+    """Jobs that are cancelled before they begin count until they are deleted."""
+    for number in range(2):
+        store.add(job(f"resp_{number}"), 2)
+        store.cancel(f"resp_{number}")
+    assert store.add(job("more"), 2) is None
+    store.delete("resp_0")
+    assert store.add(job("more"), 2) is not None
+
+
+def test_room_after_expiry(kind):
+    """Jobs that have expired leave room for others."""
+    store = kind.open()
+    store.add(job(ttl=60), 1)
+    store.cancel("resp_1")
+    kind.advance(61)
+    assert store.add(job("resp_2"), 1) is None
+    store.expire()
+    assert store.add(job("resp_2"), 1) is not None
 
 
 def test_turns(store):

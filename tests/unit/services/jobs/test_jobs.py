@@ -175,11 +175,14 @@ def test_no_file_without_jobs(processes, tmp_path):
 
 
 def test_limits(processes):
-    """Too many waiting jobs of a key are refused, and an owner whom nobody can find again."""
+    """Too many jobs of a key are refused, and an owner whom nobody can find again."""
     jobs = processes(start=False, most_of_key=1).jobs
     jobs.submit(job())
-    with pytest.raises(RateLimited, match="MAX_JOBS_OF_KEY"):
+    jobs.cancel("alice", "job_1")
+    with pytest.raises(RateLimited, match=r"MAX_JOBS_OF_KEY.*; delete responses that have ended"):
         jobs.submit(job("job_2"))
+    jobs.delete("alice", "job_1")
+    jobs.submit(job("job_2"))
     with pytest.raises(InvalidRequest, match="app around this gateway"):
         jobs.submit(job("job_3", owner="nobody"))
 
