@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from wrapper.services.approvals.approval import Approval
@@ -34,10 +35,11 @@ class Announcements:
         type_ = "budget.threshold_reached"
         self._announce(reached.key, type_, reached.facts(), reached.occurrence)
 
-    def batch_ended(self, owner: str, type_: str, id_: str) -> None:
-        self._announce(owner, type_, {"id": id_}, id_)
+    def batch_ended(self, owner: str, type_: str, id_: str, stored: Callable[[], None]) -> None:
+        self._announce(owner, type_, {"id": id_}, id_, stored)
 
-    def response_ended(self, view: JobView) -> None:
+    def response_ended(self, view: JobView, stored: Callable[[], None]) -> None:
         """Announce that a response in the background has ended."""
         job = view.job
-        self._announce(job.owner, f"response.{view.state.status}", {"id": job.id}, job.id)
+        type_ = f"response.{view.state.status}"
+        self._announce(job.owner, type_, {"id": job.id}, job.id, stored)

@@ -104,9 +104,9 @@ class BatchProcess:
             self.asked.append(value.get("id"))
         return self.respond(value, gone)
 
-    def _announce(self, *event: str) -> None:
-        owner, type_, id_ = event
+    def _announce(self, owner: str, type_: str, id_: str, stored: Callable[[], None]) -> None:
         self.announced.append((owner, type_, id_))
+        stored()
 
     def upload(self, *lines: bytes, purpose: str = "batch") -> str:
         with self.files.upload(ALICE.name) as upload:

@@ -104,12 +104,17 @@ class DispatcherHarness:
         )
         self.dispatcher = Dispatcher(store, endpoints, environment)
 
-    def announce(self, *occurrences: str, recipient: str = "alice") -> list[Delivery]:
+    def announce(
+        self,
+        *occurrences: str,
+        recipient: str = "alice",
+        stored: Callable[[], None] | None = None,
+    ) -> list[Delivery]:
         made = [
             new_delivery(recipient, "response.completed", {"id": name}, name, self.now)
             for name in occurrences
         ]
-        self.dispatcher.add(made)
+        self.dispatcher.add(made, stored)
         return made
 
     async def step(self) -> float:

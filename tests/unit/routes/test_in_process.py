@@ -148,7 +148,7 @@ def test_job(serve, tmp_path):
         answers.append((running.principal, running.ask("/chat/completions", BODY).read()))
         running.end(JobStatus.COMPLETED)
 
-    gateway.jobs.handle("test", run, lambda view: done.set())
+    gateway.jobs.handle("test", run, lambda view, reported: done.set())
     gateway.start()
     gateway.jobs.submit(Job("job_1", "test", "alice", BODY, 60))
     assert done.wait(SECONDS)

@@ -27,7 +27,7 @@ from wrapper.services.jobs.service import Jobs
 from wrapper.settings import Settings
 
 # An owner, the type of an event, and the id of the batch.
-Announce = Callable[[str, str, str], None]
+Announce = Callable[[str, str, str, Callable[[], None]], None]
 
 # What the end of a job means for its batch, where the two have different words for it.
 STATUS = {JobStatus.INCOMPLETE: BatchStatus.EXPIRED}
@@ -113,9 +113,9 @@ class BatchService:
         state = self._store.read(view.job.id) or BatchState()
         return BatchView(view, BatchRequest.decode(view.job.request), state)
 
-    def _report_end(self, view: JobView) -> None:
+    def _report_end(self, view: JobView, stored: Callable[[], None]) -> None:
         status = STATUS.get(view.state.status, view.state.status)
-        self._announce(view.job.owner, f"batch.{status}", view.job.id)
+        self._announce(view.job.owner, f"batch.{status}", view.job.id, stored)
 
 
 def open_batches(

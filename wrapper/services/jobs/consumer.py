@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from wrapper.errors import ApiError, InvalidApiKey, Unavailable
 from wrapper.services.jobs.deferred import DeferredJobs
-from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job import JobStatus, JobView
 from wrapper.services.jobs.records import JobRecords, error_of
 from wrapper.services.jobs.running import PAUSE, RunningJob, Worker
 from wrapper.services.principal import Principal
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Consumer:
     """Runs at most *most* jobs at once, by the handlers of their kinds in *runs*.
 
-    An owner has no more than their `concurrent_turns`, nor all of several; but jobs that resume may
-    be all of one owner, since they let others have their places soon.
+    An owner has no more than their `concurrent_turns`, and never all of several: also a job that
+    resumes may last, as where it waits for a limit of its owner's.
     *principal_of* returns the owner of a name, or None if there is none any more.
     """
 
@@ -110,17 +110,15 @@ class Consumer:
             self._give_back(view)
             return
         principal = self._principal_of(view.job.owner)
-        if principal and self._has_enough(principal, view.job):
+        if principal and self._has_enough(principal):
             self._defer(view)
         else:
             self._begin(view, principal)
 
-    def _has_enough(self, principal: Principal, job: Job) -> bool:
-        own = [other.job for other in self.running() if other.principal.name == principal.name]
-        lasting = [other for other in own if not other.resumes]
-        if not job.resumes and len(lasting) >= max(1, self._most - 1):
-            return True
-        return len(own) >= (principal.concurrent_turns or self._most)
+    def _has_enough(self, principal: Principal) -> bool:
+        own = sum(other.principal.name == principal.name for other in self.running())
+        most = max(1, self._most - 1)
+        return own >= min(most, principal.concurrent_turns or most)
 
     def _defer(self, view: JobView) -> None:
         """Put off a job that waits."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
 
 from wrapper.errors import ApiError, Unavailable
 from wrapper.json_text import Json
-from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job import Job, JobStatus
 from wrapper.services.jobs.queue import JobQueue
+from wrapper.services.jobs.reports import EndReports
 from wrapper.services.jobs.store import JobStore
 
 LOST = Unavailable(
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 
 
 class JobRecords:
-    """Changes jobs in *store* and *queue* together. *ended* is called once for each job's end.
+    """Changes jobs in *store* and *queue* together, and reports their ends in *reports*.
 
     A job is stored before it is put into the queue, so that none is lost; `recover` finds those
     that are missing in the queue.
     """
 
-    def __init__(self, store: JobStore, queue: JobQueue, ended: Callable[[JobView], None]):
+    def __init__(self, store: JobStore, queue: JobQueue, reports: EndReports):
         self.store = store
         self.queue = queue
-        self._ended = ended
+        self.reports = reports
 
     def add(self, job: Job, most: int) -> bool:
         """Add a job; return False if *most* jobs of its owner are kept already."""
@@ -54,7 +54,7 @@ class JobRecords:
         view = self.store.end(id_, status, error)
         if view is None:
             return False
-        self._ended(view)
+        self.reports.report(view)
         return True
 
     def cancel(self, id_: str) -> None:
@@ -63,7 +63,7 @@ class JobRecords:
         if view is None:
             return
         if view.ended:
-            self._ended(view)
+            self.reports.report(view)
         elif view.priority is not None:
             self._put(id_, view.priority)  # its next run ends it, which may be put off
 

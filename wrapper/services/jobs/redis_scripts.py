@@ -1,8 +1,9 @@
 """The Lua scripts that change a job in Redis, each in one atomic step.
 
 KEYS are those of RedisJobKeys.all(): the job's hash, the jobs that wait by rank, the jobs that run,
-the counts by kind, the ranks of the owners, the workers, the jobs that have ended, and the index
-of the job's owner, with all jobs of theirs that are kept. ARGV begins with the job's id.
+the counts by kind, the ranks of the owners, the workers, the jobs that have ended, the index
+of the job's owner, with all jobs of theirs that are kept, and the ends that are not reported. ARGV
+begins with the job's id.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ local function finish(status, error, now)
     redis.call('HSET', KEYS[1], 'status', status, 'error', error, 'ended_at', now)
     redis.call('EXPIRE', KEYS[1], get('ttl') + 60)
     redis.call('ZADD', KEYS[7], now + get('ttl'), get('owner') .. ' ' .. id)
+    redis.call('ZADD', KEYS[9], now, id)
 end
 """
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from wrapper.json_text import Json
 from wrapper.services.jobs import redis_scripts as scripts
 from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
-from wrapper.services.jobs.store import Counts, priority
+from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, priority
 from wrapper.services.redis_client import StoreRedis
 
 PREFIX = "claude-code-gateway:jobs"
@@ -38,7 +38,8 @@ class RedisJobKeys:
     def all(self, id_: str, owner: str) -> tuple[str, ...]:
         """Return the KEYS of all scripts."""
         names = ("waiting", "running", "counts", "ranks", "workers", "ended")
-        return (self.job(id_), *map(self.shared, names), self.index(owner))
+        shared = map(self.shared, names)
+        return (self.job(id_), *shared, self.index(owner), self.shared("unreported"))
 
 
 class RedisJobStore:
@@ -93,6 +94,17 @@ class RedisJobStore:
     def cancel(self, id_: str) -> JobView | None:
         return self._changed(id_, self._run(scripts.CANCEL, id_, self._now()))
 
+    def unreported(self, seconds: float) -> Sequence[JobView]:
+        key, until = self._keys.shared("unreported"), self._clock() - seconds
+        with self._redis.reached() as client:
+            ids: Any = client.zrange(key, "-inf", until, byscore=True, offset=0, num=REPORT_AT_ONCE)
+        views = (self.find(id_.decode()) for id_ in ids)
+        return [view for view in views if view]
+
+    def mark_reported(self, id_: str) -> bool:
+        with self._redis.reached() as client:
+            return bool(client.zrem(self._keys.shared("unreported"), id_))
+
     def delete(self, id_: str) -> bool:
         view = self.find(id_)
         return bool(view and self._run(scripts.DELETE, id_, owner=view.job.owner))
@@ -142,6 +154,8 @@ class RedisJobStore:
             )
             pipeline = client.pipeline(transaction=False)
             pipeline.zremrangebyscore(self._keys.shared("workers"), "-inf", now)
+            unreported = self._keys.shared("unreported")
+            pipeline.zremrangebyscore(unreported, "-inf", now - UNREPORTED_TTL)
             for member in members:
                 owner, _, id_ = member.decode().partition(" ")
                 pipeline.delete(self._keys.job(id_))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from wrapper.services.jobs.queue import JobQueue
 from wrapper.services.jobs.records import JobRecords
 from wrapper.services.jobs.redis_queue import RedisQueueStorage
 from wrapper.services.jobs.redis_store import RedisJobStore
+from wrapper.services.jobs.reports import Ended, EndReports
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
@@ -29,10 +29,6 @@ from wrapper.settings import Settings
 
 # Seconds after which a caller with too many jobs may try again.
 RETRY = 30
-
-Ended = Callable[[JobView], None]
-
-log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -55,10 +51,8 @@ class Jobs:
     ):
         self._principal_of = principal_of
         self._most_of_key = most_of_key
-        self._metrics = metrics
         self._runs: dict[str, Run] = {}
-        self._ended: dict[str, Ended] = {}
-        self._records = JobRecords(store, queue, self._report)
+        self._records = JobRecords(store, queue, EndReports(store, metrics))
         self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
         self._upkeep = Upkeep(self._records, self._consumer, worker.id)
         self._worker = worker
@@ -66,13 +60,14 @@ class Jobs:
         self._beginning = threading.Lock()
         self._begun = False
 
-    def handle(self, kind: str, run: Run, ended: Ended = lambda view: None) -> None:
-        """Let *run* do the jobs of a kind. *ended* is called once when one of them has ended.
+    def handle(self, kind: str, run: Run, ended: Ended = lambda view, done: done()) -> None:
+        """Let *run* do the jobs of a kind. *ended* reports that one of them has ended.
 
-        That may be in another process than the one that ran it, and it may not take long.
+        That may be in another process than the one that ran it, and again if that process dies
+        before the report is stored. It may not take long.
         """
         self._runs[kind] = run
-        self._ended[kind] = ended
+        self._records.reports.handlers[kind] = ended
 
     def submit(self, job: Job) -> None:
         """Store a job and put it into the queue.
@@ -166,6 +161,7 @@ class Jobs:
         """Abandon the jobs here, and close the store and the queue."""
         self.abandon()
         self._consumer.join()
+        self._records.reports.close()
         self._records.queue.close()
         self._records.store.close()
 
@@ -202,15 +198,6 @@ class Jobs:
         for job in self._consumer.running():
             if job.job.id == id_:
                 job.stop()
-
-    def _report(self, view: JobView) -> None:
-        self._metrics.job_ended(view.job.kind, view.state.status)
-        report = self._ended.get(view.job.kind)
-        try:
-            if report:
-                report(view)
-        except Exception:
-            log.exception("the end of job %s could not be reported", view.job.id)
 
 
 def open_jobs(

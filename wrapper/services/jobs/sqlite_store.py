@@ -12,8 +12,9 @@ from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.json_text import Json
+from wrapper.services.jobs import sqlite_reports as reports
 from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
-from wrapper.services.jobs.store import Counts, priority
+from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, priority
 from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.services.usage.store import StoreFailed
 
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS job_ranks (
     PRIMARY KEY (resumes, owner)
 ) WITHOUT ROWID
 """,
+    *reports.CREATE,
 )
 COLUMNS = (
     "id, kind, owner, request, ttl, resumes, created_at,"
@@ -156,6 +158,17 @@ class SqliteJobStore:
                 return None
             return _read(connection, id_)
 
+    def unreported(self, seconds: float) -> Sequence[JobView]:
+        until = self._clock() - seconds
+        with self._opened() as connection:
+            ids = connection.execute(reports.IDS, (until, REPORT_AT_ONCE)).fetchall()
+            views = [_read(connection, id_) for (id_,) in ids]
+        return [view for view in views if view]
+
+    def mark_reported(self, id_: str) -> bool:
+        with self._changing() as connection:
+            return bool(connection.execute(reports.MARK, (id_,)).rowcount)
+
     def delete(self, id_: str) -> bool:
         with self._changing() as connection:
             return bool(connection.execute("DELETE FROM jobs WHERE id = ?", (id_,)).rowcount)
@@ -191,6 +204,7 @@ class SqliteJobStore:
         now = self._clock()
         with self._changing() as connection:
             connection.execute(EXPIRE, (now,))
+            connection.execute(reports.EXPIRE, (now - UNREPORTED_TTL,))
             connection.execute("DELETE FROM job_workers WHERE until <= ?", (now,))
 
     def exists(self) -> bool:

@@ -11,6 +11,8 @@ from wrapper.services.jobs.job import Job, JobStatus, JobView
 
 # Jobs that resume have priorities below those of all others.
 RESUMING = 1e12
+# Ends are reported for so many seconds at most, and so many in one step.
+UNREPORTED_TTL, REPORT_AT_ONCE = 3 * 86400.0, 100
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ class JobStore(Protocol):
 
     def cancel(self, id_: str) -> JobView | None:
         """End a job that has not begun, or ask the one in progress to end."""
+        ...
+
+    def unreported(self, seconds: float) -> Sequence[JobView]:
+        """Return jobs that ended so long ago and are not marked as reported, the oldest first.
+
+        There may be more than it returns.
+        """
+        ...
+
+    def mark_reported(self, id_: str) -> bool:
+        """Mark the end of a job as reported, and say whether it was not."""
         ...
 
     def delete(self, id_: str) -> bool: ...

@@ -21,6 +21,8 @@ BEAT = 2.0
 class Upkeep:
     """Says that *worker* lives, stops its jobs that were cancelled, and recovers those of the dead.
 
+    It also repeats the reports of ends that the dead may not have stored.
+
     It recovers only once the store could be reached for the time of a lease: after a failure of
     the store, other workers may live that could not say so.
     """
@@ -85,6 +87,7 @@ class Upkeep:
         self.counts = store.counts()
         if self._reached_for() >= LEASE:
             self._records.recover()
+        self._records.reports.repeat()
         self._records.refill()
         store.expire()
 

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -37,6 +37,7 @@ CLOSE_SECONDS = 3.0
 
 Post = Callable[[Endpoint, Delivery], Awaitable[Result]]
 Count = Callable[[str, str], None]
+Stored = Callable[[], None]
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Dispatcher:
         self._store = store
         self._endpoints = endpoints
         self._environment = environment
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: dict[str, tuple[Delivery, Stored | None]] = {}  # by id
         self._ended: deque[Delivery] = deque()
         self._running: dict[asyncio.Task[None], str] = {}  # with the host of each attempt
         self.woken = asyncio.Event()
@@ -73,12 +74,16 @@ class Dispatcher:
         """Return how many deliveries are not stored yet."""
         return len(self._waiting)
 
-    def add(self, deliveries: Iterable[Delivery]) -> None:
-        """Take deliveries that were announced. Too many are dropped, with a warning."""
+    def add(self, deliveries: Sequence[Delivery], stored: Stored | None = None) -> None:
+        """Take deliveries that were announced, and call *stored* once the store has all of them.
+
+        Too many are dropped, with a warning unless whoever waits for *stored* announces them again.
+        """
         for delivery in deliveries:
             if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(delivery)
-            else:
+                of_last = stored if delivery is deliveries[-1] else None
+                self._waiting.setdefault(delivery.id, (delivery, of_last))
+            elif stored is None:
                 self._environment.count(delivery.type, "dropped")
                 log.warning("the webhook %s is dropped: too many wait to be stored", delivery.id)
 
@@ -111,10 +116,12 @@ class Dispatcher:
         """Store what was announced and what has ended."""
         now = self._environment.clock()
         while self._waiting:
-            batch = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
-            self._store.add(batch, now - KEEP_SECONDS)
-            for _ in batch:
-                self._waiting.popleft()
+            batch = [*self._waiting.copy().values()][:BATCH]  # threads add to it
+            self._store.add([delivery for delivery, _ in batch], now - KEEP_SECONDS)
+            for delivery, stored in batch:
+                del self._waiting[delivery.id]
+                if stored:
+                    stored()
         while self._ended:
             self._store.record(self._ended[0])
             self._ended.popleft()

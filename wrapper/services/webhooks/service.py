@@ -49,10 +49,19 @@ class Webhooks:
         if self._endpoints.any():
             self._thread.start()
 
-    def announce(self, owner: str, type_: str, data: Json, occurrence: str) -> None:
+    def announce(
+        self,
+        owner: str,
+        type_: str,
+        data: Json,
+        occurrence: str,
+        stored: Callable[[], None] | None = None,
+    ) -> None:
         """Tell the owner, and the operator where it concerns them, of an event. It never raises.
 
         Whoever announces the same *occurrence* again, and on whichever worker, changes nothing.
+        *stored* is called, maybe in another thread, once a crash can no longer lose the event. It
+        is not if too many events wait; then announce it again later.
         """
         try:
             now = self._clock()
@@ -60,11 +69,13 @@ class Webhooks:
             deliveries = [new_delivery(each, type_, data, occurrence, now) for each in recipients]
         except Exception:
             log.exception("an event (%s) cannot be announced", type_)
-            return
+            deliveries = []
         if deliveries:
-            self._dispatcher.add(deliveries)
+            self._dispatcher.add(deliveries, stored)
             self._thread.start()
             self._thread.wake()
+        elif stored:
+            stored()
 
     def deliveries(self, principal: Principal, after: str, limit: int) -> tuple[list[Json], bool]:
         """Return deliveries to *principal*, for an admin those to all, and whether more follow.

@@ -11,7 +11,7 @@ from tests.support.job_stores import START, RedisKind, SqliteKind
 from wrapper.errors import Unavailable
 from wrapper.services.jobs.job import Job, JobStatus
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
-from wrapper.services.jobs.store import Counts
+from wrapper.services.jobs.store import UNREPORTED_TTL, Counts
 
 ERROR = {"message": "No.", "type": "server_error", "param": None, "code": "no"}
 MOST = 100
@@ -222,6 +222,36 @@ def test_ids(store):
     assert [*store.ids("carol")] == []
 
 
+def test_unreported(kind):
+    """An end is to be reported until it is marked, however the job has ended."""
+    store = kind.open()
+    for id_ in ("resp_1", "resp_2", "resp_3"):
+        store.add(job(id_), MOST)
+        kind.advance(1)
+        store.cancel(id_) if id_ == "resp_2" else store.end(id_, JobStatus.COMPLETED)
+    store.add(job("resp_4"), MOST)
+    assert [view.job.id for view in store.unreported(1)] == ["resp_1", "resp_2"]
+    assert store.unreported(0)[1] == store.find("resp_2")
+    assert store.mark_reported("resp_1")
+    assert not store.mark_reported("resp_1")
+    assert not store.mark_reported("resp_4")
+    assert [view.job.id for view in kind.open().unreported(0)] == ["resp_2", "resp_3"]
+
+
+def test_unreported_are_forgotten(kind):
+    """The end of a deleted job is not reported, but counts once; it is forgotten after days."""
+    store = kind.open()
+    for id_ in ("resp_1", "resp_2"):
+        store.add(job(id_), MOST)
+        store.cancel(id_)
+        store.delete(id_)
+    assert [*store.unreported(0)] == []
+    assert store.mark_reported("resp_1")
+    kind.advance(UNREPORTED_TTL)
+    store.expire()
+    assert not store.mark_reported("resp_2")
+
+
 def test_orphans(kind):
     """The jobs of a worker that has not been heard of for too long are found."""
     store = kind.open()
@@ -283,6 +313,7 @@ def test_nothing_left(redis_server):
     begin(store)
     begin(store, "resp_2")
     store.end("resp_1", JobStatus.COMPLETED)
+    store.mark_reported("resp_1")
     store.delete("resp_2")
     store.delete("resp_3")
     kind.advance(1000)

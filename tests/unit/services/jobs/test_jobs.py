@@ -13,7 +13,7 @@ from tests.support.job_stores import RedisKind, SqliteKind
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
 from wrapper.errors import InvalidRequest, RateLimited, ShuttingDown, Unavailable
-from wrapper.services.jobs import consumer, deferred, queue, upkeep
+from wrapper.services.jobs import consumer, deferred, queue, reports, upkeep
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.job import Job, JobStatus, JobView
 from wrapper.services.jobs.running import RunningJob, Worker
@@ -23,6 +23,16 @@ from wrapper.services.telemetry.metrics import NullMetrics
 
 SECONDS = 30.0
 ALICE = Principal("alice")
+
+
+class EndCounter(NullMetrics):
+    """Metrics that remember the ends of jobs."""
+
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+
+    def job_ended(self, kind: str, status: str) -> None:
+        self.ends.append(status)
 
 
 @dataclass
@@ -36,17 +46,19 @@ class Process:
     principals: tuple[Principal, ...] = (ALICE,)
     answers: list[Answer] = field(default_factory=list)
     draining: bool = False
+    dies: bool = False  # before a report of an end is stored
     ends: list[JobView] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ended = threading.Condition()
         self.store = self.kind.open()
+        self.metrics = EndCounter()
         self.jobs = Jobs(
             self.store,
             self.kind.open_queue(),
             Worker(f"worker_{id(self)}", self._dispatch, lambda: self.draining),
             lambda name: next((one for one in self.principals if one.name == name), None),
-            NullMetrics(),
+            self.metrics,
             most=self.most,
             most_of_key=self.most_of_key,
         )
@@ -58,7 +70,10 @@ class Process:
     def _dispatch(self, *_: object, **__: object) -> Answer:
         return self.answers.pop(0)
 
-    def _report(self, view: JobView) -> None:
+    def _report(self, view: JobView, done: Callable[[], None]) -> None:
+        if self.dies:
+            return
+        done()
         with self.ended:
             self.ends.append(view)
             self.ended.notify_all()
@@ -210,28 +225,18 @@ def test_most(processes):
     assert process.wait_for_ends() == ["job_1 completed"]
 
 
-def test_share(processes):
+@pytest.mark.parametrize("resumes", [False, True])
+def test_share(processes, resumes):
     """One owner's jobs leave a turn free for other owners."""
     gate = Gate()
     process = processes(run=gate, most=2, principals=(ALICE, Principal("bob")))
-    process.jobs.submit(job("a0"))
-    process.jobs.submit(job("a1"))
+    process.jobs.submit(job("a0", resumes=resumes))
+    process.jobs.submit(job("a1", resumes=resumes))
     gate.wait_for(1)
-    process.jobs.submit(job("b0", owner="bob"))
+    process.jobs.submit(job("b0", owner="bob", resumes=resumes))
     assert gate.wait_for(2) == ["a0", "b0"]
     gate.open()
     assert len(process.wait_for_ends(3)) == 3
-
-
-def test_room_for_batches(processes):
-    """Jobs that resume may use all turns, since they give them back soon."""
-    gate = Gate()
-    process = processes(run=gate, most=2)
-    for number in range(3):
-        process.jobs.submit(job(f"job_{number}", resumes=True))
-    assert len(gate.wait_for(2)) == 2
-    gate.open()
-    process.wait_for_ends(3)
 
 
 def test_deferred(processes, monkeypatch):
@@ -390,6 +395,32 @@ def test_dead_worker_of_cancelled(processes, monkeypatch):
     process.jobs.cancel("alice", "job_1")
     process.jobs.start()
     assert process.wait_for_ends() == ["job_1 cancelled"]
+
+
+@IN_BOTH
+def test_dies_before_report(processes, monkeypatch):
+    """Another worker reports and counts, once, an end that a dead worker had not reported."""
+    monkeypatch.setattr(reports, "REPEAT_AFTER", 0.0)
+    dead = processes(start=False, dies=True)
+    dead.jobs.submit(job())
+    dead.store.begin("job_1", "dead", 0)
+    dead.jobs._records.end("job_1", JobStatus.COMPLETED)
+    other = processes(start=False)
+    for _ in range(2):
+        other.jobs._upkeep.tend()
+    assert other.wait_for_ends() == ["job_1 completed"]
+    assert (dead.metrics.ends, other.metrics.ends) == ([], ["completed"])
+
+
+def test_report_fails(processes, monkeypatch, caplog):
+    """An end whose report raises is logged, and not reported again."""
+    monkeypatch.setattr(reports, "REPEAT_AFTER", 0.0)
+    process = processes(start=False)
+    process.jobs.handle("test", process.run, _raise)
+    process.jobs.submit(job())
+    process.jobs.cancel("alice", "job_1")
+    process.jobs._upkeep.tend()
+    assert caplog.text.count("the end of job job_1 could not be reported") == 1
 
 
 def test_recovers_late(processes, monkeypatch):

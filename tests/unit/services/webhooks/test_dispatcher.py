@@ -278,9 +278,36 @@ def test_an_attempt_that_raises(make, store):
     assert only(store).last_error == "the gateway failed (AttributeError)"
 
 
+def test_says_what_is_stored(make, store, monkeypatch):
+    """Whoever announces learns once the store has all of it, and not while the store fails."""
+    calls = []
+
+    def stored():
+        calls.append(len(store.find(None, "", 10)))
+
+    def fail(*_):
+        raise StoreFailed("full", "usage.db")
+
+    async def main():
+        worker = make()
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteDeliveryStore, "add", fail)
+            for _ in range(2):
+                worker.announce("a", "b", stored=stored)
+                await worker.step()
+        assert (worker.dispatcher.waiting, calls) == (2, [])
+        await worker.step()
+
+    asyncio.run(main())
+    assert calls == [2]
+
+
 def test_too_many_wait(make):
     """More events than memory should hold are dropped, and counted."""
     worker = make()
     worker.announce(*map(str, range(MAX_WAITING + 2)))
     assert worker.dispatcher.waiting == MAX_WAITING
     assert worker.counted == [("response.completed", "dropped")] * 2
+    worker.announce("again", stored=lambda: pytest.fail("it is not stored"))
+    assert worker.dispatcher.waiting == MAX_WAITING
+    assert len(worker.counted) == 2

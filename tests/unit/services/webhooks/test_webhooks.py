@@ -112,7 +112,9 @@ def test_nobody_gets_events(tmp_path):
     """Without a webhook, nothing is stored, no thread runs, and /health says nothing of it."""
     webhooks = open_webhooks(Settings(usage_db=str(tmp_path / "usage.db")), None, lambda *_: None)
     webhooks.start()
-    webhooks.announce("local", "approval.waiting", {}, "1")
+    calls = []
+    webhooks.announce("local", "approval.waiting", {}, "1", lambda: calls.append("stored"))
+    assert calls == ["stored"]  # as nothing is to be stored
     assert webhooks.health() is None
     webhooks.close()
     assert not (tmp_path / "usage.db").exists()
