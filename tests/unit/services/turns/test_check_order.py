@@ -289,6 +289,7 @@ def test_reading_has_a_limit(server, path):
     statuses = [here.client.get(path).status_code for _ in range(61)]
     assert 429 not in statuses[:60]
     assert statuses[60] == 429
+    assert here.client.post("/v1/batches", json={}).status_code == 429
     assert here.client.get("/v1/health").status_code == 200
 
 
