@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -115,9 +116,9 @@ def test_sessions(browser, sign_in, keyed, base):
     browser.fill("#q", "none of them")
     assert browser.shows("Nothing found")
     browser.open(f"{base}{HOME}/sessions")
-    browser.find("tbody button").click()
+    browser.find(f"button[aria-label={json.dumps(f'Delete {ATTACK}')}]").click()
     browser.confirm()
-    assert eventually(lambda: not browser.has("tbody tr"))
+    assert eventually(lambda: ATTACK not in browser.text("main"))
 
 
 def test_another_keys_session(browser, sign_in, keyed, base):
