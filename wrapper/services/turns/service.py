@@ -120,16 +120,7 @@ class TurnService:
         early = self._draft(request, caller) if request.model or not request.session_id else None
         with ExitStack() as held:
             with timing.queueing(), trace.queueing():
-                check = partial(self._check, caller)
-                admission = self._limits.admission
-                permit = admission.admit(
-                    request.answers,
-                    caller.principal,
-                    check,
-                    caller.request_id,
-                    user=caller.user,
-                    background=caller.background,
-                )
+                permit = self._take_places(request, caller)
                 held.callback(permit)
             watchdog = self._watchdog(caller, permit)
             session_turn = self._session_turn(request, caller, watchdog, held)
@@ -152,6 +143,17 @@ class TurnService:
                 held,
             )
             return self._replay(opening) if session_turn.repeats else self._start(opening)
+
+    def _take_places(self, request: TurnRequest, caller: Caller) -> Permit:
+        """Wait until the request may run its turns. Raises ApiError."""
+        return self._limits.admission.admit(
+            request.answers,
+            caller.principal,
+            partial(self._check, caller),
+            caller.request_id,
+            user=caller.user,
+            background=caller.background,
+        )
 
     def _replay(self, opening: Opening) -> Run:
         """Return the run that repeats the answer that the session has given before."""
