@@ -47,12 +47,16 @@ class Browser:
         self.driver.quit()
 
     def look(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> None:
-        """Show pages from now on in a window of this *size* and in this theme."""
+        """Show pages from now on in a window of this *size* and in this theme.
+
+        Nothing moves, as colours that change slowly have too little contrast on their way.
+        """
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1}
         self._command("Emulation.setDeviceMetricsOverride", mobile=size == PHONE, **metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._command("Emulation.setEmulatedMedia", features=[scheme])
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self._command("Emulation.setEmulatedMedia", features=[scheme, still])
 
     def open(self, url: str) -> None:
         self.driver.get(url)
