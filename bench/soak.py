@@ -137,13 +137,19 @@ class Holdings:
 
 def holdings(server: Server) -> Holdings:
     held = server.at_rest()
-    files = [path for name in ("home", "tmp", "cwd") for path in (server.folder / name).rglob("*")]
+    files = [path for name in ("home", "tmp", "cwd") for path in paths_in(server.folder / name)]
     disk = 0
     for path in files:
         with suppress(OSError):
             disk += path.lstat().st_blocks * 512
     more = {"memory": resident(server.worker), "disk": disk, "inodes": len(files)}
     return Holdings({**held, **more})
+
+
+def paths_in(folder: Path) -> Iterator[Path]:
+    """Yield all that is in *folder*, whose directories may be removed meanwhile."""
+    for parent, directories, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*directories, *files))
 
 
 @contextmanager
