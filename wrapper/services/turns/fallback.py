@@ -9,7 +9,6 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from wrapper.errors import (
-    ApiError,
     ModelNotFound,
     Overloaded,
     RateLimited,
@@ -20,6 +19,7 @@ from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.engine import Runner
 from wrapper.services.events import Event, Noted, Started, Used, add_spent, add_usage
 from wrapper.services.turn import Turn, approved_calls
+from wrapper.services.turns.unknown_models import UnknownModels
 
 # Errors of one model that another one may not have.
 FAILURES = (RateLimited, Overloaded, UpstreamFailed, ModelNotFound, TimedOut)
@@ -28,10 +28,14 @@ log = logging.getLogger(__name__)
 
 
 class Fallback:
-    """Runs turns on *engine*, and those of their `fallbacks` that are needed."""
+    """Runs turns on *engine*, and those of their `fallbacks` that are needed.
 
-    def __init__(self, engine: Runner):
+    A model among the *unknown* ones is not asked if another one can be.
+    """
+
+    def __init__(self, engine: Runner, unknown: UnknownModels):
         self._engine = engine
+        self._unknown = unknown
 
     async def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events as Engine does; the usage of all requests is one sum.
@@ -42,7 +46,10 @@ class Fallback:
         before = Used({})
         candidates = [*_candidates(turn)]
         for number, (candidate, notes) in enumerate(candidates, 1):
-            begun, used = False, Used({})
+            begun, used, last = False, Used({}), number == len(candidates)
+            if candidate.model in self._unknown and not last:
+                yield _failed(candidate, ModelNotFound.code)
+                continue
             if notes:
                 yield Noted(notes)
             try:
@@ -53,10 +60,12 @@ class Fallback:
                         yield add_usage(event, before)
                 return
             except FAILURES as error:
-                if begun or number == len(candidates) or leaving.is_set() or not turn.may_go_on():
+                if isinstance(error, ModelNotFound):
+                    self._unknown.add(candidate.model)
+                if begun or last or leaving.is_set() or not turn.may_go_on():
                     raise
                 before = Used(add_spent(before.spent, used.spent), before.requests + used.requests)
-                yield _failed(candidate, error)
+                yield _failed(candidate, error.code)
 
 
 def _candidates(turn: Turn) -> Iterator[tuple[Turn, Notes]]:
@@ -76,6 +85,6 @@ def _candidates(turn: Turn) -> Iterator[tuple[Turn, Notes]]:
             )
 
 
-def _failed(turn: Turn, error: ApiError) -> Noted:
-    log.warning("the model %s failed (%s); another one is asked", turn.model, error.code)
+def _failed(turn: Turn, code: str | None) -> Noted:
+    log.warning("the model %s failed (%s); another one is asked", turn.model, code)
     return Noted(Notes(failed_models=(turn.model,)))

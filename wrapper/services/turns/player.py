@@ -20,6 +20,7 @@ from wrapper.services.turns.opening import Opening
 from wrapper.services.turns.requirements import makes_demands
 from wrapper.services.turns.run import Events
 from wrapper.services.turns.turn_loop import TurnLoop
+from wrapper.services.turns.unknown_models import UnknownModels
 from wrapper.services.turns.usage_recorder import UsageRecorder
 
 
@@ -41,12 +42,13 @@ class Player:
         self._approvals = approvals
         self._retries = retries
         self._draining = draining
+        self._unknown_models = UnknownModels()
 
     def play(self, turns: Sequence[Turn], opening: Opening, recorder: UsageRecorder) -> Events:
         """Return the events of the request's turns: `n` for each of *turns*."""
         request, runner = opening.request, self._engine
         if turns[0].fallbacks:
-            runner = Fallback(runner)
+            runner = Fallback(runner, self._unknown_models)
         if makes_demands(turns[0]):
             runner = Correction(runner, request.choice_param, request.stream, self._retries)
         if recorder.has_budget:

@@ -21,6 +21,7 @@ from wrapper.notes import Notes
 from wrapper.services.events import Ended, Ending, Noted, Spent, Started, Usage, Used
 from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
 from wrapper.services.turns.fallback import Fallback
+from wrapper.services.turns.unknown_models import SECONDS, UnknownModels
 from wrapper.testing.engine import ScriptedEngine, answer
 
 HI = (Message("user", ("Hi",)),)
@@ -33,13 +34,16 @@ def turn(*fallbacks, **fields):
     return Turn("opus", **{"messages": HI, "fallbacks": others, **fields})
 
 
-def run(asked, leaving=None, **scripts):
+def run(asked, leaving=None, unknown=None, **scripts):
     """Return the events of a turn, and the error that ends it, if one does."""
+    unknown = unknown or UnknownModels()
     engine = ScriptedEngine(lambda each: scripts[each.model])
     events = []
 
     async def collect():
-        async with aclosing(Fallback(engine).run(asked, leaving or asyncio.Event())) as iterator:
+        async with aclosing(
+            Fallback(engine, unknown).run(asked, leaving or asyncio.Event())
+        ) as iterator:
             async for event in iterator:
                 events.append(event)
 
@@ -80,6 +84,26 @@ def test_other_errors():
     """An error that every model would have, or after which much may have happened, is final."""
     for error in (InvalidRequest("no"), BadGateway("no")):
         assert run(turn("sonnet"), opus=[error], sonnet=answer("Hello.")) == ([], error)
+
+
+def test_unknown_model():
+    """A model that the provider does not know is not asked again for a minute, if others are."""
+    now = [0.0]
+    unknown = UnknownModels(lambda: now[0])
+    asked, retired = turn("sonnet"), [ModelNotFound("no")]
+    run(asked, unknown=unknown, opus=retired, sonnet=answer("Hello."))
+    later = {"unknown": unknown, "opus": answer("Opus."), "sonnet": answer("Hello.")}
+    assert run(asked, **later) == ([FAILED, Noted(IGNORED), *answer("Hello.")], None)
+    assert run(turn(), **later) == (answer("Opus."), None)
+    now[0] = SECONDS
+    assert run(asked, **later) == (answer("Opus."), None)
+
+
+def test_other_failures_are_forgotten():
+    """A model that was overloaded is asked again by the next request."""
+    unknown = UnknownModels()
+    run(turn("sonnet"), unknown=unknown, opus=[Overloaded("no")], sonnet=answer("Hello."))
+    assert "opus" not in unknown
 
 
 def test_begun():
