@@ -274,10 +274,11 @@ def test_real_engine(tmp_path):
     """The health and status of the Claude Code engine match the document."""
     settings = Settings(claude_cli_path=str(tmp_path / "nothing"))
     engine = ClaudeEngine(settings, {"HOME": str(tmp_path)})
-    described = engine.describe()
+    described, health = engine.describe(), engine.health()
+    engine.close()
     assert described["cli"]["error"]
     account = dict.fromkeys(ACCOUNT_FIELDS.values(), "x")
-    server = told_by(engine.health(), {**described, "account": account})
+    server = told_by(health, {**described, "account": account})
     ResponseValidator(server.app).check(server.client.get("/health"), "/health")
     ResponseValidator(server.app).check(server.client.get("/v1/auth/status"), "/v1/auth/status")
 

@@ -106,7 +106,10 @@ def test_after_a_server_has_died(bare):
 
 @pytest.mark.parametrize("kind", ["good", "garbage", "wrong", "dies", "html"])
 def test_nothing_is_logged(bare, caplog, kind):
-    """What the libraries log, with URLs and what servers say, is not in the log."""
+    """What the libraries log, with URLs and what servers say, is not in the log.
+
+    asyncio and other parts of the gateway may log meanwhile.
+    """
     caplog.set_level(logging.DEBUG)
 
     async def run():
@@ -122,5 +125,7 @@ def test_nothing_is_logged(bare, caplog, kind):
             asyncio.run(run())
         except McpServerFailed:
             assert kind in ("garbage", "html")
-    assert [record.name for record in caplog.records if record.name != "asyncio"] == []
+    own = McpSession.__module__.rpartition(".")[0]
+    loggers = {record.name for record in caplog.records if record.name != "asyncio"}
+    assert {name for name in loggers if not name.startswith("wrapper") or own in name} == set()
     assert SECRET not in caplog.text
