@@ -10,7 +10,7 @@ from flask.cli import ScriptInfo
 
 from wrapper import smoke
 from wrapper.app import create_app
-from wrapper.cli import commands, group, keys, worker
+from wrapper.cli import batches, commands, group, keys, worker
 from wrapper.server import application
 from wrapper.settings import SettingsError
 from wrapper.version import __version__
@@ -64,6 +64,7 @@ def demo(port: int | None) -> None:
 
 
 program.add_command(worker.work)
+program.add_command(batches.group)
 program.add_command(commands.examine)
 
 

@@ -134,7 +134,7 @@ class Gateway:
 
     def _open_limits(self) -> None:
         settings = self.settings
-        self.admission = open_admission(settings)
+        self.admission = open_admission(settings, lambda: len(self.engine.parked()))
         self.workers = open_workers(settings, self.admission, self.health, self.lifecycle)
         self.policy = Policy(settings, self.catalog, self._mcp_servers, self.mcp_states)
         usage_store = open_store(settings)

@@ -1,144 +1,114 @@
-"""Two workers with a Redis: each job begins once, and none is lost when a worker is killed."""
+"""The command `worker` on the real Claude Code, beside a gateway that runs no jobs itself."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
-from redis import Redis
 
-from tests.support.redis_server import RedisServer
-from tests.support.server import DEADLINE, ROOT, eventually
-from wrapper.services.jobs.answer import Answer
-from wrapper.services.jobs.job import Job
-from wrapper.services.jobs.queue import JobQueue
-from wrapper.services.jobs.redis_queue import RedisQueueStorage
-from wrapper.services.jobs.redis_store import RedisJobStore
-from wrapper.services.jobs.running import Worker
-from wrapper.services.jobs.service import Jobs
-from wrapper.services.principal import LOCAL
-from wrapper.services.redis_client import RedisClient, StoreRedis
-from wrapper.services.telemetry.metrics import NullMetrics
+from tests.live.test_background_responses import CANCEL, LONG, Client
+from tests.live.test_batches import begin, body, ended, results
+from tests.support.server import DEADLINE, ROOT, alive, connected, eventually
 
-APP = "tests.support.job_app:make()"
-
-
-class Fleet:
-    """Workers with the Redis of *server*, and the web process that hands jobs to them."""
-
-    def __init__(self, server: RedisServer, folder: Path):
-        self.redis: Any = Redis.from_url(server.url, decode_responses=True)
-        self._log = (folder / "log").open("wb")
-        self._folder = folder
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "PYTHONPATH": str(ROOT),
-            "SESSION_STORE": server.url,
-            "BACKGROUND_TURNS": "3",
-            "GRACEFUL_TIMEOUT": "60",
-            "CONSOLE": "false",
-        }
-        store = StoreRedis(RedisClient(server.url, "SESSION_STORE", decode=False), "jobs")
-        self.jobs = Jobs(
-            RedisJobStore(store),
-            JobQueue(RedisQueueStorage(store)),
-            Worker("web", _no_answer, lambda: False),
-            lambda name: LOCAL,
-            NullMetrics(),
-            most=0,
-            most_of_key=100,
-        )
-        self.workers = [self._start() for _ in range(2)]
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", APP, "gateway", "worker"],
-            cwd=self._folder,
-            env=self._environment,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def submit(self, *ids: str) -> None:
-        for id_ in ids:
-            self.jobs.submit(Job(id_, "test", LOCAL.name, b"{}", 600))
-
-    def status(self, id_: str) -> str:
-        view = self.jobs.find(LOCAL.name, id_)
-        assert view
-        return str(view.state.status)
-
-    def begun(self) -> dict[str, int]:
-        """Return the jobs that have begun, with their processes."""
-        pairs: Any = (text.split(" ") for text in self.redis.lrange("begun", 0, -1))
-        return {id_: int(pid) for id_, pid in pairs}
-
-    def log(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-            worker.wait(DEADLINE)
-        self._log.close()
-        self.jobs.close()
-        self.redis.close()
-
-
-def _no_answer(*_: object, **__: object) -> Answer:
-    raise AssertionError("the web process runs no jobs")
+CHAT = "/v1/chat/completions"
+SLOW = "[[deltas 40]] [[pause 0.1]]"
+LEAN = {"DEFAULT_PROFILE": "plain", "POOL_SIZE_OTHER": "0"}
 
 
 @pytest.fixture
-def fleet(redis_server, tmp_path):
-    """Return two workers with an empty Redis."""
-    made = Fleet(redis_server, tmp_path)
-    made.redis.flushall()
-    yield made
-    made.close()
-    with Redis.from_url(redis_server.url) as client:
-        client.flushall()
+def start_worker(serve, redis_server):
+    """Return a function that starts a worker with room for two jobs of a key and one more."""
+
+    def start():
+        worker = serve(
+            program=("wrapper", "worker"),
+            SESSION_STORE=redis_server.url,
+            BACKGROUND_TURNS="3",
+            GRACEFUL_TIMEOUT="60",
+            POOL_SIZE="1",
+            **LEAN,
+        )
+        assert eventually(lambda: "the worker runs 3 jobs" in worker.log()), worker.log()
+        return worker
+
+    return start
 
 
-def test_workers(fleet):
-    """Each job begins once. A killed worker's jobs fail, a stopped one's finish, others go on."""
-    first = [f"job_{number}" for number in range(9)]
-    fleet.submit(*first)
-    assert eventually(lambda: len(fleet.begun()) == 4), fleet.log()
-    killed, stopped = fleet.workers
-    pids = Counter(fleet.begun().values())
-    assert pids == {killed.pid: 2, stopped.pid: 2}
+@pytest.fixture
+def client(serve, redis_server):
+    """Return a client of a gateway that runs no jobs, and boots no Claude Code for them."""
+    settings = {"BACKGROUND_TURNS": "0", "POOL_SIZE": "0", **LEAN}
+    server = serve(SESSION_STORE=redis_server.url, **settings).wait()
+    with Client(server) as client:
+        yield client
+    assert not server.claudes()
 
-    killed.send_signal(signal.SIGKILL)
-    lost = [id_ for id_, pid in fleet.begun().items() if pid == killed.pid]
-    assert eventually(lambda: {fleet.status(id_) for id_ in lost} == {"failed"}), fleet.log()
-    view = fleet.jobs.find(LOCAL.name, lost[0])
-    assert view.state.error["code"] == "worker_lost"
 
-    cancelled = next(id_ for id_, pid in fleet.begun().items() if pid == stopped.pid)
-    fleet.jobs.cancel(LOCAL.name, cancelled)
-    assert eventually(lambda: fleet.status(cancelled) == "cancelled"), fleet.log()
-    assert eventually(lambda: len(fleet.begun()) == 5), fleet.log()
+def busy(worker):
+    """Return how many requests of the worker's have reached the model."""
+    return sum(connected([pid]) is not None for pid in worker.claudes())
 
-    stopped.send_signal(signal.SIGTERM)
-    assert eventually(lambda: "the worker shuts down" in fleet.log())
-    fleet.redis.set("go", 1)
-    assert stopped.wait(DEADLINE) == 0, fleet.log()
-    statuses = Counter(fleet.status(id_) for id_ in first)
-    begun = len(fleet.begun())
-    assert statuses == {"failed": 2, "cancelled": 1, "completed": begun - 3, "queued": 9 - begun}
-    assert len(fleet.redis.lrange("begun", 0, -1)) == begun
 
-    fleet.workers.append(fleet._start())
-    assert eventually(lambda: all(fleet.status(id_) != "queued" for id_ in first)), fleet.log()
-    assert len(fleet.redis.lrange("begun", 0, -1)) == 9
+def asked_lines(raw):
+    """Return the numbers of the lines that a request to the model has in it."""
+    return [int(number) for number in re.findall(rb"line (\d)", raw)]
+
+
+def test_workers(client, start_worker, upstream):
+    """Responses are polled, streamed and cancelled from a gateway, while workers run them.
+
+    A killed worker's response and lines fail, a stopped one's finish, and others go on.
+    """
+    workers = [start_worker(), start_worker()]
+    followed = client.begin("[[deltas 20]] [[pause 0.05]]")
+    client.until_text(followed)
+    assert client.responses.retrieve(followed).status in ("in_progress", "completed")
+    events = [*client.follow(followed)]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[-1].response.output_text.endswith(" w20")
+
+    cancelled = client.begin(LONG)
+    client.until_text(cancelled)
+    process = connected([pid for worker in workers for pid in worker.claudes()])
+    until = time.monotonic() + CANCEL
+    client.responses.cancel(cancelled)
+    assert eventually(lambda: not alive(process), until - time.monotonic())
+    assert client.ended(cancelled, "cancelled").output_text == "w1"
+
+    lost = client.begin(LONG)
+    client.until_text(lost)
+    killed, stopped = sorted(workers, key=busy, reverse=True)
+    lines = [body(CHAT, f"{SLOW} line {number}") for number in range(8)]
+    batch = begin(client, CHAT, *lines)
+    assert eventually(lambda: (busy(killed), busy(stopped)) == (2, 2)), killed.log() + stopped.log()
+    killed.process.send_signal(signal.SIGKILL)
+    stopped.process.send_signal(signal.SIGTERM)
+    assert stopped.ended() == 0, stopped.log()
+    completed = client.batches.retrieve(batch.id).request_counts.completed
+    assert completed >= 2
+
+    other = start_worker()
+    response = client.ended(lost, "failed")
+    assert (response.error.code, response.output_text) == ("worker_lost", "w1")
+    batch = ended(client, batch.id)
+    assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == (
+        "completed",
+        7,
+        1,
+    )
+    (error,) = results(client, batch.error_file_id)
+    assert error["error"]["code"] == "worker_lost"
+    answered = {line["custom_id"] for line in results(client, batch.output_file_id)}
+    assert answered | {error["custom_id"]} == {f"n{number}" for number in range(8)}
+    assert other.log().count("outcome=done") == 7 - completed
+    asked = [number for request in upstream.requests for number in asked_lines(request.raw)]
+    assert Counter(asked) == Counter(range(8))
 
 
 def test_refused_settings(tmp_path):

@@ -86,16 +86,18 @@ class Caller(threading.Thread):
 
 
 class World:
-    """An admission, its callers and the time."""
+    """An admission, its callers and the time. So many processes are `kept` for sessions."""
 
-    def __init__(self, places: int, *, queue: int = 100, timeout: float = 10.0):
+    def __init__(self, places: int, *, queue: int = 100, timeout: float = 10.0, kept: int = 0):
         self.now = 0.0
+        self.kept = kept
         self.callers: list[Caller] = []
         self.admission = Admission(
             places,
             queue=queue,
             timeout=timeout,
             tick=TICK,
+            kept=lambda: self.kept,
             clock=lambda: self.now,
             wait=lambda event, seconds: threading.current_thread().wait(event, seconds),  # type: ignore[attr-defined]
         )

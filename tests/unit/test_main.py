@@ -105,7 +105,7 @@ def test_help(served):
         listed = lines[lines.index("Commands:") + 1 :]
         commands = [line for line in listed[: listed.index("")] if line.startswith("  ")]
         assert [line.split()[0] for line in commands] == [
-            *("serve", "demo", "worker", "doctor", "smoke", "keys", "models", "settings")
+            *("serve", "demo", "worker", "batches", "doctor", "smoke", "keys", "models", "settings")
         ]
         assert not [line for line in commands if line.endswith("...")]
         assert '  eval "$(_CLAUDE_CODE_GATEWAY_COMPLETE=bash_source claude-code-gateway)"' in [

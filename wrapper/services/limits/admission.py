@@ -5,8 +5,9 @@ as many turns as their key allows each. The places that the next request needs s
 has all of them, so that small requests do not overtake one for many turns for ever.
 
 Requests for which nobody waits run in the background: only while no other request could use their
-places, and never in the last free one, if there are several. They wait for as long as it takes, and
-no other request is refused because of them.
+places, and never in the last free one, if there are several. They also leave a place to each
+process that is kept for a session, as it would have to end if all places were used. They wait for
+as long as it takes, and no other request is refused because of them.
 
 A turn that waits for an approval gives its place back. Once it may go on it takes the next free
 place, before those that have not begun.
@@ -54,7 +55,8 @@ class Admission:
     """Has *places* for turns. A request gets all the places that it needs, or none.
 
     At most *queue* requests wait for places, for *timeout* seconds. Each checks every *tick*
-    seconds whether it should go on waiting. *wait* waits for an event, for some seconds at most.
+    seconds whether it should go on waiting. *kept* returns how many processes are kept for
+    sessions. *wait* waits for an event, for some seconds at most.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class Admission:
         queue: int = 0,
         timeout: float = 0.0,
         tick: float = 1.0,
+        kept: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ):
-        self._places = Places(places, clock)
+        self._places = Places(places, clock, kept)
         self._queue_limit = queue
         self._timeout = timeout
         self._tick = tick
@@ -160,6 +163,8 @@ class Admission:
         waited = not request.decided.is_set()
         while not request.decided.is_set():
             check()
+            if request.caller.background:
+                self._places.reconsider()
             if (left := until - self._clock()) > 0:
                 self._wait(request.decided, min(self._tick, left))
             else:
@@ -205,11 +210,12 @@ def _admitted(request: PlaceRequest, now: float, *, runs: bool) -> Admitted:
     )
 
 
-def open_admission(settings: Settings) -> Admission:
-    """Return the admission to the places that *settings* allow."""
+def open_admission(settings: Settings, kept: Callable[[], int]) -> Admission:
+    """Return the admission to the places that *settings* allow; see Admission for *kept*."""
     return Admission(
         settings.max_concurrent_turns,
         queue=settings.max_queue,
         timeout=settings.queue_timeout,
         tick=CHECK_SECONDS,
+        kept=kept,
     )

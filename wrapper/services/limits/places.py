@@ -17,12 +17,14 @@ RECENT = 50
 class Places:
     """So many places in *total*, and the requests that have them or wait for them.
 
-    `left` guards all of them, and tells that a request has left. Only `leave`, `give_back` and
-    `take_again` acquire it; callers of the other methods hold it.
+    *kept* returns how many processes are kept for clients, which the background must not displace.
+    `left` guards all of them, and tells that a request has left. Only `leave`, `give_back`,
+    `take_again` and `reconsider` acquire it; callers of the other methods hold it.
     """
 
-    def __init__(self, total: int, clock: Callable[[], float]):
+    def __init__(self, total: int, clock: Callable[[], float], kept: Callable[[], int]):
         self.total = total
+        self._kept = kept
         self.left = threading.Condition()
         self.running: set[PlaceRequest] = set()
         self.waiting = Waiting()
@@ -69,6 +71,11 @@ class Places:
         with self.left:
             self.waiting.drop_returning(place)
 
+    def reconsider(self) -> None:
+        """Admit requests for which processes made room that are no longer kept."""
+        with self.left:
+            self.serve()
+
     def serve(self) -> None:
         """Admit the next requests while there are places for them."""
         while (
@@ -104,8 +111,10 @@ class Places:
 
     def _free_for(self, request: PlaceRequest) -> int:
         """Return how many places are free for the request, which may have all if none is used."""
-        spare = 1 if request.caller.background and request.turns < self.total else 0
-        return self.total - spare - total_turns(self.running)
+        most = self.total
+        if request.caller.background:
+            most = max(request.turns, most - 1 - self._kept())
+        return most - total_turns(self.running)
 
     def usual_duration(self) -> float:
         """Return the mean duration of the last turns, or at first of the running ones so far."""

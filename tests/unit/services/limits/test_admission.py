@@ -75,6 +75,27 @@ def test_background_spare(a_world):
     assert a_world(1).ask(background=True).has
 
 
+def test_background_leaves_places_to_sessions(a_world):
+    """Requests in the background displace no process that is kept for a session, while it is."""
+    world = a_world(4, kept=2)
+    one, other = world.ask(background=True), world.ask(background=True)
+    assert (one.has, other.has) == (True, False)
+    assert world.ask().has
+    world.kept = 0
+    world.later(TICK)
+    assert other.has
+
+
+def test_background_goes_on_beside_sessions(a_world):
+    """One request in the background runs while no other does, whatever is kept for sessions."""
+    world = a_world(2, kept=2)
+    one, other = world.ask(background=True), world.ask(background=True)
+    assert (one.has, other.has) == (True, False)
+    world.end(one)
+    assert other.has
+    assert a_world(2, kept=2).ask(2, background=True).has
+
+
 def test_background_waits(a_world):
     """Requests in the background wait beyond QUEUE_TIMEOUT, and fill no queue for others."""
     world = a_world(1, queue=1, timeout=1.0)

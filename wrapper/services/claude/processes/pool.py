@@ -77,7 +77,7 @@ class Pool:
         with self._lock:
             if self._closed or self._backoff.paused or self._backoff.refused:
                 return
-            missing = self._size + len(self._waiting) - len(self._ready) - self._booting
+            missing = self._missing()
             self._booting += max(0, missing)
         for _ in range(missing):
             try:
@@ -161,6 +161,8 @@ class Pool:
             self._waiting.add(future, background=background)
 
     def _boot(self) -> None:
+        if not self._is_needed():
+            return
         try:
             process = self._spawner.boot()
         except Refused as error:
@@ -172,6 +174,17 @@ class Pool:
             self._fail(BadGateway("No Claude Code process could be started; see the log."))
         else:
             self._add(process)
+
+    def _is_needed(self) -> bool:
+        """Say whether the boot that is about to begin is, as a turn may have stopped waiting."""
+        with self._lock:
+            needed = self._missing() >= 0
+            self._booting -= not needed
+        return needed
+
+    def _missing(self) -> int:
+        """Return how many more boots are needed; below zero if too many are to come."""
+        return self._size + len(self._waiting) - len(self._ready) - self._booting
 
     def _add(self, process: Process) -> None:
         """Give a booted process to the next turn that waits, keep it, or stop it."""

@@ -19,7 +19,9 @@ class WaitingTurns(Generic[T]):
         self._queues: dict[bool, deque[Future[T]]] = {False: deque(), True: deque()}
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        """Return how many wait that are not cancelled."""
+        futures = (future for queue in self._queues.values() for future in queue)
+        return sum(not future.cancelled() for future in futures)
 
     def add(self, future: Future[T], *, background: bool) -> None:
         self._queues[background].append(future)

@@ -85,6 +85,28 @@ def test_health_counts_the_living():
     assert harness.status()[:2] == ("booting", 0)
 
 
+def test_no_boot_for_a_turn_that_has_gone():
+    """A boot that has not begun is left out once its turn has stopped waiting."""
+    harness = PoolHarness(1).fill()
+    gone, waiting = (harness.pool.lease(background=True) for _ in range(2))
+    gone.cancel()
+    harness.boot_threads.run()
+    assert waiting.done()
+    assert harness.status() == ("ready", 1, 0)
+    assert len(harness.made) == 2
+
+
+@pytest.mark.parametrize("turns", [1, 4])
+def test_boots_for_the_background(turns):
+    """Turns in the background boot one process each, beside those that the pool keeps."""
+    harness = PoolHarness(2).fill()
+    leases = [harness.pool.lease(background=True) for _ in range(turns)]
+    harness.fill()
+    assert all(lease.done() for lease in leases)
+    assert harness.status() == ("ready", 2, 0)
+    assert len(harness.made) == 2 + turns
+
+
 def test_turns_in_the_background():
     """Turns in the background come after all others, also those that ask later."""
     harness = PoolHarness(0)
