@@ -76,6 +76,7 @@ def test_workers(client, start_worker, upstream):
     cancelled = client.begin(LONG)
     client.until_text(cancelled)
     process = connected([pid for worker in workers for pid in worker.claudes()])
+    assert process
     until = time.monotonic() + CANCEL
     client.responses.cancel(cancelled)
     assert eventually(lambda: not alive(process), until - time.monotonic())
