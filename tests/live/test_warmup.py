@@ -156,10 +156,15 @@ def test_the_same_upstream(booted, upstream, profile, name):
 @pytest.mark.parametrize("profile", ["a key, agent"], indirect=True)
 @pytest.mark.parametrize("name", AGENT_TURNS)
 def test_the_same_upstream_of_agents(booted, upstream, profile, name):
-    """A warm agent sends to the letter what an agent without warm-up sends."""
+    """A warm agent sends to the letter what an agent without warm-up sends.
+
+    Also if it has loaded its MCP client.
+    """
     bodies = []
-    for process in (booted(profile), warmed_up(booted(profile))):
+    connecting = replace(profile, connects=True)
+    for process in (booted(profile), warmed_up(booted(connecting))):
         assert not upstream.requests
+        assert process.alive_and_silent()
         *_, ended = run(process, AGENT_TURNS[name])
         assert isinstance(ended, Ended)
         bodies.append(str(sent(upstream)).replace(str(process.home), "HOME"))

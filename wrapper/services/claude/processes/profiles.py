@@ -85,7 +85,8 @@ class Profile:
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
     not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
     `mcp_tool_timeout` those for a call. `first_event_timeout`: those until the model begins; 0: no
-    limit. `additions`: the operator's subagents and skills.
+    limit. `connects`: turns may use the servers of MCP_CONFIG. `additions`: the operator's subagents
+    and skills.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Profile:
     mcp_timeout: float = 0.0
     mcp_tool_timeout: float = 0.0
     first_event_timeout: float = 0.0
+    connects: bool = False
     additions: Additions = field(default_factory=Additions)
 
     @property
@@ -180,6 +182,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         mcp_timeout=settings.mcp_timeout / 1000,
         mcp_tool_timeout=settings.mcp_tool_timeout / 1000,
         first_event_timeout=settings.first_event_timeout,
+        connects=bool(settings.mcp_config),
         additions=additions,
     )
 

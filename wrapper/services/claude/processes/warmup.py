@@ -13,8 +13,11 @@ from wrapper.services.turn import Turn
 
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 # No header may have this name, so the turn ends where Claude Code would make its request.
-INVALID_HEADER = "not a name: x"
+INVALID_NAME = "not a name"
+INVALID_HEADER = f"{INVALID_NAME}: x"
 QUESTION = "Is it ready?"
+# Nothing can listen at port 0 either.
+UNREACHABLE = {"type": "http", "url": "http://127.0.0.1:0", "headers": {INVALID_NAME: "x"}}
 
 
 def warm_up(process: Process, seconds: float, model: str = DEFAULT) -> None:
@@ -22,7 +25,7 @@ def warm_up(process: Process, seconds: float, model: str = DEFAULT) -> None:
 
     A plain process is initialized, gets the settings of a turn of *model*, and runs a whole turn:
     it gets each conversation anew. What is said to an agent stays in its conversation, so that it
-    is asked aside.
+    is asked aside. If turns may connect MCP servers it also fails to connect one.
 
     It reads the process's pipes, so no event loop may be attached to them. Raises BootFailed if it
     takes longer than *seconds*, or the question did not end there.
@@ -41,6 +44,14 @@ def warm_up(process: Process, seconds: float, model: str = DEFAULT) -> None:
     process.ask(_set_headers(process.profile.variables.get(HEADERS, "")), seconds)
     if not (answer.get("is_error") or answer.get("synthetic")):  # it is the model's answer
         raise BootFailed("Claude Code did not refuse the warm-up's headers.")
+    if process.profile.connects:
+        _load_mcp_client(process, seconds)
+
+
+def _load_mcp_client(process: Process, seconds: float) -> None:
+    """Have Claude Code load its MCP client for a server, and forget that server."""
+    for servers in ({"warm-up": UNREACHABLE}, {}):
+        process.ask({"subtype": "mcp_set_servers", "servers": servers}, seconds)
 
 
 def _set_headers(headers: str) -> Frame:

@@ -14,8 +14,10 @@ from wrapper.services.turn import Turn
 class StandIn:
     """A process that refuses to send what it is asked."""
 
-    def __init__(self, name):
-        self.profile = SimpleNamespace(name=name, alike=name == "plain", variables={})
+    def __init__(self, name, *, connects=False):
+        self.profile = SimpleNamespace(
+            name=name, alike=name == "plain", variables={}, connects=connects
+        )
         self.asked: list[Any] = []
 
     def ask(self, request, seconds):
@@ -36,3 +38,12 @@ def test_settings(name, sent):
     requests = [frame["request"] for frame in settings(turn)]
     assert (process.asked[:2] == requests) is sent
     assert any(request in process.asked for request in requests) is sent
+
+
+@pytest.mark.parametrize("connects", [True, False])
+def test_mcp_client(connects):
+    """Only if turns may connect MCP servers, an agent connects one for no longer than that."""
+    process = StandIn("agent", connects=connects)
+    warm_up(cast(Process, process), 1.0)
+    sets = [each for each in process.asked if each["subtype"] == "mcp_set_servers"]
+    assert [[*each["servers"]] for each in sets] == ([["warm-up"], []] if connects else [])

@@ -71,5 +71,6 @@ def _key(binary: Binary, profile: Profile) -> str:
         profile.arguments,
         variables,
         login,
+        profile.connects,
     ]
     return hashlib.sha256(json.dumps([__version__, *program]).encode()).hexdigest()
