@@ -85,8 +85,7 @@ class Profile:
     that read may run. `sandboxed`: commands run in the sandbox. `user`: who owns the process, if
     not the gateway's user. `mcp_timeout`: seconds that an MCP server may take to connect, and
     `mcp_tool_timeout` those for a call. `first_event_timeout`: those until the model begins; 0: no
-    limit. `connects`: turns may use servers of MCP_CONFIG. `additions`: the operator's subagents and
-    skills.
+    limit. `connects`: turns may use MCP_CONFIG. `additions`: the operator's subagents and skills.
     """
 
     name: str
