@@ -31,6 +31,7 @@ from wrapper.services.jobs.service import Jobs
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.jobs.store import JobStore
+from wrapper.services.jobs.store import Room as JobRoom
 from wrapper.services.principal import Principal
 from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.telemetry.metrics import NullMetrics
@@ -85,7 +86,7 @@ class BatchProcess:
             lambda name: ALICE if name == ALICE.name else None,
             NullMetrics(),
             most=most,
-            most_of_key=100,
+            room=JobRoom(100, 10**6),
         )
         self.batches = BatchService(self.store, self.files, self.jobs, self._announce)
 

@@ -292,6 +292,13 @@ class Settings:
         "Background responses and batches of one key that are kept, ended ones included; then 429.",
         positive,
     )
+    jobs_max_bytes: int = integer(
+        256 * 1024**2,
+        "Bytes that the requests of one key's background responses may have together until they "
+        "end; then 429. What is shown of a request, such as its instructions, counts once more, "
+        "and as long as the response is kept.",
+        positive,
+    )
     usage_required: bool = flag(
         False, "Whether turns are refused with 503 while usage cannot be recorded."
     )

@@ -12,7 +12,7 @@ from wrapper.services.batches.batch import BatchRequest, BatchState
 from wrapper.services.batches.view import BatchView
 from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
 
-JOB = Job("batch_1", "batch", "alice", b"{}", 60, resumes=True)
+JOB = Job("batch_1", "batch", "alice", 60, resumes=True)
 RUNS = JobView(JOB, JobState(JobStatus.IN_PROGRESS, 1.0))
 ENDED = JobView(JOB, JobState(JobStatus.COMPLETED, 1.0, 2.0))
 

@@ -141,11 +141,14 @@ def test_too_early(waiting):
 
 
 def test_input_items(waiting):
-    """The input of a response that waits is listed."""
+    """The input of a response that waits is listed, and dropped once it is cancelled."""
     id_ = waiting.begin("some long").id
     (item,) = waiting.client.responses.input_items.list(id_)
     assert item.content[0].text == "some long"
     assert item.id == id_.replace("resp", "in") + "_0"
+    waiting.client.responses.cancel(id_)
+    with pytest.raises(openai.NotFoundError, match="cancelled or failed before its turn began"):
+        waiting.client.responses.input_items.list(id_)
 
 
 def test_incomplete(world):
@@ -409,6 +412,20 @@ def test_most(tmp_path):
         assert "MAX_JOBS_OF_KEY" in error["message"]
         world.client.responses.delete(ids[0])
         world.begin()
+    finally:
+        world.close()
+
+
+def test_most_bytes(tmp_path):
+    """The requests of a key's responses that have not ended may have only so many bytes."""
+    world = World(tmp_path, background_turns=0, jobs_max_bytes=10_000)
+    try:
+        id_ = world.begin("x" * 6_000).id
+        error = error_of(world.post(input="x" * 6_000), 429)
+        assert "JOBS_MAX_BYTES" in error["message"]
+        assert "JOBS_MAX_BYTES" in error_of(world.post(input="x" * 10_000), 413)["message"]
+        world.client.responses.cancel(id_)
+        world.begin("x" * 6_000)
     finally:
         world.close()
 

@@ -11,7 +11,7 @@ from flask import Flask
 from wrapper import Gateway, Principal, Settings
 from wrapper.auth.key_file import hash_of
 from wrapper.services.events import Started, TextDelta
-from wrapper.services.jobs.job import Job, JobStatus
+from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.engine import answer
 
@@ -150,7 +150,7 @@ def test_job(serve, tmp_path):
 
     gateway.jobs.handle("test", run, lambda view, reported: done.set())
     gateway.start()
-    gateway.jobs.submit(Job("job_1", "test", "alice", BODY, 60))
+    gateway.jobs.submit(Job("job_1", "test", "alice", 60), JobContent(BODY))
     assert done.wait(SECONDS)
     assert answers[0][0].max_turns == 7
     assert b"Hello." in answers[0][1]

@@ -77,7 +77,7 @@ class BatchRunner:
             self._advance(batch)
 
     def _open(self, job: RunningJob) -> RunningBatch:
-        request = BatchRequest.decode(job.job.request)
+        request = BatchRequest.decode(job.content.summary)
         try:
             file = self._files.find(job.job.owner, request.input_file_id)
         except StoredFileNotFound:

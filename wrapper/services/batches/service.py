@@ -22,7 +22,7 @@ from wrapper.services.batches.sqlite_store import SqliteBatchStore
 from wrapper.services.batches.store import BatchStore
 from wrapper.services.batches.view import BatchView
 from wrapper.services.files.service import FileService
-from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
 from wrapper.services.jobs.service import Jobs
 from wrapper.settings import Settings
 
@@ -63,7 +63,8 @@ class BatchService:
         # A day longer than its job, which is kept for the ttl after the end of the batch.
         self._store.create(id_, now + 2 * WINDOW_SECONDS + ttl)
         try:
-            self._jobs.submit(Job(id_, KIND, owner, request.encode(), ttl, resumes=True))
+            content = JobContent(summary=request.encode())
+            self._jobs.submit(Job(id_, KIND, owner, ttl, resumes=True), content)
         except (InvalidRequest, RateLimited):
             self._store.delete(id_)
             raise
@@ -73,10 +74,7 @@ class BatchService:
         """Return a batch. Raises BatchNotFound."""
         view = self._jobs.find(owner, id_) if id_.startswith(PREFIX) else None
         if view is None:
-            raise BatchNotFound(
-                f"No such batch: {id_[:128]!r}. It has expired, or belongs to another key.",
-                param="batch_id",
-            )
+            raise _missing(id_)
         return self._view(view)
 
     def ids(self, owner: str) -> Sequence[str]:
@@ -110,12 +108,23 @@ class BatchService:
         self._store.close()
 
     def _view(self, view: JobView) -> BatchView:
-        state = self._store.read(view.job.id) or BatchState()
-        return BatchView(view, BatchRequest.decode(view.job.request), state)
+        id_ = view.job.id
+        summary = self._jobs.summary(id_)
+        if summary is None:  # it has just expired
+            raise _missing(id_)
+        state = self._store.read(id_) or BatchState()
+        return BatchView(view, BatchRequest.decode(summary), state)
 
     def _report_end(self, view: JobView, stored: Callable[[], None]) -> None:
         status = STATUS.get(view.state.status, view.state.status)
         self._announce(view.job.owner, f"batch.{status}", view.job.id, stored)
+
+
+def _missing(id_: str) -> BatchNotFound:
+    return BatchNotFound(
+        f"No such batch: {id_[:128]!r}. It has expired, or belongs to another key.",
+        param="batch_id",
+    )
 
 
 def open_batches(

@@ -138,12 +138,13 @@ class Consumer:
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:
         id_, worker = view.job.id, self._worker.id
-        if self._records.store.begin(id_, worker, time.time() + LEASE) is None:
+        content = self._records.store.begin(id_, worker, time.time() + LEASE)
+        if content is None:
             return
         if principal is None:
             self._records.end(id_, JobStatus.FAILED, error_of(_revoked(view.job.owner)))
             return
-        job = RunningJob(view.job, principal, self._worker, self._records)
+        job = RunningJob(view.job, content, principal, self._worker, self._records)
         with self._left:
             self._running.add(job)
         threading.Thread(target=self._run, args=(job,), name=f"job-{id_}", daemon=True).start()

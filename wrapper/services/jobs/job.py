@@ -22,10 +22,9 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done, stored once.
+    """What is known of a job from its beginning.
 
-    `request` is the JSON of it, and `owner` the name of the principal. The job is kept for `ttl`
-    seconds after its end.
+    `owner` is the name of the principal. The job is kept for `ttl` seconds after its end.
 
     A job that `resumes` is done in parts: a run may put it back into the queue, several workers may
     run it at once, and another worker goes on if one dies. Such jobs come behind all others. Any
@@ -35,10 +34,25 @@ class Job:
     id: str
     kind: str
     owner: str
-    request: bytes = field(repr=False)
     ttl: int
     resumes: bool = False
     created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class JobContent:
+    """What a job is to do, and what its owner is shown of it.
+
+    Only the run reads the `request`, which is kept until the job ends. The `summary` is kept as
+    long as the job.
+    """
+
+    request: bytes = field(default=b"", repr=False)
+    summary: bytes = field(default=b"", repr=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.request) + len(self.summary)
 
 
 @dataclass(frozen=True)

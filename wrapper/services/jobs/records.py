@@ -7,10 +7,10 @@ import logging
 
 from wrapper.errors import ApiError, Unavailable
 from wrapper.json_text import Json
-from wrapper.services.jobs.job import Job, JobStatus
+from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.services.jobs.queue import JobQueue
 from wrapper.services.jobs.reports import EndReports
-from wrapper.services.jobs.store import JobStore
+from wrapper.services.jobs.store import JobStore, Room
 
 LOST = Unavailable(
     "The process that ran this has ended. It is never run again by itself, as its tools may have "
@@ -33,9 +33,9 @@ class JobRecords:
         self.queue = queue
         self.reports = reports
 
-    def add(self, job: Job, most: int) -> bool:
-        """Add a job; return False if *most* jobs of its owner are kept already."""
-        priority = self.store.add(job, most)
+    def add(self, job: Job, content: JobContent, room: Room) -> bool:
+        """Add a job; return False if the kept jobs of its owner leave no *room*."""
+        priority = self.store.add(job, content, room)
         if priority is None:
             return False
         self._put(job.id, priority)

@@ -10,6 +10,12 @@ from __future__ import annotations
 
 from wrapper.services.jobs.store import RESUMING
 
+# The fields of a job's hash that are read with it, in this order.
+FIELDS = (
+    *("kind", "owner", "ttl", "resumes", "created_at"),
+    *("status", "started_at", "ended_at", "cancel_requested", "worker", "error", "waits", "rank"),
+)
+
 _COMMON = f"""
 local id = ARGV[1]
 local function get(name) return redis.call('HGET', KEYS[1], name) end
@@ -17,6 +23,7 @@ local function count(state, by)
     redis.call('HINCRBY', KEYS[4], get('kind') .. ' ' .. state, by)
 end
 local function open() return get('ended_at') == '' end
+local function view() return redis.call('HMGET', KEYS[1], {", ".join(map(repr, FIELDS))}) end
 
 -- The field without an owner has the rank of the last job that began.
 local function wait()
@@ -43,18 +50,26 @@ end
 local function finish(status, error, now)
     stop()
     redis.call('HSET', KEYS[1], 'status', status, 'error', error, 'ended_at', now)
+    redis.call('HDEL', KEYS[1], 'request')
     redis.call('EXPIRE', KEYS[1], get('ttl') + 60)
     redis.call('ZADD', KEYS[7], now + get('ttl'), get('owner') .. ' ' .. id)
     redis.call('ZADD', KEYS[9], now, id)
 end
 """
 
-# More ARGV: how many jobs of the owner may be kept, when it was made, and all fields with their
+# More ARGV: how many jobs of the owner may be kept, how many bytes their contents may have without
+# this one's, what the keys of jobs begin with, when this one was made, and all fields with their
 # names. Returns the rank, or nil if too many are kept.
 ADD = f"""{_COMMON}
 if redis.call('ZCARD', KEYS[8]) >= tonumber(ARGV[2]) then return false end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-redis.call('ZADD', KEYS[8], ARGV[3], id)
+local bytes = 0
+for _, other in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do
+    local key = ARGV[4] .. other
+    bytes = bytes + redis.call('HSTRLEN', key, 'request') + redis.call('HSTRLEN', key, 'summary')
+end
+if bytes > tonumber(ARGV[3]) then return false end
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('ZADD', KEYS[8], ARGV[5], id)
 return wait()
 """
 
@@ -71,7 +86,7 @@ local lane, rank = get('resumes') .. ' ', tonumber(get('rank'))
 if rank > tonumber(redis.call('HGET', KEYS[5], lane) or 0) then
     redis.call('HSET', KEYS[5], lane, rank)
 end
-return redis.call('HGETALL', KEYS[1])
+return redis.call('HMGET', KEYS[1], 'request', 'summary')
 """
 
 # Returns the new rank. A job that does not resume has not begun, if it waits.
@@ -88,7 +103,7 @@ return wait()
 END = f"""{_COMMON}
 if not open() then return false end
 finish(ARGV[2], ARGV[3], ARGV[4])
-return redis.call('HGETALL', KEYS[1])
+return view()
 """
 
 # More ARGV: the time.
@@ -96,7 +111,7 @@ CANCEL = f"""{_COMMON}
 if not open() or get('cancel_requested') == '1' then return false end
 redis.call('HSET', KEYS[1], 'cancel_requested', '1')
 if get('started_at') == '' then finish('cancelled', '', ARGV[2]) end
-return redis.call('HGETALL', KEYS[1])
+return view()
 """
 
 # Returns whether there was a job.

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from wrapper.json_text import Json
 from wrapper.services.jobs import redis_scripts as scripts
-from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
-from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, priority
+from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
+from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
 from wrapper.services.redis_client import StoreRedis
 
 PREFIX = "claude-code-gateway:jobs"
@@ -52,11 +52,12 @@ class RedisJobStore:
         self._keys = RedisJobKeys(prefix)
         self._clock = clock
 
-    def add(self, job: Job, most: int) -> float | None:
+    def add(self, job: Job, content: JobContent, room: Room) -> float | None:
         fields = {
             "kind": job.kind,
             "owner": job.owner,
-            "request": job.request,
+            "request": content.request,
+            "summary": content.summary,
             "ttl": job.ttl,
             "resumes": int(job.resumes),
             "created_at": repr(job.created_at),
@@ -65,22 +66,30 @@ class RedisJobStore:
             "cancel_requested": 0,
         }
         flat = [part for pair in fields.items() for part in pair]
+        limits = (room.jobs, room.bytes - content.size, self._keys.job(""))
         created_at = repr(job.created_at)
-        rank = self._run(scripts.ADD, job.id, most, created_at, *flat, owner=job.owner)
+        rank = self._run(scripts.ADD, job.id, *limits, created_at, *flat, owner=job.owner)
         return None if rank is None else priority(float(rank), resumes=job.resumes)
 
     def find(self, id_: str) -> JobView | None:
         with self._redis.reached() as client:
-            fields: Any = client.hgetall(self._keys.job(id_))
-        return _view(id_, fields) if fields else None
+            values: Any = client.hmget(self._keys.job(id_), [*scripts.FIELDS])
+        return _view(id_, values) if values[0] is not None else None
+
+    def request(self, id_: str) -> bytes | None:
+        return self._content(id_, "request")
+
+    def summary(self, id_: str) -> bytes | None:
+        return self._content(id_, "summary")
 
     def ids(self, owner: str) -> Sequence[str]:
         with self._redis.reached() as client:
             ids: Any = client.zrange(self._keys.index(owner), 0, -1, desc=True)
         return [id_.decode() for id_ in ids]
 
-    def begin(self, id_: str, worker: str, until: float) -> JobView | None:
-        return self._changed(id_, self._run(scripts.BEGIN, id_, worker, self._now(), until))
+    def begin(self, id_: str, worker: str, until: float) -> JobContent | None:
+        content = self._run(scripts.BEGIN, id_, worker, self._now(), until)
+        return None if content is None else JobContent(*content)
 
     def put_back(self, id_: str) -> float | None:
         rank = self._run(scripts.PUT_BACK, id_)
@@ -89,10 +98,12 @@ class RedisJobStore:
 
     def end(self, id_: str, status: JobStatus, error: Json | None = None) -> JobView | None:
         text = "" if error is None else json.dumps(error)
-        return self._changed(id_, self._run(scripts.END, id_, status.value, text, self._now()))
+        values = self._run(scripts.END, id_, status.value, text, self._now())
+        return None if values is None else _view(id_, values)
 
     def cancel(self, id_: str) -> JobView | None:
-        return self._changed(id_, self._run(scripts.CANCEL, id_, self._now()))
+        values = self._run(scripts.CANCEL, id_, self._now())
+        return None if values is None else _view(id_, values)
 
     def unreported(self, seconds: float) -> Sequence[JobView]:
         key, until = self._keys.shared("unreported"), self._clock() - seconds
@@ -196,16 +207,17 @@ class RedisJobStore:
     def _now(self) -> str:
         return repr(self._clock())
 
-    def _changed(self, id_: str, flat: Sequence[bytes] | None) -> JobView | None:
-        """Return the job as a script has returned it."""
-        if flat is None:
-            return None
-        return _view(id_, dict(zip(flat[::2], flat[1::2], strict=True)))
+    def _content(self, id_: str, field: str) -> bytes | None:
+        with self._redis.reached() as client:
+            content: bytes | None = client.hget(self._keys.job(id_), field)
+        return content
 
 
-def _view(id_: str, fields: Mapping[bytes, bytes]) -> JobView:
+def _view(id_: str, values: Sequence[bytes]) -> JobView:
+    fields = dict(zip(scripts.FIELDS, values, strict=True))
+
     def text(name: str) -> str:
-        return fields[name.encode()].decode()
+        return fields[name].decode()
 
     def seconds(name: str) -> float | None:
         return float(text(name)) if text(name) else None
@@ -215,7 +227,6 @@ def _view(id_: str, fields: Mapping[bytes, bytes]) -> JobView:
         id_,
         text("kind"),
         text("owner"),
-        fields[b"request"],
         int(text("ttl")),
         resumes,
         float(text("created_at")),

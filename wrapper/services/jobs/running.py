@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wrapper.errors import ShuttingDown, Unavailable
 from wrapper.json_text import Json
 from wrapper.services.jobs.answer import Answer, Dispatch
-from wrapper.services.jobs.job import Job, JobStatus
+from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.services.jobs.records import JobRecords
 from wrapper.services.principal import Principal
 
@@ -30,8 +30,16 @@ class Worker:
 class RunningJob:
     """A job in progress, of *principal*. Its run calls `end` or `again`, once."""
 
-    def __init__(self, job: Job, principal: Principal, worker: Worker, records: JobRecords):
+    def __init__(
+        self,
+        job: Job,
+        content: JobContent,
+        principal: Principal,
+        worker: Worker,
+        records: JobRecords,
+    ):
         self.job = job
+        self.content = content
         self.principal = principal
         self._worker = worker
         self._records = records

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wrapper.errors import InvalidRequest, RateLimited, Unavailable
+from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, Unavailable
 from wrapper.ids import new_id
 from wrapper.services.jobs.answer import Dispatch
 from wrapper.services.jobs.consumer import Consumer, Run
-from wrapper.services.jobs.job import Job, JobView
+from wrapper.services.jobs.job import Job, JobContent, JobView
 from wrapper.services.jobs.queue import JobQueue
 from wrapper.services.jobs.records import JobRecords
 from wrapper.services.jobs.redis_queue import RedisQueueStorage
@@ -20,7 +20,7 @@ from wrapper.services.jobs.reports import Ended, EndReports
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
-from wrapper.services.jobs.store import JobStore
+from wrapper.services.jobs.store import JobStore, Room
 from wrapper.services.jobs.upkeep import Upkeep
 from wrapper.services.principal import Principal
 from wrapper.services.redis_client import RedisClient, StoreRedis
@@ -34,8 +34,8 @@ RETRY = 30
 class Jobs:
     """The jobs of all callers. This process runs *most* of them at once.
 
-    Of an owner, *most_of_key* jobs are kept, whether they wait, run or have ended. *principal_of*
-    returns the principal of a name, or None.
+    The jobs of an owner that are kept, whether they wait, run or have ended, may take *room*.
+    *principal_of* returns the principal of a name, or None.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Jobs:
         metrics: Metrics,
         *,
         most: int,
-        most_of_key: int,
+        room: Room,
     ):
         self._principal_of = principal_of
-        self._most_of_key = most_of_key
+        self._room = room
         self._runs: dict[str, Run] = {}
         self._records = JobRecords(store, queue, EndReports(store, metrics))
         self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
@@ -69,25 +69,34 @@ class Jobs:
         self._runs[kind] = run
         self._records.reports.handlers[kind] = ended
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, content: JobContent) -> None:
         """Store a job and put it into the queue.
 
-        Raises InvalidRequest if its owner cannot be found by name, RateLimited if too many of their
-        jobs are kept, and Unavailable.
+        Raises InvalidRequest if its owner cannot be found by name, RequestTooLarge, RateLimited if
+        the jobs of theirs that are kept leave no room, and Unavailable.
         """
         if self._principal_of(job.owner) is None:
             raise InvalidRequest(
                 "The app around this gateway says who calls, so nothing can run for a caller who "
                 "does not wait; send the request without it."
             )
-        if not self._records.add(job, self._most_of_key):
-            raise RateLimited(
-                f"{self._most_of_key} background responses and batches of the key {job.owner!r} "
-                "are kept already (MAX_JOBS_OF_KEY), those that have ended included; delete "
-                "responses that have ended, or wait until some expire.",
-                retry_after=RETRY,
+        if content.size > self._room.bytes:
+            raise RequestTooLarge(
+                f"The request takes {content.size} bytes while it waits, and those of a key may "
+                f"take {self._room.bytes} (JOBS_MAX_BYTES); send less, or without background."
             )
+        if not self._records.add(job, content, self._room):
+            raise self._full(job.owner)
         self._begin()
+
+    def _full(self, owner: str) -> RateLimited:
+        return RateLimited(
+            f"The gateway keeps {self._room.jobs} background responses and batches of the key "
+            f"{owner!r} (MAX_JOBS_OF_KEY), and {self._room.bytes} bytes of their requests "
+            "(JOBS_MAX_BYTES); it has no room for this one. Wait until some end or expire, or "
+            "delete responses that have ended, which count until then.",
+            retry_after=RETRY,
+        )
 
     def find(self, owner: str, id_: str) -> JobView | None:
         """Return the owner's job of this id. Raises Unavailable."""
@@ -97,6 +106,14 @@ class Jobs:
     def look(self, id_: str) -> JobView | None:
         """Return the job of this id, whoever owns it. Raises Unavailable."""
         return self._records.store.find(id_) if self._exists() else None
+
+    def request(self, id_: str) -> bytes | None:
+        """Return the request of a job that has not ended, whoever owns it. Raises Unavailable."""
+        return self._records.store.request(id_) if self._exists() else None
+
+    def summary(self, id_: str) -> bytes | None:
+        """Return the summary of a job, whoever owns it. Raises Unavailable."""
+        return self._records.store.summary(id_) if self._exists() else None
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first. Raises Unavailable."""
@@ -214,7 +231,7 @@ def open_jobs(
         principal_of,
         metrics,
         most=settings.background_turns,
-        most_of_key=settings.max_jobs_of_key,
+        room=Room(settings.max_jobs_of_key, settings.jobs_max_bytes),
     )
 
 

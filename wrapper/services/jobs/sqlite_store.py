@@ -12,9 +12,10 @@ from typing import Any
 
 from wrapper.errors import Unavailable
 from wrapper.json_text import Json
+from wrapper.services.jobs import sqlite_contents as contents
 from wrapper.services.jobs import sqlite_reports as reports
-from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
-from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, priority
+from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
+from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
 from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.services.usage.store import StoreFailed
 
@@ -23,8 +24,8 @@ SETTING = "JOBS_DB"
 CREATE = (
     """
 CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, request BLOB NOT NULL,
-    ttl INTEGER NOT NULL, resumes INTEGER NOT NULL, created_at REAL NOT NULL,
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, ttl INTEGER NOT NULL,
+    resumes INTEGER NOT NULL, created_at REAL NOT NULL,
     status TEXT NOT NULL, started_at REAL, ended_at REAL, cancel_requested INTEGER NOT NULL,
     worker TEXT NOT NULL, error TEXT, waits INTEGER NOT NULL, rank REAL NOT NULL
 )
@@ -40,16 +41,16 @@ CREATE TABLE IF NOT EXISTS job_ranks (
 ) WITHOUT ROWID
 """,
     *reports.CREATE,
+    *contents.CREATE,
 )
 COLUMNS = (
-    "id, kind, owner, request, ttl, resumes, created_at,"
+    "id, kind, owner, ttl, resumes, created_at,"
     " status, started_at, ended_at, cancel_requested, worker, error, waits, rank"
 )
 READ = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"  # noqa: S608 - constants
-KEPT_OF = "SELECT count(*) FROM jobs WHERE owner = ?"
 INSERT = f"""
 INSERT INTO jobs ({COLUMNS})
-VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', NULL, NULL, 0, '', NULL, 1, ?)
+VALUES (?, ?, ?, ?, ?, ?, 'queued', NULL, NULL, 0, '', NULL, 1, ?)
 """  # noqa: S608
 # The owner '' stands for all: its rank is that of the last job that began.
 RANK = """
@@ -109,31 +110,40 @@ class SqliteJobStore:
         self._clock = clock
         self._failure = ""  # why the file could not be used last; anyone may see it
 
-    def add(self, job: Job, most: int) -> float | None:
+    def add(self, job: Job, content: JobContent, room: Room) -> float | None:
         with self._changing() as connection:
-            if connection.execute(KEPT_OF, (job.owner,)).fetchone()[0] >= most:
+            jobs, size = connection.execute(contents.KEPT_OF, (job.owner,)).fetchone()
+            if jobs >= room.jobs or size + content.size > room.bytes:
                 return None
             rank = _next_rank(connection, job)
-            values = (job.id, job.kind, job.owner, job.request, job.ttl, job.resumes)
+            values = (job.id, job.kind, job.owner, job.ttl, job.resumes)
             connection.execute(INSERT, (*values, job.created_at, rank))
+            connection.execute(contents.ADD, (job.id, content.summary, content.request))
         return priority(rank, resumes=job.resumes)
 
     def find(self, id_: str) -> JobView | None:
         with self._opened() as connection:
             return _read(connection, id_)
 
+    def request(self, id_: str) -> bytes | None:
+        return self._content(contents.REQUEST, id_)
+
+    def summary(self, id_: str) -> bytes | None:
+        return self._content(contents.SUMMARY, id_)
+
     def ids(self, owner: str) -> Sequence[str]:
         query = "SELECT id FROM jobs WHERE owner = ? ORDER BY created_at DESC, id"
         with self._opened() as connection:
             return [id_ for (id_,) in connection.execute(query, (owner,))]
 
-    def begin(self, id_: str, worker: str, until: float) -> JobView | None:
+    def begin(self, id_: str, worker: str, until: float) -> JobContent | None:
         with self._changing() as connection:
             if not connection.execute(BEGIN, (worker, self._clock(), id_)).rowcount:
                 return None
             connection.execute(RANK_BEGUN, (id_,))
             connection.execute(BEAT, (worker, until))
-            return _read(connection, id_)
+            summary, request = connection.execute(contents.READ, (id_,)).fetchone()
+        return JobContent(request, summary)
 
     def put_back(self, id_: str) -> float | None:
         with self._changing() as connection:
@@ -217,6 +227,11 @@ class SqliteJobStore:
     def close(self) -> None:
         self._file.close()
 
+    def _content(self, query: str, id_: str) -> bytes | None:
+        with self._opened() as connection:
+            row = connection.execute(query, (id_,)).fetchone()
+        return row[0] if row else None
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection. Errors become Unavailable."""
@@ -251,10 +266,10 @@ def _read(connection: sqlite3.Connection, id_: str) -> JobView | None:
 
 
 def _view(row: Sequence[Any]) -> JobView:
-    id_, kind, owner, request, ttl, resumes, created_at, *state = row
+    id_, kind, owner, ttl, resumes, created_at, *state = row
     status, started_at, ended_at, cancel_requested, worker, error, waits, rank = state
     return JobView(
-        Job(id_, kind, owner, request, ttl, bool(resumes), created_at),
+        Job(id_, kind, owner, ttl, bool(resumes), created_at),
         JobState(
             JobStatus(status),
             started_at,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wrapper.json_text import Json
-from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
 
 # Jobs that resume have priorities below those of all others.
 RESUMING = 1e12
@@ -21,6 +21,14 @@ class Counts:
 
     waiting: int = 0
     running: int = 0
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many `jobs` of an owner may be kept, and how many `bytes` their contents may have."""
+
+    jobs: int
+    bytes: int
 
 
 def priority(rank: float, *, resumes: bool) -> float:
@@ -37,20 +45,30 @@ class JobStore(Protocol):
     Each step is atomic. A step that another process was faster to take returns None or False.
     """
 
-    def add(self, job: Job, most: int) -> float | None:
+    def add(self, job: Job, content: JobContent, room: Room) -> float | None:
         """Store a new job that waits, and return its priority.
 
-        Returns None if *most* jobs of its owner are kept already: waiting, running or ended.
+        Returns None if the kept jobs of its owner, which wait, run or have ended, leave no *room*.
         """
         ...
 
-    def find(self, id_: str) -> JobView | None: ...
+    def find(self, id_: str) -> JobView | None:
+        """Return a job, without reading its content."""
+        ...
+
+    def request(self, id_: str) -> bytes | None:
+        """Return the request of a job that has not ended."""
+        ...
+
+    def summary(self, id_: str) -> bytes | None:
+        """Return the summary of a job."""
+        ...
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first."""
         ...
 
-    def begin(self, id_: str, worker: str, until: float) -> JobView | None:
+    def begin(self, id_: str, worker: str, until: float) -> JobContent | None:
         """Give a job that waits to *worker*, which lives until then unless it says otherwise."""
         ...
 
@@ -59,7 +77,7 @@ class JobStore(Protocol):
         ...
 
     def end(self, id_: str, status: JobStatus, error: Json | None = None) -> JobView | None:
-        """End a job that has not ended."""
+        """End a job that has not ended, and drop its request."""
         ...
 
     def cancel(self, id_: str) -> JobView | None:

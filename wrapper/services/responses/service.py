@@ -120,7 +120,7 @@ class ResponseService:
         owner = _owner(principal, key)
         self._approvals.forget(owner, id_)
         if not Records(self._store, owner).delete(id_):
-            raise _missing(id_)
+            raise missing(id_)
 
     def health(self) -> dict[str, Any] | None:
         """Return the health of the store, if there is one."""
@@ -144,7 +144,7 @@ class ResponseService:
         is_own = owner == principal.name
         record = records.find(id_) if is_own else records.look_at(id_)
         if record is None:
-            raise _missing(id_)
+            raise missing(id_)
         if is_own:
             records.touch(record)
         return record
@@ -255,7 +255,8 @@ def _owner(principal: Principal, key: str | None) -> str:
     return readable_key(principal, key, f"the responses of {key!r}") or principal.name
 
 
-def _missing(id_: str) -> ResponseNotFound:
+def missing(id_: str) -> ResponseNotFound:
+    """Return the error for a response that its caller does not have."""
     return ResponseNotFound(
         f"Response with id {id_[:128]!r} not found. It was not stored, or has expired.",
         param="response_id",

@@ -27,6 +27,7 @@ from wrapper.services.batches.line import LONGEST_CUSTOM_ID, pack
 from wrapper.services.batches.validation import validate
 from wrapper.services.files.store import Room
 from wrapper.services.jobs import consumer, deferred, queue, redis_queue, upkeep
+from wrapper.services.jobs.store import Room as JobRoom
 
 SECONDS = 60.0
 
@@ -181,7 +182,7 @@ def test_no_room(start, monkeypatch):
         process.batches.create(ALICE.name, BatchRequest(file, "/v1/responses"))
     monkeypatch.undo()
     deleted: list[str] = []
-    monkeypatch.setattr(process.jobs, "_most_of_key", 0)
+    monkeypatch.setattr(process.jobs, "_room", JobRoom(0, 1000))
     monkeypatch.setattr(process.store, "delete", deleted.append)
     with pytest.raises(RateLimited):
         process.batches.create(ALICE.name, BatchRequest(file, "/v1/responses"))

@@ -7,7 +7,7 @@ from wrapper.services.jobs.job import Job, JobState, JobView
 
 
 def view(id_, owner="alice"):
-    return JobView(Job(id_, "test", owner, b"{}", 60, created_at=0.0), JobState(), -1.0)
+    return JobView(Job(id_, "test", owner, 60, created_at=0.0), JobState(), -1.0)
 
 
 def test_deferred():

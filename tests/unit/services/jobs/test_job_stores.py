@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.job_stores import START, RedisKind, SqliteKind
 from wrapper.errors import Unavailable
-from wrapper.services.jobs.job import Job, JobStatus
+from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
-from wrapper.services.jobs.store import UNREPORTED_TTL, Counts
+from wrapper.services.jobs.store import UNREPORTED_TTL, Counts, Room
 
 ERROR = {"message": "No.", "type": "server_error", "param": None, "code": "no"}
-MOST = 100
+MOST = Room(100, 1000)
+CONTENT = JobContent(b'{"a":1}', b"{}")
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -34,7 +36,7 @@ def store(kind):
 
 
 def job(id_="resp_1", owner="alice", **values):
-    made = {"kind": "response", "request": b'{"a":1}', "ttl": 60, "created_at": START, **values}
+    made = {"kind": "response", "ttl": 60, "created_at": START, **values}
     return Job(id_, owner=owner, **made)
 
 
@@ -50,12 +52,12 @@ def next_ids(store):
 
 def test_life(store):
     """A job is queued, in progress and completed; each time it can be read."""
-    asked = job(request=b"\x00\xff")
-    assert store.add(asked, MOST) is not None
+    asked, content = job(), JobContent(b"\x00\xff", b"\xfe")
+    assert store.add(asked, content, MOST) is not None
     assert store.find("resp_1").job == asked
     assert store.find("resp_1").state.status == "queued"
-    view = begin(store)
-    assert view == store.find("resp_1")
+    assert begin(store) == content
+    view = store.find("resp_1")
     assert (view.state.status, view.state.worker, view.state.started_at) == (
         "in_progress",
         "w1",
@@ -88,14 +90,14 @@ def test_begins_once(kind):
         barrier.wait()
         return begin(stores[number], worker=f"w{number}") is not None
 
-    stores[0].add(job(), MOST)
+    stores[0].add(job(), CONTENT, MOST)
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(race, range(4))) == 1
 
 
 def test_ends_once(store):
     """Only the first end of a job counts."""
-    store.add(job(), MOST)
+    store.add(job(), CONTENT, MOST)
     begin(store)
     assert store.end("resp_1", JobStatus.FAILED, ERROR).state.error == ERROR
     assert store.end("resp_1", JobStatus.COMPLETED) is None
@@ -106,10 +108,10 @@ def test_ends_once(store):
 
 def test_cancel(store):
     """A queued job is cancelled at once; one in progress is asked to end."""
-    store.add(job(), MOST)
+    store.add(job(), CONTENT, MOST)
     assert store.cancel("resp_1").state.status == "cancelled"
     assert begin(store) is None
-    store.add(job("resp_2"), MOST)
+    store.add(job("resp_2"), CONTENT, MOST)
     begin(store, "resp_2")
     assert store.stopped(["resp_2"]) == set()
     view = store.cancel("resp_2")
@@ -125,7 +127,7 @@ def test_cancel(store):
 def test_stopped(store):
     """The runs of jobs that have ended or are deleted are to end."""
     for id_ in ("resp_1", "resp_2", "resp_3"):
-        store.add(job(id_), MOST)
+        store.add(job(id_), CONTENT, MOST)
         begin(store, id_)
     store.end("resp_1", JobStatus.FAILED)
     assert store.delete("resp_2")
@@ -135,87 +137,139 @@ def test_stopped(store):
 
 def test_put_back(store):
     """A job that is put back can begin again; as queued, unless it resumes."""
-    store.add(job(), MOST)
-    store.add(job("batch_1", kind="batch", resumes=True), MOST)
+    store.add(job(), CONTENT, MOST)
+    store.add(job("batch_1", kind="batch", resumes=True), CONTENT, MOST)
     for id_, status in (("resp_1", "queued"), ("batch_1", "in_progress")):
         begin(store, id_)
         assert store.put_back(id_) is not None
         assert store.put_back(id_) is None
         assert store.find(id_).state.status == status
-        assert begin(store, id_, "w2").state.worker == "w2"
+        assert begin(store, id_, "w2") == CONTENT
+        assert store.find(id_).state.worker == "w2"
 
 
 def test_cancel_between_runs(store):
     """A job that resumes and waits for its next run is asked to end, and begins once more."""
-    store.add(job("batch_1", resumes=True), MOST)
+    store.add(job("batch_1", resumes=True), CONTENT, MOST)
     begin(store, "batch_1")
     store.put_back("batch_1")
     view = store.cancel("batch_1")
     assert (view.ended, view.state.cancel_requested) == (False, True)
     assert view.priority is not None
-    assert begin(store, "batch_1").state.cancel_requested
+    assert begin(store, "batch_1")
+    assert store.find("batch_1").state.cancel_requested
 
 
 def test_most(store):
     """No more of an owner's jobs are kept than allowed, in any state; others do not count."""
     for id_ in ("ends", "runs", "waits"):
-        assert store.add(job(id_), 3) is not None
+        assert store.add(job(id_), CONTENT, Room(3, 100)) is not None
     begin(store, "ends")
     store.end("ends", JobStatus.COMPLETED)
     begin(store, "runs")
-    assert store.add(job("more"), 3) is None
+    assert store.add(job("more"), CONTENT, Room(3, 100)) is None
     assert store.find("more") is None
-    assert store.add(job("other", owner="bob"), 3) is not None
+    assert store.add(job("other", owner="bob"), CONTENT, Room(3, 100)) is not None
 
 
 def test_create_and_cancel(store):
     """Jobs that are cancelled before they begin count until they are deleted."""
     for number in range(2):
-        store.add(job(f"resp_{number}"), 2)
+        store.add(job(f"resp_{number}"), CONTENT, Room(2, 100))
         store.cancel(f"resp_{number}")
-    assert store.add(job("more"), 2) is None
+    assert store.add(job("more"), CONTENT, Room(2, 100)) is None
     store.delete("resp_0")
-    assert store.add(job("more"), 2) is not None
+    assert store.add(job("more"), CONTENT, Room(2, 100)) is not None
 
 
 def test_room_after_expiry(kind):
     """Jobs that have expired leave room for others."""
     store = kind.open()
-    store.add(job(ttl=60), 1)
+    store.add(job(ttl=60), CONTENT, Room(1, 100))
     store.cancel("resp_1")
     kind.advance(61)
-    assert store.add(job("resp_2"), 1) is None
+    assert store.add(job("resp_2"), CONTENT, Room(1, 100)) is None
     store.expire()
-    assert store.add(job("resp_2"), 1) is not None
+    assert store.add(job("resp_2"), CONTENT, Room(1, 100)) is not None
+
+
+def test_bytes(store):
+    """The contents of an owner's jobs have a bound; of one that has ended, its summary counts."""
+    large, room = JobContent(b"r" * 60, b"s" * 10), Room(10, 100)
+    assert store.add(job(), large, room) is not None
+    assert store.add(job("resp_2"), large, room) is None
+    assert store.add(job("resp_2"), JobContent(b"r" * 30), room) is not None
+    assert store.add(job("other", owner="bob"), large, room) is not None
+    begin(store)
+    assert store.add(job("resp_3"), JobContent(b"r"), room) is None
+    store.end("resp_1", JobStatus.COMPLETED)
+    assert store.add(job("resp_3"), JobContent(b"r" * 60), room) is not None
+    assert store.add(job("resp_4"), JobContent(b"r"), room) is None
+    store.delete("resp_1")
+    assert store.add(job("resp_4"), JobContent(b"r" * 10), room) is not None
+
+
+@pytest.mark.parametrize("how", ["end", "cancel"])
+def test_request(kind, how):
+    """A request is kept until its job ends, and a summary until the job is forgotten."""
+    store = kind.open()
+    store.add(job(ttl=60), CONTENT, MOST)
+    if how == "end":
+        begin(store)
+        store.put_back("resp_1")
+    assert (store.request("resp_1"), store.summary("resp_1")) == (CONTENT.request, CONTENT.summary)
+    store.end("resp_1", JobStatus.FAILED) if how == "end" else store.cancel("resp_1")
+    assert (store.request("resp_1"), store.summary("resp_1")) == (None, CONTENT.summary)
+    kind.advance(61)
+    store.expire()
+    assert store.summary("resp_1") is None
+
+
+def test_looks(store):
+    """A look at a job, and a change of one, reads nothing of its content."""
+    megabytes = b"x" * 4_000_000
+    store.add(job(resumes=True), JobContent(megabytes, megabytes), Room(1, 10**7))
+    begin(store)
+    tracemalloc.start()
+    try:
+        assert store.find("resp_1")
+        assert store.stopped(["resp_1"]) == set()
+        assert store.put_back("resp_1") is not None
+        assert store.cancel("resp_1")
+        assert store.end("resp_1", JobStatus.FAILED)
+        assert store.unreported(0)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_turns(store):
     """Owners take turns, whoever was first and however many jobs each has."""
     for number in range(4):
-        store.add(job(f"a{number}"), MOST)
-    store.add(job("b0", owner="bob"), MOST)
+        store.add(job(f"a{number}"), CONTENT, MOST)
+    store.add(job("b0", owner="bob"), CONTENT, MOST)
     assert next_ids(store)[:2] in (["a0", "b0"], ["b0", "a0"])
     begin(store, "a0")
     begin(store, "b0")
     begin(store, "a1")
-    store.add(job("c0", owner="carol"), MOST)
-    store.add(job("c1", owner="carol"), MOST)
+    store.add(job("c0", owner="carol"), CONTENT, MOST)
+    store.add(job("c1", owner="carol"), CONTENT, MOST)
     assert set(next_ids(store)[:2]) == {"a2", "c0"}
 
 
 def test_resuming_last(store):
     """Jobs that resume come behind all others."""
-    store.add(job("batch_1", resumes=True), MOST)
+    store.add(job("batch_1", resumes=True), CONTENT, MOST)
     for number in range(5):
-        store.add(job(f"a{number}"), MOST)
+        store.add(job(f"a{number}"), CONTENT, MOST)
     assert next_ids(store)[-1] == "batch_1"
 
 
 def test_ids(store):
     """An owner's jobs are listed, the newest first."""
     for number in range(3):
-        store.add(job(f"resp_{number}", created_at=START + number), MOST)
-    store.add(job("other", owner="bob"), MOST)
+        store.add(job(f"resp_{number}", created_at=START + number), CONTENT, MOST)
+    store.add(job("other", owner="bob"), CONTENT, MOST)
     assert [*store.ids("alice")] == ["resp_2", "resp_1", "resp_0"]
     store.delete("resp_1")
     assert [*store.ids("alice")] == ["resp_2", "resp_0"]
@@ -226,10 +280,10 @@ def test_unreported(kind):
     """An end is to be reported until it is marked, however the job has ended."""
     store = kind.open()
     for id_ in ("resp_1", "resp_2", "resp_3"):
-        store.add(job(id_), MOST)
+        store.add(job(id_), CONTENT, MOST)
         kind.advance(1)
         store.cancel(id_) if id_ == "resp_2" else store.end(id_, JobStatus.COMPLETED)
-    store.add(job("resp_4"), MOST)
+    store.add(job("resp_4"), CONTENT, MOST)
     assert [view.job.id for view in store.unreported(1)] == ["resp_1", "resp_2"]
     assert store.unreported(0)[1] == store.find("resp_2")
     assert store.mark_reported("resp_1")
@@ -242,7 +296,7 @@ def test_unreported_are_forgotten(kind):
     """The end of a deleted job is not reported, but counts once; it is forgotten after days."""
     store = kind.open()
     for id_ in ("resp_1", "resp_2"):
-        store.add(job(id_), MOST)
+        store.add(job(id_), CONTENT, MOST)
         store.cancel(id_)
         store.delete(id_)
     assert [*store.unreported(0)] == []
@@ -255,8 +309,8 @@ def test_unreported_are_forgotten(kind):
 def test_orphans(kind):
     """The jobs of a worker that has not been heard of for too long are found."""
     store = kind.open()
-    store.add(job(), MOST)
-    store.add(job("resp_2"), MOST)
+    store.add(job(), CONTENT, MOST)
+    store.add(job("resp_2"), CONTENT, MOST)
     begin(store)
     begin(store, "resp_2", "w2")
     assert store.alive("w1")
@@ -274,9 +328,9 @@ def test_orphans(kind):
 
 def test_counts(store):
     """Jobs that have not ended are counted by kind."""
-    store.add(job("resp_1"), MOST)
-    store.add(job("resp_2"), MOST)
-    store.add(job("batch_1", kind="batch", resumes=True), MOST)
+    store.add(job("resp_1"), CONTENT, MOST)
+    store.add(job("resp_2"), CONTENT, MOST)
+    store.add(job("batch_1", kind="batch", resumes=True), CONTENT, MOST)
     begin(store)
     begin(store, "batch_1")
     store.put_back("batch_1")
@@ -290,7 +344,7 @@ def test_counts(store):
 def test_expire(kind):
     """A job is forgotten when its time to live after its end is over."""
     store = kind.open()
-    store.add(job(ttl=60), MOST)
+    store.add(job(ttl=60), CONTENT, MOST)
     kind.advance(1000)
     store.expire()
     begin(store, seconds=2000)
@@ -309,7 +363,7 @@ def test_nothing_left(redis_server):
     kind = RedisKind(redis_server.url)
     store = kind.open()
     for id_ in ("resp_1", "resp_2", "resp_3"):
-        store.add(job(id_, owner="ann/e:*"), MOST)
+        store.add(job(id_, owner="ann/e:*"), CONTENT, MOST)
     begin(store)
     begin(store, "resp_2")
     store.end("resp_1", JobStatus.COMPLETED)
@@ -328,7 +382,7 @@ def test_redis_away(caplog):
     store = kind.open()
     for _ in range(2):
         with pytest.raises(Unavailable, match="SESSION_STORE: Redis cannot be reached"):
-            store.add(job(), MOST)
+            store.add(job(), CONTENT, MOST)
     assert store.health()["status"] == "failing"
     assert len(caplog.records) == 1
     assert "secret" not in caplog.text
@@ -341,7 +395,7 @@ def test_unusable_file(tmp_path, caplog):
     store = SqliteJobStore(str(tmp_path / "jobs.db"))
     for _ in range(2):
         with pytest.raises(Unavailable, match=r"JOBS_DB: .* move the file away"):
-            store.add(job(), MOST)
+            store.add(job(), CONTENT, MOST)
     assert store.health()["status"] == "failing"
     assert "move the file away" in store.health()["error"]
     assert len(caplog.records) == 1

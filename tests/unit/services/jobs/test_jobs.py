@@ -12,17 +12,19 @@ import pytest
 from tests.support.job_stores import RedisKind, SqliteKind
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
-from wrapper.errors import InvalidRequest, RateLimited, ShuttingDown, Unavailable
+from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, ShuttingDown, Unavailable
 from wrapper.services.jobs import consumer, deferred, queue, reports, upkeep
 from wrapper.services.jobs.answer import Answer
-from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
 from wrapper.services.jobs.running import RunningJob, Worker
 from wrapper.services.jobs.service import Jobs
+from wrapper.services.jobs.store import Room
 from wrapper.services.principal import Principal
 from wrapper.services.telemetry.metrics import NullMetrics
 
 SECONDS = 30.0
 ALICE = Principal("alice")
+CONTENT = JobContent(b"{}")
 
 
 class EndCounter(NullMetrics):
@@ -42,7 +44,7 @@ class Process:
     kind: SqliteKind | RedisKind
     run: Callable[[RunningJob], object] = lambda job: job.end(JobStatus.COMPLETED)
     most: int = 4
-    most_of_key: int = 100
+    room: Room = Room(100, 10**6)
     principals: tuple[Principal, ...] = (ALICE,)
     answers: list[Answer] = field(default_factory=list)
     draining: bool = False
@@ -60,7 +62,7 @@ class Process:
             lambda name: next((one for one in self.principals if one.name == name), None),
             self.metrics,
             most=self.most,
-            most_of_key=self.most_of_key,
+            room=self.room,
         )
         self.jobs.handle("test", self._run, self._report)
 
@@ -120,7 +122,7 @@ def making(kind: SqliteKind | RedisKind):
 
 
 def job(id_="job_1", owner="alice", **values):
-    return Job(id_, "test", owner, b"{}", 60, **values)
+    return Job(id_, "test", owner, 60, **values)
 
 
 class Gate:
@@ -156,15 +158,15 @@ def test_run(processes):
     seen = []
 
     def run(running):
-        seen.append((running.job, running.principal))
+        seen.append((running.job, running.content, running.principal))
         assert running.end(JobStatus.INCOMPLETE)
         assert not running.end(JobStatus.COMPLETED)
 
     process = processes(run=run)
     asked = job()
-    process.jobs.submit(asked)
+    process.jobs.submit(asked, CONTENT)
     assert process.wait_for_ends() == ["job_1 incomplete"]
-    assert seen == [(asked, ALICE)]
+    assert seen == [(asked, CONTENT, ALICE)]
     assert process.jobs.find("alice", "job_1") == process.ends[0]
     assert process.jobs.ids("alice") == ["job_1"]
 
@@ -172,7 +174,7 @@ def test_run(processes):
 def test_owner(processes):
     """To other callers a job does not exist."""
     jobs = processes(start=False).jobs
-    jobs.submit(job())
+    jobs.submit(job(), CONTENT)
     assert jobs.find("bob", "job_1") is None
     assert jobs.cancel("bob", "job_1") is None
     assert not jobs.delete("bob", "job_1")
@@ -191,23 +193,25 @@ def test_no_file_without_jobs(processes, tmp_path):
 
 def test_limits(processes):
     """Too many jobs of a key are refused, and an owner whom nobody can find again."""
-    jobs = processes(start=False, most_of_key=1).jobs
-    jobs.submit(job())
+    jobs = processes(start=False, room=Room(1, 10)).jobs
+    jobs.submit(job(), CONTENT)
     jobs.cancel("alice", "job_1")
-    with pytest.raises(RateLimited, match=r"MAX_JOBS_OF_KEY.*; delete responses that have ended"):
-        jobs.submit(job("job_2"))
+    with pytest.raises(RateLimited, match=r"MAX_JOBS_OF_KEY.*JOBS_MAX_BYTES.* delete responses"):
+        jobs.submit(job("job_2"), CONTENT)
     jobs.delete("alice", "job_1")
-    jobs.submit(job("job_2"))
+    jobs.submit(job("job_2"), CONTENT)
+    with pytest.raises(RequestTooLarge, match="11 bytes .* 10 .JOBS_MAX_BYTES."):
+        jobs.submit(job("job_3"), JobContent(b"x" * 10, b"y"))
     with pytest.raises(InvalidRequest, match="app around this gateway"):
-        jobs.submit(job("job_3", owner="nobody"))
+        jobs.submit(job("job_3", owner="nobody"), CONTENT)
 
 
 @IN_BOTH
 def test_survives(processes):
     """A job that has not begun survives the end of its process, and so does its queue's loss."""
-    processes(start=False).jobs.submit(job())
+    processes(start=False).jobs.submit(job(), CONTENT)
     other = processes(start=False)
-    other.store.add(job("job_2"), 100)  # as if the process had died before it queued the job
+    other.store.add(job("job_2"), CONTENT, other.room)  # as if the process had died before it queued the job
     other.jobs.start()
     assert sorted(other.wait_for_ends(2)) == ["job_1 completed", "job_2 completed"]
 
@@ -216,9 +220,9 @@ def test_most(processes):
     """A process runs only so many jobs at once; another one runs the others."""
     gate = Gate()
     process = processes(run=gate, most=1)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     gate.wait_for()
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job("job_2"), CONTENT)
     assert processes().wait_for_ends() == ["job_2 completed"]
     assert gate.wait_for() == ["job_1"]
     gate.open()
@@ -230,10 +234,10 @@ def test_share(processes, resumes):
     """One owner's jobs leave a turn free for other owners."""
     gate = Gate()
     process = processes(run=gate, most=2, principals=(ALICE, Principal("bob")))
-    process.jobs.submit(job("a0", resumes=resumes))
-    process.jobs.submit(job("a1", resumes=resumes))
+    process.jobs.submit(job("a0", resumes=resumes), CONTENT)
+    process.jobs.submit(job("a1", resumes=resumes), CONTENT)
     gate.wait_for(1)
-    process.jobs.submit(job("b0", owner="bob", resumes=resumes))
+    process.jobs.submit(job("b0", owner="bob", resumes=resumes), CONTENT)
     assert gate.wait_for(2) == ["a0", "b0"]
     gate.open()
     assert len(process.wait_for_ends(3)) == 3
@@ -244,9 +248,9 @@ def test_deferred(processes, monkeypatch):
     monkeypatch.setattr(deferred, "DEFER", 3600.0)
     gate = Gate()
     process = processes(run=gate, principals=(Principal("alice", concurrent_turns=1),))
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     gate.wait_for()
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job("job_2"), CONTENT)
     assert eventually(lambda: process.jobs._consumer._deferred._jobs.get("alice"), SECONDS)
     gate.open()
     assert process.wait_for_ends(2) == ["job_1 completed", "job_2 completed"]
@@ -257,11 +261,11 @@ def test_concurrent_turns(processes):
     gate = Gate()
     one = Principal("alice", concurrent_turns=1)
     process = processes(run=gate, principals=(one, Principal("bob")))
-    process.jobs.submit(job("a0"))
-    process.jobs.submit(job("a1"))
+    process.jobs.submit(job("a0"), CONTENT)
+    process.jobs.submit(job("a1"), CONTENT)
     gate.wait_for(1)
-    process.jobs.submit(job("b0", owner="bob"))
-    process.jobs.submit(job("b1", owner="bob"))
+    process.jobs.submit(job("b0", owner="bob"), CONTENT)
+    process.jobs.submit(job("b1", owner="bob"), CONTENT)
     assert sorted(gate.wait_for(3)) == ["a0", "b0", "b1"]
     gate.open()
     assert len(process.wait_for_ends(4)) == 4
@@ -270,7 +274,7 @@ def test_concurrent_turns(processes):
 def test_revoked(processes):
     """The job of a revoked key fails and does not run."""
     process = processes(start=False, run=lambda job: pytest.fail("it ran"))
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.principals = ()
     process.jobs.start()
     assert process.wait_for_ends() == ["job_1 failed"]
@@ -290,7 +294,7 @@ def test_crash(processes, caplog):
 
     process = processes(run=run)
     for id_ in ("raises", "refused", "forgets"):
-        process.jobs.submit(job(id_))
+        process.jobs.submit(job(id_), CONTENT)
     process.wait_for_ends(3)
     errors = {view.job.id: view.state.error["message"] for view in process.ends}
     own = "The gateway failed; its log says why."
@@ -302,12 +306,12 @@ def test_crash(processes, caplog):
 def test_cancel_queued(processes):
     """A queued job that is cancelled never runs, and its end is reported once."""
     process = processes(start=False, run=lambda job: pytest.fail("it ran"))
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     assert process.jobs.cancel("alice", "job_1").state.status == "cancelled"
     assert process.jobs.cancel("alice", "job_1").state.status == "cancelled"
     assert process.wait_for_ends() == ["job_1 cancelled"]
     process.run = lambda job: job.end(JobStatus.COMPLETED)
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job("job_2"), CONTENT)
     process.jobs.start()
     assert process.wait_for_ends(2) == ["job_1 cancelled", "job_2 completed"]
 
@@ -320,7 +324,7 @@ def test_stop_running(processes, elsewhere, how):
     gate = Gate()
     process = processes(run=gate)
     asker = processes(start=False) if elsewhere else process
-    asker.jobs.submit(job())
+    asker.jobs.submit(job(), CONTENT)
     gate.wait_for()
     getattr(asker.jobs, how)("alice", "job_1")
     assert gate.begun[0].wait(SECONDS)
@@ -342,7 +346,7 @@ def test_again(processes):
             running.end(JobStatus.COMPLETED)
 
     process = processes(run=run)
-    process.jobs.submit(job(resumes=True))
+    process.jobs.submit(job(resumes=True), CONTENT)
     assert process.wait_for_ends() == ["job_1 completed"]
     assert runs == ["job_1"] * 3
 
@@ -360,7 +364,7 @@ def test_runs_at_once(processes):
             gate.open()
 
     process = processes(run=run)
-    process.jobs.submit(job(resumes=True))
+    process.jobs.submit(job(resumes=True), CONTENT)
     process.wait_for_ends()
     assert len(runs) == 2
 
@@ -374,7 +378,7 @@ def test_dead_worker(processes, monkeypatch, resumes, outcome):
     monkeypatch.setattr(upkeep, "LEASE", 0.0)
     monkeypatch.setattr(upkeep, "BEAT", 0.02)
     dead = processes(start=False)
-    dead.jobs.submit(job(resumes=resumes))
+    dead.jobs.submit(job(resumes=resumes), CONTENT)
     dead.store.begin("job_1", "dead", 0)
     process = processes()
     assert process.wait_for_ends() == [outcome]
@@ -390,7 +394,7 @@ def test_dead_worker_of_cancelled(processes, monkeypatch):
     monkeypatch.setattr(upkeep, "LEASE", 0.0)
     monkeypatch.setattr(upkeep, "BEAT", 0.02)
     process = processes(start=False)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.store.begin("job_1", "dead", 0)
     process.jobs.cancel("alice", "job_1")
     process.jobs.start()
@@ -402,7 +406,7 @@ def test_dies_before_report(processes, monkeypatch):
     """Another worker reports and counts, once, an end that a dead worker had not reported."""
     monkeypatch.setattr(reports, "REPEAT_AFTER", 0.0)
     dead = processes(start=False, dies=True)
-    dead.jobs.submit(job())
+    dead.jobs.submit(job(), CONTENT)
     dead.store.begin("job_1", "dead", 0)
     dead.jobs._records.end("job_1", JobStatus.COMPLETED)
     other = processes(start=False)
@@ -417,7 +421,7 @@ def test_report_fails(processes, monkeypatch, caplog):
     monkeypatch.setattr(reports, "REPEAT_AFTER", 0.0)
     process = processes(start=False)
     process.jobs.handle("test", process.run, _raise)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.jobs.cancel("alice", "job_1")
     process.jobs._upkeep.tend()
     assert caplog.text.count("the end of job job_1 could not be reported") == 1
@@ -428,7 +432,7 @@ def test_recovers_late(processes, monkeypatch):
     monkeypatch.setattr(upkeep, "BEAT", 3600.0)
     now = 0.0
     process = processes(start=False)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.store.begin("job_1", "dead", 0)
     keeper = upkeep.Upkeep(process.jobs._records, process.jobs._consumer, "w", lambda: now)
     keeper.tend()
@@ -463,7 +467,7 @@ def test_result_outlives_failure(processes, monkeypatch):
         return end(*arguments)
 
     monkeypatch.setattr(process.store, "end", fail)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.jobs.start()
     assert process.wait_for_ends() == ["job_1 completed"]
 
@@ -475,17 +479,17 @@ def test_redis_gone_and_back(tmp_path):
     try:
         with making(RedisKind(server.url)) as make:
             process = make(run=gate, most=2)
-            process.jobs.submit(job())
+            process.jobs.submit(job(), CONTENT)
             gate.wait_for()
-            process.jobs.submit(job("job_2"))
+            process.jobs.submit(job("job_2"), CONTENT)
             server.stop()
             gate.open()
             with pytest.raises(Unavailable, match="Redis cannot be reached"):
-                process.jobs.submit(job("job_3"))
+                process.jobs.submit(job("job_3"), CONTENT)
             server.start(server.port)
             assert sorted(process.wait_for_ends(2)) == ["job_1 completed", "job_2 completed"]
             assert process.jobs.health()["status"] == "ok"
-            process.jobs.submit(job("job_3"))
+            process.jobs.submit(job("job_3"), CONTENT)
             process.wait_for_ends(3)
     finally:
         server.stop()
@@ -496,9 +500,9 @@ def test_drain(processes):
     """A process that shuts down begins no more jobs; another one does."""
     gate = Gate()
     process = processes(run=gate, most=1)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     gate.wait_for()
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job("job_2"), CONTENT)
     process.draining = True
     process.jobs.drain()
     gate.open()
@@ -511,7 +515,7 @@ def test_drain(processes):
 def test_taken_too_late(processes):
     """A job that was taken from the queue while its process stops is put back for another one."""
     process = processes(start=False, run=lambda job: pytest.fail("it ran"))
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     find = process.store.find
 
     def find_later(id_):
@@ -536,7 +540,7 @@ def test_close(processes, monkeypatch):
         running.settled = True  # as if the process were gone
 
     process = processes(run=run)
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     assert begun.wait(SECONDS)
     process.jobs.close()
     monkeypatch.setattr(upkeep, "LEASE", 0.0)
@@ -558,8 +562,8 @@ def test_ask(processes):
 
     process = processes(run=run, most=1)
     process.answers[:] = [answer(429, 0.0), answer(429, 0.01), answer(200), answer(429)]
-    process.jobs.submit(job())
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job(), CONTENT)
+    process.jobs.submit(job("job_2"), CONTENT)
     process.wait_for_ends(2)
     assert answers == [(200, "job_1"), (429, "job_2")]
 
@@ -575,7 +579,7 @@ def test_ask_while_draining(processes):
 
     process = processes(start=False, run=run)
     process.answers[:] = [answer(503, 1.0)]
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     process.jobs.start()
     other = processes(start=False)
     assert process.jobs.wait_until_idle(SECONDS)
@@ -588,8 +592,8 @@ def test_health(processes):
     gate = Gate()
     process = processes(run=gate, most=1)
     assert process.jobs.health() == {"status": "ok", "waiting": {"test": 0}, "running": {"test": 0}}
-    process.jobs.submit(job())
-    process.jobs.submit(job("job_2"))
+    process.jobs.submit(job(), CONTENT)
+    process.jobs.submit(job("job_2"), CONTENT)
     gate.wait_for()
     process.jobs._upkeep.tend()
     assert process.jobs.health() == {"status": "ok", "waiting": {"test": 1}, "running": {"test": 1}}
@@ -604,5 +608,5 @@ def test_idle(processes):
     before = {*threading.enumerate()}
     process.jobs.start()
     assert {*threading.enumerate()} <= before
-    process.jobs.submit(job())
+    process.jobs.submit(job(), CONTENT)
     assert process.wait_for_ends() == ["job_1 completed"]

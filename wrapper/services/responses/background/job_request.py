@@ -1,10 +1,11 @@
-"""What the job of a response in the background stores of its request."""
+"""What the job of a response in the background stores of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrapper.json_text import Bytes, Json
+from wrapper.json_text import Json
+from wrapper.services.jobs.job import JobContent
 from wrapper.services.responses.codec import from_text, to_text
 
 
@@ -14,22 +15,32 @@ class JobRequest:
 
     response: Json
     request_id: str
-    body: Bytes
+    body: bytes
 
     @property
     def token(self) -> str:
         """Return the end of the response's id."""
-        return str(self.response["id"]).removeprefix("resp_")
+        return token_of(str(self.response["id"]))
 
 
-def encode(request: JobRequest) -> bytes:
-    """Return *request* as a line of JSON, and then its body."""
+def token_of(id_: str) -> str:
+    """Return the end of a response's id."""
+    return id_.removeprefix("resp_")
+
+
+def encode(request: JobRequest) -> JobContent:
+    """Return the content of the job of *request*."""
     head = {"response": request.response, "request_id": request.request_id}
-    return b"\n".join((to_text(head), request.body))
+    return JobContent(bytes(request.body), to_text(head))
 
 
-def decode(data: bytes) -> JobRequest:
-    """Return the request in *data*. Raises Unreadable."""
-    line, _, body = data.partition(b"\n")
-    head = from_text(line)
-    return JobRequest(head["response"], head["request_id"], body)
+def decode(content: JobContent) -> JobRequest:
+    """Return the request of a job. Raises Unreadable."""
+    head = from_text(content.summary)
+    return JobRequest(head["response"], head["request_id"], content.request)
+
+
+def queued_response(summary: bytes) -> Json:
+    """Return the response as it was queued. Raises Unreadable."""
+    response: Json = from_text(summary)["response"]
+    return response

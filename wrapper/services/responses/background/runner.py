@@ -63,7 +63,7 @@ class ResponseRunner:
 
     def run(self, running: RunningJob) -> None:
         """Run the response of a job, or put the job back if it cannot begin now."""
-        request = decode(running.job.request)
+        request = decode(running.content)
         # The request has counted against its key's rate when it came.
         caller = Caller(
             running.principal,

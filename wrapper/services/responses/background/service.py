@@ -16,13 +16,18 @@ from wrapper.services.jobs.job import Job, JobStatus, JobView
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.responses.background.event_log import EventLog
-from wrapper.services.responses.background.job_request import JobRequest, decode, encode
+from wrapper.services.responses.background.job_request import (
+    JobRequest,
+    encode,
+    queued_response,
+    token_of,
+)
 from wrapper.services.responses.background.runner import FIRST
 from wrapper.services.responses.background.turns import Turns
 from wrapper.services.responses.history import as_kept
 from wrapper.services.responses.records import RESPONSE_ID
 from wrapper.services.responses.response_turn import ResponseTurn
-from wrapper.services.responses.service import ResponseService
+from wrapper.services.responses.service import ResponseService, missing
 
 KIND = "response"
 # Seconds that a follower waits for an event before it looks whether the job has ended.
@@ -33,6 +38,11 @@ LOOK = 0.05
 NOT_STORED = (
     "background: a response in the background has to be stored; send it without store: false, to a "
     "gateway that stores responses (SESSION_STORE, RESPONSES_STORE)."
+)
+INPUT_DROPPED = (
+    "The input of a response in the background that has ended can be read only if the response is "
+    "stored; this one was cancelled or failed before its turn began, or its time in the store is "
+    "over."
 )
 TOO_LARGE = (
     "background: the request has more bytes than SESSION_MAX_BYTES, so its response could not be "
@@ -81,7 +91,7 @@ class BackgroundResponses:
         queued = presenter.queued(draft.model)
         request = JobRequest(queued, caller.request_id, body)
         owner = caller.principal.name
-        self._jobs.submit(Job(queued["id"], KIND, owner, encode(request), self._ttl))
+        self._jobs.submit(Job(queued["id"], KIND, owner, self._ttl), encode(request))
         return queued, notes
 
     def read(self, principal: Principal, id_: str) -> Json:
@@ -110,9 +120,11 @@ class BackgroundResponses:
             view = self._find(principal, id_)
             if view is None:
                 raise
-            request = decode(view.job.request)
-            items = (item.sent for item in self._load(request.body).input)
-            return [*as_kept(items, request.token)]
+            body = self._jobs.request(id_)
+            if body is None:
+                raise ResponseNotFound(INPUT_DROPPED, param="response_id") from None
+            items = (item.sent for item in self._load(body).input)
+            return [*as_kept(items, token_of(id_))]
 
     def follow(self, principal: Principal, id_: str, after: int) -> Iterator[Json | None]:
         """Yield the events with a number above *after* as they come, and None while none comes.
@@ -154,6 +166,13 @@ class BackgroundResponses:
     def _find(self, principal: Principal, id_: str) -> JobView | None:
         return self._jobs.find(principal.name, id_) if RESPONSE_ID.fullmatch(id_) else None
 
+    def _queued(self, view: JobView) -> Json:
+        """Return a response as it was queued. Raises ResponseNotFound."""
+        summary = self._jobs.summary(view.job.id)
+        if summary is None:
+            raise missing(view.job.id)
+        return queued_response(summary)
+
     def _stop(self, principal: Principal, id_: str) -> JobView | None:
         """Cancel a response, wait a moment for its end, and return what it is then."""
         if self._find(principal, id_) is None:
@@ -176,9 +195,8 @@ class BackgroundResponses:
 
     def _at_present(self, view: JobView) -> Json:
         """Return a response as its job and its events say it is."""
-        response = decode(view.job.request).response
         if view.state.status is JobStatus.QUEUED:
-            return response
+            return self._queued(view)
         fold, last = self._fold(view)
         if last and last["type"] in ENDS:
             ended: Json = last["response"]
@@ -187,7 +205,7 @@ class BackgroundResponses:
 
     def _fold(self, view: JobView) -> tuple[ResponseFold, Json | None]:
         """Return what the events of a response add up to, and the last one."""
-        fold, last, after = ResponseFold(decode(view.job.request).response), None, FIRST - 1
+        fold, last, after = ResponseFold(self._queued(view)), None, FIRST - 1
         while events := self._log.read(view.job.id, after):
             for event in events:
                 last = json.loads(event.text)
@@ -196,7 +214,9 @@ class BackgroundResponses:
         return fold, last
 
     def _events(self, principal: Principal, view: JobView, after: int) -> Iterator[Json | None]:
-        yield from (each for each in _first(view) if each["sequence_number"] > after)
+        if after < FIRST - 1:
+            first = _first(self._queued(view))
+            yield from (each for each in first if each["sequence_number"] > after)
         after, id_, ended = max(after, FIRST - 1), view.job.id, view.ended
         while True:
             events = self._log.read(id_, after, 0 if ended else WAIT)
@@ -226,9 +246,8 @@ class BackgroundResponses:
             yield {"type": kind, "response": response, "sequence_number": number}
 
 
-def _first(view: JobView) -> Iterator[Json]:
+def _first(response: Json) -> Iterator[Json]:
     """Yield the events of a response that is queued."""
-    response = decode(view.job.request).response
     for number, kind in enumerate(("response.created", "response.queued")):
         yield {"type": kind, "response": response, "sequence_number": number}
 

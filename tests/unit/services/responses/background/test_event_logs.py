@@ -10,9 +10,10 @@ import pytest
 from redis import Redis
 
 from wrapper.errors import Unavailable
-from wrapper.services.jobs.job import Job
+from wrapper.services.jobs.job import Job, JobContent
 from wrapper.services.jobs.redis_store import RedisJobStore
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.jobs.store import Room
 from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.responses.background.event_log import PAGE, LoggedEvent
 from wrapper.services.responses.background.redis_log import RedisEventLog
@@ -32,7 +33,7 @@ class SqliteKind:
         self.jobs = SqliteJobStore(self.path)
         self._logs = []
         for id_ in (ID, "resp_2"):
-            self.jobs.add(Job(id_, "response", "alice", b"{}", 60), 10)
+            self.jobs.add(Job(id_, "response", "alice", 60), JobContent(b"{}"), Room(10, 1000))
 
     def open(self):
         self._logs.append(SqliteEventLog(self.path))
@@ -53,7 +54,7 @@ class RedisKind:
         self.jobs = RedisJobStore(self._redis, f"{self.prefix}:jobs")
         self._logs = []
         for id_ in (ID, "resp_2"):
-            self.jobs.add(Job(id_, "response", "alice", b"{}", 60), 10)
+            self.jobs.add(Job(id_, "response", "alice", 60), JobContent(b"{}"), Room(10, 1000))
 
     def open(self):
         names = {"prefix": self.prefix, "jobs_prefix": f"{self.prefix}:jobs"}
