@@ -211,7 +211,8 @@ def test_survives(processes):
     """A job that has not begun survives the end of its process, and so does its queue's loss."""
     processes(start=False).jobs.submit(job(), CONTENT)
     other = processes(start=False)
-    other.store.add(job("job_2"), CONTENT, other.room)  # as if the process had died before it queued the job
+    # As if the process had died before it queued the job.
+    other.store.add(job("job_2"), CONTENT, other.room)
     other.jobs.start()
     assert sorted(other.wait_for_ends(2)) == ["job_1 completed", "job_2 completed"]
 
