@@ -209,7 +209,7 @@ class RedisJobStore:
 
     def _content(self, id_: str, field: str) -> bytes | None:
         with self._redis.reached() as client:
-            content: bytes | None = client.hget(self._keys.job(id_), field)
+            content: Any = client.hget(self._keys.job(id_), field)
         return content
 
 

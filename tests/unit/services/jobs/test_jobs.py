@@ -25,6 +25,7 @@ from wrapper.services.telemetry.metrics import NullMetrics
 SECONDS = 30.0
 ALICE = Principal("alice")
 CONTENT = JobContent(b"{}")
+ROOM = Room(100, 10**6)
 
 
 class EndCounter(NullMetrics):
@@ -44,7 +45,7 @@ class Process:
     kind: SqliteKind | RedisKind
     run: Callable[[RunningJob], object] = lambda job: job.end(JobStatus.COMPLETED)
     most: int = 4
-    room: Room = Room(100, 10**6)
+    room: Room = ROOM
     principals: tuple[Principal, ...] = (ALICE,)
     answers: list[Answer] = field(default_factory=list)
     draining: bool = False
@@ -200,7 +201,7 @@ def test_limits(processes):
         jobs.submit(job("job_2"), CONTENT)
     jobs.delete("alice", "job_1")
     jobs.submit(job("job_2"), CONTENT)
-    with pytest.raises(RequestTooLarge, match="11 bytes .* 10 .JOBS_MAX_BYTES."):
+    with pytest.raises(RequestTooLarge, match=r"11 bytes .* 10 .JOBS_MAX_BYTES."):
         jobs.submit(job("job_3"), JobContent(b"x" * 10, b"y"))
     with pytest.raises(InvalidRequest, match="app around this gateway"):
         jobs.submit(job("job_3", owner="nobody"), CONTENT)

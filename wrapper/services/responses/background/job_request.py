@@ -31,7 +31,7 @@ def token_of(id_: str) -> str:
 def encode(request: JobRequest) -> JobContent:
     """Return the content of the job of *request*."""
     head = {"response": request.response, "request_id": request.request_id}
-    return JobContent(bytes(request.body), to_text(head))
+    return JobContent(request.body, to_text(head))
 
 
 def decode(content: JobContent) -> JobRequest:

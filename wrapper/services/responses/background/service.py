@@ -89,7 +89,7 @@ class BackgroundResponses:
         notes = turn.relocated(draft.notes)
         presenter = ResponsesPresenter(asked, lambda _: {}, token=turn.token)
         queued = presenter.queued(draft.model)
-        request = JobRequest(queued, caller.request_id, body)
+        request = JobRequest(queued, caller.request_id, bytes(body))
         owner = caller.principal.name
         self._jobs.submit(Job(queued["id"], KIND, owner, self._ttl), encode(request))
         return queued, notes
