@@ -210,7 +210,7 @@ class RedisJobStore:
     def _content(self, id_: str, field: str) -> bytes | None:
         with self._redis.reached() as client:
             content: Any = client.hget(self._keys.job(id_), field)
-        return content
+        return None if content is None else bytes(content)
 
 
 def _view(id_: str, values: Sequence[bytes]) -> JobView:
