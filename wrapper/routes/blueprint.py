@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, g, request
+from flask import Blueprint, current_app, g
 
 from wrapper.auth.guard import Guard
 from wrapper.routes.approvals import approvals
@@ -75,9 +75,10 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
 
     @blueprint.before_request
     def check() -> tuple[str, int] | None:
-        if request.method == "OPTIONS":
+        sent = current_request()
+        if sent.method == "OPTIONS":
             return "", 204
-        gateway, sent = current_gateway(), current_request()
+        gateway = current_gateway()
         declared = operation_of(current_app.view_functions[str(sent.endpoint)])
         made = in_process(sent.environ)
         g.principal = principal = made.principal if made else guard.check(sent, declared.needs_key)

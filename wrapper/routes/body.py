@@ -29,7 +29,7 @@ def pieces(most: int) -> Iterator[bytes]:
             break
         size += len(piece)
         yield piece
-    check_complete(size)
+    check_complete(size, request.content_length)
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def readable_body() -> Iterator[None]:
         raise MalformedRequest(f"The body is malformed ({kind}).") from error
 
 
-def check_complete(size: int) -> None:
-    """Raise RequestCut if the body should have more than *size* bytes."""
-    if size < (request.content_length or 0):
+def check_complete(size: int, length: int | None) -> None:
+    """Raise RequestCut if a body of *size* bytes should have *length*, if that is known."""
+    if size < (length or 0):
         raise RequestCut(CUT)

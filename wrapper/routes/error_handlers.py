@@ -20,8 +20,8 @@ from wrapper.routes.context import (
     request_span,
 )
 from wrapper.routes.dialects import current_dialect
-from wrapper.routes.headers import error_headers
-from wrapper.routes.json_body import BODY_BYTES, JSON_TYPE
+from wrapper.routes.headers import JSON_TYPE, error_headers
+from wrapper.routes.json_body import BODY_BYTES
 from wrapper.routes.json_response import reply
 from wrapper.services import resources
 from wrapper.services.turns.request_log import facts_of_error, outcome_of_error

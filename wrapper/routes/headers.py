@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wrapper.errors import ApiError
 from wrapper.notes import Notes, RateState
 
+JSON_TYPE = "application/json"
 REQUEST_ID = "x-request-id"
 # Anthropic's name for it.
 MESSAGE_REQUEST_ID = "request-id"

@@ -13,8 +13,7 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from wrapper.routes.dialects import prefix_of
-from wrapper.routes.headers import RETRY_AFTER, SHOULD_RETRY
-from wrapper.routes.json_body import JSON_TYPE
+from wrapper.routes.headers import JSON_TYPE, RETRY_AFTER, SHOULD_RETRY
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.principal import Principal
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from flask import request
+from flask import Request
 from marshmallow import Schema
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -18,10 +18,11 @@ from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.routes.body import PIECE_BYTES, check_complete, readable_body
 from wrapper.routes.content_coding import codings, expand
+from wrapper.routes.context import current_request
+from wrapper.routes.headers import JSON_TYPE
 from wrapper.schemas.base import load_data
 
 BODY_BYTES = 32 * 1024 * 1024
-JSON_TYPE = "application/json"
 TOO_DEEP = "The body's JSON is nested too deeply."
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -38,12 +39,13 @@ def read_body() -> Bytes:
     Raises UnsupportedMediaType, InvalidRequest (also as MalformedRequest or RequestCut), or
     Werkzeug's RequestEntityTooLarge.
     """
-    if request.mimetype != JSON_TYPE:
+    sent = current_request()
+    if sent.mimetype != JSON_TYPE:
         raise errors.UnsupportedMediaType(
-            f"The content type is {request.mimetype or 'missing'}; send {JSON_TYPE}."
+            f"The content type is {sent.mimetype or 'missing'}; send {JSON_TYPE}."
         )
-    applied = codings(request.headers.get("Content-Encoding", ""))
-    return expand(_read(), applied, BODY_BYTES)
+    applied = codings(sent.headers.get("Content-Encoding", ""))
+    return expand(_read(sent), applied, BODY_BYTES)
 
 
 def load_body(schema: Schema, body: Bytes) -> Any:
@@ -55,12 +57,13 @@ def load_body(schema: Schema, body: Bytes) -> Any:
         raise InvalidRequest(TOO_DEEP) from None
 
 
-def _read() -> Bytes:
+def _read(sent: Request) -> Bytes:
     # One byte above the limit: Werkzeug silently truncates a body of unknown length at its limit.
-    request.max_content_length = BODY_BYTES + 1
+    sent.max_content_length = BODY_BYTES + 1
+    length = sent.content_length
     with readable_body():
-        data = _read_all(request.stream, request.content_length)
-    check_complete(len(data))
+        data = _read_all(sent.stream, length)
+    check_complete(len(data), length)
     if len(data) > BODY_BYTES:
         raise RequestEntityTooLarge
     return data

@@ -11,8 +11,7 @@ from flask import Blueprint, Flask, Response
 from wrapper.json_text.encoding import encode
 from wrapper.routes.context import elapsed_ms, request_id, start_timer
 from wrapper.routes.dialects import current_dialect
-from wrapper.routes.headers import PROCESSING, REQUEST_ID, SECURITY
-from wrapper.routes.json_body import JSON_TYPE
+from wrapper.routes.headers import JSON_TYPE, PROCESSING, REQUEST_ID, SECURITY
 
 
 def reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = {}) -> Response:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Self
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 from marshmallow.validate import Equal, Range
 
 from wrapper.errors import InvalidRequest
 
 MAX_INTEGER = 2**31 - 1
+# How many sets of fields are remembered. Most clients always send the same.
+MOST_NARROWED = 64
 SchemaLike = Schema | type[Schema]
 
 
@@ -54,6 +56,30 @@ class BaseSchema(Schema):
     def extend_json_schema(cls, json_schema: dict[str, Any]) -> dict[str, Any]:
         """Return the OpenAPI document's schema; *json_schema* is what follows from the fields."""
         return json_schema
+
+
+class NarrowingSchema(BaseSchema):
+    """A schema that loads an object by the fields that it has, which is faster than by all."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._optional = [name for name, field in self.fields.items() if _is_optional(field)]
+        self._narrowed = lru_cache(MOST_NARROWED)(self._narrow)
+
+    def load(self, data: Any, **options: Any) -> Any:
+        if not isinstance(data, dict):
+            return super().load(data, **options)
+        schema = self._narrowed(frozenset(data).intersection(self._optional))
+        return super(NarrowingSchema, schema).load(data, **options)
+
+    def _narrow(self, names: frozenset[str]) -> Self:
+        """Return the schema of objects with these of the optional fields."""
+        absent = [name for name in self._optional if name not in names]
+        return type(self)(exclude=absent) if absent else self
+
+
+def _is_optional(field: fields.Field[Any]) -> bool:
+    return not field.required and field.load_default is missing
 
 
 class StrictBool(fields.Boolean):

@@ -11,9 +11,7 @@ from gunicorn.http import errors as http
 from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, UnknownUrl
 from wrapper.ids import new_id
 from wrapper.routes.dialects import dialect_of
-from wrapper.routes.headers import PROCESSING, SECURITY, error_headers
-from wrapper.routes.json_body import JSON_TYPE
-from wrapper.routes.paths import PREFIX
+from wrapper.routes.headers import JSON_TYPE, PROCESSING, SECURITY, error_headers
 
 # The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -117,13 +118,15 @@ class Principal:
         "A table that narrows tools further (docs/tools.md); admins set it at `/v1/tools/config`."
     )
 
-    @property
+    # Each request asks for these several times.
+
+    @cached_property
     def has_budget(self) -> bool:
         """Say whether the caller, or each user below, has a budget."""
         budgets = (self.usd_per_day, self.usd_per_month)
         return any(limit is not None for limit in (*budgets, *self._user_budgets))
 
-    @property
+    @cached_property
     def limits_users(self) -> bool:
         """Say whether the key limits each of its users."""
         rates = (self.user_requests_per_minute, self.user_tokens_per_minute)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
 
-from wrapper.schemas.base import BaseSchema, CodedMessage
+from wrapper.schemas.base import CodedMessage, NarrowingSchema
 from wrapper.schemas.chat.content_parts import TEXT_PARTS, load_part, parts_json_schema
 from wrapper.schemas.chat.omissions import AUDIO_FIELD, omissions_of, transcript_of
 from wrapper.schemas.chat.tool_calls import PastFunctionCallSchema, PastToolCallSchema
@@ -79,7 +79,7 @@ def _role_json_schema(role: str) -> dict[str, Any]:
     return json_schema
 
 
-class MessageSchema(BaseSchema):
+class MessageSchema(NarrowingSchema):
     role = fields.String(required=True, metadata={"enum": list(ROLES)})
     content = ContentField(allow_none=True, load_default=None)
     refusal = fields.String(allow_none=True)

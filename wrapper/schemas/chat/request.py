@@ -84,7 +84,6 @@ class ChatRequestSchema(RequestSchema):
     """The request. PARAMETERS says what its fields mean and how they are treated."""
 
     parameters = PARAMETERS
-    required = ("messages",)
 
     model = fields.String(validate=Length(min=1))
     messages = fields.List(

@@ -54,7 +54,6 @@ class CompletionRequestSchema(RequestSchema):
     """The request. PARAMETERS says what its fields mean and how they are treated."""
 
     parameters = PARAMETERS
-    required = ("prompt",)
 
     model = fields.String(validate=Length(min=1))
     prompt = PromptField(required=True)

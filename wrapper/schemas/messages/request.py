@@ -27,7 +27,6 @@ class MessageRequestSchema(RequestSchema):
     """The request. PARAMETERS says what its fields mean and how they are treated."""
 
     parameters = PARAMETERS
-    required = ("model", "max_tokens", "messages")
 
     model = fields.String(required=True, validate=Length(min=1))
     max_tokens = StrictInt(required=True, validate=Range(1, MAX_INTEGER))

@@ -56,10 +56,12 @@ class LoadedTools:
             return
         self.kept.append(tool)
         for below, name, function in _functions_of(tool):
-            if name.joined in self.names:
+            joined = name.joined
+            if joined in self.names:
                 raise ValidationError({"name": [f"Another tool is named {name.name!r}."]})
-            self.names[name.joined] = name
-            self.functions.append(replace(function, name=name.joined))
+            self.names[joined] = name
+            named = function if function.name == joined else replace(function, name=joined)
+            self.functions.append(named)
             if name.kind == "custom" and _grammar_of(tool):
                 self.adapted.append(f"{path}{below}.format")
             elif function.original is not None:
