@@ -43,8 +43,10 @@ class RateLimits:
 
     def admit(self, holder: LimitHolder) -> None:
         """Count a request for turns. Raises RateLimited at a limit, or Unavailable."""
+        if not (limits := [*_limits(holder)]):
+            return
         with self._reached(self._required):
-            for what, limit in _limits(holder):
+            for what, limit in limits:
                 taken = self._limiter.hit if what == "requests" else self._limiter.test
                 if not taken(limit, what, *_names(holder)):
                     raise self._refusal(what, limit, holder)
@@ -80,13 +82,15 @@ class RateLimits:
 
         Of two for the same thing it is the one of which less remains.
         """
+        limits = [(holder, *limit) for holder in holders for limit in _limits(holder)]
+        if not limits:
+            return NO_NOTES
         rates: dict[str, RateState] = {}
         with self._reached(required=False):
-            for holder in holders:
-                for what, limit in _limits(holder):
-                    state = RateState(what, limit.amount, *self._state(what, limit, holder))
-                    if what not in rates or state.remains < rates[what].remains:
-                        rates[what] = state
+            for holder, what, limit in limits:
+                state = RateState(what, limit.amount, *self._state(what, limit, holder))
+                if what not in rates or state.remains < rates[what].remains:
+                    rates[what] = state
         return Notes(rates=tuple(rates.values())) if rates else NO_NOTES
 
     def _state(self, what: str, limit: RateLimitItem, holder: LimitHolder) -> tuple[int, int]:

@@ -111,11 +111,13 @@ class Run:
             for item in self._events:
                 self._watchdog.check()
                 if item is not None:
-                    used_tools = used_tools or isinstance(item[1], ToolUsed)
-                    self.activity.note(item[1])
-                    yield from self._notes_before(*item)
-                    self._log.add(*item)
-                    self._gather(*item)
+                    index, event = item
+                    used_tools = used_tools or isinstance(event, ToolUsed)
+                    self.activity.note(event)
+                    if isinstance(event, Ended):
+                        yield from self._notes_before(index, event)
+                    self._log.add(index, event)
+                    self._gather(index, event)
                 yield item
         except ApiError as error:
             self._log.fail(error)
@@ -145,10 +147,8 @@ class Run:
         if isinstance(event, Ended):
             self._answers.remember(index)
 
-    def _notes_before(self, index: int, event: Event) -> Iterator[tuple[int, Event]]:
+    def _notes_before(self, index: int, event: Ended) -> Iterator[tuple[int, Event]]:
         """Yield what of the budget is spent when the turn ends, and whether that ends the turn."""
-        if not isinstance(event, Ended):
-            return
         notes = self._recorder.budget_warnings()
         if event.ending is Ending.BUDGET:
             notes |= Notes(ended_early=str(QuotaExceeded.code))
