@@ -1,9 +1,12 @@
 """The message schema: how each role's messages load, and how mistakes are reported."""
 
+from itertools import product
+
 import pytest
 
 from tests.support.chat_requests import mistake_in
 from wrapper.routes.headers import note_headers
+from wrapper.schemas.chat.message import MessageSchema
 from wrapper.schemas.chat.request import CHAT_REQUEST
 from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
 from wrapper.services.fronts.chat import ChatPresenter
@@ -195,3 +198,16 @@ def test_answers_can_be_sent_back():
     body = ChatPresenter("id", 0, note_headers).whole([(0, event) for event in events])
     message = body["choices"][0]["message"]
     assert load_message(**message) == ChatMessage("assistant", ("Hello",))
+
+
+def test_any_mix_of_fields():
+    """However a caller mixes the optional fields, no schema of a mix is made twice."""
+    names = ("refusal", "audio", "name", "tool_calls", "function_call", "tool_call_id")
+    schema = MessageSchema()
+    mixes = [
+        dict.fromkeys(name for name, sent in zip(names, which, strict=True) if sent)
+        for which in product((True, False), repeat=len(names))
+    ]
+    for mix in mixes * 2:
+        assert schema.load({"role": "user", "content": "Hi", **mix}) == ChatMessage("user", ("Hi",))
+    assert schema._narrowed.cache_info().misses == len(mixes)
