@@ -12,6 +12,7 @@ from wrapper.errors import ApiError, MalformedRequest, PermissionDenied, Unknown
 from wrapper.ids import new_id
 from wrapper.routes.dialects import dialect_of
 from wrapper.routes.headers import JSON_TYPE, PROCESSING, SECURITY, error_headers
+from wrapper.routes.paths import PREFIX
 
 # The statuses that say how a request is malformed. Others get 400.
 STATUSES: dict[type[BaseException], int] = {
