@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage import sqlite_file
-from wrapper.services.usage.store import StoreFailed
 from wrapper.settings import FILES_DIR, Settings
 
 
@@ -112,7 +112,7 @@ def _sqlite(setting: str, name: str, effect: str, level: Level) -> Finding:
         else:
             _write_in(_nearest(path.parent))
     except (OSError, RuntimeError, StoreFailed) as error:
-        why = str(error).removeprefix(f"{setting}: ") if isinstance(error, StoreFailed) else None
+        why = error.details.removeprefix(f"{setting}: ") if isinstance(error, StoreFailed) else None
         remedy = sqlite_file.OTHER_REMEDY.format(setting=setting)
         why = why or f"{_reason(error)}; {remedy} ({path})"
         return Finding(setting, level, f"{why}; until then {effect}")
@@ -133,8 +133,8 @@ def _redis(setting: str, url: str, effect: str, level: Level) -> Finding:
     try:
         with client.reached() as redis:
             redis.ping()
-    except RedisFailed as error:
-        why = str(error).removeprefix(f"{setting}: ")
+    except StoreFailed as error:
+        why = error.details.removeprefix(f"{setting}: ")
         return Finding(setting, level, f"{why}; until then {effect}")
     finally:
         client.close()

@@ -6,21 +6,20 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from cachetools import TTLCache
 
 from wrapper.auth.guard import Guard
-from wrapper.errors import InvalidApiKey, Unavailable
+from wrapper.errors import InvalidApiKey
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.principal import Principal
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient
+from wrapper.services.store_health import raising_unavailable
 from wrapper.services.usage.sqlite_file import SqliteFile
-from wrapper.services.usage.store import StoreFailed
 from wrapper.settings import Settings
 
 # A sign-in ends after this time, however much it is used.
@@ -42,7 +41,7 @@ DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins ORDER BY expires DESC 
 
 
 class SignInStore(Protocol):
-    """Keeps a text by id, for SECONDS. Raises Unavailable where it cannot be reached."""
+    """Keeps a text by id, for SECONDS. All methods may raise StoreFailed."""
 
     def put(self, id_: str, text: str) -> None: ...
 
@@ -62,9 +61,10 @@ class SignIns:
         self._guard = guard
         self._current = store
 
-    @property
-    def _store(self) -> SignInStore:
-        return self._current()
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[SignInStore]:
+        with raising_unavailable("Sign-ins cannot be checked."):
+            yield self._current()
 
     def open(self, key: str) -> str:
         """Return the token of a new sign-in with *key*. Raises InvalidApiKey or Unavailable."""
@@ -73,12 +73,14 @@ class SignIns:
         if known is None:
             raise InvalidApiKey("This key is wrong, or it is no longer valid.")
         token = new_token()
-        self._store.put(_id(token), f"{_proof(token, known[1])} {known[0].name}")
+        with self._store() as store:
+            store.put(_id(token), f"{_proof(token, known[1])} {known[0].name}")
         return token
 
     def holder(self, token: str) -> Principal | None:
         """Return who signed in with this *token*, or None. Raises Unavailable."""
-        proof, _, name = (self._store.read(_id(token)) or "").partition(" ")
+        with self._store() as store:
+            proof, _, name = (store.read(_id(token)) or "").partition(" ")
         known = self._guard.named(name) if name else None
         if known is None or not hmac.compare_digest(proof, _proof(token, known[1])):
             return None
@@ -86,7 +88,8 @@ class SignIns:
 
     def close(self, token: str) -> None:
         """End a sign-in, if there is one. Raises Unavailable."""
-        self._store.delete(_id(token))
+        with self._store() as store:
+            store.delete(_id(token))
 
 
 class MemorySignInStore:
@@ -118,33 +121,23 @@ class SqliteSignInStore:
 
     def put(self, id_: str, text: str) -> None:
         now = self._clock()
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             connection.execute("DELETE FROM sign_ins WHERE expires <= ?", (now,))
             connection.execute(REMOVE_SURPLUS, (MOST - 1,))
             connection.execute(PUT, (id_, text, now + SECONDS))
-            connection.execute("COMMIT")
 
     def read(self, id_: str) -> str | None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             row = connection.execute(READ, (id_, self._clock())).fetchone()
         return str(row[0]) if row else None
 
     def delete(self, id_: str) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute("DELETE FROM sign_ins WHERE id = ?", (id_,))
 
     def close(self) -> None:
         """Close the file until it is used again."""
         self._file.close()
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._file.opened() as connection:
-                yield connection
-        except StoreFailed as error:
-            raise Unavailable(f"Sign-ins cannot be checked. {error.reason}") from None
 
 
 class RedisSignInStore:
@@ -154,20 +147,17 @@ class RedisSignInStore:
         self._client = client
 
     def put(self, id_: str, text: str) -> None:
-        self._run(lambda redis: redis.set(f"{PREFIX}{id_}", text, ex=SECONDS))
+        with self._client.reached() as redis:
+            redis.set(f"{PREFIX}{id_}", text, ex=SECONDS)
 
     def read(self, id_: str) -> str | None:
-        return self._run(lambda redis: redis.get(f"{PREFIX}{id_}"))
+        with self._client.reached() as redis:
+            text: Any = redis.get(f"{PREFIX}{id_}")
+        return None if text is None else str(text)
 
     def delete(self, id_: str) -> None:
-        self._run(lambda redis: redis.delete(f"{PREFIX}{id_}"))
-
-    def _run(self, command: Callable[..., str | None]) -> str | None:
-        try:
-            with self._client.reached() as redis:
-                return command(redis)
-        except RedisFailed as error:
-            raise Unavailable(f"Sign-ins cannot be checked. {error.reason}") from None
+        with self._client.reached() as redis:
+            redis.delete(f"{PREFIX}{id_}")
 
 
 def open_sign_ins(settings: Settings, guard: Guard, lifecycle: Lifecycle) -> SignIns:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from wrapper.errors import Unavailable
 from wrapper.services.listing import MOST_LISTED
+from wrapper.services.store_health import StoreFailed, StoreHealth
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -19,20 +18,6 @@ if TYPE_CHECKING:
 CHUNK = 1000
 # Seconds to wait for Redis. A URL can set others (?socket_timeout=5).
 TIMEOUT = 2.0
-
-log = logging.getLogger(__name__)
-
-
-class RedisFailed(Exception):
-    """Raised when Redis cannot be used.
-
-    `reason` says why and what to do, and anyone may see it. The message adds *where* it failed.
-    """
-
-    def __init__(self, reason: str, where: str = ""):
-        super().__init__(f"{reason} ({where})" if where else reason)
-        self.reason = reason
-        self.where = where
 
 
 class RedisClient:
@@ -50,7 +35,7 @@ class RedisClient:
 
     @contextlib.contextmanager
     def reached(self) -> Iterator[Redis]:
-        """Yield the client. Errors become RedisFailed, without the password."""
+        """Yield the client. Errors become StoreFailed, without the password."""
         try:
             from redis import RedisError, ResponseError
         except ImportError:
@@ -93,8 +78,8 @@ class RedisClient:
                     raise self._failed(f"this is no URL of a Redis; {mend}") from None
             return self._client
 
-    def _failed(self, reason: str, where: str = "") -> RedisFailed:
-        return RedisFailed(f"{self._setting}: {reason}", where)
+    def _failed(self, reason: str, where: str = "") -> StoreFailed:
+        return StoreFailed(f"{self._setting}: {reason}", where)
 
     def _masked(self, error: Exception) -> str:
         text = str(error)
@@ -110,26 +95,17 @@ class StoreRedis:
 
     def __init__(self, client: RedisClient, what: str):
         self._client = client
-        self._what = what
-        self._failure = ""  # why Redis could not be used last; anyone may see it
+        self._health = StoreHealth(what)
 
     @contextlib.contextmanager
     def reached(self) -> Iterator[Redis]:
-        """Yield the client of redis-py. Errors become Unavailable."""
-        try:
-            with self._client.reached() as client:
-                yield client
-        except RedisFailed as error:
-            if error.reason != self._failure:
-                log.error("%s cannot be kept: %s", self._what, error)
-            self._failure = error.reason
-            raise Unavailable(error.reason) from None
-        self._failure = ""
+        """Yield the client of redis-py. Raises StoreFailed."""
+        with self._health.watching(), self._client.reached() as client:
+            yield client
 
     def health(self) -> dict[str, Any]:
         """Return the state that was seen last."""
-        failure = self._failure
-        return {"status": "failing", "error": failure} if failure else {"status": "ok"}
+        return self._health.state()
 
     def close(self) -> None:
         """Disconnect. The next use connects again."""

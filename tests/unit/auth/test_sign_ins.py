@@ -130,8 +130,9 @@ def test_workers(tmp_path):
     opened[1].close(token)
     assert opened[0].holder(token) is None
     for each in opened[:2]:
-        assert isinstance(each._store, SqliteSignInStore)
-        each._store.close()
+        store = each._current()
+        assert isinstance(store, SqliteSignInStore)
+        store.close()
 
 
 def test_room(tmp_path, monkeypatch):

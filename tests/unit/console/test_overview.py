@@ -18,7 +18,7 @@ from wrapper.errors import TurnStopped
 from wrapper.services.events import Started, TextDelta
 from wrapper.services.limits.admission import Admission
 from wrapper.services.principal import Principal
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.workers.service import open_workers
 
 ERROR = "it is broken; mend it"

@@ -14,7 +14,8 @@ from wrapper.logs.redaction import Redacted
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.codec import decode_decision
 from wrapper.services.approvals.store import Notify
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient
+from wrapper.services.store_health import StoreFailed
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -87,7 +88,7 @@ class RedisWaiter:
                 reached = time.monotonic()
             except Exception as error:  # the thread must go on: nobody else reads decisions
                 if time.monotonic() - reached >= self._hold:
-                    why = error if isinstance(error, RedisFailed) else Redacted(error)
+                    why = error.details if isinstance(error, StoreFailed) else Redacted(error)
                     log.error("the approvals that wait are refused: %s", why)
                     self._lose(approvals)
                 self._closed.wait(BLOCK_SECONDS)

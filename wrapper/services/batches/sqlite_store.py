@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wrapper.errors import Unavailable
 from wrapper.services.batches.batch import BatchState, LineResult
 from wrapper.services.usage.sqlite_file import SqliteFile
-from wrapper.services.usage.store import StoreFailed
 
 SETTING = "JOBS_DB"
 CREATE = (
@@ -69,11 +65,11 @@ class SqliteBatchStore:
         self._file = SqliteFile(path, CREATE, SETTING)
 
     def create(self, id_: str, forget_at: float) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute(INSERT, (id_, forget_at))
 
     def read(self, id_: str) -> BatchState | None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             row = connection.execute(READ, (id_,)).fetchone()
         if row is None:
             return None
@@ -84,20 +80,20 @@ class SqliteBatchStore:
         self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
     ) -> None:
         lines = [(id_, line.number, line.completed, line.data) for line in refused]
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             values = (index, total, len(lines), json.dumps(facts), id_)
             if connection.execute(BEGIN, values).rowcount:
                 connection.executemany(ADD_LINE, lines)
 
     def index(self, id_: str) -> bytes:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             row = connection.execute(
                 "SELECT line_index FROM batches WHERE id = ?", (id_,)
             ).fetchone()
         return bytes(row[0] or b"") if row else b""
 
     def claim(self, id_: str, worker: str) -> int | None:
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if rows := connection.execute(CLAIM_RELEASED, (worker, id_)).fetchall():
                 return int(rows[0][0])
             while rows := connection.execute(CLAIM_NEXT, (id_,)).fetchall():
@@ -107,75 +103,58 @@ class SqliteBatchStore:
         return None
 
     def release(self, id_: str, number: int) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute(RELEASE, (id_, number))
 
     def finish(self, id_: str, worker: str, result: LineResult) -> bool:
         values = (result.completed, result.data, id_, result.number, worker)
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             kept = connection.execute(FINISH, values).rowcount
             if kept:
                 connection.execute(COUNT, (result.completed, id_))
         return bool(kept)
 
     def running(self, id_: str) -> Sequence[tuple[int, str]]:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             return connection.execute(RUNNING, (id_,)).fetchall()
 
     def results(self, id_: str, first: int, count: int) -> Sequence[LineResult]:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             rows = connection.execute(RESULTS, (id_, first, first + count - 1)).fetchall()
         return [LineResult(number, bool(completed), data) for number, completed, data in rows]
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             row = connection.execute("SELECT facts FROM batches WHERE id = ?", (id_,)).fetchone()
             if row:
                 text = json.dumps({**json.loads(row[0]), **facts})
                 connection.execute("UPDATE batches SET facts = ? WHERE id = ?", (text, id_))
 
     def take_over(self, id_: str, before: str, after: str) -> bool:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             return bool(connection.execute(TAKE_OVER, (after, id_, before)).rowcount)
 
     def finalizer(self, id_: str) -> str:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             row = connection.execute(
                 "SELECT finalizer FROM batches WHERE id = ?", (id_,)
             ).fetchone()
         return str(row[0]) if row else ""
 
     def delete(self, id_: str) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute("DELETE FROM batches WHERE id = ?", (id_,))
 
     def clear(self, id_: str) -> None:
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             connection.execute("DELETE FROM batch_lines WHERE batch = ?", (id_,))
             connection.execute("UPDATE batches SET line_index = NULL WHERE id = ?", (id_,))
 
     def forget(self, now: float) -> None:
         old = "SELECT id FROM batches WHERE forget_at <= ?"
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             connection.execute(f"DELETE FROM batch_lines WHERE batch IN ({old})", (now,))  # noqa: S608
             connection.execute("DELETE FROM batches WHERE forget_at <= ?", (now,))
 
     def close(self) -> None:
         self._file.close()
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection. Errors become Unavailable."""
-        try:
-            with self._file.opened() as connection:
-                yield connection
-        except StoreFailed as error:
-            raise Unavailable(error.reason, details=str(error)) from None
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection, and commit all that it has changed, or nothing if it raises."""
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")

@@ -6,11 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from wrapper.errors import StorageFull, Unavailable
+from wrapper.errors import StorageFull
 from wrapper.services.files.file import StoredFile
 from wrapper.services.files.store import LEAST_BYTES, Room
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.sqlite_file import REMEDIES, SqliteFile
-from wrapper.services.usage.store import StoreFailed
 
 SETTING = "FILES_DIR"
 CREATE = """
@@ -36,37 +36,35 @@ class SqliteFileRecords:
 
     def reserve(self, owner: str, id_: str, size: int, until: float, room: Room) -> bool:
         size += LEAST_BYTES
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with _noticing_a_full_disk(), self._file.changing() as connection:
             files, taken = connection.execute(TAKEN, (owner, id_)).fetchone()
             fits = files < room.files and taken + size <= room.bytes
             if fits:
                 connection.execute(PUT, (owner, id_, size, until, None))
-            connection.execute("COMMIT")
         return bool(fits)
 
     def put(self, file: StoredFile) -> None:
         size = file.size + LEAST_BYTES
-        with self._opened() as connection:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
             values = (file.owner, file.id, size, file.expires_at, file.encode())
             connection.execute(PUT, values)
 
     def find(self, owner: str, id_: str) -> StoredFile | None:
-        with self._opened() as connection:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
             row = connection.execute(FIND, (owner, id_)).fetchone()
         return StoredFile.decode(row[0]) if row else None
 
     def all(self, owner: str) -> list[StoredFile]:
-        with self._opened() as connection:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
             rows = connection.execute(ALL, (owner,)).fetchall()
         return [StoredFile.decode(record) for (record,) in rows]
 
     def delete(self, owner: str, id_: str) -> None:
-        with self._opened() as connection:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
             connection.execute(DELETE, (owner, id_))
 
     def expired(self, now: float) -> Sequence[tuple[str, str]]:
-        with self._opened() as connection:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
             return connection.execute(EXPIRED, (now,)).fetchall()
 
     def exists(self) -> bool:
@@ -75,12 +73,13 @@ class SqliteFileRecords:
     def close(self) -> None:
         self._file.close()
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._file.opened() as connection:
-                yield connection
-        except StoreFailed as error:
-            full = error.reason.endswith(REMEDIES[sqlite3.SQLITE_FULL])
-            kind = StorageFull if full else Unavailable
-            raise kind(error.reason, details=str(error)) from None
+
+@contextlib.contextmanager
+def _noticing_a_full_disk() -> Iterator[None]:
+    """Raise StorageFull instead of StoreFailed where the disk is full."""
+    try:
+        yield
+    except StoreFailed as error:
+        if error.message.endswith(REMEDIES[sqlite3.SQLITE_FULL]):
+            raise StorageFull(error.message, details=error.details) from None
+        raise

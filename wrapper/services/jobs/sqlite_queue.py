@@ -7,10 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wrapper.errors import Unavailable
 from wrapper.services.jobs.sqlite_store import SETTING
 from wrapper.services.usage.sqlite_file import BUSY, FAILURES, SqliteFile, failed
-from wrapper.services.usage.store import StoreFailed
 
 if TYPE_CHECKING:
     from huey.storage import SqliteStorage
@@ -33,9 +31,7 @@ class SqliteQueueStorage:
             yield self._open()
         except FAILURES as error:
             self.close()
-            raise Unavailable(failed(error, "", SETTING).reason) from None
-        except StoreFailed as error:
-            raise Unavailable(error.reason) from None
+            raise failed(error, "", SETTING) from None
 
     def close(self) -> None:
         """Close the connection. The next use opens another one."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from wrapper.errors import Unavailable
 from wrapper.json_text import Json
 from wrapper.services.jobs import sqlite_contents as contents
 from wrapper.services.jobs import sqlite_reports as reports
 from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
 from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
+from wrapper.services.store_health import StoreHealth
 from wrapper.services.usage.sqlite_file import SqliteFile
-from wrapper.services.usage.store import StoreFailed
 
 SETTING = "JOBS_DB"
 
@@ -99,8 +97,6 @@ BEAT = "INSERT OR REPLACE INTO job_workers VALUES (?, ?)"
 ALIVE = "SELECT 1 FROM job_workers WHERE id = ? AND until > ?"
 EXPIRE = "DELETE FROM jobs WHERE ended_at IS NOT NULL AND ended_at + ttl <= ?"
 
-log = logging.getLogger(__name__)
-
 
 class SqliteJobStore:
     """A JobStore in the file at *path*, which is created with the first job."""
@@ -108,7 +104,7 @@ class SqliteJobStore:
     def __init__(self, path: str, clock: Callable[[], float] = time.time):
         self._file = SqliteFile(path, CREATE, SETTING)
         self._clock = clock
-        self._failure = ""  # why the file could not be used last; anyone may see it
+        self._health = StoreHealth("jobs")
 
     def add(self, job: Job, content: JobContent, room: Room) -> float | None:
         with self._changing() as connection:
@@ -221,8 +217,7 @@ class SqliteJobStore:
         return self._file.exists()
 
     def health(self) -> dict[str, Any]:
-        failure = self._failure
-        return {"status": "failing", "error": failure} if failure else {"status": "ok"}
+        return self._health.state()
 
     def close(self) -> None:
         self._file.close()
@@ -234,24 +229,13 @@ class SqliteJobStore:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection. Errors become Unavailable."""
-        try:
-            with self._file.opened() as connection:
-                yield connection
-        except StoreFailed as error:
-            if error.reason != self._failure:
-                log.error("jobs cannot be kept: %s", error)
-            self._failure = error.reason
-            raise Unavailable(error.reason) from None
-        self._failure = ""
+        with self._health.watching(), self._file.opened() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection, and commit all that it has changed, or nothing if it raises."""
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._health.watching(), self._file.changing() as connection:
             yield connection
-            connection.execute("COMMIT")
 
 
 def _next_rank(connection: sqlite3.Connection, job: Job) -> float:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from wrapper.errors import Unavailable
 from wrapper.logs.redaction import Redacted
 from wrapper.services.principal import Principal
 from wrapper.services.requests.redis_store import RedisRequestStore
@@ -24,8 +23,9 @@ from wrapper.services.requests.request import (
 )
 from wrapper.services.requests.sqlite_store import SqliteRequestStore
 from wrapper.services.requests.store import RequestStore
+from wrapper.services.store_health import StoreFailed, raising_unavailable
 from wrapper.services.usage.access import readable_key
-from wrapper.services.usage.store import Amounts, StoreFailed
+from wrapper.services.usage.store import Amounts
 from wrapper.settings import Settings
 
 DAY, HOUR = 86_400, 3600
@@ -132,17 +132,16 @@ class RequestHistory:
         try:
             self._store.append(requests, oldest)
         except StoreFailed as error:
-            log.warning("%d requests are missing from the history: %s", len(requests), error)
+            number = len(requests)
+            log.warning("%d requests are missing from the history: %s", number, error.details)
 
     def _read(
         self, principal: Principal, query: RequestQuery, read: Callable[[RequestQuery], T]
     ) -> T:
         key = readable_key(principal, query.key, f"the requests of {query.key!r}")
         self.flush()  # so that one's last request is there
-        try:
+        with raising_unavailable("The requests cannot be read."):
             return read(replace(query, key=key))
-        except StoreFailed as error:
-            raise Unavailable(f"The requests cannot be read. {error.reason}") from None
 
     def _finished(
         self, ended: float, facts: Mapping[str, Any], usage: RequestUsage | None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient
 from wrapper.services.requests.request import DONE, FinishedRequest, Latency, RequestQuery
 from wrapper.services.requests.store import MAX_REQUESTS
-from wrapper.services.usage.store import Amounts, StoreFailed, total
+from wrapper.services.usage.store import Amounts, total
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -30,7 +29,7 @@ class RedisRequestStore:
         self._most = most
 
     def append(self, requests: Sequence[FinishedRequest], oldest: float) -> None:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             pipeline = client.pipeline()
             for request in requests:
                 pipeline.xadd(STREAM, {FIELD: _encode(request)})
@@ -39,16 +38,16 @@ class RedisRequestStore:
             pipeline.execute()
 
     def find(self, query: RequestQuery, before: str, limit: int) -> list[FinishedRequest]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             return list(islice(_matching(client, query, before), limit))
 
     def total(self, query: RequestQuery) -> tuple[int, Amounts]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             amounts = [request.amounts for request in _matching(client, query)]
         return len(amounts), total(amounts)
 
     def latencies(self, query: RequestQuery) -> list[Latency]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             requests = [each for each in _matching(client, query) if each.outcome == DONE]
         return [
             Latency(each.day, each.model, each.details["first_token_ms"], each.details["total_ms"])
@@ -58,15 +57,6 @@ class RedisRequestStore:
 
     def close(self) -> None:
         self._redis.close()
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[Redis]:
-        """Yield a client. Errors become StoreFailed."""
-        try:
-            with self._redis.reached() as client:
-                yield client
-        except RedisFailed as error:
-            raise StoreFailed(error.reason, error.where) from None
 
 
 def _matching(client: Redis, query: RequestQuery, before: str = "") -> Iterator[FinishedRequest]:

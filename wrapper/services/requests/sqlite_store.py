@@ -75,12 +75,10 @@ class SqliteRequestStore:
 
     def append(self, requests: Sequence[FinishedRequest], oldest: float) -> None:
         rows = [_row(request) for request in requests]
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             connection.executemany(ADD, rows)
             connection.execute(REMOVE_TOO_MANY, (self._most,))
             connection.execute(REMOVE_OLD, (oldest,))
-            connection.execute("COMMIT")
 
     def find(self, query: RequestQuery, before: str, limit: int) -> list[FinishedRequest]:
         page = {"before": int(before.partition("-")[0]) if before else None, "limit": limit}

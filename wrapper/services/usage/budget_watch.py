@@ -12,8 +12,9 @@ from typing import Any
 
 from wrapper.notes import BudgetWarning
 from wrapper.services.principal import LimitHolder
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.budget import NANO, THRESHOLDS, Budget, midnight
-from wrapper.services.usage.store import Row, StoreFailed
+from wrapper.services.usage.store import Row
 
 # Keys may have any number of users. Those that have spent nothing for longest are forgotten.
 MOST_HOLDERS = 10_000
@@ -130,7 +131,7 @@ class BudgetWatch:
             try:
                 self._announce(holder, read(holder), is_new)
             except StoreFailed as error:
-                log.error("thresholds of budgets are announced later: %s", error)
+                log.error("thresholds of budgets are announced later: %s", error.details)
                 with self._lock:
                     self._due |= due & self._watched.keys()
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from wrapper.errors import Unavailable
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.principal import LimitHolder, Principal
+from wrapper.services.store_health import StoreFailed, raising_unavailable
 from wrapper.services.usage.access import readable_key
 from wrapper.services.usage.backlog import Backlog
 from wrapper.services.usage.budget import Budget, budgets, month_of
@@ -20,7 +21,7 @@ from wrapper.services.usage.budget_watch import BudgetWatch, ThresholdReached
 from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.report import budget_report, report
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
-from wrapper.services.usage.store import Row, StoreFailed, UsageStore
+from wrapper.services.usage.store import Row, UsageStore
 from wrapper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Ledger:
             self._book(*rows)
         except StoreFailed as error:
             if self._required:
-                raise _required(error.reason, retry=False) from None
+                raise _required(error.message, retry=False) from None
         finally:
             self._watch.count(rows)
 
@@ -94,7 +95,7 @@ class Ledger:
             rows = self._own(holder, own, today)
         except StoreFailed as error:
             if self._required:
-                raise _required(error.reason) from None
+                raise _required(error.message) from None
             rows = self._backlog.rows(*EVER, holder.name, holder.user)
         spent = {budget: budget.spent(rows) for budget in own}
         if own:
@@ -119,7 +120,7 @@ class Ledger:
         chosen = readable_key(principal, key, f"what {key!r} spends")
         now = self._now()
         begins, ends = month_of(now.date())
-        with _readable():
+        with raising_unavailable("What was spent cannot be read."):
             rows = self._read(first.isoformat(), last.isoformat(), chosen)
             month = self._read(begins.isoformat(), ends.isoformat(), chosen)
         days = {"start": first.isoformat(), "end": last.isoformat()}
@@ -129,7 +130,7 @@ class Ledger:
         """Return the state of the principal's budgets, by name. Raises Unavailable."""
         now = self._now()
         own = budgets(principal, now.date())
-        with _readable():
+        with raising_unavailable("What was spent cannot be read."):
             rows = self._own(principal, own, now.date()) if own else []
         return budget_report(own, rows, now)
 
@@ -155,8 +156,8 @@ class Ledger:
             else:
                 self._store.check()
         except StoreFailed as error:
-            if error.reason != self._failure:
-                log.error("usage cannot be recorded: %s", error)
+            if error.message != self._failure:
+                log.error("usage cannot be recorded: %s", error.details)
             self._failed(error)
         else:
             self._worked()
@@ -176,7 +177,8 @@ class Ledger:
             self._backlog.book(self._store.add, fresh)
         except StoreFailed as error:
             self._failed(error)
-            log.error("what was spent is not booked; %d rows wait: %s", len(self._backlog), error)
+            waiting = len(self._backlog)
+            log.error("what was spent is not booked; %d rows wait: %s", waiting, error.details)
             raise
         self._worked()
 
@@ -186,7 +188,7 @@ class Ledger:
             try:
                 self._book()
             except StoreFailed as error:
-                raise _required(error.reason) from None
+                raise _required(error.message) from None
             if self._backlog:  # another thread is booking it
                 raise _required(self._failure)
 
@@ -211,28 +213,19 @@ class Ledger:
             rows = self._backlog.read_with_store(read, first, last, key, user)
         except StoreFailed as error:
             self._failed(error)
-            log.error("what was spent cannot be read: %s", error)
+            log.error("what was spent cannot be read: %s", error.details)
             raise
         self._worked()
         return rows
 
     def _failed(self, error: StoreFailed) -> None:
-        self._failure = error.reason
+        self._failure = error.message
         self._periodic.start()
 
     def _worked(self) -> None:
         """Clear the failure, unless rows wait: then a read does not prove that writing works."""
         if not self._backlog:
             self._failure = ""
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    """Raise Unavailable if the store cannot be read."""
-    try:
-        yield
-    except StoreFailed as error:
-        raise Unavailable(f"What was spent cannot be read. {error.reason}") from None
 
 
 def _required(reason: str, retry: bool | None = None) -> Unavailable:

@@ -11,9 +11,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol
 
-from wrapper.errors import Unavailable
 from wrapper.services.events import LimitsReported
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed, raising_unavailable
 
 # Windows of a single model have its name at their end.
 MODELS = ("opus", "sonnet", "haiku")
@@ -64,14 +63,12 @@ class LoginLimits:
         try:
             self._store.put_limits(report.login, self._clock(), report.limits.facts())
         except StoreFailed as error:
-            log.warning("the provider's limits are not kept: %s", error)
+            log.warning("the provider's limits are not kept: %s", error.details)
 
     def report(self) -> list[dict[str, Any]]:
         """Return `logins` of the body of GET /v1/limits. Raises Unavailable."""
-        try:
+        with raising_unavailable("The provider's limits cannot be read."):
             rows = self._store.read_limits()
-        except StoreFailed as error:
-            raise Unavailable(f"The provider's limits cannot be read. {error.reason}") from None
         recent = [row for row in rows if row.learned_at > self._clock() - FORGET_SECONDS]
         logins = groupby(recent, attrgetter("login"))
         return [self._login(login, {row.part: row for row in parts}) for login, parts in logins]

@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient, RedisFailed
+from wrapper.services.redis_client import RedisClient
 from wrapper.services.usage.login_limits import LimitRow
 from wrapper.services.usage.redis_batch import MONTHS, PREFIX, USERS, Batch, hash_name
-from wrapper.services.usage.store import Amounts, Row, StoreFailed
+from wrapper.services.usage.store import Amounts, Row
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 
 if TYPE_CHECKING:
@@ -136,13 +136,10 @@ class RedisUsageStore:
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[Redis]:
-        """Yield a client once doubtful batches are void. Errors become StoreFailed."""
-        try:
-            with self._redis.reached() as client:
-                self._void(client)
-                yield client
-        except RedisFailed as error:
-            raise StoreFailed(error.reason, error.where) from None
+        """Yield a client once doubtful batches are void. Raises StoreFailed."""
+        with self._redis.reached() as client:
+            self._void(client)
+            yield client
 
     def _void(self, client: Redis) -> None:
         for batch in list(self._doubtful):

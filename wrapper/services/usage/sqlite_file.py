@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 
 SETTING = "USAGE_DB"
 # Seconds to wait while another process writes.
@@ -60,7 +60,10 @@ class SqliteFile:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for one thread. After an error all connections are opened anew."""
+        """Yield a connection for one thread. Raises StoreFailed.
+
+        After an error all connections are opened anew.
+        """
         try:
             with contextlib.ExitStack() as on_failure:
                 opened = self._take()
@@ -71,6 +74,14 @@ class SqliteFile:
             self.close()
             raise failed(error, self._path, self._setting) from None
         self._idle.append(opened)
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection, and commit all that it has changed, or nothing if it raises."""
+        with self.opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
 
     def _take(self) -> _Opened:
         path, current = self.path(), self.identity()

@@ -103,13 +103,11 @@ class SqliteUsageStore:
     def add(self, rows: Sequence[Row]) -> None:
         values = [(r.day, r.key, r.model, *r.amounts.values()) for r in rows if not r.user]
         users = [(row.day, row.key, row.user, row.amounts.charged) for row in rows if row.user]
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             connection.executemany(ADD, values)
             if users:
                 connection.executemany(ADD_USER, users)
                 connection.execute(FORGET_USERS, (_oldest(min(users)[0]),))
-            connection.execute("COMMIT")
 
     def read(self, first: str, last: str, key: str | None = None) -> list[Row]:
         with self._file.opened() as connection:
@@ -131,15 +129,13 @@ class SqliteUsageStore:
 
     def add_tools(self, day: str, key: str, counts: Mapping[str, ToolCounts]) -> None:
         month = day[:8]
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             rows = connection.execute(TOOLS_OF_MONTH, (key, f"{month}01", f"{month}31"))
             known = {tool for (tool,) in rows}
             for tool, added in counts.items():
                 name = tool if tool in known or len(known) < MAX_TOOLS else OTHER
                 known.add(name)
                 connection.execute(ADD_TOOL, (day, key, name, *added.values()))
-            connection.execute("COMMIT")
 
     def read_tools(self, first: str, last: str, key: str | None = None) -> list[ToolRow]:
         with self._file.opened() as connection:
@@ -148,10 +144,8 @@ class SqliteUsageStore:
 
     def put_limits(self, login: str, learned_at: float, facts: Mapping[str, Any]) -> None:
         rows = [(login, part, learned_at, json.dumps(known)) for part, known in facts.items()]
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             connection.executemany(PUT_LIMITS, rows)
-            connection.execute("COMMIT")
 
     def read_limits(self) -> list[LimitRow]:
         with self._file.opened() as connection:

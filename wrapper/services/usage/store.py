@@ -78,17 +78,6 @@ class Row:
     user: str = ""
 
 
-class StoreFailed(Exception):
-    """Raised when a store cannot be read or written.
-
-    `reason` says why and what to do, and anyone may see it. The message adds *where* the store is.
-    """
-
-    def __init__(self, reason: str, where: str = ""):
-        super().__init__(f"{reason} ({where})" if where else reason)
-        self.reason = reason
-
-
 class UsageStore(Protocol):
     """Keeps rows. Threads and processes may share it. All methods may raise StoreFailed."""
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from wrapper.errors import Unavailable
 from wrapper.services.principal import Principal
+from wrapper.services.store_health import StoreFailed, raising_unavailable
 from wrapper.services.usage.access import readable_key
-from wrapper.services.usage.store import StoreFailed
 from wrapper.services.usage.tool_counts import ToolCounts, ToolRow, ToolStore
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ class ToolStats:
             self._store.add_tools(day, key, counts)
         except StoreFailed as error:
             uses = sum(each.uses for each in counts.values())
-            log.warning("%d uses of tools are not counted: %s", uses, error)
+            log.warning("%d uses of tools are not counted: %s", uses, error.details)
 
     def report(
         self, principal: Principal, first: date, last: date, key: str | None = None
@@ -42,10 +41,8 @@ class ToolStats:
         Unavailable where the store cannot be read.
         """
         chosen = readable_key(principal, key, f"how {key!r} uses tools")
-        try:
+        with raising_unavailable("How tools were used cannot be read."):
             rows = self._store.read_tools(first.isoformat(), last.isoformat(), chosen)
-        except StoreFailed as error:
-            raise Unavailable(f"How tools were used cannot be read. {error.reason}") from None
         return {
             "object": "tools.stats",
             "start": first.isoformat(),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.webhooks.attempt import (
     GIVE_UP_SECONDS,
     NO_ENDPOINT,
@@ -93,9 +93,9 @@ class Dispatcher:
             self._write()
             seconds = self._begin_due()
         except StoreFailed as error:
-            if error.reason != self.failure:
-                log.error("webhooks wait: %s", error)
-            self.failure = error.reason
+            if error.message != self.failure:
+                log.error("webhooks wait: %s", error.details)
+            self.failure = error.message
             return RETRY_SECONDS
         self.failure = ""
         return seconds
@@ -110,7 +110,7 @@ class Dispatcher:
         try:
             self._write()
         except StoreFailed as error:
-            log.error("%d webhooks are lost: %s", len(self._waiting), error)
+            log.error("%d webhooks are lost: %s", len(self._waiting), error.details)
 
     def _write(self) -> None:
         """Store what was announced and what has ended."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient, RedisFailed
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.redis_client import RedisClient
 from wrapper.services.webhooks.event import Delivery
 from wrapper.services.webhooks.redis_scripts import ADD, CLAIM, DUE, RECORD
 from wrapper.services.webhooks.store import KEEP_SECONDS, MOST_OF_RECIPIENT
 
 if TYPE_CHECKING:
-    from redis import Redis
+    pass
 
 PREFIX = "claude-code-gateway:webhooks"
 EVENT, DUE_OF = f"{PREFIX}:event:", f"{PREFIX}:due:"
@@ -32,7 +30,7 @@ class RedisDeliveryStore:
 
     def add(self, deliveries: Sequence[Delivery], oldest: float) -> None:
         bounds = (oldest, self._most, int(KEEP_SECONDS))
-        with self._reached() as client:
+        with self._redis.reached() as client:
             for each in deliveries:
                 due, of = f"{DUE_OF}{each.recipient}", f"{OF}{each.recipient}"
                 keys = (f"{EVENT}{each.id}", due, RECIPIENTS, of, ALL)
@@ -40,13 +38,13 @@ class RedisDeliveryStore:
                 client.eval(ADD, len(keys), *keys, *map(str, values))
 
     def due(self) -> dict[str, float]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             reply: Any = client.eval(DUE, 1, RECIPIENTS, DUE_OF)
         return {name: float(due) for name, due in zip(reply[::2], reply[1::2], strict=True)}
 
     def claim(self, recipient: str, now: float, until: float, limit: int) -> list[Delivery]:
         values = (str(now), str(until), uuid.uuid4().hex, str(limit), EVENT)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             reply: Any = client.eval(CLAIM, 1, f"{DUE_OF}{recipient}", *values)
         return [_delivery(dict(zip(row[::2], row[1::2], strict=True))) for row in reply]
 
@@ -54,12 +52,12 @@ class RedisDeliveryStore:
         keys = (f"{EVENT}{delivery.id}", f"{DUE_OF}{delivery.recipient}")
         due = "" if delivery.due is None else str(delivery.due)
         recorded = _fields(replace(delivery, lease=""))
-        with self._reached() as client:
+        with self._redis.reached() as client:
             client.eval(RECORD, 2, *keys, delivery.id, delivery.lease, due, *recorded)
 
     def find(self, recipient: str | None, after: str, limit: int) -> list[Delivery]:
         ids = ALL if recipient is None else f"{OF}{recipient}"
-        with self._reached() as client:
+        with self._redis.reached() as client:
             rank: Any = client.zrevrank(ids, after) if after else -1
             if rank is None:
                 raise KeyError(after)
@@ -71,15 +69,6 @@ class RedisDeliveryStore:
 
     def close(self) -> None:
         self._redis.close()
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[Redis]:
-        """Yield a client. Errors become StoreFailed."""
-        try:
-            with self._redis.reached() as client:
-                yield client
-        except RedisFailed as error:
-            raise StoreFailed(error.reason, error.where) from None
 
 
 def _fields(delivery: Delivery) -> list[str]:

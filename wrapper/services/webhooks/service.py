@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wrapper.errors import InvalidRequest, Unavailable
+from wrapper.errors import InvalidRequest
 from wrapper.json_text import Json
 from wrapper.services.principal import Principal
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import raising_unavailable
 from wrapper.services.webhooks.dispatcher import Count, Dispatcher, Environment
 from wrapper.services.webhooks.endpoint import Endpoints, Keys
 from wrapper.services.webhooks.event import Delivery, new_delivery
@@ -84,13 +84,12 @@ class Webhooks:
         """
         recipient = None if principal.admin else principal.name
         try:
-            found = self._store.find(recipient, after, limit + 1)
+            with raising_unavailable("Webhooks cannot be read."):
+                found = self._store.find(recipient, after, limit + 1)
         except KeyError:
             raise InvalidRequest(
                 "after: it must be the id of a delivery.", param="after", code="invalid_value"
             ) from None
-        except StoreFailed as error:
-            raise Unavailable(f"Webhooks cannot be read. {error.reason}") from None
         return self._shown(found[:limit]), len(found) > limit
 
     def health(self) -> dict[str, Any] | None:

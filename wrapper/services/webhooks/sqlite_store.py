@@ -75,14 +75,12 @@ class SqliteDeliveryStore:
         self._most = most
 
     def add(self, deliveries: Sequence[Delivery], oldest: float) -> None:
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             connection.executemany(ADD, map(_row, deliveries))
             connection.execute(REMOVE_OLD, (oldest,))
             for recipient in {delivery.recipient for delivery in deliveries}:
                 bounds = {"recipient": recipient, "most": self._most}
                 connection.execute(REMOVE_TOO_MANY, bounds)
-            connection.execute("COMMIT")
 
     def due(self) -> dict[str, float]:
         with self._file.opened() as connection:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient, RedisFailed
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.redis_client import RedisClient
 from wrapper.services.workers.store import LIFE, Orders, Stop
 
 if TYPE_CHECKING:
@@ -36,12 +34,12 @@ class RedisWorkerStore:
         self._prefix = prefix
 
     def want(self) -> None:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             client.set(self._key("wanted"), "1", px=MILLISECONDS)
 
     def take_orders(self, worker: str) -> Orders:
         stops = self._key("stops", worker)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             pipeline = client.pipeline()
             pipeline.exists(self._key("wanted"))
             pipeline.hgetall(stops)
@@ -51,11 +49,11 @@ class RedisWorkerStore:
 
     def put(self, worker: str, state: str) -> None:
         keys = self._key("state", worker), self._key("index")
-        with self._reached() as client:
+        with self._redis.reached() as client:
             client.eval(PUT, len(keys), *keys, worker, state, str(MILLISECONDS))
 
     def states(self) -> Sequence[str]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             workers = self._workers(client)
             keys = [self._key("state", worker) for worker in workers]
             texts: Any = client.mget(keys) if keys else ()
@@ -63,14 +61,14 @@ class RedisWorkerStore:
 
     def stop(self, stop: Stop) -> None:
         key = self._key("stops", stop.worker)
-        with self._reached() as client:
+        with self._redis.reached() as client:
             pipeline = client.pipeline()
             pipeline.hset(key, str(stop.number), json.dumps([stop.by, stop.admin]))
             pipeline.pexpire(key, MILLISECONDS)
             pipeline.execute()
 
     def stops(self) -> Sequence[Stop]:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             workers = self._workers(client)
             pipeline = client.pipeline(transaction=False)
             for worker in workers:
@@ -79,7 +77,7 @@ class RedisWorkerStore:
         return [stop for worker, fields in found for stop in _stops(worker, fields)]
 
     def remove(self, worker: str) -> None:
-        with self._reached() as client:
+        with self._redis.reached() as client:
             client.delete(self._key("state", worker))
 
     def close(self) -> None:
@@ -88,15 +86,6 @@ class RedisWorkerStore:
     def _workers(self, client: Redis) -> list[str]:
         workers: Any = client.zrange(self._key("index"), 0, -1)
         return [*workers]
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[Redis]:
-        """Yield a client. Errors become StoreFailed."""
-        try:
-            with self._redis.reached() as client:
-                yield client
-        except RedisFailed as error:
-            raise StoreFailed(error.reason, error.where) from None
 
     def _key(self, *names: str) -> str:
         return ":".join((self._prefix, *names))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from wrapper.errors import Unavailable
 from wrapper.json_text import Json
 from wrapper.logs.redaction import Redacted
 from wrapper.services.background.lifecycle import Lifecycle
@@ -19,7 +18,7 @@ from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.limits.admission import Admission
 from wrapper.services.principal import Principal
 from wrapper.services.resources import machine_state
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed, raising_unavailable
 from wrapper.services.workers.redis_store import RedisWorkerStore
 from wrapper.services.workers.sqlite_store import SqliteWorkerStore
 from wrapper.services.workers.state import WorkerState, decode, encode
@@ -114,12 +113,10 @@ class Workers:
             return self._admission.stop(number, by)
         if self._is_alone():
             return False
-        try:
+        with raising_unavailable("The other workers cannot be reached."):
             known = any(_may_stop(state, worker, number, by) for state in self._others())
             if known:
                 self._store.stop(Stop(worker, number, by.name, by.admin))
-        except StoreFailed as error:
-            raise Unavailable(f"The other workers cannot be reached. {error.reason}") from None
         return known
 
     def close(self) -> None:
@@ -146,9 +143,9 @@ class Workers:
 
     def _note(self, error: StoreFailed) -> None:
         """Note why the store cannot be used, and log each new reason."""
-        if error.reason != self.failure:
-            log.warning("workers cannot show each other what they do: %s", error)
-        self.failure = error.reason
+        if error.message != self.failure:
+            log.warning("workers cannot show each other what they do: %s", error.details)
+        self.failure = error.message
 
     def _state(self) -> WorkerState:
         return WorkerState(

@@ -52,12 +52,10 @@ class SqliteWorkerStore:
 
     def put(self, worker: str, state: str) -> None:
         now = self._clock()
-        with self._file.opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.changing() as connection:
             for table in ("worker_states", "worker_stops"):
                 connection.execute(f"DELETE FROM {table} WHERE expires <= ?", (now,))  # noqa: S608
             connection.execute(PUT, (worker, state, now + LIFE))
-            connection.execute("COMMIT")
 
     def states(self) -> Sequence[str]:
         with self._file.opened() as connection:

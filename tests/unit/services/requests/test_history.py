@@ -16,8 +16,9 @@ from wrapper.services.requests.history import BATCH, DAY, HOUR, RequestHistory, 
 from wrapper.services.requests.redis_store import RedisRequestStore
 from wrapper.services.requests.request import RequestQuery, RequestUsage
 from wrapper.services.requests.sqlite_store import SqliteRequestStore
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.turns.request_log import facts_of_error
-from wrapper.services.usage.store import Amounts, StoreFailed
+from wrapper.services.usage.store import Amounts
 from wrapper.services.usage.tool_counts import ToolCounts
 from wrapper.settings import Settings
 

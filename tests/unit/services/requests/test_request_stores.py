@@ -14,7 +14,8 @@ from redis import Redis
 from wrapper.services.requests.redis_store import RedisRequestStore
 from wrapper.services.requests.request import FinishedRequest, Latency, RequestQuery
 from wrapper.services.requests.sqlite_store import SqliteRequestStore
-from wrapper.services.usage.store import Amounts, StoreFailed
+from wrapper.services.store_health import StoreFailed
+from wrapper.services.usage.store import Amounts
 
 pytestmark = pytest.mark.packages
 

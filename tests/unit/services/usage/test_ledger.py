@@ -11,9 +11,10 @@ import pytest
 from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.principal import Principal
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.ledger import EVER, Ledger
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
-from wrapper.services.usage.store import Amounts, Row, StoreFailed, total
+from wrapper.services.usage.store import Amounts, Row, total
 
 NOW = datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
 DOLLAR = 10**9
@@ -532,7 +533,7 @@ def test_a_failure_before_the_first_use(ledger, store, caplog):
     store.fail()
     for _ in range(2):
         ledger.retry()
-    assert ledger.health() == {"status": "failing", "unbooked": 0, "error": NO_DISK.reason}
+    assert ledger.health() == {"status": "failing", "unbooked": 0, "error": NO_DISK.message}
     assert len(caplog.messages) == 1
     store.fail(False)
     ledger.retry()

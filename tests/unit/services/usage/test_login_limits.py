@@ -6,10 +6,10 @@ from redis import Redis
 from wrapper.errors import Unavailable
 from wrapper.services.events import LimitsReported
 from wrapper.services.provider_limits import Overage, ProviderLimits, Window
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.login_limits import FORGET_SECONDS, LoginLimits
 from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
-from wrapper.services.usage.store import StoreFailed
 
 NOW = 1796000000.0
 

@@ -10,9 +10,9 @@ from redis import Redis
 
 from wrapper.errors import PermissionDenied, Unavailable
 from wrapper.services.principal import Principal
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
-from wrapper.services.usage.store import StoreFailed
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 from wrapper.services.usage.tool_stats import ToolStats
 

@@ -22,11 +22,12 @@ from redis import Redis
 
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage.ledger import open_store
 from wrapper.services.usage.redis_batch import Batch
 from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
-from wrapper.services.usage.store import NAMES, Amounts, Row, StoreFailed, total
+from wrapper.services.usage.store import NAMES, Amounts, Row, total
 from wrapper.settings import Settings
 
 pytestmark = pytest.mark.packages
@@ -445,8 +446,8 @@ def test_corrupt_file(tmp_path):
             StoreFailed, match="file is not a database; move the file away"
         ) as caught:
             use()
-        assert str(file) in str(caught.value)
-        assert str(file) not in caught.value.reason
+        assert str(file) in caught.value.details
+        assert str(file) not in caught.value.message
     file.rename(tmp_path / "broken")
     store.add([ROW])
     assert store.read(*EVER) == [ROW]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.webhooks.event import new_delivery
 from wrapper.services.webhooks.redis_store import RedisDeliveryStore
 from wrapper.services.webhooks.sqlite_store import SqliteDeliveryStore

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.webhooks import SECRET, DispatcherHarness
 from wrapper.services.principal import Principal
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.webhooks import dispatcher as dispatchers
 from wrapper.services.webhooks.attempt import (
     GIVE_UP_SECONDS,

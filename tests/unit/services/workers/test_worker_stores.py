@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from wrapper.services.usage.store import StoreFailed
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.workers.redis_store import RedisWorkerStore
 from wrapper.services.workers.sqlite_store import SqliteWorkerStore
 from wrapper.services.workers.store import LIFE, Stop, WorkerStore
@@ -105,7 +105,7 @@ def test_nothing_stays_in_redis(redis_server):
     store.want()
     store.put("w1", "a")
     store.stop(STOP)
-    with store._reached() as client:
+    with store._redis.reached() as client:
         keys = list(client.scan_iter(f"{store._prefix}:*"))
         assert len(keys) == 4
         assert all(0 < client.pttl(key) <= LIFE * 1000 for key in keys)

@@ -6,15 +6,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from sqlite3 import Connection
 
-from wrapper.errors import Unavailable
 from wrapper.services.jobs.sqlite_store import CREATE as JOBS
 from wrapper.services.jobs.sqlite_store import SETTING
 from wrapper.services.responses.background.event_log import PAGE, LoggedEvent
 from wrapper.services.responses.background.group import decode, encode
 from wrapper.services.usage.sqlite_file import SqliteFile
-from wrapper.services.usage.store import StoreFailed
 
 # Seconds between two looks for what other processes add. This process's own wake at once.
 LOOK = 0.25
@@ -47,7 +44,7 @@ class SqliteEventLog:
         self._waiting: dict[str, set[threading.Event]] = {}  # what tells readers of an addition
 
     def append(self, id_: str, events: Sequence[LoggedEvent]) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute(ADD, (events[-1].number, encode(events), id_))
         with self._lock:
             for added in self._waiting.get(id_, ()):
@@ -65,19 +62,19 @@ class SqliteEventLog:
                 added.wait(min(left, LOOK))
 
     def last(self, id_: str) -> LoggedEvent | None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             row = connection.execute(READ_LAST, (id_,)).fetchone()
         return [*decode(row[0])][-1] if row else None
 
     def delete(self, id_: str) -> None:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             connection.execute(DELETE, (id_,))
 
     def close(self) -> None:
         self._file.close()
 
     def _select(self, id_: str, after: int) -> list[LoggedEvent]:
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             rows = connection.execute(READ, (id_, after, PAGE)).fetchall()
         return [event for (group,) in rows for event in decode(group, after)]
 
@@ -94,11 +91,3 @@ class SqliteEventLog:
                 self._waiting[id_].discard(added)
                 if not self._waiting[id_]:
                     del self._waiting[id_]
-
-    @contextmanager
-    def _opened(self) -> Iterator[Connection]:
-        try:
-            with self._file.opened() as connection:
-                yield connection
-        except StoreFailed as error:
-            raise Unavailable(error.reason) from None
