@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.support.log_records import messages_of, records_of
 from wrapper.auth import key_file
 from wrapper.auth.key_file import BROKEN, KeyFile, KeysError, hash_of
 from wrapper.schemas.keys import CEILINGS, KeySchema
 from wrapper.services.principal import Principal
 from wrapper.settings import PERMISSION_MODES, Settings, SettingsError
+from wrapper.watched_file import WatchedFile
 
 pytestmark = pytest.mark.packages
 
@@ -372,7 +374,7 @@ def test_schema_is_complete():
     assert set(CEILINGS) == {row.name for row in fields(Principal)} - {"name", "shares"}
 
 
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(max_examples=300)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -460,7 +462,11 @@ def test_broken_later(opened, put, caplog):
         for _ in range(3):
             assert file.find(KEYS["alice"].encode()).name == "alice"
         assert file.error == BROKEN
-    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    errors = [
+        record.getMessage()
+        for record in records_of(caplog, WatchedFile)
+        if record.levelname == "ERROR"
+    ]
     assert len(errors) == 3
     assert all("the previous keys stay valid: API_KEYS_FILE: " in line for line in errors)
     assert "keys.alice.max_turn: " in errors[2]
@@ -472,7 +478,7 @@ def test_each_change_is_logged(opened, put, caplog):
     for _ in range(2):
         put("[keys.alice\n")
         assert file.error
-    assert len(caplog.records) == 2
+    assert len(records_of(caplog, WatchedFile)) == 2
 
 
 def test_repaired(opened, put, path, caplog):
@@ -488,8 +494,9 @@ def test_repaired(opened, put, path, caplog):
         assert file.names() == ("bob",)
         put(team("alice"))
         assert file.names() == ("alice",)
-    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
-    assert caplog.records[-1].getMessage() == "API_KEYS_FILE has changed, 1 keys are valid now"
+    levels = [record.levelname for record in records_of(caplog, WatchedFile)]
+    assert levels.count("ERROR") == 2
+    assert messages_of(caplog, WatchedFile)[-1] == "API_KEYS_FILE has changed, 1 keys are valid now"
 
 
 def test_unreadable_for_a_while(opened, put, monkeypatch, caplog):
@@ -505,7 +512,7 @@ def test_unreadable_for_a_while(opened, put, monkeypatch, caplog):
         assert file.names() == file.names() == ("alice",)
     assert file.names() == ("bob",)
     assert file.error is None
-    (message,) = [record.getMessage() for record in caplog.records]
+    (message,) = messages_of(caplog, WatchedFile)
     assert "Too many open files" in message
 
 

@@ -172,7 +172,7 @@ def other_worker(busy):
     permit = admission.admit(1, Principal("ann"), request_id="req_of_ann")
     other = open_workers(gateway.settings, admission, gateway.health, gateway.lifecycle)
     yield other, permit
-    for closing in (other, gateway.workers, sign_ins._store):
+    for closing in (other, gateway.workers, sign_ins._current()):
         closing.close()
 
 

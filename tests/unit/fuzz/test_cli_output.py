@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import random_claude
@@ -56,7 +56,7 @@ TURNS = {
     "plain with a schema": Turn("m", HI, profile="plain", output_schema=SCHEMA),
     "with a history": Turn("m", LONGER),
 }
-SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=100)
 
 
 class Pipes:

@@ -9,7 +9,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import oblige
@@ -20,7 +20,7 @@ from wrapper.services.events import Started, TextDelta
 
 # Its model's answers fit the schema of the request.
 SERVER = ScriptedServer(script=oblige)
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=150)
 LONE = "\ud83d"
 
 _letters = st.characters(codec="utf-8")
@@ -239,7 +239,7 @@ def test_parameters(parameters):
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 @given(value=_json)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_parameter(name, value):
     """Each parameter with any value is accepted, or refused with its path."""
     body = {**CHAT_BODY, name: value}

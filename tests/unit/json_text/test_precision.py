@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.exact_numbers import same_digits
@@ -127,7 +126,6 @@ def through_javascript(value):
     return int(shortest) if number.is_integer() and abs(number) < 1e21 else number
 
 
-@hypothesis_settings(deadline=None)
 @given(st.dictionaries(keys, texts, max_size=4).map(_object))
 def test_every_digit_arrives(text):
     """The digits, signs and order of any arguments pass through JavaScript."""
@@ -143,7 +141,6 @@ def parse(text):
     return json.loads(text, parse_float=read_number)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["const", "enum", "minimum", "x-y"]), texts, max_size=3))
 def test_no_number_in_a_schema_changes(keywords):
     """A schema keeps no number that JavaScript changes; the description has its digits."""

@@ -305,14 +305,14 @@ _fields = st.dictionaries(
 
 
 @given(_fields)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_fields(fields):
     """For any fields of a request, the document and the gateway agree."""
     assert is_allowed(fields) == is_taken(fields)
 
 
 @given(st.data(), st.sampled_from(sorted(set(_PROPERTIES) - {"messages"})))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_number_and_word(data, name):
     """For the numbers and words of each field, the document and the gateway agree."""
     near = st.sampled_from([0, 1, 2, 8, -2, 2**31 - 1]).flatmap(
@@ -327,7 +327,7 @@ def test_any_number_and_word(data, name):
     st.dictionaries(st.sampled_from(sorted(SCHEMAS["Message"]["properties"])), _values, max_size=4),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_message(message, complete):
     """For any message, the document and the gateway agree.
 

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from tests.support.log_records import records_of
 from tests.support.scripted_server import KEY, ScriptedServer
 from wrapper.errors import Overloaded
 from wrapper.services.events import RawEvent
+from wrapper.services.turns.request_log import RequestLog
 from wrapper.testing.engine import raw_answer
 
 PATH = "/v1/messages"
@@ -130,7 +132,7 @@ def test_log(caplog):
     caplog.set_level("INFO", "wrapper.services.turns.request_log")
     headers = {"X-Claude-Code-Session-Id": "s" * 300}
     ask(server_of(), headers=headers, metadata={"user_id": "u\n" * 200})
-    facts = caplog.records[-1].facts
+    facts = records_of(caplog, RequestLog)[-1].facts
     assert facts["client_session"] == "s" * 256
     assert facts["user"] == "u\n" * 128
     assert "messages" not in facts
@@ -141,5 +143,5 @@ def test_log_of_prompts(caplog):
     caplog.set_level("INFO", "wrapper.services.turns.request_log")
     messages = [HI, {"role": "assistant", "content": [{"type": "text", "text": "Ho"}, {}]}, HI]
     ask(server_of(log_prompts=True), messages=messages)
-    logged = caplog.records[-1].facts["messages"]
+    logged = records_of(caplog, RequestLog)[-1].facts["messages"]
     assert [*map(tuple, logged)] == [("user", "Hi"), ("assistant", "Ho", "<None>"), ("user", "Hi")]

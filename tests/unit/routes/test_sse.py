@@ -5,7 +5,6 @@ import json
 import pytest
 from flask import Flask
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.scripted_server import DONE, ScriptedServer, frames_of
@@ -145,7 +144,6 @@ JSON = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 def test_one_event_one_line(data):
     """Any event is one line of JSON and an empty line."""

@@ -85,7 +85,7 @@ def test_socket(tmp_path, mistakes):
     assert mistake.startswith(f"{tmp_path / '.env'}: is not a regular file; ")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(), st.text("API_KEY=\"'#${}: \n\r\\x\0é")))
 def test_any_content(env_file, content):
     """Any content is read or refused, and never ends in another error."""

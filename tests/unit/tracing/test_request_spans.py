@@ -6,9 +6,11 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
+from tests.support.log_records import records_of
 from tests.support.spans import traced
 from wrapper.errors import Overloaded
 from wrapper.services.events import Started, TextDelta
+from wrapper.services.turns.request_log import RequestLog
 from wrapper.testing.engine import answer
 
 pytestmark = pytest.mark.packages
@@ -64,7 +66,7 @@ def test_of_the_caller(caplog):
     assert ids(root) == (TRACE, ids(root)[1])
     assert trace.format_span_id(root.parent.span_id) == SPAN
     assert root.context.trace_state.to_header() == "one=1"
-    (line,) = caplog.records
+    (line,) = records_of(caplog, RequestLog)
     assert (line.facts["trace_id"], line.facts["span_id"]) == ids(root)
     assert not [name for name, _ in response.headers if "trace" in name.lower()]
 
@@ -75,7 +77,7 @@ def test_not_sampled(caplog):
     with traced() as gateway:
         gateway.ask(headers={"traceparent": f"{CALLERS}-00"})
     assert gateway.spans.all() == []
-    assert caplog.records[0].facts["trace_id"] == TRACE
+    assert records_of(caplog, RequestLog)[0].facts["trace_id"] == TRACE
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.routes.headers import note_headers
@@ -157,7 +156,6 @@ COUNT = st.integers(0, 10**9)
 USAGES = st.builds(Usage, COUNT, COUNT, COUNT, COUNT, st.just(0))
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(USAGES, max_size=8))
 def test_usage_adds_up(usages):
     """Usage is summed over the choices, and no part of it exceeds its whole."""
@@ -258,7 +256,6 @@ def test_service_tier(asked, told):
 TEXTS = st.lists(st.text(), max_size=6)
 
 
-@hypothesis_settings(deadline=None)
 @given(TEXTS)
 def test_streamed_is_whole(texts):
     """What is streamed, joined, is what the whole answer says."""

@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.job_stores import START, RedisKind, SqliteKind
+from tests.support.log_records import records_of
 from wrapper.errors import Unavailable
 from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.jobs.store import UNREPORTED_TTL, Counts, Room
+from wrapper.services.store_health import StoreHealth
 
 ERROR = {"message": "No.", "type": "server_error", "param": None, "code": "no"}
 MOST = Room(100, 1000)
@@ -384,7 +386,7 @@ def test_redis_away(caplog):
         with pytest.raises(Unavailable, match="SESSION_STORE: Redis cannot be reached"):
             store.add(job(), CONTENT, MOST)
     assert store.health()["status"] == "failing"
-    assert len(caplog.records) == 1
+    assert len(records_of(caplog, StoreHealth)) == 1
     assert "secret" not in caplog.text
     kind.close()
 
@@ -398,5 +400,5 @@ def test_unusable_file(tmp_path, caplog):
             store.add(job(), CONTENT, MOST)
     assert store.health()["status"] == "failing"
     assert "move the file away" in store.health()["error"]
-    assert len(caplog.records) == 1
+    assert len(records_of(caplog, StoreHealth)) == 1
     store.close()

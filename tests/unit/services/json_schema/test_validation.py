@@ -5,7 +5,6 @@ import time
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.support.costly_schemas import COSTLY
@@ -153,7 +152,6 @@ json_values = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), st.text())
 def test_any_schema_and_answer(schema, answer):
     """Any schema and any answer gives a reason or None."""

@@ -274,7 +274,7 @@ def test_shutdown():
     assert admission.load() == load(1, running=1)
 
 
-@hypothesis_settings(deadline=None, max_examples=50)
+@hypothesis_settings(max_examples=50)
 @given(st.lists(st.sampled_from([ALICE, BOB, CAROL]), max_size=12))
 @example([ALICE, ALICE, ALICE, BOB, BOB, CAROL])
 def test_callers_take_turns(principals):
@@ -566,9 +566,7 @@ class Admitting(RuleBasedStateMachine):
         assert not self.world.waiting()
 
 
-Admitting.TestCase.settings = hypothesis_settings(
-    max_examples=60, stateful_step_count=40, deadline=None
-)
+Admitting.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=40)
 TestAdmitting = Admitting.TestCase
 
 

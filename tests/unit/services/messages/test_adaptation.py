@@ -316,7 +316,7 @@ def words(text):
     return set(text.split())
 
 
-@hypothesis_settings(deadline=None, max_examples=500)
+@hypothesis_settings(max_examples=500)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_any_conversation(messages):
     """Messages in any order and form are accepted by the API, and no text is lost."""
@@ -332,7 +332,7 @@ def test_any_conversation(messages):
                 assert words(part) <= arrived
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_named_exactly(messages):
     """Every adaptation is named, and STRICT_PARAMS refuses exactly what is named."""

@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import assume, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
@@ -282,7 +281,6 @@ def flat(parts):
             yield part
 
 
-@hypothesis_settings(deadline=None)
 @given(conversations())
 def test_nothing_is_lost(conversation):
     """All texts, images, files, calls and results of a valid conversation arrive in order."""
@@ -300,7 +298,6 @@ def test_nothing_is_lost(conversation):
         assert kinds == sorted(kinds, reverse=True)
 
 
-@hypothesis_settings(deadline=None)
 @given(conversations(), st.data())
 def test_any_broken_pairing(conversation, data):
     """A conversation with a missing, doubled or renamed result is refused."""

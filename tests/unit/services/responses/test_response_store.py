@@ -6,11 +6,13 @@ import logging
 
 import pytest
 
+from tests.support.log_records import records_of
 from tests.support.redis_server import RedisServer
 from tests.support.response_stores import MemoryKind, RedisKind
 from wrapper.errors import Unavailable
 from wrapper.services.responses.memory_store import OVERHEAD
 from wrapper.services.responses.redis_store import PREFIX, RedisResponseStore
+from wrapper.services.store_health import StoreHealth
 from wrapper.testing import check_response_store
 
 pytestmark = pytest.mark.packages
@@ -146,7 +148,7 @@ def test_away(tmp_path, caplog):
             for use in uses:
                 with pytest.raises(Unavailable, match=AWAY):
                     use()
-        assert len(caplog.records) == 1
+        assert len(records_of(caplog, StoreHealth)) == 1
         assert store.health()["status"] == "failing"
         server.start(server.port)
         store.look()

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.events import Ending, Usage
@@ -80,7 +79,6 @@ nonsense = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(messages, max_size=4).map(tuple))
 def test_messages(sent):
     """Messages with any parts and any characters decode unchanged."""
@@ -89,7 +87,6 @@ def test_messages(sent):
     assert hash(decoded) == hash(sent)
 
 
-@hypothesis_settings(deadline=None)
 @given(heads)
 def test_heads(head):
     """A head decodes unchanged, to the last digit of its times and costs."""
@@ -105,7 +102,6 @@ def test_head_without_options():
     assert decode_head(json.dumps(written).encode()).options == Options()
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(messages, max_size=4))
 def test_measure(sent):
     """The measured sizes of messages add up to the stored size, without the separators."""
@@ -113,7 +109,6 @@ def test_measure(sent):
     assert len(encode_messages(sent)) == sum(map(measure, sent)) + between
 
 
-@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=50) | nonsense.map(lambda value: json.dumps(value).encode()))
 def test_nonsense(data):
     """Data of any other form raises Unreadable and nothing else."""

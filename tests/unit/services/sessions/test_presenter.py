@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.schemas.chat.message import ROLES, MessageSchema
@@ -164,7 +163,6 @@ def messages(draw):
     return ChatMessage(role, tuple(parts), answers)
 
 
-@hypothesis_settings(deadline=None)
 @given(messages())
 def test_any_round_trip(message):
     """Any message that is sent back loads as the original message."""

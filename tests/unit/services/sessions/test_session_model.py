@@ -409,8 +409,6 @@ def _expect(kind: type[ApiError], call: Callable[[], Any]) -> None:
         call()
 
 
-Sessions.TestCase.settings = hypothesis_settings(
-    deadline=None, max_examples=40, stateful_step_count=30
-)
+Sessions.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=30)
 # It is quick where it passes; shrinking a failure takes a while.
 TestSessions = pytest.mark.timeout(300)(Sessions.TestCase)

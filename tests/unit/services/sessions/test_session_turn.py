@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import Conflict, RequestTooLarge
@@ -379,7 +378,6 @@ TURNS = st.lists(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(TURNS)
 def test_sizes(turns):
     """The size that is counted turn by turn equals that of all messages."""

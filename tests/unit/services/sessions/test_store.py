@@ -13,12 +13,14 @@ from dataclasses import replace
 import pytest
 
 from shop.sessions import ShopStore
+from tests.support.log_records import records_of
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT, eventually
 from tests.support.session_stores import HOLD, MemoryKind, RedisKind, ShopKind
 from wrapper.errors import BadGateway, Conflict, RequestTooLarge, Unavailable
 from wrapper.services.sessions.memory_store import OVERHEAD
 from wrapper.services.sessions.redis_store import RedisSessionStore
+from wrapper.services.store_health import StoreHealth
 from wrapper.testing import check_session_store
 from wrapper.testing.trial import build_session
 
@@ -396,7 +398,7 @@ def test_away_and_back(server, caplog):
     assert store.health() == {"status": "failing", "error": AWAY.strip("^$")}
     claim.release()
     assert time.monotonic() - begun < 10
-    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    assert len(records_of(caplog, StoreHealth)) == 1
     server.start(server.port)
     assert find(store).messages == session.messages
     assert store.health() == {"status": "ok"}

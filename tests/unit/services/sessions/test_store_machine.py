@@ -195,12 +195,12 @@ class RedisMachine(Machine):
 
 def test_memory():
     """The memory store holds what the model holds, in any order of events."""
-    settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
+    settings = hypothesis_settings(max_examples=60, stateful_step_count=40)
     run_state_machine_as_test(MemoryMachine, settings=settings)
 
 
 def test_redis(redis_server):
     """The Redis store holds what the model holds for two workers, which may die in a turn."""
-    settings = hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None)
+    settings = hypothesis_settings(max_examples=25, stateful_step_count=30)
     RedisMachine.url = redis_server.url
     run_state_machine_as_test(RedisMachine, settings=settings)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.log_records import messages_of
 from wrapper.services.tools.mcp import McpServer
 from wrapper.services.tools.mcp_state import MOST_DESCRIBED, Finding, ServerStates
 from wrapper.services.tools.tool import Tool
@@ -55,7 +56,7 @@ def test_the_log(states, caplog):
     caplog.set_level("INFO")
     for finding in (BAD, BAD, GOOD, GOOD):
         states.record(SERVER, finding)
-    assert [record.getMessage() for record in caplog.records] == [
+    assert messages_of(caplog, ServerStates) == [
         "MCP server docs: it ended (code 1)",
         "MCP server docs: connected, 1 tools",
     ]

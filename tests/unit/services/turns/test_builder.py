@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
@@ -188,7 +187,6 @@ CONVERSATIONS = st.tuples(QUESTIONS, st.lists(ANYTHING, max_size=5), QUESTIONS).
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(CONVERSATIONS)
 def test_no_letter_is_lost(said):
     """Every letter of a user's message that is not blank reaches the model, in order."""
@@ -198,7 +196,6 @@ def test_no_letter_is_lost(said):
     assert heard == "".join(text for text in wrote if text.strip())
 
 
-@hypothesis_settings(deadline=None)
 @given(CONVERSATIONS)
 def test_turns_are_well_formed(said):
     """Whatever is sent, roles alternate, no text is blank, and the user speaks first and last."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.log_records import records_of
 from wrapper.errors import BadAnswer, BadGateway, ClientGone, InvalidRequest, Overloaded
 from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
 from wrapper.services.principal import LOCAL, Caller
@@ -34,7 +35,7 @@ def told(caplog):
     caplog.set_level("INFO", "wrapper.services.turns.request_log")
 
     def facts():
-        (line,) = caplog.records
+        (line,) = records_of(caplog, RequestLog)
         return line.facts
 
     return facts
@@ -97,7 +98,7 @@ def test_failures_are_warnings(caplog, told, error):
     record = record_of()
     record.fail(error)
     record.close()
-    assert caplog.records[0].levelname == "WARNING"
+    assert records_of(caplog, RequestLog)[0].levelname == "WARNING"
     assert told()["status"] == getattr(error, "status", 500)
 
 
@@ -130,7 +131,7 @@ def test_left(caplog, told, error):
         record.fail(error)
     record.close()
     assert told()["outcome"] == "client_gone"
-    assert caplog.records[0].levelname == "INFO"
+    assert records_of(caplog, RequestLog)[0].levelname == "INFO"
 
 
 def test_once(told):

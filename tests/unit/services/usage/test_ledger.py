@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tests.support.log_records import records_of
 from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.principal import Principal
@@ -218,7 +219,7 @@ def test_backlog(ledger, store, clock, caplog):
     spend(ledger, 1)
     clock.now = datetime(2026, 11, 27, tzinfo=UTC)
     spend(ledger, 1)
-    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+    assert [record.levelname for record in records_of(caplog, Ledger)] == ["ERROR"] * 3
     assert "/secret/usage.db" in caplog.text
     store.fail(False)
     spend(ledger, 1, key="bob")
@@ -253,7 +254,7 @@ def test_unreadable(ledger, store, caplog):
     """While the store fails and is not required, turns go on and the log has an error."""
     store.fail()
     ledger.check(ALICE)
-    assert caplog.records[-1].levelname == "ERROR"
+    assert records_of(caplog, Ledger)[-1].levelname == "ERROR"
 
 
 def test_required_add(strict, store):
@@ -534,7 +535,7 @@ def test_a_failure_before_the_first_use(ledger, store, caplog):
     for _ in range(2):
         ledger.retry()
     assert ledger.health() == {"status": "failing", "unbooked": 0, "error": NO_DISK.message}
-    assert len(caplog.messages) == 1
+    assert len(records_of(caplog, Ledger)) == 1
     store.fail(False)
     ledger.retry()
     assert ledger.health() == {"status": "ok", "unbooked": 0}

@@ -321,7 +321,8 @@ def test_users_are_forgotten(tmp_path, redis_server):
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.lists(rows, max_size=5), max_size=6))
 def test_sums(kind, store, batches):
@@ -608,9 +609,10 @@ def test_password(tmp_path):
         store.add([ROW])
         assert store.read(*EVER) == [ROW]
         store.close()
-        with pytest.raises(StoreFailed, match="invalid username-password") as caught:
+        with pytest.raises(StoreFailed, match="Redis cannot be reached") as caught:
             RedisUsageStore(f"redis://:other-{ESCAPED}{at}").add([ROW])
-        assert "a:long" not in str(caught.value)
+        assert "invalid username-password" in caught.value.details
+        assert "a:long" not in caught.value.details
         # Older clients do not log in first, so Redis refuses their command.
         with pytest.raises(StoreFailed, match=r"REDIS_URL: Redis (cannot be reached|refuses)"):
             RedisUsageStore(f"redis://127.0.0.1:{server.port}/0").add([ROW])
@@ -637,8 +639,8 @@ def test_wrong_url(url):
     store = RedisUsageStore(url)
     with pytest.raises(StoreFailed, match=r"^REDIS_URL: ") as caught:
         store.add([ROW])
-    assert "secret" not in str(caught.value)
-    assert "12" not in str(caught.value).replace("127.0.0.1", "")
+    assert "secret" not in caught.value.details
+    assert "12" not in caught.value.details.replace("127.0.0.1", "")
     store.close()
 
 

@@ -6,13 +6,14 @@ import logging
 
 import pytest
 
+from tests.support.log_records import records_of
 from tests.support.server import eventually
 from tests.support.webhooks import OTHER_SECRET, SECRET, Receiver, verified
 from wrapper.auth.key_file import KeyFile
 from wrapper.errors import InvalidRequest, Unavailable
 from wrapper.services.principal import DEFAULT, Principal
 from wrapper.services.webhooks.event import OPERATOR, TYPES
-from wrapper.services.webhooks.service import open_webhooks
+from wrapper.services.webhooks.service import Webhooks, open_webhooks
 from wrapper.settings import Settings
 
 ALICE, ADMIN = Principal("alice"), Principal("root", admin=True)
@@ -124,7 +125,7 @@ def test_announce_never_raises(operated, caplog):
     """A mistake in an announcement is logged, and fails nothing else."""
     operated.announce("alice", "no.such.type", {}, "1")
     operated.announce("alice", "approval.waiting", {"id": object()}, "1")
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert [record.levelno for record in records_of(caplog, Webhooks)] == [logging.ERROR] * 2
     operated.close()
     operated.announce("alice", "approval.waiting", {"id": "x"}, "1")
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from tests.support.log_records import records_of
 from wrapper.errors import TurnStopped, Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.limits.admission import Admission
@@ -155,7 +156,7 @@ def test_store_fails(make, tmp_path, caplog):
         assert worker.owners() == [("bob", False)]
         worker.service.follow_orders()
     assert "USAGE_DB" in worker.service.failure
-    assert len(caplog.records) == 1
+    assert len(records_of(caplog, Workers)) == 1
     with pytest.raises(Unavailable, match="USAGE_DB"):
         worker.service.stop("another", 1, EVE)
     (tmp_path / "usage.db").rmdir()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.log_records import messages_of
 from wrapper.errors import BadGateway, NotLoggedIn, UpstreamAuthentication
 from wrapper.services.claude.errors.no_first_event import RENEWED, NoFirstEvent
 from wrapper.services.claude.login.expiry import LoginExpiry
@@ -48,7 +49,7 @@ def test_a_missing_login(monitor_of, tmp_path, caplog):
     """A missing login is logged, and reported with what to do until somebody logs in."""
     monitor = monitor_of({"HOME": str(tmp_path)})
     monitor.start()
-    (message,) = caplog.messages
+    (message,) = messages_of(caplog, LoginMonitor)
     report = monitor.health()
     assert report["status"] == "missing"
     for text in (message, report["error"]):
@@ -64,7 +65,7 @@ def test_a_login_that_is_there(monitor_of, caplog):
     """A login that lacks nothing is not logged."""
     monitor = monitor_of(KEY)
     monitor.start()
-    assert (caplog.messages, monitor.health()) == ([], {"status": "ok"})
+    assert (messages_of(caplog, LoginMonitor), monitor.health()) == ([], {"status": "ok"})
 
 
 def test_a_refused_login_is_announced(monitor_of, tmp_path):
@@ -100,7 +101,7 @@ def test_a_refused_login(monitor_of, caplog):
     monitor = monitor_of(KEY)
     for _ in range(3):
         monitor.refuse(UpstreamAuthentication("Refused.", details="invalid x-api-key"))
-    (message,) = caplog.messages
+    (message,) = messages_of(caplog, LoginMonitor)
     assert message.startswith("invalid x-api-key (ANTHROPIC_API_KEY is set): set ANTHROPIC_API_KEY")
     report = monitor.health()
     assert report["status"] == "refused"
@@ -127,7 +128,7 @@ def test_a_turn_without_a_login(monitor_of, tmp_path, caplog):
     """A turn that fails for lack of a login changes nothing: that was reported at the start."""
     monitor = monitor_of({"HOME": str(tmp_path)})
     monitor.refuse(NotLoggedIn("No login."))
-    assert (caplog.messages, monitor.health()["status"]) == ([], "missing")
+    assert (messages_of(caplog, LoginMonitor), monitor.health()["status"]) == ([], "missing")
 
 
 def test_expiry(monitor_of, caplog):
@@ -141,7 +142,7 @@ def test_expiry(monitor_of, caplog):
     monitor.start()
     at = {"expires_at": "2027-01-15T08:00:00Z"}
     assert monitor.health() == {"status": "ok", **at}
-    assert (monitor.warning(), caplog.messages, announced) == ("", [], [])
+    assert (monitor.warning(), messages_of(caplog, LoginMonitor), announced) == ("", [], [])
 
     now[0] = END - DAY
     for _ in range(2):
@@ -149,7 +150,7 @@ def test_expiry(monitor_of, caplog):
     data = {"id": monitor.id(), "method": "anthropic", "reason": "ANTHROPIC_API_KEY is set", **at}
     occurrence = f"login:{monitor.id()}:expires:{END:.0f}"
     assert announced == [("login.expiring", data, occurrence)]
-    (message,) = caplog.messages
+    (message,) = messages_of(caplog, LoginMonitor)
     says = "the login (ANTHROPIC_API_KEY is set) expires at 2027-01-15T08:00:00Z: set "
     assert message.startswith(says)
     assert monitor.health() == {"status": "expiring", "error": message, **at}

@@ -1,5 +1,6 @@
 """The pause after failed boots, and when turns need not wait for its end."""
 
+from tests.support.log_records import messages_of
 from wrapper.errors import BadGateway, Unavailable
 from wrapper.services.claude.processes.backoff import (
     FIRST_DELAY,
@@ -63,7 +64,7 @@ def test_the_log_of_failures(caplog):
     for _ in range(3):
         failures.report("it coughed")
     failures.report("it sneezed")
-    assert caplog.messages == ["it coughed", "it sneezed"]
+    assert messages_of(caplog, FailureLog) == ["it coughed", "it sneezed"]
     now[0] = LOG_SECONDS
     failures.report("it coughed")
-    assert caplog.messages == ["it coughed", "it sneezed", "it coughed"]
+    assert messages_of(caplog, FailureLog) == ["it coughed", "it sneezed", "it coughed"]

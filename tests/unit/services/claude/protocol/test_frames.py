@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol import frames
@@ -129,7 +128,6 @@ def test_thinking_budget(turn, budget):
     assert frames.thinking_budget(turn) == budget
 
 
-@hypothesis_settings(deadline=None)
 @given(st.sampled_from(EFFORTS), st.none() | st.integers(1, 200_000), st.booleans())
 def test_valid_budgets(effort, limit, sampled):
     """Every budget is one that the model's API accepts."""
@@ -138,7 +136,6 @@ def test_valid_budgets(effort, limit, sampled):
     assert budget == 0 or (budget in range(1024, limit or 32_000) and not sampled)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.none() | st.integers(1025, 200_000))
 def test_more_effort_thinks_no_less(limit):
     """A higher effort never has a smaller budget than a lower one."""

@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol.stop_sequences import StopCutter
@@ -18,14 +17,12 @@ def cut(pieces, stops):
     return passed + cutter.rest()
 
 
-@hypothesis_settings(deadline=None)
 @given(PIECES, STOP)
 def test_one_stop(pieces, stop):
     """However a text is split, the part before the first stop sequence passes."""
     assert cut(pieces, [stop]) == "".join(pieces).split(stop)[0]
 
 
-@hypothesis_settings(deadline=None)
 @given(PIECES, st.lists(STOP, max_size=4))
 @example(["aab", "b"], ["aabb", "ab"])
 def test_splitting_changes_nothing(pieces, stops):
@@ -33,7 +30,6 @@ def test_splitting_changes_nothing(pieces, stops):
     assert cut(pieces, stops) == cut(["".join(pieces)], stops)
 
 
-@hypothesis_settings(deadline=None)
 @given(PIECES, st.lists(STOP, max_size=4))
 def test_no_stop_passes(pieces, stops):
     """The passed text is a prefix of the text, and holds no stop sequence."""
@@ -42,7 +38,6 @@ def test_no_stop_passes(pieces, stops):
     assert "".join(pieces).startswith(passed)
 
 
-@hypothesis_settings(deadline=None)
 @given(PIECES, st.lists(STOP, max_size=4))
 def test_hit(pieces, stops):
     """`hit` says whether the text held a stop sequence."""
@@ -52,7 +47,6 @@ def test_hit(pieces, stops):
     assert cutter.hit is any(stop in "".join(pieces) for stop in stops)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.text()))
 def test_without_stops_nothing_waits(pieces):
     """Without stop sequences every piece passes at once and unchanged."""

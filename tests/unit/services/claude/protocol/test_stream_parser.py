@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
@@ -250,7 +249,6 @@ def test_held_text_comes_at_the_end():
     assert text_of(events) == "one E"
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.text("EN.", max_size=4), max_size=8))
 def test_text_is_whole(pieces):
     """However an answer is split, all text before the stop sequence is yielded once."""

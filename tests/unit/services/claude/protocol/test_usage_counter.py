@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol.stream_parser import StreamParser
@@ -120,7 +119,6 @@ TURNS = st.lists(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(TURNS)
 def test_turns_add_up(turns):
     """The usages of a process's turns add up to its last report."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.log_records import messages_of
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import Profile, build_profiles
@@ -175,7 +176,7 @@ def test_failure_is_logged_once(make, caplog):
             for _ in range(3):
                 assert not harness.qualify().passed(WARM_UP)
                 harness.threads.run()
-        assert caplog.messages == [
+        assert messages_of(caplog, Trials) == [
             f"Claude Code 2.1.332 fails the check warm-up of plain processes: {DIFFERS}; requests "
             "are served in a slower way"
         ]
@@ -300,7 +301,7 @@ def test_one_profile_fails(make, caplog):
             harness.trials.fail_warm_up(process, "Claude Code did not answer in time.")
     assert plain.passed(WARM_UP)
     assert not agent.passed(WARM_UP)
-    assert len(caplog.messages) == 1
+    assert len(messages_of(caplog, Trials)) == 1
 
 
 def test_closed_while_it_runs(make, caplog):
@@ -310,7 +311,7 @@ def test_closed_while_it_runs(make, caplog):
     harness.trials.close()
     with caplog.at_level(logging.WARNING):
         harness.threads.run()
-    assert caplog.messages == []
+    assert messages_of(caplog, Trials) == []
 
 
 def test_examine(make, tmp_path):
