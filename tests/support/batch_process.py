@@ -74,6 +74,7 @@ class BatchProcess:
         self.asked: list[str] = []
         self.announced: list[tuple[str, str, str]] = []
         self.draining = False
+        self.revoked = False  # whether Alice's key is
         self.lock = threading.Lock()
         records = SqliteFileRecords(str(folder / "files.db"))
         self.stores = Stores(records, DirectoryContents(str(folder / "files")))
@@ -83,7 +84,7 @@ class BatchProcess:
             self.job_store,
             JobQueue(queue),
             Worker(f"worker_{uuid.uuid4().hex}", self._dispatch, lambda: self.draining),
-            lambda name: ALICE if name == ALICE.name else None,
+            lambda name: ALICE if name == ALICE.name and not self.revoked else None,
             NullMetrics(),
             most=most,
             room=JobRoom(100, 10**6),

@@ -114,7 +114,7 @@ class LineRunner:
         if batch.job.abandoned:
             return None
         if batch.job.cancelled():
-            message = "The batch was cancelled while this line ran."
+            message = "The batch was cancelled, or its key revoked, while this line ran."
             raise LineError("batch_cancelled", message, custom_id=line.custom_id)
         data = answered(id_, line.custom_id, status, request_id, body)
         return LineResult(number, status < 400, data)

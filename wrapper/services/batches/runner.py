@@ -69,7 +69,7 @@ class BatchRunner:
         if self._state(batch).status is BatchStatus.VALIDATING and not self._validate(batch):
             return
         state = self._state(batch)
-        if state.status is BatchStatus.IN_PROGRESS and not self._reason_to_end(batch):
+        if state.status is BatchStatus.IN_PROGRESS and not self._reason_to_end(batch, state):
             self._lines.run(batch, paused=bool(state.facts.get("paused")))
         if job.abandoned:
             job.again()
@@ -90,8 +90,13 @@ class BatchRunner:
             raise ApiError("The state of the batch is lost.")
         return state
 
+    def _revoke(self, batch: RunningBatch) -> None:
+        """Let no line of a batch begin any more, and end those that run, in any worker."""
+        self._store.change(batch.id, {"errors": [_revoked(batch.owner)]})
+        self._jobs.cancel(batch.owner, batch.id)
+
     def _validate(self, batch: RunningBatch) -> bool:
-        """Let lines be claimed, and say whether there are any; if not, the batch has failed."""
+        """Let lines be claimed, and say whether there are any; if not, the batch has ended."""
         if batch.file is None:
             return self._fail(batch, "file_not_found", "The input file was deleted.")
         pieces = self._files.read(batch.file)
@@ -115,6 +120,8 @@ class BatchRunner:
     def _stop_validation(self, batch: RunningBatch) -> None:
         if batch.job.abandoned:
             batch.job.again()  # for another process
+        elif batch.job.revoked:
+            self._end(batch, BatchStatus.FAILED, {"errors": [_revoked(batch.owner)]})
         else:
             self._end(batch, BatchStatus.CANCELLED, {})
 
@@ -123,8 +130,10 @@ class BatchRunner:
         self._end(batch, BatchStatus.FAILED, {"errors": [error]})
         return False
 
-    def _reason_to_end(self, batch: RunningBatch) -> BatchStatus | None:
+    def _reason_to_end(self, batch: RunningBatch, state: BatchState) -> BatchStatus | None:
         """Return how the batch ends even if lines are left, or None."""
+        if state.facts.get("errors"):  # its key was revoked
+            return BatchStatus.FAILED
         view = self._jobs.find(batch.owner, batch.id)
         if view is None or view.state.cancel_requested:
             return BatchStatus.CANCELLED
@@ -132,8 +141,11 @@ class BatchRunner:
 
     def _advance(self, batch: RunningBatch) -> None:
         """End the batch if nothing of it is left to run, or put it back into the queue."""
+        if batch.job.revoked:
+            self._revoke(batch)
         self._give_up_lost(batch)
-        reason, state = self._reason_to_end(batch), self._state(batch)
+        state = self._state(batch)
+        reason = self._reason_to_end(batch, state)
         if state.status in ENDED:  # its worker died before it could say so
             self._end_job(batch, state.status)
         elif state.done == state.total or (reason and not self._store.running(batch.id)):
@@ -202,6 +214,9 @@ class BatchRunner:
 
         seconds = min(batch.request.file_seconds or self._files.ttl, self._files.ttl)
         self._writer.write(batch, self._state(batch), seconds, unfinished)
+        reason = self._reason_to_end(batch, self._state(batch))  # which may have come meanwhile
+        if reason in (BatchStatus.CANCELLED, BatchStatus.FAILED):
+            status = reason
         self._end(batch, status, {"paused": None})
 
     def _end(self, batch: RunningBatch, status: BatchStatus, facts: Json) -> None:
@@ -213,3 +228,8 @@ class BatchRunner:
         # The lines have prompts and answers, which must not outlive the batch if this process dies.
         self._store.clear(batch.id)
         batch.job.end(JOB_STATUS[status])
+
+
+def _revoked(owner: str) -> Json:
+    message = f"The key {owner!r} was revoked before the batch had ended."
+    return {"code": "invalid_api_key", "message": message, "param": None, "line": None}

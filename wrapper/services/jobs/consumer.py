@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from wrapper.errors import ApiError, InvalidApiKey, Unavailable
+from wrapper.errors import ApiError, Unavailable
 from wrapper.services.jobs.deferred import DeferredJobs
 from wrapper.services.jobs.job import JobStatus, JobView
 from wrapper.services.jobs.records import JobRecords, error_of
-from wrapper.services.jobs.running import PAUSE, RunningJob, Worker
+from wrapper.services.jobs.running import PAUSE, RunningJob, Worker, revoked_key
 from wrapper.services.principal import Principal
 
 # Seconds that a worker is taken for alive after it has said so.
@@ -27,7 +27,8 @@ class Consumer:
     """Runs at most *most* jobs at once, by the handlers of their kinds in *runs*.
 
     An owner has no more than their `concurrent_turns`, and never all of several: also a job that
-    resumes may last, as where it waits for a limit of its owner's.
+    resumes may last, as where it waits for a limit of its owner's. A job that is only to end
+    begins nevertheless.
     *principal_of* returns the owner of a name, or None if there is none any more.
     """
 
@@ -72,6 +73,12 @@ class Consumer:
         with self._left:
             return [*self._running]
 
+    def stop_revoked(self) -> None:
+        """Stop the jobs in parts whose keys were revoked; a turn that has begun once goes on."""
+        for job in self.running():
+            if job.job.resumes and self._principal_of(job.job.owner) is None:
+                job.revoke()
+
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait at most so long until no job runs here, and return whether none does."""
         with self._left:
@@ -110,13 +117,13 @@ class Consumer:
             self._give_back(view)
             return
         principal = self._principal_of(view.job.owner)
-        if principal and self._has_enough(principal):
+        if principal and self._has_enough(principal) and not view.state.cancel_requested:
             self._defer(view)
         else:
             self._begin(view, principal)
 
     def _has_enough(self, principal: Principal) -> bool:
-        own = sum(other.principal.name == principal.name for other in self.running())
+        own = sum(other.job.owner == principal.name for other in self.running())
         most = max(1, self._most - 1)
         return own >= min(most, principal.concurrent_turns or most)
 
@@ -141,9 +148,6 @@ class Consumer:
         content = self._records.store.begin(id_, worker, time.time() + LEASE)
         if content is None:
             return
-        if principal is None:
-            self._records.end(id_, JobStatus.FAILED, error_of(_revoked(view.job.owner)))
-            return
         job = RunningJob(view.job, content, principal, self._worker, self._records)
         with self._left:
             self._running.add(job)
@@ -161,6 +165,8 @@ class Consumer:
     def _handle(self, job: RunningJob) -> None:
         error = ApiError("The gateway failed; its log says why.")
         try:
+            if job.revoked and not job.job.resumes:
+                raise revoked_key(job.job.owner)
             self._runs[job.job.kind](job)
         except ApiError as raised:
             error = raised
@@ -168,7 +174,3 @@ class Consumer:
             log.exception("job %s failed", job.job.id)
         if not job.settled:
             job.end(JobStatus.FAILED, error_of(error))
-
-
-def _revoked(owner: str) -> InvalidApiKey:
-    return InvalidApiKey(f"The key {owner!r} is revoked, so its job was not begun.")

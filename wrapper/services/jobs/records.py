@@ -18,6 +18,9 @@ LOST = Unavailable(
     code="worker_lost",
 )
 
+# The priority of a job that is only to end. All others are negative.
+FIRST = 0.0
+
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +68,7 @@ class JobRecords:
         if view.ended:
             self.reports.report(view)
         elif view.priority is not None:
-            self._put(id_, view.priority)  # its next run ends it, which may be put off
+            self._put(id_, FIRST)  # its next run ends it, which may be put off
 
     def recover(self) -> None:
         """End or put back the jobs whose workers have died."""

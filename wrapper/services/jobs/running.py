@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from wrapper.errors import ShuttingDown, Unavailable
+from wrapper.errors import InvalidApiKey, ShuttingDown, Unavailable
 from wrapper.json_text import Json
 from wrapper.services.jobs.answer import Answer, Dispatch
 from wrapper.services.jobs.job import Job, JobContent, JobStatus
@@ -27,25 +27,44 @@ class Worker:
     draining: Callable[[], bool]
 
 
+def revoked_key(owner: str) -> InvalidApiKey:
+    """Return the error for a job that does not run as the key of its owner is revoked."""
+    return InvalidApiKey(f"The key {owner!r} is revoked, so its job does not run.")
+
+
 class RunningJob:
-    """A job in progress, of *principal*. Its run calls `end` or `again`, once."""
+    """A job in progress, of *principal*. Its run calls `end` or `again`, once.
+
+    Without a principal its key is revoked. Then a job that resumes runs, cancelled, to end what has
+    begun.
+    """
 
     def __init__(
         self,
         job: Job,
         content: JobContent,
-        principal: Principal,
+        principal: Principal | None,
         worker: Worker,
         records: JobRecords,
     ):
         self.job = job
         self.content = content
-        self.principal = principal
+        self._principal = principal
         self._worker = worker
         self._records = records
         self._stopped = threading.Event()
         self._closed = threading.Event()
         self.settled = False  # whether `end` or `again` was called
+        self.revoked = False  # whether the key of the owner is
+        if principal is None:
+            self.revoke()
+
+    @property
+    def principal(self) -> Principal:
+        """Return the owner. Raises InvalidApiKey if their key is revoked."""
+        if self._principal is None:
+            raise revoked_key(self.job.owner)
+        return self._principal
 
     @property
     def worker(self) -> str:
@@ -103,6 +122,11 @@ class RunningJob:
         """Put the job back into the queue, for so many seconds at least."""
         self.settled = True
         return self.persist(lambda: self._records.put_back(self.job.id, after))
+
+    def revoke(self) -> None:
+        """Stop, as the key of the owner is revoked."""
+        self.revoked = True
+        self.stop()
 
     def stop(self) -> None:
         """Let `cancelled` say so."""

@@ -58,6 +58,7 @@ class Upkeep:
     def watch(self) -> None:
         """Stop the jobs that run here and are to end."""
         if self._consumer.running():
+            self._consumer.stop_revoked()
             self._use_store(self._stop_cancelled)
 
     def tend(self) -> None:

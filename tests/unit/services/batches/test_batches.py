@@ -316,6 +316,105 @@ def test_cancel_while_it_runs(start):
     assert process.batches.cancel(ALICE.name, id_).body()["status"] == "cancelled"
 
 
+def test_cancel_while_it_is_paused(start, monkeypatch):
+    """A batch that waits for its budget is cancelled at once, before other jobs that wait."""
+    monkeypatch.setattr(runner, "BUDGET_PAUSE", 3600.0)
+    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
+    gate = Gate()
+
+    def respond(body, gone):
+        return {"n0": answer, "n1": lambda: answer(429, refused)}.get(
+            body["id"], lambda: gate(body, gone)
+        )()
+
+    process = start(respond, most=1)
+    id_ = process.create(*lines(2))
+    assert eventually(lambda: process.view(id_).state.facts.get("paused"))
+    others = [process.create(line(f"other{number}")) for number in range(3)]
+    assert gate.entered.wait(SECONDS)
+    process.batches.cancel(ALICE.name, id_)
+    gate.opened.set()
+    body = process.ended(id_)
+    assert (body["status"], body["paused"]) == ("cancelled", None)
+    assert body["request_counts"] == {"total": 2, "completed": 1, "failed": 0}
+    output, errors = process.results(id_)
+    assert ([each["custom_id"] for each in output], errors) == (["n0"], [])
+    for other in others:
+        process.ended(other)
+    ends = [announced[2] for announced in process.announced]
+    assert ends.index(id_) < ends.index(others[-1])
+
+
+def test_cancel_while_a_line_is_limited(start):
+    """A line that waits for a rate limit is an error at once when its batch is cancelled."""
+    process = start(lambda body, gone: answer(429, retry_after=3600.0), most=1)
+    id_ = process.create(*lines(2))
+    assert eventually(lambda: process.asked)
+    process.batches.cancel(ALICE.name, id_)
+    body = process.ended(id_)
+    assert (body["status"], body["request_counts"]["failed"]) == ("cancelled", 1)
+    output, errors = process.results(id_)
+    assert output == []
+    assert [each["error"]["code"] for each in errors] == ["batch_cancelled"]
+
+
+def test_cancel_while_results_are_written(start, monkeypatch):
+    """A batch that is cancelled while its results are written is cancelled, with all of them."""
+    process = start()
+    opened, seen = process.files.result, []
+
+    def result(owner):
+        (id_,) = process.batches.ids(owner)
+        seen.append(process.view(id_).status)
+        seen.append(process.batches.cancel(owner, id_).status)
+        return opened(owner)
+
+    monkeypatch.setattr(process.files, "result", result)
+    id_ = process.create(*lines(3))
+    body = process.ended(id_)
+    assert (body["status"], bool(body["cancelled_at"])) == ("cancelled", True)
+    assert body["request_counts"] == {"total": 3, "completed": 3, "failed": 0}
+    assert len(process.results(id_)[0]) == 3
+    assert seen == ["finalizing", "cancelling"]
+    assert process.announced == [("alice", "batch.cancelled", id_)]
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_revoked(start, most):
+    """If the key is revoked, running lines end, no others begin, and answers so far are kept."""
+    gate = Gate()
+    process = start(
+        lambda body, gone: answer() if body["id"] == "n0" else gate(body, gone), most=most
+    )
+    id_ = process.create(*lines(50))
+    assert eventually(lambda: process.view(id_).state.completed)
+    assert gate.entered.wait(SECONDS)
+    process.revoked = True
+    body = process.ended(id_)
+    assert (body["status"], bool(body["failed_at"])) == ("failed", True)
+    (error,) = body["errors"]["data"]
+    assert (error["code"], error["message"]) == (
+        "invalid_api_key",
+        "The key 'alice' was revoked before the batch had ended.",
+    )
+    output, errors = process.results(id_)
+    assert [each["custom_id"] for each in output] == ["n0"]
+    assert {each["error"]["code"] for each in errors} == {"batch_cancelled"}
+    assert len(errors) == len(process.asked) - 1 < 10
+    assert process.announced == [("alice", "batch.failed", id_)]
+
+
+def test_revoked_before_it_begins(start):
+    """A batch whose key is revoked while it waits runs nothing."""
+    process = start(run=False)
+    id_ = process.create(*lines(3))
+    process.revoked = True
+    process.jobs.start()
+    body = process.ended(id_)
+    assert (body["status"], body["errors"]["data"][0]["code"]) == ("failed", "invalid_api_key")
+    assert (process.asked, process.results(id_)) == ([], ([], []))
+
+
 def test_cancel_of_what_has_ended(start):
     """A batch that is completed cannot be cancelled."""
     process = start()
