@@ -338,6 +338,7 @@ class Gateway:
             load,
             headers.note_headers,
             most=EVENTS_FACTOR * settings.session_max_bytes,
+            ttl=settings.session_ttl,
         )
         self.jobs.handle(KIND, runner.run, self._announcements.response_ended)
         return BackgroundResponses(

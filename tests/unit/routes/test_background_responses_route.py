@@ -10,8 +10,10 @@ import pytest
 
 from tests.support.responses import PATH, ask, client_of
 from tests.support.scripted_server import ScriptedServer, error_of
+from tests.support.server import eventually
 from wrapper import errors
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.responses.background import run_watch
 
 ENDED = Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
 # Seconds that a turn takes which a test ends.
@@ -130,6 +132,42 @@ def test_continuation(world):
     second = world.end(world.begin("hello", previous_response_id=first.id).id)
     assert second.previous_response_id == first.id
     assert len(world.server.engine.turns[-1].messages) == 3
+
+
+def test_kept_while_it_runs(tmp_path, monkeypatch):
+    """What a turn continues is used while it runs, so that it does not expire meanwhile."""
+    monkeypatch.setattr(run_watch, "USES", 10**9)  # at each look
+    world = World(tmp_path)
+    try:
+        first = world.end(world.begin("hello").id)
+        used = []
+        store = world.gateway.responses._store
+        monkeypatch.setattr(store, "touch", lambda owner, ids: used.append([owner, *ids]))
+        id_ = world.begin("long", previous_response_id=first.id).id
+        assert eventually(lambda: len(used) > 3)
+        assert used[0] == ["alice", first.id]
+        world.client.responses.cancel(id_)
+    finally:
+        world.close()
+
+
+def test_expired_while_it_waited(tmp_path):
+    """A response whose previous one is gone when its turn begins fails, and says so."""
+    world = World(tmp_path, background_turns=0)
+    store, previous = world.gateway.responses._store, None
+    try:
+        previous = world.client.responses.create(input="hello")
+        id_ = world.begin(previous_response_id=previous.id).id
+    finally:
+        world.close()
+    assert not store.keys()
+    world = World(tmp_path)
+    try:
+        error = world.end(id_).error
+    finally:
+        world.close()
+    assert (error.code, previous.id in error.message) == ("previous_response_not_found", True)
+    assert "was there when the request came" in error.message
 
 
 def test_too_early(waiting):

@@ -63,13 +63,13 @@ class Records:
         """Store *record*, unless it is too large, and say whether it is stored."""
         if self.store is None or not self.store.put(self.owner, id_, encode(record)):
             return False
-        self.touch(record)
+        self.touch(record.path)
         return True
 
-    def touch(self, record: ResponseRecord) -> None:
-        """Count a use of what *record* continues."""
-        if self.store and record.path:
-            self.store.touch(self.owner, record.path[::-1])
+    def touch(self, path: Sequence[str]) -> None:
+        """Count a use of the responses on *path*, which begins at the root."""
+        if self.store and path:
+            self.store.touch(self.owner, path[::-1])
 
     def ids(self) -> Sequence[str]:
         """Return the ids of all records, those used last first."""

@@ -146,7 +146,7 @@ class ResponseService:
         if record is None:
             raise missing(id_)
         if is_own:
-            records.touch(record)
+            records.touch(record.path)
         return record
 
     def _items(self, id_: str, record: ResponseRecord) -> Iterator[Item]:

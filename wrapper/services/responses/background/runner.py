@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
-from wrapper.errors import ApiError, RateLimited, ShuttingDown, TurnStopped, Unavailable
+from wrapper.errors import (
+    ApiError,
+    ItemNotFound,
+    RateLimited,
+    ShuttingDown,
+    TurnStopped,
+    Unavailable,
+)
 from wrapper.json_text import Bytes, Json
 from wrapper.notes import Notes
 from wrapper.services.background.offload.runner import caller_name
@@ -22,9 +28,10 @@ from wrapper.services.principal import Caller
 from wrapper.services.responses.background.event_log import EventLog
 from wrapper.services.responses.background.job_request import JobRequest, decode
 from wrapper.services.responses.background.recorder import EventRecorder
+from wrapper.services.responses.background.run_watch import RunWatch
 from wrapper.services.responses.background.turns import OpenedRun, Turns
 from wrapper.services.responses.response_turn import ResponseTurn
-from wrapper.services.responses.service import ResponseService
+from wrapper.services.responses.service import PREVIOUS_NOT_FOUND, ResponseService
 
 # The number of the first event of the turn, after those of the wait: created, and queued.
 FIRST = 2
@@ -41,7 +48,7 @@ class ResponseRunner:
     """Runs the jobs of responses by *turns*, and logs their events in *log*.
 
     *load* loads the body of a request, and *name_notes* returns notes by their names. The events of
-    a response may have *most* characters.
+    a response may have *most* characters. Stored responses live *ttl* seconds after their last use.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class ResponseRunner:
         name_notes: Callable[[Notes], dict[str, str]],
         *,
         most: int,
+        ttl: float,
     ):
         self._responses = responses
         self._turns = turns
@@ -60,21 +68,23 @@ class ResponseRunner:
         self._load = load
         self._name_notes = name_notes
         self._most = most
+        self._ttl = ttl
 
     def run(self, running: RunningJob) -> None:
         """Run the response of a job, or put the job back if it cannot begin now."""
-        request = decode(running.content)
+        request, watch = decode(running.content), RunWatch(running, self._ttl)
         # The request has counted against its key's rate when it came.
         caller = Caller(
             running.principal,
             request.request_id,
-            partial(_check, running),
+            watch.gone,
             admitted=True,
             background=True,
             lasting=True,
         )
         caller_name.set(caller.principal.name)
         if turn := self._begin(running, request, caller):
+            watch.keep(turn)
             self._run(running, turn, self._presenter(request, turn), caller)
 
     def _run(
@@ -119,7 +129,7 @@ class ResponseRunner:
             running.again(error.retry_after or RETRY)
             return None
         except ApiError as error:
-            _fail(running, error)
+            _fail(running, _lost(error))
             return None
         turn.token = request.token
         return turn
@@ -140,11 +150,14 @@ def _fail(running: RunningJob, error: ApiError) -> None:
     running.end(JobStatus.FAILED, {"code": code, "message": error.message})
 
 
-def _check(running: RunningJob) -> bool:
-    """Raise TurnStopped once the job is to end. No client waits who could be gone."""
-    if running.cancelled():
-        raise TurnStopped("The response in the background was cancelled.", retry=False)
-    return False
+def _lost(error: ApiError) -> ApiError:
+    """Return *error*, which says of what is missing that it was there when the request came."""
+    if error.code not in (PREVIOUS_NOT_FOUND, ItemNotFound.code):
+        return error
+    why = (
+        "It was there when the request came; it has expired, or was deleted, before the turn began."
+    )
+    return error.replace(message=f"{error.message} {why}")
 
 
 def _record(run: OpenedRun, presenter: ResponsesPresenter, recorder: EventRecorder) -> End:
