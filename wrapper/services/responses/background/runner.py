@@ -154,9 +154,7 @@ def _lost(error: ApiError) -> ApiError:
     """Return *error*, which says of what is missing that it was there when the request came."""
     if error.code not in (PREVIOUS_NOT_FOUND, ItemNotFound.code):
         return error
-    why = (
-        "It was there when the request came; it has expired, or was deleted, before the turn began."
-    )
+    why = "It was there when the request came, and was gone before the turn began."
     return error.replace(message=f"{error.message} {why}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,10 @@ def store(clock):
 
 
 def watch_of(store, clock, *, cancelled=False):
-    watch = RunWatch(SimpleNamespace(cancelled=lambda: cancelled), TTL, clock)
-    watch.keep(SimpleNamespace(path=IDS, records=Records(store, "alice")))
+    running: Any = SimpleNamespace(cancelled=lambda: cancelled)
+    turn: Any = SimpleNamespace(path=IDS, records=Records(store, "alice"))
+    watch = RunWatch(running, TTL, clock)
+    watch.keep(turn)
     return watch
 
 
