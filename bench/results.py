@@ -12,12 +12,12 @@ from bench.fronts import Fronts
 from bench.load import Load
 from bench.promises import Promises
 from bench.targets import (
-    AGENT_TARGETS,
     FIRST_TARGETS,
     FOOTPRINT_TARGET,
     FRONT_TARGETS,
     LONG_TARGET,
     MCP_TARGETS,
+    PRINTED_TARGETS,
     SESSION_TARGETS,
     TARGETS,
     Check,
@@ -27,6 +27,7 @@ from bench.targets import (
     noises,
     too_large,
     too_slow,
+    turn_checks,
 )
 
 AT_ONCE = 8
@@ -53,7 +54,8 @@ class Results:
     @property
     def checks(self) -> list[Check]:
         measured = checks(self.burst, self.load, self.cost, self.fronts, self.promises)
-        return [*measured, *batch_checks(self.batches)]
+        alone = turn_checks(self.single, self.sessions)
+        return [*alone, *measured, *batch_checks(self.batches)]
 
 
 def judge(results: Results) -> tuple[int, list[str]]:
@@ -62,7 +64,7 @@ def judge(results: Results) -> tuple[int, list[str]]:
         return TOO_NOISY, [f"Too noisy to judge: {reason}." for reason in noise]
     misses = [
         *missed(results.single),
-        *missed(results.single, AGENT_TARGETS),
+        *missed(results.single, PRINTED_TARGETS),
         *too_slow(results.long),
         *missed(results.sessions, SESSION_TARGETS),
         *missed(results.firsts, FIRST_TARGETS),
@@ -74,5 +76,5 @@ def judge(results: Results) -> tuple[int, list[str]]:
     if misses:
         return MISSED, [f"Missed: {target}." for target in misses]
     pairs = (*SESSION_TARGETS, *FIRST_TARGETS, *FRONT_TARGETS, *MCP_TARGETS)
-    targets = (*TARGETS, *AGENT_TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
+    targets = (*TARGETS, *PRINTED_TARGETS, LONG_TARGET, *pairs, FOOTPRINT_TARGET)
     return REACHED, [f"Reached: {target}." for target in (*targets, *results.checks)]
