@@ -56,9 +56,18 @@ FAITHFUL = {
     # Whether a prompt is too long is for the API to count, not for the CLI to estimate.
     "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "1000000000",
 }
+# Its runtime collects garbage each second, also if there is little, which costs a process that runs
+# turns a tenth of its CPU time. It still does so when much has been allocated.
+RUNTIME = {"BUN_GC_TIMER_INTERVAL": "10000"}
 # The model sees all functions at once, and need not search for them. Without a compiler of its
 # runtime that pays only for code that runs very often, Claude Code needs less CPU time.
 AGENT = {"ENABLE_TOOL_SEARCH": "false", "BUN_JSC_useDFGJIT": "0"}
+# A plain process runs many turns. It compiles only what they use most, and not what its first turn
+# runs a thousand times.
+PLAIN = {
+    "BUN_JSC_thresholdForOptimizeAfterWarmUp": "5000",
+    "BUN_JSC_thresholdForOptimizeAfterLongWarmUp": "5000",
+}
 # Claude Code's own subagents are out of reach, and those that there are run with the turn's model.
 SUBAGENTS = {
     "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
@@ -133,7 +142,7 @@ def build_profiles(settings: Settings, environment: Mapping[str, str]) -> dict[s
         if any(fnmatchcase(name, pattern) for pattern in (*PASSED, *settings.claude_env_pass))
     }
     retries = {RETRIES: str(settings.claude_code_max_retries)}
-    fixed = {**QUIET, **CLOSED, **FAITHFUL, **retries}
+    fixed = {**QUIET, **CLOSED, **FAITHFUL, **RUNTIME, **retries}
     # Variables that an operator passes on by name override these.
     profiles = (
         _agent(settings, fixed, passed),
@@ -228,6 +237,7 @@ def _plain(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         arguments=(*_arguments(settings), "--tools", "", *budget),
         variables={
             **fixed,
+            **PLAIN,
             **(SIMPLE if simple else {}),
             **passed,
             **({BETAS: betas} if betas else {}),

@@ -99,13 +99,26 @@ def test_opened_again():
 
 
 def test_compiler():
-    """Agents run without a compiler of Claude Code's runtime, unless an operator wants it."""
+    """Agents run without a compiler of Claude Code's runtime, unless an operator wants it.
+
+    Plain processes, which run more turns, have one that begins late.
+    """
     name = "BUN_JSC_useDFGJIT"
     profiles = build_profiles(Settings(), {})
     assert profiles["agent"].variables[name] == "0"
     assert name not in profiles["plain"].variables
+    assert profiles["plain"].variables["BUN_JSC_thresholdForOptimizeAfterWarmUp"] == "5000"
     wanted = build_profiles(Settings(claude_env_pass=(name,)), {name: "1"})
     assert wanted["agent"].variables[name] == "1"
+
+
+@pytest.mark.parametrize("profile", ["agent", "plain"])
+def test_garbage_collection(profile):
+    """Garbage is collected every ten seconds and not every second, unless an operator wants it."""
+    name = "BUN_GC_TIMER_INTERVAL"
+    assert build_profiles(Settings(), {})[profile].variables[name] == "10000"
+    wanted = build_profiles(Settings(claude_env_pass=(name,)), {name: "1000"})
+    assert wanted[profile].variables[name] == "1000"
 
 
 def test_sandbox_on_the_command_line():
