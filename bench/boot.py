@@ -19,7 +19,7 @@ from bench.upstream import serving
 from tests.support import cli
 from wrapper import host
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.processes.profiles import Profile, build_profiles
+from wrapper.services.claude.processes.profiles import PLAIN, Profile, build_profiles
 from wrapper.services.claude.processes.state import ProcessState, clear
 from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.services.claude.protocol import frames
@@ -29,6 +29,8 @@ SAMPLES = 10
 LATER_TURNS = 30
 VARIANTS: dict[str, dict[str, str]] = {
     "as it is": {},
+    "BUN_GC_TIMER_INTERVAL=1000": {"BUN_GC_TIMER_INTERVAL": "1000"},
+    "BUN_JSC_thresholdForOptimize…=1000": dict.fromkeys(PLAIN, "1000"),
     "BUN_JSC_useDFGJIT=0": {"BUN_JSC_useDFGJIT": "0"},
     "BUN_JSC_useJIT=0": {"BUN_JSC_useJIT": "0"},
     "BUN_JSC_useConcurrentGC=0": {"BUN_JSC_useConcurrentGC": "0"},
