@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wrapper.services.batches.batch import BatchState, LineResult
+from wrapper.services.batches.store import PAGE_BYTES
 from wrapper.services.redis_client import RedisClient, StoreRedis
 
 PREFIX = "claude-code-gateway:batches"
@@ -20,14 +21,19 @@ EXPIRE = """
 local at = redis.call('HGET', KEYS[1], 'forget_at')
 for i = 1, #KEYS do redis.call('EXPIREAT', KEYS[i], at) end
 """
-# ARGV: index, total, the number of refused lines, each with its number and result, then facts.
+# ARGV: of each refused line its number and result.
+REFUSE = f"""
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+if redis.call('HEXISTS', KEYS[1], 'total') == 1 then return end
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end
+{EXPIRE}
+"""
+# ARGV: index, total, the number of refused lines, then facts.
 BEGIN = f"""
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 if redis.call('HEXISTS', KEYS[1], 'total') == 1 then return end
 redis.call('HSET', KEYS[1], 'index', ARGV[1], 'total', ARGV[2], 'failed', ARGV[3])
-local facts = 4 + 2 * ARGV[3]
-for i = 4, facts - 1, 2 do redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end
-for i = facts, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 {EXPIRE}
 """
 CHANGE = f"""
@@ -118,11 +124,12 @@ class RedisBatchStore:
         total, claimed, completed, failed = (int(number or 0) for number in numbers)
         return BatchState(total, claimed, completed, failed, parsed)
 
-    def begin(
-        self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
-    ) -> None:
+    def refuse(self, id_: str, refused: Sequence[LineResult]) -> None:
         lines = [part for line in refused for part in (line.number, _encode(line))]
-        self._run(BEGIN, id_, index, total, len(refused), *lines, *_flat(facts))
+        self._run(REFUSE, id_, *lines)
+
+    def begin(self, id_: str, index: bytes, total: int, refused: int, facts: Any) -> None:
+        self._run(BEGIN, id_, index, total, refused, *_flat(facts))
 
     def index(self, id_: str) -> bytes:
         with self._redis.reached() as client:
@@ -145,15 +152,22 @@ class RedisBatchStore:
             lines: Any = client.hgetall(self._keys(id_).running)
         return [(int(number), worker.decode()) for number, worker in lines.items()]
 
-    def results(self, id_: str, first: int, count: int) -> Sequence[LineResult]:
-        numbers = range(first, first + count)
+    def results(self, id_: str, first: int, count: int) -> tuple[Sequence[LineResult], int]:
+        numbers, key = range(first, first + count), self._keys(id_).results
         with self._redis.reached() as client:
-            values: Any = client.hmget(self._keys(id_).results, [str(each) for each in numbers])
-        return [
+            pipeline = client.pipeline(transaction=False)
+            for number in numbers:
+                pipeline.hstrlen(key, str(number))
+            sizes: list[int] = pipeline.execute()
+            before = (sum(sizes[:index]) for index in range(count))
+            numbers = numbers[: sum(size <= PAGE_BYTES for size in before)]
+            values: Any = client.hmget(key, [str(each) for each in numbers])
+        found = [
             LineResult(number, value[:1] == b"1", value[1:])
             for number, value in zip(numbers, values, strict=True)
             if value is not None
         ]
+        return found, numbers.stop
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:
         self._run(CHANGE, id_, *_flat(facts))

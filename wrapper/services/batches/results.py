@@ -11,7 +11,7 @@ from wrapper.services.batches.store import BatchStore
 from wrapper.services.files.service import FileService
 
 PURPOSE = "batch_output"
-# Results that are read from the store at once.
+# Results that are read from the store at once, unless they are large.
 CHUNK = 50
 
 # Returns the results of a line that has none when the batch ends, if it is to have any.
@@ -46,11 +46,14 @@ class ResultWriter:
 
     def _results(self, id_: str, total: int, unfinished: Unfinished) -> Iterator[LineResult]:
         """Yield the results in the order of their lines."""
-        for first in range(0, total, CHUNK):
-            found = {line.number: line for line in self._store.results(id_, first, CHUNK)}
-            for number in range(first, min(total, first + CHUNK)):
+        first = 0
+        while first < total:
+            lines, stop = self._store.results(id_, first, min(CHUNK, total - first))
+            found = {line.number: line for line in lines}
+            for number in range(first, stop):
                 if line := found.get(number) or unfinished(number):
                     yield line
+            first = stop
 
     def _write(self, batch: Owned, fact: str, lines: Iterator[bytes], seconds: int) -> str | None:
         first = next(lines, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from functools import partial
 from itertools import takewhile
 
 from wrapper.errors import ApiError, StorageFull, StoredFileNotFound, Unavailable
@@ -102,7 +103,8 @@ class BatchRunner:
         pieces = self._files.read(batch.file)
         wanted = takewhile(lambda _: not batch.job.cancelled(), pieces)
         try:
-            found = validate(wanted, batch.file.size, batch.request.endpoint)
+            refuse = partial(self._store.refuse, batch.id)
+            found = validate(wanted, batch.file.size, batch.request.endpoint, refuse)
         except TooManyLines:
             message = f"The input file has more than {MOST_LINES} lines; split it."
             return self._fail(batch, "too_many_requests", message)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wrapper.services.batches.batch import BatchState, LineResult
+from wrapper.services.batches.store import PAGE_BYTES
 from wrapper.services.usage.sqlite_file import SqliteFile
 
 SETTING = "JOBS_DB"
@@ -32,6 +34,7 @@ READ = "SELECT total, claimed, completed, failed, facts FROM batches WHERE id = 
 BEGIN = """
 UPDATE batches SET line_index = ?, total = ?, failed = ?, facts = ? WHERE id = ? AND total = 0
 """
+HAS_NOT_BEGUN = "SELECT 1 FROM batches WHERE id = ? AND total = 0"
 ADD_LINE = "INSERT OR REPLACE INTO batch_lines VALUES (?, ?, '', ?, ?)"
 CLAIM_RELEASED = """
 UPDATE batch_lines SET worker = ?1 WHERE rowid = (
@@ -76,14 +79,15 @@ class SqliteBatchStore:
         total, claimed, completed, failed, facts = row
         return BatchState(total, claimed, completed, failed, json.loads(facts))
 
-    def begin(
-        self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
-    ) -> None:
+    def refuse(self, id_: str, refused: Sequence[LineResult]) -> None:
         lines = [(id_, line.number, line.completed, line.data) for line in refused]
         with self._file.changing() as connection:
-            values = (index, total, len(lines), json.dumps(facts), id_)
-            if connection.execute(BEGIN, values).rowcount:
+            if connection.execute(HAS_NOT_BEGUN, (id_,)).fetchone():
                 connection.executemany(ADD_LINE, lines)
+
+    def begin(self, id_: str, index: bytes, total: int, refused: int, facts: Any) -> None:
+        with self._file.opened() as connection:
+            connection.execute(BEGIN, (index, total, refused, json.dumps(facts), id_))
 
     def index(self, id_: str) -> bytes:
         with self._file.opened() as connection:
@@ -118,10 +122,17 @@ class SqliteBatchStore:
         with self._file.opened() as connection:
             return connection.execute(RUNNING, (id_,)).fetchall()
 
-    def results(self, id_: str, first: int, count: int) -> Sequence[LineResult]:
-        with self._file.opened() as connection:
-            rows = connection.execute(RESULTS, (id_, first, first + count - 1)).fetchall()
-        return [LineResult(number, bool(completed), data) for number, completed, data in rows]
+    def results(self, id_: str, first: int, count: int) -> tuple[Sequence[LineResult], int]:
+        found: list[LineResult] = []
+        left = PAGE_BYTES
+        with self._file.opened() as connection, contextlib.closing(connection.cursor()) as cursor:
+            rows = cursor.execute(RESULTS, (id_, first, first + count - 1))
+            for number, completed, data in rows:
+                found.append(LineResult(number, bool(completed), data))
+                left -= len(data)
+                if left < 0:
+                    return found, number + 1
+        return found, first + count
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:
         with self._file.changing() as connection:

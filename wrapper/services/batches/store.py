@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from wrapper.services.batches.batch import BatchState, LineResult
 
+# The bytes of results that are read at once, and those of one more.
+PAGE_BYTES = 4 * 1024 * 1024
+
 
 class BatchStore(Protocol):
     """Keeps the states of batches by id, and the lines of those that have not ended.
@@ -21,10 +24,12 @@ class BatchStore(Protocol):
 
     def read(self, id_: str) -> BatchState | None: ...
 
-    def begin(
-        self, id_: str, index: bytes, total: int, refused: Sequence[LineResult], facts: Any
-    ) -> None:
-        """Let lines be claimed. *refused* are the results of those that cannot run.
+    def refuse(self, id_: str, refused: Sequence[LineResult]) -> None:
+        """Keep the results of lines that cannot run, before the batch begins."""
+        ...
+
+    def begin(self, id_: str, index: bytes, total: int, refused: int, facts: Any) -> None:
+        """Let lines be claimed, of which so many are *refused*.
 
         Only the first call changes anything.
         """
@@ -50,8 +55,12 @@ class BatchStore(Protocol):
         """Return the lines that were claimed and have no result, each with its worker."""
         ...
 
-    def results(self, id_: str, first: int, count: int) -> Sequence[LineResult]:
-        """Return the results among *count* lines from number *first*, in their order."""
+    def results(self, id_: str, first: int, count: int) -> tuple[Sequence[LineResult], int]:
+        """Return results among *count* lines from number *first*, and the number to read on from.
+
+        They are in the order of their lines, and none follows one with which they have more than
+        PAGE_BYTES.
+        """
         ...
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wrapper.services.batches.batch import LineResult
 from wrapper.services.batches.line import LONGEST_LINE, LineError, failed, load_line, pack, split
 
 MOST_LINES = 50_000
+# The bytes of results of bad lines that are kept in memory, and those of one more.
+HELD_BYTES = 1024 * 1024
+
+# Keeps the results of lines that cannot run.
+Refuse = Callable[[Sequence[LineResult]], None]
 
 
 class TooManyLines(Exception):
@@ -18,20 +23,42 @@ class TooManyLines(Exception):
 
 @dataclass(frozen=True)
 class Validated:
-    """The packed `index` of `total` lines, and the results of those that are `refused`."""
+    """The packed `index` of `total` lines, and how many of those are `refused`."""
 
     index: bytes
     total: int
-    refused: list[LineResult]
+    refused: int
 
 
-def validate(pieces: Iterable[bytes], size: int, endpoint: str) -> Validated:
+class _Refusals:
+    """Gives the results of bad lines to *refuse*, a few at once."""
+
+    def __init__(self, refuse: Refuse):
+        self.count = 0
+        self._refuse = refuse
+        self._held: list[LineResult] = []
+        self._size = 0
+
+    def add(self, result: LineResult) -> None:
+        self.count += 1
+        self._held.append(result)
+        self._size += len(result.data)
+        if self._size > HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._held:
+            self._refuse(self._held)
+        self._held, self._size = [], 0
+
+
+def validate(pieces: Iterable[bytes], size: int, endpoint: str, refuse: Refuse) -> Validated:
     """Check the lines of a file of *size* bytes, of which only one is in memory at a time.
 
-    Raises TooManyLines.
+    Raises TooManyLines, and what *refuse* raises.
     """
     begins: list[int] = []
-    refused: list[LineResult] = []
+    refusals = _Refusals(refuse)
     seen: set[bytes] = set()
     for number, (begin, data) in enumerate(split(_counted(pieces))):
         if number == MOST_LINES:
@@ -40,8 +67,9 @@ def validate(pieces: Iterable[bytes], size: int, endpoint: str) -> Validated:
         try:
             _check(data, endpoint, seen)
         except LineError as error:
-            refused.append(LineResult(number, False, failed(number, error)))
-    return Validated(pack(begins, size), len(begins), refused)
+            refusals.add(LineResult(number, False, failed(number, error)))
+    refusals.flush()
+    return Validated(pack(begins, size), len(begins), refusals.count)
 
 
 def _counted(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ import uuid
 import pytest
 from redis import Redis
 
+from wrapper.services.batches import redis_store, sqlite_store
 from wrapper.services.batches.batch import BatchState, BatchStatus, LineResult
 from wrapper.services.batches.redis_store import RedisBatchStore
 from wrapper.services.batches.sqlite_store import SqliteBatchStore
@@ -29,7 +30,8 @@ def store(request, tmp_path):
         url = request.getfixturevalue("redis_server").url
         store = RedisBatchStore(url, prefix)
     store.create(BATCH, time.time() + DAY)
-    store.begin(BATCH, b"index", 4, [LineResult(1, False, b"refused")], FACTS)
+    store.refuse(BATCH, [LineResult(1, False, b"refused")])
+    store.begin(BATCH, b"index", 4, 1, FACTS)
     yield store
     store.close()
     if request.param == "redis":
@@ -57,9 +59,10 @@ def test_begin(store):
     """A batch begins once: a second validation by another worker resets no count."""
     store.claim(BATCH, "one")
     store.finish(BATCH, "one", LineResult(0, False, b"failed"))
-    store.begin(BATCH, b"other", 9, [LineResult(3, False, b"late")], {"status": "validating"})
+    store.refuse(BATCH, [LineResult(3, False, b"late")])
+    store.begin(BATCH, b"other", 9, 1, {"status": "validating"})
     assert store.read(BATCH) == BatchState(4, 1, 0, 2, FACTS)
-    assert (store.index(BATCH), len(store.results(BATCH, 0, 9))) == (b"index", 2)
+    assert (store.index(BATCH), len(store.results(BATCH, 0, 9)[0])) == (b"index", 2)
 
 
 def test_delete(store):
@@ -98,10 +101,24 @@ def test_results(store):
         LineResult(1, False, b"refused"),
         LineResult(2, False, b""),
     ]
-    assert store.results(BATCH, 0, 10) == expected
-    assert store.results(BATCH, 1, 1) == expected[1:2]
+    assert store.results(BATCH, 0, 10) == (expected, 10)
+    assert store.results(BATCH, 1, 1) == (expected[1:2], 2)
     state = store.read(BATCH)
     assert (state.completed, state.failed, state.done) == (1, 2, 3)
+
+
+def test_large_results(store, monkeypatch):
+    """Few large results are read at once, and each of them, whatever its size."""
+    for module in (sqlite_store, redis_store):
+        monkeypatch.setattr(module, "PAGE_BYTES", 10)
+    for number, size in ((0, 8), (2, 100), (3, 1)):
+        store.claim(BATCH, "one")
+        store.finish(BATCH, "one", LineResult(number, True, b"x" * size))
+    read, stop = [], 0
+    while stop < 4:
+        results, stop = store.results(BATCH, stop, 4 - stop)
+        read.append([line.number for line in results])
+    assert read == [[0, 1], [2], [3]]
 
 
 def test_who_writes_the_results(store):
@@ -117,7 +134,7 @@ def test_what_is_forgotten(store):
     """A batch that has ended keeps its state, but none of its lines."""
     store.claim(BATCH, "one")
     store.clear(BATCH)
-    assert store.results(BATCH, 0, 10) == []
+    assert store.results(BATCH, 0, 10)[0] == []
     assert (store.running(BATCH), store.index(BATCH)) == ([], b"")
     assert store.read(BATCH).total == 4
     store.forget(time.time())
@@ -128,10 +145,11 @@ def test_when_a_batch_is_forgotten(tmp_path):
     """In SQLite, a batch and its lines are gone once their time is over; Redis does so itself."""
     store = SqliteBatchStore(str(tmp_path / "jobs.db"))
     store.create(BATCH, 100.0)
-    store.begin(BATCH, b"", 2, [LineResult(0, False, b"")], {})
+    store.refuse(BATCH, [LineResult(0, False, b"")])
+    store.begin(BATCH, b"", 2, 1, {})
     store.forget(99.0)
     assert store.read(BATCH)
     store.forget(100.0)
     assert store.read(BATCH) is None
-    assert store.results(BATCH, 0, 10) == []
+    assert store.results(BATCH, 0, 10)[0] == []
     store.close()

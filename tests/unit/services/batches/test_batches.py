@@ -21,7 +21,7 @@ from wrapper.errors import (
     Unavailable,
 )
 from wrapper.services.batches import lines as line_runs
-from wrapper.services.batches import runner, running
+from wrapper.services.batches import runner, running, validation
 from wrapper.services.batches.batch import BatchRequest, LineResult
 from wrapper.services.batches.line import LONGEST_CUSTOM_ID, pack
 from wrapper.services.batches.validation import validate
@@ -103,7 +103,7 @@ def test_results(start):
     assert error["response"]["body"]["error"]["message"] == "No."
     file = process.files.find(ALICE.name, body["output_file_id"])
     assert (file.purpose, file.name) == ("batch_output", f"{id_}_output.jsonl")
-    assert process.store.results(id_, 0, 10) == []
+    assert process.store.results(id_, 0, 10)[0] == []
     assert process.announced == [("alice", "batch.completed", id_)]
 
 
@@ -139,6 +139,23 @@ def test_bad_lines(start):
     assert (errors[3]["custom_id"], errors[8]["custom_id"]) == (None, "m")
     assert process.ended(id_)["request_counts"] == {"total": 17, "completed": 2, "failed": 15}
     assert sorted(process.asked) == ["last", "n0"]
+
+
+def test_many_bad_lines(start, monkeypatch):
+    """The results of bad lines do not stay in memory until all lines are read."""
+    process = start()
+    monkeypatch.setattr(validation, "HELD_BYTES", 1000)
+    refuse, refused = process.store.refuse, []
+
+    def count(id_, lines):
+        refused.append(len(lines))
+        refuse(id_, lines)
+
+    monkeypatch.setattr(process.store, "refuse", count)
+    id_ = process.create(*[b"{}\n"] * 20, line("good"))
+    assert process.ended(id_)["request_counts"] == {"total": 21, "completed": 1, "failed": 20}
+    assert len(process.results(id_)[1]) == sum(refused) == 20
+    assert max(refused) < 10
 
 
 def test_bad_files(start, monkeypatch):
@@ -254,9 +271,9 @@ def test_a_worker_that_dies_while_it_writes_results(start, monkeypatch):
     facts = {"status": "in_progress"}
     file = dead.files.find(ALICE.name, dead.view(id_).request.input_file_id)
     pieces = dead.files.read(file)
-    found = validate(pieces, file.size, "/v1/chat/completions")
+    found = validate(pieces, file.size, "/v1/chat/completions", lambda refused: None)
     pieces.close()
-    dead.store.begin(id_, found.index, 2, [], facts)
+    dead.store.begin(id_, found.index, 2, 0, facts)
     for number in (0, 1):
         dead.store.claim(id_, "worker_dead")
         data = b'{"custom_id":"n%d"}' % number
@@ -459,14 +476,14 @@ def test_a_worker_that_dies_at_the_end(start, monkeypatch):
     monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
     dead = start(run=False)
     id_ = dead.create(*lines(1))
-    dead.store.begin(id_, pack([0], 1), 1, [], {"status": "completed"})
+    dead.store.begin(id_, pack([0], 1), 1, 0, {"status": "completed"})
     dead.store.claim(id_, "worker_dead")
     dead.store.finish(id_, "worker_dead", LineResult(0, True, b"{}"))
     assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
     live = start()
     assert live.ended(id_)["status"] == "completed"
     assert live.announced == [("alice", "batch.completed", id_)]
-    assert live.store.results(id_, 0, 1) == []
+    assert live.store.results(id_, 0, 1)[0] == []
 
 
 def test_expiry(start, monkeypatch):
