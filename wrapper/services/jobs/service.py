@@ -20,6 +20,7 @@ from wrapper.services.jobs.reports import Ended, EndReports
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
+from wrapper.services.jobs.steady_time import SteadyTime
 from wrapper.services.jobs.store import JobStore, Room
 from wrapper.services.jobs.upkeep import Upkeep
 from wrapper.services.principal import Principal
@@ -54,7 +55,7 @@ class Jobs:
         self._runs: dict[str, Run] = {}
         self._records = JobRecords(store, queue, EndReports(store, metrics))
         self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
-        self._upkeep = Upkeep(self._records, self._consumer, worker.id)
+        self._upkeep = Upkeep(self._records, self._consumer, worker.id, SteadyTime())
         self._worker = worker
         self._started = False
         self._beginning = threading.Lock()

@@ -10,6 +10,7 @@ from wrapper.errors import Unavailable
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.jobs.consumer import LEASE, Consumer
 from wrapper.services.jobs.records import JobRecords
+from wrapper.services.jobs.steady_time import SteadyTime
 from wrapper.services.jobs.store import Counts
 
 # Seconds between two looks at whether jobs that run here were cancelled elsewhere.
@@ -23,8 +24,8 @@ class Upkeep:
 
     It also repeats the reports of ends that the dead may not have stored.
 
-    It recovers only once the store could be reached for the time of a lease: after a failure of
-    the store, other workers may live that could not say so.
+    It recovers only once the store could be reached for the time of a lease, and the time of day
+    did not jump: otherwise other workers may live that could not say so.
     """
 
     def __init__(
@@ -32,13 +33,12 @@ class Upkeep:
         records: JobRecords,
         consumer: Consumer,
         worker: str,
-        clock: Callable[[], float] = time.monotonic,
+        steady: SteadyTime,
     ):
         self._records = records
         self._consumer = consumer
         self._worker = worker
-        self._clock = clock
-        self._reached_since: float | None = None
+        self._steady = steady
         self._using_store = threading.Lock()
         self._closed = False
         self.counts: Mapping[str, Counts] = {}
@@ -72,7 +72,7 @@ class Upkeep:
             try:
                 work()
             except Unavailable:  # the store logs it
-                self._reached_since = None
+                self._steady.restart()
 
     def _stop_cancelled(self) -> None:
         running = self._consumer.running()
@@ -86,15 +86,8 @@ class Upkeep:
         if self._consumer.running():
             store.beat(self._worker, time.time() + LEASE)
         self.counts = store.counts()
-        if self._reached_for() >= LEASE:
+        if self._steady.seconds() >= LEASE:
             self._records.recover()
         self._records.reports.repeat()
         self._records.refill()
         store.expire()
-
-    def _reached_for(self) -> float:
-        """Return for how many seconds the store could always be reached."""
-        now = self._clock()
-        if self._reached_since is None:
-            self._reached_since = now
-        return now - self._reached_since

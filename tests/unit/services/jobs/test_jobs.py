@@ -18,6 +18,7 @@ from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
 from wrapper.services.jobs.running import RunningJob, Worker
 from wrapper.services.jobs.service import Jobs
+from wrapper.services.jobs.steady_time import SteadyTime
 from wrapper.services.jobs.store import Room
 from wrapper.services.principal import Principal
 from wrapper.services.telemetry.metrics import NullMetrics
@@ -436,7 +437,8 @@ def test_recovers_late(processes, monkeypatch):
     process = processes(start=False)
     process.jobs.submit(job(), CONTENT)
     process.store.begin("job_1", "dead", 0)
-    keeper = upkeep.Upkeep(process.jobs._records, process.jobs._consumer, "w", lambda: now)
+    steady = SteadyTime(lambda: now, lambda: 1e9 + now)
+    keeper = upkeep.Upkeep(process.jobs._records, process.jobs._consumer, "w", steady)
     keeper.tend()
     now = consumer.LEASE - 1
     keeper.tend()
@@ -444,6 +446,26 @@ def test_recovers_late(processes, monkeypatch):
         patch.setattr(process.store, "counts", _raise)
         now = consumer.LEASE + 1
         keeper.tend()
+    keeper.tend()
+    now += consumer.LEASE - 1
+    keeper.tend()
+    assert process.ends == []
+    now += 1
+    keeper.tend()
+    assert process.wait_for_ends() == ["job_1 failed"]
+
+
+def test_clock_jumps(processes, monkeypatch):
+    """After a machine has slept, no job is taken for lost before its worker could say it lives."""
+    monkeypatch.setattr(upkeep, "BEAT", 3600.0)
+    now, slept = 0.0, 0.0
+    process = processes(start=False)
+    process.jobs.submit(job(), CONTENT)
+    process.store.begin("job_1", "lives", 0)
+    steady = SteadyTime(lambda: now, lambda: 1e9 + now + slept)
+    keeper = upkeep.Upkeep(process.jobs._records, process.jobs._consumer, "w", steady)
+    keeper.tend()
+    now, slept = 10 * consumer.LEASE, 3600.0
     keeper.tend()
     now += consumer.LEASE - 1
     keeper.tend()
