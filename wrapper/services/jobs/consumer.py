@@ -17,6 +17,8 @@ from wrapper.services.principal import Principal
 
 # Seconds that a worker is taken for alive after it has said so.
 LEASE = 15.0
+# How many jobs that are only to end may run beside those that fill this process.
+ENDING = 2
 
 Run = Callable[[RunningJob], None]
 
@@ -72,6 +74,13 @@ class Consumer:
     def running(self) -> list[RunningJob]:
         with self._left:
             return [*self._running]
+
+    def end_waiting(self, view: JobView) -> None:
+        """Begin a job that is cancelled and waits at once, so that it ends though others run."""
+        room = len(self.running()) < self._most + ENDING
+        if room and self._thread and not (self._stopping or self._worker.draining()):
+            with suppress(Unavailable):  # the queue has it, too
+                self._begin(view, self._principal_of(view.job.owner))
 
     def stop_revoked(self) -> None:
         """Stop the jobs in parts whose keys were revoked; a turn that has begun once goes on."""

@@ -129,7 +129,10 @@ class Jobs:
             return None
         self._records.cancel(id_)
         self._stop(id_)
-        return self.find(owner, id_)
+        view = self.find(owner, id_)
+        if view and view.priority is not None:
+            self._consumer.end_waiting(view)
+        return view
 
     def delete(self, owner: str, id_: str) -> bool:
         """Delete the owner's job of this id, and say whether there was one. If it runs, it ends."""

@@ -334,7 +334,7 @@ def test_cancel_while_it_runs(start):
 
 
 def test_cancel_while_it_is_paused(start, monkeypatch):
-    """A batch that waits for its budget is cancelled at once, before other jobs that wait."""
+    """A batch that waits for its budget is cancelled at once, whatever else runs and waits."""
     monkeypatch.setattr(runner, "BUDGET_PAUSE", 3600.0)
     refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
     gate = Gate()
@@ -350,16 +350,13 @@ def test_cancel_while_it_is_paused(start, monkeypatch):
     others = [process.create(line(f"other{number}")) for number in range(3)]
     assert gate.entered.wait(SECONDS)
     process.batches.cancel(ALICE.name, id_)
-    gate.opened.set()
     body = process.ended(id_)
     assert (body["status"], body["paused"]) == ("cancelled", None)
     assert body["request_counts"] == {"total": 2, "completed": 1, "failed": 0}
     output, errors = process.results(id_)
     assert ([each["custom_id"] for each in output], errors) == (["n0"], [])
-    for other in others:
-        process.ended(other)
-    ends = [announced[2] for announced in process.announced]
-    assert ends.index(id_) < ends.index(others[-1])
+    gate.opened.set()
+    assert {process.ended(other)["status"] for other in others} == {"completed"}
 
 
 def test_cancel_while_a_line_is_limited(start):
@@ -617,3 +614,23 @@ def test_a_lost_claim(start):
     id_ = process.create(*lines(3))
     assert len(process.results(id_)[0]) == 3
     assert sorted(process.asked) == ["n0", "n1", "n2"]
+
+
+def test_cancel_from_elsewhere(start, monkeypatch):
+    """A paused batch that another process cancels ends before other jobs begin."""
+    monkeypatch.setattr(runner, "BUDGET_PAUSE", 3600.0)
+    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
+    gate = Gate()
+    process = start(
+        lambda body, gone: answer(429, refused) if body["id"] == "n0" else gate(body, gone), most=1
+    )
+    id_ = process.create(*lines(1))
+    assert eventually(lambda: process.view(id_).state.facts.get("paused"))
+    others = [process.create(line(f"other{number}")) for number in range(3)]
+    assert gate.entered.wait(SECONDS)
+    start(run=False).batches.cancel(ALICE.name, id_)
+    gate.opened.set()
+    for other in (id_, *others):
+        process.ended(other)
+    ends = [announced[2] for announced in process.announced]
+    assert ends.index(id_) < ends.index(others[-1])
