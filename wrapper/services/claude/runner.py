@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from wrapper.services.claude.login.monitor import LoginMonitor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.throttle import Slot
 from wrapper.services.claude.processes.trials.needs import failed_checks
 from wrapper.services.claude.protocol.mcp_connection import Record
 from wrapper.services.claude.protocol.thinking_history import with_valid_thinking, without_thinking
@@ -112,36 +113,46 @@ class ClaudeRunner:
         if wanted not in (None, turn.sampling.effort):
             yield Noted(Notes(ignored_params=(turn.effort_param,)))
         for attempt in range(ATTEMPTS):
-            lease, state = await leases.lease(turn), None
-            try:
-                if failed := failed_checks(turn, lease.process.qualification):
-                    yield Noted(Notes(failed_checks=failed))
-                async with leases.throttle.slot(background=turn.background) as slot:
-                    leased = time.monotonic()
-                    conversation = self._conversation(lease, turn, slot.free_soon)
-                    async with aclosing(conversation.events(leaving)) as events:
-                        async for event in events:
-                            if isinstance(event, Started):
-                                self._login.accept()
-                                slot.free()
-                                leases.catch_up()
-                                seconds = leased - began, conversation.configured - leased
-                                event = replace(
-                                    event, acquisition=Acquisition(lease.source, *seconds)
-                                )
-                            elif isinstance(event, LimitsReported):
-                                event = replace(event, login=self._login.id())
-                            yield event
-                state = conversation.state()
-                return
-            except DiedEarly:
-                if attempt == ATTEMPTS - 1:
-                    raise
-            except (NoFirstEvent, UpstreamAuthentication) as error:
-                raise self._login.judge(error) from error
-            finally:
-                leases.release(lease, turn, state)
-                leases.catch_up()
+            async with self._slot_before_lease(turn) as early_slot:
+                lease, state = await leases.lease(turn), None
+                try:
+                    if failed := failed_checks(turn, lease.process.qualification):
+                        yield Noted(Notes(failed_checks=failed))
+                    async with self._slot(early_slot) as slot:
+                        leased = time.monotonic()
+                        conversation = self._conversation(lease, turn, slot.free_soon)
+                        async with aclosing(conversation.events(leaving)) as events:
+                            async for event in events:
+                                if isinstance(event, Started):
+                                    self._login.accept()
+                                    slot.free()
+                                    leases.catch_up()
+                                    seconds = leased - began, conversation.configured - leased
+                                    event = _with_acquisition(event, lease, seconds)
+                                elif isinstance(event, LimitsReported):
+                                    event = replace(event, login=self._login.id())
+                                yield event
+                    state = conversation.state()
+                    return
+                except DiedEarly:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                except (NoFirstEvent, UpstreamAuthentication) as error:
+                    raise self._login.judge(error) from error
+                finally:
+                    leases.release(lease, turn, state)
+                    leases.catch_up()
+
+    def _slot_before_lease(self, turn: Turn) -> AbstractAsyncContextManager[Slot | None]:
+        """Return the slot of a turn in the background, which it waits for without a process.
+
+        So a batch has no more processes than its turns use at the same time. A turn for which
+        somebody waits first gets its process, which may have to boot.
+        """
+        return self._leases.throttle.slot(background=True) if turn.background else nullcontext()
+
+    def _slot(self, early: Slot | None) -> AbstractAsyncContextManager[Slot]:
+        return nullcontext(early) if early else self._leases.throttle.slot()
 
     async def _run_compacted(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Summarise the conversation before *turn*, and yield the events of both."""
@@ -186,3 +197,7 @@ class ClaudeRunner:
         from wrapper.services.claude.conversation.compaction import Compaction
 
         return Compaction(process, turn, self.ignored)
+
+
+def _with_acquisition(event: Started, lease: Lease, seconds: tuple[float, float]) -> Started:
+    return replace(event, acquisition=Acquisition(lease.source, *seconds))
