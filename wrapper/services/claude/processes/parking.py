@@ -208,11 +208,16 @@ class Parking:
             self._stop(list(self._parked))
 
     def _take_any(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        """Remove and return the process without a session that knows most of *turn*."""
+        """Remove and return the process without a session that knows most of *turn*.
 
-        def worth(parked: ParkedProcess) -> tuple[int, bool]:
+        Among those that know as much it is the one that ran last, as its memory is in the caches;
+        if all are still being cleared, it is the first one, which is ready next.
+        """
+
+        def worth(parked: ParkedProcess) -> tuple[int, bool, float]:
             known = len(parked.state.known) if parked.continues(turn) else -1
-            return known, not parked.is_clearing
+            is_ready = not parked.is_clearing
+            return known, is_ready, parked.since if is_ready else -parked.since
 
         with self._lock:
             candidates = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -15,6 +17,9 @@ from wrapper.services.claude.processes.waiting import WaitingTurns
 # From Claude Code's word that it sends a request until it has built it and sends it: 8 to 19 ms of
 # CPU time.
 SENDING_SECONDS = 0.015
+# How long after a turn for which somebody waits a core is still kept free, as its client's next one
+# may follow.
+SPARE_SECONDS = 0.1
 
 
 class Slot:
@@ -45,15 +50,24 @@ class Throttle:
     """Lets *width* turns through at once, in the order in which they came.
 
     Turns in the background, for which nobody waits, come after all others and take no slot from
-    them: as many others get through as if there were none.
+    them: as many others get through as if there were none. While others get through, and for
+    SPARE_SECONDS after them, one slot stays free, so that those have a core for themselves.
 
     Until its request is sent a turn uses all the CPU time that it can get, so more turns than
     cores would only slow each other down, and so would a process that boots meanwhile. A turn that
     has not left after *seconds*, or *seconds_in_background*, no longer counts.
     """
 
-    def __init__(self, width: int, seconds: float, seconds_in_background: float):
+    def __init__(
+        self,
+        width: int,
+        seconds: float,
+        seconds_in_background: float,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._width = width
+        self._clock = clock
+        self._spare_until = -math.inf
         self._seconds = {False: seconds, True: seconds_in_background}
         self._inside: Counter[bool] = Counter()  # whether turns are in the background
         self._waiting: WaitingTurns[None] = WaitingTurns()
@@ -89,13 +103,23 @@ class Throttle:
     def _leave(self, background: bool) -> None:
         with self._lock:
             self._inside[background] -= 1
+            if not background:
+                self._spare_until = self._clock() + SPARE_SECONDS
             self._serve()
 
     def _serve(self) -> None:
         while self._inside[False] < self._width and self._let_in(background=False):
             pass
-        while self._inside.total() < self._width and self._let_in(background=True):
+        width = self._width_for_background()
+        while self._inside.total() < width and self._let_in(background=True):
             pass
+
+    def _width_for_background(self) -> int:
+        """Return how many turns may be inside for one in the background to come in."""
+        if self._inside[False]:
+            return self._width - 1
+        # With a single core they get through one by one: the end of each lets in the next.
+        return max(1, self._width - (self._clock() < self._spare_until))
 
     def _let_in(self, *, background: bool) -> bool:
         """Give the next turn that waits a slot, and say whether there is one."""

@@ -340,6 +340,17 @@ def test_one_that_is_still_being_cleared():
     assert [lot.take(turn_without()) for _ in range(2)] == [done, busy]
 
 
+@pytest.mark.parametrize(("is_ready", "first"), [(True, 1), (False, 0)])
+def test_the_one_that_ran_last(is_ready, first):
+    """The process that ran last is taken first, but if all are being cleared, the one before."""
+    lot, processes = Lot(recycle=True), []
+    for _ in range(2):
+        state = ProcessState() if is_ready else None
+        processes.append(lot.park(None, known=(), clearing=clearing(state)))
+        lot.now += 1
+    assert lot.take(turn_without()) is processes[first]
+
+
 def test_cleared_for_a_body():
     """A process that is cleared runs a turn with a body without being cleared once more."""
     lot = Lot(recycle=True)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from wrapper.services.claude.processes.throttle import Throttle
+from wrapper.services.claude.processes.throttle import SPARE_SECONDS, Throttle
 
 LONG = 100.0
 
@@ -92,6 +92,32 @@ def test_slots_of_the_background():
         assert tasks_inside.inside == ["b"]
         tasks_inside.done["b"].set()
         await asyncio.gather(*later, awaited)
+
+    asyncio.run(play())
+
+
+def test_a_core_for_those_who_wait():
+    """While others are inside, and a moment longer, the background leaves a slot free."""
+    now = 0.0
+
+    async def play():
+        nonlocal now
+        tasks_inside = Tasks(Throttle(2, LONG, LONG, lambda: now))
+        awaited = tasks_inside.send("a")
+        await rest()
+        later = [tasks_inside.send(name, background=True) for name in "bcde"]
+        await rest()
+        assert tasks_inside.inside == ["a"]
+        tasks_inside.done["a"].set()
+        await rest()
+        assert tasks_inside.inside == ["b"]
+        now += SPARE_SECONDS
+        tasks_inside.done["b"].set()
+        await rest()
+        assert tasks_inside.inside == ["c", "d"]
+        for name in "cde":
+            tasks_inside.done[name].set()
+        await asyncio.gather(awaited, *later)
 
     asyncio.run(play())
 
