@@ -283,7 +283,7 @@ def test_commands_at_once(path):
     ]
     os.close(gate)
     os.close(hold)  # so that all of them start at once
-    assert [process.wait(30) for process in processes] == [0] * 4
+    assert [process.wait(120) for process in processes] == [0] * 4
     assert sorted(KeyFile(path).names()) == [f"p{n}.{i}" for n in range(4) for i in range(8)]
 
 

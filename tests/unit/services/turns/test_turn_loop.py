@@ -365,6 +365,7 @@ class _Littering:
     """An engine whose turns leave a task behind."""
 
     def __init__(self):
+        self.left = False
         self.ran = threading.Event()
 
     async def run(self, turn, leaving):
@@ -373,7 +374,8 @@ class _Littering:
             yield event
 
     async def _later(self):
-        await asyncio.sleep(0.01)
+        while not self.left:
+            await asyncio.sleep(0.01)
         self.ran.set()
 
 
@@ -388,6 +390,7 @@ def test_leftover_tasks_do_not_run():
     first = turn_of(engine)
     list(first)
     first.close()
+    engine.left = True
     second = turn_of(ScriptedEngine(lambda turn: [answer("a")[0], 0.1, *answer("b")[1:]]))
     assert len([item for item in second if item]) == len(answer("b"))
     second.close()
