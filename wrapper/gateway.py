@@ -17,6 +17,7 @@ from wrapper import host, prometheus, start_checks
 from wrapper.announcements import Announcements
 from wrapper.auth.guard import Authenticate, Guard, cors_origins
 from wrapper.auth.key_file import open_keys
+from wrapper.auth.sign_ins import open_sign_ins
 from wrapper.client import Chat
 from wrapper.console import blueprint as console
 from wrapper.engines import build_engine
@@ -40,6 +41,7 @@ from wrapper.services.catalog import Catalog, open_catalog
 from wrapper.services.engine import Engine
 from wrapper.services.files.service import open_files
 from wrapper.services.jobs.service import open_jobs
+from wrapper.services.key_data import Delete, KeyData
 from wrapper.services.limits.admission import open_admission
 from wrapper.services.limits.limits import Limits
 from wrapper.services.limits.policy import Policy
@@ -119,7 +121,9 @@ class Gateway:
         self.schemas = RequestSchemas(settings.ignore_params)
         self.chat = Chat(self.chat_service, self.schemas.chat, self.start)
         self.guard = Guard(settings, self.keys, authenticate)
+        self.sign_ins = open_sign_ins(settings, self.guard, self.lifecycle)
         self._open_jobs()
+        self.key_data = self._key_data()
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
 
     def _open_telemetry(self) -> None:
@@ -183,8 +187,7 @@ class Gateway:
         *docs_prefix* is the path of the page about the API. With CONSOLE=false, neither is served.
         """
         if self.settings.console:
-            places = (url_prefix, docs_prefix)
-            console.mount(app, self.settings, self.guard, self.lifecycle, *places)
+            console.mount(app, url_prefix, docs_prefix)
 
     def allow_origins(self, target: Flask | Blueprint) -> None:
         """Make *target* send CORS headers to the origins that may call."""
@@ -271,8 +274,7 @@ class Gateway:
         self.responses.health()  # lets the store begin to check that it can be reached
         self.files.start()
         offload.start()
-        if self.settings.console:
-            self.workers.start()
+        self.workers.start()
         self.jobs.start()
         self.traces.start()
         if self.prometheus_metrics:
@@ -344,6 +346,25 @@ class Gateway:
         return BackgroundResponses(
             self.responses, self.jobs, events, self.chat_service, load, ttl=settings.session_ttl
         )
+
+    def _key_data(self) -> KeyData:
+        """Return what deletes the data of a key. Usage is not among it, as budgets count it."""
+        jobs: dict[str, Delete] = {
+            "background_responses": self.background_responses.delete_all,
+            "batches": self.batches.delete_all,
+        }
+        stores: dict[str, Delete] = {
+            "approvals": self.approvals.delete_all,
+            "responses": self.responses.delete_all,
+            "files": self.files.delete_all,
+            "webhooks": self.webhooks.delete_all,
+            "sign_ins": self.sign_ins.delete_all,
+        }
+        if self.sessions:
+            stores["sessions"] = self.sessions.delete_all
+        if self.history:
+            stores["requests"] = self.history.delete_all
+        return KeyData(jobs, self.workers.stop_all, stores)
 
     def _turn_service(self) -> TurnService:
         return TurnService(

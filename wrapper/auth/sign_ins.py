@@ -8,7 +8,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
 
 from cachetools import TTLCache
@@ -17,7 +17,7 @@ from wrapper.auth.guard import Guard
 from wrapper.errors import InvalidApiKey
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.principal import Principal
-from wrapper.services.redis_client import RedisClient
+from wrapper.services.redis_client import RedisClient, scan
 from wrapper.services.store_health import raising_unavailable
 from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.settings import Settings
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS sign_ins (
 """
 PUT = "INSERT OR REPLACE INTO sign_ins VALUES (?, ?, ?)"
 READ = "SELECT text FROM sign_ins WHERE id = ? AND expires > ?"
+DELETE_ENDING = "DELETE FROM sign_ins WHERE substr(text, ?) = ?"
 REMOVE_SURPLUS = """
 DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins ORDER BY expires DESC LIMIT -1 OFFSET ?)
 """
@@ -49,17 +50,26 @@ class SignInStore(Protocol):
 
     def delete(self, id_: str) -> None: ...
 
+    def delete_ending(self, end: str) -> int:
+        """Delete all texts that have this *end*, and return how many there were."""
+        ...
+
 
 class SignIns:
     """The sign-ins in the store that *store* returns, of holders of the keys that *guard* knows.
+
+    *stores* are all that this or other processes may have used.
 
     A sign-in has a random token, which only the browser has: the store has its hash. It ends when
     the key is revoked or replaced, since the store also has a MAC of the key's hash, by that token.
     """
 
-    def __init__(self, guard: Guard, store: Callable[[], SignInStore]):
+    def __init__(
+        self, guard: Guard, store: Callable[[], SignInStore], stores: Collection[SignInStore]
+    ):
         self._guard = guard
         self._current = store
+        self._stores = stores
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[SignInStore]:
@@ -86,6 +96,14 @@ class SignIns:
             return None
         return known[0]
 
+    def delete_all(self, name: str) -> int:
+        """End all sign-ins of the key *name*, and return how many there were. Raises Unavailable.
+
+        Those that have expired may count.
+        """
+        with raising_unavailable("Sign-ins cannot be deleted."):
+            return sum(store.delete_ending(f" {name}") for store in self._stores)
+
     def close(self, token: str) -> None:
         """End a sign-in, if there is one. Raises Unavailable."""
         with self._store() as store:
@@ -111,6 +129,13 @@ class MemorySignInStore:
         with self._lock:
             self._cache.pop(id_, None)
 
+    def delete_ending(self, end: str) -> int:
+        with self._lock:
+            ids = [id_ for id_, text in self._cache.items() if text.endswith(end)]
+            for id_ in ids:
+                self._cache.pop(id_, None)
+        return len(ids)
+
 
 class SqliteSignInStore:
     """Keeps sign-ins in the file of usage, which the workers of a machine share."""
@@ -134,6 +159,12 @@ class SqliteSignInStore:
     def delete(self, id_: str) -> None:
         with self._file.opened() as connection:
             connection.execute("DELETE FROM sign_ins WHERE id = ?", (id_,))
+
+    def delete_ending(self, end: str) -> int:
+        if not self._file.exists():
+            return 0
+        with self._file.opened() as connection:
+            return connection.execute(DELETE_ENDING, (-len(end), end)).rowcount
 
     def close(self) -> None:
         """Close the file until it is used again."""
@@ -159,6 +190,16 @@ class RedisSignInStore:
         with self._client.reached() as redis:
             redis.delete(f"{PREFIX}{id_}")
 
+    def delete_ending(self, end: str) -> int:
+        deleted = 0
+        with self._client.reached() as redis:
+            for keys in scan(redis, PREFIX):
+                texts: Any = redis.mget(keys)
+                pairs = zip(keys, texts, strict=True)
+                if ending := [key for key, text in pairs if text and text.endswith(end)]:
+                    deleted += int(redis.delete(*ending))
+        return deleted
+
 
 def open_sign_ins(settings: Settings, guard: Guard, lifecycle: Lifecycle) -> SignIns:
     """Return the sign-ins in the Redis of *settings*, or else in memory.
@@ -166,9 +207,10 @@ def open_sign_ins(settings: Settings, guard: Guard, lifecycle: Lifecycle) -> Sig
     Several workers have them in the file of USAGE_DB instead of in memory.
     """
     if redis := _redis(settings):
-        return SignIns(guard, lambda: redis)
+        return SignIns(guard, lambda: redis, (redis,))
     memory, shared = MemorySignInStore(), SqliteSignInStore(settings.usage_db)
-    return SignIns(guard, lambda: shared if lifecycle.workers > 1 else memory)
+    stores = (memory, shared)
+    return SignIns(guard, lambda: shared if lifecycle.workers > 1 else memory, stores)
 
 
 def _redis(settings: Settings) -> RedisSignInStore | None:

@@ -1,4 +1,4 @@
-"""The commands for the keys file: `claude-code-gateway keys new|list|webhook|revoke`."""
+"""The commands for the keys file: `keys new|list|webhook|revoke|delete-data`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from wrapper.auth import key_editor, key_file
 from wrapper.cli.group import Group
+from wrapper.cli.key_data import delete_data
 from wrapper.schemas.keys import CEILINGS, WEBHOOK
 from wrapper.services.principal import Principal
 from wrapper.services.tools.config import ToolConfig
@@ -61,11 +62,18 @@ def webhook(name: str, url: str | None, remove: bool) -> None:
 
 @group.command("revoke")
 @click.argument("name")
-def revoke(name: str) -> None:
+@click.option("--delete-data", "deletes", is_flag=True, help="Delete all that it has stored, too.")
+@click.pass_context
+def revoke(ctx: click.Context, name: str, *, deletes: bool) -> None:
     """Remove the key of NAME. A running gateway refuses it at once."""
     with _file() as path:
         key_editor.remove(path, name)
     click.echo(f"The key of {name} is revoked.", err=True)
+    if deletes:
+        ctx.invoke(delete_data, name=name, yes=True)
+
+
+group.add_command(delete_data)
 
 
 @contextlib.contextmanager

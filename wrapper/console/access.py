@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from flask import Response, current_app, g, redirect, request, url_for
+from flask import Response, g, redirect, request, url_for
 
 from wrapper.auth.guard import Guard
 from wrapper.auth.sign_ins import SignIns
@@ -17,14 +17,14 @@ from wrapper.services.background.offload.runner import caller_name
 from wrapper.services.principal import Principal
 
 SIGN_IN = f"{NAME}.sign_in.show"
-EXTENSION = "wrapper_console"
 # A form of the console has few fields, and none of them is long.
 FORM_BYTES = 64 * 1024
 
 
 def current_sign_ins() -> SignIns:
-    """Return the sign-ins of the app that handles the request."""
-    return cast(SignIns, current_app.extensions[EXTENSION])
+    """Return the sign-ins of the gateway that handles the request."""
+    sign_ins: SignIns = current_gateway().sign_ins
+    return sign_ins
 
 
 def needs_sign_in() -> bool:

@@ -8,8 +8,6 @@ from typing import Any, NoReturn
 from flask import Blueprint, Flask, Response, g, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
-from wrapper.auth.guard import Guard
-from wrapper.auth.sign_ins import open_sign_ins
 from wrapper.console import access, api_docs, browser, static_files
 from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
@@ -27,8 +25,6 @@ from wrapper.console.pages.settings import settings_page
 from wrapper.console.pages.usage import usage
 from wrapper.console.sign_in import sign_in
 from wrapper.routes.json_response import register_common_headers
-from wrapper.services.background.lifecycle import Lifecycle
-from wrapper.settings import Settings
 from wrapper.version import __version__
 
 # In the order of the navigation.
@@ -46,19 +42,11 @@ PAGES = (
 )
 
 
-def mount(
-    app: Flask,
-    settings: Settings,
-    guard: Guard,
-    lifecycle: Lifecycle,
-    url_prefix: str,
-    docs_prefix: str,
-) -> None:
+def mount(app: Flask, url_prefix: str, docs_prefix: str) -> None:
     """Serve the console under *url_prefix* of *app*, which has a gateway.
 
     The page about its API is at *docs_prefix*.
     """
-    app.extensions[access.EXTENSION] = open_sign_ins(settings, guard, lifecycle)
     app.register_blueprint(_build(), url_prefix=url_prefix)
     app.register_blueprint(static_files.build(), url_prefix=f"{url_prefix}/static")
     app.register_blueprint(api_docs.build(), url_prefix=docs_prefix)

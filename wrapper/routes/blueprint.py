@@ -16,6 +16,7 @@ from wrapper.routes.files import files
 from wrapper.routes.health import health
 from wrapper.routes.in_process import in_process
 from wrapper.routes.json_response import register_common_headers
+from wrapper.routes.keys import keys
 from wrapper.routes.limits import limits
 from wrapper.routes.mcp import mcp
 from wrapper.routes.messages import messages
@@ -42,7 +43,7 @@ def build_blueprint(guard: Guard, metered: bool) -> Blueprint:
     """
     turns = (chat, responses, completions, messages)
     state = (approvals, models, mcp, sessions, tools, usage, limits, webhooks, auth, health, docs)
-    children = (*turns, batches, files, *state)
+    children = (*turns, batches, files, keys, *state)
     return _parent(NAMES[0], guard, *children, *_metrics(metered))
 
 

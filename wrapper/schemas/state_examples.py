@@ -247,3 +247,20 @@ DOCUMENT: Json = {
     "components": {"schemas": {}},
     "servers": [{"url": "http://127.0.0.1:8000"}],
 }
+KEY_DATA_DELETED: Json = {
+    "object": "key.data.deleted",
+    "key": "alice",
+    "deleted": {
+        "background_responses": 2,
+        "batches": 1,
+        "turns": 0,
+        "approvals": 0,
+        "responses": 14,
+        "files": 3,
+        "webhooks": 3,
+        "sign_ins": 1,
+        "sessions": 5,
+        "requests": 210,
+    },
+    "valid": False,
+}

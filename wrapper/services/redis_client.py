@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from wrapper.services.listing import MOST_LISTED
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CHUNK = 1000
 # Seconds to wait for Redis. A URL can set others (?socket_timeout=5).
 TIMEOUT = 2.0
+
+T = TypeVar("T")
 
 
 class RedisClient:
@@ -128,3 +131,15 @@ def read_index(client: Redis, index: str) -> Iterator[bytes]:
         yield from members
         if len(members) < CHUNK:
             return
+
+
+def scan(client: Redis, prefix: str) -> Iterator[list[Any]]:
+    """Yield the keys that begin with *prefix*, in chunks. A key may come twice."""
+    return in_chunks(client.scan_iter(f"{prefix}*", CHUNK))
+
+
+def in_chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield *items* in lists, so that Redis's other clients do not wait for all of them."""
+    rest = iter(items)
+    while chunk := [*islice(rest, CHUNK)]:
+        yield chunk

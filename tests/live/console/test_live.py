@@ -65,7 +65,7 @@ def test_stop_a_stream(browser, sign_in, keyed, api):
         stop(browser, "bob")
         status, _, data = answer.result(60)
     assert status == 200
-    assert "bob has stopped this turn in the console." in data.decode()[-2000:]
+    assert "bob has stopped this turn." in data.decode()[-2000:]
 
 
 def test_stop_of_another(browser, sign_in, keyed, background):

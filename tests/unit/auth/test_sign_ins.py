@@ -42,7 +42,7 @@ class Store(MemorySignInStore):
 def sign_ins(store=None, keys=None, **settings):
     keys = keys or Keys(alice=KEY)
     store = store or MemorySignInStore()
-    return SignIns(Guard(Settings(**settings), keys), lambda: store)
+    return SignIns(Guard(Settings(**settings), keys), lambda: store, (store,))
 
 
 def test_holder():
@@ -86,7 +86,7 @@ def test_store_opens_nothing():
     """The store has neither the key, nor its hash, nor the token."""
     store = Store()
     guard = Guard(Settings(), Keys(alice=KEY))
-    token = SignIns(guard, lambda: store).open(KEY)
+    token = SignIns(guard, lambda: store, (store,)).open(KEY)
     _, key_hash = guard.named("alice") or ("", "")
     kept = str(store.texts)
     assert not any(secret in kept for secret in (KEY, token, key_hash))

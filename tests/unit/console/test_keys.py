@@ -7,13 +7,20 @@ from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile, KeysError
 from wrapper.console.key_form import form_of, read, summary
+from wrapper.errors import Unavailable
 from wrapper.schemas.keys import CEILINGS
+from wrapper.services import key_data
 from wrapper.services.principal import Principal
 from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import Settings
 
-KEYS, KEY, REVOKE = (f"{HOME}/keys{path}" for path in ("", "/key", "/revoke"))
-PATHS = [("GET", KEYS), ("POST", KEYS), ("GET", KEY), ("POST", KEY), ("POST", REVOKE)]
+KEYS, KEY, REVOKE, DELETE_DATA = (
+    f"{HOME}/keys{path}" for path in ("", "/key", "/revoke", "/delete-data")
+)
+PATHS = [
+    *[("GET", KEYS), ("POST", KEYS), ("GET", KEY), ("POST", KEY)],
+    *[("POST", REVOKE), ("POST", DELETE_DATA)],
+]
 
 
 @pytest.fixture
@@ -210,3 +217,36 @@ def test_form_has_every_ceiling():
     assert [field.name for field in form_of(FULL)] == [
         name for name in CEILINGS if name not in hidden
     ]
+
+
+def test_delete_data(eve, server, keys, file, monkeypatch):
+    """The data of a key is deleted, the page says how much, and the key is revoked if asked for."""
+    monkeypatch.setattr(key_data, "QUIET_SECONDS", 0.0)
+    ann = {"Authorization": f"Bearer {keys['ann']}"}
+    body = {"input": "hello"}
+    assert server.post(body, path="/v1/responses", headers=ann).status_code == 200
+    assert DELETE_DATA in eve.send("GET", KEY, query_string={"name": "ann"}).text
+    assert eve.send("POST", DELETE_DATA, data={"name": "ann"}).status_code == 403  # no CSRF token
+    page = eve.post(DELETE_DATA, name="ann")
+    assert "The data of ann" in page.text
+    assert "1 responses" in page.text
+    assert holder(file, "ann")
+    page = eve.post(DELETE_DATA, name="ann", revoke="true")
+    assert "0 responses" in page.text
+    assert holder(file, "ann") is None
+    assert eve.post(DELETE_DATA, name="ann").status_code == 404
+    assert eve.post(DELETE_DATA, name="eve", revoke="true").status_code == 409
+
+
+def test_data_that_is_left(eve, server, monkeypatch):
+    """The page says what is not deleted, and why, as text."""
+    monkeypatch.setattr(key_data, "QUIET_SECONDS", 0.0)
+
+    def fail(owner):
+        raise Unavailable("FILES_DIR: <it> is away.")
+
+    stores = server.app.extensions["wrapper"].key_data._stores
+    monkeypatch.setitem(stores, "files", fail)
+    assert (
+        "<li>files: FILES_DIR: &lt;it&gt; is away.</li>" in eve.post(DELETE_DATA, name="ann").text
+    )

@@ -145,7 +145,7 @@ def test_stop(busy):
     error = error_of(answer, 503)
     assert (error["code"], error["message"]) == (
         "turn_stopped",
-        "eve has stopped this turn in the console.",
+        "eve has stopped this turn.",
     )
     assert answer.headers["x-should-retry"] == "false"
     assert busy["eve"].post(f"{HOME}/stop", **turn).status_code == 409
@@ -164,7 +164,8 @@ def test_stop_nothing(number):
 def other_worker(busy):
     """Another worker of the same server, in which a turn of ann's runs."""
     app = busy["eve"].client.application
-    gateway, sign_ins = app.extensions["wrapper"], app.extensions["wrapper_console"]
+    gateway = app.extensions["wrapper"]
+    sign_ins = gateway.sign_ins
     gateway.lifecycle.workers = 2
     for name in ("ann", "eve"):
         busy[name].sign_in(busy["keys"][name])

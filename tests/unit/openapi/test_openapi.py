@@ -132,7 +132,7 @@ def test_coverage(kind):
     app = app_of(kind)
     document = build_document(app, needs_key=False)
     assert gaps(document, app) == []
-    assert len(document["paths"]) == {CREATED: 36, EMBEDDED: 32}[kind]
+    assert len(document["paths"]) == {CREATED: 37, EMBEDDED: 33}[kind]
 
 
 def test_paths():
@@ -279,6 +279,7 @@ def test_security(api_key):
                     approval_id="a",
                     file_id="f",
                     batch_id="b",
+                    key="k",
                 ),
                 method=method,
                 json={},

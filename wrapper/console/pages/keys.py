@@ -1,4 +1,4 @@
-"""The callers' keys, for admins: create one, which is shown once, change its limits, revoke it."""
+"""The callers' keys, for admins: create one, change its limits, delete its data, revoke it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from wrapper.console.snippets import CLIENTS
 from wrapper.errors import Conflict, InvalidRequest, KeyNotFound, Unavailable
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.keys import check_name
+from wrapper.services.key_data import Deletion
 from wrapper.services.principal import Principal
 from wrapper.settings import Settings
 
@@ -72,23 +73,42 @@ def change() -> BaseResponse:
 @keys.post("/revoke")
 def revoke() -> BaseResponse:
     """Revoke one key; turns that run may finish."""
-    holder = _named(request.form.get("name", ""))
-    if holder.name == principal().name:
-        raise Conflict("You are signed in with this key, so only another admin can revoke it.")
-    with _changes("revoke", holder.name):
-        key_editor.remove(_settings().api_keys_file, holder.name)
+    _revoke(_named(request.form.get("name", "")).name)
     return redirect(url_for(".show"), 303)
 
 
+@keys.post("/delete-data")
+def delete_data() -> Response:
+    """Delete all that one key has stored, and revoke the key before if that is asked for."""
+    name = _named(request.form.get("name", "")).name
+    if "revoke" in request.form:
+        _revoke(name)
+    deletion: Deletion = current_gateway().key_data.delete(name, principal())
+    return _list(deletion=deletion)
+
+
+def _revoke(name: str) -> None:
+    if name == principal().name:
+        raise Conflict("You are signed in with this key, so only another admin can revoke it.")
+    with _changes("revoke", name):
+        key_editor.remove(_settings().api_keys_file, name)
+
+
 def _list(
-    *, error: str = "", name: str = "", secret: str = "", made: str = "", status: int = 200
+    *,
+    error: str = "",
+    name: str = "",
+    secret: str = "",
+    made: str = "",
+    deletion: Deletion | None = None,
+    status: int = 200,
 ) -> Response:
     file: KeyFile | None = current_gateway().keys
     rows = [(holder, key_form.summary(holder)) for holder in file.principals()] if file else []
     values = {"rows": rows, "has_file": file is not None, "broken": file.error if file else None}
     clients = _snippets(secret) if secret else []
     new = {"error": error, "name": name, "secret": secret, "made": made, "clients": clients}
-    return show_template("keys.html", {**values, **new}, status)
+    return show_template("keys.html", {**values, **new, "deletion": deletion}, status)
 
 
 def _snippets(secret: str) -> list[tuple[str, list[tuple[str, str]]]]:

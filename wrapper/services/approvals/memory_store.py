@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.store import (
@@ -79,6 +80,19 @@ class MemoryApprovalStore:
         with self._lock:
             for approval in approvals:
                 self._kept.pop(approval.id, None)
+
+    def delete_all(self, owner: str) -> int:
+        with self._lock:
+            tables: tuple[dict[str, Any], ...] = (self._pending, self._decided, self._kept)
+            owned = [
+                (table, id_)
+                for table in tables
+                for id_, (approval, _) in table.items()
+                if approval.asker.owner == owner
+            ]
+            for table, id_ in owned:
+                del table[id_]
+        return len(owned)
 
     def forget(self, id_: str) -> None:
         """Do nothing: an approval is forgotten with its decision."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ from wrapper.services.approvals.store import (
     Notify,
     Room,
 )
-from wrapper.services.redis_client import RedisClient, StoreRedis
+from wrapper.services.redis_client import RedisClient, StoreRedis, scan
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -123,10 +123,17 @@ class RedisApprovalStore:
         with self._redis.reached() as client:
             pipeline = client.pipeline(transaction=False)
             for approval in approvals:
-                pipeline.delete(self._hash(approval.id))
-                for index in self._kept_indexes(approval):
+                hash_, *indexes = self._keys(approval)
+                pipeline.delete(hash_)
+                for index in (*indexes, *self._kept_indexes(approval)):
                     pipeline.zrem(index, approval.id)
             pipeline.execute()
+
+    def delete_all(self, owner: str) -> int:
+        with self._redis.reached() as client:  # no index has those that are decided
+            owned = [each for each in self._all(client) if each.asker.owner == owner]
+        self.remove(owned)
+        return len(owned)
 
     def forget(self, id_: str) -> None:
         self._waiter.forget(id_)
@@ -142,6 +149,13 @@ class RedisApprovalStore:
             pipeline.eval(RENEW, 3, *self._keys(approval), approval.id, self._hold)
         kept = zip(approvals, pipeline.execute(), strict=True)
         return [approval for approval, is_there in kept if not is_there]
+
+    def _all(self, client: Redis) -> Iterator[Approval]:
+        for keys in scan(client, self._hash("")):
+            pipeline = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hmget(key, ["approval", "decision"])
+            yield from filter(None, (_load(*fields) for fields in pipeline.execute()))
 
     def _list(self, *indexes: str) -> list[Approval]:
         """Return the approvals of *indexes*, the oldest first."""

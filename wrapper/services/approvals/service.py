@@ -21,6 +21,7 @@ from wrapper.settings.claude_tools import ALL_TOOLS
 
 PREFIX = "apr_"
 EXPIRED = Decision("expired", reason="Nobody has decided in time (APPROVAL_TIMEOUT).")
+DELETED = Decision("withdrawn", reason="What its key has stored was deleted.")
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,15 @@ class ApprovalService:
         kept = self._store.kept(owner)
         if approvals := [each for each in kept if each.asker.response_id == response_id]:
             self._store.remove(approvals)
+
+    def delete_all(self, owner: str) -> int:
+        """Delete all approvals of *owner*, and return how many there were. Raises Unavailable.
+
+        A turn that still waits for one goes on without the tool.
+        """
+        for approval in self._store.pending(owner):
+            self._store.decide(approval.id, DELETED)
+        return self._store.delete_all(owner)
 
     def decide(self, principal: Principal, id_: str, decision: Decision) -> Approval:
         """Decide a pending approval of *principal*, or as an admin of anyone.

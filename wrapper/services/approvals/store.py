@@ -64,6 +64,10 @@ class ApprovalStore(Protocol):
         """Keep these no longer."""
         ...
 
+    def delete_all(self, owner: str) -> int:
+        """Delete all approvals of *owner*, also decided ones, and return how many there were."""
+        ...
+
     def forget(self, id_: str) -> None:
         """Call no *notify* for this approval any more. Raises nothing."""
         ...

@@ -76,6 +76,7 @@ redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
 return 1
 """
 TAKE_OVER = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if (redis.call('HGET', KEYS[1], 'finalizer') or '') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'finalizer', ARGV[2])
 return 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
+from wrapper.errors import StoredFileNotFound
 from wrapper.services.batches.batch import BatchState, LineResult
 from wrapper.services.batches.store import BatchStore
 from wrapper.services.files.service import FileService
@@ -42,7 +44,14 @@ class ResultWriter:
                 results = self._results(batch.id, state.total, unfinished)
                 chosen = (line.data for line in results if line.completed is completed)
                 if id_ := self._write(batch, fact, chosen, seconds):
-                    self._store.change(batch.id, {fact: id_})
+                    self._note(batch, fact, id_)
+
+    def _note(self, batch: Owned, fact: str, id_: str) -> None:
+        """Note the id of a result file, or delete the file of a batch that was deleted."""
+        self._store.change(batch.id, {fact: id_})
+        if self._store.read(batch.id) is None:
+            with suppress(StoredFileNotFound):
+                self._files.delete(batch.owner, id_)
 
     def _results(self, id_: str, total: int, unfinished: Unfinished) -> Iterator[LineResult]:
         """Yield the results in the order of their lines."""

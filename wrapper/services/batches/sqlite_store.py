@@ -153,7 +153,8 @@ class SqliteBatchStore:
         return str(row[0]) if row else ""
 
     def delete(self, id_: str) -> None:
-        with self._file.opened() as connection:
+        with self._file.changing() as connection:
+            connection.execute("DELETE FROM batch_lines WHERE batch = ?", (id_,))
             connection.execute("DELETE FROM batches WHERE id = ?", (id_,))
 
     def clear(self, id_: str) -> None:

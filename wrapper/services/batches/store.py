@@ -79,7 +79,7 @@ class BatchStore(Protocol):
         ...
 
     def delete(self, id_: str) -> None:
-        """Forget a batch that has not begun."""
+        """Forget a batch and its lines."""
         ...
 
     def clear(self, id_: str) -> None:

@@ -14,6 +14,7 @@ from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.catalog import Model, min_version_of
 from wrapper.services.claude.errors.setup_errors import too_old
+from wrapper.services.claude.isolation.workspaces import open_workspaces
 from wrapper.services.claude.processes import profiles
 from wrapper.services.claude.processes.leasing import LeaseManager
 from wrapper.services.claude.processes.mcp_check import McpCheck
@@ -150,7 +151,10 @@ class ClaudeEngine:
         return running.leases.parked() if running else ()
 
     def forget(self, session: SessionKey) -> None:
-        self._leases().forget(session)
+        if running := self._running:
+            running.leases.forget(session)
+        else:  # no process is started for that
+            open_workspaces(self._settings).forget(session)
 
     def tools(self) -> tuple[Tool, ...]:
         """Return the tools that an agent's model gets from this Claude Code; see OffersTools."""

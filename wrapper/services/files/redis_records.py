@@ -66,6 +66,15 @@ class RedisFileRecords:
         files = map(StoredFile.decode, records)
         return sorted(files, key=lambda file: (file.created_at, file.id))
 
+    def ids(self, owner: str) -> Sequence[str]:
+        with reached(self._redis) as client:
+            ids: Any = client.hkeys(self._keys.sizes(owner))
+        return [*ids]
+
+    def holds(self, owner: str, id_: str) -> bool:
+        with reached(self._redis) as client:
+            return bool(client.hexists(self._keys.sizes(owner), id_))
+
     def delete(self, owner: str, id_: str) -> None:
         with reached(self._redis) as client:
             pipeline = client.pipeline()

@@ -97,6 +97,17 @@ class FileService:
         """Delete a file. Raises StoredFileNotFound."""
         self._stores.delete(owner, self.find(owner, id_).id)
 
+    def delete_all(self, owner: str) -> int:
+        """Delete all files of *owner*, and return how many there were.
+
+        Uploads that are not complete are deleted, too, and refused. Raises StorageFull or
+        Unavailable.
+        """
+        ids = self._stores.records.ids(owner) if self._stores.records.exists() else ()
+        for id_ in ids:
+            self._stores.delete(owner, id_)
+        return len(ids)
+
     def tidy(self) -> None:
         """Delete what has expired: files, and what is left of uploads that were cut off."""
         records = self._stores.records

@@ -24,6 +24,8 @@ TAKEN = "SELECT COUNT(*), IFNULL(SUM(size), 0) FROM files WHERE owner = ? AND id
 PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
 FIND = "SELECT record FROM files WHERE owner = ? AND id = ? AND record IS NOT NULL"
 ALL = "SELECT record FROM files WHERE owner = ? AND record IS NOT NULL ORDER BY rowid"
+IDS = "SELECT id FROM files WHERE owner = ?"
+HOLDS = "SELECT 1 FROM files WHERE owner = ? AND id = ?"
 DELETE = "DELETE FROM files WHERE owner = ? AND id = ?"
 EXPIRED = "SELECT owner, id FROM files WHERE expires <= ? LIMIT 1000"
 
@@ -58,6 +60,14 @@ class SqliteFileRecords:
         with _noticing_a_full_disk(), self._file.opened() as connection:
             rows = connection.execute(ALL, (owner,)).fetchall()
         return [StoredFile.decode(record) for (record,) in rows]
+
+    def ids(self, owner: str) -> Sequence[str]:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
+            return [id_ for (id_,) in connection.execute(IDS, (owner,))]
+
+    def holds(self, owner: str, id_: str) -> bool:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
+            return connection.execute(HOLDS, (owner, id_)).fetchone() is not None
 
     def delete(self, owner: str, id_: str) -> None:
         with _noticing_a_full_disk(), self._file.opened() as connection:

@@ -49,6 +49,14 @@ class FileRecords(Protocol):
         """Return the owner's records, also those that have expired, the oldest first."""
         ...
 
+    def ids(self, owner: str) -> Sequence[str]:
+        """Return the ids of the owner's records and reservations, in any order."""
+        ...
+
+    def holds(self, owner: str, id_: str) -> bool:
+        """Say whether there is a record or reservation of this id."""
+        ...
+
     def delete(self, owner: str, id_: str) -> None:
         """Delete a record or reservation, if there is one."""
         ...

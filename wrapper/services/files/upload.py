@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wrapper.errors import ApiError, RequestTooLarge
-from wrapper.services.files.file import StoredFile, new_file_id
+from wrapper.services.files.file import StoredFile, missing, new_file_id
 from wrapper.services.files.store import FileContents, FileRecords
 
 # A reservation is renewed whenever so many bytes have come, and ends this time after its renewal. A
@@ -70,16 +70,21 @@ class Upload:
             self._discard()
 
     def write(self, data: bytes) -> None:
-        """Add *data*. Raises RequestTooLarge, QuotaExceeded, StorageFull or Unavailable."""
+        """Add *data*. Raises RequestTooLarge, QuotaExceeded, StorageFull or Unavailable.
+
+        Raises StoredFileNotFound if all that the owner has was deleted meanwhile.
+        """
         self._size += len(data)
         if self._size > self._most:
             raise too_large(self._most)
         if self._size > self._reserved:
+            self._check_kept()
             self._grow()
         self._writer.write(data)
 
     def finish(self, name: str, purpose: str, seconds: int) -> StoredFile:
         """Keep the file for so many *seconds*, and return it. Raises what `write` raises."""
+        self._check_kept()
         self._reserve(self.id, self._size)
         now = int(time.time())
         file = StoredFile(self.id, self._owner, name, purpose, self._size, now, now + seconds)
@@ -87,6 +92,10 @@ class Upload:
         self._stores.records.put(file)
         self._finished = True
         return file
+
+    def _check_kept(self) -> None:
+        if not self._stores.records.holds(self._owner, self.id):
+            raise missing(self.id)
 
     def _grow(self) -> None:
         self._reserve(self.id, max(self._expected, self._size))

@@ -138,6 +138,7 @@ class Jobs:
         """Delete the owner's job of this id, and say whether there was one. If it runs, it ends."""
         if self.find(owner, id_) is None or not self._records.store.delete(id_):
             return False
+        self._records.store.mark_reported(id_)  # there is no end to report any more
         self._stop(id_)
         return True
 

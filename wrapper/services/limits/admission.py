@@ -104,7 +104,7 @@ class Admission:
             request = self._numbered(number)
             if request is None or not (by.admin or request.caller.principal.name == by.name):
                 return False
-            error = TurnStopped(f"{by.name} has stopped this turn in the console.", retry=False)
+            error = TurnStopped(f"{by.name} has stopped this turn.", retry=False)
             if request in self._places.running:
                 request.stopped = error
             else:

@@ -111,6 +111,12 @@ class RequestHistory:
     def latencies(self, principal: Principal, query: RequestQuery) -> list[Latency]:
         return self._read(principal, query, self._store.latencies)
 
+    def delete_all(self, key: str) -> int:
+        """Delete all requests of *key*, and return how many there were. Raises Unavailable."""
+        self.flush()
+        with raising_unavailable("The requests cannot be deleted."):
+            return self._store.delete_all(key)
+
     def close(self) -> None:
         with self._scheduling:
             self._closed = True

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient
+from wrapper.services.redis_client import RedisClient, in_chunks
 from wrapper.services.requests.request import DONE, FinishedRequest, Latency, RequestQuery
 from wrapper.services.requests.store import MAX_REQUESTS
 from wrapper.services.usage.store import Amounts, total
@@ -19,6 +19,8 @@ STREAM = "claude-code-gateway:requests"
 FIELD = "request"
 # Requests that are read at once.
 CHUNK = 500
+# Before and after all days.
+EVER = ("", "~")
 
 
 class RedisRequestStore:
@@ -54,6 +56,11 @@ class RedisRequestStore:
             for each in requests
             if "first_token_ms" in each.details
         ]
+
+    def delete_all(self, key: str) -> int:
+        with self._redis.reached() as client:
+            found = (request.position for request in _matching(client, RequestQuery(*EVER, key)))
+            return sum(int(client.xdel(STREAM, *positions)) for positions in in_chunks(found))
 
     def close(self) -> None:
         self._redis.close()

@@ -91,6 +91,10 @@ class SqliteRequestStore:
     def latencies(self, query: RequestQuery) -> list[Latency]:
         return [Latency(*row) for row in self._read(LATENCIES, asdict(query))]
 
+    def delete_all(self, key: str) -> int:
+        with self._file.opened() as connection:
+            return connection.execute("DELETE FROM requests WHERE key = ?", (key,)).rowcount
+
     def close(self) -> None:
         self._file.close()
 

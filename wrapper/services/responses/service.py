@@ -122,6 +122,11 @@ class ResponseService:
         if not Records(self._store, owner).delete(id_):
             raise missing(id_)
 
+    def delete_all(self, owner: str) -> int:
+        """Delete all responses of *owner*, and return how many there were. Raises Unavailable."""
+        store = self._store
+        return sum(store.delete(owner, id_) for id_ in store.ids(owner)) if store else 0
+
     def health(self) -> dict[str, Any] | None:
         """Return the health of the store, if there is one."""
         return self._store.health() if self._store else None

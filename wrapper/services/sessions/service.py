@@ -172,10 +172,21 @@ class SessionService:
 
     def delete(self, principal: Principal, id_: str, key: str | None = None) -> None:
         """Delete a session and what the engine keeps for it. Raises as `read` does."""
-        head = self._store.delete(_owner(principal, key), id_)
-        if head is None:
+        if self._delete(_owner(principal, key), id_) is None:
             raise _missing(id_)
-        self._engine.forget(head.key)
+
+    def _delete(self, owner: str, id_: str) -> SessionInfo | None:
+        head = self._store.delete(owner, id_)
+        if head:
+            self._engine.forget(head.key)
+        return head
+
+    def delete_all(self, owner: str) -> int:
+        """Delete all sessions of *owner*, and return how many there were. Raises Unavailable."""
+        deleted = [
+            head for each in self._store.heads(owner) if (head := self._delete(owner, each.key.id))
+        ]
+        return len(deleted)
 
     def stats(self, principal: Principal) -> Stats:
         """Return totals of the caller's sessions."""

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from wrapper.services.redis_client import RedisClient
+from wrapper.services.redis_client import RedisClient, scan
 from wrapper.services.webhooks.event import Delivery
 from wrapper.services.webhooks.redis_scripts import ADD, CLAIM, DUE, RECORD
 from wrapper.services.webhooks.store import KEEP_SECONDS, MOST_OF_RECIPIENT
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 PREFIX = "claude-code-gateway:webhooks"
 EVENT, DUE_OF = f"{PREFIX}:event:", f"{PREFIX}:due:"
@@ -67,8 +70,29 @@ class RedisDeliveryStore:
                 pipeline.hgetall(f"{EVENT}{id_}")
             return [_delivery(row) for row in pipeline.execute() if row]
 
+    def delete_all(self, recipient: str) -> int:
+        deleted = 0
+        with self._redis.reached() as client:
+            # No index has those that were too many.
+            for keys in scan(client, EVENT):
+                if owned := _sent_to(client, keys, recipient):
+                    deleted += int(client.unlink(*owned))
+                    client.zrem(ALL, *(key.removeprefix(EVENT) for key in owned))
+            client.unlink(f"{DUE_OF}{recipient}", f"{OF}{recipient}")
+            client.srem(RECIPIENTS, recipient)
+        return deleted
+
     def close(self) -> None:
         self._redis.close()
+
+
+def _sent_to(client: Redis, keys: Sequence[str], recipient: str) -> list[str]:
+    """Return those *keys* whose deliveries go to *recipient*."""
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.hget(key, "recipient")
+    recipients = zip(keys, pipeline.execute(), strict=True)
+    return [key for key, of in recipients if of == recipient]
 
 
 def _fields(delivery: Delivery) -> list[str]:

@@ -92,6 +92,14 @@ class Webhooks:
             ) from None
         return self._shown(found[:limit]), len(found) > limit
 
+    def delete_all(self, recipient: str) -> int:
+        """Delete all deliveries to the key *recipient*, and return how many there were.
+
+        Those that wait are never sent. Raises Unavailable.
+        """
+        with raising_unavailable("Webhooks cannot be deleted."):
+            return self._store.delete_all(recipient)
+
     def health(self) -> dict[str, Any] | None:
         """Return the state that was seen last, or None if nobody gets events.
 

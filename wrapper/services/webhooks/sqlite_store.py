@@ -61,6 +61,7 @@ SELECT {COLUMNS} FROM webhook_deliveries
 WHERE (:recipient IS NULL OR recipient = :recipient) AND (:before IS NULL OR position < :before)
 ORDER BY position DESC LIMIT :limit
 """  # noqa: S608
+DELETE_ALL = "DELETE FROM webhook_deliveries WHERE recipient = ?"
 POSITION = """
 SELECT position FROM webhook_deliveries
 WHERE id = :after AND (:recipient IS NULL OR recipient = :recipient)
@@ -107,6 +108,10 @@ class SqliteDeliveryStore:
         if after and before is None:
             raise KeyError(after)
         return [Delivery(*row) for row in rows]
+
+    def delete_all(self, recipient: str) -> int:
+        with self._file.opened() as connection:
+            return connection.execute(DELETE_ALL, (recipient,)).rowcount
 
     def close(self) -> None:
         self._file.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from wrapper.errors import Unavailable
 from wrapper.json_text import Json
 from wrapper.logs.redaction import Redacted
 from wrapper.services.background.lifecycle import Lifecycle
@@ -118,6 +119,22 @@ class Workers:
             if known:
                 self._store.stop(Stop(worker, number, by.name, by.admin))
         return known
+
+    def stop_all(self, owner: str, by: Principal) -> int:
+        """Stop all requests of *owner* for the admin *by*, and return how many are left by now.
+
+        Raises Unavailable if other workers cannot be reached.
+        """
+        states = self.states()
+        if self.failure:
+            raise Unavailable(f"The other workers cannot be reached. {self.failure}")
+        running = [
+            (state.id, each) for state in states for each in state.requests if each.owner == owner
+        ]
+        for worker, request in running:
+            if not request.stopped:
+                self.stop(worker, request.number, by)
+        return len(running)
 
     def close(self) -> None:
         self._task.close()

@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper.errors import Unavailable
-from wrapper.services.claude.isolation import reaper
+from wrapper.services.claude.isolation import reaper, unix_user
 from wrapper.services.claude.isolation.unix_user import PASSABLE, UnixUser
 from wrapper.services.turn import SessionKey, Turn
+from wrapper.settings import Settings
 
 # The uids that a session's store may give; each one names a directory.
 _UID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -95,6 +96,16 @@ class Workspaces:
             os.fchown(folder, self._user.uid, self._user.gid)
         if now is not None:
             os.utime(folder, (now, now))
+
+
+def open_workspaces(settings: Settings) -> Workspaces:
+    """Return the directories that *settings* choose. Raises KeyError for an unknown CLAUDE_USER."""
+    return Workspaces(
+        settings.claude_cwd,
+        settings.session_dir,
+        settings.session_ttl + settings.max_timeout / 1000,
+        user=unix_user.find_optional(settings.claude_user),
+    )
 
 
 def make_parent(folder: Path, user: UnixUser | None) -> None:

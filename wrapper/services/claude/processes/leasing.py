@@ -14,8 +14,7 @@ from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors.engine_errors import BootFailed
-from wrapper.services.claude.isolation import unix_user
-from wrapper.services.claude.isolation.workspaces import Workspaces
+from wrapper.services.claude.isolation.workspaces import open_workspaces
 from wrapper.services.claude.processes.backoff import FailureLog
 from wrapper.services.claude.processes.clearings import Clearings
 from wrapper.services.claude.processes.parking import (
@@ -101,12 +100,7 @@ class LeaseManager:
             discard=self.supervisor.discard,
         )
         self._recycling = Recycling(settings)
-        self._workspaces = Workspaces(
-            settings.claude_cwd,
-            settings.session_dir,
-            settings.session_ttl + settings.max_timeout / 1000,
-            user=unix_user.find_optional(settings.claude_user),
-        )
+        self._workspaces = open_workspaces(settings)
         self._cleanup = PeriodicTask(self._clean_up, CLEANUP_SECONDS)
         self._cleanup.start()
 

@@ -160,6 +160,17 @@ class BackgroundResponses:
             if view is None:
                 raise
 
+    def delete_all(self, owner: str) -> int:
+        """Delete all responses in the background of *owner*, and return how many there were.
+
+        One that waits never begins, and one that runs ends within a second. Raises Unavailable.
+        """
+        ids = [id_ for id_ in self._jobs.ids(owner) if RESPONSE_ID.fullmatch(id_)]
+        for id_ in ids:
+            self._jobs.delete(owner, id_)
+            self._log.delete(id_)
+        return len(ids)
+
     def close(self) -> None:
         self._log.close()
 
