@@ -13,9 +13,6 @@ from wrapper.services.webhooks.redis_scripts import ADD, CLAIM, DUE, RECORD
 from wrapper.services.webhooks.store import KEEP_SECONDS, MOST_OF_RECIPIENT
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from redis import Redis
 
 PREFIX = "claude-code-gateway:webhooks"
