@@ -11,12 +11,13 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.console_work import background_work
 from bench.demo_picture import ROOT, demo
 from tests.support.browser import DESKTOP, PHONE, Browser
 from wrapper.smoke import Client
@@ -79,19 +80,20 @@ def main() -> None:
         Client(url).ask("POST", "/v1/responses", {"model": "haiku", "input": "Say hello."})
         browser = Browser(Path(profile))
         try:
-            with waiting(url):
-                take(browser, url)
+            with waiting(url), background_work(url) as paths:
+                take(browser, url, paths)
         finally:
             browser.close()
     for name in IN_DOCS:
         shutil.copy(FOLDER / f"{name}.png", ROOT / "docs" / f"console-{name}.png")
 
 
-def take(browser: Browser, url: str) -> None:
-    """Take a picture of every page in every look."""
+def take(browser: Browser, url: str, paths: Sequence[str]) -> None:
+    """Take a picture of every page in every look, and of those with these *paths*."""
     browser.open(f"{url}/console")
     pages = browser.run("return [...document.querySelectorAll('nav a')].map(a => a.href)")
-    pages.append(f"{url}/console/sessions/session?id=support-4711")
+    paths = ["sessions/session?id=support-4711", *paths]
+    pages += [f"{url}/console/{path}" for path in paths]
     for page, (size, dark) in itertools.product(pages, LOOKS):
         browser.look(size, dark=dark)
         browser.open(page)

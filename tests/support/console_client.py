@@ -28,6 +28,10 @@ class ConsoleClient:
     def open(self, path: str = HOME, **headers: str) -> TestResponse:
         return self._send("GET", path, headers={**PAGE, **headers})
 
+    def download(self, path: str) -> TestResponse:
+        """Read all of what a link of a page leads to."""
+        return self._send("GET", path, headers=PAGE, buffered=True)
+
     def csrf_token(self) -> str:
         """Return the token in the first page that there is."""
         page = self._send("GET", HOME, headers=PAGE, follow_redirects=True)

@@ -40,6 +40,7 @@ def work() -> None:
     resources.return_large_blocks()
     resources.make_room(DESCRIPTORS_PER_TURN * gateway.settings.max_concurrent_turns)
     gateway.lifecycle.on_refusal = _halt
+    gateway.lifecycle.serves = False
     with stop_signals() as wait:
         gateway.start()
         gateway.jobs.start(watch=True)

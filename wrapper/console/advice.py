@@ -23,6 +23,10 @@ PARTS = {
         "Responses cannot be stored",
         "Requests that store or continue a response fail.",
     ),
+    "jobs": (
+        "Background work cannot be stored",
+        "Background responses and batches do not begin, and their progress is unknown.",
+    ),
 }
 STATUSES = {
     "ok": ("good", "All is well", "The gateway serves."),

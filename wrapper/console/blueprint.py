@@ -13,8 +13,10 @@ from wrapper.console.error_pages import register_error_pages
 from wrapper.console.formats import FORMATS
 from wrapper.console.headers import restrict
 from wrapper.console.page import NAME, Page
+from wrapper.console.pages.batches import batches
 from wrapper.console.pages.chat import chat
 from wrapper.console.pages.connect import connect
+from wrapper.console.pages.files import files
 from wrapper.console.pages.inbox import count_waiting, inbox
 from wrapper.console.pages.keys import keys
 from wrapper.console.pages.overview import overview
@@ -34,6 +36,8 @@ PAGES = (
     Page("Inbox", inbox),
     Page("Sessions", sessions),
     Page("Responses", responses),
+    Page("Batches", batches),
+    Page("Files", files),
     Page("Requests", requests),
     Page("Usage", usage),
     Page("Connect", connect),

@@ -11,6 +11,7 @@ OK = "ok"
 SUMS = ("recycled", "parked")
 # Parts that have a state by name, such as that of a profile.
 BY_NAME = ("pools", "warm_up", "trials")
+JOB_STATES = ("waiting", "running")
 STATES_OF_POOLS = ("ready", "booting")
 
 
@@ -32,6 +33,8 @@ def _combined(name: str, values: Sequence[Any]) -> Any:
         return sum(values)
     if name == "turns":
         return _sums(values)
+    if name == "jobs":
+        return {**_state(name, values), **{state: _most(values, state) for state in JOB_STATES}}
     if name in BY_NAME:
         keys = dict.fromkeys(key for each in values for key in each)
         return {key: _state(name, [each[key] for each in values if key in each]) for key in keys}
@@ -53,6 +56,15 @@ def _state(name: str, states: Sequence[Any]) -> Any:
     if name == "pools":
         return {**worst, **_sums([{k: each.get(k, 0) for k in STATES_OF_POOLS} for each in states])}
     return worst
+
+
+def _most(jobs: Sequence[Mapping[str, Any]], state: str) -> dict[str, int]:
+    """Return the numbers of jobs in *state*. All workers see the same jobs, some of them later."""
+    most: dict[str, int] = {}
+    for each in jobs:
+        for kind, number in each[state].items():
+            most[kind] = max(number, most.get(kind, 0))
+    return most
 
 
 def _is_well(state: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 LEAST_SHOWN = 0.0001
 SECOND = 1000  # in milliseconds
+STEP = 1024  # from a unit of bytes to the next
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400
@@ -26,6 +27,15 @@ def dollars(amount: float) -> str:
 def gigabytes(size: float) -> str:
     """Return a number of bytes in GiB: 1.5 GiB."""
     return f"{size / 1024**3:,.1f} GiB"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in its largest unit: 340 B, 1.5 MiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < STEP:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= STEP
+    return f"{number:,.1f} GiB"
 
 
 def duration(seconds: float) -> str:
@@ -59,4 +69,5 @@ FORMATS = {
     "gigabytes": gigabytes,
     "milliseconds": milliseconds,
     "moment": moment,
+    "size": size,
 }

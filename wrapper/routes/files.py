@@ -90,7 +90,11 @@ def delete_file(file_id: str) -> Response:
 def read_content(file_id: str) -> Response:
     """Return the content of a file."""
     service = _service()
-    file = service.find(principal().name, file_id)
+    return content_response(service, service.find(principal().name, file_id))
+
+
+def content_response(service: FileService, file: StoredFile) -> Response:
+    """Return the content of *file*, or the part of it that the request asks for."""
     start, stop, headers = _asked_part(file.size)
     response = Response(service.read(file, start, stop), 206 if headers else 200, headers)
     response.mimetype = BINARY_TYPE

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 # Owner and id of something that is stored.
 Key = tuple[str, str]
@@ -45,3 +46,7 @@ class Listing(Generic[T]):
     total: int
     searched: int
     owner: str | None
+
+    def of(self, rows: Sequence[R]) -> Listing[R]:
+        """Return the same page with other *rows*, which stand for these."""
+        return Listing(rows, self.total, self.searched, self.owner)

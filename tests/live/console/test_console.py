@@ -96,6 +96,7 @@ def test_framing(browser, base, tmp_path: Path):
     assert any("frame-ancestors" in text or "refused" in text for text in browser.complaints())
 
 
+CHAT = "/v1/chat/completions"
 ATTACK = "<img src=x onerror=document.title='attacked'>"
 
 
@@ -142,6 +143,58 @@ def test_another_keys_session(browser, sign_in, keyed, base):
     assert "of-bob" not in browser.text("table")
 
 
+# Goes on until it is cancelled.
+ENDLESS = "[[deltas 90000]] [[pause 0.2]]"
+
+
+def batch(client, *texts):
+    """Begin a batch that asks for these texts, in a file whose name is HTML, and return it."""
+    bodies = [{"model": MODEL, "messages": [{"role": "user", "content": text}]} for text in texts]
+    lines = [
+        {"custom_id": f"n{n}", "method": "POST", "url": CHAT, "body": body}
+        for n, body in enumerate([*bodies, {}])
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    file = client.files.create(file=(ATTACK, content), purpose="batch")
+    metadata = {ATTACK: ATTACK}
+    return client.batches.create(
+        input_file_id=file.id, endpoint=CHAT, completion_window="24h", metadata=metadata
+    )
+
+
+def test_background_work(browser, sign_in, keyed, base):
+    """Batches and responses in the background are followed and cancelled; files are deleted.
+
+    The names and values that a caller gives them stay text.
+    """
+    with keyed.client("bob") as client:
+        begun = batch(client, "Hi", ENDLESS)
+        response = client.responses.create(model=MODEL, input=ENDLESS, background=True)
+    sign_in("bob", f"{HOME}/batches")
+    browser.run("window.untouched = true")
+    assert browser.shows("2 of 3 · 1 failed", "in progress")
+    browser.press("Cancel")
+    browser.confirm()
+    assert browser.shows("cancelled", "3 of 3")
+    assert browser.run("return window.untouched")
+    browser.press(begun.id)
+    assert browser.shows(ATTACK, "Metadata")
+    fetch = "return fetch(document.querySelectorAll('a[download]')[1].href).then(r => r.text())"
+    assert "chat.completion" in browser.run(fetch)
+    browser.open(f"{base}{HOME}/responses")
+    browser.press(response.id)
+    assert browser.shows("in progress", "w1 w2")
+    browser.press("Cancel")
+    browser.confirm()
+    assert browser.shows("cancelled", "w1 w2")
+    browser.open(f"{base}{HOME}/files")
+    assert browser.shows(ATTACK, "batch_output")
+    browser.find(f"button[aria-label='Delete {begun.input_file_id}']").click()
+    browser.confirm()
+    assert eventually(lambda: begun.input_file_id not in browser.text("main"))
+    assert browser.run("return document.title").startswith("Files")
+
+
 def test_usage(browser, sign_in, keyed):
     """The plots are drawn, and drawn again in the other theme."""
     keyed.ask("bob", "Hi")
@@ -185,9 +238,16 @@ def test_looks(browser, sign_in, keyed, base, size, dark):
     assert browser.faults(checker) == []
     keyed.ask("bob", "Hi", session_id="seen")
     response = keyed.call("bob", "POST", "/v1/responses", {"model": MODEL, "input": "Hi"})[2]["id"]
+    with keyed.client("bob") as client:
+        id_ = batch(client, ENDLESS).id
+        running = client.responses.create(model=MODEL, input=ENDLESS, background=True).id
     sign_in("eve")
     pages = browser.run("return [...document.querySelectorAll('nav a')].map(a => a.href)")
-    of_bob = ("sessions/session?id=seen&key=bob", f"responses/response?id={response}&key=bob")
+    details = [
+        "sessions/session?id=seen",
+        *(f"responses/response?id={i}" for i in (response, running)),
+    ]
+    of_bob = [f"{path}&key=bob" for path in (*details, f"batches/batch?id={id_}", "files?")]
     pages += [f"{base}{HOME}/{path}" for path in (*of_bob, "keys/key?name=bob")]
     for page in pages:
         browser.open(page)
@@ -195,5 +255,7 @@ def test_looks(browser, sign_in, keyed, base, size, dark):
         widths = "return [document.documentElement.scrollWidth, innerWidth]"
         wide, window = browser.run(widths)
         assert wide <= window, page
+    for path in (f"batches/{id_}", f"responses/{running}"):
+        keyed.call("bob", "POST", f"/v1/{path}/cancel")
     browser.strike(Keys.TAB, Keys.ENTER)
     assert browser.run("return document.activeElement.id") == "main"

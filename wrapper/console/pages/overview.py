@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -30,7 +30,9 @@ PART_NAMES = {
     "usage": "Record of spending",
     "sessions": "Sessions",
     "responses": "Responses",
+    "jobs": "Background work",
 }
+JOB_NAMES = {"response": "Responses", "batch": "Batches"}
 RATE_NAMES = {"requests": "Requests", "tokens": "Tokens"}
 
 overview = Blueprint("overview", __name__)
@@ -77,22 +79,30 @@ def _state() -> dict[str, Any]:
         "recycled": (recycled := health.get("recycled", 0)),
         "parked": health.get("parked", 0) - recycled,
         "parts": [(PART_NAMES[name], health[name]) for name in PART_NAMES if name in health],
+        "jobs": list(_jobs(health.get("jobs", {}))),
         "rates": [(RATE_NAMES[rate.what], rate) for rate in gateway.rates.notes(principal()).rates],
         "machines": _machines(workers) if principal().admin else {},
         "chat_url": url_for(CHAT_ENDPOINT, _external=True),
     }
 
 
+def _jobs(health: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Yield the name of each kind of job, and how many of all keys wait and run."""
+    for kind, waiting in health.get("waiting", {}).items():
+        yield JOB_NAMES.get(kind, kind), waiting, health["running"].get(kind, 0)
+
+
 def _unseen(workers: Sequence[WorkerState]) -> int:
     """Return how many workers of this server are not among *workers*."""
     host = workers[0].host
-    seen = sum(worker.host == host for worker in workers)
+    seen = sum(worker.host == host and worker.serves for worker in workers)
     return max(0, int(current_gateway().lifecycle.workers) - seen)
 
 
 def _worker(worker: WorkerState) -> dict[str, Any]:
     return {
         "host": worker.host,
+        "serves": worker.serves,
         "pid": worker.pid,
         "status": status_of(worker.health, draining=worker.draining),
         "turns": worker.health["turns"],

@@ -1,6 +1,6 @@
 // Follows a part of the page by server-sent events while the page can be seen.
 (() => {
-  const part = document.querySelector("[data-live]");
+  let part = document.querySelector("[data-live]");
   const state = document.querySelector("[data-live-state]");
   let source = null;
 
@@ -31,6 +31,15 @@
     }
   }
 
+  // A search may replace the part that is followed by that of another list.
+  function renew() {
+    if (part.isConnected) return;
+    source?.close();
+    source = null;
+    part = document.querySelector("[data-live]");
+    if (part) adapt();
+  }
+
   // Replacing what the reader is in would take their place from them.
   function holdsFocus() {
     const selected = getSelection();
@@ -39,6 +48,7 @@
   }
 
   document.addEventListener("visibilitychange", adapt);
+  document.addEventListener("htmx:afterSwap", renew);
   addEventListener("pagehide", () => source?.close());
   adapt();
 })();

@@ -19,14 +19,16 @@ class Lifecycle:
 
     The server may set the attributes: `draining` says whether it shuts down, and `on_refusal` is
     called once, with the reason, in a thread of the engine's. By default it logs the reason.
-    `workers` is the number of processes that serve at the same address. The gateway sets
-    `announce`, by which the engine announces events to the operator (services/webhooks).
+    `workers` is the number of processes that serve at the same address, and `serves` says whether
+    this one does, or only runs jobs. The gateway sets `announce`, by which the engine announces
+    events to the operator (services/webhooks).
     """
 
     def __init__(self) -> None:
         self.draining: Callable[[], bool] = lambda: False
         self.on_refusal: Callable[[str], None] = _log_refusal
         self.workers = 1
+        self.serves = True
         self.announce: Announce = lambda type_, data, occurrence: None
         self._drained = threading.Event()
         self._refused = threading.Lock()

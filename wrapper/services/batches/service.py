@@ -24,6 +24,8 @@ from wrapper.services.batches.view import BatchView
 from wrapper.services.files.service import FileService
 from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
 from wrapper.services.jobs.service import Jobs
+from wrapper.services.listing import Listing, ListQuery
+from wrapper.services.principal import Principal
 from wrapper.settings import Settings
 
 # An owner, the type of an event, and the id of the batch.
@@ -76,6 +78,14 @@ class BatchService:
         if view is None:
             raise _missing(id_)
         return self._view(view)
+
+    def search(self, principal: Principal, query: ListQuery) -> Listing[BatchView]:
+        """Return batches of *principal*, or as an admin of all keys, the newest first.
+
+        Raises PermissionDenied as `Jobs.search` does.
+        """
+        listing = self._jobs.search(PREFIX, principal, query)
+        return listing.of([view for _, id_ in listing.rows if (view := self.watch(id_))])
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's batches, the newest first."""

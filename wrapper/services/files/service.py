@@ -12,8 +12,11 @@ from wrapper.services.files.file import FILE_ID, StoredFile, missing, new_file_i
 from wrapper.services.files.redis_contents import RedisContents
 from wrapper.services.files.redis_records import RedisFileRecords
 from wrapper.services.files.sqlite_records import SqliteFileRecords
-from wrapper.services.files.store import FileContents, FileRecords, Pieces, Room
+from wrapper.services.files.store import LEAST_BYTES, FileContents, FileRecords, Pieces, Room
 from wrapper.services.files.upload import RESERVED_SECONDS, Stores, Upload, too_large
+from wrapper.services.listing import Listing, ListQuery
+from wrapper.services.principal import Principal
+from wrapper.services.usage.access import readable_key
 from wrapper.settings import FILES_DIR, Settings
 
 # The files that a key may have.
@@ -35,7 +38,7 @@ class FileService:
         self.most = most
         self.ttl = ttl
         self._stores = stores
-        self._room = room
+        self.room = room
         self._tidying = PeriodicTask(self.tidy, TIDY_SECONDS)
 
     def start(self) -> None:
@@ -52,7 +55,7 @@ class FileService:
         if expected > self.most:
             raise too_large(self.most)
         self._tidying.start()
-        reserve = partial(self._reserve, owner, self._room)
+        reserve = partial(self._reserve, owner, self.room)
         return Upload(self._stores, owner, self.most, reserve, expected)
 
     def result(self, owner: str) -> Upload:
@@ -67,7 +70,7 @@ class FileService:
     def check_room(self, owner: str) -> None:
         """Raise QuotaExceeded if the owner has no room for another file."""
         id_ = new_file_id()
-        self._reserve(owner, self._room, id_, 0)
+        self._reserve(owner, self.room, id_, 0)
         self._stores.records.delete(owner, id_)
 
     def find(self, owner: str, id_: str) -> StoredFile:
@@ -81,6 +84,20 @@ class FileService:
         """Return all files of an owner, the oldest first."""
         now = time.time()
         return [file for file in self._stores.records.all(owner) if file.expires_at > now]
+
+    def search(self, principal: Principal, query: ListQuery) -> Listing[StoredFile]:
+        """Return files of *principal*, or as an admin of another key, the newest first.
+
+        Raises PermissionDenied where the query has another's key and *principal* is no admin.
+        """
+        owner = readable_key(principal, query.key, f"the files of {query.key!r}") or principal.name
+        files = self.list(owner)[::-1]
+        found = [file for file in files if query.matches(file.id) or query.matches(file.name)]
+        return Listing(query.page_of(found), len(found), len(files), owner)
+
+    def taken(self, owner: str) -> int:
+        """Return the bytes of the room that the owner's files take."""
+        return sum(file.size + LEAST_BYTES for file in self.list(owner))
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Pieces:
         """Return the bytes from *start* to *stop*; the caller closes them.

@@ -174,6 +174,7 @@ class Workers:
             self._health(),
             machine_state(),
             tuple(self._admission.requests()),
+            self._lifecycle.serves,
         )
 
 

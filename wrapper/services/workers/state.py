@@ -14,7 +14,7 @@ from wrapper.services.resources import MachineState
 class WorkerState:
     """A worker's state: its process `pid` on the machine `host`, its `health` and its requests.
 
-    `most_waiting` is the length of its queue.
+    `most_waiting` is the length of its queue. It `serves` HTTP, or else only runs jobs.
     """
 
     id: str
@@ -25,6 +25,7 @@ class WorkerState:
     health: Json
     machine: MachineState
     requests: tuple[Admitted, ...]
+    serves: bool = True
 
 
 def encode(state: WorkerState) -> str:
