@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -59,8 +60,10 @@ def follow() -> Response:
 def read() -> Response:
     """Show one response with its input, and its output so far."""
     asked = _asked(request.args)
-    items = _entries(_service().read_input(*asked))
-    values = {"input": list(items), **_shown(_service().read(*asked), asked[2])}
+    response, items = _service().read(*asked), list[Json]()
+    with suppress(ResponseNotFound):  # it has ended in the background, and is not stored
+        items += _service().read_input(*asked)
+    values = {"input": list(_entries(items)), **_shown(response, asked[2])}
     return show_template("response.html", values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from wrapper.errors import BatchNotFound, InvalidRequest, RateLimited
 from wrapper.services.batches.batch import (
@@ -23,6 +24,7 @@ from wrapper.services.batches.store import BatchStore
 from wrapper.services.batches.view import BatchView
 from wrapper.services.files.service import FileService
 from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
+from wrapper.services.jobs.job_list import JobList
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.listing import Listing, ListQuery
 from wrapper.services.principal import Principal
@@ -82,10 +84,14 @@ class BatchService:
     def search(self, principal: Principal, query: ListQuery) -> Listing[BatchView]:
         """Return batches of *principal*, or as an admin of all keys, the newest first.
 
-        Raises PermissionDenied as `Jobs.search` does.
+        Raises PermissionDenied as `JobList.search` does.
         """
-        listing = self._jobs.search(PREFIX, principal, query)
-        return listing.of([view for _, id_ in listing.rows if (view := self.watch(id_))])
+        listing = JobList(self._jobs, PREFIX).search(principal, query)
+        rows: list[BatchView] = []
+        for view in listing.rows:
+            with suppress(BatchNotFound):  # it has just expired
+                rows.append(self._view(view))
+        return listing.of(rows)
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's batches, the newest first."""

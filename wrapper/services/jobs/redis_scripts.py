@@ -2,8 +2,8 @@
 
 KEYS are those of RedisJobKeys.all(): the job's hash, the jobs that wait by rank, the jobs that run,
 the counts by kind, the ranks of the owners, the workers, the jobs that have ended, the index
-of the job's owner, with all jobs of theirs that are kept, and the ends that are not reported. ARGV
-begins with the job's id.
+of the job's owner, with all jobs of theirs that are kept, the ends that are not reported, and the
+index of all jobs. ARGV begins with the job's id.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ end
 if bytes > tonumber(ARGV[3]) then return false end
 redis.call('HSET', KEYS[1], unpack(ARGV, 6))
 redis.call('ZADD', KEYS[8], ARGV[5], id)
+redis.call('ZADD', KEYS[10], ARGV[5], get('owner') .. ' ' .. id)
 return wait()
 """
 
@@ -120,5 +121,6 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if open() then stop() end
 redis.call('ZREM', KEYS[7], get('owner') .. ' ' .. id)
 redis.call('ZREM', KEYS[8], id)
+redis.call('ZREM', KEYS[10], get('owner') .. ' ' .. id)
 return redis.call('DEL', KEYS[1])
 """

@@ -13,6 +13,7 @@ from wrapper.json_text import Json
 from wrapper.services.jobs import redis_scripts as scripts
 from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
 from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
+from wrapper.services.listing import Key
 from wrapper.services.redis_client import StoreRedis
 
 PREFIX = "claude-code-gateway:jobs"
@@ -39,7 +40,8 @@ class RedisJobKeys:
         """Return the KEYS of all scripts."""
         names = ("waiting", "running", "counts", "ranks", "workers", "ended")
         shared = map(self.shared, names)
-        return (self.job(id_), *shared, self.index(owner), self.shared("unreported"))
+        last = map(self.shared, ("unreported", "all"))
+        return (self.job(id_), *shared, self.index(owner), *last)
 
 
 class RedisJobStore:
@@ -86,6 +88,11 @@ class RedisJobStore:
         with self._redis.reached() as client:
             ids: Any = client.zrange(self._keys.index(owner), 0, -1, desc=True)
         return [id_.decode() for id_ in ids]
+
+    def keys(self, most: int) -> Sequence[Key]:
+        with self._redis.reached() as client:
+            members: Any = client.zrange(self._keys.shared("all"), 0, most - 1, desc=True)
+        return [_key(member) for member in members]
 
     def begin(self, id_: str, worker: str, until: float) -> JobContent | None:
         content = self._run(scripts.BEGIN, id_, worker, self._now(), until)
@@ -168,10 +175,11 @@ class RedisJobStore:
             unreported = self._keys.shared("unreported")
             pipeline.zremrangebyscore(unreported, "-inf", now - UNREPORTED_TTL)
             for member in members:
-                owner, _, id_ = member.decode().partition(" ")
+                owner, id_ = _key(member)
                 pipeline.delete(self._keys.job(id_))
                 pipeline.zrem(self._keys.index(owner), id_)
                 pipeline.zrem(ended, member)
+                pipeline.zrem(self._keys.shared("all"), member)
             pipeline.execute()
 
     def exists(self) -> bool:
@@ -211,6 +219,12 @@ class RedisJobStore:
         with self._redis.reached() as client:
             content: Any = client.hget(self._keys.job(id_), field)
         return None if content is None else bytes(content)
+
+
+def _key(member: bytes) -> Key:
+    """Return the owner and the id in a member of an index of all owners' jobs."""
+    owner, _, id_ = member.decode().rpartition(" ")
+    return owner, id_
 
 
 def _view(id_: str, values: Sequence[bytes]) -> JobView:

@@ -23,6 +23,7 @@ from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.jobs.steady_time import SteadyTime
 from wrapper.services.jobs.store import JobStore, Room
 from wrapper.services.jobs.upkeep import Upkeep
+from wrapper.services.listing import Key
 from wrapper.services.principal import Principal
 from wrapper.services.redis_client import RedisClient, StoreRedis
 from wrapper.services.telemetry.metrics import Metrics
@@ -119,6 +120,10 @@ class Jobs:
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first. Raises Unavailable."""
         return self._records.store.ids(owner) if self._exists() else ()
+
+    def keys(self, most: int) -> Sequence[Key]:
+        """Return owners and ids of the newest jobs of all, the newest first. Raises Unavailable."""
+        return self._records.store.keys(most) if self._exists() else ()
 
     def cancel(self, owner: str, id_: str) -> JobView | None:
         """Cancel the owner's job of this id, and return it as it is then.

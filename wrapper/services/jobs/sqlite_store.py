@@ -14,6 +14,7 @@ from wrapper.services.jobs import sqlite_contents as contents
 from wrapper.services.jobs import sqlite_reports as reports
 from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
 from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
+from wrapper.services.listing import Key
 from wrapper.services.store_health import StoreHealth
 from wrapper.services.usage.sqlite_file import SqliteFile
 
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 )
 """,
     "CREATE INDEX IF NOT EXISTS jobs_of_owner ON jobs (owner, created_at)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (created_at, owner, id)",
     "CREATE INDEX IF NOT EXISTS open_jobs ON jobs (waits) WHERE ended_at IS NULL",
     "CREATE INDEX IF NOT EXISTS ended_jobs ON jobs (ended_at + ttl) WHERE ended_at IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS job_workers (id TEXT PRIMARY KEY, until REAL NOT NULL)",
@@ -131,6 +133,11 @@ class SqliteJobStore:
         query = "SELECT id FROM jobs WHERE owner = ? ORDER BY created_at DESC, id"
         with self._opened() as connection:
             return [id_ for (id_,) in connection.execute(query, (owner,))]
+
+    def keys(self, most: int) -> Sequence[Key]:
+        query = "SELECT owner, id FROM jobs ORDER BY created_at DESC, owner DESC, id DESC LIMIT ?"
+        with self._opened() as connection:
+            return connection.execute(query, (most,)).fetchall()
 
     def begin(self, id_: str, worker: str, until: float) -> JobContent | None:
         with self._changing() as connection:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from wrapper.json_text import Json
 from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
+from wrapper.services.listing import Key
 
 # Jobs that resume have priorities below those of all others.
 RESUMING = 1e12
@@ -66,6 +67,10 @@ class JobStore(Protocol):
 
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's jobs, the newest first."""
+        ...
+
+    def keys(self, most: int) -> Sequence[Key]:
+        """Return owners and ids of so many jobs of all owners at most, the newest first."""
         ...
 
     def begin(self, id_: str, worker: str, until: float) -> JobContent | None:

@@ -402,3 +402,18 @@ def test_unusable_file(tmp_path, caplog):
     assert "move the file away" in store.health()["error"]
     assert len(records_of(caplog, StoreHealth)) == 1
     store.close()
+
+
+def test_list_of_all(store, kind):
+    """All owners' jobs are listed, the newest first, until they are deleted or have expired."""
+    for number, owner in enumerate(["alice", "bob", "alice"]):
+        made = job(f"resp_{number}", owner, created_at=START + number)
+        store.add(made, JobContent(), MOST)
+    assert store.keys(2) == [("alice", "resp_2"), ("bob", "resp_1")]
+    store.delete("resp_2")
+    begin(store, "resp_1")
+    store.end("resp_1", JobStatus.COMPLETED)
+    assert store.keys(9) == [("bob", "resp_1"), ("alice", "resp_0")]
+    kind.advance(61)
+    store.expire()
+    assert store.keys(9) == [("alice", "resp_0")]

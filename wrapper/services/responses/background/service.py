@@ -10,10 +10,12 @@ from typing import NoReturn
 from wrapper.errors import InvalidRequest, RequestTooLarge, ResponseNotFound
 from wrapper.json_text import Bytes, Json
 from wrapper.notes import Notes
-from wrapper.services.fronts.response_fold import ENDS, ResponseFold
+from wrapper.services.fronts.response_fold import ENDS
 from wrapper.services.fronts.responses import ResponseRequest, ResponsesPresenter
 from wrapper.services.jobs.job import Job, JobStatus, JobView
+from wrapper.services.jobs.job_list import JobList
 from wrapper.services.jobs.service import Jobs
+from wrapper.services.listing import Listing, ListQuery
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.responses.background.event_log import EventLog
 from wrapper.services.responses.background.job_request import (
@@ -22,14 +24,17 @@ from wrapper.services.responses.background.job_request import (
     queued_response,
     token_of,
 )
+from wrapper.services.responses.background.logged_response import LoggedResponse
 from wrapper.services.responses.background.runner import FIRST
 from wrapper.services.responses.background.turns import Turns
 from wrapper.services.responses.history import as_kept
 from wrapper.services.responses.records import RESPONSE_ID
 from wrapper.services.responses.response_turn import ResponseTurn
 from wrapper.services.responses.service import ResponseService, missing
+from wrapper.services.usage.access import readable_key
 
 KIND = "response"
+PREFIX = "resp_"
 # Seconds that a follower waits for an event before it looks whether the job has ended.
 WAIT = 1.0
 # Seconds that a caller waits for the end of a turn that they cancel, and between two looks.
@@ -94,30 +99,49 @@ class BackgroundResponses:
         self._jobs.submit(Job(queued["id"], KIND, owner, self._ttl), encode(request))
         return queued, notes
 
-    def read(self, principal: Principal, id_: str) -> Json:
+    def read(self, principal: Principal, id_: str, key: str | None = None) -> Json:
         """Return a response: as it is stored, or else with its output so far.
 
-        Raises ResponseNotFound.
+        An admin may name the *key* that has it. Raises ResponseNotFound or PermissionDenied.
         """
         try:
-            return self._responses.read(principal, id_)
+            return self._responses.read(principal, id_, key)
         except ResponseNotFound:
-            view = self._find(principal, id_)
+            view = self._find(key or principal.name, id_)
             if view is None:
                 raise
-            return self._at_present(view)
+            return self._logged(view).at(view.state)
+
+    def search(self, principal: Principal, query: ListQuery) -> Listing[JobView]:
+        """Return the jobs of responses, as `JobList.search` does."""
+        return JobList(self._jobs, PREFIX).search(principal, query)
+
+    def look(self, principal: Principal, id_: str, key: str | None = None) -> Iterator[Json]:
+        """Yield a response in the background, each time as it is then, while it is kept.
+
+        Raises ResponseNotFound or PermissionDenied on the first look, as `read` does, where there
+        is no such response in the background.
+        """
+        owner = _owner(principal, key)
+        view = self._find(owner, id_)
+        if view is None:
+            raise missing(id_)
+        logged = self._logged(view)
+        while view:
+            yield logged.at(view.state)
+            view = self._find(owner, id_)
 
     def status(self, principal: Principal, id_: str) -> JobStatus | None:
         """Return the status of a response in the background; None if there is none."""
-        view = self._find(principal, id_)
+        view = self._find(principal.name, id_)
         return view.state.status if view else None
 
-    def read_input(self, principal: Principal, id_: str) -> Sequence[Json]:
-        """Return the items of a response's own input. Raises ResponseNotFound."""
+    def read_input(self, principal: Principal, id_: str, key: str | None = None) -> Sequence[Json]:
+        """Return the items of a response's own input. Raises as `read` does."""
         try:
-            return self._responses.read_input(principal, id_)
+            return self._responses.read_input(principal, id_, key)
         except ResponseNotFound:
-            view = self._find(principal, id_)
+            view = self._find(key or principal.name, id_)
             if view is None:
                 raise
             body = self._jobs.request(id_)
@@ -131,31 +155,32 @@ class BackgroundResponses:
 
         Raises ResponseNotFound, or InvalidRequest where the response is none in the background.
         """
-        view = self._find(principal, id_)
+        view = self._find(principal.name, id_)
         if view is None:
-            self._refuse(principal, id_, "streamed")
+            self._refuse(principal, id_, None, "streamed")
         return self._events(principal, view, after)
 
-    def cancel(self, principal: Principal, id_: str) -> Json:
+    def cancel(self, principal: Principal, id_: str, key: str | None = None) -> Json:
         """End a response, and return it. One that is cancelled stays so.
 
-        Raises ResponseNotFound, or InvalidRequest where it has ended otherwise.
+        Raises as `read` does, or InvalidRequest where it has ended otherwise.
         """
-        view = self._stop(principal, id_)
+        view = self._stop(_owner(principal, key), id_)
         if view is None:
-            self._refuse(principal, id_, "cancelled")
+            self._refuse(principal, id_, key, "cancelled")
         if view.ended and view.state.status is not JobStatus.CANCELLED:
             raise _refusal(f"the response is {view.state.status}, and cannot be cancelled")
-        return self._at_present(view)
+        return self._logged(view).at(view.state)
 
-    def delete(self, principal: Principal, id_: str) -> None:
-        """Delete a response, and end it first if it runs. Raises ResponseNotFound."""
-        view = self._stop(principal, id_)
+    def delete(self, principal: Principal, id_: str, key: str | None = None) -> None:
+        """Delete a response, and end it first if it runs. Raises as `read` does."""
+        owner = _owner(principal, key)
+        view = self._stop(owner, id_)
         if view:
-            self._jobs.delete(principal.name, id_)
+            self._jobs.delete(owner, id_)
             self._log.delete(id_)
         try:
-            self._responses.delete(principal, id_)
+            self._responses.delete(principal, id_, key)
         except ResponseNotFound:
             if view is None:
                 raise
@@ -174,8 +199,11 @@ class BackgroundResponses:
     def close(self) -> None:
         self._log.close()
 
-    def _find(self, principal: Principal, id_: str) -> JobView | None:
-        return self._jobs.find(principal.name, id_) if RESPONSE_ID.fullmatch(id_) else None
+    def _find(self, owner: str, id_: str) -> JobView | None:
+        return self._jobs.find(owner, id_) if RESPONSE_ID.fullmatch(id_) else None
+
+    def _logged(self, view: JobView) -> LoggedResponse:
+        return LoggedResponse(self._log, self._queued(view))
 
     def _queued(self, view: JobView) -> Json:
         """Return a response as it was queued. Raises ResponseNotFound."""
@@ -184,45 +212,25 @@ class BackgroundResponses:
             raise missing(view.job.id)
         return queued_response(summary)
 
-    def _stop(self, principal: Principal, id_: str) -> JobView | None:
+    def _stop(self, owner: str, id_: str) -> JobView | None:
         """Cancel a response, wait a moment for its end, and return what it is then."""
-        if self._find(principal, id_) is None:
+        if self._find(owner, id_) is None:
             return None
-        view = self._jobs.cancel(principal.name, id_)
+        view = self._jobs.cancel(owner, id_)
         until = time.monotonic() + ENDING
         while view and not view.ended and time.monotonic() < until:
             time.sleep(LOOK)
-            view = self._find(principal, id_)
+            view = self._find(owner, id_)
         return view
 
-    def _refuse(self, principal: Principal, id_: str, what: str) -> NoReturn:
+    def _refuse(self, principal: Principal, id_: str, key: str | None, what: str) -> NoReturn:
         """Say why a response without a job cannot be streamed or cancelled.
 
         Raises ResponseNotFound, or InvalidRequest.
         """
-        if self._responses.read(principal, id_)["background"]:
+        if self._responses.read(principal, id_, key)["background"]:
             raise _refusal(f"the response ended long ago, and cannot be {what} any more")
         raise _refusal(f"only a response with background: true can be {what}")
-
-    def _at_present(self, view: JobView) -> Json:
-        """Return a response as its job and its events say it is."""
-        if view.state.status is JobStatus.QUEUED:
-            return self._queued(view)
-        fold, last = self._fold(view)
-        if last and last["type"] in ENDS:
-            ended: Json = last["response"]
-            return ended
-        return _ended(view, fold) if view.ended else fold.running()
-
-    def _fold(self, view: JobView) -> tuple[ResponseFold, Json | None]:
-        """Return what the events of a response add up to, and the last one."""
-        fold, last, after = ResponseFold(self._queued(view)), None, FIRST - 1
-        while events := self._log.read(view.job.id, after):
-            for event in events:
-                last = json.loads(event.text)
-                fold.add(last)
-            after = events[-1].number
-        return fold, last
 
     def _events(self, principal: Principal, view: JobView, after: int) -> Iterator[Json | None]:
         if after < FIRST - 1:
@@ -239,22 +247,15 @@ class BackgroundResponses:
             if events:
                 continue
             if ended:
-                yield from self._end(view, after)
+                end = self._logged(view).end(view.state)
+                if end and end["sequence_number"] > after:
+                    yield end
                 return
             yield None
-            found = self._find(principal, id_)
+            found = self._find(principal.name, id_)
             if found is None:
                 return
             view, ended = found, found.ended
-
-    def _end(self, view: JobView, after: int) -> Iterator[Json]:
-        """Yield the event that ends the stream of a response whose events do not say how."""
-        fold, last = self._fold(view)
-        number = last["sequence_number"] + 1 if last else FIRST
-        if not (last and last["type"] in ENDS) and number > after:
-            response = _ended(view, fold)
-            kind = f"response.{view.state.status}"
-            yield {"type": kind, "response": response, "sequence_number": number}
 
 
 def _first(response: Json) -> Iterator[Json]:
@@ -263,11 +264,8 @@ def _first(response: Json) -> Iterator[Json]:
         yield {"type": kind, "response": response, "sequence_number": number}
 
 
-def _ended(view: JobView, fold: ResponseFold) -> Json:
-    """Return a response that has ended early, as its job says."""
-    error = view.state.error
-    reason = {"code": error["code"], "message": error["message"]} if error else None
-    return fold.ended(view.state.status, reason)
+def _owner(principal: Principal, key: str | None) -> str:
+    return readable_key(principal, key, f"the responses of {key!r}") or principal.name
 
 
 def _refusal(why: str) -> InvalidRequest:
