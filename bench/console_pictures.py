@@ -27,6 +27,7 @@ IN_DOCS = (
     "overview-desktop-light",
     "chat-desktop-light",
     "inbox-desktop-light",
+    "batches-desktop-light",
     "usage-desktop-dark",
     "session-phone-light",
 )

@@ -49,6 +49,14 @@ def test_what_is_not_well(name, state):
     assert combine([WELL, bad])[name] == combine([bad, WELL])[name] == state
 
 
+def test_jobs():
+    """All workers see the same jobs: their numbers are those of the worker that has seen most."""
+    jobs = {"status": "ok", "waiting": {"batch": 2}, "running": {"batch": 0}}
+    late = {"status": "ok", "waiting": {"batch": 0}, "running": {"batch": 1}}
+    both = combine([{**WELL, "jobs": late}, {**WELL, "jobs": jobs}])
+    assert both["jobs"] == {"status": "ok", "waiting": {"batch": 2}, "running": {"batch": 1}}
+
+
 def test_pool_of_one_worker():
     """A pool that fails in one worker says why, with the processes of the others."""
     pool = {"status": "failing", "ready": 0, "booting": 0, "error": ERROR}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.console.formats import count, dollars, duration
+from wrapper.console.formats import count, dollars, duration, size
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,21 @@ from wrapper.console.formats import count, dollars, duration
 def test_dollars(amount, text):
     """Dollars have cents, and below one dollar hundredths of them."""
     assert dollars(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (2048, "2.0 KiB"),
+        (1.5 * 2**20, "1.5 MiB"),
+        (2**42, "4,096.0 GiB"),
+    ],
+)
+def test_size(number, text):
+    """A number of bytes is in its largest unit."""
+    assert size(number) == text
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ FAILURES: dict[str, dict[str, Any]] = {
     "spending": {"usage": {"status": "failing", "unbooked": 3, "error": ERROR}},
     "sessions": {"sessions": {"status": "failing", "error": ERROR}},
     "responses": {"responses": {"status": "failing", "error": ERROR}},
+    "jobs": {"jobs": {"status": "failing", "error": ERROR}},
     "warm-up": {"warm_up": {"agent": {"status": "off", "error": ERROR}}},
 }
 
@@ -195,6 +196,19 @@ def test_several_workers(busy, other_worker):
         permit.check()
 
 
+def test_worker_of_background_work(busy, other_worker):
+    """A worker that only runs jobs says so, and is none of those that serve."""
+    other, _ = other_worker
+    gateway = busy["eve"].client.application.extensions["wrapper"]
+    gateway.workers.states()
+    gateway.lifecycle.serves = False
+    other.follow_orders()
+    gateway.lifecycle.serves = True
+    page = busy["eve"].open().text
+    assert page.count("background only") == 1
+    assert "1 more worker of this server will appear" in page
+
+
 def test_other_workers_are_out_of_reach(busy, other_worker, monkeypatch):
     """Where the store fails, the page shows one worker, and says why."""
 
@@ -206,6 +220,21 @@ def test_other_workers_are_out_of_reach(busy, other_worker, monkeypatch):
     page = busy["eve"].open().text
     assert "You see one worker alone" in page
     assert "USAGE_DB: mend it" in page
+
+
+def test_background_work(monkeypatch):
+    """The page has how many jobs of each kind wait and run, and whether they can be stored."""
+    server = ScriptedServer()
+    gateway = server.app.extensions["wrapper"]
+    numbers = {"waiting": {"response": 3, "batch": 14}, "running": {"response": 15, "batch": 92}}
+    broken = {"status": "failing", "error": "<b>full</b>", **numbers}
+    health = gateway.health()
+    monkeypatch.setattr(gateway.workers, "_health", lambda: {**health, "jobs": broken})
+    page = ConsoleClient(server.app).open().text
+    rows = [f">{numbers}</td>" for numbers in (3, 15, 14, 92)]
+    assert sorted(rows, key=page.index) == rows
+    assert "Background work cannot be stored" in page
+    assert "&lt;b&gt;full&lt;/b&gt;" in page
 
 
 def test_rates(tmp_path):
