@@ -97,7 +97,7 @@ def take(browser: Browser, url: str, paths: Sequence[str]) -> None:
     pages += [f"{url}/console/{path}" for path in paths]
     for page, (size, dark) in itertools.product(pages, LOOKS):
         browser.look(size, dark=dark)
-        browser.open(page)
+        open_page(browser, page)
         browser.find("h1")
         browser.run(OPEN_FIRST)
         if page.endswith("/chat"):
@@ -105,6 +105,13 @@ def take(browser: Browser, url: str, paths: Sequence[str]) -> None:
         name = page.partition("?")[0].rpartition("/")[2].replace("console", "overview")
         window, theme = "desktop" if size == DESKTOP else "phone", "dark" if dark else "light"
         browser.save(FOLDER / f"{name}-{window}-{theme}.png")
+
+
+def open_page(browser: Browser, page: str) -> None:
+    """Open a page. If it is live, wait until the streams of earlier pages leave one for it."""
+    browser.open(page)
+    while browser.has("[data-live-state]") and not browser.shows("follows the gateway"):
+        browser.open(page)
 
 
 def chat(browser: Browser) -> None:
