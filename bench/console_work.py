@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import openai
 
 MODEL = "haiku"
-ENDPOINT = "/v1/chat/completions"
+ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 # Goes on until it is cancelled.
 LONG = "Write the report of the third quarter. [[deltas 90000]] [[pause 0.5]]"
 REPORTS = [LONG] * 8

@@ -62,7 +62,7 @@ class ConsoleTeam:
         content = "\n".join(map(json.dumps, lines)).encode()
         data = {"purpose": "batch", "file": (io.BytesIO(content), filename)}
         headers = {"x-api-key": self.keys[name]}
-        answer = self.server.client.post("/v1/files", data=data, headers=headers)
+        answer: Any = self.server.client.post("/v1/files", data=data, headers=headers)
         assert answer.status_code == 200, answer.text
         return str(answer.json["id"])
 
