@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from wrapper.services.batches.line import LONGEST_LINE, LineError, failed, load_
 MOST_LINES = 50_000
 # The bytes of results of bad lines that are kept in memory, and those of one more.
 HELD_BYTES = 1024 * 1024
+# Parsing holds Python's lock, for which other threads wait: it pauses after each such time.
+WORK_SECONDS, PAUSE_SECONDS = 0.001, 0.0005
 
 # Keeps the results of lines that cannot run.
 Refuse = Callable[[Sequence[LineResult]], None]
@@ -60,16 +63,31 @@ def validate(pieces: Iterable[bytes], size: int, endpoint: str, refuse: Refuse) 
     begins: list[int] = []
     refusals = _Refusals(refuse)
     seen: set[bytes] = set()
+    pauses = _Pauses()
     for number, (begin, data) in enumerate(split(_counted(pieces))):
         if number == MOST_LINES:
             raise TooManyLines
         begins.append(begin)
+        pauses.take()
         try:
             _check(data, endpoint, seen)
         except LineError as error:
             refusals.add(LineResult(number, False, failed(number, error)))
     refusals.flush()
     return Validated(pack(begins, size), len(begins), refusals.count)
+
+
+class _Pauses:
+    """Lets other threads work, whose requests would wait for a long file otherwise."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def take(self) -> None:
+        """Pause, if enough was done since the last pause."""
+        if time.monotonic() - self._since >= WORK_SECONDS:
+            time.sleep(PAUSE_SECONDS)
+            self._since = time.monotonic()
 
 
 def _counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
