@@ -215,7 +215,7 @@ class Gateway:
         if health := self.webhooks.health():
             parts["webhooks"] = health
         if health := self.jobs.health():
-            parts["jobs"] = health
+            parts["jobs"] = {**health, "lines_waiting": self.batches.lines_waiting}
         turns = {**self.admission.load(), "approvals": self.approvals.waiting}
         report = {**self.engine.health(), "turns": turns, **parts}
         impaired = any(part["status"] != "ok" for part in parts.values())

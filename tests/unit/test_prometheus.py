@@ -181,6 +181,13 @@ def test_nothing_of_a_caller():
     assert numbers.labels() == {"other", "agent", "model_not_found", __version__, "", *kinds, *jobs}
 
 
+def test_lines_of_batches():
+    """The lines of batches that wait are a number by which workers can be scaled."""
+    server = ScriptedServer()
+    server.app.extensions["wrapper"].batches.lines_waiting = 240
+    assert numbers_of(server).of("batch_lines_waiting") == 240
+
+
 def test_build_information(monkeypatch):
     """One series names the versions of the gateway and of the Claude Code that booted last."""
     server = ScriptedServer()

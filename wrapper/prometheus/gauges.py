@@ -37,6 +37,9 @@ class StateGauges:
         self._jobs = registry.newest_gauge(
             "jobs", "Jobs of all processes that have not ended.", "kind", "state"
         )
+        self._lines = registry.newest_gauge(
+            "batch_lines_waiting", "Lines of all batches that have not begun."
+        )
 
     def set(self, health: dict[str, Any]) -> None:
         for profile, pool in health.get("pools", {}).items():
@@ -52,8 +55,10 @@ class StateGauges:
         self._waiting.set(turns["waiting"])
         self._places.set(turns["places"])
         self._approvals.set(turns["approvals"])
+        jobs = health.get("jobs", {})
+        self._lines.set(jobs.get("lines_waiting", 0))
         for state in ("waiting", "running"):
-            for kind, number in health.get("jobs", {}).get(state, {}).items():
+            for kind, number in jobs.get(state, {}).items():
                 self._jobs.labels(kind=kind, state=state).set(number)
 
 

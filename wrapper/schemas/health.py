@@ -63,6 +63,10 @@ class JobsSchema(StoreSchema):
         values=fields.Integer(),
         metadata=describe("Jobs that run, in any process, by kind."),
     )
+    lines_waiting = fields.Integer(
+        required=True,
+        metadata=describe("Lines of all batches that have not begun."),
+    )
 
 
 class LoginSchema(BaseSchema):

@@ -232,7 +232,12 @@ HEALTH: Json = {
     "usage": {"status": "ok", "unbooked": 0},
     "sessions": {"status": "ok"},
     "responses": {"status": "ok"},
-    "jobs": {"status": "ok", "waiting": {"batch": 1}, "running": {"batch": 0}},
+    "jobs": {
+        "status": "ok",
+        "waiting": {"batch": 1},
+        "running": {"batch": 0},
+        "lines_waiting": 240,
+    },
 }
 READINESS: Json = {"status": "ready"}
 METRICS = """\

@@ -34,7 +34,7 @@ def test_health(path, settings):
         name: {"status": "ok"} for name in ("machine", "sessions", "responses")
     }
     none = dict.fromkeys(("batch", "response"), 0)
-    parts["jobs"] = {"status": "ok", "waiting": none, "running": none}
+    parts["jobs"] = {"status": "ok", "waiting": none, "running": none, "lines_waiting": 0}
     turns = {"running": 0, "waiting": 0, "places": 3, "approvals": 0}
     report = {"status": "ok", "turns": turns, "usage": {"status": "ok", "unbooked": 0}, **parts}
     assert (response.status_code, response.json) == (200, report)

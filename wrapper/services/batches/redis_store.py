@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -169,6 +169,14 @@ class RedisBatchStore:
             if value is not None
         ]
         return found, numbers.stop
+
+    def lines_waiting(self, ids: Collection[str]) -> int:
+        with self._redis.reached() as client:
+            pipeline = client.pipeline(transaction=False)
+            for id_ in ids:
+                pipeline.hmget(self._keys(id_).state, ["total", "claimed"])
+            numbers = pipeline.execute()
+        return sum(int(total or 0) - int(claimed or 0) for total, claimed in numbers)
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:
         self._run(CHANGE, id_, *_flat(facts))

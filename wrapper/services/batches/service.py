@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from wrapper.errors import BatchNotFound, InvalidRequest, RateLimited
@@ -41,6 +41,7 @@ class BatchService:
     """The batches in *store*, which run as jobs of *jobs*, and whose files are in *files*.
 
     *announce* tells an owner that something of this type has happened to the batch of this id.
+    `lines_waiting` is how many lines of all owners' batches had not begun when it last looked.
     """
 
     def __init__(self, store: BatchStore, files: FileService, jobs: Jobs, announce: Announce):
@@ -48,6 +49,8 @@ class BatchService:
         self._files = files
         self._jobs = jobs
         self._announce = announce
+        self.lines_waiting = 0
+        jobs.watch_waiting(self._count_waiting)
         jobs.handle(KIND, BatchRunner(store, files, jobs).run, self._report_end)
 
     def create(self, owner: str, request: BatchRequest) -> BatchView:
@@ -141,6 +144,11 @@ class BatchService:
             raise _missing(id_)
         state = self._store.read(id_) or BatchState()
         return BatchView(view, BatchRequest.decode(summary), state)
+
+    def _count_waiting(self, ids: Collection[str]) -> None:
+        # A batch of which lines wait does so itself, but for moments.
+        batches = [id_ for id_ in ids if id_.startswith(PREFIX)]
+        self.lines_waiting = self._store.lines_waiting(batches) if batches else 0
 
     def _report_end(self, view: JobView, stored: Callable[[], None]) -> None:
         status = STATUS.get(view.state.status, view.state.status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from wrapper.services.batches.batch import BatchState, LineResult
@@ -57,6 +57,9 @@ RUNNING = "SELECT number, worker FROM batch_lines WHERE batch = ? AND worker != 
 RESULTS = """
 SELECT number, completed, data FROM batch_lines
 WHERE batch = ? AND number BETWEEN ? AND ? AND data IS NOT NULL ORDER BY number
+"""
+LINES_WAITING = """
+SELECT ifnull(sum(total - claimed), 0) FROM batches WHERE id IN (SELECT value FROM json_each(?))
 """
 TAKE_OVER = "UPDATE batches SET finalizer = ? WHERE id = ? AND finalizer = ?"
 
@@ -133,6 +136,11 @@ class SqliteBatchStore:
                 if left < 0:
                     return found, number + 1
         return found, first + count
+
+    def lines_waiting(self, ids: Collection[str]) -> int:
+        with self._file.opened() as connection:
+            ((number,),) = connection.execute(LINES_WAITING, (json.dumps([*ids]),)).fetchall()
+        return int(number)
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:
         with self._file.changing() as connection:

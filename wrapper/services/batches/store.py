@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from wrapper.services.batches.batch import BatchState, LineResult
@@ -61,6 +61,10 @@ class BatchStore(Protocol):
         They are in the order of their lines, and none follows one with which they have more than
         PAGE_BYTES.
         """
+        ...
+
+    def lines_waiting(self, ids: Collection[str]) -> int:
+        """Return how many lines of these batches no worker has claimed yet."""
         ...
 
     def change(self, id_: str, facts: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Collection
 
 from wrapper.errors import ApiError, Unavailable
 from wrapper.json_text import Json
@@ -82,13 +83,13 @@ class JobRecords:
                 self.end(job.id, JobStatus.FAILED, error_of(LOST))
             log.warning("the worker of job %s has ended", job.id)
 
-    def refill(self) -> None:
-        """Put the jobs into the queue that wait and are missing there."""
+    def refill(self) -> Collection[str]:
+        """Put the jobs into the queue that wait and are missing there; return all that wait."""
         waiting = self.store.waiting()
-        if len(waiting) <= self.queue.size():
-            return
-        for id_ in waiting.keys() - self.queue.ids():
-            self.queue.put(id_, waiting[id_])
+        if len(waiting) > self.queue.size():
+            for id_ in waiting.keys() - self.queue.ids():
+                self.queue.put(id_, waiting[id_])
+        return waiting
 
     def _put(self, id_: str, priority: float, after: float = 0.0) -> None:
         with contextlib.suppress(Unavailable):  # `refill` puts it later

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, Unavailable
@@ -70,6 +70,13 @@ class Jobs:
         """
         self._runs[kind] = run
         self._records.reports.handlers[kind] = ended
+
+    def watch_waiting(self, look: Callable[[Collection[str]], None]) -> None:
+        """Let *look* see the ids of the jobs that wait, every few seconds.
+
+        It may raise Unavailable.
+        """
+        self._upkeep.on_waiting = look
 
     def submit(self, job: Job, content: JobContent) -> None:
         """Store a job and put it into the queue.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from wrapper.errors import Unavailable
 from wrapper.services.background.periodic import PeriodicTask
@@ -22,7 +22,8 @@ BEAT = 2.0
 class Upkeep:
     """Says that *worker* lives, stops its jobs that were cancelled, and recovers those of the dead.
 
-    It also repeats the reports of ends that the dead may not have stored.
+    It also repeats the reports of ends that the dead may not have stored. `on_waiting` gets the ids
+    of the jobs that wait, every few seconds.
 
     It recovers only once the store could be reached for the time of a lease, and the time of day
     did not jump: otherwise other workers may live that could not say so.
@@ -42,6 +43,7 @@ class Upkeep:
         self._using_store = threading.Lock()
         self._closed = False
         self.counts: Mapping[str, Counts] = {}
+        self.on_waiting: Callable[[Collection[str]], None] = lambda ids: None
         self._tasks = (PeriodicTask(self.watch, WATCH), PeriodicTask(self.tend, BEAT))
 
     def start(self) -> None:
@@ -89,5 +91,5 @@ class Upkeep:
         if self._steady.seconds() >= LEASE:
             self._records.recover()
         self._records.reports.repeat()
-        self._records.refill()
+        self.on_waiting(self._records.refill())
         store.expire()

@@ -85,6 +85,15 @@ def test_claims(store):
     assert store.read(BATCH).claimed == 4
 
 
+def test_lines_that_wait(store):
+    """The lines that nobody has claimed are counted over several batches, unknown ones as none."""
+    store.create("batch_2", time.time() + DAY)
+    store.begin("batch_2", b"index", 2, [], FACTS)
+    store.claim(BATCH, "one")
+    assert store.lines_waiting([BATCH, "batch_2", "batch_3"]) == 3 + 2
+    assert store.lines_waiting([]) == 0
+
+
 def test_results(store):
     """The first result of a line's own worker is kept, and counts."""
     store.claim(BATCH, "one")

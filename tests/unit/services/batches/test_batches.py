@@ -236,6 +236,18 @@ def test_progress(start):
     assert process.ended(id_)["status"] == "completed"
 
 
+def test_lines_that_wait(start):
+    """Every process knows how many lines have not begun, whichever runs them."""
+    gate = Gate()
+    worker, other = start(gate, most=1), start(most=0)
+    id_ = worker.create(*lines(6))
+    assert gate.entered.wait(SECONDS)
+    assert eventually(lambda: other.batches.lines_waiting == 5)
+    gate.opened.set()
+    worker.ended(id_)
+    assert eventually(lambda: other.batches.lines_waiting == 0)
+
+
 def test_a_worker_that_dies(start):
     """The lines that ran in a worker that died are errors; others go on with the rest."""
     gate = Gate()
