@@ -120,6 +120,8 @@ def test_workers():
     command = ["claude-code-gateway", "worker"]
     assert worker["command"] == pod["containers"][0]["command"] == command
     assert worker["healthcheck"] == {"disable": True}
+    # What agents leave behind is collected, which only gunicorn does itself.
+    assert worker["init"] is pod["shareProcessNamespace"] is True
     assert compose().variables["BACKGROUND_TURNS"] == "0"
     assert compose_worker().variables["BACKGROUND_TURNS"] == "-1"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,12 +12,16 @@ from wrapper.services.batches import validation
 from wrapper.services.batches.validation import TooManyLines, validate
 
 
+def refuse(results):
+    """Take the results of lines that cannot run."""
+
+
 def test_pauses(monkeypatch):
     """It pauses once it has worked for a moment, as other threads wait for Python's lock."""
-    pauses = []
+    pauses: list[float] = []
     times = itertools.count(0.0, validation.WORK_SECONDS / 2)
-    monkeypatch.setattr(validation.time, "monotonic", times.__next__)
-    monkeypatch.setattr(validation.time, "sleep", pauses.append)
+    clock = SimpleNamespace(monotonic=times.__next__, sleep=pauses.append)
+    monkeypatch.setattr(validation, "time", clock)
     assert validate([line(str(number)) for number in range(9)], 0, CHAT, refuse).total == 9
     assert pauses == [validation.PAUSE_SECONDS] * 4
 
