@@ -77,11 +77,9 @@ def test_workers(client, start_worker, upstream):
     client.until_text(cancelled)
     process = connected([pid for worker in workers for pid in worker.claudes()])
     assert process
-    T = time.monotonic()
     until = time.monotonic() + CANCEL
     client.responses.cancel(cancelled)
     assert eventually(lambda: not alive(process), until - time.monotonic())
-    print("CANCEL", time.monotonic() - T)
     assert client.ended(cancelled, "cancelled").output_text == "w1"
 
     lost = client.begin(LONG)

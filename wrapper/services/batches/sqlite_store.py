@@ -61,6 +61,10 @@ WHERE batch = ? AND number BETWEEN ? AND ? AND data IS NOT NULL ORDER BY number
 LINES_WAITING = """
 SELECT ifnull(sum(total - claimed), 0) FROM batches WHERE id IN (SELECT value FROM json_each(?))
 """
+CLEAR = """
+DELETE FROM batch_lines WHERE rowid IN (SELECT rowid FROM batch_lines WHERE batch = ? LIMIT ?)
+"""
+CLEARED_AT_ONCE = 100
 TAKE_OVER = "UPDATE batches SET finalizer = ? WHERE id = ? AND finalizer = ?"
 
 
@@ -166,9 +170,11 @@ class SqliteBatchStore:
             connection.execute("DELETE FROM batches WHERE id = ?", (id_,))
 
     def clear(self, id_: str) -> None:
-        with self._file.changing() as connection:
-            connection.execute("DELETE FROM batch_lines WHERE batch = ?", (id_,))
+        with self._file.opened() as connection:
             connection.execute("UPDATE batches SET line_index = NULL WHERE id = ?", (id_,))
+            # In parts, as nobody else can write meanwhile.
+            while connection.execute(CLEAR, (id_, CLEARED_AT_ONCE)).rowcount:
+                connection.executescript("PRAGMA incremental_vacuum")  # `execute` frees one page
 
     def forget(self, now: float) -> None:
         old = "SELECT id FROM batches WHERE forget_at <= ?"

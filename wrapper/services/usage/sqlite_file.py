@@ -16,7 +16,13 @@ SETTING = "USAGE_DB"
 # Seconds to wait while another process writes.
 BUSY = 5.0
 
-PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+# A new file can shrink, by `PRAGMA incremental_vacuum`, and its log shrinks after much is written.
+PRAGMAS = (
+    "PRAGMA auto_vacuum = INCREMENTAL",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    f"PRAGMA journal_size_limit = {16 * 1024**2}",
+)
 
 REMEDIES = {
     sqlite3.SQLITE_NOTADB: "move the file away, and a new one is made",

@@ -162,3 +162,15 @@ def test_when_a_batch_is_forgotten(tmp_path):
     assert store.read(BATCH) is None
     assert store.results(BATCH, 0, 10)[0] == []
     store.close()
+
+
+def test_room(tmp_path):
+    """The room that the lines of a batch took on the disk is free once they are cleared."""
+    path = tmp_path / "jobs.db"
+    store = SqliteBatchStore(str(path))
+    store.create(BATCH, time.time() + DAY)
+    results = [LineResult(number, False, bytes(5000)) for number in range(300)]
+    store.begin(BATCH, b"index", 300, results, FACTS)
+    store.clear(BATCH)
+    store.close()
+    assert path.stat().st_size < 300_000
