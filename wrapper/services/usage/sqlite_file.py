@@ -16,9 +16,10 @@ SETTING = "USAGE_DB"
 # Seconds to wait while another process writes.
 BUSY = 5.0
 
-# A new file can shrink, by `PRAGMA incremental_vacuum`, and its log shrinks after much is written.
+# A new file can shrink, by `PRAGMA incremental_vacuum`.
+PRAGMAS_OF_NEW = ("PRAGMA auto_vacuum = INCREMENTAL",)
+# The log shrinks after much was written.
 PRAGMAS = (
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA journal_size_limit = {16 * 1024**2}",
@@ -120,7 +121,8 @@ class _Opened:
                 path, timeout=BUSY, isolation_level=None, check_same_thread=False
             )
             try:
-                for statement in (*PRAGMAS, *create):
+                pragmas = PRAGMAS if path.stat().st_size else PRAGMAS_OF_NEW + PRAGMAS
+                for statement in (*pragmas, *create):
                     self.connection.execute(statement)
             except BaseException:
                 self.close()
