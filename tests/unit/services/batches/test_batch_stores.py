@@ -88,7 +88,7 @@ def test_claims(store):
 def test_lines_that_wait(store):
     """The lines that nobody has claimed are counted over several batches, unknown ones as none."""
     store.create("batch_2", time.time() + DAY)
-    store.begin("batch_2", b"index", 2, [], FACTS)
+    store.begin("batch_2", b"index", 2, 0, FACTS)
     store.claim(BATCH, "one")
     assert store.lines_waiting([BATCH, "batch_2", "batch_3"]) == 3 + 2
     assert store.lines_waiting([]) == 0
@@ -169,8 +169,8 @@ def test_room(tmp_path):
     path = tmp_path / "jobs.db"
     store = SqliteBatchStore(str(path))
     store.create(BATCH, time.time() + DAY)
-    results = [LineResult(number, False, bytes(5000)) for number in range(300)]
-    store.begin(BATCH, b"index", 300, results, FACTS)
+    store.refuse(BATCH, [LineResult(number, False, bytes(5000)) for number in range(300)])
+    store.begin(BATCH, b"index", 300, 300, FACTS)
     store.clear(BATCH)
     store.close()
     assert path.stat().st_size < 300_000
