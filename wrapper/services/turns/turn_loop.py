@@ -6,6 +6,7 @@ Each request has an event loop of its own. Event loops are reused where nothing 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import Context
@@ -46,7 +47,7 @@ class TurnLoop:
     ):
         self._loop = acquire_event_loop()
         self._closed = False
-        self._events: asyncio.Queue[Item] = asyncio.Queue(BUFFERED_EVENTS)
+        self._events: deque[Item] = deque()
         self._tick = tick
         self._patience = patience
         self._note = note
@@ -100,9 +101,9 @@ class TurnLoop:
         await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
 
     def _drain(self) -> None:
-        """Empty the queue, so that turns that wait for room in it can go on."""
-        while not self._events.empty():
-            self._keep(*self._events.get_nowait())
+        """Take the events that nobody has read, and keep those that `close` returns."""
+        while self._events:
+            self._keep(*self._events.popleft())
 
     def _keep(self, index: int, event: Event | BaseException | None) -> None:
         if isinstance(event, Used | Ended):
@@ -111,7 +112,7 @@ class TurnLoop:
     def _next(self) -> Item | None:
         if self._closed:  # another request may have the event loop by now
             raise RuntimeError("the turns were closed")
-        if self._events.empty():
+        if not self._events:
             # The event loop outlives the request and keeps the alarm's context for a while, so that
             # must not be the request's own.
             alarm = self._loop.call_later(self._tick, self._loop.stop, context=Context())
@@ -119,10 +120,10 @@ class TurnLoop:
                 self._loop.run_forever()
             finally:  # a signal's handler may raise, and the alarm would then stop close()
                 alarm.cancel()
-        return None if self._events.empty() else self._events.get_nowait()
+        return self._events.popleft() if self._events else None
 
     async def _play(self, engine: Runner, index: int, turn: Turn) -> None:
-        """Put a turn's events into the queue, all in this one task.
+        """Put a turn's events among those of all turns, all in this one task.
 
         The SDK's cancel scopes must be left in the task that entered them.
         """
@@ -148,9 +149,10 @@ class TurnLoop:
             self._keep(index, item)
             await asyncio.sleep(0)  # so that even a turn that never waits can be cancelled
             return
-        await self._events.put((index, item))
-        if not self._leaving.is_set():  # close() runs the event loop until all turns have ended
-            self._loop.stop()
+        self._events.append((index, item))
+        self._loop.stop()
+        if len(self._events) >= BUFFERED_EVENTS:
+            await asyncio.sleep(0)  # the event loop runs again once all of them are read
 
 
 class EventLoop(asyncio.SelectorEventLoop):
