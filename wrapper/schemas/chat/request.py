@@ -154,20 +154,16 @@ class ChatRequestSchema(RequestSchema):
             check_tool_choice(data.get(functions) or [], data.get(choice), functions, choice)
 
     @validates_schema
-    def check_session_choices(self, data: dict[str, Any], **_: Any) -> None:
+    def check_options(self, data: dict[str, Any], **_: Any) -> None:
         if "session_id" in data and data.get("n", 1) > 1:
             raise ValidationError(
                 "Only 1 with session_id: a session continues from one answer.", "n"
             )
 
-    @validates_schema
-    def check_compact(self, data: dict[str, Any], **_: Any) -> None:
         if (data.get("claude") or {}).get("compact") and "session_id" not in data:
             message = "Only with session_id: otherwise the summary would be lost."
             raise ValidationError({"compact": [message]}, "claude")
 
-    @validates_schema
-    def check_thinking(self, data: dict[str, Any], **_: Any) -> None:
         check_sampling(data, data.get("reasoning_effort"), "reasoning_effort")
 
     @post_load(pass_original=True)

@@ -12,7 +12,7 @@ from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.notes import Notes
 from wrapper.services import resources
 from wrapper.services.approvals.service import ApprovalService
-from wrapper.services.attachments.images import check_images
+from wrapper.services.attachments.images import ImageInfo, check_images
 from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.catalog import Catalog
 from wrapper.services.engine import Engine
@@ -252,8 +252,11 @@ class TurnService:
     def _inspect(self, opening: Opening, adapted: Iterable[str]) -> Notes:
         """Return notes on what the model gets in another form: images, and *adapted* messages."""
         draft, listed = opening.draft, opening.request.listed
-        model = self._catalog.resolve(draft.model)
-        shrinks = partial(self._engine.shrinks, model=model, profile=draft.grant.profile)
+
+        def shrinks(image: ImageInfo) -> bool:
+            model = self._catalog.resolve(draft.model)
+            return self._engine.shrinks(image, model, draft.grant.profile)
+
         strict = self._settings.strict_params
         notes = check_images(listed, shrinks, strict=strict, gone=opening.caller.gone)
         request = opening.request
