@@ -65,6 +65,38 @@ class Client:
         return response
 
 
+def cancelled(client, claudes):
+    """Cancel a response that runs in one of the processes that *claudes* returns."""
+    response = client.begin(LONG)
+    client.until_text(response)
+    process = connected(claudes())
+    assert process
+    until = time.monotonic() + CANCEL
+    client.responses.cancel(response)
+    assert eventually(lambda: not alive(process), until - time.monotonic())
+    assert client.ended(response, "cancelled").output_text == "w1"
+    return response
+
+
+def completed(client):
+    """Continue a response that was polled with one that is streamed. Return the first."""
+    first = client.ended(client.begin("[[deltas 3]] remember: TULIP"), "completed")
+    assert (first.output_text, first.usage.output_tokens > 0) == ("w1 w2 w3", True)
+    second = client.begin("[[recall]]", previous_response_id=first.id)
+    *_, last = client.follow(second)
+    assert (last.type, last.response.output_text) == ("response.completed", "TULIP")
+    return first
+
+
+def left_by_a_stop(client, server):
+    """Stop the *server* while a response runs and another waits. Return their ids."""
+    running, waiting = client.begin(LONG), client.begin("[[say late]]")
+    client.until_text(running)
+    assert client.responses.retrieve(waiting).status == "queued"
+    assert server.stop() == 0
+    return running, waiting
+
+
 def test_one_worker(serve, tmp_path):
     """A response is cancelled with its process, polled, streamed and continued.
 
@@ -82,27 +114,10 @@ def test_one_worker(serve, tmp_path):
     )
     server = start().wait()
     with Client(server) as client:
-        cancelled = client.begin(LONG)
-        client.until_text(cancelled)
-        process = connected(server.claudes())
-        assert process
-        until = time.monotonic() + CANCEL
-        client.responses.cancel(cancelled)
-        assert eventually(lambda: not alive(process), until - time.monotonic())
-        assert client.ended(cancelled, "cancelled").output_text == "w1"
-        assert client.responses.cancel(cancelled).status == "cancelled"
+        assert client.responses.cancel(cancelled(client, server.claudes)).status == "cancelled"
         server.at_rest()
-
-        first = client.ended(client.begin("[[deltas 3]] remember: TULIP"), "completed")
-        assert (first.output_text, first.usage.output_tokens > 0) == ("w1 w2 w3", True)
-        second = client.begin("[[recall]]", previous_response_id=first.id)
-        *_, last = client.follow(second)
-        assert (last.type, last.response.output_text) == ("response.completed", "TULIP")
-
-        running, waiting = client.begin(LONG), client.begin("[[say late]]")
-        client.until_text(running)
-        assert client.responses.retrieve(waiting).status == "queued"
-        assert server.stop() == 0
+        first = completed(client)
+        running, waiting = left_by_a_stop(client, server)
     with Client(start().wait()) as client:
         failed = client.responses.retrieve(running)
         assert failed.status == "failed"

@@ -7,14 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
 
-from tests.live.test_background_responses import CANCEL, LONG, Client
+from tests.live.test_background_responses import LONG, Client, cancelled
 from tests.live.test_batches import begin, body, ended, results
-from tests.support.server import DEADLINE, ROOT, alive, connected, eventually
+from tests.support.server import DEADLINE, ROOT, connected, eventually
 
 CHAT = "/v1/chat/completions"
 SLOW = "[[deltas 40]] [[pause 0.1]]"
@@ -60,28 +59,21 @@ def asked_lines(raw):
     return [int(number) for number in re.findall(rb"line (\d)", raw)]
 
 
-def test_workers(client, start_worker, upstream):
-    """Responses are polled, streamed and cancelled from a gateway, while workers run them.
-
-    A killed worker's response and lines fail, a stopped one's finish, and others go on.
-    """
-    workers = [start_worker(), start_worker()]
-    followed = client.begin("[[deltas 20]] [[pause 0.05]]")
-    client.until_text(followed)
-    assert client.responses.retrieve(followed).status in ("in_progress", "completed")
-    events = [*client.follow(followed)]
+def followed(client):
+    """Poll and stream a response that runs."""
+    response = client.begin("[[deltas 20]] [[pause 0.05]]")
+    client.until_text(response)
+    assert client.responses.retrieve(response).status in ("in_progress", "completed")
+    events = [*client.follow(response)]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert events[-1].response.output_text.endswith(" w20")
 
-    cancelled = client.begin(LONG)
-    client.until_text(cancelled)
-    process = connected([pid for worker in workers for pid in worker.claudes()])
-    assert process
-    until = time.monotonic() + CANCEL
-    client.responses.cancel(cancelled)
-    assert eventually(lambda: not alive(process), until - time.monotonic())
-    assert client.ended(cancelled, "cancelled").output_text == "w1"
 
+def stopped_and_killed(client, workers):
+    """Kill one of two busy *workers* and stop the other.
+
+    Return the response and the batch that ran in them, and how many lines of it are answered.
+    """
     lost = client.begin(LONG)
     client.until_text(lost)
     killed, stopped = sorted(workers, key=busy, reverse=True)
@@ -91,23 +83,36 @@ def test_workers(client, start_worker, upstream):
     killed.process.send_signal(signal.SIGKILL)
     stopped.process.send_signal(signal.SIGTERM)
     assert stopped.ended() == 0, stopped.log()
-    completed = client.batches.retrieve(batch.id).request_counts.completed
-    assert completed >= 2
+    answered = client.batches.retrieve(batch.id).request_counts.completed
+    assert answered >= 2
+    return lost, batch, answered
 
-    other = start_worker()
-    response = client.ended(lost, "failed")
-    assert (response.error.code, response.output_text) == ("worker_lost", "w1")
+
+def ended_but_one(client, batch):
+    """Wait until the *batch* has ended, one of whose lines was lost with its worker."""
     batch = ended(client, batch.id)
-    assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == (
-        "completed",
-        7,
-        1,
-    )
+    counts = batch.request_counts
+    assert (batch.status, counts.completed, counts.failed) == ("completed", 7, 1)
     (error,) = results(client, batch.error_file_id)
     assert error["error"]["code"] == "worker_lost"
     answered = {line["custom_id"] for line in results(client, batch.output_file_id)}
     assert answered | {error["custom_id"]} == {f"n{number}" for number in range(8)}
-    assert other.log().count("outcome=done") == 7 - completed
+
+
+def test_workers(client, start_worker, upstream):
+    """Responses are polled, streamed and cancelled from a gateway, while workers run them.
+
+    A killed worker's response and lines fail, a stopped one's finish, and others go on.
+    """
+    workers = [start_worker(), start_worker()]
+    followed(client)
+    cancelled(client, lambda: [pid for worker in workers for pid in worker.claudes()])
+    lost, batch, answered = stopped_and_killed(client, workers)
+    other = start_worker()
+    response = client.ended(lost, "failed")
+    assert (response.error.code, response.output_text) == ("worker_lost", "w1")
+    ended_but_one(client, batch)
+    assert other.log().count("outcome=done") == 7 - answered
     asked = [number for request in upstream.requests for number in asked_lines(request.raw)]
     assert Counter(asked) == Counter(range(8))
 
