@@ -6,12 +6,13 @@ import multiprocessing
 import os
 from pathlib import Path
 
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.session import new_session
 from wrapper.services.sessions.session_turn import SessionTurn
+from wrapper.services.spent import Usage
 from wrapper.settings import Settings
 
 SESSIONS = 1000

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from flask import Flask
 
 from wrapper import create_app
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Turn
 from wrapper.testing.engine import ScriptedEngine, Step
 

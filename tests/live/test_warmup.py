@@ -24,7 +24,8 @@ from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.processes.trials.trial import open_trial
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP, check_warm_up
 from wrapper.services.claude.processes.warmup import warm_up
-from wrapper.services.events import Ended, Usage
+from wrapper.services.events import Ended
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Function, Message, ToolChoice, Turn
 from wrapper.settings import Settings
 

@@ -12,7 +12,8 @@ from tests.support.console_client import ConsoleClient
 from tests.support.scripted_server import HOUR, ScriptedServer
 from tests.support.server import eventually
 from wrapper.auth import key_editor
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Turn
 
 CHAT = "/v1/chat/completions"

@@ -19,14 +19,13 @@ from wrapper.services.events import (
     Ended,
     Ending,
     ReasoningDelta,
-    Spent,
     Started,
     TextDelta,
     ToolUse,
-    Usage,
     Used,
 )
 from wrapper.services.json_schema.validation import misfit
+from wrapper.services.spent import Spent, Usage
 from wrapper.testing.calls import sample
 from wrapper.testing.engine import raw_answer
 

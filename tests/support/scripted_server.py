@@ -6,11 +6,8 @@ import json
 from werkzeug.test import create_environ, run_wsgi_app
 
 from wrapper import create_app
-from wrapper.services.events import (
-    Ended,
-    Ending,
-    Usage,
-)
+from wrapper.services.events import Ended, Ending
+from wrapper.services.spent import Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
 

@@ -16,7 +16,8 @@ from tests.support.server import eventually
 from wrapper import Caller, Gateway, Principal, Settings, create_app, turn_finished, turn_started
 from wrapper.errors import InvalidRequest, Overloaded, RateLimited, Unavailable
 from wrapper.routes import caller, load, operation, principal, reply, request_id, stream_response
-from wrapper.services.events import Started, TextDelta, Usage
+from wrapper.services.events import Started, TextDelta
+from wrapper.services.spent import Usage
 from wrapper.settings import SettingsError
 from wrapper.testing import ScriptedEngine
 from wrapper.testing.engine import answer

@@ -20,16 +20,9 @@ from tests.support.scripted_server import (
 from tests.support.server import eventually
 from wrapper import Gateway, __version__
 from wrapper.errors import Overloaded
-from wrapper.services.events import (
-    Acquisition,
-    Spent,
-    Started,
-    TextDelta,
-    ToolUsed,
-    Usage,
-    Used,
-)
+from wrapper.services.events import Acquisition, Started, TextDelta, ToolUsed, Used
 from wrapper.services.principal import Principal
+from wrapper.services.spent import Spent, Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
 

@@ -9,7 +9,8 @@ import pytest
 
 from wrapper import create_app, smoke
 from wrapper.errors import Overloaded
-from wrapper.services.events import Ended, Ending, Usage
+from wrapper.services.events import Ended, Ending
+from wrapper.services.spent import Usage
 from wrapper.settings import Settings
 from wrapper.smoke.checks import CHAT
 from wrapper.smoke.responses import RESPONSES

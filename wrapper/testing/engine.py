@@ -10,17 +10,8 @@ from typing import Any
 from wrapper.errors import Unavailable
 from wrapper.services.attachments.images import ImageInfo
 from wrapper.services.catalog import Model
-from wrapper.services.events import (
-    Ended,
-    Ending,
-    Event,
-    RawEvent,
-    Spent,
-    Started,
-    TextDelta,
-    Usage,
-    Used,
-)
+from wrapper.services.events import Ended, Ending, Event, RawEvent, Started, TextDelta, Used
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import SessionKey, Turn
 
 Step = Event | float | Exception

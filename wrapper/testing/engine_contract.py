@@ -15,15 +15,8 @@ from typing import get_args
 from wrapper.errors import ApiError
 from wrapper.services.catalog import Model
 from wrapper.services.engine import Engine, takes_bodies
-from wrapper.services.events import (
-    Ended,
-    Event,
-    RawEvent,
-    Started,
-    TextDelta,
-    Used,
-    sum_usage,
-)
+from wrapper.services.events import Ended, Event, RawEvent, Started, TextDelta, Used
+from wrapper.services.spent import sum_usage
 from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.services.turns.turn_loop import LEAVING_SECONDS, TurnLoop
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wrapper.errors import Conflict
-from wrapper.services.events import Ending, Usage
+from wrapper.services.events import Ending
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.session import Reply, Session, SessionInfo, new_session
 from wrapper.services.sessions.store import Claim, SessionStore
+from wrapper.services.spent import Usage
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import (
     Document,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wrapper.services.events import Acquisition, Ending, Started, ToolUsed, Usage
+from wrapper.services.events import Acquisition, Ending, Started, ToolUsed
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Turn
 
 Attributes = dict[str, Any]

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wrapper.services.events import (
-    Ended,
-    Ending,
-    Event,
-    Spent,
-    Started,
-    ToolUse,
-    ToolUsed,
-    Usage,
-    Used,
-    sum_costs,
-    sum_usage,
-)
+from wrapper.services.events import Ended, Ending, Event, Started, ToolUse, ToolUsed, Used
+from wrapper.services.spent import Spent, Usage, sum_costs, sum_usage
 from wrapper.services.turn import Turn
 from wrapper.tracing.content import LONGEST_TEXT, answered
 

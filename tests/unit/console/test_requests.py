@@ -15,8 +15,9 @@ from tests.support.scripted_server import DONE, ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.console.pages.requests import MOST
 from wrapper.errors import Overloaded
-from wrapper.services.events import Spent, Started, TextDelta, ToolUsed, Usage, Used
+from wrapper.services.events import Started, TextDelta, ToolUsed, Used
 from wrapper.services.requests.request import FinishedRequest, RequestQuery
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.usage.store import Amounts
 
 REQUESTS = f"{HOME}/requests"

@@ -12,7 +12,8 @@ from tests.support.scripted_server import ScriptedServer
 from wrapper import Gateway
 from wrapper.auth import key_editor
 from wrapper.console.pages import responses
-from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, Usage
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started
+from wrapper.services.spent import Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine, answer
 from wrapper.testing.trial import build_session

@@ -15,8 +15,8 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     ToolUse,
-    Usage,
 )
+from wrapper.services.spent import Usage
 from wrapper.testing import rules
 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]

@@ -30,10 +30,10 @@ from wrapper.services.events import (
     TextDelta,
     ToolUse,
     ToolUsed,
-    Usage,
 )
 from wrapper.services.fronts.chat import FINISH_REASONS
 from wrapper.services.principal import Principal
+from wrapper.services.spent import Usage
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine
 

@@ -12,8 +12,9 @@ from tests.support.responses import PATH, ask, client_of
 from tests.support.scripted_server import ScriptedServer, error_of
 from tests.support.server import eventually
 from wrapper import errors
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
 from wrapper.services.responses.background import run_watch
+from wrapper.services.spent import Usage
 
 ENDED = Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
 # Seconds that a turn takes which a test ends.

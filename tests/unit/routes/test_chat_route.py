@@ -13,13 +13,8 @@ from tests.support.scripted_server import (
     error_of,
 )
 from wrapper import errors
-from wrapper.services.events import (
-    Ended,
-    Ending,
-    Started,
-    TextDelta,
-    Usage,
-)
+from wrapper.services.events import Ended, Ending, Started, TextDelta
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Permissions
 
 pytestmark = pytest.mark.packages

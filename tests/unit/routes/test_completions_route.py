@@ -12,7 +12,8 @@ from wrapper.errors import UpstreamFailed
 from wrapper.schemas.completions.parameters import PARAMETERS
 from wrapper.schemas.completions.request import CompletionRequestSchema
 from wrapper.schemas.parameters import Kind
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
+from wrapper.services.spent import Usage
 from wrapper.testing.engine import answer
 
 PATH = "/v1/completions"

@@ -16,8 +16,8 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     Thought,
-    Usage,
 )
+from wrapper.services.spent import Usage
 
 ENDED = Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
 CALLED = Ended(Ending.CALLS, Usage(input=3, output=2), 0.001)

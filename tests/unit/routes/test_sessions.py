@@ -9,8 +9,9 @@ from flask import Flask
 from tests.support.pictures import part, picture
 from tests.support.scripted_server import CHAT_PATH, USER, ScriptedServer, error_of
 from wrapper import Gateway
-from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, TextDelta
 from wrapper.services.principal import Principal
+from wrapper.services.spent import Usage
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine

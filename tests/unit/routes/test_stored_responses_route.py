@@ -17,8 +17,8 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     Thought,
-    Usage,
 )
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, Thinking, ToolCall, ToolResult
 
 USAGE = Usage(input=3, output=2)

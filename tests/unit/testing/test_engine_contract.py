@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage, Used
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Used
+from wrapper.services.spent import Usage
 from wrapper.testing import ScriptedEngine, check_engine, say
 from wrapper.testing.engine import answer, raw_answer
 

@@ -16,14 +16,13 @@ from wrapper.services.events import (
     Acquisition,
     Ended,
     Ending,
-    Spent,
     Started,
     TextDelta,
     ToolUse,
     ToolUsed,
-    Usage,
     Used,
 )
+from wrapper.services.spent import Spent, Usage
 from wrapper.testing.engine import answer, raw_answer
 from wrapper.tracing.turn_record import MOST_TOOLS
 

@@ -32,11 +32,11 @@ from wrapper.services.events import (
     LimitsReported,
     Noted,
     Started,
-    Usage,
     Used,
     add_usage,
 )
 from wrapper.services.permissions.confinement import confine
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Turn, approved_calls
 from wrapper.settings import Settings
 

@@ -24,13 +24,11 @@ from wrapper.services.events import (
     TextDelta,
     ToolUse,
     ToolUsed,
-    Usage,
-    sum_costs,
-    sum_usage,
 )
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.messages.answer import Answer
 from wrapper.services.request import TurnRequest
+from wrapper.services.spent import Usage, sum_costs, sum_usage
 
 SHOWN_CHARACTERS = 500
 FINISH_REASONS = {

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
 from wrapper.json_text import Json
-from wrapper.services.events import Ending, Usage
+from wrapper.services.events import Ending
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
+from wrapper.services.spent import Usage
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import (
     THINKING,

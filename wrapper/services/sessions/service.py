@@ -12,7 +12,6 @@ from wrapper.errors import Conflict, SessionNotFound
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
 from wrapper.services.engine import Engine
-from wrapper.services.events import Usage, sum_usage
 from wrapper.services.listing import Listing, ListQuery
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
@@ -21,6 +20,7 @@ from wrapper.services.sessions.redis_store import RedisSessionStore
 from wrapper.services.sessions.session import Session, SessionInfo, new_session
 from wrapper.services.sessions.session_turn import SessionTurn
 from wrapper.services.sessions.store import Claim, ListsSessions, SessionStore
+from wrapper.services.spent import Usage, sum_usage
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.turn import SessionKey
 from wrapper.services.usage.access import readable_key

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field, replace
 
-from wrapper.services.events import Ending, Usage
+from wrapper.services.events import Ending
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.options import Options
+from wrapper.services.spent import Usage
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey
 

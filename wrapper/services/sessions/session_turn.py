@@ -8,22 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from wrapper.errors import RequestTooLarge
-from wrapper.services.events import (
-    CallDelta,
-    CallStarted,
-    Ended,
-    Ending,
-    Event,
-    Started,
-    TextDelta,
-    sum_usage,
-)
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Event, Started, TextDelta
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage, has_calls, is_system, to_chat_messages
 from wrapper.services.sessions.codec import dump_message, measure
 from wrapper.services.sessions.options import NO_OPTIONS, Options
 from wrapper.services.sessions.session import Reply, Session
 from wrapper.services.sessions.store import Claim
+from wrapper.services.spent import sum_usage
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import SessionKey, ToolCall
 

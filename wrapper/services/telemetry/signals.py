@@ -7,7 +7,8 @@ from typing import Any
 
 from blinker import NamedSignal, Namespace
 
-from wrapper.services.events import Used, add_spent, sum_costs, sum_usage
+from wrapper.services.events import Used
+from wrapper.services.spent import add_spent, sum_costs, sum_usage
 from wrapper.services.turn import Turn
 
 _signals = Namespace()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wrapper.services.events import Event, sum_costs
+from wrapper.services.events import Event
 from wrapper.services.messages.answer import Answer
+from wrapper.services.spent import sum_costs
 
 Remember = Callable[[Answer], None]
 

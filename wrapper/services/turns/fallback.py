@@ -17,7 +17,8 @@ from wrapper.errors import (
 )
 from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.engine import Runner
-from wrapper.services.events import Event, Noted, Started, Used, add_spent, add_usage
+from wrapper.services.events import Event, Noted, Started, Used, add_usage
+from wrapper.services.spent import add_spent
 from wrapper.services.turn import Turn, approved_calls
 from wrapper.services.turns.unknown_models import UnknownModels
 

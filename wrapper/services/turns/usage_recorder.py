@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.notes import NO_NOTES, Notes
-from wrapper.services.events import Ended, Event, LimitsReported, Spent, ToolUsed, Used
+from wrapper.services.events import Ended, Event, LimitsReported, ToolUsed, Used
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Caller, LimitHolder
 from wrapper.services.requests.request import RequestUsage
+from wrapper.services.spent import Spent
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.prices import most

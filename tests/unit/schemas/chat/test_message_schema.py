@@ -8,9 +8,10 @@ from tests.support.chat_requests import mistake_in
 from wrapper.routes.headers import note_headers
 from wrapper.schemas.chat.message import MessageSchema
 from wrapper.schemas.chat.request import CHAT_REQUEST
-from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Event, ReasoningDelta, Started, TextDelta
 from wrapper.services.fronts.chat import ChatPresenter
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Document, Image, ToolCall
 
 pytestmark = pytest.mark.packages

@@ -12,7 +12,7 @@ from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.protocol.initialize import initialize_request
 from wrapper.services.claude.protocol.subagent_usage import SubagentUsage
 from wrapper.services.claude.subagents import listed, mistakes, read_subagents, refusal
-from wrapper.services.events import Usage
+from wrapper.services.spent import Usage
 from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import Message, Permissions, Turn
 from wrapper.settings import Settings

@@ -21,9 +21,9 @@ from wrapper.services.events import (
     TextDelta,
     ToolUse,
     ToolUsed,
-    Usage,
 )
 from wrapper.services.fronts.chat import ChatPresenter, build_usage
+from wrapper.services.spent import Usage
 
 USAGE = Usage(input=10, cache_read=20, cache_creation=30, output=40, reasoning=5)
 DONE = Ended(Ending.DONE, USAGE, 0.25)

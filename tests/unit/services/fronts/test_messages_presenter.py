@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from wrapper.errors import BadGateway, Overloaded
-from wrapper.services.events import Ended, Ending, RawEvent, Started, Usage, Used
+from wrapper.services.events import Ended, Ending, RawEvent, Started, Used
 from wrapper.services.fronts.messages import MessagesPresenter
+from wrapper.services.spent import Usage
 
 MESSAGE: dict[str, Any] = {
     "id": "msg_1",

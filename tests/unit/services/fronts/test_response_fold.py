@@ -12,10 +12,10 @@ from wrapper.services.events import (
     Started,
     TextDelta,
     Thought,
-    Usage,
 )
 from wrapper.services.fronts.response_fold import ResponseFold
 from wrapper.services.fronts.responses import ResponsesPresenter
+from wrapper.services.spent import Usage
 
 TOOLS = [
     {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}},

@@ -24,7 +24,6 @@ from wrapper.services.events import (
     TextDelta,
     Thought,
     ToolUse,
-    Usage,
 )
 from wrapper.services.fronts.response_encoder import ResponseEncoder
 from wrapper.services.fronts.responses import (
@@ -36,6 +35,7 @@ from wrapper.services.fronts.tool_names import ToolName
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.thinking_codec import load_thinking
 from wrapper.services.request import TurnRequest
+from wrapper.services.spent import Usage
 from wrapper.services.turn import RedactedThinking, Thinking
 
 USAGE = Usage(input=3, cache_read=4, cache_creation=5, output=6, reasoning=2)

@@ -16,11 +16,11 @@ from wrapper.services.events import (
     Thought,
     ToolUse,
     Unfit,
-    Usage,
     Used,
 )
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, RedactedThinking, Thinking, ToolCall
 
 USAGE = Usage(input=10, output=4)

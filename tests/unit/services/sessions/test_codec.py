@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.services.events import Ending, Usage
+from wrapper.services.events import Ending
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.sessions.codec import (
     Unreadable,
@@ -21,6 +21,7 @@ from wrapper.services.sessions.codec import (
 )
 from wrapper.services.sessions.options import Options
 from wrapper.services.sessions.session import Reply, SessionInfo
+from wrapper.services.spent import Usage
 from wrapper.services.turn import (
     Document,
     Image,

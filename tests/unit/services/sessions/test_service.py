@@ -8,12 +8,13 @@ import pytest
 from wrapper.errors import ClientGone, Conflict, RequestTooLarge, SessionNotFound, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Principal
 from wrapper.services.sessions.memory_store import MemorySessionStore
 from wrapper.services.sessions.service import SessionRequest, SessionService, open_sessions
+from wrapper.services.spent import Usage
 from wrapper.services.turn import SessionKey
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine

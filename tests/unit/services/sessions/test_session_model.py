@@ -29,11 +29,12 @@ from wrapper.services.claude.processes.parking import (
 )
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.state import ProcessState
-from wrapper.services.events import Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.request import TurnRequest
 from wrapper.services.sessions.memory_store import MemorySessionStore
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
 from wrapper.testing.engine import ScriptedEngine

@@ -16,7 +16,6 @@ from wrapper.services.events import (
     Ending,
     Started,
     TextDelta,
-    Usage,
 )
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.message import ChatMessage
@@ -28,6 +27,7 @@ from wrapper.services.sessions.session_turn import (
     SessionTurn,
     StatelessTurn,
 )
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, ToolCall
 
 USAGE = Usage(3, 4, 5, 2, 1)

@@ -8,11 +8,12 @@ from tests.support.turn_harness import WHOLE_AND_STREAMED, TurnHarness
 from wrapper.errors import QuotaExceeded
 from wrapper.routes.chat import complete
 from wrapper.routes.headers import error_headers
-from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Used
 from wrapper.services.limits.policy import Policy
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.request import TurnRequest
+from wrapper.services.spent import Spent, Usage
 
 MODEL = "claude-sonnet-4-5"
 POOR = Principal("local", usd_per_day=0.01)

@@ -19,16 +19,15 @@ from wrapper.services.events import (
     Ending,
     Noted,
     ReasoningDelta,
-    Spent,
     Started,
     TextDelta,
     Thought,
     ToolUse,
     Unfit,
-    Usage,
     Used,
 )
 from wrapper.services.principal import Caller, Principal
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import (
     Function,
     Message,

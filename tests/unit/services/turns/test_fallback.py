@@ -18,7 +18,8 @@ from wrapper.errors import (
     UpstreamFailed,
 )
 from wrapper.notes import Notes
-from wrapper.services.events import Ended, Ending, Noted, Spent, Started, Usage, Used
+from wrapper.services.events import Ended, Ending, Noted, Started, Used
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
 from wrapper.services.turns.fallback import Fallback
 from wrapper.services.turns.unknown_models import SECONDS, UnknownModels

@@ -8,9 +8,10 @@ import pytest
 
 from tests.support.log_records import records_of
 from wrapper.errors import BadAnswer, BadGateway, ClientGone, InvalidRequest, Overloaded
-from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta, Usage
+from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta
 from wrapper.services.principal import LOCAL, Caller
 from wrapper.services.request import Grant, TurnRequest
+from wrapper.services.spent import Usage
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.turn import Message, Turn

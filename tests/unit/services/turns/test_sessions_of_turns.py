@@ -19,19 +19,10 @@ from wrapper.errors import (
     Unavailable,
 )
 from wrapper.services.background.watchdog import CHECK_SECONDS
-from wrapper.services.events import (
-    CallDelta,
-    CallStarted,
-    Ended,
-    Ending,
-    Spent,
-    Started,
-    TextDelta,
-    Usage,
-    Used,
-)
+from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started, TextDelta, Used
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.principal import LOCAL, Caller, Principal
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Function, OutputSchema, ToolCall
 from wrapper.testing.engine import Step, answer
 

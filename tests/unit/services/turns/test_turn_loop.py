@@ -11,7 +11,8 @@ from contextvars import ContextVar
 import pytest
 
 from wrapper.errors import Overloaded
-from wrapper.services.events import Ended, Ending, Spent, Started, TextDelta, Usage, Used
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Used
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Turn
 from wrapper.services.turns import turn_loop
 from wrapper.services.turns.turn_loop import BUFFERED_EVENTS, TurnLoop

@@ -12,16 +12,15 @@ from wrapper.services.events import (
     Ended,
     Ending,
     LimitsReported,
-    Spent,
     Started,
     TextDelta,
     ToolUsed,
-    Usage,
     Used,
 )
 from wrapper.services.limits.rate_limits import RateLimits
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.provider_limits import ProviderLimits
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.telemetry.metrics import NullMetrics
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.turns.usage_recorder import UsageRecorder

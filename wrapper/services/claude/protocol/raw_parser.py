@@ -15,7 +15,8 @@ from wrapper.services.claude.protocol.turn_parser import (
     is_aborted,
 )
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Ending, Event, RawEvent, Started, sum_usage
+from wrapper.services.events import Ending, Event, RawEvent, Started
+from wrapper.services.spent import sum_usage
 
 # A type names its event in a stream, so it must not break the line.
 _TYPE = re.compile(r"[\w.-]{1,100}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrapper.services.events import Usage, sum_usage
+from wrapper.services.spent import Usage, sum_usage
 
 Raw = dict[str, Any]
 _COUNTS = {

@@ -8,7 +8,8 @@ from typing import Any
 
 from wrapper.services.claude.protocol.event_order import EventOrder
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Ended, Ending, Event, sum_usage
+from wrapper.services.events import Ended, Ending, Event
+from wrapper.services.spent import sum_usage
 
 Raw = dict[str, Any]
 

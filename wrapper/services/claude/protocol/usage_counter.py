@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from wrapper.services.events import Spent, Usage, Used
+from wrapper.services.events import Used
+from wrapper.services.spent import Spent, Usage
 
 Raw = dict[str, Any]
 

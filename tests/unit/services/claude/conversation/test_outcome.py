@@ -7,7 +7,8 @@ import pytest
 
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.processes.state import ProcessState
-from wrapper.services.events import Ended, Ending, TextDelta, ToolUse, Usage
+from wrapper.services.events import Ended, Ending, TextDelta, ToolUse
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, OutputSchema, Permissions, SessionKey, Turn
 
 pytestmark = pytest.mark.packages

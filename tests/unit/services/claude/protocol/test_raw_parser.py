@@ -10,8 +10,9 @@ from wrapper.errors import BadGateway
 from wrapper.routes.sse import TYPED
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.raw_parser import RawParser
-from wrapper.services.events import Ended, Ending, RawEvent, Spent, Started, Usage, Used
+from wrapper.services.events import Ended, Ending, RawEvent, Started, Used
 from wrapper.services.fronts.messages import MessagesPresenter
+from wrapper.services.spent import Spent, Usage
 
 RESULT = {
     "modelUsage": {"sonnet": {"inputTokens": 9, "outputTokens": 70, "costUSD": 0.5}},

@@ -14,14 +14,13 @@ from wrapper.services.events import (
     Ending,
     ReasoningDelta,
     RedactedThought,
-    Spent,
     Started,
     TextDelta,
     Thought,
     ToolUse,
-    Usage,
     Used,
 )
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.tools.mcp import McpTool
 
 MODEL_USAGE = {

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from wrapper.services.claude.protocol.stream_parser import StreamParser
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Spent, Started, Usage, sum_usage
+from wrapper.services.events import Started
+from wrapper.services.spent import Spent, Usage, sum_usage
 
 NAMES = (
     *("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"),

@@ -17,7 +17,7 @@ from wrapper.services.claude.processes.trials.warmup_checks import (
     warm_up_silently,
 )
 from wrapper.services.claude.protocol.usage_counter import UsageCounter
-from wrapper.services.events import Usage
+from wrapper.services.spent import Usage
 from wrapper.services.turn import Message, Sampling, Turn
 
 RECYCLING = "recycling"
