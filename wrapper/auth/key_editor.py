@@ -62,11 +62,7 @@ def configure(path: str | Path, name: str, config: Mapping[str, Any]) -> None:
 
     If it has no such key, or is broken, it raises KeysError and changes nothing.
     """
-    with _locked(path) as target:
-        text = read(target)
-        keys = _valid_keys(text)
-        if name not in keys:
-            raise KeysError(["no key has that name"])
+    with _keys_with(path, name) as (target, text, keys):
         entry = {field: value for field, value in keys[name].items() if field != CONFIG}
         entry |= {CONFIG: dict(config)} if config else {}
         _replace(target, _edited(key_text.with_config, text, name, config), keys | {name: entry})
@@ -77,11 +73,7 @@ def limit(path: str | Path, name: str, ceilings: Mapping[str, Any]) -> None:
 
     If it has no such key, or is broken, it raises KeysError and changes nothing.
     """
-    with _locked(path) as target:
-        text = read(target)
-        keys = _valid_keys(text)
-        if name not in keys:
-            raise KeysError(["no key has that name"])
+    with _keys_with(path, name) as (target, text, keys):
         kept = {field: keys[name][field] for field in KEPT if field in keys[name]}
         edited = _edited(key_text.with_ceilings, text, name, ceilings)
         _replace(target, edited, keys | {name: {**kept, **ceilings}})
@@ -100,11 +92,7 @@ def set_webhook(
     """
     secret = f"{SECRET_PREFIX}{base64.b64encode(new_bytes(32)).decode()}"
     webhook = dict(zip(WEBHOOK, (url, secret), strict=True)) if url else {}
-    with _locked(path) as target:
-        text = read(target)
-        keys = _valid_keys(text)
-        if name not in keys:
-            raise KeysError(["no key has that name"])
+    with _keys_with(path, name) as (target, text, keys):
         entry = {field: value for field, value in keys[name].items() if field not in WEBHOOK}
         intended = {"keys": keys | {name: entry | webhook}}
         principals(intended)
@@ -122,6 +110,17 @@ def head() -> str:
         "# once: the file has only its hash. These ceilings may follow the hash:\n"
         f"#\n{''.join(rows)}\n[keys]\n\n"
     )
+
+
+@contextlib.contextmanager
+def _keys_with(path: str | Path, name: str) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Lock the file, and yield its path, its text and its keys. Raises KeysError without *name*."""
+    with _locked(path) as target:
+        text = read(target)
+        keys = _valid_keys(text)
+        if name not in keys:
+            raise KeysError(["no key has that name"])
+        yield target, text, keys
 
 
 @contextlib.contextmanager
