@@ -570,7 +570,7 @@ def test_redis_that_goes_and_comes(tmp_path):
 def test_lost_answer(tmp_path, reads_first):
     """A batch whose reply was lost is not kept, even if Redis has booked it."""
     server = RedisServer(tmp_path).start()
-    store = RedisUsageStore(f"{server.url}?socket_timeout=0.3")
+    store = RedisUsageStore(f"{server.url}?socket_timeout=1")
     try:
         store.add([ROW])
         server.freeze()
