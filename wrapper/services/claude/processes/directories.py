@@ -14,6 +14,11 @@ from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.skills import write_plugin
 
 
+# Nothing has this name. Where `.claude` is a link, Claude Code knows at once that it trusts none of
+# the settings there. Otherwise it runs git to find out, each time that a turn's settings are sent.
+UNTRUSTED_SETTINGS = "absent"
+
+
 class Directories:
     """The directories in *home*. Several processes may have the same *shared_config* directory."""
 
@@ -35,6 +40,8 @@ class Directories:
         # Whatever the umask is. It stays the gateway's, since the user could put links into it.
         self._home.chmod(PASSABLE if profile.user else 0o700)
         self._config.mkdir(mode=0o700, exist_ok=True)
+        if profile.alike:  # an agent's tools would find the link
+            (work / ".claude").symlink_to(UNTRUSTED_SETTINGS)
         if profile.additions.skills:
             write_plugin(self._plugin, profile.additions.skills)
         # The same for all, else each process would look like a new device to the API.

@@ -47,6 +47,22 @@ def test_no_room_for_its_files(tmp_path, no_room):
     assert not list(root.iterdir())
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_untrusted_settings(tmp_path, alike):
+    """In a plain process's directory `.claude` is a link to nothing; an agent's is empty."""
+    process = Process(Profile("any", (), {}, alike=alike), "/bin/true", tmp_path / "root")
+    try:
+        found = [(path.name, path.is_symlink(), path.exists()) for path in _files(process)]
+    finally:
+        process.stop()
+    assert found == ([(".claude", True, False)] if alike else [])
+    assert not process.home.exists()
+
+
+def _files(process):
+    return Path(process.directory).iterdir()
+
+
 def test_a_group_that_has_ended(tmp_path, monkeypatch):
     """A process is stopped even if its ended group refuses signals, as on macOS."""
     process = Process(Profile("plain", (), {}), "/bin/true", tmp_path / "root")
