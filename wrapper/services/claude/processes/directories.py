@@ -13,7 +13,6 @@ from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.skills import write_plugin
 
-
 # Nothing has this name. Where `.claude` is a link, Claude Code knows at once that it trusts none of
 # the settings there. Otherwise it runs git to find out, each time that a turn's settings are sent.
 UNTRUSTED_SETTINGS = "absent"
