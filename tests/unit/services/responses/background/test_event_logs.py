@@ -9,8 +9,9 @@ import uuid
 import pytest
 from redis import Redis
 
+from tests.support.job_stores import SqliteKind as ClockedJobs
 from wrapper.errors import Unavailable
-from wrapper.services.jobs.job import Job, JobContent
+from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.services.jobs.redis_store import RedisJobStore
 from wrapper.services.jobs.sqlite_store import SqliteJobStore
 from wrapper.services.jobs.store import Room
@@ -166,6 +167,29 @@ def test_deleted_with_the_job(kind):
     log.append(ID, events(2, 3))
     assert log.read(ID, -1) == []
     assert log.read("resp_2", -1) == events(0, 1)
+
+
+def test_life_after_the_end(tmp_path):
+    """Whatever a turn took, its response and events are kept for a time that begins at its end."""
+    kind = ClockedJobs(tmp_path)
+    jobs, log = kind.open(), SqliteEventLog(str(tmp_path / "jobs.db"))
+    try:
+        jobs.add(Job(ID, "response", "alice", 3600), JobContent(b"{}", b"{}"), Room(1, 10))
+        kind.advance(5 * 3600)
+        jobs.begin(ID, "w1", 0)
+        log.append(ID, events(0, 1))
+        kind.advance(9 * 3600)
+        jobs.expire()
+        jobs.end(ID, JobStatus.COMPLETED)
+        kind.advance(3599)
+        jobs.expire()
+        assert (jobs.summary(ID), log.read(ID, -1)) == (b"{}", events(0, 1))
+        kind.advance(2)
+        jobs.expire()
+        assert (jobs.find(ID), log.read(ID, -1)) == (None, [])
+    finally:
+        log.close()
+        kind.close()
 
 
 def test_expiry(redis_server):
