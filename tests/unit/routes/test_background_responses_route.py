@@ -488,3 +488,17 @@ def test_logs(world, caplog):
     response = world.end(world.begin(f"{SECRET} refused", **fields).id)
     assert response.status == "failed"
     assert SECRET not in caplog.text
+
+
+def test_delete_all(waiting):
+    """All of a key's responses that wait are deleted, and never run; others keep theirs."""
+    ids = [waiting.begin().id for _ in range(2)]
+    kept = waiting.bob.responses.create(input="hello", background=True)
+    service = waiting.gateway.background_responses
+    assert service.delete_all("alice") == 2
+    assert service.delete_all("alice") == 0
+    for id_ in ids:
+        with pytest.raises(openai.NotFoundError):
+            waiting.client.responses.retrieve(id_)
+    assert waiting.bob.responses.retrieve(kept.id).status == "queued"
+    assert waiting.gateway.jobs._records.store.waiting().keys() == {kept.id}

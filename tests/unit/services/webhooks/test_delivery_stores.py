@@ -123,6 +123,21 @@ def test_bounds(opened):
     assert len(store.claim("alice", NOW + 9, NOW + 30, 9)) == 2
 
 
+def test_delete_all(opened):
+    """All deliveries to one recipient are gone, also those above the bound; others stay."""
+    store = opened(most=1)
+    other = delivery("c", "bob")
+    add(store, delivery("a"))
+    add(store, delivery("b"), other)
+    assert store.delete_all("alice") >= 1
+    assert store.delete_all("alice") == 0
+    assert opened().find(None, "", 10) == [other]
+    assert opened().due() == {"bob": NOW}
+    assert opened().claim("alice", NOW, NOW + 30, 10) == []
+    add(store, delivery("a"))
+    assert len(opened().find("alice", "", 10)) == 1
+
+
 def test_failures(tmp_path):
     """What goes wrong says which setting names the store, and what to do."""
     (tmp_path / "file").touch()

@@ -12,6 +12,7 @@ from wrapper.errors import TurnStopped, Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.limits.admission import Admission
 from wrapper.services.principal import Principal
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.workers.service import Workers, open_workers
 from wrapper.services.workers.sqlite_store import SqliteWorkerStore
 from wrapper.services.workers.state import decode, encode
@@ -107,6 +108,37 @@ def test_stop(make, by, may):
             permit.check()
     else:
         permit.check()
+
+
+def test_stop_all(make):
+    """All requests of one key are stopped, in every worker, and counted until they have left."""
+    first, second = make(), make()
+    permits = [worker.admission.admit(1, BOB) for worker in (first, second)]
+    others = second.admission.admit(1, ANN)
+    first.service.states()
+    second.service.follow_orders()
+    assert first.service.stop_all("bob", EVE) == 2
+    second.service.follow_orders()
+    for permit in permits:
+        with pytest.raises(TurnStopped):
+            permit.check()
+        permit()
+    others.check()
+    second.service.follow_orders()
+    assert first.service.stop_all("bob", EVE) == 0
+
+
+def test_stop_all_without_the_store(make, monkeypatch):
+    """Where other workers cannot be seen, nobody says that they run nothing."""
+    worker = make()
+    worker.service.stop_all("bob", EVE)
+
+    def fail():
+        raise StoreFailed("USAGE_DB: it is away")
+
+    monkeypatch.setattr(worker.store, "states", fail)
+    with pytest.raises(Unavailable, match="USAGE_DB: it is away"):
+        worker.service.stop_all("bob", EVE)
 
 
 @pytest.mark.parametrize("forged", [BOB, ANN])

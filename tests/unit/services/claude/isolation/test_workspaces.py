@@ -8,10 +8,12 @@ import pytest
 
 from tests.support import cli
 from wrapper.errors import Unavailable
+from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.services.claude.isolation import unix_user
 from wrapper.services.claude.isolation.workspaces import Workspaces
 from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.services.turn import SessionKey, Turn
+from wrapper.settings import Settings
 
 KEPT = 100.0
 
@@ -131,6 +133,16 @@ def test_forgotten(tmp_path):
     workspaces.forget(key_of("a1"))
     workspaces.forget(key_of("a1"))
     assert os.listdir(tmp_path) == ["b2"]
+
+
+def test_forgotten_without_processes(tmp_path):
+    """An engine that was not started, as in a command, removes the directory and starts nothing."""
+    workspaces, _ = sessions(tmp_path)
+    workspaces.of(session_turn())
+    engine = ClaudeEngine(Settings(session_dir=str(tmp_path)), {})
+    engine.forget(key_of())
+    assert os.listdir(tmp_path) == []
+    assert engine._running is None
 
 
 def test_removed_by_age(tmp_path):
