@@ -39,7 +39,10 @@ class KeyDataDeletedSchema(BaseSchema):
     deleted = fields.Nested(DeletedCountsSchema, required=True)
     valid = fields.Boolean(
         required=True,
-        metadata=describe("Whether the key is valid, so that what it sends is stored again."),
+        metadata=describe(
+            "Whether the gateway has such a key, so that what it sends is stored again; false where "
+            "the app around the gateway says who calls."
+        ),
     )
 
 
