@@ -40,8 +40,8 @@ class KeyDataDeletedSchema(BaseSchema):
     valid = fields.Boolean(
         required=True,
         metadata=describe(
-            "Whether the gateway has such a key, so that what it sends is stored again; false where "
-            "the app around the gateway says who calls."
+            "Whether the gateway has such a key, so that what it sends is stored again; false "
+            "where the app around the gateway says who calls."
         ),
     )
 
