@@ -276,6 +276,14 @@ def test_live_ends_with_the_gateway():
     response.close()
 
 
+def test_live_ends_with_its_reader():
+    """A stream ends when its reader has left, and makes room for the next page that they open."""
+    gone = {"waitress.client_disconnected": lambda: True}
+    response = ConsoleClient(ScriptedServer().app, **gone).open(f"{HOME}/live")
+    assert len(list(response.response)) == 1
+    response.close()
+
+
 def test_live_ends_with_the_sign_in(monkeypatch):
     """A stream ends soon after its reader has signed out."""
     monkeypatch.setattr(live, "SECONDS", 0)
