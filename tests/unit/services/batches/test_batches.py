@@ -194,7 +194,7 @@ def test_no_room(start, monkeypatch):
     """A key whose files fill its room begins no batch, and a refused one leaves nothing behind."""
     process = start(run=False)
     file = process.upload(line("a"))
-    monkeypatch.setattr(process.files, "_room", Room(10**9, 1))
+    monkeypatch.setattr(process.files, "room", Room(10**9, 1))
     with pytest.raises(QuotaExceeded, match="FILES_MAX_BYTES"):
         process.batches.create(ALICE.name, BatchRequest(file, "/v1/responses"))
     monkeypatch.undo()
