@@ -10,32 +10,53 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from wrapper.gateway import Gateway
+from wrapper.services.background.periodic import PeriodicTask
 
 # On a busy machine any example may take long.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-_built: list[Gateway] = []
-_init = Gateway.__init__
+# What tests build: gateways, and the periodic tasks of services, which begin at their first use.
+_built: list[Gateway | PeriodicTask] = []
 
 
-@functools.wraps(_init)
-def _init_and_note(self: Gateway, *arguments: Any, **options: Any) -> None:
-    _init(self, *arguments, **options)
-    _built.append(self)
+def _note(kind: type[Gateway | PeriodicTask]) -> None:
+    """Note each object of *kind* that is built from now on."""
+    init = kind.__init__
+
+    @functools.wraps(init)
+    def init_and_note(self: Any, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        _built.append(self)
+
+    kind.__init__ = init_and_note  # type: ignore[method-assign]
 
 
-Gateway.__init__ = _init_and_note  # type: ignore[method-assign]
+_note(Gateway)
+_note(PeriodicTask)
+
+
+def _close(before: int) -> None:
+    """Close what was built after the first *before*."""
+    for built in _built[before:]:
+        built.close()
+    del _built[before:]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_end() -> Iterator[None]:
+    """Close what the fixtures of a module have built, as its threads log during others' tests."""
+    before = len(_built)
+    yield
+    _close(before)
 
 
 @pytest.fixture(autouse=True)
-def _close_gateways() -> Iterator[None]:
-    """Close the gateways that a test builds, as the threads of thousands slow a machine down.
+def _built_end() -> Iterator[None]:
+    """Close what a test builds, as the threads of thousands of gateways slow a machine down.
 
-    Those of fixtures that several tests share are built before, and stay.
+    What several tests share is built before, and stays until the module ends.
     """
     before = len(_built)
     yield
-    for gateway in _built[before:]:
-        gateway.close()
-    del _built[before:]
+    _close(before)

@@ -93,6 +93,13 @@ _conversation = st.lists(
 ).map(lambda runs: [message for run in runs for message in run])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _closed():
+    """Close the server after the last test."""
+    yield
+    SERVER.app.extensions["wrapper"].close()
+
+
 def send(body):
     """Return the response to *body*, which may hold lone surrogates, as JSON may."""
     return SERVER.post(json.dumps(body).replace("Infinity", "1e999"))

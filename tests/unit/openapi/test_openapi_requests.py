@@ -240,6 +240,13 @@ BAD = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _closed():
+    """Close the server after the last test."""
+    yield
+    SERVER.app.extensions["wrapper"].close()
+
+
 def is_taken(body):
     """Say whether the gateway accepts the body, whatever the model and its answer."""
     status = SERVER.ask(**body).status_code

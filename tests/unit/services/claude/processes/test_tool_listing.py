@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,19 +59,26 @@ class Process:
 class Booting:
     """A supervisor that boots such processes, or raises an *error*. `booted` are their profiles."""
 
-    def __init__(self, *bodies, error=None):
+    def __init__(self, boot_threads, *bodies, error=None):
         self.bodies = bodies
         self.error = error
         self.booted = []
         self.binary = Binary("/claude", "2.1.330", "PATH", stamp=(1,))
         self.installation = SimpleNamespace(binary=lambda: self.binary)
-        self.boot_threads = ThreadPoolExecutor(2)
+        self.boot_threads = boot_threads
 
     def with_process(self, profile: Profile, use: Callable[[Any], None]) -> None:
         self.booted.append(profile)
         if self.error:
             raise self.error
         use(Process(profile, self.bodies))
+
+
+@pytest.fixture
+def booting():
+    """Return a function that makes a Booting."""
+    with ThreadPoolExecutor(2) as threads:
+        yield partial(Booting, threads)
 
 
 @pytest.fixture
@@ -89,12 +97,12 @@ def post(url, body, path=""):
         connection.close()
 
 
-def test_tools(listing):
+def test_tools(listing, booting):
     """The tools are those of the first request that has any, and are read once for a binary.
 
     A request to another path of the same port plants none.
     """
-    supervisor: Any = Booting({"model": "m"}, {"tools": [READ]}, {"tools": [{"name": "Other"}]})
+    supervisor: Any = booting({"model": "m"}, {"tools": [READ]}, {"tools": [{"name": "Other"}]})
     expected = (Tool("Read", "Reads.", {"type": "object"}),)
     assert [listing.read(supervisor) for _ in range(2)] == [expected] * 2
     assert len(supervisor.booted) == 1
@@ -103,9 +111,9 @@ def test_tools(listing):
     assert len(supervisor.booted) == 2
 
 
-def test_no_secret(listing):
+def test_no_secret(listing, booting):
     """The process gets no login, proxy or other server, but what decides on models and regions."""
-    supervisor: Any = Booting({"tools": [READ]})
+    supervisor: Any = booting({"tools": [READ]})
     listing.read(supervisor)
     variables = supervisor.booted[0].variables
     assert not [name for name, value in SECRETS.items() if variables.get(name) == value]
@@ -114,26 +122,26 @@ def test_no_secret(listing):
         assert variables[name].startswith("http://127.0.0.1:")
 
 
-def test_no_tools_at_all():
+def test_no_tools_at_all(booting):
     """With CLAUDE_TOOLS=none nothing is started."""
     settings = Settings(claude_tools=())
     listing = ToolListing(settings, build_profiles(settings, {})["agent"])
-    supervisor: Any = Booting()
+    supervisor: Any = booting()
     assert listing.read(supervisor) == ()
     assert supervisor.booted == []
 
 
 @pytest.mark.parametrize("body", [{"tools": []}, {"tools": "x"}, {"tools": [{}]}, {"tools": [1]}])
-def test_garbage(listing, body):
+def test_garbage(listing, body, booting):
     """What cannot be understood is an error of the gateway's."""
-    supervisor: Any = Booting(body)
+    supervisor: Any = booting(body)
     with pytest.raises(BadGateway):
         listing.read(supervisor)
 
 
-def test_failure_is_remembered(listing, monkeypatch):
+def test_failure_is_remembered(listing, monkeypatch, booting):
     """A failure is remembered, so that no caller can start one process after another."""
-    supervisor: Any = Booting({"tools": [READ]}, error=BootFailed("It died.", "/secret/path"))
+    supervisor: Any = booting({"tools": [READ]}, error=BootFailed("It died.", "/secret/path"))
     for _ in range(3):
         with pytest.raises(Unavailable) as caught:
             listing.read(supervisor)
