@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 
 from tests.support.server import MODEL
 
@@ -23,7 +25,13 @@ def background():
 
 
 def stop(browser, name):
-    browser.find(f"button[aria-label='Stop the turn of {name}']").click()
+    def press():
+        with suppress(StaleElementReferenceException):  # the live page has just replaced it
+            browser.find(f"button[aria-label='Stop the turn of {name}']").click()
+            return True
+        return False
+
+    assert browser.wait(press)
     browser.confirm()
 
 
@@ -72,9 +80,11 @@ def test_stop_of_another(browser, sign_in, keyed, background):
     """Another caller neither sees a turn nor stops it by its number."""
     asked = background(keyed.ask, "bob", SLOW)
     sign_in("eve")
-    turn = [
-        browser.find(f"input[name={name}]").get_attribute("value") for name in ("worker", "number")
-    ]
+    read = """
+    const fields = ["worker", "number"].map((name) => document.querySelector(`[name=${name}]`));
+    return fields.every(Boolean) && fields.map((field) => field.value);
+    """
+    turn = browser.wait(lambda: browser.run(read))
     browser.press("Sign out")
     assert browser.shows("Use a key of this gateway")
     sign_in("ann")
