@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from wrapper.services import sqlite_file
 from wrapper.services.redis_client import RedisClient
 from wrapper.services.store_health import StoreFailed
-from wrapper.services.usage import sqlite_file
 from wrapper.settings import FILES_DIR, Settings
 
 

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from wrapper.services.usage import sqlite_file
+from wrapper.services import sqlite_file
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.settings import Settings

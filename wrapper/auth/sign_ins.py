@@ -18,8 +18,8 @@ from wrapper.errors import InvalidApiKey
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.principal import Principal
 from wrapper.services.redis_client import RedisClient, scan
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.store_health import raising_unavailable
-from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.settings import Settings
 
 # A sign-in ends after this time, however much it is used.

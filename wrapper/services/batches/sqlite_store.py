@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapper.services.batches.batch import BatchState, LineResult
 from wrapper.services.batches.store import PAGE_BYTES
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 
 SETTING = "JOBS_DB"
 CREATE = (

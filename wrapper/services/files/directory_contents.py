@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from wrapper.errors import ApiError, StorageFull, Unavailable
 from wrapper.services.files.store import PIECE_BYTES
-from wrapper.services.usage.sqlite_file import make_folder
+from wrapper.services.sqlite_file import make_folder
 
 SETTING = "FILES_DIR"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from wrapper.errors import StorageFull
 from wrapper.services.files.file import StoredFile
 from wrapper.services.files.store import LEAST_BYTES, Room
+from wrapper.services.sqlite_file import REMEDIES, SqliteFile
 from wrapper.services.store_health import StoreFailed
-from wrapper.services.usage.sqlite_file import REMEDIES, SqliteFile
 
 SETTING = "FILES_DIR"
 CREATE = """

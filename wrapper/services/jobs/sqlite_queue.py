@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wrapper.services.jobs.sqlite_store import SETTING
-from wrapper.services.usage.sqlite_file import BUSY, FAILURES, SqliteFile, failed
+from wrapper.services.sqlite_file import BUSY, FAILURES, SqliteFile, failed
 
 if TYPE_CHECKING:
     from huey.storage import SqliteStorage

@@ -15,8 +15,8 @@ from wrapper.services.jobs import sqlite_reports as reports
 from wrapper.services.jobs.job import Job, JobContent, JobState, JobStatus, JobView
 from wrapper.services.jobs.store import REPORT_AT_ONCE, UNREPORTED_TTL, Counts, Room, priority
 from wrapper.services.listing import Key
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.store_health import StoreHealth
-from wrapper.services.usage.sqlite_file import SqliteFile
 
 SETTING = "JOBS_DB"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapper.services.requests.request import FinishedRequest, Latency, RequestQuery
 from wrapper.services.requests.store import MAX_REQUESTS
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.usage.store import Amounts
 
 CREATE = """

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.usage.login_limits import LimitRow
-from wrapper.services.usage.sqlite_file import SqliteFile
 from wrapper.services.usage.store import Amounts, Row
 from wrapper.services.usage.tool_counts import MAX_TOOLS, OTHER, ToolCounts, ToolRow
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.webhooks.event import Delivery
 from wrapper.services.webhooks.store import MOST_OF_RECIPIENT
 

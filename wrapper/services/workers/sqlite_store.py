@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 from wrapper.services.workers.store import LIFE, Orders, Stop
 
 CREATE_STATES = """

@@ -525,7 +525,7 @@ def test_full_disk(tmp_path, full_disk, opened):
 
 def test_busy(tmp_path, monkeypatch):
     """A file that another process locks for too long raises StoreFailed that says so."""
-    monkeypatch.setattr("wrapper.services.usage.sqlite_file.BUSY", 0.01)
+    monkeypatch.setattr("wrapper.services.sqlite_file.BUSY", 0.01)
     holder, store = (SqliteUsageStore(str(tmp_path / "usage.db")) for _ in range(2))
     with holder._file.opened() as connection:
         connection.execute("BEGIN IMMEDIATE")

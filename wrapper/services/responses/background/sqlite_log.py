@@ -11,7 +11,7 @@ from wrapper.services.jobs.sqlite_store import CREATE as JOBS
 from wrapper.services.jobs.sqlite_store import SETTING
 from wrapper.services.responses.background.event_log import PAGE, LoggedEvent
 from wrapper.services.responses.background.group import decode, encode
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 
 # Seconds between two looks for what other processes add. This process's own wake at once.
 LOOK = 0.25

@@ -15,7 +15,7 @@ from tests.support.server import eventually
 from tests.unit.routes.test_background_responses_route import ENDED, SCRIPTS, World, statuses
 from wrapper.errors import Unavailable
 from wrapper.services.events import Started, TextDelta
-from wrapper.services.usage.sqlite_file import SqliteFile
+from wrapper.services.sqlite_file import SqliteFile
 
 
 class Gated:
