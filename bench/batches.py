@@ -18,7 +18,7 @@ from wrapper.services.batches.batch import ENDED
 
 LINES = 240
 # As many as clients may ask beside, however quick the machine is.
-MANY_LINES = 5000
+MANY_LINES = 10_000
 QUESTIONS = 20
 ENDPOINT = "/v1/chat/completions"
 LOOK_SECONDS = 0.05

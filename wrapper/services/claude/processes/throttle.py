@@ -17,9 +17,12 @@ from wrapper.services.claude.processes.waiting import WaitingTurns
 # From Claude Code's word that it sends a request until it has built it and sends it: 8 to 19 ms of
 # CPU time.
 SENDING_SECONDS = 0.015
-# How long after a turn for which somebody waits a core is still kept free, as its client's next one
-# may follow.
+# For so long after a turn for which somebody waits its client's next one may follow.
 SPARE_SECONDS = 0.1
+# Meanwhile a turn in the background begins so often, for each core but one.
+PACE_SECONDS = 0.1
+# How often a turn in the background looks whether it may begin, as no turn may be there to let it.
+LOOK_SECONDS = 0.5
 
 
 class Slot:
@@ -51,7 +54,8 @@ class Throttle:
 
     Turns in the background, for which nobody waits, come after all others and take no slot from
     them: as many others get through as if there were none. While others get through, and for
-    SPARE_SECONDS after them, one slot stays free, so that those have a core for themselves.
+    SPARE_SECONDS after them, one slot stays free, so that those have a core for themselves, and
+    turns in the background begin one by one, as each leaves more work behind.
 
     Until its request is sent a turn uses all the CPU time that it can get, so more turns than
     cores would only slow each other down, and so would a process that boots meanwhile. A turn that
@@ -68,6 +72,8 @@ class Throttle:
         self._width = width
         self._clock = clock
         self._spare_until = -math.inf
+        self._last_in_background = -math.inf
+        self._pace = PACE_SECONDS / max(1, width - 1)
         self._seconds = {False: seconds, True: seconds_in_background}
         self._inside: Counter[bool] = Counter()  # whether turns are in the background
         self._waiting: WaitingTurns[None] = WaitingTurns()
@@ -89,12 +95,19 @@ class Throttle:
             self._waiting.add(future, background=background)
             self._serve()
         try:
-            await asyncio.wrap_future(future)
+            await self._wait(asyncio.wrap_future(future), background=background)
         except asyncio.CancelledError:
             if not future.cancel():  # it got a slot just before
                 leave()
             raise
         return Slot(leave, self._seconds[background])
+
+    async def _wait(self, admission: asyncio.Future[None], *, background: bool) -> None:
+        while background and not admission.done():
+            await asyncio.wait([admission], timeout=LOOK_SECONDS)
+            with self._lock:
+                self._serve()
+        await admission
 
     def idle(self) -> bool:
         """Say whether no turn holds a slot but those in the background."""
@@ -110,16 +123,15 @@ class Throttle:
     def _serve(self) -> None:
         while self._inside[False] < self._width and self._let_in(background=False):
             pass
-        width = self._width_for_background()
-        while self._inside.total() < width and self._let_in(background=True):
-            pass
+        while self._has_room_in_background() and self._let_in(background=True):
+            self._last_in_background = self._clock()
 
-    def _width_for_background(self) -> int:
-        """Return how many turns may be inside for one in the background to come in."""
-        if self._inside[False]:
-            return self._width - 1
-        # With a single core they get through one by one: the end of each lets in the next.
-        return max(1, self._width - (self._clock() < self._spare_until))
+    def _has_room_in_background(self) -> bool:
+        now, inside = self._clock(), self._inside.total()
+        if not self._inside[False] and now >= self._spare_until:
+            return inside < self._width
+        is_time = now - self._last_in_background >= self._pace
+        return is_time and inside < max(1, self._width - 1)
 
     def _let_in(self, *, background: bool) -> bool:
         """Give the next turn that waits a slot, and say whether there is one."""

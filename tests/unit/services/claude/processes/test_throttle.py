@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from wrapper.services.claude.processes.throttle import SPARE_SECONDS, Throttle
+from wrapper.services.claude.processes import throttle as module
+from wrapper.services.claude.processes.throttle import PACE_SECONDS, SPARE_SECONDS, Throttle
 
 LONG = 100.0
 
@@ -58,14 +59,17 @@ def test_width_and_order():
 
 def test_background():
     """A task in the background is next only if no other one waits."""
+    now = 0.0
 
     async def play():
-        tasks_inside = Tasks(Throttle(1, LONG, LONG))
+        nonlocal now
+        tasks_inside = Tasks(Throttle(1, LONG, LONG, lambda: now))
         kinds = {"a": False, "b": True, "c": True, "d": False}
         tasks = [tasks_inside.send(name, background=later) for name, later in kinds.items()]
         for name in "adbc":
             await rest()
             assert tasks_inside.inside == [name]
+            now += PACE_SECONDS
             tasks_inside.done[name].set()
         await asyncio.gather(*tasks)
         assert tasks_inside.throttle.idle()
@@ -75,9 +79,11 @@ def test_background():
 
 def test_slots_of_the_background():
     """Tasks in the background take no slot from others, and get none that others use."""
+    now = 0.0
 
     async def play():
-        tasks_inside = Tasks(Throttle(1, LONG, LONG))
+        nonlocal now
+        tasks_inside = Tasks(Throttle(1, LONG, LONG, lambda: now))
         later = [tasks_inside.send(name, background=True) for name in "ab"]
         await rest()
         assert tasks_inside.throttle.idle()
@@ -87,6 +93,7 @@ def test_slots_of_the_background():
         tasks_inside.done["a"].set()
         await rest()
         assert tasks_inside.inside == ["c"]
+        now += PACE_SECONDS
         tasks_inside.done["c"].set()
         await rest()
         assert tasks_inside.inside == ["b"]
@@ -118,6 +125,55 @@ def test_a_core_for_those_who_wait():
         for name in "cde":
             tasks_inside.done[name].set()
         await asyncio.gather(awaited, *later)
+
+    asyncio.run(play())
+
+
+def test_pace():
+    """Beside turns for which somebody waits, those in the background begin one by one."""
+    now = 0.0
+
+    async def play():
+        nonlocal now
+        tasks_inside = Tasks(Throttle(3, LONG, LONG, lambda: now))
+        awaited = tasks_inside.send("a")
+        await rest()
+        later = [tasks_inside.send(name, background=True) for name in "bcd"]
+        await rest()
+        assert tasks_inside.inside == ["a", "b"]
+        tasks_inside.done["b"].set()
+        await rest()
+        assert tasks_inside.inside == ["a"]
+        now += PACE_SECONDS / 2  # of two cores
+        tasks_inside.done["a"].set()
+        await rest()
+        assert tasks_inside.inside == ["c"]
+        now += SPARE_SECONDS
+        tasks_inside.done["c"].set()
+        await rest()
+        assert tasks_inside.inside == ["d"]
+        tasks_inside.done["d"].set()
+        await asyncio.gather(awaited, *later)
+
+    asyncio.run(play())
+
+
+def test_the_background_looks_itself(monkeypatch):
+    """Once its time has come a task in the background begins, also if no other one leaves."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    now = 0.0
+
+    async def play():
+        nonlocal now
+        throttle = Throttle(1, LONG, LONG, lambda: now)
+        async with throttle.slot(background=True), throttle.slot():
+            pass
+        waiting = asyncio.create_task(throttle.slot(background=True).__aenter__())
+        await rest()
+        assert not waiting.done()
+        now += PACE_SECONDS
+        async with asyncio.timeout(10):
+            (await waiting).free()
 
     asyncio.run(play())
 
