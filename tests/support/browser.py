@@ -23,6 +23,7 @@ from tests.support.server import ROOT, eventually
 AXE = "axe-core@4.14.1"  # checks pages for faults of accessibility
 DESKTOP = (1280, 900)
 PHONE = (390, 844)
+CENTRE = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
 
 
 class Browser:
@@ -151,6 +152,8 @@ class Browser:
         with suppress(StaleElementReferenceException):
             for element in self.driver.find_elements(By.CSS_SELECTOR, "a, button, summary"):
                 if element.is_displayed() and element.text.strip() == text:
+                    # Selenium would leave it at the edge, where another element may cover it.
+                    self.driver.execute_script(CENTRE, element)
                     element.click()
                     return True
         return False
