@@ -156,7 +156,6 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
     mode = initial_mode(settings)
     additions = read_additions(settings)
     user = unix_user.find_optional(settings.claude_user)
-    secrets = [name for name in passed if any(fnmatchcase(name, pattern) for pattern in SECRET)]
     return Profile(
         name="agent",
         arguments=(
@@ -167,7 +166,7 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
             "--permission-mode",
             mode,
             *permission_prompt.ARGUMENTS,
-            *_settings_argument(settings, additions, sorted(secrets)),
+            *_settings_argument(settings, additions, _secrets(passed)),
         ),
         variables={
             **fixed,
@@ -193,6 +192,11 @@ def _agent(settings: Settings, fixed: Mapping[str, str], passed: Mapping[str, st
         connects=bool(settings.mcp_config),
         additions=additions,
     )
+
+
+def _secrets(passed: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that hold secrets."""
+    return sorted(name for name in passed if any(fnmatchcase(name, each) for each in SECRET))
 
 
 def _settings_argument(
