@@ -26,7 +26,7 @@ from wrapper.settings import Settings
 SECONDS = 12 * 3600
 # Those that are kept without a Redis; further ones end the oldest. One address cannot make so
 # many in SECONDS.
-MOST = 10_000
+MOST = 25_000
 PREFIX = "claude-code-gateway:console:"
 CREATE = """
 CREATE TABLE IF NOT EXISTS sign_ins (

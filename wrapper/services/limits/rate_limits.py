@@ -21,8 +21,8 @@ from wrapper.settings import Settings, SettingsError
 STORE_SECONDS = 2
 # A key with few turns a minute may still read its models, sessions and usage.
 LEAST_READS = 60
-# An address may try so many keys a minute when it signs in to the console.
-SIGN_INS = RateLimitItemPerMinute(10)
+# An address may sign in so often a minute. It may be that of a whole office.
+SIGN_INS = RateLimitItemPerMinute(30)
 SIGN_IN_PAUSE = 60
 NAMES = {"requests": "requests", "tokens": "tokens", "reads": "requests without a turn"}
 
