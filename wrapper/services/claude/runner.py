@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wrapper.errors import ContextLengthExceeded, InvalidRequest, UpstreamAuthentication
@@ -19,6 +19,7 @@ from wrapper.services.claude.login.monitor import LoginMonitor
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.processes.throttle import Slot
 from wrapper.services.claude.processes.trials.needs import failed_checks
 from wrapper.services.claude.protocol.mcp_connection import Record
@@ -48,6 +49,14 @@ log = logging.getLogger(__name__)
 
 # How many processes are tried if each one ends before it was asked anything.
 ATTEMPTS = 3
+
+
+@dataclass
+class _Leased:
+    """A turn's lease, and the process's state after it: None if no other turn may run on it."""
+
+    lease: Lease
+    state: ProcessState | None = None
 
 
 class ClaudeRunner:
@@ -107,41 +116,60 @@ class ClaudeRunner:
         return self._run_once(replace(turn, messages=messages), leaving)
 
     async def _run_once(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        leases, began = self._leases, time.monotonic()
-        failed_checks(turn, leases.supervisor.trials.current(turn.profile))
+        """Yield the turn's events. If a process ends before it was asked, another one is tried."""
+        began = time.monotonic()
+        failed_checks(turn, self._leases.supervisor.trials.current(turn.profile))
         wanted, turn = turn.sampling.effort, with_valid_thinking(turn)
         if wanted not in (None, turn.sampling.effort):
             yield Noted(Notes(ignored_params=(turn.effort_param,)))
-        for attempt in range(ATTEMPTS):
-            async with self._slot_before_lease(turn) as early_slot:
-                lease, state = await leases.lease(turn), None
-                try:
-                    if failed := failed_checks(turn, lease.process.qualification):
-                        yield Noted(Notes(failed_checks=failed))
-                    async with self._slot(early_slot) as slot:
-                        leased = time.monotonic()
-                        conversation = self._conversation(lease, turn, slot.free_soon)
-                        async with aclosing(conversation.events(leaving)) as events:
-                            async for event in events:
-                                if isinstance(event, Started):
-                                    self._login.accept()
-                                    slot.free()
-                                    leases.catch_up()
-                                    seconds = leased - began, conversation.configured - leased
-                                    event = _with_acquisition(event, lease, seconds)
-                                elif isinstance(event, LimitsReported):
-                                    event = replace(event, login=self._login.id())
-                                yield event
-                    state = conversation.state()
-                    return
-                except DiedEarly:
-                    if attempt == ATTEMPTS - 1:
-                        raise
-                except (NoFirstEvent, UpstreamAuthentication) as error:
-                    raise self._login.judge(error) from error
-                finally:
-                    leases.release(lease, turn, state)
-                    leases.catch_up()
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                async with aclosing(self._run_on_one_process(turn, leaving, began)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except DiedEarly:
+                if not left:
+                    raise
+
+    async def _run_on_one_process(
+        self, turn: Turn, leaving: asyncio.Event, began: float
+    ) -> AsyncGenerator[Event]:
+        """Yield the events of a turn that waits for its process since *began*.
+
+        Raises DiedEarly if the process ended before it was asked anything.
+        """
+        async with self._slot_before_lease(turn) as early_slot, self._leased(turn) as leased:
+            lease = leased.lease
+            if failed := failed_checks(turn, lease.process.qualification):
+                yield Noted(Notes(failed_checks=failed))
+            async with self._slot(early_slot) as slot:
+                leased_at = time.monotonic()
+                conversation = self._conversation(lease, turn, slot.free_soon)
+                async with aclosing(conversation.events(leaving)) as events:
+                    async for event in events:
+                        if isinstance(event, Started):
+                            self._login.accept()
+                            slot.free()
+                            self._leases.catch_up()
+                            seconds = leased_at - began, conversation.configured - leased_at
+                            event = _with_acquisition(event, lease, seconds)
+                        elif isinstance(event, LimitsReported):
+                            event = replace(event, login=self._login.id())
+                        yield event
+            leased.state = conversation.state()
+
+    @asynccontextmanager
+    async def _leased(self, turn: Turn) -> AsyncIterator[_Leased]:
+        """Lease a process to *turn*, and park it with the state that the turn sets, or stop it."""
+        leased = _Leased(await self._leases.lease(turn))
+        try:
+            yield leased
+        except (NoFirstEvent, UpstreamAuthentication) as error:
+            raise self._login.judge(error) from error
+        finally:
+            self._leases.release(leased.lease, turn, leased.state)
+            self._leases.catch_up()
 
     def _slot_before_lease(self, turn: Turn) -> AbstractAsyncContextManager[Slot | None]:
         """Return the slot of a turn in the background, which it waits for without a process.
