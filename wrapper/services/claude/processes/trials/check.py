@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.turn import Turn
-
-if TYPE_CHECKING:
-    from wrapper.services.claude.processes.trials.trial import Trial
-
-
-class Failed(Exception):
-    """Raised if Claude Code does not do what is relied on. Its text says what it did."""
 
 
 class Consequence(Enum):
@@ -50,9 +43,3 @@ class Check:
 
     def is_for(self, profile: Profile) -> bool:
         return profile.name in self.profiles and self.applies(profile)
-
-
-def expect(holds: object, failure: str) -> None:
-    """Raise Failed with the text *failure* unless *holds*."""
-    if not holds:
-        raise Failed(failure)

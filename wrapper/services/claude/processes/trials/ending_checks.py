@@ -6,7 +6,8 @@ from typing import Any
 
 from wrapper.services.claude.processes.profiles import RETRIES, Profile
 from wrapper.services.claude.processes.trials import answer
-from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
+from wrapper.services.claude.processes.trials.failure import expect
 from wrapper.services.claude.processes.trials.isolation_checks import has_tool
 from wrapper.services.claude.processes.trials.trial import Outcome, Trial
 from wrapper.services.claude.protocol.initialize import last_round

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wrapper.services.claude.processes.profiles import Profile
-from wrapper.services.claude.processes.trials.check import Check, Failed
+from wrapper.services.claude.processes.trials.check import Check
+from wrapper.services.claude.processes.trials.failure import Failed
 from wrapper.services.claude.processes.trials.trial import Lend, Trial, open_trial
 
 # How much of a failure is kept: some quote what Claude Code wrote.

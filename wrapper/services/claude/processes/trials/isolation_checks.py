@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.trials import answer
-from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
+from wrapper.services.claude.processes.trials.failure import expect
 from wrapper.services.claude.processes.trials.text_checks import sent_requests
 from wrapper.services.claude.processes.trials.trial import Trial, is_isolated
 from wrapper.services.claude.protocol.permission_prompt import asks_permission

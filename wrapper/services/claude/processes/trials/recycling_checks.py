@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wrapper.services.claude.processes.state import ProcessState, clear
-from wrapper.services.claude.processes.trials.check import Check, Consequence, Failed, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
 from wrapper.services.claude.processes.trials.comparison import compare
+from wrapper.services.claude.processes.trials.failure import Failed, expect
 from wrapper.services.claude.processes.trials.recorder import Request
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.claude.processes.trials.warmup_checks import (

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from wrapper.services.claude.processes.trials import answer
-from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
+from wrapper.services.claude.processes.trials.failure import expect
 from wrapper.services.claude.processes.trials.text_checks import texts_of
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.claude.skills import SKILL, full_name

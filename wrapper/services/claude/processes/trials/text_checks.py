@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wrapper.services.claude.processes.trials.check import Check, Consequence, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
+from wrapper.services.claude.processes.trials.failure import expect
 from wrapper.services.claude.processes.trials.recorder import Request
 from wrapper.services.claude.processes.trials.trial import Outcome, Trial
 from wrapper.services.turn import Message, Sampling, Turn

@@ -15,7 +15,7 @@ from wrapper.services.claude.login.login import uses_cli_login
 from wrapper.services.claude.processes.process import Process, Reply
 from wrapper.services.claude.processes.profiles import SECRET, Profile
 from wrapper.services.claude.processes.trials.answer import Answer
-from wrapper.services.claude.processes.trials.check import Failed
+from wrapper.services.claude.processes.trials.failure import Failed
 from wrapper.services.claude.processes.trials.plants import Plants
 from wrapper.services.claude.processes.trials.recorder import Recorder, Request, recording
 from wrapper.services.claude.processes.warmup import HEADERS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wrapper.services.claude.processes.trials.check import Check, Consequence, Failed, expect
+from wrapper.services.claude.processes.trials.check import Check, Consequence
 from wrapper.services.claude.processes.trials.comparison import compare
+from wrapper.services.claude.processes.trials.failure import Failed, expect
 from wrapper.services.claude.processes.trials.recorder import Request
 from wrapper.services.claude.processes.trials.trial import Trial
 from wrapper.services.claude.processes.warmup import warm_up

@@ -14,7 +14,7 @@ import pytest
 
 from wrapper.services.claude.processes.profiles import Profile, build_profiles
 from wrapper.services.claude.processes.trials import answer
-from wrapper.services.claude.processes.trials.check import Failed
+from wrapper.services.claude.processes.trials.failure import Failed
 from wrapper.services.claude.processes.trials.plants import Plants
 from wrapper.services.claude.processes.trials.recorder import Request
 from wrapper.services.claude.processes.trials.recycling_checks import RECYCLING

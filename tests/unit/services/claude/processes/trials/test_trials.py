@@ -17,7 +17,8 @@ from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.profiles import Profile, build_profiles
 from wrapper.services.claude.processes.trials import examination, table, trials
-from wrapper.services.claude.processes.trials.check import Check, Consequence, Failed
+from wrapper.services.claude.processes.trials.check import Check, Consequence
+from wrapper.services.claude.processes.trials.failure import Failed
 from wrapper.services.claude.processes.trials.results import Results
 from wrapper.services.claude.processes.trials.trials import Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
