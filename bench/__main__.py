@@ -16,17 +16,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from bench.bare_process import BareProcess, ClaudePrint, printed
 from bench.batches import BatchRound, batches
-from bench.contenders import (
-    AgentTurn,
-    BareProcess,
-    ClaudePrint,
-    Contender,
-    Gateway,
-    LongConversation,
-    UpstreamDirect,
-    printed,
-)
+from bench.contenders import AgentTurn, Contender, Gateway, LongConversation, UpstreamDirect
 from bench.cost import cost
 from bench.figures import Round
 from bench.first_turns import FirstTurn, add_keys

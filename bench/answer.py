@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 DELTAS = 20
 QUESTION = f"[[deltas {DELTAS}]]"
@@ -44,3 +45,8 @@ class Answer:
         if self._first is None or self._text != EXPECTED:
             raise WrongAnswer(f"the answer to {QUESTION} is {self._text!r}")
         return Timing(self._first, total)
+
+
+def text_of(event: Mapping[str, Any]) -> str:
+    """Return the text of a Messages API event."""
+    return str(event.get("delta", {}).get("text", ""))

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from bench.__main__ import make_folders
-from bench.contenders import BOOT_SECONDS, TURN, converse, opening
+from bench.bare_process import BOOT_SECONDS, TURN, converse, opening
 from bench.measure import rotated
 from bench.upstream import serving
 from tests.support import cli

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.answer import EXPECTED, QUESTION, WrongAnswer
-from bench.contenders import BOOT_SECONDS, TURN, ClaudePrint, converse, opening
+from bench.bare_process import BOOT_SECONDS, TURN, ClaudePrint, converse, opening
 from tests.support import cli
 from tests.support.server import Server
 from wrapper import host

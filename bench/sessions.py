@@ -6,7 +6,8 @@ import itertools
 from pathlib import Path
 
 from bench.answer import EXPECTED, QUESTION, Timing, WrongAnswer
-from bench.contenders import BOOT_SECONDS, MESSAGES, Gateway, converse, opening
+from bench.bare_process import BOOT_SECONDS, converse, opening
+from bench.contenders import MESSAGES, Gateway
 from tests.support.server import MODEL
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile

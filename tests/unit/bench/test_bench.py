@@ -3,8 +3,9 @@
 import pytest
 
 from bench.answer import EXPECTED, Answer, Timing, WrongAnswer
+from bench.bare_process import printed
 from bench.batches import BatchRound
-from bench.contenders import AGENT, printed
+from bench.contenders import AGENT
 from bench.cost import PAUSE, Cost
 from bench.figures import Spread, ratio, seconds, spread
 from bench.fronts import CHAT, RESPONSES, SIZES, Fronts
