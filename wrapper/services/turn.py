@@ -6,12 +6,10 @@ OpenAI or HTTP.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.notes import Notes
 from wrapper.services.approvals.approval import Approver
 from wrapper.services.principal import LOCAL, Principal
@@ -73,39 +71,6 @@ class ToolCall:
     name: str
     arguments: str
     server: str = ""
-
-
-def arguments_of(text: str) -> dict[str, Any]:
-    """Return the arguments of a call. Numbers become texts of their digits.
-
-    Raises ValueError where *text* is no JSON object, has too many values, or cannot be written
-    again unchanged: NaN and lone surrogates are not valid JSON, and of a name that stands twice a
-    parser keeps only the last value.
-    """
-    if len(text) > MOST_VALUES and has_too_many_values(text.encode(errors="surrogatepass")):
-        raise ValueError(f"more than {MOST_VALUES} values")
-    parsed = json.loads(
-        text,
-        parse_constant=_refuse_constant,
-        parse_int=str,
-        parse_float=str,
-        object_pairs_hook=_object_of_pairs,
-    )
-    json.dumps(parsed, ensure_ascii=False).encode()
-    if not isinstance(parsed, dict):
-        raise ValueError("no object")
-    return parsed
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    parsed = dict(pairs)
-    if len(parsed) != len(pairs):
-        raise ValueError("one name twice")
-    return parsed
 
 
 @dataclass(frozen=True)

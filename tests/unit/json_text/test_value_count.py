@@ -7,7 +7,7 @@ import pytest
 from wrapper.errors import InvalidRequest
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 from wrapper.routes.json_body import parse
-from wrapper.services.turn import arguments_of
+from wrapper.services.tools.arguments import arguments_of
 
 
 @pytest.mark.parametrize("value", ["1", "[]", "{}", '"a"', "1.5", "null"])

@@ -7,7 +7,8 @@ import re
 from dataclasses import replace
 
 from wrapper.services.messages.changes import Changes
-from wrapper.services.turn import ToolCall, arguments_of
+from wrapper.services.tools.arguments import arguments_of
+from wrapper.services.turn import ToolCall
 
 # The key for arguments that are no JSON object, as in Anthropic's documentation.
 INVALID = "INVALID_JSON"

@@ -29,7 +29,8 @@ from wrapper.services.events import (
 )
 from wrapper.services.messages.answer import Answer
 from wrapper.services.messages.reminders import corrected
-from wrapper.services.turn import Message, Part, Reminder, ToolCall, ToolResult, Turn, arguments_of
+from wrapper.services.tools.arguments import arguments_of
+from wrapper.services.turn import Message, Part, Reminder, ToolCall, ToolResult, Turn
 from wrapper.services.turns.argument_check import checks_calls
 from wrapper.services.turns.requirements import Fault, misfit_answer, misfit_call, missing_call
 
